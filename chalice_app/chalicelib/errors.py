@@ -1,0 +1,122 @@
+"""What can go wrong, and what each kind becomes in HTTP: the one place that knows.
+
+Trouble
+├── BadRequest            400  the caller can mend it; the message says how
+│   └── Invalid           422  a form with a sentence per field
+├── Unauthorised          401  nobody we know
+├── Forbidden             403  somebody we know, who may not
+├── NotFound              404  not there, or not theirs: the same answer
+├── Conflict              409  somebody else changed it first
+│   └── StaleEpoch        409  the session moved on; this runner no longer speaks for it
+├── TooLarge              413
+├── TooMany               429
+├── TryAgain              503  passing: the same call may work later
+├── AskSomeone            422  a person must mend it first (a problem of the assistant or of the mail)
+└── GiveUp                422  it will never work; never shown to a contact
+"""
+
+from collections.abc import Mapping
+
+from wire import ProblemCode
+
+
+class Trouble(Exception):
+    """Something went wrong that we expected could."""
+
+    status = 500
+    code = "trouble"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.message)
+
+
+class BadRequest(Trouble):
+    """This request is not of the expected form."""
+
+    status, code = 400, "bad_request"
+
+
+class Invalid(BadRequest):
+    """Some fields need another look."""
+
+    status, code = 422, "invalid"
+
+    def __init__(self, fields: Mapping[str, str], message: str | None = None) -> None:
+        super().__init__(message)
+        #: field name → one sentence that says what to do
+        self.fields = dict(fields)
+
+
+class Unauthorised(Trouble):
+    """Sign in first."""
+
+    status, code = 401, "unauthorised"
+
+
+class Forbidden(Trouble):
+    """This is not allowed."""
+
+    status, code = 403, "forbidden"
+
+
+class NotFound(Trouble):
+    """There is nothing here."""
+
+    status, code = 404, "not_found"
+
+
+class Conflict(Trouble):
+    """Somebody else changed this meanwhile; load it again."""
+
+    status, code = 409, "conflict"
+
+
+class StaleEpoch(Conflict):
+    """This session is held by somebody else now."""
+
+    code = "stale_epoch"
+
+
+class TooLarge(Trouble):
+    """This is larger than allowed."""
+
+    status, code = 413, "too_large"
+
+
+class TooMany(Trouble):
+    """Too many requests; wait a little."""
+
+    status, code = 429, "too_many"
+
+
+class TryAgain(Trouble):
+    """This did not work just now; the same may work later."""
+
+    status, code = 503, "try_again"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        #: what the other side asked for, if it did
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AskSomeone(Trouble):
+    """A person must mend something first."""
+
+    status, code = 422, "ask_someone"
+
+    def __init__(self, problem: ProblemCode, message: str | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class GiveUp(Trouble):
+    """This will never work."""
+
+    status, code = 422, "give_up"
+
+    def __init__(self, reason: str, message: str | None = None) -> None:
+        super().__init__(message)
+        #: a short word for logs and the timeline (``refusal``, ``policy``, …)
+        self.reason = reason

@@ -1,0 +1,332 @@
+"""The contract between the control plane and the runners: frozen pydantic models without behaviour.
+
+Every call is a POST of JSON over HTTPS to a path under ``/runner``, with ``Authorization: Bearer …``:
+
+===============================  ==========================  ==========================  ========================
+path                             request                     answer                      fenced by epoch
+===============================  ==========================  ==========================  ========================
+``/runner/sync``                 :class:`SyncRequest`        :class:`SyncAnswer`         each report
+``/runner/messages``             :class:`MessagesRequest`    :class:`MessagesAnswer`     no: idempotent
+``/runner/take``                 :class:`TakeRequest`        :class:`TakeAnswer`         yes
+``/runner/sent``                 :class:`SentRequest`        :class:`SentAnswer`         no: monotone
+``/runner/release``              :class:`ReleaseRequest`     :class:`ReleaseAnswer`      yes
+===============================  ==========================  ==========================  ========================
+
+The very first sync carries the stage's bootstrap token and no ``runner``; its answer carries the runner's own
+identity, whose token (``<runner>.<secret>``) authorises every later call. 401 means: this token is unknown, or the
+runner was declared dead; stop everything and register again under a new identity.
+
+All instants are epoch milliseconds of the clock named in the field; durations carry their unit in the name.
+Readers ignore what they do not know, so that either side may be one version ahead.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+#: Raised when a change cannot be ignored by the other side. The control plane accepts this one and the one before.
+WIRE_VERSION = 1
+
+#: The most sessions one runner may host.
+CAPACITY_AT_MOST = 25
+#: The most messages one hand-in may carry.
+MESSAGES_PER_BATCH = 50
+#: A longer text is cut by the runner, and ``truncated`` says so.
+TEXT_AT_MOST_BYTES = 65_536
+#: How long the control plane may hold a sync call before it answers.
+SYNC_HELD_AT_MOST_MS = 10_000
+
+
+class Phase(StrEnum):
+    """Where a tenant's WhatsApp Web login stands."""
+
+    IDLE = "idle"  #: nothing runs: the session should not run, or nobody hosts it yet
+    STARTING = "starting"  #: a browser is being started
+    QR = "qr"  #: a QR code waits to be scanned
+    PAIRING = "pairing"  #: an 8-character pairing code waits to be typed into the phone
+    PASSKEY_REQUIRED = "passkey_required"  #: the phone asks for a passkey this browser cannot give
+    SYNCING = "syncing"  #: linked; WhatsApp is loading its chats
+    ONLINE = "online"  #: proven by a server round trip; the line answers
+    OFFLINE = "offline"  #: linked, but WhatsApp's server is not reachable (or the runner parked itself)
+    CONFLICT = "conflict"  #: another browser took this login over
+    BLOCKED = "blocked"  #: WhatsApp refuses this account or this client
+    LOGGED_OUT = "logged_out"  #: the phone (or WhatsApp) ended the link; a new scan is needed
+    FAILED = "failed"  #: the browser could not be brought to any of the above; it is being tried again
+
+
+class ProblemCode(StrEnum):
+    """What a person must mend."""
+
+    # of the session
+    PASSKEY = "passkey"
+    CONFLICT = "conflict"
+    BLOCKED = "blocked"
+    INCOMPATIBLE = "incompatible"  #: wa-js and the page no longer understand each other
+    BROWSER_MISSING = "browser_missing"
+    # of the assistant
+    KEY_REVOKED = "key_revoked"
+    KEY_FORBIDDEN = "key_forbidden"  #: the key lacks a scope, a region or an address it needs
+    OUT_OF_CREDIT = "out_of_credit"
+    MODEL_RETIRED = "model_retired"  #: unknown, retired, or not open to this key
+    ASSISTANT_REFUSED = "assistant_refused"  #: OpenAI refuses the settings (a parameter, a tool)
+    BUDGET_REACHED = "budget_reached"
+    # of the mail
+    MAIL_BOUNCED = "mail_bounced"
+
+
+class Wanted(StrEnum):
+    """What the runner should do with a session it holds."""
+
+    RUN = "run"
+    RELEASE = "release"  #: close the browser, then call ``/runner/release``
+
+
+class MessageKind(StrEnum):
+    """What a WhatsApp message carries, as far as the line cares."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VOICE = "voice"
+    AUDIO = "audio"
+    VIDEO = "video"
+    DOCUMENT = "document"
+    STICKER = "sticker"
+    LOCATION = "location"
+    CONTACT_CARD = "contact_card"
+    CIPHERTEXT = "ciphertext"  #: not decrypted yet; handed in again once it is
+    OTHER = "other"
+
+
+class Outcome(StrEnum):
+    """What the control plane made of a message."""
+
+    QUEUED = "queued"  #: it will be answered: mark seen and show "typing…"
+    DELIVERY = "delivery"  #: it is one of our own replies
+    TAKEOVER = "takeover"  #: a person wrote from the phone
+    SKIPPED = "skipped"  #: it will not be answered; ``reason`` says why
+    DUPLICATE = "duplicate"  #: it was handed in before
+
+
+TenantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{8,32}$")]
+RunnerId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{8,40}$")]
+TurnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+#: ``491701234567@c.us``, ``4711@lid``, ``…@g.us``: opaque, never built from one another.
+ChatId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}@[a-z.]{1,24}$|^status@broadcast$")]
+#: The stanza id alone (``3EB0…``), not the serialized key. Chosen by the sender: never trusted as unique.
+MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:+/=-]{1,128}$")]
+Epoch = Annotated[int, Field(ge=1, le=2**53)]
+Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
+ShortText = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Wire(BaseModel):
+    """Frozen; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Code(Wire):
+    """A QR string or a pairing code, with the time it still lives (a duration: the clocks differ)."""
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    expires_in_ms: Milliseconds
+
+
+class SessionReport(Wire):
+    """What a runner sees of one session. ``sequence`` grows with every report; an older one is ignored."""
+
+    tenant: TenantId
+    epoch: Epoch
+    sequence: Annotated[int, Field(ge=0, le=2**53)]
+    phase: Phase
+    problem: ProblemCode | None = None
+    #: One technical sentence for the engineer on call; never a number, a code or a message text.
+    detail: ShortText = ""
+    qr: Code | None = None
+    pairing: Code | None = None
+    #: The linked account's phone number, digits only, once known.
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")] | None = None
+    #: WhatsApp time up to which every message was handed in and acknowledged.
+    caught_up_to_ms: Milliseconds | None = None
+    #: How long ago the page last answered a probe.
+    probed_ms_ago: Milliseconds | None = None
+
+
+class SyncRequest(Wire):
+    """Register, renew the lease, report what is seen, ask what should be held. One call for all of it."""
+
+    wire: int = WIRE_VERSION
+    #: Grows with every call of this process; the answer repeats it, and an answer older than the last is dropped.
+    sequence: Annotated[int, Field(ge=0, le=2**53)]
+    capacity: Annotated[int, Field(ge=0, le=CAPACITY_AT_MOST)]
+    draining: bool = False
+    #: The last value of the bell that the runner has acted on.
+    bell: Annotated[int, Field(ge=0, le=2**53)] = 0
+    #: How long the answer may be held for the bell to ring; 0 answers at once.
+    wait_ms: Annotated[int, Field(ge=0, le=SYNC_HELD_AT_MOST_MS)] = 0
+    image: ShortText = ""
+    commit: ShortText = ""
+    chromium: ShortText = ""
+    wa_js: ShortText = ""
+    sessions: Annotated[tuple[SessionReport, ...], Field(max_length=CAPACITY_AT_MOST)] = ()
+
+
+class Identity(Wire):
+    """Who a runner is from now on. The token is told once and never stored in clear."""
+
+    runner: RunnerId
+    token: str
+
+
+class Hold(Wire):
+    """One session that this runner holds, and what is wanted of it."""
+
+    tenant: TenantId
+    epoch: Epoch
+    wanted: Wanted
+    #: Somebody looks at its page: an unlinked session should have a fresh code.
+    watched: bool = False
+    #: Digits of the phone that asked for a pairing code instead of a QR; ``None`` shows the QR.
+    pair_with: str | None = None
+    #: Messages up to this WhatsApp time need no answer; ``None`` until the first linking.
+    caught_up_to_ms: Milliseconds | None = None
+    #: Only a profile whose account is this number may go online; ``None`` before the first linking.
+    number: str | None = None
+    #: The epoch at which this very runner's data directory may be reused, if any (see ``profile.py``).
+    last_epoch: int | None = None
+
+
+class Delivery(Wire):
+    """A turn that is ready to be taken, or was being sent when somebody lost it."""
+
+    tenant: TenantId
+    epoch: Epoch
+    chat: ChatId
+    turn: TurnId
+    revision: int
+
+
+class SyncAnswer(Wire):
+    """The whole truth for this runner: what is not in ``hold`` is to be closed at once."""
+
+    wire: int = WIRE_VERSION
+    sequence: int
+    #: Only in the answer to a registration.
+    identity: Identity | None = None
+    bell: int = 0
+    hold: tuple[Hold, ...] = ()
+    #: Turns rung since the request's ``bell``; the runner keeps the earlier ones until it is done with them.
+    deliver: tuple[Delivery, ...] = ()
+    #: The runner should call again no later than this.
+    next_in_ms: int = 3_000
+    #: The runner should release its sessions one after another and end.
+    drain: bool = False
+
+
+class Message(Wire):
+    """One WhatsApp message as the page has it."""
+
+    id: MessageId
+    chat: ChatId
+    #: The chat's other name (phone for a LID chat, LID for a phone chat), where the page knows it.
+    chat_alias: ChatId | None = None
+    #: Digits of the contact's phone, where known.
+    phone: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")] | None = None
+    #: Who wrote it in a group; ``None`` in a direct chat.
+    sender: ChatId | None = None
+    from_me: bool
+    #: WhatsApp's own time of the message.
+    sent_at_ms: Milliseconds
+    kind: MessageKind
+    text: str = ""
+    truncated: bool = False
+    name: ShortText = ""
+
+
+class MessagesRequest(Wire):
+    """Messages of one session, oldest first within each chat. Handing in twice is harmless."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MESSAGES_PER_BATCH)]
+
+
+class Acknowledgement(Wire):
+    """What became of one message, in the order of the request."""
+
+    id: MessageId
+    chat: ChatId
+    outcome: Outcome
+    reason: ShortText = ""
+
+
+class MessagesAnswer(Wire):
+    acknowledged: tuple[Acknowledgement, ...]
+
+
+class TakeRequest(Wire):
+    """``ready → sending``: only the holder of the epoch may send."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    chat: ChatId
+    turn: TurnId
+
+
+class Part(Wire):
+    """One bubble, under the message id it will have on WhatsApp however often it is sent."""
+
+    id: MessageId
+    text: str
+
+
+class TakeAnswer(Wire):
+    """``gone``: the turn is delivered, discarded or no longer this runner's; forget it."""
+
+    result: Literal["taken", "gone"]
+    chat: ChatId
+    revision: int = 0
+    #: All parts; those before ``cursor`` are known to be sent.
+    parts: tuple[Part, ...] = ()
+    cursor: int = 0
+    #: Quote this message of the contact (the reply comes late); ``None`` for a plain reply.
+    quote: MessageId | None = None
+
+
+class SentRequest(Wire):
+    """Part ``part`` of the turn is on WhatsApp's server (ack ≥ 1)."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    chat: ChatId
+    turn: TurnId
+    part: Annotated[int, Field(ge=0, le=99)]
+    message: MessageId
+
+
+class SentAnswer(Wire):
+    done: bool
+
+
+class ReleaseRequest(Wire):
+    """The browser of this session is gone; somebody else may host it."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    reason: ShortText = ""
+
+
+class ReleaseAnswer(Wire):
+    released: bool
+
+
+class Refusal(Wire):
+    """The body of every answer that is not 2xx."""
+
+    code: str
+    message: str
