@@ -1,0 +1,361 @@
+"""One DynamoDB table as plain Python values: conditional writes, transactions, queries, nothing of ours.
+
+Every write is an UpdateItem, a PutItem of a new item, or a transaction of these, and says under which condition.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBuilder, Key
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from chalicelib.errors import TryAgain
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+#: an attribute, or a path into a map
+Path = str | tuple[str, ...]
+
+__all__ = ["Attr", "Check", "ConditionFailed", "Delete", "Item", "Put", "Table", "Update"]
+
+#: Transactions that collide with another write are tried again this often, with jitter.
+ATTEMPTS: Final = 8
+BACKOFF_SECONDS: Final = 0.02
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class ConditionFailed(Exception):
+    """The condition of a write did not hold; ``items`` are what stood there instead (None: nothing did)."""
+
+    def __init__(self, items: Sequence[Item | None]) -> None:
+        super().__init__("the condition of a write did not hold")
+        self.items = tuple(items)
+
+    @property
+    def item(self) -> Item | None:
+        """What stood where a single write wanted to go."""
+        return self.items[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A new item; by default only where there is none."""
+
+    item: Item
+    when: ConditionBase | None = field(default_factory=lambda: Attr("pk").not_exists())
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Changes to one item, created if missing unless ``when`` forbids it. A value of None removes the attribute."""
+
+    pk: str
+    sk: str
+    set: Mapping[Path, Any] = field(default_factory=dict)
+    add: Mapping[Path, int] = field(default_factory=dict)
+    remove: Sequence[Path] = ()
+    when: ConditionBase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    pk: str
+    sk: str
+    when: ConditionBase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Nothing is written here, but the whole transaction holds only if this does."""
+
+    pk: str
+    sk: str
+    when: ConditionBase
+
+
+class Table:
+    """A table with keys ``pk`` and ``sk``.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        name: the table's name.
+        pause: sleeps between attempts; takes seconds.
+    """
+
+    def __init__(
+        self, client: "DynamoDBClient", name: str, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._pause = pause
+
+    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
+        answer = self._call(
+            self._client.get_item, TableName=self._name, Key=_key(pk, sk), ConsistentRead=consistent
+        )
+        return _plain(answer["Item"]) if "Item" in answer else None
+
+    def query(
+        self,
+        pk: str,
+        *,
+        begins_with: str | None = None,
+        between: tuple[Any, Any] | None = None,
+        index: str | None = None,
+        keys: tuple[str, str] = ("pk", "sk"),
+        where: ConditionBase | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        consistent: bool = True,
+    ) -> Iterator[Item]:
+        """Items of one partition in order; ``limit`` bounds what is yielded, pages are followed.
+
+        A global index cannot be read consistently: pass ``consistent=False`` for it.
+        """
+        condition: ConditionBase = Key(keys[0]).eq(pk)
+        if begins_with is not None:
+            condition = condition & Key(keys[1]).begins_with(begins_with)
+        if between is not None:
+            condition = condition & Key(keys[1]).between(*between)
+        builder = ConditionExpressionBuilder()
+        built = builder.build_expression(condition, is_key_condition=True)
+        names, values = dict(built.attribute_name_placeholders), dict(built.attribute_value_placeholders)
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "KeyConditionExpression": built.condition_expression,
+            "ScanIndexForward": not newest_first,
+            "ConsistentRead": consistent,
+        }
+        if index is not None:
+            request["IndexName"] = index
+        if where is not None:
+            filtered = builder.build_expression(where)
+            request["FilterExpression"] = filtered.condition_expression
+            names.update(filtered.attribute_name_placeholders)
+            values.update(filtered.attribute_value_placeholders)
+        if limit is not None and where is None:
+            request["Limit"] = limit
+        request["ExpressionAttributeNames"] = names
+        request["ExpressionAttributeValues"] = {name: _serialize(value) for name, value in values.items()}
+        yielded = 0
+        while True:
+            answer = self._call(self._client.query, **request)
+            for item in answer["Items"]:
+                yield _plain(item)
+                yielded += 1
+                if limit is not None and yielded >= limit:
+                    return
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def put(self, put: Put) -> None:
+        """Raises ConditionFailed when the condition does not hold (by default: the item is there already)."""
+        self._call(self._client.put_item, **self._put(put), ReturnValuesOnConditionCheckFailure="ALL_OLD")
+
+    def update(self, update: Update) -> Item:
+        """The item as it is afterwards. Raises ConditionFailed with the item as it stood."""
+        answer = self._call(
+            self._client.update_item,
+            **self._update(update),
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+        return _plain(answer["Attributes"])
+
+    def delete(self, delete: Delete) -> None:
+        self._call(self._client.delete_item, **self._delete(delete))
+
+    def transact(self, *writes: Put | Update | Delete | Check, token: str | None = None) -> None:
+        """All or nothing. Raises ConditionFailed; ``items`` then has one entry per write.
+
+        ``token`` makes a repeated call (after a lost answer) harmless for ten minutes.
+        """
+        request: dict[str, Any] = {"TransactItems": [self._transact_item(write) for write in writes]}
+        if token is not None:
+            request["ClientRequestToken"] = token
+        self._call(self._client.transact_write_items, **request)
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _call(self, operation: Callable[..., Any], **request: Any) -> Any:
+        for attempt in range(ATTEMPTS):
+            try:
+                return operation(**request)
+            except ClientError as error:
+                if not _passing(error):
+                    raise _translated(error) from None
+            self._pause(BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+        raise TryAgain("The database is busy; this will be tried again.")
+
+    def _transact_item(self, write: Put | Update | Delete | Check) -> dict[str, Any]:
+        match write:
+            case Put():
+                return {"Put": {**self._put(write), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
+            case Update():
+                return {"Update": {**self._update(write), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
+            case Delete():
+                return {"Delete": self._delete(write)}
+            case Check():
+                expression = _Expression()
+                return {
+                    "ConditionCheck": {
+                        "TableName": self._name,
+                        "Key": _key(write.pk, write.sk),
+                        "ConditionExpression": expression.condition(write.when),
+                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                        **expression.placeholders(),
+                    }
+                }
+
+    def _put(self, put: Put) -> dict[str, Any]:
+        expression = _Expression()
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "Item": {
+                name: _serialize(_storable(value)) for name, value in put.item.items() if value is not None
+            },
+        }
+        if put.when is not None:
+            request["ConditionExpression"] = expression.condition(put.when)
+        return {**request, **expression.placeholders()}
+
+    def _update(self, update: Update) -> dict[str, Any]:
+        expression = _Expression()
+        setting = [(path, value) for path, value in update.set.items() if value is not None]
+        removing = [*update.remove, *(path for path, value in update.set.items() if value is None)]
+        clauses = []
+        if setting:
+            clauses.append(
+                "SET " + ", ".join(f"{expression.path(p)} = {expression.value(v)}" for p, v in setting)
+            )
+        if removing:
+            clauses.append("REMOVE " + ", ".join(expression.path(path) for path in removing))
+        if update.add:
+            added = (
+                f"{expression.path(path)} {expression.value(value)}" for path, value in update.add.items()
+            )
+            clauses.append("ADD " + ", ".join(added))
+        request: dict[str, Any] = {"TableName": self._name, "Key": _key(update.pk, update.sk)}
+        if clauses:
+            request["UpdateExpression"] = " ".join(clauses)
+        if update.when is not None:
+            request["ConditionExpression"] = expression.condition(update.when)
+        return {**request, **expression.placeholders()}
+
+    def _delete(self, delete: Delete) -> dict[str, Any]:
+        expression = _Expression()
+        request: dict[str, Any] = {"TableName": self._name, "Key": _key(delete.pk, delete.sk)}
+        if delete.when is not None:
+            request["ConditionExpression"] = expression.condition(delete.when)
+        return {**request, **expression.placeholders()}
+
+
+class _Expression:
+    """Placeholders of one request: names and values never stand in an expression themselves."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def path(self, path: Path) -> str:
+        parts = (path,) if isinstance(path, str) else path
+        placeholders = []
+        for part in parts:
+            placeholder = f"#p{len(self._names)}"
+            self._names[placeholder] = part
+            placeholders.append(placeholder)
+        return ".".join(placeholders)
+
+    def value(self, value: Any) -> str:
+        placeholder = f":p{len(self._values)}"
+        self._values[placeholder] = _serialize(_storable(value))
+        return placeholder
+
+    def condition(self, condition: ConditionBase) -> str:
+        built = ConditionExpressionBuilder().build_expression(condition)
+        self._names.update(built.attribute_name_placeholders)
+        self._values.update(
+            {name: _serialize(_storable(value)) for name, value in built.attribute_value_placeholders.items()}
+        )
+        return str(built.condition_expression)
+
+    def placeholders(self) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        if self._names:
+            result["ExpressionAttributeNames"] = self._names
+        if self._values:
+            result["ExpressionAttributeValues"] = self._values
+        return result
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _storable(value: Any) -> Any:
+    """Floats become decimals and tuples lists, as DynamoDB wants them."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Mapping):
+        return {str(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _plain(item: Mapping[str, Any]) -> Item:
+    return {name: _native(_deserialize(value)) for name, value in item.items()}
+
+
+def _native(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _native(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_native(inner) for inner in value]
+    return value
+
+
+def _passing(error: ClientError) -> bool:
+    """Another write was faster, or the table is throttled: not an answer, so ask again."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "TransactionCanceledException":
+        reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+        return "ConditionalCheckFailed" not in reasons and any(
+            reason in ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+            for reason in reasons
+        )
+    return code in (
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+    )
+
+
+def _translated(error: ClientError) -> Exception:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "ConditionalCheckFailedException":
+        item = error.response.get("Item")
+        return ConditionFailed([_plain(item) if item else None])
+    if code == "TransactionCanceledException":
+        reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+        if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+            return ConditionFailed(
+                [_plain(reason["Item"]) if reason.get("Item") else None for reason in reasons]
+            )
+    return error
