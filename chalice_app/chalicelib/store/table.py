@@ -91,17 +91,13 @@ class Table:
         pause: sleeps between attempts; takes seconds.
     """
 
-    def __init__(
-        self, client: "DynamoDBClient", name: str, pause: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._name = name
         self._pause = pause
 
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
-        answer = self._call(
-            self._client.get_item, TableName=self._name, Key=_key(pk, sk), ConsistentRead=consistent
-        )
+        answer = self._call(self._client.get_item, TableName=self._name, Key=_key(pk, sk), ConsistentRead=consistent)
         return _plain(answer["Item"]) if "Item" in answer else None
 
     def query(
@@ -221,9 +217,7 @@ class Table:
         expression = _Expression()
         request: dict[str, Any] = {
             "TableName": self._name,
-            "Item": {
-                name: _serialize(_storable(value)) for name, value in put.item.items() if value is not None
-            },
+            "Item": {name: _serialize(_storable(value)) for name, value in put.item.items() if value is not None},
         }
         if put.when is not None:
             request["ConditionExpression"] = expression.condition(put.when)
@@ -235,15 +229,11 @@ class Table:
         removing = [*update.remove, *(path for path, value in update.set.items() if value is None)]
         clauses = []
         if setting:
-            clauses.append(
-                "SET " + ", ".join(f"{expression.path(p)} = {expression.value(v)}" for p, v in setting)
-            )
+            clauses.append("SET " + ", ".join(f"{expression.path(p)} = {expression.value(v)}" for p, v in setting))
         if removing:
             clauses.append("REMOVE " + ", ".join(expression.path(path) for path in removing))
         if update.add:
-            added = (
-                f"{expression.path(path)} {expression.value(value)}" for path, value in update.add.items()
-            )
+            added = (f"{expression.path(path)} {expression.value(value)}" for path, value in update.add.items())
             clauses.append("ADD " + ", ".join(added))
         request: dict[str, Any] = {"TableName": self._name, "Key": _key(update.pk, update.sk)}
         if clauses:
@@ -335,8 +325,7 @@ def _passing(error: ClientError) -> bool:
     if code == "TransactionCanceledException":
         reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
         return "ConditionalCheckFailed" not in reasons and any(
-            reason in ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
-            for reason in reasons
+            reason in ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded") for reason in reasons
         )
     return code in (
         "TransactionConflictException",
@@ -353,9 +342,7 @@ def _translated(error: ClientError) -> Exception:
         item = error.response.get("Item")
         return ConditionFailed([_plain(item) if item else None])
     if code == "TransactionCanceledException":
-        reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+        reasons: list[Any] = list(error.response.get("CancellationReasons", []))
         if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-            return ConditionFailed(
-                [_plain(reason["Item"]) if reason.get("Item") else None for reason in reasons]
-            )
+            return ConditionFailed([_plain(reason["Item"]) if reason.get("Item") else None for reason in reasons])
     return error
