@@ -1,0 +1,516 @@
+"""The simulator speaks the wire OpenAI's own SDK expects, checked with the SDK's strict validation."""
+
+import json
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx2
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from tests.simulators.openai import FAULTS, OpenAISimulator
+
+KEY = "sk-proj-anna-0000aNNa"
+MODEL = "gpt-6-luna"
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[OpenAISimulator]:
+    async with OpenAISimulator() as simulator:
+        simulator.persona(KEY, "Anna")
+        yield simulator
+
+
+def client_for(simulator: OpenAISimulator, key: str = KEY, timeout: float = 10) -> AsyncOpenAI:
+    return AsyncOpenAI(
+        api_key=key,
+        base_url=simulator.base_url,
+        max_retries=0,
+        timeout=timeout,
+        organization="",
+        project="",
+        _strict_response_validation=True,
+    )
+
+
+@pytest.fixture
+async def client(simulator: OpenAISimulator) -> AsyncIterator[AsyncOpenAI]:
+    async with client_for(simulator) as client:
+        yield client
+
+
+async def test_a_reply_names_the_persona_and_quotes_the_user(client: AsyncOpenAI) -> None:
+    response = await client.responses.create(
+        model=MODEL, instructions="You are the bakery's helper.\nBe kind.", input="Do you deliver?", store=False
+    )
+    assert response.output_text == (
+        '[Anna] You said: "Do you deliver?" I follow my instructions: "You are the bakery\'s helper."'
+    )
+    assert (response.status, response.model, response.store) == ("completed", MODEL, False)  # type: ignore[attr-defined]
+    assert response.usage is not None
+    assert response.usage.output_tokens > 0
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+
+
+async def test_a_reply_quotes_the_last_of_a_history(client: AsyncOpenAI) -> None:
+    response = await client.responses.create(
+        model=MODEL,
+        input=[
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Hello! How can I help?"},
+            {"role": "user", "content": "Are you open?"},
+            {"role": "user", "content": [{"type": "input_text", "text": "On Sunday?"}]},
+        ],
+    )
+    assert response.output_text == '[Anna] You said: "On Sunday?" Before that: "Are you open?".'
+
+
+async def test_each_key_answers_as_somebody_else(simulator: OpenAISimulator) -> None:
+    for key, name in (("sk-some-key-1234", "Assistant 1234"), (KEY, "Anna")):
+        async with client_for(simulator, key) as client:
+            response = await client.responses.create(model=MODEL, input="Who is there?")
+        assert response.output_text.startswith(f"[{name}] You said:")
+
+
+async def test_headers_are_openais(client: AsyncOpenAI) -> None:
+    raw = await client.responses.with_raw_response.create(model=MODEL, input="Hi")
+    for header in (
+        "x-request-id",
+        "openai-processing-ms",
+        "openai-organization",
+        "openai-project",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-requests",
+    ):
+        assert raw.headers.get(header), header
+    assert raw.headers["openai-version"] == "2020-10-01"
+    assert raw.headers["content-type"].startswith("application/json")
+
+
+async def test_a_stream_has_openais_events_in_openais_order(client: AsyncOpenAI) -> None:
+    stream = await client.responses.create(
+        model="gpt-4o",
+        input="Hi",
+        stream=True,
+        tools=[{"type": "file_search", "vector_store_ids": ["vs_menu"]}],
+    )
+    check: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+    events = []
+    async for event in stream:
+        check.validate_python(event.model_dump())
+        events.append(event)
+    kinds = [event.type for event in events]
+    without_repeats = [kind for kind, before in zip(kinds, ["", *kinds], strict=False) if kind != before]
+    assert without_repeats == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.file_search_call.in_progress",
+        "response.file_search_call.searching",
+        "response.file_search_call.completed",
+        "response.output_item.done",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.annotation.added",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.output_text == said
+
+
+async def test_a_stream_is_framed_as_openai_frames_it(simulator: OpenAISimulator) -> None:
+    async with httpx2.AsyncClient() as http:
+        answer = await http.post(
+            f"{simulator.base_url}/responses",
+            headers={"Authorization": f"Bearer {KEY}"},
+            json={"model": MODEL, "input": "Hi", "stream": True},
+        )
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    frames = answer.text.split("\n\n")
+    assert frames.pop() == ""
+    for frame in frames:
+        name, data = frame.split("\n")
+        assert name.removeprefix("event: ") == json.loads(data.removeprefix("data: "))["type"]
+    assert "[DONE]" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "last"),
+    [
+        ("status_failed", "response.failed"),
+        ("incomplete_content_filter", "response.incomplete"),
+        ("refusal", "response.completed"),
+        ("truncated_stream", "response.output_text.delta"),
+    ],
+)
+async def test_a_stream_can_end_otherwise(
+    simulator: OpenAISimulator, client: AsyncOpenAI, fault: str, last: str
+) -> None:
+    simulator.fault(KEY, fault)
+    stream = await client.responses.create(model=MODEL, input="Hi", stream=True)
+    assert [event.type async for event in stream][-1] == last
+
+
+async def test_an_error_event_ends_a_stream(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "stream_error")
+    stream = await client.responses.create(model=MODEL, input="Hi", stream=True)
+    try:
+        last = [event.type async for event in stream][-1]
+    except openai.APIError:
+        last = "error"
+    assert last == "error"
+
+
+async def test_tokens_are_counted(client: AsyncOpenAI) -> None:
+    count = await client.responses.input_tokens.count(model=MODEL, instructions="Be kind.", input="ping")
+    assert count.object == "response.input_tokens"
+    assert count.input_tokens > 0
+
+
+async def test_models_say_when_they_end(client: AsyncOpenAI) -> None:
+    assert (await client.models.retrieve("gpt-4o")).shutdown_date == "2027-01-14"
+    assert (await client.models.retrieve(MODEL)).shutdown_date is None
+    listed = {model.id async for model in client.models.list()}
+    assert MODEL in listed
+    assert "gpt-4" not in listed
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-3.5-turbo", "o4-mini", "gpt-nonsense"])
+async def test_retired_models_are_unknown(client: AsyncOpenAI, model: str) -> None:
+    for call in (
+        client.models.retrieve(model),
+        client.responses.create(model=model, input="Hi"),
+        client.responses.input_tokens.count(model=model, input="Hi"),
+    ):
+        with pytest.raises(openai.NotFoundError) as caught:
+            await call
+        assert caught.value.body == {
+            "message": f"The model '{model}' does not exist",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        }
+
+
+async def test_a_model_can_retire_while_we_watch(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.retire("gpt-4o")
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.create(model="gpt-4o", input="Hi")
+
+
+async def test_a_voice_note_is_transcribed(client: AsyncOpenAI) -> None:
+    heard = await client.audio.transcriptions.create(
+        model="gpt-transcribe", file=("voice.ogg", b"OggS" * 10, "audio/ogg")
+    )
+    assert heard.text == "[Anna] heard voice.ogg, 40 bytes."
+    assert heard.languages is not None
+    assert heard.languages[0].code == "en"
+    assert heard.usage is not None
+    assert heard.usage.type == "tokens"
+    old = await client.audio.transcriptions.create(model="whisper-1", file=("voice.mp3", b"x", "audio/mpeg"))
+    assert old.usage is not None
+    assert old.usage.type == "duration"
+
+
+@pytest.mark.parametrize("name", ["voice.opus", "voice.oga"])
+async def test_the_ending_of_a_voice_note_decides(client: AsyncOpenAI, name: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="Unsupported file format"):
+        await client.audio.transcriptions.create(model="gpt-transcribe", file=(name, b"OggS", "audio/ogg"))
+
+
+async def test_vector_stores_can_be_read(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    assert [store.name async for store in client.vector_stores.list()] == ["Knowledge of Anna"]
+    simulator.vector_store(KEY, "vs_menu", "Menu")
+    assert [store.id async for store in client.vector_stores.list()] == ["vs_menu"]
+    assert (await client.vector_stores.retrieve("vs_menu")).name == "Menu"
+    with pytest.raises(openai.NotFoundError, match="Vector store with id 'vs_missing' not found"):
+        await client.vector_stores.retrieve("vs_missing")
+
+
+async def test_tools_leave_their_calls_before_the_answer(client: AsyncOpenAI) -> None:
+    response = await client.responses.create(
+        model=MODEL,
+        input="What is on the menu?",
+        reasoning={"effort": "low"},
+        tools=[
+            {"type": "file_search", "vector_store_ids": ["vs_menu"]},
+            {"type": "web_search"},
+        ],
+    )
+    assert [item.type for item in response.output] == [
+        "reasoning",
+        "file_search_call",
+        "web_search_call",
+        "message",
+    ]
+
+
+async def test_assistants_are_gone(simulator: OpenAISimulator) -> None:
+    async with httpx2.AsyncClient() as http:
+        answer = await http.post(
+            f"{simulator.base_url}/assistants", headers={"Authorization": f"Bearer {KEY}"}, json={}
+        )
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "code", "type"),
+    [
+        ("invalid_api_key", openai.AuthenticationError, "invalid_api_key", "invalid_request_error"),
+        ("missing_scopes", openai.AuthenticationError, "missing_scope", "invalid_request_error"),
+        ("ip_not_authorized", openai.AuthenticationError, "ip_not_authorized", "invalid_request_error"),
+        (
+            "unsupported_country",
+            openai.PermissionDeniedError,
+            "unsupported_country_region_territory",
+            "request_forbidden",
+        ),
+        ("model_access_denied", openai.PermissionDeniedError, "model_not_found", "invalid_request_error"),
+        ("model_not_found", openai.NotFoundError, "model_not_found", "invalid_request_error"),
+        ("vector_store_not_found", openai.NotFoundError, None, "invalid_request_error"),
+        ("conversation_locked", openai.BadRequestError, "conversation_locked", "invalid_request_error"),
+        ("context_length_exceeded", openai.BadRequestError, "context_length_exceeded", "invalid_request_error"),
+        ("unsupported_value", openai.BadRequestError, "unsupported_value", "invalid_request_error"),
+        ("unsupported_parameter", openai.BadRequestError, "unsupported_parameter", "invalid_request_error"),
+        ("invalid_image", openai.BadRequestError, "invalid_image", "invalid_request_error"),
+        ("invalid_prompt", openai.BadRequestError, "invalid_prompt", "invalid_request_error"),
+        ("conflict", openai.ConflictError, None, "invalid_request_error"),
+        ("unprocessable", openai.UnprocessableEntityError, None, "invalid_request_error"),
+        ("insufficient_quota", openai.RateLimitError, "insufficient_quota", "insufficient_quota"),
+        ("credit_balance_exhausted", openai.RateLimitError, "credit_balance_exhausted", "insufficient_quota"),
+        (
+            "organization_spend_limit_exceeded",
+            openai.RateLimitError,
+            "organization_spend_limit_exceeded",
+            "insufficient_quota",
+        ),
+        (
+            "project_spend_limit_exceeded",
+            openai.RateLimitError,
+            "project_spend_limit_exceeded",
+            "insufficient_quota",
+        ),
+        (
+            "organization_usage_limit_exceeded",
+            openai.RateLimitError,
+            "organization_usage_limit_exceeded",
+            "insufficient_quota",
+        ),
+        ("rate_limit_requests", openai.RateLimitError, "rate_limit_exceeded", "requests"),
+        ("rate_limit_tokens", openai.RateLimitError, "rate_limit_exceeded", "tokens"),
+        ("slow_down", openai.RateLimitError, "slow_down", "requests"),
+        ("server_error", openai.InternalServerError, None, "server_error"),
+        (
+            "server_is_overloaded",
+            openai.InternalServerError,
+            "server_is_overloaded",
+            "service_unavailable_error",
+        ),
+    ],
+)
+async def test_each_error_is_the_sdks_own(
+    simulator: OpenAISimulator,
+    client: AsyncOpenAI,
+    fault: str,
+    error: type[openai.APIStatusError],
+    code: str | None,
+    type: str,
+) -> None:
+    simulator.fault(KEY, fault)
+    with pytest.raises(openai.APIStatusError) as caught:
+        await client.responses.create(model=MODEL, input="Hi")
+    assert caught.type is error
+    assert (caught.value.code, caught.value.type) == (code, type)
+    assert set(cast(dict[str, object], caught.value.body)) == {"message", "type", "param", "code"}
+    assert caught.value.request_id
+    assert caught.value.status_code == FAULTS[fault].status
+    await client.responses.create(model=MODEL, input="Hi again")  # once is once
+
+
+async def test_the_key_in_a_401_is_masked(simulator: OpenAISimulator) -> None:
+    async with client_for(simulator, "not-a-real-key-authorized") as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            await client.responses.create(model=MODEL, input="Hi")
+    assert "Incorrect API key provided: not-a-re***ized. You can find" in caught.value.message
+
+
+@pytest.mark.parametrize("wanted", ["1", "7.5", "300"])
+async def test_a_rate_limit_says_when_to_come_back(
+    simulator: OpenAISimulator, client: AsyncOpenAI, wanted: str
+) -> None:
+    simulator.fault(KEY, "rate_limit_requests", retry_after=wanted)
+    with pytest.raises(openai.RateLimitError) as caught:
+        await client.responses.create(model=MODEL, input="Hi")
+    assert caught.value.response.headers["retry-after"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("sk-wrong-key", openai.AuthenticationError),
+        ("sk-proj-wrong", openai.AuthenticationError),
+        ("sk-scopes", openai.AuthenticationError),
+        ("sk-banned1", openai.PermissionDeniedError),
+        ("sk-noaccess", openai.PermissionDeniedError),
+        ("sk-broke", openai.RateLimitError),
+        ("sk-limited", openai.RateLimitError),
+        ("sk-down", openai.InternalServerError),
+        ("sk-broken", openai.InternalServerError),
+        ("sk-reset", openai.APIConnectionError),
+        ("pk-not-ours", openai.AuthenticationError),
+    ],
+)
+async def test_special_keys_fail_without_a_script(
+    simulator: OpenAISimulator, key: str, error: type[openai.APIError]
+) -> None:
+    async with client_for(simulator, key) as client:
+        with pytest.raises(error):
+            await client.responses.create(model=MODEL, input="Hi")
+
+
+async def test_no_credit_shows_only_where_money_is_spent(simulator: OpenAISimulator) -> None:
+    async with client_for(simulator, "sk-broke") as client:
+        await client.responses.input_tokens.count(model=MODEL, input="ping")
+        await client.models.retrieve(MODEL)
+
+
+async def test_a_hanging_call_runs_into_the_timeout(simulator: OpenAISimulator) -> None:
+    async with client_for(simulator, timeout=0.1) as client:
+        simulator.fault(KEY, "hang")
+        with pytest.raises(openai.APITimeoutError):
+            await client.responses.create(model=MODEL, input="Hi")
+
+
+async def test_a_connection_can_break_or_speak_html(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "connection_reset")
+    with pytest.raises(openai.APIConnectionError):
+        await client.responses.create(model=MODEL, input="Hi")
+    simulator.fault(KEY, "bad_gateway")
+    with pytest.raises(openai.InternalServerError):
+        await client.responses.create(model=MODEL, input="Hi")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason", "text"),
+    [
+        ("status_failed", "failed", None, ""),
+        ("status_cancelled", "cancelled", None, ""),
+        ("incomplete_max_output_tokens", "incomplete", "max_output_tokens", "[Anna] You "),
+        ("incomplete_content_filter", "incomplete", "content_filter", "[Anna"),
+        ("incomplete_empty", "incomplete", "max_output_tokens", ""),
+        ("empty_text", "completed", None, ""),
+        ("refusal", "completed", None, ""),
+        ("commentary", "completed", None, "Let me check that for you…[Anna]"),
+        ("only_commentary", "completed", None, "[Anna] You said"),
+    ],
+)
+async def test_two_hundred_can_still_be_trouble(
+    simulator: OpenAISimulator,
+    client: AsyncOpenAI,
+    fault: str,
+    status: str,
+    reason: str | None,
+    text: str,
+) -> None:
+    simulator.fault(KEY, fault)
+    response = await client.responses.create(model=MODEL, input="Hi")
+    assert response.status == status
+    assert (response.incomplete_details and response.incomplete_details.reason) == reason
+    assert response.output_text.startswith(text) if text else response.output_text == ""
+
+
+async def test_a_failed_response_names_its_error(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "status_failed", code="rate_limit_exceeded")
+    response = await client.responses.create(model=MODEL, input="Hi")
+    assert response.error is not None
+    assert response.error.code == "rate_limit_exceeded"
+
+
+async def test_legacy_citation_markers_leak(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "citation_markers")
+    text = (await client.responses.create(model=MODEL, input="Hi")).output_text
+    assert "【4:0†source】" in text
+    assert "\ue200filecite\ue202turn0file0\ue201" in text
+
+
+async def test_few_output_tokens_cut_the_answer(client: AsyncOpenAI) -> None:
+    response = await client.responses.create(
+        model=MODEL, input="Hi", max_output_tokens=16, reasoning={"effort": "none"}, instructions="x" * 100
+    )
+    assert (response.status, len(response.output_text)) == ("incomplete", 64)
+    response = await client.responses.create(model=MODEL, input="Hi", max_output_tokens=16)
+    assert (response.status, response.output_text) == ("incomplete", "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ({"max_output_tokens": 5}, "integer_below_min_value"),
+        ({"metadata": {"turn": "x" * 513}}, "invalid_value"),
+        ({"safety_identifier": "x" * 129}, "string_above_max_length"),
+        ({"extra_body": {"nonsense": 1}}, "unknown_parameter"),
+        ({"model": "gpt-6-astra", "temperature": 0.5}, "unsupported_parameter"),
+        ({"model": "gpt-6-astra", "reasoning": {"effort": "none"}}, "unsupported_value"),
+    ],
+)
+async def test_bad_parameters_are_refused(client: AsyncOpenAI, wanted: dict[str, Any], code: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.responses.create(**{"model": MODEL, "input": "Hi", **wanted})
+    assert caught.value.code == code
+
+
+async def test_requests_are_recorded_without_their_keys(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    await client.responses.create(model=MODEL, input="Hi", prompt_cache_key="tenant-1")
+    recorded = simulator.requests[-1]
+    assert (recorded.method, recorded.path, recorded.status) == ("POST", "/v1/responses", 200)
+    assert (recorded.persona, recorded.body["prompt_cache_key"]) == ("Anna", "tenant-1")
+    assert simulator.requests_of(KEY) == [recorded]
+    async with httpx2.AsyncClient() as http:
+        answer = await http.get(f"{simulator.origin}/control/requests", params={"key": KEY})
+    assert answer.json()["requests"][0]["body"]["input"] == "Hi"
+    assert KEY not in answer.text
+
+
+async def test_faults_can_be_scripted_over_http(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    async with httpx2.AsyncClient(base_url=simulator.origin) as http:
+        added = await http.post("/control/faults", json={"key": KEY, "fault": "server_error", "times": None})
+        assert added.status_code == 204
+        for _ in range(3):
+            with pytest.raises(openai.InternalServerError):
+                await client.responses.create(model=MODEL, input="Hi")
+        assert KEY not in (await http.get("/control/faults")).text
+        await http.delete("/control/faults", params={"key": KEY})
+        await http.post("/control/faults", json={"key": "*", "fault": "say", "text": "Scripted."})
+        assert (await client.responses.create(model=MODEL, input="Hi")).output_text == "Scripted."
+        unknown = await http.post("/control/faults", json={"key": KEY, "fault": "nonsense"})
+        assert unknown.status_code == 400
+        await http.post("/control/personas", json={"key": KEY, "name": "Bella"})
+        assert "[Bella]" in (await client.responses.create(model=MODEL, input="Hi")).output_text
+        assert (await http.get("/control/health")).json()["status"] == "ok"
+        assert "sk-wrong…" in (await http.get("/control")).text
+
+
+async def test_a_fault_can_wait_for_one_path(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "server_error", path="/v1/responses")
+    await client.models.retrieve(MODEL)
+    with pytest.raises(openai.InternalServerError):
+        await client.responses.create(model=MODEL, input="Hi")
+
+
+def test_a_synchronous_test_can_use_it_too() -> None:
+    with OpenAISimulator() as simulator:
+        simulator.persona(KEY, "Anna")
+        with OpenAI(api_key=KEY, base_url=simulator.base_url, _strict_response_validation=True) as client:
+            assert "[Anna]" in client.responses.create(model=MODEL, input="Hi").output_text
+        with urllib.request.urlopen(f"{simulator.origin}/control/health") as answer:
+            assert json.load(answer)["status"] == "ok"
