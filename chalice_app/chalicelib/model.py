@@ -202,6 +202,7 @@ class Assignment:
     tenant: str
     epoch: int
     wanted: str = "run"
+    sequence: int = 0
     watched_until: int = 0
     pair_with: str | None = None
     number: str | None = None

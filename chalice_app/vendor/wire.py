@@ -134,7 +134,11 @@ class Code(Wire):
 
 
 class SessionReport(Wire):
-    """What a runner sees of one session. ``sequence`` grows with every report; an older one is ignored."""
+    """What a runner sees of one session.
+
+    ``sequence`` grows whenever anything but ``probed_ms_ago`` changes, and is repeated otherwise: the control plane
+    stores a report only once, and ignores an older one.
+    """
 
     tenant: TenantId
     epoch: Epoch
@@ -165,6 +169,8 @@ class SyncRequest(Wire):
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
     #: How long the answer may be held for the bell to ring; 0 answers at once.
     wait_ms: Annotated[int, Field(ge=0, le=SYNC_HELD_AT_MOST_MS)] = 0
+    #: What the outside calls this process (the ECS task), so that its death can be told by others.
+    task: ShortText = ""
     image: ShortText = ""
     commit: ShortText = ""
     chromium: ShortText = ""
@@ -198,7 +204,7 @@ class Hold(Wire):
 
 
 class Delivery(Wire):
-    """A turn that is ready to be taken, or was being sent when somebody lost it."""
+    """A turn that is ready to be taken, or was being sent when somebody lost it. ``chat`` names it in take and sent."""
 
     tenant: TenantId
     epoch: Epoch
@@ -216,7 +222,7 @@ class SyncAnswer(Wire):
     identity: Identity | None = None
     bell: int = 0
     hold: tuple[Hold, ...] = ()
-    #: Turns rung since the request's ``bell``; the runner keeps the earlier ones until it is done with them.
+    #: Every turn that this runner should take, each time: a turn that it has finished may stand here a little longer.
     deliver: tuple[Delivery, ...] = ()
     #: The runner should call again no later than this.
     next_in_ms: int = 3_000
@@ -287,6 +293,7 @@ class TakeAnswer(Wire):
     """``gone``: the turn is delivered, discarded or no longer this runner's; forget it."""
 
     result: Literal["taken", "gone"]
+    #: Where to send it: the chat's id as WhatsApp used it last (not necessarily the request's).
     chat: ChatId
     revision: int = 0
     #: All parts; those before ``cursor`` are known to be sent.

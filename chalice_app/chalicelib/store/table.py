@@ -5,7 +5,7 @@ Every write is an UpdateItem, a PutItem of a new item, or a transaction of these
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -60,8 +60,9 @@ class Update:
 
     pk: str
     sk: str
-    set: Mapping[Path, Any] = field(default_factory=dict)
-    add: Mapping[Path, int] = field(default_factory=dict)
+    #: keys are a Path each
+    set: Mapping[Any, Any] = field(default_factory=dict)
+    add: Mapping[Any, int | Set[str]] = field(default_factory=dict)
     remove: Sequence[Path] = ()
     when: ConditionBase | None = None
 
@@ -294,7 +295,7 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
 
 def _storable(value: Any) -> Any:
     """Floats become decimals and tuples lists, as DynamoDB wants them."""
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool | Set) or value is None:
         return value
     if isinstance(value, float):
         return Decimal(str(value))
@@ -339,7 +340,7 @@ def _passing(error: ClientError) -> bool:
 def _translated(error: ClientError) -> Exception:
     code = error.response.get("Error", {}).get("Code", "")
     if code == "ConditionalCheckFailedException":
-        item = error.response.get("Item")
+        item: Any = error.response.get("Item")
         return ConditionFailed([_plain(item) if item else None])
     if code == "TransactionCanceledException":
         reasons: list[Any] = list(error.response.get("CancellationReasons", []))
