@@ -1,0 +1,35 @@
+"""Only SSM: the few values that must not live in a template or an environment."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+#: A changed parameter is seen by every process within this time.
+REMEMBERED_FOR_MS: Final = 300_000
+
+
+class Parameters:
+    """Values of the Parameter Store, remembered for five minutes.
+
+    Args:
+        client: a boto3 SSM client.
+        clock: epoch milliseconds.
+    """
+
+    def __init__(self, client: "SSMClient", clock: Callable[[], int]) -> None:
+        self._client = client
+        self._clock = clock
+        self._remembered: dict[str, tuple[int, str]] = {}
+
+    def get(self, name: str) -> str:
+        """The decrypted value. Raises botocore's ParameterNotFound when the deployment forgot it."""
+        now = self._clock()
+        remembered = self._remembered.get(name)
+        if remembered is not None and now - remembered[0] < REMEMBERED_FOR_MS:
+            return remembered[1]
+        answer = self._client.get_parameter(Name=name, WithDecryption=True)
+        value = answer["Parameter"]["Value"]
+        self._remembered[name] = (now, value)
+        return value

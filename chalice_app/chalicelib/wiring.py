@@ -1,0 +1,163 @@
+"""From the environment to the services: the only place that reads it, and the only one that makes boto3 clients.
+
+Nothing here runs on import; each service is made when it is first asked for.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.brain import Brain
+from chalicelib.fleet import Fleet
+from chalicelib.identity import Identity
+from chalicelib.jobs import Jobs
+from chalicelib.mailer import Mailer
+from chalicelib.parameters import Parameters
+from chalicelib.store.chats import Chats
+from chalicelib.store.placement import Placement
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from chalicelib.vault import Vault
+
+if TYPE_CHECKING:
+    from boto3 import Session as BotoSession
+
+#: What every stage must be told. A missing one is reported by name, when it is first needed.
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+
+class Misconfigured(Exception):
+    """The environment lacks something this service cannot guess."""
+
+
+class Services:
+    """Everything a door or a worker may ask for.
+
+    Args:
+        environment: usually ``os.environ``.
+        clock: epoch milliseconds.
+        token: a new 256-bit secret, URL-safe.
+        pause: sleeps; takes seconds.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._environment = environment
+        self.clock = clock
+        self.token = token
+        self.pause = pause
+
+    # -- what this installation is ---------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> str:
+        return self._environment.get("STAGE", "unknown")
+
+    @property
+    def commit(self) -> str:
+        return self._environment.get("COMMIT", "unknown")
+
+    def base_url(self) -> str:
+        """The public address that links are written with, without a trailing slash, with the stage's prefix."""
+        return self.parameters.get(self._required("BASE_URL_PARAMETER")).rstrip("/")
+
+    def runner_token(self) -> str:
+        """The bootstrap token with which a new runner registers."""
+        return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"))
+
+    @property
+    def runner_capacity(self) -> int:
+        return int(self._environment.get("RUNNER_CAPACITY", "8"))
+
+    @property
+    def runners_at_least(self) -> int:
+        return int(self._environment.get("RUNNERS_AT_LEAST", "1"))
+
+    # -- services --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def table(self) -> Table:
+        return Table(self._client("dynamodb"), self._required("TABLE_NAME"), self.pause)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        return Tenants(self.table)
+
+    @cached_property
+    def placement(self) -> Placement:
+        return Placement(self.table, crowded=self.fleet.grow)
+
+    @cached_property
+    def chats(self) -> Chats:
+        return Chats(self.table)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs(self._client("sqs"), self._required("JOBS_QUEUE_NAME"))
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(self._client("kms"), self._required("KMS_KEY_ID"))
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        return Mailer(
+            self._client("sesv2"),
+            sender=self._required("MAIL_FROM"),
+            configuration_set=self._environment.get("MAIL_CONFIGURATION_SET") or None,
+            allow_local_links=self._environment.get("ALLOW_LOCAL_LINKS") == "true",
+        )
+
+    @cached_property
+    def identity(self) -> Identity:
+        return Identity(self._client("cognito-idp"), client_id=self._required("COGNITO_CLIENT_ID"))
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        return Fleet(
+            self._client("ecs"),
+            cluster=self._required("ECS_CLUSTER"),
+            service=self._required("ECS_SERVICE"),
+        )
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        return Parameters(self._client("ssm"), clock=self.clock)
+
+    @cached_property
+    def brain(self) -> Brain:
+        return Brain(self._environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _required(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        if not value:
+            raise Misconfigured(f"The environment variable {name} is missing; the deployment sets it.")
+        return value
+
+    @cached_property
+    def _session(self) -> "BotoSession":
+        import boto3
+
+        return boto3.Session(region_name=self._environment.get("AWS_REGION") or None)
+
+    def _client(self, name: str) -> Any:
+        from botocore.config import Config
+
+        timeouts = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+        return self._session.client(name, config=timeouts)  # type: ignore[call-overload]
+
+
+def from_environment() -> Services:
+    """The services of this process."""
+    return Services(os.environ)
