@@ -1,0 +1,132 @@
+"""The emailed links: one living link per tenant, found by the hash of its token, bound to one browser at a time.
+
+Callers hash tokens and cookies (``auth.sha256``); neither is ever stored in clear.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from pydantic import TypeAdapter
+
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.model import INVITE_UNOPENED_FOR, Event, Happened, Invite, milliseconds
+from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
+from chalicelib.store.timeline import Timeline, seconds
+
+#: A dead invite stays this long, so that the tenant page can say what became of it.
+DEAD_INVITES_KEPT_FOR = timedelta(days=30)
+#: Somebody else replaces the same link at this moment: look again so many times.
+ATTEMPTS = 5
+
+_invites = TypeAdapter(Invite)
+
+
+class Invites:
+    """The TENANT item names its latest invite in ``invite``; that is how a new one finds the old one to kill."""
+
+    def __init__(self, table: Table, timeline: Timeline) -> None:
+        self._table = table
+        self._timeline = timeline
+
+    def issue(self, tenant: str, token_sha256: str, *, now: int) -> Invite:
+        """A new link, which kills the former one in the same breath."""
+        invite = Invite(token_sha256, tenant, now)
+        for _ in range(ATTEMPTS):
+            former = self._pointer(tenant)
+            unchanged = Attr("invite").not_exists() if former is None else Attr("invite").eq(former)
+            pointing = Update(
+                f"TENANT#{tenant}", "TENANT", set={"invite": token_sha256}, when=unchanged & Attr("pk").exists()
+            )
+            killing = [_revoked(former, now)] if former is not None else []
+            try:
+                self._table.transact(pointing, invite_put(invite), *killing)
+            except ConditionFailed:
+                continue
+            return invite
+        raise Conflict
+
+    def find(self, token_sha256: str, *, now: int) -> Invite:
+        """Unknown, malformed, revoked and expired are one and the same: NotFound."""
+        invite = self._read(token_sha256)
+        if invite is None or not invite.usable(now):
+            raise NotFound
+        return invite
+
+    def current(self, tenant: str) -> Invite | None:
+        """The tenant's latest link, usable or not; None if there is none or it was revoked."""
+        pointer = self._pointer(tenant)
+        return self._read(pointer) if pointer is not None else None
+
+    def open(self, token_sha256: str, bound_sha256: str, *, now: int) -> Invite:
+        """A browser opens it, and is bound if no other is: compare the answer's ``bound_sha256`` with its own."""
+        invite = self.find(token_sha256, now=now)
+        if invite.opened_at is None:
+            opening = Update(
+                *_key(token_sha256),
+                set={"opened_at": now, "bound_sha256": bound_sha256},
+                remove=("expires_at",),
+                when=Attr("opened_at").not_exists() & Attr("revoked_at").not_exists() & Attr("pk").exists(),
+            )
+            told = self._timeline.line(Event(invite.tenant, now, Happened.INVITE_OPENED, by="owner"))
+            try:
+                self._table.transact(opening, told)
+            except ConditionFailed:
+                return self.open(token_sha256, bound_sha256, now=now)  # opened or revoked meanwhile: never both
+            return replace(invite, opened_at=now, bound_sha256=bound_sha256)
+        if invite.bound_sha256 is None:
+            return self.bind(token_sha256, bound_sha256, instead_of=None, now=now)
+        return invite
+
+    def bind(self, token_sha256: str, bound_sha256: str, *, instead_of: str | None, now: int) -> Invite:
+        """This browser instead of that one ("continue here"). Raises Conflict if a third one was faster."""
+        bound = Attr("bound_sha256")
+        unchanged = bound.not_exists() if instead_of is None else bound.eq(instead_of)
+        here = unchanged & Attr("pk").exists() & Attr("revoked_at").not_exists()
+        self.find(token_sha256, now=now)
+        try:
+            self._table.update(Update(*_key(token_sha256), set={"bound_sha256": bound_sha256}, when=here))
+        except ConditionFailed:
+            self.find(token_sha256, now=now)
+            raise Conflict from None
+        return self.find(token_sha256, now=now)
+
+    def revoke(self, tenant: str, *, now: int, by: str) -> bool:
+        """True if there was one to revoke. Raises Conflict if a new one was issued at this moment."""
+        pointer = self._pointer(tenant)
+        if pointer is None:
+            return False
+        try:
+            self._table.transact(
+                Update(f"TENANT#{tenant}", "TENANT", remove=("invite",), when=Attr("invite").eq(pointer)),
+                _revoked(pointer, now),
+                self._timeline.line(Event(tenant, now, Happened.INVITE_REVOKED, by=by)),
+            )
+        except ConditionFailed:
+            raise Conflict from None
+        return True
+
+    def _pointer(self, tenant: str) -> str | None:
+        item = self._table.get(f"TENANT#{tenant}", "TENANT")
+        if item is None:
+            raise NotFound
+        return item.get("invite")
+
+    def _read(self, token_sha256: str) -> Invite | None:
+        item = self._table.get(*_key(token_sha256))
+        # an invite that DynamoDB forgot and a revocation brought back has no tenant: as good as unknown
+        return _invites.validate_python(item) if item is not None and "tenant" in item else None
+
+
+def invite_put(invite: Invite) -> Put:
+    pk, sk = _key(invite.token_sha256)
+    dies = invite.created_at + milliseconds(INVITE_UNOPENED_FOR) + milliseconds(DEAD_INVITES_KEPT_FOR)
+    return Put({"pk": pk, "sk": sk, "expires_at": seconds(dies), **_invites.dump_python(invite, mode="json")})
+
+
+def _key(token_sha256: str) -> tuple[str, str]:
+    return f"INVITE#{token_sha256}", "INVITE"
+
+
+def _revoked(token_sha256: str, now: int) -> Update:
+    forgotten = seconds(now + milliseconds(DEAD_INVITES_KEPT_FOR))
+    return Update(*_key(token_sha256), set={"revoked_at": now, "expires_at": forgotten})
