@@ -1,0 +1,96 @@
+"""The environment that each process of the one-machine stack gets: only what it needs, and nothing inherited."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from infrastructure.local.resources import CREDENTIALS, REGION, Created
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+#: What any process needs to find its programs, its home and its language.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+
+
+def plain_environment() -> dict[str, str]:
+    """A process that knows nothing of AWS."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed_on, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """What points boto3 at MiniStack and keeps it from looking anywhere else."""
+    return {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def local_environment(
+    created: Created,
+    *,
+    endpoint: str,
+    mail_from: str,
+    openai_base_url: str | None,
+    runner_capacity: int = 5,
+    commit: str | None = None,
+) -> dict[str, str]:
+    """The whole environment of the application, as Lambda would have it: `wiring.py` reads these and no others."""
+    environment = {
+        **aws_environment(endpoint),
+        "STAGE": "local",
+        "STACK": created.stack,
+        "TABLE_NAME": created.table,
+        "BUCKET_NAME": created.bucket,
+        "JOBS_QUEUE_NAME": created.jobs_queue,
+        "KMS_KEY_ID": created.key,
+        "COGNITO_USER_POOL_ID": created.user_pool,
+        "COGNITO_CLIENT_ID": created.user_pool_client,
+        "MAIL_FROM": mail_from,
+        "MAIL_CONFIGURATION_SET": created.mail_configuration_set,
+        "ECS_CLUSTER": created.cluster,
+        "ECS_SERVICE": created.service,
+        "BASE_URL_PARAMETER": created.base_url_parameter,
+        "RUNNER_TOKEN_PARAMETER": created.runner_token_parameter,
+        "RUNNER_CAPACITY": str(runner_capacity),
+        "COMMIT": commit if commit is not None else current_commit(),
+    }
+    if openai_base_url is not None:
+        environment["OPENAI_BASE_URL"] = openai_base_url
+    return environment
+
+
+def runner_environment(
+    *, control_url: str, bootstrap_token: str, data_directory: Path, settings: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of one runner: no AWS, as in its container."""
+    return {
+        **plain_environment(),
+        "CONTROL_URL": control_url,
+        "RUNNER_BOOTSTRAP_TOKEN": bootstrap_token,
+        "DATA_DIRECTORY": str(data_directory),
+        "COMMIT": current_commit(),
+        **settings,
+    }
+
+
+def current_commit() -> str:
+    """The commit that is checked out, with a ``+`` when files differ from it."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

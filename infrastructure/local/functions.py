@@ -1,0 +1,74 @@
+"""The process that stands for Lambda: the gateway and the pump around one Chalice app."""
+
+import argparse
+import importlib
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import waitress
+
+from infrastructure.local import resources
+from infrastructure.local.environment import REPOSITORY
+from infrastructure.local.gateway import REQUEST_AT_MOST_BYTES, Gateway
+from infrastructure.local.pump import Pump
+
+#: Runners' sync calls are held for up to 10 s, each in a thread.
+THREADS = 96
+
+
+def main() -> int:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--endpoint", required=True, help="where MiniStack listens")
+    parser.add_argument("--app-directory", type=Path, default=REPOSITORY / "chalice_app")
+    parser.add_argument("--behind-proxy", action="store_true", help="believe X-Forwarded-* of a proxy on this machine")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = load(arguments.app_directory)
+    gateway = Gateway(app)
+    pump = Pump(app, resources.client("sqs", arguments.endpoint))
+    trusted: dict[str, Any] = {}
+    if arguments.behind_proxy:
+        forwarded = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+        trusted = {"trusted_proxy": "127.0.0.1", "trusted_proxy_count": 1, "trusted_proxy_headers": forwarded}
+    server: Any = waitress.create_server(
+        gateway,
+        host="127.0.0.1",
+        port=arguments.port,
+        threads=THREADS,
+        connection_limit=1000,
+        backlog=1024,
+        channel_timeout=75,
+        max_request_body_size=REQUEST_AT_MOST_BYTES + 1024,
+        clear_untrusted_proxy_headers=True,
+        asyncore_use_poll=True,
+        ident=None,
+        **trusted,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=server.run, name="gateway", daemon=True).start()
+    pump.start()
+    while not stop.wait(1.0):
+        pass
+    server.task_dispatcher.set_thread_count(0)
+    pump.stop(timeout=5.0)
+    server.task_dispatcher.shutdown(timeout=2.0)
+    return 0
+
+
+def load(directory: Path) -> Any:
+    """Import ``app.py`` the way Lambda does, with ``vendor`` and the directory itself on the path."""
+    for path in (directory / "vendor", directory):
+        sys.path.insert(0, str(path))
+    return importlib.import_module("app").app
+
+
+if __name__ == "__main__":
+    sys.exit(main())

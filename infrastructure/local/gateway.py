@@ -1,0 +1,228 @@
+"""Serves the Chalice app over HTTP the way API Gateway and Lambda do: real events, the stage prefix, the limits.
+
+What it does differently on purpose: calls of one process share its memory (Lambda gives each its own), and a call
+that takes more than 29 s is answered with 504 only once it ends, because a thread cannot be stopped.
+"""
+
+import base64
+import json
+import re
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from infrastructure.local.events import STAGE, LambdaContext, Request, is_binary, rest_event
+
+REQUEST_AT_MOST_BYTES = 10 * 1024 * 1024
+#: Lambda's limit for an event and for an answer, both as JSON.
+PAYLOAD_AT_MOST_BYTES = 6 * 1024 * 1024
+ANSWERED_WITHIN_SECONDS = 29.0
+
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
+
+_REASONS = {
+    200: "OK", 201: "Created", 204: "No Content", 302: "Found", 303: "See Other", 304: "Not Modified",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    409: "Conflict", 413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
+    429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+class ThreadLocal:
+    """Makes what a Chalice app knows of the current call belong to the thread; a plain app mixes calls up."""
+
+    _own = threading.local()
+
+    @property
+    def current_request(self) -> Any:
+        """The request this thread is handling."""
+        return getattr(self._own, "request", None)
+
+    @current_request.setter
+    def current_request(self, request: Any) -> None:
+        self._own.request = request
+
+    @property
+    def lambda_context(self) -> Any:
+        """The context of the call this thread is handling."""
+        return getattr(self._own, "context", None)
+
+    @lambda_context.setter
+    def lambda_context(self, context: Any) -> None:
+        self._own.context = context
+
+
+def made_thread_safe(app: Any) -> Any:
+    """The same app object, safe to be called by many threads at once."""
+    if not isinstance(app, ThreadLocal):
+        for name in ("current_request", "lambda_context"):
+            app.__dict__.pop(name, None)
+        app.__class__ = type("ThreadLocalChalice", (ThreadLocal, type(app)), {})
+    return app
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back over HTTP."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @classmethod
+    def of_gateway(cls, status: int, message: str) -> "Answer":
+        """An answer that the gateway gives by itself."""
+        return cls(status, (("Content-Type", "application/json"),), json.dumps({"message": message}).encode())
+
+
+class Gateway:
+    """A WSGI application in front of one Chalice app."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = made_thread_safe(app)
+        self._binary_types = tuple(app.api.binary_types)
+        self._routes = _Routes(app.routes)
+        for path, methods in app.routes.items():
+            for method, entry in methods.items():
+                if entry.authorizer is not None:
+                    raise NotImplementedError(
+                        f"{method} {path} has an authorizer, which the local gateway does not run"
+                    )
+
+    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        answer = self._answer(environ)
+        start_response(f"{answer.status} {_REASONS.get(answer.status, 'Other')}", list(answer.headers))
+        return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+        if environ["PATH_INFO"] == "/":
+            return Answer(302, (("Location", f"/{STAGE}/"),), b"")
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > REQUEST_AT_MOST_BYTES:
+            return Answer.of_gateway(413, "Request Too Long")
+        return self.handle(_request(environ, environ["wsgi.input"].read(length) if length else b""))
+
+    def handle(self, request: Request) -> Answer:
+        """Route, call the app through its Lambda entry, and translate what it returns."""
+        stage, _, rest = request.path.removeprefix("/").partition("/")
+        path = "/" + rest
+        found = self._routes.find(request.method, path) if stage == STAGE else None
+        if found is None:
+            return Answer.of_gateway(403, "Missing Authentication Token" if stage == STAGE else "Forbidden")
+        resource, parameters, cors_only = found
+        if cors_only is not None:
+            return Answer(200, tuple(cors_only.items()), b"")
+        request_id = str(uuid.uuid4())
+        event = rest_event(
+            request,
+            resource=resource,
+            path=path,
+            path_parameters=parameters,
+            binary_types=self._binary_types,
+            request_id=request_id,
+            now=time.time(),
+        )
+        payload = json.dumps(event)
+        if len(payload) > PAYLOAD_AT_MOST_BYTES:
+            return Answer.of_gateway(413, "Request Too Long")
+        context = LambdaContext("APIHandler", ANSWERED_WITHIN_SECONDS + 1)
+        try:
+            result = self._app(json.loads(payload), context)
+            returned = json.dumps(result)
+        except Exception as error:
+            print(f"{request.method} {resource}: {error!r}", file=sys.stderr, flush=True)
+            return Answer.of_gateway(502, "Internal server error")
+        if time.monotonic() - context.started > ANSWERED_WITHIN_SECONDS:
+            return Answer.of_gateway(504, "Endpoint request timed out")
+        if len(returned) > PAYLOAD_AT_MOST_BYTES:
+            return Answer.of_gateway(502, "Internal server error")
+        return self._translate(result, _header(request, "Accept"))
+
+    def _translate(self, result: Mapping[str, Any], accept: str) -> Answer:
+        headers = [(name, str(value)) for name, value in (result.get("headers") or {}).items()]
+        several = result.get("multiValueHeaders") or {}
+        headers = [(name, value) for name, value in headers if name not in several]
+        headers += [(name, str(value)) for name, values in several.items() for value in values]
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", "application/json"))
+        text = result.get("body") or ""
+        # API Gateway decodes only for those who name a binary type first in Accept; `<img>` and `*/*` get base64.
+        if result.get("isBase64Encoded") and is_binary(accept, self._binary_types):
+            body = base64.b64decode(text)
+        else:
+            body = text.encode()
+        headers = [(name, value) for name, value in headers if name.lower() not in ("content-length", "connection")]
+        headers.append(("Content-Length", str(len(body))))
+        return Answer(int(result["statusCode"]), tuple(headers), body)
+
+
+class _Routes:
+    """Finds the resource of a path; fixed parts win over parameters, as in API Gateway."""
+
+    def __init__(self, routes: Mapping[str, Mapping[str, Any]]) -> None:
+        self._entries = [(resource, _pattern(resource), methods) for resource, methods in routes.items()]
+        self._entries.sort(key=lambda entry: [part.startswith("{") for part in entry[0].split("/")])
+
+    def find(self, method: str, path: str) -> tuple[str, dict[str, str], dict[str, str] | None] | None:
+        """Resource, path parameters, and for a CORS preflight the headers that answer it; ``None``: no such route."""
+        trimmed = path.rstrip("/") or "/"
+        for resource, pattern, methods in self._entries:
+            match = pattern.fullmatch(trimmed)
+            if match is None:
+                continue
+            parameters = {name: unquote(value) for name, value in match.groupdict().items()}
+            if method in methods:
+                return resource, parameters, None
+            if method == "OPTIONS":
+                for name, entry in methods.items():
+                    if entry.cors is not None:
+                        allowed = {"Access-Control-Allow-Methods": f"{name},OPTIONS"}
+                        return resource, parameters, {**entry.cors.get_access_control_headers(), **allowed}
+        return None
+
+
+def _pattern(resource: str) -> re.Pattern[str]:
+    parts = [f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in resource.split("/")]
+    return re.compile("/".join(parts))
+
+
+def _request(environ: Mapping[str, Any], body: bytes) -> Request:
+    headers = []
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            headers.append((_name(key[5:]), value))
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            headers.append((_name(key), value))
+    source = environ.get("REMOTE_ADDR", "127.0.0.1")
+    present = {name for name, _ in headers}
+    if "X-Forwarded-For" not in present:
+        headers.append(("X-Forwarded-For", source))
+    if "X-Forwarded-Proto" not in present:
+        headers.append(("X-Forwarded-Proto", environ["wsgi.url_scheme"]))
+    if "X-Forwarded-Port" not in present:
+        headers.append(("X-Forwarded-Port", environ["SERVER_PORT"]))
+    # WSGI decodes the path; waitress keeps what was sent beside it.
+    sent = str(environ.get("REQUEST_URI") or environ["PATH_INFO"]).partition("?")[0]
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=sent,
+        query=environ.get("QUERY_STRING", ""),
+        headers=tuple(headers),
+        body=body,
+        source=source,
+    )
+
+
+def _name(key: str) -> str:
+    return "-".join(part.capitalize() for part in key.split("_"))
+
+
+def _header(request: Request, name: str) -> str:
+    return next((value for key, value in request.headers if key == name), "")

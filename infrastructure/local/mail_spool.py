@@ -1,0 +1,118 @@
+"""Keeps every mail that SES accepted as one file, exactly as it would be delivered; standard library only."""
+
+import base64
+import email.policy
+import json
+import os
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A spooled mail: who gets it, and its bytes."""
+
+    identifier: str
+    sent_at: float
+    sender: str
+    recipients: tuple[str, ...]
+    raw: bytes
+
+    @property
+    def message(self) -> EmailMessage:
+        """The parsed MIME message."""
+        return BytesParser(EmailMessage, policy=email.policy.default).parsebytes(self.raw)
+
+    @property
+    def subject(self) -> str:
+        """The decoded subject."""
+        return str(self.message.get("Subject", ""))
+
+    def body(self, kind: str) -> str | None:
+        """The decoded ``plain`` or ``html`` body, if there is one."""
+        part = self.message.get_body((kind,))
+        return None if part is None else str(part.get_content())
+
+
+def write(directory: Path, identifier: str, request: dict[str, Any], now: float) -> None:
+    """Spool one SES v2 ``SendEmail`` request; the file is whole or absent."""
+    destination = request.get("Destination", {})
+    recipients = [
+        address for kind in ("ToAddresses", "CcAddresses", "BccAddresses") for address in destination.get(kind, [])
+    ]
+    raw = mime(identifier, request, now)
+    if not recipients:
+        headers = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(raw, headersonly=True)
+        recipients = [str(headers.get(name)) for name in ("To", "Cc") if headers.get(name)]
+    record = {
+        "identifier": identifier,
+        "sent_at": now,
+        "sender": request.get("FromEmailAddress", ""),
+        "recipients": recipients,
+        "raw": base64.b64encode(raw).decode("ascii"),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    name = f"{int(now * 1000):015d}-{identifier.partition('@')[0]}.json"
+    unfinished = directory / f"{name}.unfinished"
+    with unfinished.open("w") as file:
+        json.dump(record, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(directory / name)
+
+
+def mime(identifier: str, request: dict[str, Any], now: float) -> bytes:
+    """The message as SES would deliver it: ``Raw`` byte for byte, ``Simple`` composed with both its bodies."""
+    content = request.get("Content", {})
+    if "Raw" in content:
+        return base64.b64decode(content["Raw"]["Data"])
+    simple = content["Simple"]
+    message = EmailMessage()
+    message["From"] = request.get("FromEmailAddress", "")
+    for name, key in (("To", "ToAddresses"), ("Cc", "CcAddresses")):
+        if addresses := request.get("Destination", {}).get(key):
+            message[name] = ", ".join(addresses)
+    if reply_to := request.get("ReplyToAddresses"):
+        message["Reply-To"] = ", ".join(reply_to)
+    message["Subject"] = simple["Subject"]["Data"]
+    message["Date"] = formatdate(now)
+    message["Message-ID"] = f"<{identifier}>"
+    for header in simple.get("Headers", []):
+        message[header["Name"]] = header["Value"]
+    body = simple["Body"]
+    if "Text" in body:
+        message.set_content(body["Text"]["Data"], cte="quoted-printable")
+        if "Html" in body:
+            message.add_alternative(body["Html"]["Data"], subtype="html", cte="quoted-printable")
+    else:
+        message.set_content(body["Html"]["Data"], subtype="html", cte="quoted-printable")
+    return message.as_bytes(policy=email.policy.SMTP)
+
+
+def read(directory: Path) -> list[Mail]:
+    """Every spooled mail, newest first."""
+    return [_load(path) for path in sorted(directory.glob("*.json"), reverse=True)] if directory.is_dir() else []
+
+
+def find(directory: Path, identifier: str) -> Mail | None:
+    """The mail with this identifier (with or without its domain part)."""
+    wanted = identifier.partition("@")[0]
+    for path in directory.glob("*.json"):
+        if path.stem.partition("-")[2] == wanted:
+            return _load(path)
+    return None
+
+
+def _load(path: Path) -> Mail:
+    record = json.loads(path.read_text())
+    return Mail(
+        identifier=record["identifier"],
+        sent_at=record["sent_at"],
+        sender=record["sender"],
+        recipients=tuple(record["recipients"]),
+        raw=base64.b64decode(record["raw"]),
+    )

@@ -1,0 +1,174 @@
+"""Delivers queue messages and schedules to the app's handlers as Lambda's event sources would.
+
+What to deliver where is read from the Chalice app itself, so no queue and no schedule is listed twice.
+"""
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure.local.events import LambdaContext, schedule_event, sqs_event
+
+#: How many messages of one queue are worked on at once, unless the app's decorator says otherwise.
+WORKERS = 24
+#: Short, so that stopping is quick; asking costs nothing here.
+LONG_POLL_SECONDS = 2
+#: A handler may take this long; afterwards the queue's visibility timeout gives the message to somebody else.
+HANDLER_SECONDS = 120.0
+#: The first run of a schedule comes soon, so that a restart is reconciled at once.
+FIRST_RUN_AFTER_SECONDS = 2.0
+RETRY_AFTER_SECONDS = 1.0
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+
+
+@dataclass(frozen=True)
+class QueueSource:
+    """A handler that wants the messages of a queue."""
+
+    name: str
+    handler: Handler
+    queue: str
+    workers: int
+
+
+@dataclass(frozen=True)
+class ScheduleSource:
+    """A handler that wants to run again and again."""
+
+    name: str
+    handler: Handler
+    every_seconds: float
+
+
+def sources(app: Any) -> tuple[list[QueueSource], list[ScheduleSource]]:
+    """What the app's decorators declare; anything this pump cannot deliver is refused at once."""
+    queues: list[QueueSource] = []
+    schedules: list[ScheduleSource] = []
+    for source in app.event_sources:
+        handler = app.handler_map[source.name]
+        kind = type(source).__name__
+        if kind == "SQSEventConfig":
+            if source.batch_size != 1:
+                raise NotImplementedError(f"{source.name}: only batches of one are delivered here")
+            queue = source.queue or str(source.queue_arn).rpartition(":")[2]
+            queues.append(QueueSource(source.name, handler, queue, source.maximum_concurrency or WORKERS))
+        elif kind == "ScheduledEventConfig":
+            schedules.append(ScheduleSource(source.name, handler, seconds(source.schedule_expression)))
+        else:
+            raise NotImplementedError(f"{source.name}: {kind} is not delivered here")
+    return queues, schedules
+
+
+def seconds(expression: Any) -> float:
+    """The interval of a ``rate(…)`` expression."""
+    text = expression if isinstance(expression, str) else expression.to_string()
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise NotImplementedError(f"the schedule {text!r} is not a rate(…) of minutes, hours or days")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+class Pump:
+    """Threads that deliver until they are stopped; what they cannot deliver stays in its queue."""
+
+    def __init__(self, app: Any, sqs: Any) -> None:
+        self._queues, self._schedules = sources(app)
+        self._sqs = sqs
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._pools: list[ThreadPoolExecutor] = []
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        for queue in self._queues:
+            pool = ThreadPoolExecutor(queue.workers, thread_name_prefix=f"pump-{queue.name}")
+            self._pools.append(pool)
+            self._begin(f"pump-{queue.name}", self._drain, queue, pool)
+        for schedule in self._schedules:
+            self._begin(f"schedule-{schedule.name}", self._tick, schedule)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Receive nothing more, and give what is running ``timeout`` seconds to end."""
+        self._stopped.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    # -- queues -------------------------------------------------------------------------------------------------
+
+    def _drain(self, source: QueueSource, pool: ThreadPoolExecutor) -> None:
+        free = threading.Semaphore(source.workers)
+        url = ""
+        while not self._stopped.is_set():
+            # A message is received only when a worker is free: its visibility timeout runs from now.
+            if not free.acquire(timeout=1.0):
+                continue
+            try:
+                url = url or self._sqs.get_queue_url(QueueName=source.queue)["QueueUrl"]
+                message = self._receive(url)
+            except (BotoCoreError, ClientError) as error:
+                free.release()
+                _complain(source.name, error)
+                self._stopped.wait(RETRY_AFTER_SECONDS)
+                continue
+            if message is None:
+                free.release()
+                continue
+            try:
+                pool.submit(self._deliver, source, url, message, free)
+            except RuntimeError:  # stopped meanwhile; the message comes back by itself
+                return
+
+    def _receive(self, url: str) -> dict[str, Any] | None:
+        received = self._sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=1,
+            WaitTimeSeconds=LONG_POLL_SECONDS,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        messages: list[dict[str, Any]] = received.get("Messages", [])
+        return messages[0] if messages else None
+
+    def _deliver(self, source: QueueSource, url: str, message: dict[str, Any], free: threading.Semaphore) -> None:
+        try:
+            source.handler(sqs_event(message, source.queue), LambdaContext(source.name, HANDLER_SECONDS))
+            self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        except Exception as error:
+            # It stays in the queue: it comes again after its visibility timeout, and ends among the dead letters.
+            _complain(source.name, error)
+        finally:
+            free.release()
+
+    # -- schedules ----------------------------------------------------------------------------------------------
+
+    def _tick(self, source: ScheduleSource) -> None:
+        due = time.monotonic() + min(FIRST_RUN_AFTER_SECONDS, source.every_seconds)
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            due = max(due + source.every_seconds, time.monotonic())
+            try:
+                source.handler(schedule_event(source.name, time.time()), LambdaContext(source.name, HANDLER_SECONDS))
+            except Exception as error:
+                _complain(source.name, error)
+
+
+def _complain(name: str, error: BaseException) -> None:
+    print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,266 @@
+"""Creates what `resources.yaml` declares, from the same Properties, where it is missing; nothing is ever removed."""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from infrastructure.local import template
+
+REGION = "eu-central-1"
+ACCOUNT = "000000000000"
+#: MiniStack takes any credentials, but presigned links only with this key id.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+@dataclass(frozen=True)
+class Created:
+    """The names under which the application finds its resources."""
+
+    stack: str
+    table: str
+    bucket: str
+    jobs_queue: str
+    key: str
+    user_pool: str
+    user_pool_client: str
+    mail_configuration_set: str
+    cluster: str
+    service: str
+    base_url_parameter: str
+    runner_token_parameter: str
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A boto3 client of MiniStack."""
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=64,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+        ),
+    )
+
+
+def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
+    """Create what is missing; ``runners`` is the desired count of a service that did not exist before."""
+    resolved = template.Template(
+        body=template.load(),
+        pseudo={
+            "AWS::StackName": stack,
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+        },
+        parameters={
+            "MailFrom": mail_from,
+            "MailIdentity": mail_from.rpartition("@")[2].rstrip(">"),
+            "PublicBaseUrl": base_url,
+        },
+    )
+    for kind, create in _CREATORS:
+        for name in resolved.of_type(kind):
+            resolved.created[name] = create(endpoint, resolved.properties(name))
+    service = f"{stack}-runner"
+    _service(endpoint, resolved.created["RunnerCluster"]["Ref"], service, runners)
+    token_parameter = f"/{stack}/runner-bootstrap-token"
+    _secret(endpoint, token_parameter)
+    return Created(
+        stack=stack,
+        table=resolved.created["Table"]["Ref"],
+        bucket=resolved.created["Bucket"]["Ref"],
+        jobs_queue=resolved.properties("JobsQueue")["QueueName"],
+        key=resolved.created["KeyAlias"]["Ref"],
+        user_pool=resolved.created["UserPool"]["Ref"],
+        user_pool_client=resolved.created["UserPoolClient"]["Ref"],
+        mail_configuration_set=resolved.created["MailConfigurationSet"]["Ref"],
+        cluster=resolved.created["RunnerCluster"]["Ref"],
+        service=service,
+        base_url_parameter=resolved.created["PublicBaseUrlParameter"]["Ref"],
+        runner_token_parameter=token_parameter,
+    )
+
+
+# -- one function per type, each: Properties → what Ref and GetAtt give ---------------------------------------------
+
+
+def _key(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    kms = client("kms", endpoint)
+    for page in kms.get_paginator("list_keys").paginate():
+        for entry in page["Keys"]:
+            described = kms.describe_key(KeyId=entry["KeyId"])["KeyMetadata"]
+            if described["Description"] == properties["Description"] and described["KeyState"] == "Enabled":
+                return {"Ref": described["KeyId"], "Arn": described["Arn"]}
+    created = kms.create_key(Description=properties["Description"])["KeyMetadata"]
+    return {"Ref": created["KeyId"], "Arn": created["Arn"]}
+
+
+def _alias(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    kms = client("kms", endpoint)
+    name = properties["AliasName"]
+    try:
+        kms.describe_key(KeyId=name)
+    except kms.exceptions.NotFoundException:
+        kms.create_alias(AliasName=name, TargetKeyId=properties["TargetKeyId"])
+    return {"Ref": name}
+
+
+def _table(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    dynamodb = client("dynamodb", endpoint)
+    name = properties["TableName"]
+    later = ("TimeToLiveSpecification", "PointInTimeRecoverySpecification", "SSESpecification")
+    try:
+        existing = dynamodb.describe_table(TableName=name)["Table"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        wanted = {key: value for key, value in properties.items() if key not in later}
+        existing = dynamodb.create_table(**wanted)["TableDescription"]
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
+    present = {index["IndexName"] for index in existing.get("GlobalSecondaryIndexes", [])}
+    for index in properties["GlobalSecondaryIndexes"]:
+        if index["IndexName"] not in present:
+            dynamodb.update_table(
+                TableName=name,
+                AttributeDefinitions=properties["AttributeDefinitions"],
+                GlobalSecondaryIndexUpdates=[{"Create": index}],
+            )
+    return {"Ref": name, "Arn": existing["TableArn"]}
+
+
+def _bucket(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    s3 = client("s3", endpoint)
+    name = properties["BucketName"]
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"])
+        s3.put_public_access_block(
+            Bucket=name, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
+        )
+    return {"Ref": name, "Arn": f"arn:aws:s3:::{name}"}
+
+
+def _queue(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    sqs = client("sqs", endpoint)
+    name = properties["QueueName"]
+    attributes = {
+        key: json.dumps(value) if isinstance(value, dict) else str(value)
+        for key, value in properties.items()
+        if key in ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "DelaySeconds")
+    }
+    try:
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    except sqs.exceptions.QueueDoesNotExist:
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    return {"Ref": url, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", "QueueName": name}
+
+
+def _user_pool(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    cognito = client("cognito-idp", endpoint)
+    wanted = {key: value for key, value in properties.items() if key not in ("UserPoolName", "EnabledMfas")}
+    for page in cognito.get_paginator("list_user_pools").paginate(MaxResults=60):
+        for pool in page["UserPools"]:
+            if pool["Name"] == properties["UserPoolName"]:
+                return {"Ref": pool["Id"], "Arn": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{pool['Id']}"}
+    # Cognito refuses an MFA setting before a factor is configured.
+    mfa = wanted.pop("MfaConfiguration", "OFF")
+    created = cognito.create_user_pool(PoolName=properties["UserPoolName"], **wanted)["UserPool"]
+    if mfa != "OFF":
+        cognito.set_user_pool_mfa_config(
+            UserPoolId=created["Id"],
+            SoftwareTokenMfaConfiguration={"Enabled": "SOFTWARE_TOKEN_MFA" in properties["EnabledMfas"]},
+            MfaConfiguration=mfa,
+        )
+    return {"Ref": created["Id"], "Arn": created["Arn"]}
+
+
+def _user_pool_client(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    cognito = client("cognito-idp", endpoint)
+    pool = properties["UserPoolId"]
+    for page in cognito.get_paginator("list_user_pool_clients").paginate(UserPoolId=pool, MaxResults=60):
+        for existing in page["UserPoolClients"]:
+            if existing["ClientName"] == properties["ClientName"]:
+                return {"Ref": existing["ClientId"]}
+    return {"Ref": cognito.create_user_pool_client(**properties)["UserPoolClient"]["ClientId"]}
+
+
+def _configuration_set(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    ses = client("sesv2", endpoint)
+    name = properties["Name"]
+    try:
+        ses.get_configuration_set(ConfigurationSetName=name)
+    except ses.exceptions.NotFoundException:
+        ses.create_configuration_set(ConfigurationSetName=name)
+    return {"Ref": name}
+
+
+def _mail_identity(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    ses = client("sesv2", endpoint)
+    name = properties["EmailIdentity"]
+    try:
+        ses.get_email_identity(EmailIdentity=name)
+    except ses.exceptions.NotFoundException:
+        ses.create_email_identity(EmailIdentity=name)
+    return {"Ref": name}
+
+
+def _cluster(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    created = client("ecs", endpoint).create_cluster(clusterName=properties["ClusterName"])["cluster"]
+    return {"Ref": created["clusterName"], "Arn": created["clusterArn"]}
+
+
+def _parameter(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
+    client("ssm", endpoint).put_parameter(
+        Name=properties["Name"], Type=properties["Type"], Value=properties["Value"], Overwrite=True
+    )
+    return {"Ref": properties["Name"]}
+
+
+#: In an order that lets each refer to those before it; types that are not here have no meaning on one machine.
+_CREATORS: tuple[tuple[str, Callable[[str, dict[str, Any]], dict[str, str]]], ...] = (
+    ("AWS::KMS::Key", _key),
+    ("AWS::KMS::Alias", _alias),
+    ("AWS::DynamoDB::Table", _table),
+    ("AWS::S3::Bucket", _bucket),
+    ("AWS::SQS::Queue", _queue),
+    ("AWS::Cognito::UserPool", _user_pool),
+    ("AWS::Cognito::UserPoolClient", _user_pool_client),
+    ("AWS::SES::ConfigurationSet", _configuration_set),
+    ("AWS::SES::EmailIdentity", _mail_identity),
+    ("AWS::ECS::Cluster", _cluster),
+    ("AWS::SSM::Parameter", _parameter),
+)
+
+
+def _service(endpoint: str, cluster: str, service: str, runners: int) -> None:
+    """The ECS service whose desired count the supervisor obeys.
+
+    Its task definition does not exist, so MiniStack holds the numbers and looks for no docker.
+    """
+    ecs = client("ecs", endpoint)
+    described = ecs.describe_services(cluster=cluster, services=[service])["services"]
+    if not any(each["status"] == "ACTIVE" for each in described):
+        ecs.create_service(cluster=cluster, serviceName=service, taskDefinition=service, desiredCount=runners)
+
+
+def _secret(endpoint: str, name: str) -> None:
+    ssm = client("ssm", endpoint)
+    try:
+        ssm.get_parameter(Name=name)
+    except ssm.exceptions.ParameterNotFound:
+        ssm.put_parameter(Name=name, Type="SecureString", Value=secrets.token_urlsafe(32))
