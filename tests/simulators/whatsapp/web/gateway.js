@@ -1,0 +1,148 @@
+// The one websocket to the server: requests, events in order, reconnecting.
+'use strict';
+
+defineModule('Gateway', (require) => {
+  const switches = readSwitches();
+  const requests = new Map();
+  let socket = null;
+  let lastRequest = 0;
+  let stopped = false;
+  let signedIn = false;
+  let reconnecting = null;
+  let work = Promise.resolve();
+
+  function connect() {
+    clearTimeout(reconnecting);
+    stopped = false;
+    signedIn = false;
+    const opened = new WebSocket(`wss://${location.host}/ws/chat`);
+    socket = opened;
+    opened.onopen = () => {
+      const me = require('DeviceIdentity').me();
+      put({ type: 'hello', device: me?.device ?? null, keys: require('DeviceIdentity').publicKeys(), version: switches.version });
+    };
+    opened.onmessage = ({ data }) => {
+      if (socket === opened) hear(JSON.parse(data));
+    };
+    opened.onclose = () => {
+      if (socket === opened) lose();
+    };
+  }
+
+  function lose() {
+    socket = null;
+    signedIn = false;
+    for (const { reject } of requests.values()) reject(new Error('socket closed'));
+    requests.clear();
+    if (stopped) return;
+    require('Application').disconnected();
+    reconnecting = setTimeout(connect, switches.reconnect_ms);
+  }
+
+  function reconnect(delay = 0) {
+    stop();
+    reconnecting = setTimeout(connect, delay);
+  }
+
+  function stop() {
+    stopped = true;
+    clearTimeout(reconnecting);
+    const open = socket;
+    socket = null;
+    open?.close();
+  }
+
+  function put(message) {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  // Said when there is somebody to hear it; what must not be lost goes through the Outbox.
+  function tell(type, content = {}) {
+    if (signedIn || type === 'refresh_qr' || type === 'passkey') put({ ...content, type });
+  }
+
+  function request(type, content) {
+    lastRequest += 1;
+    const number = lastRequest;
+    return new Promise((resolve, reject) => {
+      if (socket?.readyState !== WebSocket.OPEN) {
+        reject(new Error('socket is not open'));
+        return;
+      }
+      requests.set(number, { resolve, reject });
+      put({ ...content, type, request: number });
+    });
+  }
+
+  function hear(message) {
+    if (message.type === 'answer') {
+      const waiting = requests.get(message.request);
+      requests.delete(message.request);
+      if (message.error) waiting?.reject(new Error(message.error));
+      else waiting?.resolve(message);
+      return;
+    }
+    if (message.type === 'success') signedIn = true;
+    work = work.then(() => handlers[message.type](message)).catch((error) => console.error(message.type, error));
+  }
+
+  const handlers = {
+    ref: (message) => require('Pairing').showReference(message),
+    qr_idle: () => require('Pairing').rest(),
+    code_used: () => require('WAWebLinkDeviceEvents').WAWebLinkDeviceEvents.triggerPrimaryHelloReceived(),
+    passkey: () => {
+      void require('Pairing').demandPasskey();
+    },
+    paired: (message) => require('Pairing').becomeDevice(message),
+    success: (message) => require('Application').signedIn(message),
+    ack: (message) => require('Outbox').acknowledge(message),
+    chatstate: ({ chat, state }) =>
+      require('WAWebPresenceCollection').PresenceCollection.hear(require('WAWebWidFactory').createWid(chat), state),
+    contact: ({ contact }) => require('AddressBook').know(contact),
+    events: async ({ events }) => {
+      for (const event of events) await require('Inbox')[event.kind](event);
+      put({ type: 'delivered', upto: events.at(-1).seq });
+    },
+    needs_update: () => require('WAWebStreamModel').Stream.set({ needsUpdate: true }),
+    conflict: () => require('Application').blocked('CONFLICT'),
+    blocked: ({ state }) => require('Application').blocked(state),
+    logout: ({ reason }) => require('Logout').leave(reason),
+  };
+
+  return { connect, reconnect, stop, tell, request };
+});
+
+// What the server keeps for a device until the device has written it down.
+defineModule('Inbox', (require) => ({
+  async msg({ message, contact }) {
+    if (contact) require('AddressBook').know(contact);
+    const archive = require('MessageArchive');
+    const known = archive.has(message);
+    if (known && archive.find(require('MessageTranslation').keyOf(message)).type !== 'ciphertext') return;
+    const { createWid } = require('WAWebWidFactory');
+    const attributes = require('MessageTranslation').attributesOf(message, true);
+    await require('WAWebMsgCollection').MsgCollection.processMultipleMessages(createWid(message.chat), [attributes]);
+    await archive.save([message]);
+  },
+
+  async history({ messages, unread }) {
+    await require('ChatRoom').receiveHistory(messages, unread);
+  },
+
+  async receipt({ chat, ids, ack }) {
+    const { ACK_STRING } = require('WAWebAck');
+    await require('WAWebHandleMsgReceipts').handleChatSimpleReceipt({
+      type: 'receipt',
+      externalIds: ids,
+      from: require('WAWebWidFactory').createWid(chat),
+      participant: null,
+      recipient: null,
+      ack,
+      ackString: ack >= 3 ? ACK_STRING.READ : ACK_STRING.DELIVERY,
+    });
+  },
+
+  async read_elsewhere({ chat }) {
+    await require('ChatRoom').markRead(require('ChatRoom').of(chat));
+  },
+}));

@@ -1,0 +1,62 @@
+// The loader: drains the queue and defines __d, require, importNamespace, ErrorGuard and __debug.modulesMap.
+'use strict';
+
+(() => {
+  const switches = self.readSwitches();
+  const modulesMap = {};
+  const loaded = new Map();
+  const namespaces = new Map();
+  const heldBack = [];
+  let holding = switches.late_modules;
+
+  function register(entry) {
+    if (holding && entry.bundle === 'main') {
+      heldBack.push(entry);
+      return;
+    }
+    modulesMap[entry.id] = { id: entry.id, factory: entry.factory, defined: true };
+  }
+
+  function require(id) {
+    if (id === '__debug') return { modulesMap };
+    if (loaded.has(id)) return loaded.get(id).exports;
+    const definition = modulesMap[id];
+    if (!definition) throw new Error(`Requiring unknown module "${id}"`);
+    const module = { id, exports: {} };
+    loaded.set(id, module);
+    definition.factory(self, require, module, module.exports);
+    return module.exports;
+  }
+
+  function importNamespace(id) {
+    const exports = require(id);
+    if (exports.__esModule) return exports;
+    if (!namespaces.has(id)) namespaces.set(id, { ...exports, default: exports });
+    return namespaces.get(id);
+  }
+
+  self.ErrorGuard = {
+    skipGuardGlobal() {},
+    applyWithGuard(callback, context, parameters) {
+      return callback.apply(context, parameters || []);
+    },
+  };
+  self.importNamespace = importNamespace;
+  self.releaseLateModules = () => {
+    holding = false;
+    heldBack.splice(0).forEach(register);
+  };
+
+  const queued = self.__d.queue;
+  self.__d = (id, dependencies, factory) =>
+    register({ id, factory, bundle: document.currentScript?.dataset.bundle });
+  queued.forEach(register);
+  for (let number = 0; number < switches.filler; number += 1) {
+    self.defineModule(`WAWebFiller${number}`, () => ({ filler: number }));
+  }
+  self.require = require;
+
+  document.addEventListener('DOMContentLoaded', () => {
+    setTimeout(() => require('Application').start(), switches.boot_ms);
+  });
+})();

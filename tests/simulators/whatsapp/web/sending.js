@@ -1,0 +1,70 @@
+// Sending: a message is in the chat at once, on disk, and on its way until the server has acknowledged its id.
+'use strict';
+
+defineModule('WAWebGetEphemeralFieldsMsgActionsUtils', () => ({ getEphemeralFields: () => ({}) }));
+
+defineModule('WAWebSendMsgChatAction', (require) => {
+  function wireOf(message) {
+    return {
+      id: message.id.id,
+      chat: message.id.remote.toString(),
+      from_me: true,
+      type: message.type,
+      body: message.body ?? null,
+      quoted: message.quotedStanzaID ?? null,
+      t: message.t,
+      ack: 0,
+    };
+  }
+
+  // An array, synchronously: whatsapp-web.js takes it apart without awaiting.
+  function addAndSendMsgToChat(chat, attributes) {
+    const { MsgCollection } = require('WAWebMsgCollection');
+    const { Msg } = require('WAWebMsgModel');
+    const message = MsgCollection.get(attributes.id) ?? new Msg(attributes);
+    chat.take(message);
+    MsgCollection.add(message);
+    const wire = wireOf(message);
+    const saved = require('MessageArchive').save([wire]);
+    const result = saved.then(() => require('Outbox').send(wire));
+    return [saved.then(() => message), result];
+  }
+
+  return { addAndSendMsgToChat };
+});
+
+// Messages the server has not acknowledged yet; they go out again, under the same id, after every reconnect.
+defineModule('Outbox', (require) => {
+  const pending = new Map();
+
+  function send(wire) {
+    const waiting = pending.get(wire.id);
+    if (waiting) return waiting.promise;
+    const entry = { wire };
+    entry.promise = new Promise((resolve) => {
+      entry.resolve = resolve;
+    });
+    pending.set(wire.id, entry);
+    require('Gateway').tell('send', { message: wire });
+    return entry.promise;
+  }
+
+  async function acknowledge({ id, t }) {
+    const entry = pending.get(id);
+    if (!entry) return;
+    pending.delete(id);
+    const { wire } = entry;
+    require('WAWebMsgCollection').MsgCollection.get(require('MessageTranslation').keyOf(wire))?.updateAck(1);
+    await require('MessageArchive').save([{ ...wire, ack: 1 }]);
+    entry.resolve({ t, messageSendResult: 'OK', count: 1 });
+  }
+
+  function resend() {
+    for (const wire of require('MessageArchive').unsent()) {
+      if (!pending.has(wire.id)) send(wire);
+      else require('Gateway').tell('send', { message: wire });
+    }
+  }
+
+  return { send, acknowledge, resend };
+});

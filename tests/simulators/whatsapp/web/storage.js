@@ -1,0 +1,48 @@
+// What survives the page: IndexedDB 'wawc' holds the device, 'model-storage' the chats and messages.
+'use strict';
+
+defineModule('Storage', () => {
+  const stores = { device: 'wawc', message: 'model-storage', chat: 'model-storage' };
+  const databases = new Map();
+
+  function open(name) {
+    if (!databases.has(name)) {
+      databases.set(
+        name,
+        new Promise((resolve, reject) => {
+          const request = indexedDB.open(name, 1);
+          request.onupgradeneeded = () => {
+            for (const store of Object.keys(stores)) {
+              if (stores[store] === name) request.result.createObjectStore(store);
+            }
+          };
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        }),
+      );
+    }
+    return databases.get(name);
+  }
+
+  async function run(store, mode, work) {
+    const database = await open(stores[store]);
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(store, mode);
+      const request = work(transaction.objectStore(store));
+      transaction.oncomplete = () => resolve(request?.result);
+      transaction.onerror = () => reject(transaction.error);
+      transaction.onabort = () => reject(transaction.error);
+    });
+  }
+
+  return {
+    read: (store, key) => run(store, 'readonly', (objects) => objects.get(key)),
+    readAll: (store) => run(store, 'readonly', (objects) => objects.getAll()),
+    write: (store, key, value) => run(store, 'readwrite', (objects) => objects.put(value, key)),
+    writeAll: (store, entries) =>
+      run(store, 'readwrite', (objects) => {
+        for (const [key, value] of entries) objects.put(value, key);
+      }),
+    clear: () => Promise.all(Object.keys(stores).map((store) => run(store, 'readwrite', (objects) => objects.clear()))),
+  };
+});
