@@ -418,7 +418,7 @@ def _chat_from(tenant: str, item: Item) -> Chat:
         takeover_until=item.get("takeover_until", 0),
         answered_to=item.get("answered_to", ""),
         phone=item.get("phone"),
-        whatsapp_id=item.get("whatsapp_id", item["id"]),
+        whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
     )
 
 

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: A page that is looked at renews its watch when this much of it is gone.
 WATCH_RENEWED_EVERY_MS = 60_000
+#: A linking is reported at most this long after the scan.
+LINKED_A_MOMENT_AGO_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,7 +511,8 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
     if report.phase is Phase.LOGGED_OUT:
         number, linked_at = None, None
     if number is not None and session.number is None:
-        linked_at, caught_up_to = now, now  # history is never answered
+        # History is never answered; the scan itself was a moment ago, and WhatsApp's clock has whole seconds.
+        linked_at, caught_up_to = now, now // 1000 * 1000 - LINKED_A_MOMENT_AGO_MS
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
     problem = None

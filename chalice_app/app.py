@@ -1,0 +1,58 @@
+"""The control plane as Chalice serves it: the doors are mounted, the event handlers are one line each."""
+
+import logging
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Response, SQSEvent
+
+from chalicelib import admin, landing, pages, reconcile, runner_api, thinking
+from chalicelib.jobs import ThinkJob
+from chalicelib.pages import json_response
+from chalicelib.wiring import Services, from_environment
+
+
+def create_app(services: Services) -> Chalice:
+    """The doors, mounted on a Chalice application."""
+    application = Chalice(app_name="answerline", debug=False, configure_logs=False)
+    pages.mount(application, services)
+    admin.mount(application, services)
+    landing.mount(application, services)
+    runner_api.mount(application, services)
+
+    @application.route("/health", methods=["GET"])
+    def health() -> Response:
+        """What this installation is; asks nobody, so it answers even when they are down."""
+        return json_response(f'{{"stage": "{services.stage}", "commit": "{services.commit}"}}')
+
+    return application
+
+
+logger = Logger(service="answerline", level=os.environ.get("LOG_LEVEL", "INFO"))
+logging.getLogger("chalicelib").handlers = logger.handlers
+logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
+services = from_environment()
+app = create_app(services)
+app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
+
+
+@app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
+def think(event: SQSEvent) -> None:
+    """A look at one chat (design: batch of one)."""
+    for record in event:
+        thinking.think(services, ThinkJob.model_validate_json(record.body))
+
+
+@app.schedule("rate(1 minute)", name="reconcile")
+def every_minute(event: CloudWatchEvent) -> None:
+    """Closes the distance between wanted and seen."""
+    reconcile.reconcile(services)
+
+
+@app.on_cw_event({"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}, name="task_stopped")
+def task_stopped(event: CloudWatchEvent) -> None:
+    """ECS says that a runner's task ended."""
+    detail: dict[str, Any] = event.detail
+    if detail.get("lastStatus") == "STOPPED":
+        reconcile.task_stopped(services, str(detail.get("taskArn", "")))

@@ -1,0 +1,103 @@
+"""What becomes of a message that a runner hands in."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from chalicelib.model import (
+    DEBOUNCE,
+    Chat,
+    Event,
+    Happened,
+    Session,
+    Tenant,
+    Verdict,
+    judge,
+)
+from chalicelib.store.chats import arrival
+from chalicelib.wiring import Services
+from wire import Acknowledgement, Message, Outcome
+
+log = logging.getLogger(__name__)
+
+#: How far back the delivery of one of our own replies is recognised.
+OWN_REPLIES_LOOKED_BACK = 60
+
+
+def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
+    """Stores each message once and says what becomes of it; then enqueues one look per chat that waits."""
+    tenant = services.tenants.get(tenant_id)
+    session = services.placement.session(tenant_id)
+    now = services.clock()
+    acknowledged: list[Acknowledgement] = []
+    waiting: dict[str, None] = {}
+    for index, message in enumerate(messages):
+        chat = services.chats.meet(tenant_id, message, now)
+        verdict = _received(services, tenant, session, chat, message, arrival(now, index), now)
+        if verdict.outcome is Outcome.QUEUED:
+            waiting[chat.id] = None
+        if verdict.outcome is Outcome.DUPLICATE and verdict.reason == "":
+            waiting[chat.id] = None  # its job may have been lost with an earlier call
+            verdict = Verdict(Outcome.QUEUED, "handed in before")
+        acknowledged.append(
+            Acknowledgement(id=message.id, chat=message.chat, outcome=verdict.outcome, reason=verdict.reason)
+        )
+    for chat_id in waiting:
+        services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    if waiting:
+        services.placement.heard(session, now, message=True)
+    return iter(acknowledged)
+
+
+def _received(
+    services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, at: str, now: int
+) -> Verdict:
+    if message.from_me and _is_own_reply(services, chat, message, now):
+        return Verdict(Outcome.DELIVERY)
+    verdict = judge(
+        chat_id=message.chat,
+        from_me=message.from_me,
+        kind=message.kind,
+        text=message.text,
+        phone=message.phone,
+        sent_at=message.sent_at_ms,
+        caught_up_to=session.caught_up_to,
+        takeover_until=chat.takeover_until,
+        wanted=tenant.wanted,
+        policies=tenant.policies,
+        now=now,
+    )
+    if verdict.reason in ("not decrypted yet", "history", "broadcast"):
+        return verdict  # not stored: it comes again once it can be read, or never matters
+    skipped = verdict.reason if verdict.outcome is Outcome.SKIPPED else None
+    stored = services.chats.hand_in(
+        chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
+    )
+    if stored is None:
+        before = services.chats.message(chat, message)
+        reason = "" if before is not None and not before.from_me and before.skipped is None else "handed in before"
+        return Verdict(Outcome.DUPLICATE, reason)
+    if verdict.outcome is Outcome.TAKEOVER:
+        _take_over(services, tenant, chat, now)
+    return verdict
+
+
+def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> bool:
+    if chat.open_turn is not None:
+        turn = services.chats.turn(chat.tenant, chat.id, chat.open_turn)
+        if turn is not None and message.id in turn.part_ids:
+            return True
+    recent = services.chats.recent(chat, depth=OWN_REPLIES_LOOKED_BACK, now=now)
+    return recent.turn_with_part(message.id) is not None
+
+
+def _take_over(services: Services, tenant: Tenant, chat: Chat, now: int) -> None:
+    """A person wrote from the phone: what was not sent yet is theirs now."""
+    if tenant.policies.takeover_minutes == 0:
+        return
+    services.chats.take_over(chat, now + tenant.policies.takeover_minutes * 60_000)
+    if chat.open_turn is not None:
+        turn = services.chats.turn(chat.tenant, chat.id, chat.open_turn)
+        if turn is not None:
+            services.chats.discard(turn, "takeover", now)
+    if chat.takeover_until < now:
+        services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))

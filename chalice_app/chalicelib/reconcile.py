@@ -1,0 +1,112 @@
+"""Closes the distance between what is wanted and what is seen: every minute, and wherever something moved."""
+
+import logging
+
+from chalicelib import thinking
+from chalicelib.model import (
+    Event,
+    Happened,
+    Runner,
+    Session,
+    TurnState,
+    should_run,
+)
+from chalicelib.store.placement import Rung
+from chalicelib.wiring import Services
+from wire import Phase
+
+log = logging.getLogger(__name__)
+
+#: An open turn that nobody moved is looked at again after this.
+LOOKED_AT_EVERY_MS = 30_000
+#: Placing and rescuing per call stay well inside a Lambda's time.
+PLACED_AT_MOST = 50
+
+
+def reconcile(services: Services) -> None:
+    """The every-minute loop: reap, place, release, wake forgotten turns, size the fleet."""
+    now = services.clock()
+    for freed in services.placement.reap_silent(now):
+        lost(services, freed, now)
+    wanted = 0
+    for tenant, session in services.tenants.overview():
+        run = should_run(tenant.wanted, session, now)
+        wanted += run
+        if run and session.runner is None:
+            settle(services, tenant.id, now)
+        elif not run and session.runner is not None:
+            services.placement.wanted(tenant.id, tenant.wanted, now)
+    for turn in services.chats.open_turns(due_before=now):
+        if turn.state in (TurnState.READY, TurnState.SENDING):
+            thinking.ring(services, turn)
+            services.chats.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
+        else:
+            services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
+    capacity = max(1, services.runner_capacity)
+    services.fleet.set_desired(max(services.runners_at_least, -(-wanted // capacity)))
+
+
+def help_out(services: Services, runner: Runner, now: int) -> bool:
+    """A runner was heard: witness the silent, free the dead ones' sessions, and give it what waits for room."""
+    for tenant in services.placement.reap_silent(now, witness=runner.id):
+        lost(services, tenant, now)
+    claimed = False
+    if runner.free:
+        for tenant in services.placement.unplaced(limit=min(runner.free, PLACED_AT_MOST)):
+            session = services.placement.session(tenant)
+            if session.runner is None and services.placement.claim(session, runner.id, now):
+                claimed = True
+                ring_for(services, tenant, runner.id, now)
+    return claimed
+
+
+def lost(services: Services, tenant: str, now: int) -> None:
+    """The runner of this session died: place it elsewhere at once."""
+    services.tenants.record(Event(tenant, now, Happened.RUNNER_LOST))
+    settle(services, tenant, now)
+
+
+def task_stopped(services: Services, task: str) -> None:
+    """ECS (or the supervisor) says that a runner's process is gone."""
+    now = services.clock()
+    for tenant in services.placement.task_stopped(task, now):
+        lost(services, tenant, now)
+
+
+def settle(services: Services, tenant: str, now: int) -> None:
+    """Places the session if it should run, and lists its open turns at the new runner's bell."""
+    if services.placement.place(tenant, now):
+        session = services.placement.session(tenant)
+        if session.runner is not None:
+            ring_for(services, tenant, session.runner, now)
+
+
+def ring_for(services: Services, tenant: str, runner: str, now: int) -> None:
+    """Every turn that is ready or was being sent is to be taken by the runner that holds the session now."""
+    for turn in services.chats.open_turns(due_before=now + 24 * 3_600_000, tenant=tenant):
+        if turn.state in (TurnState.READY, TurnState.SENDING):
+            services.placement.ring(runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
+
+
+def tell(services: Services, before: Session, after: Session, now: int) -> None:
+    """Writes the timeline's lines for what changed between two reports."""
+    events = [
+        (Happened.LINKED, after.number is not None and before.number is None, ""),
+        (Happened.LOGGED_OUT, after.phase is Phase.LOGGED_OUT and before.phase is not Phase.LOGGED_OUT, after.detail),
+        (Happened.ONLINE, after.phase is Phase.ONLINE and before.phase is not Phase.ONLINE, ""),
+        (Happened.OFFLINE, before.phase is Phase.ONLINE and after.phase is not Phase.ONLINE, after.detail),
+        (
+            Happened.PROBLEM,
+            after.problem is not None and (before.problem is None or before.problem.code is not after.problem.code),
+            after.problem.code if after.problem else "",
+        ),
+        (
+            Happened.MENDED,
+            before.problem is not None and after.problem is None,
+            before.problem.code if before.problem else "",
+        ),
+    ]
+    for happened, true, detail in events:
+        if true:
+            services.tenants.record(Event(after.tenant, now, happened, detail))
+            log.info("session changed", extra={"tenant": after.tenant, "happened": happened, "phase": after.phase})

@@ -1,0 +1,271 @@
+"""A turn: waiting messages → brain → text for WhatsApp → the runner's bell."""
+
+import logging
+import random
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.jobs import DELAY_AT_MOST_SECONDS, ThinkJob
+from chalicelib.model import (
+    THINK_ATTEMPTS_AT_MOST,
+    Active,
+    Chat,
+    Event,
+    Happened,
+    Problem,
+    Said,
+    StoredMessage,
+    Tenant,
+    Turn,
+    TurnState,
+    history,
+    looks_like_a_loop,
+    settled,
+    unanswered,
+)
+from chalicelib.store.chats import Recent
+from chalicelib.store.placement import Rung
+from chalicelib.wiring import Services
+from chalicelib.wording import for_whatsapp
+
+log = logging.getLogger(__name__)
+
+#: A chat that has not settled is looked at again after this.
+LOOK_AGAIN_SECONDS = 1
+#: Passing trouble of the model: the first pause, doubled each time up to what SQS can delay.
+BACKOFF_SECONDS = 2.0
+#: A turn that waits for a person is tried again this often: the trouble may be mended on OpenAI's side.
+WAITING_TRIED_EVERY_MS = 15 * 60_000
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+
+class Thought(StrEnum):
+    """What a look at a chat came to."""
+
+    NOTHING_WAITS = "nothing waits"
+    NOT_YET = "not yet"  #: the contact may still be writing, or a cap says wait: looked at again
+    BUSY = "busy"  #: somebody else is at this turn
+    RANG = "rang"  #: the text is stored and the runner's bell rang
+    SUPERSEDED = "superseded"  #: the contact wrote on while the model thought
+    PUT_OFF = "put off"  #: passing trouble: tried again later
+    WAITS_FOR_SOMEONE = "waits for someone"
+    SKIPPED = "skipped"
+    PAUSED = "paused"
+
+
+def think(services: Services, job: ThinkJob) -> Thought:
+    """Answers what waits in this chat, if it is time to. Harmless to repeat, at any time, by anybody."""
+    tenant = services.tenants.get(job.tenant)
+    chat = services.chats.chat(job.tenant, job.chat)
+    if chat is None:
+        return Thought.NOTHING_WAITS
+    if tenant.wanted is Active.PAUSED:
+        return Thought.PAUSED
+    now = services.clock()
+    recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
+    turn = services.chats.turn(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
+    if chat.open_turn is not None and (turn is None or turn.state in (TurnState.SENT, TurnState.DISCARDED)):
+        # Somebody died between finishing the turn and taking it off its chat.
+        if turn is not None:
+            services.chats.close(turn)
+        return _look_again(services, job, 0)
+    waiting = unanswered(recent.messages, recent.turns, now, ignoring=turn.id if turn else None)
+    if turn is not None:
+        return _go_on(services, tenant, chat, turn, recent, waiting, job)
+    if not waiting:
+        return Thought.NOTHING_WAITS
+    policies = tenant.policies
+    if now < chat.takeover_until:
+        services.chats.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
+        return Thought.SKIPPED
+    if not settled(waiting, now):
+        return _look_again(services, job, LOOK_AGAIN_SECONDS)
+    if looks_like_a_loop(recent.turns, now):
+        services.chats.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
+        return Thought.SKIPPED
+    capped = _capped(services, tenant, chat, recent, waiting, job, now)
+    if capped is not None:
+        return capped
+    opened = services.chats.freeze(
+        chat,
+        waiting,
+        assistant_version=tenant.assistant_version,
+        retention_days=policies.retention_days,
+        now=now,
+    )
+    if opened is None:
+        return Thought.BUSY
+    return _answer(services, tenant, opened, recent, waiting, job)
+
+
+def _go_on(
+    services: Services,
+    tenant: Tenant,
+    chat: Chat,
+    turn: Turn,
+    recent: Recent,
+    waiting: tuple[StoredMessage, ...],
+    job: ThinkJob,
+) -> Thought:
+    """The chat has an open turn: fold new messages in, take it up again if it was forgotten, or leave it."""
+    now = services.clock()
+    if turn.state is TurnState.SENDING:
+        if {message.key for message in waiting} - set(turn.messages) and not services.chats.again(turn):
+            return _look_again(services, job, 0)
+        if now >= turn.due_at:
+            ring(services, turn)
+        return Thought.BUSY
+    if not waiting:
+        services.chats.discard(turn, "too old", now)
+        return Thought.SKIPPED
+    more = {message.key for message in waiting} - set(turn.messages)
+    if more:
+        if not settled(waiting, now):
+            return _look_again(services, job, LOOK_AGAIN_SECONDS)
+        folded = services.chats.fold_in(turn, waiting, now)
+        if folded is not None:
+            return _answer(services, tenant, folded, recent, waiting, job)
+        if not services.chats.again(turn):
+            return _look_again(services, job, 0)
+    if turn.state is TurnState.READY:
+        ring(services, turn)
+        return Thought.RANG
+    if now < turn.due_at:
+        return Thought.BUSY
+    batch = tuple(message for message in waiting if message.key in turn.messages)
+    claimed = services.chats.think_again(turn, now)
+    if claimed is None:
+        return Thought.BUSY
+    if not batch:
+        services.chats.discard(claimed, "too old", now)
+        return Thought.SKIPPED
+    return _answer(services, tenant, claimed, recent, batch, job)
+
+
+def _answer(
+    services: Services,
+    tenant: Tenant,
+    turn: Turn,
+    recent: Recent,
+    waiting: tuple[StoredMessage, ...],
+    job: ThinkJob,
+) -> Thought:
+    """One call of the model for one frozen batch; the text is stored before anything is sent."""
+    others = tuple(other for other in recent.turns if other.id != turn.id)
+    lines = history(recent.messages, others, waiting, tenant.policies.history_messages)
+    try:
+        text = _reply(services, tenant, turn, lines)
+    except TryAgain as trouble:
+        return _put_off(services, tenant, turn, trouble, job)
+    except AskSomeone as trouble:
+        return _ask_someone(services, tenant, turn, trouble)
+    except GiveUp as trouble:
+        log.warning("turn given up", extra={"tenant": tenant.id, "turn": turn.id, "reason": trouble.reason})
+        text = tenant.policies.give_up_text
+        if not text:
+            return _give_up(services, tenant, turn, trouble.reason)
+    parts = for_whatsapp(text)
+    if not parts:
+        return _give_up(services, tenant, turn, "empty reply")
+    now = services.clock()
+    ready = services.chats.store_text(turn, parts, now)
+    if ready is None:
+        services.jobs.think(tenant.id, turn.chat, delay_seconds=0)
+        return Thought.SUPERSEDED
+    if tenant.assistant_problem is not None:
+        services.tenants.clear_assistant_problem(tenant.id, now=now)
+    ring(services, ready)
+    return Thought.RANG
+
+
+def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ...]) -> str:
+    assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
+    key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
+    reply = services.brain.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
+    now = services.clock()
+    used = reply.input_tokens + reply.output_tokens
+    services.tenants.count(tenant.id, "tokens", _month(now), used, expires_at=now + 400 * DAY_MS)
+    return reply.text
+
+
+def ring(services: Services, turn: Turn) -> None:
+    """Tells whoever holds the session that this turn should be taken."""
+    session = services.placement.session(turn.tenant)
+    if session.runner is not None:
+        services.placement.ring(session.runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
+
+
+def _capped(
+    services: Services,
+    tenant: Tenant,
+    chat: Chat,
+    recent: Recent,
+    waiting: tuple[StoredMessage, ...],
+    job: ThinkJob,
+    now: int,
+) -> Thought | None:
+    """None if the line may answer; counts the reply as it says so."""
+    policies = tenant.policies
+    if policies.tokens_per_month:
+        used = services.tenants.counted(tenant.id, "tokens", _month(now))
+        if used >= policies.tokens_per_month:
+            services.chats.cover(chat, waiting, "monthly budget", retention_days=policies.retention_days, now=now)
+            return Thought.SKIPPED
+    if policies.replies_per_minute:
+        lately = sorted(turn.created_at for turn in recent.turns if now - turn.created_at < MINUTE_MS)
+        if len(lately) >= policies.replies_per_minute:
+            return _look_again(services, job, (lately[0] + MINUTE_MS - now) / 1000 + 1)
+    if policies.replies_per_contact_per_day:
+        window, expires_at = str(now // DAY_MS), now + 2 * DAY_MS
+        counted = services.tenants.count(tenant.id, f"replies#{chat.id}", window, 1, expires_at=expires_at)
+        if counted > policies.replies_per_contact_per_day:
+            services.chats.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
+            return Thought.SKIPPED
+    return None
+
+
+def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, job: ThinkJob) -> Thought:
+    attempts = turn.attempts + 1
+    if attempts >= THINK_ATTEMPTS_AT_MOST:
+        return _give_up(services, tenant, turn, "the model did not answer")
+    now = services.clock()
+    pause = trouble.retry_after_seconds or BACKOFF_SECONDS * 2 ** (attempts - 1)
+    pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
+    services.chats.put_off(
+        turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=trouble.code
+    )
+    log.warning("turn put off", extra={"tenant": tenant.id, "turn": turn.id, "attempts": attempts})
+    services.jobs.think(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
+    return Thought.PUT_OFF
+
+
+def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSomeone) -> Thought:
+    now = services.clock()
+    services.chats.put_off(
+        turn,
+        TurnState.WAITING,
+        due_at=now + WAITING_TRIED_EVERY_MS,
+        attempts=turn.attempts,
+        reason=trouble.problem,
+    )
+    if services.tenants.set_assistant_problem(tenant.id, Problem(trouble.problem, now, trouble.message)):
+        log.warning("assistant needs someone", extra={"tenant": tenant.id, "problem": trouble.problem})
+    return Thought.WAITS_FOR_SOMEONE
+
+
+def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Thought:
+    now = services.clock()
+    services.chats.discard(turn, reason, now)
+    services.tenants.record(Event(tenant.id, now, Happened.TURN_GIVEN_UP, reason))
+    return Thought.SKIPPED
+
+
+def _look_again(services: Services, job: ThinkJob, delay_seconds: float) -> Thought:
+    services.jobs.think(job.tenant, job.chat, delay_seconds=delay_seconds, attempt=job.attempt)
+    return Thought.NOT_YET
+
+
+def _month(now: int) -> str:
+    return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m")
