@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from botocore.exceptions import ClientError
@@ -88,11 +88,12 @@ class Pages:
     @property
     def address(self) -> str:
         """The caller's IP address as the gateway saw it; a header could say anything."""
-        context: Any = self.request.context
+        context: Mapping[str, Any] = self.request.context
         return str((context.get("identity") or {}).get("sourceIp") or "unknown")
 
     def query(self, name: str) -> str:
-        return str((self.request.query_params or {}).get(name, ""))
+        parameters = cast(Mapping[str, str], self.request.query_params or {})
+        return parameters.get(name, "")
 
     def form(self, at_most: int = FORM_AT_MOST_BYTES) -> dict[str, str]:
         """The fields of a posted form (of a repeated one the last). Its route needs ``content_types=[FORM]``."""
