@@ -1,0 +1,316 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from html.parser import HTMLParser
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.languages import LANGUAGES, speaker
+from chalicelib.mailer import Mailer
+from chalicelib.model import Active, Problem, Tenant
+from wire import ProblemCode
+
+LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
+SENDER = "Answerline <mail@agency.example>"
+EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem"])
+
+BAKERY = Tenant(
+    id="bakery0001",
+    name="Bäckerei Müller & Söhne",
+    owner_email="inge@bakery.example",
+    language="de",
+    wanted=Active.ACTIVE,
+    revision=1,
+    created_at=0,
+    assistant_version=1,
+    key_ciphertext="",
+    key_last4="abcd",
+)
+
+
+class Post:
+    """Stands for SES: keeps what was sent, or refuses it."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self._refusal = refusal
+
+    def send_email(self, **request: Any) -> dict[str, str]:
+        if self._refusal is not None:
+            raise self._refusal
+        self.sent.append(request)
+        return {"MessageId": f"message-{len(self.sent)}"}
+
+    @property
+    def mail(self) -> EmailMessage:
+        return parsed(self.sent[-1]["Content"]["Raw"]["Data"])
+
+
+def parsed(raw: bytes) -> EmailMessage:
+    message = message_from_bytes(raw, policy=SMTP)
+    assert isinstance(message, EmailMessage)
+    assert not message.defects
+    return message
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    content: str = part.get_content()
+    return content
+
+
+class Links(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in ("href", "src") and value]
+
+
+def links(message: EmailMessage) -> tuple[set[str], set[str]]:
+    """Those of the text, those of the HTML."""
+    return set(re.findall(r"https?://\S+", body(message, "plain"))), set(Links(body(message, "html")).found)
+
+
+def mailer(post: Post, **settings: Any) -> Mailer:
+    return Mailer(post, sender=SENDER, **settings)  # type: ignore[arg-type]
+
+
+def send(kind: str, to: Mailer, tenant: Tenant = BAKERY, link: str = LINK) -> str:
+    sending: dict[str, Callable[[], str]] = {
+        "invite": lambda: to.invite(tenant, link),
+        "logged_out": lambda: to.logged_out(tenant, link),
+        "problem": lambda: to.problem(tenant, Problem(ProblemCode.BLOCKED, 0, "never shown"), link),
+    }
+    return sending[kind]()
+
+
+@EVERY_MAIL
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_parts_of_a_mail_carry_the_very_same_link(kind: str, language: str) -> None:
+    post = Post()
+    assert send(kind, mailer(post), replace(BAKERY, language=language)) == "message-1"
+    text, html = links(post.mail)
+    assert text == html == {LINK}
+
+
+@EVERY_MAIL
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_mail_speaks_the_owners_language(kind: str, language: str) -> None:
+    post = Post()
+    send(kind, mailer(post), replace(BAKERY, language=language))
+    say = speaker(language)
+    assert post.mail["Subject"] == say(f"mail.{kind}.subject", name=BAKERY.name)
+    assert post.mail["Content-Language"] == language
+    assert say(f"mail.{kind}.why", name=BAKERY.name) in body(post.mail, "plain")
+    assert say(f"mail.{kind}.button") in body(post.mail, "html")
+
+
+def test_the_raw_mail_is_what_mail_servers_like() -> None:
+    post = Post()
+    mailer(post).invite(BAKERY, LINK)
+    raw: bytes = post.sent[0]["Content"]["Raw"]["Data"]
+    assert raw.isascii()
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    assert max(map(len, raw.split(b"\r\n"))) <= 78
+    mail = parsed(raw)
+    assert mail.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert (mail["From"], mail["To"]) == (SENDER, "inge@bakery.example")
+    assert mail["Auto-Submitted"] == "auto-generated"
+
+
+def test_ses_is_told_the_kind_and_the_configuration_set() -> None:
+    post = Post()
+    mailer(post, configuration_set="bounces").invite(BAKERY, LINK)
+    mailer(post).invite(BAKERY, LINK)
+    first, second = post.sent
+    assert first["EmailTags"] == [{"Name": "kind", "Value": "invite"}]
+    assert first["Destination"] == {"ToAddresses": ["inge@bakery.example"]}
+    assert first["ConfigurationSetName"] == "bounces"
+    assert "ConfigurationSetName" not in second
+
+
+def test_a_sender_beyond_ascii_stays_readable_for_ses_and_people() -> None:
+    post = Post()
+    Mailer(post, sender="Agentur Schön <mail@agency.example>").invite(BAKERY, LINK)  # type: ignore[arg-type]
+    assert post.sent[0]["FromEmailAddress"].isascii()
+    assert post.mail["From"] == "Agentur Schön <mail@agency.example>"
+
+
+def test_a_name_is_text_and_never_markup() -> None:
+    post = Post()
+    mailer(post).invite(replace(BAKERY, name='<img src="https://evil.example/x">{{ 7 * 7 }}'), LINK)
+    assert "<img" not in body(post.mail, "html")
+    assert links(post.mail)[1] == {LINK}
+    assert "{{ 7 * 7 }}" in body(post.mail, "plain")
+
+
+@pytest.mark.parametrize("name", ["Ä", "Ä Ö Ü ß", "日本 料理 " * 10, 'A & B, C <d> "e"', "x" * 140, "😀👩‍🍳 Café"])
+def test_a_subject_survives_its_encoding(name: str) -> None:
+    post = Post()
+    mailer(post).invite(replace(BAKERY, name=name), LINK)
+    assert post.mail["Subject"] == speaker("de")("mail.invite.subject", name=name).strip()[:150]
+
+
+def test_the_technical_detail_of_a_problem_stays_with_the_operator() -> None:
+    post = Post()
+    send("problem", mailer(post))
+    assert "never shown" not in body(post.mail, "plain") + body(post.mail, "html")
+    assert speaker("de")("problem.blocked.sentence") in body(post.mail, "plain")
+
+
+@EVERY_MAIL
+@pytest.mark.parametrize("poison", ["\r\n", "\n", "\r", "\0", "\x1b", "\x85", "\u2028", "\ud800"])
+def test_nothing_that_could_begin_another_header_is_sent(kind: str, poison: str) -> None:
+    post = Post()
+    injected = f"{poison}Bcc: everybody@evil.example"
+    named, addressed = replace(BAKERY, name="Bakery" + injected), replace(BAKERY, owner_email="a@b.example" + injected)
+    for tenant in (named, addressed):
+        with pytest.raises(GiveUp):
+            send(kind, mailer(post), tenant)
+    with pytest.raises(GiveUp):
+        send(kind, mailer(post), link=LINK + injected)
+    assert post.sent == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "inge",
+        "inge@",
+        "@bakery.example",
+        "inge@bakery",
+        "a@b.example, c@d.example",
+        "Inge <inge@bakery.example>",
+        "inge@bakery.example ",
+        "ingé@bakery.example",
+        "inge@bäckerei.example",
+        "a" * 250 + "@b.example",
+        "inge@bakery.example;c@d.example",
+    ],
+)
+def test_what_is_not_one_plain_address_gets_no_mail(address: str) -> None:
+    post = Post()
+    with pytest.raises(GiveUp):
+        mailer(post).invite(replace(BAKERY, owner_email=address), LINK)
+    assert post.sent == []
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://lines.agency.example",
+        "https://localhost:8000",
+        "https://app.localhost",
+        "https://127.0.0.1",
+        "https://127.1",
+        "https://2130706433",
+        "https://0x7f000001",
+        "https://0x7f.1",
+        "https://[::1]",
+        "https://[::ffff:127.0.0.1]",
+        "https://0.0.0.0",
+        "https://10.1.2.3",
+        "https://192.168.1.1.",
+        "https://172.16.0.1",
+        "https://169.254.169.254",
+        "https://[fe80::1]",
+        "https://[fd00::1]",
+        "https://answerline",
+        "https://answerline.local",
+        "https://db.internal.",
+        "https://me@lines.agency.example",
+        "https://",
+        "https://lines.agency.example:port",
+        "https://[",
+        "javascript:alert(1)//lines.agency.example",
+        "//lines.agency.example",
+        "",
+    ],
+)
+def test_a_link_that_its_reader_cannot_open_never_leaves(base: str) -> None:
+    post = Post()
+    with pytest.raises(GiveUp, match="public address"):
+        mailer(post).invite(BAKERY, base + "/api/join/token")
+    assert post.sent == []
+
+
+@pytest.mark.parametrize("base", ["http://localhost:8000", "http://127.0.0.1:8000", "https://lines.agency.example"])
+def test_on_one_machine_links_may_lead_to_it(base: str) -> None:
+    post = Post()
+    mailer(post, allow_local_links=True).invite(BAKERY, base + "/api/join/token")
+    assert links(post.mail) == ({base + "/api/join/token"}, {base + "/api/join/token"})
+
+
+def refusal(code: str, status: int = 400) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": "inge@bakery.example"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "SendEmail",
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("TooManyRequestsException", 429),
+        refusal("LimitExceededException"),
+        refusal("ThrottlingException"),
+        refusal("InternalServiceErrorException", 500),
+        refusal("Whatever", 503),
+        EndpointConnectionError(endpoint_url="https://email.example"),
+    ],
+)
+def test_a_busy_mail_service_is_tried_again(error: Exception) -> None:
+    with pytest.raises(TryAgain):
+        mailer(Post(error)).invite(BAKERY, LINK)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "MessageRejected",
+        "MailFromDomainNotVerifiedException",
+        "AccountSuspendedException",
+        "SendingPausedException",
+        "NotFoundException",
+    ],
+)
+def test_what_a_person_must_mend_is_a_problem_of_the_mail(code: str) -> None:
+    with pytest.raises(AskSomeone) as asked:
+        mailer(Post(refusal(code))).invite(BAKERY, LINK)
+    assert asked.value.problem is ProblemCode.MAIL_BOUNCED
+    assert "inge" not in asked.value.message
+
+
+def test_any_other_refusal_is_given_up() -> None:
+    with pytest.raises(GiveUp) as given_up:
+        mailer(Post(refusal("BadRequestException"))).invite(BAKERY, LINK)
+    assert given_up.value.reason == "mail_refused"
+    assert "inge" not in given_up.value.message
+
+
+@mock_aws
+def test_the_real_client_hands_ses_the_whole_mail() -> None:
+    from moto.ses.models import ses_backends
+
+    client = boto3.client("sesv2", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    with pytest.raises(AskSomeone):
+        Mailer(client, sender=SENDER).invite(BAKERY, LINK)
+    client.create_email_identity(EmailIdentity="mail@agency.example")
+    message_id = Mailer(client, sender=SENDER).invite(BAKERY, LINK)
+    (stored,) = ses_backends["123456789012"]["eu-west-1"].sent_messages
+    assert stored.id == message_id
+    assert links(parsed(stored.raw_data.encode())) == ({LINK}, {LINK})
