@@ -32,6 +32,7 @@ names in `faults.py`. `GET /control` explains itself.
 """
 
 from tests.simulators.openai.faults import FAULTS, SPECIAL_KEYS, Fault
-from tests.simulators.openai.simulator import OpenAISimulator, RecordedRequest
+from tests.simulators.openai.recording import RecordedRequest
+from tests.simulators.openai.simulator import OpenAISimulator
 
 __all__ = ["FAULTS", "SPECIAL_KEYS", "Fault", "OpenAISimulator", "RecordedRequest"]

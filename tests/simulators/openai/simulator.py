@@ -1,9 +1,7 @@
 """The simulator's server: OpenAI's routes, the control routes beside them, and what it remembers."""
 
 import asyncio
-import hashlib
 import json
-import re
 import secrets
 import socket
 import struct
@@ -11,133 +9,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from aiohttp import BodyPartReader, web
 
-from tests.simulators.openai import answers, catalogue
+from tests.simulators.openai import answers, catalogue, control
 from tests.simulators.openai.answers import Body
-from tests.simulators.openai.faults import FAULTS, SPECIAL_KEYS, Fault, Reach, special_fault
+from tests.simulators.openai.faults import FAULTS, Fault, special_fault
+from tests.simulators.openai.recording import EVERY_KEY, RecordedRequest, ScriptedFault, fingerprint, reaches
+from tests.simulators.openai.refusals import ApiError, refusal, validate, validate_model
 
 LARGEST_BODY = 64 * 1024 * 1024
 REMEMBERED_REQUESTS = 20_000
 HANG_SECONDS = 600.0
-LEAST_OUTPUT_TOKENS = 16
 AUDIO_ENDINGS = (".flac", ".m4a", ".mp3", ".mp4", ".mpeg", ".mpga", ".ogg", ".wav", ".webm")
-EVERY_KEY = "*"
-
-KNOWN_PARAMETERS = frozenset(
-    {
-        "input",
-        "model",
-        "instructions",
-        "conversation",
-        "previous_response_id",
-        "prompt",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "max_output_tokens",
-        "max_tool_calls",
-        "metadata",
-        "store",
-        "background",
-        "background_options",
-        "stream",
-        "stream_options",
-        "context_management",
-        "truncation",
-        "reasoning",
-        "text",
-        "temperature",
-        "top_p",
-        "top_logprobs",
-        "include",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "service_tier",
-        "moderation",
-        "image",
-        "access_programs",
-        "user",
-    }
-)
-
-
-@dataclass
-class RecordedRequest:
-    """One call as it arrived, without its key."""
-
-    number: int
-    #: seconds since 1970
-    at: float
-    method: str
-    path: str
-    #: first 12 hex digits of SHA-256(key), or None without a key
-    key_fingerprint: str | None
-    persona: str | None
-    #: without Authorization and cookies
-    headers: dict[str, str]
-    #: the JSON body, or the fields of a form (a file as its name and size)
-    body: Body
-    #: of the answer; None while the call is open or when the connection was reset
-    status: int | None = None
-    #: the fault that was played, if any
-    fault: str | None = None
-
-
-@dataclass
-class ScriptedFault:
-    """A fault that waits for its calls."""
-
-    fault: Fault
-    #: how many calls it still spoils; None until it is cleared
-    left: int | None
-    #: spoils only this path, such as /v1/responses
-    path: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def reaches(self, path: str) -> bool:
-        """Whether a call to `path` meets this fault."""
-        return path == self.path if self.path is not None else reaches(self.fault, path)
-
-
-def reaches(fault: Fault, path: str) -> bool:
-    """Whether `fault`, by its nature, spoils a call to `path`."""
-    billed = path in ("/v1/responses", "/v1/audio/transcriptions")
-    match fault.reach:
-        case Reach.EVERYTHING:
-            return True
-        case Reach.BILLED:
-            return billed
-        case Reach.RESPONSES:
-            return path == "/v1/responses"
-
-
-def fingerprint(key: str) -> str:
-    """How a key is named in records: the first 12 hex digits of its SHA-256."""
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
-
-
-class ApiError(Exception):
-    """An HTTP error in OpenAI's form."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-        type: str = "invalid_request_error",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.headers = status, dict(headers or {})
-        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
 class OpenAISimulator:
@@ -155,10 +40,10 @@ class OpenAISimulator:
         self.delay_ms = delay_ms
         #: what was asked, oldest first; the last 20,000
         self.requests: deque[RecordedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
-        self._received = 0
+        self.received = 0
         self._personas: dict[str, str] = {}
         self._stores: dict[str, dict[str, str]] = {}
-        self._faults: dict[str, deque[ScriptedFault]] = {}
+        self.faults: dict[str, deque[ScriptedFault]] = {}
         self._retired: set[str] = set(catalogue.RETIRED)
         self._runner: web.AppRunner | None = None
         self._thread: threading.Thread | None = None
@@ -208,7 +93,7 @@ class OpenAISimulator:
         if name not in FAULTS:
             raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
         scripted = ScriptedFault(FAULTS[name], times, path, options)
-        self._faults.setdefault(key, deque()).append(scripted)
+        self.faults.setdefault(key, deque()).append(scripted)
 
     def say(self, key: str, text: str, times: int | None = 1) -> None:
         """The next answers for `key` are exactly `text`."""
@@ -217,9 +102,9 @@ class OpenAISimulator:
     def clear(self, key: str | None = None) -> None:
         """Forgets the scripted faults of `key`, or all of them."""
         if key is None:
-            self._faults.clear()
+            self.faults.clear()
         else:
-            self._faults.pop(key, None)
+            self.faults.pop(key, None)
 
     def requests_of(self, key: str) -> list[RecordedRequest]:
         """The recorded calls that used `key`."""
@@ -266,18 +151,7 @@ class OpenAISimulator:
     async def start(self) -> None:
         """Listens on 127.0.0.1; raises OSError when the port is taken."""
         application = web.Application(client_max_size=LARGEST_BODY)
-        application.router.add_get("/", self._describe)
-        application.router.add_get("/control", self._describe)
-        application.router.add_get("/control/health", self._health)
-        application.router.add_get("/control/requests", self._list_requests)
-        application.router.add_delete("/control/requests", self._forget_requests)
-        application.router.add_get("/control/faults", self._list_faults)
-        application.router.add_post("/control/faults", self._add_fault)
-        application.router.add_delete("/control/faults", self._clear_faults)
-        application.router.add_post("/control/personas", self._set_persona)
-        application.router.add_post("/control/vector_stores", self._set_vector_store)
-        application.router.add_post("/control/models/retire", self._retire_model)
-        application.router.add_post("/control/delay", self._set_delay)
+        application.router.add_routes(control.routes(self))
         application.router.add_route("*", "/{rest:.*}", self._openai)
         # A client that hangs up ends its handler: otherwise `hang` would keep the server from stopping.
         self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
@@ -296,9 +170,9 @@ class OpenAISimulator:
     async def _openai(self, request: web.Request) -> web.StreamResponse:
         started = time.monotonic()
         key = _key_of(request)
-        self._received += 1
+        self.received += 1
         record = RecordedRequest(
-            number=self._received,
+            number=self.received,
             at=time.time(),
             method=request.method,
             path=request.path,
@@ -329,7 +203,7 @@ class OpenAISimulator:
                 "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
             )
         if not key.startswith("sk-"):
-            raise _refusal(FAULTS["invalid_api_key"], key, record.body, {})
+            raise refusal(FAULTS["invalid_api_key"], key, record.body, {})
         fault, options = self._take_fault(key, request.path)
         if fault is not None:
             record.fault = fault.name
@@ -341,14 +215,14 @@ class OpenAISimulator:
 
     def _take_fault(self, key: str, path: str) -> tuple[Fault | None, Mapping[str, Any]]:
         for owner in (key, EVERY_KEY):
-            waiting = self._faults.get(owner, ())
+            waiting = self.faults.get(owner, ())
             for scripted in list(waiting):
                 if not scripted.reaches(path):
                     continue
                 if scripted.left is not None:
                     scripted.left -= 1
                     if scripted.left <= 0:
-                        self._faults[owner].remove(scripted)
+                        self.faults[owner].remove(scripted)
                 return scripted.fault, scripted.options
         special = special_fault(key)
         if special is not None and reaches(special[0], path):
@@ -362,7 +236,7 @@ class OpenAISimulator:
         if "delay_ms" in options or fault.name == "delay":
             await asyncio.sleep(float(options.get("delay_ms", 1000)) / 1000)
         if fault.status is not None:
-            raise _refusal(fault, key, body, options)
+            raise refusal(fault, key, body, options)
         match fault.name:
             case "bad_gateway":
                 page = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
@@ -399,7 +273,7 @@ class OpenAISimulator:
     async def _responses(
         self, request: web.Request, key: str, body: Body, fault: Fault | None, options: Mapping[str, Any]
     ) -> web.StreamResponse:
-        self._validate(body)
+        validate(body, self._retired)
         if self.delay_ms:
             await asyncio.sleep(self.delay_ms / 1000)
         response = self._respond(key, body, fault.name if fault else None, options)
@@ -475,47 +349,10 @@ class OpenAISimulator:
         await response.write_eof()
         return response
 
-    def _validate(self, body: Body) -> None:
-        if not body:
-            raise ApiError(400, "We could not parse the JSON body of your request.")
-        for name in body:
-            if name not in KNOWN_PARAMETERS:
-                raise ApiError(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-        for name in ("model", "input"):
-            if not body.get(name):
-                raise ApiError(
-                    400,
-                    f"Missing required parameter: '{name}'.",
-                    param=name,
-                    code="missing_required_parameter",
-                )
-        self._validate_model(str(body["model"]))
-        limit = body.get("max_output_tokens")
-        if limit is not None and limit < LEAST_OUTPUT_TOKENS:
-            raise ApiError(
-                400,
-                f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= "
-                f"{LEAST_OUTPUT_TOKENS}, but got {limit} instead.",
-                param="max_output_tokens",
-                code="integer_below_min_value",
-            )
-        _validate_lengths(body)
-        if catalogue.STRICT_MODELS.match(str(body["model"])):
-            _validate_strict_model(body)
-        for tool in body.get("tools") or []:
-            for store in tool.get("vector_store_ids", []):
-                if not store.startswith("vs_") or store.startswith("vs_missing"):
-                    raise ApiError(404, f"Vector store with id '{store}' not found.")
-
-    def _validate_model(self, model: str) -> None:
-        name = catalogue.known(model)
-        if name is None or name in self._retired or model in self._retired:
-            raise ApiError(404, f"The model '{model}' does not exist", param="model", code="model_not_found")
-
     async def _input_tokens(
         self, request: web.Request, key: str, body: Body, fault: Fault | None, options: Mapping[str, Any]
     ) -> web.StreamResponse:
-        self._validate_model(str(body.get("model")))
+        validate_model(str(body.get("model")), self._retired)
         return web.json_response({"object": "response.input_tokens", "input_tokens": answers.input_tokens(body)})
 
     async def _models(
@@ -528,14 +365,14 @@ class OpenAISimulator:
         self, request: web.Request, key: str, body: Body, fault: Fault | None, options: Mapping[str, Any]
     ) -> web.StreamResponse:
         model = request.path.rsplit("/", 1)[1]
-        self._validate_model(model)
+        validate_model(model, self._retired)
         return web.json_response(catalogue.model_body(model))
 
     async def _transcriptions(
         self, request: web.Request, key: str, body: Body, fault: Fault | None, options: Mapping[str, Any]
     ) -> web.StreamResponse:
         model, file = str(body.get("model")), body.get("file")
-        self._validate_model(model)
+        validate_model(model, self._retired)
         if not isinstance(file, Mapping):
             raise ApiError(400, "Missing required parameter: 'file'.", param="file", code="missing_required_parameter")
         name, size = str(file["filename"]), int(file["bytes"])
@@ -602,105 +439,6 @@ class OpenAISimulator:
             "x-ratelimit-reset-tokens": "0s",
         }
 
-    # Control
-
-    async def _describe(self, request: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "what": "a simulated OpenAI; the API is under /v1, any key that begins with sk- is accepted",
-                "special_keys": {
-                    f"sk-{beginning}…": FAULTS[name].happens for beginning, (name, _) in SPECIAL_KEYS.items()
-                },
-                "faults": {fault.name: fault.happens for fault in FAULTS.values()},
-                "control": {
-                    "POST /control/faults": {
-                        "key": "sk-… or *",
-                        "fault": "name",
-                        "times": "1; null until cleared",
-                        "path": "optional",
-                        "options": "delay_ms, seconds, retry_after, text, code, message",
-                    },
-                    "GET /control/faults": "what is scripted",
-                    "DELETE /control/faults?key=": "forget",
-                    "POST /control/personas": {"key": "sk-…", "name": "Bella"},
-                    "POST /control/vector_stores": {"key": "sk-…", "id": "vs_…", "name": "Menu"},
-                    "POST /control/models/retire": {"model": "gpt-4o"},
-                    "POST /control/delay": {"delay_ms": 0},
-                    "GET /control/requests?key=&path=&after=": "what was asked, without keys",
-                    "DELETE /control/requests": "forget",
-                    "GET /control/health": "whether it runs",
-                },
-            },
-            dumps=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
-        )
-
-    async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "requests": self._received})
-
-    async def _list_requests(self, request: web.Request) -> web.Response:
-        query = request.query
-        found = [
-            asdict(recorded)
-            for recorded in list(self.requests)
-            if recorded.number > int(query.get("after", "0"))
-            and ("path" not in query or recorded.path == query["path"])
-            and ("key" not in query or recorded.key_fingerprint == fingerprint(query["key"]))
-        ]
-        return web.json_response({"count": self._received, "requests": found})
-
-    async def _forget_requests(self, request: web.Request) -> web.Response:
-        self.requests.clear()
-        return web.Response(status=204)
-
-    async def _list_faults(self, request: web.Request) -> web.Response:
-        waiting = [
-            {
-                "key_fingerprint": owner if owner == EVERY_KEY else fingerprint(owner),
-                "fault": scripted.fault.name,
-                "left": scripted.left,
-                "path": scripted.path,
-                "options": dict(scripted.options),
-            }
-            for owner, queue in list(self._faults.items())
-            for scripted in list(queue)
-        ]
-        return web.json_response({"faults": waiting})
-
-    async def _add_fault(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        name, times = wanted.get("fault"), wanted.get("times", 1)
-        options = dict(wanted.get("options") or {})
-        options |= {
-            word: value for word, value in wanted.items() if word not in ("key", "fault", "times", "path", "options")
-        }
-        try:
-            self.fault(str(wanted["key"]), str(name), times, path=wanted.get("path"), **options)
-        except (KeyError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.Response(status=204)
-
-    async def _clear_faults(self, request: web.Request) -> web.Response:
-        self.clear(request.query.get("key"))
-        return web.Response(status=204)
-
-    async def _set_persona(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        self.persona(wanted["key"], wanted["name"])
-        return web.Response(status=204)
-
-    async def _set_vector_store(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        self.vector_store(wanted["key"], wanted["id"], wanted["name"])
-        return web.Response(status=204)
-
-    async def _retire_model(self, request: web.Request) -> web.Response:
-        self.retire((await request.json())["model"])
-        return web.Response(status=204)
-
-    async def _set_delay(self, request: web.Request) -> web.Response:
-        self.delay_ms = int((await request.json())["delay_ms"])
-        return web.Response(status=204)
-
 
 def _key_of(request: web.Request) -> str:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -733,23 +471,6 @@ async def _form_of(request: web.Request) -> Body:
         else:
             form[name] = content.decode()
     return form
-
-
-def _refusal(fault: Fault, key: str, body: Body, options: Mapping[str, Any]) -> ApiError:
-    model = str(body.get("model", "unknown"))
-    message = str(options.get("message") or fault.message)
-    headers = dict(fault.headers)
-    if "retry_after" in options:
-        headers["retry-after"] = str(options["retry_after"])
-    masked = f"{key[:8]}***{key[-4:]}"
-    return ApiError(
-        fault.status or 500,
-        message.replace("{key}", masked).replace("{model}", model),
-        code=fault.code,
-        param=fault.param,
-        type=fault.type,
-        headers=headers,
-    )
 
 
 def _reset(request: web.Request) -> None:
@@ -787,44 +508,6 @@ def _within_limit(body: Body, items: list[Body], text: str, thought: int) -> tup
         "max_output_tokens",
         thought,
     )
-
-
-def _validate_lengths(body: Body) -> None:
-    for name, most in (("safety_identifier", 128), ("prompt_cache_key", 64)):
-        if len(str(body.get(name) or "")) > most:
-            raise ApiError(
-                400,
-                f"Invalid '{name}': string too long. Expected a string with maximum length {most}.",
-                param=name,
-                code="string_above_max_length",
-            )
-    metadata = body.get("metadata") or {}
-    if len(metadata) > 16 or any(
-        len(word) > 64 or not isinstance(value, str) or len(value) > 512 for word, value in metadata.items()
-    ):
-        raise ApiError(
-            400, "Invalid 'metadata'.", param="metadata", code="invalid_value"
-        )  # wording inferred; the limits are documented
-    if not re.fullmatch("auto|disabled", str(body.get("truncation") or "disabled")):
-        raise ApiError(400, "Invalid value for 'truncation'.", param="truncation", code="invalid_value")
-
-
-def _validate_strict_model(body: Body) -> None:
-    for name in ("temperature", "top_p", "top_logprobs"):
-        if body.get(name) is not None:
-            raise ApiError(
-                400,
-                f"Unsupported parameter: '{name}' is not supported with this model.",
-                param=name,
-                code="unsupported_parameter",
-            )
-    if (body.get("reasoning") or {}).get("effort") == "none":
-        raise ApiError(
-            400,
-            f"Unsupported value: 'none' is not supported with the '{body['model']}' model.",
-            param="reasoning.effort",
-            code="unsupported_value",
-        )
 
 
 def _vector_store_body(store_id: str, name: str) -> Body:
