@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import unicodedata
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import Header
