@@ -39,6 +39,8 @@ def local_environment(
     mail_from: str,
     openai_base_url: str | None,
     runner_capacity: int = 5,
+    runners_at_least: int = 1,
+    allow_local_links: bool = True,
     commit: str | None = None,
 ) -> dict[str, str]:
     """The whole environment of the application, as Lambda would have it: `wiring.py` reads these and no others."""
@@ -59,6 +61,8 @@ def local_environment(
         "BASE_URL_PARAMETER": created.base_url_parameter,
         "RUNNER_TOKEN_PARAMETER": created.runner_token_parameter,
         "RUNNER_CAPACITY": str(runner_capacity),
+        "RUNNERS_AT_LEAST": str(runners_at_least),
+        "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "COMMIT": commit if commit is not None else current_commit(),
     }
     if openai_base_url is not None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.utils import formatdate
+from email.utils import formatdate, getaddresses, parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,11 @@ class Mail:
     def message(self) -> EmailMessage:
         """The parsed MIME message."""
         return BytesParser(EmailMessage, policy=email.policy.default).parsebytes(self.raw)
+
+    @property
+    def envelope_sender(self) -> str:
+        """The sender's bare address."""
+        return parseaddr(self.sender)[1] or parseaddr(str(self.message.get("From", "")))[1]
 
     @property
     def subject(self) -> str:
@@ -47,7 +52,7 @@ def write(directory: Path, identifier: str, request: dict[str, Any], now: float)
     raw = mime(identifier, request, now)
     if not recipients:
         headers = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(raw, headersonly=True)
-        recipients = [str(headers.get(name)) for name in ("To", "Cc") if headers.get(name)]
+        recipients = [address for _, address in getaddresses([str(headers.get(name, "")) for name in ("To", "Cc")])]
     record = {
         "identifier": identifier,
         "sent_at": now,

@@ -1,0 +1,194 @@
+"""Is "ECS" on one machine: keeps as many runner processes as the service's desired count says.
+
+Each runner has a slot with a data directory of its own, which the next runner in that slot finds again. A crashed
+one is started anew after a short, growing, jittered pause; one too many is asked to end and given time to drain.
+"""
+
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from infrastructure.local.processes import Child, kill_tree
+
+LOOK_EVERY_SECONDS = 0.5
+#: As ECS: SIGTERM, then SIGKILL. A drain may take this long.
+STOP_GRACE_SECONDS = 110.0
+KILL_WITHIN_SECONDS = 30.0
+RUNNERS_AT_MOST = 20
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 30.0
+#: After running this long, a crash counts as the first again.
+STEADY_AFTER_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+class Slot:
+    """A place for one runner, with its data directory."""
+
+    def __init__(
+        self,
+        number: int,
+        directory: Path,
+        log: Path,
+        command: Sequence[str],
+        environment: Callable[[Path], Mapping[str, str]],
+    ) -> None:
+        self.name = f"runner-{number}"
+        self.child: Child | None = None
+        self.stopping_since: float | None = None
+        self.crashes = 0
+        self.start_at = 0.0
+        self._directory = directory / f"slot-{number}"
+        self._log = log / f"{self.name}.log"
+        self._command = command
+        self._environment = environment
+        self._record = self._directory / "process.json"
+
+    def start(self) -> None:
+        """Start a runner here, after ending one that an earlier stack left behind."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._end_leftover()
+        self.child = Child(self.name, self._command, self._environment(self._directory), self._log)
+        self.stopping_since = None
+        try:
+            created = psutil.Process(self.child.pid).create_time()
+        except psutil.NoSuchProcess:
+            return
+        self._record.write_text(json.dumps({"pid": self.child.pid, "created": created}))
+
+    def gone(self) -> None:
+        """Its process has ended."""
+        self.child = None
+        self.stopping_since = None
+        self._record.unlink(missing_ok=True)
+
+    def pause(self) -> float:
+        """Seconds until the next try, growing with every crash in a row."""
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.crashes, 10))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - only to spread restarts
+
+    def _end_leftover(self) -> None:
+        try:
+            record = json.loads(self._record.read_text())
+            process = psutil.Process(record["pid"])
+            if abs(process.create_time() - record["created"]) < 1.0:
+                kill_tree(process.pid)
+        except (OSError, ValueError, KeyError, psutil.Error):
+            pass
+        self._record.unlink(missing_ok=True)
+
+
+class Supervisor:
+    """Obeys ``desired`` until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        desired: Callable[[], int],
+        directory: Path,
+        logs: Path,
+        environment: Callable[[Path], Mapping[str, str]],
+        command: Sequence[str] = (sys.executable, "-m", "runner"),
+        say: Say = print,
+    ) -> None:
+        self._desired = desired
+        self._say = say
+        self._slots = [Slot(number, directory, logs, command, environment) for number in range(1, RUNNERS_AT_MOST + 1)]
+        self._stopped = threading.Event()
+        self._hurry = threading.Event()
+        self._grace = STOP_GRACE_SECONDS
+        self._cannot_ask = False
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to obey."""
+        self._thread.start()
+
+    def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
+        """Drain every runner, then make the stubborn ones end. Called while the application still answers."""
+        self._grace = grace
+        self._stopped.set()
+        self._thread.join(grace + KILL_WITHIN_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL to every runner and its browsers, at once."""
+        self._hurry.set()
+        self.stop(0.0)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The runners that are there."""
+        return {slot.name: slot.child.pid for slot in self._slots if slot.child is not None}
+
+    def _run(self) -> None:
+        # A child's leash is held by the thread that started it, so this one also sees them off.
+        wanted = 0
+        while not self._stopped.is_set():
+            wanted = self._ask(wanted)
+            self.look(wanted, time.monotonic())
+            self._stopped.wait(LOOK_EVERY_SECONDS)
+        self._see_off()
+
+    def _see_off(self) -> None:
+        here = [slot for slot in self._slots if slot.child is not None]
+        for slot in here:
+            if slot.child is not None and slot.stopping_since is None and not self._hurry.is_set():
+                slot.child.terminate()
+        deadline = time.monotonic() + self._grace
+        for slot in here:
+            assert slot.child is not None
+            while not slot.child.wait(0.1):
+                if self._hurry.is_set() or time.monotonic() > deadline:
+                    if not self._hurry.is_set():
+                        self._say(f"{slot.name} did not end within {self._grace:.0f} s and is killed")
+                    slot.child.kill_tree()
+                    break
+            slot.gone()
+
+    def _ask(self, before: int) -> int:
+        try:
+            wanted = self._desired()
+        except Exception as error:
+            if not self._cannot_ask:
+                self._say(f"the desired count cannot be read ({error}); keeping {before} runners")
+            self._cannot_ask = True
+            return before
+        self._cannot_ask = False
+        return min(wanted, RUNNERS_AT_MOST)
+
+    def look(self, wanted: int, now: float) -> None:
+        """Close the distance between what is wanted and what is there, one step."""
+        for number, slot in enumerate(self._slots, start=1):
+            if slot.child is not None and slot.child.exit_code is not None:
+                self._ended(slot, now)
+            if number <= wanted:
+                if slot.child is None and now >= slot.start_at:
+                    slot.start()
+            elif slot.child is not None:
+                self._end(slot, slot.child, now)
+
+    def _ended(self, slot: Slot, now: float) -> None:
+        assert slot.child is not None
+        code = slot.child.exit_code
+        asked = slot.stopping_since is not None
+        if not asked:
+            slot.crashes = 0 if now - slot.child.started > STEADY_AFTER_SECONDS else slot.crashes + 1
+            pause = slot.pause()
+            slot.start_at = now + pause
+            first = slot.child.last_words(1) or "it said nothing"
+            self._say(f"{slot.name} ended with {code} ({first}); started again in {pause:.1f} s")
+        slot.gone()
+
+    def _end(self, slot: Slot, child: Child, now: float) -> None:
+        if slot.stopping_since is None:
+            slot.stopping_since = now
+            child.terminate()
+        elif now - slot.stopping_since > STOP_GRACE_SECONDS:
+            child.kill_tree()
