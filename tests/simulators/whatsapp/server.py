@@ -122,10 +122,10 @@ class WhatsAppSimulator:
     # Serving
 
     async def _listen(self, application: web.Application, port: int, **options: Any) -> int:
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, LOOPBACK, port, shutdown_timeout=1, **options)
+        site = web.TCPSite(runner, LOOPBACK, port, **options)
         await site.start()
         address: tuple[str, int] = runner.addresses[-1]
         return address[1]
