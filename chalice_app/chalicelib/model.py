@@ -58,7 +58,7 @@ TURN_OVERDUE_AFTER = timedelta(seconds=150)
 #: Attempts of the model before a turn is given up.
 THINK_ATTEMPTS_AT_MOST = 12
 #: So many alternations within the window look like two bots talking.
-LOOP_REPLIES, LOOP_WINDOW = 20, timedelta(minutes=2)
+LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
 
 
 class Active(StrEnum):

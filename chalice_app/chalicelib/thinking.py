@@ -82,7 +82,7 @@ def think(services: Services, job: ThinkJob) -> Thought:
         return Thought.SKIPPED
     if not settled(waiting, now):
         return _look_again(services, job, LOOK_AGAIN_SECONDS)
-    if looks_like_a_loop(recent.turns, now):
+    if policies.replies_per_minute and looks_like_a_loop(recent.turns, now):
         services.chats.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
         return Thought.SKIPPED
     capped = _capped(services, tenant, chat, recent, waiting, job, now)

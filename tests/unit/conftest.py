@@ -1,0 +1,131 @@
+"""What the unit tests of the control plane share: a clock, a table as the template declares it, services on moto."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib.model import Assistant, Said
+from chalicelib.store.table import Table
+from chalicelib.wiring import Services
+from infrastructure.local.template import Template, load
+
+REGION = "eu-west-1"
+STACK = "answerline-unit"
+#: Shared, because reading boto3's service descriptions is most of a client's cost; moto empties itself for each test.
+SESSION = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+class Clock:
+    """Epoch milliseconds that pass only when a test says so."""
+
+    def __init__(self, now: int = 1_790_000_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> int:
+        self.now += round(seconds * 1000)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS as moto plays it, in this process; nothing of the developer's own AWS is seen."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def table(aws: None) -> Table:
+    """The table that `infrastructure/resources.yaml` declares, empty."""
+    template = Template(load(), {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": "123456789012"})
+    declared = template.properties("Table")
+    client = SESSION.client("dynamodb")
+    client.create_table(
+        **{
+            name: declared[name]
+            for name in (
+                "TableName",
+                "BillingMode",
+                "AttributeDefinitions",
+                "KeySchema",
+                "LocalSecondaryIndexes",
+                "GlobalSecondaryIndexes",
+            )
+        }
+    )
+    return Table(client, declared["TableName"], pause=lambda seconds: None)
+
+
+class FakeJobs:
+    """Looks that were enqueued; a test performs them when it wants to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, float]] = []
+
+    def think(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+        self.sent.append((tenant, chat, delay_seconds))
+
+
+class FakeFleet:
+    """Remembers how many runners were asked for."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def desired(self) -> int:
+        return self.count
+
+    def set_desired(self, count: int) -> None:
+        self.count = count
+
+    def grow(self) -> None:
+        self.count += 1
+
+
+class FakeBrain:
+    """Answers what the test says, or raises it; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Said, ...]] = []
+        self.keys: list[str] = []
+        self.next: list[str | Exception] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def reply(
+        self, api_key: str, assistant: Assistant, history: Sequence[Said], *, tenant: str, chat: str, turn: str
+    ) -> SimpleNamespace:
+        self.keys.append(api_key)
+        self.asked.append(tuple(history))
+        self.meanwhile()
+        answer = self.next.pop(0) if self.next else f"You said: {history[-1].text}"
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(text=answer, input_tokens=10, output_tokens=5)
+
+
+@pytest.fixture
+def services(table: Table, clock: Clock) -> Services:
+    """Services on moto; queue, fleet and model are fakes that a test can inspect."""
+    kms = SESSION.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    environment = {"STAGE": "unit", "COMMIT": "abc1234", "KMS_KEY_ID": key, "RUNNER_CAPACITY": "2"}
+    services = Services(environment, clock=clock, pause=lambda seconds: clock.pass_seconds(seconds) and None)
+    services.__dict__.update(_session=SESSION, table=table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain())
+    services.runner_token = lambda: "bootstrap-token"  # type: ignore[method-assign]
+    return services

@@ -1,0 +1,417 @@
+"""From a message handed in to a turn that is sent: each is answered once, or skipped with a reason."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib import conversations, reconcile
+from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.jobs import ThinkJob
+from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState
+from chalicelib.store.placement import seen
+from chalicelib.store.table import Attr
+from chalicelib.thinking import Thought, think
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock, FakeBrain, FakeJobs
+from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
+
+T = "tenantaaaa"
+CHAT = "4711@lid"
+PHONE = "491700000001@c.us"
+UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
+
+
+@pytest.fixture
+def line(services: Services, clock: Clock) -> Services:
+    """A tenant whose line is online at a runner."""
+    tenant = Tenant(
+        id=T,
+        name="Bakery",
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=clock(),
+        assistant_version=1,
+        key_ciphertext=services.vault.encrypt(T, "sk-test-bakery"),
+        key_last4="kery",
+        policies=UNCAPPED,
+    )
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    runner = services.placement.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
+    session = services.placement.watch(T, clock())
+    online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
+    services.placement.reported(runner, session, seen(session, online, clock()))
+    clock.pass_seconds(30)
+    return services
+
+
+def with_policies(services: Services, policies: Policies) -> None:
+    tenant = services.tenants.get(T)
+    services.tenants.edit(
+        T, {"policies": policies}, expected_revision=tenant.revision, now=0, by="operator@example.com"
+    )
+
+
+def message(clock: Clock, id: str, text: str = "Hello", **more: object) -> Message:
+    fields = {
+        "id": id,
+        "chat": CHAT,
+        "from_me": False,
+        "sent_at_ms": clock() // 1000 * 1000,
+        "kind": MessageKind.TEXT,
+        "text": text,
+        **more,
+    }
+    return Message.model_validate(fields)
+
+
+def hand_in(services: Services, *messages: Message) -> list[Acknowledgement]:
+    return list(conversations.hand_in(services, T, messages))
+
+
+def look(services: Services, chat: str = CHAT) -> Thought:
+    return think(services, ThinkJob(tenant=T, chat=chat))
+
+
+def jobs(services: Services) -> FakeJobs:
+    assert isinstance(services.jobs, FakeJobs)
+    return services.jobs
+
+
+def brain(services: Services) -> FakeBrain:
+    assert isinstance(services.brain, FakeBrain)
+    return services.brain
+
+
+def open_turn(services: Services) -> Turn:
+    chat = services.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is not None
+    turn = services.chats.turn(T, CHAT, chat.open_turn)
+    assert turn is not None
+    return turn
+
+
+def deliver(services: Services, clock: Clock) -> Turn:
+    """What the runner does: take, send every part, mark each sent."""
+    turn = open_turn(services)
+    session = services.placement.session(T)
+    assert session.runner is not None
+    taken = services.chats.take(turn, session.runner, session.epoch, clock())
+    assert taken is not None
+    for part in range(len(taken.parts)):
+        taken, again = services.chats.sent(taken, part, clock())
+        if again:
+            services.jobs.think(T, CHAT, delay_seconds=0)
+    return taken
+
+
+def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holder(line: Services, clock: Clock) -> None:
+    assert [each.outcome for each in hand_in(line, message(clock, "M1"))] == [Outcome.QUEUED]
+    assert jobs(line).sent == [(T, CHAT, 2.0)]
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    assert brain(line).keys == ["sk-test-bakery"]
+    turn = open_turn(line)
+    assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
+    assert [rung.turn for rung in line.placement.bell("runneraaaa").rung] == [turn.id]
+    assert deliver(line, clock).state is TurnState.SENT
+    assert look(line) is Thought.NOTHING_WAITS
+
+
+def test_a_reply_has_the_same_id_however_often_it_is_made(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = open_turn(line)
+    assert turn.part_ids == open_turn(line).part_ids
+    assert turn.part_ids[0].startswith("3EB0") and len(turn.part_ids[0]) == 22
+
+
+def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) -> None:
+    first = hand_in(line, message(clock, "M1"), message(clock, "M2"))
+    again = hand_in(line, message(clock, "M1"), message(clock, "M2"))
+    assert {each.outcome for each in first + again} == {Outcome.QUEUED}
+    clock.pass_seconds(2)
+    look(line)
+    deliver(line, clock)
+    assert look(line) is Thought.NOTHING_WAITS
+    assert len(brain(line).asked) == 1
+
+
+def test_the_same_id_in_another_chat_is_another_message(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"), message(clock, "M1", chat="4712@lid"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    assert look(line, "4712@lid") is Thought.RANG
+
+
+def test_one_contact_under_lid_and_phone_is_one_chat(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1", chat_alias=PHONE))
+    hand_in(line, message(clock, "M2", "again", chat=PHONE, chat_alias=CHAT))
+    clock.pass_seconds(2)
+    look(line)
+    assert [said.text for said in brain(line).asked[0]] == ["Hello", "again"]
+    chat = line.chats.chat(T, PHONE)
+    assert chat is not None and chat.id == CHAT and chat.whatsapp_id == PHONE
+
+
+def test_the_line_waits_until_the_contact_has_finished_writing_but_not_for_ever(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    for number in range(2, 6):
+        clock.pass_seconds(1.2)
+        assert look(line) is Thought.NOT_YET
+        hand_in(line, message(clock, f"M{number}"))
+    clock.pass_seconds(1.3)
+    assert look(line) is Thought.RANG
+    assert len(open_turn(line).messages) == 5
+
+
+def test_a_message_before_sending_folds_in_and_after_two_discards_waits_for_the_next_turn(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    for number, revision in ((2, 2), (3, 3)):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        assert look(line) is Thought.RANG
+        assert open_turn(line).revision == revision
+    hand_in(line, message(clock, "M4"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    assert len(open_turn(line).messages) == 3
+    jobs(line).sent.clear()
+    deliver(line, clock)
+    assert jobs(line).sent == [(T, CHAT, 0)]
+    assert look(line) is Thought.RANG
+    assert len(open_turn(line).messages) == 1
+
+
+def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+
+    def write_on() -> None:
+        brain(line).meanwhile = lambda: None
+        hand_in(line, message(clock, "M2", "wait"))
+        clock.pass_seconds(2)
+        assert look(line) is Thought.RANG
+
+    brain(line).meanwhile = write_on
+    assert look(line) is Thought.SUPERSEDED
+    assert open_turn(line).parts == ("You said: wait",)
+
+
+def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = open_turn(line)
+    session = line.placement.session(T)
+    taken = line.chats.take(turn, "runneraaaa", session.epoch, clock())
+    assert taken is not None
+    hand_in(line, message(clock, "M2", "more"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.BUSY
+    _, again = line.chats.sent(taken, 0, clock())
+    assert again
+    assert look(line) is Thought.RANG
+    assert [said.text for said in brain(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
+
+
+def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = open_turn(line)
+    epoch = line.placement.session(T).epoch
+    assert line.chats.take(turn, "runneraaaa", epoch - 1, clock()) is None
+    assert line.chats.take(turn, "runnerbbbb", epoch, clock()) is None
+    assert line.chats.take(turn, "runneraaaa", epoch, clock()) is not None
+    assert line.chats.take(turn, "runneraaaa", epoch, clock()) is not None
+
+
+def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    before = open_turn(line)
+    line.chats.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.placement.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
+    reconcile.task_stopped(line, "task-a")
+    session = line.placement.session(T)
+    assert session.runner == "runnerbbbb"
+    assert [rung.turn for rung in line.placement.bell("runnerbbbb").rung] == [before.id]
+    assert deliver(line, clock).part_ids == before.part_ids
+
+
+def test_a_person_on_the_phone_takes_over_and_the_line_keeps_quiet(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    own = hand_in(line, message(clock, "OWN1", "I do it myself", from_me=True))
+    assert own[0].outcome is Outcome.TAKEOVER
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is None
+    clock.pass_seconds(1)
+    assert hand_in(line, message(clock, "M2"))[0].reason == "takeover"
+    clock.pass_seconds(61 * 60)
+    assert hand_in(line, message(clock, "M3", "and now?"))[0].outcome is Outcome.QUEUED
+    clock.pass_seconds(2)
+    look(line)
+    assert [said.text for said in brain(line).asked[-1]] == ["Hello", "I do it myself", "Hello", "and now?"]
+
+
+def test_our_own_reply_is_a_delivery_and_no_takeover(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    sent = deliver(line, clock)
+    echo = message(clock, sent.part_ids[0], sent.parts[0], from_me=True)
+    assert hand_in(line, echo)[0].outcome is Outcome.DELIVERY
+    assert hand_in(line, message(clock, "M2"))[0].outcome is Outcome.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"chat": "123-456@g.us", "sender": CHAT}, "group"),
+        ({"chat": "status@broadcast"}, "broadcast"),
+        ({"kind": MessageKind.STICKER, "text": ""}, "no text (sticker)"),
+        ({"kind": MessageKind.CIPHERTEXT, "text": ""}, "not decrypted yet"),
+        ({"text": "   \n"}, "no text (text)"),
+        ({"sent_at_ms": 1_600_000_000_000}, "history"),
+    ],
+)
+def test_what_is_not_answered_is_skipped_with_a_reason(
+    line: Services, clock: Clock, changes: dict[str, object], reason: str
+) -> None:
+    answer = hand_in(line, message(clock, "M1", **changes))[0]
+    assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, reason)
+
+
+def test_a_ciphertext_is_answered_once_it_is_decrypted(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1", "", kind=MessageKind.CIPHERTEXT))
+    assert hand_in(line, message(clock, "M1", "Hello"))[0].outcome is Outcome.QUEUED
+
+
+def test_ignored_and_not_allowed_contacts_get_no_answer(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, ignored_phones=("491700000001",)))
+    assert hand_in(line, message(clock, "M1", phone="491700000001"))[0].reason == "ignored contact"
+    with_policies(line, replace(UNCAPPED, allowed_phones=("491700000002",)))
+    assert hand_in(line, message(clock, "M2", phone="491700000001"))[0].reason == "not an allowed contact"
+
+
+def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mended(line: Services, clock: Clock) -> None:
+    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    problem = line.tenants.get(T).assistant_problem
+    assert problem is not None and problem.code is ProblemCode.KEY_REVOKED
+    assert look(line) is Thought.BUSY
+    clock.pass_seconds(15 * 60)
+    reconcile.reconcile(line)
+    assert jobs(line).sent[-1] == (T, CHAT, 0)
+    assert look(line) is Thought.RANG
+    assert line.tenants.get(T).assistant_problem is None
+
+
+def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, clock: Clock) -> None:
+    brain(line).next = [TryAgain("busy", retry_after_seconds=7)]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.PUT_OFF
+    delay = jobs(line).sent[-1][2]
+    assert 7 <= delay <= 11
+    assert open_turn(line).parts == ()
+    clock.pass_seconds(delay)
+    assert look(line) is Thought.RANG
+
+
+def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configured(
+    line: Services, clock: Clock
+) -> None:
+    brain(line).next = [GiveUp("refusal")]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.SKIPPED
+    with_policies(line, replace(UNCAPPED, give_up_text="We call you back."))
+    brain(line).next = [GiveUp("refusal")]
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    assert open_turn(line).parts == ("We call you back.",)
+
+
+def test_replies_beyond_the_minute_wait_and_beyond_the_day_are_skipped(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, replies_per_minute=2, replies_per_contact_per_day=3))
+    outcomes = []
+    for number in range(1, 6):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        thought = look(line)
+        while thought is Thought.NOT_YET:
+            clock.pass_seconds(jobs(line).sent[-1][2])
+            thought = look(line)
+        outcomes.append(thought)
+        if thought is Thought.RANG:
+            deliver(line, clock)
+    assert outcomes == [Thought.RANG] * 3 + [Thought.SKIPPED] * 2
+
+
+def test_two_bots_do_not_talk_for_ever(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, replies_per_minute=100))
+    thoughts = []
+    for number in range(11):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        thoughts.append(look(line))
+        if thoughts[-1] is Thought.RANG:
+            deliver(line, clock)
+    assert thoughts == [Thought.RANG] * 10 + [Thought.SKIPPED]
+
+
+def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    brain(line).meanwhile = die
+    with pytest.raises(KeyboardInterrupt):
+        look(line)
+    brain(line).meanwhile = lambda: None
+    assert look(line) is Thought.BUSY
+    clock.pass_seconds(151)
+    reconcile.reconcile(line)
+    assert look(line) is Thought.RANG
+
+
+def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = open_turn(line)
+    line.chats.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.chats._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.NOT_YET
+    assert look(line) is Thought.RANG
+
+
+def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
+    line: Services, clock: Clock
+) -> None:
+    line.placement.release(T, "runneraaaa", line.placement.session(T).epoch, clock())
+    reconcile.reconcile(line)
+    assert line.placement.session(T).runner == "runneraaaa"
+    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    reconcile.reconcile(line)
+    runner = line.placement.runner("runneraaaa")
+    assert runner is not None and runner.assigned[0].wanted == "release"
+    assert line.fleet.desired() == 1

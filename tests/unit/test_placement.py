@@ -1,0 +1,245 @@
+"""Who hosts which session, on a real table's rules."""
+
+import pytest
+
+from chalicelib.errors import Unauthorised
+from chalicelib.model import LEASE, Active, Assistant, Runner, Tenant, milliseconds
+from chalicelib.store.placement import Placement, Rung, seen
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from tests.unit.conftest import Clock
+from wire import Code, Phase, ProblemCode, SessionReport
+
+A, B = "tenantaaaa", "tenantbbbb"
+
+
+@pytest.fixture
+def crowded() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def placement(table: Table, crowded: list[str]) -> Placement:
+    return Placement(table, crowded=lambda: crowded.append("crowded"))
+
+
+@pytest.fixture
+def tenants(table: Table, clock: Clock) -> Tenants:
+    tenants = Tenants(table)
+    for id in (A, B):
+        tenant = Tenant(
+            id=id,
+            name=id,
+            owner_email="owner@example.com",
+            language="en",
+            wanted=Active.ACTIVE,
+            revision=1,
+            created_at=clock(),
+            assistant_version=1,
+            key_ciphertext="x",
+            key_last4="1234",
+        )
+        tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    return tenants
+
+
+def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", capacity: int = 2) -> Runner:
+    return placement.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
+
+
+def renewed(placement: Placement, runner: Runner, clock: Clock, **changes: bool) -> Runner:
+    fresh = placement.runner(runner.id)
+    assert fresh is not None
+    return placement.renew(fresh, clock(), capacity=fresh.capacity, draining=changes.get("draining", False), probes={})
+
+
+def report(tenant: str, epoch: int, sequence: int, phase: Phase, **more: object) -> SessionReport:
+    return SessionReport.model_validate(
+        {"tenant": tenant, "epoch": epoch, "sequence": sequence, "phase": phase, **more}
+    )
+
+
+def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    session = placement.watch(A, clock())
+    assert session.runner == runner.id
+    assert session.epoch == 2
+    held = placement.runner(runner.id)
+    assert held is not None and [(each.tenant, each.epoch) for each in held.assigned] == [(A, 2)]
+    assert placement.bell(runner.id).count >= 1
+
+
+def test_a_session_without_room_waits_as_unplaced_and_the_fleet_is_told(
+    placement: Placement, tenants: Tenants, clock: Clock, crowded: list[str]
+) -> None:
+    placement.watch(A, clock())
+    assert crowded
+    assert list(placement.unplaced(10)) == [A]
+    runner = registered(placement, clock)
+    assert placement.claim(placement.session(A), runner.id, clock())
+    assert list(placement.unplaced(10)) == []
+
+
+def test_an_unwatched_unlinked_or_paused_session_is_not_placed(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    registered(placement, clock)
+    assert not placement.place(A, clock())
+    tenants.set_wanted(B, Active.PAUSED, now=clock(), by="operator@example.com")
+    assert placement.watch(B, clock()).runner is None
+
+
+def test_a_runner_takes_no_more_than_its_room(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    registered(placement, clock, capacity=1)
+    assert placement.watch(A, clock()).runner is not None
+    assert placement.watch(B, clock()).runner is None
+
+
+def test_a_release_raises_the_epoch_and_only_the_holder_may(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    session = placement.watch(A, clock())
+    assert not placement.release(A, "somebodyelse", session.epoch, clock())
+    assert not placement.release(A, runner.id, session.epoch - 1, clock())
+    assert placement.release(A, runner.id, session.epoch, clock())
+    after = placement.session(A)
+    assert (after.runner, after.epoch, after.last_runner, after.last_epoch) == (None, 3, runner.id, 2)
+    freed = placement.runner(runner.id)
+    assert freed is not None and freed.assigned == () and freed.free == 2
+
+
+def test_pausing_asks_the_holder_to_release_and_rings(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    before = placement.bell(runner.id).count
+    tenants.set_wanted(A, Active.PAUSED, now=clock(), by="operator@example.com")
+    placement.wanted(A, Active.PAUSED, clock())
+    held = placement.runner(runner.id)
+    assert held is not None and held.assigned[0].wanted == "release"
+    assert placement.bell(runner.id).count == before + 1
+
+
+def test_the_lease_is_written_at_most_every_ten_seconds(placement: Placement, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    clock.pass_seconds(9)
+    assert renewed(placement, runner, clock).lease_until == runner.lease_until
+    clock.pass_seconds(1)
+    assert renewed(placement, runner, clock).lease_until == clock() + milliseconds(LEASE)
+
+
+def test_a_silent_runner_alone_is_left_alone_for_three_leases(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(179)
+    assert placement.reap_silent(clock()) == []
+    clock.pass_seconds(2)
+    assert placement.reap_silent(clock()) == [A]
+    assert placement.session(A).runner is None
+
+
+def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(50)
+    other = registered(placement, clock, "runnerbbbb")
+    clock.pass_seconds(11)
+    assert placement.reap_silent(clock(), witness=other.id) == []
+    clock.pass_seconds(14)
+    assert placement.reap_silent(clock(), witness=other.id) == []
+    clock.pass_seconds(1)
+    assert placement.reap_silent(clock(), witness=other.id) == [A]
+
+
+def test_a_runner_that_is_heard_again_forgets_its_witness(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    silent = registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(50)
+    other = registered(placement, clock, "runnerbbbb")
+    clock.pass_seconds(11)
+    placement.reap_silent(clock(), witness=other.id)
+    renewed(placement, silent, clock)
+    clock.pass_seconds(30)
+    assert placement.reap_silent(clock(), witness=other.id) == []
+
+
+def test_death_is_final(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    assert placement.reap(runner.id, clock()) == [A]
+    dead = placement.runner(runner.id)
+    assert dead is not None and dead.free == 0
+    with pytest.raises(Unauthorised):
+        placement.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
+    assert not placement.claim(placement.session(A), runner.id, clock())
+
+
+def test_a_stopped_task_is_reaped_at_once(placement: Placement, tenants: Tenants, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    assert placement.task_stopped("task-of-nobody", clock()) == []
+    assert placement.task_stopped(f"task-{runner.id}", clock()) == [A]
+
+
+def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    placement.reap(runner.id, clock())
+    dead = placement.runner(runner.id)
+    assert dead is not None
+    assert placement.may_still_speak(dead, A, clock())
+    assert not placement.may_still_speak(dead, B, clock())
+    assert not placement.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
+
+
+def test_a_report_is_stored_once_and_an_older_or_foreign_one_never(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    session = placement.watch(A, clock())
+    code = Code(code="qr-string", expires_in_ms=20_000)
+    shown = seen(session, report(A, 2, 5, Phase.QR, qr=code), clock())
+    assert placement.reported(runner, session, shown)
+    assert not placement.reported(runner, session, seen(session, report(A, 2, 5, Phase.FAILED), clock()))
+    stored = placement.session(A)
+    assert stored.phase is Phase.QR and stored.qr is not None and stored.qr.expires_at == clock() + 20_000
+    placement.release(A, runner.id, 2, clock())
+    assert not placement.reported(runner, session, seen(session, report(A, 2, 6, Phase.ONLINE), clock()))
+
+
+def test_the_first_linking_sets_the_line_between_history_and_new_messages(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    session = placement.watch(A, clock())
+    linked = seen(session, report(A, 1, 1, Phase.SYNCING, number="491701234567"), clock())
+    assert linked.linked and linked.caught_up_to is not None
+    assert clock() - 6_000 <= linked.caught_up_to <= clock()
+    later = seen(linked, report(A, 1, 2, Phase.ONLINE, caught_up_to_ms=clock() + 99_000), clock.pass_seconds(60))
+    assert later.caught_up_to is not None and later.caught_up_to <= clock()
+
+
+def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    session = seen(placement.session(A), report(A, 1, 1, Phase.ONLINE, number="491701234567"), clock())
+    since = clock()
+    session = seen(session, report(A, 1, 2, Phase.CONFLICT, problem=ProblemCode.CONFLICT), since)
+    session = seen(session, report(A, 1, 3, Phase.CONFLICT, problem=ProblemCode.CONFLICT), clock.pass_seconds(9))
+    assert session.problem is not None and session.problem.since == since
+    assert not seen(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
+
+
+def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    placement.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
+    bell = placement.bell(runner.id)
+    assert bell.count == 1 and [rung.turn for rung in bell.rung] == ["turn-1234"]
+    placement.hush(runner.id, "turn-1234")
+    assert placement.bell(runner.id).rung == ()
+    placement.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))
