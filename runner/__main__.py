@@ -1,0 +1,140 @@
+"""The runner as a process: settings from the environment, one composition, signals and exit codes.
+
+Exit codes: 0 drained · 70 ended itself because the event loop was stuck past the lease (or a bug) · 77 the control
+plane does not accept the bootstrap token · 78 the environment is incomplete, or there is no Chromium.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner import logs
+from runner.chromium import ChromiumMissing
+from runner.clock import SystemClock
+from runner.control import Control, connection
+from runner.conversation import Conversation
+from runner.host import About, Host, NotWelcome
+from runner.journal import Journal
+from runner.lease import Guard, Lease
+from runner.profile import Profile
+from runner.session import Session
+from runner.settings import Settings, SettingsWrong, settings_from
+from runner.whatsapp import WhatsApp, whatsapp
+from wire import (
+    Hold,
+    MessagesAnswer,
+    MessagesRequest,
+    SentAnswer,
+    SentRequest,
+    TakeAnswer,
+    TakeRequest,
+)
+
+EXIT_OK = 0
+EXIT_BUG = 70
+EXIT_NOT_WELCOME = 77
+EXIT_SETTINGS = 78
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDoor:
+    """The control plane under the identity a session was started with, also after that identity died."""
+
+    control: Control
+    token: str
+
+    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
+        return await self.control.messages(request, self.token)
+
+    async def take(self, request: TakeRequest) -> TakeAnswer:
+        return await self.control.take(request, self.token)
+
+    async def sent(self, request: SentRequest) -> SentAnswer:
+        return await self.control.sent(request, self.token)
+
+
+def compose(
+    settings: Settings, browsers: WhatsApp, control: Control, lease: Lease, clock: SystemClock, chance: random.Random
+) -> Host:
+    """The whole runner; the only place where its parts meet."""
+
+    def make_session(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
+        profile = Profile(settings.data_directory, hold.tenant)
+        journal = Journal(profile.journal)
+        conversation = Conversation(
+            hold.tenant,
+            hold.epoch,
+            OwnDoor(control, token),
+            lease,
+            journal,
+            clock,
+            chance.random,
+            changed,
+        )
+        return Session(hold, browsers, profile, journal, conversation, clock, chance.random, changed)
+
+    about = About(
+        capacity=settings.capacity,
+        image=settings.image,
+        commit=settings.commit,
+        chromium=browsers.browser.version,
+        wa_js=wa_js_version(settings),
+    )
+    return Host(control, make_session, lease, about, settings.runner_bootstrap_token, clock, chance.random)
+
+
+async def run(settings: Settings) -> None:
+    """Until drained."""
+    clock, chance = SystemClock(), random.Random()  # noqa: S311 - jitter
+    lease = Lease(clock.now)
+    async with whatsapp(settings, clock, chance.random) as browsers, connection(settings.control_url) as control:
+        host = compose(settings, browsers, control, lease, clock, chance)
+        Guard(lease, browsers.kill_everything).start()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, host.stop)
+        await host.run()
+
+
+def wa_js_version(settings: Settings) -> str:
+    """What the package beside the bundle says; empty for a bundle that stands alone."""
+    package = settings.wa_js.parent.parent / "package.json"
+    return str(json.loads(package.read_text("utf-8")).get("version", "")) if package.is_file() else ""
+
+
+def main() -> int:
+    """The process; its exit code."""
+    code = EXIT_OK
+    try:
+        settings = settings_from(os.environ)
+        logs.start(settings.log_level)
+        asyncio.run(run(settings))
+    except* (SettingsWrong, ChromiumMissing) as troubles:
+        code = _say(troubles, EXIT_SETTINGS)
+    except* NotWelcome as troubles:
+        code = _say(troubles, EXIT_NOT_WELCOME)
+    except* Exception as troubles:
+        logs.note("runner failed", level=logging.CRITICAL, trouble=_first(troubles))
+        code = EXIT_BUG
+    return code
+
+
+def _say(troubles: BaseExceptionGroup[BaseException], code: int) -> int:
+    print(_first(troubles), file=sys.stderr)
+    return code
+
+
+def _first(trouble: BaseException) -> BaseException:
+    while isinstance(trouble, BaseExceptionGroup):
+        trouble = trouble.exceptions[0]
+    return trouble
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,334 @@
+/* The little that runs in the page, on top of wa-js: one object, answers as plain data, errors as codes.
+ *
+ * Injected after the unmodified wa-js bundle, in the top frame of WhatsApp Web only (whatsapp.py). It decides
+ * nothing: it says what it sees, and tells the runner through `answerlineHint` that it is worth looking again.
+ * Sources of the facts used: wa-js 4.6.0, file names in brackets.
+ */
+(() => {
+  "use strict";
+
+  // A first QR code lives 60 s, the following ones 20 s (WAHA documentation; whatsmeow's pairing does the same).
+  // The margin covers the time between its birth and wa-js's listener (up to about 1 s after load).
+  const FIRST_QR_LIFE_MS = 60_000;
+  const NEXT_QR_LIFE_MS = 20_000;
+  const QR_MARGIN_MS = 2_000;
+  const PAIRING_LIFE_MS = 195_000; // [linkDeviceCodeLifecycle.ts: 3.25 min]
+  const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
+  const DONE_AT_MOST = 20_000;
+  const PAGES_AT_MOST = 40;
+  const MESSAGES_PER_PAGE = 50;
+  const TEXT_AT_MOST = 65_537; // UTF-16 units; the runner cuts by bytes and says so
+
+  // What WhatsApp puts into a chat without anybody having written it; never handed in.
+  const NOT_WRITTEN = new Set([
+    "e2e_notification", "notification", "notification_template", "gp2", "broadcast_notification", "call_log",
+    "protocol", "debug", "reaction", "reaction_enc", "poll_update", "revoked", "pinned_message", "keep_in_chat",
+    "newsletter_notification", "biz_content_placeholder", "comment_notification",
+  ]);
+  const KINDS = {
+    chat: "text", list_response: "text", buttons_response: "text", template_button_reply: "text",
+    interactive_response: "text", image: "image", ptt: "voice", audio: "audio", video: "video", ptv: "video",
+    document: "document", sticker: "sticker", location: "location", vcard: "contact_card",
+    multi_vcard: "contact_card", ciphertext: "ciphertext",
+  };
+
+  const W = window.WPP;
+  const state = {
+    injected: false, qr: null, freshBatch: true, pairing: null, passkeyAt: null, loggedOut: false, reason: null,
+    serverEventAt: null,
+  };
+  const waiting = new Map(); // key → message not acknowledged yet
+  const done = new Map(); // key → true, oldest first, bounded
+  const reached = new Map(); // chat → the second down to which its messages were loaded
+
+  const hint = (kind, detail = "") => {
+    try { window.answerlineHint(kind, String(detail)); } catch { /* the page is going away */ }
+  };
+  const attempt = (read, otherwise = null) => {
+    try { return read() ?? otherwise; } catch { return otherwise; }
+  };
+  const text = (value) => (typeof value === "string" ? value.slice(0, TEXT_AT_MOST).toWellFormed() : "");
+  const fromServer = () => { state.serverEventAt = performance.now(); };
+
+  // -- what is seen ---------------------------------------------------------------------------------------------
+
+  W.on("loader.injected", () => {
+    state.injected = true;
+    void W.whatsapp.MsgKey; // repairs the serialized ids, wa-js #3484 [whatsapp/misc/MsgKey.ts]
+    attempt(() => W.whatsapp.LinkDeviceEvents.on("link_device_events:refresh_alt_linking_code", endPairing));
+    attempt(() => W.whatsapp.LinkDeviceEvents.on("link_device_events:force_manual_refresh", endPairing));
+    hint("state");
+  });
+  W.on("conn.auth_code_change", (auth) => {
+    const value = auth?.fullCode ?? null;
+    if (value === null) {
+      state.qr = null;
+    } else if (value !== state.qr?.value) {
+      const life = state.freshBatch ? FIRST_QR_LIFE_MS : NEXT_QR_LIFE_MS;
+      state.freshBatch = false;
+      state.qr = { value, endsAt: performance.now() + life - QR_MARGIN_MS };
+    }
+    hint("state");
+  });
+  W.on("conn.qrcode_idle", () => {
+    state.qr = null;
+    state.freshBatch = true;
+    hint("state");
+  });
+  W.on("conn.logout_reason", (reason) => {
+    state.reason = String(reason ?? "");
+    hint("logout", state.reason);
+  });
+  W.on("conn.logout", () => {
+    state.loggedOut = true;
+    hint("logout", state.reason ?? "");
+  });
+  for (const event of ["conn.authenticated", "conn.stream_mode_changed", "conn.stream_info_changed", "conn.online",
+    "conn.needs_update", "conn.main_ready", "loader.ready"]) {
+    W.on(event, () => hint("state"));
+  }
+  W.on("conn.backend_event", (name) => {
+    if (name === "offline_delivery_end") hint("message");
+  });
+  W.on("chat.new_message", (message) => {
+    if (!message?.id?.fromMe) fromServer();
+    hint("message");
+  });
+  W.on("chat.msg_ack_change", fromServer);
+
+  // A page that asks for a passkey cannot be helped by this browser: a person has to know.
+  attempt(() => {
+    const credentials = navigator.credentials;
+    const get = credentials.get.bind(credentials);
+    credentials.get = (...request) => {
+      state.passkeyAt = performance.now();
+      hint("state");
+      return get(...request);
+    };
+  });
+
+  const live = (code) => {
+    const remaining = code ? Math.floor(code.endsAt - performance.now()) : 0;
+    return remaining > 0 ? { value: code.value, remaining_ms: remaining } : null;
+  };
+
+  function endPairing() {
+    state.pairing = null;
+    hint("state");
+  }
+
+  function look() {
+    if (!state.injected) return { injected: false };
+    const stream = attempt(() => W.conn.getStreamData(), {});
+    const authenticated = attempt(() => W.conn.isAuthenticated(), false);
+    if (authenticated) Object.assign(state, { qr: null, pairing: null, passkeyAt: null });
+    const me = authenticated ? attempt(() => W.conn.getMyUserId()) : null;
+    return {
+      injected: true,
+      mode: stream.mode ?? null,
+      info: stream.info ?? null,
+      socket: attempt(() => W.whatsapp.Socket.state),
+      authenticated,
+      number: me && me.server === "c.us" ? String(me.user) : null,
+      idle: attempt(() => W.conn.isIdle(), false),
+      qr: authenticated ? null : live(state.qr),
+      pairing: authenticated ? null : live(state.pairing),
+      pairing_phone: state.pairing?.phone ?? null,
+      passkey_asked: state.passkeyAt !== null && performance.now() - state.passkeyAt < PASSKEY_SHOWN_MS,
+      needs_update: attempt(() => W.whatsapp.Stream.needsUpdate === true, false),
+      logged_out: state.loggedOut || location.search.includes("post_logout=1"),
+      logout_reason: state.reason || new URLSearchParams(location.search).get("logout_reason"),
+      delivered_offline: attempt(() => W.whatsapp.BackendEventBus.isOfflineDeliveryEnd === true, false),
+      server_event_ms_ago:
+        state.serverEventAt === null ? null : Math.floor(performance.now() - state.serverEventAt),
+      version: text(attempt(() => window.Debug.VERSION, "")),
+    };
+  }
+
+  // -- the login ------------------------------------------------------------------------------------------------
+
+  async function prove() {
+    // The native query: wa-js's own queryExists answers from its caches [contact/functions/queryWidExists.ts].
+    const me = W.conn.getMyUserId();
+    const answer = await W.whatsapp.functions.queryWidExists(me);
+    if (answer?.wid) fromServer();
+    return Boolean(answer?.wid);
+  }
+
+  function refreshQr() {
+    state.freshBatch = true;
+    W.whatsapp.Cmd.refreshQR(); // without the waiting of WPP.conn.refreshQR: the next code comes as an event
+  }
+
+  async function pair(phone) {
+    const value = await W.conn.genLinkDeviceCodeForPhoneNumber(phone, true);
+    state.pairing = { value: String(value), phone, endsAt: performance.now() + PAIRING_LIFE_MS - QR_MARGIN_MS };
+    hint("state");
+  }
+
+  function takeOver() {
+    W.whatsapp.Socket.takeover();
+  }
+
+  // -- messages in ----------------------------------------------------------------------------------------------
+
+  const second = (message) => Number(message.t) || 0;
+
+  function keyOf(message, kind) {
+    const id = message.id;
+    const sender = id.participant ? String(id.participant) : "";
+    return [id.fromMe ? "me" : "contact", id.remote, sender, id.id, kind === "ciphertext" ? "c" : ""].join("|");
+  }
+
+  function aliasOf(wid) {
+    const cache = W.whatsapp.lidPnCache;
+    const other = attempt(() => (wid.isLid() ? cache.getPhoneNumber(wid) : cache.getCurrentLid(wid)));
+    return other ? String(other) : null;
+  }
+
+  function plain(message, key, kind) {
+    const remote = message.id.remote;
+    const alias = aliasOf(remote);
+    const phone = [String(remote), alias ?? ""].find((id) => id.endsWith("@c.us"));
+    const body = kind === "text" ? message.body : message.caption; // a picture's body is its thumbnail
+    return {
+      key,
+      id: String(message.id.id),
+      chat: String(remote),
+      chat_alias: alias,
+      phone: phone ? phone.split("@")[0] : null,
+      sender: message.id.participant ? String(message.id.participant) : null,
+      from_me: Boolean(message.id.fromMe),
+      sent_at_s: second(message),
+      kind,
+      text: text(body),
+      name: text(message.notifyName).slice(0, 120).toWellFormed(),
+    };
+  }
+
+  function wait(message, since) {
+    if (!message?.id || second(message) < since || NOT_WRITTEN.has(message.type)) return;
+    const kind = KINDS[message.type] ?? "other";
+    const key = keyOf(message, kind);
+    if (!done.has(key) && !waiting.has(key)) waiting.set(key, plain(message, key, kind));
+  }
+
+  // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
+  async function load(chat, since, inMemory) {
+    let oldest = inMemory.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
+    let anchor = oldest ? oldest.id : chat.lastReceivedKey;
+    for (let page = 0; anchor && page < PAGES_AT_MOST && (!oldest || second(oldest) >= since); page += 1) {
+      const found = await W.chat.getMessages(chat.id, {
+        count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString(),
+      });
+      if (!oldest && page === 0) {
+        const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
+        if (last) wait(last, since);
+      }
+      for (const message of found) wait(message, since);
+      const next = found.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
+      if (!next || (oldest && String(next.id) === String(oldest.id))) break;
+      oldest = next;
+      anchor = next.id;
+    }
+  }
+
+  async function tail(since, sinceDefault, limit) {
+    for (const chat of W.whatsapp.ChatStore.getModelsArray().slice()) {
+      const id = String(chat.id);
+      if (id.endsWith("@newsletter") || id.endsWith("@broadcast")) continue;
+      const from = since[id] ?? sinceDefault;
+      const inMemory = attempt(() => chat.msgs.getModelsArray().slice(), []);
+      const last = Math.max(Number(chat.t) || 0, ...inMemory.slice(-1).map(second));
+      if (last < from) continue;
+      for (const message of inMemory) wait(message, from);
+      if ((reached.get(id) ?? Infinity) > from) {
+        await load(chat, from, inMemory);
+        reached.set(id, from);
+      }
+    }
+    const found = [...waiting.values()];
+    found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order
+    return found.slice(0, limit);
+  }
+
+  function acknowledge(keys) {
+    for (const key of keys) {
+      waiting.delete(key);
+      done.set(key, true);
+    }
+    for (const key of done.keys()) {
+      if (done.size <= DONE_AT_MOST) break;
+      done.delete(key);
+    }
+  }
+
+  // -- replies out ----------------------------------------------------------------------------------------------
+
+  // The key's remote must be the chat as WhatsApp has it, which changes with the LID migration
+  // [chat/functions/prepareRawMessage.ts: message_key_remote_id_is_not_same_of_chat].
+  function ownKey(chat, message) {
+    const key = `true_${chat.id}_${message}`;
+    if (!chat.id.isGroup()) return key;
+    return `${key}_${W.whatsapp.UserPrefs.getMeLidUserOrThrow()}`;
+  }
+
+  async function find(chatId, message) {
+    const chat = await W.chat.find(chatId);
+    try {
+      const found = await W.chat.getMessageById(ownKey(chat, message));
+      return { ack: Number(found.ack ?? 0) };
+    } catch (trouble) {
+      if (trouble?.code === "msg_not_found") return null;
+      throw trouble;
+    }
+  }
+
+  async function quoted(chat, message) {
+    const inMemory = attempt(() => chat.msgs.getModelsArray().find((one) => one.id.id === message && !one.id.fromMe));
+    if (inMemory) return inMemory;
+    return await W.chat.getMessageById(`false_${chat.id}_${message}`).catch(() => null);
+  }
+
+  async function send(chatId, message, body, quote) {
+    const chat = await W.chat.find(chatId);
+    const options = {
+      messageId: ownKey(chat, message), waitForAck: true, linkPreview: false, detectMentioned: false,
+      markIsRead: false,
+    };
+    const original = quote ? await quoted(chat, quote) : null;
+    let result;
+    try {
+      result = await W.chat.sendTextMessage(chat.id, body, original ? { ...options, quotedMsg: original } : options);
+    } catch (trouble) {
+      if (trouble?.code !== "quoted_msg_can_not_reply" && trouble?.code !== "invalid_quoted_msg") throw trouble;
+      result = await W.chat.sendTextMessage(chat.id, body, { ...options, messageId: ownKey(chat, message) });
+    }
+    const accepted = result.sendMsgResult?.messageSendResult === "OK" ? 1 : 0;
+    return { ack: Math.max(Number(result.ack ?? 0), accepted) };
+  }
+
+  async function markSeen(chatId) {
+    await W.chat.markIsRead(chatId);
+  }
+
+  async function showTyping(chatId, typing) {
+    await (typing ? W.chat.markIsComposing(chatId) : W.chat.markIsPaused(chatId));
+  }
+
+  // -- the one door ---------------------------------------------------------------------------------------------
+
+  const doors = {
+    look, prove, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
+  };
+  Object.defineProperty(window, "answerline", {
+    value: async (name, args) => {
+      try {
+        return { value: (await doors[name](...args)) ?? null };
+      } catch (trouble) {
+        // Only a code leaves the page: error texts hold numbers ("Chat not found for …").
+        return { code: String(trouble?.code ?? trouble?.name ?? "error").slice(0, 80) };
+      }
+    },
+  });
+})();

@@ -1,0 +1,160 @@
+"""The browser as a program: where it is, how it is started, and which processes are its own."""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+#: Nothing but WhatsApp resolves: neither loopback nor the metadata service, nor any tracker. The rule holds for
+#: IP literals too (tests/contract/test_runner_whatsapp.py proves it).
+PRODUCTION_HOST_RULES = "MAP * ~NOTFOUND, EXCLUDE *.whatsapp.com, EXCLUDE *.whatsapp.net, EXCLUDE *.fbcdn.net"
+VERSION_WITHIN = 20.0
+DEBIAN_NAMES = ("chromium-headless-shell", "chromium")
+
+
+class ChromiumMissing(Exception):
+    """No browser on this machine."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"{detail} Install one with `apt-get install chromium-headless-shell`"
+            " or `python -m playwright install --only-shell chromium`, or set CHROMIUM to its path."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chromium:
+    """One browser on this machine."""
+
+    path: Path
+    version: str
+
+    @property
+    def major(self) -> str:
+        return self.version.partition(".")[0]
+
+
+async def find(wanted: Path | None, of_playwright: Path | None) -> Chromium:
+    """The wanted browser, else Debian's, else Playwright's own."""
+    if wanted is not None and not wanted.is_file():
+        raise ChromiumMissing(f"CHROMIUM names {wanted}, which does not exist.")
+    debian = (shutil.which(name) for name in DEBIAN_NAMES)
+    candidates = [wanted] if wanted else [*(Path(path) for path in debian if path), of_playwright]
+    for path in candidates:
+        if path is not None and path.is_file():
+            return Chromium(path, await _version(path))
+    raise ChromiumMissing("No Chromium was found.")
+
+
+async def _version(path: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        path, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(VERSION_WITHIN):
+            answer, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise ChromiumMissing(f"{path} does not tell its version within {VERSION_WITHIN:.0f} s.") from None
+    found = re.search(rb"\d+(\.\d+){1,3}", answer)
+    if found is None:
+        raise ChromiumMissing(f"{path} is no Chromium.")
+    return found.group().decode()
+
+
+def user_agent(chromium: Chromium) -> str:
+    """What a windowed Chromium of this version says: WhatsApp turns HeadlessChrome away (wa-js #3501)."""
+    return (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+        f" Chrome/{chromium.major}.0.0.0 Safari/537.36"
+    )
+
+
+def user_agent_metadata(chromium: Chromium) -> dict[str, object]:
+    """The same for ``sec-ch-ua`` and ``navigator.userAgentData``, where headless-shell leaks its name."""
+    return {
+        "brands": [
+            {"brand": "Chromium", "version": chromium.major},
+            {"brand": "Not)A;Brand", "version": "24"},
+        ],
+        "fullVersionList": [
+            {"brand": "Chromium", "version": chromium.version},
+            {"brand": "Not)A;Brand", "version": "24.0.0.0"},
+        ],
+        "platform": "Linux",
+        "platformVersion": "",
+        "architecture": "x86",
+        "bitness": "64",
+        "model": "",
+        "mobile": False,
+    }
+
+
+def arguments(host_rules: str, certificate_spki: str | None) -> list[str]:
+    """What we add to Playwright's own flags, each for a measured or documented reason (reliability.md §4.2)."""
+    flags = [
+        "--disable-blink-features=AutomationControlled",  # navigator.webdriver
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--in-process-gpu",  # two processes fewer, about 40 MiB (whatsapp-web.md §4)
+        "--mute-audio",
+        "--js-flags=--max-old-space-size=512 --optimize-for-size",  # about -20 % memory
+        # Only the last such flag counts, and an EXCLUDE beats a MAP: one setting holds the whole of it.
+        f"--host-resolver-rules={host_rules}",
+        # A proxy would resolve names itself, past the rules above.
+        "--no-proxy-server",
+    ]
+    if certificate_spki:
+        flags.append(f"--ignore-certificate-errors-spki-list={certificate_spki}")
+    return flags
+
+
+def processes_of(profile: Path) -> list[psutil.Process]:
+    """The browsers of exactly this profile directory and everything they started."""
+    mark = f"--user-data-dir={profile}"
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if mark in process.cmdline():
+                found[process.pid] = process
+                found.update({child.pid: child for child in process.children(recursive=True)})
+    return list(found.values())
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL; psutil compares the start time first, so a reused pid is safe."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+async def make_sure_gone(profile: Path, known: Sequence[psutil.Process]) -> None:
+    """Kill what is left of a browser and wait until it is gone: only then may others use the profile."""
+    await asyncio.to_thread(_kill_and_wait, profile, known)
+
+
+def _kill_and_wait(profile: Path, known: Sequence[psutil.Process]) -> None:
+    left = [*known, *processes_of(profile)]
+    kill(left)
+    psutil.wait_procs(left, timeout=5)
+
+
+def clear_stale_lock(profile: Path) -> None:
+    """Remove what a dead browser left in its profile. Only for who holds our own lock on the directory.
+
+    Chromium refuses a profile locked from another host name, as after a container's restart, and headless-shell
+    has no lock at all (whatsapp-web.md §5).
+    """
+    lock = profile / "SingletonLock"
+    if lock.is_symlink():
+        host, _, pid = str(lock.readlink()).rpartition("-")
+        if host == socket.gethostname() and pid.isdigit() and psutil.pid_exists(int(pid)):
+            kill(one for one in processes_of(profile) if one.pid == int(pid))
+    for name in ("SingletonLock", "SingletonCookie", "SingletonSocket"):
+        (profile / name).unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The control plane as the runner calls it: the only HTTP client."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from wire import (
+    MessagesAnswer,
+    MessagesRequest,
+    Refusal,
+    ReleaseAnswer,
+    ReleaseRequest,
+    SentAnswer,
+    SentRequest,
+    SyncAnswer,
+    SyncRequest,
+    TakeAnswer,
+    TakeRequest,
+    Wire,
+)
+
+ANSWER_WITHIN = 10.0
+CONNECT_WITHIN = 5.0
+#: What a held sync may take beyond the time it asked to be held.
+HELD_MARGIN = 8.0
+#: As many as 25 sessions need at once, and the two syncs.
+CONNECTIONS = 32
+
+Answer = TypeVar("Answer", bound=Wire)
+
+
+class ControlTrouble(Exception):
+    """The control plane did not do what it was asked.
+
+    ControlTrouble
+    ├── TryAgain       no answer, an unreadable one, 429 or 5xx
+    ├── Unauthorised   401: this token is unknown, or its runner is dead
+    ├── Stale          409 and 410: the epoch is not ours any more
+    └── Refused        any other 4xx: asking again will not help
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class TryAgain(ControlTrouble):
+    """Asking again may help."""
+
+
+class Unauthorised(ControlTrouble):
+    """The token is unknown, or its runner was declared dead."""
+
+
+class Stale(ControlTrouble):
+    """Somebody else holds the session now."""
+
+
+class Refused(ControlTrouble):
+    """The request itself is wrong."""
+
+
+class Control:
+    """One method per path of ``wire.py``; each ends within its own time."""
+
+    def __init__(self, client: httpx2.AsyncClient, base_url: str) -> None:
+        self._client = client
+        self._base_url = base_url
+
+    async def sync(self, request: SyncRequest, token: str) -> SyncAnswer:
+        """Register or renew; may be held for ``request.wait_ms``."""
+        within = request.wait_ms / 1000 + HELD_MARGIN
+        return await self._post("sync", request, token, SyncAnswer, within)
+
+    async def messages(self, request: MessagesRequest, token: str) -> MessagesAnswer:
+        """Hand in messages: idempotent, and allowed to a dead runner."""
+        return await self._post("messages", request, token, MessagesAnswer)
+
+    async def take(self, request: TakeRequest, token: str) -> TakeAnswer:
+        """Take a turn before sending it."""
+        return await self._post("take", request, token, TakeAnswer)
+
+    async def sent(self, request: SentRequest, token: str) -> SentAnswer:
+        """Say that a part is on WhatsApp's server: monotone, and allowed to a dead runner."""
+        return await self._post("sent", request, token, SentAnswer)
+
+    async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
+        """Give a session back, its browser being gone."""
+        return await self._post("release", request, token, ReleaseAnswer)
+
+    async def _post(
+        self, path: str, request: Wire, token: str, answer: type[Answer], within: float = ANSWER_WITHIN
+    ) -> Answer:
+        try:
+            async with asyncio.timeout(within):
+                response = await self._client.post(
+                    f"{self._base_url}/runner/{path}",
+                    content=request.model_dump_json(exclude_none=True),
+                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                )
+        except TimeoutError:
+            raise TryAgain("no_answer_in_time") from None
+        except httpx2.HTTPError as trouble:
+            raise TryAgain(type(trouble).__name__) from None
+        if response.status_code != httpx2.codes.OK:
+            raise _trouble(response)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError:
+            raise TryAgain("unreadable_answer") from None
+
+
+@asynccontextmanager
+async def connection(base_url: str) -> AsyncIterator[Control]:
+    """A control client whose sockets are closed at the end."""
+    limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    # The deadline of each call is its own `asyncio.timeout`; here only what it cannot see.
+    timeout = httpx2.Timeout(None, connect=CONNECT_WITHIN)
+    async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
+        yield Control(client, base_url)
+
+
+def _trouble(response: httpx2.Response) -> ControlTrouble:
+    status = response.status_code
+    try:
+        code = Refusal.model_validate_json(response.content).code
+    except ValidationError:
+        code = f"http_{status}"
+    if status == httpx2.codes.UNAUTHORIZED:
+        return Unauthorised(code)
+    if status in (httpx2.codes.CONFLICT, httpx2.codes.GONE):
+        return Stale(code)
+    # 403 is also what API Gateway and a WAF say while they are being deployed; only our own code makes it final.
+    if status == httpx2.codes.TOO_MANY_REQUESTS or status >= 500 or code == f"http_{status}":
+        return TryAgain(code)
+    return Refused(code)

@@ -1,0 +1,147 @@
+"""What a conversation has seen and what of it the control plane acknowledged, kept on disk.
+
+One append-only file of JSON lines, rewritten when it has grown. A line reaches the operating system at once, so
+that a killed process forgets nothing; ``fsync`` happens on rewriting only, because what a dying machine loses is
+still in WhatsApp's own database and is handed in again.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import ValidationError
+
+from wire import Message
+
+#: Messages may reach us this much later than others with a higher time; they are looked for again.
+OVERLAP_S = 600
+#: Beyond this the page is not asked for more: its own database keeps what we have no room for.
+WAITING_AT_MOST = 1_000
+#: The file is rewritten after so many new lines or characters.
+LINES_AT_MOST = 4_000
+BYTES_AT_MOST = 4_000_000
+
+
+class Journal:
+    """Waiting messages in the order they were seen, and per chat up to when all were acknowledged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        self._lines = self._bytes = 0
+        #: Nothing before this second is ever looked at; ``None`` until the first linking.
+        self.floor_s: int | None = None
+        #: By key, in the order of seeing.
+        self.waiting: dict[str, Message] = {}
+        self._up_to: dict[str, int] = {}
+        self._acknowledged: dict[str, tuple[str, int]] = {}
+
+    def open(self) -> None:
+        """Read what an earlier process left; torn and unreadable lines are skipped."""
+        if self._path.exists():
+            with self._path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    self._replay(line)
+        self._rewrite()
+
+    def close(self) -> None:
+        """Close the file; nothing is lost without it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def begin_at(self, second: int) -> None:
+        """Raise the floor: everything before is history or done."""
+        if self.floor_s is None or second > self.floor_s:
+            self.floor_s = second
+            self._append({"floor": second})
+
+    def since(self) -> dict[str, int]:
+        """Per chat, the second from which messages are looked for; other chats begin at the floor."""
+        floor = self.floor_s or 0
+        return {chat: up_to - OVERLAP_S for chat, up_to in self._up_to.items() if up_to - OVERLAP_S > floor}
+
+    def knows(self, key: str) -> bool:
+        """Whether the message waits already or was acknowledged."""
+        return key in self.waiting or key in self._acknowledged
+
+    def room(self) -> int:
+        """How many more messages may wait."""
+        return max(0, WAITING_AT_MOST - len(self.waiting))
+
+    def see(self, key: str, message: Message) -> None:
+        """Keep a message until it is acknowledged."""
+        self.waiting[key] = message
+        self._append({"seen": key, "message": message.model_dump(mode="json")})
+
+    def acknowledge(self, key: str) -> None:
+        """The control plane has the message."""
+        message = self.waiting.get(key)
+        if message is not None:
+            second = message.sent_at_ms // 1000
+            self._settle(key, message.chat, second)
+            self._append({"acknowledged": key, "chat": message.chat, "second": second})
+
+    def caught_up_to_s(self) -> int | None:
+        """The time of the newest acknowledged message, or the floor; only true if a whole sweep found no more."""
+        if self.floor_s is None:
+            return None
+        return max([self.floor_s, *self._up_to.values()])
+
+    def _settle(self, key: str, chat: str, second: int) -> None:
+        self.waiting.pop(key, None)
+        self._acknowledged[key] = (chat, second)
+        self._up_to[chat] = max(second, self._up_to.get(chat, 0))
+
+    def _replay(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+            if "floor" in entry:
+                self.floor_s = max(int(entry["floor"]), self.floor_s or 0)
+            elif "seen" in entry:
+                self.waiting[str(entry["seen"])] = Message.model_validate(entry["message"])
+            elif "acknowledged" in entry:
+                self._settle(str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"]))
+        except (ValueError, ValidationError, KeyError, TypeError):
+            return
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._file is None:
+            return
+        text = json.dumps(entry) + "\n"
+        self._file.write(text)
+        self._file.flush()
+        self._lines += 1
+        self._bytes += len(text)
+        if self._lines > LINES_AT_MOST or self._bytes > BYTES_AT_MOST:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Keep what still matters: the floor, what waits, and what the overlap could show again."""
+        since, floor = self.since(), self.floor_s or 0
+        self._acknowledged = {
+            key: (chat, second)
+            for key, (chat, second) in self._acknowledged.items()
+            if second >= since.get(chat, floor)
+        }
+        self._up_to = {chat: up_to for chat, up_to in self._up_to.items() if up_to >= floor}
+        entries: list[dict[str, Any]] = []
+        if self.floor_s is not None:
+            entries.append({"floor": self.floor_s})
+        for key, (chat, second) in self._acknowledged.items():
+            entries.append({"acknowledged": key, "chat": chat, "second": second})
+        for key, message in self.waiting.items():
+            entries.append({"seen": key, "message": message.model_dump(mode="json")})
+        self.close()
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = self._path.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry) + "\n" for entry in entries)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
+        # Counted from here: a journal that is big for good must not be rewritten with each line.
+        self._lines = self._bytes = 0

@@ -1,0 +1,77 @@
+"""Keeps a fresh code in front of an owner who wants to link: QR or pairing code (facts/whatsapp-web.md §1, §4)."""
+
+from runner.clock import Clock
+from runner.logs import note
+from runner.page import Page, PageRefused, PageSilent, Sight
+from wire import Hold
+
+#: After a refresh, new codes come within this or not at all.
+REFRESHED_WITHIN = 10.0
+RELOADS_AT_MOST = 3
+PAIR_AGAIN_AFTER = 15.0
+PAIRING_LEFT_AT_LEAST_MS = 5_000
+
+
+class Linking:
+    """idle → refresh → reload → new browser; and a pairing code whenever one is asked for and none lives."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._reloads = 0
+        self._without_code_since: float | None = None
+        self._refreshed_at: float | None = None
+        self._asked_to_pair_at: float | None = None
+
+    def forget(self) -> None:
+        """A new document."""
+        self._without_code_since = None
+        self._refreshed_at = None
+        self._asked_to_pair_at = None
+
+    async def attend(self, page: Page, sight: Sight, hold: Hold) -> bool:
+        """Do what keeps a code alive; say whether a new browser is needed."""
+        if hold.pair_with is not None:
+            await self._pair(page, sight, hold.pair_with)
+            return False
+        if sight.pairing is not None:
+            await page.load()  # back from the pairing code to the QR code
+            self.forget()
+            return False
+        if sight.qr is not None:
+            self._reloads = 0
+            self._without_code_since = self._refreshed_at = None
+            return False
+        if not hold.watched:
+            self._without_code_since = None
+            return False  # nobody looks: WhatsApp need not be asked for codes
+        return await self._without_code(page, sight)
+
+    async def _without_code(self, page: Page, sight: Sight) -> bool:
+        now = self._clock.now()
+        if self._without_code_since is None:
+            self._without_code_since = now
+        if sight.idle and self._refreshed_at is None:
+            self._refreshed_at = now
+            await page.refresh_qr()
+        elif now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESHED_WITHIN:
+            if self._reloads >= RELOADS_AT_MOST:
+                self._reloads = 0
+                return True
+            self._reloads += 1
+            note("no code came", reloads=self._reloads)
+            await page.load()
+            self.forget()
+        return False
+
+    async def _pair(self, page: Page, sight: Sight, digits: str) -> None:
+        now = self._clock.now()
+        alive = sight.pairing is not None and sight.pairing.remaining_ms > PAIRING_LEFT_AT_LEAST_MS
+        if alive and sight.pairing_phone == digits:
+            return
+        if self._asked_to_pair_at is not None and now - self._asked_to_pair_at < PAIR_AGAIN_AFTER:
+            return
+        self._asked_to_pair_at = now
+        try:
+            await page.pair(digits)
+        except (PageRefused, PageSilent) as trouble:
+            note("no pairing code", trouble=trouble, code=str(trouble))

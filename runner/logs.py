@@ -1,0 +1,50 @@
+"""One line of JSON per change of state, with tenant and turn ids and never a text, number, code or token."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+LOGGER = logging.getLogger("runner")
+
+
+def note(event: str, *, level: int = logging.INFO, trouble: BaseException | None = None, **fields: object) -> None:
+    """Write down that something changed. Of an exception only its type and place are kept: texts hold numbers."""
+    if trouble is not None:
+        fields["trouble"] = type(trouble).__name__
+        fields["at"] = _place(trouble)
+    LOGGER.log(level, event, extra={"fields": fields})
+
+
+def start(level: str, stream: TextIO = sys.stderr) -> None:
+    """Send our own lines, and other libraries' warnings, to ``stream`` as JSON."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OneLine())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    LOGGER.setLevel(level)
+
+
+class OneLine(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        own = record.name == LOGGER.name
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            # A library's message is not ours to vouch for: its name and place are enough.
+            "event": record.getMessage() if own else f"{record.name}:{record.lineno}",
+            **getattr(record, "fields", {}),
+        }
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _place(trouble: BaseException) -> str:
+    trace = trouble.__traceback__
+    place = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

@@ -1,0 +1,151 @@
+"""A tenant's browser profile on this machine: locked, and reused only by the rule below.
+
+``<data directory>/<tenant>/`` holds::
+
+    lock                held with flock for as long as a session lives; headless-shell has no lock of its own
+    marker.json         {"tenant", "epoch", "linked"}: who used ``current`` last, and whether it was linked
+    current/            Chromium's user data directory
+    journal.jsonl       what the conversation has seen (conversation.py)
+    set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
+
+**The rule.** The control plane tells ``last_epoch``: the epoch at which the session was held last, by whomever. If
+the marker says the same, nobody used the account since and ``current`` is the newest there is. Otherwise another
+runner held it in between: a snapshot, where there is one, is newer, and ``current`` is set aside. Without a snapshot
+an old login is still better than none (WhatsApp re-syncs it; in the worst case the owner scans again), so then
+``current``, or else the newest set aside, is used.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+SET_ASIDE_AT_MOST = 3
+CURRENT = "current"
+SET_ASIDE = "set-aside-epoch-"
+
+#: Brings an archived profile into an empty directory; ``None`` where there is no snapshot.
+Restore = Callable[[Path], None]
+
+
+class ProfileBusy(Exception):
+    """Another process works with this profile."""
+
+
+class Opened(NamedTuple):
+    """What a session starts with."""
+
+    directory: Path
+    #: The profile was linked to an account when it was used last.
+    was_linked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Who used the profile last."""
+
+    tenant: str
+    epoch: int
+    linked: bool = False
+
+
+class Profile:
+    """One tenant's profile. Everything except ``locked`` is called while holding the lock."""
+
+    def __init__(self, data_directory: Path, tenant: str) -> None:
+        self.tenant = tenant
+        self.home = data_directory / tenant
+        self.journal = self.home / "journal.jsonl"
+        self._current = self.home / CURRENT
+        self._marker = self.home / "marker.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the profile; ``ProfileBusy`` if somebody else does."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ProfileBusy("another process works with this profile") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def open(self, epoch: int, last_epoch: int | None, restore: Restore | None = None) -> Opened:
+        """The directory to start the browser on, chosen by the module's rule and marked with ``epoch``."""
+        marker = self.marker()
+        newest_is_ours = marker is not None and marker.epoch in (epoch, last_epoch) and self._current.is_dir()
+        linked = marker.linked if marker is not None else False
+        if not newest_is_ours and restore is not None:
+            self.set_aside()
+            restore(self._current)
+            linked = True
+        elif not self._current.is_dir():
+            linked = self._take_newest_set_aside()
+        self._current.mkdir(mode=0o700, exist_ok=True)
+        self._write(Marker(self.tenant, epoch, linked))
+        return Opened(self._current, linked)
+
+    def mark_linked(self, epoch: int) -> None:
+        """The profile is logged in from now on."""
+        marker = self.marker() or Marker(self.tenant, epoch)
+        if not marker.linked:
+            self._write(replace(marker, linked=True))
+
+    def set_aside(self) -> None:
+        """Keep ``current`` under another name and begin a fresh one; the oldest beyond a few are deleted."""
+        marker = self.marker()
+        if self._current.is_dir() and marker is not None and marker.linked:
+            kept = self.home / f"{SET_ASIDE}{marker.epoch}"
+            shutil.rmtree(kept, ignore_errors=True)
+            self._current.rename(kept)
+            for old in self._set_aside()[SET_ASIDE_AT_MOST:]:
+                shutil.rmtree(old)
+        self._begin_fresh(marker)
+
+    def wipe(self) -> None:
+        """Delete the login for good: only after the phone or WhatsApp really ended it."""
+        self._begin_fresh(self.marker())
+
+    def _begin_fresh(self, marker: Marker | None) -> None:
+        # An empty directory, not none: the next `open` must not fall back to an older login.
+        if self._current.is_dir():
+            shutil.rmtree(self._current)
+        self._current.mkdir(parents=True, mode=0o700)
+        self._write(Marker(self.tenant, marker.epoch if marker else 0))
+
+    def marker(self) -> Marker | None:
+        """Who used the profile last; an unreadable marker counts as none."""
+        try:
+            seen = json.loads(self._marker.read_text(encoding="utf-8"))
+            marker = Marker(str(seen["tenant"]), int(seen["epoch"]), bool(seen.get("linked", False)))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return marker if marker.tenant == self.tenant else None
+
+    def _take_newest_set_aside(self) -> bool:
+        kept = self._set_aside()
+        if not kept:
+            return False
+        kept[0].rename(self._current)
+        return True
+
+    def _set_aside(self) -> list[Path]:
+        """Newest first."""
+        found = [one for one in self.home.glob(f"{SET_ASIDE}*") if one.name.removeprefix(SET_ASIDE).isdigit()]
+        return sorted(found, key=lambda one: int(one.name.removeprefix(SET_ASIDE)), reverse=True)
+
+    def _write(self, marker: Marker) -> None:
+        new = self._marker.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(asdict(marker), file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._marker)

@@ -1,0 +1,423 @@
+"""One session's life, told top to bottom."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+from runner.clock import Clock
+from runner.conversation import Conversation, backoff
+from runner.journal import Journal
+from runner.judgement import (
+    REAL_LOGOUTS,
+    Judgement,
+    Ladder,
+    Relaunches,
+    Step,
+    is_logged_out,
+    is_other_account,
+    judge,
+)
+from runner.linking import Linking
+from runner.logs import note
+from runner.page import LiveCode, Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
+from runner.profile import Profile
+from runner.whatsapp import WhatsApp
+from wire import Code, Delivery, Hold, Phase, ProblemCode, SessionReport, Wanted
+
+PROBE_EVERY = 15.0
+PROVE_EVERY = 60.0
+LOOK_EVERY_WHILE_UNSETTLED = 1.0
+LOOK_EVERY_UNWATCHED = 5.0
+#: A page without wa-js after this is loaded again.
+INJECTED_WITHIN = 30.0
+#: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
+LOADS_IN_VAIN_AT_MOST = 4
+INCOMPATIBLE_RETRY = 300.0
+#: A linked page that stays in one of these phases so long is loaded again.
+STUCK_AFTER = {Phase.SYNCING: 600.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
+FINISH_WITHIN = 30.0
+TAKEOVER_AFTER = 15.0
+TAKEOVERS_AT_MOST = 3
+LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
+LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
+
+
+class End(Enum):
+    """Why a browser was closed."""
+
+    LEAVE = "leave"  #: the session is to be released
+    RELAUNCH = "relaunch"  #: only a new browser helps
+    LOGGED_OUT = "logged_out"  #: the login is over
+
+
+class Session:
+    """Brings one tenant's login online and keeps it there, for as long as this runner holds it.
+
+    ``run`` ends by itself only to be released. Cancelling it kills the browser at once; ``leave`` asks for the
+    peaceful way. It never goes online while parked.
+    """
+
+    def __init__(
+        self,
+        hold: Hold,
+        whatsapp: WhatsApp,
+        profile: Profile,
+        journal: Journal,
+        conversation: Conversation,
+        clock: Clock,
+        chance: Callable[[], float],
+        changed: Callable[[], None],
+    ) -> None:
+        self.hold = hold
+        self.seen = Judgement(Phase.STARTING)
+        self._whatsapp = whatsapp
+        self._profile = profile
+        self._journal = journal
+        self._conversation = conversation
+        self._clock = clock
+        self._chance = chance
+        self._changed = changed
+        self._linking = Linking(clock)
+        self._page: Page | None = None
+        self._wake = asyncio.Event()
+        self._parked = False
+        self._leaving: str | None = None
+        self._linked = False
+        self._number: str | None = None
+        self._codes: tuple[LiveCode | None, LiveCode | None, float] = (None, None, 0.0)
+        self._logout_reason: str | None = None
+        self._since = clock.now()
+        self._probed_at: float | None = None
+        self._proven_at: float | None = None
+        self._confirmed_at = clock.now()
+        self._conflict_at: float | None = None
+        self._takeovers = 0
+        self._loaded_at: float | None = None
+        self._loads_in_vain = 0
+        self._ladder = Ladder()
+        self._relaunches = Relaunches()
+
+    # -- what the host tells and asks -----------------------------------------------------------------------------
+
+    def update(self, hold: Hold, sent_at: float) -> None:
+        """The control plane, asked at ``sent_at``, still says that this session is ours."""
+        if hold.wanted is Wanted.RELEASE:
+            self.leave("no longer wanted")
+        if (hold.watched, hold.pair_with) != (self.hold.watched, self.hold.pair_with):
+            self._wake.set()
+        self.hold = hold
+        self._confirmed_at = sent_at
+
+    def deliver(self, delivery: Delivery) -> None:
+        """A reply is ready."""
+        self._conversation.deliver(delivery)
+
+    def leave(self, reason: str) -> None:
+        """Finish the reply being sent, close the browser in peace, end."""
+        self._leaving = self._leaving or reason
+        self._wake.set()
+
+    def is_pending(self) -> bool:
+        """Whether an answer or a scan is expected soon."""
+        watched = self.hold.watched and self.seen.phase not in LINKED and self.seen.phase is not Phase.BLOCKED
+        return watched or self._conversation.is_pending()
+
+    def report(self, sequence: int) -> SessionReport:
+        """What is seen now."""
+        qr, pairing, at = self._codes
+        gone_ms = int((self._clock.now() - at) * 1000)
+        probed = self._probed_at
+        return SessionReport(
+            tenant=self.hold.tenant,
+            epoch=self.hold.epoch,
+            sequence=sequence,
+            phase=self.seen.phase,
+            problem=self.seen.problem,
+            detail=self.seen.detail[:200],
+            qr=_still_alive(qr, gone_ms) if self.seen.phase is Phase.QR else None,
+            pairing=_still_alive(pairing, gone_ms) if self.seen.phase is Phase.PAIRING else None,
+            number=self._number,
+            caught_up_to_ms=self._conversation.caught_up_to_ms,
+            probed_ms_ago=None if probed is None else int((self._clock.now() - probed) * 1000),
+        )
+
+    async def park(self) -> None:
+        """Off the network and silent, until ``resume``."""
+        self._parked = True
+        self._conversation.offline()
+        self._proven_at = None
+        if self._linked:
+            self._see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
+        if self._page is not None:
+            await self._page.set_offline(True)
+
+    async def resume(self) -> None:
+        """The control plane confirmed that the session is still ours."""
+        if self._page is not None:
+            await self._page.set_offline(False)
+        self._parked = False
+        self._wake.set()
+
+    async def harvest(self) -> None:
+        """Hand in what the page still holds."""
+        await self._conversation.harvest(self._page)
+
+    # -- the life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> str:
+        """Live; the result says why the session is released."""
+        with self._profile.locked():
+            self._journal.open()
+            try:
+                return await self._live()
+            finally:
+                self._journal.close()
+
+    async def _live(self) -> str:
+        while True:
+            while self._parked and self._leaving is None:
+                await self._pause(PROBE_EVERY)
+            if self._leaving is not None:
+                return self._leaving
+            try:
+                end = await self._one_browser()
+            except PageTrouble as trouble:
+                note("browser lost", tenant=self.hold.tenant, trouble=trouble, detail=str(trouble))
+                end = End.RELAUNCH
+            if end is End.LOGGED_OUT:
+                await self._after_logout()
+            elif end is End.RELAUNCH:
+                count = self._relaunches.count(self._clock.now())
+                if self._relaunches.too_many(count):
+                    return "wedged: too many restarts"
+                self._see(Judgement(Phase.FAILED, self.seen.problem, "the browser is being started again"))
+                await self._pause(backoff(count, self._chance()))
+
+    async def _one_browser(self) -> End:
+        directory, self._linked = self._profile.open(self.hold.epoch, self.hold.last_epoch)
+        self._see(Judgement(Phase.STARTING))
+        self._forget_page()
+        async with self._whatsapp.open(directory, self._hinted) as page:
+            self._page = page
+            try:
+                async with asyncio.TaskGroup() as group:
+                    talking = group.create_task(self._conversation.run(page))
+                    end = await self._watch(page)
+                    talking.cancel()
+            finally:
+                self._page = None
+                self._conversation.page_gone()
+        return end
+
+    async def _watch(self, page: Page) -> End:
+        """Look, understand, act, wait; until the browser has to be closed."""
+        if self._parked:
+            await page.set_offline(True)
+        while True:
+            if self._leaving is not None:
+                await self._finish()
+                return End.LEAVE
+            try:
+                if not self._parked:
+                    end = await self._attend(page)
+                    if end is not None:
+                        return end
+            except PageGone:
+                return End.RELAUNCH
+            except PageUnreachable as trouble:
+                phase = Phase.OFFLINE if self._linked else Phase.FAILED
+                self._see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+            except PageTrouble as trouble:
+                if await self._climb(page, trouble):
+                    return End.RELAUNCH
+            await self._pause(self._interval())
+
+    async def _attend(self, page: Page) -> End | None:
+        if self._loaded_at is None:
+            await page.load()
+            self._loaded_at = self._clock.now()
+        sight = await page.look()
+        self._probed_at = self._clock.now()
+        if not sight.injected:
+            return await self._without_injection(page)
+        self._loads_in_vain = 0
+        if is_logged_out(sight, self._linked):
+            self._logout_reason = self._logout_reason or sight.logout_reason
+            return End.LOGGED_OUT
+        seen = judge(sight, self._linked)
+        if sight.authenticated:
+            seen = await self._attend_linked(page, sight, seen)
+        elif seen.phase in LINKING and await self._linking.attend(page, sight, self.hold):
+            return End.RELAUNCH
+        if seen.phase is not Phase.ONLINE:
+            self._conversation.offline()
+            self._proven_at = None
+        self._see(seen, sight)
+        stuck = STUCK_AFTER.get(seen.phase)
+        if self._linked and stuck is not None and self._clock.now() - self._since > stuck:
+            await self._reload(page, "stuck")
+        return None
+
+    async def _attend_linked(self, page: Page, sight: Sight, seen: Judgement) -> Judgement:
+        if is_other_account(self.hold.number, sight.number):
+            return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
+        if not self._linked:
+            self._linked = True
+            self._profile.mark_linked(self.hold.epoch)
+            note("linked", tenant=self.hold.tenant)
+        self._number = sight.number or self._number
+        self._conversation.linked(self.hold.caught_up_to_ms)
+        if seen.phase is Phase.CONFLICT:
+            return await self._attend_conflict(page)
+        self._conflict_at = None
+        if seen.phase is not Phase.ONLINE:
+            return seen
+        if not await self._is_proven(page, sight):
+            await self._climb_or_raise(page)
+            return Judgement(Phase.OFFLINE, detail="WhatsApp's server does not answer")
+        self._ladder.fine()
+        self._conversation.online(sight.delivered_offline)
+        if sight.needs_update:
+            await self._reload(page, "WhatsApp Web was updated")
+        return seen
+
+    async def _is_proven(self, page: Page, sight: Sight) -> bool:
+        """By a round trip to WhatsApp's server, or by what the server sent since the last one."""
+        now = self._clock.now()
+        heard = sight.server_event_ms_ago
+        if self._proven_at is not None and heard is not None and heard < PROVE_EVERY * 1000:
+            self._proven_at = max(self._proven_at, now - heard / 1000)
+        if self._proven_at is None or now - self._proven_at >= PROVE_EVERY:
+            if not await page.prove():
+                return False
+            self._proven_at = self._clock.now()
+        return True
+
+    async def _attend_conflict(self, page: Page) -> Judgement:
+        """Another browser uses this login: ask the control plane first, then take it back, three times at most."""
+        now = self._clock.now()
+        if self._takeovers >= TAKEOVERS_AT_MOST:
+            return Judgement(Phase.CONFLICT, ProblemCode.CONFLICT, "taken over again and again")
+        if self._conflict_at is None:
+            self._conflict_at = now
+        waited = now - self._conflict_at >= TAKEOVER_AFTER * 2**self._takeovers
+        if waited and self._confirmed_at > self._conflict_at:
+            self._takeovers += 1
+            self._conflict_at = None
+            note("taking the login back", tenant=self.hold.tenant, attempt=self._takeovers)
+            await page.take_over()
+        return Judgement(Phase.CONFLICT)
+
+    async def _without_injection(self, page: Page) -> End | None:
+        now = self._clock.now()
+        patient = self._loads_in_vain >= LOADS_IN_VAIN_AT_MOST
+        if self._loaded_at is None or now - self._loaded_at < (INCOMPATIBLE_RETRY if patient else INJECTED_WITHIN):
+            return None
+        self._loads_in_vain += 1
+        if self._loads_in_vain >= LOADS_IN_VAIN_AT_MOST:
+            self._see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, "wa-js does not find WhatsApp's modules"))
+        elif self._loads_in_vain == LOADS_IN_VAIN_AT_MOST - 1:
+            return End.RELAUNCH
+        await self._reload(page, "wa-js was not injected")
+        return None
+
+    # -- trouble --------------------------------------------------------------------------------------------------
+
+    async def _climb_or_raise(self, page: Page) -> None:
+        if await self._climb(page, None):
+            raise PageGone("the proof of being online failed too often")
+
+    async def _climb(self, page: Page, trouble: PageTrouble | None) -> bool:
+        """One step up the ladder; whether a new browser is needed."""
+        self._conversation.offline()
+        self._proven_at = None
+        broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
+        problem = ProblemCode.INCOMPATIBLE if broken else None
+        step = self._ladder.missed(self._clock.now())
+        if step is not Step.WAIT:
+            phase = Phase.OFFLINE if self._linked else Phase.FAILED
+            self._see(Judgement(phase, problem, str(trouble or "no proof of being online")))
+        if step is Step.RELOAD:
+            try:
+                await self._reload(page, "no answer")
+            except PageUnreachable:
+                return False
+            except PageTrouble:
+                return True
+        return step is Step.RELAUNCH
+
+    async def _reload(self, page: Page, reason: str) -> None:
+        note("page reloaded", tenant=self.hold.tenant, reason=reason)
+        self._forget_page()
+        self._since = self._clock.now()
+        await page.load()
+        self._loaded_at = self._clock.now()
+
+    def _forget_page(self) -> None:
+        self._loaded_at = None
+        self._proven_at = None
+        self._linking.forget()
+        self._conversation.page_gone()
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(FINISH_WITHIN):
+                await self._conversation.finish()
+        except TimeoutError:
+            note("a reply is left to the next holder", tenant=self.hold.tenant)
+
+    async def _after_logout(self) -> None:
+        """Say so, keep or delete the profile, and wait for somebody who wants to scan."""
+        real = self._logout_reason in REAL_LOGOUTS
+        note("logged out", tenant=self.hold.tenant, reason=self._logout_reason or "unknown", wiped=real)
+        await asyncio.to_thread(self._profile.wipe if real else self._profile.set_aside)
+        self._linked = False
+        self._number = None
+        detail = f"reason: {self._logout_reason or 'unknown'}"
+        self._logout_reason = None
+        self._see(Judgement(Phase.LOGGED_OUT, detail=detail))
+        while not self.hold.watched and self._leaving is None:
+            await self._pause(LOOK_EVERY_UNWATCHED)
+
+    # -- small things ---------------------------------------------------------------------------------------------
+
+    def _hinted(self, kind: str, detail: str) -> None:
+        if kind == "message":
+            self._conversation.hint()
+            return
+        if kind == "logout" and detail:
+            self._logout_reason = detail
+        self._wake.set()
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.wait(self._wake, seconds)
+        self._wake.clear()
+
+    def _interval(self) -> float:
+        if self.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
+            return PROBE_EVERY
+        if self._linked or self.hold.watched:
+            return LOOK_EVERY_WHILE_UNSETTLED
+        return LOOK_EVERY_UNWATCHED
+
+    def _see(self, seen: Judgement, sight: Sight | None = None) -> None:
+        codes = (sight.qr, sight.pairing) if sight is not None else (None, None)
+        before = (self.seen, _value(self._codes[0]), _value(self._codes[1]), self._number)
+        now = self._clock.now()
+        if seen.phase is not self.seen.phase:
+            note("phase", tenant=self.hold.tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
+            self._since = now
+        self.seen = seen
+        self._codes = (*codes, now)
+        if before != (seen, _value(codes[0]), _value(codes[1]), self._number):
+            self._changed()
+
+
+def _value(code: LiveCode | None) -> str | None:
+    return code.value if code is not None else None
+
+
+def _still_alive(code: LiveCode | None, gone_ms: int) -> Code | None:
+    if code is None or code.remaining_ms <= gone_ms:
+        return None
+    return Code(code=code.value, expires_in_ms=code.remaining_ms - gone_ms)

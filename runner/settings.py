@@ -1,0 +1,74 @@
+"""The runner's settings, read from the environment once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from runner.chromium import PRODUCTION_HOST_RULES
+from wire import CAPACITY_AT_MOST
+
+HERE = Path(__file__).parent
+WA_JS = HERE / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"
+
+
+class SettingsWrong(Exception):
+    """The environment lacks something; the message is one sentence that says what."""
+
+
+class Settings(BaseModel):
+    """What differs from one runner to another. Names are the environment's, in lower case."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    #: The control plane's door, ``https://host/api``; ``/runner/…`` is added.
+    control_url: str
+    runner_bootstrap_token: str = Field(min_length=8, repr=False)
+    #: One directory per runner; nobody else uses it at the same time.
+    data_directory: Path
+    capacity: int = Field(default=8, ge=1, le=CAPACITY_AT_MOST)
+    chromium: Path | None = None
+    #: The whole value of Chromium's ``--host-resolver-rules``.
+    browser_host_rules: str = Field(default=PRODUCTION_HOST_RULES, min_length=1)
+    browser_certificate_spki: str | None = None
+    #: Chromium without its sandbox: for root, and for containers that forbid user namespaces.
+    no_sandbox: bool = Field(default_factory=lambda: os.geteuid() == 0)
+    wa_js: Path = WA_JS
+    whatsapp_url: str = "https://web.whatsapp.com/"
+    image: str = ""
+    commit: str = ""
+    log_level: str = "INFO"
+
+    @field_validator("control_url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if urlsplit(value).scheme not in {"https", "http"}:
+            raise ValueError("must be an http(s) address")
+        return value.rstrip("/")
+
+    @field_validator("log_level")
+    @classmethod
+    def _a_level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @field_validator("data_directory", "wa_js")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty variable counts as unset."""
+    given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as trouble:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in trouble.errors())
+        raise SettingsWrong(f"The runner's environment is incomplete: {wrong}.") from None
+    if not settings.wa_js.is_file():
+        raise SettingsWrong(f"wa-js is not at {settings.wa_js}; install it with `npm ci` in runner/.")
+    return settings

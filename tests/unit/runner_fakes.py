@@ -1,0 +1,379 @@
+"""Stand-ins for what a runner talks to: a control plane in memory, a page, and a clock that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.control import Stale, TryAgain, Unauthorised
+from runner.page import PageRefused, SendResult, Sight
+from wire import (
+    Acknowledgement,
+    Delivery,
+    Hold,
+    Identity,
+    Message,
+    MessageKind,
+    MessagesAnswer,
+    MessagesRequest,
+    Outcome,
+    Part,
+    ReleaseAnswer,
+    ReleaseRequest,
+    SentAnswer,
+    SentRequest,
+    SessionReport,
+    SyncAnswer,
+    SyncRequest,
+    TakeAnswer,
+    TakeRequest,
+    Wanted,
+)
+
+TENANT = "tenant00001"
+BOOTSTRAP = "bootstrap-token"
+
+
+def message_id(tenant: str, first: str, part: int = 0, generation: int = 0) -> str:
+    """The id of a reply, as design §5 has it."""
+    digest = hashlib.sha256(f"r1|{tenant}|{first}|{part}|{generation}".encode()).hexdigest()
+    return "3EB0" + digest[:18].upper()
+
+
+class FakeClock:
+    """Time moves when the test says so, and everybody whose time has come is woken."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.time = now
+        self._sleepers: set[tuple[float, asyncio.Future[None]]] = set()
+
+    def now(self) -> float:
+        return self.time
+
+    def wall_ms(self) -> int:
+        return int(1_700_000_000_000 + self.time * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._until(self.time + seconds)
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        ways = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._until(self.time + seconds))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+        return event.is_set()
+
+    async def advance(self, seconds: float = 0.0, step: float = 1.0) -> None:
+        """Let everybody act, then move on, a step at a time."""
+        await settle()
+        end = self.time + seconds
+        while self.time < end:
+            self.time = min(end, self.time + step)
+            for at, future in list(self._sleepers):
+                if at <= self.time and not future.done():
+                    future.set_result(None)
+            await settle()
+
+    async def _until(self, end: float) -> None:
+        if end <= self.time:
+            await asyncio.sleep(0)
+            return
+        sleeper = (end, asyncio.get_running_loop().create_future())
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper[1]
+        finally:
+            self._sleepers.discard(sleeper)
+
+
+async def settle(turns: int = 40) -> None:
+    """Let every task that can run do so."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Turn:
+    """One reply of the fake control plane."""
+
+    tenant: str
+    chat: str
+    parts: list[Part]
+    quote: str | None = None
+    cursor: int = 0
+
+
+@dataclass
+class FakeControl:
+    """The control plane's runner door, small but obeying the same rules."""
+
+    holds: dict[str, Hold] = field(default_factory=dict)
+    turns: dict[str, Turn] = field(default_factory=dict)
+    #: What to do with a message; by default a contact's text is queued.
+    outcome: Callable[[Message], Outcome] | None = None
+    #: Called with each queued message; returns the texts of the reply.
+    answer: Callable[[Message], list[str]] | None = None
+    down: bool = False
+    syncs: list[SyncRequest] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    handed_in: list[MessagesRequest] = field(default_factory=list)
+    messages_seen: dict[tuple[str, str, bool], Message] = field(default_factory=dict)
+    taken: list[TakeRequest] = field(default_factory=list)
+    sent_parts: list[SentRequest] = field(default_factory=list)
+    releases: list[ReleaseRequest] = field(default_factory=list)
+    reports: dict[str, SessionReport] = field(default_factory=dict)
+    registered: int = 0
+    dead: set[str] = field(default_factory=set)
+    bell: int = 0
+    _rung: asyncio.Event = field(default_factory=asyncio.Event)
+    _reported: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hold(self, tenant: str = TENANT, epoch: int = 1, **fields: Any) -> Hold:
+        self.holds[tenant] = Hold(tenant=tenant, epoch=epoch, **{"wanted": Wanted.RUN, **fields})
+        self.ring()
+        return self.holds[tenant]
+
+    def ring(self) -> None:
+        self.bell += 1
+        self._rung.set()
+
+    def kill(self, token: str) -> None:
+        self.dead.add(token)
+
+    async def until(self, condition: Callable[[], bool], within: float = 20.0) -> None:
+        async with asyncio.timeout(within):
+            while not condition():
+                self._reported.clear()
+                await self._reported.wait()
+
+    async def until_report(
+        self, condition: Callable[[SessionReport], bool], tenant: str = TENANT, within: float = 20.0
+    ) -> SessionReport:
+        await self.until(lambda: tenant in self.reports and condition(self.reports[tenant]), within)
+        return self.reports[tenant]
+
+    def _knock(self, token: str) -> None:
+        self.tokens.append(token)
+        if self.down:
+            raise TryAgain("down")
+
+    async def sync(self, request: SyncRequest, token: str) -> SyncAnswer:
+        self._knock(token)
+        if token in self.dead:
+            raise Unauthorised("dead")
+        self.syncs.append(request)
+        for report in request.sessions:
+            known = self.reports.get(report.tenant)
+            if known is None or (report.epoch, report.sequence) >= (known.epoch, known.sequence):
+                self.reports[report.tenant] = report
+        self._reported.set()
+        identity = None
+        if token == BOOTSTRAP:
+            self.registered += 1
+            identity = Identity(runner=f"runner{self.registered:04}", token=f"runner{self.registered:04}.secret")
+        elif request.wait_ms and request.bell >= self.bell:
+            self._rung.clear()
+            try:
+                async with asyncio.timeout(request.wait_ms / 1000):
+                    await self._rung.wait()
+            except TimeoutError:
+                pass
+        deliver = tuple(
+            Delivery(tenant=turn.tenant, epoch=self.holds[turn.tenant].epoch, chat=turn.chat, turn=name, revision=1)
+            for name, turn in self.turns.items()
+            if turn.cursor < len(turn.parts) and turn.tenant in self.holds
+        )
+        return SyncAnswer(
+            sequence=request.sequence,
+            identity=identity,
+            bell=self.bell,
+            hold=tuple(self.holds.values()),
+            deliver=deliver,
+        )
+
+    async def messages(self, request: MessagesRequest, token: str) -> MessagesAnswer:
+        self._knock(token)
+        self.handed_in.append(request)
+        acknowledged = tuple(self._acknowledge(request.tenant, message) for message in request.messages)
+        self._reported.set()
+        return MessagesAnswer(acknowledged=acknowledged)
+
+    def _acknowledge(self, tenant: str, message: Message) -> Acknowledgement:
+        key = (message.chat, message.id, message.from_me)
+        first = key not in self.messages_seen
+        self.messages_seen[key] = message
+        ours = {part.id for turn in self.turns.values() for part in turn.parts}
+        if message.from_me:
+            outcome = Outcome.DELIVERY if message.id in ours else Outcome.TAKEOVER
+        elif not first:
+            outcome = Outcome.DUPLICATE
+        elif self.outcome is not None:
+            outcome = self.outcome(message)
+        else:
+            outcome = Outcome.QUEUED if message.kind is MessageKind.TEXT else Outcome.SKIPPED
+        if outcome is Outcome.QUEUED and self.answer is not None:
+            self.reply(tenant, message, self.answer(message))
+        return Acknowledgement(id=message.id, chat=message.chat, outcome=outcome)
+
+    def reply(self, tenant: str, message: Message, texts: Sequence[str], quote: str | None = None) -> str:
+        name = f"turn-{len(self.turns):04}"
+        parts = [Part(id=message_id(tenant, message.id, index), text=text) for index, text in enumerate(texts)]
+        self.turns[name] = Turn(tenant, message.chat, parts, quote)
+        self.ring()
+        return name
+
+    async def take(self, request: TakeRequest, token: str) -> TakeAnswer:
+        self._knock(token)
+        if token in self.dead:
+            raise Unauthorised("dead")
+        if self.holds[request.tenant].epoch != request.epoch:
+            raise Stale("epoch")
+        self.taken.append(request)
+        turn = self.turns.get(request.turn)
+        if turn is None or turn.cursor >= len(turn.parts):
+            return TakeAnswer(result="gone", chat=request.chat)
+        return TakeAnswer(
+            result="taken",
+            chat=turn.chat,
+            revision=1,
+            parts=tuple(turn.parts),
+            cursor=turn.cursor,
+            quote=turn.quote,
+        )
+
+    async def sent(self, request: SentRequest, token: str) -> SentAnswer:
+        self._knock(token)
+        self.sent_parts.append(request)
+        turn = self.turns[request.turn]
+        turn.cursor = max(turn.cursor, request.part + 1)
+        self._reported.set()
+        return SentAnswer(done=turn.cursor >= len(turn.parts))
+
+    async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
+        self._knock(token)
+        self.releases.append(request)
+        hold = self.holds.get(request.tenant)
+        if hold is None or hold.epoch != request.epoch:
+            raise Stale("epoch")
+        del self.holds[request.tenant]
+        self._reported.set()
+        return ReleaseAnswer(released=True)
+
+
+@dataclass
+class FakeDoor:
+    """A conversation's view of the fake control plane."""
+
+    control: FakeControl
+    token: str = "runner0001.secret"
+
+    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
+        return await self.control.messages(request, self.token)
+
+    async def take(self, request: TakeRequest) -> TakeAnswer:
+        return await self.control.take(request, self.token)
+
+    async def sent(self, request: SentRequest) -> SentAnswer:
+        return await self.control.sent(request, self.token)
+
+
+@dataclass
+class FakePage:
+    """A WhatsApp Web page in memory; ``answers`` and ``trouble`` steer it."""
+
+    sight: Sight = field(default_factory=Sight)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    own: dict[tuple[str, str], int] = field(default_factory=dict)
+    sent: list[tuple[str, str, str, str | None]] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    typing: list[tuple[str, bool]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    proof: bool = True
+    offline: bool = False
+    trouble: Exception | None = None
+    #: What the server says to the next sends; afterwards 1.
+    acks: list[int] = field(default_factory=list)
+
+    def receive(self, message: str, text: str = "hello", *, at_s: int, chat: str = "49170@c.us", **fields: Any) -> None:
+        self.messages.append(
+            {
+                "key": f"{chat}|{message}|{fields.get('kind', 'text')}",
+                "id": message,
+                "chat": chat,
+                "from_me": False,
+                "sent_at_s": at_s,
+                "kind": "text",
+                "text": text,
+                "name": "Ann",
+                **fields,
+            }
+        )
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def load(self) -> None:
+        self._ask("load")
+
+    async def look(self) -> Sight:
+        self._ask("look")
+        return self.sight
+
+    async def prove(self) -> bool:
+        self._ask("prove")
+        return self.proof
+
+    async def refresh_qr(self) -> None:
+        self._ask("refresh_qr")
+
+    async def pair(self, digits: str) -> None:
+        self._ask(f"pair {digits}")
+
+    async def take_over(self) -> None:
+        self._ask("take_over")
+
+    async def set_offline(self, offline: bool) -> None:
+        self._ask(f"set_offline {offline}")
+        self.offline = offline
+
+    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
+        self._ask("tail")
+        found = [
+            message
+            for message in self.messages
+            if message["sent_at_s"] >= since_s.get(message["chat"], since_default_s) and message["key"] not in self.done
+        ]
+        return sorted(found, key=lambda message: int(message["sent_at_s"]))[:limit]
+
+    async def acknowledge(self, keys: Sequence[str]) -> None:
+        self._ask("acknowledge")
+        self.done.update(keys)
+
+    async def find(self, chat: str, message: str) -> int | None:
+        self._ask("find")
+        return self.own.get((chat, message))
+
+    async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
+        self._ask("send")
+        if (chat, message) in self.own:
+            raise PageRefused("the same id twice")
+        self.sent.append((chat, message, text, quote))
+        ack = self.acks.pop(0) if self.acks else 1
+        self.own[(chat, message)] = ack
+        return SendResult(ack)
+
+    async def mark_seen(self, chat: str) -> None:
+        self._ask("mark_seen")
+        self.seen.append(chat)
+
+    async def show_typing(self, chat: str, typing: bool) -> None:
+        self._ask("show_typing")
+        self.typing.append((chat, typing))
