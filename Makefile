@@ -1,0 +1,100 @@
+# Answerline. `make` alone prints what it can do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := chalice_app runner infrastructure tests
+FILE ?=
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
+	@exec $(BIN)/python -m infrastructure.local
+
+.PHONY: check
+check: python lint types ## ruff, mypy, unit tests: before each commit
+	@$(BIN)/python -m pytest tests/unit
+
+.PHONY: test
+test: install lint types ## everything but the peers: before handing over
+	@$(BIN)/python -m pytest tests
+
+.PHONY: story
+story: install ## the whole story with real browsers: create, mail, scan, answer
+	@$(BIN)/python -m tests.story
+
+.PHONY: peers
+peers: install ## another WhatsApp Web client against our WhatsApp simulator
+	@$(BIN)/python -m tests.peers
+
+.PHONY: backup
+backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
+	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
+
+.PHONY: restore
+restore: python ## bring it back into an empty data directory (FILE=…, DATA=…)
+	@$(BIN)/python -m infrastructure.local restore "$(FILE)"
+
+.PHONY: clean
+clean: ## remove what was installed and built; data stays
+	rm -rf .make .venv .venv-ministack build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# -- the parts of install, each done once until its list changes -------------------------------------------------------
+
+.PHONY: install python
+install: python .make/ministack .make/wa-js chromium ## fetch what is missing: Python packages, MiniStack, wa-js, Chromium
+python: .make/python
+
+.make/python: requirements.txt chalice_app/requirements.txt runner/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 …)."; exit 1; }
+	@echo "installing Python packages into .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt | sed -u '/^Requirement already satisfied/d' \
+	  || { echo "The Python packages could not be installed: is there a network? The lines above say more."; exit 1; }
+	@mkdir -p .make && touch $@
+
+.make/ministack: infrastructure/local/ministack.txt
+	@echo "installing MiniStack into .venv-ministack …"
+	@test -x .venv-ministack/bin/python || $(PYTHON) -m venv .venv-ministack
+	@.venv-ministack/bin/python -m pip install --disable-pip-version-check -r infrastructure/local/ministack.txt | sed -u '/^Requirement already satisfied/d' \
+	  || { echo "MiniStack could not be installed: is there a network? The lines above say more."; exit 1; }
+	@mkdir -p .make && touch $@
+
+.make/wa-js: runner/package.json runner/package-lock.json
+	@command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches wa-js)."; exit 1; }
+	@echo "installing wa-js into runner/node_modules …"
+	@cd runner && npm ci --no-audit --no-fund --loglevel=error \
+	  || { echo "wa-js could not be installed: is there a network? The lines above say more."; exit 1; }
+	@mkdir -p .make && touch $@
+
+# Debian's package where we may install it, else Playwright's own download.
+.PHONY: chromium
+chromium: .make/python
+	@if [ -n "$${CHROMIUM:-}" ] || command -v chromium-headless-shell chromium >/dev/null; then exit 0; fi; \
+	if compgen -G "$${PLAYWRIGHT_BROWSERS_PATH:-$$HOME/.cache/ms-playwright}/chromium*" >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Chromium with apt …"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium-headless-shell; } && exit 0; \
+	else \
+	  echo "fetching Playwright's Chromium …"; \
+	  $(BIN)/python -m playwright install --only-shell chromium && exit 0; \
+	fi; \
+	echo "Chromium could not be installed: run 'apt-get install chromium-headless-shell' (or 'chromium'), or give its path with CHROMIUM=…"; \
+	exit 1
+
+# -- the parts of check ------------------------------------------------------------------------------------------------
+
+.PHONY: lint types
+lint: python
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+types: python
+	@$(BIN)/mypy $(PACKAGES)
