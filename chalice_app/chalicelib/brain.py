@@ -330,7 +330,7 @@ def _connect(
         if isinstance(response.stream, httpx2.SyncByteStream):
             response.stream = Punctual(response.stream, ends_at)
 
-    # OPENAI_LOG=debug, read on import, would log whole conversations.
+    # OPENAI_LOG, read by the SDK on import, would have turned its own log on.
     for name in ("openai", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     pool = httpx2.Client(

@@ -128,6 +128,15 @@ def test_a_text_without_spaces_is_cut_between_signs() -> None:
     assert all(part.startswith("👨") and part.endswith("👦") for part in parts)
 
 
+@pytest.mark.parametrize("letter", ["x", "x ", "x.\n", "x\n\n"])
+def test_the_limit_is_kept_to_the_letter(letter: str) -> None:
+    for length in range(20, 60):
+        parts = for_whatsapp((letter * length)[:length], characters=30)
+        assert all(len(part) <= 30 for part in parts)
+    assert for_whatsapp("x" * 30, characters=30) == ("x" * 30,)
+    assert len(for_whatsapp("x" * 31, characters=30)) == 2
+
+
 def test_code_is_closed_and_opened_again_between_parts() -> None:
     code = "\n".join(f"line {number}" for number in range(60))
     parts = for_whatsapp(f"Look:\n\n```\n{code}\n```\n\nThat is all.", characters=120, parts=50)
