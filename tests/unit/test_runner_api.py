@@ -1,0 +1,305 @@
+"""The runners' door: who may, what is refused, and that nothing readable is lost."""
+
+import json
+from typing import Any
+
+import pytest
+from chalice.app import Chalice
+from chalice.test import Client, HTTPResponse
+
+from chalicelib import runner_api
+from chalicelib.jobs import ThinkJob
+from chalicelib.model import Active, Assistant, Policies, Tenant
+from chalicelib.thinking import Thought, think
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock
+from wire import MESSAGES_PER_BATCH, TEXT_AT_MOST_BYTES
+
+T = "tenantaaaa"
+CHAT = "4711@lid"
+BOOTSTRAP = "bootstrap-token"
+
+
+class Caller:
+    """A runner as far as the door can tell."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.token = BOOTSTRAP
+        self.sequence = 0
+
+    def post(self, path: str, body: object, *, token: str | None = None) -> HTTPResponse:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token or self.token}"}
+        return self._client.http.post(path, headers=headers, body=raw)
+
+    def sync(self, **more: Any) -> dict[str, Any]:
+        self.sequence += 1
+        answer = self.post("/runner/sync", {"sequence": self.sequence, "capacity": 3, **more})
+        assert answer.status_code == 200, answer.body
+        body: dict[str, Any] = answer.json_body
+        if "identity" in body:
+            self.token = body["identity"]["token"]
+        return body
+
+    def hand_in(self, *messages: dict[str, Any], epoch: int = 2) -> HTTPResponse:
+        return self.post("/runner/messages", {"tenant": T, "epoch": epoch, "messages": list(messages)})
+
+
+@pytest.fixture
+def client(services: Services, clock: Clock) -> Client:
+    services.tenants.create(
+        Tenant(
+            id=T,
+            name="Bakery",
+            owner_email="owner@example.com",
+            language="en",
+            wanted=Active.ACTIVE,
+            revision=1,
+            created_at=clock(),
+            assistant_version=1,
+            key_ciphertext=services.vault.encrypt(T, "sk-test"),
+            key_last4="test",
+            policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
+        ),
+        Assistant(1, "gpt-6-luna", "Be kind."),
+        by="operator@example.com",
+    )
+    app = Chalice(app_name="answerline")
+    runner_api.mount(app, services)
+    return Client(app)
+
+
+@pytest.fixture
+def runner(client: Client) -> Caller:
+    return Caller(client)
+
+
+@pytest.fixture
+def holder(runner: Caller, services: Services, clock: Clock) -> Caller:
+    """A runner that holds the tenant's linked session."""
+    runner.sync()
+    services.placement.watch(T, clock())
+    runner.sync(sessions=[online(1)])
+    clock.pass_seconds(60)
+    return runner
+
+
+def online(sequence: int, **more: Any) -> dict[str, Any]:
+    return {
+        "tenant": T,
+        "epoch": 2,
+        "sequence": sequence,
+        "phase": "online",
+        "number": "491709999999",
+        "probed_ms_ago": 100,
+        **more,
+    }
+
+
+def message(clock: Clock, id: str = "M1", **more: Any) -> dict[str, Any]:
+    fields = {"id": id, "chat": CHAT, "from_me": False, "sent_at_ms": clock(), "kind": "text", "text": "Hello"}
+    return {**fields, **more}
+
+
+def test_a_runner_registers_with_the_stages_token_and_then_has_its_own(runner: Caller, services: Services) -> None:
+    answer = runner.sync()
+    assert runner.token.startswith(answer["identity"]["runner"] + ".")
+    assert "identity" not in runner.sync()
+    stored = services.table.get(f"RUNNER#{answer['identity']['runner']}", "RUNNER")
+    assert stored is not None and runner.token.split(".")[1] not in str(stored)
+
+
+@pytest.mark.parametrize("token", ["wrong", "nobodyhere.secret", ".", "a.b.c", "x" * 5000, "bootstrap-token2", "ü.ü"])
+def test_an_unknown_token_is_refused_on_every_path(client: Client, token: str) -> None:
+    for path in ("sync", "messages", "take", "sent", "release"):
+        body = {
+            "sequence": 1,
+            "capacity": 1,
+            "tenant": T,
+            "epoch": 1,
+            "chat": CHAT,
+            "turn": "turn-1234",
+            "part": 0,
+            "message": "M",
+            "messages": [message(Clock())],
+        }
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        answer = client.http.post(f"/runner/{path}", headers=headers, body=json.dumps(body).encode())
+        assert answer.status_code == 401, (path, answer.body)
+        assert (
+            client.http.post(f"/runner/{path}", headers={"Content-Type": "application/json"}, body=b"{}").status_code
+            == 401
+        )
+
+
+def test_a_sync_tells_what_to_hold_and_reports_are_stored_once(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    answer = holder.sync(sessions=[online(1)])
+    (hold,) = answer["hold"]
+    assert (hold["tenant"], hold["epoch"], hold["wanted"], hold["number"]) == (T, 2, "run", "491709999999")
+    assert services.placement.session(T).linked
+    holder.sync(sessions=[online(1, phase="failed")])
+    assert services.placement.session(T).phase == "online"
+    holder.sync(sessions=[online(2, phase="offline", epoch=1)])
+    assert services.placement.session(T).phase == "online"
+    holder.sync(sessions=[online(2, phase="offline")])
+    assert services.placement.session(T).phase == "offline"
+
+
+def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time_is_over(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    bell = holder.sync()["bell"]
+    before = clock()
+    assert holder.sync(bell=bell, wait_ms=10_000)["bell"] == bell
+    assert 10_000 <= clock() - before < 10_500
+    runner_id = holder.token.split(".")[0]
+
+    def ring_after_a_second(seconds: float) -> None:
+        clock.pass_seconds(seconds)
+        if clock() - start >= 1_000:
+            services.placement.ring(runner_id)
+            services.pause = lambda seconds: clock.pass_seconds(seconds) and None
+
+    start, services.pause = clock(), ring_after_a_second
+    assert holder.sync(bell=bell, wait_ms=10_000)["bell"] == bell + 1
+    assert clock() - start < 2_000
+
+
+def test_an_unlinked_session_nobody_watches_is_to_be_released(runner: Caller, services: Services, clock: Clock) -> None:
+    runner.sync()
+    services.placement.watch(T, clock())
+    assert runner.sync()["hold"][0]["wanted"] == "run"
+    clock.pass_seconds(15 * 60)
+    assert runner.sync()["hold"][0]["wanted"] == "release"
+
+
+def test_a_waiting_session_is_claimed_by_the_first_runner_with_room(
+    runner: Caller, services: Services, clock: Clock
+) -> None:
+    services.placement.watch(T, clock())
+    answer = runner.sync()
+    assert [hold["tenant"] for hold in answer["hold"]] == [T]
+
+
+def test_another_runner_may_not_speak_for_a_tenant_it_never_held(client: Client, holder: Caller, clock: Clock) -> None:
+    stranger = Caller(client)
+    stranger.sync()
+    assert stranger.hand_in(message(clock)).status_code == 401
+    released = stranger.post("/runner/release", {"tenant": T, "epoch": 2})
+    assert released.json_body == {"released": False}
+
+
+def test_a_dead_runner_may_hand_in_but_neither_sync_nor_take(holder: Caller, services: Services, clock: Clock) -> None:
+    services.placement.reap(holder.token.split(".")[0], clock())
+    assert holder.post("/runner/sync", {"sequence": 9, "capacity": 1}).status_code == 401
+    take = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-1234"}
+    assert holder.post("/runner/take", take).status_code == 401
+    assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
+
+
+def test_a_message_is_answered_taken_and_sent_through_the_door(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
+    clock.pass_seconds(2)
+    assert think(services, ThinkJob(tenant=T, chat=CHAT)) is Thought.RANG
+    (delivery,) = holder.sync()["deliver"]
+    asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
+    taken = holder.post("/runner/take", asked).json_body
+    assert taken["result"] == "taken" and taken["parts"][0]["text"] == "You said: Hello"
+    assert holder.post("/runner/take", {**asked, "epoch": 1}).json_body["result"] == "gone"
+    wrong = holder.post("/runner/sent", {**asked, "part": 0, "message": "3EB0FALSE"})
+    assert wrong.status_code == 400
+    for _ in range(2):
+        sent = holder.post("/runner/sent", {**asked, "part": 0, "message": taken["parts"][0]["id"]})
+        assert sent.json_body == {"done": True}
+    assert holder.sync()["deliver"] == []
+    assert holder.post("/runner/take", asked).json_body["result"] == "gone"
+
+
+def test_a_late_reply_quotes_what_it_answers(holder: Caller, services: Services, clock: Clock) -> None:
+    holder.hand_in(message(clock))
+    clock.pass_seconds(11 * 60)
+    think(services, ThinkJob(tenant=T, chat=CHAT))
+    (delivery,) = holder.sync()["deliver"]
+    asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
+    assert holder.post("/runner/take", asked).json_body["quote"] == "M1"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"not json", 400),
+        (b"[]", 400),
+        (b'{"tenant": 1}', 400),
+        (b'{"tenant": "tenantaaaa", "epoch": 0, "messages": []}', 400),
+        (b'{"tenant": "tenantaaaa", "epoch": 2, "messages": {}}', 400),
+        (b'{"tenant": "tenantaaaa", "epoch": 2, "messages": ["x"]}', 400),
+        (b'{"tenant": "../../etc", "epoch": 2, "messages": [{}]}', 400),
+        (b'{"wire": 99, "tenant": "tenantaaaa", "epoch": 2, "messages": []}', 400),
+        (b"[" * 100_000, 400),
+        (b"x" * 5_600_000, 413),
+    ],
+)
+def test_a_malformed_body_is_refused_with_a_sentence(holder: Caller, body: bytes, status: int) -> None:
+    answer = holder.post("/runner/messages", body)
+    assert answer.status_code == status
+    assert answer.json_body["message"]
+
+
+def test_unknown_fields_are_ignored_and_an_older_wire_is_understood(holder: Caller) -> None:
+    holder.sync(wire=0, colour="blue", sessions=[online(1, mood="fine")])
+
+
+def test_odd_texts_are_mended_and_none_is_lost(holder: Caller, services: Services, clock: Clock) -> None:
+    odd = {
+        "NUL": "a\0b",
+        "SURROGATE": "a\ud800b",
+        "HUGE": "ä" * 1_000_000,
+        "RTL": "\u202eabc",
+        "NEWLINES": "\n" * 10_000 + "x",
+    }
+    raw = json.dumps(
+        {"tenant": T, "epoch": 2, "messages": [message(clock, id, text=text) for id, text in odd.items()]}
+    ).encode()
+    if len(raw) > 5_500_000:
+        odd["HUGE"] = "ä" * 100_000
+    answer = holder.hand_in(*[message(clock, id, text=text) for id, text in odd.items()])
+    assert [each["outcome"] for each in answer.json_body["acknowledged"]] == ["queued"] * 5
+    chat = services.chats.chat(T, CHAT)
+    assert chat is not None
+    stored = {each.id: each.text for each in services.chats.recent(chat, depth=20, now=clock()).messages}
+    assert stored["NUL"] == "ab"
+    assert "\ud800" not in stored["SURROGATE"]
+    assert len(stored["HUGE"].encode()) <= TEXT_AT_MOST_BYTES and set(stored["HUGE"]) == {"ä"}
+
+
+def test_an_unknown_kind_and_a_text_that_is_none_are_skipped_with_a_reason(holder: Caller, clock: Clock) -> None:
+    answer = holder.hand_in(
+        message(clock, "M1", kind="hologram"),
+        message(clock, "M2", kind=7, text=None),
+        message(clock, "M3", text={"a": 1}),
+    )
+    assert {each["outcome"] for each in answer.json_body["acknowledged"]} == {"skipped"}
+    assert all(each["reason"] for each in answer.json_body["acknowledged"])
+
+
+def test_too_many_messages_at_once_are_refused(holder: Caller, clock: Clock) -> None:
+    many = [message(clock, f"M{number}") for number in range(MESSAGES_PER_BATCH + 1)]
+    assert holder.hand_in(*many).status_code == 400
+
+
+def test_messages_out_of_order_are_answered_in_the_order_they_came(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    holder.hand_in(message(clock, "M2", sent_at_ms=clock() - 1000), message(clock, "M1", sent_at_ms=clock() - 2000))
+    clock.pass_seconds(2)
+    think(services, ThinkJob(tenant=T, chat=CHAT))
+    chat = services.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is not None
+    turn = services.chats.turn(T, CHAT, chat.open_turn)
+    assert turn is not None and turn.messages == ("contact#M2", "contact#M1")
