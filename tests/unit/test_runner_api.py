@@ -259,15 +259,10 @@ def test_odd_texts_are_mended_and_none_is_lost(holder: Caller, services: Service
     odd = {
         "NUL": "a\0b",
         "SURROGATE": "a\ud800b",
-        "HUGE": "ä" * 1_000_000,
+        "HUGE": "ä" * 500_000,
         "RTL": "\u202eabc",
         "NEWLINES": "\n" * 10_000 + "x",
     }
-    raw = json.dumps(
-        {"tenant": T, "epoch": 2, "messages": [message(clock, id, text=text) for id, text in odd.items()]}
-    ).encode()
-    if len(raw) > 5_500_000:
-        odd["HUGE"] = "ä" * 100_000
     answer = holder.hand_in(*[message(clock, id, text=text) for id, text in odd.items()])
     assert [each["outcome"] for each in answer.json_body["acknowledged"]] == ["queued"] * 5
     chat = services.chats.chat(T, CHAT)
