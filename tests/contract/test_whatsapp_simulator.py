@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Error, async_playwright
 
-from tests.simulators.whatsapp import Contact, Phone, ScanRefused, Switches, WhatsAppSimulator
-from tests.simulators.whatsapp.browser import URL, Tab, launch, new_context, open_tab
+from tests.simulators.whatsapp import Contact, Phone, ScanRefused, SimulatorClient, Switches, WhatsAppSimulator
+from tests.simulators.whatsapp.browser import URL, Tab, launch, launch_profile, new_context, open_tab
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -79,6 +84,34 @@ async def fresh(browser: Browser) -> AsyncIterator[BrowserContext]:
 def same_switches_afterwards(simulator: WhatsAppSimulator) -> Iterator[None]:
     yield
     simulator.set(**FAST.as_dict())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def doomed(simulator: WhatsAppSimulator, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    """A profile linked before all else, because it must be ten seconds old when its browser is killed."""
+    profile = tmp_path_factory.mktemp("profile")
+    async with async_playwright() as playwright:
+        context = await launch_profile(playwright, simulator.chromium_arguments, profile)
+        tab = await open_tab(context)
+        simulator.phone("4915100000020").scan(await tab.code())
+        await tab.main()
+        yield profile
+        kill_browsers_of(profile)
+
+
+def kill_browsers_of(profile: Path) -> None:
+    """Kill every process whose command line names the profile, and wait until none is left."""
+    while pids := [pid for pid, command in processes() if str(profile) in command]:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def processes() -> Iterator[tuple[int, str]]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                yield int(folder.name), (folder / "cmdline").read_text()
 
 
 def is_receipt(ack: int, message: str, value: dict[str, Any]) -> bool:
@@ -474,3 +507,60 @@ async def test_thousands_of_modules_do_not_confuse_wa_js(fresh: BrowserContext, 
 
 async def test_nothing_else_can_be_reached(line: Tab) -> None:
     assert await line.evaluate("fetch('https://example.com').then(() => 'reached', () => 'refused')") == "refused"
+
+
+# What survives
+
+
+async def test_a_login_ten_seconds_old_survives_the_killing_of_its_browser(
+    simulator: WhatsAppSimulator, doomed: Path
+) -> None:
+    phone = simulator.phone("4915100000020")
+    fred = phone.contact("4917600000006", "Fred")
+    (device,) = phone.account.devices.values()
+    await asyncio.sleep(max(0.0, 10 - (time.time() - device.linked_at / 1000)))
+    kill_browsers_of(doomed)
+    fred.write("after the killing")
+    async with async_playwright() as playwright:
+        context = await launch_profile(playwright, simulator.chromium_arguments, doomed)
+        tab = await open_tab(context)
+        await tab.main()
+        assert await tab.evaluate("WPP.conn.isAuthenticated()") is True
+        tail = await tab.evaluate("(chat) => WPP.chat.getMessages(chat, { count: 5 })", fred.chat_id)
+        assert [message["body"] for message in tail] == ["after the killing"]
+        await context.close()
+
+
+async def test_the_other_side_survives_its_own_death(tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    async with WhatsAppSimulator(state_file=state_file) as simulator:
+        gina = simulator.phone("4915100000021", "Garage").contact("4917600000007", "Gina")
+        gina.send_media(b"a picture", "image/png", caption="look")
+        rules, spki = simulator.host_rules.split(",")[1:], simulator.certificate_spki
+        simulator.exchange.save()
+        document = state_file.read_text()
+    state_file.write_text(document)
+    async with WhatsAppSimulator(state_file=state_file) as again:
+        assert (again.host_rules.split(",")[1:], again.certificate_spki) == (rules, spki)
+        (contact,) = again.phone("4915100000021").contacts()
+        assert contact.messages() == gina.messages()
+        assert list(again.exchange.world.media.values()) == [b"a picture"]
+
+
+async def test_another_process_plays_the_phones_over_http(fresh: BrowserContext, simulator: WhatsAppSimulator) -> None:
+    tab = await open_tab(fresh)
+    code = await tab.code()
+
+    def play() -> str:
+        with SimulatorClient(simulator.control_url) as client:
+            phone = client.phone("4915100000022", "Bookshop")
+            phone.scan(code)
+            phone.wait_until("online")
+            contact = phone.contact("4917600000008", "Hugo")
+            contact.write("from another process")
+            return str(contact.wait_for_reply()[0]["text"])
+
+    playing = asyncio.create_task(asyncio.to_thread(play))
+    message = await tab.event("chat.new_message", lambda value: value["body"] == "from another process")
+    await tab.evaluate(SEND, [message["from"], "an answer", None])
+    assert await playing == "an answer"

@@ -127,6 +127,13 @@ async def launch(playwright: Playwright, arguments: Sequence[str]) -> Browser:
     return await playwright.chromium.launch(**launch_arguments(arguments))
 
 
+async def launch_profile(playwright: Playwright, arguments: Sequence[str], profile: Path) -> BrowserContext:
+    """Start a browser on a profile that is kept."""
+    version = "140.0"
+    options = {**launch_arguments(arguments), **context_arguments(version)}
+    return await playwright.chromium.launch_persistent_context(profile, **options)
+
+
 async def new_context(browser: Browser) -> BrowserContext:
     """Open a fresh profile."""
     return await browser.new_context(**context_arguments(browser.version))

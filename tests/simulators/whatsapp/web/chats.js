@@ -99,8 +99,8 @@ defineModule('ChatRoom', (require) => {
   // What happened before this device was linked arrives as history: present, but never new.
   async function receiveHistory(messages, unreadCounts) {
     await require('MessageArchive').save(messages);
-    const entries = Object.entries(unreadCounts).map(([id, unreadCount]) => [id, { id, unreadCount }]);
-    await require('Storage').writeAll('chat', entries);
+    const counts = Object.entries(unreadCounts);
+    await Promise.all(counts.map(([id, unreadCount]) => require('Storage').write('chat', id, { id, unreadCount })));
     await open();
   }
 

@@ -9,6 +9,7 @@ defineModule('Gateway', (require) => {
   let stopped = false;
   let signedIn = false;
   let reconnecting = null;
+  let unacknowledged = 0;
   let work = Promise.resolve();
 
   function connect() {
@@ -86,6 +87,13 @@ defineModule('Gateway', (require) => {
     work = work.then(() => handlers[message.type](message)).catch((error) => console.error(message.type, error));
   }
 
+  // The server forgets an event only once this device could lose its power without losing it.
+  async function acknowledgeWhenWritten(seq) {
+    unacknowledged = Math.max(unacknowledged, seq);
+    await require('Storage').written();
+    if (unacknowledged === seq) put({ type: 'delivered', upto: seq });
+  }
+
   const handlers = {
     ref: (message) => require('Pairing').showReference(message),
     qr_idle: () => require('Pairing').rest(),
@@ -101,7 +109,7 @@ defineModule('Gateway', (require) => {
     contact: ({ contact }) => require('AddressBook').know(contact),
     events: async ({ events }) => {
       for (const event of events) await require('Inbox')[event.kind](event);
-      put({ type: 'delivered', upto: events.at(-1).seq });
+      void acknowledgeWhenWritten(events.at(-1).seq);
     },
     needs_update: () => require('WAWebStreamModel').Stream.set({ needsUpdate: true }),
     conflict: () => require('Application').blocked('CONFLICT'),
@@ -122,7 +130,7 @@ defineModule('Inbox', (require) => ({
     const { createWid } = require('WAWebWidFactory');
     const attributes = require('MessageTranslation').attributesOf(message, true);
     await require('WAWebMsgCollection').MsgCollection.processMultipleMessages(createWid(message.chat), [attributes]);
-    await archive.save([message]);
+    void archive.save([message]);
   },
 
   async history({ messages, unread }) {

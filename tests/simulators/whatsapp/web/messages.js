@@ -184,8 +184,7 @@ defineModule('MessageArchive', (require) => {
   }
 
   async function save(wires) {
-    const records = wires.map(remember);
-    await require('Storage').writeAll('message', records.map((wire) => [keyOf(wire), wire]));
+    await Promise.all(wires.map((wire) => require('Storage').write('message', keyOf(wire), remember(wire))));
   }
 
   async function open() {
@@ -247,7 +246,7 @@ defineModule('WAWebHandleMsgReceipts', (require) => {
       const key = new MsgKey({ fromMe: true, remote: from, id, participant });
       require('WAWebMsgCollection').MsgCollection.get(key)?.updateAck(ack);
       const wire = require('MessageArchive').find(key);
-      if (wire && ack > wire.ack) await require('MessageArchive').save([{ ...wire, ack }]);
+      if (wire && ack > wire.ack) void require('MessageArchive').save([{ ...wire, ack }]);
     }
   }
   return {

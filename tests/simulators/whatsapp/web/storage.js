@@ -35,14 +35,37 @@ defineModule('Storage', () => {
     });
   }
 
+  // Writes gather while one is under way, so that a burst costs a few transactions and not thousands.
+  let waiting = new Map();
+  let flush = null;
+  let writing = null;
+
+  function write(store, key, value) {
+    if (!waiting.has(store)) waiting.set(store, new Map());
+    waiting.get(store).set(key, value);
+    flush ??= Promise.resolve(writing).then(() => {
+      const gathered = waiting;
+      waiting = new Map();
+      flush = null;
+      writing = Promise.all([...gathered].map(([name, entries]) => putAll(name, entries)));
+      return writing;
+    });
+    return flush;
+  }
+
+  const putAll = (store, entries) =>
+    run(store, 'readwrite', (objects) => {
+      for (const [key, value] of entries) objects.put(value, key);
+    });
+
   return {
     read: (store, key) => run(store, 'readonly', (objects) => objects.get(key)),
     readAll: (store) => run(store, 'readonly', (objects) => objects.getAll()),
-    write: (store, key, value) => run(store, 'readwrite', (objects) => objects.put(value, key)),
-    writeAll: (store, entries) =>
-      run(store, 'readwrite', (objects) => {
-        for (const [key, value] of entries) objects.put(value, key);
-      }),
-    clear: () => Promise.all(Object.keys(stores).map((store) => run(store, 'readwrite', (objects) => objects.clear()))),
+    write,
+    written: () => flush ?? writing,
+    async clear() {
+      await (flush ?? writing);
+      await Promise.all(Object.keys(stores).map((store) => run(store, 'readwrite', (objects) => objects.clear())));
+    },
   };
 });
