@@ -11,7 +11,7 @@ from chalicelib.model import (
     TurnState,
     should_run,
 )
-from chalicelib.store.placement import Rung
+from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
 from wire import Phase
 
@@ -85,7 +85,7 @@ def ring_for(services: Services, tenant: str, runner: str, now: int) -> None:
     """Every turn that is ready or was being sent is to be taken by the runner that holds the session now."""
     for turn in services.chats.open_turns(due_before=now + 24 * 3_600_000, tenant=tenant):
         if turn.state in (TurnState.READY, TurnState.SENDING):
-            services.placement.ring(runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
+            services.runners.ring(runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
 
 
 def tell(services: Services, before: Session, after: Session, now: int) -> None:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from chalicelib import conversations, reconcile
 from chalicelib.errors import BadRequest, NotFound, TooLarge, Unauthorised
-from chalicelib.model import QUOTED_AFTER, Assignment, Runner, RunnerState, TurnState, milliseconds
+from chalicelib.model import QUOTED_AFTER, Assignment, Runner, RunnerState, TurnState, milliseconds, seen
 from chalicelib.pages import guarded_json, json_response
-from chalicelib.store.placement import Bell, seen
+from chalicelib.store.runners import Bell
 from chalicelib.wiring import Services
 from wire import (
     SYNC_HELD_AT_MOST_MS,
@@ -88,7 +88,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         if before.epoch == report.epoch and services.placement.reported(runner, before, after):
             reconcile.tell(services, before, after, now)
             changed = True
-    renewed = services.placement.renew(
+    renewed = services.runners.renew(
         runner,
         now,
         capacity=request.capacity,
@@ -106,7 +106,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         runner = _again(services, renewed) if claimed or changed else renewed
     elif changed:
         runner = _again(services, runner)
-    bell = _wait(services, runner.id, request) if identity is None else services.placement.bell(runner.id)
+    bell = _wait(services, runner.id, request) if identity is None else services.runners.bell(runner.id)
     if bell.count != request.bell:
         runner = _again(services, runner)
     now = services.clock()
@@ -136,7 +136,7 @@ def messages(services: Services, token: str, request: MessagesRequest) -> Messag
     """Stores what was handed in and enqueues one look per chat. Not fenced: a dead runner may still hand in."""
     now = services.clock()
     runner = _known(services, token)
-    if not services.placement.may_still_speak(runner, request.tenant, now):
+    if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     return MessagesAnswer(acknowledged=tuple(conversations.hand_in(services, request.tenant, request.messages)))
 
@@ -160,7 +160,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
                 quote=taken.last_message if late else None,
             )
         return TakeAnswer(result="gone", chat=request.chat)
-    services.placement.hush(runner.id, request.turn)
+    services.runners.hush(runner.id, request.turn)
     return TakeAnswer(result="gone", chat=request.chat)
 
 
@@ -168,7 +168,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     """A part is on WhatsApp's server. Monotone, and not fenced."""
     now = services.clock()
     runner = _known(services, token)
-    if not services.placement.may_still_speak(runner, request.tenant, now):
+    if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     turn = services.chats.turn(request.tenant, request.chat, request.turn)
     if turn is None:
@@ -177,7 +177,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         raise BadRequest("This message id is not this part's.")
     after, again = services.chats.sent(turn, request.part, now)
     if after.state is TurnState.SENT:
-        services.placement.hush(runner.id, turn.id)
+        services.runners.hush(runner.id, turn.id)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:
             services.jobs.think(request.tenant, turn.chat, delay_seconds=0)
@@ -200,7 +200,7 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
 def _register(services: Services, request: SyncRequest, now: int) -> tuple[Identity, Runner]:
     secret = services.token()
     name = hashlib.sha256(services.token().encode()).hexdigest()[:20]
-    runner = services.placement.register(
+    runner = services.runners.register(
         name,
         _sha256(secret),
         request.capacity,
@@ -218,7 +218,7 @@ def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:
     """The bell, once it differs from what the runner knows, or when the time is over."""
     until = services.clock() + min(request.wait_ms, SYNC_HELD_AT_MOST_MS)
     while True:
-        bell = services.placement.bell(runner)
+        bell = services.runners.bell(runner)
         if bell.count != request.bell or services.clock() >= until:
             return bell
         services.pause(BELL_LOOKED_AT_EVERY_SECONDS)
@@ -241,7 +241,7 @@ def _hold(assignment: Assignment, now: int) -> Hold:
 
 
 def _again(services: Services, runner: Runner) -> Runner:
-    fresh = services.placement.runner(runner.id)
+    fresh = services.runners.get(runner.id)
     if fresh is None or fresh.state is RunnerState.DEAD:
         raise Unauthorised("This runner was declared dead.")
     return fresh
@@ -250,7 +250,7 @@ def _again(services: Services, runner: Runner) -> Runner:
 def _known(services: Services, token: str) -> Runner:
     """The runner of this token, dead or alive."""
     name, _, secret = token.partition(".")
-    runner = services.placement.runner(name) if name.isalnum() and secret else None
+    runner = services.runners.get(name) if name.isalnum() and secret else None
     if runner is None or not hmac.compare_digest(runner.token_sha256, _sha256(secret)):
         raise Unauthorised("This token is unknown; register again.")
     return runner

@@ -25,7 +25,7 @@ from chalicelib.model import (
     unanswered,
 )
 from chalicelib.store.chats import Recent
-from chalicelib.store.placement import Rung
+from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
 from chalicelib.wording import for_whatsapp
 
@@ -194,7 +194,7 @@ def ring(services: Services, turn: Turn) -> None:
     """Tells whoever holds the session that this turn should be taken."""
     session = services.placement.session(turn.tenant)
     if session.runner is not None:
-        services.placement.ring(session.runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
+        services.runners.ring(session.runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
 
 
 def _capped(

@@ -18,6 +18,7 @@ from chalicelib.mailer import Mailer
 from chalicelib.parameters import Parameters
 from chalicelib.store.chats import Chats
 from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.vault import Vault
@@ -94,7 +95,11 @@ class Services:
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, crowded=self.fleet.grow)
+        return Placement(self.table, self.runners, crowded=self.fleet.grow)
+
+    @cached_property
+    def runners(self) -> Runners:
+        return Runners(self.table)
 
     @cached_property
     def chats(self) -> Chats:

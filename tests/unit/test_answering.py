@@ -7,8 +7,7 @@ import pytest
 from chalicelib import conversations, reconcile
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.jobs import ThinkJob
-from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState
-from chalicelib.store.placement import seen
+from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState, seen
 from chalicelib.store.table import Attr
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
@@ -38,7 +37,7 @@ def line(services: Services, clock: Clock) -> Services:
         policies=UNCAPPED,
     )
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
-    runner = services.placement.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
+    runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
     session = services.placement.watch(T, clock())
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
     services.placement.reported(runner, session, seen(session, online, clock()))
@@ -114,7 +113,7 @@ def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holde
     assert brain(line).keys == ["sk-test-bakery"]
     turn = open_turn(line)
     assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
-    assert [rung.turn for rung in line.placement.bell("runneraaaa").rung] == [turn.id]
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
     assert deliver(line, clock).state is TurnState.SENT
     assert look(line) is Thought.NOTHING_WAITS
 
@@ -239,11 +238,11 @@ def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line
     look(line)
     before = open_turn(line)
     line.chats.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
-    line.placement.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
+    line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
     reconcile.task_stopped(line, "task-a")
     session = line.placement.session(T)
     assert session.runner == "runnerbbbb"
-    assert [rung.turn for rung in line.placement.bell("runnerbbbb").rung] == [before.id]
+    assert [rung.turn for rung in line.runners.bell("runnerbbbb").rung] == [before.id]
     assert deliver(line, clock).part_ids == before.part_ids
 
 
@@ -412,6 +411,6 @@ def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the
     assert line.placement.session(T).runner == "runneraaaa"
     line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
     reconcile.reconcile(line)
-    runner = line.placement.runner("runneraaaa")
+    runner = line.runners.get("runneraaaa")
     assert runner is not None and runner.assigned[0].wanted == "release"
     assert line.fleet.desired() == 1

@@ -3,8 +3,9 @@
 import pytest
 
 from chalicelib.errors import Unauthorised
-from chalicelib.model import LEASE, Active, Assistant, Runner, Tenant, milliseconds
-from chalicelib.store.placement import Placement, Rung, seen
+from chalicelib.model import LEASE, Active, Assistant, Runner, Tenant, milliseconds, seen
+from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Rung, Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
@@ -20,7 +21,7 @@ def crowded() -> list[str]:
 
 @pytest.fixture
 def placement(table: Table, crowded: list[str]) -> Placement:
-    return Placement(table, crowded=lambda: crowded.append("crowded"))
+    return Placement(table, Runners(table), crowded=lambda: crowded.append("crowded"))
 
 
 @pytest.fixture
@@ -44,13 +45,15 @@ def tenants(table: Table, clock: Clock) -> Tenants:
 
 
 def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", capacity: int = 2) -> Runner:
-    return placement.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
+    return placement.runners.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
 
 
 def renewed(placement: Placement, runner: Runner, clock: Clock, **changes: bool) -> Runner:
-    fresh = placement.runner(runner.id)
+    fresh = placement.runners.get(runner.id)
     assert fresh is not None
-    return placement.renew(fresh, clock(), capacity=fresh.capacity, draining=changes.get("draining", False), probes={})
+    return placement.runners.renew(
+        fresh, clock(), capacity=fresh.capacity, draining=changes.get("draining", False), probes={}
+    )
 
 
 def report(tenant: str, epoch: int, sequence: int, phase: Phase, **more: object) -> SessionReport:
@@ -64,9 +67,9 @@ def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, t
     session = placement.watch(A, clock())
     assert session.runner == runner.id
     assert session.epoch == 2
-    held = placement.runner(runner.id)
+    held = placement.runners.get(runner.id)
     assert held is not None and [(each.tenant, each.epoch) for each in held.assigned] == [(A, 2)]
-    assert placement.bell(runner.id).count >= 1
+    assert placement.runners.bell(runner.id).count >= 1
 
 
 def test_a_session_without_room_waits_as_unplaced_and_the_fleet_is_told(
@@ -105,19 +108,19 @@ def test_a_release_raises_the_epoch_and_only_the_holder_may(
     assert placement.release(A, runner.id, session.epoch, clock())
     after = placement.session(A)
     assert (after.runner, after.epoch, after.last_runner, after.last_epoch) == (None, 3, runner.id, 2)
-    freed = placement.runner(runner.id)
+    freed = placement.runners.get(runner.id)
     assert freed is not None and freed.assigned == () and freed.free == 2
 
 
 def test_pausing_asks_the_holder_to_release_and_rings(placement: Placement, tenants: Tenants, clock: Clock) -> None:
     runner = registered(placement, clock)
     placement.watch(A, clock())
-    before = placement.bell(runner.id).count
+    before = placement.runners.bell(runner.id).count
     tenants.set_wanted(A, Active.PAUSED, now=clock(), by="operator@example.com")
     placement.wanted(A, Active.PAUSED, clock())
-    held = placement.runner(runner.id)
+    held = placement.runners.get(runner.id)
     assert held is not None and held.assigned[0].wanted == "release"
-    assert placement.bell(runner.id).count == before + 1
+    assert placement.runners.bell(runner.id).count == before + 1
 
 
 def test_the_lease_is_written_at_most_every_ten_seconds(placement: Placement, clock: Clock) -> None:
@@ -171,10 +174,10 @@ def test_death_is_final(placement: Placement, tenants: Tenants, clock: Clock) ->
     runner = registered(placement, clock)
     placement.watch(A, clock())
     assert placement.reap(runner.id, clock()) == [A]
-    dead = placement.runner(runner.id)
+    dead = placement.runners.get(runner.id)
     assert dead is not None and dead.free == 0
     with pytest.raises(Unauthorised):
-        placement.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
+        placement.runners.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
     assert not placement.claim(placement.session(A), runner.id, clock())
 
 
@@ -191,11 +194,11 @@ def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     runner = registered(placement, clock)
     placement.watch(A, clock())
     placement.reap(runner.id, clock())
-    dead = placement.runner(runner.id)
+    dead = placement.runners.get(runner.id)
     assert dead is not None
-    assert placement.may_still_speak(dead, A, clock())
-    assert not placement.may_still_speak(dead, B, clock())
-    assert not placement.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
+    assert placement.runners.may_still_speak(dead, A, clock())
+    assert not placement.runners.may_still_speak(dead, B, clock())
+    assert not placement.runners.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
 
 
 def test_a_report_is_stored_once_and_an_older_or_foreign_one_never(
@@ -237,9 +240,9 @@ def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
 
 def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clock) -> None:
     runner = registered(placement, clock)
-    placement.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
-    bell = placement.bell(runner.id)
+    placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
+    bell = placement.runners.bell(runner.id)
     assert bell.count == 1 and [rung.turn for rung in bell.rung] == ["turn-1234"]
-    placement.hush(runner.id, "turn-1234")
-    assert placement.bell(runner.id).rung == ()
-    placement.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))
+    placement.runners.hush(runner.id, "turn-1234")
+    assert placement.runners.bell(runner.id).rung == ()
+    placement.runners.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))

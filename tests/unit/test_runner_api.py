@@ -160,7 +160,7 @@ def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time
     def ring_after_a_second(seconds: float) -> None:
         clock.pass_seconds(seconds)
         if clock() - start >= 1_000:
-            services.placement.ring(runner_id)
+            services.runners.ring(runner_id)
             services.pause = lambda seconds: clock.pass_seconds(seconds) and None
 
     start, services.pause = clock(), ring_after_a_second

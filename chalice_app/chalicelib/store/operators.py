@@ -1,4 +1,4 @@
-"""The browsers in which an operator signed in: opaque, ended by the server, found by the hash of their cookie."""
+"""The browsers in which an operator signed in, or is about to: ended by the server, found by the hash of a cookie."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,6 +11,8 @@ from chalicelib.store.timeline import seconds
 
 #: A browser's last sign of life is written at most this often.
 SEEN_WRITTEN_EVERY = timedelta(minutes=1)
+#: Between the password and what else Cognito asks for; its own session dies after three minutes.
+STEP_KEPT_FOR = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,23 @@ class OperatorSession:
         return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(OPERATOR_AT_MOST)
 
 
+@dataclass(frozen=True, slots=True)
+class SignInStep:
+    """A browser that knew the password and owes Cognito one more answer."""
+
+    token_sha256: str
+    email: str
+    #: ``new_password``, ``code`` or ``set_up``
+    kind: str
+    username: str
+    cognito_session: str = field(repr=False)
+    asked_at: int
+    #: of the authenticator app that is being set up
+    secret: str = field(default="", repr=False)
+
+
 _sessions = TypeAdapter(OperatorSession)
+_steps = TypeAdapter(SignInStep)
 
 
 class Operators:
@@ -59,6 +77,24 @@ class Operators:
     def end(self, token_sha256: str) -> None:
         self._table.delete(Delete(*_key(token_sha256)))
 
+    def ask(self, step: SignInStep) -> None:
+        """Remembers the next step; the one before is over."""
+        dies = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
+        changes = {**_steps.dump_python(step, mode="json"), "expires_at": dies}
+        self._table.update(Update(*_step_key(step.token_sha256), set=changes))
+
+    def asked(self, token_sha256: str, *, now: int) -> SignInStep | None:
+        item = self._table.get(*_step_key(token_sha256))
+        step = _steps.validate_python(item) if item is not None else None
+        return step if step is not None and now - step.asked_at < milliseconds(STEP_KEPT_FOR) else None
+
+    def asked_no_more(self, token_sha256: str) -> None:
+        self._table.delete(Delete(*_step_key(token_sha256)))
+
 
 def _key(token_sha256: str) -> tuple[str, str]:
     return f"OPERATOR#{token_sha256}", "OPERATOR"
+
+
+def _step_key(token_sha256: str) -> tuple[str, str]:
+    return f"OPERATOR#{token_sha256}", "SIGN_IN"

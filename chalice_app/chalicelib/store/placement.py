@@ -9,18 +9,12 @@ two never run at once; what the epoch guarantees is that only one of them can ta
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.errors import NotFound, StaleEpoch, Unauthorised
+from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.model import (
-    DEAD_TOKEN_GRACE,
-    LEASE,
-    LEASE_RENEWED_EVERY,
     WATCHED_FOR,
     Active,
-    Assignment,
     ExpiringCode,
     Problem,
     Runner,
@@ -30,33 +24,14 @@ from chalicelib.model import (
     milliseconds,
     should_run,
 )
-from chalicelib.store.table import Attr, Check, ConditionFailed, Delete, Item, Put, Table, Update
-from wire import Phase, ProblemCode, SessionReport
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
+from wire import Phase, ProblemCode
 
 log = logging.getLogger(__name__)
 
 #: A page that is looked at renews its watch when this much of it is gone.
 WATCH_RENEWED_EVERY_MS = 60_000
-#: A linking is reported at most this long after the scan.
-LINKED_A_MOMENT_AGO_MS = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """A turn that a runner should take."""
-
-    turn: str
-    tenant: str
-    chat: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bell:
-    """What a held sync call waits for: a counter, and the turns it rang for."""
-
-    count: int
-    rung: tuple[Rung, ...]
 
 
 class Placement:
@@ -64,11 +39,13 @@ class Placement:
 
     Args:
         table: the one table.
+        runners: who could hold them.
         crowded: called when a session found no room, so that the fleet can grow.
     """
 
-    def __init__(self, table: Table, crowded: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None) -> None:
         self._table = table
+        self.runners = runners
         self._crowded = crowded
 
     # -- sessions --------------------------------------------------------------------------------------------
@@ -112,7 +89,7 @@ class Placement:
                 )
             except ConditionFailed:
                 return self.wanted(tenant, wanted, now)  # it moved meanwhile: epochs only grow, so this ends
-            self.ring(session.runner)
+            self.runners.ring(session.runner)
         elif wanted is Active.ACTIVE:
             self.place(tenant, now)
         else:
@@ -154,7 +131,7 @@ class Placement:
             except ConditionFailed:
                 session = self.session(session.tenant)
                 continue
-            self.ring(session.runner)
+            self.runners.ring(session.runner)
             return self.session(session.tenant)
         raise StaleEpoch("This session is moving just now; try again in a moment.")
 
@@ -169,7 +146,11 @@ class Placement:
         if item is None or not should_run(Active(item["wanted"]), session, now):
             return False
         roomy = sorted(
-            (runner for runner in self.runners() if runner.free and now < runner.lease_until and not runner.drain),
+            (
+                runner
+                for runner in self.runners.alive()
+                if runner.free and now < runner.lease_until and not runner.drain
+            ),
             key=lambda runner: -runner.free,
         )
         for runner in roomy[:5]:
@@ -241,7 +222,7 @@ class Placement:
             # An answer lost on the way: the first attempt went through (facts/reliability.md §1.3).
             return held is not None and held.get("runner") == runner and held.get("epoch") == epoch
         log.info("session claimed", extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
-        self.ring(runner)
+        self.runners.ring(runner)
         return True
 
     def release(self, tenant: str, runner: str, epoch: int, now: int) -> bool:
@@ -288,83 +269,6 @@ class Placement:
         ):
             yield item["pk"].removeprefix("TENANT#")
 
-    # -- runners ---------------------------------------------------------------------------------------------
-
-    def register(
-        self, runner: str, token_sha256: str, capacity: int, now: int, *, task: str = "", **versions: str
-    ) -> Runner:
-        """A new runner, with an empty hand and a silent bell."""
-        self._table.put(
-            Put({"pk": f"RUNNER#{runner}", "sk": "BELL", "count": 0, "rung": {}, "expires_at": _expiry(now)})
-        )
-        item: Item = {
-            "pk": f"RUNNER#{runner}",
-            "sk": "RUNNER",
-            "state": RunnerState.ALIVE,
-            "token_sha256": token_sha256,
-            "lease_until": now + milliseconds(LEASE),
-            "capacity": capacity,
-            "room": capacity,
-            "registered_at": now,
-            "assigned": {},
-            "task": task,
-            "directory": "RUNNER",
-            "directory_order": runner,
-            **versions,
-        }
-        self._table.put(Put(item))
-        log.info("runner registered", extra={"runner": runner})
-        return runner_from(item)
-
-    def runner(self, runner: str) -> Runner | None:
-        item = self._table.get(f"RUNNER#{runner}", "RUNNER")
-        return runner_from(item) if item else None
-
-    def may_still_speak(self, runner: Runner, tenant: str, now: int) -> bool:
-        """For messages and sent, which are not fenced: it held the tenant once, and is not dead for too long."""
-        item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
-        if item is None or tenant not in item.get("held", set()):
-            return False
-        return runner.state is not RunnerState.DEAD or now < item.get("died_at", 0) + milliseconds(DEAD_TOKEN_GRACE)
-
-    def runners(self) -> Iterator[Runner]:
-        """Every runner that is not dead: candidates, never authority."""
-        for item in self._table.query(
-            "RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False
-        ):
-            yield runner_from(item)
-
-    def renew(
-        self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
-    ) -> Runner:
-        """Writes the lease, at most every ten seconds. Raises Unauthorised if the runner was declared dead."""
-        state = RunnerState.DRAINING if draining else runner.state
-        fresh = runner.lease_until - milliseconds(LEASE) + milliseconds(LEASE_RENEWED_EVERY) > now
-        if fresh and state is runner.state and capacity == runner.capacity:
-            return runner
-        held = {assignment.tenant for assignment in runner.assigned}
-        try:
-            item = self._table.update(
-                Update(
-                    f"RUNNER#{runner.id}",
-                    "RUNNER",
-                    set={
-                        "lease_until": now + milliseconds(LEASE),
-                        "state": state,
-                        "capacity": capacity,
-                        "witness": None,
-                        "witnessed_at": None,
-                        "probes": {tenant: at for tenant, at in probes.items() if tenant in held},
-                        **versions,
-                    },
-                    add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
-                    when=Attr("state").ne(RunnerState.DEAD) & Attr("pk").exists(),
-                )
-            )
-        except ConditionFailed:
-            raise Unauthorised("This runner was declared dead.") from None
-        return runner_from(item)
-
     def reported(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner saw, unless the session moved on. Both records, so that a sync reads only one."""
         copied = {("assigned", after.tenant, "sequence"): after.sequence}
@@ -404,136 +308,37 @@ class Placement:
             return False
         return True
 
-    def witness(self, silent: Runner, by: str, now: int) -> None:
-        """Notes that somebody else was heard after this runner's lease ran out."""
-        with suppress(ConditionFailed):
-            self._table.update(
-                Update(
-                    f"RUNNER#{silent.id}",
-                    "RUNNER",
-                    set={"witness": by, "witnessed_at": now},
-                    when=Attr("lease_until").eq(silent.lease_until) & Attr("witness").not_exists(),
-                )
-            )
-
-    def drain(self, runner: str) -> None:
-        """The runner is to release its sessions one after another and end."""
-        self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
-        self.ring(runner)
-
     def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
         """Declares dead whose time is over and frees their sessions; returns the tenants that were freed."""
         freed: list[str] = []
-        for runner in self.runners():
+        for runner in self.runners.alive():
             if now < runner.lease_until or runner.id == witness:
                 continue
             if may_reap(runner, now, witness):
                 freed += self.reap(runner.id, now)
             elif witness is not None and runner.witness is None:
-                self.witness(runner, witness, now)
+                self.runners.witness(runner, witness, now)
         return freed
 
     def reap(self, runner: str, now: int) -> list[str]:
         """Declares the runner dead, for good, and frees what it held."""
-        try:
-            item = self._table.update(
-                Update(
-                    f"RUNNER#{runner}",
-                    "RUNNER",
-                    set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
-                    remove=("directory", "directory_order"),
-                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD),
-                )
-            )
-        except ConditionFailed as failure:
-            if failure.item is None:
-                return []
-            item = failure.item  # somebody else was faster, perhaps not to the end: free what is left
-        log.warning("runner declared dead", extra={"runner": runner})
+        dead = self.runners.declare_dead(runner, now)
+        if dead is None:
+            return []
         return [
             assignment.tenant
-            for assignment in runner_from(item).assigned
+            for assignment in dead.assigned
             if self.release(assignment.tenant, runner, assignment.epoch, now)
         ]
 
     def task_stopped(self, task: str, now: int) -> list[str]:
         """The outside says that this process is gone: no need to wait for its lease."""
         return [
-            tenant for item in self._runner_items() if item.get("task") == task for tenant in self._reap_item(item, now)
+            tenant
+            for runner in self.runners.alive()
+            if task and runner.task == task
+            for tenant in self.reap(runner.id, now)
         ]
-
-    def _runner_items(self) -> list[Item]:
-        return list(
-            self._table.query("RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False)
-        )
-
-    def _reap_item(self, item: Item, now: int) -> list[str]:
-        return self.reap(item["pk"].removeprefix("RUNNER#"), now)
-
-    # -- bells -----------------------------------------------------------------------------------------------
-
-    def ring(self, runner: str, rung: Rung | None = None) -> None:
-        """Wakes the runner's held call; with a turn, the turn is listed until it is hushed."""
-        changes: dict[Any, Any] = {}
-        if rung is not None:
-            changes["rung", rung.turn] = {"tenant": rung.tenant, "chat": rung.chat, "revision": rung.revision}
-        try:
-            self._table.update(
-                Update(f"RUNNER#{runner}", "BELL", set=changes, add={"count": 1}, when=Attr("pk").exists())
-            )
-        except ConditionFailed:
-            log.warning("no such bell", extra={"runner": runner})
-
-    def hush(self, runner: str, turn: str) -> None:
-        """The turn needs no taking any more."""
-        with suppress(ConditionFailed):
-            self._table.update(Update(f"RUNNER#{runner}", "BELL", remove=(("rung", turn),), when=Attr("pk").exists()))
-
-    def bell(self, runner: str) -> Bell:
-        item = self._table.get(f"RUNNER#{runner}", "BELL") or {}
-        return Bell(
-            item.get("count", 0),
-            tuple(
-                Rung(turn, entry["tenant"], entry["chat"], entry["revision"])
-                for turn, entry in item.get("rung", {}).items()
-            ),
-        )
-
-    def forget(self, runner: str) -> None:
-        """Removes the bell of a runner that is long dead."""
-        self._table.delete(Delete(f"RUNNER#{runner}", "BELL"))
-
-
-def seen(session: Session, report: SessionReport, now: int) -> Session:
-    """The session as this report shows it. Pure; the codes' remaining times become instants of our clock."""
-    number = session.number if report.number is None else report.number
-    linked_at, caught_up_to = session.linked_at, session.caught_up_to
-    if report.phase is Phase.LOGGED_OUT:
-        number, linked_at = None, None
-    if number is not None and session.number is None:
-        # History is never answered; the scan itself was a moment ago, and WhatsApp's clock has whole seconds.
-        linked_at, caught_up_to = now, now // 1000 * 1000 - LINKED_A_MOMENT_AGO_MS
-    elif report.caught_up_to_ms is not None and number is not None:
-        caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
-    problem = None
-    if report.problem is not None:
-        same = session.problem is not None and session.problem.code is report.problem
-        since = session.problem.since if same and session.problem is not None else now
-        problem = Problem(report.problem, since, report.detail)
-    return replace(
-        session,
-        phase=report.phase,
-        since=session.since if report.phase is session.phase else now,
-        sequence=report.sequence,
-        problem=problem,
-        detail=report.detail,
-        qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
-        pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
-        number=number,
-        linked_at=linked_at,
-        caught_up_to=caught_up_to,
-        pair_with=None if number is not None else session.pair_with,
-    )
 
 
 def session_from(item: Item) -> Session:
@@ -562,46 +367,9 @@ def session_from(item: Item) -> Session:
     )
 
 
-def runner_from(item: Item) -> Runner:
-    witness = item.get("witness")
-    return Runner(
-        id=item["pk"].removeprefix("RUNNER#"),
-        state=RunnerState(item["state"]),
-        token_sha256=item["token_sha256"],
-        lease_until=item["lease_until"],
-        capacity=item["capacity"],
-        registered_at=item["registered_at"],
-        assigned=tuple(
-            Assignment(
-                tenant=tenant,
-                epoch=entry["epoch"],
-                wanted=entry.get("wanted", "run"),
-                sequence=entry.get("sequence", 0),
-                watched_until=entry.get("watched_until", 0),
-                pair_with=entry.get("pair_with"),
-                number=entry.get("number"),
-                caught_up_to=entry.get("caught_up_to"),
-                last_epoch=entry.get("last_epoch"),
-            )
-            for tenant, entry in sorted(item.get("assigned", {}).items())
-        ),
-        image=item.get("image", ""),
-        commit=item.get("commit", ""),
-        chromium=item.get("chromium", ""),
-        wa_js=item.get("wa_js", ""),
-        witness=(witness, item["witnessed_at"]) if witness else None,
-        drain=item.get("drain", False),
-    )
-
-
 def _problem_item(problem: Problem | None) -> Item | None:
     return {"code": problem.code, "since": problem.since, "detail": problem.detail} if problem else None
 
 
 def _code_item(code: ExpiringCode | None) -> Item | None:
     return {"code": code.code, "expires_at": code.expires_at} if code else None
-
-
-def _expiry(now: int) -> int:
-    """TTL, in seconds: a week after the runner was last thought of."""
-    return now // 1000 + 7 * 24 * 3600

@@ -1,0 +1,175 @@
+"""What runners see: sessions, runners, leases. Pure; every rule takes `now`."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from chalicelib.model.tenant import Active, Problem
+from chalicelib.model.times import milliseconds
+from wire import Phase, SessionReport
+
+#: How long a runner may host its sessions without being heard.
+LEASE = timedelta(seconds=60)
+#: The lease is written at most this often, however often the runner calls.
+LEASE_RENEWED_EVERY = timedelta(seconds=10)
+#: A runner is reaped when another one synced at least twice, this far apart, after the lease ran out …
+REAP_WITNESS_SPAN = timedelta(seconds=15)
+#: … or when it was silent for this many leases, whoever else is there.
+REAP_AFTER_LEASES = 3
+#: A runner declared dead may still hand in messages and mark turns sent for this long.
+DEAD_TOKEN_GRACE = timedelta(hours=24)
+#: An unlinked session runs while somebody looked at its page this recently.
+WATCHED_FOR = timedelta(minutes=15)
+#: A linking is reported at most this long after the scan.
+LINKED_A_MOMENT_AGO = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiringCode:
+    """A QR string or pairing code and when it dies. Never logged."""
+
+    code: str = field(repr=False)
+    expires_at: int
+
+    def alive(self, now: int) -> bool:
+        return now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A tenant's WhatsApp Web login as it was last seen, and who holds it."""
+
+    tenant: str
+    phase: Phase = Phase.IDLE
+    since: int = 0
+    epoch: int = 1
+    runner: str | None = None
+    #: order of the runner's reports; an older one is ignored
+    sequence: int = 0
+    problem: Problem | None = None
+    detail: str = ""
+    qr: ExpiringCode | None = None
+    pairing: ExpiringCode | None = None
+    number: str | None = None
+    linked_at: int | None = None
+    #: WhatsApp time up to which nothing waits for an answer
+    caught_up_to: int | None = None
+    watched_until: int = 0
+    #: digits of the phone that asked for a pairing code
+    pair_with: str | None = None
+    #: who held it last, and at which epoch (a runner may reuse its local profile)
+    last_runner: str | None = None
+    last_epoch: int | None = None
+    probed_at: int | None = None
+    last_message_at: int | None = None
+    last_reply_at: int | None = None
+
+    @property
+    def linked(self) -> bool:
+        return self.number is not None
+
+    def watched(self, now: int) -> bool:
+        return now < self.watched_until
+
+
+def should_run(wanted: Active, session: Session, now: int) -> bool:
+    """Every promise speaks of this: active, and linked or watched."""
+    return wanted is Active.ACTIVE and (session.linked or session.watched(now))
+
+
+def seen(session: Session, report: SessionReport, now: int) -> Session:
+    """The session as this report shows it. Pure; the codes' remaining times become instants of our clock."""
+    number = session.number if report.number is None else report.number
+    linked_at, caught_up_to = session.linked_at, session.caught_up_to
+    if report.phase is Phase.LOGGED_OUT:
+        number, linked_at = None, None
+    if number is not None and session.number is None:
+        # History is never answered; the scan itself was a moment ago, and WhatsApp's clock has whole seconds.
+        linked_at, caught_up_to = now, now // 1000 * 1000 - milliseconds(LINKED_A_MOMENT_AGO)
+    elif report.caught_up_to_ms is not None and number is not None:
+        caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
+    problem = None
+    if report.problem is not None:
+        same = session.problem is not None and session.problem.code is report.problem
+        since = session.problem.since if same and session.problem is not None else now
+        problem = Problem(report.problem, since, report.detail)
+    return replace(
+        session,
+        phase=report.phase,
+        since=session.since if report.phase is session.phase else now,
+        sequence=report.sequence,
+        problem=problem,
+        detail=report.detail,
+        qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
+        pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
+        number=number,
+        linked_at=linked_at,
+        caught_up_to=caught_up_to,
+        pair_with=None if number is not None else session.pair_with,
+    )
+
+
+class RunnerState(StrEnum):
+    """A runner's life only goes forward."""
+
+    ALIVE = "alive"
+    DRAINING = "draining"  #: releases what it holds, takes nothing new
+    DEAD = "dead"  #: final; the same process comes back under a new id
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a runner's own record says of a session it holds, so that a sync reads one item."""
+
+    tenant: str
+    epoch: int
+    wanted: str = "run"
+    sequence: int = 0
+    watched_until: int = 0
+    pair_with: str | None = None
+    number: str | None = None
+    caught_up_to: int | None = None
+    last_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A process that hosts sessions."""
+
+    id: str
+    state: RunnerState
+    token_sha256: str
+    lease_until: int
+    capacity: int
+    registered_at: int
+    assigned: tuple[Assignment, ...] = ()
+    task: str = ""
+    image: str = ""
+    commit: str = ""
+    chromium: str = ""
+    wa_js: str = ""
+    #: who synced after this runner's lease ran out: (runner, first time it did)
+    witness: tuple[str, int] | None = None
+    drain: bool = False
+
+    @property
+    def free(self) -> int:
+        return max(0, self.capacity - len(self.assigned)) if self.state is RunnerState.ALIVE else 0
+
+
+def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
+    """True once the silent runner's sessions may be given to others.
+
+    An outage of the control plane silences every runner at once; so somebody else must have been heard for a while
+    after the lease ran out, or three leases must have passed.
+    """
+    if runner.state is RunnerState.DEAD or now < runner.lease_until:
+        return False
+    if now >= runner.lease_until + (REAP_AFTER_LEASES - 1) * milliseconds(LEASE):
+        return True
+    return (
+        witness is not None
+        and runner.witness is not None
+        and runner.witness[1] >= runner.lease_until
+        and now - runner.witness[1] >= milliseconds(REAP_WITNESS_SPAN)
+    )

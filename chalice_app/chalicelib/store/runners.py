@@ -1,0 +1,230 @@
+"""Runners, their leases and their bells.
+
+The lease is the runner's, not the session's; ``dead`` is final. Freeing what a dead runner held is
+``placement.py``'s: it needs both records.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.errors import Unauthorised
+from chalicelib.model import (
+    DEAD_TOKEN_GRACE,
+    LEASE,
+    LEASE_RENEWED_EVERY,
+    Assignment,
+    Runner,
+    RunnerState,
+    milliseconds,
+)
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A turn that a runner should take."""
+
+    turn: str
+    tenant: str
+    chat: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """What a held sync call waits for: a counter, and the turns it rang for."""
+
+    count: int
+    rung: tuple[Rung, ...]
+
+
+class Runners:
+    """The processes that host sessions.
+
+    Args:
+        table: the one table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def register(
+        self, runner: str, token_sha256: str, capacity: int, now: int, *, task: str = "", **versions: str
+    ) -> Runner:
+        """A new runner, with an empty hand and a silent bell."""
+        self._table.put(
+            Put({"pk": f"RUNNER#{runner}", "sk": "BELL", "count": 0, "rung": {}, "expires_at": _expiry(now)})
+        )
+        item: Item = {
+            "pk": f"RUNNER#{runner}",
+            "sk": "RUNNER",
+            "state": RunnerState.ALIVE,
+            "token_sha256": token_sha256,
+            "lease_until": now + milliseconds(LEASE),
+            "capacity": capacity,
+            "room": capacity,
+            "registered_at": now,
+            "assigned": {},
+            "task": task,
+            "directory": "RUNNER",
+            "directory_order": runner,
+            **versions,
+        }
+        self._table.put(Put(item))
+        log.info("runner registered", extra={"runner": runner})
+        return runner_from(item)
+
+    def get(self, runner: str) -> Runner | None:
+        item = self._table.get(f"RUNNER#{runner}", "RUNNER")
+        return runner_from(item) if item else None
+
+    def may_still_speak(self, runner: Runner, tenant: str, now: int) -> bool:
+        """For messages and sent, which are not fenced: it held the tenant once, and is not dead for too long."""
+        item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
+        if item is None or tenant not in item.get("held", set()):
+            return False
+        return runner.state is not RunnerState.DEAD or now < item.get("died_at", 0) + milliseconds(DEAD_TOKEN_GRACE)
+
+    def alive(self) -> Iterator[Runner]:
+        """Every runner that is not dead: candidates, never authority."""
+        for item in self._table.query(
+            "RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False
+        ):
+            yield runner_from(item)
+
+    def renew(
+        self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
+    ) -> Runner:
+        """Writes the lease, at most every ten seconds. Raises Unauthorised if the runner was declared dead."""
+        state = RunnerState.DRAINING if draining else runner.state
+        fresh = runner.lease_until - milliseconds(LEASE) + milliseconds(LEASE_RENEWED_EVERY) > now
+        if fresh and state is runner.state and capacity == runner.capacity:
+            return runner
+        held = {assignment.tenant for assignment in runner.assigned}
+        try:
+            item = self._table.update(
+                Update(
+                    f"RUNNER#{runner.id}",
+                    "RUNNER",
+                    set={
+                        "lease_until": now + milliseconds(LEASE),
+                        "state": state,
+                        "capacity": capacity,
+                        "witness": None,
+                        "witnessed_at": None,
+                        "probes": {tenant: at for tenant, at in probes.items() if tenant in held},
+                        **versions,
+                    },
+                    add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
+                    when=Attr("state").ne(RunnerState.DEAD) & Attr("pk").exists(),
+                )
+            )
+        except ConditionFailed:
+            raise Unauthorised("This runner was declared dead.") from None
+        return runner_from(item)
+
+    def witness(self, silent: Runner, by: str, now: int) -> None:
+        """Notes that somebody else was heard after this runner's lease ran out."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    f"RUNNER#{silent.id}",
+                    "RUNNER",
+                    set={"witness": by, "witnessed_at": now},
+                    when=Attr("lease_until").eq(silent.lease_until) & Attr("witness").not_exists(),
+                )
+            )
+
+    def drain(self, runner: str) -> None:
+        """The runner is to release its sessions one after another and end."""
+        self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
+        self.ring(runner)
+
+    def declare_dead(self, runner: str, now: int) -> Runner | None:
+        """For good. The runner as it stands then, also if somebody else was faster; None if there never was one."""
+        try:
+            item = self._table.update(
+                Update(
+                    f"RUNNER#{runner}",
+                    "RUNNER",
+                    set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
+                    remove=("directory", "directory_order"),
+                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD),
+                )
+            )
+        except ConditionFailed as failure:
+            return runner_from(failure.item) if failure.item is not None else None
+        log.warning("runner declared dead", extra={"runner": runner})
+        return runner_from(item)
+
+    # -- bells -----------------------------------------------------------------------------------------------
+
+    def ring(self, runner: str, rung: Rung | None = None) -> None:
+        """Wakes the runner's held call; with a turn, the turn is listed until it is hushed."""
+        changes: dict[Any, Any] = {}
+        if rung is not None:
+            changes["rung", rung.turn] = {"tenant": rung.tenant, "chat": rung.chat, "revision": rung.revision}
+        try:
+            self._table.update(
+                Update(f"RUNNER#{runner}", "BELL", set=changes, add={"count": 1}, when=Attr("pk").exists())
+            )
+        except ConditionFailed:
+            log.warning("no such bell", extra={"runner": runner})
+
+    def hush(self, runner: str, turn: str) -> None:
+        """The turn needs no taking any more."""
+        with suppress(ConditionFailed):
+            self._table.update(Update(f"RUNNER#{runner}", "BELL", remove=(("rung", turn),), when=Attr("pk").exists()))
+
+    def bell(self, runner: str) -> Bell:
+        item = self._table.get(f"RUNNER#{runner}", "BELL") or {}
+        return Bell(
+            item.get("count", 0),
+            tuple(
+                Rung(turn, entry["tenant"], entry["chat"], entry["revision"])
+                for turn, entry in item.get("rung", {}).items()
+            ),
+        )
+
+
+def runner_from(item: Item) -> Runner:
+    witness = item.get("witness")
+    return Runner(
+        id=item["pk"].removeprefix("RUNNER#"),
+        state=RunnerState(item["state"]),
+        token_sha256=item["token_sha256"],
+        lease_until=item["lease_until"],
+        capacity=item["capacity"],
+        registered_at=item["registered_at"],
+        assigned=tuple(
+            Assignment(
+                tenant=tenant,
+                epoch=entry["epoch"],
+                wanted=entry.get("wanted", "run"),
+                sequence=entry.get("sequence", 0),
+                watched_until=entry.get("watched_until", 0),
+                pair_with=entry.get("pair_with"),
+                number=entry.get("number"),
+                caught_up_to=entry.get("caught_up_to"),
+                last_epoch=entry.get("last_epoch"),
+            )
+            for tenant, entry in sorted(item.get("assigned", {}).items())
+        ),
+        task=item.get("task", ""),
+        image=item.get("image", ""),
+        commit=item.get("commit", ""),
+        chromium=item.get("chromium", ""),
+        wa_js=item.get("wa_js", ""),
+        witness=(witness, item["witnessed_at"]) if witness else None,
+        drain=item.get("drain", False),
+    )
+
+
+def _expiry(now: int) -> int:
+    """TTL, in seconds: a week after the runner was last thought of."""
+    return now // 1000 + 7 * 24 * 3600
