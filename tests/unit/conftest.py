@@ -28,6 +28,10 @@ class Clock:
     def __call__(self) -> int:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        """What a pause is in a test."""
+        self.pass_seconds(seconds)
+
     def pass_seconds(self, seconds: float) -> int:
         self.now += round(seconds * 1000)
         return self.now
@@ -125,7 +129,7 @@ def services(table: Table, clock: Clock) -> Services:
     kms = SESSION.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     environment = {"STAGE": "unit", "COMMIT": "abc1234", "KMS_KEY_ID": key, "RUNNER_CAPACITY": "2"}
-    services = Services(environment, clock=clock, pause=lambda seconds: clock.pass_seconds(seconds) and None)
+    services = Services(environment, clock=clock, pause=clock.sleep)
     services.__dict__.update(_session=SESSION, table=table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain())
     services.runner_token = lambda: "bootstrap-token"  # type: ignore[method-assign]
     return services

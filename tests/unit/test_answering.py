@@ -1,6 +1,7 @@
 """From a message handed in to a turn that is sent: each is answered once, or skipped with a reason."""
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -52,7 +53,7 @@ def with_policies(services: Services, policies: Policies) -> None:
     )
 
 
-def message(clock: Clock, id: str, text: str = "Hello", **more: object) -> Message:
+def message(clock: Clock, id: str, text: str = "Hello", **more: Any) -> Message:
     fields = {
         "id": id,
         "chat": CHAT,
@@ -74,13 +75,11 @@ def look(services: Services, chat: str = CHAT) -> Thought:
 
 
 def jobs(services: Services) -> FakeJobs:
-    assert isinstance(services.jobs, FakeJobs)
-    return services.jobs
+    return cast(FakeJobs, services.jobs)
 
 
 def brain(services: Services) -> FakeBrain:
-    assert isinstance(services.brain, FakeBrain)
-    return services.brain
+    return cast(FakeBrain, services.brain)
 
 
 def open_turn(services: Services) -> Turn:
@@ -285,7 +284,7 @@ def test_our_own_reply_is_a_delivery_and_no_takeover(line: Services, clock: Cloc
     ],
 )
 def test_what_is_not_answered_is_skipped_with_a_reason(
-    line: Services, clock: Clock, changes: dict[str, object], reason: str
+    line: Services, clock: Clock, changes: dict[str, Any], reason: str
 ) -> None:
     answer = hand_in(line, message(clock, "M1", **changes))[0]
     assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, reason)
