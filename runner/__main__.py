@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from runner import logs
 from runner.chromium import ChromiumMissing
 from runner.clock import SystemClock
-from runner.control import Control, connection
+from runner.control import Control, connection, task_of
 from runner.conversation import Conversation
 from runner.host import About, Host, NotWelcome
 from runner.journal import Journal
@@ -60,7 +60,13 @@ class OwnDoor:
 
 
 def compose(
-    settings: Settings, browsers: WhatsApp, control: Control, lease: Lease, clock: SystemClock, chance: random.Random
+    settings: Settings,
+    browsers: WhatsApp,
+    control: Control,
+    lease: Lease,
+    clock: SystemClock,
+    chance: random.Random,
+    task: str = "",
 ) -> Host:
     """The whole runner; the only place where its parts meet."""
 
@@ -81,6 +87,7 @@ def compose(
 
     about = About(
         capacity=settings.capacity,
+        task=task,
         image=settings.image,
         commit=settings.commit,
         chromium=browsers.browser.version,
@@ -94,7 +101,9 @@ async def run(settings: Settings) -> None:
     clock, chance = SystemClock(), random.Random()  # noqa: S311 - jitter
     lease = Lease(clock.now)
     async with whatsapp(settings, clock, chance.random) as browsers, connection(settings.control_url) as control:
-        host = compose(settings, browsers, control, lease, clock, chance)
+        metadata = settings.ecs_container_metadata_uri_v4
+        task = settings.task or (await task_of(metadata) if metadata else "")
+        host = compose(settings, browsers, control, lease, clock, chance, task)
         Guard(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -124,6 +124,16 @@ async def connection(base_url: str) -> AsyncIterator[Control]:
         yield Control(client, base_url)
 
 
+async def task_of(metadata_uri: str) -> str:
+    """The ARN of the ECS task this process is in, so that its death can be told by ECS; empty if nobody says."""
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN), httpx2.AsyncClient() as client:
+            response = await client.get(f"{metadata_uri}/task")
+        return str(response.json().get("TaskARN", ""))[:200]
+    except (TimeoutError, httpx2.HTTPError, ValueError, AttributeError):
+        return ""
+
+
 def _trouble(response: httpx2.Response) -> ControlTrouble:
     status = response.status_code
     try:

@@ -37,7 +37,16 @@ SETTLED_AFTER = 60.0
 ACK_EVERY = 1.0
 ACK_WITHIN = 60.0
 ATTEMPTS_AT_MOST = 5
+#: As long as an answer that still names a finished turn may be on its way.
+FINISHED_KNOWN_FOR = 12.0
 HARVEST_WITHIN = 8.0
+#: What is reported as caught up lags by this: the control plane takes everything earlier for history, and WhatsApp
+#: does not deliver strictly in the order of its own clock.
+CAUGHT_UP_LAG_S = 120
+#: And it moves in steps, since each is a write.
+CAUGHT_UP_STEP_S = 60
+#: A message that cannot be decrypted for so long is no reason to wait any more (reliability.md §2.4).
+DECRYPTED_WITHIN_S = 600
 
 
 class Door(Protocol):
@@ -92,7 +101,8 @@ class Conversation:
         self._changed = changed
         self._hinted = asyncio.Event()
         self._rung = asyncio.Event()
-        self._due: dict[str, Due] = {}
+        self.due: dict[str, Due] = {}
+        self._finished: dict[tuple[str, int], float] = {}
         self._unreported: list[SentRequest] = []
         self._expected: dict[str, float] = {}
         self._signs = TypingSigns(clock)
@@ -134,9 +144,11 @@ class Conversation:
         self._hinted.set()
 
     def deliver(self, delivery: Delivery) -> None:
-        """A turn is ready; hearing it twice is harmless."""
-        if delivery.turn not in self._due:
-            self._due[delivery.turn] = Due(delivery)
+        """A turn is ready; hearing it twice is harmless, and an answer on its way may name one just finished."""
+        now = self._clock.now()
+        self._finished = {turn: at for turn, at in self._finished.items() if now - at < FINISHED_KNOWN_FOR}
+        if delivery.turn not in self.due and (delivery.turn, delivery.revision) not in self._finished:
+            self.due[delivery.turn] = Due(delivery)
             self._rung.set()
 
     def is_pending(self) -> bool:
@@ -260,12 +272,12 @@ class Conversation:
         """Only when nothing waits and everything that came while the browser was away is there."""
         now, since = self._clock.now(), self._online_since
         settled = since is not None and (self._delivered_offline or now - since >= SETTLED_AFTER)
-        up_to = self._journal.caught_up_to_s()
+        up_to = self._journal.caught_up_to_s(self._clock.wall_ms() // 1000, CAUGHT_UP_LAG_S, DECRYPTED_WITHIN_S)
         if not settled or self._journal.waiting or up_to is None:
             return
         if since is not None and now - since >= OVERLAP_S:
             self._journal.begin_at(up_to - OVERLAP_S)
-        if self.caught_up_to_ms != up_to * 1000:
+        if self.caught_up_to_ms is None or up_to * 1000 >= self.caught_up_to_ms + CAUGHT_UP_STEP_S * 1000:
             self.caught_up_to_ms = up_to * 1000
             self._changed()
 
@@ -274,7 +286,7 @@ class Conversation:
     async def _speak(self, page: Page) -> None:
         while True:
             now = self._clock.now()
-            ready = [one for one in self._due.values() if one.not_before <= now] if self._may_speak() else []
+            ready = [one for one in self.due.values() if one.not_before <= now] if self._may_speak() else []
             if not ready:
                 await self._clock.wait(self._rung, ACK_EVERY)
                 self._rung.clear()
@@ -283,7 +295,8 @@ class Conversation:
             async with self._speaking:
                 done = await self._try(page, due)
             if done:
-                self._due.pop(due.delivery.turn, None)
+                self.due.pop(due.delivery.turn, None)
+                self._finished[due.delivery.turn, due.delivery.revision] = self._clock.now()
                 self._answered(due.delivery.chat)
 
     def _may_speak(self) -> bool:
@@ -337,7 +350,10 @@ class Conversation:
 
     async def _report_sent(self) -> None:
         for request in list(self._unreported):
-            await self._door.sent(request)
+            try:
+                await self._door.sent(request)
+            except Refused as trouble:
+                note("sent refused", tenant=self.tenant, turn=request.turn, code=trouble.code)
             if request in self._unreported:  # the other loop may have reported it meanwhile
                 self._unreported.remove(request)
 

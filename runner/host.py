@@ -43,6 +43,8 @@ class About:
     """What this runner says of itself."""
 
     capacity: int
+    #: What the outside calls this process, so that its death can be told by others.
+    task: str = ""
     image: str = ""
     commit: str = ""
     chromium: str = ""
@@ -173,11 +175,12 @@ class Host:
             draining=self._draining.is_set(),
             bell=self._bell,
             wait_ms=wait_ms,
+            task=self._about.task,
             image=self._about.image,
             commit=self._about.commit,
             chromium=self._about.chromium,
             wa_js=self._about.wa_js,
-            sessions=tuple(hosted.session.report(self._sequence) for hosted in self._hosted.values()),
+            sessions=tuple(hosted.session.report() for hosted in self._hosted.values()),
         )
         sent_at = self._clock.now()
         answer = await self._control.sync(request, identity.token if identity else self._bootstrap_token)

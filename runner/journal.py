@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from wire import Message
+from wire import Message, MessageKind
 
 #: Messages may reach us this much later than others with a higher time; they are looked for again.
 OVERLAP_S = 600
@@ -35,6 +35,8 @@ class Journal:
         #: By key, in the order of seeing.
         self.waiting: dict[str, Message] = {}
         self._up_to: dict[str, int] = {}
+        #: Acknowledged as ciphertext, by chat and id; in memory only, a new page shows them again.
+        self._undecrypted: dict[tuple[str, str], int] = {}
         self._acknowledged: dict[str, tuple[str, int]] = {}
 
     def open(self) -> None:
@@ -80,19 +82,27 @@ class Journal:
         message = self.waiting.get(key)
         if message is not None:
             second = message.sent_at_ms // 1000
-            self._settle(key, message.chat, second)
+            unreadable = message.kind is MessageKind.CIPHERTEXT
+            self._settle(key, message.chat, second, message.id, unreadable)
             self._append({"acknowledged": key, "chat": message.chat, "second": second})
 
-    def caught_up_to_s(self) -> int | None:
-        """The time of the newest acknowledged message, or the floor; only true if a whole sweep found no more."""
+    def caught_up_to_s(self, now_s: int, lag_s: int, decrypted_within_s: int) -> int | None:
+        """The second before which everything was acknowledged, if a whole sweep found no more; never later than
+        ``now_s - lag_s``, nor than a message that is still to be decrypted."""
         if self.floor_s is None:
             return None
-        return max([self.floor_s, *self._up_to.values()])
+        latest = min(now_s - lag_s, max(self._up_to.values(), default=0))
+        unreadable = [at for at in self._undecrypted.values() if now_s - at < decrypted_within_s]
+        return max(self.floor_s, min([latest, *unreadable]))
 
-    def _settle(self, key: str, chat: str, second: int) -> None:
+    def _settle(self, key: str, chat: str, second: int, message: str, unreadable: bool) -> None:
         self.waiting.pop(key, None)
         self._acknowledged[key] = (chat, second)
         self._up_to[chat] = max(second, self._up_to.get(chat, 0))
+        if unreadable:
+            self._undecrypted[chat, message] = second
+        else:
+            self._undecrypted.pop((chat, message), None)
 
     def _replay(self, line: str) -> None:
         try:
@@ -102,7 +112,7 @@ class Journal:
             elif "seen" in entry:
                 self.waiting[str(entry["seen"])] = Message.model_validate(entry["message"])
             elif "acknowledged" in entry:
-                self._settle(str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"]))
+                self._settle(str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"]), "", False)
         except (ValueError, ValidationError, KeyError, TypeError):
             return
 

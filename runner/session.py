@@ -85,6 +85,8 @@ class Session:
         self._linked = False
         self._number: str | None = None
         self._codes: tuple[LiveCode | None, LiveCode | None, float] = (None, None, 0.0)
+        self._told: object = None
+        self._sequence = 0
         self._logout_reason: str | None = None
         self._since = clock.now()
         self._probed_at: float | None = None
@@ -122,15 +124,19 @@ class Session:
         watched = self.hold.watched and self.seen.phase not in LINKED and self.seen.phase is not Phase.BLOCKED
         return watched or self._conversation.is_pending()
 
-    def report(self, sequence: int) -> SessionReport:
-        """What is seen now."""
+    def report(self) -> SessionReport:
+        """What is seen now; its sequence grows with each change and only then, so that it is stored once."""
         qr, pairing, at = self._codes
+        told = (self.seen, _value(qr), _value(pairing), self._number, self._conversation.caught_up_to_ms)
+        if told != self._told:
+            self._told = told
+            self._sequence += 1
         gone_ms = int((self._clock.now() - at) * 1000)
         probed = self._probed_at
         return SessionReport(
             tenant=self.hold.tenant,
             epoch=self.hold.epoch,
-            sequence=sequence,
+            sequence=self._sequence,
             phase=self.seen.phase,
             problem=self.seen.problem,
             detail=self.seen.detail[:200],

@@ -37,6 +37,9 @@ class Settings(BaseModel):
     no_sandbox: bool = Field(default_factory=lambda: os.geteuid() == 0)
     wa_js: Path = WA_JS
     whatsapp_url: str = "https://web.whatsapp.com/"
+    #: What the outside calls this process (the supervisor's name for it); on ECS the task's ARN is asked for.
+    task: str = ""
+    ecs_container_metadata_uri_v4: str | None = None
     image: str = ""
     commit: str = ""
     log_level: str = "INFO"
