@@ -1,0 +1,46 @@
+"""Sends an owner the link, and says on the tenant's page whether that worked."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.auth import sha256
+from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
+from wire import ProblemCode
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
+
+#: An owner is not flooded, whoever presses the button.
+MAILS_PER_HOUR: Final = 5
+HOUR: Final = timedelta(hours=1)
+
+
+def may_mail(services: "Services", tenant: str) -> bool:
+    """Counts a mail that is about to be sent; False if there were too many within the hour."""
+    now, hour = services.clock(), milliseconds(HOUR)
+    return (
+        services.tenants.count(tenant, "invite-mails", str(now // hour), 1, expires_at=now + 2 * hour) <= MAILS_PER_HOUR
+    )
+
+
+def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) -> bool:
+    """True if SES took the mail. If not, the tenant shows that problem, and its timeline why."""
+    link = f"{services.base_url()}/join/{token}"
+    try:
+        services.mailer.invite(tenant, link)
+    except (AskSomeone, TryAgain, GiveUp) as trouble:
+        now = services.clock()
+        services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))
+        services.tenants.record(Event(tenant.id, now, Happened.MAIL_FAILED, trouble.message, by))
+        return False
+    services.tenants.clear_mail_problem(tenant.id, now=services.clock(), by=by)
+    services.tenants.record(Event(tenant.id, services.clock(), Happened.INVITE_SENT, by=by))
+    return True
+
+
+def new_invite(services: "Services", tenant: Tenant, *, by: str) -> bool:
+    """A new link, mailed; older ones die whether or not the mail goes out."""
+    token = services.token()
+    services.tenants.invites.issue(tenant.id, sha256(token), now=services.clock())
+    return mail_invite(services, tenant, token, by=by)

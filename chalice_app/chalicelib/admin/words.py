@@ -1,0 +1,107 @@
+"""What the operator reads about things that happened, and when."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from chalicelib.model import Event, Happened, Problem
+from wire import Phase, ProblemCode
+
+#: what happened → a few words, and the tone of its mark
+HAPPENED: Final[Mapping[Happened, tuple[str, str]]] = {
+    Happened.CREATED: ("Tenant created", ""),
+    Happened.EDITED: ("Settings changed", ""),
+    Happened.PAUSED: ("Paused", "attention"),
+    Happened.RESUMED: ("Resumed", "ok"),
+    Happened.INVITE_SENT: ("Invite sent", ""),
+    Happened.INVITE_OPENED: ("Invite opened", ""),
+    Happened.INVITE_REVOKED: ("Invite revoked", "attention"),
+    Happened.MAIL_FAILED: ("Mail could not be sent", "problem"),
+    Happened.LINKED: ("WhatsApp linked", "ok"),
+    Happened.LOGGED_OUT: ("WhatsApp logged out", "problem"),
+    Happened.ONLINE: ("Online", "ok"),
+    Happened.OFFLINE: ("Offline", "attention"),
+    Happened.PROBLEM: ("Problem", "problem"),
+    Happened.MENDED: ("Mended", "ok"),
+    Happened.TAKEOVER: ("A person took a chat over", ""),
+    Happened.TURN_GIVEN_UP: ("An answer was given up", "attention"),
+    Happened.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
+}
+
+#: What a redirect after a form says, by the word in its address: nothing else can be made to appear there.
+DONE: Final[Mapping[str, tuple[str, str]]] = {
+    "created": ("ok", "The tenant is there, and its owner has mail."),
+    "unmailed": ("problem", "The tenant is there, but the mail with its link could not be sent."),
+    "existed": ("quiet", "This form was saved before: here is its tenant."),
+    "edited": ("ok", "Saved."),
+    "unchanged": ("quiet", "Nothing was changed."),
+    "paused": ("ok", "Paused. The line is silent; its login is kept."),
+    "active": ("ok", "Resumed."),
+    "invited": ("ok", "A new link was mailed; older ones no longer work."),
+    "uninvited": ("problem", "The mail could not be sent, and older links no longer work. Try again."),
+    "revoked": ("ok", "The link no longer works."),
+    "checking": ("ok", "Waiting messages are tried again now."),
+    "busy": ("attention", "This tenant had many mails already. Wait an hour before sending another one."),
+}
+
+#: A problem in two or three words; its sentences are in ``locales/``.
+PROBLEMS: Final[Mapping[ProblemCode, str]] = {
+    ProblemCode.PASSKEY: "Passkey needed",
+    ProblemCode.CONFLICT: "In use elsewhere",
+    ProblemCode.BLOCKED: "Blocked by WhatsApp",
+    ProblemCode.INCOMPATIBLE: "WhatsApp Web changed",
+    ProblemCode.BROWSER_MISSING: "No browser",
+    ProblemCode.KEY_REVOKED: "Key revoked",
+    ProblemCode.KEY_FORBIDDEN: "Key not allowed",
+    ProblemCode.OUT_OF_CREDIT: "Out of credit",
+    ProblemCode.MODEL_RETIRED: "Model not available",
+    ProblemCode.ASSISTANT_REFUSED: "Settings refused",
+    ProblemCode.BUDGET_REACHED: "Budget used up",
+    ProblemCode.MAIL_BOUNCED: "Mail not delivered",
+}
+
+#: The one action of a problem: a field of the edit form, or a form of the page.
+MENDING: Final[Mapping[ProblemCode, str]] = {
+    ProblemCode.PASSKEY: "invite",
+    ProblemCode.KEY_REVOKED: "edit#api_key",
+    ProblemCode.KEY_FORBIDDEN: "edit#api_key",
+    ProblemCode.OUT_OF_CREDIT: "check",
+    ProblemCode.MODEL_RETIRED: "edit#model",
+    ProblemCode.ASSISTANT_REFUSED: "edit#model",
+    ProblemCode.BUDGET_REACHED: "edit#tokens_per_month",
+    ProblemCode.MAIL_BOUNCED: "edit#owner_email",
+}
+#: The one action of a phase that has no problem.
+HELPING: Final[Mapping[Phase, str]] = {
+    Phase.QR: "invite",
+    Phase.PASSKEY_REQUIRED: "invite",
+    Phase.LOGGED_OUT: "invite",
+}
+
+
+def problem_name(problem: Problem) -> str:
+    return PROBLEMS[problem.code]
+
+
+def told(event: Event) -> str:
+    """The detail of an event; a problem's code becomes its name."""
+    return PROBLEMS[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
+
+
+def ago(instant: int | None, now: int) -> str:
+    """How long ago, roughly."""
+    if not instant:
+        return "never"
+    seconds = max(0, now - instant) // 1000
+    if seconds < 45:
+        return "just now"
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "a minute ago"
+
+
+def moment(instant: int) -> str:
+    """The instant for a ``datetime`` attribute and its tooltip."""
+    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

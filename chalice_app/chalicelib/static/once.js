@@ -1,0 +1,17 @@
+// A form that takes a while says so, and is sent once however often its button is pressed.
+"use strict";
+
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    const button = form.querySelector("button");
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    button.setAttribute("aria-busy", "true");
+    button.textContent = form.dataset.once;
+  });
+}
+
+// Coming back with the browser's own button shows the form as it was: usable again.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
