@@ -71,14 +71,16 @@ def local_environment(
 
 
 def runner_environment(
-    *, control_url: str, bootstrap_token: str, data_directory: Path, settings: Mapping[str, str]
+    *, control_url: str, bootstrap_token: str, data_directory: Path, task: str, settings: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of one runner: no AWS, as in its container."""
     return {
         **plain_environment(),
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "chalice_app" / "vendor")]),
         "CONTROL_URL": control_url,
         "RUNNER_BOOTSTRAP_TOKEN": bootstrap_token,
         "DATA_DIRECTORY": str(data_directory),
+        "TASK": task,
         "COMMIT": current_commit(),
         **settings,
     }

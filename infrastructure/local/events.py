@@ -150,6 +150,36 @@ def schedule_event(rule: str, now: float) -> dict[str, Any]:
     }
 
 
+def task_stopped_event(task: str, cluster: str, service: str, reason: str, now: float) -> dict[str, Any]:
+    """What ECS puts on the event bus when a task has ended."""
+    return {
+        **schedule_event(service, now),
+        "detail-type": "ECS Task State Change",
+        "source": "aws.ecs",
+        "resources": [task],
+        "detail": {
+            "taskArn": task,
+            "clusterArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{cluster}",
+            "group": f"service:{service}",
+            "lastStatus": "STOPPED",
+            "desiredStatus": "STOPPED",
+            "stoppedReason": reason,
+        },
+    }
+
+
+def matches(event: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
+    """Whether EventBridge would deliver the event to a rule with this pattern (lists of equal values only)."""
+    for name, wanted in pattern.items():
+        value = event.get(name)
+        if isinstance(wanted, Mapping):
+            if not isinstance(value, Mapping) or not matches(value, wanted):
+                return False
+        elif value not in wanted:
+            return False
+    return True
+
+
 @dataclass(frozen=True)
 class LambdaContext:
     """The second argument of a Lambda function."""

@@ -25,13 +25,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--endpoint", required=True, help="where MiniStack listens")
+    parser.add_argument("--events-queue", required=True, help="the queue that stands for the event bus")
     parser.add_argument("--app-directory", type=Path, default=REPOSITORY / "chalice_app")
     parser.add_argument("--behind-proxy", action="store_true", help="believe X-Forwarded-* of a proxy on this machine")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     app = load(arguments.app_directory)
     gateway = Gateway(app)
-    pump = Pump(app, resources.client("sqs", arguments.endpoint))
+    pump = Pump(app, resources.client("sqs", arguments.endpoint), arguments.events_queue)
     trusted: dict[str, Any] = {}
     if arguments.behind_proxy:
         forwarded = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}

@@ -3,18 +3,19 @@
 What to deliver where is read from the Chalice app itself, so no queue and no schedule is listed twice.
 """
 
+import json
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.local.events import LambdaContext, schedule_event, sqs_event
+from infrastructure.local.events import LambdaContext, matches, schedule_event, sqs_event
 
 #: How many messages of one queue are worked on at once, unless the app's decorator says otherwise.
 WORKERS = 24
@@ -51,10 +52,21 @@ class ScheduleSource:
     every_seconds: float
 
 
-def sources(app: Any) -> tuple[list[QueueSource], list[ScheduleSource]]:
+@dataclass(frozen=True)
+class Sources:
+    """Everything the app wants to be called for."""
+
+    queues: tuple[QueueSource, ...]
+    schedules: tuple[ScheduleSource, ...]
+    #: (name, handler, pattern) of those who wait for events of the event bus
+    events: tuple[tuple[str, Handler, Mapping[str, Any]], ...]
+
+
+def sources(app: Any) -> Sources:
     """What the app's decorators declare; anything this pump cannot deliver is refused at once."""
     queues: list[QueueSource] = []
     schedules: list[ScheduleSource] = []
+    events: list[tuple[str, Handler, Mapping[str, Any]]] = []
     for source in app.event_sources:
         handler = app.handler_map[source.name]
         kind = type(source).__name__
@@ -65,9 +77,11 @@ def sources(app: Any) -> tuple[list[QueueSource], list[ScheduleSource]]:
             queues.append(QueueSource(source.name, handler, queue, source.maximum_concurrency or WORKERS))
         elif kind == "ScheduledEventConfig":
             schedules.append(ScheduleSource(source.name, handler, seconds(source.schedule_expression)))
+        elif kind == "CloudWatchEventConfig":
+            events.append((source.name, handler, source.event_pattern))
         else:
             raise NotImplementedError(f"{source.name}: {kind} is not delivered here")
-    return queues, schedules
+    return Sources(tuple(queues), tuple(schedules), tuple(events))
 
 
 def seconds(expression: Any) -> float:
@@ -82,8 +96,10 @@ def seconds(expression: Any) -> float:
 class Pump:
     """Threads that deliver until they are stopped; what they cannot deliver stays in its queue."""
 
-    def __init__(self, app: Any, sqs: Any) -> None:
-        self._queues, self._schedules = sources(app)
+    def __init__(self, app: Any, sqs: Any, events_queue: str) -> None:
+        """``events_queue`` stands for the event bus: its messages are events for whoever's pattern they match."""
+        self._sources = sources(app)
+        self._bus = QueueSource("events", self._publish, events_queue, workers=4)
         self._sqs = sqs
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -91,11 +107,11 @@ class Pump:
 
     def start(self) -> None:
         """Begin to deliver."""
-        for queue in self._queues:
+        for queue in (*self._sources.queues, self._bus):
             pool = ThreadPoolExecutor(queue.workers, thread_name_prefix=f"pump-{queue.name}")
             self._pools.append(pool)
             self._begin(f"pump-{queue.name}", self._drain, queue, pool)
-        for schedule in self._schedules:
+        for schedule in self._sources.schedules:
             self._begin(f"schedule-{schedule.name}", self._tick, schedule)
 
     def stop(self, timeout: float = 10.0) -> None:
@@ -157,6 +173,12 @@ class Pump:
             _complain(source.name, error)
         finally:
             free.release()
+
+    def _publish(self, event: dict[str, Any], _context: LambdaContext) -> None:
+        published = json.loads(event["Records"][0]["body"])
+        for name, handler, pattern in self._sources.events:
+            if matches(published, pattern):
+                handler(published, LambdaContext(name, HANDLER_SECONDS))
 
     # -- schedules ----------------------------------------------------------------------------------------------
 

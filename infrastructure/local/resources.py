@@ -34,6 +34,8 @@ class Created:
     service: str
     base_url_parameter: str
     runner_token_parameter: str
+    #: Stands for the event bus; only here, the application does not know it.
+    events_queue: str
 
 
 def client(service: str, endpoint: str) -> Any:
@@ -77,6 +79,8 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
     _service(endpoint, resolved.created["RunnerCluster"]["Ref"], service, runners)
     token_parameter = f"/{stack}/runner-bootstrap-token"
     _secret(endpoint, token_parameter)
+    events_queue = f"{stack}-local-events"
+    _queue(endpoint, {"QueueName": events_queue, "VisibilityTimeout": 30, "MessageRetentionPeriod": 3600})
     return Created(
         stack=stack,
         table=resolved.created["Table"]["Ref"],
@@ -90,6 +94,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
         service=service,
         base_url_parameter=resolved.created["PublicBaseUrlParameter"]["Ref"],
         runner_token_parameter=token_parameter,
+        events_queue=events_queue,
     )
 
 

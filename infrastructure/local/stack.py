@@ -18,6 +18,7 @@ import waitress
 
 from infrastructure.local import mail_spool, operators, preflight, recovery, resources
 from infrastructure.local.environment import local_environment, plain_environment, runner_environment
+from infrastructure.local.events import task_stopped_event
 from infrastructure.local.generations import Generations
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.operators import Operator
@@ -240,6 +241,7 @@ class LocalStack:
             "infrastructure.local.functions",
             *("--port", str(settings.ports.gateway)),
             *("--endpoint", self.endpoint),
+            *("--events-queue", self.created.events_queue),
             *("--app-directory", str(settings.app_directory)),
             *(["--behind-proxy"] if settings.public_url is not None else []),
         ]
@@ -270,11 +272,12 @@ class LocalStack:
             settings["CHROMIUM"] = self.settings.chromium
         settings.update(self.settings.runner_settings)
 
-        def environment(directory: Path) -> dict[str, str]:
+        def environment(directory: Path, task: str) -> dict[str, str]:
             return runner_environment(
                 control_url=self.base_url,
                 bootstrap_token=token["Parameter"]["Value"],
                 data_directory=directory,
+                task=self._task(task),
                 settings=settings,
             )
 
@@ -283,11 +286,24 @@ class LocalStack:
             directory=self.settings.data / "runners",
             logs=self._logs,
             environment=environment,
+            stopped=self._stopped,
             say=self._say,
         )
         if self.settings.runners:
             self._supervisor.start()
             self._line("supervisor", f"{fleet()} runner(s), up to {self.settings.runner_capacity} sessions each")
+
+    def _task(self, name: str) -> str:
+        return f"arn:aws:ecs:{resources.REGION}:{resources.ACCOUNT}:task/{self.created.cluster}/{name}"
+
+    def _stopped(self, name: str, reason: str) -> None:
+        """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
+        sqs = self.client("sqs")
+        event = task_stopped_event(
+            self._task(name), self.created.cluster, self.created.service, reason, now=time.time()
+        )
+        url = sqs.get_queue_url(QueueName=self.created.events_queue)["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
 
     def _child(self, name: str, command: Iterable[str], environment: dict[str, str], url: str) -> Child:
         child = Child(name, list(command), environment, self._logs / f"{name}.log")

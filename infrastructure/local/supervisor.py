@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,10 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 60.0
 
 Say = Callable[[str], None]
+#: data directory and task name → the runner's whole environment
+Environment = Callable[[Path, str], Mapping[str, str]]
+#: task name and reason
+Stopped = Callable[[str, str], None]
 
 
 class Slot:
@@ -38,9 +43,10 @@ class Slot:
         directory: Path,
         log: Path,
         command: Sequence[str],
-        environment: Callable[[Path], Mapping[str, str]],
+        environment: Environment,
     ) -> None:
         self.name = f"runner-{number}"
+        self.task = ""
         self.child: Child | None = None
         self.stopping_since: float | None = None
         self.crashes = 0
@@ -55,7 +61,8 @@ class Slot:
         """Start a runner here, after ending one that an earlier stack left behind."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
-        self.child = Child(self.name, self._command, self._environment(self._directory), self._log)
+        self.task = f"{self.name}-{uuid.uuid4().hex[:12]}"
+        self.child = Child(self.name, self._command, self._environment(self._directory, self.task), self._log)
         self.stopping_since = None
         try:
             created = psutil.Process(self.child.pid).create_time()
@@ -94,11 +101,14 @@ class Supervisor:
         desired: Callable[[], int],
         directory: Path,
         logs: Path,
-        environment: Callable[[Path], Mapping[str, str]],
+        environment: Environment,
+        stopped: Stopped = lambda task, reason: None,
         command: Sequence[str] = (sys.executable, "-m", "runner"),
         say: Say = print,
     ) -> None:
+        """``stopped`` tells the outside that a task has ended, as ECS would."""
         self._desired = desired
+        self._tell = stopped
         self._say = say
         self._slots = [Slot(number, directory, logs, command, environment) for number in range(1, RUNNERS_AT_MOST + 1)]
         self._stopped = threading.Event()
@@ -151,6 +161,8 @@ class Supervisor:
                     slot.child.kill_tree()
                     break
             slot.gone()
+            if not self._hurry.is_set():
+                self._report(slot.task, "was stopped")
 
     def _ask(self, before: int) -> int:
         try:
@@ -185,6 +197,13 @@ class Supervisor:
             first = slot.child.last_words(1) or "it said nothing"
             self._say(f"{slot.name} ended with {code} ({first}); started again in {pause:.1f} s")
         slot.gone()
+        self._report(slot.task, f"ended with {code}")
+
+    def _report(self, task: str, reason: str) -> None:
+        try:
+            self._tell(task, reason)
+        except Exception as error:
+            self._say(f"nobody could be told that {task} {reason}: {error}")
 
     def _end(self, slot: Slot, child: Child, now: float) -> None:
         if slot.stopping_since is None:

@@ -1,0 +1,444 @@
+"""The one-machine stack keeps its promises: real processes, real ports, real `kill -9`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infrastructure.local import preflight
+from infrastructure.local.environment import REPOSITORY
+from infrastructure.local.processes import Child
+from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
+from infrastructure.local.settings import CannotStart, Ports, Settings
+from infrastructure.local.stack import LocalStack, local_stack
+from infrastructure.local.supervisor import Supervisor
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+#: Stands for our application: small enough to see what the gateway and the pump do.
+APPLICATION = """
+import json, os, time
+from chalice import Chalice, Rate, Response
+
+app = Chalice("small")
+
+def note(text):
+    with open(os.environ["NOTES"], "a") as file:
+        file.write(text + "\\n")
+
+@app.route("/who/{name}")
+def who(name):
+    before = app.current_request.headers["x-id"]
+    time.sleep(0.01)
+    request = app.current_request
+    return {"name": name, "before": before, "after": request.headers["x-id"], "query": request.query_params["n"],
+            "function": app.lambda_context.function_name}
+
+@app.route("/event", methods=["GET", "POST"], content_types=["application/json", "application/octet-stream"])
+def event():
+    return app.current_request.to_original_event()
+
+@app.route("/picture")
+def picture():
+    return Response(body=b"\\x89PNG", headers={"Content-Type": "image/png"})
+
+@app.route("/cookies")
+def cookies():
+    return Response(body="", headers={"Set-Cookie": ["a=1", "b=2"], "Content-Type": "text/plain"})
+
+@app.route("/huge")
+def huge():
+    return Response(body="x" * 7_000_000, headers={"Content-Type": "text/plain"})
+
+@app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "jobs"), batch_size=1)
+def work(event):
+    for record in event:
+        note("message " + record.body)
+        if record.body == "slow":
+            time.sleep(1)
+        if record.body == "bad":
+            raise RuntimeError("cannot")
+        note("done " + record.body)
+
+@app.on_cw_event({"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]})
+def stopped(event):
+    note("stopped " + event.detail["taskArn"])
+
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def tick(event):
+    note("tick " + event.to_dict()["detail-type"])
+"""
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("application")
+    (directory / "app.py").write_text(APPLICATION)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, application: Path) -> Iterator[LocalStack]:
+    with a_stack(tmp_path_factory.mktemp("data"), application) as running:
+        yield running
+
+
+def a_stack(data: Path, application: Path, **more: Any) -> LocalStack:
+    notes = {"NOTES": str(data.parent / f"{data.name}-notes.txt")}
+    return local_stack(data, simulators=(), app_directory=application, app_settings=notes, **more)
+
+
+def notes(stack: LocalStack) -> list[str]:
+    path = Path(stack.settings.app_settings["NOTES"])
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def call(
+    stack: LocalStack, path: str, *, headers: dict[str, str] | None = None, body: bytes | None = None
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    request = urllib.request.Request(stack.base_url + path, data=body, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.getheaders(), answer.read()
+    except urllib.error.HTTPError as answer:
+        return answer.code, list(answer.headers.items()), answer.read()
+
+
+# -- gateway ----------------------------------------------------------------------------------------------------------
+
+
+def test_four_hundred_requests_at_once_never_see_one_anothers_data(stack: LocalStack) -> None:
+    def one(number: int) -> bool:
+        _, _, body = call(stack, f"/who/name-{number}?n={number}", headers={"x-id": str(number)})
+        answer = json.loads(body)
+        own = str(number)
+        return (answer["name"], answer["before"], answer["after"], answer["query"]) == (f"name-{own}", own, own, own)
+
+    with ThreadPoolExecutor(80) as pool:
+        assert sum(pool.map(one, range(400))) == 400
+
+
+def test_the_app_sees_the_event_that_api_gateway_would_send(stack: LocalStack) -> None:
+    _, _, body = call(stack, "/event?a=1&a=2&b=%C3%BC", headers={"Cookie": "c=1", "Accept": "application/json"})
+    event = json.loads(body)
+    assert event["path"] == "/event"
+    assert event["requestContext"]["path"] == "/api/event"
+    assert event["requestContext"]["stage"] == "api"
+    assert event["requestContext"]["domainName"] == f"localhost:{stack.settings.ports.gateway}"
+    assert event["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
+    assert event["queryStringParameters"] == {"a": "2", "b": "ü"}
+    assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": ["ü"]}
+    assert event["multiValueHeaders"]["Cookie"] == ["c=1"]
+    assert event["body"] is None
+
+
+def test_a_binary_body_arrives_as_base64_and_whole(stack: LocalStack) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    status, _, body = call(stack, "/event", headers=headers, body=bytes(range(256)))
+    event = json.loads(body)
+    assert (status, event["isBase64Encoded"]) == (200, True)
+    assert event["body"].startswith("AAECAwQF")
+
+
+def test_binary_answers_are_decoded_only_for_those_who_accept_them(stack: LocalStack) -> None:
+    assert call(stack, "/picture", headers={"Accept": "image/png,*/*"})[2] == b"\x89PNG"
+    assert call(stack, "/picture", headers={"Accept": "text/html"})[0] == 400
+
+
+def test_several_cookies_stay_several_headers(stack: LocalStack) -> None:
+    _, headers, _ = call(stack, "/cookies")
+    assert [value for name, value in headers if name == "Set-Cookie"] == ["a=1", "b=2"]
+
+
+def test_limits_are_those_of_api_gateway_and_lambda(stack: LocalStack) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    assert call(stack, "/huge")[0] == 502
+    assert call(stack, "/event", headers=headers, body=b"x" * 5_000_000)[0] == 413
+    assert call(stack, "/unknown")[0] == 403
+
+
+# -- pump -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pump_delivers_many_at_once_and_deletes_only_what_succeeded(stack: LocalStack) -> None:
+    sqs = stack.client("sqs")
+    url = sqs.get_queue_url(QueueName=stack.created.jobs_queue)["QueueUrl"]
+    started = time.monotonic()
+    for _ in range(16):
+        sqs.send_message(QueueUrl=url, MessageBody="slow")
+    sqs.send_message(QueueUrl=url, MessageBody="bad")
+    until(lambda: notes(stack).count("done slow") == 16)
+    assert time.monotonic() - started < 6, "16 messages of one second each must overlap"
+    until(lambda: notes(stack).count("message bad") == 1)
+
+    def left() -> tuple[str, str]:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return attributes["ApproximateNumberOfMessages"], attributes["ApproximateNumberOfMessagesNotVisible"]
+
+    until(lambda: left() == ("0", "1"))
+
+
+def test_the_end_of_a_task_reaches_the_app_as_an_event_of_ecs(stack: LocalStack) -> None:
+    stack._stopped("runner-1-abc", "ended with -9")
+    until(lambda: any(line.startswith("stopped arn:aws:ecs") and "runner-1-abc" in line for line in notes(stack)))
+
+
+def test_a_schedule_runs_soon_after_the_start(stack: LocalStack) -> None:
+    until(lambda: "tick Scheduled Event" in notes(stack))
+
+
+# -- mail -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_outbox_shows_both_bodies_and_the_very_bytes(stack: LocalStack) -> None:
+    link = "https://line.example/api/i/abc?x=1&y=2"
+    simple = {
+        "Subject": {"Data": "Grüße"},
+        "Body": {"Text": {"Data": f"öffnen: {link}"}, "Html": {"Data": f'<a href="{link}">öffnen</a>'}},
+    }
+    ses = stack.client("sesv2")
+    sent = ses.send_email(
+        FromEmailAddress=stack.settings.mail_from,
+        Destination={"ToAddresses": ["owner@example.com"]},
+        ConfigurationSetName=stack.created.mail_configuration_set,
+        Content={"Simple": simple},
+    )
+    raw = b"From: a@answerline.test\r\nTo: b@example.com\r\nSubject: raw\r\n\r\nas it is\r\n"
+    ses.send_email(
+        FromEmailAddress=stack.settings.mail_from,
+        Destination={"ToAddresses": ["b@example.com"]},
+        Content={"Raw": {"Data": raw}},
+    )
+    assert [mail.raw for mail in stack.mails() if mail.subject == "raw"] == [raw]
+    name = sent["MessageId"].partition("@")[0]
+
+    def page(path: str) -> str:
+        with urllib.request.urlopen(stack.outbox_url + path, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    assert "Grüße" in page("/")
+    assert "sandbox=" in page(f"/mails/{name}")
+    assert f'<a href="{link}">öffnen</a>' in page(f"/mails/{name}/body")
+    escaped = link.replace("&", "&amp;")
+    assert f'href="{escaped}"' in page(f"/mails/{name}/text")
+    assert "multipart/alternative" in page(f"/mails/{name}/raw")
+
+
+# -- durability -------------------------------------------------------------------------------------------------------
+
+
+def test_everything_survives_kill_nine_of_everything(tmp_path: Path, application: Path) -> None:
+    stack = a_stack(tmp_path / "data", application)
+    stack.start()
+    before = stack.created
+    kms, s3, sqs, ses = (stack.client(name) for name in ("kms", "s3", "sqs", "sesv2"))
+    cognito, dynamodb = stack.client("cognito-idp"), stack.client("dynamodb")
+    context = {"tenant": "a"}
+    secret = kms.encrypt(KeyId=before.key, Plaintext=b"sk-1", EncryptionContext=context)["CiphertextBlob"]
+    s3.put_object(Bucket=before.bucket, Key="snapshots/a", Body=b"one")
+    s3.put_object(Bucket=before.bucket, Key="snapshots/a", Body=b"two")
+    url = sqs.get_queue_url(QueueName=before.jobs_queue)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
+    sqs.send_message(QueueUrl=url, MessageBody="bad")
+    until(lambda: "message bad" in notes(stack))
+    ses.send_email(
+        FromEmailAddress=stack.settings.mail_from,
+        Destination={"ToAddresses": ["o@example.com"]},
+        Content={"Simple": {"Subject": {"Data": "kept"}, "Body": {"Text": {"Data": "x"}}}},
+    )
+    session = {"pk": {"S": "TENANT#a"}, "sk": {"S": "SESSION"}, "epoch": {"N": "7"}, "runner": {"S": "r1"}}
+    dynamodb.put_item(TableName=before.table, Item={**session, "caught_up_to": {"N": "1800000000000"}})
+    runner = {"pk": {"S": "RUNNER#r1"}, "sk": {"S": "RUNNER"}, "state": {"S": "alive"}, "directory": {"S": "RUNNER"}}
+    dynamodb.put_item(TableName=before.table, Item={**runner, "directory_order": {"S": "r1"}})
+    first = stack.operator.first_password
+    assert first is not None
+    sign_in = {"USERNAME": stack.operator.email, "PASSWORD": first}
+    challenge = cognito.initiate_auth(
+        ClientId=before.user_pool_client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=sign_in
+    )
+    cognito.respond_to_auth_challenge(
+        ClientId=before.user_pool_client,
+        ChallengeName="NEW_PASSWORD_REQUIRED",
+        Session=challenge["Session"],
+        ChallengeResponses={"USERNAME": stack.operator.email, "NEW_PASSWORD": "My-own-password-1"},
+    )
+    time.sleep(10)  # the promise speaks of ten seconds
+    stack.kill()
+
+    said: list[str] = []
+    again = LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), said.append)
+    with again:
+        assert again.created == before
+        assert any("1 sessions moved" in line and "1 runners declared dead" in line for line in said)
+        kms, s3, sqs, dynamodb = (again.client(name) for name in ("kms", "s3", "sqs", "dynamodb"))
+        assert kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)["Plaintext"] == b"sk-1"
+        with pytest.raises(kms.exceptions.InvalidCiphertextException):
+            kms.decrypt(CiphertextBlob=secret, EncryptionContext={"tenant": "b"})
+        assert s3.get_object(Bucket=before.bucket, Key="snapshots/a")["Body"].read() == b"two"
+        versions = s3.list_object_versions(Bucket=before.bucket, Prefix="snapshots/a")["Versions"]
+        assert len(versions) == 2
+        url = sqs.get_queue_url(QueueName=before.jobs_queue)["QueueUrl"]
+        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        assert counts["ApproximateNumberOfMessagesDelayed"] == "1"
+        # What somebody was working on is received again at once, not after its visibility timeout.
+        until(lambda: notes(again).count("message bad") == 2)
+        assert [mail.subject for mail in again.mails()] == ["kept"]
+        key = {"pk": session["pk"], "sk": session["sk"]}
+        moved = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
+        assert moved["epoch"]["N"] == str(7 + EPOCH_LEAP)
+        assert moved["caught_up_to"]["N"] == str(1800000000000 - READ_AGAIN_MS)
+        assert "runner" not in moved
+        key = {"pk": runner["pk"], "sk": runner["sk"]}
+        dead = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
+        assert (dead["state"]["S"], "directory" in dead) == ("dead", False)
+        assert again.operator.first_password is None
+        signed_in = again.client("cognito-idp").initiate_auth(
+            ClientId=before.user_pool_client,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": again.operator.email, "PASSWORD": "My-own-password-1"},
+        )
+        assert "AccessToken" in signed_in["AuthenticationResult"]
+    said.clear()
+    with LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), said.append):
+        assert not any("recovery" in line for line in said), "after a clean stop there is nothing to repair"
+
+
+def test_a_broken_generation_is_named_with_the_way_out(tmp_path: Path, application: Path) -> None:
+    data = tmp_path / "data"
+    stack = a_stack(data, application)
+    stack.start()
+    time.sleep(6)
+    stack.stop()
+    generations = sorted((data / "ministack" / "generations").glob("0*"))
+    (generations[-1] / "dynamodb.json").write_text("{")
+    with pytest.raises(CannotStart, match=rf"dynamodb\.json.*make up GENERATION={int(generations[-2].name)}"):
+        a_stack(data, application).start()
+    with a_stack(data, application, generation=int(generations[-2].name)) as back:
+        assert back.created == stack.created or back.created.stack == stack.created.stack
+
+
+# -- supervisor -------------------------------------------------------------------------------------------------------
+
+RUNNER = """
+import os, signal, sys, time, pathlib
+directory = pathlib.Path(os.environ["DATA_DIRECTORY"])
+(directory / "environment").write_text("\\n".join(os.environ))
+signal.signal(signal.SIGTERM, lambda *_: ((directory / "drained").touch(), sys.exit(0)))
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
+    wanted = [2]
+    said: list[str] = []
+    told: list[str] = []
+    supervisor = Supervisor(
+        desired=lambda: wanted[0],
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        environment=lambda directory, task: {"DATA_DIRECTORY": str(directory), "PATH": os.environ["PATH"]},
+        command=(sys.executable, "-c", RUNNER),
+        stopped=lambda task, reason: told.append(f"{task} {reason}"),
+        say=said.append,
+    )
+    supervisor.start()
+    try:
+        until(lambda: all((tmp_path / "runners" / f"slot-{n}" / "environment").exists() for n in (1, 2)))
+        assert "AWS" not in (tmp_path / "runners" / "slot-1" / "environment").read_text()
+        first = supervisor.pids["runner-1"]
+        os.kill(first, signal.SIGKILL)
+        until(lambda: supervisor.pids.get("runner-1", first) != first)
+        assert any("runner-1 ended with -9" in line for line in said)
+        assert [line for line in told if line.startswith("runner-1-") and line.endswith(" ended with -9")]
+        wanted[0] = 1
+        until(lambda: list(supervisor.pids) == ["runner-1"])
+        assert (tmp_path / "runners" / "slot-2" / "drained").exists()
+    finally:
+        supervisor.stop(5)
+    assert not supervisor.pids
+
+
+def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    script = f"""
+import sys, time, pathlib
+from infrastructure.local.processes import Child
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = Child("sleeper", command, {{}}, pathlib.Path({str(tmp_path)!r}) / "log")
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.kill()
+    parent.wait(5)
+    parent.stdout.close()
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+# -- what people can get wrong ----------------------------------------------------------------------------------------
+
+
+def test_a_taken_port_is_named_with_what_wanted_it(stack: LocalStack, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, ports=stack.settings.ports, runners=0)
+    with pytest.raises(CannotStart, match=rf"Port {stack.settings.ports.gateway} \(the admin.*make up PORTS="):
+        LocalStack(settings).start()
+
+
+def test_a_data_directory_has_one_stack(stack: LocalStack, application: Path) -> None:
+    with pytest.raises(CannotStart, match="already runs"):
+        a_stack(stack.settings.data, application).start()
+
+
+def test_a_part_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise SystemExit('no such thing')")
+    stack = a_stack(tmp_path / "data", tmp_path)
+    with pytest.raises(CannotStart, match="functions ended by itself: no such thing"):
+        stack.start()
+    assert not stack.pids
+
+
+def test_without_chromium_the_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    with pytest.raises(CannotStart, match="apt-get install chromium-headless-shell"):
+        preflight.chromium(Settings())
+
+
+def test_without_node_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(preflight, "WA_JS", tmp_path / "missing")
+    with pytest.raises(CannotStart, match="install Node 20"):
+        preflight.wa_js()
+
+
+def test_a_child_that_is_never_ready_names_its_log(tmp_path: Path) -> None:
+    from infrastructure.local.processes import wait_until_ready
+
+    child = Child("mute", [sys.executable, "-c", "import time; time.sleep(30)"], {}, tmp_path / "mute.log")
+    try:
+        with pytest.raises(CannotStart, match=r"mute was not ready after 0 s; .*mute\.log says why"):
+            wait_until_ready(child, lambda: False, 0.2)
+    finally:
+        child.stop(2)
