@@ -1,0 +1,1 @@
+"""Other WhatsApp Web libraries on the same simulator."""
