@@ -27,6 +27,8 @@ NEW_ID = itertools.count(1)
 SEND = "([chat, text, messageId]) => WPP.chat.sendTextMessage(chat, text, { messageId })"
 UNREAD = """WPP.chat.list({ onlyWithUnreadMessage: true })
   .then((chats) => chats.map((chat) => [chat.id.toString(), chat.unreadCount]))"""
+TAIL = """(chat) => WPP.chat.getMessages(chat, { count: -1 })
+  .then((messages) => messages.map(({ body }) => body))"""
 DOWNLOAD = """(id) => WPP.chat.downloadMedia(id)
   .then(async (blob) => [blob.type, [...new Uint8Array(await blob.arrayBuffer())]])"""
 
@@ -190,27 +192,30 @@ async def test_a_code_with_foreign_keys_is_refused(fresh: BrowserContext, phone:
         phone.scan("hello")
 
 
-async def test_a_passkey_demand_leaves_the_page_unlinked_and_calls_for_credentials(
+async def test_a_passkey_demand_calls_for_credentials_and_links_nothing_without_them(
     fresh: BrowserContext, simulator: WhatsAppSimulator
 ) -> None:
     phone = simulator.phone("4915100000004")
     phone.require_passkey()
     await fresh.add_init_script(
-        "navigator.credentials.get = async (wanted) => { window.asked = wanted; throw new Error('none here') }"
+        """navigator.credentials.get = (wanted) =>
+          new Promise((give, refuse) => Object.assign(window, { wanted, give, refuse }))"""
     )
     tab = await open_tab(fresh)
     with pytest.raises(ScanRefused, match="passkey"):
         phone.scan(await tab.code())
-    await tab.until("window.asked?.publicKey.rpId === 'web.whatsapp.com'")
-    await tab.until("document.querySelector('#passkey-required') !== null")
+    await tab.until("window.wanted?.publicKey.rpId === 'web.whatsapp.com'")
+    assert await tab.evaluate("document.querySelector('#passkey-required') !== null")
     assert await tab.evaluate("WPP.conn.isAuthenticated()") is False
+    await tab.evaluate("window.give({})")
+    await tab.event("conn.authenticated")
 
 
 async def test_history_is_there_but_never_new(line: Tab, ann: Contact) -> None:
     bodies = [value["body"] for name, value in line.events if name == "chat.new_message"]
     assert "from before the linking" not in bodies
-    found = await line.evaluate("(chat) => WPP.chat.getMessages(chat, { count: -1 })", ann.chat_id)
-    assert found[0]["body"] == "from before the linking"
+    found = await line.evaluate(TAIL, ann.chat_id)
+    assert found[0] == "from before the linking"
 
 
 async def test_a_page_that_reloads_after_pairing_is_logged_in_without_saying_so(
@@ -390,8 +395,8 @@ async def test_a_restored_page_is_logged_in_and_messages_from_meanwhile_raise_no
     names = [name for name, _ in restored.events]
     assert "conn.authenticated" not in names
     assert "chat.new_message" not in names
-    tail = await restored.evaluate("(chat) => WPP.chat.getMessages(chat, { count: 5 })", dora.chat_id)
-    assert [message["body"] for message in tail] == ["anybody there?"]
+    tail = await restored.evaluate(TAIL, dora.chat_id)
+    assert tail == ["anybody there?"]
 
 
 async def test_a_message_sent_before_a_crash_is_not_sent_twice_after_it(
@@ -526,8 +531,8 @@ async def test_a_login_ten_seconds_old_survives_the_killing_of_its_browser(
         tab = await open_tab(context)
         await tab.main()
         assert await tab.evaluate("WPP.conn.isAuthenticated()") is True
-        tail = await tab.evaluate("(chat) => WPP.chat.getMessages(chat, { count: 5 })", fred.chat_id)
-        assert [message["body"] for message in tail] == ["after the killing"]
+        tail = await tab.evaluate(TAIL, fred.chat_id)
+        assert tail == ["after the killing"]
         await context.close()
 
 

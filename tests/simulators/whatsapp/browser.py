@@ -78,10 +78,13 @@ class Tab:
         self, name: str, where: Callable[[Any], bool] = lambda _: True, *, after: int = 0, timeout: float = WAIT_SECONDS
     ) -> Any:
         """Return the first such event from position `after` on, waiting for it if need be."""
+        position = after
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    for seen, value in self.events[after:]:
+                    while position < len(self.events):
+                        seen, value = self.events[position]
+                        position += 1
                         if seen == name and where(value):
                             return value
                     await self._bell.wait()

@@ -130,9 +130,9 @@ class ContactClient:
     line: str
     number: str
 
-    def write(self, text: str, **group: str) -> dict[str, Any]:
-        """Write to the line; in a group, `author` and `author_name` say who."""
-        return self._act("write", text=text, **group)
+    def write(self, text: str, **details: str) -> dict[str, Any]:
+        """Write to the line; in a group, `author` and `author_name` say who; `kind` may be location, vcard, …"""
+        return self._act("write", text=text, **details)
 
     def send_media(self, data: bytes, mimetype: str, *, kind: str = "image", caption: str = "") -> dict[str, Any]:
         """Send a file."""

@@ -35,6 +35,7 @@ class Page:
         self._transport = transport
         self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._rotation: asyncio.Task[None] | None = None
+        self._waiting_for_passkey: Account | None = None
 
     async def run(self) -> None:
         """Serve the page until its socket closes."""
@@ -74,8 +75,10 @@ class Page:
         self.ref = self.pair_code = None
         self.send({"type": "paired", "me": self._me(account, device)})
 
-    def demand_passkey(self) -> None:
-        """The account wants a passkey before it links anything; the page stays unpaired."""
+    def demand_passkey(self, account: Account) -> None:
+        """The account wants a passkey before it links anything; until it has it, the page stays unpaired."""
+        self._stop_rotation()
+        self._waiting_for_passkey = account
         self.send({"type": "passkey"})
 
     async def _write(self) -> None:
@@ -134,6 +137,11 @@ class Page:
     def _on_refresh_qr(self, message: dict[str, Any]) -> None:
         if self.device is None:
             self._start_rotation()
+
+    def _on_passkey(self, message: dict[str, Any]) -> None:
+        account, self._waiting_for_passkey = self._waiting_for_passkey, None
+        if account and message["given"]:
+            self.exchange.link(account, self)
 
     def _on_pair_code(self, message: dict[str, Any]) -> dict[str, Any]:
         if self.device is not None or not message["phone"]:

@@ -143,7 +143,7 @@ class Phone:
 
     def _link(self, page: Page) -> Device:
         if self.account.passkey_required:
-            page.demand_passkey()
+            page.demand_passkey(self.account)
             raise ScanRefused("passkey")
         return self._exchange.link(self.account, page)
 
@@ -166,13 +166,15 @@ class Contact:
 
     # What the contact does
 
-    def write(self, text: str, *, author: str | None = None, author_name: str | None = None) -> Message:
-        """Write to the line; in a group, somebody's number says who."""
+    def write(
+        self, text: str, *, kind: str = "chat", author: str | None = None, author_name: str | None = None
+    ) -> Message:
+        """Write to the line; in a group, somebody's number says who; kind may be location, vcard, …"""
         author_wid = None
         if author or self.person.kind != "person":
             writer = Person(number=author or "4915100000000", name=author_name or "Somebody")
             author_wid = writer.lid if self.phone.account.lid_migrated else writer.wid
-        return self._receive(self._message("contact", "chat", text, author=author_wid, author_name=author_name))
+        return self._receive(self._message("contact", kind, text, author=author_wid, author_name=author_name))
 
     def send_media(
         self, data: bytes, mimetype: str, *, kind: str = "image", caption: str = "", seconds: int | None = None

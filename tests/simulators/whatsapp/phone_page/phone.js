@@ -74,7 +74,8 @@ function choice(name, detail, badge, current, choose) {
 
 function showPhone({ number, name, linked, online, devices, blocked, contacts }) {
   find('phone-name').textContent = name;
-  const link = linked ? `${devices.length} linked device${devices.length > 1 ? 's' : ''}, ${online ? 'online' : 'offline'}` : 'not linked';
+  const many = devices.length === 1 ? '1 linked device' : `${devices.length} linked devices`;
+  const link = linked ? `${many}, ${online ? 'online' : 'offline'}` : 'not linked';
   find('phone-status').textContent = `+${number}, ${blocked ? `blocked: ${blocked}` : link}`;
   find('unlink').hidden = !linked;
   find('contacts').replaceChildren(...contacts.map(contactButton));
@@ -153,7 +154,9 @@ find('text').addEventListener('keydown', (event) => {
   find('write').requestSubmit(document.querySelector('#write button[value="write"]'));
 });
 // Who looks at the chat has read it.
-find('messages').addEventListener('pointerenter', () => contact() && post(`phones/${chosen.phone}/contacts/${chosen.contact}/read`));
+find('messages').addEventListener('pointerenter', () => {
+  if (contact()) post(`phones/${chosen.phone}/contacts/${chosen.contact}/read`);
+});
 
 async function follow() {
   for (;;) {

@@ -114,7 +114,6 @@ defineModule('WAWebBaseModel', (require) => {
   class BaseModel extends EventEmitter {
     constructor(attributes = {}, options = {}) {
       super();
-      Object.defineProperty(this, 'attributes', { value: {} });
       Object.defineProperty(this, 'collection', { value: options.collection, writable: true });
       const defaults = this.constructor.defaults ?? {};
       for (const [name, value] of Object.entries({ ...defaults, ...attributes })) this._write(name, value);
@@ -127,6 +126,12 @@ defineModule('WAWebBaseModel', (require) => {
       return true;
     }
 
+    // Own properties are called __x_body, __x_id, …; what reads like `message.body` is on the prototype.
+    get attributes() {
+      const own = Object.keys(this).filter((name) => name.startsWith('__x_'));
+      return Object.fromEntries(own.map((name) => [name.slice(4), this[name]]));
+    }
+
     get(name) {
       return this[name];
     }
@@ -135,7 +140,7 @@ defineModule('WAWebBaseModel', (require) => {
       const changes = typeof nameOrAttributes === 'string' ? { [nameOrAttributes]: value } : nameOrAttributes;
       const changed = [];
       for (const [name, next] of Object.entries(changes)) {
-        const previous = this.attributes[name];
+        const previous = this[`__x_${name}`];
         if (previous === next) continue;
         this._write(name, next);
         changed.push([name, next, previous]);
@@ -150,7 +155,7 @@ defineModule('WAWebBaseModel', (require) => {
     }
 
     serialize() {
-      return { ...this.attributes };
+      return this.attributes;
     }
 
     toJSON() {
@@ -175,21 +180,29 @@ defineModule('WAWebBaseModel', (require) => {
     }
 
     _write(name, value) {
-      this.attributes[name] = value;
-      if (!(name in this)) {
-        Object.defineProperty(this, name, {
-          configurable: true,
-          enumerable: true,
-          get: () => this.attributes[name],
-          set: (next) => this.set(name, next),
-        });
-      }
+      if (!(name in this)) defineAccessor(this.constructor.prototype, name);
+      this[`__x_${name}`] = value;
     }
+  }
+
+  function defineAccessor(prototype, name) {
+    Object.defineProperty(prototype, name, {
+      configurable: true,
+      get() {
+        return this[`__x_${name}`];
+      },
+      set(value) {
+        this.set(name, value);
+      },
+    });
   }
 
   // The real one turns a class with declared properties into a model with live accessors.
   function defineModel(modelClass, proxyName, defaults) {
     modelClass.prototype.proxyName = proxyName;
+    for (const name of Object.keys(defaults)) {
+      if (!(name in modelClass.prototype)) defineAccessor(modelClass.prototype, name);
+    }
     modelClass.defaults = defaults;
     return modelClass;
   }
@@ -315,7 +328,8 @@ defineModule('WAWebCollection', (require) => {
     }
   }
 
-  for (const name of ['indexOf', 'lastIndexOf', 'includes', 'every', 'some', 'forEach', 'map', 'filter', 'find', 'reduce', 'slice']) {
+  const searching = ['indexOf', 'lastIndexOf', 'includes', 'every', 'some', 'filter', 'find'];
+  for (const name of [...searching, 'forEach', 'map', 'reduce', 'slice']) {
     Collection.prototype[name] = function (...parameters) {
       return this._models[name](...parameters);
     };

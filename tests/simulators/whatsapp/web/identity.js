@@ -8,7 +8,7 @@ defineModule('WAWebBuildConstants', () => ({
 
 defineModule('WAWebAck', () => ({
   ACK: { FAILED: -1, CLOCK: 0, SENT: 1, RECEIVED: 2, READ: 3, PLAYED: 4, PEER: 5 },
-  ACK_STRING: { SENDER: 'sender', DELIVERY: 'delivery', READ: 'read', PLAYED: 'played', INACTIVE: 'inactive', READ_SELF: 'read-self' },
+  ACK_STRING: { SENDER: 'sender', DELIVERY: 'delivery', READ: 'read', PLAYED: 'played', READ_SELF: 'read-self' },
   EDIT_ATTR: { SENDER_REVOKE: 7, ADMIN_REVOKE: 8 },
 }));
 
@@ -166,7 +166,7 @@ defineModule('WAWebWidFactory', (require) => {
     createUserWidOrThrow,
     createUserWid: createUserWidOrThrow,
     createDeviceWid: createWid,
-    isWidlike: (value) => value instanceof Wid || (typeof value === 'object' && typeof value?._serialized === 'string' && 'server' in value),
+    isWidlike: (value) => value instanceof Wid || (typeof value?._serialized === 'string' && 'server' in value),
     createWidFromWidLike: (value) => createWid(value._serialized ?? String(value)),
     asUserWidOrThrow: withoutDevice,
     toUserWidOrThrow: withoutDevice,

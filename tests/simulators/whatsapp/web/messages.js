@@ -158,7 +158,7 @@ defineModule('MessageTranslation', (require) => {
     };
   }
 
-  const keyOf = (wire) => [wire.from_me, wire.chat, wire.id, wire.author].filter((part) => part !== undefined && part !== null).join('_');
+  const keyOf = ({ from_me: fromMe, chat, id, author }) => [fromMe, chat, id, ...(author ? [author] : [])].join('_');
 
   return { attributesOf, keyOf };
 });
