@@ -31,6 +31,7 @@ def create_app(services: Services) -> Chalice:
 
 logger = Logger(service="answerline", level=os.environ.get("LOG_LEVEL", "INFO"))
 logging.getLogger("chalicelib").handlers = logger.handlers
+logging.getLogger("chalicelib").propagate = False
 logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 services = from_environment()
 app = create_app(services)

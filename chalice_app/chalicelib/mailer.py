@@ -108,7 +108,7 @@ class Mailer:
             raise _translated(error) from None
         except BotoCoreError:
             raise TryAgain("The mail service is out of reach; this will be tried again.") from None
-        log.info("mail sent", extra={"tenant": tenant.id, "kind": kind, "message": answer["MessageId"]})
+        log.info("mail sent", extra={"tenant": tenant.id, "kind": kind, "mail": answer["MessageId"]})
         return str(answer["MessageId"])
 
     def _message(

@@ -1,0 +1,117 @@
+"""The people of the story, as Playwright plays them: an operator and a tenant's owner, each with a browser."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+#: How long a person waits for a page before they complain.
+PATIENCE_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Client:
+    """What the operator knows of a client."""
+
+    name: str
+    email: str
+    key: str
+    instructions: str
+
+
+class Operator:
+    """Signs in for the first time, creates tenants, looks at their pages."""
+
+    def __init__(self, browser: Browser, admin_url: str, pictures: Path | None) -> None:
+        self._context = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self._admin_url = admin_url
+        self._pictures = pictures
+
+    def sign_in(self, email: str, first_password: str, password: str) -> None:
+        """With the printed password, then with one of their own."""
+        self.page.goto(self._admin_url)
+        self._picture("admin-sign-in")
+        self.page.fill("#email", email)
+        self.page.fill("#password", first_password)
+        self.page.click("button.primary")
+        self.page.wait_for_selector("#again")
+        self.page.fill("#password", password)
+        self.page.fill("#again", password)
+        self.page.click("button.primary")
+        self.page.wait_for_selector("text=Sign out")
+
+    def create(self, client: Client) -> str:
+        """Creates a tenant; returns its id."""
+        self.page.goto(f"{self._admin_url}/new")
+        self.page.fill("#name", client.name)
+        self.page.fill("#owner_email", client.email)
+        self.page.fill("#api_key", client.key)
+        self.page.fill("#instructions", client.instructions)
+        self._picture("admin-new-tenant")
+        self.page.click("button.primary:has-text('Create tenant')")
+        self.page.wait_for_url("**/admin/tenants/*")
+        return self.page.url.rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
+
+    def lift_caps(self, tenant: str) -> None:
+        """This line may answer as fast as its contacts write."""
+        self.page.goto(f"{self._admin_url}/tenants/{tenant}/edit")
+        self.page.fill("#replies_per_minute", "0")
+        self.page.fill("#replies_per_contact_per_day", "0")
+        self.page.click("button.primary:has-text('Save')")
+        self.page.wait_for_url(f"**/admin/tenants/{tenant}*")
+
+    def look(self, tenant: str, picture: str) -> None:
+        """Opens the tenant's page and the list."""
+        self.page.goto(self._admin_url)
+        self.page.wait_for_selector("table, .card")
+        self._picture("admin-tenants")
+        self.page.goto(f"{self._admin_url}/tenants/{tenant}")
+        self._picture(picture)
+
+    def _picture(self, name: str) -> None:
+        if self._pictures is not None:
+            self.page.screenshot(path=self._pictures / f"{name}.png", full_page=True)
+
+
+class Owner:
+    """Opens the mail in the outbox, follows its link, holds a phone before the screen."""
+
+    def __init__(self, browser: Browser, pictures: Path | None) -> None:
+        self._context = browser.new_context(viewport={"width": 1100, "height": 900}, locale="en-GB")
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self._pictures = pictures
+
+    def open_mail(self, outbox_url: str, address: str) -> None:
+        """Finds the mail in the outbox, reads it and clicks its button; the landing page opens."""
+        self.page.goto(outbox_url)
+        self._picture("outbox")
+        self.page.locator("li a", has_text=address).first.click()
+        button = self.page.frame_locator("iframe").locator("a[href*='/join/']").first
+        button.wait_for()
+        self._picture("mail")
+        button.click()
+        self.page.wait_for_url("**/join/**")
+
+    def code_on_the_screen(self) -> str:
+        """What a camera sees: the QR code, decoded from the pixels of the page."""
+        expect(self.page.locator("#qr svg")).to_be_visible(timeout=PATIENCE_MS)
+        self._picture("landing-qr")
+        picture = Image.open(io.BytesIO(self.page.screenshot()))
+        codes = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+        assert len(codes) == 1, f"{len(codes)} QR codes can be read on the landing page"
+        return str(codes[0].text)
+
+    def wait_until_connected(self) -> None:
+        """The page says so by itself, with the masked number."""
+        expect(self.page.locator("#phase[data-shown='connected']")).to_be_visible(timeout=PATIENCE_MS)
+        self._picture("landing-connected")
+
+    def _picture(self, name: str) -> None:
+        if self._pictures is not None:
+            self.page.screenshot(path=self._pictures / f"{name}.png", full_page=True)
