@@ -9,7 +9,6 @@ from chalice.app import Chalice, Response
 from chalicelib.admin.words import ago, moment, problem_name, told
 from chalicelib.auth import Operators, demand_own_form
 from chalicelib.errors import Unauthorised
-from chalicelib.languages import TONES
 from chalicelib.pages import FORM, Pages
 from chalicelib.store.operators import OperatorSession
 
@@ -79,7 +78,6 @@ class Desk:
             operator=operator.email,
             csrf=operator.csrf,
             now=now,
-            tones=TONES,
             ago=lambda instant: ago(instant, now),
             moment=moment,
             problem_name=problem_name,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chalice.app import Response
 
 from chalicelib.admin.desk import Desk
+from chalicelib.languages import TONES
 from chalicelib.model import Active, Problem, Session, Tenant
 from chalicelib.store.operators import OperatorSession
 
@@ -20,6 +21,10 @@ class Row:
     @property
     def paused(self) -> bool:
         return self.tenant.wanted is Active.PAUSED
+
+    @property
+    def tone(self) -> str:
+        return "quiet" if self.paused else TONES[self.session.phase]
 
     @property
     def problem(self) -> Problem | None:

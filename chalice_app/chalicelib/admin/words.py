@@ -95,11 +95,11 @@ def ago(instant: int | None, now: int) -> str:
     seconds = max(0, now - instant) // 1000
     if seconds < 45:
         return "just now"
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+    for size, one, several in ((86_400, "day", "days"), (3_600, "h", "h"), (60, "min", "min")):
         if seconds >= size:
             count = seconds // size
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "a minute ago"
+            return f"{count} {one if count == 1 else several} ago"
+    return "1 min ago"
 
 
 def moment(instant: int) -> str:
