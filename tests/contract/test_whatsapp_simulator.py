@@ -569,3 +569,20 @@ async def test_another_process_plays_the_phones_over_http(fresh: BrowserContext,
     message = await tab.event("chat.new_message", lambda value: value["body"] == "from another process")
     await tab.evaluate(SEND, [message["from"], "an answer", None])
     assert await playing == "an answer"
+
+
+async def test_a_person_plays_a_contact_on_the_phone_page(
+    line: Tab, fresh: BrowserContext, simulator: WhatsAppSimulator, phone: Phone, ann: Contact
+) -> None:
+    page = await fresh.new_page()
+    await page.goto(simulator.control_url)
+    await page.get_by_label("Phones").get_by_role("button", name="Bakery").click()
+    await page.get_by_label("Contacts").get_by_role("button", name="Ann").click()
+    await page.get_by_label("Link a device").fill("ABCD-EFGH")
+    await page.get_by_role("button", name="Link", exact=True).click()
+    await page.get_by_text("No page shows this code").wait_for()
+    await page.get_by_label("Message").fill("typed by a person")
+    await page.get_by_role("button", name="Send as Ann").click()
+    await line.event("chat.new_message", lambda value: value["body"] == "typed by a person")
+    await line.evaluate(SEND, [ann.chat_id, "answered by the line", None])
+    await page.get_by_text("answered by the line").first.wait_for()

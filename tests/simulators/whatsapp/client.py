@@ -40,6 +40,10 @@ class SimulatorClient:
         """Change switches."""
         self.call("PATCH", "/control/switches", switches)
 
+    def codes_showing(self) -> list[str]:
+        """Return the QR texts that unlinked pages show right now, the longest open page first."""
+        return [showing["code"] for showing in self.call("GET", "/control/state")["showing"]]
+
     def phone(self, number: str, name: str | None = None) -> PhoneClient:
         """Return the phone with this number; it is made when it does not exist."""
         made = self.call("POST", "/control/phones", {"number": number, "name": name})

@@ -82,7 +82,9 @@ class _Control:
         after = int(request.query.get("after", -1))
         await self._exchange.until(lambda: self._exchange.revision != after, _timeout(request))
         phones = [_phone_view(phone, with_chats=True) for phone in self._simulator.phones()]
-        return web.json_response({"revision": self._exchange.revision, "phones": phones})
+        pages = sorted(self._exchange.unpaired, key=lambda page: page.opened_at)
+        showing = [{"code": page.code, "since": page.opened_at} for page in pages if page.code]
+        return web.json_response({"revision": self._exchange.revision, "phones": phones, "showing": showing})
 
     async def flags(self, request: web.Request) -> web.Response:
         return web.json_response(

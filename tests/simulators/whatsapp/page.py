@@ -23,6 +23,7 @@ class Page:
 
     def __init__(self, exchange: Exchange, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self.exchange = exchange
+        self.opened_at = now_ms()
         self.keys: dict[str, str] = {}
         self.account: Account | None = None
         self.device: Device | None = None
@@ -36,6 +37,13 @@ class Page:
         self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._rotation: asyncio.Task[None] | None = None
         self._waiting_for_passkey: Account | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The text of the QR code the page shows, while it is valid."""
+        if self.ref is None or now_ms() > self.ref_expires_at:
+            return None
+        return ",".join([self.ref, self.keys["noise"], self.keys["identity"], self.keys["secret"]])
 
     async def run(self) -> None:
         """Serve the page until its socket closes."""

@@ -9,7 +9,7 @@ const refusals = {
 };
 
 const chosen = { phone: null, contact: null };
-let state = { revision: -1, phones: [] };
+let state = { revision: -1, phones: [], showing: [] };
 
 const find = (id) => document.getElementById(id);
 const element = (name, properties = {}, ...children) => {
@@ -81,6 +81,15 @@ function showPhone({ number, name, linked, online, devices, blocked, contacts })
   find('contacts').replaceChildren(...contacts.map(contactButton));
   find('chat').hidden = !contact();
   if (contact()) showChat(contact());
+  find('showing').replaceChildren(...state.showing.map(showingButton));
+}
+
+// Pointing the camera at a page that shows a code right now.
+function showingButton({ code, since }) {
+  const time = new Date(since).toLocaleTimeString();
+  const button = element('button', { type: 'button', className: 'quiet', textContent: `Scan the page opened at ${time}` });
+  button.addEventListener('click', () => link({ code }));
+  return button;
 }
 
 function showChat({ name, line_state: lineState, messages }) {
