@@ -64,7 +64,9 @@
     if (value === null) {
       state.qr = null;
     } else if (value !== state.qr?.value) {
-      const life = state.freshBatch ? FIRST_QR_LIFE_MS : NEXT_QR_LIFE_MS;
+      const usual = state.freshBatch ? FIRST_QR_LIFE_MS : NEXT_QR_LIFE_MS;
+      const told = Number(attempt(() => W.whatsapp.Conn.refTTL)); // unit unproven on the real site: never prolongs
+      const life = told >= 1_000 ? Math.min(told, usual) : usual;
       state.freshBatch = false;
       state.qr = { value, endsAt: performance.now() + life - QR_MARGIN_MS };
     }

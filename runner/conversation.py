@@ -93,6 +93,8 @@ class Conversation:
         self.epoch = epoch
         #: WhatsApp time up to which every message was handed in and acknowledged.
         self.caught_up_to_ms: int | None = None
+        #: Turns to deliver, by id, in the order they were heard of.
+        self.due: dict[str, Due] = {}
         self._door = door
         self._lease = lease
         self._journal = journal
@@ -101,7 +103,6 @@ class Conversation:
         self._changed = changed
         self._hinted = asyncio.Event()
         self._rung = asyncio.Event()
-        self.due: dict[str, Due] = {}
         self._finished: dict[tuple[str, int], float] = {}
         self._unreported: list[SentRequest] = []
         self._expected: dict[str, float] = {}

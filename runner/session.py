@@ -105,7 +105,8 @@ class Session:
         """The control plane, asked at ``sent_at``, still says that this session is ours."""
         if hold.wanted is Wanted.RELEASE:
             self.leave("no longer wanted")
-        if (hold.watched, hold.pair_with) != (self.hold.watched, self.hold.pair_with):
+        awaited = self.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}
+        if awaited or (hold.watched, hold.pair_with) != (self.hold.watched, self.hold.pair_with):
             self._wake.set()
         self.hold = hold
         self._confirmed_at = sent_at
@@ -307,7 +308,7 @@ class Session:
         if self._conflict_at is None:
             self._conflict_at = now
         waited = now - self._conflict_at >= TAKEOVER_AFTER * 2**self._takeovers
-        if waited and self._confirmed_at > self._conflict_at:
+        if waited and self._confirmed_at >= self._conflict_at:
             self._takeovers += 1
             self._conflict_at = None
             note("taking the login back", tenant=self.hold.tenant, attempt=self._takeovers)
@@ -382,7 +383,9 @@ class Session:
         detail = f"reason: {self._logout_reason or 'unknown'}"
         self._logout_reason = None
         self._see(Judgement(Phase.LOGGED_OUT, detail=detail))
-        while not self.hold.watched and self._leaving is None:
+        at = self._clock.now()
+        # The control plane must have heard it before there is a new code: it forgets the old number then.
+        while (not self.hold.watched or self._confirmed_at < at) and self._leaving is None:
             await self._pause(LOOK_EVERY_UNWATCHED)
 
     # -- small things ---------------------------------------------------------------------------------------------

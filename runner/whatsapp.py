@@ -180,6 +180,8 @@ class WhatsAppPage:
         await self._ask("takeOver")
 
     async def set_offline(self, offline: bool) -> None:
+        # Chromium then passes no frame of an open WebSocket either way, though it stays open until the server
+        # gives it up (seen with Chromium 156; test_runner_whatsapp.py).
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 await self._context.set_offline(offline)

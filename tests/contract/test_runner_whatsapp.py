@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.__main__ import compose
+from runner.chromium import kill, processes_of
 from runner.clock import SystemClock
 from runner.host import Host
-from runner.lease import Lease
+from runner.lease import Durations, Lease
+from runner.page import PageUnreachable
 from runner.settings import Settings
 from runner.whatsapp import WhatsApp, whatsapp
-from tests.simulators.whatsapp import WhatsAppSimulator
+from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
-from wire import Phase, SessionReport
+from wire import MessageKind, Phase, ProblemCode, SessionReport
 
 pytestmark = pytest.mark.chromium
 NUMBER = "491701111111"
@@ -51,11 +55,13 @@ async def browsers(simulator: WhatsAppSimulator, tmp_path: Path) -> AsyncIterato
 
 
 @asynccontextmanager
-async def running(browsers: WhatsApp, control: FakeControl, directory: Path) -> AsyncIterator[Host]:
+async def running(
+    browsers: WhatsApp, control: FakeControl, directory: Path, lease: Lease | None = None
+) -> AsyncIterator[Host]:
     """A whole runner, drained at the end."""
     clock = SystemClock()
     settings = settings_for(directory)
-    host = compose(settings, browsers, control, Lease(clock.now), clock, random.Random())  # type: ignore[arg-type]
+    host = compose(settings, browsers, control, lease or Lease(clock.now), clock, random.Random())  # type: ignore[arg-type]
     task = asyncio.create_task(host.run())
     try:
         yield host
@@ -63,6 +69,12 @@ async def running(browsers: WhatsApp, control: FakeControl, directory: Path) -> 
         host.stop()
         async with asyncio.timeout(30):
             await task
+
+
+async def becomes_true(condition: Callable[[], bool], within: float = 15.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - looks at processes and sockets, which tell nobody
+            await asyncio.sleep(0.1)
 
 
 def is_online(report: SessionReport) -> bool:
@@ -103,3 +115,236 @@ async def test_from_the_qr_code_to_a_reply_and_back_online_after_a_restart(
         assert replies[2].id == message_id(TENANT, before.id, 0)
     assert not [report for report in control.syncs if any(one.qr for one in report.sessions if one.epoch == 3)]
     assert simulator.phone(NUMBER).duplicates == 0
+
+
+async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_service(tmp_path: Path) -> None:
+    visits: list[str] = []
+
+    async def visited(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append((await reader.readline()).decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(visited, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    addresses = [f"http://{host}:{port}/" for host in ("127.0.0.1", "localhost", "[::1]", "2130706433", "0.0.0.0")]
+    async with server:
+        for address in [*addresses, "http://169.254.169.254/latest/meta-data/", "https://example.com/"]:
+            with pytest.raises(PageUnreachable, match="ERR_NAME_NOT_RESOLVED"):
+                await load(settings_for(tmp_path, whatsapp_url=address), tmp_path / "profile")
+        assert visits == []
+        # The same address without the rules, to know that it was the rules.
+        free = settings_for(tmp_path, whatsapp_url=addresses[0], browser_host_rules="EXCLUDE nothing.test")
+        await load(free, tmp_path / "profile")
+        assert visits
+
+
+async def load(settings: Settings, profile: Path) -> None:
+    async with (
+        whatsapp(settings, SystemClock(), random.random) as browsers,
+        browsers.open(profile, lambda _kind, _detail: None) as page,
+    ):
+        await page.load()
+
+
+async def test_no_process_is_left_after_a_browser_was_closed_or_its_task_cancelled(
+    browsers: WhatsApp, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile"
+    async with browsers.open(profile, lambda _kind, _detail: None):
+        assert processes_of(profile)
+    assert not processes_of(profile)
+    opened = asyncio.Event()
+
+    async def hold_open() -> None:
+        async with browsers.open(profile, lambda _kind, _detail: None):
+            opened.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold_open())
+    await opened.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not processes_of(profile)
+
+
+async def test_a_phone_that_unlinks_shows_a_fresh_code_and_can_link_again(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        simulator.phone(NUMBER).unlink()
+        await control.until_report(lambda report: report.phase is Phase.LOGGED_OUT)
+        await link(control, simulator)
+        assert simulator.phone(NUMBER).online
+
+
+async def test_an_owner_can_link_with_a_pairing_code_instead(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    async with running(browsers, control, tmp_path):
+        await control.until_report(lambda report: report.qr is not None)
+        control.hold(watched=True, pair_with=NUMBER)
+        report = await control.until_report(lambda report: report.pairing is not None)
+        assert report.phase is Phase.PAIRING
+        assert report.pairing is not None
+        phone.enter_code(report.pairing.code)
+        await control.until_report(is_online)
+
+
+async def test_idle_codes_are_refreshed_while_watched_and_an_expired_one_is_never_shown(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    simulator.set(qr_first_ms=4_000, qr_next_ms=4_000, qr_max=1)
+    control = FakeControl()
+    control.hold(watched=True)
+    async with running(browsers, control, tmp_path):
+        first = await control.until_report(lambda report: report.qr is not None)
+        assert first.qr is not None
+        assert first.qr.expires_in_ms < 3_000
+        await control.until_report(lambda report: report.qr is None)
+        assert first.qr is not None
+        old = first.qr.code
+        report = await control.until_report(lambda report: report.qr is not None and report.qr.code != old)
+        assert report.qr is not None
+        simulator.phone(NUMBER).scan(report.qr.code)
+        await control.until_report(is_online)
+
+
+async def test_a_crashed_page_comes_back_and_answers_what_came_meanwhile(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        linked_at = time.monotonic()
+        processes = processes_of(tmp_path / TENANT / "current")
+        kill(process for process in processes if "--type=renderer" in process.cmdline())
+        contact.write("the page is gone")
+        await contact.wait_for_reply(timeout=20)
+        # WhatsApp's local storage reaches the disk seconds after linking (facts/whatsapp-web.md §5).
+        await asyncio.sleep(max(0.0, linked_at + 8 - time.monotonic()))
+        kill(processes_of(tmp_path / TENANT / "current"))
+        contact.write("the browser is gone")
+        replies = await contact.wait_for_reply(2, timeout=20)
+        assert [reply.text for reply in replies] == ["re the page is gone", "re the browser is gone"]
+    assert simulator.phone(NUMBER).duplicates == 0
+
+
+async def test_a_parked_page_is_offline_and_comes_back_with_the_same_epoch(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.lease.SEND_MARGIN", timedelta(seconds=1))
+    lease = Lease(SystemClock().now, Durations(deadline=timedelta(seconds=4)))
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path, lease):
+        await link(control, simulator)
+        control.down = True
+        await becomes_true(lambda: lease.parked)
+        contact.write("while parked")
+        await asyncio.sleep(1)
+        control.down = False
+        await contact.wait_for_reply(timeout=20)
+        assert not lease.parked
+        assert control.reports[TENANT].epoch == 1
+
+
+async def test_a_session_somebody_else_holds_is_harvested_and_killed(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        del control.holds[TENANT]
+        control.ring()
+        await becomes_true(lambda: not processes_of(tmp_path / TENANT / "current"))
+        assert not phone.online
+        assert control.releases == []
+
+
+async def test_a_conflict_is_taken_back_after_the_control_plane_confirmed(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.session.TAKEOVER_AFTER", 1.0)
+    control = FakeControl()
+    control.hold(watched=True)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        simulator.phone(NUMBER).conflict()
+        await control.until_report(lambda report: report.phase is Phase.CONFLICT)
+        await control.until_report(is_online)
+
+
+async def test_an_account_that_demands_a_passkey_is_a_problem_of_its_own(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    phone.require_passkey()
+    async with running(browsers, control, tmp_path):
+        report = await control.until_report(lambda report: report.qr is not None)
+        assert report.qr is not None
+        with pytest.raises(ScanRefused):
+            phone.scan(report.qr.code)
+        report = await control.until_report(lambda report: report.phase is Phase.PASSKEY_REQUIRED)
+        assert report.problem is ProblemCode.PASSKEY
+
+
+async def test_a_blocked_account_is_said_to_be_blocked(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        simulator.phone(NUMBER).block()
+        report = await control.until_report(lambda report: report.phase is Phase.BLOCKED)
+        assert report.problem is ProblemCode.BLOCKED
+
+
+async def test_another_account_than_the_sessions_own_does_not_go_online(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(answer=lambda message: ["never"])
+    control.hold(watched=True, number="491709999999")
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        report = await control.until_report(lambda report: report.qr is not None)
+        assert report.qr is not None
+        simulator.phone(NUMBER).scan(report.qr.code)
+        report = await control.until_report(lambda report: report.phase is Phase.FAILED)
+        assert "another account" in report.detail
+        contact.write("hello")
+        await asyncio.sleep(2)
+        assert control.handed_in == []
+
+
+async def test_a_picture_is_handed_in_with_its_caption_and_not_its_thumbnail(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT, "Ann")
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        contact.send_media(b"\xff\xd8\xff", "image/jpeg", caption="look")
+        contact.owner_writes("I saw it")
+        await control.until(lambda: len(control.messages_seen) == 2)
+        picture, own = sorted(control.messages_seen.values(), key=lambda message: message.from_me)
+        assert (picture.kind, picture.text, picture.phone) == (MessageKind.IMAGE, "look", CONTACT)
+        assert picture.chat.endswith("@lid")
+        assert picture.chat_alias == f"{CONTACT}@c.us"
+        assert own.from_me
