@@ -9,7 +9,9 @@ from types import FrameType
 
 from infrastructure.local import backup
 from infrastructure.local.settings import CannotStart, parse
-from infrastructure.local.stack import LOOK_EVERY_SECONDS, LocalStack
+from infrastructure.local.stack import LocalStack
+
+LOOK_EVERY_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -52,7 +52,8 @@ def write(directory: Path, identifier: str, request: dict[str, Any], now: float)
     raw = mime(identifier, request, now)
     if not recipients:
         headers = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(raw, headersonly=True)
-        recipients = [address for _, address in getaddresses([str(headers.get(name, "")) for name in ("To", "Cc")])]
+        named = [str(headers[name]) for name in ("To", "Cc") if name in headers]
+        recipients = [address for _, address in getaddresses(named)]
     record = {
         "identifier": identifier,
         "sent_at": now,

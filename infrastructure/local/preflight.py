@@ -77,6 +77,7 @@ def wa_js() -> None:
 def only_one(data: Path) -> int:
     """Hold the data directory; the returned descriptor must stay open. A dead stack holds nothing."""
     data.mkdir(parents=True, exist_ok=True)
+    data.chmod(0o700)  # it holds keys, profiles and messages
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,11 +3,8 @@
 import contextlib
 import json
 import os
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,21 +14,17 @@ from typing import Any, Self
 import waitress
 
 from infrastructure.local import mail_spool, operators, preflight, recovery, resources
-from infrastructure.local.environment import local_environment, plain_environment, runner_environment
+from infrastructure.local.environment import local_environment, runner_environment
 from infrastructure.local.events import task_stopped_event
 from infrastructure.local.generations import Generations
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.operators import Operator
 from infrastructure.local.outbox import Outbox
-from infrastructure.local.processes import Child, wait_until_ready
+from infrastructure.local.programs import Programs
 from infrastructure.local.relay import Relay, smtp
 from infrastructure.local.resources import Created
-from infrastructure.local.settings import HOST, CannotStart, Ports, Settings
+from infrastructure.local.settings import HOST, Ports, Settings
 from infrastructure.local.supervisor import STOP_GRACE_SECONDS, Supervisor
-
-READY_WITHIN_SECONDS = 60.0
-STOP_WITHIN_SECONDS = 15.0
-LOOK_EVERY_SECONDS = 0.5
 
 Say = Callable[[str], None]
 
@@ -40,24 +33,21 @@ class LocalStack:
     """The one-machine stack; a context manager. ``with LocalStack(Settings(…)) as stack: …``
 
     What it guarantees after ``start`` returned: every part answered once. What it does not: that a runner has
-    registered; see the sessions' phases for that.
+    registered; see the sessions' phases for that. The thread that starts it must outlive it.
     """
 
     def __init__(self, settings: Settings, say: Say = print) -> None:
         self.settings = settings
-        self.endpoint = f"http://127.0.0.1:{settings.ports.ministack}"
         self.outbox_directory = settings.data / "ministack" / "outbox"
         self._say = say
-        self._logs = settings.data / "logs"
+        self._programs = Programs(settings)
+        self._clients: dict[str, Any] = {}
         self._lock: int | None = None
-        #: in the order of their start
-        self._children: dict[str, Child] = {}
         self._relay: Relay | None = None
         self._outbox_server: Any = None
         self._supervisor: Supervisor | None = None
         self._created: Created | None = None
         self._operator: Operator | None = None
-        self._chromium_flags: dict[str, str] = {}
 
     # -- where things are ---------------------------------------------------------------------------------------
 
@@ -83,8 +73,13 @@ class LocalStack:
 
     @property
     def openai_url(self) -> str:
-        """The simulated OpenAI, without ``/v1``."""
-        return f"http://127.0.0.1:{self.settings.ports.openai}"
+        """The simulated OpenAI, without ``/v1``; its control API is ``/control``."""
+        return self._programs.openai_url
+
+    @property
+    def endpoint(self) -> str:
+        """Where MiniStack listens."""
+        return self._programs.endpoint
 
     @property
     def created(self) -> Created:
@@ -116,13 +111,14 @@ class LocalStack:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Every process of this stack, by name; runners are ``runner-1`` and so on."""
-        runners = self._supervisor.pids if self._supervisor else {}
-        return {**{name: child.pid for name, child in self._children.items()}, **runners}
+        """Every process of this stack but this one, by name; runners are ``runner-1`` and so on."""
+        return {**self._programs.pids, **(self._supervisor.pids if self._supervisor else {})}
 
     def client(self, service: str) -> Any:
         """A boto3 client of this stack's MiniStack."""
-        return resources.client(service, self.endpoint)
+        if service not in self._clients:
+            self._clients[service] = resources.client(service, self.endpoint)
+        return self._clients[service]
 
     def mails(self) -> list[Mail]:
         """Every mail that was sent, newest first."""
@@ -140,57 +136,40 @@ class LocalStack:
         self.stop()
 
     def start(self) -> None:
-        """Start every part and wait for it; raise :class:`CannotStart` with one sentence, leaving nothing behind."""
+        """Start every part and wait for it; raise ``CannotStart`` with one sentence, leaving nothing behind."""
         preflight.check(self.settings)
         self._lock = preflight.only_one(self.settings.data)
         try:
-            clean = self._ministack()
-            if not clean:
-                self._repair()
-            self._resources()
+            self._aws()
             if self.settings.simulate_openai:
-                self._openai()
+                self._programs.openai()
+                self._line("OpenAI", f"simulated at {self.openai_url}")
             if self.settings.simulate_whatsapp:
-                self._whatsapp()
-            self._functions()
-            self._outbox()
+                self._programs.whatsapp()
+                self._line("WhatsApp", f"simulated; its phones are at {self.phone_url}")
+            self._programs.application(self.environment, self.created.events_queue)
+            self._line("application", f"{self.base_url} (public: {self.settings.base_url})")
+            self._mail()
             self._runners()
         except BaseException:
             self.stop(grace=2.0)
             raise
         self._remember()
 
-    def _ministack(self) -> bool:
-        """Start MiniStack; whether everything that was ever acknowledged is there."""
-        data = self.settings.data / "ministack"
-        clean = Generations(data / "generations").stopped_cleanly()
-        ports = self.settings.ports
-        command = [
-            str(preflight.MINISTACK_PYTHON),
-            "-m",
-            "infrastructure.local.ministack_server",
-            *("--port", str(ports.ministack)),
-            *("--data", str(data)),
-        ]
-        if self.settings.generation is not None:
-            command += ["--generation", str(self.settings.generation)]
-            clean = False
-        environment = {**plain_environment(), "MINISTACK_REGION": resources.REGION}
-        self._child("ministack", command, environment, f"{self.endpoint}/_ministack/health")
-        self._line("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
-        return clean
-
-    def _repair(self) -> None:
-        dynamodb = self.client("dynamodb")
-        repaired = recovery.repair(dynamodb, self.settings.stack, time.time_ns() // 1_000_000)
-        self._line(
-            "recovery",
-            f"the last stop was not clean: {repaired.sessions} sessions moved to new epochs, "
-            f"{repaired.runners} runners declared dead, the last 10 minutes are read again",
-        )
-
-    def _resources(self) -> None:
+    def _aws(self) -> None:
         settings = self.settings
+        data = settings.data / "ministack"
+        # An older generation, too, lacks what was acknowledged after it.
+        clean = Generations(data / "generations").stopped_cleanly() and settings.generation is None
+        self._programs.ministack()
+        self._line("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
+        if not clean:
+            found = recovery.repair(self.client("dynamodb"), settings.stack, time.time_ns() // 1_000_000)
+            self._line(
+                "recovery",
+                f"the last stop was not clean: {found.sessions} sessions moved to new epochs, "
+                f"{found.runners} runners declared dead, the last 10 minutes are read again",
+            )
         self._created = resources.ensure(
             self.endpoint,
             settings.stack,
@@ -203,53 +182,7 @@ class LocalStack:
         )
         self._line("resources", "table, bucket, queues, key, operators, mail, parameters, runner service")
 
-    def _openai(self) -> None:
-        command = [sys.executable, "-m", "tests.simulators.openai", "--port", str(self.settings.ports.openai)]
-        self._child("openai", command, plain_environment(), f"{self.openai_url}/control")
-        self._line("OpenAI", f"simulated at {self.openai_url}")
-
-    def _whatsapp(self) -> None:
-        ports = self.settings.ports
-        command = [
-            sys.executable,
-            "-m",
-            "tests.simulators.whatsapp",
-            *("--port", str(ports.whatsapp)),
-            *("--control-port", str(ports.phone)),
-            *("--state", str(self.settings.data / "whatsapp.json")),
-        ]
-        child = self._child("whatsapp", command, plain_environment(), f"http://127.0.0.1:{ports.phone}/")
-        wait_until_ready(child, lambda: len(self._flags(child)) == 2, READY_WITHIN_SECONDS)
-        self._chromium_flags = self._flags(child)
-        self._line("WhatsApp", f"simulated; its phones are at {self.phone_url}")
-
-    @staticmethod
-    def _flags(child: Child) -> dict[str, str]:
-        """The simulator prints the two flags with which a Chromium takes it for web.whatsapp.com."""
-        names = {
-            "--host-resolver-rules": "BROWSER_HOST_RULES",
-            "--ignore-certificate-errors-spki-list": "BROWSER_CERTIFICATE_SPKI",
-        }
-        split = (line.partition("=") for line in child.log.read_text(errors="replace").splitlines())
-        return {names[name]: value for name, _, value in split if name in names}
-
-    def _functions(self) -> None:
-        settings = self.settings
-        command = [
-            sys.executable,
-            "-m",
-            "infrastructure.local.functions",
-            *("--port", str(settings.ports.gateway)),
-            *("--endpoint", self.endpoint),
-            *("--events-queue", self.created.events_queue),
-            *("--app-directory", str(settings.app_directory)),
-            *(["--behind-proxy"] if settings.public_url is not None else []),
-        ]
-        environment = {**plain_environment(), **self.environment}
-        self._child("functions", command, environment, f"http://127.0.0.1:{settings.ports.gateway}/")
-        self._line("application", f"{self.base_url} (public: {settings.base_url})")
-
-    def _outbox(self) -> None:
+    def _mail(self) -> None:
         if self.settings.smtp_url is not None:
             self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._say)
             self._relay.start()
@@ -265,33 +198,39 @@ class LocalStack:
         self._line("outbox", self.outbox_url)
 
     def _runners(self) -> None:
-        fleet = _fleet(self.client("ecs"), self.created)
-        token = self.client("ssm").get_parameter(Name=self.created.runner_token_parameter, WithDecryption=True)
-        settings = {"CAPACITY": str(self.settings.runner_capacity), **self._chromium_flags}
+        if not self.settings.runners:
+            return
+        settings = {"CAPACITY": str(self.settings.runner_capacity), **self._programs.browser_settings}
         if self.settings.chromium is not None:
             settings["CHROMIUM"] = self.settings.chromium
         settings.update(self.settings.runner_settings)
+        ssm = self.client("ssm")
+        token = ssm.get_parameter(Name=self.created.runner_token_parameter, WithDecryption=True)["Parameter"]["Value"]
 
         def environment(directory: Path, task: str) -> dict[str, str]:
             return runner_environment(
                 control_url=self.base_url,
-                bootstrap_token=token["Parameter"]["Value"],
+                bootstrap_token=token,
                 data_directory=directory,
                 task=self._task(task),
                 settings=settings,
             )
 
         self._supervisor = Supervisor(
-            desired=fleet,
+            desired=self.desired_runners,
             directory=self.settings.data / "runners",
-            logs=self._logs,
+            logs=self.settings.data / "logs",
             environment=environment,
             stopped=self._stopped,
             say=self._say,
         )
-        if self.settings.runners:
-            self._supervisor.start()
-            self._line("supervisor", f"{fleet()} runner(s), up to {self.settings.runner_capacity} sessions each")
+        self._supervisor.start()
+        self._line("supervisor", f"{self.desired_runners()} runner(s), {self.settings.runner_capacity} sessions each")
+
+    def desired_runners(self) -> int:
+        """The desired count of the ECS service, which `chalicelib/fleet.py` sets."""
+        described = self.client("ecs").describe_services(cluster=self.created.cluster, services=[self.created.service])
+        return int(described["services"][0]["desiredCount"])
 
     def _task(self, name: str) -> str:
         return f"arn:aws:ecs:{resources.REGION}:{resources.ACCOUNT}:task/{self.created.cluster}/{name}"
@@ -304,12 +243,6 @@ class LocalStack:
         )
         url = sqs.get_queue_url(QueueName=self.created.events_queue)["QueueUrl"]
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
-
-    def _child(self, name: str, command: Iterable[str], environment: dict[str, str], url: str) -> Child:
-        child = Child(name, list(command), environment, self._logs / f"{name}.log")
-        self._children[name] = child
-        wait_until_ready(child, lambda: _answers(url), READY_WITHIN_SECONDS)
-        return child
 
     def _line(self, name: str, text: str) -> None:
         self._say(f"{name:<12} {text}")
@@ -329,41 +262,25 @@ class LocalStack:
     # -- running and stopping -----------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Start the application again if it ended; raise :class:`CannotStart` if another part did."""
-        for name, child in list(self._children.items()):
-            if child.exit_code is None:
-                continue
-            if name != "functions":
-                raise CannotStart(f"{name} ended with {child.exit_code}: {child.last_words(3)}")
-            self._say(f"the application ended with {child.exit_code}; starting it again")
-            time.sleep(LOOK_EVERY_SECONDS)
-            self._functions()
+        """Start the application again if it ended; raise ``CannotStart`` if another part did."""
+        self._programs.look(self._say)
 
     def kill(self) -> None:
         """What `kill -9` of everything does: for tests. Nothing is written, nobody is told."""
-        if self._supervisor is not None and self.settings.runners:
+        if self._supervisor is not None:
             self._supervisor.kill()
-        for child in self._children.values():
-            child.kill_tree()
+        self._programs.kill()
         self._close()
 
     def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
         """Runners first, while the application still answers; MiniStack last, which writes everything down."""
-        last = self._children.get("ministack")
         try:
-            if self._supervisor is not None and self.settings.runners:
+            if self._supervisor is not None:
                 self._supervisor.stop(grace)
-            for child in reversed(self._children.values()):
-                if child is not last:
-                    child.stop(STOP_WITHIN_SECONDS)
         finally:
-            if self._supervisor is not None and self.settings.runners:
+            if self._supervisor is not None:
                 self._supervisor.kill()
-            for child in reversed(self._children.values()):
-                if child is not last:
-                    child.kill_tree()
-            if last is not None:
-                last.stop(READY_WITHIN_SECONDS)
+            self._programs.stop()
             self._close()
 
     def _close(self) -> None:
@@ -371,7 +288,6 @@ class LocalStack:
             self._relay.stop()
         if self._outbox_server is not None:
             self._outbox_server.close()
-        self._children.clear()
         self._supervisor = self._outbox_server = self._relay = None
         with contextlib.suppress(OSError):
             (self.settings.data / "stack.json").unlink()
@@ -399,23 +315,3 @@ def local_stack(
         **more,
     )
     return LocalStack(settings, say)
-
-
-def _fleet(ecs: Any, created: Created) -> Callable[[], int]:
-    """The desired count; the same two calls as `chalicelib/fleet.py`, which this process does not import."""
-
-    def desired() -> int:
-        services = ecs.describe_services(cluster=created.cluster, services=[created.service])["services"]
-        return int(services[0]["desiredCount"])
-
-    return desired
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback addresses
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False

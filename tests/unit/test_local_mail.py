@@ -1,0 +1,131 @@
+"""Mails on one machine: kept byte for byte, shown without rights, relayed once."""
+
+import base64
+import smtplib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure.local import mail_spool
+from infrastructure.local.mail_spool import Mail
+from infrastructure.local.outbox import Outbox
+from infrastructure.local.relay import Relay
+
+LINK = "https://line.example/api/i/" + "a" * 90 + "?x=1&y=2"
+
+
+def simple(subject: str = "Grüße") -> dict[str, Any]:
+    return {
+        "FromEmailAddress": "Answerline <line@a.example>",
+        "Destination": {"ToAddresses": ["Owner <owner@b.example>"]},
+        "Content": {
+            "Simple": {
+                "Subject": {"Data": subject},
+                "Body": {"Text": {"Data": f"öffnen: {LINK}."}, "Html": {"Data": f'<a href="{LINK}">auf</a>'}},
+                "Headers": [{"Name": "Auto-Submitted", "Value": "auto-generated"}],
+            }
+        },
+    }
+
+
+def spool(directory: Path, *subjects: str) -> None:
+    for number, subject in enumerate(subjects):
+        mail_spool.write(directory, f"id-{number}@x", simple(subject), now=1_800_000_000 + number)
+
+
+def get(outbox: Outbox, path: str) -> tuple[str, dict[str, str], str]:
+    seen: list[Any] = []
+    body = b"".join(outbox({"PATH_INFO": path}, lambda status, headers: seen.extend([status, dict(headers)])))
+    return seen[0], seen[1], body.decode()
+
+
+def test_a_simple_mail_becomes_mime_with_both_bodies_whole(tmp_path: Path) -> None:
+    spool(tmp_path, "Grüße")
+    (mail,) = mail_spool.read(tmp_path)
+    assert (mail.subject, mail.envelope_sender) == ("Grüße", "line@a.example")
+    assert LINK in (mail.body("plain") or "")
+    assert LINK in (mail.body("html") or "")
+    assert mail.message["Auto-Submitted"] == "auto-generated"
+    assert mail.raw.isascii()
+
+
+def test_a_raw_mail_is_kept_byte_for_byte_and_its_recipients_are_read_from_it(tmp_path: Path) -> None:
+    raw = b"From: a@x.example\r\nTo: B <b@x.example>, c@x.example\r\nSubject: s\r\n\r\nbody\r\n"
+    request = {"FromEmailAddress": "", "Content": {"Raw": {"Data": base64.b64encode(raw).decode()}}}
+    mail_spool.write(tmp_path, "id@x", request, now=1)
+    (mail,) = mail_spool.read(tmp_path)
+    assert mail.raw == raw
+    assert mail.recipients == ("b@x.example", "c@x.example")
+    assert mail.envelope_sender == "a@x.example"
+
+
+def test_the_newest_mail_is_first_and_found_by_either_name(tmp_path: Path) -> None:
+    spool(tmp_path, "one", "two")
+    assert [mail.subject for mail in mail_spool.read(tmp_path)] == ["two", "one"]
+    for name in ("id-0", "id-0@x"):
+        found = mail_spool.find(tmp_path, name)
+        assert found is not None
+        assert found.subject == "one"
+
+
+def test_the_list_escapes_what_people_wrote(tmp_path: Path) -> None:
+    spool(tmp_path, "<script>alert(1)</script>")
+    status, headers, page = get(Outbox(tmp_path), "/")
+    assert status == "200 OK"
+    assert "<script>" not in page
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_the_html_is_framed_without_scripts_and_links_open_around_it(tmp_path: Path) -> None:
+    spool(tmp_path, "x")
+    _, _, page = get(Outbox(tmp_path), "/mails/id-0")
+    assert "allow-scripts" not in page
+    assert 'src="/mails/id-0/body"' in page
+    assert get(Outbox(tmp_path), "/mails/id-0/body")[2].startswith('<base target="_top">')
+
+
+def test_the_text_view_links_the_whole_address_and_not_the_full_stop(tmp_path: Path) -> None:
+    spool(tmp_path, "x")
+    _, _, page = get(Outbox(tmp_path), "/mails/id-0/text")
+    assert f'<a href="{LINK.replace("&", "&amp;")}" ' in page
+
+
+@pytest.mark.parametrize("path", ["/mails/none", "/mails/../x", "/mails/id-0/else", "/x"])
+def test_what_is_not_there_is_not_found(tmp_path: Path, path: str) -> None:
+    spool(tmp_path, "x")
+    assert get(Outbox(tmp_path), path)[0] == "404 Not Found"
+
+
+def test_each_mail_is_relayed_once_oldest_first_and_tried_again_after_trouble(tmp_path: Path) -> None:
+    (tmp_path / "relayed").mkdir()
+    spool(tmp_path, "one", "two", "three")
+    delivered: list[str] = []
+    said: list[str] = []
+    refuse = ["two"]
+
+    def deliver(mail: Mail) -> None:
+        if mail.subject in refuse:
+            raise smtplib.SMTPServerDisconnected("gone")
+        delivered.append(mail.subject)
+
+    relay = Relay(tmp_path, deliver, said.append)
+    relay.deliver_new()
+    relay.deliver_new()
+    assert (delivered, relay.trouble, len(said)) == (["one"], "gone", 1)
+    refuse.clear()
+    relay.deliver_new()
+    assert (delivered, relay.trouble) == (["one", "two", "three"], "")
+    again = Relay(tmp_path, deliver, said.append)
+    again.deliver_new()
+    assert delivered == ["one", "two", "three"]
+
+
+def test_mails_from_before_there_was_a_mail_server_stay_where_they_are(tmp_path: Path) -> None:
+    spool(tmp_path, "old")
+    delivered: list[str] = []
+    relay = Relay(tmp_path, lambda mail: delivered.append(mail.subject))
+    relay.start()
+    relay.deliver_new()
+    relay.stop()
+    assert delivered == []

@@ -1,0 +1,101 @@
+"""Settings: what can be chosen, and one sentence for what cannot work."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infrastructure.local.environment import local_environment, runner_environment
+from infrastructure.local.resources import Created
+from infrastructure.local.settings import CannotStart, Ports, Settings, parse
+
+CREATED = Created(
+    stack="s", table="t", bucket="b", jobs_queue="s-jobs", key="alias/s", user_pool="p", user_pool_client="c",
+    mail_configuration_set="m", cluster="s", service="s-runner", base_url_parameter="/s/public-base-url",
+    runner_token_parameter="/s/runner-bootstrap-token", events_queue="s-local-events",
+)  # fmt: skip
+
+
+def test_everything_is_simulated_on_fixed_ports_by_default() -> None:
+    settings = parse([], {})
+    assert settings.ports == Ports(4700, 4701, 4702, 4703, 4704, 4705)
+    assert (settings.simulate_whatsapp, settings.simulate_openai) == (True, True)
+    assert settings.base_url == "http://localhost:4700/api"
+    assert settings.missing() == []
+
+
+def test_the_environment_is_what_make_passes_on() -> None:
+    given = {"WHATSAPP": "real", "OPENAI": "real", "BASE_URL": "https://line.example/", "PORTS": "5000"}
+    settings = parse(["--port-offset", "10"], given)
+    assert settings.ports.gateway == 5010
+    assert (settings.simulate_whatsapp, settings.simulate_openai) == (False, False)
+    assert settings.base_url == "https://line.example/api"
+
+
+def test_a_public_address_with_a_path_is_taken_as_it_is() -> None:
+    assert parse([], {"BASE_URL": "https://a.example/line"}).base_url == "https://a.example/line"
+
+
+def test_free_ports_are_six_different_ones() -> None:
+    ports = parse([], {"PORTS": "auto"}).ports
+    assert len(set(vars(ports).values())) == 6
+
+
+def test_real_use_says_what_it_lacks() -> None:
+    settings = parse([], {"WHATSAPP": "real"})
+    assert [sentence.partition(" ")[0] for sentence in settings.missing()] == ["BASE_URL", "SMTP_URL"]
+    complete = {"WHATSAPP": "real", "BASE_URL": "https://a.example", "SMTP_URL": "smtps://m.example"}
+    assert [sentence.partition(" ")[0] for sentence in parse([], complete).missing()] == ["MAIL_FROM"]
+    assert parse([], {**complete, "MAIL_FROM": "line@a.example"}).missing() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"WHATSAPP": "yes"}, "WHATSAPP=yes means nothing"),
+        ({"PORTS": "80"}, "not a first port"),
+        ({"PORTS": "http"}, "not a first port"),
+        ({"BASE_URL": "line.example"}, "is not an address"),
+        ({"BASE_URL": "http://line.example"}, "must start with https://"),
+        ({"SMTP_URL": "mail.example:25"}, "is not an address"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_sentence(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(CannotStart, match=sentence):
+        parse([], given)
+
+
+def test_a_password_in_the_mail_address_is_never_shown() -> None:
+    with pytest.raises(CannotStart) as refused:
+        parse([], {"SMTP_URL": "imap://user:secret@mail.example"})
+    assert "secret" not in str(refused.value)
+
+
+def test_the_application_gets_names_and_endpoints_and_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    environment = local_environment(
+        CREATED, endpoint="http://127.0.0.1:1", mail_from="a@b.example", openai_base_url=None, commit="abc"
+    )
+    assert "AWS_PROFILE" not in environment
+    assert "OPENAI_BASE_URL" not in environment
+    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert environment["KMS_KEY_ID"] == "alias/s"
+
+
+def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    environment = runner_environment(
+        control_url="http://localhost:1/api",
+        bootstrap_token="token-token",
+        data_directory=Path("/data/slot-1"),
+        task="arn",
+        settings={"CAPACITY": "3"},
+    )
+    assert not [name for name, value in environment.items() if name.startswith("AWS") or value == "secret"]
+    assert environment["CAPACITY"] == "3"
+
+
+def test_settings_can_be_varied_for_a_second_stack() -> None:
+    settings = Settings()
+    assert replace(settings, runners=0).ports == settings.ports
