@@ -29,19 +29,21 @@ def _run(stack: LocalStack) -> int:
     stop = threading.Event()
 
     def asked(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt  # asked twice: kill what still drains
+        if stop.is_set() or not stack.started:
+            stop.set()
+            raise KeyboardInterrupt  # asked twice, or while starting: do not wait
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
     try:
         stack.start()
+    except KeyboardInterrupt:
+        return 1
+    try:
         _tell(stack)
         while not stop.wait(LOOK_EVERY_SECONDS):
             stack.look()
-    except KeyboardInterrupt:
-        return 1
     finally:
         stop.set()
         _say("\nstopping: runners first (Ctrl-C again kills them)")

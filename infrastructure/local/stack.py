@@ -38,6 +38,7 @@ class LocalStack:
 
     def __init__(self, settings: Settings, say: Say = print) -> None:
         self.settings = settings
+        self.started = False
         self.outbox_directory = settings.data / "ministack" / "outbox"
         self._say = say
         self._programs = Programs(settings)
@@ -155,6 +156,7 @@ class LocalStack:
             self.stop(grace=2.0)
             raise
         self._remember()
+        self.started = True
 
     def _aws(self) -> None:
         settings = self.settings

@@ -58,9 +58,8 @@ class Slot:
         self._record = self._directory / "process.json"
 
     def start(self) -> None:
-        """Start a runner here, after ending one that an earlier stack left behind."""
+        """Start a runner here."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._end_leftover()
         self.task = f"{self.name}-{uuid.uuid4().hex[:12]}"
         self.child = Child(self.name, self._command, self._environment(self._directory, self.task), self._log)
         self.stopping_since = None
@@ -68,7 +67,7 @@ class Slot:
             created = psutil.Process(self.child.pid).create_time()
         except psutil.NoSuchProcess:
             return
-        self._record.write_text(json.dumps({"pid": self.child.pid, "created": created}))
+        self._record.write_text(json.dumps({"pid": self.child.pid, "created": created, "task": self.task}))
 
     def gone(self) -> None:
         """Its process has ended."""
@@ -81,15 +80,19 @@ class Slot:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.crashes, 10))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - only to spread restarts
 
-    def _end_leftover(self) -> None:
+    def end_leftover(self) -> str | None:
+        """End the runner that an earlier stack, killed itself, left here; its task, if there was one."""
+        task = None
         try:
             record = json.loads(self._record.read_text())
+            task = str(record["task"])
             process = psutil.Process(record["pid"])
             if abs(process.create_time() - record["created"]) < 1.0:
                 kill_tree(process.pid)
         except (OSError, ValueError, KeyError, psutil.Error):
             pass
         self._record.unlink(missing_ok=True)
+        return task
 
 
 class Supervisor:
@@ -139,6 +142,9 @@ class Supervisor:
 
     def _run(self) -> None:
         # A child's leash is held by the thread that started it, so this one also sees them off.
+        for slot in self._slots:
+            if task := slot.end_leftover():
+                self._report(task, "was left behind by a stack that was killed")
         wanted = 0
         while not self._stopped.is_set():
             wanted = self._ask(wanted)

@@ -377,6 +377,25 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
     assert not supervisor.pids
 
 
+def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Path) -> None:
+    leftover = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    record = {"pid": leftover.pid, "created": psutil.Process(leftover.pid).create_time(), "task": "runner-1-old"}
+    (tmp_path / "runners" / "slot-1").mkdir(parents=True)
+    (tmp_path / "runners" / "slot-1" / "process.json").write_text(json.dumps(record))
+    told: list[str] = []
+    supervisor = Supervisor(
+        desired=lambda: 0,
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        environment=lambda directory, task: {},
+        stopped=lambda task, reason: told.append(task),
+    )
+    supervisor.start()
+    until(lambda: told == ["runner-1-old"])
+    supervisor.stop(1)
+    leftover.wait(5)  # it would sleep for a minute
+
+
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     script = f"""
 import sys, time, pathlib
