@@ -1,0 +1,72 @@
+"""What the control plane says becomes an answer or one of four kinds of trouble."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from runner.control import Control, ControlTrouble, Refused, Stale, TryAgain, Unauthorised
+from wire import ReleaseRequest, SyncRequest
+
+RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
+
+
+def control_that(answers: Callable[[httpx2.Request], httpx2.Response]) -> Control:
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
+    return Control(client, "https://line.test/api")
+
+
+async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={"sequence": 7, "hold": [], "something_new": 1})
+
+    got = await control_that(answer).sync(SyncRequest(sequence=7, capacity=2), "the-token")
+    assert got.sequence == 7
+    assert str(asked[0].url) == "https://line.test/api/runner/sync"
+    assert asked[0].headers["authorization"] == "Bearer the-token"
+    assert json.loads(asked[0].content)["capacity"] == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"code": "unauthorised", "message": ""}, Unauthorised),
+        (409, {"code": "stale", "message": ""}, Stale),
+        (410, {}, Stale),
+        (400, {"code": "bad_request", "message": ""}, Refused),
+        (404, {"code": "not_found", "message": ""}, Refused),
+        (403, {"message": "Forbidden"}, TryAgain),
+        (404, {"message": "Not Found"}, TryAgain),
+        (429, {"code": "slow_down", "message": ""}, TryAgain),
+        (500, {}, TryAgain),
+        (503, {"code": "unavailable", "message": ""}, TryAgain),
+        (302, {}, TryAgain),
+        (200, {"nonsense": True}, TryAgain),
+    ],
+)
+async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlTrouble]) -> None:
+    control = control_that(lambda _request: httpx2.Response(status, json=body))
+    with pytest.raises(kind):
+        await control.release(RELEASE, "t")
+
+
+@pytest.mark.parametrize("trouble", [httpx2.ConnectError, httpx2.ReadTimeout, httpx2.RemoteProtocolError])
+async def test_a_broken_network_means_try_again(trouble: type[httpx2.TransportError]) -> None:
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise trouble("x", request=request)
+
+    with pytest.raises(TryAgain, match=trouble.__name__):
+        await control_that(fail).release(RELEASE, "t")
+
+
+async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
+    control = control_that(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
+    with pytest.raises(ControlTrouble) as caught:
+        await control.release(RELEASE, "t")
+    assert str(caught.value) == "http_400"

@@ -1,0 +1,87 @@
+"""The journal forgets nothing a killed process knew, and stays small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner import journal as journal_module
+from runner.journal import OVERLAP_S, Journal
+from wire import Message, MessageKind
+
+CHAT = "49170@c.us"
+NOW = 1_700_000_000
+
+
+def message(name: str, at_s: int = NOW, kind: MessageKind = MessageKind.TEXT) -> Message:
+    return Message(id=name, chat=CHAT, from_me=False, sent_at_ms=at_s * 1000, kind=kind, text="ü" * 10)
+
+
+def opened(path: Path) -> Journal:
+    journal = Journal(path)
+    journal.open()
+    return journal
+
+
+def test_what_waits_and_what_is_done_survive_without_closing(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.begin_at(NOW - 10)
+    journal.see("a", message("A"))
+    journal.see("b", message("B", NOW + 1))
+    journal.acknowledge("a")
+    again = opened(tmp_path / "journal")
+    assert list(again.waiting) == ["b"]
+    assert again.waiting["b"].text == "ü" * 10
+    assert again.knows("a")
+    assert again.floor_s == NOW - 10
+    journal.close()
+    again.close()
+
+
+def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.see("a", message("A"))
+    journal.close()
+    with (tmp_path / "journal").open("a") as file:
+        file.write('{"seen": "b", "mess')
+    again = opened(tmp_path / "journal")
+    assert list(again.waiting) == ["a"]
+    again.close()
+
+
+def test_a_chat_is_looked_at_from_ten_minutes_before_its_last_message(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.begin_at(NOW)
+    journal.see("a", message("A", NOW + 10_000))
+    journal.acknowledge("a")
+    assert journal.since() == {CHAT: NOW + 10_000 - OVERLAP_S}
+    journal.close()
+
+
+def test_the_floor_never_sinks(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.begin_at(NOW)
+    journal.begin_at(NOW - 100)
+    assert journal.floor_s == NOW
+    journal.close()
+
+
+def test_it_is_rewritten_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "LINES_AT_MOST", 20)
+    path = tmp_path / "journal"
+    journal = opened(path)
+    journal.begin_at(NOW)
+    for index in range(200):
+        journal.see(str(index), message(f"M{index}", NOW + 100 * index))
+        journal.acknowledge(str(index))
+    assert len(path.read_text().splitlines()) < 40
+    assert journal.knows("199")
+    assert not journal.knows("0")
+    journal.close()
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
+    journal.close()

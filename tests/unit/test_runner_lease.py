@@ -1,0 +1,95 @@
+"""A lease counts from before the sync was sent, and a stuck process is ended from outside its event loop."""
+
+from datetime import timedelta
+
+import pytest
+
+from runner.lease import EXIT_WEDGED, Durations, Guard, Lease
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_nothing_may_be_sent_before_the_first_answer() -> None:
+    lease = Lease(Time())
+    assert not lease.allows_sending()
+    assert not lease.is_wedged()
+
+
+def test_the_deadline_is_measured_from_before_the_sync_was_sent() -> None:
+    time = Time()
+    lease = Lease(time)
+    time.now = 108.0
+    lease.renew(sent_at=100.0)
+    assert lease.remaining() == 37.0
+
+
+def test_an_answer_to_an_older_sync_never_shortens_the_lease() -> None:
+    lease = Lease(Time())
+    lease.renew(100.0)
+    lease.renew(95.0)
+    assert lease.remaining() == 45.0
+
+
+def test_no_send_is_started_in_the_last_ten_seconds() -> None:
+    time = Time()
+    lease = Lease(time)
+    lease.renew(100.0)
+    time.now = 135.0
+    assert lease.allows_sending()
+    time.now = 135.1
+    assert not lease.allows_sending()
+    assert not lease.is_over()
+    time.now = 145.0
+    assert lease.is_over()
+
+
+def test_a_process_that_did_not_park_is_wedged_ten_seconds_after_the_deadline() -> None:
+    time = Time()
+    lease = Lease(time)
+    lease.renew(100.0)
+    time.now = 155.0
+    assert not lease.is_wedged()
+    time.now = 155.1
+    assert lease.is_wedged()
+    lease.parked = True
+    assert not lease.is_wedged()
+
+
+def test_the_guard_kills_the_browsers_and_then_the_process() -> None:
+    time = Time()
+    lease = Lease(time)
+    lease.renew(100.0)
+    done: list[object] = []
+
+    def sleep(seconds: float) -> None:
+        time.now += seconds
+
+    Guard(lease, lambda: done.append("browsers killed"), end=done.append, sleep=sleep).run()
+    assert done == ["browsers killed", EXIT_WEDGED]
+    assert 155.0 < time.now < 156.0
+
+
+def test_the_guard_ends_the_process_even_if_killing_fails() -> None:
+    time = Time()
+    lease = Lease(time)
+    lease.renew(0.0)
+    codes: list[int] = []
+
+    def fail() -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        Guard(lease, fail, end=codes.append, sleep=lambda _seconds: None).run()
+    assert codes == [EXIT_WEDGED]
+
+
+@pytest.mark.parametrize(("deadline", "exit_after"), [(55, 10), (60, 1), (5, 1)])
+def test_durations_that_do_not_fit_are_refused(deadline: int, exit_after: int) -> None:
+    with pytest.raises(ValueError, match="lease|margin|wedged"):
+        Durations(deadline=timedelta(seconds=deadline), exit_after=timedelta(seconds=exit_after))

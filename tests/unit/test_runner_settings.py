@@ -1,0 +1,74 @@
+"""The environment is read once, and what is missing is said in one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.__main__ import EXIT_SETTINGS, main
+from runner.chromium import PRODUCTION_HOST_RULES, Chromium, ChromiumMissing, arguments, find, user_agent
+from runner.settings import SettingsWrong, settings_from
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    bundle = tmp_path / "wa.js"
+    bundle.write_text("")
+    return {
+        "CONTROL_URL": "https://line.test/api/",
+        "RUNNER_BOOTSTRAP_TOKEN": "a-long-secret",
+        "DATA_DIRECTORY": str(tmp_path),
+        "WA_JS": str(bundle),
+        "CHROMIUM": "",
+    }
+
+
+def test_the_defaults_are_productions(environment: dict[str, str]) -> None:
+    settings = settings_from(environment)
+    assert settings.control_url == "https://line.test/api"
+    assert settings.browser_host_rules == PRODUCTION_HOST_RULES
+    assert settings.whatsapp_url == "https://web.whatsapp.com/"
+    assert settings.chromium is None
+
+
+def test_all_that_is_missing_is_named_and_no_value_is_shown(environment: dict[str, str]) -> None:
+    del environment["CONTROL_URL"], environment["DATA_DIRECTORY"]
+    environment["RUNNER_BOOTSTRAP_TOKEN"] = "short"
+    with pytest.raises(SettingsWrong, match=r"CONTROL_URL.*RUNNER_BOOTSTRAP_TOKEN.*DATA_DIRECTORY") as caught:
+        settings_from(environment)
+    assert "short" not in str(caught.value)
+
+
+def test_a_missing_bundle_names_the_command_that_installs_it(environment: dict[str, str]) -> None:
+    environment["WA_JS"] = "/nowhere/wa.js"
+    with pytest.raises(SettingsWrong, match="npm ci"):
+        settings_from(environment)
+
+
+def test_the_token_is_not_shown(environment: dict[str, str]) -> None:
+    assert "a-long-secret" not in repr(settings_from(environment))
+
+
+async def test_a_chromium_that_is_not_there_is_one_sentence_with_a_command() -> None:
+    with pytest.raises(ChromiumMissing, match="apt-get install"):
+        await find(Path("/nowhere/chromium"), None)
+
+
+def test_an_empty_environment_ends_with_its_own_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.environ", {})
+    assert main() == EXIT_SETTINGS
+    assert "CONTROL_URL" in capsys.readouterr().err
+
+
+def test_the_browser_says_its_own_version_and_not_that_it_is_headless() -> None:
+    agent = user_agent(Chromium(Path("chromium"), "156.0.7.8"))
+    assert "Chrome/156.0.0.0" in agent
+    assert "Headless" not in agent
+
+
+def test_the_resolver_rules_are_given_exactly_once() -> None:
+    flags = arguments("MAP * ~NOTFOUND", "spki=")
+    assert [flag for flag in flags if "host-resolver" in flag] == ["--host-resolver-rules=MAP * ~NOTFOUND"]
+    assert "--ignore-certificate-errors-spki-list=spki=" in flags
+    assert not {"--ignore-certificate-errors", "--disable-web-security", "--single-process"} & set(flags)
