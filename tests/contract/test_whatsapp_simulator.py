@@ -492,12 +492,11 @@ async def test_the_content_security_policy_refuses_foreign_scripts(browser: Brow
     await context.close()
 
 
-async def test_message_keys_hide_their_text_until_wa_js_repairs_them(line: Tab) -> None:
+async def test_message_keys_hide_their_text_until_wa_js_repairs_them(line: Tab, fresh: BrowserContext) -> None:
     own = "Object.keys(new (require('WAWebMsgKey'))({ fromMe: true, remote: '1@c.us', id: 'A' }))"
-    plain = await line.page.context.new_page()
+    plain = await fresh.new_page()
     await plain.goto(URL)
     assert "$1" in await plain.evaluate(own)
-    await plain.close()
     assert await line.evaluate("WPP.whatsapp.MsgKey.fromString('true_1@c.us_A').toString()") == "true_1@c.us_A"
     assert "_serialized" in await line.evaluate(own)
 
