@@ -19,7 +19,7 @@ up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=ht
 
 .PHONY: check
 check: python lint types ## ruff, mypy, unit tests: before each commit
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit tests/test_shape.py
 
 .PHONY: test
 test: install lint types ## everything but the peers: before handing over

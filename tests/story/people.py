@@ -103,7 +103,7 @@ class Owner:
         expect(self.page.locator("#qr svg")).to_be_visible(timeout=PATIENCE_MS)
         self._picture("landing-qr")
         picture = Image.open(io.BytesIO(self.page.screenshot()))
-        codes = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+        codes = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
         assert len(codes) == 1, f"{len(codes)} QR codes can be read on the landing page"
         return str(codes[0].text)
 
