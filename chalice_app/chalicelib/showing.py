@@ -72,7 +72,8 @@ def showing(tenant: Tenant, session: Session, now: int) -> Showing:
     shown = what_is_shown(tenant, session, now)
     code = {Shown.QR: session.qr, Shown.PAIRING: session.pairing}.get(shown)
     left = timedelta(milliseconds=max(0, code.expires_at - now)) if code is not None else None
-    lively = shown in LIVELY_SHOWN or session.phase in LIVELY_PHASES
+    awaited = session.watched(now) and shown is Shown.MESSAGE
+    lively = shown in LIVELY_SHOWN or session.phase in LIVELY_PHASES or awaited
     refresh = LIVELY_REFRESH if lively else CALM_REFRESH
     problem = tenant.assistant_problem if shown is Shown.CONNECTED else session.problem
     state = (

@@ -59,3 +59,10 @@ def test_a_showing_tells_no_code_when_it_is_printed() -> None:
 )
 def test_numbers_are_read_as_people_write_them(written: str, digits: str | None) -> None:
     assert digits_of(written) == digits
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
+def test_the_page_looks_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
+    waiting = Session(BAKERY, phase, number="49170", watched_until=NOW + 1)
+    assert showing(tenant(BAKERY), waiting, NOW).every_ms == 1_000
+    assert showing(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000
