@@ -1,5 +1,6 @@
 """The control plane as Chalice serves it: the doors are mounted, the event handlers are one line each."""
 
+import json
 import logging
 import os
 from typing import Any
@@ -21,10 +22,16 @@ def create_app(services: Services) -> Chalice:
     landing.mount(application, services)
     runner_api.mount(application, services)
 
+    @application.route("/", methods=["GET"])
+    def front() -> Response:
+        """Whoever types the bare address is probably the operator."""
+        return pages.Pages(application, services).redirect("/admin")
+
     @application.route("/health", methods=["GET"])
     def health() -> Response:
-        """What this installation is; asks nobody, so it answers even when they are down."""
-        return json_response(f'{{"stage": "{services.stage}", "commit": "{services.commit}"}}')
+        """What this installation is, and that it can read its own address."""
+        told = {"stage": services.stage, "base_url": services.base_url(), "commit": services.commit}
+        return json_response(json.dumps(told))
 
     return application
 

@@ -83,7 +83,7 @@ def _received(
 
 def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> bool:
     if chat.open_turn is not None:
-        turn = services.chats.turn(chat.tenant, chat.id, chat.open_turn)
+        turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return True
     recent = services.chats.recent(chat, depth=OWN_REPLIES_LOOKED_BACK, now=now)
@@ -96,8 +96,8 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, now: int) -> None
         return
     services.chats.take_over(chat, now + tenant.policies.takeover_minutes * 60_000)
     if chat.open_turn is not None:
-        turn = services.chats.turn(chat.tenant, chat.id, chat.open_turn)
+        turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None:
-            services.chats.discard(turn, "takeover", now)
+            services.turns.discard(turn, "takeover", now)
     if chat.takeover_until < now:
         services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))

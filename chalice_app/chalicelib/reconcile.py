@@ -36,10 +36,10 @@ def reconcile(services: Services) -> None:
             settle(services, tenant.id, now)
         elif not run and session.runner is not None:
             services.placement.wanted(tenant.id, tenant.wanted, now)
-    for turn in services.chats.open_turns(due_before=now):
+    for turn in services.turns.open_turns(due_before=now):
         if turn.state in (TurnState.READY, TurnState.SENDING):
             thinking.ring(services, turn)
-            services.chats.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
+            services.turns.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
         else:
             services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
     capacity = max(1, services.runner_capacity)
@@ -83,7 +83,7 @@ def settle(services: Services, tenant: str, now: int) -> None:
 
 def ring_for(services: Services, tenant: str, runner: str, now: int) -> None:
     """Every turn that is ready or was being sent is to be taken by the runner that holds the session now."""
-    for turn in services.chats.open_turns(due_before=now + 24 * 3_600_000, tenant=tenant):
+    for turn in services.turns.open_turns(due_before=now + 24 * 3_600_000, tenant=tenant):
         if turn.state in (TurnState.READY, TurnState.SENDING):
             services.runners.ring(runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
 

@@ -145,9 +145,9 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     """``ready → sending`` for whom the session's epoch names; ``gone`` for everybody else."""
     now = services.clock()
     runner = _alive(services, token)
-    turn = services.chats.turn(request.tenant, request.chat, request.turn)
+    turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
-        taken = services.chats.take(turn, runner.id, request.epoch, now)
+        taken = services.turns.take(turn, runner.id, request.epoch, now)
         chat = services.chats.chat(request.tenant, request.chat)
         if taken is not None and chat is not None:
             late = now - turn.oldest_sent_at > milliseconds(QUOTED_AFTER)
@@ -170,12 +170,12 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     runner = _known(services, token)
     if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
-    turn = services.chats.turn(request.tenant, request.chat, request.turn)
+    turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is None:
         raise NotFound("There is no such turn.")
     if request.part >= len(turn.parts) or request.message != turn.part_id(request.part):
         raise BadRequest("This message id is not this part's.")
-    after, again = services.chats.sent(turn, request.part, now)
+    after, again = services.turns.sent(turn, request.part, now)
     if after.state is TurnState.SENT:
         services.runners.hush(runner.id, turn.id)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)

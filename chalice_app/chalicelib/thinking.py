@@ -65,11 +65,11 @@ def think(services: Services, job: ThinkJob) -> Thought:
         return Thought.PAUSED
     now = services.clock()
     recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
-    turn = services.chats.turn(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
+    turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
     if chat.open_turn is not None and (turn is None or turn.state in (TurnState.SENT, TurnState.DISCARDED)):
         # Somebody died between finishing the turn and taking it off its chat.
         if turn is not None:
-            services.chats.close(turn)
+            services.turns.close(turn)
         return _look_again(services, job, 0)
     waiting = unanswered(recent.messages, recent.turns, now, ignoring=turn.id if turn else None)
     if turn is not None:
@@ -78,17 +78,17 @@ def think(services: Services, job: ThinkJob) -> Thought:
         return Thought.NOTHING_WAITS
     policies = tenant.policies
     if now < chat.takeover_until:
-        services.chats.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
+        services.turns.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
         return Thought.SKIPPED
     if not settled(waiting, now):
         return _look_again(services, job, LOOK_AGAIN_SECONDS)
     if policies.replies_per_minute and looks_like_a_loop(recent.turns, now):
-        services.chats.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
+        services.turns.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
         return Thought.SKIPPED
     capped = _capped(services, tenant, chat, recent, waiting, job, now)
     if capped is not None:
         return capped
-    opened = services.chats.freeze(
+    opened = services.turns.freeze(
         chat,
         waiting,
         assistant_version=tenant.assistant_version,
@@ -112,22 +112,22 @@ def _go_on(
     """The chat has an open turn: fold new messages in, take it up again if it was forgotten, or leave it."""
     now = services.clock()
     if turn.state is TurnState.SENDING:
-        if {message.key for message in waiting} - set(turn.messages) and not services.chats.again(turn):
+        if {message.key for message in waiting} - set(turn.messages) and not services.turns.again(turn):
             return _look_again(services, job, 0)
         if now >= turn.due_at:
             ring(services, turn)
         return Thought.BUSY
     if not waiting:
-        services.chats.discard(turn, "too old", now)
+        services.turns.discard(turn, "too old", now)
         return Thought.SKIPPED
     more = {message.key for message in waiting} - set(turn.messages)
     if more:
         if not settled(waiting, now):
             return _look_again(services, job, LOOK_AGAIN_SECONDS)
-        folded = services.chats.fold_in(turn, waiting, now)
+        folded = services.turns.fold_in(turn, waiting, now)
         if folded is not None:
             return _answer(services, tenant, folded, recent, waiting, job)
-        if not services.chats.again(turn):
+        if not services.turns.again(turn):
             return _look_again(services, job, 0)
     if turn.state is TurnState.READY:
         ring(services, turn)
@@ -135,11 +135,11 @@ def _go_on(
     if now < turn.due_at:
         return Thought.BUSY
     batch = tuple(message for message in waiting if message.key in turn.messages)
-    claimed = services.chats.think_again(turn, now)
+    claimed = services.turns.think_again(turn, now)
     if claimed is None:
         return Thought.BUSY
     if not batch:
-        services.chats.discard(claimed, "too old", now)
+        services.turns.discard(claimed, "too old", now)
         return Thought.SKIPPED
     return _answer(services, tenant, claimed, recent, batch, job)
 
@@ -170,7 +170,7 @@ def _answer(
     if not parts:
         return _give_up(services, tenant, turn, "empty reply")
     now = services.clock()
-    ready = services.chats.store_text(turn, parts, now)
+    ready = services.turns.store_text(turn, parts, now)
     if ready is None:
         services.jobs.think(tenant.id, turn.chat, delay_seconds=0)
         return Thought.SUPERSEDED
@@ -211,7 +211,7 @@ def _capped(
     if policies.tokens_per_month:
         used = services.tenants.counted(tenant.id, "tokens", _month(now))
         if used >= policies.tokens_per_month:
-            services.chats.cover(chat, waiting, "monthly budget", retention_days=policies.retention_days, now=now)
+            services.turns.cover(chat, waiting, "monthly budget", retention_days=policies.retention_days, now=now)
             return Thought.SKIPPED
     if policies.replies_per_minute:
         lately = sorted(turn.created_at for turn in recent.turns if now - turn.created_at < MINUTE_MS)
@@ -221,7 +221,7 @@ def _capped(
         window, expires_at = str(now // DAY_MS), now + 2 * DAY_MS
         counted = services.tenants.count(tenant.id, f"replies#{chat.id}", window, 1, expires_at=expires_at)
         if counted > policies.replies_per_contact_per_day:
-            services.chats.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
+            services.turns.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
             return Thought.SKIPPED
     return None
 
@@ -233,7 +233,7 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, 
     now = services.clock()
     pause = trouble.retry_after_seconds or BACKOFF_SECONDS * 2 ** (attempts - 1)
     pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
-    services.chats.put_off(
+    services.turns.put_off(
         turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=trouble.code
     )
     log.warning("turn put off", extra={"tenant": tenant.id, "turn": turn.id, "attempts": attempts})
@@ -243,7 +243,7 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, 
 
 def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSomeone) -> Thought:
     now = services.clock()
-    services.chats.put_off(
+    services.turns.put_off(
         turn,
         TurnState.WAITING,
         due_at=now + WAITING_TRIED_EVERY_MS,
@@ -257,7 +257,7 @@ def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSom
 
 def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Thought:
     now = services.clock()
-    services.chats.discard(turn, reason, now)
+    services.turns.discard(turn, reason, now)
     services.tenants.record(Event(tenant.id, now, Happened.TURN_GIVEN_UP, reason))
     return Thought.SKIPPED
 

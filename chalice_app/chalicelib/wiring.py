@@ -21,6 +21,7 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.turns import Turns
 from chalicelib.vault import Vault
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ class Services:
     @cached_property
     def chats(self) -> Chats:
         return Chats(self.table)
+
+    @cached_property
+    def turns(self) -> Turns:
+        return Turns(self.table)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -85,7 +85,7 @@ def brain(services: Services) -> FakeBrain:
 def open_turn(services: Services) -> Turn:
     chat = services.chats.chat(T, CHAT)
     assert chat is not None and chat.open_turn is not None
-    turn = services.chats.turn(T, CHAT, chat.open_turn)
+    turn = services.turns.get(T, CHAT, chat.open_turn)
     assert turn is not None
     return turn
 
@@ -95,10 +95,10 @@ def deliver(services: Services, clock: Clock) -> Turn:
     turn = open_turn(services)
     session = services.placement.session(T)
     assert session.runner is not None
-    taken = services.chats.take(turn, session.runner, session.epoch, clock())
+    taken = services.turns.take(turn, session.runner, session.epoch, clock())
     assert taken is not None
     for part in range(len(taken.parts)):
-        taken, again = services.chats.sent(taken, part, clock())
+        taken, again = services.turns.sent(taken, part, clock())
         if again:
             services.jobs.think(T, CHAT, delay_seconds=0)
     return taken
@@ -208,12 +208,12 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     look(line)
     turn = open_turn(line)
     session = line.placement.session(T)
-    taken = line.chats.take(turn, "runneraaaa", session.epoch, clock())
+    taken = line.turns.take(turn, "runneraaaa", session.epoch, clock())
     assert taken is not None
     hand_in(line, message(clock, "M2", "more"))
     clock.pass_seconds(2)
     assert look(line) is Thought.BUSY
-    _, again = line.chats.sent(taken, 0, clock())
+    _, again = line.turns.sent(taken, 0, clock())
     assert again
     assert look(line) is Thought.RANG
     assert [said.text for said in brain(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
@@ -225,10 +225,10 @@ def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock)
     look(line)
     turn = open_turn(line)
     epoch = line.placement.session(T).epoch
-    assert line.chats.take(turn, "runneraaaa", epoch - 1, clock()) is None
-    assert line.chats.take(turn, "runnerbbbb", epoch, clock()) is None
-    assert line.chats.take(turn, "runneraaaa", epoch, clock()) is not None
-    assert line.chats.take(turn, "runneraaaa", epoch, clock()) is not None
+    assert line.turns.take(turn, "runneraaaa", epoch - 1, clock()) is None
+    assert line.turns.take(turn, "runnerbbbb", epoch, clock()) is None
+    assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
+    assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
 
 
 def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line: Services, clock: Clock) -> None:
@@ -236,7 +236,7 @@ def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line
     clock.pass_seconds(2)
     look(line)
     before = open_turn(line)
-    line.chats.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
     line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
     reconcile.task_stopped(line, "task-a")
     session = line.placement.session(T)
@@ -394,8 +394,8 @@ def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock
     clock.pass_seconds(2)
     look(line)
     turn = open_turn(line)
-    line.chats.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
-    line.chats._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
+    line.turns.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
     assert look(line) is Thought.NOT_YET

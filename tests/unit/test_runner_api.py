@@ -296,5 +296,5 @@ def test_messages_out_of_order_are_answered_in_the_order_they_came(
     think(services, ThinkJob(tenant=T, chat=CHAT))
     chat = services.chats.chat(T, CHAT)
     assert chat is not None and chat.open_turn is not None
-    turn = services.chats.turn(T, CHAT, chat.open_turn)
+    turn = services.turns.get(T, CHAT, chat.open_turn)
     assert turn is not None and turn.messages == ("contact#M2", "contact#M1")

@@ -186,7 +186,7 @@ class TenantPage:
         """The assistant's problem counts as mended, and the chats that waited for that are looked at now."""
         now = self.services.clock()
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
-        for turn in self.services.chats.open_turns(due_before=now + WAITING_TRIED_EVERY_MS, tenant=tenant):
+        for turn in self.services.turns.open_turns(due_before=now + WAITING_TRIED_EVERY_MS, tenant=tenant):
             if turn.state is TurnState.WAITING:
                 self.services.jobs.think(tenant, turn.chat, delay_seconds=0)
 
