@@ -22,11 +22,6 @@ def create_app(services: Services) -> Chalice:
     landing.mount(application, services)
     runner_api.mount(application, services)
 
-    @application.route("/", methods=["GET"])
-    def front() -> Response:
-        """Whoever types the bare address is probably the operator."""
-        return pages.Pages(application, services).redirect("/admin")
-
     @application.route("/health", methods=["GET"])
     def health() -> Response:
         """What this installation is, and that it can read its own address."""
