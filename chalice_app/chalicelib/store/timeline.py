@@ -1,5 +1,6 @@
 """The timeline of a tenant, which is also its audit log: append-only, forgotten after 400 days."""
 
+import itertools
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +26,8 @@ class Timeline:
     def __init__(self, table: Table, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
         self._table = table
         self._new_id = new_id
+        #: keeps what one process does within a millisecond in order
+        self._numbers = itertools.count()
 
     def record(self, event: Event) -> None:
         self._table.put(self.line(event))
@@ -35,7 +38,7 @@ class Timeline:
         return Put(
             {
                 "pk": f"TENANT#{event.tenant}",
-                "sk": f"EVENT#{stamp}#{self._new_id()}",
+                "sk": f"EVENT#{stamp}#{next(self._numbers):09d}-{self._new_id()}",
                 "expires_at": seconds(event.at + milliseconds(EVENTS_KEPT_FOR)),
                 **_events.dump_python(event, mode="json"),
                 "at": stamp,
