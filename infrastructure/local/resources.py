@@ -230,9 +230,13 @@ def _cluster(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
 
 
 def _parameter(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    client("ssm", endpoint).put_parameter(
-        Name=properties["Name"], Type=properties["Type"], Value=properties["Value"], Overwrite=True
-    )
+    ssm = client("ssm", endpoint)
+    try:
+        same = ssm.get_parameter(Name=properties["Name"])["Parameter"]["Value"] == properties["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        same = False
+    if not same:
+        ssm.put_parameter(Name=properties["Name"], Type=properties["Type"], Value=properties["Value"], Overwrite=True)
     return {"Ref": properties["Name"]}
 
 

@@ -15,11 +15,14 @@ from typing import Any
 
 import psutil
 import pytest
+from aiosmtpd.controller import Controller
 
 from infrastructure.local import preflight
 from infrastructure.local.environment import REPOSITORY
+from infrastructure.local.mail_spool import Mail
 from infrastructure.local.processes import Child
 from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
+from infrastructure.local.relay import smtp
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.stack import LocalStack, local_stack
 from infrastructure.local.supervisor import Supervisor
@@ -240,6 +243,25 @@ def test_the_outbox_shows_both_bodies_and_the_very_bytes(stack: LocalStack) -> N
     escaped = link.replace("&", "&amp;")
     assert f'href="{escaped}"' in page(f"/mails/{name}/text")
     assert "multipart/alternative" in page(f"/mails/{name}/raw")
+
+
+def test_the_relay_hands_the_very_bytes_to_a_mail_server(tmp_path: Path) -> None:
+    received: list[tuple[str, list[str], bytes]] = []
+
+    class Inbox:
+        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+            received.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
+            return "250 OK"
+
+    raw = b"From: A <a@x.example>\r\nTo: b@x.example\r\nSubject: s\r\n\r\nbody\r\n"
+    mail = Mail("id@x", 0.0, "A <a@x.example>", ("b@x.example",), raw)
+    server = Controller(Inbox(), hostname="127.0.0.1", port=Ports.free().outbox)
+    server.start()
+    try:
+        smtp(f"smtp://127.0.0.1:{server.port}")(mail)
+    finally:
+        server.stop()
+    assert received == [("a@x.example", ["b@x.example"], raw)]
 
 
 # -- durability -------------------------------------------------------------------------------------------------------

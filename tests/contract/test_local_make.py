@@ -1,0 +1,117 @@
+"""`make` on a machine that lacks something: one clear sentence, and nothing half done."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infrastructure.local.environment import REPOSITORY
+
+#: What the recipes themselves need; anything else is there only if a test puts it there.
+TOOLS = ("bash", "sh", "make", "awk", "sed", "mkdir", "touch", "test", "rm", "env", "dirname")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files that `make install` looks at, with nothing installed."""
+    for name in (
+        "Makefile",
+        "requirements.txt",
+        "chalice_app/requirements.txt",
+        "runner/requirements.txt",
+        "runner/package.json",
+        "runner/package-lock.json",
+        "infrastructure/local/ministack.txt",
+    ):
+        target = tmp_path / "checkout" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, target)
+    return tmp_path / "checkout"
+
+
+def make(checkout: Path, *arguments: str, **programs: str) -> tuple[int, str]:
+    """Run `make` with only the basic tools and these programs (name → shell script) on the path."""
+    bin_directory = checkout / "bin"
+    bin_directory.mkdir(exist_ok=True)
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found is not None
+        (bin_directory / tool).symlink_to(found)
+    for name, script in programs.items():
+        path = bin_directory / name.replace("_", "-")
+        path.write_text(f"#!{shutil.which('bash')}\n{script}\n")
+        path.chmod(0o755)
+    environment = {"PATH": str(bin_directory), "HOME": str(checkout), "LC_ALL": os.environ.get("LC_ALL", "C.UTF-8")}
+    done = subprocess.run(
+        ["make", *arguments],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+def installed(checkout: Path, *stamps: str) -> None:
+    (checkout / ".make").mkdir(exist_ok=True)
+    for stamp in stamps:
+        (checkout / ".make" / stamp).touch()
+
+
+def test_make_alone_prints_what_it_can_do(checkout: Path) -> None:
+    status, said = make(checkout)
+    assert status == 0
+    for target in ("up", "check", "test", "story", "peers", "backup", "restore", "clean"):
+        assert f"make {target} " in said
+
+
+def test_without_python_it_says_so(checkout: Path) -> None:
+    status, said = make(checkout, "up")
+    assert status != 0
+    assert "There is no python3: install Python 3.11 or newer." in said
+
+
+def test_with_an_old_python_it_says_so(checkout: Path) -> None:
+    status, said = make(checkout, "up", python3="exit 1")
+    assert status != 0
+    assert "python3 is too old: Python 3.11 or newer is needed" in said
+
+
+def test_without_a_network_it_says_so(checkout: Path) -> None:
+    # A python whose pip finds nothing.
+    python = 'case "$*" in *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; *pip*) exit 1;; esac'
+    status, said = make(checkout, "up", python3=python, cp=f'exec {shutil.which("cp")} "$@"')
+    assert status != 0
+    assert "The Python packages could not be installed: is there a network?" in said
+    assert not (checkout / ".make" / "python").exists()
+
+
+def test_without_node_it_says_so(checkout: Path) -> None:
+    installed(checkout, "python", "ministack")
+    status, said = make(checkout, "up")
+    assert status != 0
+    assert "There is no npm: install Node 20 or newer" in said
+
+
+def test_when_wa_js_cannot_be_fetched_it_says_so(checkout: Path) -> None:
+    installed(checkout, "python", "ministack")
+    status, said = make(checkout, "up", npm="exit 1")
+    assert status != 0
+    assert "wa-js could not be installed: is there a network?" in said
+
+
+def test_when_chromium_cannot_be_installed_it_says_how(checkout: Path) -> None:
+    installed(checkout, "python", "ministack", "wa-js")
+    status, said = make(checkout, "up", id="echo 0", apt_get="exit 100")
+    assert status != 0
+    assert "installing Chromium with apt …" in said
+    assert "Chromium could not be installed: run 'apt-get install chromium-headless-shell'" in said
+
+
+def test_a_chromium_that_is_there_is_taken(checkout: Path) -> None:
+    installed(checkout, "python", "ministack", "wa-js")
+    assert make(checkout, "install", chromium="exit 0") == (0, "")
