@@ -26,7 +26,7 @@ PLACED_AT_MOST = 50
 def reconcile(services: Services) -> None:
     """The every-minute loop: reap, place, release, wake forgotten turns, size the fleet."""
     now = services.clock()
-    for freed in services.placement.reap_silent(now):
+    for freed in [*services.placement.reap_silent(now), *services.placement.take_from_wedged(now)]:
         lost(services, freed, now)
     wanted = 0
     for tenant, session in services.tenants.overview():

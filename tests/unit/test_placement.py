@@ -188,6 +188,22 @@ def test_a_stopped_task_is_reaped_at_once(placement: Placement, tenants: Tenants
     assert placement.task_stopped(f"task-{runner.id}", clock()) == [A]
 
 
+def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_heard(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    placement.watch(B, clock())
+    for _ in range(19):
+        clock.pass_seconds(10)
+        fresh = placement.runners.get(runner.id)
+        assert fresh is not None
+        placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000})
+    assert placement.take_from_wedged(clock()) == [B]
+    assert placement.session(A).runner == runner.id
+    assert placement.session(B).epoch == 3
+
+
 def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:

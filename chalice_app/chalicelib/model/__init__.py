@@ -35,6 +35,7 @@ from chalicelib.model.session import (
     LEASE,
     LEASE_RENEWED_EVERY,
     LINKED_A_MOMENT_AGO,
+    PROBE_STALE_AFTER,
     REAP_AFTER_LEASES,
     REAP_WITNESS_SPAN,
     WATCHED_FOR,
@@ -46,6 +47,7 @@ from chalicelib.model.session import (
     may_reap,
     seen,
     should_run,
+    wedged,
 )
 from chalicelib.model.tenant import (
     INVITE_UNOPENED_FOR,
@@ -78,6 +80,7 @@ __all__ = [
     "OPEN_STATES",
     "OPERATOR_AT_MOST",
     "OPERATOR_IDLE_FOR",
+    "PROBE_STALE_AFTER",
     "QUIET_FOR",
     "QUOTED_AFTER",
     "REAP_AFTER_LEASES",
@@ -117,4 +120,5 @@ __all__ = [
     "settled",
     "should_run",
     "unanswered",
+    "wedged",
 ]

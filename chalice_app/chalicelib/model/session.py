@@ -16,6 +16,8 @@ LEASE_RENEWED_EVERY = timedelta(seconds=10)
 REAP_WITNESS_SPAN = timedelta(seconds=15)
 #: … or when it was silent for this many leases, whoever else is there.
 REAP_AFTER_LEASES = 3
+#: A runner that is heard, but whose page answered no probe for this long, has lost hold of that session.
+PROBE_STALE_AFTER = timedelta(minutes=3)
 #: A runner declared dead may still hand in messages and mark turns sent for this long.
 DEAD_TOKEN_GRACE = timedelta(hours=24)
 #: An unlinked session runs while somebody looked at its page this recently.
@@ -130,6 +132,9 @@ class Assignment:
     number: str | None = None
     caught_up_to: int | None = None
     last_epoch: int | None = None
+    claimed_at: int = 0
+    #: when its page last answered a probe, as far as this runner told
+    probed_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +178,8 @@ def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
         and runner.witness[1] >= runner.lease_until
         and now - runner.witness[1] >= milliseconds(REAP_WITNESS_SPAN)
     )
+
+
+def wedged(assignment: Assignment, now: int) -> bool:
+    """True if the runner lives but this session in it does not: neither its own ladder nor its lease will tell."""
+    return now - max(assignment.claimed_at, assignment.probed_at) > milliseconds(PROBE_STALE_AFTER)

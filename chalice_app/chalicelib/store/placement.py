@@ -23,6 +23,7 @@ from chalicelib.model import (
     may_reap,
     milliseconds,
     should_run,
+    wedged,
 )
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
@@ -183,6 +184,7 @@ class Placement:
             "wanted": "run",
             "watched_until": session.watched_until,
             "sequence": 0,
+            "claimed_at": now,
         }
         for name in ("pair_with", "number", "caught_up_to", "last_epoch"):
             if getattr(session, name) is not None:
@@ -329,6 +331,16 @@ class Placement:
             assignment.tenant
             for assignment in dead.assigned
             if self.release(assignment.tenant, runner, assignment.epoch, now)
+        ]
+
+    def take_from_wedged(self, now: int) -> list[str]:
+        """Sessions whose runner is heard while their page is not: freed, so that somebody can start them anew."""
+        return [
+            assignment.tenant
+            for runner in self.runners.alive()
+            if now < runner.lease_until
+            for assignment in runner.assigned
+            if wedged(assignment, now) and self.release(assignment.tenant, runner.id, assignment.epoch, now)
         ]
 
     def task_stopped(self, task: str, now: int) -> list[str]:

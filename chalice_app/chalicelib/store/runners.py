@@ -212,6 +212,8 @@ def runner_from(item: Item) -> Runner:
                 number=entry.get("number"),
                 caught_up_to=entry.get("caught_up_to"),
                 last_epoch=entry.get("last_epoch"),
+                claimed_at=entry.get("claimed_at", 0),
+                probed_at=item.get("probes", {}).get(tenant, 0),
             )
             for tenant, entry in sorted(item.get("assigned", {}).items())
         ),
