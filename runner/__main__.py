@@ -20,6 +20,7 @@ from runner.clock import SystemClock
 from runner.control import Control, connection, task_of
 from runner.conversation import Conversation
 from runner.host import About, Host, NotWelcome
+from runner.hosting import innermost
 from runner.journal import Journal
 from runner.lease import Guard, Lease
 from runner.profile import Profile
@@ -129,20 +130,14 @@ def main() -> int:
     except* NotWelcome as troubles:
         code = _say(troubles, EXIT_NOT_WELCOME)
     except* Exception as troubles:
-        logs.note("runner failed", level=logging.CRITICAL, trouble=_first(troubles))
+        logs.note("runner failed", level=logging.CRITICAL, trouble=innermost(troubles))
         code = EXIT_BUG
     return code
 
 
 def _say(troubles: BaseExceptionGroup[BaseException], code: int) -> int:
-    print(_first(troubles), file=sys.stderr)
+    print(innermost(troubles), file=sys.stderr)
     return code
-
-
-def _first(trouble: BaseException) -> BaseException:
-    while isinstance(trouble, BaseExceptionGroup):
-        trouble = trouble.exceptions[0]
-    return trouble
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum
 
+from runner.backoff import backoff
 from runner.clock import Clock
-from runner.conversation import Conversation, backoff
+from runner.conversation import Conversation
 from runner.journal import Journal
 from runner.judgement import (
     REAL_LOGOUTS,
@@ -14,18 +15,18 @@ from runner.judgement import (
     Relaunches,
     Step,
     is_logged_out,
-    is_other_account,
     judge,
 )
 from runner.linking import Linking
 from runner.logs import note
-from runner.page import LiveCode, Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
+from runner.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
+from runner.presence import Presence
 from runner.profile import Profile
+from runner.reporting import Reporting
 from runner.whatsapp import WhatsApp
-from wire import Code, Delivery, Hold, Phase, ProblemCode, SessionReport, Wanted
+from wire import Delivery, Hold, Phase, ProblemCode, SessionReport, Wanted
 
 PROBE_EVERY = 15.0
-PROVE_EVERY = 60.0
 LOOK_EVERY_WHILE_UNSETTLED = 1.0
 LOOK_EVERY_UNWATCHED = 5.0
 #: A page without wa-js after this is loaded again.
@@ -34,10 +35,9 @@ INJECTED_WITHIN = 30.0
 LOADS_IN_VAIN_AT_MOST = 4
 INCOMPATIBLE_RETRY = 300.0
 #: A linked page that stays in one of these phases so long is loaded again.
-STUCK_AFTER = {Phase.SYNCING: 600.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
+STUCK_AFTER = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
+UPDATES_APART = 600.0
 FINISH_WITHIN = 30.0
-TAKEOVER_AFTER = 15.0
-TAKEOVERS_AT_MOST = 3
 LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -69,33 +69,26 @@ class Session:
         changed: Callable[[], None],
     ) -> None:
         self.hold = hold
-        self.seen = Judgement(Phase.STARTING)
         self._whatsapp = whatsapp
         self._profile = profile
         self._journal = journal
         self._conversation = conversation
         self._clock = clock
         self._chance = chance
-        self._changed = changed
+        self._reporting = Reporting(hold.tenant, clock, changed)
+        self._presence = Presence(clock)
         self._linking = Linking(clock)
         self._page: Page | None = None
         self._wake = asyncio.Event()
         self._parked = False
         self._leaving: str | None = None
         self._linked = False
-        self._number: str | None = None
-        self._codes: tuple[LiveCode | None, LiveCode | None, float] = (None, None, 0.0)
-        self._told: object = None
-        self._sequence = 0
         self._logout_reason: str | None = None
-        self._since = clock.now()
-        self._probed_at: float | None = None
-        self._proven_at: float | None = None
         self._confirmed_at = clock.now()
-        self._conflict_at: float | None = None
-        self._takeovers = 0
         self._loaded_at: float | None = None
         self._loads_in_vain = 0
+        self._unreachable = 0
+        self._updated_at = clock.now() - UPDATES_APART
         self._ladder = Ladder()
         self._relaunches = Relaunches()
 
@@ -105,7 +98,7 @@ class Session:
         """The control plane, asked at ``sent_at``, still says that this session is ours."""
         if hold.wanted is Wanted.RELEASE:
             self.leave("no longer wanted")
-        awaited = self.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}
+        awaited = self._reporting.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}
         if awaited or (hold.watched, hold.pair_with) != (self.hold.watched, self.hold.pair_with):
             self._wake.set()
         self.hold = hold
@@ -113,7 +106,7 @@ class Session:
 
     def deliver(self, delivery: Delivery) -> None:
         """A reply is ready."""
-        self._conversation.deliver(delivery)
+        self._conversation.replies.deliver(delivery)
 
     def leave(self, reason: str) -> None:
         """Finish the reply being sent, close the browser in peace, end."""
@@ -122,48 +115,33 @@ class Session:
 
     def is_pending(self) -> bool:
         """Whether an answer or a scan is expected soon."""
-        watched = self.hold.watched and self.seen.phase not in LINKED and self.seen.phase is not Phase.BLOCKED
+        watched = (
+            self.hold.watched
+            and self._reporting.seen.phase not in LINKED
+            and self._reporting.seen.phase is not Phase.BLOCKED
+        )
         return watched or self._conversation.is_pending()
 
     def report(self) -> SessionReport:
-        """What is seen now; its sequence grows with each change and only then, so that it is stored once."""
-        qr, pairing, at = self._codes
-        told = (self.seen, _value(qr), _value(pairing), self._number, self._conversation.caught_up_to_ms)
-        if told != self._told:
-            self._told = told
-            self._sequence += 1
-        gone_ms = int((self._clock.now() - at) * 1000)
-        probed = self._probed_at
-        return SessionReport(
-            tenant=self.hold.tenant,
-            epoch=self.hold.epoch,
-            sequence=self._sequence,
-            phase=self.seen.phase,
-            problem=self.seen.problem,
-            detail=self.seen.detail[:200],
-            qr=_still_alive(qr, gone_ms) if self.seen.phase is Phase.QR else None,
-            pairing=_still_alive(pairing, gone_ms) if self.seen.phase is Phase.PAIRING else None,
-            number=self._number,
-            caught_up_to_ms=self._conversation.caught_up_to_ms,
-            probed_ms_ago=None if probed is None else int((self._clock.now() - probed) * 1000),
-        )
+        """What is seen now."""
+        return self._reporting.report(self.hold, self._conversation.caught_up_to_ms)
 
     async def park(self) -> None:
         """Off the network and silent, until ``resume``."""
         self._parked = True
         self._conversation.offline()
-        self._proven_at = None
+        self._presence.lost()
         if self._linked:
-            self._see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
+            self._reporting.see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
         if self._page is not None:
             await self._page.set_offline(True)
 
     async def resume(self) -> None:
         """The control plane confirmed that the session is still ours."""
-        if self._page is not None:
-            await self._page.set_offline(False)
         self._parked = False
         self._wake.set()
+        if self._page is not None:
+            await self._page.set_offline(False)
 
     async def harvest(self) -> None:
         """Hand in what the page still holds."""
@@ -197,16 +175,20 @@ class Session:
                 count = self._relaunches.count(self._clock.now())
                 if self._relaunches.too_many(count):
                     return "wedged: too many restarts"
-                self._see(Judgement(Phase.FAILED, self.seen.problem, "the browser is being started again"))
+                self._reporting.see(
+                    Judgement(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
+                )
                 await self._pause(backoff(count, self._chance()))
 
     async def _one_browser(self) -> End:
         directory, self._linked = self._profile.open(self.hold.epoch, self.hold.last_epoch)
-        self._see(Judgement(Phase.STARTING))
+        self._reporting.see(Judgement(Phase.STARTING))
         self._forget_page()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
             try:
+                if self._parked:
+                    await page.set_offline(True)
                 async with asyncio.TaskGroup() as group:
                     talking = group.create_task(self._conversation.run(page))
                     end = await self._watch(page)
@@ -218,8 +200,6 @@ class Session:
 
     async def _watch(self, page: Page) -> End:
         """Look, understand, act, wait; until the browser has to be closed."""
-        if self._parked:
-            await page.set_offline(True)
         while True:
             if self._leaving is not None:
                 await self._finish()
@@ -233,7 +213,10 @@ class Session:
                 return End.RELAUNCH
             except PageUnreachable as trouble:
                 phase = Phase.OFFLINE if self._linked else Phase.FAILED
-                self._see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                self._reporting.see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                self._unreachable += 1
+                await self._pause(backoff(self._unreachable, self._chance()))
+                continue
             except PageTrouble as trouble:
                 if await self._climb(page, trouble):
                     return End.RELAUNCH
@@ -243,8 +226,9 @@ class Session:
         if self._loaded_at is None:
             await page.load()
             self._loaded_at = self._clock.now()
+            self._unreachable = 0
         sight = await page.look()
-        self._probed_at = self._clock.now()
+        self._reporting.probed_at = self._clock.now()
         if not sight.injected:
             return await self._without_injection(page)
         self._loads_in_vain = 0
@@ -258,62 +242,32 @@ class Session:
             return End.RELAUNCH
         if seen.phase is not Phase.ONLINE:
             self._conversation.offline()
-            self._proven_at = None
-        self._see(seen, sight)
+            self._presence.lost()
+        self._reporting.see(seen, sight)
         stuck = STUCK_AFTER.get(seen.phase)
-        if self._linked and stuck is not None and self._clock.now() - self._since > stuck:
+        if self._linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
             await self._reload(page, "stuck")
         return None
 
-    async def _attend_linked(self, page: Page, sight: Sight, seen: Judgement) -> Judgement:
-        if is_other_account(self.hold.number, sight.number):
-            return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
+    async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
         if not self._linked:
             self._linked = True
             self._profile.mark_linked(self.hold.epoch)
             note("linked", tenant=self.hold.tenant)
-        self._number = sight.number or self._number
-        self._conversation.linked(self.hold.caught_up_to_ms)
-        if seen.phase is Phase.CONFLICT:
-            return await self._attend_conflict(page)
-        self._conflict_at = None
-        if seen.phase is not Phase.ONLINE:
+        seen = await self._presence.attend(page, sight, claim, self.hold, self._confirmed_at)
+        if seen.phase is Phase.FAILED:
             return seen
-        if not await self._is_proven(page, sight):
-            await self._climb_or_raise(page)
-            return Judgement(Phase.OFFLINE, detail="WhatsApp's server does not answer")
-        self._ladder.fine()
-        self._conversation.online(sight.delivered_offline)
-        if sight.needs_update:
-            await self._reload(page, "WhatsApp Web was updated")
+        self._reporting.number = sight.number or self._reporting.number
+        self._conversation.linked(self.hold.caught_up_to_ms)
+        if seen.phase is Phase.ONLINE:
+            self._ladder.fine()
+            self._conversation.online(sight.delivered_offline)
+            if sight.needs_update and self._clock.now() - self._updated_at > UPDATES_APART:
+                self._updated_at = self._clock.now()
+                await self._reload(page, "WhatsApp Web was updated")
+        elif claim.phase is Phase.ONLINE and await self._climb(page, None):
+            raise PageGone("the proof of being online failed too often")
         return seen
-
-    async def _is_proven(self, page: Page, sight: Sight) -> bool:
-        """By a round trip to WhatsApp's server, or by what the server sent since the last one."""
-        now = self._clock.now()
-        heard = sight.server_event_ms_ago
-        if self._proven_at is not None and heard is not None and heard < PROVE_EVERY * 1000:
-            self._proven_at = max(self._proven_at, now - heard / 1000)
-        if self._proven_at is None or now - self._proven_at >= PROVE_EVERY:
-            if not await page.prove():
-                return False
-            self._proven_at = self._clock.now()
-        return True
-
-    async def _attend_conflict(self, page: Page) -> Judgement:
-        """Another browser uses this login: ask the control plane first, then take it back, three times at most."""
-        now = self._clock.now()
-        if self._takeovers >= TAKEOVERS_AT_MOST:
-            return Judgement(Phase.CONFLICT, ProblemCode.CONFLICT, "taken over again and again")
-        if self._conflict_at is None:
-            self._conflict_at = now
-        waited = now - self._conflict_at >= TAKEOVER_AFTER * 2**self._takeovers
-        if waited and self._confirmed_at >= self._conflict_at:
-            self._takeovers += 1
-            self._conflict_at = None
-            note("taking the login back", tenant=self.hold.tenant, attempt=self._takeovers)
-            await page.take_over()
-        return Judgement(Phase.CONFLICT)
 
     async def _without_injection(self, page: Page) -> End | None:
         now = self._clock.now()
@@ -322,7 +276,9 @@ class Session:
             return None
         self._loads_in_vain += 1
         if self._loads_in_vain >= LOADS_IN_VAIN_AT_MOST:
-            self._see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, "wa-js does not find WhatsApp's modules"))
+            self._reporting.see(
+                Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, "wa-js does not find WhatsApp's modules")
+            )
         elif self._loads_in_vain == LOADS_IN_VAIN_AT_MOST - 1:
             return End.RELAUNCH
         await self._reload(page, "wa-js was not injected")
@@ -330,20 +286,16 @@ class Session:
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
-    async def _climb_or_raise(self, page: Page) -> None:
-        if await self._climb(page, None):
-            raise PageGone("the proof of being online failed too often")
-
     async def _climb(self, page: Page, trouble: PageTrouble | None) -> bool:
         """One step up the ladder; whether a new browser is needed."""
         self._conversation.offline()
-        self._proven_at = None
+        self._presence.lost()
         broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
         problem = ProblemCode.INCOMPATIBLE if broken else None
         step = self._ladder.missed(self._clock.now())
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._linked else Phase.FAILED
-            self._see(Judgement(phase, problem, str(trouble or "no proof of being online")))
+            self._reporting.see(Judgement(phase, problem, str(trouble or "no proof of being online")))
         if step is Step.RELOAD:
             try:
                 await self._reload(page, "no answer")
@@ -356,20 +308,20 @@ class Session:
     async def _reload(self, page: Page, reason: str) -> None:
         note("page reloaded", tenant=self.hold.tenant, reason=reason)
         self._forget_page()
-        self._since = self._clock.now()
+        self._reporting.since = self._clock.now()
         await page.load()
         self._loaded_at = self._clock.now()
 
     def _forget_page(self) -> None:
         self._loaded_at = None
-        self._proven_at = None
+        self._presence.lost()
         self._linking.forget()
         self._conversation.page_gone()
 
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(FINISH_WITHIN):
-                await self._conversation.finish()
+                await self._conversation.replies.finish()
         except TimeoutError:
             note("a reply is left to the next holder", tenant=self.hold.tenant)
 
@@ -379,10 +331,10 @@ class Session:
         note("logged out", tenant=self.hold.tenant, reason=self._logout_reason or "unknown", wiped=real)
         await asyncio.to_thread(self._profile.wipe if real else self._profile.set_aside)
         self._linked = False
-        self._number = None
+        self._reporting.number = None
         detail = f"reason: {self._logout_reason or 'unknown'}"
         self._logout_reason = None
-        self._see(Judgement(Phase.LOGGED_OUT, detail=detail))
+        self._reporting.see(Judgement(Phase.LOGGED_OUT, detail=detail))
         at = self._clock.now()
         # The control plane must have heard it before there is a new code: it forgets the old number then.
         while (not self.hold.watched or self._confirmed_at < at) and self._leaving is None:
@@ -403,30 +355,8 @@ class Session:
         self._wake.clear()
 
     def _interval(self) -> float:
-        if self.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
+        if self._reporting.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
             return PROBE_EVERY
         if self._linked or self.hold.watched:
             return LOOK_EVERY_WHILE_UNSETTLED
         return LOOK_EVERY_UNWATCHED
-
-    def _see(self, seen: Judgement, sight: Sight | None = None) -> None:
-        codes = (sight.qr, sight.pairing) if sight is not None else (None, None)
-        before = (self.seen, _value(self._codes[0]), _value(self._codes[1]), self._number)
-        now = self._clock.now()
-        if seen.phase is not self.seen.phase:
-            note("phase", tenant=self.hold.tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
-            self._since = now
-        self.seen = seen
-        self._codes = (*codes, now)
-        if before != (seen, _value(codes[0]), _value(codes[1]), self._number):
-            self._changed()
-
-
-def _value(code: LiveCode | None) -> str | None:
-    return code.value if code is not None else None
-
-
-def _still_alive(code: LiveCode | None, gone_ms: int) -> Code | None:
-    if code is None or code.remaining_ms <= gone_ms:
-        return None
-    return Code(code=code.value, expires_in_ms=code.remaining_ms - gone_ms)

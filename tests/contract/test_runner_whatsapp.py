@@ -277,7 +277,7 @@ async def test_a_session_somebody_else_holds_is_harvested_and_killed(
 async def test_a_conflict_is_taken_back_after_the_control_plane_confirmed(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.session.TAKEOVER_AFTER", 1.0)
+    monkeypatch.setattr("runner.presence.TAKEOVER_AFTER", 1.0)
     control = FakeControl()
     control.hold(watched=True)
     async with running(browsers, control, tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.backoff import backoff
 from runner.control import Refused, TryAgain
-from runner.conversation import Conversation, backoff
+from runner.conversation import Conversation
 from runner.journal import OVERLAP_S, Journal
 from runner.lease import Lease
 from runner.page import PageGone
@@ -70,7 +71,7 @@ class Line:
         first = Message(id="IN1", chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
         name = self.control.reply(TENANT, first, texts, quote)
         delivery = Delivery(tenant=TENANT, epoch=1, chat=CHAT, turn=name, revision=1)
-        self.conversation.deliver(delivery)
+        self.conversation.replies.deliver(delivery)
         return delivery
 
 
@@ -334,7 +335,7 @@ async def test_nothing_is_sent_while_offline_or_leaving(line: Line) -> None:
     line.ring("one")
     await speak(line, 3)
     line.link()
-    await line.conversation.finish()
+    await line.conversation.replies.finish()
     await speak(line, 3)
     assert line.page.sent == []
 
@@ -345,7 +346,7 @@ async def test_a_turn_of_an_older_epoch_is_forgotten(line: Line) -> None:
     line.control.hold(epoch=3)
     await speak(line, 3)
     assert line.page.sent == []
-    assert not line.conversation.due
+    assert not line.conversation.replies.due
 
 
 async def test_an_unheard_sent_is_repeated_and_the_message_is_not(line: Line) -> None:
@@ -386,7 +387,7 @@ async def test_a_turn_named_by_an_answer_on_its_way_is_not_taken_twice(line: Lin
     line.link()
     delivery = line.ring("one")
     await speak(line)
-    line.conversation.deliver(delivery)
+    line.conversation.replies.deliver(delivery)
     await speak(line)
     assert len(line.control.taken) == 1
 

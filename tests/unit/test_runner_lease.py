@@ -91,5 +91,5 @@ def test_the_guard_ends_the_process_even_if_killing_fails() -> None:
 
 @pytest.mark.parametrize(("deadline", "exit_after"), [(55, 10), (60, 1), (5, 1)])
 def test_durations_that_do_not_fit_are_refused(deadline: int, exit_after: int) -> None:
-    with pytest.raises(ValueError, match="lease|margin|wedged"):
+    with pytest.raises(ValueError, match=r"lease|margin|wedged"):
         Durations(deadline=timedelta(seconds=deadline), exit_after=timedelta(seconds=exit_after))

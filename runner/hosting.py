@@ -1,0 +1,208 @@
+"""The sessions this runner hosts: started, parked, resumed, released and ended, each without touching the others."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from runner.backoff import backoff
+from runner.clock import Clock
+from runner.control import Control, ControlTrouble, Stale, Unauthorised
+from runner.logs import note
+from runner.page import PageTrouble
+from runner.session import Session
+from wire import Hold, ReleaseRequest, SessionReport
+
+PARK_WITHIN = 5.0
+HARVEST_WITHIN = 10.0
+DRAINED_AT_ONCE = 4
+RELEASE_ATTEMPTS = 6
+
+#: Makes a session for a hold, under a token, that calls the last argument when something changed.
+MakeSession = Callable[[Hold, str, Callable[[], None]], Session]
+
+
+@dataclass(eq=False)
+class Hosted:
+    """One session, the task that lives it, and whether it is being ended."""
+
+    session: Session
+    token: str
+    task: asyncio.Task[None] | None = None
+    ending: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def hold(self) -> Hold:
+        return self.session.hold
+
+    def kill(self) -> None:
+        """Its browser dies with its task."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Hosting:
+    """By tenant. ``changed`` is called whenever the control plane should hear of something."""
+
+    def __init__(
+        self,
+        control: Control,
+        make_session: MakeSession,
+        clock: Clock,
+        chance: Callable[[], float],
+        changed: Callable[[], None],
+    ) -> None:
+        self._control = control
+        self._make_session = make_session
+        self._clock = clock
+        self._chance = chance
+        self._changed = changed
+        self._hosted: dict[str, Hosted] = {}
+        self._released: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._hosted)
+
+    def reports(self) -> tuple[SessionReport, ...]:
+        """What every session sees."""
+        return tuple(hosted.session.report() for hosted in self._hosted.values())
+
+    def is_pending(self) -> bool:
+        """Whether any of them expects something soon."""
+        return any(hosted.session.is_pending() for hosted in self._hosted.values())
+
+    def get(self, tenant: str, epoch: int) -> Session | None:
+        """The session of this tenant, if it is of this epoch."""
+        hosted = self._hosted.get(tenant)
+        return hosted.session if hosted is not None and hosted.hold.epoch == epoch else None
+
+    def others_than(self, holds: Iterable[Hold]) -> list[Hosted]:
+        """What is hosted and, by this truth, not ours."""
+        ours = {(hold.tenant, hold.epoch) for hold in holds}
+        return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in ours]
+
+    def is_new(self, hold: Hold) -> bool:
+        """Neither hosted nor released: an answer on its way may still name what was just given back."""
+        return hold.tenant not in self._hosted and hold.epoch > self._released.get(hold.tenant, 0)
+
+    def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
+        """Host a session from now on."""
+        hosted = Hosted(self._make_session(hold, token, self._changed), token)
+        self._hosted[hold.tenant] = hosted
+        hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
+
+    async def release(self, hold: Hold, token: str, reason: str) -> None:
+        """The browser is gone; say so. If nobody hears it, the lease runs out."""
+        self._released[hold.tenant] = max(hold.epoch, self._released.get(hold.tenant, 0))
+        request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200])
+        for attempt in range(RELEASE_ATTEMPTS):
+            try:
+                await self._control.release(request, token)
+                return
+            except (Stale, Unauthorised):
+                return
+            except ControlTrouble as trouble:
+                note("release failed", tenant=hold.tenant, trouble=trouble, code=trouble.code)
+                await self._clock.sleep(backoff(attempt, self._chance()))
+
+    async def end(self, hosted: Hosted) -> None:
+        """Not ours any more: off the network, save what it saw, kill."""
+        if hosted.ending:
+            await hosted.gone.wait()
+            return
+        hosted.ending = True
+        note("session is no longer ours", tenant=hosted.hold.tenant, epoch=hosted.hold.epoch)
+        try:
+            async with asyncio.timeout(PARK_WITHIN + HARVEST_WITHIN):
+                await hosted.session.park()
+                await hosted.session.harvest()
+        except (PageTrouble, TimeoutError) as trouble:
+            note("harvest failed", tenant=hosted.hold.tenant, trouble=trouble)
+        hosted.kill()
+        await hosted.gone.wait()
+
+    async def end_all(self) -> None:
+        """This runner is dead to the control plane: nothing is ours."""
+        async with asyncio.TaskGroup() as group:
+            for hosted in list(self._hosted.values()):
+                group.create_task(self.end(hosted))
+        self._released.clear()
+
+    async def park_all(self) -> None:
+        """Silence everything, and kill what cannot be silenced."""
+        async with asyncio.TaskGroup() as group:
+            for hosted in list(self._hosted.values()):
+                group.create_task(self._park(hosted))
+
+    async def resume_all(self) -> None:
+        """All that is still here was confirmed to be ours."""
+        async with asyncio.TaskGroup() as group:
+            for hosted in list(self._hosted.values()):
+                if not hosted.ending:
+                    group.create_task(self._resume(hosted))
+
+    async def drain(self) -> None:
+        """Let each finish its reply, close its browser and be released; a few at a time."""
+        turns = asyncio.Semaphore(DRAINED_AT_ONCE)
+        while self._hosted:
+            async with asyncio.TaskGroup() as group:
+                for hosted in list(self._hosted.values()):
+                    group.create_task(self._let_go(hosted, turns))
+
+    async def drain_by_force(self) -> None:
+        """Kill what is left, and still say that it is gone."""
+        left = list(self._hosted.values())
+        for hosted in left:
+            hosted.kill()
+        async with asyncio.TaskGroup() as group:
+            for hosted in left:
+                group.create_task(self._release_once_gone(hosted))
+
+    async def _live(self, hosted: Hosted, hold: Hold) -> None:
+        """A session and its release. One tenant's trouble is never another's: it ends here."""
+        note("session starts", tenant=hold.tenant, epoch=hold.epoch)
+        reason = ""
+        try:
+            try:
+                reason = await hosted.session.run()
+            except Exception as group:
+                trouble = innermost(group)
+                note("session crashed", level=logging.ERROR, tenant=hold.tenant, trouble=trouble)
+                reason = f"crashed: {type(trouble).__name__}"
+            await self.release(hold, hosted.token, reason)
+        finally:
+            note("session ended", tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
+            del self._hosted[hold.tenant]
+            hosted.gone.set()
+            self._changed()
+
+    async def _park(self, hosted: Hosted) -> None:
+        try:
+            async with asyncio.timeout(PARK_WITHIN):
+                await hosted.session.park()
+        except (PageTrouble, TimeoutError) as trouble:
+            note("could not park, killed", tenant=hosted.hold.tenant, trouble=trouble)
+            hosted.kill()
+
+    async def _resume(self, hosted: Hosted) -> None:
+        try:
+            await hosted.session.resume()
+        except PageTrouble:
+            return  # its own watch sees the same, and starts another browser
+
+    async def _let_go(self, hosted: Hosted, turns: asyncio.Semaphore) -> None:
+        async with turns:
+            hosted.session.leave("drained")
+            await hosted.gone.wait()
+
+    async def _release_once_gone(self, hosted: Hosted) -> None:
+        await hosted.gone.wait()
+        await self.release(hosted.hold, hosted.token, "drain took too long")
+
+
+def innermost(trouble: BaseException) -> BaseException:
+    """The first reason inside a group of exceptions."""
+    while isinstance(trouble, BaseExceptionGroup):
+        trouble = trouble.exceptions[0]
+    return trouble

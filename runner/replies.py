@@ -1,0 +1,167 @@
+"""Replies out: each turn taken, looked up in its chat, sent under its own id, and said to be sent (design §5.4)."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.backoff import backoff
+from runner.clock import Clock
+from runner.control import ControlTrouble, Refused, Stale
+from runner.lease import Lease
+from runner.logs import note
+from runner.page import Page, PageTrouble
+from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
+
+#: A sent message without the server's ack is looked at this often.
+ACK_EVERY = 1.0
+ACK_WITHIN = 60.0
+ATTEMPTS_AT_MOST = 5
+#: As long as an answer that still names a finished turn may be on its way.
+FINISHED_KNOWN_FOR = 12.0
+
+
+class ReplyDoor(Protocol):
+    """The control plane, as far as replies need it."""
+
+    async def take(self, request: TakeRequest) -> TakeAnswer: ...
+    async def sent(self, request: SentRequest) -> SentAnswer: ...
+
+
+class NotNow(Exception):
+    """The reply has to wait: the lease is too short, or WhatsApp's server has not confirmed it yet."""
+
+
+@dataclass
+class Due:
+    """A turn to deliver, and when to try next."""
+
+    delivery: Delivery
+    not_before: float = 0.0
+    attempts: int = 0
+
+
+class Replies:
+    """One send at a time per session. A turn is asked for again by the control plane until it is done."""
+
+    def __init__(
+        self,
+        tenant: str,
+        epoch: int,
+        door: ReplyDoor,
+        lease: Lease,
+        clock: Clock,
+        chance: Callable[[], float],
+        answered: Callable[[str], None],
+    ) -> None:
+        self.tenant = tenant
+        self.epoch = epoch
+        #: Turns to deliver, by id, in the order they were heard of.
+        self.due: dict[str, Due] = {}
+        self._door = door
+        self._lease = lease
+        self._clock = clock
+        self._chance = chance
+        self._answered = answered
+        self._online = False
+        self._leaving = False
+        self._rung = asyncio.Event()
+        self._speaking = asyncio.Lock()
+        self._finished: dict[tuple[str, int], float] = {}
+        self._unreported: list[SentRequest] = []
+
+    def online(self, online: bool) -> None:
+        """Replies may be sent from now on, or not any more."""
+        if online and not self._online:
+            self._rung.set()
+        self._online = online
+
+    def deliver(self, delivery: Delivery) -> None:
+        """A turn is ready; hearing it twice is harmless, and an answer on its way may name one just finished."""
+        now = self._clock.now()
+        self._finished = {turn: at for turn, at in self._finished.items() if now - at < FINISHED_KNOWN_FOR}
+        if delivery.turn not in self.due and (delivery.turn, delivery.revision) not in self._finished:
+            self.due[delivery.turn] = Due(delivery)
+            self._rung.set()
+
+    async def finish(self) -> None:
+        """Take no new turn and wait for the one being sent."""
+        self._leaving = True
+        async with self._speaking:
+            return
+
+    async def run(self, page: Page) -> None:
+        """Deliver what is due until cancelled; trouble with the page is the session's to mend."""
+        while True:
+            now = self._clock.now()
+            ready = [one for one in self.due.values() if one.not_before <= now] if self._may_speak() else []
+            if not ready:
+                await self._clock.wait(self._rung, ACK_EVERY)
+                self._rung.clear()
+                continue
+            due = ready[0]
+            async with self._speaking:
+                done = await self._try(page, due)
+            if done:
+                self.due.pop(due.delivery.turn, None)
+                self._finished[due.delivery.turn, due.delivery.revision] = self._clock.now()
+                self._answered(due.delivery.chat)
+
+    async def report_sent(self) -> None:
+        """Say what was sent and not yet said."""
+        for request in list(self._unreported):
+            try:
+                await self._door.sent(request)
+            except Refused as trouble:
+                note("sent refused", tenant=self.tenant, turn=request.turn, code=trouble.code)
+            if request in self._unreported:  # another task may have reported it meanwhile
+                self._unreported.remove(request)
+
+    def _may_speak(self) -> bool:
+        return self._online and not self._leaving and self._lease.allows_sending()
+
+    async def _try(self, page: Page, due: Due) -> bool:
+        """Deliver one turn; say whether it is off the list."""
+        delivery = due.delivery
+        try:
+            await self._deliver(page, delivery)
+            return True
+        except (Stale, Refused) as trouble:
+            note("turn given up", tenant=self.tenant, turn=delivery.turn, code=trouble.code)
+            return True
+        except (ControlTrouble, PageTrouble, NotNow) as trouble:
+            due.attempts += 1
+            due.not_before = self._clock.now() + backoff(due.attempts, self._chance())
+            note("turn delayed", tenant=self.tenant, turn=delivery.turn, trouble=trouble, code=str(trouble))
+            # The control plane names an overdue turn again; it must not block the others for ever.
+            return due.attempts >= ATTEMPTS_AT_MOST
+
+    async def _deliver(self, page: Page, delivery: Delivery) -> None:
+        turn, chat = delivery.turn, delivery.chat
+        taken = await self._door.take(TakeRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn))
+        if taken.result == "gone":
+            note("turn gone", tenant=self.tenant, turn=turn)
+            return
+        for index in range(taken.cursor, len(taken.parts)):
+            part = taken.parts[index]
+            await self._send(page, taken.chat, part.id, part.text, taken.quote if index == 0 else None)
+            self._unreported.append(
+                SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
+            )
+            await self.report_sent()
+        note("turn delivered", tenant=self.tenant, turn=turn, parts=len(taken.parts))
+
+    async def _send(self, page: Page, chat: str, message: str, text: str, quote: str | None) -> None:
+        """Until WhatsApp's server has the message: an earlier attempt's is found again, never sent beside."""
+        ack = await page.find(chat, message)
+        if ack is None:
+            if not self._lease.allows_sending():
+                raise NotNow("lease")
+            ack = (await page.send(chat, message, text, quote)).ack
+        give_up_at = self._clock.now() + ACK_WITHIN
+        while ack is not None and ack < 1:
+            # Ack 0: WhatsApp Web re-sends by itself, under the same id (reliability.md §2.3).
+            if ack < 0 or self._clock.now() >= give_up_at:
+                raise NotNow(f"ack {ack}")
+            await self._clock.sleep(ACK_EVERY)
+            ack = await page.find(chat, message)

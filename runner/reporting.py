@@ -1,0 +1,74 @@
+"""What a session tells about itself, and whether it changed."""
+
+from collections.abc import Callable
+
+from runner.clock import Clock
+from runner.judgement import Judgement
+from runner.logs import note
+from runner.page import LiveCode, Sight
+from wire import Code, Hold, Phase, SessionReport
+
+
+class Reporting:
+    """The last judgement with its codes; says once that something changed."""
+
+    def __init__(self, tenant: str, clock: Clock, changed: Callable[[], None]) -> None:
+        self.seen = Judgement(Phase.STARTING)
+        #: Since when the phase has been this one.
+        self.since = clock.now()
+        #: The linked account's phone number.
+        self.number: str | None = None
+        #: When the page last answered a look.
+        self.probed_at: float | None = None
+        self._tenant = tenant
+        self._clock = clock
+        self._changed = changed
+        self._qr: LiveCode | None = None
+        self._pairing: LiveCode | None = None
+        self._codes_at = clock.now()
+        self._told: object = None
+        self._sequence = 0
+
+    def see(self, seen: Judgement, sight: Sight | None = None) -> None:
+        """Remember what is true now, and tell if it was not before."""
+        before = self._essence()
+        now = self._clock.now()
+        if seen.phase is not self.seen.phase:
+            note("phase", tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
+            self.since = now
+        self.seen = seen
+        self._qr = sight.qr if sight is not None and seen.phase is Phase.QR else None
+        self._pairing = sight.pairing if sight is not None and seen.phase is Phase.PAIRING else None
+        self._codes_at = now
+        if self._essence() != before:
+            self._changed()
+
+    def report(self, hold: Hold, caught_up_to_ms: int | None) -> SessionReport:
+        """What is seen now; its sequence grows with each change and only then, so that it is stored once."""
+        now = self._clock.now()
+        if (told := (self._essence(), caught_up_to_ms)) != self._told:
+            self._told = told
+            self._sequence += 1
+        return SessionReport(
+            tenant=hold.tenant,
+            epoch=hold.epoch,
+            sequence=self._sequence,
+            phase=self.seen.phase,
+            problem=self.seen.problem,
+            detail=self.seen.detail[:200],
+            qr=self._alive(self._qr),
+            pairing=self._alive(self._pairing),
+            number=self.number,
+            caught_up_to_ms=caught_up_to_ms,
+            probed_ms_ago=None if self.probed_at is None else int((now - self.probed_at) * 1000),
+        )
+
+    def _essence(self) -> tuple[object, ...]:
+        """What makes a report another report: a code's value, not how long it still lives."""
+        return self.seen, self._qr and self._qr.value, self._pairing and self._pairing.value, self.number
+
+    def _alive(self, code: LiveCode | None) -> Code | None:
+        if code is None:
+            return None
+        left = code.remaining_ms - int((self._clock.now() - self._codes_at) * 1000)
+        return Code(code=code.value, expires_in_ms=left) if left > 0 else None
