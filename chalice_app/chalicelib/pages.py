@@ -169,7 +169,8 @@ class Pages:
             status=trouble.status,
             headers=_retry_after(trouble),
             title=TITLES.get(trouble.status, "That did not work"),
-            sentence=NotFound().message if isinstance(trouble, NotFound) else trouble.message,
+            sentence=GONE if isinstance(trouble, NotFound) else trouble.message,
+            way_back=self._way_back(),
             request_id=None,
         )
 
@@ -189,12 +190,18 @@ class Pages:
                     status=500,
                     title="Something went wrong on our side",
                     sentence="It was noted, with the number below. Try again in a moment.",
+                    way_back=self._way_back(),
                     request_id=request_id,
                 )
 
         return guard
 
+    def _way_back(self) -> str | None:
+        """Only an operator has somewhere to go back to."""
+        return self.url_for("/admin") if self.request.path.startswith("/admin") else None
 
+
+GONE: Final = "The address may be incomplete, or what was here is gone."
 TITLES: Final[Mapping[int, str]] = {
     400: "That did not work",
     401: "Sign in first",

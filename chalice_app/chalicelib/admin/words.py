@@ -89,17 +89,17 @@ def told(event: Event) -> str:
 
 
 def ago(instant: int | None, now: int) -> str:
-    """How long ago, roughly."""
+    """How long ago, roughly; in one piece, so that a narrow column does not break it."""
     if not instant:
         return "never"
     seconds = max(0, now - instant) // 1000
     if seconds < 45:
-        return "just now"
+        return "just\u00a0now"
     for size, one, several in ((86_400, "day", "days"), (3_600, "h", "h"), (60, "min", "min")):
         if seconds >= size:
             count = seconds // size
-            return f"{count} {one if count == 1 else several} ago"
-    return "1 min ago"
+            return f"{count}\u00a0{one if count == 1 else several}\u00a0ago"
+    return "1\u00a0min\u00a0ago"
 
 
 def moment(instant: int) -> str:
