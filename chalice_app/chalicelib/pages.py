@@ -164,6 +164,7 @@ class Pages:
 
     def trouble(self, trouble: Trouble) -> Response:
         """The same look for everything that went wrong; what is not there looks the same whatever it was."""
+        _note(trouble)
         return self.render(
             "trouble.html",
             status=trouble.status,
@@ -222,6 +223,7 @@ def guarded_json(app: Chalice, view: View) -> View:
         try:
             return view(*args, **path)
         except Trouble as trouble:
+            _note(trouble)
             return json_response(
                 Refusal(code=trouble.code, message=trouble.message).model_dump_json(),
                 status=trouble.status,
@@ -240,6 +242,12 @@ def guarded_json(app: Chalice, view: View) -> View:
 
 def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return _response(body, status, {"Content-Type": "application/json", **(headers or {})}, ())
+
+
+def _note(trouble: Trouble) -> None:
+    """Trouble on our side is ours to know about; its message is our own sentence."""
+    if trouble.status >= 500:
+        log.warning("%s: %s", trouble.code, trouble.message)
 
 
 def report(app: Chalice, error: BaseException) -> str:

@@ -1,20 +1,22 @@
 """What every screen of the operator shares: who looks, the form's token, the frame around the page."""
 
 import functools
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chalice.app import Chalice, Response
 
 from chalicelib.admin.words import ago, moment, problem_name, told
 from chalicelib.auth import Operators, demand_own_form
-from chalicelib.errors import Unauthorised
+from chalicelib.errors import NotFound, Unauthorised
 from chalicelib.pages import FORM, Pages
 from chalicelib.store.operators import OperatorSession
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
+SHAPE_OF_TENANT: Final = re.compile(r"[a-z0-9]{8,32}", re.ASCII)
 #: A view of somebody who signed in.
 OperatorView = Callable[..., Response]
 
@@ -42,7 +44,7 @@ class Desk:
                 if fragment:
                     raise
                 return self.pages.redirect("/admin/sign-in")
-            return view(operator, **names)
+            return view(operator, **_possible(names))
 
         self.app.route(path, methods=["GET"])(self.pages.guarded(screen))
 
@@ -57,7 +59,7 @@ class Desk:
                 return self.pages.redirect("/admin/sign-in")
             fields = self.pages.form()
             demand_own_form(self.pages.headers, fields, operator.csrf)
-            return view(operator, fields, **names)
+            return view(operator, fields, **_possible(names))
 
         guarded = self.pages.guarded(answer)
         self.app.route(path, methods=["POST"], content_types=[FORM])(guarded)
@@ -84,3 +86,10 @@ class Desk:
             told=told,
             **context,
         )
+
+
+def _possible(names: dict[str, str]) -> dict[str, str]:
+    """What no tenant can be called is not looked for: a key that is too long would be an error of the database."""
+    if not all(SHAPE_OF_TENANT.fullmatch(name) for name in names.values()):
+        raise NotFound
+    return names

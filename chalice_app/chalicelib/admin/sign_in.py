@@ -1,5 +1,6 @@
 """Signing in: the password, then what else Cognito asks for, until a browser is an operator's."""
 
+import logging
 import re
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from chalicelib.auth import (
 from chalicelib.errors import TooMany
 from chalicelib.identity import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.store.operators import OperatorSession, SignInStep
+
+log = logging.getLogger(__name__)
 
 EMAIL_AT_MOST = 254
 PASSWORD_AT_MOST = 256
@@ -111,10 +114,12 @@ class SignIn:
         operators = self.desk.services.tenants.operators
         match outcome:
             case SignedIn():
+                log.info("operator signed in", extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
                 signed_in, _ = self.desk.operators.welcome(outcome.email, cookies(self.desk.pages.headers))
                 return self.desk.pages.redirect("/admin", cookies=[signed_in, no_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
+                log.warning("sign-in refused", extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
                 return self._form(visitor, email, outcome.sentence, status=401)
             case Refused():
