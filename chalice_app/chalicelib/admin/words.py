@@ -26,6 +26,7 @@ HAPPENED: Final[Mapping[Happened, tuple[str, str]]] = {
     Happened.TAKEOVER: ("A person took a chat over", ""),
     Happened.TURN_GIVEN_UP: ("An answer was given up", "attention"),
     Happened.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
+    Happened.RESTORE_FELL_BACK: ("The login was not usable; an earlier copy of it is tried", "attention"),
 }
 
 #: What a redirect after a form says, by the word in its address: nothing else can be made to appear there.
@@ -60,6 +61,16 @@ PROBLEMS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.MAIL_BOUNCED: "Mail not delivered",
 }
 
+#: What an edit changed: attributes of a tenant as people call them.
+EDITED: Final[Mapping[str, str]] = {
+    "name": "name",
+    "owner_email": "owner’s e-mail",
+    "language": "language",
+    "key_last4": "OpenAI key",
+    "assistant": "assistant",
+    "policies": "how the line behaves",
+}
+
 #: The one action of a problem: a field of the edit form, or a form of the page.
 MENDING: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PASSKEY: "invite",
@@ -84,7 +95,9 @@ def problem_name(problem: Problem) -> str:
 
 
 def told(event: Event) -> str:
-    """The detail of an event; a problem's code becomes its name."""
+    """The detail of an event, in words: a problem by its name, an edit by what was changed."""
+    if event.happened is Happened.EDITED:
+        return ", ".join(EDITED[name] for name in event.detail.split(", ") if name in EDITED)
     return PROBLEMS[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
 
 

@@ -1,0 +1,51 @@
+"""Words for what happened, and when."""
+
+import pytest
+
+from chalicelib.admin.words import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
+from chalicelib.languages import speaker
+from chalicelib.model import Event, Happened, Problem
+from wire import Phase, ProblemCode
+
+NOW = 1_790_000_000_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (-5 * SECOND, "just now"),  # another clock may be ahead
+        (0, "just now"),
+        (44 * SECOND, "just now"),
+        (45 * SECOND, "1 min ago"),
+        (119 * SECOND, "1 min ago"),
+        (59 * MINUTE, "59 min ago"),
+        (HOUR, "1 h ago"),
+        (DAY, "1 day ago"),
+        (3 * DAY, "3 days ago"),
+    ],
+)
+def test_the_past_is_told_roughly(before: int, words: str) -> None:
+    assert " ".join(ago(NOW - before, NOW).split()) == words
+
+
+def test_what_never_happened_is_never() -> None:
+    assert ago(None, NOW) == ago(0, NOW) == "never"
+    assert moment(NOW) == "2026-09-21 14:13:20 UTC"
+
+
+def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
+    assert set(HAPPENED) == set(Happened)
+    assert set(PROBLEMS) == set(ProblemCode)
+    say = speaker("en")
+    assert all(say(f"admin.problem.{code}.action") for code in MENDING)
+    assert all(say(f"admin.phase.{phase}.action") for phase in HELPING)
+    assert all(say(f"admin.phase.{phase}.sentence") for phase in Phase)
+
+
+def test_an_edit_is_told_in_words_and_a_problem_by_its_name() -> None:
+    edited = Event("hotel000", NOW, Happened.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
+    assert told(edited) == "OpenAI key, owner’s e-mail, assistant"
+    assert told(Event("hotel000", NOW, Happened.PROBLEM, "out_of_credit")) == "Out of credit"
+    assert told(Event("hotel000", NOW, Happened.OFFLINE, "no network")) == "no network"
+    assert problem_name(Problem(ProblemCode.PASSKEY, NOW)) == "Passkey needed"
