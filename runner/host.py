@@ -178,11 +178,13 @@ class Host:
             if answer.drain and not self._draining.is_set():
                 self.stop()
             self._reconcile(answer.hold, sent_at, self._identity.token)
+            # Not for an overtaken answer: the bell may have rung for the very hold that is dropped with it, and
+            # only a call with the older bell is answered at once.
+            self._bell = max(self._bell, answer.bell)
         for delivery in answer.deliver:
             session = self._hosting.get(delivery.tenant, delivery.epoch)
             if session is not None:
                 session.deliver(delivery)
-        self._bell = max(self._bell, answer.bell)
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
         """Bring what we host to what we hold."""

@@ -109,6 +109,13 @@ class Ladder:
         self.reloaded_at = now
         return Step.RELOAD
 
+    def reload_again(self, now: float, apart: float) -> Step:
+        """Where a new browser would not help: another reload, but not often."""
+        if self.reloaded_at is not None and now - self.reloaded_at < apart:
+            return Step.WAIT
+        self.reloaded_at = now
+        return Step.RELOAD
+
 
 class Relaunches:
     """How often a browser was started again; too often means: let another runner try."""

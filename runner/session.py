@@ -29,6 +29,7 @@ from wire import Delivery, Hold, Phase, ProblemCode, SessionReport, Wanted
 PROBE_EVERY = 15.0
 LOOK_EVERY_WHILE_UNSETTLED = 1.0
 LOOK_EVERY_UNWATCHED = 5.0
+LOOK_EVERY_AFTER_A_MISS = 5.0
 #: A page without wa-js after this is loaded again.
 INJECTED_WITHIN = 30.0
 #: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
@@ -184,6 +185,7 @@ class Session:
         directory, self._linked = self._profile.open(self.hold.epoch, self.hold.last_epoch)
         self._reporting.see(Judgement(Phase.STARTING))
         self._forget_page()
+        self._ladder.fine()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
             try:
@@ -292,7 +294,11 @@ class Session:
         self._presence.lost()
         broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
         problem = ProblemCode.INCOMPATIBLE if broken else None
-        step = self._ladder.missed(self._clock.now())
+        now = self._clock.now()
+        step = self._ladder.missed(now)
+        if broken and step is Step.RELAUNCH:
+            # A new browser understands WhatsApp's new page no better: no storm of restarts, only a look now and then.
+            step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY)
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._linked else Phase.FAILED
             self._reporting.see(Judgement(phase, problem, str(trouble or "no proof of being online")))
@@ -355,6 +361,8 @@ class Session:
         self._wake.clear()
 
     def _interval(self) -> float:
+        if self._ladder.misses:
+            return LOOK_EVERY_AFTER_A_MISS
         if self._reporting.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
             return PROBE_EVERY
         if self._linked or self.hold.watched:

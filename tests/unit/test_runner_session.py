@@ -1,0 +1,379 @@
+"""One session's life, on a page in memory and a clock that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from runner.conversation import Conversation
+from runner.journal import Journal
+from runner.lease import Lease
+from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
+from runner.profile import Profile
+from runner.session import Session
+from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
+from wire import Hold, Phase, ProblemCode, Wanted
+
+NUMBER = "491701111111"
+QR = Sight(injected=True, mode="QR", socket="UNPAIRED", qr=LiveCode("code-1", 50_000))
+MAIN = Sight(injected=True, mode="MAIN", info="NORMAL", socket="CONNECTED", authenticated=True, number=NUMBER)
+
+
+class FakeWhatsApp:
+    """Opens pages in memory; remembers which profiles, and how each was left."""
+
+    def __init__(self) -> None:
+        self.page = FakePage(sight=QR)
+        self.opened: list[Path] = []
+        self.closed: list[str] = []
+        self.hinted: Callable[[str, str], None] = lambda _kind, _detail: None
+        self.trouble: list[Exception] = []
+
+    @asynccontextmanager
+    async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[FakePage]:
+        if self.trouble:
+            raise self.trouble.pop()
+        self.opened.append(profile)
+        self.hinted = hinted
+        self.page.trouble = None
+        try:
+            yield self.page
+            self.closed.append("in peace")
+        except BaseException:
+            self.closed.append("killed")
+            raise
+
+
+class Scene:
+    """A session with everything around it."""
+
+    def __init__(self, directory: Path, **hold: Any) -> None:
+        self.clock = FakeClock()
+        self.whatsapp = FakeWhatsApp()
+        self.control = FakeControl()
+        self.changes = 0
+        self.profile = Profile(directory, TENANT)
+        self.hold = Hold(tenant=TENANT, epoch=1, **{"wanted": Wanted.RUN, "watched": True, **hold})
+        self.lease = Lease(self.clock.now)
+        journal = Journal(self.profile.journal)
+        self.conversation = Conversation(
+            TENANT, 1, FakeDoor(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
+        )
+        self.session = Session(
+            self.hold,
+            cast("Any", self.whatsapp),
+            self.profile,
+            journal,
+            self.conversation,
+            self.clock,
+            lambda: 0.5,
+            self._changed,
+        )
+        self.task: asyncio.Task[str]
+
+    @property
+    def page(self) -> FakePage:
+        return self.whatsapp.page
+
+    @property
+    def phase(self) -> Phase:
+        return self.session.report().phase
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def shows(self, sight: Sight, seconds: float = 0.0) -> None:
+        """The page changes, says so, and time passes."""
+        self.page.sight = sight
+        self.whatsapp.hinted("state", "")
+        await self.clock.advance(seconds)
+        await settle()
+
+    async def becomes(self, phase: Phase) -> None:
+        """The session reaches this phase; for what really happens in another thread."""
+        async with asyncio.timeout(5):
+            while self.phase is not phase:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    def confirm(self, **hold: Any) -> None:
+        self.hold = self.hold.model_copy(update=hold)
+        self.session.update(self.hold, self.clock.now())
+
+
+@asynccontextmanager
+async def living(directory: Path, **hold: Any) -> AsyncIterator[Scene]:
+    scene = Scene(directory, **hold)
+    scene.task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(1)
+    try:
+        yield scene
+    finally:
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+
+
+async def test_from_a_code_to_online(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        report = scene.session.report()
+        assert (report.phase, report.qr and report.qr.code) == (Phase.QR, "code-1")
+        assert scene.session.is_pending()
+        await scene.shows(replace(MAIN, mode="SYNCING"))
+        assert scene.phase is Phase.SYNCING
+        await scene.shows(MAIN)
+        report = scene.session.report()
+        assert (report.phase, report.number, report.qr) == (Phase.ONLINE, NUMBER, None)
+        assert scene.profile.marker() is not None
+        assert scene.page.asked.count("prove") == 1
+
+
+async def test_a_code_that_ran_out_is_not_reported(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, qr=LiveCode("code-2", 3_000)))
+        report = scene.session.report()
+        assert report.qr is not None
+        scene.clock.time += 3.0
+        assert scene.session.report().qr is None
+
+
+async def test_the_sequence_grows_with_a_change_and_not_with_time(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        first = scene.session.report().sequence
+        await scene.clock.advance(5)
+        assert scene.session.report().sequence == first
+        await scene.shows(replace(QR, qr=LiveCode("code-2", 20_000)))
+        assert scene.session.report().sequence == first + 1
+
+
+async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.clock.advance(121)
+        assert scene.page.asked.count("prove") == 3
+        await scene.shows(replace(MAIN, server_event_ms_ago=10), 300)
+        assert scene.page.asked.count("prove") == 3
+
+
+async def test_a_failed_proof_means_offline_then_a_reload_then_a_new_browser(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.page.proof = False
+        await scene.shows(MAIN)
+        assert scene.phase is Phase.OFFLINE
+        await scene.clock.advance(6)
+        assert scene.page.asked.count("load") == 2
+        await scene.clock.advance(70)
+        assert len(scene.whatsapp.opened) == 2
+
+
+async def test_a_page_that_does_not_answer_is_loaded_again(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.trouble = PageSilent("stuck")
+        await scene.clock.advance(60)
+        assert scene.page.asked.count("load") >= 2
+        assert len(scene.whatsapp.opened) >= 2
+
+
+async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.trouble = PageGone("crash")
+        scene.whatsapp.hinted("gone", "")
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.ONLINE
+        assert scene.whatsapp.opened == [scene.profile.home / "current"] * 2
+
+
+async def test_too_many_restarts_release_the_session(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.whatsapp.trouble = [PageGone("does not start")] * 10
+        scene.page.trouble = PageGone("crash")
+        scene.whatsapp.hinted("gone", "")
+        await scene.clock.advance(60)
+        assert scene.task.result().startswith("wedged")
+
+
+async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.page.trouble = None
+
+    async def unreachable() -> None:
+        raise PageUnreachable("net::ERR_INTERNET_DISCONNECTED")
+
+    scene.page.load = unreachable  # type: ignore[method-assign]
+    task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(120)
+    assert scene.phase is Phase.FAILED
+    assert "ERR_INTERNET_DISCONNECTED" in scene.session.report().detail
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_page_without_modules_is_a_problem_and_no_storm_of_restarts(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(Sight(), 200)
+        report = scene.session.report()
+        assert report.problem is ProblemCode.INCOMPATIBLE
+        assert len(scene.whatsapp.opened) == 2
+        loads = scene.page.asked.count("load")
+        await scene.clock.advance(250)
+        assert scene.page.asked.count("load") - loads <= 1
+        await scene.shows(QR, 1)
+        assert scene.session.report().problem is None
+
+
+async def test_calls_that_fail_after_an_update_are_named_incompatible_and_no_storm(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+
+        async def broken() -> bool:
+            raise PageRefused("TypeError")
+
+        scene.page.prove = broken  # type: ignore[method-assign]
+        await scene.shows(MAIN, 250)
+        assert scene.session.report().problem is ProblemCode.INCOMPATIBLE
+        assert scene.page.asked.count("load") == 2
+        assert len(scene.whatsapp.opened) == 1
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("unknown_companion", False), ("storage_quota_exceeded", True)])
+async def test_only_a_real_logout_deletes_the_profile(tmp_path: Path, reason: str, kept: bool) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        (scene.whatsapp.opened[0] / "login").write_text("secret")
+        scene.whatsapp.hinted("logout", reason)
+        await scene.shows(replace(QR, logged_out=True))
+        await scene.becomes(Phase.LOGGED_OUT)
+        assert scene.session.report().number is None
+        assert bool(list(scene.profile.home.glob("*/login"))) is kept
+        assert not (scene.profile.home / "current" / "login").exists()
+
+
+async def test_after_a_logout_a_new_code_waits_until_it_was_told_and_somebody_looks(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.confirm(watched=False)
+        await scene.shows(QR)
+        await scene.becomes(Phase.LOGGED_OUT)
+        await scene.clock.advance(10)
+        assert len(scene.whatsapp.opened) == 1
+        scene.confirm(watched=True)
+        await scene.clock.advance(2)
+        assert scene.phase is Phase.QR
+
+
+async def test_another_account_does_not_go_online(tmp_path: Path) -> None:
+    async with living(tmp_path, number="499999999") as scene:
+        await scene.shows(MAIN, 5)
+        report = scene.session.report()
+        assert (report.phase, report.number) == (Phase.FAILED, None)
+        assert "prove" not in scene.page.asked
+
+
+async def test_an_idle_page_is_refreshed_then_loaded_again_then_replaced(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, qr=None, idle=True), 1)
+        assert scene.page.asked.count("refresh_qr") == 1
+        await scene.clock.advance(100)
+        assert scene.page.asked.count("load") >= 4
+        assert len(scene.whatsapp.opened) >= 2
+
+
+async def test_an_unwatched_page_is_not_asked_for_codes(tmp_path: Path) -> None:
+    async with living(tmp_path, watched=False) as scene:
+        await scene.shows(replace(QR, qr=None, idle=True), 60)
+        assert "refresh_qr" not in scene.page.asked
+        assert not scene.session.is_pending()
+
+
+async def test_a_pairing_code_is_asked_for_once_and_again_when_it_dies(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.confirm(pair_with=NUMBER)
+        await scene.clock.advance(3)
+        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        code = LiveCode("ABCD1234", 190_000)
+        await scene.shows(replace(QR, pairing=code, pairing_phone=NUMBER), 30)
+        report = scene.session.report()
+        assert (report.phase, report.pairing and report.pairing.code) == (Phase.PAIRING, "ABCD1234")
+        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        await scene.shows(QR, 10)
+        assert scene.page.asked.count(f"pair {NUMBER}") == 2
+
+
+async def test_a_conflict_is_taken_back_only_after_the_control_plane_confirmed(tmp_path: Path) -> None:
+    conflict = replace(MAIN, mode="CONFLICT", socket="CONFLICT")
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.shows(conflict, 20)
+        assert "take_over" not in scene.page.asked
+        scene.confirm()
+        await scene.clock.advance(2)
+        assert scene.page.asked.count("take_over") == 1
+
+
+async def test_the_fourth_conflict_is_a_persons(tmp_path: Path) -> None:
+    conflict = replace(MAIN, mode="CONFLICT", socket="CONFLICT")
+    async with living(tmp_path) as scene:
+        await scene.shows(conflict)
+        for _ in range(200):
+            scene.confirm()
+            await scene.clock.advance(1)
+        report = scene.session.report()
+        assert scene.page.asked.count("take_over") == 3
+        assert (report.phase, report.problem) == (Phase.CONFLICT, ProblemCode.CONFLICT)
+
+
+async def test_a_parked_session_is_offline_and_resumes_with_a_new_proof(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        await scene.clock.advance(100)
+        assert (scene.page.offline, scene.phase) == (True, Phase.OFFLINE)
+        proofs = scene.page.asked.count("prove")
+        await scene.session.resume()
+        await scene.clock.advance(1)
+        assert (scene.page.offline, scene.phase) == (False, Phase.ONLINE)
+        assert scene.page.asked.count("prove") == proofs + 1
+
+
+async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        scene.page.trouble = PageGone("crash")
+        with pytest.raises(PageGone):
+            await scene.session.resume()
+        await scene.clock.advance(5)
+        assert len(scene.whatsapp.opened) == 2
+
+
+async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.session.leave("drained")
+        await scene.clock.advance(1)
+        assert scene.task.result() == "drained"
+        assert scene.whatsapp.closed == ["in peace"]
+
+
+async def test_a_cancelled_session_kills_its_browser_and_frees_the_profile(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+        assert scene.whatsapp.closed == ["killed"]
+        with scene.profile.locked():
+            pass
+
+
+async def test_a_passkey_and_a_block_are_problems(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, passkey_asked=True))
+        assert scene.session.report().problem is ProblemCode.PASSKEY
+        await scene.shows(replace(MAIN, socket="TOS_BLOCK"))
+        assert scene.session.report().problem is ProblemCode.BLOCKED
