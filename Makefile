@@ -19,11 +19,11 @@ up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=ht
 
 .PHONY: check
 check: python lint types ## ruff, mypy, unit tests: before each commit
-	@$(BIN)/python -m pytest tests/unit tests/test_shape.py
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_shape.py
 
 .PHONY: test
 test: install lint types ## everything but the peers: before handing over
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 .PHONY: story
 story: install ## the whole story with real browsers: create, mail, scan, answer

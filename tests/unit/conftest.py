@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
@@ -54,11 +56,17 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@cache
+def declared_table() -> dict[str, Any]:
+    """Its Properties; parsed once, because YAML in pure Python takes a while."""
+    template = Template(load(), {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": "123456789012"})
+    return template.properties("Table")
+
+
 @pytest.fixture
 def table(aws: None) -> Table:
     """The table that `infrastructure/resources.yaml` declares, empty."""
-    template = Template(load(), {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": "123456789012"})
-    declared = template.properties("Table")
+    declared = declared_table()
     client = SESSION.client("dynamodb")
     client.create_table(
         **{
