@@ -1,0 +1,324 @@
+"""The one DynamoDB table in memory: what `chalicelib.store.table.Table` promises, without boto3's client."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import AttributeBase, ConditionBase
+
+from chalicelib.store.table import Check, ConditionFailed, Delete, Item, Path, Put, Table, Update
+
+Key = tuple[str, str]
+
+#: What `infrastructure/resources.yaml` declares: global indexes as (hash, range, whether everything is projected).
+GLOBAL_INDEXES = {
+    "directory": ("directory", "directory_order", True),
+    "unplaced": ("unplaced", "unplaced_since", False),
+    "open_turns": ("open_turns", "due_at", True),
+}
+LOCAL_INDEXES = {"by_time": "at"}
+TRANSACTION_AT_MOST = 100
+
+
+class Invalid(Exception):
+    """DynamoDB would answer with a ValidationException: a mistake of the caller, never a condition."""
+
+
+class MemoryTable(Table):
+    """Conditions are boto3's own objects, evaluated from their expression; items are replaced, never changed.
+
+    Args:
+        before: called before each operation with its name; may let time pass, or raise.
+        now: seconds, for the lag of global indexes.
+        lag: how long the next write takes to reach the global indexes, in seconds.
+    """
+
+    def __init__(
+        self,
+        before: Callable[[str], None] = lambda operation: None,
+        now: Callable[[], float] = lambda: 0.0,
+        lag: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._before = before
+        self._now = now
+        self._lag = lag
+        #: By partition, then by sort key.
+        self.partitions: dict[str, dict[str, Item]] = {}
+        #: Called after each write with the key, what stood there and what stands there now.
+        self.watchers: list[Callable[[Key, Item | None, Item | None], None]] = []
+        self._views: dict[str, dict[Any, dict[Key, Item]]] = {name: {} for name in GLOBAL_INDEXES}
+        self._in_views: dict[str, dict[Key, Any]] = {name: {} for name in GLOBAL_INDEXES}
+        self._on_their_way: deque[tuple[float, Key, Item | None]] = deque()
+        self._tokens: set[str] = set()
+
+    # -- what Table offers ---------------------------------------------------------------------------------------
+
+    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
+        self._before("get")
+        item = self._at((pk, sk))
+        return None if item is None else _copied(item)
+
+    def query(
+        self,
+        pk: str,
+        *,
+        begins_with: str | None = None,
+        between: tuple[Any, Any] | None = None,
+        index: str | None = None,
+        keys: tuple[str, str] = ("pk", "sk"),
+        where: ConditionBase | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        consistent: bool = True,
+    ) -> Iterator[Item]:
+        self._before("query")
+        order = keys[1]
+        if index is None or index in LOCAL_INDEXES:
+            found = [item for item in self.partitions.get(pk, {}).values() if order in item]
+        elif consistent:
+            raise Invalid("a global index cannot be read consistently")
+        else:
+            self._arrive()
+            found = list(self._views[index].get(pk, {}).values())
+        if begins_with is not None:
+            found = [item for item in found if item[order].startswith(begins_with)]
+        if between is not None:
+            found = [item for item in found if between[0] <= item[order] <= between[1]]
+        found.sort(key=lambda item: (item[order], item["pk"], item["sk"]), reverse=newest_first)
+        yielded = 0
+        for item in found:
+            if where is not None and not holds(where, item):
+                continue
+            yield _copied(item)
+            yielded += 1
+            if limit is not None and yielded >= limit:
+                return
+
+    def put(self, put: Put) -> None:
+        self._before("put")
+        key, item = self._prepared(put)
+        self._write(key, item)
+
+    def update(self, update: Update) -> Item:
+        self._before("update")
+        key, item = self._prepared(update)
+        assert item is not None
+        self._write(key, item)
+        return dict(_copied(item))
+
+    def delete(self, delete: Delete) -> None:
+        self._before("delete")
+        key, _ = self._prepared(delete)
+        self._write(key, None)
+
+    def transact(self, *writes: Put | Update | Delete | Check, token: str | None = None) -> None:
+        self._before("transact")
+        if token is not None and token in self._tokens:
+            return
+        keys = [_key_of(write) for write in writes]
+        if len(set(keys)) < len(keys) or len(keys) > TRANSACTION_AT_MOST:
+            raise Invalid("a transaction names an item twice, or too many")
+        prepared: list[tuple[Key, Item | None]] = []
+        stood: list[Item | None] = [None] * len(writes)
+        failed = False
+        for place, write in enumerate(writes):
+            try:
+                prepared.append(self._prepared(write))
+            except ConditionFailed as failure:
+                failed, stood[place] = True, failure.item
+        if failed:
+            raise ConditionFailed(stood)
+        if token is not None:
+            self._tokens.add(token)
+        for write, (key, item) in zip(writes, prepared, strict=True):
+            if not isinstance(write, Check):
+                self._write(key, item)
+
+    # -- how -----------------------------------------------------------------------------------------------------
+
+    def items(self) -> Iterator[Item]:
+        """Every item, for a test that wants to see all of it."""
+        for partition in self.partitions.values():
+            yield from partition.values()
+
+    def _at(self, key: Key) -> Item | None:
+        return self.partitions.get(key[0], {}).get(key[1])
+
+    def _prepared(self, write: Put | Update | Delete | Check) -> tuple[Key, Item | None]:
+        """What will stand there; ConditionFailed or Invalid, and nothing was changed."""
+        key = _key_of(write)
+        before = self._at(key)
+        if write.when is not None and not holds(write.when, before or {}):
+            shown = None if before is None or isinstance(write, Delete) else _copied(before)
+            raise ConditionFailed([shown])
+        match write:
+            case Put():
+                return key, {name: _native(value) for name, value in write.item.items() if value is not None}
+            case Update():
+                return key, _updated(before or {"pk": key[0], "sk": key[1]}, write)
+            case Delete():
+                return key, None
+            case Check():
+                return key, before
+
+    def _write(self, key: Key, item: Item | None) -> None:
+        before = self._at(key)
+        if item is None:
+            self.partitions.get(key[0], {}).pop(key[1], None)
+        else:
+            self.partitions.setdefault(key[0], {})[key[1]] = item
+        self._on_their_way.append((self._now() + self._lag(), key, item))
+        for watcher in self.watchers:
+            watcher(key, before, item)
+
+    def _arrive(self) -> None:
+        """Writes reach the global indexes in order, each after its lag."""
+        now, waiting = self._now(), self._on_their_way
+        while waiting and waiting[0][0] <= now:
+            _, key, item = waiting.popleft()
+            for name, (partition, order, everything) in GLOBAL_INDEXES.items():
+                view, places = self._views[name], self._in_views[name]
+                if key in places:
+                    del view[places.pop(key)][key]
+                if item is not None and partition in item and order in item:
+                    projected = item if everything else {k: item[k] for k in ("pk", "sk", partition, order)}
+                    view.setdefault(item[partition], {})[key] = projected
+                    places[key] = item[partition]
+
+
+def _key_of(write: Put | Update | Delete | Check) -> Key:
+    return (write.item["pk"], write.item["sk"]) if isinstance(write, Put) else (write.pk, write.sk)
+
+
+def _updated(before: Item, update: Update) -> Item:
+    item: Item = dict(before)
+    fresh: set[tuple[str, ...]] = set()
+    setting = [(path, value) for path, value in update.set.items() if value is not None]
+    removing = [*update.remove, *(path for path, value in update.set.items() if value is None)]
+    for path, value in setting:
+        parent, name = _parent(item, path, fresh)
+        parent[name] = _native(value)
+    for path in removing:
+        parent, name = _parent(item, path, fresh)
+        parent.pop(name, None)
+    for path, value in update.add.items():
+        parent, name = _parent(item, path, fresh)
+        if isinstance(value, Set):
+            parent[name] = set(parent.get(name, set())) | set(value)
+        else:
+            parent[name] = parent.get(name, 0) + value
+    return item
+
+
+def _parent(item: Item, path: Path, fresh: set[tuple[str, ...]]) -> tuple[Item, str]:
+    """The map that holds the end of the path, copied on the way so that nobody else sees the change."""
+    parts = (path,) if isinstance(path, str) else path
+    for depth, part in enumerate(parts[:-1]):
+        if not isinstance(item.get(part), dict):
+            raise Invalid(f"the path {path} leads nowhere")
+        if parts[: depth + 1] not in fresh:
+            item[part] = dict(item[part])
+            fresh.add(parts[: depth + 1])
+        item = item[part]
+    return item, parts[-1]
+
+
+# -- conditions --------------------------------------------------------------------------------------------------
+
+
+def holds(condition: ConditionBase, item: Item) -> bool:
+    """Whether DynamoDB would find this condition true of the item."""
+    expression = condition.get_expression()
+    operator, operands = expression["operator"], expression["values"]
+    if operator == "AND":
+        return all(holds(operand, item) for operand in operands)
+    if operator == "OR":
+        return any(holds(operand, item) for operand in operands)
+    if operator == "NOT":
+        return not holds(operands[0], item)
+    found, given = _value_of(operands[0], item), [_value_of(operand, item) for operand in operands[1:]]
+    if operator == "attribute_exists":
+        return found is not MISSING
+    if operator == "attribute_not_exists":
+        return found is MISSING
+    if operator == "<>":
+        return not _equal(found, given[0])
+    if found is MISSING:
+        return False
+    match operator:
+        case "=":
+            return _equal(found, given[0])
+        case "IN":
+            return any(_equal(found, one) for one in given[0])
+        case "begins_with":
+            return isinstance(found, str) and found.startswith(given[0])
+        case "contains":
+            return given[0] in found
+    if any(_kind(found) is not _kind(one) for one in given):
+        return False
+    match operator:
+        case "<":
+            return bool(found < given[0])
+        case "<=":
+            return bool(found <= given[0])
+        case ">":
+            return bool(found > given[0])
+        case ">=":
+            return bool(found >= given[0])
+        case "BETWEEN":
+            return bool(given[0] <= found <= given[1])
+    raise NotImplementedError(operator)
+
+
+class _Missing:
+    """An attribute that is not there: equal to nothing."""
+
+
+MISSING = _Missing()
+
+
+def _value_of(operand: Any, item: Item) -> Any:
+    if not isinstance(operand, AttributeBase):
+        return _native(operand)
+    value: Any = item
+    for part in str(operand.name).split("."):
+        if not isinstance(value, dict) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
+
+
+def _kind(value: Any) -> type:
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is not MISSING and _kind(one) is _kind(other) and bool(one == other)
+
+
+def _native(value: Any) -> Any:
+    """The value as it comes back from DynamoDB: no enums, no tuples, no decimals."""
+    if value is None or isinstance(value, bool | bytes):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float | Decimal):
+        return int(value) if value == int(value) else float(value)
+    if isinstance(value, Mapping):
+        return {str.__str__(name): _native(inner) for name, inner in value.items()}
+    if isinstance(value, Set):
+        return {_native(inner) for inner in value}
+    if isinstance(value, Sequence):
+        return [_native(inner) for inner in value]
+    raise TypeError(f"DynamoDB has no place for {type(value).__name__}")
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return set(value) if isinstance(value, set) else value
