@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Response, SQSEvent
 
-from chalicelib import admin, landing, pages, reconcile, runner_api, thinking
+from chalicelib import admin, landing, pages, reconcile, runner_api, snapshot_api, sweeping, thinking
 from chalicelib.jobs import ThinkJob
 from chalicelib.pages import json_response
 from chalicelib.wiring import Services, from_environment
@@ -21,6 +21,7 @@ def create_app(services: Services) -> Chalice:
     admin.mount(application, services)
     landing.mount(application, services)
     runner_api.mount(application, services)
+    snapshot_api.mount(application, services)
 
     @application.route("/health", methods=["GET"])
     def health() -> Response:
@@ -51,6 +52,12 @@ def think(event: SQSEvent) -> None:
 def every_minute(event: CloudWatchEvent) -> None:
     """Closes the distance between wanted and seen."""
     reconcile.reconcile(services)
+
+
+@app.schedule("rate(1 day)", name="sweep")
+def every_day(event: CloudWatchEvent) -> None:
+    """Forgets archived profiles that nobody refers to."""
+    sweeping.sweep(services)
 
 
 @app.on_cw_event({"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}, name="task_stopped")

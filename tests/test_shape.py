@@ -18,7 +18,8 @@ RUNNER = ROOT / "runner"
 #: The one file (or package) that may import an outside library, on each side.
 ONLY_IMPORTERS: dict[str, set[str]] = {
     "chalice": {"chalice_app/app.py", *(f"chalice_app/chalicelib/{door}" for door in ("admin/", "landing.py"))}
-    | {"chalice_app/chalicelib/runner_api.py", "chalice_app/chalicelib/pages.py"},
+    | {"chalice_app/chalicelib/runner_api.py", "chalice_app/chalicelib/snapshot_api.py"}
+    | {"chalice_app/chalicelib/knocking.py", "chalice_app/chalicelib/pages.py"},
     "aws_lambda_powertools": {"chalice_app/app.py"},
     "boto3": {"chalice_app/chalicelib/wiring.py", "chalice_app/chalicelib/store/table.py"},
     "openai": {"chalice_app/chalicelib/brain.py"},
@@ -30,6 +31,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "email_validator": {"chalice_app/chalicelib/admin/forms.py"},
     "playwright": {"runner/whatsapp.py", "runner/page.py"},
     "psutil": {"runner/chromium.py"},
+    "zstandard": {"runner/snapshot.py"},
     "fcntl": {"runner/profile.py"},
 }
 #: Libraries that anybody may use (and the standard library).

@@ -2,27 +2,21 @@
 
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
 
-from chalice.app import Chalice, Response
-from pydantic import ValidationError
+from chalice.app import Chalice
 
 from chalicelib import conversations, reconcile
-from chalicelib.errors import BadRequest, NotFound, TooLarge, Unauthorised
+from chalicelib.auth import sha256
+from chalicelib.errors import BadRequest, NotFound, Unauthorised
+from chalicelib.knocking import alive, door, known
 from chalicelib.model import QUOTED_AFTER, Assignment, Runner, RunnerState, TurnState, milliseconds, seen
-from chalicelib.pages import guarded_json, json_response
 from chalicelib.store.runners import Bell
 from chalicelib.wiring import Services
 from wire import (
     SYNC_HELD_AT_MOST_MS,
-    TEXT_AT_MOST_BYTES,
-    WIRE_VERSION,
     Delivery,
     Hold,
     Identity,
-    MessageKind,
     MessagesAnswer,
     MessagesRequest,
     Part,
@@ -35,35 +29,21 @@ from wire import (
     TakeAnswer,
     TakeRequest,
     Wanted,
-    Wire,
 )
 
-#: Lambda takes 6 MB at most; a full batch of the longest texts fits.
-BODY_AT_MOST_BYTES = 5_500_000
 #: How often a held call looks at the bell.
 BELL_LOOKED_AT_EVERY_SECONDS = 0.2
 #: An idle runner calls again after this.
 NEXT_CALL_MS = 3_000
 
-Asked = TypeVar("Asked", bound=Wire)
-
 
 def mount(app: Chalice, services: Services) -> None:
     """Registers the routes."""
-
-    def door(path: str, asked: type[Asked], answer: Callable[[Services, str, Asked], Wire]) -> None:
-        def view() -> Response:
-            token, request = _asked(app, asked)
-            return json_response(answer(services, token, request).model_dump_json(exclude_none=True))
-
-        view.__name__ = path.strip("/").replace("/", "_")
-        app.route(path, methods=["POST"], content_types=["application/json"])(guarded_json(app, view))
-
-    door("/runner/sync", SyncRequest, sync)
-    door("/runner/messages", MessagesRequest, messages)
-    door("/runner/take", TakeRequest, take)
-    door("/runner/sent", SentRequest, sent)
-    door("/runner/release", ReleaseRequest, release)
+    door(app, services, "/runner/sync", SyncRequest, sync)
+    door(app, services, "/runner/messages", MessagesRequest, messages)
+    door(app, services, "/runner/take", TakeRequest, take)
+    door(app, services, "/runner/sent", SentRequest, sent)
+    door(app, services, "/runner/release", ReleaseRequest, release)
 
 
 # -- what the doors do ---------------------------------------------------------------------------------------
@@ -76,7 +56,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     if hmac.compare_digest(token.encode(), services.runner_token().encode()):
         identity, runner = _register(services, request, now)
     else:
-        runner = _alive(services, token)
+        runner = alive(services, token)
     by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
     changed = False
     for report in request.sessions:
@@ -135,7 +115,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
 def messages(services: Services, token: str, request: MessagesRequest) -> MessagesAnswer:
     """Stores what was handed in and enqueues one look per chat. Not fenced: a dead runner may still hand in."""
     now = services.clock()
-    runner = _known(services, token)
+    runner = known(services, token)
     if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     return MessagesAnswer(acknowledged=tuple(conversations.hand_in(services, request.tenant, request.messages)))
@@ -144,7 +124,7 @@ def messages(services: Services, token: str, request: MessagesRequest) -> Messag
 def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     """``ready → sending`` for whom the session's epoch names; ``gone`` for everybody else."""
     now = services.clock()
-    runner = _alive(services, token)
+    runner = alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
         taken = services.turns.take(turn, runner.id, request.epoch, now)
@@ -167,7 +147,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
 def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     """A part is on WhatsApp's server. Monotone, and not fenced."""
     now = services.clock()
-    runner = _known(services, token)
+    runner = known(services, token)
     if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     turn = services.turns.get(request.tenant, request.chat, request.turn)
@@ -187,7 +167,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
 def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseAnswer:
     """The browser of this session is gone: it may be placed again at once, if it should run."""
     now = services.clock()
-    runner = _alive(services, token)
+    runner = alive(services, token)
     released = services.placement.release(request.tenant, runner.id, request.epoch, now)
     if released:
         reconcile.settle(services, request.tenant, now)
@@ -202,7 +182,7 @@ def _register(services: Services, request: SyncRequest, now: int) -> tuple[Ident
     name = hashlib.sha256(services.token().encode()).hexdigest()[:20]
     runner = services.runners.register(
         name,
-        _sha256(secret),
+        sha256(secret),
         request.capacity,
         now,
         task=request.task,
@@ -245,75 +225,3 @@ def _again(services: Services, runner: Runner) -> Runner:
     if fresh is None or fresh.state is RunnerState.DEAD:
         raise Unauthorised("This runner was declared dead.")
     return fresh
-
-
-def _known(services: Services, token: str) -> Runner:
-    """The runner of this token, dead or alive."""
-    name, _, secret = token.partition(".")
-    runner = services.runners.get(name) if name.isalnum() and secret else None
-    if runner is None or not hmac.compare_digest(runner.token_sha256, _sha256(secret)):
-        raise Unauthorised("This token is unknown; register again.")
-    return runner
-
-
-def _alive(services: Services, token: str) -> Runner:
-    runner = _known(services, token)
-    if runner.state is RunnerState.DEAD:
-        raise Unauthorised("This runner was declared dead; register again.")
-    return runner
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _asked(app: Chalice, asked: type[Asked]) -> tuple[str, Asked]:
-    """Who knocks and what is asked."""
-    request = app.current_request
-    assert request is not None, "only called while a request is served"
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthorised("This call needs a bearer token.")
-    return token.strip(), _read(asked, request.raw_body)
-
-
-def _read(asked: type[Asked], raw: bytes | str) -> Asked:
-    if len(raw) > BODY_AT_MOST_BYTES:
-        raise TooLarge(f"At most {BODY_AT_MOST_BYTES} bytes fit into one call; hand in fewer messages.")
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON.") from None
-    if not isinstance(data, dict):
-        raise BadRequest("The body is not a JSON object.")
-    version = data.get("wire", WIRE_VERSION)
-    if not isinstance(version, int) or not WIRE_VERSION - 1 <= version <= WIRE_VERSION:
-        raise BadRequest(f"This control plane speaks wire version {WIRE_VERSION}; update the older side.")
-    if asked is MessagesRequest:
-        data = {**data, "messages": list(_readable(data.get("messages")))}
-    try:
-        return asked.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadRequest(f"{where}: {first['msg']}") from None
-
-
-def _readable(entries: Any) -> Iterator[Any]:
-    """Mends what a page may produce, so that one odd message does not hold up its chat."""
-    if not isinstance(entries, list):
-        raise BadRequest("messages: a list is expected")
-    known = {kind.value for kind in MessageKind}
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise BadRequest("messages: each is an object")
-        text = entry.get("text", "")
-        text = text if isinstance(text, str) else ""
-        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[: TEXT_AT_MOST_BYTES + 1]
-        truncated = bool(entry.get("truncated")) or len(cut) > TEXT_AT_MOST_BYTES
-        yield {
-            **entry,
-            "text": cut[:TEXT_AT_MOST_BYTES].decode("utf-8", "ignore"),
-            "truncated": truncated,
-            "kind": entry.get("kind") if entry.get("kind") in known else MessageKind.OTHER.value,
-        }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.blobs import Blobs
 from chalicelib.brain import Brain
 from chalicelib.fleet import Fleet
 from chalicelib.identity import Identity
@@ -19,6 +20,7 @@ from chalicelib.parameters import Parameters
 from chalicelib.store.chats import Chats
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
+from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.turns import Turns
@@ -111,6 +113,16 @@ class Services:
         return Turns(self.table)
 
     @cached_property
+    def snapshots(self) -> Snapshots:
+        return Snapshots(self.table, self.placement)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        # A link must carry the bucket's own region: the default host redirects, which no signature survives.
+        signing = {"signature_version": "s3v4", "s3": {"addressing_style": "virtual"}}
+        return Blobs(self._client("s3", **signing), self._required("BUCKET_NAME"), self._required("KMS_KEY_ID"))
+
+    @cached_property
     def jobs(self) -> Jobs:
         return Jobs(self._client("sqs"), self._required("JOBS_QUEUE_NAME"))
 
@@ -161,10 +173,10 @@ class Services:
 
         return boto3.Session(region_name=self._environment.get("AWS_REGION") or None)
 
-    def _client(self, name: str) -> Any:
+    def _client(self, name: str, **more: Any) -> Any:
         from botocore.config import Config
 
-        timeouts = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+        timeouts = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4}, **more)
         return self._session.client(name, config=timeouts)  # type: ignore[call-overload]
 
 

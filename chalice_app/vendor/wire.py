@@ -10,6 +10,9 @@ path                             request                     answer             
 ``/runner/take``                 :class:`TakeRequest`        :class:`TakeAnswer`         yes
 ``/runner/sent``                 :class:`SentRequest`        :class:`SentAnswer`         no: monotone
 ``/runner/release``              :class:`ReleaseRequest`     :class:`ReleaseAnswer`      yes
+``/runner/snapshots/upload``     :class:`UploadRequest`      :class:`UploadAnswer`       yes
+``/runner/snapshots/commit``     :class:`CommitRequest`      :class:`CommitAnswer`       yes
+``/runner/snapshots/restore``    :class:`RestoreRequest`     :class:`RestoreAnswer`      yes
 ===============================  ==========================  ==========================  ========================
 
 The very first sync carries the stage's bootstrap token and no ``runner``; its answer carries the runner's own
@@ -34,6 +37,8 @@ CAPACITY_AT_MOST = 25
 MESSAGES_PER_BATCH = 50
 #: A longer text is cut by the runner, and ``truncated`` says so.
 TEXT_AT_MOST_BYTES = 65_536
+#: The largest snapshot that is taken in.
+SNAPSHOT_AT_MOST_BYTES = 536_870_912
 #: How long the control plane may hold a sync call before it answers.
 SYNC_HELD_AT_MOST_MS = 10_000
 
@@ -115,6 +120,13 @@ TurnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 ChatId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}@[a-z.]{1,24}$|^status@broadcast$")]
 #: The stanza id alone (``3EB0…``), not the serialized key. Chosen by the sender: never trusted as unique.
 MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:+/=-]{1,128}$")]
+#: ``profiles/<tenant>/<epoch>-<sequence>-<sha256>.tar.zst``: immutable, in the order of the epochs.
+SnapshotKey = Annotated[
+    str, StringConstraints(pattern=r"^profiles/[a-z0-9]{8,32}/[0-9]{16}-[0-9]{6}-[0-9a-f]{64}\.tar\.zst$")
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+SnapshotSequence = Annotated[int, Field(ge=1, le=999_999)]
+SnapshotBytes = Annotated[int, Field(ge=1, le=SNAPSHOT_AT_MOST_BYTES)]
 Epoch = Annotated[int, Field(ge=1, le=2**53)]
 Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -330,6 +342,76 @@ class ReleaseRequest(Wire):
 
 class ReleaseAnswer(Wire):
     released: bool
+
+
+class UploadRequest(Wire):
+    """A snapshot is packed: where may it go? Nothing counts before its commit."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    #: Grows with each snapshot of this epoch.
+    sequence: SnapshotSequence
+    sha256: Sha256
+    size_bytes: SnapshotBytes
+
+
+class UploadAnswer(Wire):
+    """PUT exactly these bytes to ``url`` with exactly these headers; 412 says that they are there already."""
+
+    key: SnapshotKey
+    url: str
+    headers: dict[str, str]
+
+
+class CommitRequest(Wire):
+    """The snapshot is uploaded: it is the session's newest from now on."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    sequence: SnapshotSequence
+    sha256: Sha256
+    size_bytes: SnapshotBytes
+    chromium: ShortText
+    wa_js: ShortText = ""
+
+
+class CommitAnswer(Wire):
+    """``False``: a newer one was committed before."""
+
+    committed: bool
+
+
+class RestoreRequest(Wire):
+    """Which snapshots may this session start from? After one that did not serve, asked again."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    #: Those that were tried already; they are not offered again.
+    failed: Annotated[tuple[SnapshotKey, ...], Field(max_length=32)] = ()
+    #: Why the last try did not serve; empty when this is the first.
+    reason: ShortText = ""
+
+
+class Generation(Wire):
+    """One snapshot and where to fetch it."""
+
+    key: SnapshotKey
+    url: str
+    epoch: Epoch
+    sequence: SnapshotSequence
+    sha256: Sha256
+    size_bytes: SnapshotBytes
+    chromium: ShortText = ""
+    wa_js: ShortText = ""
+
+
+class RestoreAnswer(Wire):
+    """Newest first; empty: there is none, or none of the account that is linked now."""
+
+    generations: tuple[Generation, ...] = ()
 
 
 class Refusal(Wire):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from chalicelib.model.snapshot import Generation
 from chalicelib.model.tenant import Active, Problem
 from chalicelib.model.times import milliseconds
 from wire import Phase, SessionReport
@@ -65,6 +66,8 @@ class Session:
     probed_at: int | None = None
     last_message_at: int | None = None
     last_reply_at: int | None = None
+    #: archived browser profiles, newest first
+    snapshots: tuple[Generation, ...] = ()
 
     @property
     def linked(self) -> bool:
@@ -72,6 +75,13 @@ class Session:
 
     def watched(self, now: int) -> bool:
         return now < self.watched_until
+
+
+def restorable(session: Session) -> tuple[Generation, ...]:
+    """The snapshots of the login that is linked now: an earlier login's would only show a code."""
+    if not session.linked:
+        return ()
+    return tuple(each for each in session.snapshots if each.taken_at >= (session.linked_at or 0))
 
 
 def should_run(wanted: Active, session: Session, now: int) -> bool:

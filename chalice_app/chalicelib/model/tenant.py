@@ -124,6 +124,7 @@ class Happened(StrEnum):
     TAKEOVER = "takeover"
     TURN_GIVEN_UP = "turn_given_up"
     RUNNER_LOST = "runner_lost"
+    RESTORE_FELL_BACK = "restore_fell_back"
 
 
 @dataclass(frozen=True, slots=True)

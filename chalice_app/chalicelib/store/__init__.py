@@ -5,7 +5,7 @@ pk                     sk                          what
 =====================  ==========================  ==================================================================
 ``TENANT#<tenant>``    ``TENANT``                  profile, what is wanted, revision, key ciphertext, policies
 ``TENANT#<tenant>``    ``ASSISTANT#<version>``     immutable
-``TENANT#<tenant>``    ``SESSION``                 phase, problem, epoch, runner, codes, number; what runners report
+``TENANT#<tenant>``    ``SESSION``                 phase, problem, epoch, runner, codes, number, snapshots: as reported
 ``TENANT#<tenant>``    ``EVENT#<at>#<id>``         timeline and audit; append-only, expires
 ``TENANT#<tenant>``    ``COUNTER#<what>#<window>``  caps and usage; expires
 ``CHAT#<tenant>#<c>``  ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat

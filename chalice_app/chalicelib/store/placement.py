@@ -16,6 +16,7 @@ from chalicelib.model import (
     WATCHED_FOR,
     Active,
     ExpiringCode,
+    Generation,
     Problem,
     Runner,
     RunnerState,
@@ -376,6 +377,7 @@ def session_from(item: Item) -> Session:
         last_epoch=item.get("last_epoch"),
         last_message_at=item.get("last_message_at"),
         last_reply_at=item.get("last_reply_at"),
+        snapshots=tuple(Generation(**each) for each in item.get("snapshots", ())),
     )
 
 

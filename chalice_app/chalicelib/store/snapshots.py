@@ -1,0 +1,67 @@
+"""Which archived profiles a session has: the pointer only goes forward, and only its holder moves it."""
+
+import logging
+from dataclasses import asdict
+
+from chalicelib.errors import StaleEpoch, TryAgain
+from chalicelib.model import Generation, Session, kept
+from chalicelib.store.placement import Placement
+from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+
+log = logging.getLogger(__name__)
+
+#: Two commits of one holder may overlap, when the answer to the first was lost.
+COMMIT_ATTEMPTS = 4
+
+
+class Snapshots:
+    """The generations in a session's record.
+
+    Args:
+        table: the one table.
+        placement: reads sessions.
+    """
+
+    def __init__(self, table: Table, placement: Placement) -> None:
+        self._table = table
+        self._placement = placement
+
+    def held(self, tenant: str, runner: str, epoch: int) -> Session:
+        """The session, if this runner holds it at this epoch; StaleEpoch otherwise."""
+        session = self._placement.session(tenant)
+        if session.runner != runner or session.epoch != epoch:
+            raise StaleEpoch
+        return session
+
+    def commit(self, tenant: str, runner: str, generation: Generation, now: int) -> bool:
+        """Makes it the newest, or changes nothing: False if a newer one was there. Repeating it is harmless.
+
+        Raises StaleEpoch when somebody else holds the session, or this runner at another epoch.
+        """
+        for _ in range(COMMIT_ATTEMPTS):
+            session = self.held(tenant, runner, generation.epoch)
+            before = session.snapshots[0] if session.snapshots else None
+            if before is not None and before.order >= generation.order:
+                return generation.key in {each.key for each in session.snapshots}
+            pointer = Attr("snapshot_order")
+            generations = kept((generation, *session.snapshots), now)
+            try:
+                self._table.update(
+                    Update(
+                        f"TENANT#{tenant}",
+                        "SESSION",
+                        set={
+                            "snapshot_order": generation.order,
+                            "snapshots": [asdict(each) for each in generations],
+                        },
+                        # Unchanged since it was read, so it is older than this one: no commit is lost either.
+                        when=Attr("runner").eq(runner)
+                        & Attr("epoch").eq(generation.epoch)
+                        & (pointer.not_exists() if before is None else pointer.eq(before.order)),
+                    )
+                )
+            except ConditionFailed:
+                continue
+            log.info("snapshot committed", extra={"tenant": tenant, "order": generation.order})
+            return True
+        raise TryAgain("This session's snapshots are changing just now.")
