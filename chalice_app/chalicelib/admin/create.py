@@ -63,7 +63,7 @@ def id_of(form_id: str) -> str:
 def demand_working(result: CheckResult) -> None:
     """Raises Invalid at the field that OpenAI objects to, TryAgain if nobody knows yet."""
     if result.passing:
-        raise TryAgain(f"{result.sentence} Nothing was saved.")
+        raise TryAgain(result.sentence)
     if result.problem is not None:
         raise Invalid({FIELD_OF.get(result.problem, "api_key"): result.sentence})
 
