@@ -1,0 +1,181 @@
+"""The runner as a process: real HTTP, signals, kill -9, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from runner.chromium import kill, processes_of
+from runner.control import ControlTrouble, Stale, TryAgain, Unauthorised
+from tests.simulators.whatsapp import WhatsAppSimulator
+from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl
+from wire import (
+    MessagesRequest,
+    Phase,
+    ReleaseRequest,
+    SentRequest,
+    SyncRequest,
+    TakeRequest,
+    Wire,
+)
+
+pytestmark = pytest.mark.chromium
+REPOSITORY = Path(__file__).resolve().parents[2]
+NUMBER = "491701111111"
+CONTACT = "491702222222"
+STATUS: dict[type[ControlTrouble], int] = {Unauthorised: 401, Stale: 409, TryAgain: 503}
+
+
+def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> Any:
+    async def view(request: web.Request) -> web.Response:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        try:
+            done = await answer(asked.model_validate_json(await request.read()), token)
+        except ControlTrouble as trouble:
+            body = {"code": trouble.code, "message": ""}
+            return web.json_response(body, status=STATUS[type(trouble)])
+        return web.json_response(text=done.model_dump_json())
+
+    return view
+
+
+@asynccontextmanager
+async def serving(control: FakeControl) -> AsyncIterator[str]:
+    """The fake control plane over HTTP."""
+    application = web.Application(client_max_size=8_000_000)
+    doors: list[tuple[str, type[Wire], Any]] = [
+        ("sync", SyncRequest, control.sync),
+        ("messages", MessagesRequest, control.messages),
+        ("take", TakeRequest, control.take),
+        ("sent", SentRequest, control.sent),
+        ("release", ReleaseRequest, control.release),
+    ]
+    for path, asked, answer in doors:
+        application.router.add_post(f"/api/runner/{path}", door(asked, answer))
+    server = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+    await server.setup()
+    await web.TCPSite(server, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{server.addresses[0][1]}/api"
+    finally:
+        await server.cleanup()
+
+
+@asynccontextmanager
+async def process(
+    control_url: str, simulator: WhatsAppSimulator, directory: Path, **more: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "chalice_app" / "vendor")]),
+        "CONTROL_URL": control_url,
+        "RUNNER_BOOTSTRAP_TOKEN": BOOTSTRAP,
+        "DATA_DIRECTORY": str(directory),
+        "BROWSER_HOST_RULES": simulator.host_rules,
+        "BROWSER_CERTIFICATE_SPKI": simulator.certificate_spki,
+        **more,
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "runner", env=environment, cwd=directory, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+        kill(processes_of(directory / TENANT / "current"))
+
+
+async def ended(child: asyncio.subprocess.Process, within: float = 20.0) -> tuple[int, str]:
+    """The exit code and the last thing said."""
+    async with asyncio.timeout(within):
+        _, said = await child.communicate()
+    return int(child.returncode or 0), said.decode()
+
+
+async def test_a_runner_drains_on_sigterm_and_tells_no_secret(tmp_path: Path) -> None:
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    async with (
+        WhatsAppSimulator() as simulator,
+        serving(control) as url,
+        process(url, simulator, tmp_path) as child,
+    ):
+        report = await control.until_report(lambda report: report.qr is not None)
+        assert report.qr is not None
+        simulator.phone(NUMBER).scan(report.qr.code)
+        await control.until_report(lambda report: report.phase is Phase.ONLINE)
+        contact = simulator.phone(NUMBER).contact(CONTACT, "Annabella")
+        contact.write("a private matter")
+        await contact.wait_for_reply()
+        child.send_signal(signal.SIGTERM)
+        code, said = await ended(child)
+        assert code == 0
+        assert control.releases[0].reason == "drained"
+        assert not processes_of(tmp_path / TENANT / "current")
+        secrets = [NUMBER, CONTACT, "Annabella", "private matter", report.qr.code, BOOTSTRAP, ".secret"]
+        assert [secret for secret in secrets if secret in said] == []
+        assert '"event": "turn delivered"' in said
+
+
+async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_repeats_nothing(
+    tmp_path: Path,
+) -> None:
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    async with WhatsAppSimulator() as simulator, serving(control) as url:
+        phone = simulator.phone(NUMBER)
+        contact = phone.contact(CONTACT)
+        async with process(url, simulator, tmp_path) as child:
+            report = await control.until_report(lambda report: report.qr is not None)
+            assert report.qr is not None
+            phone.scan(report.qr.code)
+            await control.until_report(lambda report: report.phase is Phase.ONLINE)
+            await asyncio.sleep(8)  # until WhatsApp's local storage is on the disk (facts/whatsapp-web.md §5)
+            for index in range(20):
+                contact.write(f"message {index}")
+            await contact.wait_for_reply(3)
+            child.kill()
+            await child.wait()
+        contact.write("message 20")
+        control.hold(epoch=3, last_epoch=1, number=NUMBER, caught_up_to_ms=report.caught_up_to_ms or 0)
+        async with process(url, simulator, tmp_path):
+            replies = await contact.wait_for_reply(21, timeout=30)
+            await asyncio.sleep(1)
+            replies = contact.replies()
+        assert sorted(reply.text for reply in replies) == sorted(f"re message {index}" for index in range(21))
+
+
+async def test_a_refused_bootstrap_token_has_its_own_exit_code(tmp_path: Path) -> None:
+    control = FakeControl()
+    control.kill(BOOTSTRAP)
+    async with (
+        WhatsAppSimulator() as simulator,
+        serving(control) as url,
+        process(url, simulator, tmp_path) as child,
+    ):
+        code, said = await ended(child)
+        assert code == 77
+        assert "RUNNER_BOOTSTRAP_TOKEN" in said.splitlines()[-1]
+
+
+async def test_a_missing_browser_has_its_own_exit_code_and_one_sentence(tmp_path: Path) -> None:
+    async with (
+        WhatsAppSimulator() as simulator,
+        process("http://127.0.0.1:9/api", simulator, tmp_path, CHROMIUM="/nowhere/chromium") as child,
+    ):
+        code, said = await ended(child)
+        assert code == 78
+        assert "apt-get install chromium-headless-shell" in said.splitlines()[-1]
+        assert "Traceback" not in said
