@@ -41,6 +41,7 @@ def local_environment(
     runner_capacity: int = 5,
     runners_at_least: int = 1,
     allow_local_links: bool = True,
+    operators_email: str = "",
     commit: str | None = None,
 ) -> dict[str, str]:
     """The whole environment of the application, as Lambda would have it: `wiring.py` reads these and no others."""
@@ -63,6 +64,7 @@ def local_environment(
         "RUNNER_CAPACITY": str(runner_capacity),
         "RUNNERS_AT_LEAST": str(runners_at_least),
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
+        "OPERATORS_EMAIL": operators_email,
         "COMMIT": commit if commit is not None else current_commit(),
     }
     if openai_base_url is not None:

@@ -5,8 +5,8 @@ therefore forks: the child holds a frozen copy of the memory, writes it as one g
 ends, while the parent goes on serving. So no request waits for a checkpoint, a checkpoint is one instant of all
 services together, and ``kill -9`` costs at most the last few seconds. S3 bodies and mails are written when they come.
 
-NOT guaranteed: what was acknowledged after the last checkpoint survives a hard stop. ``recovery.py`` repairs what
-that would break.
+NOT guaranteed: what was acknowledged after the last checkpoint survives a hard stop (``recovery.py`` repairs what
+that would break); an S3 body survives a power cut before the operating system wrote it (mails and generations do).
 """
 
 import argparse
@@ -28,6 +28,9 @@ from infrastructure.local.generations import Generations, Unreadable
 CHECKPOINT_EVERY_SECONDS = 5.0
 #: A child that takes longer is stuck on a lock that some thread held at the fork; the next one will not be.
 CHECKPOINT_AT_MOST_SECONDS = 60
+
+#: The only one of MiniStack's own paths that is open.
+HEALTH = "/_ministack/health"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -144,18 +147,22 @@ async def _serve(port: int, outbox: Path, generations: Generations) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    activity = Activity(ministack.app.app, outbox)
-    checkpoints = asyncio.create_task(_checkpoint_for_ever(generations, activity))
+    door = Door(ministack.app.app, outbox)
+    checkpoints = asyncio.create_task(_checkpoint_for_ever(generations, door))
     try:
-        await serve(activity, config, shutdown_trigger=stop.wait)
+        await serve(door, config, shutdown_trigger=stop.wait)
     finally:
         checkpoints.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await checkpoints
 
 
-class Activity:
-    """Passes requests on, remembers that there were any, and spools every mail before SES acknowledges it."""
+class Door:
+    """Passes requests on, remembers that there were any, and spools every mail before SES acknowledges it.
+
+    Whatever a web page could make a browser on this machine send is refused: MiniStack checks no signature, and one
+    POST to ``/_ministack/reset`` would erase everything.
+    """
 
     def __init__(self, application: Application, outbox: Path) -> None:
         self._application = application
@@ -164,7 +171,9 @@ class Activity:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self.requests += 1
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/v2/email/outbound-emails":
+        if scope["type"] != "lifespan" and _from_a_browser(scope):
+            await _refuse(scope, send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/v2/email/outbound-emails":
             await self._mail(scope, receive, send)
         else:
             await self._application(scope, receive, send)
@@ -194,14 +203,30 @@ class Activity:
             await send(message)
 
 
+def _from_a_browser(scope: Message) -> bool:
+    path = str(scope["path"])
+    if path.startswith("/_") and path != HEALTH:
+        return True
+    names = {name.lower() for name, _ in scope["headers"]}
+    return bool(names & {b"origin", b"referer", b"sec-fetch-site"})
+
+
+async def _refuse(scope: Message, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 # -- checkpoints ------------------------------------------------------------------------------------------------
 
 
-async def _checkpoint_for_ever(generations: Generations, activity: Activity) -> None:
+async def _checkpoint_for_ever(generations: Generations, door: Door) -> None:
     written = 0
     while True:
         await asyncio.sleep(CHECKPOINT_EVERY_SECONDS)
-        seen = activity.requests
+        seen = door.requests
         if seen == written:
             continue
         if await _checkpoint(generations):

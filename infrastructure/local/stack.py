@@ -106,6 +106,7 @@ class LocalStack:
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
                 allow_local_links=self.settings.public_url is None,
+                operators_email=self.settings.operator_email,
             ),
             **self.settings.app_settings,
         }

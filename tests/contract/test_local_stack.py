@@ -357,6 +357,23 @@ def test_a_broken_generation_is_named_with_the_way_out(tmp_path: Path, applicati
         assert back.created == stack.created or back.created.stack == stack.created.stack
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/_ministack/reset", {}),
+        ("/_localstack/state/reset", {}),
+        ("/", {"Origin": "https://evil.example"}),
+        ("/", {"Sec-Fetch-Site": "cross-site"}),
+    ],
+)
+def test_no_web_page_can_reach_ministack_or_erase_it(stack: LocalStack, path: str, headers: dict[str, str]) -> None:
+    request = urllib.request.Request(stack.endpoint + path, data=b"", headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    assert refused.value.code == 403
+    stack.client("dynamodb").describe_table(TableName=stack.created.table)
+
+
 # -- supervisor -------------------------------------------------------------------------------------------------------
 
 RUNNER = """
@@ -397,6 +414,38 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
     finally:
         supervisor.stop(5)
     assert not supervisor.pids
+
+
+STUBBORN = """
+import os, pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+browser = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+(pathlib.Path(os.environ["DATA_DIRECTORY"]) / "browser").write_text(str(browser.pid))
+time.sleep(60)
+"""
+
+
+def test_a_runner_that_does_not_end_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    said: list[str] = []
+    supervisor = Supervisor(
+        desired=lambda: 1,
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        environment=lambda directory, task: {"DATA_DIRECTORY": str(directory), "PATH": os.environ["PATH"]},
+        command=(sys.executable, "-c", STUBBORN),
+        say=said.append,
+    )
+    supervisor.start()
+    started = tmp_path / "runners" / "slot-1" / "browser"
+    until(lambda: started.exists() and started.read_text() != "")
+    runner, browser = supervisor.pids["runner-1"], int(started.read_text())
+    supervisor.stop(0.5)
+    assert said == ["runner-1 did not end within 0 s and is killed"]
+    until(lambda: all(not psutil.pid_exists(pid) or is_zombie(pid) for pid in (runner, browser)))
+
+
+def is_zombie(pid: int) -> bool:
+    return str(psutil.Process(pid).status()) == str(psutil.STATUS_ZOMBIE)
 
 
 def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Path) -> None:
