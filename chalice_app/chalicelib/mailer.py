@@ -90,10 +90,14 @@ class Mailer:
         """Tells the owner what keeps the line from working; raises as ``invite`` does."""
         return self._send("problem", tenant, link, problem=problem.code)
 
-    def _send(self, kind: str, tenant: Tenant, link: str, **values: object) -> str:
+    def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
+        """Tells the operators what a tenant needs of them, in English; raises as ``invite`` does."""
+        return self._send("attention", tenant, link, to=operator, language=DEFAULT_LANGUAGE, problem=problem.code)
+
+    def _send(self, kind: str, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object) -> str:
         _demand_public(link, self._allow_local_links)
-        recipient = _address(tenant.owner_email)
-        message = self._message(kind, tenant, recipient, link, values)
+        recipient = _address(to or tenant.owner_email)
+        message = self._message(kind, tenant, recipient, link, language or tenant.language, values)
         request: dict[str, Any] = {
             "FromEmailAddress": message["From"].fold(policy=SMTP).partition(":")[2].strip(),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
@@ -112,9 +116,9 @@ class Mailer:
         return str(answer["MessageId"])
 
     def _message(
-        self, kind: str, tenant: Tenant, recipient: Address, link: str, values: Mapping[str, object]
+        self, kind: str, tenant: Tenant, recipient: Address, link: str, wanted: str, values: Mapping[str, object]
     ) -> EmailMessage:
-        language = tenant.language if tenant.language in LANGUAGES else DEFAULT_LANGUAGE
+        language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
         context = {"say": speaker(language), "language": language, "name": tenant.name, "link": link, **values}
         subject, text, html = (
             _templates().get_template(f"{kind}/{part}").render(context)

@@ -2,7 +2,7 @@
 
 import logging
 
-from chalicelib import thinking
+from chalicelib import telling, thinking
 from chalicelib.model import (
     Event,
     Happened,
@@ -110,3 +110,7 @@ def tell(services: Services, before: Session, after: Session, now: int) -> None:
         if true:
             services.tenants.record(Event(after.tenant, now, happened, detail))
             log.info("session changed", extra={"tenant": after.tenant, "happened": happened, "phase": after.phase})
+        if true and happened is Happened.LOGGED_OUT:
+            telling.of_logout(services, services.tenants.get(after.tenant))
+        if true and happened is Happened.PROBLEM and after.problem is not None:
+            telling.of_problem(services, services.tenants.get(after.tenant), after.problem)

@@ -5,6 +5,7 @@ import random
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from chalicelib import telling
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.jobs import DELAY_AT_MOST_SECONDS, ThinkJob
 from chalicelib.model import (
@@ -28,6 +29,7 @@ from chalicelib.store.chats import Recent
 from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
 from chalicelib.wording import for_whatsapp
+from wire import ProblemCode
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +183,9 @@ def _answer(
 
 
 def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ...]) -> str:
+    budget = tenant.policies.tokens_per_month
+    if budget and services.tenants.counted(tenant.id, "tokens", _month(services.clock())) >= budget:
+        raise AskSomeone(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
     key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
     reply = services.brain.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
@@ -208,11 +213,6 @@ def _capped(
 ) -> Thought | None:
     """None if the line may answer; counts the reply as it says so."""
     policies = tenant.policies
-    if policies.tokens_per_month:
-        used = services.tenants.counted(tenant.id, "tokens", _month(now))
-        if used >= policies.tokens_per_month:
-            services.turns.cover(chat, waiting, "monthly budget", retention_days=policies.retention_days, now=now)
-            return Thought.SKIPPED
     if policies.replies_per_minute:
         lately = sorted(turn.created_at for turn in recent.turns if now - turn.created_at < MINUTE_MS)
         if len(lately) >= policies.replies_per_minute:
@@ -250,8 +250,10 @@ def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSom
         attempts=turn.attempts,
         reason=trouble.problem,
     )
-    if services.tenants.set_assistant_problem(tenant.id, Problem(trouble.problem, now, trouble.message)):
+    problem = Problem(trouble.problem, now, trouble.message)
+    if services.tenants.set_assistant_problem(tenant.id, problem):
         log.warning("assistant needs someone", extra={"tenant": tenant.id, "problem": trouble.problem})
+        telling.of_problem(services, tenant, problem)
     return Thought.WAITS_FOR_SOMEONE
 
 

@@ -79,6 +79,11 @@ class Services:
         return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"))
 
     @property
+    def operators_email(self) -> str:
+        """Who is told of tenants' problems; empty: nobody."""
+        return self._environment.get("OPERATORS_EMAIL", "")
+
+    @property
     def runner_capacity(self) -> int:
         return int(self._environment.get("RUNNER_CAPACITY", "8"))
 

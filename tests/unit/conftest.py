@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.model import Assistant, Said
+from chalicelib.model import Assistant, Problem, Said, Tenant
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
 from infrastructure.local.template import Template, load
@@ -94,6 +94,29 @@ class FakeJobs:
         self.sent.append((tenant, chat, delay_seconds))
 
 
+class FakeMailer:
+    """Remembers what would have been mailed: (kind, to whom, link)."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+        self.trouble: Exception | None = None
+
+    def problem(self, tenant: Tenant, problem: Problem, link: str) -> str:
+        return self._send("problem", tenant.owner_email, link)
+
+    def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
+        return self._send("attention", operator, link)
+
+    def logged_out(self, tenant: Tenant, link: str) -> str:
+        return self._send("logged_out", tenant.owner_email, link)
+
+    def _send(self, kind: str, to: str, link: str) -> str:
+        if self.trouble is not None:
+            raise self.trouble
+        self.sent.append((kind, to, link))
+        return "mail-id"
+
+
 class FakeFleet:
     """Remembers how many runners were asked for."""
 
@@ -137,7 +160,11 @@ def services(table: Table, clock: Clock) -> Services:
     kms = SESSION.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     environment = {"STAGE": "unit", "COMMIT": "abc1234", "KMS_KEY_ID": key, "RUNNER_CAPACITY": "2"}
+    environment["OPERATORS_EMAIL"] = "operators@example.com"
     services = Services(environment, clock=clock, pause=clock.sleep)
-    services.__dict__.update(_session=SESSION, table=table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain())
+    services.__dict__.update(
+        _session=SESSION, table=table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain(), mailer=FakeMailer()
+    )
+    services.base_url = lambda: "https://line.example.com/api"  # type: ignore[method-assign]
     services.runner_token = lambda: "bootstrap-token"  # type: ignore[method-assign]
     return services

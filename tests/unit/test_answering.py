@@ -6,13 +6,14 @@ from typing import Any, cast
 import pytest
 
 from chalicelib import conversations, reconcile
+from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState, seen
 from chalicelib.store.table import Attr
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
-from tests.unit.conftest import Clock, FakeBrain, FakeJobs
+from tests.unit.conftest import Clock, FakeBrain, FakeJobs, FakeMailer
 from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 T = "tenantaaaa"
@@ -80,6 +81,10 @@ def jobs(services: Services) -> FakeJobs:
 
 def brain(services: Services) -> FakeBrain:
     return cast(FakeBrain, services.brain)
+
+
+def mailed(services: Services) -> list[tuple[str, str]]:
+    return [(kind, to) for kind, to, _ in cast(FakeMailer, services.mailer).sent]
 
 
 def open_turn(services: Services) -> Turn:
@@ -315,6 +320,54 @@ def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mende
     assert jobs(line).sent[-1] == (T, CHAT, 0)
     assert look(line) is Thought.RANG
     assert line.tenants.get(T).assistant_problem is None
+
+
+def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(line: Services, clock: Clock) -> None:
+    for number in (1, 2):
+        brain(line).next = [AskSomeone(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+        hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
+        clock.pass_seconds(2)
+        assert look(line, f"471{number}@lid") is Thought.WAITS_FOR_SOMEONE
+    assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
+    link = cast(FakeMailer, line.mailer).sent[1][2]
+    invite = line.tenants.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
+    assert invite.tenant == T
+
+
+def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line: Services, clock: Clock) -> None:
+    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
+    brain(line).next = [AskSomeone(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    assert "SES is busy." in [event.detail for event in line.tenants.timeline(T)]
+
+
+def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_hours(
+    line: Services, clock: Clock
+) -> None:
+    online = line.placement.session(T)
+    for _ in range(2):
+        reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock())
+    assert mailed(line) == [("logged_out", "owner@example.com")]
+    reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock.pass_seconds(6 * 3600))
+    assert len(mailed(line)) == 2
+
+
+def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_raised(
+    line: Services, clock: Clock
+) -> None:
+    with_policies(line, replace(UNCAPPED, tokens_per_month=10))
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    deliver(line, clock)
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    with_policies(line, replace(UNCAPPED, tokens_per_month=100))
+    clock.pass_seconds(15 * 60)
+    assert look(line) is Thought.RANG
 
 
 def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, clock: Clock) -> None:
