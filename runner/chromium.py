@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,15 +145,10 @@ def _kill_and_wait(profile: Path, known: Sequence[psutil.Process]) -> None:
 
 
 def clear_stale_lock(profile: Path) -> None:
-    """Remove what a dead browser left in its profile. Only for who holds our own lock on the directory.
+    """Remove what a dead browser left in its profile. Only for who holds our own lock and made sure it is dead.
 
     Chromium refuses a profile locked from another host name, as after a container's restart, and headless-shell
     has no lock at all (whatsapp-web.md §5).
     """
-    lock = profile / "SingletonLock"
-    if lock.is_symlink():
-        host, _, pid = str(lock.readlink()).rpartition("-")
-        if host == socket.gethostname() and pid.isdigit() and psutil.pid_exists(int(pid)):
-            kill(one for one in processes_of(profile) if one.pid == int(pid))
     for name in ("SingletonLock", "SingletonCookie", "SingletonSocket"):
         (profile / name).unlink(missing_ok=True)

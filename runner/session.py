@@ -7,6 +7,7 @@ from enum import Enum
 from runner.backoff import backoff
 from runner.clock import Clock
 from runner.conversation import Conversation
+from runner.document import INCOMPATIBLE_RETRY, Document
 from runner.journal import Journal
 from runner.judgement import (
     REAL_LOGOUTS,
@@ -30,14 +31,8 @@ PROBE_EVERY = 15.0
 LOOK_EVERY_WHILE_UNSETTLED = 1.0
 LOOK_EVERY_UNWATCHED = 5.0
 LOOK_EVERY_AFTER_A_MISS = 5.0
-#: A page without wa-js after this is loaded again.
-INJECTED_WITHIN = 30.0
-#: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
-LOADS_IN_VAIN_AT_MOST = 4
-INCOMPATIBLE_RETRY = 300.0
 #: A linked page that stays in one of these phases so long is loaded again.
 STUCK_AFTER = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
-UPDATES_APART = 600.0
 FINISH_WITHIN = 30.0
 LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
@@ -79,6 +74,7 @@ class Session:
         self._reporting = Reporting(hold.tenant, clock, changed)
         self._presence = Presence(clock)
         self._linking = Linking(clock)
+        self._document = Document(hold.tenant, clock, chance, self._forget_page)
         self._page: Page | None = None
         self._wake = asyncio.Event()
         self._parked = False
@@ -86,10 +82,6 @@ class Session:
         self._linked = False
         self._logout_reason: str | None = None
         self._confirmed_at = clock.now()
-        self._loaded_at: float | None = None
-        self._loads_in_vain = 0
-        self._unreachable = 0
-        self._updated_at = clock.now() - UPDATES_APART
         self._ladder = Ladder()
         self._relaunches = Relaunches()
 
@@ -184,7 +176,7 @@ class Session:
     async def _one_browser(self) -> End:
         directory, self._linked = self._profile.open(self.hold.epoch, self.hold.last_epoch)
         self._reporting.see(Judgement(Phase.STARTING))
-        self._forget_page()
+        self._document.forget()
         self._ladder.fine()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
@@ -216,8 +208,7 @@ class Session:
             except PageUnreachable as trouble:
                 phase = Phase.OFFLINE if self._linked else Phase.FAILED
                 self._reporting.see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
-                self._unreachable += 1
-                await self._pause(backoff(self._unreachable, self._chance()))
+                await self._pause(self._document.unreachable())
                 continue
             except PageTrouble as trouble:
                 if await self._climb(page, trouble):
@@ -225,15 +216,12 @@ class Session:
             await self._pause(self._interval())
 
     async def _attend(self, page: Page) -> End | None:
-        if self._loaded_at is None:
-            await page.load()
-            self._loaded_at = self._clock.now()
-            self._unreachable = 0
+        await self._document.load(page)
         sight = await page.look()
         self._reporting.probed_at = self._clock.now()
         if not sight.injected:
             return await self._without_injection(page)
-        self._loads_in_vain = 0
+        self._document.alive()
         if is_logged_out(sight, self._linked):
             self._logout_reason = self._logout_reason or sight.logout_reason
             return End.LOGGED_OUT
@@ -248,7 +236,8 @@ class Session:
         self._reporting.see(seen, sight)
         stuck = STUCK_AFTER.get(seen.phase)
         if self._linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
-            await self._reload(page, "stuck")
+            self._reporting.since = self._clock.now()
+            await self._document.reload(page, "stuck")
         return None
 
     async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
@@ -264,26 +253,21 @@ class Session:
         if seen.phase is Phase.ONLINE:
             self._ladder.fine()
             self._conversation.online(sight.delivered_offline)
-            if sight.needs_update and self._clock.now() - self._updated_at > UPDATES_APART:
-                self._updated_at = self._clock.now()
-                await self._reload(page, "WhatsApp Web was updated")
+            if sight.needs_update and await self._document.update(page):
+                self._reporting.since = self._clock.now()
         elif claim.phase is Phase.ONLINE and await self._climb(page, None):
             raise PageGone("the proof of being online failed too often")
         return seen
 
     async def _without_injection(self, page: Page) -> End | None:
-        now = self._clock.now()
-        patient = self._loads_in_vain >= LOADS_IN_VAIN_AT_MOST
-        if self._loaded_at is None or now - self._loaded_at < (INCOMPATIBLE_RETRY if patient else INJECTED_WITHIN):
-            return None
-        self._loads_in_vain += 1
-        if self._loads_in_vain >= LOADS_IN_VAIN_AT_MOST:
-            self._reporting.see(
-                Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, "wa-js does not find WhatsApp's modules")
-            )
-        elif self._loads_in_vain == LOADS_IN_VAIN_AT_MOST - 1:
+        step = self._document.lifeless()
+        if step is Step.RELAUNCH:
             return End.RELAUNCH
-        await self._reload(page, "wa-js was not injected")
+        if step is Step.RELOAD:
+            if self._document.is_incompatible:
+                detail = "wa-js does not find WhatsApp's modules"
+                self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+            await self._document.reload(page, "wa-js was not injected")
         return None
 
     # -- trouble --------------------------------------------------------------------------------------------------
@@ -304,22 +288,14 @@ class Session:
             self._reporting.see(Judgement(phase, problem, str(trouble or "no proof of being online")))
         if step is Step.RELOAD:
             try:
-                await self._reload(page, "no answer")
+                await self._document.reload(page, "no answer")
             except PageUnreachable:
                 return False
             except PageTrouble:
                 return True
         return step is Step.RELAUNCH
 
-    async def _reload(self, page: Page, reason: str) -> None:
-        note("page reloaded", tenant=self.hold.tenant, reason=reason)
-        self._forget_page()
-        self._reporting.since = self._clock.now()
-        await page.load()
-        self._loaded_at = self._clock.now()
-
     def _forget_page(self) -> None:
-        self._loaded_at = None
         self._presence.lost()
         self._linking.forget()
         self._conversation.page_gone()

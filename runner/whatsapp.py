@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ CLOSE_WITHIN = 10.0
 #: A start is the peak of the processor's work.
 STARTS_AT_ONCE = 2
 START_JITTER = 0.3
+#: What the wire can carry; a page is not trusted to keep to it.
+NUMBER = re.compile(r"[0-9]{5,20}")
+CODE_AT_MOST = 2048
 GONE = ("has been closed", "crashed", "Connection closed", "Browser closed")
 
 #: Called with what happened and a detail: a reason to look again.
@@ -80,6 +84,8 @@ class WhatsApp:
 
     async def _launch(self, profile: Path) -> BrowserContext:
         profile.mkdir(parents=True, exist_ok=True)
+        # We hold the profile's lock: what still runs on it belongs to a process that was killed.
+        await chromium.make_sure_gone(profile, ())
         chromium.clear_stale_lock(profile)
         try:
             async with asyncio.timeout(LAUNCH_WITHIN):
@@ -165,7 +171,15 @@ class WhatsAppPage:
         seen = await self._ask("look")
         if seen is None:
             return Sight()
-        return Sight(**{**seen, "qr": _code(seen.get("qr")), "pairing": _code(seen.get("pairing"))})
+        number = seen.get("number")
+        return Sight(
+            **{
+                **seen,
+                "number": number if number and NUMBER.fullmatch(number) else None,
+                "qr": _code(seen.get("qr")),
+                "pairing": _code(seen.get("pairing")),
+            }
+        )
 
     async def prove(self) -> bool:
         return bool(await self._ask("prove"))
@@ -250,7 +264,9 @@ def _injected(settings: Settings) -> str:
 
 
 def _code(seen: Mapping[str, Any] | None) -> LiveCode | None:
-    return LiveCode(str(seen["value"]), int(seen["remaining_ms"])) if seen else None
+    if not seen or not 0 < len(str(seen["value"])) <= CODE_AT_MOST:
+        return None
+    return LiveCode(str(seen["value"]), int(seen["remaining_ms"]))
 
 
 def _descendants(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

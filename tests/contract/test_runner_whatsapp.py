@@ -130,22 +130,41 @@ async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_
     port = server.sockets[0].getsockname()[1]
     addresses = [f"http://{host}:{port}/" for host in ("127.0.0.1", "localhost", "[::1]", "2130706433", "0.0.0.0")]
     async with server:
-        for address in [*addresses, "http://169.254.169.254/latest/meta-data/", "https://example.com/"]:
-            with pytest.raises(PageUnreachable, match="ERR_NAME_NOT_RESOLVED"):
-                await load(settings_for(tmp_path, whatsapp_url=address), tmp_path / "profile")
+        async with whatsapp(settings_for(tmp_path), SystemClock(), random.random) as browsers:
+            await refuses(browsers, [*addresses, "http://169.254.169.254/latest/meta-data/", "https://example.com/"])
         assert visits == []
         # The same address without the rules, to know that it was the rules.
         free = settings_for(tmp_path, whatsapp_url=addresses[0], browser_host_rules="EXCLUDE nothing.test")
-        await load(free, tmp_path / "profile")
+        async with (
+            whatsapp(free, SystemClock(), random.random) as browsers,
+            browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page,
+        ):
+            await page.load()
         assert visits
 
 
-async def load(settings: Settings, profile: Path) -> None:
-    async with (
-        whatsapp(settings, SystemClock(), random.random) as browsers,
-        browsers.open(profile, lambda _kind, _detail: None) as page,
-    ):
+async def refuses(browsers: WhatsApp, addresses: list[str]) -> None:
+    profile = browsers._settings.data_directory / "profile"
+    async with browsers.open(profile, lambda _kind, _detail: None) as page:
+        for address in addresses:
+            page._url = address
+            with pytest.raises(PageUnreachable, match="ERR_NAME_NOT_RESOLVED"):
+                await page.load()
+
+
+async def test_the_page_cannot_tell_that_nobody_looks_at_it(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page:
         await page.load()
+        told = await page._page.evaluate(
+            """async () => [navigator.userAgent, JSON.stringify(navigator.userAgentData),
+                JSON.stringify(await navigator.userAgentData.getHighEntropyValues(['fullVersionList'])),
+                String(navigator.webdriver)]"""
+        )
+    assert not [text for text in told if "Headless" in text]
+    assert told[3] == "false"
+    assert f"Chrome/{browsers.browser.major}." in told[0]
 
 
 async def test_no_process_is_left_after_a_browser_was_closed_or_its_task_cancelled(

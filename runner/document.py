@@ -1,0 +1,79 @@
+"""The document in the page: loaded when it must be, and how patient one is with one that does not come to life."""
+
+from collections.abc import Callable
+
+from runner.backoff import backoff
+from runner.clock import Clock
+from runner.judgement import Step
+from runner.logs import note
+from runner.page import Page
+
+#: A page without wa-js after this is loaded again.
+INJECTED_WITHIN = 30.0
+#: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
+LOADS_IN_VAIN_AT_MOST = 4
+INCOMPATIBLE_RETRY = 300.0
+UPDATES_APART = 600.0
+
+
+class Document:
+    """Counts across the browsers of one session; ``fresh`` is called whenever a new document begins."""
+
+    def __init__(self, tenant: str, clock: Clock, chance: Callable[[], float], fresh: Callable[[], None]) -> None:
+        self._tenant = tenant
+        self._clock = clock
+        self._chance = chance
+        self._fresh = fresh
+        self._loaded_at: float | None = None
+        self._updated_at: float | None = None
+        self._in_vain = 0
+        self._unreachable = 0
+
+    @property
+    def is_incompatible(self) -> bool:
+        """wa-js did not find WhatsApp's modules, however often the page was loaded."""
+        return self._in_vain >= LOADS_IN_VAIN_AT_MOST
+
+    def forget(self) -> None:
+        """There is none: a new browser, or one that could not be loaded."""
+        self._loaded_at = None
+        self._fresh()
+
+    def alive(self) -> None:
+        """wa-js answers."""
+        self._in_vain = 0
+
+    async def load(self, page: Page) -> None:
+        """Load, if there is none."""
+        if self._loaded_at is None:
+            await page.load()
+            self._loaded_at = self._clock.now()
+            self._unreachable = 0
+
+    async def reload(self, page: Page, reason: str) -> None:
+        """Load again."""
+        note("page reloaded", tenant=self._tenant, reason=reason)
+        self.forget()
+        await self.load(page)
+
+    async def update(self, page: Page) -> bool:
+        """WhatsApp Web wants to be loaded again; done, but not often."""
+        now = self._clock.now()
+        if self._updated_at is not None and now - self._updated_at < UPDATES_APART:
+            return False
+        self._updated_at = now
+        await self.reload(page, "WhatsApp Web was updated")
+        return True
+
+    def unreachable(self) -> float:
+        """It could not be loaded; how long to wait before the next attempt."""
+        self._unreachable += 1
+        return backoff(self._unreachable, self._chance())
+
+    def lifeless(self) -> Step:
+        """wa-js does not answer: wait, load again, once start a new browser, then be patient."""
+        patience = INCOMPATIBLE_RETRY if self.is_incompatible else INJECTED_WITHIN
+        if self._loaded_at is None or self._clock.now() - self._loaded_at < patience:
+            return Step.WAIT
+        self._in_vain += 1
+        return Step.RELAUNCH if self._in_vain == LOADS_IN_VAIN_AT_MOST - 1 else Step.RELOAD
