@@ -3,10 +3,13 @@
 import html
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import waitress
 
 from infrastructure.local import mail_spool
 from infrastructure.local.mail_spool import Mail
@@ -90,6 +93,15 @@ class Outbox:
         if self._relay is None:
             return ""
         return " · delivered to the mail server" if self._relay.relayed(mail) else " · waiting"
+
+
+def serve(directory: Path, relay: Relay | None, port: int) -> Any:
+    """Serve the page in a thread; the returned server is to be closed."""
+    server: Any = waitress.create_server(
+        Outbox(directory, relay), host="127.0.0.1", port=port, threads=4, ident=None, asyncore_use_poll=True
+    )
+    threading.Thread(target=server.run, name="outbox", daemon=True).start()
+    return server
 
 
 def _mail(mail: Mail, view: str) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -11,18 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import waitress
-
-from infrastructure.local import mail_spool, operators, preflight, recovery, resources
+from infrastructure.local import mail_spool, operators, outbox, preflight, recovery, resources
 from infrastructure.local.environment import local_environment, runner_environment
-from infrastructure.local.events import task_stopped_event
 from infrastructure.local.generations import Generations
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.operators import Operator
-from infrastructure.local.outbox import Outbox
 from infrastructure.local.programs import Programs
 from infrastructure.local.relay import Relay, smtp
 from infrastructure.local.resources import Created
+from infrastructure.local.service import Service
 from infrastructure.local.settings import HOST, Ports, Settings
 from infrastructure.local.supervisor import STOP_GRACE_SECONDS, Supervisor
 
@@ -189,15 +185,7 @@ class LocalStack:
         if self.settings.smtp_url is not None:
             self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._say)
             self._relay.start()
-        self._outbox_server = waitress.create_server(
-            Outbox(self.outbox_directory, self._relay),
-            host="127.0.0.1",
-            port=self.settings.ports.outbox,
-            threads=4,
-            ident=None,
-            asyncore_use_poll=True,
-        )
-        threading.Thread(target=self._outbox_server.run, name="outbox", daemon=True).start()
+        self._outbox_server = outbox.serve(self.outbox_directory, self._relay, self.settings.ports.outbox)
         self._line("outbox", self.outbox_url)
 
     def _runners(self) -> None:
@@ -210,42 +198,27 @@ class LocalStack:
         ssm = self.client("ssm")
         token = ssm.get_parameter(Name=self.created.runner_token_parameter, WithDecryption=True)["Parameter"]["Value"]
 
+        service = Service(self.client("ecs"), self.client("sqs"), self.created)
+
         def environment(directory: Path, task: str) -> dict[str, str]:
             return runner_environment(
                 control_url=self.base_url,
                 bootstrap_token=token,
                 data_directory=directory,
-                task=self._task(task),
+                task=service.task(task),
                 settings=settings,
             )
 
         self._supervisor = Supervisor(
-            desired=self.desired_runners,
+            desired=service.desired,
             directory=self.settings.data / "runners",
             logs=self.settings.data / "logs",
             environment=environment,
-            stopped=self._stopped,
+            stopped=service.stopped,
             say=self._say,
         )
         self._supervisor.start()
-        self._line("supervisor", f"{self.desired_runners()} runner(s), {self.settings.runner_capacity} sessions each")
-
-    def desired_runners(self) -> int:
-        """The desired count of the ECS service, which `chalicelib/fleet.py` sets."""
-        described = self.client("ecs").describe_services(cluster=self.created.cluster, services=[self.created.service])
-        return int(described["services"][0]["desiredCount"])
-
-    def _task(self, name: str) -> str:
-        return f"arn:aws:ecs:{resources.REGION}:{resources.ACCOUNT}:task/{self.created.cluster}/{name}"
-
-    def _stopped(self, name: str, reason: str) -> None:
-        """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
-        sqs = self.client("sqs")
-        event = task_stopped_event(
-            self._task(name), self.created.cluster, self.created.service, reason, now=time.time()
-        )
-        url = sqs.get_queue_url(QueueName=self.created.events_queue)["QueueUrl"]
-        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+        self._line("supervisor", f"{service.desired()} runner(s), {self.settings.runner_capacity} sessions each")
 
     def _line(self, name: str, text: str) -> None:
         self._say(f"{name:<12} {text}")

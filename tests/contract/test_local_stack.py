@@ -23,6 +23,7 @@ from infrastructure.local.mail_spool import Mail
 from infrastructure.local.processes import Child
 from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
 from infrastructure.local.relay import smtp
+from infrastructure.local.service import Service
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.stack import LocalStack, local_stack
 from infrastructure.local.supervisor import Supervisor
@@ -200,7 +201,7 @@ def test_the_pump_delivers_many_at_once_and_deletes_only_what_succeeded(stack: L
 
 
 def test_the_end_of_a_task_reaches_the_app_as_an_event_of_ecs(stack: LocalStack) -> None:
-    stack._stopped("runner-1-abc", "ended with -9")
+    Service(stack.client("ecs"), stack.client("sqs"), stack.created).stopped("runner-1-abc", "ended with -9")
     until(lambda: any(line.startswith("stopped arn:aws:ecs") and "runner-1-abc" in line for line in notes(stack)))
 
 

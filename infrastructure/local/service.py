@@ -1,0 +1,32 @@
+"""The ECS service as the supervisor sees it: how many tasks it wants, and whom to tell that one has ended."""
+
+import json
+import time
+from typing import Any
+
+from infrastructure.local.events import task_stopped_event
+from infrastructure.local.resources import ACCOUNT, REGION, Created
+
+
+class Service:
+    """One service in MiniStack, which holds its numbers and starts nothing."""
+
+    def __init__(self, ecs: Any, sqs: Any, created: Created) -> None:
+        self._ecs = ecs
+        self._sqs = sqs
+        self._created = created
+
+    def desired(self) -> int:
+        """The desired count, which `chalicelib/fleet.py` sets."""
+        names = {"cluster": self._created.cluster, "services": [self._created.service]}
+        return int(self._ecs.describe_services(**names)["services"][0]["desiredCount"])
+
+    def task(self, name: str) -> str:
+        """The ARN under which a runner and its end are known."""
+        return f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{self._created.cluster}/{name}"
+
+    def stopped(self, name: str, reason: str) -> None:
+        """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
+        event = task_stopped_event(self.task(name), self._created.cluster, self._created.service, reason, time.time())
+        url = self._sqs.get_queue_url(QueueName=self._created.events_queue)["QueueUrl"]
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
