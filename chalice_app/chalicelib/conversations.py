@@ -60,7 +60,7 @@ def _received(
         text=message.text,
         phone=message.phone,
         sent_at=message.sent_at_ms,
-        caught_up_to=session.caught_up_to,
+        answers_since=session.answers_since,
         takeover_until=chat.takeover_until,
         wanted=tenant.wanted,
         policies=tenant.policies,

@@ -295,6 +295,20 @@ def test_what_is_not_answered_is_skipped_with_a_reason(
     assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, reason)
 
 
+def test_a_message_that_arrives_late_is_answered_although_the_runner_had_caught_up(
+    line: Services, clock: Clock
+) -> None:
+    runner = line.runners.get("runneraaaa")
+    before = line.placement.session(T)
+    assert runner is not None
+    caught_up = SessionReport(
+        tenant=T, epoch=before.epoch, sequence=2, phase=Phase.ONLINE, number=before.number, caught_up_to_ms=clock()
+    )
+    assert line.placement.reported(runner, before, seen(before, caught_up, clock()))
+    late = message(clock, "M1", sent_at_ms=clock() - 20_000)
+    assert hand_in(line, late)[0].outcome is Outcome.QUEUED
+
+
 def test_a_ciphertext_is_answered_once_it_is_decrypted(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1", "", kind=MessageKind.CIPHERTEXT))
     assert hand_in(line, message(clock, "M1", "Hello"))[0].outcome is Outcome.QUEUED

@@ -148,7 +148,7 @@ def judge(
     text: str,
     phone: str | None,
     sent_at: int,
-    caught_up_to: int | None,
+    answers_since: int | None,
     takeover_until: int,
     wanted: Active,
     policies: Policies,
@@ -158,10 +158,10 @@ def judge(
     if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
         return Verdict(Outcome.SKIPPED, "broadcast")
     if from_me:
-        if now - sent_at > milliseconds(TOO_OLD) or (caught_up_to is not None and sent_at < caught_up_to):
+        if now - sent_at > milliseconds(TOO_OLD) or answers_since is None or sent_at < answers_since:
             return Verdict(Outcome.SKIPPED, "history")
         return Verdict(Outcome.TAKEOVER)
-    if caught_up_to is None or sent_at < caught_up_to:
+    if answers_since is None or sent_at < answers_since:
         return Verdict(Outcome.SKIPPED, "history")
     if chat_id.endswith("@g.us") and not policies.answer_groups:
         return Verdict(Outcome.SKIPPED, "group")

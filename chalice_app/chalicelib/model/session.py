@@ -73,6 +73,14 @@ class Session:
     def linked(self) -> bool:
         return self.number is not None
 
+    @property
+    def answers_since(self) -> int | None:
+        """WhatsApp time before which everything is history; None before the first linking.
+
+        Not ``caught_up_to``: a message may arrive long after WhatsApp's time of it, and is answered all the same.
+        """
+        return None if self.linked_at is None else _a_moment_before(self.linked_at)
+
     def watched(self, now: int) -> bool:
         return now < self.watched_until
 
@@ -97,7 +105,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         number, linked_at = None, None
     if number is not None and session.number is None:
         # History is never answered; the scan itself was a moment ago, and WhatsApp's clock has whole seconds.
-        linked_at, caught_up_to = now, now // 1000 * 1000 - milliseconds(LINKED_A_MOMENT_AGO)
+        linked_at, caught_up_to = now, _a_moment_before(now)
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
     problem = None
@@ -119,6 +127,10 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,
     )
+
+
+def _a_moment_before(linked_at: int) -> int:
+    return linked_at // 1000 * 1000 - milliseconds(LINKED_A_MOMENT_AGO)
 
 
 class RunnerState(StrEnum):
