@@ -77,7 +77,7 @@ def _received(
         reason = "" if before is not None and not before.from_me and before.skipped is None else "handed in before"
         return Verdict(Outcome.DUPLICATE, reason)
     if verdict.outcome is Outcome.TAKEOVER:
-        _take_over(services, tenant, chat, now)
+        _take_over(services, tenant, chat, message.sent_at_ms, now)
     return verdict
 
 
@@ -90,14 +90,17 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
     return recent.turn_with_part(message.id) is not None
 
 
-def _take_over(services: Services, tenant: Tenant, chat: Chat, now: int) -> None:
-    """A person wrote from the phone: what was not sent yet is theirs now."""
+def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:
+    """A person wrote from the phone: what was not sent yet is theirs now, and what follows for a while."""
     if tenant.policies.takeover_minutes == 0:
         return
-    services.chats.take_over(chat, now + tenant.policies.takeover_minutes * 60_000)
     if chat.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None:
             services.turns.discard(turn, "takeover", now)
+    until = written_at + tenant.policies.takeover_minutes * 60_000
+    if until <= max(now, chat.takeover_until):
+        return
+    services.chats.take_over(chat, until)
     if chat.takeover_until < now:
         services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))

@@ -20,6 +20,7 @@ from chalicelib.model import (
     Tenant,
     Turn,
     TurnState,
+    answered_by_a_person,
     history,
     looks_like_a_loop,
     settled,
@@ -82,6 +83,10 @@ def think(services: Services, job: ThinkJob) -> Thought:
     if now < chat.takeover_until:
         services.turns.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
         return Thought.SKIPPED
+    theirs = answered_by_a_person(recent.messages, waiting) if policies.takeover_minutes else ()
+    if theirs:
+        services.turns.cover(chat, theirs, "takeover", retention_days=policies.retention_days, now=now)
+        return _look_again(services, job, 0)
     if not settled(waiting, now):
         return _look_again(services, job, LOOK_AGAIN_SECONDS)
     if policies.replies_per_minute and looks_like_a_loop(recent.turns, now):

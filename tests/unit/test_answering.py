@@ -267,6 +267,19 @@ def test_a_person_on_the_phone_takes_over_and_the_line_keeps_quiet(line: Service
     assert [said.text for said in brain(line).asked[-1]] == ["Hello", "I do it myself", "Hello", "and now?"]
 
 
+def test_what_the_owner_answered_while_the_line_was_away_is_theirs(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(3 * 3600)
+    asked = message(clock, "M1", sent_at_ms=clock() - 2 * 3_600_000)
+    answered = message(clock, "OWN1", "Done.", from_me=True, sent_at_ms=clock() - 2 * 3_600_000 + 60_000)
+    later = message(clock, "M2", "Thanks! And tomorrow?", sent_at_ms=clock() - 60_000)
+    outcomes = [each.outcome for each in hand_in(line, asked, answered, later)]
+    assert outcomes == [Outcome.QUEUED, Outcome.TAKEOVER, Outcome.QUEUED]
+    clock.pass_seconds(2)
+    assert look(line) is Thought.NOT_YET
+    assert look(line) is Thought.RANG
+    assert open_turn(line).messages == ("contact#M2",)
+
+
 def test_our_own_reply_is_a_delivery_and_no_takeover(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)

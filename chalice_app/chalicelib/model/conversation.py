@@ -205,6 +205,14 @@ def unanswered(
     )
 
 
+def answered_by_a_person(
+    messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]
+) -> tuple[StoredMessage, ...]:
+    """Those that the owner answered from the phone before the line came to it (it was offline, say)."""
+    last_word = max((message.sent_at for message in messages if message.from_me), default=0)
+    return tuple(message for message in waiting if message.sent_at <= last_word)
+
+
 def settled(waiting: Sequence[StoredMessage], now: int) -> bool:
     """True once the contact seems to have finished writing."""
     if not waiting:
