@@ -1,8 +1,10 @@
 """The page where sent mails are read and clicked: a list, both bodies as their readers see them, and the raw MIME."""
 
+import contextlib
 import html
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -96,12 +98,19 @@ class Outbox:
 
 
 def serve(directory: Path, relay: Relay | None, port: int) -> Any:
-    """Serve the page in a thread; the returned server is to be closed."""
+    """Serve the page in a thread; the returned server is for :func:`stop`."""
     server: Any = waitress.create_server(
         Outbox(directory, relay), host="127.0.0.1", port=port, threads=4, ident=None, asyncore_use_poll=True
     )
     threading.Thread(target=server.run, name="outbox", daemon=True).start()
     return server
+
+
+def stop(server: Any) -> None:
+    """Free the port at once: closing alone leaves it to the thread that still polls it."""
+    with contextlib.suppress(OSError):
+        server.socket.shutdown(socket.SHUT_RDWR)
+    server.close()
 
 
 def _mail(mail: Mail, view: str) -> str:

@@ -263,7 +263,7 @@ class LocalStack:
         if self._relay is not None:
             self._relay.stop()
         if self._outbox_server is not None:
-            self._outbox_server.close()
+            outbox.stop(self._outbox_server)
         self._supervisor = self._outbox_server = self._relay = None
         with contextlib.suppress(OSError):
             (self.settings.data / "stack.json").unlink()

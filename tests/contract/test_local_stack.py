@@ -17,7 +17,7 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 
-from infrastructure.local import preflight
+from infrastructure.local import outbox, preflight
 from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.processes import Child
@@ -244,6 +244,15 @@ def test_the_outbox_shows_both_bodies_and_the_very_bytes(stack: LocalStack) -> N
     escaped = link.replace("&", "&amp;")
     assert f'href="{escaped}"' in page(f"/mails/{name}/text")
     assert "multipart/alternative" in page(f"/mails/{name}/raw")
+
+
+def test_the_outbox_frees_its_port_at_once(tmp_path: Path) -> None:
+    port = Ports.free().outbox
+    for _ in range(3):
+        server = outbox.serve(tmp_path, None, port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            assert answer.status == 200
+        outbox.stop(server)
 
 
 def test_the_relay_hands_the_very_bytes_to_a_mail_server(tmp_path: Path) -> None:
