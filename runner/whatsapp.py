@@ -93,7 +93,11 @@ class WhatsApp:
                     profile,
                     executable_path=self.browser.path,
                     headless=True,
-                    args=chromium.arguments(self._settings.browser_host_rules, self._settings.browser_certificate_spki),
+                    args=chromium.arguments(
+                        self._settings.browser_host_rules,
+                        self._settings.browser_certificate_spki,
+                        self._settings.no_sandbox,
+                    ),
                     chromium_sandbox=not self._settings.no_sandbox,
                     user_agent=chromium.user_agent(self.browser),
                     bypass_csp=True,

@@ -68,7 +68,8 @@ def test_the_browser_says_its_own_version_and_not_that_it_is_headless() -> None:
 
 
 def test_the_resolver_rules_are_given_exactly_once() -> None:
-    flags = arguments("MAP * ~NOTFOUND", "spki=")
+    flags = arguments("MAP * ~NOTFOUND", "spki=", no_sandbox=False)
     assert [flag for flag in flags if "host-resolver" in flag] == ["--host-resolver-rules=MAP * ~NOTFOUND"]
     assert "--ignore-certificate-errors-spki-list=spki=" in flags
+    assert "--no-zygote" not in flags
     assert not {"--ignore-certificate-errors", "--disable-web-security", "--single-process"} & set(flags)
