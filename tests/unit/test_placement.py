@@ -181,6 +181,28 @@ def test_death_is_final(placement: Placement, tenants: Tenants, clock: Clock) ->
     assert not placement.claim(placement.session(A), runner.id, clock())
 
 
+def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    placement.runners.declare_dead(runner.id, clock())  # and no more: the function that did it was ended
+    assert list(placement.runners.alive()) == []
+    other = registered(placement, clock, "runnerbbbb")
+    assert placement.reap_silent(clock(), witness=other.id) == [A]
+    assert [listed.id for listed in placement.runners.listed()] == [other.id]
+
+
+def test_a_runner_that_was_heard_since_it_was_looked_at_is_not_declared_dead(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    clock.pass_seconds(61)
+    renewed(placement, runner, clock)  # the directory, a moment behind, still shows the lease that ran out
+    assert placement.runners.declare_dead(runner.id, clock(), silent_since=runner.lease_until) is None
+    assert [alive.id for alive in placement.runners.alive()] == [runner.id]
+
+
 def test_a_stopped_task_is_reaped_at_once(placement: Placement, tenants: Tenants, clock: Clock) -> None:
     runner = registered(placement, clock)
     placement.watch(A, clock())

@@ -314,25 +314,29 @@ class Placement:
     def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
         """Declares dead whose time is over and frees their sessions; returns the tenants that were freed."""
         freed: list[str] = []
-        for runner in self.runners.alive():
-            if now < runner.lease_until or runner.id == witness:
+        for runner in self.runners.listed():
+            if runner.state is RunnerState.DEAD:
+                freed += self.reap(runner.id, now)  # whoever declared it dead did not come to the end
+            elif now < runner.lease_until or runner.id == witness:
                 continue
-            if may_reap(runner, now, witness):
-                freed += self.reap(runner.id, now)
+            elif may_reap(runner, now, witness):
+                freed += self.reap(runner.id, now, silent_since=runner.lease_until)
             elif witness is not None and runner.witness is None:
                 self.runners.witness(runner, witness, now)
         return freed
 
-    def reap(self, runner: str, now: int) -> list[str]:
+    def reap(self, runner: str, now: int, *, silent_since: int | None = None) -> list[str]:
         """Declares the runner dead, for good, and frees what it held."""
-        dead = self.runners.declare_dead(runner, now)
+        dead = self.runners.declare_dead(runner, now, silent_since=silent_since)
         if dead is None:
             return []
-        return [
+        freed = [
             assignment.tenant
             for assignment in dead.assigned
             if self.release(assignment.tenant, runner, assignment.epoch, now)
         ]
+        self.runners.forget(runner)
+        return freed
 
     def take_from_wedged(self, now: int) -> list[str]:
         """Sessions whose runner is heard while their page is not: freed, so that somebody can start them anew."""

@@ -92,6 +92,10 @@ class Runners:
 
     def alive(self) -> Iterator[Runner]:
         """Every runner that is not dead: candidates, never authority."""
+        return (runner for runner in self.listed() if runner.state is not RunnerState.DEAD)
+
+    def listed(self) -> Iterator[Runner]:
+        """Every runner that is alive, or dead and not known to have been freed of its sessions: candidates too."""
         for item in self._table.query(
             "RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False
         ):
@@ -145,22 +149,38 @@ class Runners:
         self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
         self.ring(runner)
 
-    def declare_dead(self, runner: str, now: int) -> Runner | None:
-        """For good. The runner as it stands then, also if somebody else was faster; None if there never was one."""
+    def declare_dead(self, runner: str, now: int, *, silent_since: int | None = None) -> Runner | None:
+        """For good. The runner as it stands then, also if somebody else was faster.
+
+        None if there never was one, or if its lease is not ``silent_since`` any more (it was heard meanwhile).
+        """
+        unheard = Attr("lease_until").eq(silent_since) if silent_since is not None else Attr("pk").exists()
         try:
             item = self._table.update(
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
                     set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
-                    remove=("directory", "directory_order"),
-                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD),
+                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD) & unheard,
                 )
             )
         except ConditionFailed as failure:
-            return runner_from(failure.item) if failure.item is not None else None
+            stood = runner_from(failure.item) if failure.item is not None else None
+            return stood if stood is not None and stood.state is RunnerState.DEAD else None
         log.warning("runner declared dead", extra={"runner": runner})
         return runner_from(item)
+
+    def forget(self, runner: str) -> None:
+        """It is dead and holds nothing: listed no more. Until then everybody who looks goes on freeing."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    f"RUNNER#{runner}",
+                    "RUNNER",
+                    remove=("directory", "directory_order"),
+                    when=Attr("state").eq(RunnerState.DEAD),
+                )
+            )
 
     # -- bells -----------------------------------------------------------------------------------------------
 
