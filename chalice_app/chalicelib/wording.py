@@ -40,7 +40,7 @@ def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int
     if characters < 20 or parts < 1:
         raise ValueError("a part needs 20 characters, and there must be one part")
     # More than this could not be sent anyway, and Markdown of any length costs time.
-    readable = printable(text[: 4 * characters * parts])
+    readable = printable(text[: 2 * characters * parts])
     return _split(_formatted(readable).strip(), characters, parts)
 
 

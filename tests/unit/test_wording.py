@@ -1,7 +1,6 @@
 """What a model writes becomes what WhatsApp shows, and nothing of it gets lost."""
 
 import re
-import time
 import unicodedata
 
 import pytest
@@ -154,13 +153,10 @@ def test_more_than_five_parts_are_cut_and_say_so() -> None:
     assert all(len(part) <= 3_500 for part in parts)
 
 
-@pytest.mark.parametrize(
-    "hostile", ["*" * 70_000, "[" * 70_000, "_a" * 35_000, "`" * 70_000, "> " * 35_000, "|-" * 35_000]
-)
-def test_no_text_takes_long(hostile: str) -> None:
-    started = time.perf_counter()
-    for_whatsapp(hostile)
-    assert time.perf_counter() - started < 5
+@pytest.mark.timeout(60)  # the parser is quadratic in some of these: without the cut they would take minutes
+@pytest.mark.parametrize("hostile", ["*", "[", "_a", "`", "> ", "|-"])
+def test_a_text_of_any_length_comes_to_an_end(hostile: str) -> None:
+    assert len(for_whatsapp(hostile * 500_000)) <= 5
 
 
 def test_a_part_has_a_least_size() -> None:
