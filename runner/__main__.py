@@ -11,36 +11,48 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from runner import logs
 from runner.chromium import ChromiumMissing
 from runner.clock import SystemClock
 from runner.control import Control, connection, task_of
 from runner.conversation import Conversation
+from runner.disk import Disk
 from runner.host import About, Host, NotWelcome
 from runner.hosting import innermost
 from runner.journal import Journal
 from runner.lease import Guard, Lease
 from runner.profile import Profile
+from runner.restoring import Restoring
+from runner.saving import Saving, Shared
 from runner.session import Session
 from runner.settings import Settings, SettingsWrong, settings_from
 from runner.whatsapp import WhatsApp, whatsapp
 from wire import (
+    CommitAnswer,
+    CommitRequest,
     Hold,
     MessagesAnswer,
     MessagesRequest,
+    RestoreAnswer,
+    RestoreRequest,
     SentAnswer,
     SentRequest,
     TakeAnswer,
     TakeRequest,
+    UploadAnswer,
+    UploadRequest,
 )
 
 EXIT_OK = 0
 EXIT_BUG = 70
 EXIT_NOT_WELCOME = 77
 EXIT_SETTINGS = 78
+#: Snapshots that are packed or unpacked at the same time.
+PACKED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,21 @@ class OwnDoor:
     async def sent(self, request: SentRequest) -> SentAnswer:
         return await self.control.sent(request, self.token)
 
+    async def upload(self, request: UploadRequest) -> UploadAnswer:
+        return await self.control.upload(request, self.token)
+
+    async def commit(self, request: CommitRequest) -> CommitAnswer:
+        return await self.control.commit(request, self.token)
+
+    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
+        return await self.control.restore(request, self.token)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        await self.control.put(url, headers, path)
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        await self.control.fetch(url, path, at_most_bytes)
+
 
 def compose(
     settings: Settings,
@@ -71,30 +98,49 @@ def compose(
 ) -> Host:
     """The whole runner; the only place where its parts meet."""
 
+    disk = Disk(settings.data_directory)
+    packing = asyncio.Semaphore(PACKED_AT_ONCE)
+    chromium, wa_js = browsers.browser.version, wa_js_version(settings)
+    shared = Shared(disk, packing, chromium, wa_js)
+
     def make_session(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
+        door = OwnDoor(control, token)
         profile = Profile(settings.data_directory, hold.tenant)
         journal = Journal(profile.journal)
         conversation = Conversation(
             hold.tenant,
             hold.epoch,
-            OwnDoor(control, token),
+            door,
             lease,
             journal,
             clock,
             chance.random,
             changed,
         )
-        return Session(hold, browsers, profile, journal, conversation, clock, chance.random, changed)
+        return Session(
+            hold,
+            browsers,
+            profile,
+            journal,
+            conversation,
+            Restoring(hold, door, profile, packing, chromium, clock),
+            Saving(hold, door, profile, lambda: journal.seen_count, shared, clock),
+            clock,
+            chance.random,
+            changed,
+        )
 
     about = About(
         capacity=settings.capacity,
         task=task,
         image=settings.image,
         commit=settings.commit,
-        chromium=browsers.browser.version,
-        wa_js=wa_js_version(settings),
+        chromium=chromium,
+        wa_js=wa_js,
     )
-    return Host(control, make_session, lease, about, settings.runner_bootstrap_token, clock, chance.random)
+    return Host(
+        control, make_session, lease, about, settings.runner_bootstrap_token, clock, chance.random, disk.capacity
+    )
 
 
 async def run(settings: Settings) -> None:

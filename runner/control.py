@@ -1,25 +1,32 @@
 """The control plane as the runner calls it: the only HTTP client."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 from pydantic import ValidationError
 
 from wire import (
+    CommitAnswer,
+    CommitRequest,
     MessagesAnswer,
     MessagesRequest,
     Refusal,
     ReleaseAnswer,
     ReleaseRequest,
+    RestoreAnswer,
+    RestoreRequest,
     SentAnswer,
     SentRequest,
     SyncAnswer,
     SyncRequest,
     TakeAnswer,
     TakeRequest,
+    UploadAnswer,
+    UploadRequest,
     Wire,
 )
 
@@ -27,6 +34,9 @@ ANSWER_WITHIN = 10.0
 CONNECT_WITHIN = 5.0
 #: What a held sync may take beyond the time it asked to be held.
 HELD_MARGIN = 8.0
+#: The largest snapshot over a slow line.
+TRANSFERRED_WITHIN = 300.0
+CHUNK_BYTES = 1 << 20
 #: As many as 25 sessions need at once, and the two syncs.
 CONNECTIONS = 32
 
@@ -91,6 +101,54 @@ class Control:
     async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
         """Give a session back, its browser being gone."""
         return await self._post("release", request, token, ReleaseAnswer)
+
+    async def upload(self, request: UploadRequest, token: str) -> UploadAnswer:
+        """Where may this snapshot go?"""
+        return await self._post("snapshots/upload", request, token, UploadAnswer)
+
+    async def commit(self, request: CommitRequest, token: str) -> CommitAnswer:
+        """The snapshot is uploaded: let it count."""
+        return await self._post("snapshots/commit", request, token, CommitAnswer)
+
+    async def restore(self, request: RestoreRequest, token: str) -> RestoreAnswer:
+        """Which snapshots are there?"""
+        return await self._post("snapshots/restore", request, token, RestoreAnswer)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        """Store a file under a link; that it is there already is as good."""
+
+        async def content() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+
+        try:
+            async with asyncio.timeout(TRANSFERRED_WITHIN):
+                response = await self._client.put(url, content=content(), headers=dict(headers))
+        except TimeoutError:
+            raise TryAgain("not_stored_in_time") from None
+        except httpx2.HTTPError as trouble:
+            raise TryAgain(type(trouble).__name__) from None
+        if response.status_code not in (httpx2.codes.OK, httpx2.codes.PRECONDITION_FAILED):
+            raise TryAgain(f"store_{response.status_code}")
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        """Bring what a link leads to into a new file; ``Refused`` if there is nothing, or more than announced."""
+        try:
+            async with asyncio.timeout(TRANSFERRED_WITHIN), self._client.stream("GET", url) as response:
+                if response.status_code == httpx2.codes.NOT_FOUND:
+                    raise Refused("store_404")
+                if response.status_code != httpx2.codes.OK:
+                    raise TryAgain(f"store_{response.status_code}")
+                with path.open("xb") as file:
+                    async for chunk in response.aiter_raw(CHUNK_BYTES):
+                        if file.tell() + len(chunk) > at_most_bytes:
+                            raise Refused("store_too_large")
+                        file.write(chunk)
+        except TimeoutError:
+            raise TryAgain("not_fetched_in_time") from None
+        except httpx2.HTTPError as trouble:
+            raise TryAgain(type(trouble).__name__) from None
 
     async def _post(
         self, path: str, request: Wire, token: str, answer: type[Answer], within: float = ANSWER_WITHIN

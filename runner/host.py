@@ -55,8 +55,10 @@ class Host:
         bootstrap_token: str,
         clock: Clock,
         chance: Callable[[], float],
+        capacity: Callable[[int], int] = lambda wanted: wanted,
     ) -> None:
         self._control = control
+        self._capacity = capacity
         self._lease = lease
         self._about = about
         self._bootstrap_token = bootstrap_token
@@ -146,7 +148,7 @@ class Host:
         self._sequence += 1
         request = SyncRequest(
             sequence=self._sequence,
-            capacity=self._about.capacity,
+            capacity=self._capacity(self._about.capacity),
             draining=self._draining.is_set(),
             bell=self._bell,
             wait_ms=wait_ms,

@@ -29,6 +29,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: TextIO | None = None
+        #: How many messages were seen, in and out: a sign of life.
+        self.seen_count = 0
         self._lines = self._bytes = 0
         #: Nothing before this second is ever looked at; ``None`` until the first linking.
         self.floor_s: int | None = None
@@ -75,6 +77,7 @@ class Journal:
     def see(self, key: str, message: Message) -> None:
         """Keep a message until it is acknowledged."""
         self.waiting[key] = message
+        self.seen_count += 1
         self._append({"seen": key, "message": message.model_dump(mode="json")})
 
     def acknowledge(self, key: str) -> None:

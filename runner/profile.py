@@ -7,19 +7,23 @@
     current/            Chromium's user data directory
     journal.jsonl       what the conversation has seen (conversation.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
+    scratch-N/          what is being archived or restored; worth nothing once its process is gone
 
 **The rule.** The control plane tells ``last_epoch``: the epoch at which the session was held last, by whomever. If
-the marker says the same, nobody used the account since and ``current`` is the newest there is. Otherwise another
-runner held it in between: a snapshot, where there is one, is newer, and ``current`` is set aside. Without a snapshot
-an old login is still better than none (WhatsApp re-syncs it; in the worst case the owner scans again), so then
-``current``, or else the newest set aside, is used.
+the marker says the same, nobody used the account since and ``current`` is the newest there is. So it is if the
+marker's epoch is higher: epochs only grow, so a control plane that was set back to an earlier state (an older
+generation of one machine's data, whose epochs then leap) has forgotten that it was this directory that held the
+session after all it remembers. If it is lower, another runner held it in between: a snapshot, where there is one, is
+newer, and ``current`` is set aside. Without a snapshot an old login is still better than none (WhatsApp re-syncs it;
+in the worst case the owner scans again), so then ``current``, or else the newest set aside, is used.
 """
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,9 +32,7 @@ from typing import NamedTuple
 SET_ASIDE_AT_MOST = 3
 CURRENT = "current"
 SET_ASIDE = "set-aside-epoch-"
-
-#: Brings an archived profile into an empty directory; ``None`` where there is no snapshot.
-Restore = Callable[[Path], None]
+SCRATCH = "scratch-"
 
 
 class ProfileBusy(Exception):
@@ -78,20 +80,49 @@ class Profile:
         finally:
             os.close(descriptor)
 
-    def open(self, epoch: int, last_epoch: int | None, restore: Restore | None = None) -> Opened:
-        """The directory to start the browser on, chosen by the module's rule and marked with ``epoch``."""
+    def is_newest(self, last_epoch: int | None) -> bool:
+        """Whether ``current`` is used rather than any snapshot: the module's rule."""
         marker = self.marker()
-        newest_is_ours = marker is not None and marker.epoch in (epoch, last_epoch) and self._current.is_dir()
+        return marker is not None and marker.epoch >= (last_epoch or 0) and self._current.is_dir()
+
+    def open(self, epoch: int) -> Opened:
+        """What this machine has, marked with ``epoch``: to start the browser on where there is no snapshot to use."""
+        marker = self.marker()
         linked = marker.linked if marker is not None else False
-        if not newest_is_ours and restore is not None:
-            self.set_aside()
-            restore(self._current)
-            linked = True
-        elif not self._current.is_dir():
+        if not self._current.is_dir():
             linked = self._take_newest_set_aside()
         self._current.mkdir(mode=0o700, exist_ok=True)
         self._write(Marker(self.tenant, epoch, linked))
         return Opened(self._current, linked)
+
+    def replace(self, epoch: int, directory: Path, *, keep: bool) -> Opened:
+        """Work with this copy of a snapshot; what was there is set aside, unless it is itself but such a copy."""
+        if keep:
+            self.set_aside()
+        else:
+            self._begin_fresh(self.marker())
+        self._current.rmdir()
+        directory.rename(self._current)
+        self._write(Marker(self.tenant, epoch, linked=True))
+        return Opened(self._current, was_linked=True)
+
+    def scratch(self) -> Path:
+        """A place that does not exist yet, on the disk of the profile."""
+        taken = {path.name for path in self.scratch_left()}
+        number = next(number for number in itertools.count() if f"{SCRATCH}{number}" not in taken)
+        return self.home / f"{SCRATCH}{number}"
+
+    def scratch_left(self) -> list[Path]:
+        """What an earlier process was working on."""
+        return list(self.home.glob(f"{SCRATCH}*"))
+
+    def clear_scratch(self) -> None:
+        """Delete it."""
+        for path in self.scratch_left():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def mark_linked(self, epoch: int) -> None:
         """The profile is logged in from now on."""

@@ -6,6 +6,7 @@ from enum import Enum
 
 from runner.backoff import backoff
 from runner.clock import Clock
+from runner.control import ControlTrouble, Stale
 from runner.conversation import Conversation
 from runner.document import INCOMPATIBLE_RETRY, Document
 from runner.journal import Journal
@@ -16,14 +17,18 @@ from runner.judgement import (
     Relaunches,
     Step,
     is_logged_out,
+    is_other_account,
     judge,
 )
 from runner.linking import Linking
 from runner.logs import note
 from runner.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
 from runner.presence import Presence
-from runner.profile import Profile
+from runner.profile import Opened, Profile
 from runner.reporting import Reporting
+from runner.restoring import Restoring
+from runner.saving import Saving
+from runner.snapshot import ChromiumTooOld
 from runner.whatsapp import WhatsApp
 from wire import Delivery, Hold, Phase, ProblemCode, SessionReport, Wanted
 
@@ -34,6 +39,10 @@ LOOK_EVERY_AFTER_A_MISS = 5.0
 #: A linked page that stays in one of these phases so long is loaded again.
 STUCK_AFTER = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
 FINISH_WITHIN = 30.0
+#: So often a profile cannot be put in place (the disk is full), and another runner should try.
+OPENINGS_AT_MOST = 5
+#: Before another runner is asked to open what is too new for this one's Chromium.
+TOO_OLD_PAUSE = 60.0
 LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -60,6 +69,8 @@ class Session:
         profile: Profile,
         journal: Journal,
         conversation: Conversation,
+        restoring: Restoring,
+        saving: Saving,
         clock: Clock,
         chance: Callable[[], float],
         changed: Callable[[], None],
@@ -69,6 +80,8 @@ class Session:
         self._profile = profile
         self._journal = journal
         self._conversation = conversation
+        self._restoring = restoring
+        self._saving = saving
         self._clock = clock
         self._chance = chance
         self._reporting = Reporting(hold.tenant, clock, changed)
@@ -123,6 +136,7 @@ class Session:
         """Off the network and silent, until ``resume``."""
         self._parked = True
         self._conversation.offline()
+        self._saving.online(False)
         self._presence.lost()
         if self._linked:
             self._reporting.see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
@@ -158,12 +172,21 @@ class Session:
             if self._leaving is not None:
                 return self._leaving
             try:
-                end = await self._one_browser()
+                opened = await self._restoring.open(self.hold)
+            except (ControlTrouble, ChromiumTooOld, OSError) as trouble:
+                if (reason := await self._without_profile(trouble)) is not None:
+                    return reason
+                continue
+            self._openings_failed = 0
+            try:
+                end = await self._one_browser(opened)
             except PageTrouble as trouble:
                 note("browser lost", tenant=self.hold.tenant, trouble=trouble, detail=str(trouble))
                 end = End.RELAUNCH
             if end is End.LOGGED_OUT:
-                await self._after_logout()
+                real = self._logout_reason in REAL_LOGOUTS
+                if real or not await self._restoring.step_back(self.hold):
+                    await self._after_logout()
             elif end is End.RELAUNCH:
                 count = self._relaunches.count(self._clock.now())
                 if self._relaunches.too_many(count):
@@ -173,8 +196,23 @@ class Session:
                 )
                 await self._pause(backoff(count, self._chance()))
 
-    async def _one_browser(self) -> End:
-        directory, self._linked = self._profile.open(self.hold.epoch, self.hold.last_epoch)
+    async def _without_profile(self, trouble: Exception) -> str | None:
+        """The newest profile cannot be had just now: wait; the result says why to give the session back."""
+        if isinstance(trouble, Stale):
+            return "somebody else's"
+        if not self._openings_failed:
+            note("profile cannot be opened", tenant=self.hold.tenant, trouble=trouble, detail=str(trouble)[:100])
+        self._openings_failed += 1
+        self._reporting.see(Judgement(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
+        if isinstance(trouble, ChromiumTooOld):
+            await self._pause(TOO_OLD_PAUSE)
+            return str(trouble)
+        await self._pause(backoff(self._openings_failed, self._chance()))
+        full = isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST
+        return "no room for the profile" if full else None
+
+    async def _one_browser(self, opened: Opened) -> End:
+        directory, self._linked = opened
         self._reporting.see(Judgement(Phase.STARTING))
         self._document.forget()
         self._ladder.fine()
@@ -184,12 +222,24 @@ class Session:
                 if self._parked:
                     await page.set_offline(True)
                 async with asyncio.TaskGroup() as group:
-                    talking = group.create_task(self._conversation.run(page))
+                    beside = [
+                        group.create_task(self._conversation.run(page)),
+                        group.create_task(
+                            self._saving.keep(
+                                directory, lambda: self._whatsapp.frozen(directory), lambda: self._is_online_now(page)
+                            )
+                        ),
+                    ]
                     end = await self._watch(page)
-                    talking.cancel()
+                    was_online = end is End.LEAVE and await self._is_online_now(page)
+                    for task in beside:
+                        task.cancel()
             finally:
                 self._page = None
                 self._conversation.page_gone()
+                self._saving.online(False)
+        if was_online:
+            await self._saving.last(directory)
         return end
 
     async def _watch(self, page: Page) -> End:
@@ -230,9 +280,12 @@ class Session:
             seen = await self._attend_linked(page, sight, seen)
         elif seen.phase in LINKING and await self._linking.attend(page, sight, self.hold):
             return End.RELAUNCH
-        if seen.phase is not Phase.ONLINE:
+        if seen.phase is Phase.ONLINE:
+            self._restoring.served()
+        else:
             self._conversation.offline()
             self._presence.lost()
+        self._saving.online(seen.phase is Phase.ONLINE)
         self._reporting.see(seen, sight)
         stuck = STUCK_AFTER.get(seen.phase)
         if self._linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
@@ -244,6 +297,8 @@ class Session:
         if not self._linked:
             self._linked = True
             self._profile.mark_linked(self.hold.epoch)
+            self._restoring.linked()
+            self._saving.linked()
             note("linked", tenant=self.hold.tenant)
         seen = await self._presence.attend(page, sight, claim, self.hold, self._confirmed_at)
         if seen.phase is Phase.FAILED:
@@ -275,6 +330,7 @@ class Session:
     async def _climb(self, page: Page, trouble: PageTrouble | None) -> bool:
         """One step up the ladder; whether a new browser is needed."""
         self._conversation.offline()
+        self._saving.online(False)
         self._presence.lost()
         broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
         problem = ProblemCode.INCOMPATIBLE if broken else None
@@ -300,6 +356,16 @@ class Session:
         self._linking.forget()
         self._conversation.page_gone()
 
+    async def _is_online_now(self, page: Page) -> bool:
+        """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
+        try:
+            sight = await page.look()
+        except PageTrouble:
+            return False
+        claims = sight.authenticated and judge(sight, self._linked).phase is Phase.ONLINE
+        proven = self._reporting.seen.phase is Phase.ONLINE and not self._parked
+        return claims and proven and not is_other_account(self.hold.number, sight.number)
+
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(FINISH_WITHIN):
@@ -311,6 +377,7 @@ class Session:
         """Say so, keep or delete the profile, and wait for somebody who wants to scan."""
         real = self._logout_reason in REAL_LOGOUTS
         note("logged out", tenant=self.hold.tenant, reason=self._logout_reason or "unknown", wiped=real)
+        self._restoring.give_up()
         await asyncio.to_thread(self._profile.wipe if real else self._profile.set_aside)
         self._linked = False
         self._reporting.number = None

@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from playwright.async_api import Page as BrowserPage
 
 from runner import chromium
 from runner.clock import Clock
+from runner.freezing import Frozen, frozen
 from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, SendResult, Sight
 from runner.settings import Settings
 
@@ -76,6 +77,10 @@ class WhatsApp:
                     await context.close()
         finally:
             await asyncio.shield(chromium.make_sure_gone(profile, self._running.pop(profile, ())))
+
+    def frozen(self, profile: Path) -> AbstractContextManager[Frozen]:
+        """The profile's browser stands still; for a thread, since it waits for the processes and the disk."""
+        return frozen(self._running.get(profile, ()))
 
     def kill_everything(self) -> None:
         """For the thread that ends the process: no event loop is needed, or expected to work."""

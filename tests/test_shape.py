@@ -30,7 +30,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "qrcode": {"chalice_app/chalicelib/qr.py"},
     "email_validator": {"chalice_app/chalicelib/admin/forms.py"},
     "playwright": {"runner/whatsapp.py", "runner/page.py"},
-    "psutil": {"runner/chromium.py"},
+    "psutil": {"runner/chromium.py", "runner/freezing.py"},
     "zstandard": {"runner/snapshot.py"},
     "fcntl": {"runner/profile.py"},
 }

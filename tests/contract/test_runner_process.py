@@ -22,9 +22,11 @@ from wire import (
     MessagesRequest,
     Phase,
     ReleaseRequest,
+    RestoreRequest,
     SentRequest,
     SyncRequest,
     TakeRequest,
+    UploadRequest,
     Wire,
 )
 
@@ -58,6 +60,8 @@ async def serving(control: FakeControl) -> AsyncIterator[str]:
         ("take", TakeRequest, control.take),
         ("sent", SentRequest, control.sent),
         ("release", ReleaseRequest, control.release),
+        ("snapshots/upload", UploadRequest, control.upload),
+        ("snapshots/restore", RestoreRequest, control.restore),
     ]
     for path, asked, answer in doors:
         application.router.add_post(f"/api/runner/{path}", door(asked, answer))

@@ -6,13 +6,17 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from runner.control import Stale, TryAgain, Unauthorised
+from runner.control import Refused, Stale, TryAgain, Unauthorised
 from runner.page import PageRefused, SendResult, Sight
 from wire import (
     Acknowledgement,
+    CommitAnswer,
+    CommitRequest,
     Delivery,
+    Generation,
     Hold,
     Identity,
     Message,
@@ -23,6 +27,8 @@ from wire import (
     Part,
     ReleaseAnswer,
     ReleaseRequest,
+    RestoreAnswer,
+    RestoreRequest,
     SentAnswer,
     SentRequest,
     SessionReport,
@@ -30,11 +36,15 @@ from wire import (
     SyncRequest,
     TakeAnswer,
     TakeRequest,
+    UploadAnswer,
+    UploadRequest,
     Wanted,
 )
 
 TENANT = "tenant00001"
 BOOTSTRAP = "bootstrap-token"
+#: Where the links of the fake store lead.
+STORE = "https://store.test/"
 
 
 def message_id(tenant: str, first: str, part: int = 0, generation: int = 0) -> str:
@@ -130,6 +140,11 @@ class FakeControl:
     registered: int = 0
     dead: set[str] = field(default_factory=set)
     bell: int = 0
+    #: Newest first, by tenant; and what lies in the store.
+    snapshots: dict[str, list[Generation]] = field(default_factory=dict)
+    stored: dict[str, bytes] = field(default_factory=dict)
+    store_down: bool = False
+    restores: list[RestoreRequest] = field(default_factory=list)
     _rung: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -264,6 +279,48 @@ class FakeControl:
         self._reported.set()
         return ReleaseAnswer(released=True)
 
+    # -- snapshots, and the store they are in ---------------------------------------------------------------------
+
+    async def upload(self, request: UploadRequest, token: str) -> UploadAnswer:
+        self._fence(request.tenant, request.epoch, token)
+        order = f"{request.epoch:016d}-{request.sequence:06d}"
+        key = f"profiles/{request.tenant}/{order}-{request.sha256}.tar.zst"
+        return UploadAnswer(key=key, url=f"{STORE}{key}", headers={"Content-Length": str(request.size_bytes)})
+
+    async def commit(self, request: CommitRequest, token: str) -> CommitAnswer:
+        self._fence(request.tenant, request.epoch, token)
+        [key] = [key for key in self.stored if request.sha256 in key]
+        generation = Generation(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
+        self.snapshots.setdefault(request.tenant, []).insert(0, generation)
+        self._reported.set()
+        return CommitAnswer(committed=True)
+
+    async def restore(self, request: RestoreRequest, token: str) -> RestoreAnswer:
+        self._fence(request.tenant, request.epoch, token)
+        self.restores.append(request)
+        kept = self.snapshots.get(request.tenant, [])
+        return RestoreAnswer(generations=tuple(one for one in kept if one.key not in request.failed))
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        if self.store_down:
+            raise TryAgain("store_503")
+        assert headers["Content-Length"] == str(path.stat().st_size)
+        self.stored[url.removeprefix(STORE)] = path.read_bytes()
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        if self.store_down:
+            raise TryAgain("store_503")
+        content = self.stored.get(url.removeprefix(STORE))
+        if content is None:
+            raise Refused("store_404")
+        path.write_bytes(content[:at_most_bytes])
+
+    def _fence(self, tenant: str, epoch: int, token: str) -> None:
+        self._knock(token)
+        hold = self.holds.get(tenant)
+        if hold is None or hold.epoch != epoch:
+            raise Stale("epoch")
+
 
 @dataclass
 class FakeDoor:
@@ -280,6 +337,21 @@ class FakeDoor:
 
     async def sent(self, request: SentRequest) -> SentAnswer:
         return await self.control.sent(request, self.token)
+
+    async def upload(self, request: UploadRequest) -> UploadAnswer:
+        return await self.control.upload(request, self.token)
+
+    async def commit(self, request: CommitRequest) -> CommitAnswer:
+        return await self.control.commit(request, self.token)
+
+    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
+        return await self.control.restore(request, self.token)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        await self.control.put(url, headers, path)
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        await self.control.fetch(url, path, at_most_bytes)
 
 
 @dataclass

@@ -18,9 +18,9 @@ def profile(tmp_path: Path) -> Profile:
     return profile
 
 
-def use(profile: Profile, epoch: int, login: str, last_epoch: int | None = None) -> None:
+def use(profile: Profile, epoch: int, login: str) -> None:
     """A browser was linked here and wrote its login down."""
-    directory, _ = profile.open(epoch, last_epoch)
+    directory, _ = profile.open(epoch)
     (directory / "login").write_text(login)
     profile.mark_linked(epoch)
 
@@ -30,11 +30,12 @@ def login_of(directory: Path) -> str | None:
     return file.read_text() if file.exists() else None
 
 
-def snapshot(login: str) -> object:
-    def restore(directory: Path) -> None:
-        (directory / "login").write_text(login)
-
-    return restore
+def restored(profile: Profile, epoch: int, login: str, *, keep: bool = True) -> tuple[Path, bool]:
+    """A copy of a snapshot takes the place of what is there."""
+    directory = profile.scratch()
+    directory.mkdir()
+    (directory / "login").write_text(login)
+    return profile.replace(epoch, directory, keep=keep)
 
 
 def test_only_one_process_may_hold_a_profile(tmp_path: Path) -> None:
@@ -45,48 +46,78 @@ def test_only_one_process_may_hold_a_profile(tmp_path: Path) -> None:
 
 
 def test_the_first_profile_is_empty_and_unlinked(profile: Profile) -> None:
-    directory, linked = profile.open(1, None)
+    directory, linked = profile.open(1)
     assert directory.is_dir()
     assert not linked
 
 
-def test_a_profile_nobody_used_since_is_reused_rather_than_the_snapshot(profile: Profile) -> None:
+def test_a_profile_nobody_used_since_is_the_newest_there_is(profile: Profile) -> None:
+    assert not profile.is_newest(None)
     use(profile, 1, "mine")
-    directory, linked = profile.open(3, last_epoch=1, restore=snapshot("older"))  # type: ignore[arg-type]
+    assert profile.is_newest(1)
+    directory, linked = profile.open(3)
     assert (login_of(directory), linked) == ("mine", True)
 
 
 def test_a_restart_within_the_same_epoch_reuses_the_profile(profile: Profile) -> None:
     use(profile, 5, "mine")
-    directory, _ = profile.open(5, last_epoch=3, restore=snapshot("older"))  # type: ignore[arg-type]
-    assert login_of(directory) == "mine"
+    assert profile.is_newest(3)
 
 
-def test_if_somebody_held_the_session_since_the_snapshot_is_newer_and_ours_is_set_aside(profile: Profile) -> None:
+def test_a_control_plane_that_was_set_back_does_not_make_our_profile_old(profile: Profile) -> None:
+    """It forgot the claim at epoch 7; after the leap it tells the last epoch that it remembers, or none."""
+    use(profile, 7, "mine")
+    assert profile.is_newest(5)
+    assert profile.is_newest(None)
+
+
+def test_if_somebody_held_the_session_since_ours_is_old_and_set_aside_for_the_snapshot(profile: Profile) -> None:
     use(profile, 1, "mine")
-    directory, linked = profile.open(5, last_epoch=3, restore=snapshot("newer"))  # type: ignore[arg-type]
+    assert not profile.is_newest(3)
+    directory, linked = restored(profile, 5, "newer")
     assert (login_of(directory), linked) == ("newer", True)
     assert login_of(profile.home / "set-aside-epoch-1") == "mine"
+    assert profile.is_newest(5)
+
+
+def test_a_copy_of_a_snapshot_that_did_not_serve_is_not_set_aside(profile: Profile) -> None:
+    use(profile, 1, "mine")
+    restored(profile, 5, "bad")
+    directory, _ = restored(profile, 5, "older", keep=False)
+    assert login_of(directory) == "older"
+    assert [path.name for path in profile.home.glob("set-aside-*")] == ["set-aside-epoch-1"]
+
+
+def test_what_a_killed_process_was_archiving_is_cleared_away(profile: Profile) -> None:
+    first = profile.scratch()
+    first.mkdir()
+    first.with_suffix(".tar.zst").write_text("torn")
+    (first / "file").write_text("torn")
+    assert profile.scratch() != first
+    use(profile, 1, "mine")
+    profile.clear_scratch()
+    assert not list(profile.home.glob("scratch-*"))
+    assert login_of(profile.open(1).directory) == "mine"
 
 
 def test_without_a_snapshot_an_old_login_is_better_than_none(profile: Profile) -> None:
     use(profile, 1, "mine")
-    directory, linked = profile.open(5, last_epoch=3)
+    directory, linked = profile.open(5)
     assert (login_of(directory), linked) == ("mine", True)
 
 
 def test_without_a_current_profile_the_newest_set_aside_is_used(profile: Profile) -> None:
     for epoch in (1, 3, 11):
-        use(profile, epoch, f"login {epoch}", last_epoch=epoch)
+        use(profile, epoch, f"login {epoch}")
         profile.set_aside()
     (profile.home / "current").rmdir()
-    directory, linked = profile.open(13, None)
+    directory, linked = profile.open(13)
     assert (login_of(directory), linked) == ("login 11", True)
 
 
 def test_few_old_profiles_are_kept(profile: Profile) -> None:
     for epoch in range(1, 9):
-        use(profile, epoch, f"login {epoch}", last_epoch=epoch)
+        use(profile, epoch, f"login {epoch}")
         profile.set_aside()
     kept = sorted(path.name for path in profile.home.glob("set-aside-*"))
     assert kept == ["set-aside-epoch-6", "set-aside-epoch-7", "set-aside-epoch-8"]
@@ -96,14 +127,13 @@ def test_few_old_profiles_are_kept(profile: Profile) -> None:
 def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
     use(profile, 1, "old")
     profile.set_aside()
-    use(profile, 3, "new", last_epoch=1)
+    use(profile, 3, "new")
     profile.wipe()
-    directory, linked = profile.open(3, last_epoch=1)
+    directory, linked = profile.open(3)
     assert (login_of(directory), linked) == (None, False)
 
 
 def test_a_torn_marker_counts_as_none(profile: Profile) -> None:
     use(profile, 1, "mine")
     (profile.home / "marker.json").write_text('{"tenant": "ten')
-    directory, linked = profile.open(3, last_epoch=1, restore=snapshot("newer"))  # type: ignore[arg-type]
-    assert (login_of(directory), linked) == ("newer", True)
+    assert not profile.is_newest(1)

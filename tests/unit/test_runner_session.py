@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,14 @@ from typing import Any, cast
 import pytest
 
 from runner.conversation import Conversation
+from runner.disk import Disk
+from runner.freezing import Frozen
 from runner.journal import Journal
 from runner.lease import Lease
 from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
 from runner.profile import Profile
+from runner.restoring import Restoring
+from runner.saving import Saving, Shared
 from runner.session import Session
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
 from wire import Hold, Phase, ProblemCode, Wanted
@@ -50,6 +54,11 @@ class FakeWhatsApp:
             raise
 
 
+    @contextmanager
+    def frozen(self, _profile: Path) -> Iterator[Frozen]:
+        yield Frozen()
+
+
 class Scene:
     """A session with everything around it."""
 
@@ -60,17 +69,22 @@ class Scene:
         self.changes = 0
         self.profile = Profile(directory, TENANT)
         self.hold = Hold(tenant=TENANT, epoch=1, **{"wanted": Wanted.RUN, "watched": True, **hold})
+        self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
         journal = Journal(self.profile.journal)
         self.conversation = Conversation(
             TENANT, 1, FakeDoor(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
         )
+        door, packing = FakeDoor(self.control), asyncio.Semaphore(2)
+        shared = Shared(Disk(directory, lambda _directory: 1 << 40), packing, "156.0", "4.6.0")
         self.session = Session(
             self.hold,
             cast("Any", self.whatsapp),
             self.profile,
             journal,
             self.conversation,
+            Restoring(self.hold, door, self.profile, packing, "156.0", self.clock),
+            Saving(self.hold, door, self.profile, lambda: journal.seen_count, shared, self.clock),
             self.clock,
             lambda: 0.5,
             self._changed,
@@ -269,7 +283,9 @@ async def test_after_a_logout_a_new_code_waits_until_it_was_told_and_somebody_lo
 
 async def test_another_account_does_not_go_online(tmp_path: Path) -> None:
     async with living(tmp_path, number="499999999") as scene:
-        await scene.shows(MAIN, 5)
+        await scene.becomes(Phase.LOGGED_OUT)
+        scene.confirm()
+        await scene.shows(MAIN, 10)
         report = scene.session.report()
         assert (report.phase, report.number) == (Phase.FAILED, None)
         assert "prove" not in scene.page.asked
@@ -356,8 +372,8 @@ async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) 
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.session.leave("drained")
-        await scene.clock.advance(1)
-        assert scene.task.result() == "drained"
+        async with asyncio.timeout(5):
+            assert await scene.task == "drained"
         assert scene.whatsapp.closed == ["in peace"]
 
 

@@ -1,0 +1,202 @@
+"""Saves a session's profile: while it is online, whenever it is due, and once more after its browser was closed.
+
+Nothing here is needed to be online: when a snapshot cannot be taken or stored, the session does not notice, and the
+next one is tried later.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from runner.clock import Clock
+from runner.control import ControlTrouble, Stale
+from runner.disk import Disk
+from runner.freezing import Frozen
+from runner.logs import note
+from runner.pace import Pace
+from runner.profile import Profile
+from runner.snapshot import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
+from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
+
+LOOK_EVERY = 1.0
+#: The last snapshot, of a browser that was closed: part of the time a drain has (design §4).
+LAST_WITHIN = 40.0
+LAST_ATTEMPTS = 3
+LAST_RETRY = 1.0
+
+#: Stops the browser for as long as it is entered; used in another thread.
+Freeze = Callable[[], AbstractContextManager[Frozen]]
+
+
+class SaveDoor(Protocol):
+    """The control plane and the store behind it, with the token already chosen."""
+
+    async def upload(self, request: UploadRequest) -> UploadAnswer: ...
+    async def commit(self, request: CommitRequest) -> CommitAnswer: ...
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of this runner have in common."""
+
+    disk: Disk
+    #: Packing takes a processor for a moment; the replies of all sessions need one too.
+    packing: asyncio.Semaphore
+    chromium: str
+    wa_js: str
+
+
+class NotOnline(Exception):
+    """The page was found to be not online any more: what was copied may be a login that is over."""
+
+
+class Taken(NamedTuple):
+    """A snapshot on this disk."""
+
+    packed: Packed | None  #: None: nothing changed since the last one
+    fingerprint: str
+    stood_still: float
+
+
+class Saving:
+    """One session's. Used only while the profile's lock is held."""
+
+    def __init__(
+        self,
+        hold: Hold,
+        door: SaveDoor,
+        profile: Profile,
+        messages_seen: Callable[[], int],
+        shared: Shared,
+        clock: Clock,
+    ) -> None:
+        self.tenant = hold.tenant
+        self.epoch = hold.epoch
+        self._door = door
+        self._profile = profile
+        self._messages_seen = messages_seen
+        self._counted = 0
+        self._shared = shared
+        self._clock = clock
+        self._pace = Pace()
+        self._sequence = 0
+        self._saved = ""
+
+    def linked(self) -> None:
+        """The account was linked just now."""
+        self._pace.linked()
+
+    def online(self, online: bool) -> None:
+        """Proven online with the expected account, or not any more."""
+        self._pace.online(online, self._clock.now())
+
+    async def keep(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
+        """Save the profile of a running browser whenever it is due, until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            seen = self._messages_seen()
+            if seen != self._counted:
+                self._counted = seen
+                self._pace.active(self._clock.now())
+            if self._pace.is_due(self._clock.now()):
+                await self._save(directory, freeze, is_online)
+
+    async def last(self, directory: Path) -> None:
+        """The browser was online and closed in peace: what it left is the best snapshot there can be."""
+        try:
+            async with asyncio.timeout(LAST_WITHIN):
+                for _ in range(LAST_ATTEMPTS):
+                    if await self._save(directory):
+                        return
+                    await self._clock.sleep(LAST_RETRY)
+        except TimeoutError:
+            note("last snapshot took too long", tenant=self.tenant)
+
+    async def _save(
+        self, directory: Path, freeze: Freeze | None = None, is_online: Callable[[], Awaitable[bool]] | None = None
+    ) -> bool:
+        """Take, pack, store and commit one; whether nothing is left to save."""
+        begun = self._clock.now()
+        if not self._shared.disk.has_room_to_save():
+            self._pace.failed(begun)
+            return False
+        try:
+            async with self._shared.packing:
+                taken = await self._take(directory, freeze)
+            # After the copy: a page that is logged in now was so when it stood still.
+            if is_online is not None and not await is_online():
+                raise NotOnline
+            if taken.packed is not None:
+                await self._store(taken.packed)
+        except (ControlTrouble, CopyStopped, NotOnline, OSError, ValueError) as trouble:
+            if not self._pace.failures:
+                note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
+            self._pace.failed(self._clock.now())
+            return isinstance(trouble, Stale)  # somebody else holds the session
+        finally:
+            await asyncio.to_thread(self._profile.clear_scratch)
+        if self._pace.failures:
+            note("snapshots work again", tenant=self.tenant)
+        now = self._clock.now()
+        self._saved = taken.fingerprint
+        self._pace.saved(begun, now)
+        if taken.packed is not None:
+            note(
+                "snapshot taken",
+                tenant=self.tenant,
+                snapshot=f"{self.epoch}-{self._sequence}",
+                bytes=taken.packed.size_bytes,
+                still_ms=round(taken.stood_still * 1000),
+                seconds=round(now - begun, 2),
+            )
+        return True
+
+    async def _take(self, directory: Path, freeze: Freeze | None) -> Taken:
+        staging = await asyncio.to_thread(self._profile.scratch)
+        stood_still = await asyncio.to_thread(self._copy, directory, staging, freeze)
+        files = await asyncio.to_thread(listing, staging)
+        print_of_it = fingerprint(files)
+        if print_of_it == self._saved:
+            return Taken(None, print_of_it, stood_still)
+        self._sequence += 1
+        manifest = Manifest(
+            tenant=self.tenant,
+            epoch=self.epoch,
+            sequence=self._sequence,
+            chromium=self._shared.chromium,
+            wa_js=self._shared.wa_js,
+            files=files,
+        )
+        packed = await asyncio.to_thread(pack, staging, manifest, staging.with_suffix(".tar.zst"))
+        if packed.size_bytes > SNAPSHOT_AT_MOST_BYTES:
+            raise CopyStopped("the archive is too large")
+        return Taken(packed, print_of_it, stood_still)
+
+    def _copy(self, directory: Path, staging: Path, freeze: Freeze | None) -> float:
+        staging.mkdir(mode=0o700)
+        if freeze is None:
+            copy(directory, staging, lambda: True)
+            return 0.0
+        begun = self._clock.now()
+        with freeze() as frozen:
+            copy(directory, staging, lambda: frozen.still)
+            if not frozen.still:
+                raise CopyStopped("the copy took too long")
+        return self._clock.now() - begun
+
+    async def _store(self, packed: Packed) -> None:
+        upload = UploadRequest(
+            tenant=self.tenant,
+            epoch=self.epoch,
+            sequence=self._sequence,
+            sha256=packed.sha256,
+            size_bytes=packed.size_bytes,
+        )
+        place = await self._door.upload(upload)
+        await self._door.put(place.url, place.headers, packed.path)
+        versions = {"chromium": self._shared.chromium, "wa_js": self._shared.wa_js}
+        await self._door.commit(CommitRequest(**{**upload.model_dump(), **versions}))
