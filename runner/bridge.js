@@ -190,8 +190,10 @@
 
   function plain(message, key, kind) {
     const remote = message.id.remote;
-    const alias = aliasOf(remote);
-    const phone = [String(remote), alias ?? ""].find((id) => id.endsWith("@c.us"));
+    const member = message.id.participant ?? null; // who wrote it, in a group
+    const alias = member ? null : aliasOf(remote);
+    const names = member ? [String(member), aliasOf(member)] : [String(remote), alias];
+    const phone = member && message.id.fromMe ? null : names.find((id) => id?.endsWith("@c.us"));
     const body = kind === "text" ? message.body : message.caption; // a picture's body is its thumbnail
     return {
       key,
@@ -199,7 +201,7 @@
       chat: String(remote),
       chat_alias: alias,
       phone: phone ? phone.split("@")[0] : null,
-      sender: message.id.participant ? String(message.id.participant) : null,
+      sender: member ? String(member) : null,
       from_me: Boolean(message.id.fromMe),
       sent_at_s: second(message),
       kind,

@@ -23,7 +23,7 @@ from runner.settings import Settings
 from runner.whatsapp import WhatsApp, whatsapp
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
-from wire import MessageKind, Phase, ProblemCode, SessionReport
+from wire import MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 pytestmark = pytest.mark.chromium
 NUMBER = "491701111111"
@@ -367,3 +367,75 @@ async def test_a_picture_is_handed_in_with_its_caption_and_not_its_thumbnail(
         assert picture.chat.endswith("@lid")
         assert picture.chat_alias == f"{CONTACT}@c.us"
         assert own.from_me
+
+
+async def test_a_group_is_answered_under_its_own_id_and_says_who_wrote(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(answer=lambda message: ["to all"])
+    control.hold(watched=True)
+    group = simulator.phone(NUMBER).contact("120363000000000001", "Club", kind="group")
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        written = group.write("hello", author=CONTACT, author_name="Ann")
+        replies = await group.wait_for_reply()
+        assert replies[0].id == message_id(TENANT, written.id)
+        message = next(iter(control.messages_seen.values()))
+        assert message.chat.endswith("@g.us")
+        assert message.sender is not None
+        assert message.chat_alias is None
+        assert message.phone in {None, CONTACT}
+
+
+async def test_a_late_reply_quotes_and_a_quote_that_is_gone_is_left_out(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        contact.write("first")
+        await control.until(lambda: len(control.messages_seen) == 1)
+        message = next(iter(control.messages_seen.values()))
+        control.reply(TENANT, message, ["quoting"], quote=message.id)
+        await contact.wait_for_reply(1)
+        other = message.model_copy(update={"id": "3EB0FFFF"})
+        control.reply(TENANT, other, ["not quoting"], quote="3EB0FFFF")
+        await contact.wait_for_reply(2)
+
+
+async def test_what_cannot_be_decrypted_yet_is_handed_in_twice(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    simulator.set(ciphertext_ms=1_500, duplicate_delivery=True)
+    control = FakeControl()
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        contact.write("readable later")
+        await control.until(lambda: len(control.handed_in) >= 2)
+        await asyncio.sleep(1)
+        handed_in = [(m.kind, m.text) for request in control.handed_in for m in request.messages]
+        assert handed_in == [(MessageKind.CIPHERTEXT, ""), (MessageKind.TEXT, "readable later")]
+
+
+async def test_a_long_tail_that_came_while_the_browser_was_closed_is_complete_and_in_order(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        first = contact.write("message 0")
+        await control.until(lambda: len(control.messages_seen) == 1)
+    for index in range(1, 180):
+        contact.write(f"message {index}")
+    contact.owner_reads()  # unread counts lie now
+    control.hold(epoch=3, last_epoch=1, number=NUMBER, caught_up_to_ms=first.at)
+    async with running(browsers, control, tmp_path):
+        await control.until(lambda: len(control.messages_seen) == 180)
+    texts = [message.text for message in control.messages_seen.values()]
+    assert texts == [f"message {index}" for index in range(180)]
