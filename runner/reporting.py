@@ -27,7 +27,8 @@ class Reporting:
         self._pairing: LiveCode | None = None
         self._codes_at = clock.now()
         self._told: object = None
-        self._sequence = 0
+        # A session that was killed and started again at the same epoch must go on where it was, not at nought.
+        self._sequence = int(clock.now() * 1000)
 
     def see(self, seen: Judgement, sight: Sight | None = None) -> None:
         """Remember what is true now, and tell if it was not before."""
