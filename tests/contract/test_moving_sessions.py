@@ -1,0 +1,169 @@
+"""A login moves from one runner to another whose disk is empty, and survives a snapshot that is damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chalicelib.model import Active, Assistant, Generation, Happened, Policies, Session, Tenant
+from chalicelib.wiring import Services
+from infrastructure.local.stack import LocalStack, local_stack
+from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
+from wire import Phase
+
+pytestmark = [pytest.mark.chromium, pytest.mark.stack, pytest.mark.timeout(240)]
+
+T = "movingtenant"
+NUMBER = "491733333333"
+CONTACT = "491755500001"
+
+
+@dataclass
+class Line:
+    """A linked line on a stack with two runners, and what a test does to it."""
+
+    stack: LocalStack
+    services: Services
+    phone: PhoneClient
+
+    @property
+    def session(self) -> Session:
+        return self.services.placement.session(T)
+
+    @property
+    def snapshots(self) -> tuple[Generation, ...]:
+        return self.session.snapshots
+
+    @property
+    def holder(self) -> str:
+        """The slot of the runner that holds the line: ``runner-1`` or ``runner-2``."""
+        runner = self.services.runners.get(self.session.runner or "")
+        assert runner is not None
+        return runner.task.rpartition("/")[2].rpartition("-")[0]
+
+    def data_of(self, slot: str) -> Path:
+        return self.stack.settings.data / "runners" / slot.replace("runner", "slot") / T
+
+    def become_online(self, after_epoch: int) -> float:
+        """Wait until another hold of the line is online; no code is ever shown. The seconds it took."""
+        started = time.monotonic()
+
+        def online() -> bool:
+            session = self.session
+            assert session.phase not in (Phase.QR, Phase.LOGGED_OUT), session
+            return session.epoch > after_epoch and session.phase is Phase.ONLINE
+
+        until(online, 30)
+        return time.monotonic() - started
+
+    def answers(self, text: str) -> None:
+        contact = self.phone.contact(CONTACT, "Carla")
+        before = len(contact.replies())
+        contact.write(text)
+        replies = contact.wait_for_reply(before + 1, timeout=30)
+        assert f'"{text}"' in replies[-1]["text"]
+        assert self.phone.view()["duplicates"] == 0
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    data = tmp_path_factory.mktemp("moving") / "data"
+    with (
+        local_stack(data, runners=2, app_settings={"RUNNERS_AT_LEAST": "2"}) as stack,
+        pytest.MonkeyPatch.context() as patch,
+        SimulatorClient(stack.phone_url) as whatsapp,
+    ):
+        for name, value in stack.environment.items():
+            patch.setenv(name, value)
+        services = Services(stack.environment)
+        create(services)
+        until(lambda: sum(1 for _ in services.runners.alive()) == 2, 30)
+        services.placement.watch(T, services.clock())
+        until(lambda: services.placement.session(T).qr is not None, 30)
+        code = services.placement.session(T).qr
+        assert code is not None
+        phone = whatsapp.phone(NUMBER, "Bakery Moving")
+        phone.scan(code.code)
+        until(lambda: services.placement.session(T).phase is Phase.ONLINE, 30)
+        yield Line(stack, services, phone)
+
+
+def create(services: Services) -> None:
+    tenant = Tenant(
+        id=T,
+        name="Bakery Moving",
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=services.clock(),
+        assistant_version=1,
+        key_ciphertext=services.vault.encrypt(T, "sk-story-moving-9999MOVE"),
+        key_last4="MOVE",
+        policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
+    )
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "You sell bread. Be brief."), by="test")
+
+
+def test_killed_after_its_first_snapshot_the_line_is_online_elsewhere_without_a_new_code(line: Line) -> None:
+    until(lambda: bool(line.snapshots), 25)
+    [first] = line.snapshots
+    holder, epoch = line.holder, line.session.epoch
+    assert not line.data_of("runner-2" if holder == "runner-1" else "runner-1").exists()
+    os.kill(line.stack.pids[holder], signal.SIGKILL)
+    shutil.rmtree(line.data_of(holder))
+    seconds = line.become_online(epoch)
+    print(f"killed: online again after {seconds:.1f} s, snapshot of {first.size_bytes} bytes")
+    line.answers("Who are you after a kill?")
+
+
+def test_drained_the_line_takes_its_very_last_state_along(line: Line) -> None:
+    holder, session = line.holder, line.session
+    other = "runner-2" if holder == "runner-1" else "runner-1"
+    shutil.rmtree(line.data_of(other), ignore_errors=True)
+    os.kill(line.stack.pids[holder], signal.SIGTERM)
+    seconds = line.become_online(session.epoch)
+    newest = line.snapshots[0]
+    assert newest.epoch == session.epoch, "the last holder saved what it left"
+    print(f"drained: online again after {seconds:.1f} s, snapshot of {newest.size_bytes} bytes")
+    line.answers("Who are you after a drain?")
+
+
+def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_deleted(line: Line) -> None:
+    services = line.services
+    services.tenants.set_wanted(T, Active.PAUSED, now=services.clock(), by="test")
+    services.placement.wanted(T, Active.PAUSED, services.clock())
+    until(lambda: line.session.runner is None, 30)
+    epoch, before = line.session.epoch, line.snapshots
+    assert len(before) >= 2
+    s3 = line.stack.client("s3")
+    bucket = line.stack.created.bucket
+    whole = s3.get_object(Bucket=bucket, Key=before[0].key)["Body"].read()
+    torn = bytes([*whole[:-100], whole[-100] ^ 1, *whole[-99:]])
+    s3.put_object(Bucket=bucket, Key=before[0].key, Body=torn)
+    for slot in ("runner-1", "runner-2"):
+        shutil.rmtree(line.data_of(slot), ignore_errors=True)
+    services.tenants.set_wanted(T, Active.ACTIVE, now=services.clock(), by="test")
+    services.placement.wanted(T, Active.ACTIVE, services.clock())
+    seconds = line.become_online(epoch)
+    print(f"damaged: online again after {seconds:.1f} s")
+    line.answers("Who are you after a fall?")
+    events = services.tenants.timeline(T)
+    [fell] = [event for event in events if event.happened is Happened.RESTORE_FELL_BACK]
+    assert fell.detail.startswith(f"snapshot {before[0].epoch}-{before[0].sequence}: ")
+    assert sum(event.happened is Happened.LINKED for event in events) == 1
+    assert {each.key for each in before} <= {each.key for each in services.blobs.under("profiles/")}
