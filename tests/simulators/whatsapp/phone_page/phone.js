@@ -38,6 +38,7 @@ function show() {
   chosen.contact = contact() ? chosen.contact : (phone()?.contacts[0]?.number ?? null);
   find('phones').replaceChildren(...state.phones.map(phoneButton));
   find('phone').hidden = !phone();
+  find('nobody').hidden = Boolean(phone());
   if (phone()) showPhone(phone());
 }
 
