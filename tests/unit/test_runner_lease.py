@@ -72,7 +72,26 @@ def test_the_guard_kills_the_browsers_and_then_the_process() -> None:
 
     Guard(lease, lambda: done.append("browsers killed"), end=done.append, sleep=sleep).run()
     assert done == ["browsers killed", EXIT_WEDGED]
-    assert 155.0 < time.now < 156.0
+    assert 155.0 < time.now < 157.0
+
+
+def test_a_machine_that_slept_gets_to_park_by_itself() -> None:
+    time = Time()
+    lease = Lease(time)
+    lease.renew(100.0)
+    naps = iter([3600.0, 0.5, 0.5, 0.5, 0.5, 100.0, 0.5, 0.5, 0.5])
+    ended: list[float] = []
+
+    def sleep(_seconds: float) -> None:
+        time.now += next(naps)
+        if time.now == 3701.0:
+            lease.parked = True  # the event loop came to it
+        if time.now == 3702.0:
+            lease.parked = False
+            lease.renew(time.now)
+
+    Guard(lease, lambda: None, end=lambda _code: ended.append(time.now), sleep=sleep).run()
+    assert ended == [3803.0]
 
 
 def test_the_guard_ends_the_process_even_if_killing_fails() -> None:
