@@ -1,0 +1,122 @@
+"""Snapshots are taken soon after what matters, never too often, and only while online."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, Disk
+from runner.pace import (
+    AGE_AT_MOST,
+    APART_AT_LEAST,
+    FRESH_AFTER,
+    QUIET_FOR,
+    RETRY_AT_MOST,
+    RETRY_FIRST,
+    SETTLED_AFTER,
+    Pace,
+)
+
+
+def due_times(pace: Pace, until: int, start: int = 0, active: range | tuple[int, ...] = ()) -> list[int]:
+    """At which seconds a snapshot is taken, each of them saved at once."""
+    taken = []
+    for second in range(start, until):
+        if second in active:
+            pace.active(second)
+        if pace.is_due(second):
+            pace.saved(second, second)
+            taken.append(second)
+    return taken
+
+
+def online(*, linked: bool = False) -> Pace:
+    pace = Pace()
+    if linked:
+        pace.linked()
+    pace.online(True, 0)
+    return pace
+
+
+def test_a_fresh_login_is_saved_after_ten_seconds_and_again_when_it_has_settled() -> None:
+    assert due_times(online(linked=True), 1000) == [FRESH_AFTER, *SETTLED_AFTER]
+
+
+def test_a_login_from_elsewhere_is_saved_when_it_has_settled() -> None:
+    assert due_times(online(), 1000) == list(SETTLED_AFTER)
+
+
+def test_nothing_is_ever_saved_while_not_proven_online() -> None:
+    pace = Pace()
+    pace.linked()
+    pace.active(0)
+    assert due_times(pace, 500) == []
+    pace.online(True, 500)
+    pace.online(False, 505)
+    assert due_times(pace, 1000, start=505) == []
+
+
+def test_after_a_message_it_waits_for_quiet() -> None:
+    assert due_times(online(), 59, active=(20,)) == [20 + QUIET_FOR]
+    assert due_times(online(), 59, active=(10, 20, 30)) == [30 + QUIET_FOR]
+
+
+def test_while_messages_keep_coming_what_is_not_saved_is_never_old() -> None:
+    pace = online()
+    due_times(pace, 400)
+    taken = due_times(pace, 600, start=400, active=range(400, 600))
+    assert taken == [400 + AGE_AT_MOST, 401 + 2 * AGE_AT_MOST, 402 + 3 * AGE_AT_MOST]
+
+
+def test_two_snapshots_are_some_seconds_apart() -> None:
+    pace = online()
+    due_times(pace, 400)
+    pace.active(400)
+    pace.saved(414, 414)
+    pace.active(415)
+    assert due_times(pace, 500, start=415) == [415 + QUIET_FOR]
+    assert APART_AT_LEAST <= QUIET_FOR
+
+
+def test_what_happens_during_a_snapshot_is_for_the_next_one() -> None:
+    pace = online()
+    due_times(pace, 400)
+    pace.active(400)
+    pace.active(416)
+    pace.saved(begun_at=415, now=420)
+    assert due_times(pace, 600, start=420) == [420 + APART_AT_LEAST]
+
+
+def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
+    pace = online(linked=True)
+    tries: list[float] = []
+    second = 0.0
+    while len(tries) < 7:
+        second += 1
+        if pace.is_due(second):
+            tries.append(second)
+            pace.failed(second)
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
+    assert gaps == [RETRY_FIRST * 2**n for n in range(5)] + [RETRY_AT_MOST]
+    pace.saved(second, second)
+    assert pace.failures == 0
+
+
+@pytest.mark.parametrize(
+    ("free", "saves", "hosts"),
+    [(ROOM_TO_HOST_BYTES, True, 8), (ROOM_TO_HOST_BYTES - 1, True, 0), (ROOM_TO_SAVE_BYTES - 1, False, 0)],
+)
+def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_says_so_once(
+    free: int, saves: bool, hosts: int, tmp_path: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = [free]
+    disk = Disk(tmp_path, lambda _directory: room[0])  # type: ignore[arg-type]
+    with caplog.at_level("INFO", logger="runner"):
+        for _ in range(3):
+            assert (disk.has_room_to_save(), disk.capacity(8)) == (saves, hosts)
+        said = [record.message for record in caplog.records]
+        assert said == ["disk nearly full"] * ((not saves) + (hosts == 0))
+        room[0] = 1 << 40
+        assert (disk.has_room_to_save(), disk.capacity(8)) == (True, 8)
+        assert [record.message for record in caplog.records[len(said) :]] == ["disk has room again"] * len(said)
