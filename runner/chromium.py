@@ -13,6 +13,8 @@ import psutil
 #: Nothing but WhatsApp resolves: neither loopback nor the metadata service, nor any tracker. The rule holds for
 #: IP literals too (tests/contract/test_runner_whatsapp.py proves it).
 PRODUCTION_HOST_RULES = "MAP * ~NOTFOUND, EXCLUDE *.whatsapp.com, EXCLUDE *.whatsapp.net, EXCLUDE *.fbcdn.net"
+#: One process of a browser.
+Process = psutil.Process
 VERSION_WITHIN = 20.0
 DEBIAN_NAMES = ("chromium-headless-shell", "chromium")
 
@@ -135,6 +137,15 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+def kill_trees(processes: Sequence[psutil.Process]) -> None:
+    """The processes and everything they started."""
+    started: list[psutil.Process] = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            started.extend(process.children(recursive=True))
+    kill([*processes, *started])
 
 
 async def make_sure_gone(profile: Path, known: Sequence[psutil.Process]) -> None:

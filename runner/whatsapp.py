@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 from playwright.async_api import BrowserContext, Error, Playwright, async_playwright
 from playwright.async_api import Page as BrowserPage
 
@@ -56,7 +55,7 @@ class WhatsApp:
         self._clock = clock
         self._chance = chance
         self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
-        self._running: dict[Path, list[psutil.Process]] = {}
+        self._running: dict[Path, list[chromium.Process]] = {}
         self._script = _injected(settings)
 
     @asynccontextmanager
@@ -85,7 +84,7 @@ class WhatsApp:
     def kill_everything(self) -> None:
         """For the thread that ends the process: no event loop is needed, or expected to work."""
         for processes in list(self._running.values()):
-            chromium.kill([*processes, *_descendants(processes)])
+            chromium.kill_trees(processes)
 
     async def _launch(self, profile: Path) -> BrowserContext:
         profile.mkdir(parents=True, exist_ok=True)
@@ -276,14 +275,6 @@ def _code(seen: Mapping[str, Any] | None) -> LiveCode | None:
     if not seen or not 0 < len(str(seen["value"])) <= CODE_AT_MOST:
         return None
     return LiveCode(str(seen["value"]), int(seen["remaining_ms"]))
-
-
-def _descendants(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            found.extend(process.children(recursive=True))
-    return found
 
 
 def _first_line(trouble: Exception) -> str:
