@@ -22,8 +22,8 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     | {"chalice_app/chalicelib/knocking.py", "chalice_app/chalicelib/pages.py"},
     "aws_lambda_powertools": {"chalice_app/app.py"},
     "boto3": {"chalice_app/chalicelib/wiring.py", "chalice_app/chalicelib/store/table.py"},
-    "openai": {"chalice_app/chalicelib/brain.py"},
-    "httpx2": {"chalice_app/chalicelib/brain.py", "runner/control.py"},
+    "openai": {"chalice_app/chalicelib/brain/"},
+    "httpx2": {"chalice_app/chalicelib/brain/", "runner/control.py"},
     "markdown_it": {"chalice_app/chalicelib/wording.py"},
     "jinja2": {"chalice_app/chalicelib/pages.py", "chalice_app/chalicelib/mailer.py"},
     "markupsafe": {"chalice_app/chalicelib/qr.py"},
@@ -133,7 +133,7 @@ def test_the_clock_and_chance_are_arguments() -> None:
     assert askers <= {
         "chalice_app/chalicelib/wiring.py",
         "chalice_app/chalicelib/fleet.py",
-        "chalice_app/chalicelib/brain.py",
+        "chalice_app/chalicelib/brain/",
         "runner/clock.py",
         "runner/logs.py",
     }

@@ -1,0 +1,163 @@
+"""What OpenAI answered: the text in it, or one of our three kinds of trouble."""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.errors import AskSomeone, GiveUp, Trouble, TryAgain
+from chalicelib.model import Assistant
+from wire import ProblemCode
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.responses import Response
+
+#: A code, parameter or request id may appear in our texts only if it looks like one; no key looks like this.
+CODE = re.compile(r"[a-z0-9_]{1,64}")
+PARAMETER = re.compile(r"[a-z0-9_.\[\]]{1,64}")
+REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}")
+SCOPES = re.compile(r"Missing scopes: ((?:[a-z_]+(?:\.[a-z_]+)+(?:, )?)+)")
+
+#: `【4:0†source】`, left over from the Assistants API, and the private-use marks some models leak around citations.
+CITATION_MARKS = re.compile(
+    r"[ \t]?【[^【】]{0,200}†[^【】]{0,200}】|[ \t]?\ue200[^\ue200\ue201]{0,500}\ue201|[\ue200-\ue206]"
+)
+
+MONEY = {
+    "insufficient_quota": "has no credit left",
+    "credit_balance_exhausted": "has used up its prepaid credit",
+    "organization_spend_limit_exceeded": "has reached its organisation's spend limit",
+    "project_spend_limit_exceeded": "has reached its project's spend limit",
+    "organization_usage_limit_exceeded": "has reached OpenAI's usage limit for its organisation",
+    "billing_not_active": "has no active billing",
+    "billing_hard_limit_reached": "has reached its billing limit",
+}
+KEY_CODES = {"invalid_api_key", "account_deactivated", "access_terminated"}
+TRY_AGAIN_CODES = {"conversation_locked", "rate_limit_exceeded", "server_error", "slow_down", "vector_store_timeout"}
+#: The contact's messages, not the settings, are what OpenAI objects to.
+GIVE_UP_CODES = re.compile(r"context_length_exceeded|invalid_prompt|.*policy.*|.*moderation.*|.*safety.*|.*image.*")
+#: The settings of an assistant as OpenAI names them; a 400 about one of them is for a person to mend.
+SETTINGS = re.compile(r"^(model|instructions|reasoning|text|temperature|tools?|max_output_tokens|include)\b")
+
+
+def text_of(response: "Response") -> str:
+    """What the contact should read, or nothing; raises what a 200 may hide."""
+    if response.status == "failed":
+        raise failed(response)
+    if response.status in ("cancelled", "queued", "in_progress"):
+        raise TryAgain(f"OpenAI left the answer {response.status}: try again in a minute.")
+    incomplete = response.status == "incomplete"
+    if incomplete and response.incomplete_details and response.incomplete_details.reason == "content_filter":
+        raise GiveUp("content_filter", "OpenAI's content filter stopped the answer.")
+    # Compatible servers leave fields out; the SDK's types promise more than it checks.
+    messages: list[Any] = [item for item in response.output or () if getattr(item, "type", None) == "message"]
+    parts = [part for message in messages for part in message.content or ()]
+    if any(part.type == "refusal" for part in parts):
+        raise GiveUp("refusal", "The model refused to answer.")
+    final = [message for message in messages if getattr(message, "phase", None) != "commentary"]
+    if not final and not incomplete:
+        final = messages
+    written = (
+        "".join(part.text or "" for part in message.content or () if part.type == "output_text") for message in final
+    )
+    text = CITATION_MARKS.sub("", "\n\n".join(filter(None, written))).strip()
+    return f"{text} …" if text and incomplete else text
+
+
+def failed(response: "Response") -> Trouble:
+    """Status `failed`: by the code of its error, else worth another try."""
+    code = _safe(CODE, response.error.code if response.error else None)
+    if code == "data_residency_mismatch":
+        return AskSomeone(ProblemCode.KEY_FORBIDDEN, _said(200, code, "", "The key belongs to another region."))
+    if code not in TRY_AGAIN_CODES and GIVE_UP_CODES.fullmatch(code):
+        return GiveUp(code, _said(200, code, "", "OpenAI will not answer this."))
+    return TryAgain(_said(200, code, "", "OpenAI failed while answering: try again in a minute."))
+
+
+def refused(error: "openai.APIStatusError", assistant: Assistant) -> Trouble:
+    """What an HTTP error means for us; codes first, because OpenAI uses several statuses for some of them."""
+    status, headers = error.status_code, error.response.headers
+    code = _safe(CODE, error.code)
+    parameter = _safe(PARAMETER, error.param)
+    request_id = _safe(REQUEST_ID, headers.get("x-request-id"))
+    model = assistant.model
+
+    def ask(problem: ProblemCode, sentence: str) -> AskSomeone:
+        return AskSomeone(problem, _said(status, code, request_id, sentence))
+
+    if code in MONEY or (status == 429 and error.type in MONEY):
+        why = MONEY.get(code) or MONEY["insufficient_quota"]
+        sentence = f"The OpenAI account of this key {why}: add credit or raise the limit in its billing settings."
+        return ask(ProblemCode.OUT_OF_CREDIT, sentence)
+    if code == "model_not_found":
+        sentence = f"OpenAI does not know the model {model}, or this key may not use it: choose another model."
+        return ask(ProblemCode.MODEL_RETIRED, sentence)
+    if code in TRY_AGAIN_CODES or status in (408, 409, 425, 429) or status >= 500 or status < 400:
+        sentence = "OpenAI has too much to do for this key" if status == 429 else "OpenAI is in trouble"
+        after = _retry_after(headers)
+        return TryAgain(
+            _said(status, code, request_id, f"{sentence}: try again in a minute."), retry_after_seconds=after
+        )
+    if status in (401, 403) or code in KEY_CODES:
+        return ask(*_denied(status, code, error.message))
+    if GIVE_UP_CODES.fullmatch(code):
+        return GiveUp(code, _said(status, code, request_id, "OpenAI will not answer this."))
+    if status == 404 or SETTINGS.match(parameter) or code.startswith(("unsupported_", "unknown_parameter")):
+        return ask(ProblemCode.ASSISTANT_REFUSED, _what_to_change(status, parameter, error.message, assistant))
+    return GiveUp("rejected", _said(status, code, request_id, "OpenAI rejected the request."))
+
+
+def _denied(status: int, code: str, message: str) -> tuple[ProblemCode, str]:
+    scopes = SCOPES.search(message)
+    if scopes or code == "missing_scope":
+        missing = scopes[1].rstrip(", ") if scopes else "Responses: write"
+        return ProblemCode.KEY_FORBIDDEN, f"The key may not do enough: give it the permission {missing} at OpenAI."
+    if code == "ip_not_authorized":
+        sentence = "OpenAI takes this key only from other addresses: allow this server's address at OpenAI."
+        return ProblemCode.KEY_FORBIDDEN, sentence
+    if code == "unsupported_country_region_territory":
+        return ProblemCode.KEY_FORBIDDEN, "OpenAI does not serve the country this server is in: ask who runs it."
+    if status == 403:
+        return ProblemCode.KEY_FORBIDDEN, "The key is not allowed to do this: check its permissions at OpenAI."
+    sentence = "OpenAI does not accept this key: make a new one at platform.openai.com/api-keys and enter it here."
+    return ProblemCode.KEY_REVOKED, sentence
+
+
+def _what_to_change(status: int, parameter: str, message: str, assistant: Assistant) -> str:
+    for store in assistant.vector_store_ids:
+        if store in message:
+            return f"OpenAI does not find the vector store {store}: take it out, or use the key it belongs to."
+    if parameter:
+        return f"OpenAI refuses the setting {parameter} with the model {assistant.model}: change it or leave it out."
+    if status == 404:
+        return "OpenAI does not find what this assistant refers to: check its vector stores and the base URL."
+    return "OpenAI refuses the assistant's settings: check model, reasoning, temperature and tools."
+
+
+def _said(status: int, code: str, request_id: str, sentence: str) -> str:
+    """The sentence, then what OpenAI's support would ask for."""
+    facts = ", ".join(filter(None, (f"HTTP {status}", code, request_id)))
+    return f"{sentence} ({facts})"
+
+
+def _safe(pattern: re.Pattern[str], value: object) -> str:
+    """`value` if it looks as it should, else nothing: a server can write anything there, even the key."""
+    return str(value) if value is not None and pattern.fullmatch(str(value)) else ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that `retry-after-ms` or `retry-after` (seconds or a date) ask for; None if they don't."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * scale
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    try:
+        # by the server's own clock, so that ours may be wrong
+        wanted, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+        return max(0.0, (wanted - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
