@@ -7,7 +7,7 @@ here ever carries a key, a message's text, or anything OpenAI wrote beyond its e
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Lock
