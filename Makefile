@@ -30,7 +30,8 @@ story: install ## the whole story with real browsers: create, mail, scan, answer
 	@$(BIN)/python -m tests.story
 
 .PHONY: peers
-peers: install ## another WhatsApp Web client against our WhatsApp simulator
+peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator
+	@cd tests/peers && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(BIN)/python -m tests.peers
 
 .PHONY: backup
