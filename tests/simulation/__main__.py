@@ -1,0 +1,40 @@
+"""`python -m tests.simulation`: many histories, or one of them told in full."""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "chalice_app"), str(ROOT / "chalice_app" / "vendor")]
+
+
+def main() -> int:
+    """The exit code: 0 if nothing was found."""
+    from tests.simulation.many import Sum, run_all
+    from tests.simulation.world import simulate
+
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5000, help="how many histories")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--processes", type=int, help="default: one per core")
+    parser.add_argument("--seed", type=int, help="only this history")
+    parser.add_argument("--trace", action="store_true", help="tell all of it")
+    given = parser.parse_args()
+    if given.seed is not None:
+        verdict = simulate(given.seed, tracing=given.trace)
+        print("\n".join(verdict.trace))
+        for violation in verdict.violations:
+            print(violation)
+        one = Sum()
+        one.add(verdict)
+        print(one.line())
+        return 1 if verdict.violations else 0
+    total = run_all(given.seeds, first=given.first, processes=given.processes)
+    for seed, violations in sorted(total.failed.items(), key=lambda item: int(item[0])):
+        print(f"seed {seed}: {violations}  (python -m tests.simulation --seed {seed} --trace)")
+    print(total.line())
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

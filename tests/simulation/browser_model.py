@@ -1,0 +1,388 @@
+"""A browser with WhatsApp Web and our bridge in it, seen through the little of Playwright that the runner uses."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from playwright.async_api import Error
+
+from runner.page import LiveCode
+from tests.simulation.cloud import EPOCH_MS
+from tests.simulation.whatsapp_model import Account, Login, Own, Stanza, WhatsAppServer
+
+RECONNECT_WITHIN = (1.0, 5.0)
+RESENT_AFTER = (8.0, 20.0)
+CODE_LIVES = 20.0
+
+
+class Browser:
+    """One Chromium on one login. It dies with its runner, or alone."""
+
+    def __init__(self, server: WhatsAppServer, login: Login, process: Any, hinted: Callable[[str, str], None]) -> None:
+        self.server = server
+        self.loop = server.loop
+        self.login = login
+        self.process = process
+        self.alive = True
+        #: The renderer answers nobody until then.
+        self.stuck_until = 0.0
+        #: The cable is out: WhatsApp cannot be reached, whatever the runner wants.
+        self.unplugged = False
+        self.offline = False
+        self.document: Document | None = None
+        #: Whose it is, at which epoch, and who wants to know of each send that a runner begins.
+        self.tenant = ""
+        self.epoch = 0
+        self.sending: Callable[[Browser, str], None] = lambda browser, message: None
+        self._hinted = hinted
+        self._handlers: list[Callable[[Any], None]] = []
+
+    def hint(self, kind: str) -> None:
+        trouble, chance = self.server.trouble, self.server.chance
+        times = 1
+        if kind == "message" and chance.random() < trouble.hint_lost:
+            times = 0
+        elif chance.random() < trouble.hint_twice:
+            times = 2
+        self.server.faults += times != 1
+        for _ in range(times):
+            self._in_process(self._hinted, kind, "")
+
+    def die(self) -> None:
+        """All its processes are gone; who listens is told."""
+        if self.alive:
+            self.alive = False
+            self._close_document()
+            for handler in self._handlers:
+                self._in_process(handler, self)
+
+    def network_changed(self) -> None:
+        if self.document is not None and self.alive:
+            self.document.network_changed()
+
+    def _in_process(self, callback: Callable[..., None], *args: Any) -> None:
+        self.loop.after(self.server.chance.uniform(0.001, 0.02), self._deliver, callback, args)
+
+    def _deliver(self, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.loop.call_soon(callback, *args, context=self.process.context)
+
+    def _close_document(self) -> None:
+        if self.document is not None:
+            self.document.close()
+            self.document = None
+
+    # -- Playwright's page and context ---------------------------------------------------------------------------
+
+    def on(self, event: str, handler: Callable[[Any], None]) -> None:
+        if event == "close":
+            self._handlers.append(handler)
+
+    async def goto(self, url: str, *, wait_until: str, timeout: float) -> None:
+        await self._answer(lambda answer: self.loop.after(self.server.chance.uniform(0.1, 0.8), answer, None))
+        if self.unplugged or self.offline:
+            raise Error("Page.goto: net::ERR_INTERNET_DISCONNECTED at the page")
+        self._close_document()
+        self.document = Document(self)
+
+    async def set_offline(self, offline: bool) -> None:
+        await self._answer(lambda answer: self.loop.after(0.005, answer, None))
+        self.offline = offline
+        self.network_changed()
+
+    async def evaluate(self, script: str, arguments: Sequence[Any]) -> Any:
+        door, args = arguments
+        if door == "send":
+            self.sending(self, str(args[1]))
+        return await self._answer(lambda answer: self._ask(door, args, answer))
+
+    def _ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        """The question reaches the page, even if nobody waits for the answer any more."""
+        if not self.alive:
+            return
+        if self.loop.time() < self.stuck_until:
+            self.loop.after(self.stuck_until - self.loop.time() + 0.001, self._ask, door, args, answer)
+            return
+        document = self.document
+        if document is None or not document.injected:
+            answer(None)
+            return
+        document.ask(door, args, answer)
+
+    async def _answer(self, ask: Callable[[Callable[[Any], None]], object]) -> Any:
+        """Waits for what the page says; the browser's death is an answer too."""
+        if not self.alive:
+            raise Error("Target page, context or browser has been closed")
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def answer(value: Any) -> None:
+            if not future.done():
+                future.set_result(value)
+
+        def died(_: Any) -> None:
+            if not future.done():
+                future.set_exception(Error("Target page, context or browser has been closed"))
+
+        self._handlers.append(died)
+        self.loop.after(self.server.chance.uniform(0.001, 0.01), ask, answer)
+        try:
+            return await future
+        finally:
+            if died in self._handlers:
+                self._handlers.remove(died)
+
+
+class Document:
+    """WhatsApp Web once it was loaded: its memory is gone with it, its database stays in the profile."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.server = browser.server
+        self.loop = browser.loop
+        self.login = browser.login
+        self.injected = False
+        self.connected = False
+        self.conflict = False
+        self.pumping = False
+        self.delivered_offline = False
+        self.code: tuple[str, float] | None = None
+        self._closed = False
+        self._heard_at: float | None = None
+        self._done: set[str] = set()
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
+        self._acked: dict[str, list[Callable[[Any], None]]] = {}
+        self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
+
+    # -- the page itself -----------------------------------------------------------------------------------------
+
+    @property
+    def account(self) -> Account | None:
+        return self.server.accounts.get(self.login.number) if self.login.number is not None else None
+
+    @property
+    def networked(self) -> bool:
+        return not self._closed and not self.browser.offline and not self.browser.unplugged
+
+    @property
+    def reachable(self) -> bool:
+        return self.connected and self.networked and self.loop.time() >= self.browser.stuck_until
+
+    def close(self) -> None:
+        self._closed = True
+        self.connected = False
+
+    def network_changed(self) -> None:
+        if self.reachable and self.account is not None:
+            self.server.pump(self.account)
+        elif not self.networked and self.connected:
+            # The server gives a silent connection up after a while, and the page notices.
+            self.loop.after(self.server.chance.uniform(5, 40), self._notice_silence)
+
+    def shows(self, code: str) -> bool:
+        return self.networked and self.code is not None and self.code[0] == code and self.loop.time() < self.code[1]
+
+    def link(self, account: Account) -> None:
+        self.login.number = account.number
+        self.code = None
+        self._connect_soon()
+        self.browser.hint("state")
+
+    def replaced(self) -> None:
+        self.connected = False
+        self.conflict = True
+        self.loop.after(0.1, self._hint_state)
+
+    def receive(self, stanza: Stanza) -> None:
+        self._heard_at = self.loop.time()
+        if stanza.key in self.login.received:
+            return
+        self.login.received[stanza.key] = stanza
+        self._unread.append(stanza)
+        self.browser.hint("message")
+        if stanza.readable_at > self.loop.time():
+            self.loop.after(stanza.readable_at - self.loop.time(), self._decrypted, stanza)
+
+    def _decrypted(self, stanza: Stanza) -> None:
+        if not self._closed:
+            self._unread.append(stanza)
+            self.browser.hint("message")
+
+    def _hint_state(self) -> None:
+        if not self._closed:
+            self.browser.hint("state")
+
+    def _inject(self) -> None:
+        if self._closed:
+            return
+        self.injected = True
+        if self.login.number is None:
+            self._new_code()
+        else:
+            self._connect_soon()
+        self.browser.hint("state")
+
+    def _new_code(self) -> None:
+        if not self._closed and self.login.number is None:
+            code = f"qr-{self.server.chance.getrandbits(48):012x}"
+            self.code = (code, self.loop.time() + CODE_LIVES)
+            self.server.codes[code] = self
+            self.loop.after(CODE_LIVES, self._new_code)
+            self.browser.hint("state")
+
+    def _connect_soon(self) -> None:
+        self.loop.after(self.server.chance.uniform(0.3, 2.0), self._connect)
+
+    def _connect(self) -> None:
+        if self._closed or self.connected or self.conflict or self.account is None:
+            return
+        if not self.networked:
+            self.loop.after(self.server.chance.uniform(*RECONNECT_WITHIN), self._connect)
+            return
+        self.connected = True
+        self.server.connect(self.account, self)
+        for own in self.login.own.values():
+            if own.ack == 0:
+                self._transmit(own)
+        self.browser.hint("state")
+
+    def _notice_silence(self) -> None:
+        if not self._closed and self.connected and not self.networked:
+            self.connected = False
+            if self.account is not None and self.account.stream is self:
+                self.account.stream = None
+            self._connect()
+
+    # -- the bridge ----------------------------------------------------------------------------------------------
+
+    def ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        if door == "prove":
+            if self.reachable:
+                self.server.asked(self, self._proven(answer), {"value": True})
+            return
+        if door == "send":
+            self._send(answer, *args)
+            return
+        doors: dict[str, Any] = {
+            "look": self._look,
+            "takeOver": self._take_over,
+            "tail": self._tail,
+            "acknowledge": self._acknowledge,
+            "find": self._find,
+        }
+        self.loop.after(0.003, answer, {"value": doors.get(door, _nothing)(*args)})
+
+    def _proven(self, answer: Callable[[Any], None]) -> Callable[[Any], None]:
+        def proven(value: Any) -> None:
+            if self.reachable:
+                self._heard_at = self.loop.time()
+                answer(value)
+
+        return proven
+
+    def _look(self) -> dict[str, Any]:
+        linked = self.login.number is not None
+        code = None
+        if not linked and self.code is not None and self.loop.time() < self.code[1]:
+            code = LiveCode(self.code[0], int((self.code[1] - self.loop.time()) * 1000))
+        heard = None if self._heard_at is None else int((self.loop.time() - self._heard_at) * 1000)
+        return {
+            "injected": True,
+            "mode": "CONFLICT" if self.conflict else "MAIN" if linked else "QR",
+            "info": "NORMAL" if self.connected else "OPENING",
+            "socket": "CONFLICT" if self.conflict else "CONNECTED" if self.connected else "OPENING",
+            "authenticated": linked,
+            "number": self.login.number,
+            "qr": {"value": code.value, "remaining_ms": code.remaining_ms} if code else None,
+            "delivered_offline": self.delivered_offline,
+            "server_event_ms_ago": heard,
+        }
+
+    def _take_over(self) -> None:
+        if self.conflict:
+            self.conflict = False
+            self._connect_soon()
+
+    def _tail(self, since: Mapping[str, int], otherwise: int, limit: int) -> list[dict[str, Any]]:
+        account = self.account
+        if account is None:
+            return []
+        later = []
+        for stanza in self._unread:
+            chat = account.chat_of(stanza.contact)
+            if stanza.second < since.get(chat, otherwise):
+                later.append(stanza)  # a chat may be asked for from further back
+                continue
+            kind = "ciphertext" if stanza.readable_at > self.loop.time() else "text"
+            key = "|".join(("me" if stanza.from_me else "contact", chat, stanza.id, "c" if kind != "text" else ""))
+            if key not in self._done:
+                self._waiting.setdefault(key, _told(account, stanza, key, chat, kind))
+        self._unread = later
+        found = sorted(self._waiting.values(), key=lambda message: int(message["sent_at_s"]))
+        return found[:limit]
+
+    def _acknowledge(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._waiting.pop(key, None)
+            self._done.add(key)
+
+    def _find(self, chat: str, message: str) -> dict[str, Any] | None:
+        own = self.login.own.get(message)
+        return {"ack": own.ack} if own is not None else None
+
+    def _send(self, answer: Callable[[Any], None], chat: str, message: str, text: str, quote: str | None) -> None:
+        account = self.account
+        contact = account.contact_of(chat) if account is not None else None
+        if contact is None or message in self.login.own:
+            self.loop.after(0.003, answer, {"code": "chat_not_found" if contact is None else "msg_id_known"})
+            return
+        second = EPOCH_MS // 1000 + int(self.loop.time())
+        own = Own(Stanza(message, contact, True, second, text))
+        self.login.own[message] = own
+        self._unread.append(own.stanza)
+        self._acked.setdefault(message, []).append(answer)
+        self._transmit(own)
+
+    def _transmit(self, own: Own) -> None:
+        if self._closed or own.ack != 0 or not self.connected:
+            return  # connecting again sends again
+        if self.reachable:
+            self.loop.after(self.server.chance.uniform(0.02, 0.3), self._arrives, own)
+        self.loop.after(self.server.chance.uniform(*RESENT_AFTER), self._transmit, own)
+
+    def _arrives(self, own: Own) -> None:
+        if not self.reachable or self.account is None or self.account.stream is not self:
+            return
+        self.server.accept(self.account, own.stanza.contact, own.stanza.id, own.stanza.text)
+        if self.server.chance.random() < self.server.trouble.ack_lost:
+            self.server.faults += 1
+            return
+        self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own)
+
+    def _acknowledged(self, own: Own) -> None:
+        if self._closed:
+            return
+        own.ack = 1
+        self._heard_at = self.loop.time()
+        for answer in self._acked.pop(own.stanza.id, []):
+            answer({"value": {"ack": 1}})
+
+
+def _nothing(*args: Any) -> None:
+    """What shows on the contact's phone for a moment: seen, and typing."""
+
+
+def _told(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> dict[str, Any]:
+    alias = stanza.contact.phone_chat if account.migrated else None
+    return {
+        "key": key,
+        "id": stanza.id,
+        "chat": chat,
+        "chat_alias": alias,
+        "phone": stanza.contact.phone,
+        "sender": None,
+        "from_me": stanza.from_me,
+        "sent_at_s": stanza.second,
+        "kind": kind,
+        "text": stanza.text if kind == "text" else "",
+        "name": "",
+    }

@@ -1,0 +1,334 @@
+"""The control plane in virtual time: its real code, each call a worker that may die or be overtaken at any step."""
+
+import hashlib
+import random
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import greenlet  # type: ignore[import-untyped]
+
+from chalicelib import knocking, reconcile, runner_api, snapshot_api, thinking
+from chalicelib.blobs import PutLink, Stored
+from chalicelib.errors import GiveUp, Trouble, TryAgain
+from chalicelib.jobs import DELAY_AT_MOST_SECONDS, ThinkJob
+from chalicelib.model import Assistant, Said
+from chalicelib.store.tenants import Tenants
+from chalicelib.wiring import Services
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.memory_table import MemoryTable
+from wire import (
+    CommitRequest,
+    MessagesRequest,
+    Refusal,
+    ReleaseRequest,
+    RestoreRequest,
+    SentRequest,
+    SyncRequest,
+    TakeRequest,
+    UploadRequest,
+)
+
+#: When every history begins.
+EPOCH_MS = 1_790_000_000_000
+BOOTSTRAP_TOKEN = "bootstrap-token"
+STORE = "https://store/"
+RECONCILE_EVERY = 60.0
+VISIBILITY_SECONDS = 150.0
+DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
+    "sync": (SyncRequest, runner_api.sync),
+    "messages": (MessagesRequest, runner_api.messages),
+    "take": (TakeRequest, runner_api.take),
+    "sent": (SentRequest, runner_api.sent),
+    "release": (ReleaseRequest, runner_api.release),
+    "upload": (UploadRequest, snapshot_api.upload),
+    "commit": (CommitRequest, snapshot_api.commit),
+    "restore": (RestoreRequest, snapshot_api.restore),
+}
+
+
+class Died(BaseException):
+    """This worker is gone between two of its steps; nothing of it goes on."""
+
+
+class Worker(greenlet.greenlet):  # type: ignore[misc]
+    """One call of a Lambda function: sequential code that is suspended at each step."""
+
+    def __init__(self, work: Callable[[], None], skew: float, dies_at: int | None) -> None:
+        super().__init__(work)
+        self.skew = skew
+        self.steps = 0
+        self.dies_at = dies_at
+        #: A pause that polls may be cut short to what it polls for: (bell of which runner, not later than).
+        self.polls: tuple[str, float] | None = None
+        #: Of its suspensions only the latest can be ended.
+        self.suspended = 0
+
+
+@dataclass
+class Weather:
+    """What goes wrong at the control plane just now, as chances from 0 to 1."""
+
+    down: bool = False
+    #: Everything is down: not only the runners' door, but also think and reconcile.
+    all_down: bool = False
+    dies: float = 0.0
+    busy: float = 0.0
+    brain_fails: float = 0.0
+    delivered_twice: float = 0.0
+    index_lag: float = 0.05
+
+
+@dataclass
+class Call:
+    """What the model was asked, and for which messages."""
+
+    turn: str
+    tenant: str
+    chat: str
+    covers: tuple[str, ...]
+
+
+class Store:
+    """The bucket: what is there under a key stays as it is, unless a fault damages it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    # -- as Blobs ------------------------------------------------------------------------------------------------
+
+    def put_link(self, key: str, *, size_bytes: int, sha256: str) -> PutLink:
+        return PutLink(STORE + key, {})
+
+    def get_link(self, key: str) -> str:
+        return STORE + key
+
+    def head(self, key: str) -> Stored | None:
+        found = self.objects.get(key)
+        return None if found is None else Stored(key, len(found), 0, hashlib.sha256(found).hexdigest())
+
+    # -- as S3 ---------------------------------------------------------------------------------------------------
+
+    def put(self, url: str, content: bytes) -> int:
+        key = url.removeprefix(STORE)
+        if key in self.objects:
+            return 412
+        self.objects[key] = content
+        return 200
+
+    def get(self, url: str) -> tuple[int, bytes]:
+        found = self.objects.get(url.removeprefix(STORE))
+        return (404, b"") if found is None else (200, found)
+
+
+class Cloud:
+    """Services on a table in memory, a queue, a schedule, and a model that answers after a while."""
+
+    def __init__(self, loop: VirtualLoop, chance: random.Random, trace: Callable[..., None]) -> None:
+        self.loop = loop
+        self.weather = Weather()
+        self.calls: dict[str, Call] = {}
+        self.faults = 0
+        self.store = Store()
+        self._chance = chance
+        self._trace = trace
+        self._hub = greenlet.getcurrent()
+        self._working: dict[Worker, None] = {}
+        self._bells: dict[str, dict[Worker, None]] = {}
+        self.table = MemoryTable(self._step, loop.time, lambda: chance.expovariate(1 / self.weather.index_lag))
+        self.table.watchers.append(self._heard_bell)
+        environment = {"STAGE": "simulation", "COMMIT": "none", "RUNNER_CAPACITY": "4"}
+        self.services = Services(environment, clock=self._clock, token=self._token, pause=self._pause)
+        self.services.runner_token = lambda: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
+        self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
+        self.services.__dict__.update(
+            mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("attention", "problem", "logged_out")}),
+            table=self.table,
+            tenants=Tenants(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
+            blobs=self.store,
+            jobs=SimpleNamespace(think=self._enqueue),
+            vault=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
+            brain=SimpleNamespace(reply=self._reply),
+            fleet=SimpleNamespace(desired=lambda: 1, set_desired=lambda count: None, grow=lambda: None),
+        )
+
+    # -- being called --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.loop.after(self._chance.uniform(0, RECONCILE_EVERY), self._reconcile)
+
+    def knock(self, path: str, token: str, body: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """A request at the runners' door; ``answered`` may never be called."""
+        asked, door = DOORS[path]
+
+        def work() -> tuple[int, bytes]:
+            try:
+                request = knocking._read(asked, body)
+                if isinstance(request, SyncRequest) and request.wait_ms:
+                    worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
+                return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()
+            except Trouble as trouble:
+                return trouble.status, Refusal(code=trouble.code, message=trouble.message).model_dump_json().encode()
+
+        def done(result: tuple[int, bytes] | None) -> None:
+            if result is not None:
+                answered(*result)
+            elif self._chance.random() < 0.5:
+                answered(502, b'{"message": "Internal server error"}')
+
+        self.call(f"door {path}", work, done)
+
+    def call(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        done: Callable[[Any], None] = lambda result: None,
+        *,
+        mortal: bool = True,
+    ) -> None:
+        """Runs sequential code as a worker; ``done(None)`` when it died or raised."""
+        dies_at = None
+        if mortal and self._chance.random() < self.weather.dies:
+            dies_at = 1 + int(self._chance.expovariate(1 / 8))
+
+        def run() -> None:
+            result = None
+            try:
+                result = work()
+            except Died:
+                self.faults += 1
+                self._trace("worker died", name=name, step=one.steps)
+            except Trouble as trouble:
+                self._trace("worker gave up", name=name, trouble=repr(trouble))
+            except Exception as trouble:
+                self.loop.troubles.append(f"{name}: {trouble!r} in {traceback.format_exc(limit=-3)}")
+            self._working.pop(one, None)
+            self.loop.after(0, done, result)
+
+        one = Worker(run, self._chance.uniform(-0.002, 0.002), dies_at)
+        self._working[one] = None
+        self.loop.after(self._chance.uniform(0.001, 0.02), self._go_on, one, 0)
+
+    def task_stopped(self, task: str) -> None:
+        """ECS tells that a task is gone; it tells again if nobody listened."""
+        if self.weather.all_down:
+            self.loop.after(20.0, self.task_stopped, task)
+            return
+
+        def work() -> None:
+            reconcile.task_stopped(self.services, task)
+
+        self.call("task stopped", work)
+
+    def end(self) -> None:
+        """Nobody works any more."""
+        for one in list(self._working):
+            if not one.dead:
+                with suppress(Died):  # it had not even begun
+                    one.throw(Died())
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _go_on(self, one: Worker, suspension: int) -> None:
+        if not one.dead and one.suspended == suspension:
+            one.switch()
+
+    def _clock(self) -> int:
+        one = greenlet.getcurrent()
+        skew = one.skew if isinstance(one, Worker) else 0.0
+        return EPOCH_MS + int((self.loop.time() + skew) * 1000)
+
+    def _token(self) -> str:
+        return f"{self._chance.getrandbits(256):064x}"
+
+    def _step(self, operation: str) -> None:
+        """Before each operation of the table: time passes, and this may be the worker's last."""
+        one = greenlet.getcurrent()
+        if not isinstance(one, Worker):
+            return
+        one.steps += 1
+        self._suspend(one, self._chance.uniform(0.001, 0.008))
+        if one.dies_at is not None and one.steps >= one.dies_at:
+            raise Died
+        if self.weather.busy and self._chance.random() < self.weather.busy:
+            self.faults += 1
+            raise TryAgain("The database is busy; this will be tried again.")
+
+    def _pause(self, seconds: float) -> None:
+        one = greenlet.getcurrent()
+        if not isinstance(one, Worker):
+            return
+        if one.polls is not None:
+            # Looking at a bell that has not rung changes nothing: sleep until it has, or the time is over.
+            runner, latest = one.polls
+            self._bells.setdefault(runner, {})[one] = None
+            self._suspend(one, max(seconds, latest - self.loop.time()))
+            self._bells.get(runner, {}).pop(one, None)
+        else:
+            self._suspend(one, seconds)
+
+    def _suspend(self, one: Worker, seconds: float) -> None:
+        one.suspended += 1
+        self.loop.after(seconds, self._go_on, one, one.suspended)
+        self._hub.switch()
+
+    def _heard_bell(self, key: tuple[str, str], before: Any, after: Any) -> None:
+        if key[1] == "BELL" and (sleepers := self._bells.pop(key[0].removeprefix("RUNNER#"), None)):
+            for one in sleepers:
+                self.loop.after(self._chance.uniform(0.0, 0.2), self._go_on, one, one.suspended)
+
+    # -- what runs by itself -------------------------------------------------------------------------------------
+
+    def _reconcile(self) -> None:
+        self.loop.after(RECONCILE_EVERY, self._reconcile)
+        if not self.weather.all_down:
+            self.call("reconcile", lambda: reconcile.reconcile(self.services))
+
+    def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+        self._step("enqueue")
+        body = ThinkJob(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
+        delay = min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds)))
+        times = 2 if self._chance.random() < self.weather.delivered_twice else 1
+        self.faults += times - 1
+        for _ in range(times):
+            self.loop.after(delay + self._chance.uniform(0.01, 0.1), self._think, body)
+
+    def _think(self, body: str) -> None:
+        """SQS delivers at least once; what was not finished becomes visible again."""
+        if self.weather.all_down:
+            self.loop.after(self._chance.uniform(1.0, 20.0), self._think, body)
+            return
+
+        def done(thought: Any) -> None:
+            if thought is None:
+                self.loop.after(VISIBILITY_SECONDS, self._think, body)
+
+        self.call("think", lambda: thinking.think(self.services, ThinkJob.model_validate_json(body)), done)
+
+    def _reply(
+        self, api_key: str, assistant: Assistant, lines: tuple[Said, ...], *, tenant: str, chat: str, turn: str
+    ) -> SimpleNamespace:
+        """The model: it needs a while, fails now and then, and each of its texts is different."""
+        stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]
+        covers = tuple(stored["messages"])
+        fails = self._chance.random() < self.weather.brain_fails
+        self._pause(self._chance.uniform(0.3, 4.0) + (self._chance.uniform(5, 40) if fails else 0.0))
+        if fails:
+            self.faults += 1
+            if self._chance.random() < 0.1:
+                raise GiveUp("refusal")
+            raise TryAgain("The model is busy.")
+        name = f"b{len(self.calls):04d}"
+        self.calls[name] = Call(turn, tenant, chat, covers)
+        text = name if self._chance.random() > 0.08 else "\n\n".join(f"{name} " + "long " * 500 for _ in range(2))
+        return SimpleNamespace(text=text, input_tokens=10, output_tokens=5)
+
+
+def worker() -> Worker:
+    """Who calls."""
+    one = greenlet.getcurrent()
+    assert isinstance(one, Worker)
+    return one

@@ -1,0 +1,324 @@
+"""Containers in which the runner's real code lives: a disk, a clock of their own, a network that fails, and deaths."""
+
+import asyncio
+import random
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx2
+
+import runner.__main__ as runner_process
+from runner.control import Control
+from runner.lease import Guard, Lease
+from runner.page import PageGone
+from runner.profile import Profile, ProfileBusy
+from runner.whatsapp import WhatsAppPage
+from tests.simulation.browser_model import Browser
+from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
+from tests.simulation.loop import PROCESS, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+STARTS_AT_ONCE = 2
+GUARD_LOOKS_EVERY = 0.5
+
+
+class MachineClock:
+    """A clock that is a little off and a little too fast or slow."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, skew: float, rate: float) -> None:
+        self._loop = loop
+        self._skew = skew
+        self._rate = rate
+
+    def now(self) -> float:
+        return 1_000.0 + self._loop.time() * self._rate
+
+    def wall_ms(self) -> int:
+        return EPOCH_MS + int((self._loop.time() + self._skew) * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._rate)
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        if event.is_set():
+            return True
+        try:
+            async with asyncio.timeout(seconds / self._rate):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class SimulatedProfile(Profile):
+    """The real profile; its lock ends with the process that holds it, as the kernel's does."""
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        process = PROCESS.get()
+        holder = _locks.get(self.home)
+        if holder is not None and holder.alive:
+            raise ProfileBusy("another process works with this profile")
+        assert process is not None
+        self.home.mkdir(parents=True, exist_ok=True)
+        _locks[self.home] = process
+        try:
+            yield
+        finally:
+            if _locks.get(self.home) is process:
+                del _locks[self.home]
+
+
+#: Which process holds which profile. Emptied by each world.
+_locks: dict[Path, Process] = {}
+
+
+class Machine:
+    """A slot of the fleet: its process is started again when it ends, on the same disk unless that is lost."""
+
+    def __init__(self, world: "World", slot: int) -> None:
+        self.world = world
+        self.loop = world.loop
+        self.slot = slot
+        self.generation = 0
+        self.chance = random.Random(f"{world.seed}/machine/{slot}")
+        self.partitioned = False
+        #: WhatsApp cannot be reached from here.
+        self.unplugged = False
+        #: When it last could not be heard for reasons of its own.
+        self.last_bad = -1e9
+        self.process: Process | None = None
+        self.browsers: dict[Path, Browser] = {}
+        self.host: Any = None
+        self._lease: Lease | None = None
+
+    @property
+    def disk(self) -> Path:
+        return self.world.disks / f"machine-{self.slot}"
+
+    @property
+    def task(self) -> str:
+        return f"task-{self.slot}-{self.generation}"
+
+    @property
+    def identity(self) -> str | None:
+        """Under which name the process is known just now; an earlier registration's answer may have been lost."""
+        identity = self.host._identity
+        return None if identity is None else str(identity.runner)
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None and self.process.alive
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A new process on this machine's disk."""
+        if self.up:
+            return
+        self.generation += 1
+        self.process = process = Process(f"runner-{self.slot}.{self.generation}")
+        process.on_death.append(lambda: self._died(process))
+        self.disk.mkdir(parents=True, exist_ok=True)
+        skew, rate = self.chance.uniform(-0.5, 0.5), self.chance.uniform(0.99, 1.01)
+        clock = MachineClock(self.loop, skew, rate)
+        self._lease = lease = Lease(clock.now)
+        settings: Any = SimpleNamespace(
+            data_directory=self.disk,
+            capacity=self.world.capacity,
+            runner_bootstrap_token=BOOTSTRAP_TOKEN,
+            wa_js=Path("none/none/none"),
+            image="",
+            commit="",
+        )
+        control = Control(cast(Any, Network(self, process)), "https://control/api")
+        self.host = process.context.run(
+            runner_process.compose,
+            settings,
+            cast(Any, Browsers(self, process)),
+            control,
+            lease,
+            cast(Any, clock),
+            random.Random(self.chance.getrandbits(64)),
+            self.task,
+        )
+        self.world.trace("process starts", who=process.name)
+        main = self.loop.start(process, self.host.run())
+        main.add_done_callback(lambda done: self._ended(process, done), context=self.loop.outside)
+        self._guard(process, lease)
+
+    def kill(self, *, disk_lost: bool = False) -> None:
+        """As SIGKILL, or as the end of the whole container."""
+        if self.process is not None:
+            self.process.kill()
+        if disk_lost:
+            shutil.rmtree(self.disk, ignore_errors=True)
+
+    def drain(self) -> None:
+        if self.up and self.process is not None:
+            self.loop.call_soon(self.host.stop, context=self.process.context)
+
+    def stop(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT some time later."""
+        process = self.process
+        if process is not None and process.alive:
+            process.stopped = True
+            self.last_bad = self.loop.time() + seconds
+            self.loop.after(seconds, self.go_on, process)
+
+    def go_on(self, process: Process) -> None:
+        if process.alive and process.stopped:
+            self.world.trace("process goes on", who=process.name)
+            self.loop.resume(process)
+
+    def _died(self, process: Process) -> None:
+        self.world.trace("process died", who=process.name, step=process.steps)
+        for browser in list(self.browsers.values()):
+            self.loop.after(self.chance.uniform(0.0, 0.3), browser.die)
+        self.browsers.clear()
+        self.world.machine_ended(self)
+
+    def _ended(self, process: Process, done: "asyncio.Task[Any]") -> None:
+        if process.alive:
+            if not done.cancelled() and done.exception() is not None:
+                self.loop.troubles.append(f"{process.name} ended with {_first(done.exception())!r}")
+            process.kill()
+
+    def _guard(self, process: Process, lease: Lease) -> None:
+        """The thread outside the loop; it stands still only when the whole process does."""
+        if not process.alive:
+            return
+        if not process.stopped:
+            guard = Guard(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None)
+            if lease.is_wedged():
+                self.world.trace("the guard ends the process", who=process.name)
+                guard.run()
+                return
+        self.loop.after(GUARD_LOOKS_EVERY, self._guard, process, lease)
+
+
+class Browsers:
+    """Stands for `runner.whatsapp.WhatsApp`: opens browsers of the model, seen through the real page."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        self.browser = SimpleNamespace(version="156.0", path="")
+        self._machine = machine
+        self._process = process
+        self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._names: dict[Path, str] = {}
+
+    @asynccontextmanager
+    async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[WhatsAppPage]:
+        machine = self._machine
+        async with self._starting:
+            await asyncio.sleep(machine.chance.uniform(0.4, 2.5))
+            if machine.chance.random() < machine.world.plan.launch_fails:
+                machine.world.count("launch failed")
+                raise PageGone("Chromium does not start")
+            login, name = machine.world.open_login(profile)
+            browser = Browser(machine.world.server, login, self._process, hinted)
+            browser.unplugged = machine.unplugged
+            machine.browsers[profile] = browser
+            self._names[profile] = name
+            machine.world.open_browser(browser, profile)
+        try:
+            yield WhatsAppPage(cast(Any, browser), cast(Any, browser), "https://web/", hinted)
+            await asyncio.sleep(machine.chance.uniform(0.1, 1.0))
+            browser.die()
+            machine.world.write_down(profile, login)
+        finally:
+            browser.die()
+            if machine.browsers.get(profile) is browser:
+                del machine.browsers[profile]
+
+    @contextmanager
+    def frozen(self, profile: Path) -> Iterator[SimpleNamespace]:
+        """Nothing moves while its files are copied."""
+        world, browser = self._machine.world, self._machine.browsers.get(profile)
+        if browser is None or not browser.alive:
+            yield SimpleNamespace(still=False)
+            return
+        world.write_down(profile, browser.login)
+        try:
+            yield SimpleNamespace(still=True)
+        finally:
+            world.go_on_writing(profile, self._names[profile])
+
+    async def make_sure_gone(self, profile: Path) -> None:
+        """Nothing runs on this profile any more."""
+
+    def kill_everything(self) -> None:
+        for browser in self._machine.browsers.values():
+            browser.die()
+
+
+class Network:
+    """The runner's HTTP client: requests and answers travel, and some never arrive."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        self._machine = machine
+        self._process = process
+
+    async def post(self, url: str, *, content: str, headers: dict[str, str]) -> httpx2.Response:
+        token = headers["Authorization"].removeprefix("Bearer ")
+        cloud, path, body = self._machine.world.cloud, url.rpartition("/")[2], content.encode()
+        return await self._travel(lambda answered: cloud.knock(path, token, body, answered))
+
+    async def put(self, url: str, *, content: AsyncIterator[bytes], headers: dict[str, str]) -> httpx2.Response:
+        whole = b"".join([chunk async for chunk in content])
+        store = self._machine.world.cloud.store
+        return await self._travel(lambda answered: answered(store.put(url, whole), b""))
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str) -> AsyncIterator[SimpleNamespace]:
+        store = self._machine.world.cloud.store
+        response = await self._travel(lambda answered: answered(*store.get(url)))
+
+        async def content(chunk_bytes: int) -> AsyncIterator[bytes]:
+            yield response.content
+
+        yield SimpleNamespace(status_code=response.status_code, aiter_raw=content)
+
+    async def _travel(self, arrive: Callable[[Callable[[int, bytes], None]], None]) -> httpx2.Response:
+        """A request and its answer; either may be lost, and then nobody says so."""
+        world, machine, chance = self._machine.world, self._machine, self._machine.chance
+        loop = machine.loop
+        future: asyncio.Future[httpx2.Response] = loop.create_future()
+
+        def cut_off() -> bool:
+            return machine.partitioned or world.cloud.weather.down
+
+        def answered(status: int, body: bytes) -> None:
+            if cut_off() or chance.random() < world.plan.answer_lost:
+                world.count("answer lost")
+            else:
+                loop.after(chance.uniform(0.002, 0.04), finish, status, body)
+
+        def finish(status: int, body: bytes) -> None:
+            if not future.done():
+                future.set_result(httpx2.Response(status, content=body))
+
+        def refuse() -> None:
+            if not future.done():
+                future.set_exception(httpx2.ConnectError("no route"))
+
+        if cut_off():
+            if chance.random() < 0.5:
+                loop.after(chance.uniform(0.01, 3.0), refuse)
+        elif chance.random() < world.plan.request_lost:
+            world.count("request lost")
+        else:
+            loop.after(chance.uniform(0.002, 0.04), arrive, answered)
+        return await future
+
+
+def _first(trouble: BaseException | None) -> BaseException | None:
+    while isinstance(trouble, BaseExceptionGroup):
+        trouble = trouble.exceptions[0]
+    return trouble

@@ -1,0 +1,239 @@
+"""What goes wrong in a history: drawn from its seed, each kind in about half of them."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Machine
+    from tests.simulation.world import World
+
+#: How often each kind happens, where it happens at all.
+KINDS = {
+    "kill": 2.0,
+    "kill at a step": 3.0,
+    "lose the container": 1.0,
+    "stop": 2.0,
+    "partition": 1.5,
+    "outage": 1.0,
+    "browser dies": 2.0,
+    "renderer hangs": 1.5,
+    "unplug": 1.5,
+    "drain": 1.5,
+    "pause": 1.0,
+    "owner writes": 1.0,
+    "migrate": 0.5,
+    "damage a snapshot": 0.5,
+}
+
+
+@dataclass
+class Plan:
+    """How a history will be."""
+
+    tenants: int = 2
+    machines: int = 2
+    chats: int = 2
+    writes_every: float = 40.0
+    lasts: float = 240.0
+    trouble_every: float = 12.0
+    kinds: dict[str, float] = field(default_factory=dict)
+    request_lost: float = 0.0
+    answer_lost: float = 0.0
+    worker_dies: float = 0.0
+    database_busy: float = 0.0
+    brain_fails: float = 0.0
+    delivered_twice: float = 0.0
+    index_lag: float = 0.05
+    launch_fails: float = 0.0
+    deaths_told: float = 1.0
+    hint_lost: float = 0.0
+    hint_twice: float = 0.0
+    ack_lost: float = 0.0
+    receipt_lost: float = 0.0
+    unreadable: float = 0.0
+    #: Exactly these troubles at these times, instead of drawn ones: (after seconds, kind).
+    script: tuple[tuple[float, str], ...] | None = None
+
+
+def draw(chance: random.Random) -> Plan:
+    """A plan in which some things never happen and others often: mixtures find more than averages."""
+
+    def sometimes(most: float) -> float:
+        return chance.uniform(0, most) if chance.random() < 0.5 else 0.0
+
+    return Plan(
+        tenants=chance.choice((2, 2, 3)),
+        machines=chance.choice((2, 2, 3)),
+        chats=chance.choice((1, 2, 2)),
+        writes_every=chance.uniform(25, 60),
+        lasts=chance.uniform(120, 300),
+        trouble_every=chance.uniform(6, 25),
+        kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.5} or {"kill": 1.0},
+        request_lost=sometimes(0.08),
+        answer_lost=sometimes(0.08),
+        worker_dies=sometimes(0.04),
+        database_busy=sometimes(0.01),
+        brain_fails=sometimes(0.1),
+        delivered_twice=sometimes(0.1),
+        index_lag=chance.choice((0.02, 0.2, 1.0)),
+        launch_fails=sometimes(0.1),
+        deaths_told=chance.choice((0.0, 0.5, 1.0)),
+        hint_lost=sometimes(0.6),
+        hint_twice=sometimes(0.3),
+        ack_lost=sometimes(0.2),
+        receipt_lost=sometimes(0.1),
+        unreadable=sometimes(0.1),
+    )
+
+
+class Troublemaker:
+    """Makes trouble as planned, then mends everything."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.plan = world.plan
+        self.chance = random.Random(f"{world.seed}/trouble")
+        self.faults = 0
+        self._outages = 0
+        self._healed = False
+
+    async def run(self) -> None:
+        plan, world = self.plan, self.world
+        self._weather(on=True)
+        end = world.loop.time() + plan.lasts
+        if plan.script is not None:
+            began = world.loop.time()
+            for after, kind in plan.script:
+                await asyncio.sleep(max(0.0, began + after - world.loop.time()))
+                self.make(kind)
+            await asyncio.sleep(max(0.0, end - world.loop.time()))
+        else:
+            kinds, weights = list(plan.kinds), list(plan.kinds.values())
+            while world.loop.time() < end:
+                await asyncio.sleep(self.chance.expovariate(1 / plan.trouble_every))
+                self.make(self.chance.choices(kinds, weights)[0])
+        self._heal()
+
+    def make(self, kind: str) -> None:
+        """One trouble, now."""
+        self.faults += 1
+        self.world.trace(f"TROUBLE {kind}")
+        self.world.count(kind)
+        machine = self.chance.choice(self.world.machines)
+        tenant = self.chance.choice(self.world.tenants)
+        chance = self.chance
+        makers: dict[str, Callable[[], object]] = {
+            "kill": machine.kill,
+            "kill at a step": lambda: self._kill_at_a_step(machine),
+            "lose the container": lambda: machine.kill(disk_lost=True),
+            "stop": lambda: machine.stop(self._long(2, 300)),
+            "partition": lambda: self._partition(machine, self._long(5, 200)),
+            "outage": lambda: self._outage(chance.uniform(5, 200), everything=chance.random() < 0.5),
+            "browser dies": lambda: self._browser(machine, dies=True),
+            "renderer hangs": lambda: self._browser(machine, dies=False),
+            "unplug": lambda: self._unplug(machine, self._long(3, 120)),
+            "drain": machine.drain,
+            "pause": lambda: self._pause(tenant, self._long(1, 60)),
+            "owner writes": lambda: self._owner_writes(tenant),
+            "damage a snapshot": lambda: self._damage(tenant),
+            "migrate": lambda: setattr(self.world.accounts[tenant], "migrated", True),
+        }
+        makers[kind]()
+
+    def _long(self, least: float, most: float) -> float:
+        """Often short, sometimes long."""
+        return float(least * (most / least) ** self.chance.random())
+
+    def _kill_at_a_step(self, machine: "Machine") -> None:
+        if machine.process is not None and machine.process.dies_at is None:
+            machine.process.dies_at = machine.process.steps + 1 + int(self.chance.expovariate(1 / 150))
+
+    def _partition(self, machine: "Machine", seconds: float) -> None:
+        machine.partitioned = True
+        machine.last_bad = self.world.loop.time() + seconds
+        self.world.loop.after(seconds, setattr, machine, "partitioned", False)
+
+    def _outage(self, seconds: float, *, everything: bool) -> None:
+        weather = self.world.cloud.weather
+        self._outages += 1
+        weather.down, weather.all_down = True, everything
+        self.world.inspector.outage(seconds)
+        self.world.loop.after(seconds, self._end_outage, self._outages)
+
+    def _end_outage(self, number: int) -> None:
+        if number == self._outages:
+            self.world.trace("outage over")
+            self.world.cloud.weather.down = self.world.cloud.weather.all_down = False
+
+    def _browser(self, machine: "Machine", *, dies: bool) -> None:
+        browsers = list(machine.browsers.values())
+        if not browsers:
+            return
+        browser = self.chance.choice(browsers)
+        if dies:
+            browser.die()
+        else:
+            seconds = self._long(3, 90)
+            browser.stuck_until = self.world.loop.time() + seconds
+            self.world.loop.after(seconds + 0.01, browser.network_changed)
+
+    def _unplug(self, machine: "Machine", seconds: float) -> None:
+        self._plug(machine, unplugged=True)
+        self.world.loop.after(seconds, lambda: self._plug(machine, unplugged=False))
+
+    def _plug(self, machine: "Machine", *, unplugged: bool) -> None:
+        machine.unplugged = unplugged
+        for browser in list(machine.browsers.values()):
+            browser.unplugged = unplugged
+            browser.network_changed()
+
+    def _pause(self, tenant: str, seconds: float) -> None:
+        self.world.want(tenant, active=False)
+        self.world.loop.after(seconds, self._resume, tenant)
+
+    def _resume(self, tenant: str) -> None:
+        if not self._healed:  # then what is wanted was said for good
+            self.world.want(tenant, active=True)
+
+    def _owner_writes(self, tenant: str) -> None:
+        account = self.world.accounts[tenant]
+        self.world.server.write(account, self.chance.choice(list(account.shown)), from_me=True)
+
+    def _damage(self, tenant: str) -> None:
+        """The newest of several is not what it was."""
+        kept, objects = self.world.session(tenant).get("snapshots") or [], self.world.cloud.store.objects
+        if len(kept) > 1 and kept[0]["key"] in objects:
+            content = bytearray(objects[kept[0]["key"]])
+            content[self.chance.randrange(len(content))] ^= 0xFF
+            objects[kept[0]["key"]] = bytes(content)
+
+    def _weather(self, *, on: bool) -> None:
+        plan, cloud, server = self.plan if on else Plan(), self.world.cloud, self.world.server
+        cloud.weather.dies = plan.worker_dies
+        cloud.weather.busy = plan.database_busy
+        cloud.weather.brain_fails = plan.brain_fails
+        cloud.weather.delivered_twice = plan.delivered_twice
+        cloud.weather.index_lag = plan.index_lag
+        for name in ("hint_lost", "hint_twice", "ack_lost", "receipt_lost", "unreadable"):
+            setattr(server.trouble, name, getattr(plan, name))
+
+    def _heal(self) -> None:
+        world, self._healed = self.world, True
+        self._weather(on=False)
+        self._outages += 1
+        self._end_outage(self._outages)
+        self.plan.request_lost = self.plan.answer_lost = self.plan.launch_fails = 0.0
+        for machine in world.machines:
+            machine.partitioned = False
+            if machine.process is not None:
+                machine.process.dies_at = None
+                machine.go_on(machine.process)
+            self._plug(machine, unplugged=False)
+            for browser in list(machine.browsers.values()):
+                browser.stuck_until = 0.0
+                browser.network_changed()
+        for tenant in world.tenants:
+            world.want(tenant, active=self.chance.random() < 0.9)

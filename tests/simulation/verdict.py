@@ -1,0 +1,223 @@
+"""What must be true of every history, watched while it happens and judged at its end."""
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.store.chats import turn_from
+from tests.simulation.cloud import EPOCH_MS
+
+if TYPE_CHECKING:
+    from tests.simulation.browser_model import Browser
+    from tests.simulation.whatsapp_model import Account, Contact, Stanza
+    from tests.simulation.world import World
+
+Item = dict[str, Any]
+
+#: An outage of the control plane up to this long may fail nobody over.
+OUTAGE_BORNE = 100.0
+#: Somebody who was not heard for other reasons within this time may be failed over.
+LONG_ENOUGH = 200.0
+
+
+class Inspector:
+    """Sees every write of the table and every send; keeps what contradicts the promises."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self._outages: list[tuple[float, float]] = []
+        self._handed_in_by: dict[tuple[str, str, str], tuple[str, str]] = {}
+        world.cloud.table.watchers.append(self._written)
+
+    def violated(self, kind: str, what: str) -> None:
+        line = f"{kind}: {what} at {self.world.loop.time():.1f}"
+        self.world.verdict.violations.append(line)
+        self.world.trace(f"VIOLATED {line}")
+
+    # -- while it happens ----------------------------------------------------------------------------------------
+
+    def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
+        if before is None or after is None:
+            return
+        if key[1] == "SESSION":
+            if after["epoch"] < before["epoch"]:
+                self.violated("epoch", f"{key[0]} fell from {before['epoch']} to {after['epoch']}")
+            if after.get("runner") != before.get("runner") and after["epoch"] <= before["epoch"]:
+                self.violated("epoch", f"{key[0]} changed hands without a new epoch")
+            if (after.get("snapshot_order") or "") < (before.get("snapshot_order") or ""):
+                self.violated("snapshot", f"{key[0]} went back to {after.get('snapshot_order')}")
+        elif key[1] == "RUNNER":
+            if before["state"] == "dead" and after["state"] != "dead":
+                self.violated("dead", f"{key[0]} came back to life")
+            if before["state"] != "dead" and after["state"] == "dead":
+                self._declared_dead(after)
+        elif key[1].startswith("TURN#") and (after.get("epoch") or 0) < (before.get("epoch") or 0):
+            self.violated("epoch", f"{key} was taken by an older epoch")
+
+    def _declared_dead(self, runner: Item) -> None:
+        """A living runner may be failed over only for reasons of its own."""
+        now = self.world.loop.time()
+        for machine in self.world.machines:
+            if machine.up and machine.process is not None and machine.identity == runner["pk"].removeprefix("RUNNER#"):
+                silent = sum(
+                    min(end, now) - max(begin, now - LONG_ENOUGH)
+                    for begin, end in self._outages
+                    if end > now - LONG_ENOUGH
+                )
+                lately = now - machine.last_bad < LONG_ENOUGH or machine.process.stopped
+                if not lately and silent <= OUTAGE_BORNE:
+                    self.violated("failed over", f"{runner['pk']} was well, the control plane was not")
+
+    def outage(self, seconds: float) -> None:
+        now = self.world.loop.time()
+        self._outages.append((now, now + seconds))
+
+    def scanned(self, tenant: str) -> None:
+        """The owner had to link: once, and never again while there is a snapshot that serves."""
+        self.world.trace("scanned", tenant=tenant)
+        if self.world.session(tenant).get("snapshots") and not self.world.verdict.counted["damage a snapshot"]:
+            self.violated("login lost", f"{tenant} had to be linked again")
+
+    def sends(self, browser: "Browser", message: str) -> None:
+        """A runner begins to send: it must still be its own session's."""
+        session = self.world.session(browser.tenant)
+        if session["epoch"] != browser.epoch:
+            self.violated("stale send", f"{browser.tenant} at epoch {browser.epoch}, now {session['epoch']}: {message}")
+
+    # -- at the end ----------------------------------------------------------------------------------------------
+
+    def not_converged(self) -> None:
+        for tenant in self.world.tenants:
+            wanted, session = self.world.is_wanted(tenant), self.world.session(tenant)
+            if wanted and not self.world.is_online(tenant):
+                self.violated("not converged", f"{tenant} is {session['phase']} held by {session.get('runner')}")
+            elif not wanted and session.get("runner") is not None:
+                self.violated("not converged", f"{tenant} is still held by {session['runner']}")
+
+    def is_all_answered(self) -> bool:
+        return not any(self._unanswered(tenant) for tenant in self.world.tenants)
+
+    def conclude(self) -> None:
+        for trouble in self.world.loop.troubles:
+            self.violated("crashed", trouble)
+        for tenant in self.world.tenants:
+            account = self.world.accounts[tenant]
+            self.world.verdict.messages += sum(len(sent) for sent in account.sent.values())
+            self.world.verdict.shown += sum(len(shown) for shown in account.shown.values())
+            for stanza, why in self._unanswered(tenant):
+                self.violated("unanswered", f"{stanza} of {tenant}: {why}")
+            self._judge_replies(tenant, account)
+
+    def _unanswered(self, tenant: str) -> list[tuple[str, str]]:
+        """Messages without an answer or a reason, of those that were handed in or could still be."""
+        account, found = self.world.accounts[tenant], []
+        stored = self._stored(tenant)
+        answered, reasons = self._covered(tenant)
+        stream = account.stream
+        linked_at = self.world.session(tenant).get("linked_at") or 0
+        for contact, sent in account.sent.items():
+            shown = {one.id for one in account.shown[contact]}
+            for stanza in sent:
+                item = stored.get((contact.phone, stanza.id))
+                if stanza.second * 1000 < linked_at:
+                    continue  # history is never answered
+                if item is None:
+                    if self._can_be_handed_in(account, stanza) and self.world.is_wanted(tenant):
+                        found.append((stanza.id, "never handed in"))
+                elif item.get("skipped") is None and (contact.phone, stanza.id) not in reasons:
+                    parts = answered.get((contact.phone, stanza.id))
+                    if parts is None and self.world.is_wanted(tenant):
+                        found.append((stanza.id, "handed in, not answered"))
+                    elif parts is not None and not set(parts) <= shown:
+                        found.append((stanza.id, "the answer was never shown"))
+        if stream is None and self.world.is_wanted(tenant):
+            found.append(("-", "no browser is connected"))
+        return found
+
+    def _can_be_handed_in(self, account: "Account", stanza: "Stanza") -> bool:
+        stream = account.stream
+        return stanza in account.queue or (stream is not None and stanza.key in stream.login.received)
+
+    def _stored(self, tenant: str) -> dict[tuple[str, str], Item]:
+        """Messages of contacts in the table, by the contact's phone and id."""
+        return {
+            (self._phone(tenant, item), item["id"]): item
+            for item in self.world.cloud.table.items()
+            if item["sk"].startswith("MESSAGE#") and item["pk"].startswith(f"CHAT#{tenant}#") and not item["from_me"]
+        }
+
+    def _phone(self, tenant: str, item: Item) -> str:
+        chat = item["pk"].rpartition("#")[2]
+        contact = self.world.accounts[tenant].contact_of(chat)
+        assert contact is not None
+        return contact.phone
+
+    def _turns(self, tenant: str) -> list[tuple[str, Any, Item]]:
+        return [
+            (self._phone(tenant, item), turn_from(item), item)
+            for item in self.world.cloud.table.items()
+            if item["sk"].startswith("TURN#") and item["tenant"] == tenant
+        ]
+
+    def _covered(self, tenant: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], set[tuple[str, str]]]:
+        """Which messages a sent turn answers, with its parts; and which a discarded turn gives a reason for."""
+        answered: dict[tuple[str, str], tuple[str, ...]] = {}
+        reasons: set[tuple[str, str]] = set()
+        for phone, turn, _ in self._turns(tenant):
+            for key in turn.messages:
+                message = phone, key.partition("#")[2]
+                if turn.state == "sent":
+                    answered[message] = turn.part_ids
+                elif turn.state == "discarded" and turn.reason:
+                    reasons.add(message)
+        return answered, reasons
+
+    def _judge_replies(self, tenant: str, account: "Account") -> None:
+        turns = self._turns(tenant)
+        parts = {id: (turn, place) for _, turn, _ in turns for place, id in enumerate(turn.part_ids)}
+        stored = self._stored(tenant)
+        for contact, shown in account.shown.items():
+            self._judge_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
+        for item in self.world.cloud.table.items():
+            if (
+                item["sk"].startswith("MESSAGE#me#")
+                and item["pk"].startswith(f"CHAT#{tenant}#")
+                and item["id"] in parts
+            ):
+                self.violated("misread", f"our own reply {item['id']} was taken for the owner's")
+
+    def _judge_chat(
+        self,
+        tenant: str,
+        contact: "Contact",
+        shown: list[tuple[str, str]],
+        parts: dict[str, tuple[Any, int]],
+        stored: dict[tuple[str, str], Item],
+    ) -> None:
+        calls = self.world.cloud.calls
+        texts_of: dict[str, set[str]] = {}
+        arrived_at = ""
+        seen: set[str] = set()
+        for id, text in shown:
+            call = calls[text[:5]]
+            if id in seen:
+                self.violated("duplicated", f"{id} was shown twice to {contact.phone}")
+            seen.add(id)
+            for key in call.covers:
+                texts_of.setdefault(key, set()).add(text[:5])
+            if id not in parts or parts[id][0].parts[parts[id][1]] != text:
+                self.violated("untrue", f"{id} is not what the control plane remembers of {call.turn}")
+            arrivals = [
+                stored[contact.phone, key.partition("#")[2]]["at"]
+                for key in call.covers
+                if (contact.phone, key.partition("#")[2]) in stored
+            ]
+            if arrivals and max(arrivals) < arrived_at:
+                self.violated("out of order", f"{id} answers what came before what was answered before it")
+            arrived_at = max([arrived_at, *arrivals])
+        for key, texts in texts_of.items():
+            if len(texts) > 1:
+                self.violated("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
+
+
+def virtual_second(instant_ms: int) -> float:
+    """The loop's time of an instant of the control plane."""
+    return (instant_ms - EPOCH_MS) / 1000

@@ -1,0 +1,320 @@
+"""One history: machines, people and clouds in virtual time, trouble for some minutes, then peace, then the verdict."""
+
+import asyncio
+import gc
+import json
+import logging
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import runner.__main__ as runner_process
+from chalicelib.model import Active, Assistant, Policies, Tenant
+from tests.simulation import machine as machines
+from tests.simulation.browser_model import Browser
+from tests.simulation.cloud import EPOCH_MS, Cloud
+from tests.simulation.loop import PROCESS, VirtualLoop
+from tests.simulation.machine import Machine
+from tests.simulation.trouble import Plan, Troublemaker, draw
+from tests.simulation.verdict import Inspector
+from tests.simulation.whatsapp_model import Account, Contact, Login, WhatsAppServer
+
+CAPACITY = 4
+CONVERGED_WITHIN = 120.0
+ANSWERED_WITHIN = 900.0
+QUIET_AT_LAST = 20.0
+#: The disks of the simulated machines.
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclass
+class Verdict:
+    """What became of one history."""
+
+    seed: int
+    faults: int = 0
+    messages: int = 0
+    shown: int = 0
+    lasted: float = 0.0
+    converged_after: float = 0.0
+    steps: int = 0
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def kinds(self) -> set[str]:
+        return {violation.partition(":")[0] for violation in self.violations}
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, *, tracing: bool = False, plan: Plan | None = None) -> None:
+        self.seed = seed
+        self.loop = VirtualLoop()
+        self.chance = random.Random(f"{seed}/world")
+        self.verdict = Verdict(seed)
+        self._tracing = tracing
+        self.plan = plan or draw(random.Random(f"{seed}/plan"))
+        self.capacity = CAPACITY
+        self.cloud = Cloud(self.loop, random.Random(f"{seed}/cloud"), self.trace)
+        self.server = WhatsAppServer(self.loop, random.Random(f"{seed}/whatsapp"), self.trace)
+        self.disks = Path(tempfile.mkdtemp(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None))
+        self.logins: dict[str, Login] = {}
+        self.tenants = [f"tenant{number:05d}" for number in range(self.plan.tenants)]
+        self.accounts: dict[str, Account] = {}
+        self.machines = [Machine(self, slot) for slot in range(self.plan.machines)]
+        self.inspector = Inspector(self)
+        self.writing = True
+        self.paused: set[str] = set()
+        machines._locks.clear()
+
+    # -- a history -----------------------------------------------------------------------------------------------
+
+    def run(self) -> Verdict:
+        random.seed(self.seed)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self.loop.run_until_complete(self._history())
+        except Exception as trouble:
+            self.verdict.violations.append(f"crashed: the history itself, {trouble!r}")
+            raise
+        finally:
+            self._tracing = False
+            self.cloud.end()
+            self.loop.abandon()
+            shutil.rmtree(self.disks, ignore_errors=True)
+            if collecting:
+                gc.enable()
+        self.verdict.steps = next(self.loop._numbers)
+        return self.verdict
+
+    async def _history(self) -> None:
+        self._found_tenants()
+        self.cloud.start()
+        for machine in self.machines:
+            self.loop.after(self.chance.uniform(0, 3), machine.start)
+        owners = [self.loop.create_task(self._own(tenant)) for tenant in self.tenants]
+        await self._until(lambda: all(self.is_online(tenant) for tenant in self.tenants), 120.0)
+        await asyncio.sleep(20.0)
+        contacts = [
+            self.loop.create_task(self._write(account, contact))
+            for account in self.accounts.values()
+            for contact in account.shown
+        ]
+        troublemaker = Troublemaker(self)
+        await troublemaker.run()
+        healed = self.loop.time()
+        self.trace("peace")
+        reached = await self._until(self._is_settled, CONVERGED_WITHIN)
+        self.verdict.converged_after = self.loop.time() - healed
+        if not reached:
+            self.inspector.not_converged()
+        self.writing = False
+        # Those who were away come back and hand in what they kept.
+        while self.loop.time() < healed + ANSWERED_WITHIN:
+            await self._until(self.inspector.is_all_answered, healed + ANSWERED_WITHIN - self.loop.time())
+            await asyncio.sleep(QUIET_AT_LAST)
+            if self.inspector.is_all_answered():
+                break
+        for task in (*owners, *contacts):
+            task.cancel()
+        self.verdict.lasted = self.loop.time()
+        self.verdict.faults = troublemaker.faults + self.cloud.faults + self.server.faults
+        self.inspector.conclude()
+
+    async def _until(self, condition: Callable[[], bool], within: float) -> bool:
+        end = self.loop.time() + within
+        while self.loop.time() < end:
+            if condition():
+                return True
+            await asyncio.sleep(1.0)
+        return condition()
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    def _found_tenants(self) -> None:
+        for place, tenant in enumerate(self.tenants):
+            number = f"49150000{place:04d}"
+            contacts = [Contact(f"4917{place}{one:06d}", f"77{place}{one:06d}") for one in range(self.plan.chats)]
+            account = Account(
+                number, shown={one: [] for one in contacts}, sent={one: [] for one in contacts}, migrated=place == 0
+            )
+            self.accounts[tenant] = self.server.accounts[number] = account
+            policies = Policies(
+                replies_per_minute=0, replies_per_contact_per_day=0, takeover_minutes=1, history_messages=6
+            )
+            self.cloud.services.tenants.create(
+                Tenant(
+                    id=tenant,
+                    name=tenant,
+                    owner_email="owner@example.com",
+                    language="en",
+                    wanted=Active.ACTIVE,
+                    revision=1,
+                    created_at=EPOCH_MS,
+                    assistant_version=1,
+                    key_ciphertext="sealed",
+                    key_last4="abcd",
+                    policies=policies,
+                ),
+                Assistant(version=1, model="model", instructions="Answer."),
+                by="operator",
+            )
+
+    async def _own(self, tenant: str) -> None:
+        """The owner opens the link and scans whatever code is shown, as long as one is."""
+        services, account = self.cloud.services, self.accounts[tenant]
+        await asyncio.sleep(self.chance.uniform(0, 4))
+        while True:
+            session = self.session(tenant)
+            if session.get("number") is None or session.get("qr") is not None:
+                self.cloud.call("owner looks", lambda: services.placement.watch(tenant, services.clock()), mortal=False)
+                await asyncio.sleep(self.chance.uniform(1.0, 4.0))
+                qr = self.session(tenant).get("qr")
+                if qr is not None and self.server.scan(account, qr["code"]):
+                    self.inspector.scanned(tenant)
+            await asyncio.sleep(2.0)
+
+    async def _write(self, account: Account, contact: Contact) -> None:
+        chance = random.Random(f"{self.seed}/{contact.phone}")
+        while True:
+            await asyncio.sleep(chance.expovariate(1 / self.plan.writes_every))
+            for _ in range(chance.choice((1, 1, 2, 3))):
+                if not self.writing:
+                    return
+                self.server.write(account, contact)
+                await asyncio.sleep(chance.uniform(0.1, 3.0))
+
+    def want(self, tenant: str, active: bool) -> None:
+        """The operator pauses or resumes a tenant, as the admin does it."""
+        self.paused.discard(tenant) if active else self.paused.add(tenant)
+        services, wanted = self.cloud.services, Active.ACTIVE if active else Active.PAUSED
+
+        def change() -> bool:
+            now = services.clock()
+            services.tenants.set_wanted(tenant, wanted, now=now, by="operator")
+            services.placement.wanted(tenant, wanted, now)
+            return True
+
+        self.cloud.call("operator", change, mortal=False)
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def session(self, tenant: str) -> dict[str, Any]:
+        return self.cloud.table.partitions[f"TENANT#{tenant}"]["SESSION"]
+
+    def is_wanted(self, tenant: str) -> bool:
+        """What the operator said last, whether it has arrived or not."""
+        return tenant not in self.paused
+
+    def is_online(self, tenant: str) -> bool:
+        session, stream = self.session(tenant), self.accounts[tenant].stream
+        holder = self.cloud.table.partitions.get(f"RUNNER#{session.get('runner')}", {}).get("RUNNER", {})
+        return bool(
+            session.get("phase") == "online"
+            and holder.get("state") != "dead"
+            and stream is not None
+            and stream.reachable
+            and stream.browser.alive
+            and stream.browser.epoch == session["epoch"]
+        )
+
+    def _is_settled(self) -> bool:
+        return all(
+            self.is_online(tenant) if self.is_wanted(tenant) else self.session(tenant).get("runner") is None
+            for tenant in self.tenants
+        )
+
+    # -- what machines need --------------------------------------------------------------------------------------
+
+    def machine_ended(self, machine: Machine) -> None:
+        """The supervisor starts another process; whether it tells of the death is another matter."""
+        if self.chance.random() < self.plan.deaths_told:
+            self.loop.after(self.chance.uniform(1, 6), self.cloud.task_stopped, machine.task)
+        self.loop.after(self.chance.uniform(1, 15), machine.start)
+
+    def open_login(self, profile: Path) -> tuple[Login, str]:
+        """What a browser finds in this directory, and under which name it goes on changing it."""
+        found = self._state(profile)
+        kept = self.logins.get(found.read_text(), Login()) if found.exists() else Login()
+        name = f"live-{len(self.logins):06d}"
+        self.logins[name] = kept.copied()
+        found.parent.mkdir(parents=True, exist_ok=True)
+        found.write_text(name)
+        return self.logins[name], name
+
+    def write_down(self, profile: Path, login: Login) -> None:
+        """The directory holds the login as it is now, whatever becomes of it: what is copied is of one instant."""
+        name = login.digest()
+        self.logins[name] = login.copied()
+        self._state(profile).write_text(name)
+
+    def go_on_writing(self, profile: Path, name: str) -> None:
+        self._state(profile).write_text(name)
+
+    def _state(self, profile: Path) -> Path:
+        return profile / "Default" / "IndexedDB" / "state"
+
+    def open_browser(self, browser: Browser, profile: Path) -> None:
+        """What the model must know of a browser: whose it is, and at which epoch."""
+        browser.tenant = profile.parent.name
+        browser.epoch = int(json.loads((profile.parent / "marker.json").read_text())["epoch"])
+        browser.sending = self.inspector.sends
+
+    # -- notes ---------------------------------------------------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        self.verdict.counted[what] += 1
+
+    def trace(self, event: str, **fields: Any) -> None:
+        if self._tracing:
+            process = PROCESS.get()
+            who = fields.pop("who", process.name if process is not None else "-")
+            told = " ".join(f"{name}={value}" for name, value in fields.items())
+            self.verdict.trace.append(f"{self.loop.time():8.3f} {who:12} {event} {told}")
+
+
+class TraceHandler(logging.Handler):
+    """The code's own log lines, in the history's time."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = getattr(record, "fields", None)
+        if fields is None:
+            known = ("tenant", "runner", "epoch", "turn", "happened", "phase", "reason", "attempts")
+            fields = {name: getattr(record, name) for name in known if hasattr(record, name)}
+        self._world.trace(record.getMessage(), **fields)
+
+
+def simulate(seed: int, *, tracing: bool = False, plan: Plan | None = None) -> Verdict:
+    """The history of this seed."""
+    world = World(seed, tracing=tracing, plan=plan)
+    handler = TraceHandler(world)
+    loggers = [logging.getLogger("runner"), logging.getLogger("chalicelib")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO if tracing else logging.CRITICAL)
+        logger.propagate = False
+        logger.addHandler(handler)
+    composition = cast(Any, runner_process)
+    real = composition.Profile
+    composition.Profile = machines.SimulatedProfile
+    try:
+        return world.run()
+    finally:
+        composition.Profile = real
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = True
+            logger.setLevel(level)
