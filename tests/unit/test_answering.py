@@ -207,6 +207,18 @@ def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clo
     assert open_turn(line).parts == ("You said: wait",)
 
 
+def test_hundreds_of_messages_are_one_batch_of_which_the_model_reads_the_end(line: Services, clock: Clock) -> None:
+    for start in range(0, 400, 50):
+        hand_in(line, *(message(clock, f"M{start + number}", "x" * 1_000) for number in range(50)))
+        clock.pass_seconds(0.001)
+    clock.pass_seconds(2)
+    assert look(line) is Thought.RANG
+    assert len(open_turn(line).messages) == 400
+    assert sum(len(said.text) for said in brain(line).asked[0]) <= 60_000
+    deliver(line, clock)
+    assert look(line) is Thought.NOTHING_WAITS
+
+
 def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)

@@ -20,6 +20,8 @@ DEBOUNCE = timedelta(seconds=2)
 TOO_OLD = timedelta(hours=12)
 #: A reply this late quotes the message it answers.
 QUOTED_AFTER = timedelta(minutes=10)
+#: What the model reads of a chat at most, newest first.
+HISTORY_CHARACTERS_AT_MOST = 60_000
 #: Texts that may be thrown away because the contact wrote on; after that the turn is sent as it is.
 DISCARDS_AT_MOST = 2
 #: A turn that made no progress for this long is looked at again.
@@ -247,7 +249,19 @@ def history(
             lines.append((turn.at + "#1", Said("assistant", "\n\n".join(turn.parts))))
     lines.sort(key=lambda line: line[0])
     before = [said for _, said in lines[-depth:]] if depth else []
-    return (*before, *(Said("user", message.text) for message in waiting))
+    return _the_end_of([*before, *(Said("user", message.text) for message in waiting)])
+
+
+def _the_end_of(lines: Sequence[Said]) -> tuple[Said, ...]:
+    """The last lines that fit: what was said last matters most, and a contact cannot buy tokens without end."""
+    room = HISTORY_CHARACTERS_AT_MOST
+    kept: list[Said] = []
+    for said in reversed(lines):
+        if room <= 0:
+            break
+        kept.append(said if len(said.text) <= room else Said(said.role, said.text[-room:]))
+        room -= len(said.text)
+    return tuple(reversed(kept))
 
 
 def frozen(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:

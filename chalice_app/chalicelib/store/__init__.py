@@ -15,6 +15,8 @@ pk                     sk                          what
 ``RUNNER#<runner>``    ``BELL``                    a counter, and the turns it rang for
 ``INVITE#<sha256>``    ``INVITE``                  the emailed link
 ``OPERATOR#<sha256>``  ``OPERATOR``                an operator's signed-in browser; expires
+``OPERATOR#<sha256>``  ``SIGN_IN``                 a sign-in between two steps; expires after five minutes
+``TENANT#sign-in``     ``COUNTER#…``               attempts to sign in, by account and address; expires
 =====================  ==========================  ==================================================================
 
 Indexes: ``by_time`` (local: a chat's messages and turns by ``at``), ``directory`` (every tenant and its session,

@@ -16,8 +16,8 @@ from wire import Message, MessageKind
 
 #: How far back of the answered part late arrivals are looked for (clocks of different machines differ).
 LATE_ARRIVALS_MS = 120_000
-#: The most messages one look at a chat reads.
-LOOK_AT_MOST = 300
+#: The most messages one look at a chat reads; a contact who writes more while nobody answers is not answered to all.
+LOOK_AT_MOST = 2_000
 
 DAY_SECONDS = 24 * 3600
 
