@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Generation, Happened, Policies, Session, Tenant
+from chalicelib.model import Active, Assistant, Generation, Happened, Policies, Session, Tenant, snapshot_key
 from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack, local_stack
+from runner.snapshot import Manifest, pack
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from wire import Phase
 
@@ -51,6 +52,21 @@ class Line:
     def data_of(self, slot: str) -> Path:
         return self.stack.settings.data / "runners" / slot.replace("runner", "slot") / T
 
+    @property
+    def falls(self) -> list[str]:
+        """What the timeline says of logins that were not usable, newest first."""
+        events = self.services.tenants.timeline(T)
+        return [event.detail for event in events if event.happened is Happened.RESTORE_FELL_BACK]
+
+    def lose_disk(self, slot: str) -> None:
+        """As when a container ends. A browser that was killed may still write for a moment."""
+
+        def lost() -> bool:
+            shutil.rmtree(self.data_of(slot), ignore_errors=True)
+            return not self.data_of(slot).exists()
+
+        until(lost, 10)
+
     def become_online(self, after_epoch: int) -> float:
         """Wait until another hold of the line is online; no code is ever shown. The seconds it took."""
         started = time.monotonic()
@@ -77,6 +93,10 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
+
+
+def damaged(snapshot: Generation) -> str:
+    return f"snapshot {snapshot.epoch}-{snapshot.sequence}: the archive is not the one that was committed"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +145,7 @@ def test_killed_after_its_first_snapshot_the_line_is_online_elsewhere_without_a_
     holder, epoch = line.holder, line.session.epoch
     assert not line.data_of("runner-2" if holder == "runner-1" else "runner-1").exists()
     os.kill(line.stack.pids[holder], signal.SIGKILL)
-    shutil.rmtree(line.data_of(holder))
+    line.lose_disk(holder)
     seconds = line.become_online(epoch)
     print(f"killed: online again after {seconds:.1f} s, snapshot of {first.size_bytes} bytes")
     line.answers("Who are you after a kill?")
@@ -134,7 +154,7 @@ def test_killed_after_its_first_snapshot_the_line_is_online_elsewhere_without_a_
 def test_drained_the_line_takes_its_very_last_state_along(line: Line) -> None:
     holder, session = line.holder, line.session
     other = "runner-2" if holder == "runner-1" else "runner-1"
-    shutil.rmtree(line.data_of(other), ignore_errors=True)
+    line.lose_disk(other)
     os.kill(line.stack.pids[holder], signal.SIGTERM)
     seconds = line.become_online(session.epoch)
     newest = line.snapshots[0]
@@ -156,14 +176,38 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     torn = bytes([*whole[:-100], whole[-100] ^ 1, *whole[-99:]])
     s3.put_object(Bucket=bucket, Key=before[0].key, Body=torn)
     for slot in ("runner-1", "runner-2"):
-        shutil.rmtree(line.data_of(slot), ignore_errors=True)
+        line.lose_disk(slot)
     services.tenants.set_wanted(T, Active.ACTIVE, now=services.clock(), by="test")
     services.placement.wanted(T, Active.ACTIVE, services.clock())
     seconds = line.become_online(epoch)
     print(f"damaged: online again after {seconds:.1f} s")
     line.answers("Who are you after a fall?")
-    events = services.tenants.timeline(T)
-    [fell] = [event for event in events if event.happened is Happened.RESTORE_FELL_BACK]
-    assert fell.detail.startswith(f"snapshot {before[0].epoch}-{before[0].sequence}: ")
-    assert sum(event.happened is Happened.LINKED for event in events) == 1
+    assert line.falls == [
+        f"snapshot {before[0].epoch}-{before[0].sequence}: the archive is not the one that was committed"
+    ]
     assert {each.key for each in before} <= {each.key for each in services.blobs.under("profiles/")}
+
+
+def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line: Line, tmp_path: Path) -> None:
+    services, session, holder = line.services, line.session, line.holder
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    manifest = Manifest(tenant=T, epoch=session.epoch, sequence=900, chromium="1.0", files=[])
+    packed = pack(empty, manifest, tmp_path / "archive")
+    key = snapshot_key(T, session.epoch, 900, packed.sha256)
+    bucket = line.stack.created.bucket
+    line.stack.client("s3").put_object(Bucket=bucket, Key=key, Body=packed.path.read_bytes())
+    place = (key, session.epoch, 900, packed.sha256, packed.size_bytes)
+    newest = Generation(*place, chromium="1.0", wa_js="", taken_at=services.clock())
+    assert services.snapshots.commit(T, session.runner or "", newest, services.clock())
+    for slot in ("runner-1", "runner-2"):
+        if slot != holder:
+            line.lose_disk(slot)
+    os.kill(line.stack.pids[holder], signal.SIGKILL)
+    line.lose_disk(holder)
+    seconds = line.become_online(session.epoch)
+    print(f"fallen back: online again after {seconds:.1f} s")
+    line.answers("Who are you after two falls?")
+    # After it came the one that the test before this damaged, and then a good one.
+    assert line.falls[:2] == [damaged(session.snapshots[0]), f"snapshot {session.epoch}-900: it shows a code"]
+    assert sum(event.happened is Happened.LINKED for event in services.tenants.timeline(T)) == 1
