@@ -1,0 +1,105 @@
+"""After an unclean stop of the whole machine each runner's directory still knows whether its profile is the newest."""
+
+from pathlib import Path
+
+import pytest
+
+from chalicelib.model import Active, Assistant, Generation, RunnerState, Tenant, snapshot_key
+from chalicelib.store.table import Table, Update
+from chalicelib.wiring import Services
+from infrastructure.local.recovery import EPOCH_LEAP, repair
+from runner.profile import Profile
+from tests.unit.conftest import SESSION, Clock
+
+T = "tenantaaaa"
+
+
+@pytest.fixture
+def machine(services: Services, table: Table, clock: Clock, tmp_path: Path) -> Services:
+    """One linked line that nobody holds, in a table that `recovery.py` can reach."""
+    services.__dict__["table"] = table
+    tenant = Tenant(T, "Bakery", "owner@example.com", "en", Active.ACTIVE, 1, clock(), 1, "sealed", "last")
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    services.table.update(Update(f"TENANT#{T}", "SESSION", set={"number": "491701111111", "linked_at": clock()}))
+    return services
+
+
+def held_by(services: Services, name: str, slot: Path) -> int:
+    """The runner of this slot claims the line and opens its profile; the epoch."""
+    if services.runners.get(name) is None:
+        services.runners.register(name, "hash", 5, services.clock())
+    session = services.placement.session(T)
+    assert services.placement.claim(session, name, services.clock())
+    profile = Profile(slot, T)
+    profile.home.mkdir(parents=True, exist_ok=True)
+    profile.open(session.epoch + 1)
+    profile.mark_linked(session.epoch + 1)
+    return session.epoch + 1
+
+
+def recovered(services: Services, name: str = "runnerafterwards") -> tuple[int, int | None]:
+    """The machine starts again: epoch and last epoch as the next runner hears them."""
+    repaired = repair(SESSION.client("dynamodb"), services.table._name, services.clock())
+    assert repaired.sessions == 1
+    services.runners.register(name, "hash", 5, services.clock())
+    assert services.placement.claim(services.placement.session(T), name, services.clock())
+    runner = services.runners.get(name)
+    assert runner is not None
+    [assignment] = runner.assigned
+    return assignment.epoch, assignment.last_epoch
+
+
+def state(services: Services) -> dict[str, object]:
+    item = services.table.get(f"TENANT#{T}", "SESSION")
+    assert item is not None
+    return item
+
+
+def set_back(services: Services, before: dict[str, object]) -> None:
+    """What was acknowledged after this was never written down."""
+    now = state(services)
+    changes = {name: before.get(name) for name in {*before, *now} - {"pk", "sk"}}
+    services.table.update(Update(f"TENANT#{T}", "SESSION", set=changes))
+
+
+def test_the_profile_of_who_held_the_line_is_still_the_newest(machine: Services, tmp_path: Path) -> None:
+    epoch = held_by(machine, "runnerone", tmp_path / "slot-1")
+    after, last = recovered(machine)
+    assert (after, last) == (epoch + EPOCH_LEAP + 1, epoch)
+    assert Profile(tmp_path / "slot-1", T).is_newest(last)
+    assert not Profile(tmp_path / "slot-2", T).is_newest(last)
+    one = machine.runners.get("runnerone")
+    assert one is not None
+    assert one.state is RunnerState.DEAD
+
+
+def test_so_it_is_when_the_claim_itself_was_forgotten(machine: Services, tmp_path: Path) -> None:
+    first = held_by(machine, "runnerone", tmp_path / "slot-1")
+    assert machine.placement.release(T, "runnerone", first, machine.clock())
+    before = state(machine)
+    second = held_by(machine, "runnerone", tmp_path / "slot-1")
+    set_back(machine, before)
+    _, last = recovered(machine)
+    assert last == first < second
+    assert Profile(tmp_path / "slot-1", T).is_newest(last)
+
+
+def test_who_held_it_before_somebody_else_knows_that_its_profile_is_old(machine: Services, tmp_path: Path) -> None:
+    first = held_by(machine, "runnerone", tmp_path / "slot-1")
+    assert machine.placement.release(T, "runnerone", first, machine.clock())
+    held_by(machine, "runnertwo", tmp_path / "slot-2")
+    _, last = recovered(machine)
+    assert Profile(tmp_path / "slot-2", T).is_newest(last)
+    assert not Profile(tmp_path / "slot-1", T).is_newest(last)
+
+
+def test_the_snapshots_survive_the_leap(machine: Services, tmp_path: Path) -> None:
+    epoch = held_by(machine, "runnerone", tmp_path / "slot-1")
+    key = snapshot_key(T, epoch, 1, "a" * 64)
+    old = Generation(key, epoch, 1, "a" * 64, 10, "156.0", "", machine.clock())
+    assert machine.snapshots.commit(T, "runnerone", old, machine.clock())
+    after, _ = recovered(machine)
+    key = snapshot_key(T, after, 1, "b" * 64)
+    new = Generation(key, after, 1, "b" * 64, 10, "156.0", "", machine.clock())
+    assert machine.snapshots.commit(T, "runnerafterwards", new, machine.clock())
+    assert machine.placement.session(T).snapshots == (new, old)
