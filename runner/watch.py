@@ -1,0 +1,207 @@
+"""Looks after one session's page: look, understand, act, wait; until its browser has to be closed."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+from runner.clock import Clock
+from runner.conversation import Conversation
+from runner.document import INCOMPATIBLE_RETRY, Document
+from runner.judgement import Judgement, Ladder, Step, is_logged_out, is_other_account, judge
+from runner.linking import Linking
+from runner.login import Login
+from runner.logs import note
+from runner.orders import Orders
+from runner.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
+from runner.presence import Presence
+from runner.reporting import Reporting
+from runner.saving import Saving
+from wire import Phase, ProblemCode
+
+PROBE_EVERY = 15.0
+LOOK_EVERY_WHILE_UNSETTLED = 1.0
+LOOK_EVERY_UNWATCHED = 5.0
+LOOK_EVERY_AFTER_A_MISS = 5.0
+#: A linked page that stays in one of these phases so long is loaded again.
+STUCK_AFTER = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
+FINISH_WITHIN = 30.0
+LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
+
+
+class End(Enum):
+    """Why a browser was closed."""
+
+    LEAVE = "leave"  #: the session is to be released
+    RELAUNCH = "relaunch"  #: only a new browser helps
+    LOGGED_OUT = "logged_out"  #: the login is over
+
+
+class Watch:
+    """Lives as long as its session and watches one page after the other."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        login: Login,
+        conversation: Conversation,
+        saving: Saving,
+        reporting: Reporting,
+        clock: Clock,
+        chance: Callable[[], float],
+    ) -> None:
+        self._orders = orders
+        self._login = login
+        self._conversation = conversation
+        self._saving = saving
+        self._reporting = reporting
+        self._clock = clock
+        self._presence = Presence(clock)
+        self._linking = Linking(clock)
+        self._document = Document(orders.hold.tenant, clock, chance, self._forget_page)
+        self._ladder = Ladder()
+
+    def begin(self) -> None:
+        """There is a new browser, with nothing in it."""
+        self._document.forget()
+        self._ladder.fine()
+
+    def quiet(self) -> None:
+        """Nothing more is sent or saved before the next proof."""
+        self._conversation.offline()
+        self._saving.online(False)
+        self._presence.lost()
+
+    async def keep(self, page: Page) -> End:
+        """Until the browser has to be closed."""
+        while True:
+            if self._orders.leaving is not None:
+                await self._finish()
+                return End.LEAVE
+            try:
+                if not self._orders.parked:
+                    end = await self._attend(page)
+                    if end is not None:
+                        return end
+            except PageGone:
+                return End.RELAUNCH
+            except PageUnreachable as trouble:
+                phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
+                self._reporting.see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                await self._orders.pause(self._document.unreachable())
+                continue
+            except PageTrouble as trouble:
+                if await self._climb(page, trouble):
+                    return End.RELAUNCH
+            await self._orders.pause(self._interval())
+
+    async def is_online_now(self, page: Page) -> bool:
+        """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
+        try:
+            sight = await page.look()
+        except PageTrouble:
+            return False
+        claims = sight.authenticated and judge(sight, self._login.linked).phase is Phase.ONLINE
+        proven = self._reporting.seen.phase is Phase.ONLINE and not self._orders.parked
+        return claims and proven and not is_other_account(self._orders.hold.number, sight.number)
+
+    # -- one look -------------------------------------------------------------------------------------------------
+
+    async def _attend(self, page: Page) -> End | None:
+        await self._document.load(page)
+        sight = await page.look()
+        self._reporting.probed_at = self._clock.now()
+        if not sight.injected:
+            return await self._without_injection(page)
+        self._document.alive()
+        if is_logged_out(sight, self._login.linked):
+            self._login.ended(sight)
+            return End.LOGGED_OUT
+        seen = judge(sight, self._login.linked)
+        if sight.authenticated:
+            seen = await self._attend_linked(page, sight, seen)
+        elif seen.phase in LINKING and await self._linking.attend(page, sight, self._orders.hold):
+            return End.RELAUNCH
+        if seen.phase is Phase.ONLINE:
+            self._login.served()
+            self._saving.online(True)
+        else:
+            self.quiet()
+        self._reporting.see(seen, sight)
+        stuck = STUCK_AFTER.get(seen.phase)
+        if self._login.linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
+            self._reporting.since = self._clock.now()
+            await self._document.reload(page, "stuck")
+        return None
+
+    async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
+        hold = self._orders.hold
+        self._login.came(hold)
+        seen = await self._presence.attend(page, sight, claim, hold, self._orders.confirmed_at)
+        if seen.phase is Phase.FAILED:
+            return seen
+        self._reporting.number = sight.number or self._reporting.number
+        self._conversation.linked(hold.caught_up_to_ms)
+        if seen.phase is Phase.ONLINE:
+            self._ladder.fine()
+            self._conversation.online(sight.delivered_offline)
+            if sight.needs_update and await self._document.update(page):
+                self._reporting.since = self._clock.now()
+        elif claim.phase is Phase.ONLINE and await self._climb(page, None):
+            raise PageGone("the proof of being online failed too often")
+        return seen
+
+    async def _without_injection(self, page: Page) -> End | None:
+        step = self._document.lifeless()
+        if step is Step.RELAUNCH:
+            return End.RELAUNCH
+        if step is Step.RELOAD:
+            if self._document.is_incompatible:
+                detail = "wa-js does not find WhatsApp's modules"
+                self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+            await self._document.reload(page, "wa-js was not injected")
+        return None
+
+    # -- trouble --------------------------------------------------------------------------------------------------
+
+    async def _climb(self, page: Page, trouble: PageTrouble | None) -> bool:
+        """One step up the ladder; whether a new browser is needed."""
+        self.quiet()
+        broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
+        problem = ProblemCode.INCOMPATIBLE if broken else None
+        now = self._clock.now()
+        step = self._ladder.missed(now)
+        if broken and step is Step.RELAUNCH:
+            # A new browser understands WhatsApp's new page no better: no storm of restarts, only a look now and then.
+            step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY)
+        if step is not Step.WAIT:
+            phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
+            self._reporting.see(Judgement(phase, problem, str(trouble or "no proof of being online")))
+        if step is Step.RELOAD:
+            try:
+                await self._document.reload(page, "no answer")
+            except PageUnreachable:
+                return False
+            except PageTrouble:
+                return True
+        return step is Step.RELAUNCH
+
+    def _forget_page(self) -> None:
+        self._presence.lost()
+        self._linking.forget()
+        self._conversation.page_gone()
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(FINISH_WITHIN):
+                await self._conversation.replies.finish()
+        except TimeoutError:
+            note("a reply is left to the next holder", tenant=self._orders.hold.tenant)
+
+    def _interval(self) -> float:
+        if self._ladder.misses:
+            return LOOK_EVERY_AFTER_A_MISS
+        if self._reporting.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
+            return PROBE_EVERY
+        if self._login.linked or self._orders.hold.watched:
+            return LOOK_EVERY_WHILE_UNSETTLED
+        return LOOK_EVERY_UNWATCHED
