@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: A chat that has not settled is looked at again after this.
 LOOK_AGAIN_SECONDS = 1
+#: Who wrote on while a reply was being sent is looked at when it is sent, and after this should nobody say so.
+LOOK_AGAIN_AT_LATEST_SECONDS = 30
 #: Passing trouble of the model: the first pause, doubled each time up to what SQS can delay.
 BACKOFF_SECONDS = 2.0
 #: A turn that waits for a person is tried again this often: the trouble may be mended on OpenAI's side.
@@ -64,8 +66,6 @@ def think(services: Services, job: ThinkJob) -> Thought:
     chat = services.chats.chat(job.tenant, job.chat)
     if chat is None:
         return Thought.NOTHING_WAITS
-    if tenant.wanted is Active.PAUSED:
-        return Thought.PAUSED
     now = services.clock()
     recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
@@ -75,6 +75,8 @@ def think(services: Services, job: ThinkJob) -> Thought:
             services.turns.close(turn)
         return _look_again(services, job, 0)
     waiting = unanswered(recent.messages, recent.turns, now, ignoring=turn.id if turn else None)
+    if tenant.wanted is Active.PAUSED:
+        return _keep_silent(services, tenant, chat, turn, waiting, job)
     if turn is not None:
         return _go_on(services, tenant, chat, turn, recent, waiting, job)
     if not waiting:
@@ -119,7 +121,7 @@ def _go_on(
     """The chat has an open turn: fold new messages in, take it up again if it was forgotten, or leave it."""
     now = services.clock()
     if turn.state is TurnState.SENDING:
-        if {message.key for message in waiting} - set(turn.messages) and not services.turns.again(turn):
+        if {message.key for message in waiting} - set(turn.messages) and not _once_done(services, chat, turn, job):
             return _look_again(services, job, 0)
         if now >= turn.due_at:
             ring(services, turn)
@@ -134,7 +136,7 @@ def _go_on(
         folded = services.turns.fold_in(turn, waiting, now)
         if folded is not None:
             return _answer(services, tenant, folded, recent, waiting, job)
-        if not services.turns.again(turn):
+        if not _once_done(services, chat, turn, job):
             return _look_again(services, job, 0)
     if turn.state is TurnState.READY:
         ring(services, turn)
@@ -149,6 +151,38 @@ def _go_on(
         services.turns.discard(claimed, "too old", now)
         return Thought.SKIPPED
     return _answer(services, tenant, claimed, recent, batch, job)
+
+
+def _once_done(services: Services, chat: Chat, turn: Turn, job: ThinkJob) -> bool:
+    """Has the chat looked at when this turn is done; False if it is done already.
+
+    Who finishes the turn may end before asking for that look, so there is one more in any case, and one only.
+    """
+    if not services.turns.again(turn):
+        return False
+    if job.attempt or not chat.again:
+        services.jobs.think(job.tenant, job.chat, delay_seconds=LOOK_AGAIN_AT_LATEST_SECONDS, attempt=job.attempt + 1)
+    return True
+
+
+def _keep_silent(
+    services: Services,
+    tenant: Tenant,
+    chat: Chat,
+    turn: Turn | None,
+    waiting: tuple[StoredMessage, ...],
+    job: ThinkJob,
+) -> Thought:
+    """The tenant was paused: what came before and was not answered yet is skipped like what comes meanwhile."""
+    now = services.clock()
+    if turn is not None:
+        if services.turns.discard(turn, "paused", now):
+            return _look_again(services, job, 0)
+        if {message.key for message in waiting} - set(turn.messages):
+            _once_done(services, chat, turn, job)
+    elif waiting:
+        services.turns.cover(chat, waiting, "paused", retention_days=tenant.policies.retention_days, now=now)
+    return Thought.PAUSED
 
 
 def _answer(

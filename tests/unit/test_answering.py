@@ -494,6 +494,43 @@ def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock
     assert look(line) is Thought.RANG
 
 
+def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_told_to_nobody(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    assert turn is not None
+    for id in ("M2", "M3"):
+        hand_in(line, message(clock, id))
+        clock.pass_seconds(2)
+        jobs(line).sent.clear()
+        assert look(line) is Thought.BUSY
+        assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one more look is enough
+    line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it asked for the look
+    clock.pass_seconds(30)
+    assert look(line) is Thought.RANG
+    assert len(open_turn(line).messages) == 2
+
+
+def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    hand_in(line, message(clock, "M2"))
+    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    clock.pass_seconds(2)
+    assert look(line) is Thought.NOT_YET  # the reply that was ready is not sent
+    assert look(line) is Thought.PAUSED
+    line.tenants.set_wanted(T, Active.ACTIVE, now=clock(), by="o")
+    assert look(line) is Thought.NOTHING_WAITS
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None
+    turns = line.chats.recent(chat, depth=9, now=clock()).turns
+    assert [(turn.state, turn.reason) for turn in turns] == [(TurnState.DISCARDED, "paused")] * 2
+
+
 def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
     line: Services, clock: Clock
 ) -> None:

@@ -45,6 +45,8 @@ class Chat:
     phone: str | None = None
     #: the id WhatsApp used last; replies go there
     whatsapp_id: str = ""
+    #: somebody wrote on while the open turn was being sent: to be looked at once it is done
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,7 @@ def _chat_from(tenant: str, item: Item) -> Chat:
         answered_to=item.get("answered_to", ""),
         phone=item.get("phone"),
         whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
+        again=bool(item.get("again")),
     )
 
 
