@@ -36,6 +36,8 @@ CONNECT_WITHIN = 5.0
 HELD_MARGIN = 8.0
 #: The largest snapshot over a slow line.
 TRANSFERRED_WITHIN = 300.0
+#: A transfer on which nothing moves is given up: its other end may be gone without a word.
+STALLED = httpx2.Timeout(15.0, connect=CONNECT_WITHIN)
 CHUNK_BYTES = 1 << 20
 #: As many as 25 sessions need at once, and the two syncs.
 CONNECTIONS = 32
@@ -124,7 +126,7 @@ class Control:
 
         try:
             async with asyncio.timeout(TRANSFERRED_WITHIN):
-                response = await self._client.put(url, content=content(), headers=dict(headers))
+                response = await self._client.put(url, content=content(), headers=dict(headers), timeout=STALLED)
         except TimeoutError:
             raise TryAgain("not_stored_in_time") from None
         except httpx2.HTTPError as trouble:
@@ -135,7 +137,10 @@ class Control:
     async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
         """Bring what a link leads to into a new file; ``Refused`` if there is nothing, or more than announced."""
         try:
-            async with asyncio.timeout(TRANSFERRED_WITHIN), self._client.stream("GET", url) as response:
+            async with (
+                asyncio.timeout(TRANSFERRED_WITHIN),
+                self._client.stream("GET", url, timeout=STALLED) as response,
+            ):
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     raise Refused("store_404")
                 if response.status_code != httpx2.codes.OK:

@@ -270,22 +270,26 @@ class Network:
         cloud, path, body = self._machine.world.cloud, url.rpartition("/")[2], content.encode()
         return await self._travel(lambda answered: cloud.knock(path, token, body, answered))
 
-    async def put(self, url: str, *, content: AsyncIterator[bytes], headers: dict[str, str]) -> httpx2.Response:
+    async def put(
+        self, url: str, *, content: AsyncIterator[bytes], headers: dict[str, str], timeout: httpx2.Timeout
+    ) -> httpx2.Response:
         whole = b"".join([chunk async for chunk in content])
         store = self._machine.world.cloud.store
-        return await self._travel(lambda answered: answered(store.put(url, whole), b""))
+        return await self._travel(lambda answered: answered(store.put(url, whole), b""), timeout.read)
 
     @asynccontextmanager
-    async def stream(self, method: str, url: str) -> AsyncIterator[SimpleNamespace]:
+    async def stream(self, method: str, url: str, *, timeout: httpx2.Timeout) -> AsyncIterator[SimpleNamespace]:
         store = self._machine.world.cloud.store
-        response = await self._travel(lambda answered: answered(*store.get(url)))
+        response = await self._travel(lambda answered: answered(*store.get(url)), timeout.read)
 
         async def content(chunk_bytes: int) -> AsyncIterator[bytes]:
             yield response.content
 
         yield SimpleNamespace(status_code=response.status_code, aiter_raw=content)
 
-    async def _travel(self, arrive: Callable[[Callable[[int, bytes], None]], None]) -> httpx2.Response:
+    async def _travel(
+        self, arrive: Callable[[Callable[[int, bytes], None]], None], silent_at_most: float | None = None
+    ) -> httpx2.Response:
         """A request and its answer; either may be lost, and then nobody says so."""
         world, machine, chance = self._machine.world, self._machine, self._machine.chance
         loop = machine.loop
@@ -315,7 +319,11 @@ class Network:
             world.count("request lost")
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)
-        return await future
+        try:
+            async with asyncio.timeout(silent_at_most):
+                return await future
+        except TimeoutError:
+            raise httpx2.ReadTimeout("nothing moves") from None
 
 
 def _first(trouble: BaseException | None) -> BaseException | None:

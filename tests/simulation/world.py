@@ -73,6 +73,7 @@ class World:
         self.inspector = Inspector(self)
         self.writing = True
         self.paused: set[str] = set()
+        self._wishes: dict[str, list[Active]] = {}
         machines._locks.clear()
 
     # -- a history -----------------------------------------------------------------------------------------------
@@ -196,15 +197,27 @@ class World:
     def want(self, tenant: str, active: bool) -> None:
         """The operator pauses or resumes a tenant, as the admin does it."""
         self.paused.discard(tenant) if active else self.paused.add(tenant)
-        services, wanted = self.cloud.services, Active.ACTIVE if active else Active.PAUSED
+        self._wishes.setdefault(tenant, []).append(Active.ACTIVE if active else Active.PAUSED)
+        if len(self._wishes[tenant]) == 1:
+            self._grant(tenant)
+
+    def _grant(self, tenant: str) -> None:
+        """One wish after another."""
+        services, wishes = self.cloud.services, self._wishes[tenant]
 
         def change() -> bool:
             now = services.clock()
-            services.tenants.set_wanted(tenant, wanted, now=now, by="operator")
-            services.placement.wanted(tenant, wanted, now)
+            services.tenants.set_wanted(tenant, wishes[0], now=now, by="operator")
+            services.placement.wanted(tenant, wishes[0], now)
             return True
 
-        self.cloud.call("operator", change, mortal=False)
+        def done(granted: bool | None) -> None:
+            if granted:
+                del wishes[0]
+            if wishes:  # the next, or the same again: the page said that it did not work
+                self._grant(tenant)
+
+        self.cloud.call("operator", change, done, mortal=False)
 
     # -- what is there -------------------------------------------------------------------------------------------
 

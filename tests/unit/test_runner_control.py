@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from collections.abc import Callable
 
 import httpx2
@@ -70,3 +71,15 @@ async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
     with pytest.raises(ControlTrouble) as caught:
         await control.release(RELEASE, "t")
     assert str(caught.value) == "http_400"
+
+
+async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> None:
+    def stalled(request: httpx2.Request) -> httpx2.Response:
+        patience = request.extensions["timeout"]
+        raise httpx2.ReadTimeout("") if 0 < patience["read"] <= 15 and 0 < patience["write"] <= 15 else AssertionError
+
+    (tmp_path / "archive").write_bytes(b"profile")
+    with pytest.raises(TryAgain):
+        await control_that(stalled).put("https://store.test/key", {}, tmp_path / "archive")
+    with pytest.raises(TryAgain):
+        await control_that(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
