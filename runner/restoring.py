@@ -115,7 +115,7 @@ class Restoring:
     async def _offered(self) -> tuple[Generation, ...]:
         told = self._untold
         answer = await self._door.restore(
-            RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed), reason=told[:200])
+            RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed[-32:]), reason=told[:200])
         )
         self._untold = ""
         return answer.generations

@@ -105,7 +105,9 @@ class Stage:
             BOOTSTRAP,
             self.clock,
             lambda: 0.5,
+            lambda wanted: wanted if self.disk_has_room else 0,
         )
+        self.disk_has_room = True
         self.task: asyncio.Task[None]
 
     def _make(self, hold: Hold, token: str, changed: Callable[[], None]) -> Session:
@@ -138,6 +140,17 @@ async def test_a_runner_registers_once_and_then_uses_its_own_token() -> None:
         assert stage.control.tokens[0] == BOOTSTRAP
         assert set(stage.control.tokens[1:]) == {"runner0001.secret"}
         assert stage.control.syncs[0].capacity == 5
+
+
+async def test_a_full_disk_asks_for_no_more_sessions_and_keeps_those_there_are() -> None:
+    async with running() as stage:
+        stage.disk_has_room = False
+        await stage.clock.advance(10)
+        assert stage.control.syncs[-1].capacity == 0
+        assert "killed" not in stage.session.done
+        stage.disk_has_room = True
+        await stage.clock.advance(10)
+        assert stage.control.syncs[-1].capacity == 5
 
 
 async def test_what_is_held_is_started_once_and_reported() -> None:

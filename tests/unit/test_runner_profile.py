@@ -45,6 +45,13 @@ def test_only_one_process_may_hold_a_profile(tmp_path: Path) -> None:
         pass
 
 
+def test_nobody_else_may_look_into_a_profile(tmp_path: Path) -> None:
+    profile = Profile(tmp_path / "data", TENANT)
+    with profile.locked():
+        directory = profile.open(1).directory
+    assert [path.stat().st_mode & 0o777 for path in (profile.home, directory)] == [0o700, 0o700]
+
+
 def test_the_first_profile_is_empty_and_unlinked(profile: Profile) -> None:
     directory, linked = profile.open(1)
     assert directory.is_dir()
