@@ -103,6 +103,7 @@ class Conversation:
     def page_gone(self) -> None:
         """A new document knows nothing yet."""
         self.offline()
+        self.replies.page_gone()
         self._readable = False
 
     def hint(self) -> None:

@@ -15,7 +15,10 @@ from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
 
 #: A sent message without the server's ack is looked at this often.
 ACK_EVERY = 1.0
-ACK_WITHIN = 60.0
+#: Then others may speak before it is looked at again.
+ACK_WITHIN = 10.0
+#: A page that says it is online sends what has no ack only when it has a new line to WhatsApp.
+UNCONFIRMED_AT_MOST = 30.0
 ATTEMPTS_AT_MOST = 5
 #: As long as an answer that still names a finished turn may be on its way.
 FINISHED_KNOWN_FOR = 12.0
@@ -69,6 +72,8 @@ class Replies:
         self._speaking = asyncio.Lock()
         self._finished: dict[tuple[str, int], float] = {}
         self._unreported: list[SentRequest] = []
+        #: Own messages the page has and WhatsApp's server did not confirm, since when.
+        self._unconfirmed: dict[str, float] = {}
 
     def online(self, online: bool) -> None:
         """Replies may be sent from now on, or not any more."""
@@ -83,6 +88,15 @@ class Replies:
         if delivery.turn not in self.due and (delivery.turn, delivery.revision) not in self._finished:
             self.due[delivery.turn] = Due(delivery)
             self._rung.set()
+
+    def are_stuck(self) -> bool:
+        """Whether WhatsApp's server owes this document a confirmation for too long."""
+        oldest = min(self._unconfirmed.values(), default=None)
+        return oldest is not None and self._clock.now() - oldest >= UNCONFIRMED_AT_MOST
+
+    def page_gone(self) -> None:
+        """A new document sends again what was not confirmed: from now it has its time."""
+        self._unconfirmed.clear()
 
     async def finish(self) -> None:
         """Take no new turn and wait for the one being sent."""
@@ -160,8 +174,13 @@ class Replies:
             ack = (await page.send(chat, message, text, quote)).ack
         give_up_at = self._clock.now() + ACK_WITHIN
         while ack is not None and ack < 1:
-            # Ack 0: WhatsApp Web re-sends by itself, under the same id (reliability.md §2.3).
+            # Ack 0: WhatsApp Web re-sends by itself, under the same id, on its next line (reliability.md §2.3).
+            if ack == 0:
+                self._unconfirmed.setdefault(message, self._clock.now())
             if ack < 0 or self._clock.now() >= give_up_at:
                 raise NotNow(f"ack {ack}")
             await self._clock.sleep(ACK_EVERY)
             ack = await page.find(chat, message)
+        if ack is None:
+            raise NotNow("the page forgot it")
+        self._unconfirmed.pop(message, None)

@@ -131,6 +131,8 @@ class Watch:
         if self._login.linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
             self._reporting.since = self._clock.now()
             await self._document.reload(page, "stuck")
+        elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
+            await self._document.reload(page, "replies are not confirmed")
         return None
 
     async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:

@@ -67,8 +67,8 @@ class Line:
         self.page.done.clear()
         self.conversation = self.make()
 
-    def ring(self, *texts: str, quote: str | None = None) -> Delivery:
-        first = Message(id="IN1", chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
+    def ring(self, *texts: str, quote: str | None = None, answers: str = "IN1") -> Delivery:
+        first = Message(id=answers, chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
         name = self.control.reply(TENANT, first, texts, quote)
         delivery = Delivery(tenant=TENANT, epoch=1, chat=CHAT, turn=name, revision=1)
         self.conversation.replies.deliver(delivery)
@@ -295,6 +295,39 @@ async def test_a_part_without_ack_is_waited_for_and_not_sent_again(line: Line) -
     line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
     await line.clock.advance(2)
     assert len(line.page.sent) == 1
+    assert len(line.control.sent_parts) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after_half_a_minute(line: Line) -> None:
+    line.link()
+    line.page.acks = [0]
+    line.ring("one")
+    line.ring("two", answers="IN2")
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(15)
+    assert [request.part for request in line.control.sent_parts] == [0], "the second is not held up by the first"
+    assert not line.conversation.replies.are_stuck()
+    await line.clock.advance(20)
+    assert line.conversation.replies.are_stuck()
+    line.conversation.page_gone()
+    assert not line.conversation.replies.are_stuck(), "a new document has its own time"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_part_that_the_page_forgot_is_not_taken_for_sent(line: Line) -> None:
+    line.link()
+    line.page.acks = [0]
+    line.ring("one")
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(2)
+    line.page.own.clear()
+    await line.clock.advance(1)
+    assert not line.control.sent_parts
+    await line.clock.advance(20)
+    assert [id for _, id, _, _ in line.page.sent] == [message_id(TENANT, "IN1", 0)] * 2
     assert len(line.control.sent_parts) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -53,7 +53,6 @@ class FakeWhatsApp:
             self.closed.append("killed")
             raise
 
-
     @contextmanager
     def frozen(self, _profile: Path) -> Iterator[Frozen]:
         yield Frozen()
@@ -171,6 +170,18 @@ async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_pat
         assert scene.page.asked.count("prove") == 3
         await scene.shows(replace(MAIN, server_event_ms_ago=10), 300)
         assert scene.page.asked.count("prove") == 3
+
+
+async def test_a_page_whose_replies_are_not_confirmed_is_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        loads = scene.page.asked.count("load")
+        monkeypatch.setattr(scene.conversation.replies, "are_stuck", lambda: scene.page.asked.count("load") == loads)
+        await scene.clock.advance(60)
+        assert scene.page.asked.count("load") == loads + 1
+        assert scene.phase is Phase.ONLINE
 
 
 async def test_a_failed_proof_means_offline_then_a_reload_then_a_new_browser(tmp_path: Path) -> None:
