@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -21,12 +22,24 @@ from runner.profile import Profile
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
 from runner.session import Session
-from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
-from wire import Hold, Phase, ProblemCode, Wanted
+from runner.snapshot import Manifest, listing, pack
+from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
+from wire import Generation, Hold, Phase, ProblemCode, Wanted
 
 NUMBER = "491701111111"
+LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
 QR = Sight(injected=True, mode="QR", socket="UNPAIRED", qr=LiveCode("code-1", 50_000))
 MAIN = Sight(injected=True, mode="MAIN", info="NORMAL", socket="CONNECTED", authenticated=True, number=NUMBER)
+
+
+@pytest.fixture(autouse=True)
+def no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock waits for nobody, so nothing may happen beside it."""
+
+    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
 
 
 class FakeWhatsApp:
@@ -38,6 +51,8 @@ class FakeWhatsApp:
         self.closed: list[str] = []
         self.hinted: Callable[[str, str], None] = lambda _kind, _detail: None
         self.trouble: list[Exception] = []
+        #: What is to be seen may depend on what is in the profile.
+        self.opening: Callable[[Path], None] = lambda _profile: None
 
     @asynccontextmanager
     async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[FakePage]:
@@ -45,6 +60,7 @@ class FakeWhatsApp:
             raise self.trouble.pop()
         self.opened.append(profile)
         self.hinted = hinted
+        self.opening(profile)
         self.page.trouble = None
         try:
             yield self.page
@@ -66,8 +82,9 @@ class Scene:
         self.whatsapp = FakeWhatsApp()
         self.control = FakeControl()
         self.changes = 0
+        self.phases: list[Phase] = []
         self.profile = Profile(directory, TENANT)
-        self.hold = Hold(tenant=TENANT, epoch=1, **{"wanted": Wanted.RUN, "watched": True, **hold})
+        self.hold = Hold(tenant=TENANT, **{"epoch": 1, "wanted": Wanted.RUN, "watched": True, **hold})
         self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
         journal = Journal(self.profile.journal)
@@ -100,6 +117,7 @@ class Scene:
 
     def _changed(self) -> None:
         self.changes += 1
+        self.phases.append(self.phase)
 
     async def shows(self, sight: Sight, seconds: float = 0.0) -> None:
         """The page changes, says so, and time passes."""
@@ -294,7 +312,6 @@ async def test_after_a_logout_a_new_code_waits_until_it_was_told_and_somebody_lo
 
 async def test_another_account_does_not_go_online(tmp_path: Path) -> None:
     async with living(tmp_path, number="499999999") as scene:
-        await scene.becomes(Phase.LOGGED_OUT)
         scene.confirm()
         await scene.shows(MAIN, 10)
         report = scene.session.report()
@@ -404,3 +421,103 @@ async def test_a_passkey_and_a_block_are_problems(tmp_path: Path) -> None:
         assert scene.session.report().problem is ProblemCode.PASSKEY
         await scene.shows(replace(MAIN, socket="TOS_BLOCK"))
         assert scene.session.report().problem is ProblemCode.BLOCKED
+
+
+# -- starting from a snapshot -----------------------------------------------------------------------------------------
+
+
+def archived(control: FakeControl, directory: Path, *logins: str, chromium: str = "156.0") -> None:
+    """Snapshots that another runner left, oldest first; "good" is one that WhatsApp still knows."""
+    for sequence, login in enumerate(logins, 1):
+        staged = directory / f"staged-{sequence}"
+        (staged / LOGIN).parent.mkdir(parents=True)
+        (staged / LOGIN).write_text(login)
+        manifest = Manifest(tenant=TENANT, epoch=1, sequence=sequence, chromium=chromium, files=listing(staged))
+        packed = pack(staged, manifest, directory / f"archive-{sequence}")
+        key = f"profiles/{TENANT}/{1:016d}-{sequence:06d}-{packed.sha256}.tar.zst"
+        control.stored[key] = packed.path.read_bytes()
+        found = {"epoch": 1, "sequence": sequence, "sha256": packed.sha256, "size_bytes": packed.size_bytes}
+        generation = Generation.model_validate({"key": key, "url": f"{STORE}{key}", "chromium": chromium, **found})
+        control.snapshots.setdefault(TENANT, []).insert(0, generation)
+
+
+@asynccontextmanager
+async def moved_here(directory: Path, *logins: str, **more: Any) -> AsyncIterator[Scene]:
+    """A linked session that another runner held before."""
+    scene = Scene(directory / "disk", epoch=3, last_epoch=1, number=NUMBER, watched=False)
+    archived(scene.control, directory, *logins, **more)
+
+    shown = {"good": MAIN, "ended": replace(QR, logged_out=True, logout_reason="user_initiated")}
+
+    def look(profile: Path) -> None:
+        scene.page.sight = shown.get((profile / LOGIN).read_text(), QR) if (profile / LOGIN).exists() else QR
+
+    scene.whatsapp.opening = look
+    scene.task = asyncio.create_task(scene.session.run())
+    try:
+        yield scene
+    finally:
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+
+
+async def test_a_session_from_elsewhere_is_online_without_a_code(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good") as scene:
+        await scene.clock.advance(3)
+        assert scene.phase is Phase.ONLINE
+        assert Phase.QR not in scene.phases
+
+
+async def test_snapshots_that_show_a_code_are_passed_over_before_anybody_sees_it(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", "stale", "torn") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.ONLINE
+        assert len(scene.whatsapp.opened) == 3
+        assert not {Phase.QR, Phase.LOGGED_OUT} & set(scene.phases)
+        assert [request.reason for request in scene.control.restores if request.reason] == [
+            "snapshot 1-3: it shows a code",
+            "snapshot 1-2: it shows a code",
+        ]
+
+
+async def test_when_none_is_left_the_session_says_that_it_is_logged_out(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "stale", "torn") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.LOGGED_OUT
+        assert Phase.QR not in scene.phases
+        assert len(scene.control.stored) == 2
+
+
+async def test_a_login_that_the_phone_ended_is_not_looked_for_in_older_snapshots(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", "ended") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.LOGGED_OUT
+        assert len(scene.whatsapp.opened) == 1
+
+
+async def test_a_store_that_does_not_answer_is_waited_for(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good") as scene:
+        scene.control.store_down = True
+        await scene.clock.advance(120)
+        assert (scene.phase, scene.whatsapp.opened) == (Phase.FAILED, [])
+        scene.control.store_down = False
+        await scene.clock.advance(60)
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_what_is_too_new_for_this_chromium_is_left_to_another_runner(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", chromium="157.0") as scene:
+        await scene.clock.advance(30)
+        assert (scene.phase, scene.whatsapp.opened, scene.task.done()) == (Phase.FAILED, [], False)
+        await scene.clock.advance(60)
+        assert scene.task.result() == "a newer Chromium wrote this archive"
+
+
+async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr("runner.restoring.unpack", full)
+    async with moved_here(tmp_path, "good") as scene:
+        await scene.clock.advance(120)
+        assert scene.task.result() == "no room for the profile"
