@@ -150,6 +150,8 @@ class Document:
         self._done: set[str] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
+        for stanza in self._unread:
+            self._decrypt_later(stanza)
         self._acked: dict[str, list[Callable[[Any], None]]] = {}
         self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
 
@@ -199,6 +201,9 @@ class Document:
         self.login.received[stanza.key] = stanza
         self._unread.append(stanza)
         self.browser.hint("message")
+        self._decrypt_later(stanza)
+
+    def _decrypt_later(self, stanza: Stanza) -> None:
         if stanza.readable_at > self.loop.time():
             self.loop.after(stanza.readable_at - self.loop.time(), self._decrypted, stanza)
 

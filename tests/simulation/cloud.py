@@ -64,6 +64,8 @@ class Worker(greenlet.greenlet):  # type: ignore[misc]
         self.dies_at = dies_at
         #: A pause that polls may be cut short to what it polls for: (bell of which runner, not later than).
         self.polls: tuple[str, float] | None = None
+        #: Which runner asked, and at which epoch.
+        self.asked: tuple[str, int] | None = None
         #: Of its suspensions only the latest can be ended.
         self.suspended = 0
 
@@ -167,6 +169,7 @@ class Cloud:
         def work() -> tuple[int, bytes]:
             try:
                 request = knocking._read(asked, body)
+                worker().asked = token.partition(".")[0], getattr(request, "epoch", 0)
                 if isinstance(request, SyncRequest) and request.wait_ms:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()
@@ -323,7 +326,8 @@ class Cloud:
             raise TryAgain("The model is busy.")
         name = f"b{len(self.calls):04d}"
         self.calls[name] = Call(turn, tenant, chat, covers)
-        text = name if self._chance.random() > 0.08 else "\n\n".join(f"{name} " + "long " * 500 for _ in range(2))
+        long = "long " * 500
+        text = name if self._chance.random() > 0.08 else f"{name} first {long}\n\n{name} second {long}"
         return SimpleNamespace(text=text, input_tokens=10, output_tokens=5)
 
 

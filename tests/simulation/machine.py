@@ -317,6 +317,9 @@ class Network:
                 loop.after(chance.uniform(0.01, 3.0), refuse)
         elif chance.random() < world.plan.request_lost:
             world.count("request lost")
+        elif chance.random() < world.plan.request_late:
+            world.count("request late")
+            loop.after(chance.uniform(1.0, 90.0), arrive, answered)
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)
         try:

@@ -42,6 +42,7 @@ class Plan:
     kinds: dict[str, float] = field(default_factory=dict)
     request_lost: float = 0.0
     answer_lost: float = 0.0
+    request_late: float = 0.0
     worker_dies: float = 0.0
     database_busy: float = 0.0
     brain_fails: float = 0.0
@@ -74,6 +75,7 @@ def draw(chance: random.Random) -> Plan:
         kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.5} or {"kill": 1.0},
         request_lost=sometimes(0.08),
         answer_lost=sometimes(0.08),
+        request_late=sometimes(0.04),
         worker_dies=sometimes(0.04),
         database_busy=sometimes(0.01),
         brain_fails=sometimes(0.1),
@@ -132,6 +134,7 @@ class Troublemaker:
             "stop": lambda: machine.stop(self._long(2, 300)),
             "partition": lambda: self._partition(machine, self._long(5, 200)),
             "outage": lambda: self._outage(chance.uniform(5, 200), everything=chance.random() < 0.5),
+            "outage of 60 s": lambda: self._outage(60.0, everything=False),
             "browser dies": lambda: self._browser(machine, dies=True),
             "renderer hangs": lambda: self._browser(machine, dies=False),
             "unplug": lambda: self._unplug(machine, self._long(3, 120)),
@@ -225,7 +228,7 @@ class Troublemaker:
         self._weather(on=False)
         self._outages += 1
         self._end_outage(self._outages)
-        self.plan.request_lost = self.plan.answer_lost = self.plan.launch_fails = 0.0
+        self.plan.request_lost = self.plan.answer_lost = self.plan.request_late = self.plan.launch_fails = 0.0
         for machine in world.machines:
             machine.partitioned = False
             if machine.process is not None:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+import greenlet  # type: ignore[import-untyped]
+
 from chalicelib.store.chats import turn_from
-from tests.simulation.cloud import EPOCH_MS
 
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser
@@ -24,7 +25,8 @@ class Inspector:
     def __init__(self, world: "World") -> None:
         self.world = world
         self._outages: list[tuple[float, float]] = []
-        self._handed_in_by: dict[tuple[str, str, str], tuple[str, str]] = {}
+        #: Which runner handed a message in first, and at which epoch.
+        self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
         world.cloud.table.watchers.append(self._written)
 
     def violated(self, kind: str, what: str) -> None:
@@ -35,6 +37,9 @@ class Inspector:
     # -- while it happens ----------------------------------------------------------------------------------------
 
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
+        if before is None and after is not None and key[1].startswith("MESSAGE#"):
+            asked = getattr(greenlet.getcurrent(), "asked", None)
+            self._handed_in_by[key] = asked
         if before is None or after is None:
             return
         if key[1] == "SESSION":
@@ -176,6 +181,7 @@ class Inspector:
         stored = self._stored(tenant)
         for contact, shown in account.shown.items():
             self._judge_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
+            self._judge_arrivals(account.sent[contact], stored)
         for item in self.world.cloud.table.items():
             if (
                 item["sk"].startswith("MESSAGE#me#")
@@ -183,6 +189,18 @@ class Inspector:
                 and item["id"] in parts
             ):
                 self.violated("misread", f"our own reply {item['id']} was taken for the owner's")
+
+    def _judge_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
+        """One holder hands a chat in as it was written; only what another one kept, or could not be read, is late."""
+        latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
+        for stanza in sent:
+            item = stored.get((stanza.contact.phone, stanza.id))
+            if item is None or stanza.readable_at:
+                continue
+            by = self._handed_in_by[item["pk"], item["sk"]]
+            if by in latest and item["at"] < latest[by][0]:
+                self.violated("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
+            latest[by] = max(latest.get(by, ("", "")), (item["at"], stanza.id))
 
     def _judge_chat(
         self,
@@ -198,9 +216,9 @@ class Inspector:
         seen: set[str] = set()
         for id, text in shown:
             call = calls[text[:5]]
-            if id in seen:
+            if id in seen or text in seen:
                 self.violated("duplicated", f"{id} was shown twice to {contact.phone}")
-            seen.add(id)
+            seen |= {id, text}
             for key in call.covers:
                 texts_of.setdefault(key, set()).add(text[:5])
             if id not in parts or parts[id][0].parts[parts[id][1]] != text:
@@ -216,8 +234,3 @@ class Inspector:
         for key, texts in texts_of.items():
             if len(texts) > 1:
                 self.violated("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
-
-
-def virtual_second(instant_ms: int) -> float:
-    """The loop's time of an instant of the control plane."""
-    return (instant_ms - EPOCH_MS) / 1000

@@ -1,0 +1,73 @@
+"""Histories from fixed seeds, as many as fit: nothing is answered twice, nothing forgotten, everything comes back."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.simulation.trouble import Plan, draw
+from tests.simulation.world import simulate
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 45.0
+AT_LEAST = 100
+TRACE_SHOWN = 150
+
+
+@pytest.mark.timeout(300)
+def test_every_history_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    began, seed, faults, messages = time.monotonic(), 0, 0, 0
+    while seed < AT_LEAST or time.monotonic() - began < SECONDS:
+        verdict = simulate(seed)
+        if verdict.violations:
+            trace = simulate(seed, tracing=True).trace
+            pytest.fail(
+                "\n".join([*trace[-TRACE_SHOWN:], *verdict.violations])
+                + f"\nseed {seed}: python -m tests.simulation --seed {seed} --trace"
+            )
+        seed, faults, messages = seed + 1, faults + verdict.faults, messages + verdict.messages
+    with capsys.disabled():
+        took = time.monotonic() - began
+        print(f"\n{seed} histories, {faults} faults, {messages} messages in {took:.0f} s: all ended well")
+
+
+@pytest.mark.timeout(300)
+def test_a_seed_is_one_history_in_any_process() -> None:
+    told = []
+    for salt in ("1", "2"):
+        command = [sys.executable, "-m", "tests.simulation", "--seed", "7", "--trace"]
+        ran = subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": salt}, capture_output=True, check=False)
+        told.append(ran.stdout)
+    assert told[0] == told[1]
+    assert b"TROUBLE" in told[0]
+
+
+def peaceful(**changes: object) -> Plan:
+    """A plan in which nothing goes wrong but what the test says."""
+    return replace(Plan(), **changes)  # type: ignore[arg-type]
+
+
+def test_in_peace_every_message_is_answered_at_once() -> None:
+    verdict = simulate(1, plan=peaceful(kinds={}, script=(), lasts=120.0, writes_every=15.0))
+    assert verdict.violations == []
+    assert verdict.faults == 0
+    assert verdict.shown > 0
+    assert verdict.converged_after < 15.0  # what was paused last is released first
+
+
+def test_a_control_plane_that_is_away_for_a_minute_fails_nobody_over() -> None:
+    for seed in range(3):
+        plan = peaceful(script=((10.0, "outage of 60 s"),), lasts=120.0, machines=3, tenants=3)
+        verdict = simulate(seed, plan=plan, tracing=True)
+        assert verdict.violations == []
+        assert not [line for line in verdict.trace if "declared dead" in line]
+
+
+def test_plans_differ() -> None:
+    plans = [draw(Random(seed)) for seed in range(50)]
+    assert len({len(plan.kinds) for plan in plans}) > 5
+    assert {plan.machines for plan in plans} == {2, 3}
