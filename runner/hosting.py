@@ -92,10 +92,10 @@ class Hosting:
         self._hosted[hold.tenant] = hosted
         hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
 
-    async def release(self, hold: Hold, token: str, reason: str) -> None:
+    async def release(self, hold: Hold, token: str, reason: str, *, failed: bool = False) -> None:
         """The browser is gone; say so. If nobody hears it, the lease runs out."""
         self._released[hold.tenant] = max(hold.epoch, self._released.get(hold.tenant, 0))
-        request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200])
+        request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
         for attempt in range(RELEASE_ATTEMPTS):
             try:
                 await self._control.release(request, token)
@@ -162,15 +162,16 @@ class Hosting:
     async def _live(self, hosted: Hosted, hold: Hold) -> None:
         """A session and its release. One tenant's trouble is never another's: it ends here."""
         note("session starts", tenant=hold.tenant, epoch=hold.epoch)
-        reason = ""
+        reason, failed = "", True
         try:
             try:
                 reason = await hosted.session.run()
+                failed = hosted.session.gave_up
             except Exception as group:
                 trouble = innermost(group)
                 note("session crashed", level=logging.ERROR, tenant=hold.tenant, trouble=trouble)
                 reason = f"crashed: {type(trouble).__name__}"
-            await self.release(hold, hosted.token, reason)
+            await self.release(hold, hosted.token, reason, failed=failed)
         finally:
             note("session ended", tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
             del self._hosted[hold.tenant]

@@ -26,6 +26,7 @@ from wire import Delivery, Hold, Phase, SessionReport
 OPENINGS_AT_MOST = 5
 #: Before another runner is asked to open what is too new for this one's Chromium.
 TOO_OLD_PAUSE = 60.0
+#: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
 
@@ -49,6 +50,8 @@ class Session:
         chance: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
+        #: It is given back because this runner could not help it.
+        self.gave_up = False
         self._tenant = hold.tenant
         self._whatsapp = whatsapp
         self._profile = profile
@@ -152,6 +155,7 @@ class Session:
             elif end is End.RELAUNCH:
                 count = self._relaunches.count(self._clock.now())
                 if self._relaunches.too_many(count):
+                    self.gave_up = True
                     return "wedged: too many restarts"
                 self._reporting.see(
                     Judgement(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
@@ -168,10 +172,11 @@ class Session:
         self._reporting.see(Judgement(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
         if isinstance(trouble, ChromiumTooOld):
             await self._orders.pause(TOO_OLD_PAUSE)
+            self.gave_up = True
             return str(trouble)
         await self._orders.pause(backoff(self._openings_failed, self._chance()))
-        full = isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST
-        return "no room for the profile" if full else None
+        self.gave_up = isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST
+        return "no room for the profile" if self.gave_up else None
 
     async def _one_browser(self, opened: Opened) -> End:
         directory, self._login.linked = opened

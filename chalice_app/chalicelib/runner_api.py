@@ -165,10 +165,10 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
 
 
 def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseAnswer:
-    """The browser of this session is gone: it may be placed again at once, if it should run."""
+    """The browser of this session is gone: it may be placed again, if it should run."""
     now = services.clock()
     runner = alive(services, token)
-    released = services.placement.release(request.tenant, runner.id, request.epoch, now)
+    released = services.placement.release(request.tenant, runner.id, request.epoch, now, failed=request.failed)
     if released:
         reconcile.settle(services, request.tenant, now)
     return ReleaseAnswer(released=released)

@@ -338,6 +338,8 @@ class ReleaseRequest(Wire):
     tenant: TenantId
     epoch: Epoch
     reason: ShortText = ""
+    #: The runner gave up: it could not bring the session to anything that people could use.
+    failed: bool = False
 
 
 class ReleaseAnswer(Wire):

@@ -36,6 +36,7 @@ class FakeSession:
         self._end = asyncio.Event()
         self._reason = ""
         self.finishes = True
+        self.gave_up = False
 
     def update(self, hold: Hold, _sent_at: float) -> None:
         self.hold = hold
@@ -227,6 +228,7 @@ async def test_a_crash_of_one_session_is_told_and_touches_no_other() -> None:
         stage.sessions[0].crash()
         await stage.clock.advance(1)
         assert stage.control.releases[0].reason == "crashed: RuntimeError"
+        assert stage.control.releases[0].failed
         assert stage.sessions[1].done == ["run"]
 
 

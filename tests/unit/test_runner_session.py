@@ -239,6 +239,20 @@ async def test_too_many_restarts_release_the_session(tmp_path: Path) -> None:
         scene.whatsapp.hinted("gone", "")
         await scene.clock.advance(60)
         assert scene.task.result().startswith("wedged")
+        assert scene.session.gave_up
+
+
+async def test_a_login_that_cannot_be_fetched_at_first_is_waited_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, number=NUMBER)
+    scene.control.down = True
+    task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(3)
+    assert (scene.phase, scene.whatsapp.opened) == (Phase.FAILED, [])
+    scene.control.down = False
+    await scene.clock.advance(20)
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser(tmp_path: Path) -> None:
@@ -402,6 +416,7 @@ async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) 
         scene.session.leave("drained")
         async with asyncio.timeout(5):
             assert await scene.task == "drained"
+        assert not scene.session.gave_up
         assert scene.whatsapp.closed == ["in peace"]
 
 

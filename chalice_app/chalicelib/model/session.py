@@ -1,5 +1,6 @@
 """What runners see: sessions, runners, leases. Pure; every rule takes `now`."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -25,6 +26,10 @@ DEAD_TOKEN_GRACE = timedelta(hours=24)
 WATCHED_FOR = timedelta(minutes=15)
 #: A linking is reported at most this long after the scan.
 LINKED_A_MOMENT_AGO = timedelta(seconds=5)
+#: A session that a runner gave up is given to a runner again after this, doubled each time it never came up, …
+TRIED_AGAIN_AFTER = timedelta(seconds=5)
+#: … and a quarter more or less, so that what failed together does not come back together.
+TRIED_AGAIN_AT_MOST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,11 @@ class Session:
     last_runner: str | None = None
     last_epoch: int | None = None
     probed_at: int | None = None
+    #: it was online, or showed a code, since it was claimed
+    came_up: bool = False
+    #: how often in a row runners gave it up without that, and until when nobody tries again
+    fails: int = 0
+    next_try_at: int = 0
     last_message_at: int | None = None
     last_reply_at: int | None = None
     #: archived browser profiles, newest first
@@ -113,8 +123,12 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         same = session.problem is not None and session.problem.code is report.problem
         since = session.problem.since if same and session.problem is not None else now
         problem = Problem(report.problem, since, report.detail)
+    up = report.phase is Phase.ONLINE or report.qr is not None or report.pairing is not None
     return replace(
         session,
+        came_up=session.came_up or up,
+        fails=0 if up else session.fails,
+        next_try_at=0 if up else session.next_try_at,
         phase=report.phase,
         since=session.since if report.phase is session.phase else now,
         sequence=report.sequence,
@@ -127,6 +141,16 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,
     )
+
+
+def given_up(session: Session, now: int) -> Session:
+    """The session after a runner gave it up: a profile that brings down every browser must not keep them all busy."""
+    if session.came_up:
+        return session
+    fails = session.fails + 1
+    delay = min(milliseconds(TRIED_AGAIN_AT_MOST), milliseconds(TRIED_AGAIN_AFTER) * 2 ** min(fails, 20))
+    chance = hashlib.sha256(f"{session.tenant}|{session.epoch}".encode()).digest()[0] / 256
+    return replace(session, fails=fails, next_try_at=now + round(delay * (0.75 + chance / 2)))
 
 
 def _a_moment_before(linked_at: int) -> int:

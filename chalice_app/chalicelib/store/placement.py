@@ -21,6 +21,7 @@ from chalicelib.model import (
     Runner,
     RunnerState,
     Session,
+    given_up,
     may_reap,
     milliseconds,
     should_run,
@@ -140,12 +141,15 @@ class Placement:
     # -- placing ---------------------------------------------------------------------------------------------
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to the runner with most room, if it should run and nobody holds it."""
+        """Gives the session to the runner with most room, if it should run, nobody holds it and it is not too soon."""
         session = self.session(tenant)
         if session.runner is not None:
             return True
         item = self._table.get(f"TENANT#{tenant}", "TENANT")
         if item is None or not should_run(Active(item["wanted"]), session, now):
+            return False
+        if now < session.next_try_at:
+            self._list(tenant, session.next_try_at)
             return False
         roomy = sorted(
             (
@@ -161,24 +165,30 @@ class Placement:
             session = self.session(tenant)
             if session.runner is not None:
                 return True
+        if self._list(tenant, now):
+            log.info("session found no room", extra={"tenant": tenant})
+        self._crowded()
+        return False
+
+    def _list(self, tenant: str, since: int) -> bool:
+        """Puts the session among those that wait for a runner; False if it was there, or somebody holds it."""
         try:
             self._table.update(
                 Update(
                     f"TENANT#{tenant}",
                     "SESSION",
-                    set={"unplaced": "UNPLACED", "unplaced_since": now},
+                    set={"unplaced": "UNPLACED", "unplaced_since": since},
                     when=Attr("runner").not_exists() & Attr("unplaced").not_exists(),
                 )
             )
         except ConditionFailed:
-            pass
-        else:
-            log.info("session found no room", extra={"tenant": tenant})
-        self._crowded()
-        return False
+            return False
+        return True
 
     def claim(self, session: Session, runner: str, now: int) -> bool:
-        """Raises the epoch and writes both records, or changes nothing."""
+        """Raises the epoch and writes both records, or changes nothing. Not before the session may be tried again."""
+        if now < session.next_try_at:
+            return False
         epoch = session.epoch + 1
         entry: Item = {
             "epoch": epoch,
@@ -204,6 +214,7 @@ class Placement:
                         "detail": None,
                         "qr": None,
                         "pairing": None,
+                        "came_up": None,
                         "unplaced": None,
                         "unplaced_since": None,
                     },
@@ -228,12 +239,16 @@ class Placement:
         self.runners.ring(runner)
         return True
 
-    def release(self, tenant: str, runner: str, epoch: int, now: int) -> bool:
-        """The browser is gone; the session may be placed again. False if it was not this runner's any more."""
+    def release(self, tenant: str, runner: str, epoch: int, now: int, *, failed: bool = False) -> bool:
+        """The browser is gone; the session may be placed again. False if it was not this runner's any more.
+
+        ``failed``: the runner gave it up; if it never came up there, it is not placed again at once.
+        """
         session = self.session(tenant)
         if session.runner != runner or session.epoch != epoch:
             return False
         phase = session.phase if session.phase in (Phase.LOGGED_OUT, Phase.BLOCKED) else Phase.IDLE
+        after = given_up(session, now) if failed else session
         try:
             self._table.transact(
                 Update(
@@ -248,6 +263,8 @@ class Placement:
                         "pairing": None,
                         "last_runner": runner,
                         "last_epoch": epoch,
+                        "fails": after.fails or None,
+                        "next_try_at": after.next_try_at or None,
                     },
                     when=Attr("runner").eq(runner) & Attr("epoch").eq(epoch),
                 ),
@@ -262,7 +279,7 @@ class Placement:
         except ConditionFailed as failure:
             held = failure.items[0]
             return held is None or held.get("epoch", 0) == epoch + 1
-        log.info("session released", extra={"tenant": tenant, "runner": runner, "epoch": epoch})
+        log.info("session released", extra={"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.fails})
         return True
 
     def unplaced(self, limit: int) -> Iterator[str]:
@@ -295,6 +312,9 @@ class Placement:
                         "linked_at": after.linked_at,
                         "caught_up_to": after.caught_up_to,
                         "pair_with": after.pair_with,
+                        "came_up": after.came_up or None,
+                        "fails": after.fails or None,
+                        "next_try_at": after.next_try_at or None,
                     },
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
@@ -377,6 +397,9 @@ def session_from(item: Item) -> Session:
         caught_up_to=item.get("caught_up_to"),
         watched_until=item.get("watched_until", 0),
         pair_with=item.get("pair_with"),
+        came_up=bool(item.get("came_up")),
+        fails=item.get("fails") or 0,
+        next_try_at=item.get("next_try_at") or 0,
         last_runner=item.get("last_runner"),
         last_epoch=item.get("last_epoch"),
         last_message_at=item.get("last_message_at"),

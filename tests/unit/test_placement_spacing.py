@@ -1,0 +1,120 @@
+"""A session that brings down every browser is tried again ever later, until it comes up somewhere."""
+
+import pytest
+
+from chalicelib.model import Active, Assistant, Tenant, given_up, seen
+from chalicelib.model.session import TRIED_AGAIN_AT_MOST, Session
+from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from tests.unit.conftest import Clock
+from wire import Code, Phase, SessionReport
+
+A = "tenantaaaa"
+CODE = Code(code="qr-string", expires_in_ms=20_000)
+
+
+@pytest.fixture
+def crowded() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def placement(memory_table: Table, clock: Clock, crowded: list[str]) -> Placement:
+    tenant = Tenant(
+        id=A,
+        name=A,
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=clock(),
+        assistant_version=1,
+        key_ciphertext="x",
+        key_last4="1234",
+    )
+    Tenants(memory_table).create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    placement = Placement(memory_table, Runners(memory_table), crowded=lambda: crowded.append("crowded"))
+    placement.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task")
+    return placement
+
+
+def reported(placement: Placement, clock: Clock, phase: Phase, **more: object) -> None:
+    runner, before = placement.runners.get("runneraaaa"), placement.session(A)
+    assert runner is not None
+    report = SessionReport.model_validate(
+        {"tenant": A, "epoch": before.epoch, "sequence": before.sequence + 1, "phase": phase, **more}
+    )
+    assert placement.reported(runner, before, seen(before, report, clock()))
+
+
+def placed(placement: Placement, clock: Clock) -> bool:
+    """Whether a runner takes the session now that somebody looks at its page."""
+    runner = placement.runners.get("runneraaaa")
+    assert runner is not None
+    placement.runners.renew(runner, clock(), capacity=5, draining=False, probes={})
+    return placement.watch(A, clock()).runner is not None
+
+
+def gives_up(placement: Placement, clock: Clock) -> int:
+    """A runner gives the session up; how long it is left alone, in seconds."""
+    session = placement.session(A)
+    assert session.runner is not None
+    assert placement.release(A, session.runner, session.epoch, clock(), failed=True)
+    return max(0, placement.session(A).next_try_at - clock()) // 1000
+
+
+def test_a_session_that_never_comes_up_is_placed_again_ever_later(placement: Placement, clock: Clock) -> None:
+    waits = []
+    for _ in range(9):
+        assert placed(placement, clock)
+        waits.append(gives_up(placement, clock))
+        assert not placed(placement, clock)
+        clock.pass_seconds(waits[-1] + 1)
+    assert 7 <= waits[0] <= 13 and 15 <= waits[1] <= 25
+    assert 450 <= waits[7] <= 750 and 450 <= waits[8] <= 750
+
+
+def test_while_it_waits_nobody_can_claim_it_and_no_runner_is_added_for_it(
+    placement: Placement, clock: Clock, crowded: list[str]
+) -> None:
+    placement.watch(A, clock())
+    wait = gives_up(placement, clock)
+    assert not placement.place(A, clock())
+    assert list(placement.unplaced(10)) == [A]
+    assert not placement.claim(placement.session(A), "runneraaaa", clock())
+    assert crowded == []
+    clock.pass_seconds(wait + 1)
+    assert placement.claim(placement.session(A), "runneraaaa", clock())
+    assert list(placement.unplaced(10)) == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "more"), [(Phase.ONLINE, {}), (Phase.QR, {"qr": CODE}), (Phase.PAIRING, {"pairing": CODE})]
+)
+def test_once_it_came_up_it_is_placed_again_at_once_and_the_count_begins_anew(
+    placement: Placement, clock: Clock, phase: Phase, more: dict[str, object]
+) -> None:
+    for _ in range(3):
+        assert placed(placement, clock)
+        clock.pass_seconds(gives_up(placement, clock) + 1)
+    assert placed(placement, clock)
+    reported(placement, clock, phase, **more)
+    reported(placement, clock, Phase.FAILED)
+    assert gives_up(placement, clock) == 0
+    assert placed(placement, clock)
+    assert 7 <= gives_up(placement, clock) <= 13
+
+
+def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placement, clock: Clock) -> None:
+    session = placement.watch(A, clock())
+    assert session.runner is not None
+    placement.release(A, session.runner, session.epoch, clock())
+    assert placement.place(A, clock())
+
+
+def test_what_failed_together_does_not_come_back_together(clock: Clock) -> None:
+    tries = {given_up(Session(f"tenant{number:04}", fails=30), clock()).next_try_at for number in range(50)}
+    assert len(tries) > 25
+    assert max(tries) - clock() <= TRIED_AGAIN_AT_MOST.total_seconds() * 1250
