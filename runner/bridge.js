@@ -14,6 +14,7 @@
   const QR_MARGIN_MS = 2_000;
   const PAIRING_LIFE_MS = 195_000; // [linkDeviceCodeLifecycle.ts: 3.25 min]
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
+  const CONFIRMED_WITHIN_MS = 5_000;
   const DONE_AT_MOST = 20_000;
   const PAGES_AT_MOST = 40;
   const MESSAGES_PER_PAGE = 50;
@@ -294,20 +295,26 @@
     return await W.chat.getMessageById(`false_${chat.id}_${message}`).catch(() => null);
   }
 
+  // wa-js waits for the server's word without end; replies to other chats wait behind it.
+  function confirmed(sending) {
+    return Promise.race([sending, new Promise((late) => setTimeout(late, CONFIRMED_WITHIN_MS, null))]);
+  }
+
   async function send(chatId, message, body, quote) {
     const chat = await W.chat.find(chatId);
-    const options = {
+    const say = (more) => confirmed(W.chat.sendTextMessage(chat.id, body, {
       messageId: ownKey(chat, message), waitForAck: true, linkPreview: false, detectMentioned: false,
-      markIsRead: false,
-    };
+      markIsRead: false, ...more,
+    }));
     const original = quote ? await quoted(chat, quote) : null;
     let result;
     try {
-      result = await W.chat.sendTextMessage(chat.id, body, original ? { ...options, quotedMsg: original } : options);
+      result = await say(original ? { quotedMsg: original } : {});
     } catch (trouble) {
       if (trouble?.code !== "quoted_msg_can_not_reply" && trouble?.code !== "invalid_quoted_msg") throw trouble;
-      result = await W.chat.sendTextMessage(chat.id, body, { ...options, messageId: ownKey(chat, message) });
+      result = await say({});
     }
+    if (!result) return { ack: 0 };
     const accepted = result.sendMsgResult?.messageSendResult === "OK" ? 1 : 0;
     return { ack: Math.max(Number(result.ack ?? 0), accepted) };
   }

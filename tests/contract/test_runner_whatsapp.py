@@ -258,6 +258,26 @@ async def test_a_crashed_page_comes_back_and_answers_what_came_meanwhile(
     assert simulator.phone(NUMBER).duplicates == 0
 
 
+async def test_a_reply_that_is_not_confirmed_holds_up_no_other_chat(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(answer=lambda message: [f"You said {message.text}"])
+    control.hold(watched=True)
+    ann, bob = simulator.phone(NUMBER).contact(CONTACT, "Ann"), simulator.phone(NUMBER).contact("491755500002", "Bob")
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        simulator.set(withhold_acks=True)
+        ann.write("hello")
+        await ann.wait_for_reply(1)
+        bob.write("hello")
+        await bob.wait_for_reply(1, timeout=30)
+        assert not control.sent_parts
+        simulator.set(withhold_acks=False)
+        simulator.phone(NUMBER).drop()  # on its next line the page sends again what nobody confirmed
+        await control.until(lambda: len(control.sent_parts) == 2, 30)
+        assert [len(contact.replies()) for contact in (ann, bob)] == [1, 1]
+
+
 async def test_a_parked_page_is_offline_and_comes_back_with_the_same_epoch(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
