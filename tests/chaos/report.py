@@ -1,0 +1,80 @@
+"""The table at the end of a run, and whether it is a good one."""
+
+from collections import defaultdict
+
+from tests.chaos.run import Outcome
+
+#: One message may be lost per so many hard kills of a runner.
+KILLS_PER_LOST = 10
+
+
+def is_good(outcome: Outcome) -> bool:
+    """Nothing doubled, unanswered, out of order or left behind; and hardly anything lost."""
+    verdict = outcome.verdict
+    bad = [*verdict.duplicated, *verdict.unanswered, *verdict.out_of_order, *outcome.orphans, *outcome.left_over]
+    return not bad and outcome.online and not outcome.zombies and len(verdict.lost) <= allowed(outcome)
+
+
+def allowed(outcome: Outcome) -> int:
+    """How many messages may be lost, a beginning ten counting as ten."""
+    return -(-outcome.hard_kills // KILLS_PER_LOST)
+
+
+def last_line(outcome: Outcome) -> str:
+    """The verdict in one line."""
+    verdict = outcome.verdict
+    line = (
+        f"{len(outcome.happenings)} faults, {len(verdict.duplicated)} duplicated, "
+        f"{len(verdict.unanswered)} unanswered, "
+        f"{len(verdict.lost)} lost, {'all online' if outcome.online else 'not all online'}"
+    )
+    return f"chaos: {line}" if is_good(outcome) else f"chaos: FAILED: {line}"
+
+
+def table(outcome: Outcome, seconds: float) -> str:
+    """Faults by kind, then the figures."""
+    verdict = outcome.verdict
+    times: dict[str, list[float | None]] = defaultdict(list)
+    for happening in outcome.happenings:
+        times[happening.kind].append(happening.converged_after if happening.tenants else 0.0)
+    rows = [("fault", "times", "longest until all it hit were online")]
+    for kind, count in sorted(outcome.by_kind.items()):
+        known = [each for each in times[kind] if each is not None]
+        never = "" if len(known) == len(times[kind]) else ", some never"
+        longest = max(known, default=0.0)
+        rows.append((kind, str(count), (f"{longest:.0f} s" if longest else "–") + never))
+    if not outcome.disk_full_possible:
+        rows.append(("disk full", "0", "not tried: needs root and a mount"))
+    skipped = ", ".join(f"{count} {reason}" for reason, count in verdict.skipped.items()) or "0"
+    slopes = ", ".join(f"{kind} {slope:+.1f}" for kind, slope in sorted(outcome.slopes.items())) or "too short a run"
+    converged = [each for kind in times.values() for each in kind if each is not None]
+    figures = [
+        ("seed", str(outcome.seed)),
+        ("duration", f"{seconds:.0f} s"),
+        ("messages in", f"{verdict.written} written, {verdict.stored} handed in"),
+        ("answered", str(verdict.answered)),
+        ("skipped with a reason", skipped),
+        ("duplicated", _some(verdict.duplicated)),
+        ("unanswered", _some(verdict.unanswered)),
+        ("out of order", _some(verdict.out_of_order)),
+        (
+            "lost before hand-in",
+            f"{_some(verdict.lost)} (allowed: {allowed(outcome)} at {outcome.hard_kills} hard kills)",
+        ),
+        ("sent again, shown once", str(outcome.resent)),
+        ("longest time to converge", f"{max(converged, default=0.0):.0f} s"),
+        ("longest a line was away", f"{outcome.longest_away:.0f} s"),
+        ("settled after the last fault", f"{outcome.settled_after:.0f} s"),
+        ("lines with snapshots", str(outcome.snapshots)),
+        ("orphans", _some(outcome.orphans)),
+        ("zombies", str(outcome.zombies)),
+        ("left over after the stop", _some(outcome.left_over)),
+        ("memory slope, MiB/min", slopes),
+    ]
+    width = max(len(row[0]) for row in [*rows, *figures])
+    lines = [f"{name:<{width}}  {count:>5}  {text}" for name, count, text in rows]
+    return "\n".join(["", *lines, "", *(f"{name:<{width}}  {text}" for name, text in figures), ""])
+
+
+def _some(marks: list[str]) -> str:
+    return str(len(marks)) + (f": {'; '.join(marks[:5])}" if marks else "")
