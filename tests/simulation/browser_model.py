@@ -13,6 +13,8 @@ from tests.simulation.whatsapp_model import Account, Login, Own, Stanza, WhatsAp
 RECONNECT_WITHIN = (1.0, 5.0)
 RESENT_AFTER = (8.0, 20.0)
 CODE_LIVES = 20.0
+#: A message that is not in the page's memory is looked for in its database.
+FINDING_TAKES = (0.003, 0.01, 0.05, 0.3, 1.5)
 
 
 class Browser:
@@ -274,7 +276,8 @@ class Document:
             "acknowledge": self._acknowledge,
             "find": self._find,
         }
-        self.loop.after(0.003, answer, {"value": doors.get(door, _nothing)(*args)})
+        takes = self.server.chance.choice(FINDING_TAKES) if door == "find" else 0.003
+        self.loop.after(takes, answer, {"value": doors.get(door, _nothing)(*args)})
 
     def _proven(self, answer: Callable[[Any], None]) -> Callable[[Any], None]:
         def proven(value: Any) -> None:

@@ -54,8 +54,10 @@ class Inspector:
                 self.violated("dead", f"{key[0]} came back to life")
             if before["state"] != "dead" and after["state"] == "dead":
                 self._declared_dead(after)
-        elif key[1].startswith("TURN#") and (after.get("epoch") or 0) < (before.get("epoch") or 0):
-            self.violated("epoch", f"{key} was taken by an older epoch")
+        elif key[1].startswith("TURN#") and after["state"] == "sending":
+            taken = before["state"] != "sending" or after["epoch"] != before["epoch"]
+            if taken and after["epoch"] != self.world.session(after["tenant"])["epoch"]:
+                self.violated("epoch", f"{key} was taken at {after['epoch']}, which is over")
 
     def _declared_dead(self, runner: Item) -> None:
         """A living runner may be failed over only for reasons of its own."""

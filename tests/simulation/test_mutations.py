@@ -1,0 +1,147 @@
+"""Each safeguard is taken away once, and the histories find out: what they do not find, they could not protect."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from chalicelib import knocking
+from chalicelib.model import Generation, Runner, Session, Turn, TurnState
+from chalicelib.store import placement
+from chalicelib.store.chats import chat_key
+from chalicelib.store.runners import Runners, runner_from
+from chalicelib.store.snapshots import Snapshots
+from chalicelib.store.table import Attr, Update
+from chalicelib.store.turns import Turns
+from runner import conversation
+from runner.lease import Lease
+from runner.page import SendResult
+from runner.whatsapp import WhatsAppPage
+from tests.simulation.trouble import Plan
+from tests.simulation.world import simulate
+
+#: Trouble that shows most of the safeguards at work.
+ROUGH = Plan(
+    tenants=2,
+    machines=3,
+    chats=2,
+    writes_every=15.0,
+    lasts=150.0,
+    trouble_every=8.0,
+    kinds={"kill": 2.0, "stop": 2.0, "partition": 2.0, "browser dies": 2.0, "drain": 2.0},
+    answer_lost=0.05,
+    ack_lost=0.2,
+    deaths_told=0.5,
+)
+
+
+def caught(kind: str, seeds: Sequence[int], plan: Plan = ROUGH) -> int:
+    """The first of these seeds whose history finds this kind of trouble."""
+    for seed in seeds:
+        if kind in simulate(seed, plan=replace(plan)).kinds:
+            return seed
+    pytest.fail(f"{len(seeds)} histories found no trouble of the kind {kind!r}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_every_safeguard_in_place_rough_histories_end_well(seed: int) -> None:
+    assert simulate(seed, plan=replace(ROUGH)).violations == []
+
+
+def test_a_take_that_is_not_fenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(self: Turns, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
+        may = Attr("state").eq(TurnState.READY) | Attr("state").eq(TurnState.SENDING)
+        changes = {"state": TurnState.SENDING, "epoch": epoch, "due_at": now + 150_000}
+        return self._change(turn, changes, may & Attr("revision").eq(turn.revision))
+
+    monkeypatch.setattr(Turns, "take", take)
+    late = replace(ROUGH, request_late=0.3, kinds={"drain": 1.0}, ack_lost=0.6, trouble_every=5.0)
+    caught("epoch", range(20), late)
+
+
+def test_a_text_that_is_made_anew_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    take, attempts = Turns.take, itertools.count()
+
+    def forgetful(self: Turns, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
+        taken = take(self, turn, runner, epoch, now)
+        if taken is None:
+            return None
+        parts = tuple(f"{part[:5]} attempt {next(attempts)}" for part in taken.parts)
+        self._table.update(Update(chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}", set={"parts": parts}))
+        return replace(taken, parts=parts)
+
+    monkeypatch.setattr(Turns, "take", forgetful)
+    caught("untrue", range(20))
+
+
+def test_a_message_id_that_is_new_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    send, find, attempts = WhatsAppPage.send, WhatsAppPage.find, itertools.count()
+    latest: dict[str, str] = {}
+
+    async def send_anew(self: WhatsAppPage, chat: str, message: str, text: str, quote: str | None) -> SendResult:
+        latest[message] = f"{message}{next(attempts)}"
+        return await send(self, chat, latest[message], text, quote)
+
+    async def find_latest(self: WhatsAppPage, chat: str, message: str) -> int | None:
+        return await find(self, chat, latest.get(message, message))
+
+    monkeypatch.setattr(WhatsAppPage, "send", send_anew)
+    monkeypatch.setattr(WhatsAppPage, "find", find_latest)
+    caught("duplicated", range(20), replace(ROUGH, kinds={"lose the container": 2.0, "kill at a step": 3.0}))
+
+
+def test_an_event_that_is_taken_for_the_message_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tail = WhatsAppPage.tail
+
+    async def only_the_newest(
+        self: WhatsAppPage, since_s: Mapping[str, int], since_default_s: int, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        return (await tail(self, since_s, since_default_s, limit))[-1:]
+
+    monkeypatch.setattr(WhatsAppPage, "tail", only_the_newest)
+    caught("out of order", range(20), replace(ROUGH, hint_lost=0.3))
+
+
+def test_a_sweep_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "SWEEP_EVERY", 1e6)
+    caught("unanswered", range(6), replace(ROUGH, hint_lost=0.5, lasts=60.0))
+
+
+def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def renew(self: Runners, runner: Runner, now: int, **told: Any) -> Runner:
+        changes = {"state": "alive", "lease_until": now + 60_000, "witness": None}
+        return runner_from(self._table.update(Update(f"RUNNER#{runner.id}", "RUNNER", set=changes)))
+
+    monkeypatch.setattr(Runners, "renew", renew)
+    monkeypatch.setattr(knocking, "alive", knocking.known)
+    for door in ("runner_api", "snapshot_api"):
+        monkeypatch.setattr(f"chalicelib.{door}.alive", knocking.known)
+    caught("dead", range(10), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
+
+
+def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        placement, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
+    )
+    caught("failed over", range(10), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
+
+
+def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(self: Snapshots, tenant: str, runner: str, epoch: int) -> Session:
+        return self._placement.session(tenant)
+
+    def commit(self: Snapshots, tenant: str, runner: str, generation: Generation, now: int) -> bool:
+        changes = {"snapshot_order": generation.order, "snapshots": [asdict(generation)]}
+        self._table.update(Update(f"TENANT#{tenant}", "SESSION", set=changes))
+        return True
+
+    monkeypatch.setattr(Snapshots, "held", held)
+    monkeypatch.setattr(Snapshots, "commit", commit)
+    caught("snapshot", range(20), replace(ROUGH, request_late=0.2, kinds={"drain": 1.0}))
+
+
+def test_a_runner_that_does_not_watch_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lease, "remaining", lambda self: 45.0)
+    caught("stale send", range(20), replace(ROUGH, kinds={"stop": 1.0}, trouble_every=6.0, ack_lost=0.0))
