@@ -319,7 +319,7 @@ class Network:
             world.count("request lost")
         elif chance.random() < world.plan.request_late:
             world.count("request late")
-            loop.after(chance.uniform(1.0, 90.0), arrive, answered)
+            loop.after(chance.uniform(0.5, 12.0), arrive, answered)
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)
         try:

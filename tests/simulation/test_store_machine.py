@@ -1,0 +1,264 @@
+"""Leases, epochs and turns: any sequence of operations comes to the same on moto and in memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from moto import mock_aws
+
+from chalicelib.model import Active, Assistant, Chat, RunnerState, StoredMessage, Tenant, Turn
+from chalicelib.store.chats import Chats, arrival
+from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from chalicelib.store.turns import Turns
+from infrastructure.local.template import Template, load
+from tests.simulation.memory_table import MemoryTable
+from wire import Message, MessageKind
+
+TENANTS = ("tenantaaaa", "tenantbbbb")
+RUNNERS = ("runneraaaa", "runnerbbbb", "runnercccc")
+CHAT = "4711@lid"
+REGION = "eu-west-1"
+tenants, runners = st.sampled_from(TENANTS), st.sampled_from(RUNNERS)
+
+
+class Side:
+    """The stores on one of the two tables."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.runners = Runners(table)
+        self.placement = Placement(table, self.runners)
+        self.tenants = Tenants(table, new_id=lambda: "always-the-same")
+        self.chats = Chats(table)
+        self.turns = Turns(table)
+
+
+def moto_table() -> Table:
+    """An empty table as `infrastructure/resources.yaml` declares it; the one before is dropped."""
+    template = Template(load(), {"AWS::StackName": "machine", "AWS::Region": REGION, "AWS::AccountId": "1" * 12})
+    declared = template.properties("Table")
+    session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+    client = session.client("dynamodb")
+    names = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema")
+    if declared["TableName"] in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=declared["TableName"])
+    client.create_table(
+        **{name: declared[name] for name in (*names, "LocalSecondaryIndexes", "GlobalSecondaryIndexes")}
+    )
+    return Table(client, declared["TableName"], pause=lambda seconds: None)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Does everything twice and compares: what is answered, and what stands in the table afterwards."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = 1_790_000_000_000
+        self.sides = [Side(moto_table()), Side(MemoryTable())]
+        self.epochs = dict.fromkeys(TENANTS, 0)
+        self.dead: set[str] = set()
+        for tenant in map(_tenant, TENANTS):
+            for side in self.sides:
+                side.tenants.create(tenant, Assistant(1, "m", "i"), by="o")
+
+    def both(self, act: Callable[[Side], Any]) -> Any:
+        """The result on either side, which is the same."""
+        results = []
+        for side in self.sides:
+            try:
+                results.append(act(side))
+            except Exception as trouble:
+                results.append((type(trouble).__name__, str(trouble)[:20]))
+        assert results[0] == results[1]
+        return results[0]
+
+    @rule(seconds=st.sampled_from((1, 5, 20, 70, 200)))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * 1000
+
+    @rule(runner=runners, capacity=st.integers(0, 2))
+    def register(self, runner: str, capacity: int) -> None:
+        if self.sides[0].runners.get(runner) is None:
+            self.both(lambda side: side.runners.register(runner, "0" * 64, capacity, self.now, task=f"task-{runner}"))
+
+    @rule(runner=runners, draining=st.booleans(), capacity=st.integers(1, 3))
+    def renew(self, runner: str, draining: bool, capacity: int) -> None:
+        def renew(side: Side) -> Any:
+            known = side.runners.get(runner)
+            if known is None or known.state is RunnerState.DEAD:
+                return None
+            return side.runners.renew(known, self.now, capacity=capacity, draining=draining, probes={})
+
+        self.both(renew)
+
+    @rule(tenant=tenants)
+    def watch(self, tenant: str) -> None:
+        self.both(lambda side: side.placement.watch(tenant, self.now))
+
+    @rule(tenant=tenants, active=st.booleans())
+    def want(self, tenant: str, active: bool) -> None:
+        wanted = Active.ACTIVE if active else Active.PAUSED
+
+        def want(side: Side) -> Any:
+            changed = side.tenants.set_wanted(tenant, wanted, now=self.now, by="o")
+            side.placement.wanted(tenant, wanted, self.now)
+            return changed
+
+        self.now += 1  # a line of the timeline is named by its instant
+        self.both(want)
+
+    @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
+    def claim(self, tenant: str, runner: str, behind: int) -> None:
+        def claim(side: Side) -> Any:
+            session = side.placement.session(tenant)
+            return side.placement.claim(session, runner, self.now)
+
+        self.both(claim)
+
+    @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
+    def release(self, tenant: str, runner: str, behind: int) -> None:
+        def release(side: Side) -> Any:
+            return side.placement.release(tenant, runner, side.placement.session(tenant).epoch - behind, self.now)
+
+        self.both(release)
+
+    @rule(witness=st.one_of(st.none(), runners))
+    def reap(self, witness: str | None) -> None:
+        self.both(lambda side: side.placement.reap_silent(self.now, witness))
+
+    @rule(runner=runners)
+    def task_stops(self, runner: str) -> None:
+        self.both(lambda side: side.placement.task_stopped(f"task-{runner}", self.now))
+
+    @rule(tenant=tenants, number=st.integers(0, 4))
+    def hand_in(self, tenant: str, number: int) -> None:
+        message = Message(
+            id=f"M{number}", chat=CHAT, from_me=False, sent_at_ms=self.now, kind=MessageKind.TEXT, text="Hello"
+        )
+
+        def hand_in(side: Side) -> Any:
+            chat = side.chats.meet(tenant, message, self.now)
+            at = arrival(self.now, number)
+            return side.chats.hand_in(chat, message, arrival=at, skipped=None, retention_days=30, now=self.now)
+
+        self.both(hand_in)
+
+    @rule(tenant=tenants)
+    def freeze(self, tenant: str) -> None:
+        def freeze(side: Side) -> Any:
+            chat, waiting = self._waiting(side, tenant)
+            if chat is None or not waiting:
+                return None
+            return side.turns.freeze(chat, waiting, assistant_version=1, retention_days=30, now=self.now)
+
+        self.both(freeze)
+
+    @rule(tenant=tenants, what=st.sampled_from(("text", "fold", "think again", "again", "discard", "sent", "close")))
+    def move(self, tenant: str, what: str) -> None:
+        def move(side: Side) -> Any:
+            chat, waiting = self._waiting(side, tenant)
+            turn = self._open(side, chat)
+            if chat is None or turn is None:
+                return None
+            acts: dict[str, Callable[[], Any]] = {
+                "text": lambda: side.turns.store_text(turn, ("one", "two"), self.now),
+                "fold": lambda: side.turns.fold_in(turn, waiting, self.now) if waiting else None,
+                "think again": lambda: side.turns.think_again(turn, self.now),
+                "again": lambda: side.turns.again(turn),
+                "discard": lambda: side.turns.discard(turn, "test", self.now),
+                "sent": lambda: side.turns.sent(turn, turn.cursor, self.now),
+                "close": lambda: side.turns.close(turn),
+            }
+            return acts[what]()
+
+        self.both(move)
+
+    @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
+    def take(self, tenant: str, runner: str, behind: int) -> None:
+        def take(side: Side) -> Any:
+            session = side.placement.session(tenant)
+            turn = self._open(side, side.chats.chat(tenant, CHAT))
+            return turn and side.turns.take(turn, runner, session.epoch - behind, self.now)
+
+        taken = self.both(take)
+        if isinstance(taken, Turn):
+            session = self.sides[0].placement.session(tenant)
+            assert (session.runner, session.epoch) == (runner, taken.epoch)
+
+    @rule()
+    def look_at_candidates(self) -> None:
+        self.both(lambda side: side.turns.open_turns(due_before=self.now))
+        self.both(lambda side: list(side.placement.unplaced(10)))
+        self.both(lambda side: [runner.id for runner in side.runners.listed()])
+
+    def teardown(self) -> None:
+        """Both tables hold the same."""
+        moto, memory = self.sides[0].table, self.sides[1].table
+        assert isinstance(memory, MemoryTable)
+        for item in memory.items():
+            assert moto.get(item["pk"], item["sk"]) == item
+
+    @invariant()
+    def epochs_grow_and_death_is_final(self) -> None:
+        side = self.sides[1]
+        for tenant in TENANTS:
+            epoch = side.placement.session(tenant).epoch
+            assert epoch >= self.epochs[tenant]
+            self.epochs[tenant] = epoch
+        for runner in RUNNERS:
+            known = side.runners.get(runner)
+            if known is not None and known.state is RunnerState.DEAD:
+                self.dead.add(runner)
+            assert known is None or runner not in self.dead or known.state is RunnerState.DEAD
+
+    def _waiting(self, side: Side, tenant: str) -> tuple[Chat | None, tuple[StoredMessage, ...]]:
+        chat = side.chats.chat(tenant, CHAT)
+        return chat, side.chats.recent(chat, depth=9, now=self.now).messages if chat is not None else ()
+
+    def _open(self, side: Side, chat: Chat | None) -> Turn | None:
+        if chat is None or chat.open_turn is None:
+            return None
+        return side.turns.get(chat.tenant, chat.id, chat.open_turn)
+
+
+def _tenant(id: str) -> Tenant:
+    return Tenant(
+        id=id,
+        name=id,
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=1_790_000_000_000,
+        assistant_version=1,
+        key_ciphertext="x",
+        key_last4="1234",
+    )
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws():
+        yield
+
+
+def test_the_stores_do_the_same_on_both_tables(aws: None) -> None:
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
