@@ -194,12 +194,10 @@ class Machine:
         """The thread outside the loop; it stands still only when the whole process does."""
         if not process.alive:
             return
-        if not process.stopped:
-            guard = Guard(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None)
-            if lease.is_wedged():
-                self.world.trace("the guard ends the process", who=process.name)
-                guard.run()
-                return
+        if not process.stopped and lease.is_wedged():
+            self.world.trace("the guard ends the process", who=process.name)
+            Guard(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None).run()
+            return
         self.loop.after(GUARD_LOOKS_EVERY, self._guard, process, lease)
 
 

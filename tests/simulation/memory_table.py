@@ -317,8 +317,11 @@ def _native(value: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _copied(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_copied(inner) for inner in value]
+    if type(value) is dict:
+        return {name: inner if type(inner) in _SIMPLE else _copied(inner) for name, inner in value.items()}
+    if type(value) is list:
+        return [inner if type(inner) in _SIMPLE else _copied(inner) for inner in value]
     return set(value) if isinstance(value, set) else value
+
+
+_SIMPLE = frozenset({str, int, bool, float, bytes, type(None)})
