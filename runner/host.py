@@ -201,6 +201,8 @@ class Host:
                     self._hosting.start(hold, token, self._group)
                 else:
                     self._group.create_task(self._hosting.release(hold, token, "never started"))
+            elif self._hosting.is_unheard(hold):
+                self._group.create_task(self._hosting.release(hold, token, "given back before"))
         if self._lease.parked and not self._lease.is_over():
             self._lease.parked = False
             note("resuming", sessions=len(self._hosting))

@@ -60,6 +60,7 @@ class Hosting:
         self._changed = changed
         self._hosted: dict[str, Hosted] = {}
         self._released: dict[str, int] = {}
+        self._releasing: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._hosted)
@@ -86,6 +87,11 @@ class Hosting:
         """Neither hosted nor released: an answer on its way may still name what was just given back."""
         return hold.tenant not in self._hosted and hold.epoch > self._released.get(hold.tenant, 0)
 
+    def is_unheard(self, hold: Hold) -> bool:
+        """Given back, and the control plane still says that it is ours: so many calls in vain, or one on its way."""
+        given_back = hold.tenant not in self._hosted and hold.epoch == self._released.get(hold.tenant)
+        return given_back and (hold.tenant, hold.epoch) not in self._releasing
+
     def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
         """Host a session from now on."""
         hosted = Hosted(self._make_session(hold, token, self._changed), token)
@@ -93,18 +99,13 @@ class Hosting:
         hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
 
     async def release(self, hold: Hold, token: str, reason: str, *, failed: bool = False) -> None:
-        """The browser is gone; say so. If nobody hears it, the lease runs out."""
+        """The browser is gone; say so. If nobody hears it, it is said again as long as the session is called ours."""
         self._released[hold.tenant] = max(hold.epoch, self._released.get(hold.tenant, 0))
-        request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
-        for attempt in range(RELEASE_ATTEMPTS):
-            try:
-                await self._control.release(request, token)
-                return
-            except (Stale, Unauthorised):
-                return
-            except ControlTrouble as trouble:
-                note("release failed", tenant=hold.tenant, trouble=trouble, code=trouble.code)
-                await self._clock.sleep(backoff(attempt, self._chance()))
+        self._releasing.add((hold.tenant, hold.epoch))
+        try:
+            await self._say_released(hold, token, reason, failed)
+        finally:
+            self._releasing.discard((hold.tenant, hold.epoch))
 
     async def end(self, hosted: Hosted) -> None:
         """Not ours any more: off the network, save what it saw, kill."""
@@ -158,6 +159,18 @@ class Hosting:
         async with asyncio.TaskGroup() as group:
             for hosted in left:
                 group.create_task(self._release_once_gone(hosted))
+
+    async def _say_released(self, hold: Hold, token: str, reason: str, failed: bool) -> None:
+        request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
+        for attempt in range(RELEASE_ATTEMPTS):
+            try:
+                await self._control.release(request, token)
+                return
+            except (Stale, Unauthorised):
+                return
+            except ControlTrouble as trouble:
+                note("release failed", tenant=hold.tenant, trouble=trouble, code=trouble.code)
+                await self._clock.sleep(backoff(attempt, self._chance()))
 
     async def _live(self, hosted: Hosted, hold: Hold) -> None:
         """A session and its release. One tenant's trouble is never another's: it ends here."""

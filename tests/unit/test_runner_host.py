@@ -11,6 +11,7 @@ import pytest
 
 from runner.control import TryAgain, Unauthorised
 from runner.host import About, Host, NotWelcome
+from runner.hosting import RELEASE_ATTEMPTS
 from runner.lease import Lease
 from runner.page import PageSilent
 from runner.session import Session
@@ -380,6 +381,28 @@ async def test_a_release_nobody_heard_is_repeated() -> None:
         stage.control.hold(wanted=Wanted.RELEASE)
         await stage.clock.advance(8)
         assert len(stage.control.releases) == 1
+
+
+async def test_a_release_that_failed_to_its_last_attempt_is_made_when_the_session_is_called_ours_again() -> None:
+    async with running() as stage:
+        release, asked, down = stage.control.release, 0, True
+
+        async def unreachable_for_long(request: Any, token: str) -> Any:
+            nonlocal asked
+            asked += 1
+            if down:
+                raise TryAgain("down")
+            return await release(request, token)
+
+        stage.control.release = unreachable_for_long  # type: ignore[method-assign]
+        stage.control.hold(wanted=Wanted.RELEASE)
+        while asked < RELEASE_ATTEMPTS:
+            await stage.clock.advance(5)
+        assert stage.control.releases == []
+        down = False
+        await stage.clock.advance(40)
+        assert [one.epoch for one in stage.control.releases] == [1]
+        assert len(stage.sessions) == 1
 
 
 async def test_a_release_by_a_dead_runner_is_not_repeated() -> None:
