@@ -139,7 +139,8 @@ class Conversation:
             except (ControlTrouble, PageTrouble) as trouble:
                 if attempt == 0:
                     note("sweep interrupted", tenant=self.tenant, trouble=trouble, code=str(trouble))
-                await self._clock.sleep(backoff(attempt, self._chance()))
+                # Never longer than between two sweeps: what waits here is on this disk alone.
+                await self._clock.sleep(min(SWEEP_EVERY, backoff(attempt, self._chance())))
                 attempt += 1
                 self._hinted.set()
 

@@ -6,12 +6,15 @@ still in WhatsApp's own database and is handed in again.
 """
 
 import json
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from pydantic import ValidationError
 
+from runner.logs import note
 from wire import Message, MessageKind
 
 #: Messages may reach us this much later than others with a higher time; they are looked for again.
@@ -32,6 +35,7 @@ class Journal:
         #: How many messages were seen, in and out: a sign of life.
         self.seen_count = 0
         self._lines = self._bytes = 0
+        self._broken = False
         #: Nothing before this second is ever looked at; ``None`` until the first linking.
         self.floor_s: int | None = None
         #: By key, in the order of seeing.
@@ -52,8 +56,10 @@ class Journal:
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a full disk
+                self._file.close()
             self._file = None
+        self._broken = False
 
     def begin_at(self, second: int) -> None:
         """Raise the floor: everything before is history or done."""
@@ -120,15 +126,26 @@ class Journal:
             return
 
     def _append(self, entry: dict[str, Any]) -> None:
-        if self._file is None:
+        """On a disk that cannot be written the journal goes on in memory: what it holds is handed in all the same."""
+        if self._file is None and not self._broken:
             return
         text = json.dumps(entry) + "\n"
-        self._file.write(text)
-        self._file.flush()
-        self._lines += 1
-        self._bytes += len(text)
-        if self._lines > LINES_AT_MOST or self._bytes > BYTES_AT_MOST:
-            self._rewrite()
+        try:
+            if self._file is None:
+                self._rewrite()
+            else:
+                self._file.write(text)
+                self._file.flush()
+                self._lines += 1
+                self._bytes += len(text)
+                if self._lines > LINES_AT_MOST or self._bytes > BYTES_AT_MOST:
+                    self._rewrite()
+            self._broken = False
+        except OSError as trouble:
+            if not self._broken:
+                note("journal cannot be written", level=logging.WARNING, trouble=trouble)
+            self.close()
+            self._broken = True
 
     def _rewrite(self) -> None:
         """Keep what still matters: the floor, what waits, and what the overlap could show again."""

@@ -142,6 +142,19 @@ async def test_batches_are_bounded_and_in_order(line: Line) -> None:
     assert line.handed_in() == [f"M{index:03}" for index in range(120)]
 
 
+async def test_after_a_long_outage_what_waits_is_handed_in_within_a_sweep(line: Line) -> None:
+    line.link()
+    line.page.receive("A", at_s=line.now_s)
+    line.control.down = True
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(300)
+    line.control.down = False
+    await line.clock.advance(6)
+    assert line.handed_in() == ["A"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_more_than_one_look_can_bring_is_still_handed_in_completely(line: Line) -> None:
     for index in range(450):
         line.page.receive(f"M{index:03}", at_s=line.now_s)

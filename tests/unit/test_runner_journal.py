@@ -39,6 +39,23 @@ def test_what_waits_and_what_is_done_survive_without_closing(tmp_path: Path) -> 
     again.close()
 
 
+def test_on_a_full_disk_it_goes_on_in_memory_and_is_whole_again_afterwards(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.begin_at(NOW - 10)
+    journal.see("a", message("A"))
+    with Path("/dev/full").open("w") as full:
+        journal.close()
+        journal._file = full
+        journal.see("b", message("B", NOW + 1))
+    assert list(journal.waiting) == ["a", "b"]
+    journal.acknowledge("a")
+    again = opened(tmp_path / "journal")
+    assert list(again.waiting) == ["b"]
+    assert again.knows("a")
+    again.close()
+    journal.close()
+
+
 def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     journal.see("a", message("A"))
