@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from chalicelib.model import (
     DEBOUNCE,
@@ -12,6 +13,7 @@ from chalicelib.model import (
     Tenant,
     Verdict,
     judge,
+    milliseconds,
 )
 from chalicelib.store.chats import arrival
 from chalicelib.wiring import Services
@@ -19,8 +21,8 @@ from wire import Acknowledgement, Message, Outcome
 
 log = logging.getLogger(__name__)
 
-#: How far back the delivery of one of our own replies is recognised.
-OWN_REPLIES_LOOKED_BACK = 60
+#: How long before its delivery the last message of a turn may have come.
+OWN_REPLIES_LOOKED_BACK = timedelta(hours=1)
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
@@ -58,7 +60,7 @@ def _received(
         from_me=message.from_me,
         kind=message.kind,
         text=message.text,
-        phone=message.phone,
+        phone=None if message.chat.endswith("@g.us") else message.phone or chat.phone,
         sent_at=message.sent_at_ms,
         answers_since=session.answers_since,
         takeover_until=chat.takeover_until,
@@ -72,12 +74,12 @@ def _received(
     stored = services.chats.hand_in(
         chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
     )
+    if verdict.outcome is Outcome.TAKEOVER:
+        _take_over(services, tenant, chat, message.sent_at_ms, now)  # again for a duplicate: it may have failed before
     if stored is None:
         before = services.chats.message(chat, message)
         reason = "" if before is not None and not before.from_me and before.skipped is None else "handed in before"
         return Verdict(Outcome.DUPLICATE, reason)
-    if verdict.outcome is Outcome.TAKEOVER:
-        _take_over(services, tenant, chat, message.sent_at_ms, now)
     return verdict
 
 
@@ -86,7 +88,8 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return True
-    recent = services.chats.recent(chat, depth=OWN_REPLIES_LOOKED_BACK, now=now)
+    since = message.sent_at_ms - milliseconds(OWN_REPLIES_LOOKED_BACK)
+    recent = services.chats.recent(chat, depth=0, now=now, since=since)
     return recent.turn_with_part(message.id) is not None
 
 
@@ -94,13 +97,13 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, 
     """A person wrote from the phone: what was not sent yet is theirs now, and what follows for a while."""
     if tenant.policies.takeover_minutes == 0:
         return
-    if chat.open_turn is not None:
-        turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
-        if turn is not None:
-            services.turns.discard(turn, "takeover", now)
     until = written_at + tenant.policies.takeover_minutes * 60_000
-    if until <= max(now, chat.takeover_until):
-        return
-    services.chats.take_over(chat, until)
-    if chat.takeover_until < now:
-        services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))
+    if until > max(now, chat.takeover_until):
+        services.chats.take_over(chat, until)  # first, so that no turn is opened after the next look
+        if chat.takeover_until < now:
+            services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))
+    fresh = services.chats.chat(chat.tenant, chat.id)
+    if fresh is not None and fresh.open_turn is not None:
+        turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
+        if turn is not None and (until > now or turn.oldest_sent_at <= written_at):
+            services.turns.discard(turn, "takeover", now)

@@ -38,8 +38,9 @@ def reconcile(services: Services) -> None:
             services.placement.wanted(tenant.id, tenant.wanted, now)
     for turn in services.turns.open_turns(due_before=now):
         if turn.state in (TurnState.READY, TurnState.SENDING):
-            thinking.ring(services, turn)
             services.turns.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
+        if turn.state is TurnState.SENDING:
+            thinking.ring(services, turn)
         else:
             services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
     capacity = max(1, services.runner_capacity)

@@ -9,7 +9,16 @@ from chalicelib import conversations, reconcile
 from chalicelib.auth import sha256
 from chalicelib.errors import BadRequest, NotFound, Unauthorised
 from chalicelib.knocking import alive, door, known
-from chalicelib.model import QUOTED_AFTER, Assignment, Runner, RunnerState, TurnState, milliseconds, seen
+from chalicelib.model import (
+    QUOTED_AFTER,
+    Assignment,
+    Runner,
+    RunnerState,
+    TurnState,
+    milliseconds,
+    out_of_date,
+    seen,
+)
 from chalicelib.store.runners import Bell
 from chalicelib.wiring import Services
 from wire import (
@@ -33,6 +42,8 @@ from wire import (
 
 #: How often a held call looks at the bell.
 BELL_LOOKED_AT_EVERY_SECONDS = 0.2
+#: A turn that ended is rung no more, at whatever revision.
+NO_LATER_REVISION = 2**53
 #: An idle runner calls again after this.
 NEXT_CALL_MS = 3_000
 
@@ -127,6 +138,11 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     runner = alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
+        reason = out_of_date(turn, services.placement.session(request.tenant).answers_since, now)
+        if reason is not None:
+            services.turns.abandon(turn, reason)
+            services.runners.hush(runner.id, turn.id, turn.revision)
+            return TakeAnswer(result="gone", chat=request.chat)
         taken = services.turns.take(turn, runner.id, request.epoch, now)
         chat = services.chats.chat(request.tenant, request.chat)
         if taken is not None and chat is not None:
@@ -140,7 +156,9 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
                 quote=taken.last_message if late else None,
             )
         return TakeAnswer(result="gone", chat=request.chat)
-    services.runners.hush(runner.id, request.turn)
+    thinking = turn is not None and turn.state in (TurnState.THINKING, TurnState.WAITING)
+    revision = turn.revision - 1 if turn is not None and thinking else NO_LATER_REVISION
+    services.runners.hush(runner.id, request.turn, revision)
     return TakeAnswer(result="gone", chat=request.chat)
 
 
@@ -157,7 +175,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         raise BadRequest("This message id is not this part's.")
     after, again = services.turns.sent(turn, request.part, now)
     if after.state is TurnState.SENT:
-        services.runners.hush(runner.id, turn.id)
+        services.runners.hush(runner.id, turn.id, turn.revision)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:
             services.jobs.think(request.tenant, turn.chat, delay_seconds=0)

@@ -23,6 +23,7 @@ from chalicelib.model import (
     answered_by_a_person,
     history,
     looks_like_a_loop,
+    of_this_login,
     settled,
     unanswered,
 )
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_SECONDS = 1
 #: Who wrote on while a reply was being sent is looked at when it is sent, and after this should nobody say so.
 LOOK_AGAIN_AT_LATEST_SECONDS = 30
+#: How often a job looks again because others were at the chat.
+LOOKS_IN_A_ROW = 5
 #: Passing trouble of the model: the first pause, doubled each time up to what SQS can delay.
 BACKOFF_SECONDS = 2.0
 #: A turn that waits for a person is tried again this often: the trouble may be mended on OpenAI's side.
@@ -73,8 +76,13 @@ def think(services: Services, job: ThinkJob) -> Thought:
         # Somebody died between finishing the turn and taking it off its chat.
         if turn is not None:
             services.turns.close(turn)
+        else:
+            services.turns.detach(chat)  # it expired: nobody could send it for longer than messages are kept
         return _look_again(services, job, 0)
     waiting = unanswered(recent.messages, recent.turns, now, ignoring=turn.id if turn else None)
+    waiting, others = of_this_login(waiting, services.placement.session(tenant.id).answers_since)
+    if others:
+        return _forget_other_login(services, tenant, chat, turn, others, job)
     if tenant.wanted is Active.PAUSED:
         return _keep_silent(services, tenant, chat, turn, waiting, job)
     if turn is not None:
@@ -105,7 +113,7 @@ def think(services: Services, job: ThinkJob) -> Thought:
         now=now,
     )
     if opened is None:
-        return Thought.BUSY
+        return _somebody_was_faster(services, job)
     return _answer(services, tenant, opened, recent, waiting, job)
 
 
@@ -141,7 +149,8 @@ def _go_on(
     if turn.state is TurnState.READY:
         ring(services, turn)
         return Thought.RANG
-    if now < turn.due_at:
+    mended = turn.state is TurnState.WAITING and tenant.assistant_problem is None
+    if now < turn.due_at and not mended:
         return Thought.BUSY
     batch = tuple(message for message in waiting if message.key in turn.messages)
     claimed = services.turns.think_again(turn, now)
@@ -183,6 +192,32 @@ def _keep_silent(
     elif waiting:
         services.turns.cover(chat, waiting, "paused", retention_days=tenant.policies.retention_days, now=now)
     return Thought.PAUSED
+
+
+def _forget_other_login(
+    services: Services,
+    tenant: Tenant,
+    chat: Chat,
+    turn: Turn | None,
+    others: tuple[StoredMessage, ...],
+    job: ThinkJob,
+) -> Thought:
+    """The login ended, and perhaps another account was linked since: who wrote to the former gets no answer from it."""
+    now = services.clock()
+    if turn is None:
+        services.turns.cover(chat, others, "another login", retention_days=tenant.policies.retention_days, now=now)
+        return _somebody_was_faster(services, job)
+    if turn.state is not TurnState.SENDING and services.turns.discard(turn, "another login", now):
+        return _somebody_was_faster(services, job)
+    return Thought.BUSY
+
+
+def _somebody_was_faster(services: Services, job: ThinkJob) -> Thought:
+    """Another look was at this chat at the same moment; whoever it was may not have seen what this job is about."""
+    if job.attempt >= LOOKS_IN_A_ROW:
+        return Thought.BUSY
+    services.jobs.think(job.tenant, job.chat, delay_seconds=LOOK_AGAIN_SECONDS, attempt=job.attempt + 1)
+    return Thought.NOT_YET
 
 
 def _answer(
@@ -270,7 +305,7 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, 
     if attempts >= THINK_ATTEMPTS_AT_MOST:
         return _give_up(services, tenant, turn, "the model did not answer")
     now = services.clock()
-    pause = trouble.retry_after_seconds or BACKOFF_SECONDS * 2 ** (attempts - 1)
+    pause = max(trouble.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
     pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
     services.turns.put_off(
         turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=trouble.code

@@ -9,8 +9,8 @@ from chalicelib import conversations, reconcile
 from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.jobs import ThinkJob
-from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState, seen
-from chalicelib.store.table import Attr
+from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState, out_of_date, seen
+from chalicelib.store.table import Attr, Delete
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeBrain, FakeJobs, FakeMailer
@@ -359,6 +359,125 @@ def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mende
     assert jobs(line).sent[-1] == (T, CHAT, 0)
     assert look(line) is Thought.RANG
     assert line.tenants.get(T).assistant_problem is None
+
+
+def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(line: Services, clock: Clock) -> None:
+    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    line.tenants.clear_assistant_problem(T, now=clock(), by="operator")
+    assert look(line) is Thought.RANG
+
+
+def test_a_rate_limit_that_asks_for_short_pauses_is_outlasted(line: Services, clock: Clock) -> None:
+    brain(line).next = [TryAgain("busy", retry_after_seconds=0.3) for _ in range(20)]
+    hand_in(line, message(clock, "M1"))
+    began = clock()
+    clock.pass_seconds(2)
+    while look(line) is Thought.PUT_OFF:
+        clock.pass_seconds(jobs(line).sent[-1][2])
+    assert open_turn(line).state is TurnState.READY
+    assert clock() - began > 30 * 60_000
+
+
+def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    line.table.delete(Delete(f"CHAT#{T}#{CHAT}", f"TURN#{open_turn(line).id}"))
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.NOT_YET
+    assert look(line) is Thought.RANG
+
+
+def relinked(services: Services, clock: Clock, number: str) -> None:
+    """The phone ended the login, and a (perhaps other) phone scanned anew."""
+    runner = services.runners.get("runneraaaa")
+    assert runner is not None
+    for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
+        before = services.placement.session(T)
+        report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
+        assert services.placement.reported(runner, before, seen(before, report, clock()))
+
+
+def test_another_account_never_sends_what_the_former_was_asked(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    ready = open_turn(line)
+    hand_in(line, message(clock, "M2", chat="4712@lid"))
+    clock.pass_seconds(30)
+    relinked(line, clock, "33123456789")
+    assert out_of_date(ready, line.placement.session(T).answers_since, clock()) == "another login"
+    assert look(line) is Thought.NOT_YET
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is None
+    assert look(line, "4712@lid") is Thought.NOT_YET
+    assert look(line, "4712@lid") is Thought.NOTHING_WAITS
+    assert len(brain(line).asked) == 1
+
+
+def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    clock.pass_seconds(13 * 3600)
+    assert out_of_date(open_turn(line), line.placement.session(T).answers_since, clock()) == "too old"
+    assert look(line) is Thought.SKIPPED
+
+
+def test_a_takeover_that_failed_half_way_is_completed_when_it_is_handed_in_again(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    own = message(clock, "OWN1", "I do it", from_me=True)
+    with monkeypatch.context() as broken:
+        broken.setattr(line.chats, "take_over", lambda *_: (_ for _ in ()).throw(TryAgain("busy")))
+        with pytest.raises(TryAgain):
+            hand_in(line, own)
+    hand_in(line, own)
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is None and chat.takeover_until > clock()
+
+
+def test_no_turn_is_opened_in_a_chat_that_a_person_took_over_a_moment_ago(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    stale = line.chats.chat(T, CHAT)
+    assert stale is not None
+    waiting = line.chats.recent(stale, depth=5, now=clock()).messages
+    line.chats.take_over(stale, clock() + 60_000)
+    assert line.turns.freeze(stale, waiting, assistant_version=1, retention_days=1, now=clock()) is None
+
+
+def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, answer_groups=True))
+    group = "123-456@g.us"
+    hand_in(line, message(clock, "M1", chat=group, sender=CHAT))
+    clock.pass_seconds(2)
+    look(line, group)
+    chat = line.chats.chat(T, group)
+    assert chat is not None and chat.open_turn is not None
+    turn = line.turns.get(T, group, chat.open_turn)
+    assert turn is not None
+    line.turns.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns.sent(turn, 0, clock())
+    echo = message(clock, turn.part_ids[0], turn.parts[0], chat=group, from_me=True)
+    for number in range(10):
+        clock.pass_seconds(60)
+        hand_in(line, *(message(clock, f"G{number}-{each}", chat=group, sender=CHAT) for each in range(20)))
+        look(line, group)
+    assert hand_in(line, echo)[0].outcome is Outcome.DELIVERY
+
+
+def test_an_ignored_contact_stays_ignored_when_the_page_does_not_know_the_phone(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, ignored_phones=("491700000001",)))
+    hand_in(line, message(clock, "M1", phone="491700000001"))
+    assert hand_in(line, message(clock, "M2"))[0].reason == "ignored contact"
 
 
 def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(line: Services, clock: Clock) -> None:

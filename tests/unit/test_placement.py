@@ -276,11 +276,38 @@ def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
     assert not seen(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
 
 
+def test_a_bell_outlives_any_week(placement: Placement, table: Table, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    stored = table.get(f"RUNNER#{runner.id}", "BELL")
+    assert stored is not None and "expires_at" not in stored
+    placement.reap(runner.id, clock())
+    stored = table.get(f"RUNNER#{runner.id}", "BELL")
+    assert stored is not None and stored["expires_at"] * 1000 > clock()
+
+
+def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier_one(
+    placement: Placement, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 2))
+    placement.runners.hush(runner.id, "turn-1234", 1)
+    assert placement.runners.bell(runner.id).rung
+
+
+def test_two_calls_that_report_the_same_new_capacity_count_it_once(placement: Placement, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    for _ in range(2):
+        after = placement.runners.renew(runner, clock(), capacity=0, draining=False, probes={})
+        assert after.capacity == 0
+    back = placement.runners.renew(after, clock(), capacity=2, draining=False, probes={})
+    assert back.free == 2
+
+
 def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clock) -> None:
     runner = registered(placement, clock)
     placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
     bell = placement.runners.bell(runner.id)
     assert bell.count == 1 and [rung.turn for rung in bell.rung] == ["turn-1234"]
-    placement.runners.hush(runner.id, "turn-1234")
+    placement.runners.hush(runner.id, "turn-1234", 1)
     assert placement.runners.bell(runner.id).rung == ()
     placement.runners.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))

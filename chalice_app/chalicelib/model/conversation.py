@@ -26,8 +26,8 @@ HISTORY_CHARACTERS_AT_MOST = 60_000
 DISCARDS_AT_MOST = 2
 #: A turn that made no progress for this long is looked at again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
-#: Attempts of the model before a turn is given up.
-THINK_ATTEMPTS_AT_MOST = 12
+#: Attempts of the model before a turn is given up: with pauses of up to 15 minutes, the 12 hours of TOO_OLD end first.
+THINK_ATTEMPTS_AT_MOST = 60
 #: So many alternations within the window look like two bots talking.
 LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
 
@@ -184,6 +184,21 @@ def judge(
     if now < takeover_until:
         return Verdict(Outcome.SKIPPED, "takeover")
     return Verdict(Outcome.QUEUED)
+
+
+def out_of_date(turn: Turn, answers_since: int | None, now: int) -> str | None:
+    """Why a reply must not be sent any more: what it answers is too old, or came to another login."""
+    if answers_since is None or turn.oldest_sent_at < answers_since:
+        return "another login"
+    return "too old" if now - turn.oldest_sent_at > milliseconds(TOO_OLD) else None
+
+
+def of_this_login(
+    waiting: Sequence[StoredMessage], answers_since: int | None
+) -> tuple[tuple[StoredMessage, ...], tuple[StoredMessage, ...]]:
+    """Those that came to the login of now, and those that came to an earlier one (another phone, perhaps)."""
+    ours = tuple(each for each in waiting if answers_since is not None and each.sent_at >= answers_since)
+    return ours, tuple(each for each in waiting if each not in ours)
 
 
 def unanswered(

@@ -143,10 +143,12 @@ class Chats:
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return _message_from(chat.id, item) if item else None
 
-    def recent(self, chat: Chat, *, depth: int, now: int) -> Recent:
-        """The last ``depth`` entries, and every one that may still wait for an answer."""
+    def recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
+        """The last ``depth`` entries, and every one that may still wait for an answer, or came after ``since``."""
         earliest = f"{max(0, now - milliseconds(TOO_OLD)):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
+        if since is not None:
+            floor = min(floor, f"{max(0, since):013d}")
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
         entries = self._table.query(

@@ -57,9 +57,7 @@ class Runners:
         self, runner: str, token_sha256: str, capacity: int, now: int, *, task: str = "", **versions: str
     ) -> Runner:
         """A new runner, with an empty hand and a silent bell."""
-        self._table.put(
-            Put({"pk": f"RUNNER#{runner}", "sk": "BELL", "count": 0, "rung": {}, "expires_at": _expiry(now)})
-        )
+        self._table.put(Put({"pk": f"RUNNER#{runner}", "sk": "BELL", "count": 0, "rung": {}}))
         item: Item = {
             "pk": f"RUNNER#{runner}",
             "sk": "RUNNER",
@@ -125,11 +123,14 @@ class Runners:
                         **versions,
                     },
                     add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
-                    when=Attr("state").ne(RunnerState.DEAD) & Attr("pk").exists(),
+                    # Two calls at once must not both count the same change of room.
+                    when=Attr("state").ne(RunnerState.DEAD) & Attr("capacity").eq(runner.capacity),
                 )
             )
-        except ConditionFailed:
-            raise Unauthorised("This runner was declared dead.") from None
+        except ConditionFailed as failure:
+            if failure.item is None or failure.item["state"] == RunnerState.DEAD:
+                raise Unauthorised("This runner was declared dead.") from None
+            return runner_from(failure.item)  # the other call of the same runner was faster
         return runner_from(item)
 
     def witness(self, silent: Runner, by: str, now: int) -> None:
@@ -168,6 +169,10 @@ class Runners:
             stood = runner_from(failure.item) if failure.item is not None else None
             return stood if stood is not None and stood.state is RunnerState.DEAD else None
         log.warning("runner declared dead", extra={"runner": runner})
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(f"RUNNER#{runner}", "BELL", set={"expires_at": _expiry(now)}, when=Attr("pk").exists())
+            )
         return runner_from(item)
 
     def forget(self, runner: str) -> None:
@@ -196,10 +201,11 @@ class Runners:
         except ConditionFailed:
             log.warning("no such bell", extra={"runner": runner})
 
-    def hush(self, runner: str, turn: str) -> None:
-        """The turn needs no taking any more."""
+    def hush(self, runner: str, turn: str, revision: int) -> None:
+        """The turn needs no taking any more, unless it rang again for a later revision meanwhile."""
+        known = Attr(f"rung.{turn}.revision").lte(revision)
         with suppress(ConditionFailed):
-            self._table.update(Update(f"RUNNER#{runner}", "BELL", remove=(("rung", turn),), when=Attr("pk").exists()))
+            self._table.update(Update(f"RUNNER#{runner}", "BELL", remove=(("rung", turn),), when=known))
 
     def bell(self, runner: str) -> Bell:
         item = self._table.get(f"RUNNER#{runner}", "BELL") or {}

@@ -5,6 +5,7 @@ text from being stored for a batch that has changed.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.chats import DAY_SECONDS, chat_key, turn_from
-from chalicelib.store.table import Attr, Check, ConditionFailed, Put, Table, Update
+from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Put, Table, Update
 
 
 class Turns:
@@ -40,62 +41,44 @@ class Turns:
     def freeze(
         self, chat: Chat, waiting: tuple[StoredMessage, ...], *, assistant_version: int, retention_days: int, now: int
     ) -> Turn | None:
-        """Opens the chat's turn over this batch. None if another turn is open, or was opened for this batch before."""
-        first = waiting[0]
-        turn = Turn(
-            id=_turn_id(chat, first.key),
-            tenant=chat.tenant,
-            chat=chat.id,
-            state=TurnState.THINKING,
-            revision=1,
-            messages=tuple(message.key for message in waiting),
-            first_message=f"{chat.id}|{first.key}",
-            last_message=waiting[-1].id,
-            created_at=now,
-            at=waiting[-1].at,
-            oldest_sent_at=min(message.sent_at for message in waiting),
+        """Opens the chat's turn over this batch.
+
+        None if another turn is open, if a person took the chat over, or if there was a turn for this batch before.
+        """
+        turn = replace(
+            _first_of(chat, waiting, now),
             due_at=now + milliseconds(TURN_OVERDUE_AFTER),
             assistant_version=assistant_version,
         )
-        item = {
-            "pk": chat_key(chat.tenant, chat.id),
-            "sk": f"TURN#{turn.id}",
-            "tenant": chat.tenant,
-            "chat": chat.id,
-            "state": turn.state,
-            "revision": 1,
-            "messages": turn.messages,
-            "first_message": turn.first_message,
-            "last_message": turn.last_message,
-            "created_at": now,
-            "at": turn.at,
-            "oldest_sent_at": turn.oldest_sent_at,
-            "open_turns": "OPEN",
-            "due_at": turn.due_at,
-            "assistant_version": assistant_version,
-            "expires_at": now // 1000 + retention_days * DAY_SECONDS,
-        }
+        quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
+        opening = Update(
+            chat_key(chat.tenant, chat.id),
+            "CHAT",
+            set={"open_turn": turn.id, "again": None},
+            when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet,
+        )
         try:
-            self._table.transact(
-                Update(
-                    chat_key(chat.tenant, chat.id),
-                    "CHAT",
-                    set={"open_turn": turn.id, "again": None},
-                    when=Attr("open_turn").not_exists() & Attr("pk").exists(),
-                ),
-                Put(item),
-            )
+            self._table.transact(opening, Put({**_item(turn, retention_days, now), "open_turns": "OPEN"}))
         except ConditionFailed:
             return None
         return turn
 
     def cover(
         self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: str, *, retention_days: int, now: int
-    ) -> None:
-        """Says why these messages get no answer: a turn that was discarded from the start."""
-        turn = self.freeze(chat, waiting, assistant_version=0, retention_days=retention_days, now=now)
-        if turn is not None:
-            self.discard(turn, reason, now)
+    ) -> bool:
+        """Says why these messages get no answer: a turn that was discarded from the start. False if one is open."""
+        turn = replace(_first_of(chat, waiting, now), state=TurnState.DISCARDED, reason=reason)
+        closing = Update(
+            chat_key(chat.tenant, chat.id),
+            "CHAT",
+            set={"answered_to": turn.at},
+            when=Attr("open_turn").not_exists() & Attr("pk").exists(),
+        )
+        try:
+            self._table.transact(closing, Put(_item(turn, retention_days, now)))
+        except ConditionFailed:
+            return False
+        return True
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
         """Freezes the open turn's batch anew, if nothing was sent yet and not too often. None if that is too late."""
@@ -157,6 +140,14 @@ class Turns:
         self.close(turn)
         return True
 
+    def abandon(self, turn: Turn, reason: str) -> bool:
+        """As discard, but also for a turn that a runner took and nobody may send any more."""
+        changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
+        if self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)) is None:
+            return False
+        self.close(turn)
+        return True
+
     def take(self, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
         """``ready → sending``, only for the runner that holds the session at this epoch. None: it may not."""
         may = Attr("state").eq(TurnState.READY) | Attr("state").eq(TurnState.SENDING)
@@ -214,6 +205,18 @@ class Turns:
             return False
         return bool(item.get("again"))
 
+    def detach(self, chat: Chat) -> None:
+        """The chat's open turn has expired under it: nothing is open."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    chat_key(chat.tenant, chat.id),
+                    "CHAT",
+                    remove=("open_turn",),
+                    when=Attr("open_turn").eq(chat.open_turn),
+                )
+            )
+
     def again(self, turn: Turn) -> bool:
         """Asks for another look when this turn is done. False if it is done already."""
         try:
@@ -252,6 +255,45 @@ class Turns:
         except ConditionFailed:
             return None
         return turn_from(item)
+
+
+def _first_of(chat: Chat, waiting: tuple[StoredMessage, ...], now: int) -> Turn:
+    """The first revision of the turn that answers this batch."""
+    first, last = waiting[0], waiting[-1]
+    return Turn(
+        id=_turn_id(chat, first.key),
+        tenant=chat.tenant,
+        chat=chat.id,
+        state=TurnState.THINKING,
+        revision=1,
+        messages=tuple(message.key for message in waiting),
+        first_message=f"{chat.id}|{first.key}",
+        last_message=last.id,
+        created_at=now,
+        at=last.at,
+        oldest_sent_at=min(message.sent_at for message in waiting),
+    )
+
+
+def _item(turn: Turn, retention_days: int, now: int) -> Item:
+    return {
+        "pk": chat_key(turn.tenant, turn.chat),
+        "sk": f"TURN#{turn.id}",
+        "tenant": turn.tenant,
+        "chat": turn.chat,
+        "state": turn.state,
+        "revision": turn.revision,
+        "messages": turn.messages,
+        "first_message": turn.first_message,
+        "last_message": turn.last_message,
+        "created_at": turn.created_at,
+        "at": turn.at,
+        "oldest_sent_at": turn.oldest_sent_at,
+        "due_at": turn.due_at or None,
+        "assistant_version": turn.assistant_version,
+        "reason": turn.reason,
+        "expires_at": now // 1000 + retention_days * DAY_SECONDS,
+    }
 
 
 def _turn_id(chat: Chat, first_key: str) -> str:
