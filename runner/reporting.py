@@ -18,7 +18,7 @@ class Reporting:
         self.since = clock.now()
         #: The linked account's phone number.
         self.number: str | None = None
-        #: When the page last answered a look.
+        #: When the page last answered a look, or somebody last tried to bring it so far.
         self.probed_at: float | None = None
         self._tenant = tenant
         self._clock = clock
@@ -29,6 +29,10 @@ class Reporting:
         self._told: object = None
         # A session that was killed and started again at the same epoch must go on where it was, not at nought.
         self._sequence = int(clock.now() * 1000)
+
+    def looked_after(self) -> None:
+        """The session is in good hands, whatever its page says: nobody needs to take it away (as from a wedged one)."""
+        self.probed_at = self._clock.now()
 
     def see(self, seen: Judgement, sight: Sight | None = None) -> None:
         """Remember what is true now, and tell if it was not before."""

@@ -169,6 +169,7 @@ class Session:
         if not self._openings_failed:
             note("profile cannot be opened", tenant=self._tenant, trouble=trouble, detail=str(trouble)[:100])
         self._openings_failed += 1
+        self._reporting.looked_after()
         self._reporting.see(Judgement(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
         if isinstance(trouble, ChromiumTooOld):
             await self._orders.pause(TOO_OLD_PAUSE)

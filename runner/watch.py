@@ -85,6 +85,7 @@ class Watch:
             except PageGone:
                 return End.RELAUNCH
             except PageUnreachable as trouble:
+                self._reporting.looked_after()
                 phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
                 self._reporting.see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
                 await self._orders.pause(self._document.unreachable())
@@ -109,7 +110,7 @@ class Watch:
     async def _attend(self, page: Page) -> End | None:
         await self._document.load(page)
         sight = await page.look()
-        self._reporting.probed_at = self._clock.now()
+        self._reporting.looked_after()
         if not sight.injected:
             return await self._without_injection(page)
         self._document.alive()

@@ -248,6 +248,7 @@ async def test_a_login_that_cannot_be_fetched_at_first_is_waited_for(tmp_path: P
     task = asyncio.create_task(scene.session.run())
     await scene.clock.advance(3)
     assert (scene.phase, scene.whatsapp.opened) == (Phase.FAILED, [])
+    assert scene.session.report().probed_ms_ago is not None
     scene.control.down = False
     await scene.clock.advance(20)
     assert len(scene.whatsapp.opened) == 1
@@ -266,6 +267,9 @@ async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser
     task = asyncio.create_task(scene.session.run())
     await scene.clock.advance(120)
     assert scene.phase is Phase.FAILED
+    await scene.clock.advance(1800)
+    probed = scene.session.report().probed_ms_ago
+    assert probed is not None and probed < 120_000, "it would be taken for wedged"
     assert "ERR_INTERNET_DISCONNECTED" in scene.session.report().detail
     assert len(scene.whatsapp.opened) == 1
     task.cancel()
