@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from chalicelib.errors import Forbidden, TooMany, Unauthorised
@@ -18,6 +17,8 @@ from chalicelib.store.operators import OperatorSession
 from chalicelib.store.tenants import Tenants
 
 OPERATOR_COOKIE: Final = "__Host-operator"
+#: Every cookie of ours is for this host alone: a browser takes one of such a name from nobody else.
+OURS: Final = "__Host-"
 #: Holds the double-submitted token of the sign-in form, before anybody is known.
 VISITOR_COOKIE: Final = "__Host-visitor"
 CSRF_FIELD: Final = "csrf"
@@ -68,14 +69,17 @@ def no_cookie(name: str) -> str:
 
 
 def cookies(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the browser sent; nothing at all if the header is not well formed."""
+    """Those of ours that the browser sent. Whatever else this host has set beside them, it hides none.
+
+    Not ``http.cookies``: it drops the whole header for one value it does not like. Only spaces and tabs are stripped:
+    a name that begins with a rarer blank is another name, which no browser guards by its prefix.
+    """
     header = headers.get("cookie", "")
-    if not header or len(header) > COOKIES_AT_MOST:
+    if len(header) > COOKIES_AT_MOST:
         return {}
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    pairs = (pair.partition("=") for pair in header.split(";"))
+    found = {name.strip(" \t"): value.strip(" \t") for name, _, value in pairs}
+    return {name: value for name, value in found.items() if name.startswith(OURS)}
 
 
 def came_from_our_page(headers: Mapping[str, str]) -> bool:

@@ -76,6 +76,22 @@ def test_several_cookies_are_told_apart() -> None:
     assert cookies({"cookie": "a=1; __Host-operator=xyz; b=2"})["__Host-operator"] == "xyz"
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    ['_prefs={"a":1}', "seen=Mon 3 Aug", "a=b=c", 'quoted="a; b"', "naïve=é", "alone", "=", "bad,name=[1]"],
+)
+def test_a_foreign_cookie_hides_none_of_ours(foreign: str, operators: Operators) -> None:
+    set_cookie, session = operators.welcome(OLGA, {})
+    ours = browser(set_cookie)["cookie"]
+    for header in (f"{foreign}; {ours}", f"{ours}; {foreign}", f"{foreign};{ours};{foreign}"):
+        assert operators.known({"cookie": header}).token_sha256 == session.token_sha256
+
+
+def test_a_name_with_a_rare_blank_is_not_ours() -> None:
+    header = "__Host-x=ours; \u2000__Host-x=a; \x85__Host-x=b; \xa0__Host-x=c"
+    assert cookies({"cookie": header}) == {"__Host-x": "ours"}
+
+
 def test_a_browser_is_known_by_its_cookie_until_it_is_ended(operators: Operators) -> None:
     set_cookie, session = operators.welcome(OLGA, {})
     headers = browser(set_cookie)
