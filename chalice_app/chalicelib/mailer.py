@@ -99,7 +99,7 @@ class Mailer:
         recipient = _address(to or tenant.owner_email)
         message = self._message(kind, tenant, recipient, link, language or tenant.language, values)
         request: dict[str, Any] = {
-            "FromEmailAddress": message["From"].fold(policy=SMTP).partition(":")[2].strip(),
+            "FromEmailAddress": _unfolded(message["From"].fold(policy=SMTP)),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
             "EmailTags": [{"Name": "kind", "Value": kind}],
@@ -156,6 +156,11 @@ def _one_line(text: str) -> str:
     if any(unicodedata.category(letter) in UNFIT_FOR_HEADERS for letter in text):
         raise GiveUp("mail_header", "A name or address in this mail contains a line break or control character.")
     return text
+
+
+def _unfolded(header: str) -> str:
+    """The value alone, on one line: a long name is folded for a mail, and SES refuses a request with a line break."""
+    return header.partition(":")[2].replace("\r\n", "").strip()
 
 
 def _address(address: str, name: str = "") -> Address:

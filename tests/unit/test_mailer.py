@@ -149,6 +149,23 @@ def test_a_sender_beyond_ascii_stays_readable_for_ses_and_people() -> None:
     assert post.mail["From"] == "Agentur Schön <mail@agency.example>"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "The Agency for Lines That Answer " * 4,
+        "Agentur für schöne Websites und noch schönere Gespräche mit Gästen aus Überlingen",
+        "x" * 120,
+    ],
+)
+def test_a_long_senders_name_stays_on_one_line(name: str) -> None:
+    post = Post()
+    Mailer(post, sender=f"{name.strip()} <mail@agency.example>").invite(BAKERY, LINK)  # type: ignore[arg-type]
+    told = post.sent[0]["FromEmailAddress"]
+    assert told.isprintable() and told.isascii()
+    read = parsed(f"From: {told}\r\n\r\n".encode())["From"].addresses[0]
+    assert (read.display_name, read.addr_spec) == (name.strip(), "mail@agency.example")
+
+
 def test_a_name_is_text_and_never_markup() -> None:
     post = Post()
     mailer(post).invite(replace(BAKERY, name='<img src="https://evil.example/x">{{ 7 * 7 }}'), LINK)
