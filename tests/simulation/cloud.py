@@ -135,6 +135,8 @@ class Cloud:
         self.calls: dict[str, Call] = {}
         self.faults = 0
         self.store = Store()
+        #: Told of each question to the model: the chat, and when.
+        self.thinks: Callable[[str, int], None] = lambda chat, instant: None
         self._chance = chance
         self._trace = trace
         self._hub = greenlet.getcurrent()
@@ -316,6 +318,7 @@ class Cloud:
     ) -> SimpleNamespace:
         """The model: it needs a while, fails now and then, and each of its texts is different."""
         stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]
+        self.thinks(f"CHAT#{tenant}#{chat}", self._clock())
         covers = tuple(stored["messages"])
         fails = self._chance.random() < self.weather.brain_fails
         self._pause(self._chance.uniform(0.3, 4.0) + (self._chance.uniform(5, 40) if fails else 0.0))

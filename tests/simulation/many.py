@@ -17,7 +17,7 @@ STATE = ROOT / "build" / "simulation.json"
 AT_ONCE = 20
 KINDS = {
     "duplicated": ("duplicated", "untrue", "stale send"),
-    "unanswered": ("unanswered", "misread", "login lost"),
+    "unanswered": ("unanswered", "misread", "takeover", "login lost"),
     "out of order": ("out of order", "epoch", "dead", "snapshot"),
     "not converged": ("not converged", "failed over", "crashed"),
 }

@@ -17,6 +17,8 @@ Item = dict[str, Any]
 OUTAGE_BORNE = 100.0
 #: Somebody who was not heard for other reasons within this time may be failed over.
 LONG_ENOUGH = 200.0
+#: What was begun a moment before is finished.
+SETTLED_AFTER = 2.0
 
 
 class Inspector:
@@ -27,7 +29,9 @@ class Inspector:
         self._outages: list[tuple[float, float]] = []
         #: Which runner handed a message in first, and at which epoch.
         self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
+        self._taken_over_at: dict[str, float] = {}
         world.cloud.table.watchers.append(self._written)
+        world.cloud.thinks = self.thinks
 
     def violated(self, kind: str, what: str) -> None:
         line = f"{kind}: {what} at {self.world.loop.time():.1f}"
@@ -42,6 +46,8 @@ class Inspector:
             self._handed_in_by[key] = asked
         if before is None or after is None:
             return
+        if key[1] == "CHAT" and after.get("takeover_until") != before.get("takeover_until"):
+            self._taken_over_at[key[0]] = self.world.loop.time()
         if key[1] == "SESSION":
             if after["epoch"] < before["epoch"]:
                 self.violated("epoch", f"{key[0]} fell from {before['epoch']} to {after['epoch']}")
@@ -82,6 +88,13 @@ class Inspector:
         self.world.trace("scanned", tenant=tenant)
         if self.world.session(tenant).get("snapshots") and not self.world.verdict.counted["damage a snapshot"]:
             self.violated("login lost", f"{tenant} had to be linked again")
+
+    def thinks(self, chat: str, instant: int) -> None:
+        """The model is asked for this chat: not while a person answers there, once that has settled."""
+        item = self.world.cloud.table.partitions[chat]["CHAT"]
+        lately = self.world.loop.time() - self._taken_over_at.get(chat, 0.0) < SETTLED_AFTER
+        if instant < item.get("takeover_until", 0) and not lately:
+            self.violated("takeover", f"{chat} is answered although its owner answers")
 
     def sends(self, browser: "Browser", message: str) -> None:
         """A runner begins to send: it must still be its own session's."""

@@ -150,7 +150,7 @@ class World:
             )
             self.accounts[tenant] = self.server.accounts[number] = account
             policies = Policies(
-                replies_per_minute=0, replies_per_contact_per_day=0, takeover_minutes=1, history_messages=6
+                replies_per_minute=0, replies_per_contact_per_day=0, takeover_minutes=3, history_messages=6
             )
             self.cloud.services.tenants.create(
                 Tenant(
