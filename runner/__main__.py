@@ -26,6 +26,7 @@ from runner.hosting import innermost
 from runner.journal import Journal
 from runner.lease import Guard, Lease
 from runner.profile import Profile
+from runner.recycling import Turns
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
 from runner.session import Session
@@ -98,6 +99,7 @@ def compose(
 ) -> Host:
     """The whole runner; the only place where its parts meet."""
 
+    turns = Turns(clock)
     disk = Disk(settings.data_directory)
     packing = asyncio.Semaphore(PACKED_AT_ONCE)
     chromium, wa_js = browsers.browser.version, wa_js_version(settings)
@@ -128,6 +130,7 @@ def compose(
             clock,
             chance.random,
             changed,
+            turns,
         )
 
     about = About(

@@ -13,6 +13,7 @@
   const NEXT_QR_LIFE_MS = 20_000;
   const QR_MARGIN_MS = 2_000;
   const PAIRING_LIFE_MS = 195_000; // [linkDeviceCodeLifecycle.ts: 3.25 min]
+  const CODE_MADE_WITHIN_MS = 10_000;
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
   const CONFIRMED_WITHIN_MS = 5_000;
   const DONE_AT_MOST = 20_000;
@@ -36,7 +37,7 @@
   const W = window.WPP;
   const state = {
     injected: false, qr: null, freshBatch: true, pairing: null, passkeyAt: null, loggedOut: false, reason: null,
-    serverEventAt: null,
+    serverEventAt: null, heardAt: null,
   };
   const waiting = new Map(); // key → message not acknowledged yet
   const done = new Map(); // key → true, oldest first, bounded
@@ -50,6 +51,8 @@
   };
   const text = (value) => (typeof value === "string" ? value.slice(0, TEXT_AT_MOST).toWellFormed() : "");
   const fromServer = () => { state.serverEventAt = performance.now(); };
+  const unasked = () => { state.heardAt = state.serverEventAt = performance.now(); };
+  const ago = (at) => (at === null ? null : Math.floor(performance.now() - at));
 
   // -- what is seen ---------------------------------------------------------------------------------------------
 
@@ -94,10 +97,10 @@
     if (name === "offline_delivery_end") hint("message");
   });
   W.on("chat.new_message", (message) => {
-    if (!message?.id?.fromMe) fromServer();
+    if (!message?.id?.fromMe) unasked();
     hint("message");
   });
-  W.on("chat.msg_ack_change", fromServer);
+  W.on("chat.msg_ack_change", unasked); // receipts only: the server's ack is no such event [registerAckMessageEvent.ts]
 
   // A page that asks for a passkey cannot be helped by this browser: a person has to know.
   attempt(() => {
@@ -142,10 +145,67 @@
       logged_out: state.loggedOut || location.search.includes("post_logout=1"),
       logout_reason: state.reason || new URLSearchParams(location.search).get("logout_reason"),
       delivered_offline: attempt(() => W.whatsapp.BackendEventBus.isOfflineDeliveryEnd === true, false),
-      server_event_ms_ago:
-        state.serverEventAt === null ? null : Math.floor(performance.now() - state.serverEventAt),
+      server_event_ms_ago: ago(state.serverEventAt),
+      heard_ms_ago: ago(state.heardAt),
+      dialog: authenticated && stream.mode === "MAIN" ? attempt(seenDialog) : null,
+      missing: missing(stream.mode === "MAIN"),
+      heap_bytes: performance.memory?.usedJSHeapSize ?? 0,
       version: text(attempt(() => window.Debug.VERSION, "")),
     };
+  }
+
+  // Without these nothing can be received, proven or sent; the second half may come with the main bundle.
+  const NEEDED = ["Conn", "Socket", "Stream", "Cmd"];
+  const NEEDED_IN_MAIN = ["ChatStore", "MsgStore", "MsgKey"];
+  const FUNCTIONS_IN_MAIN = ["queryWidExists", "findOrCreateLatestChat", "addAndSendMsgToChat"];
+
+  function missing(inMain) {
+    const models = (inMain ? [...NEEDED, ...NEEDED_IN_MAIN] : NEEDED).filter((name) => !attempt(() => W.whatsapp[name]));
+    const functions = inMain ? FUNCTIONS_IN_MAIN : [];
+    const lost = [...models, ...functions.filter((name) => !attempt(() => W.whatsapp.functions[name]))];
+    // The page has a reference to show, and wa-js cannot make a code of it.
+    const codeless = !inMain && !state.qr && performance.now() > CODE_MADE_WITHIN_MS
+      && attempt(() => W.whatsapp.Stream.mode === "QR" && Boolean(W.whatsapp.Conn.ref) && !W.conn.isIdle(), false);
+    return codeless ? [...lost, "authCode"] : lost;
+  }
+
+  // -- dialogs --------------------------------------------------------------------------------------------------
+
+  // "What's new" and its like stand before everything until they are confirmed; left alone, WhatsApp unlinks the
+  // device some minutes later (facts/peers.md §2 #8). They are known by their roles, not by their words.
+  const DIALOGS = '[role="dialog"], [role="alertdialog"], [aria-modal="true"], dialog[open]';
+  const BUTTONS = 'button, [role="button"]';
+  const ENTRIES = 'input, textarea, select, [contenteditable="true"], [role="textbox"], [role="checkbox"], [role="radio"]';
+  const shown = (element) =>
+    element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && element.getClientRects().length > 0;
+
+  // The one thing a dialog leaves to do: its only button with words, or else its only button. With two of them there
+  // is something to decide, with an entry something to say; neither is ours.
+  function dialogButton(dialog) {
+    if (dialog.querySelector(ENTRIES)) return null;
+    const buttons = [...dialog.querySelectorAll(BUTTONS)].filter(
+      (button) => shown(button) && !button.parentElement.closest(BUTTONS)
+        && !button.disabled && button.getAttribute("aria-disabled") !== "true",
+    );
+    const worded = buttons.filter((button) => button.innerText.trim() !== "");
+    const choice = worded.length > 0 ? worded : buttons;
+    return choice.length === 1 ? choice[0] : null;
+  }
+
+  function topDialog() {
+    return [...document.querySelectorAll(DIALOGS)].filter(shown).pop() ?? null;
+  }
+
+  function seenDialog() {
+    const dialog = topDialog();
+    return dialog && (dialogButton(dialog) ? "confirm" : "unclear");
+  }
+
+  function confirmDialog() {
+    const dialog = topDialog();
+    const button = dialog && dialogButton(dialog);
+    button?.click();
+    return Boolean(button);
   }
 
   // -- the login ------------------------------------------------------------------------------------------------
@@ -330,7 +390,7 @@
   // -- the one door ---------------------------------------------------------------------------------------------
 
   const doors = {
-    look, prove, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
+    look, prove, confirmDialog, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
   };
   Object.defineProperty(window, "answerline", {
     value: async (name, args) => {

@@ -132,6 +132,18 @@ def processes_of(profile: Path) -> list[psutil.Process]:
     return list(found.values())
 
 
+def memory_bytes(processes: Sequence[psutil.Process]) -> int:
+    """What the processes and everything they started take, each shared page counted in parts (PSS)."""
+    counted: dict[int, int] = {}
+    for root in processes:
+        with contextlib.suppress(psutil.Error):
+            for process in [root, *root.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    if process.pid not in counted:
+                        counted[process.pid] = int(process.memory_full_info().pss)
+    return sum(counted.values())
+
+
 def kill(processes: Iterable[psutil.Process]) -> None:
     """SIGKILL; psutil compares the start time first, so a reused pid is safe."""
     for process in processes:

@@ -22,6 +22,8 @@ SWEEP_EVERY = 5.0
 TAIL_AT_MOST = 200
 #: A message handed in is expected to be answered within this; until then syncs are held (design §4).
 EXPECTED_FOR = 120.0
+#: So long after the last message, in or out, a page that goes away for some seconds is missed by nobody.
+QUIET_AFTER = 30.0
 #: Without the page's own word that all is delivered, so long online counts as it.
 SETTLED_AFTER = 60.0
 HARVEST_WITHIN = 8.0
@@ -63,6 +65,8 @@ class Conversation:
         self.epoch = epoch
         #: WhatsApp time up to which every message was handed in and acknowledged.
         self.caught_up_to_ms: int | None = None
+        #: When the last new message was found on the page.
+        self.heard_at: float | None = None
         #: What is said in this session's chats.
         self.replies = Replies(tenant, epoch, door, lease, clock, chance, self._answered)
         self._door = door
@@ -116,6 +120,13 @@ class Conversation:
         self._expected = {chat: until for chat, until in self._expected.items() if until > now}
         return bool(self._expected)
 
+    def is_quiet(self) -> bool:
+        """Whether nobody waits for anything here, and nobody did a moment ago."""
+        if self.is_pending() or self._journal.waiting or not self.replies.are_idle():
+            return False
+        lately = max(self.heard_at or 0.0, self.replies.spoke_at or 0.0)
+        return self._clock.now() - lately >= QUIET_AFTER
+
     # -- the two loops --------------------------------------------------------------------------------------------
 
     async def run(self, page: Page) -> None:
@@ -157,6 +168,7 @@ class Conversation:
                 message = None if self._journal.knows(key) else message_from(seen)
                 if message is not None:
                     self._journal.see(key, message)
+                    self.heard_at = self._clock.now()
                 elif key not in self._journal.waiting:
                     known.append(key)  # acknowledged before this page was born, or no message at all
             if known:

@@ -13,7 +13,8 @@ INJECTED_WITHIN = 30.0
 #: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
 LOADS_IN_VAIN_AT_MOST = 4
 INCOMPATIBLE_RETRY = 300.0
-UPDATES_APART = 600.0
+#: What is still missing then will not come: modules are loaded one after the other.
+COMPLETE_WITHIN = 60.0
 
 
 class Document:
@@ -25,9 +26,9 @@ class Document:
         self._chance = chance
         self._fresh = fresh
         self._loaded_at: float | None = None
-        self._updated_at: float | None = None
         self._in_vain = 0
         self._unreachable = 0
+        self._lacks_since: float | None = None
 
     @property
     def is_incompatible(self) -> bool:
@@ -43,6 +44,15 @@ class Document:
         """wa-js answers."""
         self._in_vain = 0
 
+    def lacks(self, missing: tuple[str, ...]) -> bool:
+        """Whether something that is needed has been missing for so long that it will not come."""
+        now = self._clock.now()
+        if missing:
+            self._lacks_since = self._lacks_since or now
+        elif self._age() >= COMPLETE_WITHIN:
+            self._lacks_since = None
+        return self._lacks_since is not None and now - self._lacks_since >= COMPLETE_WITHIN
+
     async def load(self, page: Page) -> None:
         """Load, if there is none."""
         if self._loaded_at is None:
@@ -56,19 +66,14 @@ class Document:
         self.forget()
         await self.load(page)
 
-    async def update(self, page: Page) -> bool:
-        """WhatsApp Web wants to be loaded again; done, but not often."""
-        now = self._clock.now()
-        if self._updated_at is not None and now - self._updated_at < UPDATES_APART:
-            return False
-        self._updated_at = now
-        await self.reload(page, "WhatsApp Web was updated")
-        return True
-
     def unreachable(self) -> float:
         """It could not be loaded; how long to wait before the next attempt."""
         self._unreachable += 1
         return backoff(self._unreachable, self._chance())
+
+    def may_be_tried_again(self) -> bool:
+        """Whether an incompatible page was looked at long enough: WhatsApp may have another one by now."""
+        return self._age() >= INCOMPATIBLE_RETRY
 
     def lifeless(self) -> Step:
         """wa-js does not answer: wait, load again, once start a new browser, then be patient."""
@@ -77,3 +82,6 @@ class Document:
             return Step.WAIT
         self._in_vain += 1
         return Step.RELAUNCH if self._in_vain == LOADS_IN_VAIN_AT_MOST - 1 else Step.RELOAD
+
+    def _age(self) -> float:
+        return 0.0 if self._loaded_at is None else self._clock.now() - self._loaded_at

@@ -66,6 +66,14 @@ class Sight:
     delivered_offline: bool = False
     #: Since the server last sent something; ``None``: nothing yet in this document.
     server_event_ms_ago: int | None = None
+    #: Since the server last sent something that nobody had asked for: a message, a receipt.
+    heard_ms_ago: int | None = None
+    #: A dialog stands before everything else: "confirm" when it leaves only one thing to do, else "unclear".
+    dialog: str | None = None
+    #: What wa-js does not find in this page although it should be there by now.
+    missing: tuple[str, ...] = ()
+    #: What the page's objects take.
+    heap_bytes: int = 0
     version: str = ""
 
 
@@ -99,6 +107,12 @@ class Page(Protocol):
 
     async def set_offline(self, offline: bool) -> None:
         """Cut the page off from the network, or let it back."""
+
+    async def confirm_dialog(self) -> bool:
+        """Do the one thing that the dialog leaves to do; whether there was one."""
+
+    async def memory_bytes(self) -> int:
+        """How much memory its browser takes, all processes together."""
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """The messages after each chat's second that were not acknowledged, oldest first."""

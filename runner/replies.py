@@ -61,6 +61,8 @@ class Replies:
         self.epoch = epoch
         #: Turns to deliver, by id, in the order they were heard of.
         self.due: dict[str, Due] = {}
+        #: When WhatsApp's server last took one.
+        self.spoke_at: float | None = None
         self._door = door
         self._lease = lease
         self._clock = clock
@@ -88,6 +90,10 @@ class Replies:
         if delivery.turn not in self.due and (delivery.turn, delivery.revision) not in self._finished:
             self.due[delivery.turn] = Due(delivery)
             self._rung.set()
+
+    def are_idle(self) -> bool:
+        """Whether none is due, none is being sent, and none is still to be reported."""
+        return not (self.due or self._unreported or self._speaking.locked())
 
     def are_stuck(self) -> bool:
         """Whether WhatsApp's server owes this document a confirmation for too long."""
@@ -184,3 +190,4 @@ class Replies:
         if ack is None:
             raise NotNow("the page forgot it")
         self._unconfirmed.pop(message, None)
+        self.spoke_at = self._clock.now()

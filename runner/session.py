@@ -14,10 +14,12 @@ from runner.logs import note
 from runner.orders import Orders
 from runner.page import Page, PageTrouble
 from runner.profile import Opened, Profile
+from runner.recycling import Turns
 from runner.reporting import Reporting
 from runner.restoring import Restoring
 from runner.saving import Saving
 from runner.snapshot import ChromiumTooOld
+from runner.upkeep import Upkeep
 from runner.watch import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, Watch
 from runner.whatsapp import WhatsApp
 from wire import Delivery, Hold, Phase, SessionReport
@@ -49,6 +51,7 @@ class Session:
         clock: Clock,
         chance: Callable[[], float],
         changed: Callable[[], None],
+        turns: Turns,
     ) -> None:
         #: It is given back because this runner could not help it.
         self.gave_up = False
@@ -64,7 +67,8 @@ class Session:
         self._orders = Orders(hold, clock)
         self._reporting = Reporting(hold.tenant, clock, changed)
         self._login = Login(hold.tenant, profile, restoring, saving)
-        self._watch = Watch(self._orders, self._login, conversation, saving, self._reporting, clock, chance)
+        upkeep = Upkeep(hold.tenant, conversation, turns, clock, chance)
+        self._watch = Watch(self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance)
         self._page: Page | None = None
         self._relaunches = Relaunches()
         self._openings_failed = 0

@@ -16,6 +16,7 @@ from runner.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachabl
 from runner.presence import Presence
 from runner.reporting import Reporting
 from runner.saving import Saving
+from runner.upkeep import Upkeep
 from wire import Phase, ProblemCode
 
 PROBE_EVERY = 15.0
@@ -33,6 +34,7 @@ class End(Enum):
 
     LEAVE = "leave"  #: the session is to be released
     RELAUNCH = "relaunch"  #: only a new browser helps
+    RENEW = "renew"  #: a new browser is due, and this is a good moment
     LOGGED_OUT = "logged_out"  #: the login is over
 
 
@@ -45,6 +47,7 @@ class Watch:
         login: Login,
         conversation: Conversation,
         saving: Saving,
+        upkeep: Upkeep,
         reporting: Reporting,
         clock: Clock,
         chance: Callable[[], float],
@@ -53,6 +56,7 @@ class Watch:
         self._login = login
         self._conversation = conversation
         self._saving = saving
+        self._upkeep = upkeep
         self._reporting = reporting
         self._clock = clock
         self._presence = Presence(clock)
@@ -64,6 +68,7 @@ class Watch:
         """There is a new browser, with nothing in it."""
         self._document.forget()
         self._ladder.fine()
+        self._upkeep.new_browser()
 
     def quiet(self) -> None:
         """Nothing more is sent or saved before the next proof."""
@@ -114,13 +119,16 @@ class Watch:
         if not sight.injected:
             return await self._without_injection(page)
         self._document.alive()
+        if self._document.lacks(sight.missing):
+            await self._incompatible(page, f"wa-js does not find {', '.join(sight.missing) or 'all it needs'}")
+            return None
         if is_logged_out(sight, self._login.linked):
             self._login.ended(sight)
             return End.LOGGED_OUT
         seen = judge(sight, self._login.linked)
         if sight.authenticated:
             seen = await self._attend_linked(page, sight, seen)
-        elif seen.phase in LINKING and await self._linking.attend(page, sight, self._orders.hold):
+        elif seen.phase in LINKING and not sight.missing and await self._linking.attend(page, sight, self._orders.hold):
             return End.RELAUNCH
         if seen.phase is Phase.ONLINE:
             self._login.served()
@@ -134,6 +142,8 @@ class Watch:
             await self._document.reload(page, "stuck")
         elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
             await self._document.reload(page, "replies are not confirmed")
+        elif seen.phase is Phase.ONLINE:
+            return await self._keep_up(page, sight)
         return None
 
     async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
@@ -147,11 +157,20 @@ class Watch:
         if seen.phase is Phase.ONLINE:
             self._ladder.fine()
             self._conversation.online(sight.delivered_offline)
-            if sight.needs_update and await self._document.update(page):
-                self._reporting.since = self._clock.now()
         elif claim.phase is Phase.ONLINE and await self._climb(page, None):
             raise PageGone("the proof of being online failed too often")
         return seen
+
+    async def _keep_up(self, page: Page, sight: Sight) -> End | None:
+        renewal = await self._upkeep.attend(page, sight)
+        if renewal.step is Step.WAIT:
+            return None
+        self.quiet()
+        if renewal.step is Step.RELAUNCH:
+            note("browser renewed", tenant=self._orders.hold.tenant, reason=renewal.reason)
+            return End.RENEW
+        await self._document.reload(page, renewal.reason)
+        return None
 
     async def _without_injection(self, page: Page) -> End | None:
         step = self._document.lifeless()
@@ -163,6 +182,13 @@ class Watch:
                 self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
             await self._document.reload(page, "wa-js was not injected")
         return None
+
+    async def _incompatible(self, page: Page, detail: str) -> None:
+        """A person must bring a newer wa-js; no new browser helps, so that only the page is loaded now and then."""
+        self.quiet()
+        self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+        if self._document.may_be_tried_again():
+            await self._document.reload(page, "wa-js did not find all it needs")
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
@@ -191,6 +217,7 @@ class Watch:
     def _forget_page(self) -> None:
         self._presence.lost()
         self._linking.forget()
+        self._upkeep.new_document()
         self._conversation.page_gone()
 
     async def _finish(self) -> None:
@@ -203,7 +230,8 @@ class Watch:
     def _interval(self) -> float:
         if self._ladder.misses:
             return LOOK_EVERY_AFTER_A_MISS
-        if self._reporting.seen.phase in {Phase.ONLINE, Phase.BLOCKED}:
+        seen = self._reporting.seen
+        if seen.phase in {Phase.ONLINE, Phase.BLOCKED} or seen.problem is ProblemCode.INCOMPATIBLE:
             return PROBE_EVERY
         if self._login.linked or self._orders.hold.watched:
             return LOOK_EVERY_WHILE_UNSETTLED

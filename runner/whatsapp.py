@@ -134,7 +134,10 @@ class WhatsApp:
                 )
         except (Error, TimeoutError) as trouble:
             raise PageGone(_first_line(trouble)) from trouble
-        return WhatsAppPage(page, context, self._settings.whatsapp_url, hinted)
+        processes = self._running[profile]
+        return WhatsAppPage(
+            page, context, self._settings.whatsapp_url, hinted, lambda: chromium.memory_bytes(processes)
+        )
 
 
 @asynccontextmanager
@@ -154,6 +157,7 @@ class WhatsAppPage:
     _context: BrowserContext
     _url: str
     _hinted: Hinted
+    _memory: Callable[[], int] = lambda: 0
     _gone: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -186,6 +190,7 @@ class WhatsAppPage:
                 "number": number if number and NUMBER.fullmatch(number) else None,
                 "qr": _code(seen.get("qr")),
                 "pairing": _code(seen.get("pairing")),
+                "missing": tuple(str(name)[:40] for name in seen.get("missing") or ()),
             }
         )
 
@@ -211,6 +216,12 @@ class WhatsAppPage:
             raise PageSilent("the browser does not answer") from trouble
         except Error as trouble:
             raise PageGone(_first_line(trouble)) from trouble
+
+    async def confirm_dialog(self) -> bool:
+        return bool(await self._ask("confirmDialog"))
+
+    async def memory_bytes(self) -> int:
+        return await asyncio.to_thread(self._memory)
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
         return await self._ask("tail", dict(since_s), since_default_s, limit, within=30.0) or []

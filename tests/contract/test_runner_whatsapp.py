@@ -18,7 +18,7 @@ from runner.chromium import kill, processes_of
 from runner.clock import SystemClock
 from runner.host import Host
 from runner.lease import Durations, Lease
-from runner.page import PageUnreachable
+from runner.page import PageUnreachable, Sight
 from runner.settings import Settings
 from runner.whatsapp import WhatsApp, whatsapp
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
@@ -459,3 +459,154 @@ async def test_a_long_tail_that_came_while_the_browser_was_closed_is_complete_an
         await control.until(lambda: len(control.messages_seen) == 180)
     texts = [message.text for message in control.messages_seen.values()]
     assert texts == [f"message {index}" for index in range(180)]
+
+
+# -- staying well -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks every half second at a page that is online, and waits for quiet moments no longer than that."""
+    monkeypatch.setattr("runner.watch.PROBE_EVERY", 0.5)
+    monkeypatch.setattr("runner.conversation.QUIET_AFTER", 0.5)
+
+
+async def test_a_dialog_that_wants_to_be_confirmed_is_confirmed_before_the_device_is_unlinked(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None
+) -> None:
+    simulator.set(whats_new_ms=4_000)
+    control = FakeControl()
+    control.hold(watched=True)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        await asyncio.sleep(5)
+        assert simulator.phone(NUMBER).online
+        assert is_online(control.reports[TENANT])
+
+
+DIALOGS = [
+    ("<div role=dialog><div role=button>Continuer</div></div>", "confirm"),
+    ("<div aria-modal=true><button><svg></svg></button><button>続ける</button></div>", "confirm"),
+    ("<div role=dialog><button><svg></svg></button></div>", "confirm"),
+    ("<div role=dialog><button>Abbrechen</button><button>Abmelden</button></div>", "unclear"),
+    ("<div role=dialog><input><button>OK</button></div>", "unclear"),
+    ("<div role=dialog><button disabled>OK</button></div>", "unclear"),
+    ("<div role=dialog>Loading</div>", "unclear"),
+    ("<div role=dialog style='display: none'><button>OK</button></div>", None),
+    ("<div><button>Log out</button></div>", None),
+]
+
+
+async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    hinted = asyncio.Event()
+    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: hinted.set()) as page:
+        await page.load()
+
+        async def look_until(condition: Callable[[Sight], bool]) -> Sight:
+            async with asyncio.timeout(15):
+                while not condition(sight := await page.look()):
+                    hinted.clear()
+                    await hinted.wait()
+            return sight
+
+        assert (await page.look()).dialog is None
+        sight = await look_until(lambda sight: sight.qr is not None)
+        assert sight.qr is not None
+        await page._page.evaluate("document.body.insertAdjacentHTML('beforeend', '<dialog open><button>OK</button>')")
+        assert (await page.look()).dialog is None, "before linking everything may be meant for the owner"
+        simulator.phone(NUMBER).scan(sight.qr.value)
+        await look_until(lambda sight: sight.mode == "MAIN")
+        for html, expected in DIALOGS:
+            await page._page.evaluate(
+                """(html) => {
+                    document.querySelectorAll('dialog, #made').forEach((old) => old.remove());
+                    const made = Object.assign(document.createElement('div'), { id: 'made', innerHTML: html });
+                    made.addEventListener('click', ({ target }) => { made.dataset.clicked = target.textContent; });
+                    document.body.append(made);
+                }""",
+                html,
+            )
+            assert (await page.look()).dialog == expected, html
+            assert await page.confirm_dialog() is (expected == "confirm"), html
+            clicked = await page._page.evaluate("'clicked' in document.getElementById('made').dataset")
+            assert clicked is (expected == "confirm"), html
+
+
+async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.hearing.SILENCE_AT_LEAST", 2.0)
+    monkeypatch.setattr("runner.hearing.FIRST_LULL", 0.5)
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    contact = phone.contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        phone.deafen()
+        contact.write("does anybody hear me?")
+        replies = await contact.wait_for_reply(timeout=20)
+        assert [reply.text for reply in replies] == ["re does anybody hear me?"]
+
+
+async def test_an_old_browser_is_replaced_by_a_new_one_without_a_new_code(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.recycling.LIFETIME", 8.0)
+    monkeypatch.setattr("runner.recycling.LIFETIME_SPREAD", 0.0)
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    contact = simulator.phone(NUMBER).contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        before = {process.pid for process in processes_of(tmp_path / TENANT / "current")}
+        await control.until_report(lambda report: report.phase is Phase.STARTING)
+        await control.until_report(is_online)
+        assert not before & {process.pid for process in processes_of(tmp_path / TENANT / "current")}
+        contact.write("hello")
+        await contact.wait_for_reply()
+
+
+async def test_a_browser_says_how_much_memory_it_takes(browsers: WhatsApp, tmp_path: Path) -> None:
+    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page:
+        await page.load()
+        assert 20_000_000 < await page.memory_bytes() < 900_000_000
+
+
+@pytest.mark.parametrize(
+    ("hidden", "named", "linked"),
+    [
+        ("WAWebStreamModel", "Stream", False),
+        ("WAWebUserPrefsMultiDevice", "authCode", False),
+        ("WAWebChatCollection", "Chat", True),
+    ],
+)
+async def test_a_page_whose_modules_wa_js_does_not_find_is_incompatible_and_not_restarted_again_and_again(
+    simulator: WhatsAppSimulator,
+    browsers: WhatsApp,
+    tmp_path: Path,
+    hasty: None,
+    monkeypatch: pytest.MonkeyPatch,
+    hidden: str,
+    named: str,
+    linked: bool,
+) -> None:
+    monkeypatch.setattr("runner.document.COMPLETE_WITHIN", 4.0)
+    monkeypatch.setattr("runner.document.INCOMPATIBLE_RETRY", 8.0)
+    control = FakeControl()
+    control.hold(watched=True)
+    if linked:
+        async with running(browsers, control, tmp_path):
+            await link(control, simulator)
+        control.hold(epoch=3, last_epoch=1, number=NUMBER)
+    simulator.set(hidden_modules=hidden)
+    async with running(browsers, control, tmp_path):
+        report = await control.until_report(lambda report: report.problem is ProblemCode.INCOMPATIBLE)
+        assert report.phase is Phase.FAILED
+        assert named in report.detail
+        before = {process.pid for process in processes_of(tmp_path / TENANT / "current")}
+        simulator.set(hidden_modules="")  # WhatsApp mends it, or an update of wa-js does
+        await control.until_report(lambda report: report.problem is None and (linked or report.qr is not None))
+        assert before <= {process.pid for process in processes_of(tmp_path / TENANT / "current")}

@@ -585,3 +585,59 @@ async def test_a_person_plays_a_contact_on_the_phone_page(
     await line.event("chat.new_message", lambda value: value["body"] == "typed by a person")
     await line.evaluate(SEND, [ann.chat_id, "answered by the line", None])
     await page.get_by_text("answered by the line").first.wait_for()
+
+
+# Dialogs, deafness, and modules that cannot be found
+
+
+async def test_a_whats_new_dialog_unlinks_the_device_unless_it_is_confirmed(
+    simulator: WhatsAppSimulator, browser: Browser
+) -> None:
+    simulator.set(whats_new_ms=1_500)
+    confirmed, ignored = simulator.phone("4915100000041"), simulator.phone("4915100000042")
+    for phone in (confirmed, ignored):
+        context = await new_context(browser)
+        tab = await open_tab(context)
+        phone.scan(await tab.code())
+        await tab.main()
+        await tab.evaluate("new Promise((done) => setTimeout(done, 200))")
+        if phone is confirmed:
+            await tab.evaluate("document.querySelector('#whats-new [role=button]').click()")
+        else:
+            await tab.evaluate("document.querySelector('#whats-new button').click()")  # the cross only hides it
+    assert await simulator.exchange.until(lambda: not ignored.linked, timeout=5)
+    assert confirmed.linked
+
+
+async def test_a_deaf_page_is_told_nothing_until_it_connects_again_and_gets_answers_all_the_same(
+    simulator: WhatsAppSimulator, fresh: BrowserContext
+) -> None:
+    phone = simulator.phone("4915100000043")
+    contact = phone.contact("4917600000043")
+    tab = await open_tab(fresh)
+    phone.scan(await tab.code())
+    await tab.main()
+    phone.deafen()
+    contact.write("hello")
+    assert await tab.evaluate("WPP.whatsapp.functions.queryWidExists(WPP.conn.getMyUserId()).then((a) => !!a.wid)")
+    tail = f"WPP.chat.find('{contact.chat_id}').then((chat) => chat.msgs.getModelsArray().map((one) => one.body))"
+    assert "hello" not in await tab.evaluate(tail)
+    phone.drop()
+    assert await simulator.exchange.until(lambda: not phone.account.devices or _is_empty(phone), timeout=5)
+    assert "hello" in await tab.evaluate(tail)
+
+
+def _is_empty(phone: Phone) -> bool:
+    return all(not device.inbox for device in phone.account.devices.values())
+
+
+async def test_a_hidden_module_works_for_the_page_and_not_for_its_clients(
+    simulator: WhatsAppSimulator, fresh: BrowserContext
+) -> None:
+    simulator.set(hidden_modules="WAWebChatCollection,WAWebBackendEventBus")
+    tab = await open_tab(fresh)
+    assert await tab.code()
+    assert await tab.evaluate("[typeof WPP.whatsapp.ChatStore, typeof WPP.whatsapp.MsgStore]") == [
+        "undefined",
+        "object",
+    ]

@@ -369,6 +369,7 @@ class FakePage:
     proof: bool = True
     offline: bool = False
     trouble: Exception | None = None
+    memory: int = 0
     #: What the server says to the next sends; afterwards 1.
     acks: list[int] = field(default_factory=list)
 
@@ -415,6 +416,14 @@ class FakePage:
     async def set_offline(self, offline: bool) -> None:
         self._ask(f"set_offline {offline}")
         self.offline = offline
+
+    async def confirm_dialog(self) -> bool:
+        self._ask("confirm_dialog")
+        return True
+
+    async def memory_bytes(self) -> int:
+        self._ask("memory_bytes")
+        return self.memory
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
         self._ask("tail")

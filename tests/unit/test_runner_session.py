@@ -19,6 +19,7 @@ from runner.journal import Journal
 from runner.lease import Lease
 from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
 from runner.profile import Profile
+from runner.recycling import Turns
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
 from runner.session import Session
@@ -104,6 +105,7 @@ class Scene:
             self.clock,
             lambda: 0.5,
             self._changed,
+            Turns(self.clock),
         )
         self.task: asyncio.Task[str]
 

@@ -94,6 +94,10 @@ class PhoneClient:
         """Open WhatsApp "in another window"."""
         self._act("conflict")
 
+    def deafen(self) -> None:
+        """Tell the devices nothing any more until they connect again."""
+        self._act("deafen")
+
     def need_update(self) -> None:
         """Declare the page too old."""
         self._act("needs-update")

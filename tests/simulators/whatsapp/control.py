@@ -132,6 +132,7 @@ class _Control:
             "drop": phone.drop,
             "drop-next-send": lambda: phone.drop_next_send(after_taking=body["after_taking"]),
             "conflict": phone.conflict,
+            "deafen": phone.deafen,
             "needs-update": phone.need_update,
             "block": lambda: phone.block(body.get("state", "TOS_BLOCK")),
             "require-passkey": lambda: phone.require_passkey(body.get("required", True)),

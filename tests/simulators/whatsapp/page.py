@@ -24,6 +24,8 @@ class Page:
     def __init__(self, exchange: Exchange, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self.exchange = exchange
         self.opened_at = now_ms()
+        #: Questions are answered, but nothing is told any more.
+        self.deaf = False
         self.keys: dict[str, str] = {}
         self.account: Account | None = None
         self.device: Device | None = None
@@ -66,7 +68,7 @@ class Page:
 
     def deliver(self, events: list[dict[str, Any]]) -> None:
         """Hand over queued events; they stay queued until the page says it has them."""
-        if not events:
+        if not events or self.deaf:
             return
         self.send({"type": "events", "events": events})
         if self.exchange.switches.duplicate_delivery:
@@ -223,6 +225,10 @@ class Page:
     def _on_exists(self, message: dict[str, Any]) -> dict[str, Any]:
         person = self.exchange.is_known(message["wid"])
         return {"contact": contact_wire(person) if person else None}
+
+    def _on_not_confirmed(self, message: dict[str, Any]) -> None:
+        if self.account and self.device:
+            self.exchange.unlink(self.account, self.device, "unknown_companion")
 
     def _on_logout(self, message: dict[str, Any]) -> dict[str, Any]:
         if self.account and self.device:

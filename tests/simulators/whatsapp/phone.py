@@ -103,6 +103,11 @@ class Phone:
         for page in self._pages():
             page.send({"type": "conflict"})
 
+    def deafen(self) -> None:
+        """Tell the devices nothing any more until they connect again; what they ask is still answered."""
+        for page in self._pages():
+            page.deaf = True
+
     def need_update(self) -> None:
         """Tell the devices that their version is too old."""
         for page in self._pages():

@@ -44,6 +44,10 @@ class Switches:
     reload_after_pair: bool = False
     #: Messages, chats and contacts are registered only after signing in.
     late_modules: bool = False
+    #: Modules the page uses but does not list, comma separated: wa-js cannot find them.
+    hidden_modules: str = ""
+    #: A "what's new" dialog stands before the chats; unless it is confirmed within this time, the device is unlinked.
+    whats_new_ms: int = 0
     #: Websocket handshakes are answered with 503.
     refuse_websocket: bool = False
     #: Every message event is delivered twice.

@@ -41,6 +41,7 @@ defineModule('Application', (require) => {
     if (!Cmd.isMainLoaded) Cmd.mainLoaded();
     require('WAWebBackendEventBus').BackendEventBus.trigger('main_stream_mode_ready');
     require('Screen').showChats();
+    if (switches.whats_new_ms > 0) require('Screen').announce();
     require('Outbox').resend();
   }
 

@@ -4,6 +4,8 @@
 (() => {
   const switches = self.readSwitches();
   const modulesMap = {};
+  const definitions = {};
+  const hidden = new Set(switches.hidden_modules.split(','));
   const loaded = new Map();
   const namespaces = new Map();
   const heldBack = [];
@@ -14,13 +16,14 @@
       heldBack.push(entry);
       return;
     }
-    modulesMap[entry.id] = { id: entry.id, factory: entry.factory, defined: true };
+    definitions[entry.id] = { id: entry.id, factory: entry.factory, defined: true };
+    if (!hidden.has(entry.id)) modulesMap[entry.id] = definitions[entry.id];
   }
 
   function require(id) {
     if (id === '__debug') return { modulesMap };
     if (loaded.has(id)) return loaded.get(id).exports;
-    const definition = modulesMap[id];
+    const definition = definitions[id];
     if (!definition) throw new Error(`Requiring unknown module "${id}"`);
     const module = { id, exports: {} };
     loaded.set(id, module);

@@ -61,5 +61,23 @@ defineModule('Screen', (require) => {
     show(element('div', { role: 'dialog', textContent: text }));
   }
 
-  return { showCode, offerReload, demandPasskey, showChats, showNotice };
+  // In some language; its cross only hides it, and what was not confirmed is held against the device.
+  function announce() {
+    if (localStorage.getItem('whats-new-confirmed') || document.getElementById('whats-new')) return;
+    const cross = element('button', {}, element('span', { className: 'cross', ariaLabel: 'Sluiten' }));
+    const confirm = element('div', { tabIndex: 0, textContent: 'Doorgaan' });
+    confirm.setAttribute('role', 'button');
+    const dialog = element('div', { id: 'whats-new' }, element('h1', { textContent: 'Wat is er nieuw?' }), cross, confirm);
+    dialog.setAttribute('role', 'dialog');
+    const unanswered = setTimeout(() => require('Gateway').tell('not_confirmed'), readSwitches().whats_new_ms);
+    cross.addEventListener('click', () => dialog.remove());
+    confirm.addEventListener('click', () => {
+      clearTimeout(unanswered);
+      localStorage.setItem('whats-new-confirmed', 'yes');
+      dialog.remove();
+    });
+    document.body.append(dialog);
+  }
+
+  return { announce, showCode, offerReload, demandPasskey, showChats, showNotice };
 });

@@ -1,0 +1,66 @@
+"""When a browser is replaced although nothing is wrong with it: it is old, or it has grown too large.
+
+Browsers grow, and only a new one gives its memory back (facts/reliability.md §4.3). On one runner they are replaced
+one after the other, never together.
+"""
+
+from collections.abc import Callable
+
+from runner.clock import Clock
+from runner.page import Page, PageTrouble, Sight
+
+LIFETIME = 24 * 3600.0
+LIFETIME_SPREAD = 4 * 3600.0
+MEMORY_AT_MOST_BYTES = 900_000_000
+HEAP_AT_MOST_BYTES = 400_000_000
+#: Measuring costs a walk over all pages of all its processes.
+MEASURED_EVERY = 300.0
+#: An account that needs more than its budget gets a new browser now and then, not again and again.
+GROWN_AT_EARLIEST = 6 * 3600.0
+APART_AT_LEAST = 120.0
+
+
+class Turns:
+    """Shared by all sessions of a runner: who may replace its browser now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._taken_at: float | None = None
+
+    def take(self) -> bool:
+        """Whether it is this one's turn; if so, the next one's comes some time later."""
+        now = self._clock.now()
+        if self._taken_at is not None and now - self._taken_at < APART_AT_LEAST:
+            return False
+        self._taken_at = now
+        return True
+
+
+class Recycling:
+    """One session's browsers."""
+
+    def __init__(self, clock: Clock, chance: Callable[[], float]) -> None:
+        self._clock = clock
+        self._chance = chance
+        self.begin()
+
+    def begin(self) -> None:
+        """There is a new browser."""
+        self._born_at = self._measured_at = self._clock.now()
+        self._lifetime = LIFETIME + LIFETIME_SPREAD * (2 * self._chance() - 1)
+        self._memory = 0
+
+    async def reason(self, page: Page, sight: Sight) -> str | None:
+        """Why the browser should be replaced at a quiet moment, if it should."""
+        now = self._clock.now()
+        if now - self._measured_at >= MEASURED_EVERY:
+            self._measured_at = now
+            try:
+                self._memory = await page.memory_bytes()
+            except PageTrouble:
+                self._memory = 0
+        age = now - self._born_at
+        if age >= self._lifetime:
+            return "its browser is old"
+        grown = self._memory > MEMORY_AT_MOST_BYTES or sight.heap_bytes > HEAP_AT_MOST_BYTES
+        return "its browser has grown too large" if grown and age >= GROWN_AT_EARLIEST else None

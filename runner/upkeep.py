@@ -1,0 +1,102 @@
+"""Looks after a page that seems well: answers its dialogs, and renews page or browser at a quiet moment."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from runner.clock import Clock
+from runner.conversation import Conversation
+from runner.hearing import Hearing
+from runner.judgement import Step
+from runner.logs import note
+from runner.page import Page, Sight
+from runner.recycling import Recycling, Turns
+
+#: A moment between two sends is quiet enough for what could not be done for so long.
+WAITS_AT_MOST = 1800.0
+#: A page may ask for it again while it is being loaded.
+UPDATES_APART = 600.0
+#: A dialog that comes back however often it is confirmed is not one of those that go away.
+CONFIRMATIONS_AT_MOST = 3
+
+
+class Renewal(NamedTuple):
+    """What to do now, and why."""
+
+    step: Step
+    reason: str = ""
+
+
+class Upkeep:
+    """Lives as long as its session. Asked only while the page is proven to be online."""
+
+    def __init__(
+        self, tenant: str, conversation: Conversation, turns: Turns, clock: Clock, chance: Callable[[], float]
+    ) -> None:
+        self._tenant = tenant
+        self._conversation = conversation
+        self._turns = turns
+        self._clock = clock
+        self._hearing = Hearing(clock.now())
+        self._recycling = Recycling(clock, chance)
+        self._updated_at: float | None = None
+        self._wanted_since: float | None = None
+        self._dialog: str | None = None
+        self._confirmations = 0
+
+    def new_browser(self) -> None:
+        """Nothing of the old one is left."""
+        self._recycling.begin()
+
+    def new_document(self) -> None:
+        """The page was loaded."""
+        self._hearing.renewed(self._clock.now())
+        self._dialog = None
+        self._confirmations = 0
+
+    async def attend(self, page: Page, sight: Sight) -> Renewal:
+        """After each look."""
+        await self._answer_dialog(page, sight)
+        self._listen(sight)
+        now = self._clock.now()
+        if sight.needs_update and (self._updated_at is None or now - self._updated_at >= UPDATES_APART):
+            if self._is_time():
+                self._updated_at = now
+                return Renewal(Step.RELOAD, "WhatsApp Web was updated")
+            return Renewal(Step.WAIT)
+        if (reason := await self._recycling.reason(page, sight)) is not None:
+            return Renewal(Step.RELAUNCH if self._is_time() and self._turns.take() else Step.WAIT, reason)
+        self._wanted_since = None
+        if self._conversation.is_quiet() and (step := self._hearing.judge(now)) is not Step.WAIT:
+            return Renewal(step, "nothing was heard for too long")
+        return Renewal(Step.WAIT)
+
+    async def _answer_dialog(self, page: Page, sight: Sight) -> None:
+        """Only one that was there the last time too: some go away by themselves."""
+        stays, self._dialog = sight.dialog is not None and sight.dialog == self._dialog, sight.dialog
+        if not stays or self._confirmations >= CONFIRMATIONS_AT_MOST:
+            return
+        if sight.dialog == "confirm":
+            confirmed = await page.confirm_dialog()
+            note("dialog confirmed", tenant=self._tenant, confirmed=confirmed)
+            self._confirmations += 1
+        else:
+            note("a dialog only a person can answer", level=logging.WARNING, tenant=self._tenant)
+            self._confirmations = CONFIRMATIONS_AT_MOST  # once is enough
+        self._dialog = None
+
+    def _listen(self, sight: Sight) -> None:
+        if sight.heard_ms_ago is not None:
+            self._hearing.heard(self._clock.now() - sight.heard_ms_ago / 1000)
+        if self._conversation.heard_at is not None:
+            self._hearing.heard(self._conversation.heard_at)
+        if self._conversation.replies.spoke_at is not None:
+            self._hearing.spoke(self._conversation.replies.spoke_at)
+
+    def _is_time(self) -> bool:
+        """Nobody would notice; or, after a long wait, nothing is being sent just now."""
+        now = self._clock.now()
+        if self._wanted_since is None:
+            self._wanted_since = now
+        waited = now - self._wanted_since >= WAITS_AT_MOST
+        return self._conversation.is_quiet() or (waited and self._conversation.replies.are_idle())
