@@ -112,6 +112,7 @@ def tell(services: Services, before: Session, after: Session, now: int) -> None:
             services.tenants.record(Event(after.tenant, now, happened, detail))
             log.info("session changed", extra={"tenant": after.tenant, "happened": happened, "phase": after.phase})
         if true and happened is Happened.LOGGED_OUT:
-            telling.of_logout(services, services.tenants.get(after.tenant))
+            telling.of_logout(services, services.tenants.get(after.tenant), watched=after.watched(now))
         if true and happened is Happened.PROBLEM and after.problem is not None:
-            telling.of_problem(services, services.tenants.get(after.tenant), after.problem)
+            tenant = services.tenants.get(after.tenant)
+            telling.of_problem(services, tenant, after.problem, watched=after.watched(now))

@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib import conversations, reconcile
 from chalicelib.auth import sha256
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
 from chalicelib.jobs import ThinkJob
-from chalicelib.model import Active, Assistant, Policies, Tenant, Turn, TurnState, out_of_date, seen
+from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Tenant, Turn, TurnState, out_of_date, seen
 from chalicelib.store.table import Attr, Delete
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
@@ -505,11 +505,61 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
     line: Services, clock: Clock
 ) -> None:
     online = line.placement.session(T)
+    clock.pass_seconds(15 * 60)
     for _ in range(2):
         reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock())
     assert mailed(line) == [("logged_out", "owner@example.com")]
     reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock.pass_seconds(6 * 3600))
     assert len(mailed(line)) == 2
+
+
+def told_of(services: Services, code: ProblemCode, now: int) -> None:
+    """The session's runner reports this problem."""
+    before = services.placement.session(T)
+    reconcile.tell(services, before, replace(before, problem=Problem(code, now)), now)
+
+
+def a_link(services: Services, now: int) -> Invite:
+    """The owner's link, as it was mailed once."""
+    invite = services.tenants.invites.prepare(T, "0" * 64, now=now)
+    services.tenants.invites.settle(invite, now=now)
+    return invite
+
+
+def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_logout(
+    line: Services, clock: Clock
+) -> None:
+    link = a_link(line, clock())
+    session = line.placement.session(T)
+    assert session.watched(clock())
+    told_of(line, ProblemCode.PASSKEY, clock())
+    reconcile.tell(line, session, replace(session, phase=Phase.LOGGED_OUT, number=None), clock())
+    assert mailed(line) == [("attention", "operators@example.com")]
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    clock.pass_seconds(15 * 60)
+    told_of(line, ProblemCode.PASSKEY, clock())
+    assert mailed(line)[1:] == [("problem", "owner@example.com")]
+
+
+@pytest.mark.parametrize("code", [ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING])
+def test_what_only_operators_can_mend_is_told_to_them_alone(line: Services, clock: Clock, code: ProblemCode) -> None:
+    link = a_link(line, clock())
+    clock.pass_seconds(15 * 60)
+    told_of(line, code, clock())
+    assert mailed(line) == [("attention", "operators@example.com")]
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+
+
+def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
+    link = a_link(line, clock())
+    clock.pass_seconds(15 * 60)
+    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
+    told_of(line, ProblemCode.BLOCKED, clock())
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    cast(FakeMailer, line.mailer).trouble = None
+    told_of(line, ProblemCode.CONFLICT, clock())
+    with pytest.raises(NotFound):
+        line.tenants.invites.find(link.token_sha256, now=clock())
 
 
 def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_raised(

@@ -83,7 +83,7 @@ def test_what_is_not_there_is_not_found(tenants: Tenants) -> None:
         lambda: tenants.set_wanted("nobody00", Active.PAUSED, now=1, by=OPERATOR),
         lambda: tenants.set_assistant_problem("nobody00", KEY_GONE),
         lambda: tenants.clear_mail_problem("nobody00", now=1),
-        lambda: tenants.invites.issue("nobody00", "a", now=1),
+        lambda: tenants.invites.prepare("nobody00", "a", now=1),
         lambda: tenants.invites.revoke("nobody00", now=1, by=OPERATOR),
     ]
     for read in reads:
@@ -176,9 +176,52 @@ def test_every_event_is_forgotten_after_400_days(tenants: Tenants, hotel: Tenant
 # --- invites ------------------------------------------------------------------------------------------------------
 
 
+def issue(tenants: Tenants, tenant: str, token_sha256: str, now: int) -> None:
+    """A link whose mail has left."""
+    tenants.invites.settle(tenants.invites.prepare(tenant, token_sha256, now=now), now=now)
+
+
+def test_the_former_link_lives_until_the_new_ones_mail_has_left(tenants: Tenants, hotel: Tenant, clock: Clock) -> None:
+    issue(tenants, hotel.id, "first", clock())
+    for token in ("unsent", "second"):
+        prepared = tenants.invites.prepare(hotel.id, token, now=clock())
+        current = tenants.invites.current(hotel.id)
+        assert current is not None and current.token_sha256 == "first"
+        assert tenants.invites.find("first", now=clock()).tenant == tenants.invites.find(token, now=clock()).tenant
+    assert tenants.invites.settle(prepared, now=clock())
+    assert not tenants.invites.settle(prepared, now=clock())
+    for dead in ("first", "unsent"):
+        with pytest.raises(NotFound):
+            tenants.invites.find(dead, now=clock())
+    current = tenants.invites.current(hotel.id)
+    assert current is not None and current.token_sha256 == "second"
+
+
+def test_a_link_that_was_opened_has_arrived_whatever_became_of_its_mail(
+    tenants: Tenants, hotel: Tenant, clock: Clock
+) -> None:
+    issue(tenants, hotel.id, "first", clock())
+    tenants.invites.prepare(hotel.id, "second", now=clock())
+    tenants.invites.open("second", "browser", now=clock())
+    with pytest.raises(NotFound):
+        tenants.invites.find("first", now=clock())
+
+
+def test_revoking_leaves_neither_the_living_link_nor_the_prepared_one(
+    tenants: Tenants, hotel: Tenant, clock: Clock
+) -> None:
+    issue(tenants, hotel.id, "first", clock())
+    second = tenants.invites.prepare(hotel.id, "second", now=clock())
+    assert tenants.invites.revoke(hotel.id, now=clock(), by=OPERATOR)
+    assert not tenants.invites.settle(second, now=clock())
+    for dead in ("first", "second"):
+        with pytest.raises(NotFound):
+            tenants.invites.find(dead, now=clock())
+
+
 def test_a_new_invite_kills_the_former_one(tenants: Tenants, hotel: Tenant, clock: Clock) -> None:
-    tenants.invites.issue(hotel.id, "first", now=clock())
-    tenants.invites.issue(hotel.id, "second", now=clock())
+    issue(tenants, hotel.id, "first", clock())
+    issue(tenants, hotel.id, "second", clock())
     assert tenants.invites.find("second", now=clock()).tenant == hotel.id
     with pytest.raises(NotFound):
         tenants.invites.find("first", now=clock())
@@ -189,7 +232,7 @@ def test_a_new_invite_kills_the_former_one(tenants: Tenants, hotel: Tenant, cloc
 def test_an_invite_made_with_its_tenant_is_killed_by_the_next_one(tenants: Tenants, clock: Clock) -> None:
     tenants.create(a_tenant(), ASSISTANT, by=OPERATOR, invite=Invite("first", "hotel000", clock()))
     assert tenants.invites.find("first", now=clock()).tenant == "hotel000"
-    tenants.invites.issue("hotel000", "second", now=clock())
+    issue(tenants, "hotel000", "second", clock())
     with pytest.raises(NotFound):
         tenants.invites.find("first", now=clock())
 
@@ -197,14 +240,14 @@ def test_an_invite_made_with_its_tenant_is_killed_by_the_next_one(tenants: Tenan
 def test_an_unopened_invite_dies_after_72_hours_and_an_opened_one_lives(
     tenants: Tenants, hotel: Tenant, clock: Clock
 ) -> None:
-    tenants.invites.issue(hotel.id, "one", now=clock())
+    issue(tenants, hotel.id, "one", clock())
     clock.pass_seconds(72 * HOUR - 1)
     opened = tenants.invites.open("one", "browser", now=clock())
     assert (opened.opened_at, opened.bound_sha256) == (clock(), "browser")
     clock.pass_seconds(400 * 24 * HOUR)
     assert tenants.invites.find("one", now=clock()) == opened
 
-    tenants.invites.issue(hotel.id, "two", now=clock())
+    issue(tenants, hotel.id, "two", clock())
     clock.pass_seconds(72 * HOUR)
     uses: list[Callable[[], object]] = [
         lambda: tenants.invites.find("two", now=clock()),
@@ -218,7 +261,7 @@ def test_an_unopened_invite_dies_after_72_hours_and_an_opened_one_lives(
 def test_opening_again_changes_nothing_and_never_moves_the_binding(
     tenants: Tenants, hotel: Tenant, clock: Clock
 ) -> None:
-    tenants.invites.issue(hotel.id, "one", now=clock())
+    issue(tenants, hotel.id, "one", clock())
     first = tenants.invites.open("one", "laptop", now=clock())
     clock.pass_seconds(60)
     assert tenants.invites.open("one", "thief", now=clock()) == first
@@ -228,7 +271,7 @@ def test_opening_again_changes_nothing_and_never_moves_the_binding(
 def test_continue_here_moves_the_binding_unless_a_third_browser_was_faster(
     tenants: Tenants, hotel: Tenant, clock: Clock
 ) -> None:
-    tenants.invites.issue(hotel.id, "one", now=clock())
+    issue(tenants, hotel.id, "one", clock())
     tenants.invites.open("one", "laptop", now=clock())
     moved = tenants.invites.bind("one", "phone", instead_of="laptop", now=clock())
     assert moved.bound_sha256 == "phone"
@@ -237,7 +280,7 @@ def test_continue_here_moves_the_binding_unless_a_third_browser_was_faster(
 
 
 def test_a_revoked_invite_does_nothing_any_more(tenants: Tenants, hotel: Tenant, clock: Clock) -> None:
-    tenants.invites.issue(hotel.id, "one", now=clock())
+    issue(tenants, hotel.id, "one", clock())
     tenants.invites.open("one", "laptop", now=clock())
     assert tenants.invites.revoke(hotel.id, now=clock(), by=OPERATOR)
     assert not tenants.invites.revoke(hotel.id, now=clock(), by=OPERATOR)
@@ -255,10 +298,10 @@ def test_a_revoked_invite_does_nothing_any_more(tenants: Tenants, hotel: Tenant,
 def test_an_invite_that_dynamodb_forgot_can_still_be_replaced_and_stays_unknown(
     tenants: Tenants, hotel: Tenant, clock: Clock, table: Table
 ) -> None:
-    tenants.invites.issue(hotel.id, "old", now=clock())
+    issue(tenants, hotel.id, "old", clock())
     table.delete(Delete("INVITE#old", "INVITE"))
     assert tenants.invites.current(hotel.id) is None
-    tenants.invites.issue(hotel.id, "new", now=clock())
+    issue(tenants, hotel.id, "new", clock())
     with pytest.raises(NotFound):
         tenants.invites.find("old", now=clock())
 

@@ -40,7 +40,10 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
 
 
 def new_invite(services: "Services", tenant: Tenant, *, by: str) -> bool:
-    """A new link, mailed; older ones die whether or not the mail goes out."""
+    """A new link, mailed; the former one dies once the mail has left."""
     token = services.token()
-    services.tenants.invites.issue(tenant.id, sha256(token), now=services.clock())
-    return mail_invite(services, tenant, token, by=by)
+    invite = services.tenants.invites.prepare(tenant.id, sha256(token), now=services.clock())
+    mailed = mail_invite(services, tenant, token, by=by)
+    if mailed:
+        services.tenants.invites.settle(invite, now=services.clock())
+    return mailed

@@ -39,7 +39,7 @@ DONE: Final[Mapping[str, tuple[str, str]]] = {
     "paused": ("ok", "Paused. The line is silent; its login is kept."),
     "active": ("ok", "Resumed."),
     "invited": ("ok", "A new link was mailed; older ones no longer work."),
-    "uninvited": ("problem", "The mail could not be sent, and older links no longer work. Try again."),
+    "uninvited": ("problem", "The mail could not be sent; if there was a link before, it still works. Try again."),
     "revoked": ("ok", "The link no longer works."),
     "checking": ("ok", "Waiting messages are tried again now."),
     "busy": ("attention", "This tenant had many mails already. Wait an hour before sending another one."),

@@ -23,7 +23,7 @@ Item = dict[str, Any]
 #: an attribute, or a path into a map
 Path = str | tuple[str, ...]
 
-__all__ = ["Attr", "Check", "ConditionFailed", "Delete", "Item", "Put", "Table", "Update"]
+__all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Delete", "Item", "Put", "Table", "Update"]
 
 #: Transactions that collide with another write are tried again this often, with jitter.
 ATTEMPTS: Final = 8

@@ -1,6 +1,9 @@
 """The list, and one tenant's page with everything an operator can do there."""
 
+import pytest
+
 from chalicelib.admin.mailing import MAILS_PER_HOUR
+from chalicelib.errors import NotFound, TryAgain
 from chalicelib.model import Active, Problem
 from chalicelib.store.table import Update
 from tests.unit.admin.desk import OLGA, Admin
@@ -91,6 +94,19 @@ def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin
     clock.pass_seconds(3_600)
     olga.signed_in()
     assert "A new link was mailed" in olga.press(tenant, "invite").text
+
+
+def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    first = olga.services.tenants.invites.current(tenant)
+    olga.mailer.trouble = TryAgain("SES is busy.")
+    assert "it still works" in olga.press(tenant, "invite").text
+    assert first is not None
+    assert olga.services.tenants.invites.find(first.token_sha256, now=clock()) == first
+    olga.mailer.trouble = None
+    olga.press(tenant, "invite")
+    with pytest.raises(NotFound):
+        olga.services.tenants.invites.find(first.token_sha256, now=clock())
 
 
 def test_revoking_the_invite_leaves_none(olga: Admin) -> None:
