@@ -4,8 +4,10 @@ import contextlib
 import shutil
 from collections.abc import Callable
 
+import httpx
 import psutil
 
+from infrastructure.local.events import STAGE
 from tests.chaos.processes import renderers
 from tests.chaos.scene import Happening, Scene
 
@@ -31,7 +33,7 @@ def kill_runner_with_its_disk(scene: Scene) -> Happening | None:
 
 def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | None:
     slot, process = _some_runner(scene)
-    if process is None or (lose_disk and slot in scene.small_disks):
+    if process is None or (lose_disk and not may_lose(scene, slot)):
         return None
     hit = scene.hosted_in(slot)
     if lose_disk:
@@ -40,6 +42,15 @@ def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | Non
         with contextlib.suppress(psutil.Error):
             process.kill()
     return Happening(kind, slot, hit, hard_kill=True)
+
+
+def may_lose(scene: Scene, slot: str) -> bool:
+    """Not while the control plane is away: what came in meanwhile is on that disk alone, and nobody promises it."""
+    try:
+        answers = httpx.get(f"{scene.control.url}/{STAGE}/health", timeout=1, trust_env=False).is_success
+    except httpx.HTTPError:
+        answers = False
+    return answers and slot not in scene.small_disks
 
 
 def lose(scene: Scene, slot: str, process: psutil.Process) -> None:

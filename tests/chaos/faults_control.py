@@ -92,7 +92,7 @@ def corrupt_newest(scene: Scene) -> Happening | None:
     if len(generations) < 2:
         return None
     slot = next((browser.slot for browser in scene.browsers() if browser.tenant == line.tenant), None)
-    if slot is None or slot in scene.small_disks:
+    if slot is None or slot not in scene.runners() or not faults.may_lose(scene, slot):
         return None
     s3, bucket = scene.stack.client("s3"), scene.stack.environment["BUCKET_NAME"]
     content = s3.get_object(Bucket=bucket, Key=generations[0].key)["Body"].read()

@@ -31,7 +31,8 @@ def browsers(data: Path) -> list[Browser]:
     found = []
     for process, line in _command_lines():
         matched = profile.search(line)
-        if matched is not None and "--type=" not in line:
+        # Debian's start script stays as the parent of what it starts.
+        if matched is not None and "--type=" not in line and not line.startswith("/bin/sh "):
             found.append(Browser(process, matched[1], matched[2]))
     return found
 

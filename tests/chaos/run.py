@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from infrastructure.local.events import STAGE
 from infrastructure.local.settings import Ports
 from infrastructure.local.stack import LocalStack, local_stack
 from tests.chaos import processes
@@ -38,6 +39,8 @@ WARM_UP_SECONDS = 20.0
 SETTLED_WITHIN_SECONDS = 480.0
 #: All lines online for so long: whatever a phone still has was swept up.
 SWEPT_AFTER_SECONDS = 20.0
+#: What is still not handed in after so long online will never be.
+LOST_AFTER_SECONDS = 90.0
 #: A runner takes no session with less than 2 GiB left; tmpfs takes memory only for what is written.
 SMALL_DISK_MEBIBYTES = 3_500
 #: While it is full, so much memory is gone.
@@ -111,7 +114,7 @@ def _stack(data: Path, ports: Ports, control: FaultyDoor, store: FaultyDoor, say
         runner_capacity=CAPACITY,
         say=say,
         # The stage's prefix stays; only the host is another.
-        runner_settings={"CONTROL_URL": f"{control.url}/api"},
+        runner_settings={"CONTROL_URL": f"{control.url}/{STAGE}"},
         app_settings={"AWS_ENDPOINT_URL_S3": store.url},
     )
 
@@ -229,7 +232,8 @@ def _settle(scene: Scene, watch: Watch, load: Load, say: Say) -> tuple[Verdict, 
         stored, turns = from_table(scene.stack)
         verdict = judge(load.written, stored, turns, bubbles)
         swept = online_since is not None and now - online_since >= SWEPT_AFTER_SECONDS
-        if (swept and verdict.is_settled) or now > deadline:
+        complete = not verdict.lost or (online_since is not None and now - online_since >= LOST_AFTER_SECONDS)
+        if (swept and complete and verdict.is_settled) or now > deadline:
             return verdict, resent
         if now - told_at > 20:
             told_at = now
