@@ -9,12 +9,12 @@ from chalice.app import Response
 
 from chalicelib.admin.desk import Desk
 from chalicelib.admin.forms import DEFAULT_MODEL, NewTenantForm
-from chalicelib.admin.mailing import mail_invite
+from chalicelib.admin.mailing import mail_invite, may_mail, new_invite
 from chalicelib.auth import sha256
 from chalicelib.brain import CheckResult
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TryAgain
 from chalicelib.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
-from chalicelib.model import Active, Invite, Tenant
+from chalicelib.model import Active, Happened, Invite, Tenant
 from chalicelib.store.operators import OperatorSession
 from wire import ProblemCode
 
@@ -40,7 +40,8 @@ def mount(desk: Desk) -> None:
             raise BadRequest("This form is not complete. Load the page again.")
         tenant_id = id_of(form_id)
         if _exists(desk, tenant_id):
-            return desk.pages.redirect(f"/admin/tenants/{tenant_id}?done=existed")
+            done = mail_if_nobody_did(desk, tenant_id, by=operator.email)
+            return desk.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
         try:
             form = NewTenantForm.read(fields)
             demand_working(desk.services.brain.check(form.api_key, form.assistant()))
@@ -89,6 +90,18 @@ def save(desk: Desk, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
     except Conflict:
         return "existed"
     return "created" if mail_invite(services, tenant, token, by=by) else "unmailed"
+
+
+def mail_if_nobody_did(desk: Desk, tenant_id: str, *, by: str) -> str:
+    """The word for a form that was saved before: whoever saved it may have ended before its owner had mail."""
+    services = desk.services
+    happened = {event.happened for event in services.tenants.timeline(tenant_id)}
+    invite = services.tenants.invites.current(tenant_id)
+    told_whole = Happened.CREATED in happened  # a longer story has its mail somewhere in it
+    mailed = not told_whole or Happened.INVITE_SENT in happened
+    if mailed or invite is None or invite.opened_at is not None or not may_mail(services, tenant_id):
+        return "existed"
+    return "created" if new_invite(services, services.tenants.get(tenant_id), by=by) else "unmailed"
 
 
 def show(

@@ -7,11 +7,13 @@ from pydantic import TypeAdapter
 
 from chalicelib.admin.create import id_of
 from chalicelib.admin.forms import NewTenantForm
+from chalicelib.auth import sha256
 from chalicelib.brain import CheckResult
 from chalicelib.errors import AskSomeone, Invalid, TryAgain
 from chalicelib.model import Active, Assistant, Happened
 from tests.unit.admin.desk import FIELDS, KEY, Admin
 from tests.unit.browsing import Browser, Page
+from tests.unit.conftest import Clock
 from wire import ProblemCode, TenantId
 
 
@@ -36,6 +38,34 @@ def test_the_same_form_posted_twice_creates_one_tenant_and_one_mail(olga: Admin)
     assert first.headers["location"].partition("?")[0] == second.headers["location"].partition("?")[0]
     assert "saved before" in olga.browser.follow(second).text
     assert len(olga.services.tenants.overview()) == len(olga.mailer.sent) == len(olga.brain.checked) == 1
+
+
+def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted_again(olga: Admin) -> None:
+    fields = olga.fill_in()
+    olga.mailer.trouble = KeyboardInterrupt()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        olga.browser.post("/admin/new", fields)
+    olga.mailer.trouble = None
+    assert "its owner has mail" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
+    assert "saved before" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
+    [(mailed, link)] = olga.mailer.sent
+    assert olga.services.tenants.invites.find(sha256(link.rpartition("/")[2]), now=mailed.created_at)
+
+
+def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(olga: Admin, clock: Clock) -> None:
+    for end in ("open", "revoke"):
+        fields = olga.fill_in()
+        olga.mailer.trouble = TryAgain("SES is out of reach.")
+        tenant = olga.browser.post("/admin/new", fields).headers["location"].rpartition("/")[2].partition("?")[0]
+        olga.mailer.trouble = None
+        invites, link = olga.services.tenants.invites, olga.services.tenants.invites.current(tenant)
+        assert link is not None
+        if end == "open":
+            invites.open(link.token_sha256, "browser", now=clock())
+        else:
+            invites.revoke(tenant, now=clock(), by="ops")
+        assert olga.browser.post("/admin/new", fields).headers["location"].endswith("done=existed"), end
+    assert olga.mailer.sent == []
 
 
 def test_of_two_equal_forms_at_the_same_moment_one_creates(olga: Admin) -> None:
