@@ -22,6 +22,7 @@ from runner.page import PageUnreachable, Sight
 from runner.settings import Settings
 from runner.whatsapp import WhatsApp, whatsapp
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
+from tests.simulators.whatsapp.browser import WA_JS
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
 from wire import MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
@@ -35,6 +36,7 @@ def settings_for(directory: Path, **fields: Any) -> Settings:
         control_url="http://unused.test",
         runner_bootstrap_token=BOOTSTRAP,
         data_directory=directory,
+        wa_js=WA_JS,
         **fields,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, Playwright
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-WA_JS = REPOSITORY / "runner/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js"
+#: Another bundle can be tried out (tests/update_wa_js.py).
+WA_JS = Path(os.environ.get("WA_JS") or REPOSITORY / "runner/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js")
 CHROMIUM = next(
     (path for path in map(Path, ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")) if path.exists()), None
 )

@@ -1,0 +1,50 @@
+"""What the bridge uses of wa-js is there: by name, on a linked page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright
+
+from tests.simulators.whatsapp import WhatsAppSimulator
+from tests.simulators.whatsapp.browser import launch, new_context, open_tab
+
+pytestmark = pytest.mark.chromium
+BRIDGE = Path(__file__).resolve().parents[2] / "runner" / "bridge.js"
+#: Asked for by name, in lists.
+LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
+
+
+def names_used(bridge: str) -> set[str]:
+    """Every `WPP.…` the bridge mentions, as a path."""
+    paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat)\.\w+)", bridge))
+    paths.discard("whatsapp.functions")
+    for line in LISTED.finditer(bridge):
+        room = "whatsapp.functions" if line[0].startswith("const FUNCTIONS") else "whatsapp"
+        paths |= {f"{room}.{name}" for name in re.findall(r'"(\w+)"', line[1])}
+    return paths
+
+
+def test_the_names_are_found_in_the_bridge() -> None:
+    names = names_used(BRIDGE.read_text())
+    assert {"chat.sendTextMessage", "conn.getMyUserId", "whatsapp.functions.queryWidExists", "whatsapp.Conn"} <= names
+    assert len(names) > 20
+
+
+async def test_wa_js_has_everything_the_bridge_uses() -> None:
+    async with WhatsAppSimulator() as simulator, async_playwright() as playwright:
+        browser = await launch(playwright, simulator.chromium_arguments)
+        tab = await open_tab(await new_context(browser))
+        simulator.phone("4915100000051").scan(await tab.code())
+        await tab.main()
+        lost = await tab.evaluate(
+            """(paths) => paths.filter((path) => {
+                try { return path.split('.').reduce((object, name) => object[name], WPP) === undefined; }
+                catch { return true; }
+            })""",
+            sorted(names_used(BRIDGE.read_text())),
+        )
+        await browser.close()
+    assert not lost, f"wa-js lacks {', '.join(lost)}"
