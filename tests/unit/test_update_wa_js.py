@@ -10,9 +10,8 @@ import pytest
 from tests.update_wa_js import BUNDLE, PACKAGE, Verdict, update, verdict_of
 
 GOOD = Verdict(60)
-BAD = Verdict(
-    59, (("test_wa_js_has_everything_the_bridge_uses", "AssertionError: wa-js lacks chat.find, conn.isIdle"),)
-)
+LACKING = "test_wa_js_has_everything_the_bridge_uses"
+BAD = Verdict(59, ((LACKING, "AssertionError: wa-js lacks chat.find, conn.isIdle"),))
 
 
 class Npm:
