@@ -36,6 +36,7 @@ class Browser:
         self.tenant = ""
         self.epoch = 0
         self.sending: Callable[[Browser, str], None] = lambda browser, message: None
+        self.finding: Callable[[], None] = lambda: None
         self._hinted = hinted
         self._handlers: list[Callable[[Any], None]] = []
 
@@ -95,6 +96,8 @@ class Browser:
         door, args = arguments
         if door == "send":
             self.sending(self, str(args[1]))
+        elif door == "find":
+            self.finding()
         return await self._answer(lambda answer: self._ask(door, args, answer))
 
     def _ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:

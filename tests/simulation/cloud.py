@@ -208,6 +208,11 @@ class Cloud:
                 self._trace("worker died", name=name, step=one.steps)
             except Trouble as trouble:
                 self._trace("worker gave up", name=name, trouble=repr(trouble))
+            except ExceptionGroup as several:
+                self._trace("worker gave up", name=name, trouble=repr(several))
+                _, unexpected = several.split(Trouble)
+                if unexpected is not None:
+                    self.loop.troubles.append(f"{name}: {unexpected!r}: {unexpected.exceptions!r}")
             except Exception as trouble:
                 self.loop.troubles.append(f"{name}: {trouble!r} in {traceback.format_exc(limit=-3)}")
             self._working.pop(one, None)

@@ -93,6 +93,8 @@ class Machine:
         self.unplugged = False
         #: When it last could not be heard for reasons of its own.
         self.last_bad = -1e9
+        #: Where it looks for a message before sending it, it will be stopped for so many seconds.
+        self.ambush: float | None = None
         self.process: Process | None = None
         self.browsers: dict[Path, Browser] = {}
         self.host: Any = None
@@ -172,6 +174,12 @@ class Machine:
             self.last_bad = self.loop.time() + seconds
             self.loop.after(seconds, self.go_on, process)
 
+    def spring_ambush(self) -> None:
+        if self.ambush is not None:
+            self.world.trace("stopped in a reply", slot=self.slot)
+            self.stop(self.ambush)
+            self.ambush = None
+
     def go_on(self, process: Process) -> None:
         if process.alive and process.stopped:
             self.world.trace("process goes on", who=process.name)
@@ -224,6 +232,7 @@ class Browsers:
             browser.unplugged = machine.unplugged
             machine.browsers[profile] = browser
             self._names[profile] = name
+            browser.finding = machine.spring_ambush
             machine.world.open_browser(browser, profile)
         try:
             yield WhatsAppPage(cast(Any, browser), cast(Any, browser), "https://web/", hinted)
@@ -317,7 +326,7 @@ class Network:
             world.count("request lost")
         elif chance.random() < world.plan.request_late:
             world.count("request late")
-            loop.after(chance.uniform(0.5, 12.0), arrive, answered)
+            loop.after(chance.uniform(0.5, world.plan.late_at_most), arrive, answered)
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)
         try:

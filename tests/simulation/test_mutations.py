@@ -57,8 +57,10 @@ def test_a_take_that_is_not_fenced(monkeypatch: pytest.MonkeyPatch) -> None:
         return self._change(turn, changes, may & Attr("revision").eq(turn.revision))
 
     monkeypatch.setattr(Turns, "take", take)
-    late = replace(ROUGH, request_late=0.3, kinds={"drain": 1.0}, ack_lost=0.6, trouble_every=5.0)
-    caught("epoch", range(20), late)
+    late = replace(
+        ROUGH, request_late=0.3, late_at_most=60.0, kinds={"drain": 1.0, "pause": 1.0}, trouble_every=5.0, tenants=4
+    )
+    caught("epoch", range(30), late)
 
 
 def test_a_text_that_is_made_anew_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,23 +75,27 @@ def test_a_text_that_is_made_anew_for_each_attempt(monkeypatch: pytest.MonkeyPat
         return replace(taken, parts=parts)
 
     monkeypatch.setattr(Turns, "take", forgetful)
-    caught("untrue", range(20))
+    caught("untrue", range(30))
 
 
 def test_a_message_id_that_is_new_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     send, find, attempts = WhatsAppPage.send, WhatsAppPage.find, itertools.count()
-    latest: dict[str, str] = {}
+    latest: dict[tuple[int, str], str] = {}
 
     async def send_anew(self: WhatsAppPage, chat: str, message: str, text: str, quote: str | None) -> SendResult:
-        latest[message] = f"{message}{next(attempts)}"
-        return await send(self, chat, latest[message], text, quote)
+        latest[id(self), message] = f"{message}{next(attempts)}"
+        return await send(self, chat, latest[id(self), message], text, quote)
 
     async def find_latest(self: WhatsAppPage, chat: str, message: str) -> int | None:
-        return await find(self, chat, latest.get(message, message))
+        return await find(self, chat, latest.get((id(self), message), message))
 
     monkeypatch.setattr(WhatsAppPage, "send", send_anew)
     monkeypatch.setattr(WhatsAppPage, "find", find_latest)
-    caught("duplicated", range(20), replace(ROUGH, kinds={"lose the container": 2.0, "kill at a step": 3.0}))
+    caught(
+        "duplicated",
+        range(30),
+        replace(ROUGH, kinds={"browser dies": 1.0, "kill at a step": 1.0}, trouble_every=4.0, ack_lost=0.6),
+    )
 
 
 def test_an_event_that_is_taken_for_the_message_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,12 +107,12 @@ def test_an_event_that_is_taken_for_the_message_itself(monkeypatch: pytest.Monke
         return (await tail(self, since_s, since_default_s, limit))[-1:]
 
     monkeypatch.setattr(WhatsAppPage, "tail", only_the_newest)
-    caught("out of order", range(20), replace(ROUGH, hint_lost=0.3))
+    caught("out of order", range(30), replace(ROUGH, hint_lost=0.3))
 
 
 def test_a_sweep_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "SWEEP_EVERY", 1e6)
-    caught("unanswered", range(6), replace(ROUGH, hint_lost=0.5, lasts=60.0))
+    caught("unanswered", range(30), replace(ROUGH, hint_lost=0.97, writes_every=25.0, lasts=60.0))
 
 
 def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,14 +124,14 @@ def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(knocking, "alive", knocking.known)
     for door in ("runner_api", "snapshot_api"):
         monkeypatch.setattr(f"chalicelib.{door}.alive", knocking.known)
-    caught("dead", range(10), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
+    caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
 
 
 def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         placement, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
     )
-    caught("failed over", range(10), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
+    caught("failed over", range(30), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
 
 
 def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +145,9 @@ def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Snapshots, "held", held)
     monkeypatch.setattr(Snapshots, "commit", commit)
-    caught("snapshot", range(20), replace(ROUGH, request_late=0.2, kinds={"drain": 1.0}))
+    caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
 
 
 def test_a_runner_that_does_not_watch_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lease, "remaining", lambda self: 45.0)
-    caught("stale send", range(20), replace(ROUGH, kinds={"stop": 1.0}, trouble_every=6.0, ack_lost=0.0))
+    caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))

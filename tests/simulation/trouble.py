@@ -16,6 +16,7 @@ KINDS = {
     "kill at a step": 3.0,
     "lose the container": 1.0,
     "stop": 2.0,
+    "stop in a reply": 1.0,
     "partition": 1.5,
     "outage": 1.0,
     "browser dies": 2.0,
@@ -43,6 +44,7 @@ class Plan:
     request_lost: float = 0.0
     answer_lost: float = 0.0
     request_late: float = 0.0
+    late_at_most: float = 12.0
     worker_dies: float = 0.0
     database_busy: float = 0.0
     brain_fails: float = 0.0
@@ -132,6 +134,7 @@ class Troublemaker:
             "kill at a step": lambda: self._kill_at_a_step(machine),
             "lose the container": lambda: machine.kill(disk_lost=True),
             "stop": lambda: machine.stop(self._long(2, 300)),
+            "stop in a reply": lambda: self._stop_in_a_reply(machine),
             "partition": lambda: self._partition(machine, self._long(5, 200)),
             "outage": lambda: self._outage(chance.uniform(5, 200), everything=chance.random() < 0.5),
             "outage of 60 s": lambda: self._outage(60.0, everything=False),
@@ -153,6 +156,10 @@ class Troublemaker:
     def _kill_at_a_step(self, machine: "Machine") -> None:
         if machine.process is not None and machine.process.dies_at is None:
             machine.process.dies_at = machine.process.steps + 1 + int(self.chance.expovariate(1 / 150))
+
+    def _stop_in_a_reply(self, machine: "Machine") -> None:
+        """It took a turn and was about to send: there it stands still, for long enough to be given up."""
+        machine.ambush = self._long(40, 200)
 
     def _partition(self, machine: "Machine", seconds: float) -> None:
         machine.partitioned = True
@@ -231,6 +238,7 @@ class Troublemaker:
         self.plan.request_lost = self.plan.answer_lost = self.plan.request_late = self.plan.launch_fails = 0.0
         for machine in world.machines:
             machine.partitioned = False
+            machine.ambush = None
             if machine.process is not None:
                 machine.process.dies_at = None
                 machine.go_on(machine.process)
