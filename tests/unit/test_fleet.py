@@ -1,8 +1,10 @@
 """The fleet: a number in ECS, written only when it changes, and not pushed up by impatience."""
 
+import logging
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.fleet import GROW_EVERY_MS, Fleet, FleetMissing
 
@@ -51,6 +53,37 @@ def test_it_does_not_grow_while_one_is_starting() -> None:
     ecs = Ecs(2, 1)
     fleet(ecs, [0]).grow()
     assert ecs.written == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeServices"),
+        ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateService"),
+        EndpointConnectionError(endpoint_url="https://ecs.example"),
+        FleetMissing("no active service"),
+    ],
+)
+def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    ecs, now = Ecs(1, 1), [0]
+    chosen = fleet(ecs, now)
+
+    def refuse(**_: Any) -> dict[str, Any]:
+        raise trouble
+
+    ecs.describe_services = refuse  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, logger="chalicelib"):
+        for _ in range(3):
+            chosen.grow()
+            now[0] += GROW_EVERY_MS
+    assert [record.message for record in caplog.records] == ["the fleet cannot grow"]
+    with pytest.raises(type(trouble)):
+        chosen.set_desired(2)
+    del ecs.describe_services
+    chosen.grow()
+    assert ecs.written == [2]
 
 
 def test_a_missing_service_is_named() -> None:
