@@ -1,6 +1,8 @@
 """Closes the distance between what is wanted and what is seen: every minute, and wherever something moved."""
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
 
 from chalicelib import telling, thinking
 from chalicelib.model import (
@@ -8,12 +10,16 @@ from chalicelib.model import (
     Happened,
     Runner,
     Session,
+    Turn,
     TurnState,
     should_run,
 )
 from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
 from wire import Phase
+
+Arguments = TypeVarTuple("Arguments")
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -24,27 +30,62 @@ PLACED_AT_MOST = 50
 
 
 def reconcile(services: Services) -> None:
-    """The every-minute loop: reap, place, release, wake forgotten turns, size the fleet."""
+    """The every-minute loop: reap, place, release, wake forgotten turns, size the fleet.
+
+    One tenant's trouble stops no other's steps; all of it is raised at the end, so that the alarm sees it.
+    """
     now = services.clock()
-    for freed in [*services.placement.reap_silent(now), *services.placement.take_from_wedged(now)]:
-        lost(services, freed, now)
+    apart = _Apart()
+    silent = apart.do("silent runners", services.placement.reap_silent, now)
+    stuck = apart.do("wedged sessions", services.placement.take_from_wedged, now)
+    for freed in [*(silent or ()), *(stuck or ())]:
+        apart.do(freed, lost, services, freed, now)
     wanted = 0
     for tenant, session in services.tenants.overview():
         run = should_run(tenant.wanted, session, now)
         wanted += run
         if run and session.runner is None:
-            settle(services, tenant.id, now)
+            apart.do(tenant.id, settle, services, tenant.id, now)
         elif not run and session.runner is not None:
-            services.placement.wanted(tenant.id, tenant.wanted, now)
+            apart.do(tenant.id, services.placement.wanted, tenant.id, tenant.wanted, now)
     for turn in services.turns.open_turns(due_before=now):
-        if turn.state in (TurnState.READY, TurnState.SENDING):
-            services.turns.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
-        if turn.state is TurnState.SENDING:
-            thinking.ring(services, turn)
-        else:
-            services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
+        apart.do(turn.tenant, _wake, services, turn, now)
     capacity = max(1, services.runner_capacity)
-    services.fleet.set_desired(max(services.runners_at_least, -(-wanted // capacity)))
+    apart.do("fleet", services.fleet.set_desired, max(services.runners_at_least, -(-wanted // capacity)))
+    apart.end()
+
+
+def _wake(services: Services, turn: Turn, now: int) -> None:
+    """An open turn whose time has come goes on."""
+    if turn.state in (TurnState.READY, TurnState.SENDING):
+        services.turns.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
+    if turn.state is TurnState.SENDING:
+        thinking.ring(services, turn)
+    else:
+        services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
+
+
+class _Apart:
+    """Steps that do not depend on each other: each is done, whatever became of the others."""
+
+    def __init__(self) -> None:
+        self._troubles: list[Exception] = []
+
+    def do(self, whose: str, step: Callable[[*Arguments], Answer], *arguments: *Arguments) -> Answer | None:
+        """What the step answers; None if it failed."""
+        try:
+            return step(*arguments)
+        except Exception as trouble:
+            trouble.add_note(f"while reconciling: {whose}")
+            self._troubles.append(trouble)
+            return None
+
+    def end(self) -> None:
+        """Raises what failed, all of it."""
+        if self._troubles:
+            every = ExceptionGroup("not everything was reconciled", self._troubles)
+            log.error("not everything was reconciled", exc_info=every)  # Lambda itself tells nothing of what is inside
+            raise every
 
 
 def help_out(services: Services, runner: Runner, now: int) -> bool:
@@ -70,8 +111,10 @@ def lost(services: Services, tenant: str, now: int) -> None:
 def task_stopped(services: Services, task: str) -> None:
     """ECS (or the supervisor) says that a runner's process is gone."""
     now = services.clock()
+    apart = _Apart()
     for tenant in services.placement.task_stopped(task, now):
-        lost(services, tenant, now)
+        apart.do(tenant, lost, services, tenant, now)
+    apart.end()
 
 
 def settle(services: Services, tenant: str, now: int) -> None:

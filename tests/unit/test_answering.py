@@ -10,7 +10,7 @@ from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Tenant, Turn, TurnState, out_of_date, seen
-from chalicelib.store.table import Attr, Delete
+from chalicelib.store.table import Attr, Delete, Update
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeBrain, FakeJobs, FakeMailer
@@ -698,6 +698,36 @@ def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line:
     assert chat is not None
     turns = line.chats.recent(chat, depth=9, now=clock()).turns
     assert [(turn.state, turn.reason) for turn in turns] == [(TurnState.DISCARDED, "paused")] * 2
+
+
+def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bakery = line.tenants.get(T)
+    for id in ("tenant0000", "tenantzzzz"):
+        tenant = replace(bakery, id=id)
+        line.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+        line.table.update(Update(f"TENANT#{id}", "SESSION", set={"number": "491709999998"}))
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    clock.pass_seconds(15 * 60)
+    jobs(line).sent.clear()
+    line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
+    place = line.placement.place
+
+    def refuse(tenant: str, now: int) -> bool:
+        if tenant == "tenant0000":
+            raise TryAgain("The database is busy.")
+        return place(tenant, now)
+
+    monkeypatch.setattr(line.placement, "place", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        reconcile.reconcile(line)
+    assert [str(trouble) for trouble in raised.value.exceptions] == ["The database is busy."]
+    assert line.placement.session("tenantzzzz").runner == "runnerbbbb"
+    assert jobs(line).sent == [(T, CHAT, 0)]
+    assert line.fleet.desired() == 2
 
 
 def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
