@@ -11,7 +11,7 @@ FILE ?=
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
@@ -33,6 +33,17 @@ story: install ## the whole story with real browsers: create, mail, scan, answer
 peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator
 	@cd tests/peers && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(BIN)/python -m tests.peers
+
+SEEDS ?= 5000
+MINUTES ?= 10
+
+.PHONY: simulate
+simulate: python ## histories in virtual time, killed, frozen and cut off from a seed (SEEDS=5000); goes on where it stopped
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+.PHONY: chaos
+chaos: install ## real processes, a fault about every six seconds (MINUTES=10), and a verdict
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES)
 
 .PHONY: backup
 backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
