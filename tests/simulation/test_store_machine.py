@@ -254,8 +254,8 @@ def test_the_stores_do_the_same_on_both_tables(aws: None) -> None:
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=20,
+            max_examples=14,
+            stateful_step_count=18,
             deadline=None,
             derandomize=True,
             database=None,

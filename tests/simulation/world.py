@@ -65,7 +65,9 @@ class World:
         self.capacity = CAPACITY
         self.cloud = Cloud(self.loop, random.Random(f"{seed}/cloud"), self.trace)
         self.server = WhatsAppServer(self.loop, random.Random(f"{seed}/whatsapp"), self.trace)
-        self.disks = Path(tempfile.mkdtemp(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None))
+        self.disks = Path(
+            tempfile.mkdtemp(prefix="answerline-simulation-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
+        )
         self.logins: dict[str, Login] = {}
         self.tenants = [f"tenant{number:05d}" for number in range(self.plan.tenants)]
         self.accounts: dict[str, Account] = {}
