@@ -11,7 +11,7 @@ from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from tests.simulation.browser_model import Document
+    from tests.simulation.document_model import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,280 @@
+"""WhatsApp Web once it was loaded, with our bridge in it: what it remembers, shows, receives and sends."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runner.page import LiveCode
+from tests.simulation.cloud import EPOCH_MS
+from tests.simulation.whatsapp_model import Account, Own, Stanza
+
+if TYPE_CHECKING:
+    from tests.simulation.browser_model import Browser
+
+RECONNECT_WITHIN = (1.0, 5.0)
+RESENT_AFTER = (8.0, 20.0)
+CODE_LIVES = 20.0
+#: A message that is not in the page's memory is looked for in its database.
+FINDING_TAKES = (0.003, 0.01, 0.05, 0.3, 1.5)
+
+
+class Document:
+    """One load of the page: its memory is gone with it, its database stays in the profile."""
+
+    def __init__(self, browser: "Browser") -> None:
+        self.browser = browser
+        self.server = browser.server
+        self.loop = browser.loop
+        self.login = browser.login
+        self.injected = False
+        self.connected = False
+        self.conflict = False
+        self.pumping = False
+        self.delivered_offline = False
+        self.code: tuple[str, float] | None = None
+        self._closed = False
+        self._heard_at: float | None = None
+        self._done: set[str] = set()
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
+        for stanza in self._unread:
+            self._decrypt_later(stanza)
+        self._acked: dict[str, list[Callable[[Any], None]]] = {}
+        self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
+
+    # -- the page itself -----------------------------------------------------------------------------------------
+
+    @property
+    def account(self) -> Account | None:
+        return self.server.accounts.get(self.login.number) if self.login.number is not None else None
+
+    @property
+    def networked(self) -> bool:
+        return not self._closed and not self.browser.offline and not self.browser.unplugged
+
+    @property
+    def reachable(self) -> bool:
+        return self.connected and self.networked and self.loop.time() >= self.browser.stuck_until
+
+    def close(self) -> None:
+        self._closed = True
+        self.connected = False
+
+    def network_changed(self) -> None:
+        if self.reachable and self.account is not None:
+            self.server.pump(self.account)
+        elif not self.networked and self.connected:
+            # The server gives a silent connection up after a while, and the page notices.
+            self.loop.after(self.server.chance.uniform(5, 40), self._notice_silence)
+
+    def shows(self, code: str) -> bool:
+        return self.networked and self.code is not None and self.code[0] == code and self.loop.time() < self.code[1]
+
+    def link(self, account: Account) -> None:
+        self.login.number = account.number
+        self.code = None
+        self._connect_soon()
+        self.browser.hint("state")
+
+    def replaced(self) -> None:
+        self.connected = False
+        self.conflict = True
+        self.loop.after(0.1, self._hint_state)
+
+    def receive(self, stanza: Stanza) -> None:
+        self._heard_at = self.loop.time()
+        if stanza.key in self.login.received:
+            return
+        self.login.received[stanza.key] = stanza
+        self._unread.append(stanza)
+        self.browser.hint("message")
+        self._decrypt_later(stanza)
+
+    def _decrypt_later(self, stanza: Stanza) -> None:
+        if stanza.readable_at > self.loop.time():
+            self.loop.after(stanza.readable_at - self.loop.time(), self._decrypted, stanza)
+
+    def _decrypted(self, stanza: Stanza) -> None:
+        if not self._closed:
+            self._unread.append(stanza)
+            self.browser.hint("message")
+
+    def _hint_state(self) -> None:
+        if not self._closed:
+            self.browser.hint("state")
+
+    def _inject(self) -> None:
+        if self._closed:
+            return
+        self.injected = True
+        if self.login.number is None:
+            self._new_code()
+        else:
+            self._connect_soon()
+        self.browser.hint("state")
+
+    def _new_code(self) -> None:
+        if not self._closed and self.login.number is None:
+            code = f"qr-{self.server.chance.getrandbits(48):012x}"
+            self.code = (code, self.loop.time() + CODE_LIVES)
+            self.server.codes[code] = self
+            self.loop.after(CODE_LIVES, self._new_code)
+            self.browser.hint("state")
+
+    def _connect_soon(self) -> None:
+        self.loop.after(self.server.chance.uniform(0.3, 2.0), self._connect)
+
+    def _connect(self) -> None:
+        if self._closed or self.connected or self.conflict or self.account is None:
+            return
+        if not self.networked:
+            self.loop.after(self.server.chance.uniform(*RECONNECT_WITHIN), self._connect)
+            return
+        self.connected = True
+        self.server.connect(self.account, self)
+        for own in self.login.own.values():
+            if own.ack == 0:
+                self._transmit(own)
+        self.browser.hint("state")
+
+    def _notice_silence(self) -> None:
+        if not self._closed and self.connected and not self.networked:
+            self.connected = False
+            if self.account is not None and self.account.stream is self:
+                self.account.stream = None
+            self._connect()
+
+    # -- the bridge ----------------------------------------------------------------------------------------------
+
+    def ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        if door == "prove":
+            if self.reachable:
+                self.server.asked(self, self._proven(answer), {"value": True})
+            return
+        if door == "send":
+            self._send(answer, *args)
+            return
+        doors: dict[str, Any] = {
+            "look": self._look,
+            "takeOver": self._take_over,
+            "tail": self._tail,
+            "acknowledge": self._acknowledge,
+            "find": self._find,
+        }
+        takes = self.server.chance.choice(FINDING_TAKES) if door == "find" else 0.003
+        self.loop.after(takes, answer, {"value": doors.get(door, _nothing)(*args)})
+
+    def _proven(self, answer: Callable[[Any], None]) -> Callable[[Any], None]:
+        def proven(value: Any) -> None:
+            if self.reachable:
+                self._heard_at = self.loop.time()
+                answer(value)
+
+        return proven
+
+    def _look(self) -> dict[str, Any]:
+        linked = self.login.number is not None
+        code = None
+        if not linked and self.code is not None and self.loop.time() < self.code[1]:
+            code = LiveCode(self.code[0], int((self.code[1] - self.loop.time()) * 1000))
+        heard = None if self._heard_at is None else int((self.loop.time() - self._heard_at) * 1000)
+        return {
+            "injected": True,
+            "mode": "CONFLICT" if self.conflict else "MAIN" if linked else "QR",
+            "info": "NORMAL" if self.connected else "OPENING",
+            "socket": "CONFLICT" if self.conflict else "CONNECTED" if self.connected else "OPENING",
+            "authenticated": linked,
+            "number": self.login.number,
+            "qr": {"value": code.value, "remaining_ms": code.remaining_ms} if code else None,
+            "delivered_offline": self.delivered_offline,
+            "server_event_ms_ago": heard,
+        }
+
+    def _take_over(self) -> None:
+        if self.conflict:
+            self.conflict = False
+            self._connect_soon()
+
+    def _tail(self, since: Mapping[str, int], otherwise: int, limit: int) -> list[dict[str, Any]]:
+        account = self.account
+        if account is None:
+            return []
+        later = []
+        for stanza in self._unread:
+            chat = account.chat_of(stanza.contact)
+            if stanza.second < since.get(chat, otherwise):
+                later.append(stanza)  # a chat may be asked for from further back
+                continue
+            kind = "ciphertext" if stanza.readable_at > self.loop.time() else "text"
+            key = "|".join(("me" if stanza.from_me else "contact", chat, stanza.id, "c" if kind != "text" else ""))
+            if key not in self._done:
+                self._waiting.setdefault(key, _told(account, stanza, key, chat, kind))
+        self._unread = later
+        found = sorted(self._waiting.values(), key=lambda message: int(message["sent_at_s"]))
+        return found[:limit]
+
+    def _acknowledge(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._waiting.pop(key, None)
+            self._done.add(key)
+
+    def _find(self, chat: str, message: str) -> dict[str, Any] | None:
+        own = self.login.own.get(message)
+        return {"ack": own.ack} if own is not None else None
+
+    def _send(self, answer: Callable[[Any], None], chat: str, message: str, text: str, quote: str | None) -> None:
+        account = self.account
+        contact = account.contact_of(chat) if account is not None else None
+        if contact is None or message in self.login.own:
+            self.loop.after(0.003, answer, {"code": "chat_not_found" if contact is None else "msg_id_known"})
+            return
+        second = EPOCH_MS // 1000 + int(self.loop.time())
+        own = Own(Stanza(message, contact, True, second, text))
+        self.login.own[message] = own
+        self._unread.append(own.stanza)
+        self._acked.setdefault(message, []).append(answer)
+        self._transmit(own)
+
+    def _transmit(self, own: Own) -> None:
+        if self._closed or own.ack != 0 or not self.connected:
+            return  # connecting again sends again
+        if self.reachable:
+            self.loop.after(self.server.chance.uniform(0.02, 0.3), self._arrives, own)
+        self.loop.after(self.server.chance.uniform(*RESENT_AFTER), self._transmit, own)
+
+    def _arrives(self, own: Own) -> None:
+        if not self.reachable or self.account is None or self.account.stream is not self:
+            return
+        self.server.accept(self.account, own.stanza.contact, own.stanza.id, own.stanza.text)
+        if self.server.chance.random() < self.server.trouble.ack_lost:
+            self.server.faults += 1
+            return
+        self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own)
+
+    def _acknowledged(self, own: Own) -> None:
+        if self._closed:
+            return
+        own.ack = 1
+        self._heard_at = self.loop.time()
+        for answer in self._acked.pop(own.stanza.id, []):
+            answer({"value": {"ack": 1}})
+
+
+def _nothing(*args: Any) -> None:
+    """What shows on the contact's phone for a moment: seen, and typing."""
+
+
+def _told(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> dict[str, Any]:
+    alias = stanza.contact.phone_chat if account.migrated else None
+    return {
+        "key": key,
+        "id": stanza.id,
+        "chat": chat,
+        "chat_alias": alias,
+        "phone": stanza.contact.phone,
+        "sender": None,
+        "from_me": stanza.from_me,
+        "sent_at_s": stanza.second,
+        "kind": kind,
+        "text": stanza.text if kind == "text" else "",
+        "name": "",
+    }
