@@ -311,7 +311,7 @@ async def test_a_session_somebody_else_holds_is_harvested_and_killed(
         del control.holds[TENANT]
         control.ring()
         await becomes_true(lambda: not processes_of(tmp_path / TENANT / "current"))
-        assert not phone.online
+        await becomes_true(lambda: not phone.online)
         assert control.releases == []
 
 
