@@ -70,6 +70,8 @@ class Session:
         upkeep = Upkeep(hold.tenant, conversation, turns, clock, chance)
         self._watch = Watch(self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance)
         self._page: Page | None = None
+        #: How often this session was parked: a resume that comes late must not undo a later one.
+        self._parkings = 0
         self._relaunches = Relaunches()
         self._openings_failed = 0
 
@@ -107,6 +109,7 @@ class Session:
     async def park(self) -> None:
         """Off the network and silent, until ``resume``."""
         self._orders.parked = True
+        self._parkings += 1
         self._watch.quiet()
         if self._login.linked:
             self._reporting.see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
@@ -115,10 +118,15 @@ class Session:
 
     async def resume(self) -> None:
         """The control plane confirmed that the session is still ours."""
-        self._orders.parked = False
-        self._orders.ring()
-        if self._page is not None:
-            await self._page.set_offline(False)
+        parkings = self._parkings
+        try:
+            # First: a login taken back while the page is offline is an attempt in vain, of three.
+            if self._page is not None:
+                await self._page.set_offline(False)
+        finally:
+            if self._parkings == parkings:  # not parked anew meanwhile
+                self._orders.parked = False
+                self._orders.ring()
 
     async def harvest(self) -> None:
         """Hand in what the page still holds."""

@@ -405,6 +405,47 @@ async def test_a_parked_session_is_offline_and_resumes_with_a_new_proof(tmp_path
         assert scene.page.asked.count("prove") == proofs + 1
 
 
+async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        gate = asyncio.Event()
+
+        async def slow(offline: bool) -> None:
+            await gate.wait()
+            scene.page.offline = offline
+
+        monkeypatch.setattr(scene.page, "set_offline", slow)
+        looks = scene.page.asked.count("look")
+        resuming = asyncio.create_task(scene.session.resume())
+        await scene.clock.advance(30)
+        assert scene.page.asked.count("look") == looks
+        gate.set()
+        await resuming
+        await scene.clock.advance(1)
+        assert scene.page.asked.count("look") > looks
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_a_page_that_cannot_be_put_on_the_network_is_not_left_parked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+
+        async def gone(_offline: bool) -> None:
+            raise PageGone("closed")
+
+        monkeypatch.setattr(scene.page, "set_offline", gone)
+        with pytest.raises(PageGone):
+            await scene.session.resume()
+        await scene.clock.advance(20)
+        assert scene.phase is Phase.ONLINE
+
+
 async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
