@@ -91,6 +91,7 @@ def _some_runner(scene: Scene) -> tuple[str, psutil.Process | None]:
     if not runners:
         return "", None
     slot = scene.chance.choice(sorted(runners))
+    scene.keep_log(slot)
     try:
         return slot, psutil.Process(runners[slot])
     except psutil.NoSuchProcess:

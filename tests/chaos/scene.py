@@ -1,6 +1,8 @@
 """Everything a fault may touch, and what it leaves behind: whom it hits and how it is undone."""
 
+import contextlib
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -74,6 +76,12 @@ class Scene:
             for name, pid in sorted(self.stack.pids.items())
             if name.startswith("runner-")
         }
+
+    def keep_log(self, slot: str) -> None:
+        """Of the runner that is about to be struck: the stack keeps one former log only, and a run has many."""
+        log = self.stack.settings.data / "logs" / f"{slot.replace('slot-', 'runner-')}.log"
+        with contextlib.suppress(OSError):
+            shutil.copy(log, log.with_suffix(f".{time.strftime('%H%M%S')}.log"))
 
     def browsers(self) -> list[Browser]:
         """In a steady order, so that a seed draws the same."""
