@@ -45,6 +45,17 @@ simulate: python ## histories in virtual time, killed, frozen and cut off from a
 chaos: install ## real processes, a fault about every six seconds (MINUTES=10), and a verdict
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES)
 
+VERSION ?= latest
+ARGS ?=
+
+.PHONY: update-wa-js
+update-wa-js: install ## try the newest wa-js against the contract, take it only if everything passes (VERSION=…)
+	@$(BIN)/python -m tests.update_wa_js --to "$(VERSION)"
+
+.PHONY: live-check
+live-check: install ## guided check with a real account and two phones (ARGS="--rehearse", ARGS="--steps 1,4,8")
+	@$(BIN)/python -m tests.live $(ARGS)
+
 .PHONY: backup
 backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
