@@ -23,31 +23,63 @@ log = logging.getLogger(__name__)
 
 #: How long before its delivery the last message of a turn may have come.
 OWN_REPLIES_LOOKED_BACK = timedelta(hours=1)
+#: A look that was enqueued before the messages were stored comes late enough if storing took no longer.
+STORED_WITHIN = timedelta(seconds=1)
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
-    """Stores each message once and says what becomes of it; then enqueues one look per chat that waits."""
+    """Stores each message once and says what becomes of it; one look per chat that waits is enqueued before that.
+
+    Whoever dies half way has stored nothing that nobody will look at, even if the messages are never handed in again.
+    """
     tenant = services.tenants.get(tenant_id)
     session = services.placement.session(tenant_id)
     now = services.clock()
+    enqueued = {message.chat: None for message in messages if _may_wait(tenant, session, message, now)}
+    for chat_id in enqueued:
+        services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     acknowledged: list[Acknowledgement] = []
-    waiting: dict[str, None] = {}
+    waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
         chat = services.chats.meet(tenant_id, message, now)
         verdict = _received(services, tenant, session, chat, message, arrival(now, index), now)
-        if verdict.outcome is Outcome.QUEUED:
-            waiting[chat.id] = None
         if verdict.outcome is Outcome.DUPLICATE and verdict.reason == "":
-            waiting[chat.id] = None  # its job may have been lost with an earlier call
             verdict = Verdict(Outcome.QUEUED, "handed in before")
+        if verdict.outcome is Outcome.QUEUED:
+            waiting[message.chat] = chat.id
         acknowledged.append(
             Acknowledgement(id=message.id, chat=message.chat, outcome=verdict.outcome, reason=verdict.reason)
         )
-    for chat_id in waiting:
-        services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    slow = services.clock() - now > milliseconds(STORED_WITHIN)
+    for name, chat_id in waiting.items():
+        if slow or name not in enqueued:
+            services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     if waiting:
         services.placement.heard(session, now, message=True)
     return iter(acknowledged)
+
+
+def _may_wait(tenant: Tenant, session: Session, message: Message, now: int) -> bool:
+    """As far as can be said without reading its chat."""
+    return _judged(tenant, session, message, message.phone, 0, now).outcome is Outcome.QUEUED
+
+
+def _judged(
+    tenant: Tenant, session: Session, message: Message, phone: str | None, takeover_until: int, now: int
+) -> Verdict:
+    return judge(
+        chat_id=message.chat,
+        from_me=message.from_me,
+        kind=message.kind,
+        text=message.text,
+        phone=None if message.chat.endswith("@g.us") else phone,
+        sent_at=message.sent_at_ms,
+        answers_since=session.answers_since,
+        takeover_until=takeover_until,
+        wanted=tenant.wanted,
+        policies=tenant.policies,
+        now=now,
+    )
 
 
 def _received(
@@ -55,19 +87,7 @@ def _received(
 ) -> Verdict:
     if message.from_me and _is_own_reply(services, chat, message, now):
         return Verdict(Outcome.DELIVERY)
-    verdict = judge(
-        chat_id=message.chat,
-        from_me=message.from_me,
-        kind=message.kind,
-        text=message.text,
-        phone=None if message.chat.endswith("@g.us") else message.phone or chat.phone,
-        sent_at=message.sent_at_ms,
-        answers_since=session.answers_since,
-        takeover_until=chat.takeover_until,
-        wanted=tenant.wanted,
-        policies=tenant.policies,
-        now=now,
-    )
+    verdict = _judged(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
     if verdict.reason in ("not decrypted yet", "history", "broadcast"):
         return verdict  # not stored: it comes again once it can be read, or never matters
     skipped = verdict.reason if verdict.outcome is Outcome.SKIPPED else None

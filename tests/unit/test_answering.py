@@ -142,6 +142,33 @@ def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) 
     assert len(brain(line).asked) == 1
 
 
+def test_a_hand_in_that_dies_after_storing_leaves_nobody_unanswered(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(line.placement, "heard", die)
+        with pytest.raises(KeyboardInterrupt):
+            hand_in(line, message(clock, "M1"))
+    assert jobs(line).sent == [(T, CHAT, 2.0)]
+
+
+def test_a_look_is_enqueued_again_when_storing_took_longer_than_it_waits(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = line.chats.hand_in
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        clock.pass_seconds(3)
+        return stored(*args, **named)
+
+    monkeypatch.setattr(line.chats, "hand_in", slowly)
+    hand_in(line, message(clock, "M1"))
+    assert jobs(line).sent == [(T, CHAT, 2.0)] * 2
+
+
 def test_the_same_id_in_another_chat_is_another_message(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"), message(clock, "M1", chat="4712@lid"))
     clock.pass_seconds(2)
