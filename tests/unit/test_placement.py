@@ -226,6 +226,18 @@ def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_hea
     assert placement.session(B).epoch == 3
 
 
+def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(200)
+    fresh = placement.runners.get(runner.id)
+    assert fresh is not None
+    placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock() - 200_000})
+    assert placement.take_from_wedged(clock.pass_seconds(10)) == []
+
+
 def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:

@@ -193,6 +193,8 @@ class Runner:
     lease_until: int
     capacity: int
     registered_at: int
+    #: since when its lease has never run out
+    heard_since: int = 0
     assigned: tuple[Assignment, ...] = ()
     task: str = ""
     image: str = ""
@@ -226,6 +228,10 @@ def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
     )
 
 
-def wedged(assignment: Assignment, now: int) -> bool:
-    """True if the runner lives but this session in it does not: neither its own ladder nor its lease will tell."""
-    return now - max(assignment.claimed_at, assignment.probed_at) > milliseconds(PROBE_STALE_AFTER)
+def wedged(runner: Runner, assignment: Assignment, now: int) -> bool:
+    """True if the runner lives but this session in it does not: neither its own ladder nor its lease will tell.
+
+    After a silence the runner needs time to look at its pages again; what it says at first is old.
+    """
+    last_sign = max(assignment.claimed_at, assignment.probed_at, runner.heard_since)
+    return now < runner.lease_until and now - last_sign > milliseconds(PROBE_STALE_AFTER)

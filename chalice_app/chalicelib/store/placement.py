@@ -363,9 +363,8 @@ class Placement:
         return [
             assignment.tenant
             for runner in self.runners.alive()
-            if now < runner.lease_until
             for assignment in runner.assigned
-            if wedged(assignment, now) and self.release(assignment.tenant, runner.id, assignment.epoch, now)
+            if wedged(runner, assignment, now) and self.release(assignment.tenant, runner.id, assignment.epoch, now)
         ]
 
     def task_stopped(self, task: str, now: int) -> list[str]:

@@ -67,6 +67,7 @@ class Runners:
             "capacity": capacity,
             "room": capacity,
             "registered_at": now,
+            "heard_since": now,
             "assigned": {},
             "task": task,
             "directory": "RUNNER",
@@ -115,6 +116,7 @@ class Runners:
                     "RUNNER",
                     set={
                         "lease_until": now + milliseconds(LEASE),
+                        "heard_since": runner.heard_since if now < runner.lease_until else now,
                         "state": state,
                         "capacity": capacity,
                         "witness": None,
@@ -227,6 +229,7 @@ def runner_from(item: Item) -> Runner:
         lease_until=item["lease_until"],
         capacity=item["capacity"],
         registered_at=item["registered_at"],
+        heard_since=item.get("heard_since", 0),
         assigned=tuple(
             Assignment(
                 tenant=tenant,
