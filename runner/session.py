@@ -139,7 +139,11 @@ class Session:
         with self._profile.locked():
             self._journal.open()
             try:
-                return await self._live()
+                reason = await self._live()
+                # Without a browser nobody else would: the next holder has another disk, and WhatsApp's word that
+                # these messages were delivered.
+                await self._conversation.harvest(None)
+                return reason
             finally:
                 self._journal.close()
 

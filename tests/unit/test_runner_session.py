@@ -25,7 +25,7 @@ from runner.saving import Saving, Shared
 from runner.session import Session
 from runner.snapshot import Manifest, listing, pack
 from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
-from wire import Generation, Hold, Phase, ProblemCode, Wanted
+from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
@@ -444,6 +444,24 @@ async def test_a_page_that_cannot_be_put_on_the_network_is_not_left_parked(
             await scene.session.resume()
         await scene.clock.advance(20)
         assert scene.phase is Phase.ONLINE
+
+
+async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a_browser_is_released(
+    tmp_path: Path,
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        waits = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
+        scene.whatsapp.trouble = [PageGone("no room")] * 50
+        scene.page.trouble = PageGone("killed")
+        scene.whatsapp.hinted("state", "")
+        await scene.clock.advance(0.1)
+        assert not scene.task.done()
+        scene.conversation._journal.see("a", waits)
+        scene.session.leave("no room for the profile")
+        await scene.clock.advance(60)
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
+        assert scene.task.done()
 
 
 async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:
