@@ -42,8 +42,9 @@ simulate: python ## histories in virtual time, killed, frozen and cut off from a
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 .PHONY: chaos
-chaos: install ## real processes, a fault about every six seconds (MINUTES=10), and a verdict
-	@$(BIN)/python -m tests.chaos --minutes $(MINUTES)
+chaos: install ## real processes, a fault about every six seconds (MINUTES=10), and a verdict (SEED=…)
+	@$(BIN)/python -m pytest tests/chaos/outage.py
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 VERSION ?= latest
 ARGS ?=

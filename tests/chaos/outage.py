@@ -1,6 +1,5 @@
 """With the control plane down for 60 s nothing fails over and nothing is lost. Takes 90 s: `make chaos` runs it."""
 
-import os
 import time
 from pathlib import Path
 
@@ -22,7 +21,6 @@ WRITE_EVERY_SECONDS = 4.0
 @pytest.mark.chromium
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-@pytest.mark.skipif("CHAOS" not in os.environ, reason="90 s: part of `make chaos`")
 def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
