@@ -28,12 +28,14 @@ from chalicelib.model import (
     Tenant,
     kept,
     milliseconds,
+    seen,
     snapshot_key,
 )
 from chalicelib.store.table import Update
 from chalicelib.sweeping import sweep
 from chalicelib.wiring import Services
 from tests.unit.conftest import REGION, SESSION, Clock
+from wire import Phase, SessionReport
 
 T = "tenantaaaa"
 BUCKET = "answerline-unit-data"
@@ -247,7 +249,8 @@ def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Doo
     session = door.services.placement.session(T)
     runner = door.services.runners.get(door.runner)
     assert runner is not None
-    gone = replace(session, number=None, linked_at=None, sequence=session.sequence + 1)
+    report = SessionReport(tenant=T, epoch=session.epoch, sequence=session.sequence + 1, phase=Phase.LOGGED_OUT)
+    gone = seen(session, report, clock())
     assert door.services.placement.reported(runner, session, gone)
     assert door.offered() == []
     clock.pass_seconds(60)
@@ -256,6 +259,17 @@ def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Doo
     clock.pass_seconds(15)
     second = door.take(b"two", 2)
     assert door.offered() == [second]
+
+
+def test_a_snapshot_that_was_committed_before_the_linking_was_reported_is_offered(door: Door, clock: Clock) -> None:
+    """History 4037: the sync that told of the linking was lost, the snapshot was not."""
+    first = door.take(b"one", 1)
+    session = door.services.placement.session(T)
+    runner = door.services.runners.get(door.runner)
+    assert runner is not None and session.linked_at is not None
+    late = replace(session, linked_at=clock.pass_seconds(30), sequence=session.sequence + 1)
+    assert door.services.placement.reported(runner, session, late)
+    assert door.offered() == [first]
 
 
 def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock: Clock) -> None:

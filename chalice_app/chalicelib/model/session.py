@@ -60,6 +60,8 @@ class Session:
     pairing: ExpiringCode | None = None
     number: str | None = None
     linked_at: int | None = None
+    #: when the last login ended; what was archived before is of no use
+    logged_out_at: int | None = None
     #: WhatsApp time up to which nothing waits for an answer
     caught_up_to: int | None = None
     watched_until: int = 0
@@ -99,7 +101,7 @@ def restorable(session: Session) -> tuple[Generation, ...]:
     """The snapshots of the login that is linked now: an earlier login's would only show a code."""
     if not session.linked:
         return ()
-    return tuple(each for each in session.snapshots if each.taken_at >= (session.linked_at or 0))
+    return tuple(each for each in session.snapshots if each.taken_at > (session.logged_out_at or 0))
 
 
 def should_run(wanted: Active, session: Session, now: int) -> bool:
@@ -110,9 +112,9 @@ def should_run(wanted: Active, session: Session, now: int) -> bool:
 def seen(session: Session, report: SessionReport, now: int) -> Session:
     """The session as this report shows it. Pure; the codes' remaining times become instants of our clock."""
     number = session.number if report.number is None else report.number
-    linked_at, caught_up_to = session.linked_at, session.caught_up_to
+    linked_at, logged_out_at, caught_up_to = session.linked_at, session.logged_out_at, session.caught_up_to
     if report.phase is Phase.LOGGED_OUT:
-        number, linked_at = None, None
+        number, linked_at, logged_out_at = None, None, now
     if number is not None and session.number is None:
         # History is never answered; the scan itself was a moment ago, and WhatsApp's clock has whole seconds.
         linked_at, caught_up_to = now, _a_moment_before(now)
@@ -138,6 +140,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
         number=number,
         linked_at=linked_at,
+        logged_out_at=logged_out_at,
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,
     )
