@@ -180,12 +180,15 @@ class Conversation:
                 break
         self._say_caught_up()
 
-    async def harvest(self, page: Page | None) -> None:
-        """Before a session is killed: hand in what was seen, and say what was sent. Neither is fenced."""
+    async def harvest(self, page: Page | None, *, of_our_account: bool = False) -> None:
+        """Before a session ends: hand in what was seen, and say what was sent. Neither is fenced.
+
+        A page that was never proven online is read only if the caller saw that it is ``of_our_account``.
+        """
         try:
             async with asyncio.timeout(HARVEST_WITHIN):
                 await self.replies.report_sent()
-                if page is not None and self._readable:
+                if page is not None and (self._readable or of_our_account):
                     await self.sweep(page)
                 else:
                     await self._hand_in()

@@ -81,6 +81,7 @@ class Watch:
         while True:
             if self._orders.leaving is not None:
                 await self._finish()
+                await self._take_along(page)
                 return End.LEAVE
             try:
                 if not self._orders.parked:
@@ -226,6 +227,18 @@ class Watch:
                 await self._conversation.replies.finish()
         except TimeoutError:
             note("a reply is left to the next holder", tenant=self._orders.hold.tenant)
+
+    async def _take_along(self, page: Page) -> None:
+        """What the page received but nobody read yet: WhatsApp has its receipt and will not bring it to the next."""
+        if not self._login.linked:
+            return
+        try:
+            sight = await page.look()
+            if sight.authenticated and not is_other_account(self._orders.hold.number, sight.number):
+                self._conversation.linked(self._orders.hold.caught_up_to_ms)
+                await self._conversation.harvest(page, of_our_account=True)
+        except PageTrouble as trouble:
+            note("left without a last look", tenant=self._orders.hold.tenant, trouble=trouble)
 
     def _interval(self) -> float:
         if self._ladder.misses:

@@ -485,6 +485,20 @@ async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) 
         assert scene.whatsapp.closed == ["in peace"]
 
 
+@pytest.mark.parametrize(("number", "handed_in"), [(NUMBER, ["caught"]), ("491700000000", [])])
+async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_in(
+    tmp_path: Path, number: str, handed_in: list[str]
+) -> None:
+    """WhatsApp has the page's receipt for it and will not bring it to the next holder."""
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(replace(MAIN, mode="SYNCING", number=number))
+        scene.page.receive("caught", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        async with asyncio.timeout(5):
+            assert await scene.task == "drained"
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
+
+
 async def test_a_cancelled_session_kills_its_browser_and_frees_the_profile(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
