@@ -23,7 +23,7 @@ check: python lint types ## ruff, mypy, unit tests: before each commit
 
 .PHONY: test
 test: install lint types ## every test but peers, chaos and the long simulation: before handing over
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 8 tests
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests
 
 .PHONY: story
 story: install ## the whole story with real browsers: create, mail, scan, answer
