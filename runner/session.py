@@ -191,9 +191,11 @@ class Session:
             await self._orders.pause(TOO_OLD_PAUSE)
             self.gave_up = True
             return str(trouble)
+        if isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST:
+            self.gave_up = True
+            return "no room for the profile"
         await self._orders.pause(backoff(self._openings_failed, self._chance()))
-        self.gave_up = isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST
-        return "no room for the profile" if self.gave_up else None
+        return None
 
     async def _one_browser(self, opened: Opened) -> End:
         directory, self._login.linked = opened

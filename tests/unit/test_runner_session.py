@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from runner.backoff import backoff
 from runner.conversation import Conversation
 from runner.disk import Disk
 from runner.freezing import Frozen
@@ -22,7 +23,7 @@ from runner.profile import Profile
 from runner.recycling import Turns
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
-from runner.session import Session
+from runner.session import OPENINGS_AT_MOST, Session
 from runner.snapshot import Manifest, listing, pack
 from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, Wanted
@@ -613,5 +614,5 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("runner.restoring.unpack", full)
     async with moved_here(tmp_path, "good") as scene:
-        await scene.clock.advance(120)
-        assert scene.task.result() == "no room for the profile"
+        await scene.clock.advance(sum(backoff(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
+        assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for
