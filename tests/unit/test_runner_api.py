@@ -7,7 +7,7 @@ import pytest
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
-from chalicelib import runner_api
+from chalicelib import conversations, runner_api
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Policies, Tenant
 from chalicelib.thinking import Thought, think
@@ -249,6 +249,20 @@ def test_a_malformed_body_is_refused_with_a_sentence(holder: Caller, body: bytes
     answer = holder.post("/runner/messages", body)
     assert answer.status_code == status
     assert answer.json_body["message"]
+
+
+def test_a_refusal_names_the_field_and_never_its_value(holder: Caller, clock: Clock) -> None:
+    answer = holder.hand_in(message(clock, phone="no number"))
+    assert (answer.status_code, answer.json_body["code"]) == (400, "bad_request")
+    assert "messages.0.phone" in answer.json_body["message"] and "no number" not in answer.json_body["message"]
+
+
+def test_an_answer_that_we_cannot_build_is_no_reason_to_drop_what_was_handed_in(
+    holder: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "hand_in", lambda *_: [{"id": "M1", "chat": CHAT, "outcome": "eaten"}])
+    answer = holder.hand_in(message(clock))
+    assert (answer.status_code, answer.json_body["code"]) == (500, "internal")  # a runner hands it in again
 
 
 def test_unknown_fields_are_ignored_and_an_older_wire_is_understood(holder: Caller) -> None:
