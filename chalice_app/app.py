@@ -3,14 +3,16 @@
 import json
 import logging
 import os
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Response, SQSEvent
 
 from chalicelib import admin, landing, pages, reconcile, runner_api, snapshot_api, sweeping, thinking
+from chalicelib.errors import NotDeployed
 from chalicelib.jobs import ThinkJob
-from chalicelib.pages import json_response
+from chalicelib.pages import guarded_json, json_response
 from chalicelib.wiring import Services, from_environment
 
 
@@ -24,9 +26,15 @@ def create_app(services: Services) -> Chalice:
     snapshot_api.mount(application, services)
 
     @application.route("/health", methods=["GET"])
+    @partial(guarded_json, application)
     def health() -> Response:
-        """What this installation is, and that it can read its own address."""
-        told = {"stage": services.stage, "base_url": services.base_url(), "commit": services.commit}
+        """What this installation is, and that it can read its own address and its table."""
+        told: dict[str, Any] = {"stage": services.stage, "commit": services.commit}
+        try:
+            told["base_url"] = services.base_url()
+        except NotDeployed as trouble:
+            return json_response(json.dumps({**told, "problem": trouble.message}), status=trouble.status)
+        told["runners"] = sorted({runner.commit for runner in services.runners.alive()})
         return json_response(json.dumps(told))
 
     return application

@@ -11,6 +11,7 @@ Trouble
 ├── TooLarge              413
 ├── TooMany               429
 ├── TryAgain              503  passing: the same call may work later
+├── NotDeployed           503  the deployment left something out that this process cannot work without
 ├── AskSomeone            422  a person must mend it first (a problem of the assistant or of the mail)
 └── GiveUp                422  it will never work; never shown to a contact
 """
@@ -99,6 +100,12 @@ class TryAgain(Trouble):
         super().__init__(message)
         #: what the other side asked for, if it did
         self.retry_after_seconds = retry_after_seconds
+
+
+class NotDeployed(Trouble):
+    """The deployment is incomplete; deploying again mends it."""
+
+    status, code = 503, "not_deployed"
 
 
 class AskSomeone(Trouble):

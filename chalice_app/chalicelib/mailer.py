@@ -1,6 +1,5 @@
 """Only SES: the few mails that an owner gets, as text and HTML, in the owner's language."""
 
-import ipaddress
 import logging
 import unicodedata
 from collections.abc import Mapping
@@ -13,12 +12,12 @@ from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.languages import DEFAULT_LANGUAGE, LANGUAGES, speaker
+from chalicelib.links import why_unfit
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
 from wire import ProblemCode
 
@@ -46,7 +45,6 @@ TO_MEND: Final[Mapping[str, str]] = {
 }
 #: Control characters, line and paragraph separators, half surrogates.
 UNFIT_FOR_HEADERS: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
-LOCAL_NAMES: Final = frozenset({"localhost", "local", "internal", "lan", "home", "localdomain", "test", "invalid"})
 
 
 class Mailer:
@@ -178,29 +176,8 @@ def _address(address: str, name: str = "") -> Address:
 
 def _demand_public(link: str, allow_local: bool) -> None:
     """Raises GiveUp for a link that its reader could not open, or should not."""
-    refused = GiveUp("mail_link", "The public address of this installation cannot be reached from outside.")
-    try:
-        parts = urlsplit(_one_line(link))
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise refused from None
-    if " " in link or not link.isascii() or parts.username is not None or not host:
-        raise refused
-    if parts.scheme not in (("https", "http") if allow_local else ("https",)):
-        raise refused
-    if not allow_local and _is_local(host):
-        raise refused
-
-
-def _is_local(host: str) -> bool:
-    host = host.rstrip(".").lower()
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        pass
-    # 127.1, 0x7f000001, 2130706433: browsers take them for addresses, and no public name ends in a number
-    last = host.rpartition(".")[2]
-    return "." not in host or last in LOCAL_NAMES or last.isdigit() or last.startswith("0x")
+    if why_unfit(_one_line(link), allow_local=allow_local) is not None:
+        raise GiveUp("mail_link", "The public address of this installation cannot be reached from outside.")
 
 
 def _translated(error: ClientError) -> TryAgain | AskSomeone | GiveUp:

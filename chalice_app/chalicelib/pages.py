@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from botocore.exceptions import ClientError
 from chalice.app import Chalice, Request, Response
 
-from chalicelib.errors import BadRequest, NotFound, TooLarge, Trouble, TryAgain
+from chalicelib.errors import BadRequest, NotDeployed, NotFound, TooLarge, Trouble, TryAgain
 from chalicelib.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.qr import qr_svg
 from wire import Refusal
@@ -180,21 +180,30 @@ class Pages:
         @functools.wraps(view)
         def guard(*args: Any, **path: Any) -> Response:
             try:
-                return view(*args, **path)
-            except Trouble as trouble:
-                return self.trouble(trouble)
-            except Exception as error:
-                request_id = report(self._app, error)
-                return self.render(
-                    "trouble.html",
-                    status=500,
-                    title="Something went wrong on our side",
-                    sentence="It was noted, with the number below. Try again in a moment.",
-                    way_back=self._way_back(),
-                    request_id=request_id,
-                )
+                return self._shown(view, args, path)
+            except NotDeployed as trouble:  # no page can be drawn without our own address
+                _note(trouble)
+                return _response(trouble.message, trouble.status, {"Content-Type": "text/plain; charset=utf-8"}, ())
 
         return guard
+
+    def _shown(self, view: View, args: tuple[Any, ...], path: Mapping[str, Any]) -> Response:
+        try:
+            return view(*args, **path)
+        except NotDeployed:
+            raise
+        except Trouble as trouble:
+            return self.trouble(trouble)
+        except Exception as error:
+            request_id = report(self._app, error)
+            return self.render(
+                "trouble.html",
+                status=500,
+                title="Something went wrong on our side",
+                sentence="It was noted, with the number below. Try again in a moment.",
+                way_back=self._way_back(),
+                request_id=request_id,
+            )
 
     def _way_back(self) -> str | None:
         """Only an operator has somewhere to go back to."""

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from botocore.exceptions import ClientError
+
+from chalicelib.errors import NotDeployed
+
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
@@ -24,12 +28,17 @@ class Parameters:
         self._remembered: dict[str, tuple[int, str]] = {}
 
     def get(self, name: str) -> str:
-        """The decrypted value. Raises botocore's ParameterNotFound when the deployment forgot it."""
+        """The decrypted value. Raises NotDeployed when there is none."""
         now = self._clock()
         remembered = self._remembered.get(name)
         if remembered is not None and now - remembered[0] < REMEMBERED_FOR_MS:
             return remembered[1]
-        answer = self._client.get_parameter(Name=name, WithDecryption=True)
+        try:
+            answer = self._client.get_parameter(Name=name, WithDecryption=True)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ParameterNotFound":
+                raise
+            raise NotDeployed(f"The parameter {name} is missing; deploying again creates it.") from None
         value = answer["Parameter"]["Value"]
         self._remembered[name] = (now, value)
         return value

@@ -28,8 +28,12 @@ def of_problem(services: "Services", tenant: Tenant, problem: Problem, *, watche
     """
     operators = services.operators_email
     if operators and _first(services, tenant, problem.code):
-        link = f"{services.base_url()}/admin/tenants/{tenant.id}"
-        _mail(services, tenant, lambda: services.mailer.attention(operators, tenant, problem, link))
+
+        def attention() -> None:
+            link = f"{services.base_url()}/admin/tenants/{tenant.id}"
+            services.mailer.attention(operators, tenant, problem, link)
+
+        _mail(services, tenant, attention)
     if not watched and problem.code not in OPERATORS_ONLY and _first(services, tenant, f"{problem.code}-owner"):
         _mail_owner(services, tenant, lambda link: services.mailer.problem(tenant, problem, link))
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.blobs import Blobs
 from chalicelib.brain import Brain
+from chalicelib.errors import NotDeployed
 from chalicelib.fleet import Fleet
 from chalicelib.identity import Identity
 from chalicelib.jobs import Jobs
+from chalicelib.links import why_unfit
 from chalicelib.mailer import Mailer
 from chalicelib.parameters import Parameters
 from chalicelib.store.chats import Chats
@@ -71,8 +73,16 @@ class Services:
         return self._environment.get("COMMIT", "unknown")
 
     def base_url(self) -> str:
-        """The public address that links are written with, without a trailing slash, with the stage's prefix."""
-        return self.parameters.get(self._required("BASE_URL_PARAMETER")).rstrip("/")
+        """The public address that links are written with, without a trailing slash, with the stage's prefix.
+
+        Raises NotDeployed rather than returning one that nobody outside could open.
+        """
+        name = self._required("BASE_URL_PARAMETER")
+        address = self.parameters.get(name).strip().rstrip("/")
+        reason = why_unfit(address, allow_local=self._allow_local_links)
+        if reason is not None:
+            raise NotDeployed(f"The public address in the parameter {name} cannot be used: {reason}.")
+        return address
 
     def runner_token(self) -> str:
         """The bootstrap token with which a new runner registers."""
@@ -141,7 +151,7 @@ class Services:
             self._client("sesv2"),
             sender=self._required("MAIL_FROM"),
             configuration_set=self._environment.get("MAIL_CONFIGURATION_SET") or None,
-            allow_local_links=self._environment.get("ALLOW_LOCAL_LINKS") == "true",
+            allow_local_links=self._allow_local_links,
         )
 
     @cached_property
@@ -165,6 +175,10 @@ class Services:
         return Brain(self._environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
 
     # -- how -------------------------------------------------------------------------------------------------
+
+    @property
+    def _allow_local_links(self) -> bool:
+        return self._environment.get("ALLOW_LOCAL_LINKS") == "true"
 
     def _required(self, name: str) -> str:
         value = self._environment.get(name, "")

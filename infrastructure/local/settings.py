@@ -88,6 +88,11 @@ class Settings:
         trimmed = self.public_url.rstrip("/")
         return trimmed if urlsplit(trimmed).path else f"{trimmed}/{STAGE}"
 
+    @property
+    def only_here(self) -> bool:
+        """Links lead to this very machine."""
+        return self.public_url is None or urlsplit(self.public_url).scheme == "http"
+
     def missing(self) -> list[str]:
         """What real use lacks, in plain words; the stack starts all the same."""
         sentences = []

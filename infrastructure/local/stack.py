@@ -101,7 +101,7 @@ class LocalStack:
                 openai_base_url=f"{self.openai_url}/v1" if self.settings.simulate_openai else None,
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
-                allow_local_links=self.settings.public_url is None,
+                allow_local_links=self.settings.only_here,
                 operators_email=self.settings.operator_email,
             ),
             **self.settings.app_settings,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.auth import sha256
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.errors import AskSomeone, GiveUp, NotDeployed, TryAgain
 from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
 from wire import ProblemCode
 
@@ -26,10 +26,9 @@ def may_mail(services: "Services", tenant: str) -> bool:
 
 def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) -> bool:
     """True if SES took the mail. If not, the tenant shows that problem, and its timeline why."""
-    link = f"{services.base_url()}/join/{token}"
     try:
-        services.mailer.invite(tenant, link)
-    except (AskSomeone, TryAgain, GiveUp) as trouble:
+        services.mailer.invite(tenant, f"{services.base_url()}/join/{token}")
+    except (AskSomeone, TryAgain, GiveUp, NotDeployed) as trouble:
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))
         services.tenants.record(Event(tenant.id, now, Happened.MAIL_FAILED, trouble.message, by))

@@ -1,0 +1,38 @@
+"""What an address must be like so that whoever gets a link can open it."""
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+#: Last labels of names that are known only inside one house.
+LOCAL_NAMES: Final = frozenset({"localhost", "local", "internal", "lan", "home", "localdomain", "test", "invalid"})
+
+
+def why_unfit(address: str, *, allow_local: bool = False) -> str | None:
+    """One phrase that says why nobody outside could open this address; None if they can.
+
+    ``allow_local``: the reader sits at this very machine, so HTTP and private hosts will do.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "it is not an address"
+    if not address.isascii() or not address.isprintable() or " " in address or parts.username is not None or not host:
+        return "it is not an address like https://line.example.com"
+    if parts.scheme not in (("https", "http") if allow_local else ("https",)):
+        return "it does not begin with https://"
+    if not allow_local and _is_local(host):
+        return "it leads to a loopback or private host"
+    return None
+
+
+def _is_local(host: str) -> bool:
+    host = host.rstrip(".").lower()
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        pass
+    # 127.1, 0x7f000001, 2130706433: browsers take them for addresses, and no public name ends in a number
+    last = host.rpartition(".")[2]
+    return "." not in host or last in LOCAL_NAMES or last.isdigit() or last.startswith("0x")
