@@ -8,6 +8,9 @@ from chalicelib.model.times import milliseconds
 
 #: The newest so many are kept …
 GENERATIONS_KEPT = 3
+#: … and the last one of so many holdings (epochs): what spoiled one browser's files spoiled all that were taken of it,
+#: while the one before it was opened, and came online …
+EPOCHS_KEPT = 3
 #: … and of each day the last one, for so long.
 DAILY_KEPT_FOR = timedelta(days=7)
 #: An object that no session refers to is deleted once it is this old: it may be waiting for its commit.
@@ -54,13 +57,17 @@ def tenant_of(key: str) -> str:
 
 
 def kept(generations: Iterable[Generation], now: int) -> tuple[Generation, ...]:
-    """Newest first: the newest few, then the last one of each (UTC) day of the last week."""
+    """Newest first: the newest few, the last one of the last few epochs and of each (UTC) day of the last week."""
     newest_first = sorted(generations, key=lambda each: each.order, reverse=True)
-    chosen, days = [], set()
+    chosen: list[Generation] = []
+    days: set[int] = set()
+    epochs: set[int] = set()
     for place, generation in enumerate(newest_first):
         day = generation.taken_at // DAY_MS
         daily = day not in days and now - generation.taken_at < milliseconds(DAILY_KEPT_FOR)
-        if place < GENERATIONS_KEPT or daily:
+        last_of_epoch = generation.epoch not in epochs and len(epochs) < EPOCHS_KEPT
+        if place < GENERATIONS_KEPT or last_of_epoch or daily:
             chosen.append(generation)
         days.add(day)
+        epochs.add(generation.epoch)
     return tuple(chosen)

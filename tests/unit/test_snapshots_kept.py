@@ -1,0 +1,39 @@
+"""Which generations of a snapshot are kept."""
+
+from chalicelib.model import GENERATIONS_KEPT, Generation
+from chalicelib.model.snapshot import EPOCHS_KEPT, kept
+
+NOON = 1_800_014_400_000
+
+
+def generation(epoch: int, sequence: int, taken_at: int = NOON) -> Generation:
+    return Generation(f"{epoch}-{sequence}", epoch, sequence, "0" * 64, 1_000, "153.0.1.2", "4.6.0", taken_at)
+
+
+def names(generations: tuple[Generation, ...]) -> list[str]:
+    return [each.key for each in generations]
+
+
+def taken_one_after_the_other(*generations: Generation) -> tuple[Generation, ...]:
+    left: tuple[Generation, ...] = ()
+    for each in generations:
+        left = kept((each, *left), each.taken_at)
+    return left
+
+
+def test_however_many_one_browser_takes_the_last_one_of_the_browser_before_stays() -> None:
+    left = taken_one_after_the_other(
+        *(generation(8, sequence) for sequence in range(1, 5)), *(generation(10, sequence) for sequence in range(1, 40))
+    )
+    assert names(left) == ["10-39", "10-38", "10-37", "8-4"]
+
+
+def test_holdings_long_past_are_forgotten() -> None:
+    left = taken_one_after_the_other(*(generation(epoch, 1) for epoch in range(2, 40, 2)))
+    assert GENERATIONS_KEPT == EPOCHS_KEPT
+    assert names(left) == ["38-1", "36-1", "34-1"]
+
+
+def test_of_three_holdings_the_last_ones_stay_beside_the_newest() -> None:
+    every = [generation(epoch, sequence) for epoch in (4, 6, 8, 10) for sequence in range(1, 6)]
+    assert names(taken_one_after_the_other(*every)) == ["10-5", "10-4", "10-3", "8-5", "6-5"]
