@@ -59,6 +59,11 @@ class MemoryTable(Table):
         item = self._at((pk, sk))
         return None if item is None else _copied(item)
 
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        self._before("get many")
+        found = (self._at(key) for key in dict.fromkeys(keys))
+        return [dict(_copied(item)) for item in found if item is not None]
+
     def query(
         self,
         pk: str,

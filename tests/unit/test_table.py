@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.errors import TryAgain
 from chalicelib.store.table import Attr, Check, ConditionFailed, Delete, Item, Put, Table, Update
 from tests.simulation.memory_table import MemoryTable
 
@@ -69,6 +70,29 @@ def test_what_is_not_there_is_none(either: Table) -> None:
 
 
 # -- single writes -------------------------------------------------------------------------------------------------
+
+
+def test_many_items_are_read_at_once_however_many_they_are(either: Table) -> None:
+    assert either.get_many([]) == []
+    for number in range(120):
+        either.put(Put({"pk": "P", "sk": str(number), "n": number}))
+    asked = [("P", str(number)) for number in range(130)]
+    assert sorted(item["n"] for item in either.get_many([*asked, asked[0]])) == list(range(120))
+
+
+def test_items_that_a_busy_table_left_out_are_asked_for_again_and_not_for_ever(table: Table) -> None:
+    table.put(Put({"pk": "P", "sk": "S"}))
+    read, left = table._client.batch_get_item, [2]
+
+    def busy(**request: Any) -> Any:
+        left[0] -= 1
+        return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]} if left[0] >= 0 else read(**request)
+
+    table._client.batch_get_item = busy  # type: ignore[method-assign]
+    assert [item["sk"] for item in table.get_many([("P", "S")])] == ["S"]
+    left[0] = 1_000
+    with pytest.raises(TryAgain):
+        table.get_many([("P", "S")])
 
 
 def test_a_put_is_for_a_new_item_and_tells_what_stands_there_already(either: Table) -> None:

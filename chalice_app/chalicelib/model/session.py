@@ -26,6 +26,8 @@ DEAD_TOKEN_GRACE = timedelta(hours=24)
 WATCHED_FOR = timedelta(minutes=15)
 #: A linking is reported at most this long after the scan.
 LINKED_A_MOMENT_AGO = timedelta(seconds=5)
+#: What an owner who is about to link sees on the page, one after the other.
+SHOWN_TO_OWNERS = frozenset({Phase.QR, Phase.PAIRING, Phase.PASSKEY_REQUIRED, Phase.SYNCING})
 #: A session that a runner gave up is given to a runner again after this, doubled each time it never came up, …
 TRIED_AGAIN_AFTER = timedelta(seconds=5)
 #: … and a quarter more or less, so that what failed together does not come back together.
@@ -76,6 +78,9 @@ class Session:
     #: how often in a row runners gave it up without that, and until when nobody tries again
     fails: int = 0
     next_try_at: int = 0
+    #: since when it is not ``up`` while somebody holds it or gave it up, and since when it waits for a runner
+    down_since: int | None = None
+    unplaced_since: int | None = None
     last_message_at: int | None = None
     last_reply_at: int | None = None
     #: archived browser profiles, newest first
@@ -84,6 +89,11 @@ class Session:
     @property
     def linked(self) -> bool:
         return self.number is not None
+
+    @property
+    def up(self) -> bool:
+        """It does what it runs for: answers, or shows the owner what to scan or to mend."""
+        return self.phase is Phase.ONLINE or (not self.linked and self.phase in SHOWN_TO_OWNERS)
 
     @property
     def answers_since(self) -> int | None:
@@ -109,6 +119,17 @@ def should_run(wanted: Active, session: Session, now: int) -> bool:
     return wanted is Active.ACTIVE and (session.linked or session.watched(now))
 
 
+def down_for(session: Session, now: int) -> timedelta | None:
+    """For how long a session that should run has not been ``up``; None if it is.
+
+    Restarts do not make it young again: a session that is given from runner to runner is down all the while.
+    """
+    if session.up:
+        return None
+    known = (now, session.down_since or now, session.unplaced_since or now)
+    return timedelta(milliseconds=now - min(known))
+
+
 def seen(session: Session, report: SessionReport, now: int) -> Session:
     """The session as this report shows it. Pure; the codes' remaining times become instants of our clock."""
     number = session.number if report.number is None else report.number
@@ -126,7 +147,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         since = session.problem.since if same and session.problem is not None else now
         problem = Problem(report.problem, since, report.detail)
     up = report.phase is Phase.ONLINE or report.qr is not None or report.pairing is not None
-    return replace(
+    after = replace(
         session,
         came_up=session.came_up or up,
         fails=0 if up else session.fails,
@@ -144,6 +165,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,
     )
+    return replace(after, down_since=None if after.up else session.down_since or now)
 
 
 def given_up(session: Session, now: int) -> Session:

@@ -215,6 +215,7 @@ class Placement:
                         "qr": None,
                         "pairing": None,
                         "came_up": None,
+                        "down_since": session.down_since or now,
                         "unplaced": None,
                         "unplaced_since": None,
                     },
@@ -265,6 +266,7 @@ class Placement:
                         "last_epoch": epoch,
                         "fails": after.fails or None,
                         "next_try_at": after.next_try_at or None,
+                        "down_since": session.down_since if failed else None,
                     },
                     when=Attr("runner").eq(runner) & Attr("epoch").eq(epoch),
                 ),
@@ -316,6 +318,7 @@ class Placement:
                         "came_up": after.came_up or None,
                         "fails": after.fails or None,
                         "next_try_at": after.next_try_at or None,
+                        "down_since": after.down_since,
                     },
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
@@ -401,6 +404,8 @@ def session_from(item: Item) -> Session:
         came_up=bool(item.get("came_up")),
         fails=item.get("fails") or 0,
         next_try_at=item.get("next_try_at") or 0,
+        down_since=item.get("down_since"),
+        unplaced_since=item.get("unplaced_since"),
         last_runner=item.get("last_runner"),
         last_epoch=item.get("last_epoch"),
         last_message_at=item.get("last_message_at"),

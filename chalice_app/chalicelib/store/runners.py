@@ -122,6 +122,7 @@ class Runners:
                         "witness": None,
                         "witnessed_at": None,
                         "probes": {tenant: at for tenant, at in probes.items() if tenant in held},
+                        "leaving": draining or None,
                         **versions,
                     },
                     add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
@@ -170,7 +171,10 @@ class Runners:
         except ConditionFailed as failure:
             stood = runner_from(failure.item) if failure.item is not None else None
             return stood if stood is not None and stood.state is RunnerState.DEAD else None
-        log.warning("runner declared dead", extra={"runner": runner})
+        if item.get("leaving"):
+            log.info("runner ended", extra={"runner": runner})
+        else:
+            log.warning("runner lost", extra={"runner": runner})
         with suppress(ConditionFailed):
             self._table.update(
                 Update(f"RUNNER#{runner}", "BELL", set={"expires_at": _expiry(now)}, when=Attr("pk").exists())

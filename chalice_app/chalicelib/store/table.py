@@ -28,6 +28,8 @@ __all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Delete", "Item"
 #: Transactions that collide with another write are tried again this often, with jitter.
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
+#: DynamoDB gives no more items at once.
+BATCH_AT_MOST: Final = 100
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -100,6 +102,24 @@ class Table:
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
         answer = self._call(self._client.get_item, TableName=self._name, Key=_key(pk, sk), ConsistentRead=consistent)
         return _plain(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        """Those of these items that are there, a moment old, in no order; a hundred at a time."""
+        found: list[Item] = []
+        waiting = [_key(*key) for key in dict.fromkeys(keys)]
+        if not waiting:
+            return found
+        for attempt in range(ATTEMPTS + len(waiting) // BATCH_AT_MOST):
+            asked, waiting = waiting[:BATCH_AT_MOST], waiting[BATCH_AT_MOST:]
+            answer = self._call(self._client.batch_get_item, RequestItems={self._name: {"Keys": asked}})
+            found += [_plain(item) for item in answer["Responses"].get(self._name, [])]
+            left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            if left:
+                self._pause(BACKOFF_SECONDS * 2 ** min(attempt, ATTEMPTS))
+                waiting += left
+            if not waiting:
+                return found
+        raise TryAgain("The database is busy; this will be tried again.")
 
     def query(
         self,

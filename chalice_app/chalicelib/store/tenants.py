@@ -5,7 +5,7 @@ with it here and belongs to ``placement.py`` from then on.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +156,12 @@ class Tenants:
     def counted(self, tenant: str, what: str, window: str) -> int:
         item = self._table.get(f"TENANT#{tenant}", f"COUNTER#{what}#{window}")
         return int(item["counted"]) if item is not None else 0
+
+    def counted_for(self, tenants: Sequence[str], what: str, window: str) -> dict[str, int]:
+        """The same for many tenants at once, a moment old; who counted nothing is not in it."""
+        sk = f"COUNTER#{what}#{window}"
+        items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
+        return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
 
     # -- how --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,203 @@
+"""Where every line stands: who runs, who does not and for how long, who waits, and what comes first."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.model import (
+    Active,
+    Assistant,
+    Problem,
+    Runner,
+    RunnerState,
+    Session,
+    Tenant,
+    Turn,
+    TurnState,
+    down_for,
+    seen,
+)
+from chalicelib.model.standing import Line, Rank, standing
+from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from tests.unit.conftest import Clock
+from wire import Phase, ProblemCode, SessionReport
+
+NOW = 1_790_000_000_000
+MINUTE = 60_000
+T = "tenantaaaa"
+
+
+def tenant(id: str = T, **more: Any) -> Tenant:
+    known = Tenant(
+        id=id,
+        name=id,
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=0,
+        assistant_version=1,
+        key_ciphertext="x",
+        key_last4="1234",
+    )
+    return replace(known, **more)
+
+
+def linked(**more: Any) -> Session:
+    return replace(Session(T, number="491709999999", phase=Phase.ONLINE, runner="runneraaaa"), **more)
+
+
+def watched(**more: Any) -> Session:
+    return replace(Session(T, watched_until=NOW + 60_000, phase=Phase.QR, runner="runneraaaa"), **more)
+
+
+def turn(state: TurnState, age_minutes: float, messages: int = 1, of: str = T) -> Turn:
+    return Turn(
+        id=f"turn{age_minutes}",
+        tenant=of,
+        chat="4711@lid",
+        state=state,
+        revision=1,
+        messages=("m",) * messages,
+        first_message="m",
+        last_message="m",
+        created_at=NOW,
+        at="",
+        oldest_sent_at=NOW - round(age_minutes * MINUTE),
+    )
+
+
+def line_of(session: Session, *turns: Turn, **more: Any) -> Line:
+    return standing([(tenant(**more), session)], turns, [], NOW).lines[0]
+
+
+# -- for how long a session is down ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("session", [linked(), *(watched(phase=phase) for phase in (Phase.QR, Phase.PAIRING))])
+def test_who_answers_or_shows_a_code_is_not_down(session: Session) -> None:
+    assert down_for(replace(session, down_since=1), NOW) is None
+
+
+def test_a_linked_line_that_shows_a_code_is_down() -> None:
+    assert down_for(linked(phase=Phase.QR, down_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
+
+
+def test_the_wait_for_a_runner_counts_and_a_pause_before_the_next_attempt_does_not() -> None:
+    assert down_for(linked(phase=Phase.IDLE, unplaced_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
+    assert down_for(linked(phase=Phase.IDLE, unplaced_since=NOW + MINUTE), NOW) == timedelta(0)
+
+
+def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, clock: Clock) -> None:
+    tenants, placement = Tenants(table), Placement(table, Runners(table))
+    tenants.create(tenant(), Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    placement.runners.register("runneraaaa", "0" * 64, 2, clock())
+    began = clock()
+    session = placement.watch(T, began)
+    assert session.down_since == began
+    for phase in (Phase.STARTING, Phase.FAILED):
+        clock.pass_seconds(10)
+        report = SessionReport(tenant=T, epoch=session.epoch, sequence=clock() - began, phase=phase)
+        runner = placement.runners.get("runneraaaa")
+        assert runner is not None
+        assert placement.reported(runner, session, seen(session, report, clock()))
+        session = placement.session(T)
+    assert placement.release(T, "runneraaaa", session.epoch, clock(), failed=True)
+    clock.pass_seconds(20)
+    assert placement.claim(placement.session(T), "runneraaaa", clock())
+    session = placement.session(T)
+    assert session.down_since == began
+    runner = placement.runners.get("runneraaaa")
+    assert runner is not None
+    online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
+    assert placement.reported(runner, session, seen(session, online, clock()))
+    session = placement.session(T)
+    assert session.down_since is None
+    offline = SessionReport(tenant=T, epoch=session.epoch, sequence=2, phase=Phase.OFFLINE)
+    assert placement.reported(runner, session, seen(session, offline, clock.pass_seconds(9)))
+    assert placement.session(T).down_since == clock()
+
+
+def test_who_was_released_in_peace_was_not_down(table: Table, clock: Clock) -> None:
+    tenants, placement = Tenants(table), Placement(table, Runners(table))
+    tenants.create(tenant(), Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    placement.runners.register("runneraaaa", "0" * 64, 2, clock())
+    session = placement.watch(T, clock())
+    assert placement.release(T, "runneraaaa", session.epoch, clock.pass_seconds(60))
+    assert placement.session(T).down_since is None
+
+
+# -- what it comes to --------------------------------------------------------------------------------------------------
+
+
+def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> None:
+    stands = standing(
+        [
+            (tenant("a" * 8), linked()),
+            (tenant("b" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 4 * MINUTE)),
+            (tenant("c" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 6 * MINUTE)),
+            (tenant("d" * 8, wanted=Active.PAUSED), linked(phase=Phase.IDLE, runner=None, down_since=1)),
+            (tenant("e" * 8), Session("e" * 8)),
+            (tenant("f" * 8), watched()),
+        ],
+        [],
+        [],
+        NOW,
+    )
+    assert (stands.should_run, stands.online, stands.not_running) == (4, 1, 1)
+    assert [line.tenant.id[0] for line in stands.lines] == ["c", "b", "a", "f", "d", "e"]
+
+
+def test_a_code_is_late_only_for_an_owner_who_looks() -> None:
+    assert not line_of(watched()).code_late
+    assert not line_of(watched(phase=Phase.STARTING, down_since=NOW - 44_000)).code_late
+    assert line_of(watched(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
+    assert line_of(watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW - 46_000)).code_late
+    assert not line_of(watched(phase=Phase.IDLE, watched_until=0, down_since=1)).code_late
+    assert not line_of(linked(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
+
+
+def test_who_waits_until_a_person_mends_something_is_unanswered_and_not_overdue() -> None:
+    line = line_of(linked(), turn(TurnState.WAITING, 60, messages=2), turn(TurnState.THINKING, 3))
+    assert (line.unanswered, line.oldest_unanswered_at) == (3, NOW - 60 * MINUTE)
+    assert line.overdue_for == timedelta(minutes=3)
+
+
+def test_what_waits_for_room_is_counted_once_its_time_has_come() -> None:
+    waits = watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW)
+    assert standing([(tenant(), waits)], [], [], NOW).without_room == 1
+    assert standing([(tenant(), replace(waits, unplaced_since=NOW + 1))], [], [], NOW).without_room == 0
+    assert standing([(tenant(wanted=Active.PAUSED), waits)], [], [], NOW).without_room == 0
+
+
+def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
+    alive = Runner("runneraaaa", RunnerState.ALIVE, "", NOW + 1, 2, 0)
+    runners = [alive, replace(alive, lease_until=NOW), replace(alive, state=RunnerState.DEAD)]
+    stands = standing([], [], runners, NOW)
+    assert (stands.runners, stands.runners_not_heard) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rank", "session", "more", "turns"),
+    [
+        (Rank.NOT_RUNNING, linked(phase=Phase.FAILED, down_since=NOW - 6 * MINUTE), {}, []),
+        (Rank.NEEDS_SOMEONE, linked(problem=Problem(ProblemCode.CONFLICT, 1)), {}, []),
+        (Rank.NEEDS_SOMEONE, linked(), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, []),
+        (Rank.NEEDS_SOMEONE, Session(T, phase=Phase.LOGGED_OUT), {}, []),
+        (Rank.QUIET, Session(T, phase=Phase.LOGGED_OUT), {"wanted": Active.PAUSED}, []),
+        (Rank.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
+        (Rank.FINE, linked(), {}, [turn(TurnState.SENDING, 1.9)]),
+        (Rank.ON_THE_WAY, linked(phase=Phase.STARTING, down_since=NOW), {}, []),
+        (Rank.FINE, watched(), {}, []),
+        (Rank.QUIET, Session(T), {}, []),
+    ],
+)
+def test_the_line_that_most_needs_a_person_comes_first(
+    rank: Rank, session: Session, more: dict[str, Any], turns: list[Turn]
+) -> None:
+    assert line_of(session, *turns, **more).rank is rank
