@@ -11,7 +11,7 @@ FILE ?=
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
@@ -28,6 +28,18 @@ test: install lint types ## every test but peers, chaos and the long simulation:
 .PHONY: story
 story: install ## the whole story with real browsers: create, mail, scan, answer
 	@$(BIN)/python -m tests.story
+
+TAG ?= answerline-runner
+IMAGE ?= $(TAG)
+
+.PHONY: image
+image: python ## the runner's image, with docker, podman or buildah (TAG=…, ARCHITECTURE=arm64, FRESH=1, MORE="--build-arg …")
+	@$(BIN)/python -m infrastructure.image --tag "$(TAG)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) \
+	  $(if $(FRESH),--fresh) $(if $(MORE),--more="$(MORE)")
+
+.PHONY: story-in-container
+story-in-container: install ## the story with the runner in a container, started as on ECS (IMAGE=…)
+	@$(BIN)/python -m tests.story --runner-image "$(IMAGE)"
 
 .PHONY: peers
 peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator
@@ -49,6 +61,15 @@ chaos: install ## real processes, a fault about every six seconds (MINUTES=10), 
 VERSION ?= latest
 ARGS ?=
 
+UV := 0.13.9
+
+.PHONY: lock
+lock: ## resolve runner/requirements.txt anew into the image's runner/requirements.lock, with hashes
+	@test -x .venv-lock/bin/uv || $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@.venv-lock/bin/uv pip compile runner/requirements.txt --output-file runner/requirements.lock --quiet \
+	  --python-platform linux --python-version 3.13 --only-binary :all: --generate-hashes --no-header --no-annotate
+
 .PHONY: update-wa-js
 update-wa-js: install ## try the newest wa-js against the contract, take it only if everything passes (VERSION=…)
 	@$(BIN)/python -m tests.update_wa_js --to "$(VERSION)"
@@ -67,7 +88,7 @@ restore: python ## bring it back into an empty data directory (FILE=…, DATA=�
 
 .PHONY: clean
 clean: ## remove what was installed and built; data stays
-	rm -rf .make .venv .venv-ministack build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .make .venv .venv-ministack .venv-lock build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- the parts of install, each done once until its list changes -------------------------------------------------------
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import logs
+from runner import health, logs
 from runner.chromium import ChromiumMissing
 from runner.clock import SystemClock
 from runner.control import Control, connection, task_of
@@ -150,7 +150,12 @@ async def run(settings: Settings) -> None:
     """Until drained."""
     clock, chance = SystemClock(), random.Random()  # noqa: S311 - jitter
     lease = Lease(clock.now)
-    async with whatsapp(settings, clock, chance.random) as browsers, connection(settings.control_url) as control:
+    async with (
+        whatsapp(settings, clock, chance.random) as browsers,
+        connection(settings.control_url) as control,
+        asyncio.TaskGroup() as group,
+    ):
+        life = group.create_task(health.beat(settings.data_directory, clock), name="signs of life")
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await task_of(metadata) if metadata else "")
         host = compose(settings, browsers, control, lease, clock, chance, task)
@@ -159,6 +164,7 @@ async def run(settings: Settings) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, host.stop)
         await host.run()
+        life.cancel()
 
 
 def wa_js_version(settings: Settings) -> str:

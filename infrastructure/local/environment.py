@@ -72,19 +72,21 @@ def local_environment(
     return environment
 
 
-def runner_environment(
-    *, control_url: str, bootstrap_token: str, data_directory: Path, task: str, settings: Mapping[str, str]
+def runner_variables(
+    *, control_url: str, bootstrap_token: str, task: str, settings: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of one runner: no AWS, as in its container."""
+    """What a runner is told, wherever it runs."""
+    return {"CONTROL_URL": control_url, "RUNNER_BOOTSTRAP_TOKEN": bootstrap_token, "TASK": task, **settings}
+
+
+def runner_environment(told: Mapping[str, str], data_directory: Path) -> dict[str, str]:
+    """The whole environment of a runner that is a process of this machine: no AWS, as in its container."""
     return {
         **plain_environment(),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "chalice_app" / "vendor")]),
-        "CONTROL_URL": control_url,
-        "RUNNER_BOOTSTRAP_TOKEN": bootstrap_token,
         "DATA_DIRECTORY": str(data_directory),
-        "TASK": task,
         "COMMIT": current_commit(),
-        **settings,
+        **told,
     }
 
 

@@ -4,13 +4,18 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
+from infrastructure.image import CannotBuild, first_that_works
 from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.settings import CannotStart, Settings
 
 MINISTACK_PYTHON = REPOSITORY / ".venv-ministack" / "bin" / "python"
 WA_JS = REPOSITORY / "runner" / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"
+#: What runs containers; either will do.
+ENGINES = ("docker", "podman")
+ENGINE_ANSWERS_WITHIN_SECONDS = 30
 CHROMIUM_NAMES = ("chromium-headless-shell", "chromium")
 
 _NAMES = {
@@ -27,7 +32,9 @@ def check(settings: Settings) -> None:
     """Raise :class:`CannotStart` for the first thing that is missing."""
     if not MINISTACK_PYTHON.exists():
         raise CannotStart("MiniStack is not installed: run `make install`.")
-    if settings.runners:
+    if settings.runners and settings.runner_image:
+        image(settings.runner_image)
+    elif settings.runners:
         chromium(settings)
         wa_js()
     ports(settings)
@@ -46,6 +53,26 @@ def ports(settings: Settings) -> None:
                     f"Port {port} ({what}) is taken: stop the program that uses it, or move all ports with"
                     " `make up PORTS=…` (the first of six in a row)."
                 ) from None
+
+
+def engine() -> str:
+    """What runs containers here."""
+    try:
+        return first_that_works(ENGINES)
+    except CannotBuild as error:
+        raise CannotStart(str(error)) from None
+
+
+def image(name: str) -> None:
+    """The image must be on this machine; none is fetched."""
+    asked = subprocess.run(
+        [engine(), "image", "inspect", name],
+        capture_output=True,
+        timeout=ENGINE_ANSWERS_WITHIN_SECONDS,
+        check=False,
+    )
+    if asked.returncode != 0:
+        raise CannotStart(f"There is no image {name} on this machine: build it with `make image TAG={name}`.")
 
 
 def chromium(settings: Settings) -> None:

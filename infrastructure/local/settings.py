@@ -70,6 +70,8 @@ class Settings:
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
+    #: Runners are containers of this image; ``None``: processes.
+    runner_image: str | None = None
     #: More of the runners' environment, for tests.
     runner_settings: Mapping[str, str] = field(default_factory=dict)
     #: More of the application's environment, for tests.
@@ -125,6 +127,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--smtp-url", default=given("SMTP_URL") or None, help="smtps://user:password@host:465 or smtp://…:587")
     add("--mail-from", default=given("MAIL_FROM") or Settings.mail_from, help="the sender of all mails")
     add("--operator-email", default=given("OPERATOR_EMAIL") or Settings.operator_email, help="who signs in first")
+    add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
     add("--generation", type=int, default=int(given("GENERATION") or 0) or None, help="continue from an older state")
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
@@ -142,6 +145,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         mail_from=chosen.mail_from,
         operator_email=chosen.operator_email,
         generation=chosen.generation,
+        runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
     )
 

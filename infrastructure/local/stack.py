@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from infrastructure.local import mail_spool, operators, outbox, preflight, recovery, resources
-from infrastructure.local.environment import local_environment, runner_environment
+from infrastructure.local.environment import local_environment, runner_variables
 from infrastructure.local.generations import Generations
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.operators import Operator
 from infrastructure.local.programs import Programs
 from infrastructure.local.relay import Relay, smtp
 from infrastructure.local.resources import Created
+from infrastructure.local.runners import Containers, Processes, Runners
 from infrastructure.local.service import Service
 from infrastructure.local.settings import HOST, Ports, Settings
 from infrastructure.local.supervisor import STOP_GRACE_SECONDS, Supervisor
@@ -191,34 +192,39 @@ class LocalStack:
     def _runners(self) -> None:
         if not self.settings.runners:
             return
-        settings = {"CAPACITY": str(self.settings.runner_capacity), **self._programs.browser_settings}
-        if self.settings.chromium is not None:
-            settings["CHROMIUM"] = self.settings.chromium
-        settings.update(self.settings.runner_settings)
-        ssm = self.client("ssm")
-        token = ssm.get_parameter(Name=self.created.runner_token_parameter, WithDecryption=True)["Parameter"]["Value"]
-
         service = Service(self.client("ecs"), self.client("sqs"), self.created)
-
-        def environment(directory: Path, task: str) -> dict[str, str]:
-            return runner_environment(
-                control_url=self.base_url,
-                bootstrap_token=token,
-                data_directory=directory,
-                task=service.task(task),
-                settings=settings,
-            )
-
         self._supervisor = Supervisor(
             desired=service.desired,
             directory=self.settings.data / "runners",
             logs=self.settings.data / "logs",
-            environment=environment,
+            runners=self._how_runners_start(service),
             stopped=service.stopped,
             say=self._say,
         )
         self._supervisor.start()
-        self._line("supervisor", f"{service.desired()} runner(s), {self.settings.runner_capacity} sessions each")
+        where = f", in containers of {self.settings.runner_image}" if self.settings.runner_image else ""
+        each = f"{self.settings.runner_capacity} sessions each"
+        self._line("supervisor", f"{service.desired()} runner(s), {each}{where}")
+
+    def _how_runners_start(self, service: Service) -> Runners:
+        chosen = self.settings
+        settings = {
+            "CAPACITY": str(chosen.runner_capacity),
+            **self._programs.browser_settings,
+            **({"CHROMIUM": chosen.chromium} if chosen.chromium and not chosen.runner_image else {}),
+            **chosen.runner_settings,
+        }
+        name = self.created.runner_token_parameter
+        token = self.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+        def told(task: str) -> dict[str, str]:
+            return runner_variables(
+                control_url=self.base_url, bootstrap_token=token, task=service.task(task), settings=settings
+            )
+
+        if chosen.runner_image:
+            return Containers(preflight.engine(), chosen.runner_image, told, capacity=chosen.runner_capacity)
+        return Processes(told)
 
     def _line(self, name: str, text: str) -> None:
         self._say(f"{name:<12} {text}")

@@ -1,4 +1,4 @@
-"""Is "ECS" on one machine: keeps as many runner processes as the service's desired count says.
+"""Is "ECS" on one machine: keeps as many runners as the service's desired count says.
 
 Each runner has a slot with a data directory of its own, which the next runner in that slot finds again. A crashed
 one is started anew after a short, growing, jittered pause; one too many is asked to end and given time to drain.
@@ -6,16 +6,16 @@ one is started anew after a short, growing, jittered pause; one too many is aske
 
 import json
 import random
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from infrastructure.local.processes import Child, kill_tree
+from infrastructure.local.runners import Runners
 
 LOOK_EVERY_SECONDS = 0.5
 #: As ECS: SIGTERM, then SIGKILL. A drain may take this long.
@@ -28,8 +28,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 60.0
 
 Say = Callable[[str], None]
-#: data directory and task name → the runner's whole environment
-Environment = Callable[[Path, str], Mapping[str, str]]
 #: task name and reason
 Stopped = Callable[[str, str], None]
 
@@ -37,14 +35,7 @@ Stopped = Callable[[str, str], None]
 class Slot:
     """A place for one runner, with its data directory."""
 
-    def __init__(
-        self,
-        number: int,
-        directory: Path,
-        log: Path,
-        command: Sequence[str],
-        environment: Environment,
-    ) -> None:
+    def __init__(self, number: int, directory: Path, log: Path, runners: Runners) -> None:
         self.name = f"runner-{number}"
         self.task = ""
         self.child: Child | None = None
@@ -53,15 +44,15 @@ class Slot:
         self.start_at = 0.0
         self._directory = directory / f"slot-{number}"
         self._log = log / f"{self.name}.log"
-        self._command = command
-        self._environment = environment
+        self._runners = runners
         self._record = self._directory / "process.json"
 
     def start(self) -> None:
         """Start a runner here."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self.task = f"{self.name}-{uuid.uuid4().hex[:12]}"
-        self.child = Child(self.name, self._command, self._environment(self._directory, self.task), self._log)
+        environment = self._runners.environment(self.task, self._directory)
+        self.child = Child(self.name, self._runners.command(self.task), environment, self._log)
         self.stopping_since = None
         try:
             created = psutil.Process(self.child.pid).create_time()
@@ -70,7 +61,8 @@ class Slot:
         self._record.write_text(json.dumps({"pid": self.child.pid, "created": created, "task": self.task}))
 
     def gone(self) -> None:
-        """Its process has ended."""
+        """Its process has ended: what is left of it is ended too, before anybody hears that it is gone."""
+        self._runners.make_gone(self.task)
         self.child = None
         self.stopping_since = None
         self._record.unlink(missing_ok=True)
@@ -91,6 +83,8 @@ class Slot:
                 kill_tree(process.pid)
         except (OSError, ValueError, KeyError, psutil.Error):
             pass
+        if task:
+            self._runners.make_gone(task)
         self._record.unlink(missing_ok=True)
         return task
 
@@ -104,16 +98,15 @@ class Supervisor:
         desired: Callable[[], int],
         directory: Path,
         logs: Path,
-        environment: Environment,
+        runners: Runners,
         stopped: Stopped = lambda task, reason: None,
-        command: Sequence[str] = (sys.executable, "-m", "runner"),
         say: Say = print,
     ) -> None:
         """``stopped`` tells the outside that a task has ended, as ECS would."""
         self._desired = desired
         self._tell = stopped
         self._say = say
-        self._slots = [Slot(number, directory, logs, command, environment) for number in range(1, RUNNERS_AT_MOST + 1)]
+        self._slots = [Slot(number, directory, logs, runners) for number in range(1, RUNNERS_AT_MOST + 1)]
         self._stopped = threading.Event()
         self._hurry = threading.Event()
         self._grace = STOP_GRACE_SECONDS

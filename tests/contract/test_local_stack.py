@@ -23,6 +23,7 @@ from infrastructure.local.mail_spool import Mail
 from infrastructure.local.processes import Child
 from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
 from infrastructure.local.relay import smtp
+from infrastructure.local.runners import Processes
 from infrastructure.local.service import Service
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.stack import LocalStack, local_stack
@@ -404,8 +405,7 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
         desired=lambda: wanted[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        environment=lambda directory, task: {"DATA_DIRECTORY": str(directory), "PATH": os.environ["PATH"]},
-        command=(sys.executable, "-c", RUNNER),
+        runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
         stopped=lambda task, reason: told.append(f"{task} {reason}"),
         say=said.append,
     )
@@ -441,8 +441,7 @@ def test_a_runner_that_does_not_end_is_killed_with_all_it_started(tmp_path: Path
         desired=lambda: 1,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        environment=lambda directory, task: {"DATA_DIRECTORY": str(directory), "PATH": os.environ["PATH"]},
-        command=(sys.executable, "-c", STUBBORN),
+        runners=Processes(lambda task: {}, (sys.executable, "-c", STUBBORN)),
         say=said.append,
     )
     supervisor.start()
@@ -468,7 +467,7 @@ def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Pa
         desired=lambda: 0,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        environment=lambda directory, task: {},
+        runners=Processes(lambda task: {}),
         stopped=lambda task, reason: told.append(task),
     )
     supervisor.start()

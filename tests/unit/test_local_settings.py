@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.environment import local_environment, runner_environment
+from infrastructure.local.environment import local_environment, runner_environment, runner_variables
 from infrastructure.local.resources import Created
 from infrastructure.local.settings import CannotStart, Ports, Settings, parse
 
@@ -85,13 +85,10 @@ def test_the_application_gets_names_and_endpoints_and_nothing_of_ours(monkeypatc
 def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "secret")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    environment = runner_environment(
-        control_url="http://localhost:1/api",
-        bootstrap_token="token-token",
-        data_directory=Path("/data/slot-1"),
-        task="arn",
-        settings={"CAPACITY": "3"},
+    told = runner_variables(
+        control_url="http://localhost:1/api", bootstrap_token="token-token", task="arn", settings={"CAPACITY": "3"}
     )
+    environment = runner_environment(told, Path("/data/slot-1"))
     assert not [name for name, value in environment.items() if name.startswith("AWS") or value == "secret"]
     assert environment["CAPACITY"] == "3"
 

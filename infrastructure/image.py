@@ -1,0 +1,96 @@
+"""Builds the runner's image with docker, podman or buildah, whichever works here: `make image`."""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from infrastructure.local.environment import current_commit
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCKERFILE = "runner/Dockerfile"
+TAG = "answerline-runner"
+#: In the order in which they are tried.
+BUILDERS = ("docker", "podman", "buildah")
+ANSWER_WITHIN_SECONDS = 30
+
+Architecture = Literal["arm64", "x86_64"]
+_PLATFORMS = {"arm64": "linux/arm64", "x86_64": "linux/amd64"}
+
+
+class CannotBuild(Exception):
+    """One sentence that says what to do."""
+
+
+def first_that_works(names: Sequence[str] = BUILDERS) -> str:
+    """The first of these programs that is installed and answers (a docker client without its daemon does not)."""
+    for name in names:
+        if shutil.which(name) is not None and _answers(name):
+            return name
+    raise CannotBuild(f"None of {', '.join(names)} works here: install one, or start its daemon (`{names[0]} info`).")
+
+
+def build_command(
+    builder: str,
+    tag: str,
+    *,
+    commit: str,
+    architecture: Architecture | None = None,
+    fresh: bool = False,
+    more: Sequence[str] = (),
+) -> list[str]:
+    """What builds the image. ``architecture``: another than this machine's needs binfmt (qemu-user-static).
+
+    ``fresh`` takes nothing from earlier builds: the newest base images and the newest Chromium.
+    """
+    command = [builder, "build", "--file", str(REPOSITORY / DOCKERFILE), "--tag", tag]
+    command += ["--build-arg", f"COMMIT={commit}"]
+    if builder != "docker":
+        command += ["--format", "docker"]  # OCI images cannot hold a health check
+    if architecture is not None:
+        command += ["--platform", _PLATFORMS[architecture]]
+    if fresh:
+        command += ["--no-cache", "--pull"]
+    return [*command, *more, str(REPOSITORY)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 and the image's name on the last line, 1 with one sentence on standard error otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.image", description=__doc__)
+    parser.add_argument("--tag", default=TAG, help="the image's name")
+    parser.add_argument("--architecture", choices=tuple(_PLATFORMS), help="another than this machine's")
+    parser.add_argument("--fresh", action="store_true", help="the newest Chromium and base images; nothing from cache")
+    parser.add_argument("--more", default="", help="more arguments for docker, podman or buildah, as one string")
+    chosen = parser.parse_args(arguments)
+    try:
+        command = build_command(
+            first_that_works(),
+            chosen.tag,
+            commit=current_commit(),
+            architecture=chosen.architecture,
+            fresh=chosen.fresh,
+            more=shlex.split(chosen.more),
+        )
+    except CannotBuild as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(shlex.join(command), flush=True)
+    built = subprocess.run(command, check=False).returncode
+    print(chosen.tag if built == 0 else f"{command[0]} ended with {built}; its last lines say why.")
+    return 1 if built else 0
+
+
+def _answers(name: str) -> bool:
+    try:
+        asked = subprocess.run([name, "info"], capture_output=True, timeout=ANSWER_WITHIN_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
