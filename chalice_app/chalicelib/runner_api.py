@@ -63,11 +63,9 @@ def mount(app: Chalice, services: Services) -> None:
 def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     """Registers or renews, stores what changed, answers what to hold and what to deliver; held until the bell."""
     now = services.clock()
-    identity = None
     if hmac.compare_digest(token.encode(), services.runner_token().encode()):
-        identity, runner = _register(services, request, now)
-    else:
-        runner = alive(services, token)
+        return _register(services, request, now)
+    runner = alive(services, token)
     by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
     changed = False
     for report in request.sessions:
@@ -92,19 +90,18 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         chromium=request.chromium,
         wa_js=request.wa_js,
     )
-    if renewed is not runner or identity is not None:
+    if renewed is not runner:
         claimed = reconcile.help_out(services, renewed, now)
         runner = _again(services, renewed) if claimed or changed else renewed
     elif changed:
         runner = _again(services, runner)
-    bell = _wait(services, runner.id, request) if identity is None else services.runners.bell(runner.id)
+    bell = _wait(services, runner.id, request)
     if bell.count != request.bell:
         runner = _again(services, runner)
     now = services.clock()
     epochs = {assignment.tenant: assignment.epoch for assignment in runner.assigned}
     return SyncAnswer(
         sequence=request.sequence,
-        identity=identity,
         bell=bell.count,
         hold=tuple(_hold(assignment, now) for assignment in runner.assigned),
         deliver=tuple(
@@ -195,13 +192,17 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
 # -- how -----------------------------------------------------------------------------------------------------
 
 
-def _register(services: Services, request: SyncRequest, now: int) -> tuple[Identity, Runner]:
+def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
+    """A new runner without room: sessions are for whom this answer reached, which its next call, made at once, shows.
+
+    Otherwise a lost answer would leave a runner that nobody is, with sessions, until its lease has run out.
+    """
     secret = services.token()
     name = hashlib.sha256(services.token().encode()).hexdigest()[:20]
-    runner = services.runners.register(
+    services.runners.register(
         name,
         sha256(secret),
-        request.capacity,
+        0,
         now,
         task=request.task,
         image=request.image,
@@ -209,7 +210,8 @@ def _register(services: Services, request: SyncRequest, now: int) -> tuple[Ident
         chromium=request.chromium,
         wa_js=request.wa_js,
     )
-    return Identity(runner=name, token=f"{name}.{secret}"), runner
+    identity = Identity(runner=name, token=f"{name}.{secret}")
+    return SyncAnswer(sequence=request.sequence, identity=identity, next_in_ms=0)
 
 
 def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:

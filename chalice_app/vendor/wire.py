@@ -16,8 +16,9 @@ path                             request                     answer             
 ===============================  ==========================  ==========================  ========================
 
 The very first sync carries the stage's bootstrap token and no ``runner``; its answer carries the runner's own
-identity, whose token (``<runner>.<secret>``) authorises every later call. 401 means: this token is unknown, or the
-runner was declared dead; stop everything and register again under a new identity.
+identity, whose token (``<runner>.<secret>``) authorises every later call. It holds nothing: a runner has room from its
+next call on, made at once, which proves that it knows who it is. 401 means: this token is unknown, or the runner was
+declared dead; stop everything and register again under a new identity.
 
 All instants are epoch milliseconds of the clock named in the field; durations carry their unit in the name.
 Readers ignore what they do not know, so that either side may be one version ahead.

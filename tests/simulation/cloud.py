@@ -135,6 +135,8 @@ class Cloud:
         self.calls: dict[str, Call] = {}
         self.faults = 0
         self.store = Store()
+        #: Runners that spoke in their own name, so that they know it.
+        self.heard: set[str] = set()
         #: Told of each question to the model: the chat, and when.
         self.thinks: Callable[[str, int], None] = lambda chat, instant: None
         self._chance = chance
@@ -172,6 +174,7 @@ class Cloud:
             try:
                 request = knocking._read(asked, body)
                 worker().asked = token.partition(".")[0], getattr(request, "epoch", 0)
+                self.heard.add(token.partition(".")[0])
                 if isinstance(request, SyncRequest) and request.wait_ms:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()

@@ -19,7 +19,7 @@ KINDS = {
     "duplicated": ("duplicated", "untrue", "stale send"),
     "unanswered": ("unanswered", "misread", "takeover", "login lost"),
     "out of order": ("out of order", "epoch", "dead", "snapshot"),
-    "not converged": ("not converged", "failed over", "crashed"),
+    "not converged": ("not converged", "failed over", "ghost", "crashed"),
 }
 
 

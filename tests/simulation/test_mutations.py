@@ -20,7 +20,7 @@ from runner.lease import Lease
 from runner.page import SendResult
 from runner.whatsapp import WhatsAppPage
 from tests.simulation.trouble import Plan
-from tests.simulation.world import simulate
+from tests.simulation.world import CAPACITY, simulate
 
 #: Trouble that shows most of the safeguards at work.
 ROUGH = Plan(
@@ -125,6 +125,16 @@ def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None
     for door in ("runner_api", "snapshot_api"):
         monkeypatch.setattr(f"chalicelib.{door}.alive", knocking.known)
     caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
+
+
+def test_a_runner_that_has_room_before_it_knows_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    register = Runners.register
+
+    def with_room(self: Runners, runner: str, token_sha256: str, capacity: int, now: int, **told: str) -> Runner:
+        return register(self, runner, token_sha256, CAPACITY, now, **told)
+
+    monkeypatch.setattr(Runners, "register", with_room)
+    caught("ghost", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))
 
 
 def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

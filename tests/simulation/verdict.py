@@ -53,6 +53,9 @@ class Inspector:
                 self.violated("epoch", f"{key[0]} fell from {before['epoch']} to {after['epoch']}")
             if after.get("runner") != before.get("runner") and after["epoch"] <= before["epoch"]:
                 self.violated("epoch", f"{key[0]} changed hands without a new epoch")
+            holder = after.get("runner")
+            if holder not in (None, before.get("runner")) and holder not in self.world.cloud.heard:
+                self.violated("ghost", f"{key[0]} was given to {holder}, who may not know that it is")
             if (after.get("snapshot_order") or "") < (before.get("snapshot_order") or ""):
                 self.violated("snapshot", f"{key[0]} went back to {after.get('snapshot_order')}")
         elif key[1] == "RUNNER":

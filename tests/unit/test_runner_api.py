@@ -79,6 +79,7 @@ def runner(client: Client) -> Caller:
 def holder(runner: Caller, services: Services, clock: Clock) -> Caller:
     """A runner that holds the tenant's linked session."""
     runner.sync()
+    runner.sync()
     services.placement.watch(T, clock())
     runner.sync(sessions=[online(1)])
     clock.pass_seconds(60)
@@ -176,12 +177,17 @@ def test_an_unlinked_session_nobody_watches_is_to_be_released(runner: Caller, se
     assert runner.sync()["hold"][0]["wanted"] == "release"
 
 
-def test_a_waiting_session_is_claimed_by_the_first_runner_with_room(
-    runner: Caller, services: Services, clock: Clock
+def test_a_waiting_session_is_claimed_by_the_first_runner_with_room_that_knows_who_it_is(
+    client: Client, services: Services, clock: Clock
 ) -> None:
     services.placement.watch(T, clock())
+    lost, runner = Caller(client), Caller(client)
+    lost.sync()  # as if nobody had got the answer
+    assert services.placement.watch(T, clock()).runner is None
     answer = runner.sync()
-    assert [hold["tenant"] for hold in answer["hold"]] == [T]
+    assert answer["hold"] == [] and answer["next_in_ms"] == 0
+    assert services.placement.watch(T, clock()).runner is None
+    assert [hold["tenant"] for hold in runner.sync()["hold"]] == [T]
 
 
 def test_another_runner_may_not_speak_for_a_tenant_it_never_held(client: Client, holder: Caller, clock: Clock) -> None:

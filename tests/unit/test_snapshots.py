@@ -63,6 +63,7 @@ class Door:
         self.token = "bootstrap-token"
         identity = self.post("/runner/sync", {"sequence": 1, "capacity": 3}).json_body["identity"]
         self.token, self.runner = identity["token"], identity["runner"]
+        self.post("/runner/sync", {"sequence": 2, "capacity": 3})
         self.epoch = services.placement.session(T).epoch
 
     def post(self, path: str, body: dict[str, Any]) -> HTTPResponse:
