@@ -238,6 +238,25 @@ def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
     assert placement.take_from_wedged(clock.pass_seconds(10)) == []
 
 
+def test_a_session_is_not_given_to_a_runner_whose_lease_ran_out_meanwhile(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    assert not placement.claim(placement.session(A), runner.id, clock.pass_seconds(60))
+    renewed(placement, runner, clock)
+    assert placement.claim(placement.session(A), runner.id, clock())
+
+
+def test_a_runner_that_is_declared_dead_while_it_reports_is_not_heard(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    session = placement.watch(A, clock())
+    placement.runners.declare_dead(runner.id, clock())  # its sessions are about to be freed
+    assert not placement.reported(runner, session, seen(session, report(A, 2, 1, Phase.ONLINE), clock()))
+    assert placement.session(A).phase is Phase.STARTING
+
+
 def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:

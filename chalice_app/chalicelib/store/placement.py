@@ -227,6 +227,7 @@ class Placement:
                     set={("assigned", session.tenant): entry},
                     add={"held": {session.tenant}, "room": -1},
                     when=Attr("state").eq(RunnerState.ALIVE)
+                    & Attr("lease_until").gt(now)
                     & Attr("room").gt(0)
                     & Attr(f"assigned.{session.tenant}").not_exists(),
                 ),
@@ -328,7 +329,7 @@ class Placement:
                     f"RUNNER#{runner.id}",
                     "RUNNER",
                     set={**copied},
-                    when=Attr(f"assigned.{after.tenant}.epoch").eq(after.epoch),
+                    when=Attr("state").ne(RunnerState.DEAD) & Attr(f"assigned.{after.tenant}.epoch").eq(after.epoch),
                 ),
             )
         except ConditionFailed:
