@@ -78,6 +78,10 @@ update-wa-js: install ## try the newest wa-js against the contract, take it only
 live-check: install ## guided check with a real account and two phones (ARGS="--rehearse", ARGS="--steps 1,4,8")
 	@$(BIN)/python -m tests.live $(ARGS)
 
+.PHONY: cost
+cost: python ## what AWS costs a month, and what that assumes (ARGS="--tenants 20 --messages-per-day 200", ARGS=--prices)
+	@$(BIN)/python -m infrastructure.cost $(ARGS)
+
 .PHONY: backup
 backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
