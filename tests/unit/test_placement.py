@@ -131,6 +131,16 @@ def test_the_lease_is_written_at_most_every_ten_seconds(placement: Placement, cl
     assert renewed(placement, runner, clock).lease_until == clock() + milliseconds(LEASE)
 
 
+def test_a_call_that_was_on_its_way_when_the_runner_began_to_drain_does_not_give_it_room_again(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    before = registered(placement, clock)
+    clock.pass_seconds(11)
+    draining = placement.runners.renew(before, clock(), capacity=2, draining=True, probes={})
+    late = placement.runners.renew(before, clock(), capacity=2, draining=False, probes={})
+    assert (draining.free, late.free) == (0, 0)
+
+
 def test_a_silent_runner_alone_is_left_alone_for_three_leases(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:

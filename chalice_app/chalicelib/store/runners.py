@@ -104,9 +104,9 @@ class Runners:
         self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
     ) -> Runner:
         """Writes the lease, at most every ten seconds. Raises Unauthorised if the runner was declared dead."""
-        state = RunnerState.DRAINING if draining else runner.state
         fresh = runner.lease_until - milliseconds(LEASE) + milliseconds(LEASE_RENEWED_EVERY) > now
-        if fresh and state is runner.state and capacity == runner.capacity:
+        told = not draining or runner.state is RunnerState.DRAINING
+        if fresh and told and capacity == runner.capacity:
             return runner
         held = {assignment.tenant for assignment in runner.assigned}
         try:
@@ -117,7 +117,8 @@ class Runners:
                     set={
                         "lease_until": now + milliseconds(LEASE),
                         "heard_since": runner.heard_since if now < runner.lease_until else now,
-                        "state": state,
+                        # A life only goes forward: a call that began before the drain says nothing of it.
+                        **({"state": RunnerState.DRAINING} if draining else {}),
                         "capacity": capacity,
                         "witness": None,
                         "witnessed_at": None,
