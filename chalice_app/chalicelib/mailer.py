@@ -43,6 +43,17 @@ TO_MEND: Final[Mapping[str, str]] = {
     "SendingPausedException": "Sending is paused in SES, for the account or for its configuration set.",
     "NotFoundException": "SES does not know the configuration set, or the sender.",
 }
+#: Problems that an owner can only wait out: their mail says so, and asks for nothing.
+OF_THE_ASSISTANT: Final = frozenset(
+    {
+        ProblemCode.KEY_REVOKED,
+        ProblemCode.KEY_FORBIDDEN,
+        ProblemCode.OUT_OF_CREDIT,
+        ProblemCode.MODEL_RETIRED,
+        ProblemCode.ASSISTANT_REFUSED,
+        ProblemCode.BUDGET_REACHED,
+    }
+)
 #: Control characters, line and paragraph separators, half surrogates.
 UNFIT_FOR_HEADERS: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 
@@ -86,7 +97,8 @@ class Mailer:
 
     def problem(self, tenant: Tenant, problem: Problem, link: str) -> str:
         """Tells the owner what keeps the line from working; raises as ``invite`` does."""
-        return self._send("problem", tenant, link, problem=problem.code)
+        kind = "silent" if problem.code in OF_THE_ASSISTANT else "problem"
+        return self._send(kind, tenant, link, problem=problem.code)
 
     def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
         """Tells the operators what a tenant needs of them, in English; raises as ``invite`` does."""

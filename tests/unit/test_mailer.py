@@ -20,7 +20,7 @@ from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
-EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem"])
+EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem", "silent"])
 
 BAKERY = Tenant(
     id="bakery0001",
@@ -92,6 +92,7 @@ def send(kind: str, to: Mailer, tenant: Tenant = BAKERY, link: str = LINK) -> st
         "invite": lambda: to.invite(tenant, link),
         "logged_out": lambda: to.logged_out(tenant, link),
         "problem": lambda: to.problem(tenant, Problem(ProblemCode.BLOCKED, 0, "never shown"), link),
+        "silent": lambda: to.problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, 0, "never shown"), link),
     }
     return sending[kind]()
 
@@ -179,6 +180,15 @@ def test_a_subject_survives_its_encoding(name: str) -> None:
     post = Post()
     mailer(post).invite(replace(BAKERY, name=name), LINK)
     assert post.mail["Subject"] == speaker("de")("mail.invite.subject", name=name).strip()[:150]
+
+
+@pytest.mark.parametrize("code", set(ProblemCode) - {ProblemCode.MAIL_BOUNCED})
+def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
+    """What only the operator can mend has no action on the owner's page either, and its sentence says who knows."""
+    post, say = Post(), speaker("de")
+    mailer(post).problem(BAKERY, Problem(code, 0), LINK)
+    waits = say("mail.silent.how") in body(post.mail, "plain")
+    assert waits == say(f"problem.{code}.sentence").endswith("Wer das für Sie eingerichtet hat, weiß davon.")
 
 
 def test_the_technical_detail_of_a_problem_stays_with_the_operator() -> None:
