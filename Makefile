@@ -82,6 +82,11 @@ live-check: install ## guided check with a real account and two phones (ARGS="--
 cost: python ## what AWS costs a month, and what that assumes (ARGS="--tenants 20 --messages-per-day 200", ARGS=--prices)
 	@$(BIN)/python -m infrastructure.cost $(ARGS)
 
+.PHONY: package
+package: python ## what is deployed, into build/package: template and zip, checked (ARCHITECTURE=arm64|x86_64)
+	@$(BIN)/python -m infrastructure.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+	@$(BIN)/cfn-lint build/package/template.yaml && echo "cfn-lint: clean"
+
 .PHONY: backup
 backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"

@@ -156,7 +156,8 @@ class Services:
 
     @cached_property
     def identity(self) -> Identity:
-        return Identity(self._client("cognito-idp"), client_id=self._required("COGNITO_CLIENT_ID"))
+        client_id = self.parameters.get(self._required("COGNITO_CLIENT_PARAMETER"))
+        return Identity(self._client("cognito-idp"), client_id=client_id)
 
     @cached_property
     def fleet(self) -> Fleet:

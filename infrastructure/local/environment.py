@@ -54,7 +54,7 @@ def local_environment(
         "JOBS_QUEUE_NAME": created.jobs_queue,
         "KMS_KEY_ID": created.key,
         "COGNITO_USER_POOL_ID": created.user_pool,
-        "COGNITO_CLIENT_ID": created.user_pool_client,
+        "COGNITO_CLIENT_PARAMETER": created.user_pool_client_parameter,
         "MAIL_FROM": mail_from,
         "MAIL_CONFIGURATION_SET": created.mail_configuration_set,
         "ECS_CLUSTER": created.cluster,

@@ -29,6 +29,7 @@ class Created:
     key: str
     user_pool: str
     user_pool_client: str
+    user_pool_client_parameter: str
     mail_configuration_set: str
     cluster: str
     service: str
@@ -70,12 +71,14 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
             "MailFrom": mail_from,
             "MailIdentity": mail_from.rpartition("@")[2].rstrip(">"),
             "PublicBaseUrl": base_url,
+            # On one machine an authenticator app is each operator's choice.
+            "OperatorsMfa": "OPTIONAL",
         },
     )
     for kind, create in _CREATORS:
         for name in resolved.of_type(kind):
             resolved.created[name] = create(endpoint, resolved.properties(name))
-    service = f"{stack}-runner"
+    service = f"{stack}-runners"
     _service(endpoint, resolved.created["RunnerCluster"]["Ref"], service, runners)
     token_parameter = f"/{stack}/runner-bootstrap-token"
     _secret(endpoint, token_parameter)
@@ -89,6 +92,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
         key=resolved.created["KeyAlias"]["Ref"],
         user_pool=resolved.created["UserPool"]["Ref"],
         user_pool_client=resolved.created["UserPoolClient"]["Ref"],
+        user_pool_client_parameter=resolved.created["UserPoolClientParameter"]["Ref"],
         mail_configuration_set=resolved.created["MailConfigurationSet"]["Ref"],
         cluster=resolved.created["RunnerCluster"]["Ref"],
         service=service,

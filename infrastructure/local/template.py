@@ -6,37 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from infrastructure import template
 
 RESOURCES = Path(__file__).resolve().parents[1] / "resources.yaml"
 
 _PLACE = re.compile(r"\$\{([^}!]+)\}")
 
 
-class _Loader(yaml.SafeLoader):
-    """Understands the short form of the intrinsics."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _intrinsic)
-
-
-def load(path: Path = RESOURCES) -> dict[str, Any]:
-    """The template with its intrinsics in long form."""
-    return dict(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader with more tags
+def load() -> dict[str, Any]:
+    """`resources.yaml` with its intrinsics in long form."""
+    return template.load(RESOURCES)
 
 
 @dataclass

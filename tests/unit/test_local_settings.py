@@ -11,7 +11,8 @@ from infrastructure.local.settings import CannotStart, Ports, Settings, parse
 
 CREATED = Created(
     stack="s", table="t", bucket="b", jobs_queue="s-jobs", key="alias/s", user_pool="p", user_pool_client="c",
-    mail_configuration_set="m", cluster="s", service="s-runner", base_url_parameter="/s/public-base-url",
+    user_pool_client_parameter="/s/cognito-client-id",
+    mail_configuration_set="m", cluster="s", service="s-runners", base_url_parameter="/s/public-base-url",
     runner_token_parameter="/s/runner-bootstrap-token", events_queue="s-local-events",
 )  # fmt: skip
 

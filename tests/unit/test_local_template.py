@@ -21,6 +21,7 @@ def template(**parameters: str) -> Template:
 
 def test_every_name_carries_the_stack() -> None:
     found = template()
+    found.created["Key"] = {"Arn": "arn:key"}
     assert found.properties("Table")["TableName"] == "line"
     assert found.properties("Bucket")["BucketName"] == "line-data-000000000000"
     assert found.properties("DeadJobsQueue")["QueueName"] == "line-jobs-dead"

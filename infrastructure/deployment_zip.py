@@ -1,0 +1,75 @@
+"""The code as Lambda gets it: without what nobody reads there, with bytecode, the same bytes each time."""
+
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Too large to carry twice: what one function imports once in its life, and what nobody here imports at all.
+WITHOUT_BYTECODE = (
+    "openai",
+    "dns",
+    *(f"aws_lambda_powertools/{unused}" for unused in ("event_handler", "utilities/data_classes", "utilities/parser")),
+)
+#: Where Lambda unpacks the code; tracebacks name it.
+ON_LAMBDA = "/var/task"
+#: The earliest time that a zip can say.
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+COMPILE_SECONDS = 300
+
+
+class NotCompiled(Exception):
+    """Some file of the package is no Python; the message is the compiler's."""
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """What Chalice packed, without what Lambda has no use for."""
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(into)
+    for path in sorted(into.rglob("*"), reverse=True):
+        if path.is_dir() and _useless_folder(path.relative_to(into)):
+            shutil.rmtree(path)
+        elif path.is_file() and _useless(path):
+            path.unlink()
+
+
+def compile_all(code: Path, python: Path) -> None:
+    """Bytecode that Lambda's Python trusts unread: times in a zip mean nothing, and its folder is read-only."""
+    command = [str(python), "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    without = rf"^{re.escape(str(code))}/({'|'.join(WITHOUT_BYTECODE)})/"
+    command += ["-s", str(code), "-p", ON_LAMBDA, "-x", without, str(code)]
+    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+    )
+    if done.returncode:
+        raise NotCompiled(done.stdout + done.stderr)
+
+
+def pack(code: Path, archive: Path) -> None:
+    """One zip, whoever packs, whenever."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in _files(code):
+            entry = zipfile.ZipInfo(path.relative_to(code).as_posix(), LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, so that the permissions count
+            entry.external_attr = (0o755 if path.suffix == ".so" else 0o644) << 16
+            packed.writestr(entry, path.read_bytes())
+
+
+def _files(code: Path) -> Iterator[Path]:
+    return iter(sorted((path for path in code.rglob("*") if path.is_file()), key=lambda path: path.as_posix()))
+
+
+def _useless_folder(path: Path) -> bool:
+    """Tests of libraries, scripts for a command line, bytecode of whoever ran this before."""
+    return path.name in ("tests", "__pycache__") or path.name.endswith(".data")
+
+
+def _useless(path: Path) -> bool:
+    """Types for checkers; and what an installer notes of the files it has put somewhere else."""
+    noted = path.parent.name.endswith(".dist-info") and path.name in ("RECORD", "INSTALLER", "REQUESTED")
+    return path.suffix == ".pyi" or path.name == "py.typed" or noted

@@ -1,0 +1,197 @@
+"""Makes what is deployed: one template and one zip, the same bytes each time (`make package`)."""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from infrastructure import deployment_zip, packaging_python, template
+from infrastructure.packaging_python import REPOSITORY, PackagingPython
+
+Architecture = Literal["arm64", "x86_64"]
+
+APPLICATION = REPOSITORY / "chalice_app"
+#: Joined to Chalice's template in this order; none may say what another says.
+PARTS = ("resources.yaml", "functions.yaml", "runners.yaml", "watching.yaml")
+#: Resolved by CloudFormation: Chalice puts a queue's name into an `Fn::Sub`.
+JOBS_QUEUE = "${AWS::StackName}-jobs"
+ZIP_AT_MOST_BYTES = 12_000_000
+CHALICE_SECONDS = 600
+#: Chalice asks the region only for the names of AWS's own services.
+ANY_REGION = "us-east-1"
+
+
+class PackageFailed(Exception):
+    """There is no package; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What CloudFormation and Lambda are given."""
+
+    template: Path
+    zip: Path
+    zip_bytes: int
+    #: hex, of the zip
+    sha256: str
+    #: as Lambda names it, ``python3.13``
+    runtime: str
+    architecture: Architecture
+    #: of the template, before Serverless makes more of them
+    resources: int
+
+
+def build(out: Path, *, python: Path | None = None, architecture: Architecture | None = None) -> Package:
+    """`template.yaml` and `deployment.zip` in ``out``. Raises PackageFailed, PythonMissing or Clash."""
+    return build_with(packaging_python.find(python), out, architecture or own_architecture())
+
+
+def build_with(python: PackagingPython, out: Path, architecture: Architecture) -> Package:
+    """The same with a Python that was found before."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="answerline-package-") as name:
+        work = Path(name)
+        packed = _chalice(python, architecture, work)
+        code = work / "code"
+        deployment_zip.unpack(packed / "deployment.zip", code)
+        _demand_whole(code)
+        deployment_zip.compile_all(code, python.path)
+        archive = out / "deployment.zip"
+        deployment_zip.pack(code, archive)
+        body = _template(template.load(packed / "sam.yaml"))
+    written = out / "template.yaml"
+    written.write_text(template.dump(body))
+    content = archive.read_bytes()
+    if len(content) > ZIP_AT_MOST_BYTES:
+        raise PackageFailed(
+            f"The zip has {len(content) / 1e6:.1f} MB, {ZIP_AT_MOST_BYTES / 1e6:.0f} MB are allowed:"
+            " look for a new library in chalice_app/requirements.txt."
+        )
+    return Package(
+        template=written,
+        zip=archive,
+        zip_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        runtime=python.runtime,
+        architecture=architecture,
+        resources=len(body["Resources"]),
+    )
+
+
+def own_architecture() -> Architecture:
+    """The building machine's, in Lambda's words."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+
+
+# -- what Chalice makes of the application ----------------------------------------------------------------------------
+
+
+def _chalice(python: PackagingPython, architecture: Architecture, work: Path) -> Path:
+    """Chalice's template and zip, from a copy: no bytecode of ours, no deployment of before."""
+    project, out = work / "project", work / "packed"
+    shutil.copytree(APPLICATION, project, ignore=shutil.ignore_patterns("__pycache__", "deployments", "deployed"))
+    config = project / ".chalice" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "lambda_architecture": architecture}))
+    command = [str(python.path), "-c", "import sys; from chalice.cli import main; sys.exit(main())"]
+    command += [
+        "--project-dir",
+        str(project),
+        "package",
+        "--stage",
+        "answerline",
+        "--template-format",
+        "yaml",
+        str(out),
+    ]
+    done = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, timeout=CHALICE_SECONDS, check=False
+    )
+    if done.returncode or not (out / "sam.yaml").is_file():
+        raise PackageFailed(f"Chalice could not package the application:\n{done.stdout}{done.stderr}")
+    return out
+
+
+def _environment() -> dict[str, str]:
+    """The operator's, for pip's sake, but with nothing of their AWS."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
+    return {
+        **kept,
+        "AWS_DEFAULT_REGION": ANY_REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "JOBS_QUEUE_NAME": JOBS_QUEUE,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _demand_whole(code: Path) -> None:
+    """Chalice only warns of a library that it could not get."""
+    lines = (APPLICATION / "requirements.txt").read_text().splitlines()
+    wanted = [line.strip().split("==") for line in lines if line.strip() and not line.startswith("#")]
+    there = {path.name.lower() for path in code.glob("*.dist-info")}
+    for name, version in wanted:
+        if f"{name.lower().replace('-', '_')}-{version}.dist-info" not in there:
+            raise PackageFailed(f"{name} {version} is not in the package: is there a wheel for this Python on Lambda?")
+
+
+# -- the template ------------------------------------------------------------------------------------------------------
+
+
+def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
+    """Chalice's template and all of ours in one."""
+    own = [REPOSITORY / "infrastructure" / name for name in PARTS]
+    parts = [(f"infrastructure/{path.name}", template.load(path)) for path in own if path.is_file()]
+    body = template.merged([("Chalice's template", made_by_chalice), *parts])
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            _give_role(body["Resources"], name, resource["Properties"])
+    return body
+
+
+def _give_role(resources: Mapping[str, Any], function: str, properties: dict[str, Any]) -> None:
+    """Chalice wants each function's role as text (`iam_role_arn`): config.json has its logical name there."""
+    role = properties.get("Role")
+    if not isinstance(role, str) or resources.get(role, {}).get("Type") != "AWS::IAM::Role":
+        raise PackageFailed(
+            f"{function} has the role {role!r}, which no file of infrastructure/ declares:"
+            " give its iam_role_arn in chalice_app/.chalice/config.json the logical name of an AWS::IAM::Role."
+        )
+    properties["Role"] = {"Fn::GetAtt": [role, "Arn"]}
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """`python -m infrastructure.package OUT`: prints what was made; 1 when it must not be deployed."""
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.package", description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--python", type=Path, help="the Python whose version Lambda shall run")
+    parser.add_argument("--architecture", choices=("arm64", "x86_64"), help="of the functions; this machine's")
+    arguments = parser.parse_args()
+    try:
+        python = packaging_python.find(arguments.python)
+        architecture = cast("Architecture", arguments.architecture or own_architecture())
+        package = build_with(python, arguments.out, architecture)
+    except (PackageFailed, packaging_python.PythonMissing, template.Clash, deployment_zip.NotCompiled) as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    print(f"{package.zip}: {package.zip_bytes / 1e6:.2f} MB, sha256 {package.sha256}")
+    print(f"functions: {package.runtime} on {package.architecture}")
+    print(f"{package.template}: {package.resources} resources")
+    if python.version != packaging_python.PREFERRED:
+        print("There is no Python 3.13 here, so Lambda would run {}.{}.".format(*python.version))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Which Python packages: the one whose version Lambda shall run, with Chalice and the application's libraries in it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+#: What Lambda shall run; its own end is in June 2029.
+PREFERRED = (3, 13)
+#: Its own environment, because the preferred Python is seldom the one that runs this.
+ENVIRONMENT = REPOSITORY / ".venv-package"
+INSTALL_SECONDS = 900
+
+
+class PythonMissing(Exception):
+    """No Python can package; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class PackagingPython:
+    """A Python that has Chalice and everything that `app.py` imports."""
+
+    path: Path
+    version: tuple[int, int]
+
+    @property
+    def runtime(self) -> str:
+        """Chalice makes this Python's own version the functions' runtime."""
+        return "python{}.{}".format(*self.version)
+
+
+def find(wanted: Path | None = None) -> PackagingPython:
+    """The wanted Python, else the preferred version wherever it is, else the one that runs this."""
+    found = None
+    for candidate in (wanted,) if wanted is not None else candidates():
+        version = version_of(candidate)
+        if wanted is not None and version is None:
+            raise PythonMissing(f"{wanted} is not a Python that runs; give another one.")
+        if version is not None and (wanted is not None or version == PREFERRED):
+            found = candidate, version
+            break
+    path, version = found or (Path(sys.executable), sys.version_info[:2])
+    if path.absolute() == Path(sys.executable).absolute():
+        return PackagingPython(path, version)
+    return PackagingPython(_with_libraries(path), version)
+
+
+def version_of(python: Path) -> tuple[int, int] | None:
+    """None where this does not run at all, as a shim for a version that is not chosen."""
+    command = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return int(said[0]), int(said[1])
+
+
+def pins(*names: str) -> list[str]:
+    """The lines of requirements.txt that pin these."""
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line.partition("==")[0] in names]
+
+
+def candidates() -> Iterator[Path]:
+    """Pythons that may be of the preferred version: this one, one on the path, pyenv's."""
+    yield Path(sys.executable)
+    name = "python{}.{}".format(*PREFERRED)
+    on_path = shutil.which(name)
+    if on_path is not None:
+        yield Path(on_path)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob("versions/{}.{}.*/bin/{}".format(*PREFERRED, name)), reverse=True)
+
+
+def _with_libraries(python: Path) -> Path:
+    """An environment of this Python, made anew when a pin changes."""
+    requirements = REPOSITORY / "chalice_app" / "requirements.txt"
+    wanted = [*pins("chalice", "boto3"), "-r", str(requirements)]
+    state = hashlib.sha256("\n".join([str(python), *wanted, requirements.read_text()]).encode()).hexdigest()
+    marker, inside = ENVIRONMENT / "made-of", ENVIRONMENT / "bin" / "python"
+    if marker.is_file() and marker.read_text() == state:
+        return inside
+    for command in (
+        [str(python), "-m", "venv", "--clear", str(ENVIRONMENT)],
+        [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        if done.returncode:
+            raise PythonMissing(f"{ENVIRONMENT.name} could not be made with {python}:\n{done.stderr.strip()}")
+    marker.write_text(state)
+    return inside
