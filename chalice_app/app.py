@@ -3,13 +3,34 @@
 import json
 import logging
 import os
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Response, SQSEvent
+from aws_lambda_powertools.metrics import EphemeralMetrics
+from chalice.app import (
+    Chalice,
+    CloudWatchEvent,
+    ConvertToMiddleware,
+    Request,
+    Response,
+    SQSEvent,
+)
 
-from chalicelib import admin, landing, pages, reconcile, runner_api, snapshot_api, sweeping, thinking
+from chalicelib import (
+    admin,
+    landing,
+    logs,
+    measuring,
+    overview,
+    pages,
+    reconcile,
+    runner_api,
+    snapshot_api,
+    sweeping,
+    thinking,
+)
 from chalicelib.errors import NotDeployed
 from chalicelib.jobs import ThinkJob
 from chalicelib.pages import guarded_json, json_response
@@ -40,26 +61,78 @@ def create_app(services: Services) -> Chalice:
     return application
 
 
-logger = Logger(service="answerline", level=os.environ.get("LOG_LEVEL", "INFO"))
-logging.getLogger("chalicelib").handlers = logger.handlers
+class FunctionFailed(Exception):
+    """What Lambda is told of; the log has the line that says more."""
+
+
+def emit(measured: Iterable[measuring.Measured]) -> None:
+    """Prints metrics in CloudWatch's embedded format: all that have the same dimensions in one line."""
+    kinds: dict[str, EphemeralMetrics] = {}
+    for each in measured:
+        metrics = kinds.get(each.kind)
+        if metrics is None:
+            metrics = kinds[each.kind] = EphemeralMetrics(namespace=measuring.NAMESPACE, service=SERVICE)
+            metrics.add_dimension("stage", services.stage)
+            if each.kind:
+                metrics.add_dimension("kind", each.kind)
+        metrics.add_metric(each.name, each.unit, each.value)
+    for metrics in kinds.values():
+        metrics.flush_metrics()
+
+
+class Counting(logging.Handler):
+    """What is logged is counted."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        emit(measuring.of_line(record))
+
+
+def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Each line names what it is about; what ends an event's function is a line too, without others' messages."""
+    with logs.about():
+        if isinstance(event, Request):
+            names = event.uri_params or {}
+            logs.note(request=str(event.context.get("requestId", "")), tenant=names.get("tenant"))
+            return get_response(event)
+        logs.note(request=str(getattr(event.context, "aws_request_id", "")))
+        try:
+            return get_response(event)
+        except Exception as error:
+            logging.getLogger("chalicelib").error(
+                "function failed", extra={"error": type(error).__name__, "trace": logs.trace(error)}
+            )
+            raise FunctionFailed(type(error).__name__) from None
+
+
+SERVICE = "answerline"
+logger = Logger(service=SERVICE, level=os.environ.get("LOG_LEVEL", "INFO"))
+for to_cloudwatch in logger.handlers:
+    to_cloudwatch.addFilter(logs.Named())
+logging.getLogger("chalicelib").handlers = [*logger.handlers, Counting()]
 logging.getLogger("chalicelib").propagate = False
 logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 services = from_environment()
 app = create_app(services)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
+app.register_middleware(watched)
 
 
 @app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
 def think(event: SQSEvent) -> None:
     """A look at one chat (design: batch of one)."""
     for record in event:
-        thinking.think(services, ThinkJob.model_validate_json(record.body))
+        job = ThinkJob.model_validate_json(record.body)
+        with logs.about(tenant=job.tenant):
+            thinking.think(services, job)
 
 
 @app.schedule("rate(1 minute)", name="reconcile")
 def every_minute(event: CloudWatchEvent) -> None:
     """Closes the distance between wanted and seen."""
-    reconcile.reconcile(services)
+    try:
+        reconcile.reconcile(services)
+    finally:
+        emit(measuring.of_standing(overview.look(services)))
 
 
 @app.schedule("rate(1 day)", name="sweep")
@@ -74,3 +147,9 @@ def task_stopped(event: CloudWatchEvent) -> None:
     detail: dict[str, Any] = event.detail
     if detail.get("lastStatus") == "STOPPED":
         reconcile.task_stopped(services, str(detail.get("taskArn", "")))
+
+
+@app.lambda_function(name="overview")
+def overview_widget(event: dict[str, Any], context: Any) -> str:
+    """The table of tenants in the CloudWatch console: a dashboard's custom widget."""
+    return overview.widget(services, event, str(getattr(context, "invoked_function_arn", "")))

@@ -2,12 +2,14 @@
 
 import hmac
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from chalice.app import Chalice, Response
 from pydantic import ValidationError
 
+from chalicelib import logs
 from chalicelib.auth import sha256
 from chalicelib.errors import BadRequest, TooLarge, Unauthorised
 from chalicelib.model import Runner, RunnerState
@@ -17,6 +19,7 @@ from wire import TEXT_AT_MOST_BYTES, WIRE_VERSION, MessageKind, MessagesRequest,
 
 #: Lambda takes 6 MB at most; a full batch of the longest texts fits.
 BODY_AT_MOST_BYTES = 5_500_000
+SHAPE_OF_RUNNER = re.compile(r"[0-9a-f]{20}", re.ASCII)
 
 Asked = TypeVar("Asked", bound=Wire)
 
@@ -28,6 +31,12 @@ def door(
 
     def view() -> Response:
         token, request = _asked(app, asked)
+        name = token.partition(".")[0]  # as it says; nothing is allowed because of this
+        logs.note(
+            runner=name if SHAPE_OF_RUNNER.fullmatch(name) else None,
+            tenant=getattr(request, "tenant", None),
+            turn=getattr(request, "turn", None),
+        )
         return json_response(answer(services, token, request).model_dump_json(exclude_none=True))
 
     view.__name__ = path.strip("/").replace("/", "_")

@@ -6,9 +6,7 @@ Chalice makes a 500 of every exception of a view before any middleware sees it; 
 
 import functools
 import hashlib
-import json
 import logging
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from botocore.exceptions import ClientError
 from chalice.app import Chalice, Request, Response
 
 from chalicelib.errors import BadRequest, NotDeployed, NotFound, TooLarge, Trouble, TryAgain
 from chalicelib.languages import DEFAULT_LANGUAGE, speaker
+from chalicelib.logs import trace
 from chalicelib.qr import qr_svg
 from wire import Refusal
 
@@ -134,21 +132,16 @@ class Pages:
         **context: Any,
     ) -> Response:
         """A page (or a fragment of one) from ``templates/``; ``say`` speaks its language."""
-        html = (
-            _environment()
-            .get_template(template)
-            .render(
-                {
-                    "language": language,
-                    "say": speaker(language),
-                    "url_for": self.url_for,
-                    "static": self.static,
-                    "stage": self._services.stage,
-                    "commit": self._services.commit,
-                    "base_url": self._services.base_url(),
-                    **context,
-                }
-            )
+        html = fill(
+            template,
+            language=language,
+            say=speaker(language),
+            url_for=self.url_for,
+            static=self.static,
+            stage=self._services.stage,
+            commit=self._services.commit,
+            base_url=self._services.base_url(),
+            **context,
         )
         return self.html(html, status=status, cookies=cookies, headers=headers)
 
@@ -254,7 +247,7 @@ def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | 
 def _note(trouble: Trouble) -> None:
     """Trouble on our side is ours to know about; its message is our own sentence."""
     if trouble.status >= 500:
-        log.warning("%s: %s", trouble.code, trouble.message)
+        log.warning("refused", extra={"error": trouble.code, "sentence": trouble.message})
 
 
 def report(app: Chalice, error: BaseException) -> str:
@@ -264,22 +257,8 @@ def report(app: Chalice, error: BaseException) -> str:
     """
     context = app.current_request.context if app.current_request is not None else {}
     request_id = str(context.get("requestId") or "unknown")
-    chain: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(chain) < 8:
-        kind = type(cause)
-        told = _aws_code(cause) if isinstance(cause, ClientError) else ""
-        if kind.__module__.startswith("chalicelib."):
-            told = str(cause)
-        places = "".join(traceback.format_tb(cause.__traceback__))
-        chain.append(f"{kind.__module__}.{kind.__qualname__} {told}\n{places}")
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    log.error("unexpected: %s", json.dumps({"request": request_id, "trace": chain}))
+    log.error("unexpected", extra={"error": type(error).__name__, "request": request_id, "trace": trace(error)})
     return request_id
-
-
-def _aws_code(error: ClientError) -> str:
-    return f"{error.operation_name} {error.response.get('Error', {}).get('Code')}"
 
 
 def mount(app: Chalice, services: "Services") -> None:
@@ -317,6 +296,11 @@ def _static(name: str) -> _Static:
     if file is None:
         raise NotFound
     return file
+
+
+def fill(template: str, **context: Any) -> str:
+    """A template of ``templates/`` with its values, which are escaped."""
+    return _environment().get_template(template).render(context)
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from chalicelib import telling, thinking
+from chalicelib.logs import trace
 from chalicelib.model import (
     Event,
     Happened,
@@ -84,7 +85,8 @@ class _Apart:
         """Raises what failed, all of it."""
         if self._troubles:
             every = ExceptionGroup("not everything was reconciled", self._troubles)
-            log.error("not everything was reconciled", exc_info=every)  # Lambda itself tells nothing of what is inside
+            # Lambda itself would tell nothing of what is inside.
+            log.error("not everything was reconciled", extra={"trace": trace(every)})
             raise every
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 
 from chalice.app import Chalice
 
@@ -39,6 +40,8 @@ from wire import (
     TakeRequest,
     Wanted,
 )
+
+log = logging.getLogger(__name__)
 
 #: How often a held call looks at the bell.
 BELL_LOOKED_AT_EVERY_SECONDS = 0.2
@@ -172,6 +175,10 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         raise BadRequest("This message id is not this part's.")
     after, again = services.turns.sent(turn, request.part, now)
     if after.state is TurnState.SENT:
+        if turn.state is not TurnState.SENT:
+            # As the contact saw it: from the moment WhatsApp dates the message to.
+            told = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
+            log.info("reply delivered", extra={**told, "latency_ms": now - turn.oldest_sent_at})
         services.runners.hush(runner.id, turn.id, turn.revision)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:

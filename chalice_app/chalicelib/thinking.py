@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chalicelib import telling
+from chalicelib import logs, telling
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.jobs import DELAY_AT_MOST_SECONDS, ThinkJob
 from chalicelib.model import (
@@ -229,6 +229,7 @@ def _answer(
     job: ThinkJob,
 ) -> Thought:
     """One call of the model for one frozen batch; the text is stored before anything is sent."""
+    logs.note(turn=turn.id)
     others = tuple(other for other in recent.turns if other.id != turn.id)
     lines = history(recent.messages, others, waiting, tenant.policies.history_messages)
     try:
@@ -238,10 +239,10 @@ def _answer(
     except AskSomeone as trouble:
         return _ask_someone(services, tenant, turn, trouble)
     except GiveUp as trouble:
-        log.warning("turn given up", extra={"tenant": tenant.id, "turn": turn.id, "reason": trouble.reason})
         text = tenant.policies.give_up_text
         if not text:
             return _give_up(services, tenant, turn, trouble.reason)
+        _note_given_up(turn, trouble.reason)
     parts = for_whatsapp(text)
     if not parts:
         return _give_up(services, tenant, turn, "empty reply")
@@ -250,6 +251,8 @@ def _answer(
     if ready is None:
         services.jobs.think(tenant.id, turn.chat, delay_seconds=0)
         return Thought.SUPERSEDED
+    waited = now - min((message.received_at for message in waiting), default=now)
+    log.info("reply stored", extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
     if tenant.assistant_problem is not None:
         services.tenants.clear_assistant_problem(tenant.id, now=now)
     ring(services, ready)
@@ -263,6 +266,8 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ..
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
     key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
     reply = services.brain.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
+    tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+    log.info("model answered", extra={"tenant": tenant.id, "turn": turn.id, **tokens})
     now = services.clock()
     used = reply.input_tokens + reply.output_tokens
     services.tenants.count(tenant.id, "tokens", _month(now), used, expires_at=now + 400 * DAY_MS)
@@ -326,16 +331,21 @@ def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSom
     )
     problem = Problem(trouble.problem, now, trouble.message)
     if services.tenants.set_assistant_problem(tenant.id, problem):
-        log.warning("assistant needs someone", extra={"tenant": tenant.id, "problem": trouble.problem})
+        log.warning("assistant needs someone", extra={"tenant": tenant.id, "turn": turn.id, "problem": trouble.problem})
         telling.of_problem(services, tenant, problem)
     return Thought.WAITS_FOR_SOMEONE
 
 
 def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Thought:
+    _note_given_up(turn, reason)
     now = services.clock()
     services.turns.discard(turn, reason, now)
     services.tenants.record(Event(tenant.id, now, Happened.TURN_GIVEN_UP, reason))
     return Thought.SKIPPED
+
+
+def _note_given_up(turn: Turn, reason: str) -> None:
+    log.warning("turn given up", extra={"tenant": turn.tenant, "turn": turn.id, "reason": reason})
 
 
 def _look_again(services: Services, job: ThinkJob, delay_seconds: float) -> Thought:

@@ -1,5 +1,6 @@
 """What the unit tests of the control plane share: a clock, a table as the template declares it, services on moto."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -38,6 +39,14 @@ class Clock:
     def pass_seconds(self, seconds: float) -> int:
         self.now += round(seconds * 1000)
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def logs_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever imports `app` sends our lines to Lambda's log; a test reads them."""
+    ours = logging.getLogger("chalicelib")
+    monkeypatch.setattr(ours, "propagate", True)
+    monkeypatch.setattr(ours, "handlers", [])
 
 
 @pytest.fixture

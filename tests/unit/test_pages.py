@@ -93,6 +93,8 @@ def test_every_answer_carries_the_security_headers(site: Site) -> None:
 
 def test_no_template_has_a_script_or_a_style_of_its_own() -> None:
     for template in TEMPLATES.rglob("*.html"):
+        if template.parent.name == "console":
+            continue  # not served by us: CloudWatch shows it, see test_overview.py
         html = template.read_text()
         assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", html), template
 
@@ -213,9 +215,9 @@ def test_the_unexpected_is_a_number_for_people_and_a_trace_without_secrets_for_u
     with caplog.at_level(logging.ERROR):
         answer = site.show(act, path)
     assert answer.status == 500 and SECRET not in answer.html
-    assert SECRET not in caplog.text
-    logged = json.loads(caplog.messages[0].partition(": ")[2])
-    assert logged["request"] in answer.html
+    logged = vars(caplog.records[0])
+    assert SECRET not in str(logged)
+    assert logged["request"] in answer.html and logged["error"] == "ClientError"
     assert "PutItem ValidationException" in logged["trace"][0] and "test_pages.py" in logged["trace"][0]
     assert logged["trace"][1].startswith("builtins.ValueError")
 
@@ -228,7 +230,8 @@ def test_an_answer_that_breaks_our_own_contract_is_our_mistake_and_not_the_calle
 
     refusal = site.show(lambda: json_response(str(Answer.model_validate({"count": SECRET}))), "/json")
     assert refusal.status == 500 and SECRET not in refusal.html
-    assert "ValidationError" in caplog.text and SECRET not in caplog.text
+    logged = str(vars(caplog.records[0]))
+    assert "ValidationError" in logged and SECRET not in logged
 
 
 # --- QR codes -----------------------------------------------------------------------------------------------

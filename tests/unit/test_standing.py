@@ -150,7 +150,7 @@ def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> 
         NOW,
     )
     assert (stands.should_run, stands.online, stands.not_running) == (4, 1, 1)
-    assert [line.tenant.id[0] for line in stands.lines] == ["c", "b", "a", "f", "d", "e"]
+    assert [line.tenant.id[0] for line in stands.lines] == ["c", "b", "f", "a", "d", "e"]
 
 
 def test_a_code_is_late_only_for_an_owner_who_looks() -> None:
@@ -193,7 +193,7 @@ def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
         (Rank.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
         (Rank.FINE, linked(), {}, [turn(TurnState.SENDING, 1.9)]),
         (Rank.ON_THE_WAY, linked(phase=Phase.STARTING, down_since=NOW), {}, []),
-        (Rank.FINE, watched(), {}, []),
+        (Rank.ON_THE_WAY, watched(), {}, []),
         (Rank.QUIET, Session(T), {}, []),
     ],
 )

@@ -25,8 +25,8 @@ class Rank(IntEnum):
     NOT_RUNNING = 0  #: should run, and is down for too long
     NEEDS_SOMEONE = 1  #: has a problem that only a person can mend
     SLOW = 2  #: somebody waits too long for an answer
-    ON_THE_WAY = 3  #: should run, and is being started
-    FINE = 4  #: online, or showing its owner a code
+    ON_THE_WAY = 3  #: should run, and is being started, or waits for its owner's scan
+    FINE = 4  #: online
     QUIET = 5  #: paused, or not linked and nobody looks
 
     @property
@@ -80,9 +80,9 @@ class Line:
             return Rank.NEEDS_SOMEONE
         if self.overdue_for > ANSWERED_WITHIN:
             return Rank.SLOW
-        if self.down_for is not None:
-            return Rank.ON_THE_WAY
-        return Rank.FINE if self.should_run else Rank.QUIET
+        if self.online:
+            return Rank.FINE
+        return Rank.ON_THE_WAY if self.should_run else Rank.QUIET
 
 
 @dataclass(frozen=True, slots=True)
