@@ -109,8 +109,8 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -
         "--js-flags=--max-old-space-size=512 --optimize-for-size",  # about -20 % memory
         # Only the last such flag counts, and an EXCLUDE beats a MAP: one setting holds the whole of it.
         f"--host-resolver-rules={host_rules}",
-        # A proxy would resolve names itself, past the rules above.
-        "--no-proxy-server",
+        # A proxy would resolve names itself, past the rules above; the headless shell ignores --no-proxy-server.
+        "--proxy-server=direct://",
     ]
     if no_sandbox:
         flags.append("--no-zygote")  # Chromium allows it without the sandbox only; it also closes a second faster

@@ -145,6 +145,23 @@ async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_
         assert visits
 
 
+async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, whatsapp(settings_for(tmp_path), SystemClock(), random.random) as browsers:
+        await refuses(browsers, ["https://example.com/", "http://example.com/"])
+    assert asked == []
+
+
 async def refuses(browsers: WhatsApp, addresses: list[str]) -> None:
     profile = browsers._settings.data_directory / "profile"
     async with browsers.open(profile, lambda _kind, _detail: None) as page:
