@@ -126,7 +126,7 @@ def compose(
             journal,
             conversation,
             Restoring(hold, door, profile, packing, chromium, clock),
-            Saving(hold, door, profile, lambda: journal.seen_count, shared, clock),
+            Saving(hold, door, profile, journal, shared, clock),
             clock,
             chance.random,
             changed,

@@ -1,5 +1,6 @@
 """Room on this machine's disk: without it nothing new is saved, then nothing new is hosted."""
 
+import errno
 import logging
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from runner.logs import note
 #: Chromium gives up whole databases when the disk is nearly full (facts/reliability.md §3.3).
 ROOM_TO_SAVE_BYTES = 1 << 30
 ROOM_TO_HOST_BYTES = 2 << 30
+#: Below this a browser's writes may have failed between two looks.
+ROOM_TO_WRITE_BYTES = 1 << 28
+#: What a disk says that cannot be written, however much room it claims to have.
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class Disk:
@@ -19,6 +24,10 @@ class Disk:
         self._directory = directory
         self._free = free or _free
         self._short: dict[str, bool] = {}
+
+    def has_room_to_write(self) -> bool:
+        """Whether browsers can write what they have to."""
+        return self._has("profiles in use are suspect", ROOM_TO_WRITE_BYTES)
 
     def has_room_to_save(self) -> bool:
         """Whether a snapshot may be taken."""

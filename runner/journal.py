@@ -34,6 +34,8 @@ class Journal:
         self._file: TextIO | None = None
         #: How many messages were seen, in and out: a sign of life.
         self.seen_count = 0
+        #: How often the disk took nothing: what a browser wrote there meanwhile is as doubtful.
+        self.write_errors = 0
         self._lines = self._bytes = 0
         self._broken = False
         #: Nothing before this second is ever looked at; ``None`` until the first linking.
@@ -142,6 +144,7 @@ class Journal:
                     self._rewrite()
             self._broken = False
         except OSError as trouble:
+            self.write_errors += 1
             if not self._broken:
                 note("journal cannot be written", level=logging.WARNING, trouble=trouble)
             self.close()

@@ -5,6 +5,7 @@
     lock                held with flock for as long as a session lives; headless-shell has no lock of its own
     marker.json         {"tenant", "epoch", "linked"}: who used ``current`` last, and whether it was linked
     current/            Chromium's user data directory
+    suspect             there while ``current`` was written on a disk without room, and not proven since
     journal.jsonl       what the conversation has seen (conversation.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
     scratch-N/          what is being archived or restored; worth nothing once its process is gone
@@ -65,6 +66,7 @@ class Profile:
         self.journal = self.home / "journal.jsonl"
         self._current = self.home / CURRENT
         self._marker = self.home / "marker.json"
+        self._suspect = self.home / "suspect"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -130,6 +132,19 @@ class Profile:
         if not marker.linked:
             self._write(replace(marker, linked=True))
 
+    @property
+    def suspect(self) -> bool:
+        """Whether Chromium may have given up what is in ``current``, although its page goes on in memory."""
+        return self._suspect.exists()
+
+    def doubt(self) -> None:
+        """The disk had no room while a browser used ``current``. An empty file: it needs next to none itself."""
+        self._suspect.touch(mode=0o600)
+
+    def trust(self) -> None:
+        """A browser that was started on ``current`` came online with it."""
+        self._suspect.unlink(missing_ok=True)
+
     def set_aside(self) -> None:
         """Keep ``current`` under another name and begin a fresh one; the oldest beyond a few are deleted."""
         marker = self.marker()
@@ -150,6 +165,7 @@ class Profile:
         if self._current.is_dir():
             shutil.rmtree(self._current)
         self._current.mkdir(parents=True, mode=0o700)
+        self.trust()
         self._write(Marker(self.tenant, marker.epoch if marker else 0))
 
     def marker(self) -> Marker | None:

@@ -18,6 +18,8 @@ from wire import Generation, Hold, RestoreAnswer, RestoreRequest
 
 #: A login that comes up and is lost again and again is lost.
 STEPS_AT_MOST = 10
+#: A suspect profile is newer than any snapshot, if it serves at all.
+SUSPECT_OPENED_AT_MOST = 2
 
 
 class RestoreDoor(Protocol):
@@ -54,6 +56,8 @@ class Restoring:
         self._steps = 0
         self._wants_older = False
         self._gave_up = False
+        #: How often this machine's suspect profile was opened and did not come online.
+        self._opened_suspect = 0
 
     async def open(self, hold: Hold) -> Opened:
         """The newest profile there is (profile.py has the rule).
@@ -72,6 +76,7 @@ class Restoring:
             except SnapshotDamaged as damage:
                 self._strike(offered[0], str(damage))
         opened = self._profile.open(hold.epoch)
+        self._opened_suspect += self._profile.suspect
         # The control plane knows an account: a code on the screen then means that its login is lost.
         return Opened(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
 
@@ -98,6 +103,7 @@ class Restoring:
     def served(self) -> None:
         """The profile came online: from now on it is this machine's own, and newer than any snapshot."""
         self._copy_of = None
+        self._opened_suspect = 0
 
     def give_up(self) -> None:
         """The login is over: the next profile is a new one."""
@@ -109,6 +115,8 @@ class Restoring:
         """Whether no snapshot is needed: nothing was ever linked, or this machine has the newest."""
         if hold.number is None or self._gave_up:
             return True
+        if self._profile.suspect and self._opened_suspect >= SUSPECT_OPENED_AT_MOST:
+            return False
         marker = self._profile.marker()
         return marker is not None and marker.linked and self._profile.is_newest(hold.last_epoch)
 

@@ -2,18 +2,23 @@
 
 Nothing here is needed to be online: when a snapshot cannot be taken or stored, the session does not notice, and the
 next one is tried later.
+
+A browser on a disk without room goes on in memory, while its databases on disk may be given up. So from the moment
+when there was none the profile is **suspect**: nothing is saved of it, and the good snapshots stay, until a browser
+was started anew on it, with room, and came online.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from runner.clock import Clock
 from runner.control import ControlTrouble, Stale
-from runner.disk import Disk
+from runner.disk import REFUSALS, Disk
 from runner.freezing import Frozen
 from runner.logs import note
 from runner.pace import Pace
@@ -39,6 +44,13 @@ class SaveDoor(Protocol):
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None: ...
 
 
+class Signs(Protocol):
+    """What the session's journal tells by the way."""
+
+    seen_count: int
+    write_errors: int
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all sessions of this runner have in common."""
@@ -52,6 +64,10 @@ class Shared:
 
 class NotOnline(Exception):
     """The page was found to be not online any more: what was copied may be a login that is over."""
+
+
+class Suspect(Exception):
+    """The disk had no room meanwhile: what was copied may be what Chromium had given up."""
 
 
 class Taken(NamedTuple):
@@ -70,7 +86,7 @@ class Saving:
         hold: Hold,
         door: SaveDoor,
         profile: Profile,
-        messages_seen: Callable[[], int],
+        signs: Signs,
         shared: Shared,
         clock: Clock,
     ) -> None:
@@ -78,35 +94,53 @@ class Saving:
         self.epoch = hold.epoch
         self._door = door
         self._profile = profile
-        self._messages_seen = messages_seen
+        self._signs = signs
         self._counted = 0
+        self._errors = 0
         self._shared = shared
         self._clock = clock
         self._pace = Pace()
         self._sequence = 0
         self._saved = ""
+        #: The disk had no room since this browser was started; and so it was for the one before, which left its files.
+        self._spoiled = False
+        self._suspect = False
 
     def linked(self) -> None:
         """The account was linked just now."""
         self._pace.linked()
 
+    def new_browser(self) -> None:
+        """A browser is started on the profile."""
+        self._spoiled = False
+        self._suspect = self._profile.suspect
+        self._errors = self._signs.write_errors
+        self._look_at_disk()
+
     def online(self, online: bool) -> None:
         """Proven online with the expected account, or not any more."""
         self._pace.online(online, self._clock.now())
+        if online and self._suspect and not self._spoiled:
+            self._suspect = False
+            self._profile.trust()
+            note("the profile is sound", tenant=self.tenant)
+
+    def wants_new_browser(self) -> bool:
+        """Whether only a new browser can tell if the files are sound: there is room now, and there was none."""
+        return self._suspect and self._shared.disk.has_room_to_save()
 
     async def keep(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
         """Save the profile of a running browser whenever it is due, until cancelled."""
-        while True:
-            await self._clock.sleep(LOOK_EVERY)
-            seen = self._messages_seen()
-            if seen != self._counted:
-                self._counted = seen
-                self._pace.active(self._clock.now())
-            if self._pace.is_due(self._clock.now()):
-                await self._save(directory, freeze, is_online)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_disk())
+            group.create_task(self._save_when_due(directory, freeze, is_online))
 
     async def last(self, directory: Path) -> None:
         """The browser was online and closed in peace: what it left is the best snapshot there can be."""
+        self._look_at_disk()
+        if self._suspect:
+            note("no last snapshot: the profile is suspect", tenant=self.tenant)
+            return
         try:
             async with asyncio.timeout(LAST_WITHIN):
                 for _ in range(LAST_ATTEMPTS):
@@ -115,6 +149,21 @@ class Saving:
                     await self._clock.sleep(LAST_RETRY)
         except TimeoutError:
             note("last snapshot took too long", tenant=self.tenant)
+
+    async def _watch_disk(self) -> None:
+        while True:
+            self._look_at_disk()
+            await self._clock.sleep(LOOK_EVERY)
+
+    async def _save_when_due(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            seen = self._signs.seen_count
+            if seen != self._counted:
+                self._counted = seen
+                self._pace.active(self._clock.now())
+            if not self._suspect and self._pace.is_due(self._clock.now()):
+                await self._save(directory, freeze, is_online)
 
     async def _save(
         self, directory: Path, freeze: Freeze | None = None, is_online: Callable[[], Awaitable[bool]] | None = None
@@ -130,13 +179,18 @@ class Saving:
             # After the copy: a page that is logged in now was so when it stood still.
             if is_online is not None and not await is_online():
                 raise NotOnline
+            self._look_at_disk()
+            if self._suspect:
+                raise Suspect
             if taken.packed is not None:
                 await self._store(taken.packed)
-        except (ControlTrouble, CopyStopped, NotOnline, OSError, ValueError) as trouble:
+        except (ControlTrouble, CopyStopped, NotOnline, Suspect, OSError, ValueError) as trouble:
             if not self._pace.failures:
                 note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
             self._pace.failed(self._clock.now())
-            return isinstance(trouble, Stale)  # somebody else holds the session
+            if isinstance(trouble, OSError) and trouble.errno in REFUSALS:
+                self._doubt()
+            return isinstance(trouble, Stale) or self._suspect  # somebody else holds the session, or it is no good
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)
         if self._pace.failures:
@@ -154,6 +208,19 @@ class Saving:
                 seconds=round(now - begun, 2),
             )
         return True
+
+    def _look_at_disk(self) -> None:
+        """Often enough to see also what lasts a moment; what the disk refused in between it refused the journal too."""
+        if self._signs.write_errors != self._errors or not self._shared.disk.has_room_to_write():
+            self._errors = self._signs.write_errors
+            self._doubt()
+
+    def _doubt(self) -> None:
+        if not self._suspect:
+            note("the profile is suspect", level=logging.WARNING, tenant=self.tenant)
+        self._spoiled = self._suspect = True
+        with suppress(OSError):  # the next look tries again
+            self._profile.doubt()
 
     async def _take(self, directory: Path, freeze: Freeze | None) -> Taken:
         staging = await asyncio.to_thread(self._profile.scratch)

@@ -67,7 +67,7 @@ class Session:
         self._orders = Orders(hold, clock)
         self._reporting = Reporting(hold.tenant, clock, changed)
         self._login = Login(hold.tenant, profile, restoring, saving)
-        upkeep = Upkeep(hold.tenant, conversation, turns, clock, chance)
+        upkeep = Upkeep(hold.tenant, conversation, saving.wants_new_browser, turns, clock, chance)
         self._watch = Watch(self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance)
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
@@ -201,6 +201,7 @@ class Session:
         directory, self._login.linked = opened
         self._reporting.see(Judgement(Phase.STARTING))
         self._watch.begin()
+        self._saving.new_browser()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
             try:

@@ -31,10 +31,17 @@ class Upkeep:
     """Lives as long as its session. Asked only while the page is proven to be online."""
 
     def __init__(
-        self, tenant: str, conversation: Conversation, turns: Turns, clock: Clock, chance: Callable[[], float]
+        self,
+        tenant: str,
+        conversation: Conversation,
+        files_are_doubtful: Callable[[], bool],
+        turns: Turns,
+        clock: Clock,
+        chance: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._conversation = conversation
+        self._files_are_doubtful = files_are_doubtful
         self._turns = turns
         self._clock = clock
         self._hearing = Hearing(clock.now())
@@ -64,12 +71,17 @@ class Upkeep:
                 self._updated_at = now
                 return Renewal(Step.RELOAD, "WhatsApp Web was updated")
             return Renewal(Step.WAIT)
-        if (reason := await self._recycling.reason(page, sight)) is not None:
+        if (reason := await self._reason_for_new_browser(page, sight)) is not None:
             return Renewal(Step.RELAUNCH if self._is_time() and self._turns.take() else Step.WAIT, reason)
         self._wanted_since = None
         if self._conversation.is_quiet() and (step := self._hearing.judge(now)) is not Step.WAIT:
             return Renewal(step, "nothing was heard for too long")
         return Renewal(Step.WAIT)
+
+    async def _reason_for_new_browser(self, page: Page, sight: Sight) -> str | None:
+        if self._files_are_doubtful():
+            return "its files were written on a disk without room"
+        return await self._recycling.reason(page, sight)
 
     async def _answer_dialog(self, page: Page, sight: Sight) -> None:
         """Only one that was there the last time too: some go away by themselves."""

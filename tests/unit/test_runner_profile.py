@@ -140,6 +140,17 @@ def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
     assert (login_of(directory), linked) == (None, False)
 
 
+def test_doubt_is_about_the_files_that_are_there_and_ends_with_them(profile: Profile) -> None:
+    profile.open(2)
+    profile.mark_linked(2)
+    profile.doubt()
+    profile.doubt()
+    assert Profile(profile.home.parent, profile.tenant).suspect
+    profile.set_aside()
+    assert not profile.suspect
+    profile.trust()
+
+
 def test_a_torn_marker_counts_as_none(profile: Profile) -> None:
     use(profile, 1, "mine")
     (profile.home / "marker.json").write_text('{"tenant": "ten')

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from runner.control import TryAgain
 from runner.disk import Disk
 from runner.freezing import Frozen
 from runner.profile import Profile
-from runner.restoring import STEPS_AT_MOST, Restoring
+from runner.restoring import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
 from runner.saving import Saving, Shared
 from runner.snapshot import ChromiumTooOld
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor
@@ -22,6 +24,14 @@ from wire import Generation, Hold, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
+
+
+@dataclass
+class Noted:
+    """What a journal tells by the way."""
+
+    seen_count: int = 0
+    write_errors: int = 0
 
 
 class Machine:
@@ -33,7 +43,7 @@ class Machine:
         self.free = 1 << 40
         self.profile = Profile(directory, TENANT)
         self.profile.home.mkdir(parents=True, exist_ok=True)
-        self.messages = 0
+        self.journal = Noted()
         self.frozen = 0
         self.online = True
         self.takes_too_long = False
@@ -45,7 +55,7 @@ class Machine:
         door, packing = FakeDoor(self.control), asyncio.Semaphore(1)
         shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
         self.restoring = Restoring(self.hold, door, self.profile, packing, chromium, self.clock)
-        self.saving = Saving(self.hold, door, self.profile, lambda: self.messages, shared, self.clock)
+        self.saving = Saving(self.hold, door, self.profile, self.journal, shared, self.clock)
 
     def login(self, text: str) -> Path:
         """A browser worked here and wrote this."""
@@ -78,6 +88,10 @@ class Machine:
             await self.clock.advance(1)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+    def doubts(self) -> bool:
+        """Whether what stands on the disk is suspect."""
+        return self.profile.suspect
 
     @property
     def kept(self) -> list[Generation]:
@@ -134,7 +148,7 @@ async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Ma
     await first.keep_for(400, directory)
     assert first.frozen == 2
     assert len(first.kept) == 1, "the second time nothing had changed"
-    first.messages += 1
+    first.journal.seen_count += 1
     first.login("two")
     await first.keep_for(20, directory)
     assert [one.sequence for one in first.kept] == [2, 1]
@@ -194,6 +208,109 @@ async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(fi
     first.control.hold(epoch=3)
     await first.saving.last(directory)
     assert first.control.stored == {}
+
+
+# -- a disk without room ------------------------------------------------------------------------------------------
+
+
+async def a_full_moment(machine: Machine, directory: Path) -> None:
+    """A second without any room, while a browser that is online uses the profile."""
+    machine.saving.new_browser()
+    machine.saving.online(True)
+    machine.free = 0
+    await machine.keep_for(2, directory)
+    machine.free = 1 << 40
+
+
+async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_snapshot(first: Machine) -> None:
+    await saved(first, "one")
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.journal.seen_count += 1
+    await first.keep_for(120, directory)
+    await first.saving.last(directory)
+    assert [each.sequence for each in first.kept] == [1]
+    assert first.doubts()
+
+
+async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_online_with_it(first: Machine) -> None:
+    directory = first.login("one")
+    await a_full_moment(first, directory)
+    first.saving.online(True)  # the old browser goes on in memory: that proves nothing
+    assert first.doubts()
+    first.move_to(hold(2))  # the process was killed; the mark stays on its disk
+    first.saving.new_browser()
+    await first.saving.last(directory)
+    assert first.kept == []
+    first.saving.online(True)
+    assert not first.doubts()
+    await first.saving.last(directory)
+    assert [each.sequence for each in first.kept] == [1]
+
+
+async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(first: Machine) -> None:
+    directory = first.login("one")
+    await a_full_moment(first, directory)
+    first.free = 1 << 20
+    first.saving.new_browser()
+    first.saving.online(True)
+    assert first.doubts() and not first.saving.wants_new_browser()
+    first.free = 1 << 40
+    assert first.saving.wants_new_browser()
+
+
+async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.new_browser()
+    first.saving.online(True)
+    first.journal.write_errors += 1  # whatever it says of its room
+    await first.saving.last(directory)
+    assert first.doubts() and first.kept == []
+
+
+async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    directory = first.login("one")
+    first.saving.new_browser()
+    monkeypatch.setattr("runner.saving.pack", full)
+    await first.saving.last(directory)
+    assert first.doubts() and first.kept == []
+
+
+async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*_: object) -> None:
+        first.free = 0
+
+    directory = first.login("one")
+    first.saving.new_browser()
+    monkeypatch.setattr("runner.saving.copy", slowly)
+    await first.saving.last(directory)
+    assert first.doubts() and first.control.stored == {}
+
+
+async def test_a_suspect_profile_that_does_not_come_online_makes_way_for_the_last_good_snapshot(first: Machine) -> None:
+    await saved(first, "good")
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.move_to(hold(4, last_epoch=2))
+    for _ in range(SUSPECT_OPENED_AT_MOST):
+        assert await first.opened() == ("spoiled", True)  # the newest there is, if it serves
+    assert await first.opened() == ("good", True)
+    assert not first.doubts()
+
+
+async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -> None:
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.move_to(hold(4, last_epoch=2))
+    for _ in range(SUSPECT_OPENED_AT_MOST + 2):
+        assert await first.opened() == ("spoiled", True)
 
 
 # -- restoring ----------------------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ class Scene:
             TENANT, 1, FakeDoor(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
         )
         door, packing = FakeDoor(self.control), asyncio.Semaphore(2)
-        shared = Shared(Disk(directory, lambda _directory: 1 << 40), packing, "156.0", "4.6.0")
+        self.free = 1 << 40
+        shared = Shared(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             self.hold,
             cast("Any", self.whatsapp),
@@ -102,7 +103,7 @@ class Scene:
             journal,
             self.conversation,
             Restoring(self.hold, door, self.profile, packing, "156.0", self.clock),
-            Saving(self.hold, door, self.profile, lambda: journal.seen_count, shared, self.clock),
+            Saving(self.hold, door, self.profile, journal, shared, self.clock),
             self.clock,
             lambda: 0.5,
             self._changed,

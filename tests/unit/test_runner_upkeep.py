@@ -136,6 +136,22 @@ async def test_a_grown_heap_is_a_reason_too_but_not_while_an_answer_is_expected(
         assert len(scene.whatsapp.opened) == 2
 
 
+async def test_files_that_were_written_on_a_full_disk_are_tried_by_a_new_browser_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(MAIN, heard_ms_ago=10), 60)
+        scene.free = 0
+        await scene.clock.advance(60)
+        assert scene.profile.suspect
+        assert len(scene.whatsapp.opened) == 1  # it could not even be started
+        scene.free = 1 << 40
+        await scene.clock.advance(60)
+        assert (len(scene.whatsapp.opened), scene.whatsapp.closed) == (2, ["in peace"])
+        assert scene.phase is Phase.ONLINE
+        assert not scene.profile.suspect
+
+
 async def test_browsers_grow_old_at_different_times() -> None:
     clock, page = FakeClock(), FakePage()
     ages = []
