@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from chalicelib import runner_api, snapshot_api
+from chalicelib import measuring, runner_api, snapshot_api
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import (
     DEBOUNCE,
@@ -142,9 +142,21 @@ def test_the_intervals_are_the_codes_own() -> None:
 def test_the_sizes_are_the_templates_own() -> None:
     config = json.loads((ROOT / "chalice_app" / ".chalice" / "config.json").read_text())
     assert config["lambda_memory_size"] == cost_model.LAMBDA_GB * 1024
-    rules = template.load()["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    declared = template.load()
+    default = {name: parameter.get("Default") for name, parameter in declared["Parameters"].items()}
+    assert default["RunnerCapacity"] == cost_model.RUNNER_CAPACITY
+    assert default["RunnerCpuUnits"] == cost_model.RUNNER_VCPU * 1024
+    assert default["RunnerMemoryMiB"] == cost_model.RUNNER_GB * 1024
+    assert default["RunnersAtLeast"] == cost_model.RUNNERS_AT_LEAST
+    assert default["LogRetentionDays"] == cost_model.LOGS_KEPT_DAYS
+    rules = declared["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     days = [rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules]
     assert days == [cost_model.DELETED_KEPT_DAYS]
+
+
+def test_each_metric_and_alarm_is_paid_for() -> None:
+    of_kinds = cost_model.METRICS - len(measuring.UNITS)
+    assert of_kinds > 3, "ErrorsByKind is one more for each kind"
 
 
 # -- what was measured ----------------------------------------------------------------------------------------

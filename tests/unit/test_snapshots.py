@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +21,7 @@ from chalicelib import runner_api, snapshot_api
 from chalicelib.blobs import Blobs
 from chalicelib.errors import StaleEpoch
 from chalicelib.model import (
+    SNAPSHOTS,
     Active,
     Assistant,
     Generation,
@@ -284,3 +287,10 @@ def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock:
     assert sweep(door.services) == 1
     left = {each.key for each in door.services.blobs.under("profiles/")}
     assert left == {kept_key, stranger}
+
+
+@pytest.mark.parametrize("name", ["functions.yaml", "runners.yaml"])
+def test_on_aws_every_permission_for_snapshots_is_for_where_they_are(name: str) -> None:
+    declared = (Path(__file__).parents[2] / "infrastructure" / name).read_text()
+    allowed = re.findall(r'(?:\$\{Bucket\.Arn\}|-data-\$\{AWS::AccountId\})/([^"]+)"|"s3:prefix": "([^"]+)"', declared)
+    assert {either or other for either, other in allowed} == {f"{SNAPSHOTS}*"}
