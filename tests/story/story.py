@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from playwright.sync_api import Browser, sync_playwright
 
+from infrastructure.local.operators import Operator as FirstOperator
 from infrastructure.local.stack import LocalStack, local_stack
 from runner.chromium import DEBIAN_NAMES
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
@@ -25,11 +27,25 @@ CLIENTS = (
 NUMBERS = ("491711111111", "491722222222")
 
 
+class Stage(Protocol):
+    """Where a story can be told: every address that its people need."""
+
+    @property
+    def admin_url(self) -> str: ...
+    @property
+    def outbox_url(self) -> str: ...
+    @property
+    def phone_url(self) -> str: ...
+    @property
+    def operator(self) -> FirstOperator: ...
+
+
 @dataclass(frozen=True)
 class Told:
     """How the story went."""
 
     seconds_mail_to_first_reply: float
+    asked: int
     answered: int
     mixed: int
     duplicated: int
@@ -43,7 +59,7 @@ class Told:
 
     @property
     def ended_well(self) -> bool:
-        return (self.answered, self.mixed, self.duplicated) == (MESSAGES_EACH * len(CLIENTS), 0, 0)
+        return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0)
 
 
 @contextmanager
@@ -54,20 +70,26 @@ def told_stack(data: Path, say: Callable[[str], None], runner_image: str | None 
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def browser(*flags: str) -> Iterator[Browser]:
     """The people's browser: a real Chromium."""
     import shutil
 
     with sync_playwright() as playwright:
         path = next((found for name in DEBIAN_NAMES if (found := shutil.which(name))), None)
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags])
         try:
             yield chromium
         finally:
             chromium.close()
 
 
-def tell(stack: LocalStack, people: Browser, pictures: Path | None, say: Callable[[str], None]) -> Told:
+def tell(
+    stack: Stage,
+    people: Browser,
+    pictures: Path | None,
+    say: Callable[[str], None],
+    messages_each: int = MESSAGES_EACH,
+) -> Told:
     """Lives the story once; raises where a person would be let down."""
     operator = Operator(people, stack.admin_url, pictures)
     assert stack.operator.first_password is not None
@@ -88,13 +110,13 @@ def tell(stack: LocalStack, people: Browser, pictures: Path | None, say: Callabl
             firsts = list(pool.map(lambda phone: _write(phone, range(1)), phones))
             seconds = time.monotonic() - started
             say("both lines answered their first message")
-            rest = list(pool.map(lambda phone: _write(phone, range(1, MESSAGES_EACH)), phones))
+            rest = list(pool.map(lambda phone: _write(phone, range(1, messages_each)), phones))
         operator.look(tenants[0], "admin-tenant")
         replies = [first + later for first, later in zip(firsts, rest, strict=True)]
-        return _judge(phones, replies, seconds)
+        return _judge(phones, replies, messages_each, seconds)
 
 
-def _link(stack: LocalStack, people: Browser, client: Client, phone: PhoneClient, pictures: Path | None) -> None:
+def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pictures: Path | None) -> None:
     """The owner's part: mail, link, QR code, phone."""
     owner = Owner(people, pictures)
     owner.open_mail(stack.outbox_url, client.email)
@@ -115,7 +137,7 @@ def _question(phone: PhoneClient, number: int) -> str:
     return f"Question {number + 1} to {phone.number}, please?"
 
 
-def _judge(phones: list[PhoneClient], replies: list[list[str]], seconds: float) -> Told:
+def _judge(phones: list[PhoneClient], replies: list[list[str]], messages_each: int, seconds: float) -> Told:
     """Each reply must be its own tenant's, to its own message, once."""
     answered = mixed = duplicated = 0
     for phone, client, texts in zip(phones, CLIENTS, replies, strict=True):
@@ -127,5 +149,5 @@ def _judge(phones: list[PhoneClient], replies: list[list[str]], seconds: float) 
                 mixed += 1
         shown = [str(reply["text"]) for reply in phone.contact(CONTACT).replies()]
         duplicated += len(shown) - len(set(shown)) + int(phone.view()["duplicates"])
-        duplicated += max(0, len(shown) - MESSAGES_EACH)
-    return Told(seconds, answered, mixed, duplicated)
+        duplicated += max(0, len(shown) - messages_each)
+    return Told(seconds, messages_each * len(CLIENTS), answered, mixed, duplicated)
