@@ -13,6 +13,7 @@ import httpx2
 
 import runner.__main__ as runner_process
 from runner.control import Control
+from runner.disk import Disk
 from runner.lease import Guard, Lease
 from runner.page import PageGone
 from runner.profile import Profile, ProfileBusy
@@ -75,8 +76,16 @@ class SimulatedProfile(Profile):
                 del _locks[self.home]
 
 
-#: Which process holds which profile. Emptied by each world.
+class SimulatedDisk(Disk):
+    """The real judgement of a disk that is as full as the history says."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, lambda where: 0 if where in _full else 1 << 40)
+
+
+#: Which process holds which profile, and which machine's disk has no room. Emptied by each world.
 _locks: dict[Path, Process] = {}
+_full: set[Path] = set()
 
 
 class Machine:
@@ -174,6 +183,24 @@ class Machine:
             self.last_bad = self.loop.time() + seconds
             self.loop.after(seconds, self.go_on, process)
 
+    def fill_disk(self, full: bool) -> None:
+        """What browsers write from now on may be lost; there is always room for what the runner itself writes."""
+        if full:
+            _full.add(self.disk)
+            for browser in self.browsers.values():
+                self.let_write(browser)
+        else:
+            _full.discard(self.disk)
+
+    def let_write(self, browser: Browser) -> None:
+        """It writes all the time; a disk without room soon tells."""
+        if self.disk in _full:
+            self.loop.after(self.chance.uniform(0.0, 3.0), self._spoil, browser)
+
+    def _spoil(self, browser: Browser) -> None:
+        if browser.alive and self.disk in _full:
+            browser.login.spoiled = True
+
     def spring_ambush(self) -> None:
         if self.ambush is not None:
             self.world.trace("stopped in a reply", slot=self.slot)
@@ -231,6 +258,7 @@ class Browsers:
             browser = Browser(machine.world.server, login, self._process, hinted)
             browser.unplugged = machine.unplugged
             machine.browsers[profile] = browser
+            machine.let_write(browser)
             self._names[profile] = name
             browser.finding = machine.spring_ambush
             machine.world.open_browser(browser, profile)

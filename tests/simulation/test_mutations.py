@@ -16,6 +16,7 @@ from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
 from chalicelib.store.turns import Turns
 from runner import conversation
+from runner.disk import Disk
 from runner.lease import Lease
 from runner.page import SendResult
 from runner.whatsapp import WhatsAppPage
@@ -156,6 +157,11 @@ def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Snapshots, "held", held)
     monkeypatch.setattr(Snapshots, "commit", commit)
     caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
+
+
+def test_a_profile_that_is_trusted_after_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Disk, "has_room_to_write", lambda self: True)
+    caught("login lost", range(30), replace(ROUGH, kinds={"fill the disk": 1.0, "lose the container": 1.0}))
 
 
 def test_a_runner_that_does_not_watch_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:

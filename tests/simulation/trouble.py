@@ -27,6 +27,7 @@ KINDS = {
     "owner writes": 1.0,
     "migrate": 0.5,
     "damage a snapshot": 0.5,
+    "fill the disk": 1.0,
 }
 
 
@@ -145,6 +146,7 @@ class Troublemaker:
             "pause": lambda: self._pause(tenant, self._long(1, 60)),
             "owner writes": lambda: self._owner_writes(tenant),
             "damage a snapshot": lambda: self._damage(tenant),
+            "fill the disk": lambda: self._fill(machine, self._long(5, 90)),
             "migrate": lambda: setattr(self.world.accounts[tenant], "migrated", True),
         }
         makers[kind]()
@@ -194,6 +196,10 @@ class Troublemaker:
         self._plug(machine, unplugged=True)
         self.world.loop.after(seconds, lambda: self._plug(machine, unplugged=False))
 
+    def _fill(self, machine: "Machine", seconds: float) -> None:
+        machine.fill_disk(True)
+        self.world.loop.after(seconds, machine.fill_disk, False)
+
     def _plug(self, machine: "Machine", *, unplugged: bool) -> None:
         machine.unplugged = unplugged
         for browser in list(machine.browsers.values()):
@@ -239,6 +245,7 @@ class Troublemaker:
         for machine in world.machines:
             machine.partitioned = False
             machine.ambush = None
+            machine.fill_disk(False)
             if machine.process is not None:
                 machine.process.dies_at = None
                 machine.go_on(machine.process)

@@ -62,14 +62,17 @@ class Login:
     number: str | None = None
     received: dict[tuple[str, bool, str], Stanza] = field(default_factory=dict)
     own: dict[str, Own] = field(default_factory=dict)
+    #: Written on a full disk: the page goes on in memory, but the next browser finds nothing that it can read.
+    spoiled: bool = False
 
     def digest(self) -> str:
         """The same for the same content."""
-        told = repr((self.number, list(self.received), [(id, own.ack) for id, own in self.own.items()]))
+        told = repr((self.spoiled, self.number, list(self.received), [(id, own.ack) for id, own in self.own.items()]))
         return hashlib.sha256(told.encode()).hexdigest()
 
     def copied(self) -> "Login":
-        return Login(self.number, dict(self.received), {id: replace(own) for id, own in self.own.items()})
+        own = {id: replace(own) for id, own in self.own.items()}
+        return Login(self.number, dict(self.received), own, self.spoiled)
 
 
 @dataclass(frozen=True, slots=True)

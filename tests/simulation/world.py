@@ -77,6 +77,7 @@ class World:
         self.paused: set[str] = set()
         self._wishes: dict[str, list[Active]] = {}
         machines._locks.clear()
+        machines._full.clear()
 
     # -- a history -----------------------------------------------------------------------------------------------
 
@@ -260,6 +261,7 @@ class World:
         """What a browser finds in this directory, and under which name it goes on changing it."""
         found = self._state(profile)
         kept = self.logins.get(found.read_text(), Login()) if found.exists() else Login()
+        kept = Login() if kept.spoiled else kept
         name = f"live-{len(self.logins):06d}"
         self.logins[name] = kept.copied()
         found.parent.mkdir(parents=True, exist_ok=True)
@@ -323,12 +325,12 @@ def simulate(seed: int, *, tracing: bool = False, plan: Plan | None = None) -> V
         logger.propagate = False
         logger.addHandler(handler)
     composition = cast(Any, runner_process)
-    real = composition.Profile
-    composition.Profile = machines.SimulatedProfile
+    real = composition.Profile, composition.Disk
+    composition.Profile, composition.Disk = machines.SimulatedProfile, machines.SimulatedDisk
     try:
         return world.run()
     finally:
-        composition.Profile = real
+        composition.Profile, composition.Disk = real
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
             logger.propagate = True
