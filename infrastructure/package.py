@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from infrastructure import deployment_zip, packaging_python, template
+from infrastructure import cold_import, deployment_zip, packaging_python, template
 from infrastructure.packaging_python import REPOSITORY, PackagingPython
 
 Architecture = Literal["arm64", "x86_64"]
@@ -190,7 +191,23 @@ def main() -> int:
     print(f"{package.template}: {package.resources} resources")
     if python.version != packaging_python.PREFERRED:
         print("There is no Python 3.13 here, so Lambda would run {}.{}.".format(*python.version))
-    return 0
+    return _look_at_start(package, python)
+
+
+def _look_at_start(package: Package, python: PackagingPython) -> int:
+    """1 if a function would start slowly."""
+    if package.architecture != own_architecture():
+        print(f"How fast it starts can be measured only on {package.architecture}.")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="answerline-start-") as name, zipfile.ZipFile(package.zip) as packed:
+        packed.extractall(name)
+        try:
+            cold = cold_import.measure(Path(name), python.path, python.libraries())
+        except cold_import.TooEager as eager:
+            print(eager, file=sys.stderr)
+            return 1
+    print(cold)
+    return 0 if cold.good else 1
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ class PackagingPython:
         """Chalice makes this Python's own version the functions' runtime."""
         return "python{}.{}".format(*self.version)
 
+    def libraries(self) -> Path:
+        """Where its installed libraries are, boto3 among them."""
+        command = [str(self.path), "-c", "import boto3, pathlib; print(pathlib.Path(boto3.__file__).parents[1])"]
+        return Path(subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip())
+
 
 def find(wanted: Path | None = None) -> PackagingPython:
     """The wanted Python, else the preferred version wherever it is, else the one that runs this."""

@@ -5,9 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import Header
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,8 @@ from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
 from wire import ProblemCode
 
 if TYPE_CHECKING:
+    from email.headerregistry import Address
+
     from jinja2 import Environment
     from mypy_boto3_sesv2 import SESV2Client
 
@@ -109,7 +109,7 @@ class Mailer:
         recipient = _address(to or tenant.owner_email)
         message = self._message(kind, tenant, recipient, link, language or tenant.language, values)
         request: dict[str, Any] = {
-            "FromEmailAddress": _unfolded(message["From"].fold(policy=SMTP)),
+            "FromEmailAddress": _unfolded(message["From"].fold(policy=message.policy)),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
             "EmailTags": [{"Name": "kind", "Value": kind}],
@@ -126,8 +126,10 @@ class Mailer:
         return str(answer["MessageId"])
 
     def _message(
-        self, kind: str, tenant: Tenant, recipient: Address, link: str, wanted: str, values: Mapping[str, object]
+        self, kind: str, tenant: Tenant, recipient: "Address", link: str, wanted: str, values: Mapping[str, object]
     ) -> EmailMessage:
+        from email.policy import SMTP  # brings the whole grammar of addresses, which only a mail needs
+
         language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
         context = {"say": speaker(language), "language": language, "name": tenant.name, "link": link, **values}
         subject, text, html = (
@@ -173,8 +175,10 @@ def _unfolded(header: str) -> str:
     return header.partition(":")[2].replace("\r\n", "").strip()
 
 
-def _address(address: str, name: str = "") -> Address:
+def _address(address: str, name: str = "") -> "Address":
     """The parsed address. SES takes ASCII only, so an address beyond it is refused rather than mangled."""
+    from email.headerregistry import Address
+
     if not address.isascii() or len(address) > ADDRESS_AT_MOST or address != _one_line(address).strip():
         raise GiveUp("mail_address", "This is not an e-mail address that mail can be sent to.")
     try:

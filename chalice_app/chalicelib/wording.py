@@ -2,9 +2,11 @@
 
 import unicodedata
 from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.tree import SyntaxTreeNode
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.tree import SyntaxTreeNode
 
 #: One message; WhatsApp itself folds longer ones away behind "read more".
 CHARACTERS_PER_PART = 3_500
@@ -59,11 +61,13 @@ def _shown(letter: str) -> bool:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser() -> "MarkdownIt":
     """CommonMark with tables and strikethrough, without what a chat text means literally or would lose.
 
     Models write no HTML and no link definitions on purpose, and what is indented is not code.
     """
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST_NESTING})
     parser.enable(["table", "strikethrough"]).disable(["reference", "code", "html_block", "html_inline"])
     parser.normalizeLink = _as_written  # type: ignore[method-assign]
@@ -75,6 +79,8 @@ def _as_written(url: str) -> str:
 
 
 def _formatted(text: str) -> str:
+    from markdown_it.tree import SyntaxTreeNode
+
     tokens = _parser().parse(text)
     if any(token.level >= DEEPEST_NESTING - 2 for token in tokens):
         return text  # the parser leaves out what is nested deeper
@@ -85,11 +91,11 @@ def _formatted(text: str) -> str:
     return _blocks(SyntaxTreeNode(tokens).children, between="\n\n")
 
 
-def _blocks(nodes: list[SyntaxTreeNode], *, between: str) -> str:
+def _blocks(nodes: list["SyntaxTreeNode"], *, between: str) -> str:
     return between.join(text for text in map(_block, nodes) if text)
 
 
-def _block(node: SyntaxTreeNode) -> str:
+def _block(node: "SyntaxTreeNode") -> str:
     match node.type:
         case "heading":
             return _emphasised("*", _inline(node.children, inside="*"))
@@ -108,7 +114,7 @@ def _block(node: SyntaxTreeNode) -> str:
             return _inline(node.children)
 
 
-def _list_item(item: SyntaxTreeNode) -> str:
+def _list_item(item: "SyntaxTreeNode") -> str:
     """One item: its mark, then its blocks, the lines after the first indented below it."""
     mark = f"{item.info}{item.markup}" if item.info else item.markup.replace("*", "-")
     body = _blocks(item.children, between="\n")
@@ -118,7 +124,7 @@ def _list_item(item: SyntaxTreeNode) -> str:
     return "\n".join([f"{mark} {first}", *(f"  {line}" for line in rest)])
 
 
-def _table(table: SyntaxTreeNode) -> str:
+def _table(table: "SyntaxTreeNode") -> str:
     rows = [row for section in table.children for row in section.children]
     written = "\n".join(text for text in map(_row, rows) if text)
     source = str(table.meta["source"])
@@ -130,13 +136,13 @@ def _said(text: str) -> str:
     return "".join(letter for letter in text if letter.isalnum())
 
 
-def _row(row: SyntaxTreeNode) -> str:
+def _row(row: "SyntaxTreeNode") -> str:
     bold = "*" if row.children and row.children[0].type == "th" else ""
     cells = (_inline(cell.children, inside=bold).strip() for cell in row.children)
     return " | ".join(_emphasised(bold, cell) for cell in cells if cell)
 
 
-def _inline(nodes: list[SyntaxTreeNode], *, inside: str = "") -> str:
+def _inline(nodes: list["SyntaxTreeNode"], *, inside: str = "") -> str:
     """The text of inline nodes; `inside` holds the marks that are open around them."""
     written = ""
     for position, node in enumerate(nodes):
@@ -166,7 +172,7 @@ def _inline(nodes: list[SyntaxTreeNode], *, inside: str = "") -> str:
     return written
 
 
-def _first_letter(nodes: list[SyntaxTreeNode]) -> str:
+def _first_letter(nodes: list["SyntaxTreeNode"]) -> str:
     for node in nodes:
         if node.type in ("softbreak", "hardbreak"):
             return "\n"
