@@ -87,6 +87,24 @@ package: python ## what is deployed, into build/package: template and zip, check
 	@$(BIN)/python -m infrastructure.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 	@$(BIN)/cfn-lint build/package/template.yaml && echo "cfn-lint: clean"
 
+DEPLOYING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m
+
+.PHONY: deploy
+deploy: python ## AWS: create or update a stage (STAGE=prod MAIL_FROM=… OPERATORS_EMAIL=… DOMAIN=… YES=1 …)
+	@$(DEPLOYING) infrastructure.deploy deploy
+
+.PHONY: rollback
+rollback: python ## AWS: an earlier release runs again (STAGE=… TO=<commit>; without TO they are listed)
+	@$(DEPLOYING) infrastructure.deploy rollback
+
+.PHONY: destroy
+destroy: python ## AWS: remove a stage and keep its data (STAGE=…; DATA=delete removes that too)
+	@$(DEPLOYING) infrastructure.deploy destroy
+
+.PHONY: doctor
+doctor: python ## is the installation on this machine (DATA=…), or a stage on AWS (STAGE=…), well?
+	@$(DEPLOYING) infrastructure.doctor
+
 .PHONY: backup
 backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"

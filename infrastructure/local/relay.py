@@ -16,6 +16,9 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 Deliver = Callable[[Mail], None]
 
+#: A file for each mail that the mail server took.
+RELAYED = "relayed"
+
 
 class Relay:
     """A thread that delivers what is new; trouble is a state that the outbox shows, and it is tried again."""
@@ -24,7 +27,7 @@ class Relay:
         self._outbox = outbox
         self._deliver = deliver
         self._say = say
-        self._done = outbox / "relayed"
+        self._done = outbox / RELAYED
         #: Why the last attempt failed; empty when it did not.
         self.trouble = ""
         self._stopped = threading.Event()
@@ -45,7 +48,7 @@ class Relay:
 
     def relayed(self, mail: Mail) -> bool:
         """Whether the mail server took it."""
-        return (self._done / mail.identifier.partition("@")[0]).exists()
+        return relayed(self._outbox, mail)
 
     def deliver_new(self) -> None:
         """Deliver oldest first; the first failure ends the round."""
@@ -70,6 +73,16 @@ class Relay:
         while not self._stopped.wait(pause):
             self.deliver_new()
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if self.trouble else LOOK_EVERY_SECONDS
+
+
+def relays(outbox: Path) -> bool:
+    """Whether mails of this outbox go on to a mail server."""
+    return (outbox / RELAYED).is_dir()
+
+
+def relayed(outbox: Path, mail: Mail) -> bool:
+    """Whether the mail server took it."""
+    return (outbox / RELAYED / mail.identifier.partition("@")[0]).exists()
 
 
 def smtp(url: str) -> Deliver:

@@ -1,0 +1,56 @@
+"""`python -m infrastructure.deploy VERB`: deploy, rollback or destroy a stage on AWS (`make deploy STAGE=…`)."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure.deploying import CannotDeploy, removal
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.deployment import Place, deploy, rollback
+from infrastructure.deploying.settings import parse
+from infrastructure.deployment_zip import NotCompiled
+from infrastructure.package import PackageFailed
+from infrastructure.packaging_python import REPOSITORY, PythonMissing
+from infrastructure.template import Clash
+
+VERBS = {"deploy": deploy, "rollback": rollback, "destroy": removal.destroy}
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    """0 when it is done, 1 with what to do on standard error otherwise."""
+    if len(arguments) != 1 or arguments[0] not in VERBS:
+        print(f"say one of {', '.join(VERBS)}", file=sys.stderr)
+        return 1
+    try:
+        settings = parse(environment)
+        place = Place(
+            Account(session(environment), endpoint(environment)), REPOSITORY, say=lambda text: print(text, flush=True)
+        )
+        VERBS[arguments[0]](place, settings)
+    except (CannotDeploy, PackageFailed, PythonMissing, Clash, NotCompiled) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except (ClientError, BotoCoreError) as error:
+        print(f"\nAWS refused: {error}\nMend that and run the same command again: it goes on.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped here; what CloudFormation was told to do goes on by itself", file=sys.stderr)
+        return 1
+    return 0
+
+
+def session(environment: Mapping[str, str]) -> boto3.Session:
+    """The operator's own credentials and region, as the AWS CLI finds them; boto3 alone overlooks AWS_REGION."""
+    return boto3.Session(region_name=environment.get("AWS_REGION") or None)
+
+
+def endpoint(environment: Mapping[str, str]) -> str | None:
+    """An emulator, where one is named."""
+    return environment.get("AWS_ENDPOINT_URL") or None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,24 @@
+"""What stands between a checkout and a stage that runs: one file per outside thing, nothing global, nothing read twice.
+
+=================  ====================================================================================
+``account``        the AWS account and region everything else talks to
+``settings``       what `make deploy NAME=…` was told, and what the stage remembers as stack parameters
+``workplace``      this machine: git, Python 3.13, a container builder
+``sender``         SES: may we write as this address?
+``quotas``         how much of Fargate and Lambda this account may use
+``domains``        Route 53: the zone of a domain
+``images``         ECR: the runners' image
+``artifacts``      the deploy bucket: packages, templates, releases, and what a destroyed stage left behind
+``stack``          CloudFormation: propose, apply, wait
+``changes``        a proposed change as people read it, and what of it is refused
+``secret``         the runners' bootstrap token
+``operators``      Cognito: who signs in first
+``arrival``        is the new version there, seen from outside?
+``removal``        taking a stage away, with or without its data
+``deployment``     the order of all this
+=================  ====================================================================================
+"""
+
+
+class CannotDeploy(Exception):
+    """Sentences that say what to do; nothing else needs to be printed."""

@@ -1,0 +1,94 @@
+"""Everything that a deployment needs, looked at before anything is built, and told all at once."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure.deploying import domains, quotas, sender, workplace
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
+from infrastructure.deploying.workplace import Checkout
+from infrastructure.findings import Finding, bad, looked_at, ok
+from infrastructure.package import Architecture
+
+#: What the templates say where nothing was given; only for what is looked at here.
+RUNNER_CPU_UNITS = "2048"
+
+
+def here(settings: Settings, checkout: Checkout, architecture: Architecture) -> list[Finding]:
+    """What this machine needs."""
+    committed_only = settings.stage in COMMITTED_ONLY and not settings.dirty
+    return [
+        workplace.look_at_checkout(checkout, committed_only=committed_only),
+        workplace.look_at_python(),
+        *workplace.look_at_builder(architecture),
+    ]
+
+
+def account(found: Account) -> list[Finding]:
+    """Credentials and region; without them nothing else can be asked."""
+    findings = []
+    if not found.region:
+        findings.append(bad("no AWS region", "say which: AWS_REGION=eu-central-1 make deploy …"))
+    try:
+        if found.region:
+            identity = found.identity
+            findings.append(ok(f"AWS account {identity.account} in {found.region}, as {identity.arn}"))
+    except (ClientError, BotoCoreError) as error:
+        findings.append(bad(f"no AWS credentials that work ({error})", "sign in, for example with `aws sso login`"))
+    return findings
+
+
+def stage(found: Account, settings: Settings, former: dict[str, str]) -> list[Finding]:
+    """What the account must allow, and what must have been said once."""
+
+    def number(parameter: str, default: str) -> int:
+        return int(settings.value(parameter, former, default) or default)
+
+    runners = number("RunnersAtLeast", "1")
+    spot = settings.value("RunnersOnSpot", former) == "true"
+    cpu_units = number("RunnerCpuUnits", RUNNER_CPU_UNITS)
+    findings = []
+    mail_from = settings.value("MailFrom", former)
+    if mail_from:
+        ses = found.client("sesv2")
+        remembered = former.get("MailIdentity", "")
+        findings += looked_at(
+            f"may SES send as {mail_from}?", lambda: sender.look_at_identity(sender.find(ses, mail_from), remembered)
+        )
+        findings += looked_at("may SES send to everybody?", lambda: sender.look_at_account(ses))
+    else:
+        findings.append(bad("MAIL_FROM is not given", "say who writes to owners: MAIL_FROM='Your agency <line@…>'"))
+    if not settings.value("OperatorsEmail", former):
+        mend = "say who signs in first and is told of problems: OPERATORS_EMAIL=…"
+        findings.append(bad("OPERATORS_EMAIL is not given", mend))
+    findings += looked_at(
+        "how many vCPU of Fargate?",
+        lambda: quotas.look_at_fargate(found.client("service-quotas"), runners=runners, cpu_units=cpu_units, spot=spot),
+    )
+    findings += looked_at(
+        "how many Lambdas at the same time?", lambda: quotas.look_at_lambda(found.client("lambda"), runners=runners)
+    )
+    domain = settings.value("DomainName", former)
+    if domain:
+        findings += looked_at(f"the zone of {domain}", lambda: zone(found, settings, former, domain))
+    return findings
+
+
+def zone(found: Account, settings: Settings, former: dict[str, str], domain: str) -> Finding:
+    """A domain needs its zone in Route 53."""
+    known = hosted_zone(found, settings, former)
+    if known:
+        return ok(f"{domain} is in the Route 53 zone {known}")
+    mend = "create its zone there, say HOSTED_ZONE=…, or put your own proxy before it and say BASE_URL=https://…"
+    return bad(f"Route 53 has no public zone for {domain}", mend)
+
+
+def hosted_zone(found: Account, settings: Settings, former: dict[str, str]) -> str:
+    """Given, else found for the domain; the remembered one only while the domain stays."""
+    domain = settings.value("DomainName", former)
+    if not domain:
+        return ""
+    if "HostedZoneId" in settings.given:
+        return settings.given["HostedZoneId"]
+    if former.get("HostedZoneId") and former.get("DomainName") == domain:
+        return former["HostedZoneId"]
+    return domains.zone_of(found.client("route53"), domain)

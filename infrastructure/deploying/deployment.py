@@ -1,0 +1,262 @@
+"""The order of a deployment: look, package, build, propose, ask, apply, wait, say where it is."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from chalicelib.links import why_unfit
+from infrastructure import package, template
+from infrastructure.deploying import CannotDeploy, arrival, checks, images, operators, secret, sender, workplace
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.artifacts import Artifacts, Release
+from infrastructure.deploying.changes import ChangeSet, refused
+from infrastructure.deploying.settings import Settings
+from infrastructure.deploying.stack import Stack
+from infrastructure.findings import Finding, State, is_bad
+from infrastructure.package import Architecture, Package
+
+RUNTIME = "python3.13"
+#: What CloudFormation imports a resource by that a destroyed stage left behind.
+IDENTIFIERS: Mapping[str, str] = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::KMS::Key": "KeyId",
+    "AWS::Cognito::UserPool": "UserPoolId",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a deployment works with; a rehearsal gives others."""
+
+    account: Account
+    repository: Path
+    say: Callable[[str], None] = print
+    #: a question with an answer
+    ask: Callable[[str], str] = input
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    look: Callable[[str], arrival.Health] = arrival.ask
+
+    def stack(self, name: str) -> Stack:
+        """The stack of this name, which tells its progress here."""
+        return Stack(self.account.client("cloudformation"), name, say=self.say, clock=self.clock, pause=self.pause)
+
+
+def deploy(place: Place, settings: Settings) -> None:
+    """This checkout becomes the stage. Raises CannotDeploy."""
+    findings = checks.account(place.account)
+    reached = not is_bad(findings)
+    former = place.stack(settings.stack).parameters() if reached else {}
+    architecture = cast("Architecture", settings.value("Architecture", former) or package.own_architecture())
+    checkout = workplace.checkout(place.repository)
+    findings += checks.here(settings, checkout, architecture)
+    _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
+    artifacts = Artifacts(place.account, settings.stack)
+    made = _packaged(place, architecture)
+    image = images.ensure_image(place.account.client("ecr"), settings.stack, checkout, architecture, say=place.say)
+    artifacts.ensure_bucket()
+    body = template.load(made.template)
+    template_key, code_key = artifacts.upload(body, made.zip)
+    decided = {
+        "Stage": settings.stage,
+        "Commit": checkout.commit,
+        "RunnerImage": image,
+        "Architecture": architecture,
+        "MailIdentity": _identity(place, settings, former),
+        "HostedZoneId": checks.hosted_zone(place.account, settings, former),
+    }
+    parameters = settings.parameters(body["Parameters"], former, decided)
+    if secret.ensure(place.account.client("ssm"), settings.stack):
+        place.say("the runners' bootstrap token was made")
+    take_back(place, settings, artifacts, body, parameters)
+    change(place, settings, artifacts.url(template_key), parameters)
+    artifacts.remember(Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters))
+    settle(place, settings, checkout.commit)
+
+
+def rollback(place: Place, settings: Settings) -> None:
+    """An earlier release becomes the stage again, with today's settings; without TO they are listed."""
+    _demand(place, checks.account(place.account), quiet=True)
+    artifacts = Artifacts(place.account, settings.stack)
+    if not artifacts.there():
+        raise CannotDeploy(f"Nothing was ever deployed as {settings.stage} from this account and region.")
+    stack = place.stack(settings.stack)
+    former = stack.parameters()
+    if not settings.to:
+        _list(place, artifacts, former.get("Commit", ""))
+        return
+    release = _chosen(artifacts, settings.to)
+    _demand_whole(place, settings, artifacts, release)
+    body = artifacts.body(release.template)
+    decided = {"Commit": release.commit, "RunnerImage": release.image, "Architecture": release.architecture}
+    parameters = settings.parameters(body["Parameters"], {**release.parameters, **former}, decided)
+    change(place, settings, artifacts.url(release.template), parameters)
+    settle(place, settings, release.commit)
+
+
+# -- the steps ---------------------------------------------------------------------------------------------------------
+
+
+def change(place: Place, settings: Settings, template_url: str, parameters: Mapping[str, str]) -> bool:
+    """Proposed, shown, agreed to and applied; False if nothing would change. Raises CannotDeploy."""
+    stack = place.stack(settings.stack)
+    proposed = stack.propose(
+        template_url, parameters, name=f"deploy-{place.now()}", tags={"answerline:stage": settings.stage}
+    )
+    if proposed is None:
+        place.say(f"{settings.stack} is like this already: nothing changes")
+        return False
+    place.say(f"\n{settings.stack}: {proposed.kind.lower()}\n{proposed}\n")
+    if sentences := refused(proposed.changes, settings.may_replace):
+        stack.discard(proposed)
+        raise CannotDeploy("Nothing was changed.\n" + "\n".join(sentences))
+    _agree(place, settings, stack, proposed)
+    stack.apply(proposed)
+    return True
+
+
+def take_back(
+    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], parameters: Mapping[str, str]
+) -> None:
+    """The data of a stage that was destroyed belongs to the new one again."""
+    kept = artifacts.kept()
+    stack = place.stack(settings.stack)
+    if not kept or stack.exists():
+        return
+    resources = {name: body["Resources"][name] for name in kept if name in body["Resources"]}
+    only = {name: value for name, value in body.items() if name not in ("Transform", "Globals", "Outputs", "Resources")}
+    url = artifacts.url(artifacts.upload_template({**only, "Resources": resources}))
+    to_import = [
+        {"ResourceType": resources[name]["Type"], "LogicalResourceId": name, "ResourceIdentifier": kept[name]}
+        for name in resources
+    ]
+    proposed = stack.propose(url, parameters, name=f"take-back-{place.now()}", to_import=to_import)
+    if proposed is not None:
+        place.say(f"\n{settings.stack} was destroyed before, and its data kept: it is taken back first\n{proposed}\n")
+        _agree(place, settings, stack, proposed)
+        stack.apply(proposed)
+    artifacts.forget_kept()
+
+
+def settle(place: Place, settings: Settings, commit: str) -> None:
+    """Waits until the version is there, makes the first operator, says where everything is. Raises CannotDeploy."""
+    stack = place.stack(settings.stack)
+    parameters = stack.parameters()
+    address = base_url(place.account, settings.stack)
+    if reason := why_unfit(address):
+        raise CannotDeploy(
+            f"The stage's public address is {address or 'empty'}: {reason}. Deploy again with BASE_URL=…."
+        )
+    email = parameters.get("OperatorsEmail", "")
+    first = operators.invite_first(
+        place.account.client("cognito-idp"), stack.resources()["UserPool"][1], email, mailed=not settings.print_password
+    )
+    place.say(f"\nwaiting for {address} and its runners to be at {commit} …")
+    runners = int(parameters.get("RunnersAtLeast") or 1) > 0
+    health, there = arrival.wait(
+        address, commit, runners=runners, look=place.look, clock=place.clock, pause=place.pause
+    )
+    place.say(f"\n  admin    {address}/admin\n  address  {address}\n  health   {_told(health)}")
+    if first is not None:
+        how = f"first password {first.password}" if first.password else "Cognito has mailed the first password"
+        place.say(f"  first operator  {first.email}: {how}")
+    _tell_of_mail(place, parameters)
+    if not there:
+        raise CannotDeploy(f"It was deployed, but is not seen at {commit} yet: `make doctor STAGE={settings.stage}`.")
+
+
+def base_url(account: Account, stack: str) -> str:
+    """The address that links of this stage carry; empty if it has none."""
+    ssm = account.client("ssm")
+    try:
+        value = ssm.get_parameter(Name=f"/{stack}/public-base-url")["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        return ""
+    return str(value).rstrip("/")
+
+
+# -- how ---------------------------------------------------------------------------------------------------------------
+
+
+def _demand(place: Place, findings: list[Finding], *, quiet: bool = False) -> None:
+    """Shows them; raises CannotDeploy if a deployment must not begin like this."""
+    stopping = [finding for finding in findings if finding.state is State.BAD and finding.stops]
+    for finding in stopping if quiet else findings:
+        place.say(str(finding))
+    if stopping:
+        raise CannotDeploy("Nothing was built or changed: mend what is marked bad above, then try again.")
+
+
+def _packaged(place: Place, architecture: Architecture) -> Package:
+    place.say("packaging …")
+    made = package.build(place.repository / "build" / "deploy", architecture=architecture)
+    if made.runtime != RUNTIME:
+        raise CannotDeploy(f"The package is for {made.runtime}, and must be for {RUNTIME}: install Python 3.13.")
+    place.say(f"the package has {made.zip_bytes / 1e6:.1f} MB")
+    return made
+
+
+def _identity(place: Place, settings: Settings, former: Mapping[str, str]) -> str:
+    """The SES identity that the stack holds; empty when somebody else's speaks for the sender."""
+    found = sender.find(place.account.client("sesv2"), settings.value("MailFrom", former))
+    return found.to_make(former.get("MailIdentity", ""))
+
+
+def _agree(place: Place, settings: Settings, stack: Stack, proposed: ChangeSet) -> None:
+    if settings.yes:
+        return
+    try:
+        answer = place.ask("Apply this? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        stack.discard(proposed)
+        raise CannotDeploy("Nothing was changed. (YES=1 agrees without being asked.)")
+
+
+def _list(place: Place, artifacts: Artifacts, current: str) -> None:
+    found = artifacts.releases()
+    for release in found:
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(release.at / 1000))
+        place.say(f"  {release.commit:<22} {at}{'   runs now' if release.commit == current else ''}")
+    place.say("go back with TO=<commit>" if found else "nothing was released yet")
+
+
+def _chosen(artifacts: Artifacts, to: str) -> Release:
+    """By its commit, or the beginning of it."""
+    exact = artifacts.release(to)
+    if exact is not None:
+        return exact
+    found = [release for release in artifacts.releases() if release.commit.startswith(to)]
+    if len(found) != 1:
+        many = f"{len(found)} releases begin with {to}" if found else f"there is no release {to}"
+        raise CannotDeploy(f"{many}; `make rollback STAGE=…` without TO lists them.".capitalize())
+    return found[0]
+
+
+def _demand_whole(place: Place, settings: Settings, artifacts: Artifacts, release: Release) -> None:
+    gone = [key for key in (release.template, release.code) if not artifacts.holds(key)]
+    digest = release.image.partition("@")[2]
+    if not images.there(place.account.client("ecr"), settings.stack, digest):
+        gone.append(f"the image {digest[:19]}… (the newest {images.IMAGES_KEPT} are kept)")
+    if gone:
+        raise CannotDeploy(
+            f"{release.commit} is not whole any more, {' and '.join(gone)} is gone:"
+            " check that commit out and `make deploy` it."
+        )
+
+
+def _told(health: arrival.Health) -> str:
+    if health.trouble:
+        return f"no good answer: {health.trouble}"
+    return f"commit {health.commit}, runners at {', '.join(health.runners) or 'none'}"
+
+
+def _tell_of_mail(place: Place, parameters: Mapping[str, str]) -> None:
+    found = sender.find(place.account.client("sesv2"), parameters.get("MailFrom", ""))
+    if not found.verified and (lines := sender.records(found)):
+        place.say("  mail     leaves once the domain has these records:\n    " + "\n    ".join(lines))

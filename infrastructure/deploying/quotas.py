@@ -1,0 +1,45 @@
+"""How much of Fargate and Lambda this account may use, against what the runners and functions need."""
+
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from infrastructure.findings import Finding, bad, ok, unknown
+
+#: Service Quotas' codes: vCPUs of Fargate tasks that run at the same time.
+FARGATE_ON_DEMAND: Final = "L-3032A538"
+FARGATE_SPOT: Final = "L-36FBB829"
+#: A runner's held call takes one of Lambda's places, a second one may report a change meanwhile.
+CALLS_PER_RUNNER: Final = 2
+#: Doors, looks at chats and events.
+CALLS_BESIDES: Final = 5
+
+
+def look_at_fargate(service_quotas: Any, *, runners: int, cpu_units: int, spot: bool) -> Finding:
+    """While runners are being replaced, twice as many run."""
+    needed = 2 * max(1, runners) * cpu_units / 1024
+    kind = "Fargate Spot" if spot else "Fargate"
+    try:
+        answer = service_quotas.get_service_quota(
+            ServiceCode="fargate", QuotaCode=FARGATE_SPOT if spot else FARGATE_ON_DEMAND
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "NoSuchResourceException":
+            raise
+        return unknown(f"{kind}: this region tells no vCPU quota", f"see Service Quotas: {needed:g} vCPU are needed")
+    allowed = float(answer["Quota"]["Value"])
+    what = f"{kind}: {allowed:g} vCPU allowed, {needed:g} needed to replace {max(1, runners)} runner(s)"
+    if allowed < needed:
+        return bad(what, f"ask for more in Service Quotas (fargate, {FARGATE_SPOT if spot else FARGATE_ON_DEMAND})")
+    return ok(what)
+
+
+def look_at_lambda(client: Any, *, runners: int) -> Finding:
+    """New accounts may run only ten functions at the same time."""
+    needed = CALLS_PER_RUNNER * max(1, runners) + CALLS_BESIDES
+    limit = client.get_account_settings()["AccountLimit"]
+    allowed = int(limit.get("UnreservedConcurrentExecutions", limit["ConcurrentExecutions"]))
+    what = f"Lambda: {allowed} at the same time allowed, {needed} needed for {max(1, runners)} runner(s)"
+    if allowed < needed:
+        return bad(what, "ask for 1000 in Service Quotas (lambda, Concurrent executions)")
+    return ok(what)

@@ -1,0 +1,45 @@
+"""`python -m infrastructure.doctor`: is this installation well? One line per check (`make doctor [STAGE=…]`)."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure import deploy, doctor_machine, doctor_stage
+from infrastructure.deploying import workplace
+from infrastructure.deploying.account import Account
+from infrastructure.findings import Finding, is_bad
+from infrastructure.local import settings as local_settings
+from infrastructure.local.environment import current_commit
+from infrastructure.packaging_python import REPOSITORY
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    """0 if nothing is bad, 1 otherwise."""
+    now, wa_js = time.time_ns() // 1_000_000, doctor_stage.wa_js_of(REPOSITORY)
+    stage = environment.get("STAGE", "")
+    try:
+        if stage:
+            account = Account(deploy.session(environment), deploy.endpoint(environment))
+            commit = workplace.checkout(REPOSITORY).commit
+            found = doctor_stage.examine(doctor_stage.Stage(account, stage, commit, wa_js, now, time.sleep))
+        else:
+            settings = local_settings.parse(arguments, environment)
+            found = doctor_machine.examine(doctor_machine.Machine(settings, current_commit(), wa_js, now, time.sleep))
+    except (local_settings.CannotStart, ClientError, BotoCoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return told(found)
+
+
+def told(found: Sequence[Finding]) -> int:
+    """Each on its line; the exit code."""
+    for finding in found:
+        print(finding)
+    return 1 if is_bad(found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,209 @@
+"""The small outside things: SES, quotas, Route 53, the token, the first operator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from infrastructure.deploying import domains, operators, quotas, secret, sender
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.sender import Sender
+from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
+from tests.unit.deploying.conftest import STACK
+
+# -- the sender -------------------------------------------------------------------------------------------------------
+
+
+def test_a_verified_domain_speaks_for_its_addresses(account: Account) -> None:
+    ses = account.client("sesv2")
+    ses.create_email_identity(EmailIdentity="agency.example")
+    found = sender.find(ses, "Your agency <line@agency.example>")
+    assert (found.address, found.identity) == ("line@agency.example", "agency.example")
+    assert found.to_make("") == ""  # somebody else's identity is not made again
+
+
+def test_the_stack_makes_the_domain_that_nobody_verified_and_keeps_the_one_it_made(account: Account) -> None:
+    ses = account.client("sesv2")
+    found = sender.find(ses, "line@agency.example")
+    assert (found.identity, found.to_make("")) == (None, "agency.example")
+    ses.create_email_identity(EmailIdentity="agency.example")  # as the stack does
+    found = sender.find(ses, "line@agency.example")
+    assert found.to_make("agency.example") == "agency.example"
+    assert found.to_make("other.example") == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "deployed", "state", "says"),
+    [
+        (Sender("a@b.example", "b.example", True), False, State.OK, "may send as a@b.example"),
+        (Sender("a@b.example", None), False, State.UNKNOWN, "this stack makes b.example"),
+        (Sender("a@b.example", None), True, State.BAD, "deploy again"),
+        (Sender("a@b.example", "b.example", False, ("t1",)), False, State.BAD, "t1._domainkey.b.example  CNAME"),
+        (Sender("a@b.example", "a@b.example"), False, State.BAD, "click its link"),
+    ],
+)
+def test_how_a_sender_stands_is_said_with_the_mend(found: Sender, deployed: bool, state: State, says: str) -> None:
+    finding = sender.look_at_identity(found, "", deployed=deployed)
+    assert finding.state is state
+    assert says in str(finding)
+
+
+def test_an_unverified_domain_does_not_stop_a_deployment_because_its_records_may_come_later() -> None:
+    assert not sender.look_at_identity(Sender("a@b.example", "b.example"), "").stops
+
+
+class Ses:
+    """moto has no GetAccount."""
+
+    def __init__(self, **account: Any) -> None:
+        self._account = account
+
+    def get_account(self) -> dict[str, Any]:
+        return self._account
+
+
+@pytest.mark.parametrize(
+    ("account", "says"),
+    [
+        ({"ProductionAccessEnabled": False, "SendQuota": {"Max24HourSend": 50_000}}, "sandbox"),
+        ({"ProductionAccessEnabled": True, "SendQuota": {"Max24HourSend": 100.0}}, "0 of 100 mails"),
+        ({"ProductionAccessEnabled": True, "SendQuota": {"Max24HourSend": 1000, "SentLast24Hours": 900}}, "900 of"),
+        ({"ProductionAccessEnabled": True, "SendingEnabled": False}, "paused"),
+    ],
+)
+def test_what_keeps_mails_from_strangers_is_bad_but_stops_no_deployment(account: dict[str, Any], says: str) -> None:
+    found = [finding for finding in sender.look_at_account(Ses(**account)) if finding.state is State.BAD]
+    assert [says in finding.what for finding in found] == [True]
+    assert not found[0].stops
+
+
+def test_a_productive_account_has_nothing_to_mend() -> None:
+    quota = {"Max24HourSend": 50_000.0, "SentLast24Hours": 10.0}
+    assert not is_bad(sender.look_at_account(Ses(ProductionAccessEnabled=True, SendQuota=quota)))
+
+
+# -- quotas -----------------------------------------------------------------------------------------------------------
+
+
+class Quotas:
+    """moto knows only quotas of VPCs."""
+
+    def __init__(self, value: float | None) -> None:
+        self._value = value
+        self.asked: list[dict[str, str]] = []
+
+    def get_service_quota(self, **request: str) -> dict[str, Any]:
+        self.asked.append(request)
+        if self._value is None:
+            raise ClientError({"Error": {"Code": "NoSuchResourceException"}}, "GetServiceQuota")
+        return {"Quota": {"Value": self._value}}
+
+
+@pytest.mark.parametrize(
+    ("value", "runners", "state"),
+    [(6.0, 1, State.OK), (6.0, 2, State.BAD), (8.0, 2, State.OK), (3.0, 1, State.BAD), (None, 1, State.UNKNOWN)],
+)
+def test_fargate_must_hold_twice_the_runners_while_they_are_replaced(
+    value: float | None, runners: int, state: State
+) -> None:
+    assert quotas.look_at_fargate(Quotas(value), runners=runners, cpu_units=2048, spot=False).state is state
+
+
+def test_spot_has_a_quota_of_its_own() -> None:
+    asked = Quotas(100)
+    quotas.look_at_fargate(asked, runners=1, cpu_units=2048, spot=True)
+    assert asked.asked == [{"ServiceCode": "fargate", "QuotaCode": quotas.FARGATE_SPOT}]
+
+
+class Lambda:
+    """moto has no GetAccountSettings."""
+
+    def __init__(self, allowed: int) -> None:
+        self._allowed = allowed
+
+    def get_account_settings(self) -> dict[str, Any]:
+        return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": self._allowed}}
+
+
+@pytest.mark.parametrize(("allowed", "runners", "state"), [(10, 1, State.OK), (10, 3, State.BAD), (1000, 90, State.OK)])
+def test_each_runner_may_hold_a_call(allowed: int, runners: int, state: State) -> None:
+    assert quotas.look_at_lambda(Lambda(allowed), runners=runners).state is state
+
+
+# -- Route 53 ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_domain_lies_in_the_closest_public_zone(account: Account) -> None:
+    route53 = account.client("route53")
+    assert domains.zone_of(route53, "line.agency.example") == ""
+    route53.create_hosted_zone(Name="example", CallerReference="0")
+    outer = route53.create_hosted_zone(Name="agency.example", CallerReference="1")["HostedZone"]["Id"]
+    assert outer.endswith(domains.zone_of(route53, "line.agency.example"))
+    assert domains.zone_of(route53, "line.agencyx.example") == ""
+    inner = route53.create_hosted_zone(Name="line.agency.example", CallerReference="2")["HostedZone"]["Id"]
+    assert inner.endswith(domains.zone_of(route53, "line.agency.example"))
+
+
+def test_a_private_zone_is_no_use(account: Account) -> None:
+    vpc = {"VPCRegion": account.region, "VPCId": "vpc-1"}
+    account.client("route53").create_hosted_zone(
+        Name="agency.example", CallerReference="1", VPC=vpc, HostedZoneConfig={"PrivateZone": True}
+    )
+    assert domains.zone_of(account.client("route53"), "line.agency.example") == ""
+
+
+# -- the token and the first operator ---------------------------------------------------------------------------------
+
+
+def test_the_bootstrap_token_is_made_once_and_secret(account: Account) -> None:
+    ssm = account.client("ssm")
+    assert not secret.there(ssm, STACK)
+    assert secret.ensure(ssm, STACK)
+    value = ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]
+    assert value["Type"] == "SecureString"
+    assert len(value["Value"]) >= 43
+    assert not secret.ensure(ssm, STACK)
+    assert ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]["Value"] == value["Value"]
+    assert secret.there(ssm, STACK)
+    secret.remove(ssm, STACK)
+    assert not secret.there(ssm, STACK)
+
+
+@pytest.mark.parametrize("mailed", [True, False])
+def test_the_first_operator_is_invited_once(account: Account, mailed: bool) -> None:
+    cognito = account.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="operators", UsernameAttributes=["email"])["UserPool"]["Id"]
+    first = operators.invite_first(cognito, pool, "us@agency.example", mailed=mailed)
+    assert first is not None
+    assert (first.password is None) is mailed
+    (user,) = cognito.list_users(UserPoolId=pool)["Users"]
+    assert {"Name": "email", "Value": "us@agency.example"} in user["Attributes"]
+    assert user["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+    assert operators.invite_first(cognito, pool, "other@agency.example", mailed=mailed) is None
+
+
+# -- findings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetAccount"), "may not ask (GetAccount)"),
+        (ClientError({"Error": {"Code": "Throttling"}}, "GetAccount"), "Throttling"),
+        (EndpointConnectionError(endpoint_url="https://aws.example"), "could not be asked"),
+    ],
+)
+def test_what_cannot_be_asked_is_unknown_and_ends_nothing(error: Exception, says: str) -> None:
+    def look() -> Finding:
+        raise error
+
+    (found,) = looked_at("SES", look)
+    assert found.state is State.UNKNOWN
+    assert says in found.mend
+
+
+def test_a_finding_is_one_line_with_its_mend() -> None:
+    look: Callable[[], Finding] = lambda: bad("no region", "say which")  # noqa: E731
+    assert [str(finding) for finding in looked_at("region", look)] == ["bad      no region — say which"]
+    assert str(ok("fine")) == "ok       fine"

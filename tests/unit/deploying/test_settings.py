@@ -1,0 +1,89 @@
+"""What `make deploy` is told, and what the stage remembers."""
+
+from typing import Any
+
+import pytest
+
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
+
+DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage", "Commit"]}
+
+
+def test_what_was_said_once_is_kept_until_it_is_said_anew() -> None:
+    former = {"MailFrom": "a@agency.example", "RunnerCapacity": "5", "Commit": "old"}
+    settings = parse({"STAGE": "prod", "RUNNER_CAPACITY": "7", "MAIL_FROM": ""})
+    assert settings.parameters(DECLARED, former, {"Commit": "new"}) == {
+        "MailFrom": "a@agency.example",
+        "RunnerCapacity": "7",
+        "Commit": "new",
+    }
+
+
+def test_none_forgets_a_value_so_that_the_templates_default_holds() -> None:
+    settings = parse({"STAGE": "prod", "DOMAIN": "none", "RUNNER_CAPACITY": "none"})
+    assert settings.parameters(DECLARED, {"DomainName": "line.agency.example", "RunnerCapacity": "5"}, {}) == {}
+
+
+def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_is_said_now() -> None:
+    settings = Settings("prod", {"MailFrom": "a@agency.example"})
+    assert settings.parameters({"MailFrom": {}}, {"Gone": "x"}, {}) == {"MailFrom": "a@agency.example"}
+    with pytest.raises(CannotDeploy, match="MailFrom"):
+        settings.parameters({"Stage": {}}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BASE_URL", "http://line.agency.example"),
+        ("BASE_URL", "https://localhost/api"),
+        ("BASE_URL", "https://192.168.1.5/api"),
+        ("DOMAIN", "localhost"),
+        ("DOMAIN", "https://line.agency.example"),
+        ("DOMAIN", "line.internal"),
+        ("MAIL_FROM", "nobody"),
+        ("OPERATORS_EMAIL", "Name <a@agency.example>"),
+        ("ARCHITECTURE", "amd64"),
+        ("RUNNERS_ON_SPOT", "maybe"),
+        ("OPERATORS_MFA", "off"),
+        ("RUNNER_CAPACITY", "-1"),
+        ("MONTHLY_BUDGET_USD", "a lot"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_name(name: str, value: str) -> None:
+    with pytest.raises(CannotDeploy, match=f"{name}={value}"):
+        parse({"STAGE": "prod", name: value})
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    with pytest.raises(CannotDeploy) as refusal:
+        parse({"STAGE": "Prod!", "DOMAIN": "nowhere", "ARCHITECTURE": "sparc"})
+    assert len(str(refusal.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("stage", ["", "local", "Prod", "prod_1", "1st", "a" * 21])
+def test_a_stage_has_a_short_plain_name(stage: str) -> None:
+    with pytest.raises(CannotDeploy, match="STAGE"):
+        parse({"STAGE": stage})
+    assert parse({"STAGE": "prod"}).stack == "answerline-prod"
+
+
+def test_a_good_value_of_each_kind_is_taken() -> None:
+    said = {
+        "STAGE": "staging-2",
+        "BASE_URL": "https://line.agency.example/api",
+        "DOMAIN": "line.agency.example",
+        "MAIL_FROM": "Your agency <line@agency.example>",
+        "OPERATORS_EMAIL": "us@agency.example",
+        "ARCHITECTURE": "arm64",
+        "HOSTED_ZONE": "Z123",
+        "RUNNERS_ON_SPOT": "true",
+        "OPERATORS_MFA": "OPTIONAL",
+        "LOG_RETENTION_DAYS": "30",
+        "YES": "1",
+        "REPLACE": "Table,UserPool",
+    }
+    settings = parse(said)
+    assert settings.given["PublicBaseUrl"] == said["BASE_URL"]
+    assert (settings.yes, settings.dirty, settings.may_replace) == (True, False, frozenset({"Table", "UserPool"}))
+    assert address_of(settings.given["MailFrom"]) == "line@agency.example"

@@ -1,0 +1,263 @@
+"""CloudFormation: proposed, shown, applied; what would lose data is refused; what failed is said in its own words."""
+
+from typing import Any
+
+import pytest
+
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained, refused
+from infrastructure.deploying.stack import APPLIED_WITHIN_SECONDS, Stack
+from tests.unit.deploying.conftest import STACK, Time
+
+
+def body(*queues: str) -> dict[str, Any]:
+    return {
+        "Parameters": {"Commit": {"Type": "String", "Default": "none"}},
+        "Resources": {name: {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}} for name in queues},
+    }
+
+
+def proposed(stack: Stack, artifacts: Artifacts, commit: str, *queues: str) -> ChangeSet | None:
+    url = artifacts.url(artifacts.upload_template(body(*queues)))
+    return stack.propose(url, {"Commit": commit}, name=f"deploy-{commit}", tags={"answerline:stage": "unit"})
+
+
+def applied(stack: Stack, artifacts: Artifacts, commit: str, *queues: str) -> None:
+    change_set = proposed(stack, artifacts, commit, *queues)
+    assert change_set is not None
+    stack.apply(change_set)
+
+
+def test_a_new_stage_is_created_and_a_later_one_updated(stack: Stack, artifacts: Artifacts) -> None:
+    assert not stack.exists()
+    first = proposed(stack, artifacts, "one", "a")
+    assert first is not None
+    assert (first.kind, [change.word for change in first.changes]) == (Kind.CREATE, ["add"])
+    assert not stack.exists()  # proposed is not applied
+    stack.apply(first)
+    assert stack.exists()
+    assert stack.parameters() == {"Commit": "one"}
+    assert stack.resources()["a"][0] == "AWS::SQS::Queue"
+    second = proposed(stack, artifacts, "two", "a", "b")
+    assert second is not None
+    assert (second.kind, [change.resource for change in second.changes]) == (Kind.UPDATE, ["b"])
+    stack.apply(second)
+    assert set(stack.resources()) == {"a", "b"}
+
+
+def test_no_change_is_no_change(stack: Stack, artifacts: Artifacts) -> None:
+    applied(stack, artifacts, "one", "a")
+    assert proposed(stack, artifacts, "one", "a") is None
+    assert stack.parameters() == {"Commit": "one"}
+
+
+def test_a_discarded_proposal_changes_nothing(stack: Stack, artifacts: Artifacts) -> None:
+    applied(stack, artifacts, "one", "a")
+    change_set = proposed(stack, artifacts, "two", "a", "b")
+    assert change_set is not None
+    stack.discard(change_set)
+    assert set(stack.resources()) == {"a"}
+
+
+def test_a_deleted_stack_is_gone_and_may_come_again(stack: Stack, artifacts: Artifacts) -> None:
+    applied(stack, artifacts, "one", "a")
+    stack.delete()
+    assert not stack.exists()
+    assert stack.described() is None
+    applied(stack, artifacts, "two", "a")
+    assert stack.exists()
+
+
+class CloudFormation:
+    """Where moto can't: states, refusals and failures that only AWS gets into."""
+
+    def __init__(self, *statuses: str, events: tuple[dict[str, Any], ...] = ()) -> None:
+        self.statuses = list(statuses)
+        self.events = events
+        self.executed = False
+        self.made: dict[str, Any] = {}
+        self.proposals: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+
+    def describe_stacks(self, **_: Any) -> dict[str, Any]:
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return {"Stacks": [{"StackStatus": status, "StackId": "id"}]}
+
+    def create_change_set(self, **request: Any) -> dict[str, str]:
+        self.made = request
+        return {"Id": "change-set"}
+
+    def describe_change_set(self, **request: Any) -> dict[str, Any]:
+        return self.proposals[1] if "NextToken" in request else self.proposals[0]
+
+    def delete_change_set(self, ChangeSetName: str, **_: Any) -> None:  # noqa: N803
+        self.deleted.append(ChangeSetName)
+
+    def execute_change_set(self, **_: Any) -> None:
+        self.executed = True
+
+    def get_paginator(self, name: str) -> Any:
+        assert name == "describe_stack_events"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"StackEvents": list(self.events) if self.executed else []}]
+
+
+def stack_of(cloudformation: CloudFormation, said: list[str], time: Time) -> Stack:
+    return Stack(cloudformation, STACK, say=said.append, clock=time, pause=time.pause)
+
+
+def event(number: int, resource: str, status: str, reason: str = "") -> dict[str, Any]:
+    return {
+        "EventId": str(number),
+        "LogicalResourceId": resource,
+        "ResourceType": "AWS::SQS::Queue",
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+
+
+NOTHING: dict[str, Any] = {"Status": "CREATE_COMPLETE", "Changes": [], "ChangeSetId": "change-set"}
+EMPTY = ChangeSet("change-set", Kind.UPDATE, ())
+
+
+def test_a_failed_change_says_what_failed_first_and_what_to_do(said: list[str], time: Time) -> None:
+    newest_first = (
+        event(5, "Other", "UPDATE_COMPLETE"),
+        event(4, "Third", "CREATE_FAILED", "Resource creation cancelled"),
+        event(3, "Second", "CREATE_FAILED", "AccessDenied on sqs:CreateQueue"),
+        event(2, "First", "CREATE_FAILED", "first already exists in stack x"),
+        event(1, "Before", "CREATE_COMPLETE"),
+    )
+    cloudformation = CloudFormation(
+        "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE", events=newest_first
+    )
+    with pytest.raises(CannotDeploy) as failure:
+        stack_of(cloudformation, said, time).apply(EMPTY)
+    told = str(failure.value)
+    assert told.index("First") < told.index("Second")
+    assert "remove it, or choose another STAGE" in told
+    assert "permission" in told
+    assert "Third" not in told
+    assert "What ran before runs on" in told
+    assert [line.split()[-1] for line in said if "of" in line] == ["Before", "Other"]  # each once, in their order
+
+
+def test_a_change_that_does_not_end_is_not_waited_for_for_ever(said: list[str], time: Time) -> None:
+    with pytest.raises(CannotDeploy, match="still changes after 60 minutes"):
+        stack_of(CloudFormation("UPDATE_IN_PROGRESS"), said, time).apply(EMPTY)
+    assert APPLIED_WITHIN_SECONDS <= time.now < APPLIED_WITHIN_SECONDS + 60
+
+
+def test_a_proposal_that_does_not_come_is_not_waited_for_for_ever(said: list[str], time: Time) -> None:
+    cloudformation = CloudFormation("CREATE_COMPLETE")
+    cloudformation.proposals = [{"Status": "CREATE_IN_PROGRESS"}]
+    with pytest.raises(CannotDeploy, match="within ten minutes"):
+        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+
+
+def test_cloudformations_refusal_is_told_and_leaves_no_proposal(said: list[str], time: Time) -> None:
+    cloudformation = CloudFormation("CREATE_COMPLETE")
+    cloudformation.proposals = [{"Status": "FAILED", "StatusReason": "Parameter X must be a domain"}]
+    with pytest.raises(CannotDeploy, match="must be a domain"):
+        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    assert cloudformation.deleted == ["change-set"]
+
+
+def test_a_long_proposal_is_read_to_its_end(said: list[str], time: Time) -> None:
+    def page(name: str) -> list[dict[str, Any]]:
+        return [{"ResourceChange": {"Action": "Add", "LogicalResourceId": name, "ResourceType": "T"}}]
+
+    cloudformation = CloudFormation("CREATE_COMPLETE")
+    cloudformation.proposals = [
+        {**NOTHING, "Changes": page("One"), "NextToken": "more"},
+        {**NOTHING, "Changes": page("Two")},
+    ]
+    found = stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    assert found is not None
+    assert [change.resource for change in found.changes] == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "on_failure"),
+    [
+        ("REVIEW_IN_PROGRESS", "CREATE", "DO_NOTHING"),
+        ("CREATE_FAILED", "UPDATE", "DO_NOTHING"),
+        ("CREATE_COMPLETE", "UPDATE", "ROLLBACK"),
+        ("UPDATE_ROLLBACK_COMPLETE", "UPDATE", "ROLLBACK"),
+        ("IMPORT_COMPLETE", "UPDATE", "ROLLBACK"),
+    ],
+)
+def test_a_first_deployment_that_failed_goes_on_and_a_later_one_returns_to_what_ran(
+    status: str, kind: str, on_failure: str, said: list[str], time: Time
+) -> None:
+    cloudformation = CloudFormation(status)
+    cloudformation.proposals = [NOTHING]
+    stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    assert (cloudformation.made["ChangeSetType"], cloudformation.made["OnStackFailure"]) == (kind, on_failure)
+
+
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [
+        ("UPDATE_IN_PROGRESS", "wait for it"),
+        ("ROLLBACK_COMPLETE", "make destroy STAGE=unit"),
+        ("DELETE_FAILED", "make destroy STAGE=unit"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+    ],
+)
+def test_a_state_that_allows_no_change_says_what_to_do(status: str, mend: str, said: list[str], time: Time) -> None:
+    with pytest.raises(CannotDeploy, match=mend):
+        stack_of(CloudFormation(status), said, time).propose("url", {}, name="n")
+
+
+# -- what of a proposal is refused -----------------------------------------------------------------------------------
+
+
+def table(action: str, replacement: str = "False") -> Change:
+    return Change(action, "Table", "AWS::DynamoDB::Table", replacement)
+
+
+@pytest.mark.parametrize(
+    "change", [table("Remove"), table("Modify", "True"), table("Modify", "Conditional")], ids=lambda c: c.word
+)
+def test_what_would_lose_data_is_refused(change: Change) -> None:
+    assert "Table" in refused([change])[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        table("Add"),
+        table("Modify"),
+        table("Import"),
+        Change("Remove", "Queue", "AWS::SQS::Queue"),
+        Change("Modify", "Service", "AWS::ECS::Service", "True"),
+    ],
+    ids=lambda change: f"{change.word} {change.resource}",
+)
+def test_what_loses_nothing_is_not(change: Change) -> None:
+    assert refused([change]) == []
+
+
+def test_a_replacement_that_a_person_ruled_out_by_name_goes_on_but_never_a_certain_one() -> None:
+    assert refused([table("Modify", "Conditional")], {"Table"}) == []
+    assert refused([table("Modify", "True")], {"Table"})
+    assert refused([table("Remove")], {"Table"})
+
+
+def test_the_table_shows_the_dangerous_first() -> None:
+    shown = str(
+        ChangeSet(
+            "id",
+            Kind.UPDATE,
+            (Change("Add", "New", "T"), Change("Modify", "Old", "T", "True"), Change("Remove", "Gone", "T")),
+        )
+    )
+    assert [line.split()[:2] for line in shown.splitlines()] == [["remove", "Gone"], ["replace", "Old"], ["add", "New"]]
+
+
+def test_a_failure_without_a_resource_points_at_the_events() -> None:
+    assert "console" in explained(STACK, "CREATE_FAILED", [])
