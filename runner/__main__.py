@@ -1,7 +1,7 @@
 """The runner as a process: settings from the environment, one composition, signals and exit codes.
 
-Exit codes: 0 drained · 70 ended itself because the event loop was stuck past the lease (or a bug) · 77 the control
-plane does not accept the bootstrap token · 78 the environment is incomplete, or there is no Chromium.
+Exit codes: 0 drained · 70 ended itself: the event loop was stuck past the lease, Playwright's driver died, or a bug ·
+77 the control plane does not accept the bootstrap token · 78 the environment is incomplete, or there is no Chromium.
 """
 
 import asyncio
@@ -155,16 +155,20 @@ async def run(settings: Settings) -> None:
         connection(settings.control_url) as control,
         asyncio.TaskGroup() as group,
     ):
-        life = group.create_task(health.beat(settings.data_directory, clock), name="signs of life")
+        beside = [
+            group.create_task(health.beat(settings.data_directory, clock), name="signs of life"),
+            group.create_task(browsers.watch_driver(), name="watch driver"),
+        ]
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await task_of(metadata) if metadata else "")
         host = compose(settings, browsers, control, lease, clock, chance, task)
         Guard(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, host.stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, host.stop)
         await host.run()
-        life.cancel()
+        for each in beside:
+            each.cancel()
 
 
 def wa_js_version(settings: Settings) -> str:

@@ -119,6 +119,19 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -
     return flags
 
 
+def our_children() -> set[psutil.Process]:
+    """What this process itself started and has not seen the end of."""
+    return set(psutil.Process().children())
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Neither gone nor a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def processes_of(profile: Path) -> list[psutil.Process]:
     """The browsers of exactly this profile directory and everything they started; one scan of the process table."""
     mark = f"--user-data-dir={profile}"

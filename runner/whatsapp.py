@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ LOAD_WITHIN = 45.0
 ANSWER_WITHIN = 10.0
 SEND_WITHIN = 60.0
 CLOSE_WITHIN = 10.0
+DRIVER_LOOKED_AT_EVERY = 1.0
 #: A start is the peak of the processor's work.
 STARTS_AT_ONCE = 2
 START_JITTER = 0.3
@@ -38,6 +39,10 @@ GONE = ("has been closed", "crashed", "Connection closed", "Browser closed")
 Hinted = Callable[[str, str], None]
 
 
+class DriverGone(Exception):
+    """Playwright's driver died: every page is lost, and no browser can be started in this process any more."""
+
+
 class WhatsApp:
     """Starts browsers, one per session; one Playwright driver serves them all."""
 
@@ -45,6 +50,7 @@ class WhatsApp:
         self,
         settings: Settings,
         driver: Playwright,
+        driver_processes: Collection[chromium.Process],
         browser: chromium.Chromium,
         clock: Clock,
         chance: Callable[[], float],
@@ -52,6 +58,7 @@ class WhatsApp:
         self.browser = browser
         self._settings = settings
         self._driver = driver
+        self._driver_processes = driver_processes
         self._clock = clock
         self._chance = chance
         self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -80,6 +87,12 @@ class WhatsApp:
     def frozen(self, profile: Path) -> AbstractContextManager[Frozen]:
         """The profile's browser stands still; for a thread, since it waits for the processes and the disk."""
         return frozen(self._running.get(profile, ()))
+
+    async def watch_driver(self) -> None:
+        """For as long as it lives; then ``DriverGone``, which nobody but a new process can mend."""
+        while all(map(chromium.is_alive, self._driver_processes)):
+            await self._clock.sleep(DRIVER_LOOKED_AT_EVERY)
+        raise DriverGone
 
     def kill_everything(self) -> None:
         """For the thread that ends the process: no event loop is needed, or expected to work."""
@@ -143,10 +156,12 @@ class WhatsApp:
 @asynccontextmanager
 async def whatsapp(settings: Settings, clock: Clock, chance: Callable[[], float]) -> AsyncIterator[WhatsApp]:
     """The driver and the browser it will start; ChromiumMissing if there is none."""
+    others = chromium.our_children()
     async with async_playwright() as driver:
+        driver_processes = chromium.our_children() - others
         of_playwright = Path(driver.chromium.executable_path)
         browser = await chromium.find(settings.chromium, of_playwright)
-        yield WhatsApp(settings, driver, browser, clock, chance)
+        yield WhatsApp(settings, driver, driver_processes, browser, clock, chance)
 
 
 @dataclass

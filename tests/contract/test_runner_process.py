@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiohttp import web
 
@@ -159,6 +161,24 @@ async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_r
             await asyncio.sleep(1)
             replies = contact.replies()
         assert sorted(reply.text for reply in replies) == sorted(f"re message {index}" for index in range(21))
+
+
+async def test_a_runner_that_can_start_no_browser_any_more_ends_and_says_why(tmp_path: Path) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    async with (
+        WhatsAppSimulator() as simulator,
+        serving(control) as url,
+        process(url, simulator, tmp_path) as child,
+    ):
+        await control.until_report(lambda report: report.qr is not None)
+        (driver,) = psutil.Process(child.pid).children()
+        driver.kill()
+        code, said = await ended(child)
+        assert code == 70
+        last = json.loads(said.splitlines()[-1])
+        assert (last["event"], last["trouble"]) == ("runner failed", "DriverGone")
+        assert not processes_of(tmp_path / TENANT / "current")
 
 
 async def test_a_refused_bootstrap_token_has_its_own_exit_code(tmp_path: Path) -> None:
