@@ -127,7 +127,7 @@ def our_children() -> set[psutil.Process]:
 def is_alive(process: psutil.Process) -> bool:
     """Neither gone nor a zombie."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
