@@ -115,7 +115,7 @@ restore: python ## bring it back into an empty data directory (FILE=â€¦, DATA=â€
 
 .PHONY: clean
 clean: ## remove what was installed and built; data stays
-	rm -rf .make .venv .venv-ministack .venv-lock build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .make .venv .venv-ministack .venv-package .venv-lock build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- the parts of install, each done once until its list changes -------------------------------------------------------
 

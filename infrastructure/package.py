@@ -35,6 +35,16 @@ class PackageFailed(Exception):
     """There is no package; the message says why and what to do."""
 
 
+#: Everything that `build` raises when something about the project must be mended first.
+FAILURES = (
+    PackageFailed,
+    packaging_python.PythonMissing,
+    template.Clash,
+    template.NotReadable,
+    deployment_zip.NotCompiled,
+)
+
+
 @dataclass(frozen=True)
 class Package:
     """What CloudFormation and Lambda are given."""
@@ -52,7 +62,7 @@ class Package:
 
 
 def build(out: Path, *, python: Path | None = None, architecture: Architecture | None = None) -> Package:
-    """`template.yaml` and `deployment.zip` in ``out``. Raises PackageFailed, PythonMissing or Clash."""
+    """`template.yaml` and `deployment.zip` in ``out``. Raises one of FAILURES."""
     return build_with(packaging_python.find(python), out, architecture or own_architecture())
 
 
@@ -88,6 +98,12 @@ def build_with(python: PackagingPython, out: Path, architecture: Architecture) -
     )
 
 
+def template_alone(python: PackagingPython, architecture: Architecture) -> dict[str, Any]:
+    """The template without the code it deploys, in a second: for those who only want to look at it."""
+    with tempfile.TemporaryDirectory(prefix="answerline-template-") as name:
+        return _template(template.load(_chalice(python, architecture, Path(name), libraries=False) / "sam.yaml"))
+
+
 def own_architecture() -> Architecture:
     """The building machine's, in Lambda's words."""
     return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
@@ -96,12 +112,14 @@ def own_architecture() -> Architecture:
 # -- what Chalice makes of the application ----------------------------------------------------------------------------
 
 
-def _chalice(python: PackagingPython, architecture: Architecture, work: Path) -> Path:
+def _chalice(python: PackagingPython, architecture: Architecture, work: Path, *, libraries: bool = True) -> Path:
     """Chalice's template and zip, from a copy: no bytecode of ours, no deployment of before."""
     project, out = work / "project", work / "packed"
     shutil.copytree(APPLICATION, project, ignore=shutil.ignore_patterns("__pycache__", "deployments", "deployed"))
     config = project / ".chalice" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "lambda_architecture": architecture}))
+    if not libraries:
+        (project / "requirements.txt").write_text("")
     command = [str(python.path), "-c", "import sys; from chalice.cli import main; sys.exit(main())"]
     command += [
         "--project-dir",
@@ -135,13 +153,17 @@ def _environment() -> dict[str, str]:
 
 
 def _demand_whole(code: Path) -> None:
-    """Chalice only warns of a library that it could not get."""
+    """Chalice only warns of a library that it could not get, and takes any version of one that is not pinned."""
     lines = (APPLICATION / "requirements.txt").read_text().splitlines()
-    wanted = [line.strip().split("==") for line in lines if line.strip() and not line.startswith("#")]
+    pinned = [line.strip().replace("-", "_").split("==") for line in lines if line.strip() and not line.startswith("#")]
+    wanted = {f"{name}-{version}.dist-info" for name, version in pinned}
     there = {path.name.lower() for path in code.glob("*.dist-info")}
-    for name, version in wanted:
-        if f"{name.lower().replace('-', '_')}-{version}.dist-info" not in there:
-            raise PackageFailed(f"{name} {version} is not in the package: is there a wheel for this Python on Lambda?")
+    if wanted != there:
+        raise PackageFailed(
+            f"chalice_app/requirements.txt pins {sorted(wanted - there) or 'nothing'} that the package has not"
+            " (is there a wheel for this Python on Lambda?), and the package has"
+            f" {sorted(there - wanted) or 'nothing'} that it does not pin (add them)."
+        )
 
 
 # -- the template ------------------------------------------------------------------------------------------------------
@@ -183,7 +205,7 @@ def main() -> int:
         python = packaging_python.find(arguments.python)
         architecture = cast("Architecture", arguments.architecture or own_architecture())
         package = build_with(python, arguments.out, architecture)
-    except (PackageFailed, packaging_python.PythonMissing, template.Clash, deployment_zip.NotCompiled) as failed:
+    except FAILURES as failed:
         print(failed, file=sys.stderr)
         return 1
     print(f"{package.zip}: {package.zip_bytes / 1e6:.2f} MB, sha256 {package.sha256}")

@@ -1,5 +1,6 @@
 """Which Python packages: the one whose version Lambda shall run, with Chalice and the application's libraries in it."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,8 +13,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: What Lambda shall run; its own end is in June 2029.
 PREFERRED = (3, 13)
-#: Its own environment, because the preferred Python is seldom the one that runs this.
-ENVIRONMENT = REPOSITORY / ".venv-package"
+#: Its own environments, because the preferred Python is seldom the one that runs this.
+ENVIRONMENTS = REPOSITORY / ".venv-package"
 INSTALL_SECONDS = 900
 
 
@@ -83,19 +84,23 @@ def candidates() -> Iterator[Path]:
 
 
 def _with_libraries(python: Path) -> Path:
-    """An environment of this Python, made anew when a pin changes."""
+    """An environment of this Python; another one when a pin changes, because somebody may still use the former."""
     requirements = REPOSITORY / "chalice_app" / "requirements.txt"
     wanted = [*pins("chalice", "boto3"), "-r", str(requirements)]
-    state = hashlib.sha256("\n".join([str(python), *wanted, requirements.read_text()]).encode()).hexdigest()
-    marker, inside = ENVIRONMENT / "made-of", ENVIRONMENT / "bin" / "python"
-    if marker.is_file() and marker.read_text() == state:
-        return inside
-    for command in (
-        [str(python), "-m", "venv", "--clear", str(ENVIRONMENT)],
-        [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-        if done.returncode:
-            raise PythonMissing(f"{ENVIRONMENT.name} could not be made with {python}:\n{done.stderr.strip()}")
-    marker.write_text(state)
+    made_of = "\n".join([str(python), *wanted, requirements.read_text()])
+    environment = ENVIRONMENTS / hashlib.sha256(made_of.encode()).hexdigest()[:12]
+    inside, done = environment / "bin" / "python", environment / "done"
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    with (ENVIRONMENTS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            _run([str(python), "-m", "venv", "--clear", str(environment)])
+            _run([str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+            done.touch()
     return inside
+
+
+def _run(command: list[str]) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    if ended.returncode:
+        raise PythonMissing(f"No environment for packaging could be made:\n{ended.stderr.strip()}")

@@ -14,6 +14,10 @@ class Clash(Exception):
     """Two files say different things about the same place; nothing here ever wins over anything."""
 
 
+class NotReadable(Exception):
+    """A file is no YAML; the message says where."""
+
+
 class _Loader(yaml.SafeLoader):
     """Understands the short form of the intrinsics."""
 
@@ -43,8 +47,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The template with its intrinsics in long form."""
-    return dict(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader with more tags
+    """The template with its intrinsics in long form. Raises NotReadable."""
+    try:
+        return dict(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader with more tags
+    except yaml.YAMLError as error:
+        raise NotReadable(f"{path} is not YAML: {error}") from None
 
 
 def dump(body: Mapping[str, Any]) -> str:
