@@ -87,7 +87,8 @@ QUEUE_REQUESTS_PER_LOOK = 3
 EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
-METRICS, ALARMS, DASHBOARDS = 28, 12, 1  # chalicelib/measuring.py and kinds of errors; infrastructure/watching.yaml
+METRICS = 28  # chalicelib/measuring.py, and kinds of errors
+ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 33, 1, 1  # infrastructure/watching.yaml
 SYNC_ANSWER_BYTES = 2_500
 WHATSAPP_OUT_MB_PER_TENANT = 200
 IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/images.py
@@ -242,7 +243,8 @@ def _watching(asked: Load) -> float:
     return (
         logs_gb * (prices.LOG_GB.dollars + prices.LOG_GB_MONTH.dollars * LOGS_KEPT_DAYS / DAYS_A_MONTH)
         + METRICS * prices.METRIC_MONTH.dollars
-        + ALARMS * prices.ALARM_MONTH.dollars
+        + ALARM_METRICS * prices.ALARM_MONTH.dollars
+        + COMPOSITE_ALARMS * prices.COMPOSITE_ALARM_MONTH.dollars
         + DASHBOARDS * prices.DASHBOARD_MONTH.dollars
     )
 
