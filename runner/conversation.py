@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from runner.backoff import backoff
@@ -45,9 +45,10 @@ class Door(ReplyDoor, Protocol):
 class Conversation:
     """Lives as long as its session and survives the pages.
 
-    Events are hints: whatever happened, the same sweep hands in every chat's tail, so that a lost event costs five
-    seconds and never a message. A message waits on disk until the control plane acknowledged it. A reply is looked
-    up in the chat before it is sent, under an id that is the same after any crash.
+    Events are hints: whatever happened, the same sweep reads every chat's tail, so that a lost event costs five
+    seconds and never a message. What was read is on disk before anything else is waited for, since WhatsApp has its
+    receipt; there it waits until the control plane acknowledged it. A reply is looked up in the chat before it is
+    sent, under an id that is the same after any crash.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Conversation:
         self._chance = chance
         self._changed = changed
         self._hinted = asyncio.Event()
+        self._noted = asyncio.Event()
         self._expected: dict[str, float] = {}
         self._signs = TypingSigns(clock)
         self._online_since: float | None = None
@@ -90,13 +92,19 @@ class Conversation:
         elif self._journal.floor_s is None:
             self._journal.begin_at(self._clock.wall_ms() // 1000)
 
+    def readable(self) -> None:
+        """The page is of our account: what it received is read, before and after it is proven online."""
+        if not self._readable:
+            self._readable = True
+            self._hinted.set()
+
     def online(self, delivered_offline: bool) -> None:
-        """The page is proven online: it may be read from now on, and written to."""
+        """The page is proven online: it may be written to."""
         self._delivered_offline = delivered_offline
         if self._online_since is None:
             self._online_since = self._clock.now()
-            self._readable = True
             self._hinted.set()
+        self.readable()
         self.replies.online(True)
 
     def offline(self) -> None:
@@ -127,16 +135,18 @@ class Conversation:
         lately = max(self.heard_at or 0.0, self.replies.spoke_at or 0.0)
         return self._clock.now() - lately >= QUIET_AFTER
 
-    # -- the two loops --------------------------------------------------------------------------------------------
+    # -- the loops ------------------------------------------------------------------------------------------------
 
     async def run(self, page: Page) -> None:
-        """Listen and speak until cancelled; trouble with the page is the session's to mend."""
+        """Listen, tell and speak until cancelled; trouble with the page is the session's to mend."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(page))
+            group.create_task(self._tell())
             group.create_task(self.replies.run(page))
             group.create_task(self._signs.run(page))
 
     async def _listen(self, page: Page) -> None:
+        """What the page received is noted at once, whether or not the control plane answers."""
         attempt = 0
         while True:
             await self._clock.wait(self._hinted, SWEEP_EVERY)
@@ -144,41 +154,67 @@ class Conversation:
             if not self._readable:
                 continue
             try:
-                await self.replies.report_sent()
-                await self.sweep(page)
+                await self._read(page)
+                self._say_caught_up()
                 attempt = 0
-            except (ControlTrouble, PageTrouble) as trouble:
-                if attempt == 0:
-                    note("sweep interrupted", tenant=self.tenant, trouble=trouble, code=str(trouble))
-                # Never longer than between two sweeps: what waits here is on this disk alone.
-                await self._clock.sleep(min(SWEEP_EVERY, backoff(attempt, self._chance())))
+            except PageTrouble as trouble:
+                await self._pause("reading interrupted", trouble, attempt)
                 attempt += 1
                 self._hinted.set()
 
+    async def _tell(self) -> None:
+        """What was noted is handed in, and what was sent is said."""
+        attempt = 0
+        while True:
+            await self._clock.wait(self._noted, SWEEP_EVERY)
+            self._noted.clear()
+            troubles = []
+            steps: tuple[Callable[[], Awaitable[object]], ...] = (self._hand_in, self.replies.report_sent)
+            for step in steps:
+                try:
+                    await step()
+                except ControlTrouble as trouble:
+                    troubles.append(trouble)
+            if not troubles:
+                attempt = 0
+                continue
+            await self._pause("handing in interrupted", troubles[0], attempt)
+            attempt += 1
+            self._noted.set()
+
+    async def _pause(self, event: str, trouble: Exception, attempt: int) -> None:
+        """Never longer than between two sweeps: what waits here is on this machine alone."""
+        if attempt == 0:
+            note(event, tenant=self.tenant, trouble=trouble, code=str(trouble))
+        await self._clock.sleep(min(SWEEP_EVERY, backoff(attempt, self._chance())))
+
     async def sweep(self, page: Page) -> None:
         """Hand in every chat's tail after the last acknowledged message."""
+        whole = False
+        while not whole:
+            whole = await self._read(page)
+            if not await self._hand_in():
+                break
+        self._say_caught_up()
+
+    async def _read(self, page: Page) -> bool:
+        """Note every chat's tail; whether that was all of it, as far as there is room to note it."""
         if self._journal.floor_s is None:
-            return
-        while True:
-            limit = min(TAIL_AT_MOST, self._journal.room())
-            found = await page.tail(self._journal.since(), self._journal.floor_s, limit) if limit else ()
-            known = []
+            return True
+        while limit := min(TAIL_AT_MOST, self._journal.room()):
+            found = await page.tail(self._journal.since(), self._journal.floor_s, limit)
             for seen in found:
                 key = str(seen["key"])
                 message = None if self._journal.knows(key) else message_from(seen)
                 if message is not None:
                     self._journal.see(key, message)
                     self.heard_at = self._clock.now()
-                elif key not in self._journal.waiting:
-                    known.append(key)  # acknowledged before this page was born, or no message at all
-            if known:
-                await page.acknowledge(known)
-            acknowledged = await self._hand_in()
-            if acknowledged:
-                await page.acknowledge(acknowledged)
-            if len(found) < limit or not (known or acknowledged):
-                break
-        self._say_caught_up()
+                    self._noted.set()
+            if found:
+                await page.acknowledge([str(seen["key"]) for seen in found])
+            if len(found) < limit:
+                return True
+        return False
 
     async def harvest(self, page: Page | None, *, of_our_account: bool = False) -> None:
         """Before a session ends: hand in what was seen, and say what was sent. Neither is fenced.
@@ -195,15 +231,13 @@ class Conversation:
         except (ControlTrouble, PageTrouble, TimeoutError) as trouble:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
 
-    async def _hand_in(self) -> list[str]:
-        acknowledged: list[str] = []
+    async def _hand_in(self) -> bool:
+        """Whether the control plane has all that was noted."""
         while self._journal.waiting:
             batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
-            done = await self._hand_in_batch(batch)
-            if not done:
-                break
-            acknowledged += done
-        return acknowledged
+            if not await self._hand_in_batch(batch):
+                return False
+        return True
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
         messages = [self._journal.waiting[key] for key in keys]

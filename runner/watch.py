@@ -155,6 +155,8 @@ class Watch:
             return seen
         self._reporting.number = sight.number or self._reporting.number
         self._conversation.linked(hold.caught_up_to_ms)
+        if sight.number is not None:
+            self._conversation.readable()
         if seen.phase is Phase.ONLINE:
             self._ladder.fine()
             self._conversation.online(sight.delivered_offline)

@@ -59,6 +59,14 @@ class Line:
     def handed_in(self) -> list[str]:
         return [message.id for request in self.control.handed_in for message in request.messages]
 
+    def reread(self) -> Journal:
+        """What a new process would find on the disk."""
+        self.journal.close()
+        journal = Journal(self.path)
+        journal.open()
+        journal.close()
+        return journal
+
     def restart(self) -> None:
         """A new process on the same directory, with a new page."""
         self.journal.close()
@@ -225,6 +233,60 @@ async def test_a_hint_is_enough_and_a_lost_one_costs_five_seconds(line: Line) ->
     assert line.handed_in() == ["A", "B"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_arrives_while_the_control_plane_hangs_is_on_disk_at_once(line: Line) -> None:
+    async def hang(request: MessagesRequest, token: str) -> MessagesAnswer:
+        await line.clock.sleep(3600)
+        raise AssertionError
+
+    line.control.messages = hang  # type: ignore[method-assign]
+    line.link()
+    line.page.receive("A", at_s=line.now_s)
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(1)
+    line.page.receive("B", at_s=line.now_s)
+    line.conversation.hint()
+    await settle()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [each.id for each in line.reread().waiting.values()] == ["A", "B"]
+
+
+async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(line: Line) -> None:
+    async def unavailable(*_: object) -> None:
+        raise TryAgain("http_503")
+
+    line.control.sent = unavailable  # type: ignore[method-assign, assignment]
+    line.link()
+    line.ring("one")
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(10)
+    line.page.receive("A", at_s=line.now_s)
+    await line.clock.advance(10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert line.handed_in() == ["A"]
+
+
+async def test_a_page_of_our_account_is_read_before_it_is_proven_online(line: Line) -> None:
+    line.conversation.linked(line.now_s * 1000)
+    line.conversation.readable()
+    line.page.receive("A", at_s=line.now_s)
+    await speak(line)
+    assert line.handed_in() == ["A"]
+
+
+async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> None:
+    async def deaf(request: MessagesRequest, token: str) -> MessagesAnswer:
+        return MessagesAnswer(acknowledged=())
+
+    line.control.messages = deaf  # type: ignore[method-assign]
+    for index in range(1_200):
+        line.page.receive(f"M{index:04}", at_s=line.now_s)
+    line.link()
+    await line.conversation.sweep(line.page)
+    assert len(line.journal.waiting) == 1_000
 
 
 async def test_harvest_hands_in_from_an_offline_page(line: Line) -> None:
