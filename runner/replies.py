@@ -13,9 +13,9 @@ from runner.logs import note
 from runner.page import Page, PageTrouble
 from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
 
-#: A sent message without the server's ack is looked at this often.
+#: A sent message without the server's ack is looked at this often; others speak meanwhile.
 ACK_EVERY = 1.0
-#: Then others may speak before it is looked at again.
+#: After this it counts as an attempt in vain.
 ACK_WITHIN = 10.0
 #: A page that says it is online sends what has no ack only when it has a new line to WhatsApp.
 UNCONFIRMED_AT_MOST = 30.0
@@ -32,7 +32,11 @@ class ReplyDoor(Protocol):
 
 
 class NotNow(Exception):
-    """The reply has to wait: the lease is too short, or WhatsApp's server has not confirmed it yet."""
+    """The reply has to wait: the lease is too short, or WhatsApp's server does not take it."""
+
+
+class NotConfirmed(Exception):
+    """The page has the message and WhatsApp's server did not say yet that it does, too."""
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Due:
     delivery: Delivery
     not_before: float = 0.0
     attempts: int = 0
+    #: Its message that is sent and not confirmed: (chat, id).
+    awaited: tuple[str, str] | None = None
 
 
 class Replies:
@@ -105,16 +111,20 @@ class Replies:
         self._unconfirmed.clear()
 
     async def finish(self) -> None:
-        """Take no new turn and wait for the one being sent."""
+        """Take no new turn and wait for the one being sent, as long as WhatsApp may still confirm it."""
         self._leaving = True
-        async with self._speaking:
-            return
+        while True:
+            async with self._speaking:
+                unconfirmed = any(self._may_be_confirmed(due) for due in self.due.values())
+            if not unconfirmed:
+                return
+            await self._clock.sleep(ACK_EVERY)
 
     async def run(self, page: Page) -> None:
         """Deliver what is due until cancelled; trouble with the page is the session's to mend."""
         while True:
             now = self._clock.now()
-            ready = [one for one in self.due.values() if one.not_before <= now] if self._may_speak() else []
+            ready = [one for one in self.due.values() if one.not_before <= now and self._may_speak(one)]
             if not ready:
                 await self._clock.wait(self._rung, ACK_EVERY)
                 self._rung.clear()
@@ -137,57 +147,73 @@ class Replies:
             if request in self._unreported:  # another task may have reported it meanwhile
                 self._unreported.remove(request)
 
-    def _may_speak(self) -> bool:
-        return self._online and not self._leaving and self._lease.allows_sending()
+    def _may_speak(self, due: Due) -> bool:
+        begun = due.awaited is not None
+        return self._online and (begun or not self._leaving) and self._lease.allows_sending()
+
+    def _may_be_confirmed(self, due: Due) -> bool:
+        since = self._unconfirmed.get(due.awaited[1]) if due.awaited is not None else None
+        return since is not None and self._clock.now() - since < ACK_WITHIN
 
     async def _try(self, page: Page, due: Due) -> bool:
         """Deliver one turn; say whether it is off the list."""
         delivery = due.delivery
         try:
-            await self._deliver(page, delivery)
+            await self._deliver(page, due)
             return True
+        except NotConfirmed as trouble:
+            if self._may_be_confirmed(due):
+                due.not_before = self._clock.now() + ACK_EVERY
+                return False
+            return self._put_off(due, trouble)
         except (Stale, Refused) as trouble:
             note("turn given up", tenant=self.tenant, turn=delivery.turn, code=trouble.code)
             return True
         except (ControlTrouble, PageTrouble, NotNow) as trouble:
-            due.attempts += 1
-            due.not_before = self._clock.now() + backoff(due.attempts, self._chance())
-            note("turn delayed", tenant=self.tenant, turn=delivery.turn, trouble=trouble, code=str(trouble))
-            # The control plane names an overdue turn again; it must not block the others for ever.
-            return due.attempts >= ATTEMPTS_AT_MOST
+            return self._put_off(due, trouble)
 
-    async def _deliver(self, page: Page, delivery: Delivery) -> None:
-        turn, chat = delivery.turn, delivery.chat
+    def _put_off(self, due: Due, trouble: Exception) -> bool:
+        """Try again later; say whether it is off the list: the control plane names an overdue turn again."""
+        due.attempts += 1
+        due.not_before = self._clock.now() + backoff(due.attempts, self._chance())
+        note("turn delayed", tenant=self.tenant, turn=due.delivery.turn, trouble=trouble, code=str(trouble))
+        return due.attempts >= ATTEMPTS_AT_MOST
+
+    async def _deliver(self, page: Page, due: Due) -> None:
+        turn, chat = due.delivery.turn, due.delivery.chat
+        if due.awaited is not None:
+            self._confirm(due, due.awaited, await page.find(*due.awaited))
         taken = await self._door.take(TakeRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn))
         if taken.result == "gone":
             note("turn gone", tenant=self.tenant, turn=turn)
             return
         for index in range(taken.cursor, len(taken.parts)):
             part = taken.parts[index]
-            await self._send(page, taken.chat, part.id, part.text, taken.quote if index == 0 else None)
+            await self._send(page, due, (taken.chat, part.id), part.text, taken.quote if index == 0 else None)
             self._unreported.append(
                 SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
             )
             await self.report_sent()
         note("turn delivered", tenant=self.tenant, turn=turn, parts=len(taken.parts))
 
-    async def _send(self, page: Page, chat: str, message: str, text: str, quote: str | None) -> None:
-        """Until WhatsApp's server has the message: an earlier attempt's is found again, never sent beside."""
-        ack = await page.find(chat, message)
+    async def _send(self, page: Page, due: Due, message: tuple[str, str], text: str, quote: str | None) -> None:
+        """An earlier attempt's message is found again, never sent beside."""
+        ack = await page.find(*message)
         if ack is None:
             if not self._lease.allows_sending():
                 raise NotNow("lease")
-            ack = (await page.send(chat, message, text, quote)).ack
-        give_up_at = self._clock.now() + ACK_WITHIN
-        while ack is not None and ack < 1:
-            # Ack 0: WhatsApp Web re-sends by itself, under the same id, on its next line (reliability.md §2.3).
-            if ack == 0:
-                self._unconfirmed.setdefault(message, self._clock.now())
-            if ack < 0 or self._clock.now() >= give_up_at:
-                raise NotNow(f"ack {ack}")
-            await self._clock.sleep(ACK_EVERY)
-            ack = await page.find(chat, message)
+            ack = (await page.send(*message, text, quote)).ack
+        self._confirm(due, message, ack)
+        self.spoke_at = self._clock.now()
+
+    def _confirm(self, due: Due, message: tuple[str, str], ack: int | None) -> None:
+        """WhatsApp's server has it; or an exception says when to look again, and others speak meanwhile."""
+        due.awaited = message if ack == 0 else None
         if ack is None:
             raise NotNow("the page forgot it")
-        self._unconfirmed.pop(message, None)
-        self.spoke_at = self._clock.now()
+        if ack < 0:
+            raise NotNow(f"ack {ack}")
+        if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, on its next line (reliability.md §2.3)
+            self._unconfirmed.setdefault(message[1], self._clock.now())
+            raise NotConfirmed("ack 0")
+        self._unconfirmed.pop(message[1], None)

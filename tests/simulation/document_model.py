@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 RECONNECT_WITHIN = (1.0, 5.0)
 RESENT_AFTER = (8.0, 20.0)
+#: The bridge waits no longer for the server's word (bridge.js: CONFIRMED_WITHIN_MS).
+CONFIRMED_WITHIN = 5.0
 CODE_LIVES = 20.0
 #: A message that is not in the page's memory is looked for in its database.
 FINDING_TAKES = (0.003, 0.01, 0.05, 0.3, 1.5)
@@ -232,6 +234,7 @@ class Document:
         self.login.own[message] = own
         self._unread.append(own.stanza)
         self._acked.setdefault(message, []).append(answer)
+        self.loop.after(CONFIRMED_WITHIN, answer, {"value": {"ack": 0}})
         self._transmit(own)
 
     def _transmit(self, own: Own) -> None:

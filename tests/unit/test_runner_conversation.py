@@ -14,6 +14,7 @@ from runner.conversation import Conversation
 from runner.journal import OVERLAP_S, Journal
 from runner.lease import Lease
 from runner.page import PageGone
+from runner.replies import ACK_WITHIN
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor, FakePage, message_id, settle
 from wire import Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
 
@@ -381,13 +382,48 @@ async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after
     line.ring("one")
     line.ring("two", answers="IN2")
     task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(15)
-    assert [request.part for request in line.control.sent_parts] == [0], "the second is not held up by the first"
+    await line.clock.advance()
+    assert len(line.control.sent_parts) == 1, "the second is not held up by the first"
+    for second in range(1, 26):  # nor is anything later, whenever the first is looked at
+        line.ring("more", answers=f"IN{second + 2}")
+        await line.clock.advance(1)
+        assert len(line.control.sent_parts) == second + 1
     assert not line.conversation.replies.are_stuck()
-    await line.clock.advance(20)
+    await line.clock.advance(5)
     assert line.conversation.replies.are_stuck()
+    assert [text for _, _, text, _ in line.page.sent].count("one") == 1
     line.conversation.page_gone()
     assert not line.conversation.replies.are_stuck(), "a new document has its own time"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_leaves_waits_a_little_for_what_is_sent_and_not_confirmed(line: Line) -> None:
+    line.link()
+    line.page.acks = [0]
+    line.ring("one", "two")
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(1)
+    leaving = asyncio.create_task(line.conversation.replies.finish())
+    await line.clock.advance(3)
+    assert not leaving.done()
+    line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
+    await line.clock.advance(2)
+    assert leaving.done()
+    assert [request.part for request in line.control.sent_parts] == [0, 1]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_leaves_does_not_wait_for_ever(line: Line) -> None:
+    line.link()
+    line.page.acks = [0]
+    line.ring("one")
+    task = asyncio.create_task(line.conversation.run(line.page))
+    await line.clock.advance(1)
+    leaving = asyncio.create_task(line.conversation.replies.finish())
+    await line.clock.advance(ACK_WITHIN + 1)
+    assert leaving.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
