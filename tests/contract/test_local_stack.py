@@ -397,6 +397,17 @@ while True:
 """
 
 
+class Noting(Processes):
+    """Notes whom it was asked to make gone."""
+
+    def __init__(self, notes: list[str], code: str = "") -> None:
+        super().__init__(lambda task: {}, (sys.executable, "-c", code))
+        self._notes = notes
+
+    def make_gone(self, task: str) -> None:
+        self._notes.append(f"{task} made gone")
+
+
 def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
     wanted = [2]
     said: list[str] = []
@@ -405,7 +416,7 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
         desired=lambda: wanted[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
+        runners=Noting(told, RUNNER),
         stopped=lambda task, reason: told.append(f"{task} {reason}"),
         say=said.append,
     )
@@ -417,13 +428,17 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         until(lambda: supervisor.pids.get("runner-1", first) != first)
         assert any("runner-1 ended with -9" in line for line in said)
-        assert [line for line in told if line.startswith("runner-1-") and line.endswith(" ended with -9")]
+        gone, heard = told[:2]
+        assert gone.startswith("runner-1-")
+        assert (gone.partition(" ")[2], heard) == ("made gone", f"{gone.partition(' ')[0]} ended with -9")
         wanted[0] = 1
         until(lambda: list(supervisor.pids) == ["runner-1"])
         assert (tmp_path / "runners" / "slot-2" / "drained").exists()
     finally:
         supervisor.stop(5)
     assert not supervisor.pids
+    assert told[-2].endswith(" made gone")
+    assert told[-1].endswith(" was stopped")
 
 
 STUBBORN = """
@@ -467,11 +482,11 @@ def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Pa
         desired=lambda: 0,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        runners=Processes(lambda task: {}),
+        runners=Noting(told),
         stopped=lambda task, reason: told.append(task),
     )
     supervisor.start()
-    until(lambda: told == ["runner-1-old"])
+    until(lambda: told == ["runner-1-old made gone", "runner-1-old"])
     supervisor.stop(1)
     leftover.wait(5)  # it would sleep for a minute
 
