@@ -1,11 +1,13 @@
-"""Only ECS: how many runners there should be."""
+"""Only ECS: how many runners there should be, and which of them it may not end."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.model.fleet import Service
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -15,6 +17,12 @@ log = logging.getLogger(__name__)
 
 #: A new task needs about this long until it registers; until then, more sessions without room say nothing new.
 GROW_EVERY_MS: Final = 60_000
+#: UpdateTaskProtection takes no more at once.
+PROTECTED_AT_ONCE: Final = 10
+#: What ECS says to one protection more than there should be runners: during a rollout, until old ones were let go.
+TOO_MANY: Final = "DEPLOYMENT_BLOCKED"
+#: What it says of a task that has ended meanwhile.
+GONE: Final = "MISSING"
 
 
 class FleetMissing(Exception):
@@ -45,20 +53,22 @@ class Fleet:
         self._clock = clock
         self._grown_at: int | None = None
         self._hears = True
+        self._protects = True
 
-    def desired(self) -> int:
-        """How many runners there should be. Raises FleetMissing."""
-        return self._described()["desiredCount"]
+    def service(self) -> Service:
+        """How many runners there should be, and whether a rollout failed. Raises FleetMissing."""
+        described = self._described()
+        failed = any(each.get("rolloutState") == "FAILED" for each in described.get("deployments", ()))
+        return Service(described["desiredCount"], rollout_failed=failed)
 
     def set_desired(self, count: int) -> None:
-        """There should be this many runners; writes only a change."""
-        if count != self.desired():
-            self._client.update_service(cluster=self._cluster, service=self._service, desiredCount=count)
+        """There should be this many runners."""
+        self._client.update_service(cluster=self._cluster, service=self._service, desiredCount=count)
 
     def grow(self) -> None:
-        """A session found no room: one more runner, unless one is starting already. ``set_desired`` corrects it.
+        """A session found no room: one more runner, unless one is starting already. The next round corrects it.
 
-        Only a hint: whoever gives it has more to do, and ``set_desired`` tells the alarm when ECS does not listen.
+        Only a hint: whoever gives it has more to do, and the next round tells the alarm when ECS does not listen.
         """
         now = self._clock()
         if self._grown_at is not None and now - self._grown_at < GROW_EVERY_MS:
@@ -76,6 +86,61 @@ class Fleet:
             self._hears = False
         else:
             self._hears = True
+
+    # -- protection ------------------------------------------------------------------------------------------
+    #
+    # One that cannot be had stops nothing else: without it no runner is let go, and it is tried again in a minute.
+
+    def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
+        """Those of these protected tasks that are protected for so long from now on."""
+        done: set[str] = set()
+        for first in range(0, len(tasks), PROTECTED_AT_ONCE):
+            done |= self._set(tasks[first : first + PROTECTED_AT_ONCE], minutes)[0]
+        return done
+
+    def protect(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
+        """Those that ECS does not end from now on; one by one, because it allows no more than there should be."""
+        done: set[str] = set()
+        for task in tasks:
+            protected, full = self._set([task], minutes)
+            if full:
+                break
+            done |= protected
+        return done
+
+    def unprotect(self, task: str) -> bool:
+        """True if ECS may end this task now, or has."""
+        return task in self._set([task], None)[0]
+
+    def _set(self, tasks: Sequence[str], minutes: int | None) -> tuple[set[str], bool]:
+        """The tasks for which it is so now, and whether there are too many protected ones."""
+        wanted = minutes is not None
+        try:
+            answer = self._client.update_task_protection(
+                cluster=self._cluster,
+                tasks=list(tasks),
+                protectionEnabled=wanted,
+                **({} if minutes is None else {"expiresInMinutes": minutes}),
+            )
+        except (ClientError, BotoCoreError) as trouble:
+            self._complain(str(trouble))
+            return set(), False
+        done = {each["taskArn"] for each in answer["protectedTasks"] if each["protectionEnabled"] is wanted}
+        reasons = {each.get("arn", ""): each.get("reason", "") for each in answer["failures"]}
+        if not wanted:
+            done |= {task for task, reason in reasons.items() if reason == GONE}
+        odd = {task: reason for task, reason in reasons.items() if reason not in (TOO_MANY, GONE)}
+        silent = set(tasks) - done - set(reasons)
+        if odd or silent:
+            self._complain(", ".join(sorted({*odd.values(), *(["no answer"] if silent else [])})))
+        else:
+            self._protects = True
+        return done, TOO_MANY in reasons.values()
+
+    def _complain(self, trouble: str) -> None:
+        if self._protects:
+            log.error("the protection of runners cannot be changed", extra={"trouble": trouble})
+        self._protects = False
 
     def _described(self) -> "ServiceTypeDef":
         answer = self._client.describe_services(cluster=self._cluster, services=[self._service])

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from chalicelib import telling, thinking
+from chalicelib import sizing, telling, thinking
 from chalicelib.logs import trace
 from chalicelib.model import (
     Event,
@@ -41,18 +41,19 @@ def reconcile(services: Services) -> None:
     stuck = apart.do("wedged sessions", services.placement.take_from_wedged, now)
     for freed in [*(silent or ()), *(stuck or ())]:
         apart.do(freed, lost, services, freed, now)
-    wanted = 0
+    wanted: dict[str, Session] = {}
     for tenant, session in services.tenants.overview():
         run = should_run(tenant.wanted, session, now)
-        wanted += run
+        if run:
+            wanted[tenant.id] = session
         if run and session.runner is None:
             apart.do(tenant.id, settle, services, tenant.id, now)
         elif not run and session.runner is not None:
             apart.do(tenant.id, services.placement.wanted, tenant.id, tenant.wanted, now)
     for turn in services.turns.open_turns(due_before=now):
         apart.do(turn.tenant, _wake, services, turn, now)
-    capacity = max(1, services.runner_capacity)
-    apart.do("fleet", services.fleet.set_desired, max(services.runners_at_least, -(-wanted // capacity)))
+    for whose, step in apart.do("fleet", sizing.steps, services, wanted, now) or ():
+        apart.do(whose, step)
     apart.end()
 
 

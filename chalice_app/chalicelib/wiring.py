@@ -20,6 +20,7 @@ from chalicelib.links import why_unfit
 from chalicelib.mailer import Mailer
 from chalicelib.parameters import Parameters
 from chalicelib.store.chats import Chats
+from chalicelib.store.departures import Departures
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.snapshots import Snapshots
@@ -113,11 +114,15 @@ class Services:
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, crowded=self.fleet.grow)
+        return Placement(self.table, self.runners, crowded=self.fleet.grow, commit=self.commit)
 
     @cached_property
     def runners(self) -> Runners:
         return Runners(self.table)
+
+    @cached_property
+    def departures(self) -> Departures:
+        return Departures(self.table, self.runners)
 
     @cached_property
     def chats(self) -> Chats:

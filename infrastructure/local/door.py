@@ -1,4 +1,7 @@
-"""Stands before MiniStack: keeps web pages out and mails whole; runs inside MiniStack's own virtual environment."""
+"""Stands before MiniStack: keeps web pages out and mails whole, and plays what MiniStack does not.
+
+Runs inside MiniStack's own virtual environment.
+"""
 
 import asyncio
 import json
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.local import mail_spool
+from infrastructure.local.protection import TARGET, Protections
 
 #: The only one of MiniStack's own paths that is open.
 HEALTH = "/_ministack/health"
@@ -28,6 +32,7 @@ class Door:
     def __init__(self, application: Application, outbox: Path) -> None:
         self._application = application
         self._outbox = outbox
+        self._protections = Protections()
         self.requests = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -36,32 +41,58 @@ class Door:
             await _refuse(scope, send)
         elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/v2/email/outbound-emails":
             await self._mail(scope, receive, send)
+        elif scope["type"] == "http" and (target := _target(scope)).startswith(TARGET):
+            await self._ecs(target, scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
-    async def _mail(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        replay = [{"type": "http.request", "body": body, "more_body": False}]
-        answer: list[Message] = []
+    async def _ecs(self, target: str, scope: Message, receive: Receive, send: Send) -> None:
+        body = await _whole(receive)
+        answer = self._protections.answer(target, body)
+        if answer is None:
+            await self._application(scope, _again(body, receive), send)
+            return
+        headers = [(b"content-type", b"application/x-amz-json-1.1"), (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
 
-        async def receive_again() -> Message:
-            return replay.pop() if replay else await receive()
+    async def _mail(self, scope: Message, receive: Receive, send: Send) -> None:
+        body = await _whole(receive)
+        answer: list[Message] = []
 
         async def hold_back(message: Message) -> None:
             answer.append(message)
 
-        await self._application(scope, receive_again, hold_back)
+        await self._application(scope, _again(body, receive), hold_back)
         if answer and answer[0].get("status") == 200:
             answered = b"".join(message.get("body", b"") for message in answer)
             identifier = str(json.loads(answered)["MessageId"])
             await asyncio.to_thread(mail_spool.write, self._outbox, identifier, json.loads(body), time.time())
         for message in answer:
             await send(message)
+
+
+async def _whole(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    replay = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return replay.pop() if replay else await receive()
+
+    return receive_again
+
+
+def _target(scope: Message) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"x-amz-target"), "")
 
 
 def _from_a_browser(scope: Message) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from infrastructure.local.events import task_stopped_event
@@ -24,6 +25,12 @@ class Service:
     def task(self, name: str) -> str:
         """The ARN under which a runner and its end are known."""
         return f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{self._created.cluster}/{name}"
+
+    def protected(self, names: Sequence[str]) -> set[str]:
+        """Those of these tasks that may not be ended to make the service smaller."""
+        arns = {self.task(name): name for name in names}
+        answer = self._ecs.get_task_protection(cluster=self._created.cluster, tasks=list(arns))
+        return {arns[each["taskArn"]] for each in answer["protectedTasks"] if each["protectionEnabled"]}
 
     def stopped(self, name: str, reason: str) -> None:
         """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""

@@ -199,6 +199,7 @@ class LocalStack:
             logs=self.settings.data / "logs",
             runners=self._how_runners_start(service),
             stopped=service.stopped,
+            protected=service.protected,
             say=self._say,
         )
         self._supervisor.start()

@@ -1,7 +1,8 @@
 """Is "ECS" on one machine: keeps as many runners as the service's desired count says.
 
 Each runner has a slot with a data directory of its own, which the next runner in that slot finds again. A crashed
-one is started anew after a short, growing, jittered pause; one too many is asked to end and given time to drain.
+one is started anew after a short, growing, jittered pause; one too many, if it is not protected, is asked to end and
+given time to drain.
 """
 
 import json
@@ -9,7 +10,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -30,6 +31,8 @@ STEADY_AFTER_SECONDS = 60.0
 Say = Callable[[str], None]
 #: task name and reason
 Stopped = Callable[[str, str], None]
+#: task names → those of them that may not be ended
+Protected = Callable[[Sequence[str]], set[str]]
 
 
 class Slot:
@@ -100,11 +103,13 @@ class Supervisor:
         logs: Path,
         runners: Runners,
         stopped: Stopped = lambda task, reason: None,
+        protected: Protected = lambda tasks: set(),
         say: Say = print,
     ) -> None:
-        """``stopped`` tells the outside that a task has ended, as ECS would."""
+        """``stopped`` tells the outside that a task has ended, as ECS would; ``protected`` tasks are not ended."""
         self._desired = desired
         self._tell = stopped
+        self._protected = protected
         self._say = say
         self._slots = [Slot(number, directory, logs, runners) for number in range(1, RUNNERS_AT_MOST + 1)]
         self._stopped = threading.Event()
@@ -167,23 +172,41 @@ class Supervisor:
         try:
             wanted = self._desired()
         except Exception as error:
-            if not self._cannot_ask:
-                self._say(f"the desired count cannot be read ({error}); keeping {before} runners")
-            self._cannot_ask = True
+            self._cannot(f"the desired count cannot be read ({error}); keeping {before} runners")
             return before
         self._cannot_ask = False
         return min(wanted, RUNNERS_AT_MOST)
 
+    def _cannot(self, why: str) -> None:
+        if not self._cannot_ask:
+            self._say(why)
+        self._cannot_ask = True
+
     def look(self, wanted: int, now: float) -> None:
         """Close the distance between what is wanted and what is there, one step."""
-        for number, slot in enumerate(self._slots, start=1):
+        for slot in self._slots:
             if slot.child is not None and slot.child.exit_code is not None:
                 self._ended(slot, now)
-            if number <= wanted:
-                if slot.child is None and now >= slot.start_at:
-                    slot.start()
-            elif slot.child is not None:
+            elif slot.child is not None and slot.stopping_since is not None:
                 self._end(slot, slot.child, now)
+        here = [slot for slot in self._slots if slot.child is not None and slot.stopping_since is None]
+        free = [slot for slot in self._slots if slot.child is None]
+        for slot in free[: max(0, wanted - len(here))]:
+            if now >= slot.start_at:
+                slot.start()
+        if len(here) > wanted:
+            for slot in self._endable(here)[: len(here) - wanted]:
+                assert slot.child is not None
+                self._end(slot, slot.child, now)
+
+    def _endable(self, here: Sequence[Slot]) -> list[Slot]:
+        """Those that are not protected, the latest slot first; nobody, if that cannot be known."""
+        try:
+            protected = self._protected([slot.task for slot in here])
+        except Exception as error:
+            self._cannot(f"it cannot be read which runners are protected ({error}); none is ended")
+            return []
+        return [slot for slot in reversed(here) if slot.task not in protected]
 
     def _ended(self, slot: Slot, now: float) -> None:
         assert slot.child is not None

@@ -146,7 +146,7 @@ class Cloud:
         self._bells: dict[str, dict[Worker, None]] = {}
         self.table = MemoryTable(self._step, loop.time, lambda: chance.expovariate(1 / self.weather.index_lag))
         self.table.watchers.append(self._heard_bell)
-        environment = {"STAGE": "simulation", "COMMIT": "none", "RUNNER_CAPACITY": "4"}
+        environment = {"STAGE": "simulation", "RUNNER_CAPACITY": "4"}
         self.services = Services(environment, clock=self._clock, token=self._token, pause=self._pause)
         self.services.runner_token = lambda: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
         self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
@@ -158,8 +158,13 @@ class Cloud:
             jobs=SimpleNamespace(think=self._enqueue),
             vault=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
             brain=SimpleNamespace(reply=self._reply),
-            fleet=SimpleNamespace(desired=lambda: 1, set_desired=lambda count: None, grow=lambda: None),
         )
+
+    def found_fleet(self, fleet: Any, machines: int) -> None:
+        """What starts machines, how many there are always, and of what."""
+        of_all = {"COMMIT": fleet.commit, "RUNNERS_AT_LEAST": str(machines)}
+        self.services._environment = {**self.services._environment, **of_all}
+        self.services.__dict__["fleet"] = fleet
 
     # -- being called --------------------------------------------------------------------------------------------
 

@@ -91,11 +91,13 @@ _full: set[Path] = set()
 class Machine:
     """A slot of the fleet: its process is started again when it ends, on the same disk unless that is lost."""
 
-    def __init__(self, world: "World", slot: int) -> None:
+    def __init__(self, world: "World", slot: int, commit: str) -> None:
         self.world = world
         self.loop = world.loop
         self.slot = slot
+        self.commit = commit
         self.generation = 0
+        self.started_at = 0.0
         self.chance = random.Random(f"{world.seed}/machine/{slot}")
         self.partitioned = False
         #: WhatsApp cannot be reached from here.
@@ -127,6 +129,11 @@ class Machine:
     def up(self) -> bool:
         return self.process is not None and self.process.alive
 
+    @property
+    def settled(self) -> bool:
+        """It has been there for so long that whoever looks every minute has seen it."""
+        return self.loop.time() - self.started_at > 150.0
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -134,6 +141,7 @@ class Machine:
         if self.up:
             return
         self.generation += 1
+        self.started_at = self.loop.time()
         self.process = process = Process(f"runner-{self.slot}.{self.generation}")
         process.on_death.append(lambda: self._died(process))
         self.disk.mkdir(parents=True, exist_ok=True)
@@ -146,7 +154,7 @@ class Machine:
             runner_bootstrap_token=BOOTSTRAP_TOKEN,
             wa_js=Path("none/none/none"),
             image="",
-            commit="",
+            commit=self.commit,
         )
         control = Control(cast(Any, Network(self, process)), "https://control/api")
         self.host = process.context.run(

@@ -143,6 +143,7 @@ class Troublemaker:
             "renderer hangs": lambda: self._browser(machine, dies=False),
             "unplug": lambda: self._unplug(machine, self._long(3, 120)),
             "drain": machine.drain,
+            "deploy": self.world.ecs.deploy,
             "pause": lambda: self._pause(tenant, self._long(1, 60)),
             "owner writes": lambda: self._owner_writes(tenant),
             "damage a snapshot": lambda: self._damage(tenant),

@@ -18,6 +18,7 @@ from chalicelib.model import Active, Assistant, Policies, Tenant
 from tests.simulation import machine as machines
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import EPOCH_MS, Cloud
+from tests.simulation.ecs import Ecs
 from tests.simulation.loop import PROCESS, VirtualLoop
 from tests.simulation.machine import Machine
 from tests.simulation.trouble import Plan, Troublemaker, draw
@@ -71,7 +72,9 @@ class World:
         self.logins: dict[str, Login] = {}
         self.tenants = [f"tenant{number:05d}" for number in range(self.plan.tenants)]
         self.accounts: dict[str, Account] = {}
-        self.machines = [Machine(self, slot) for slot in range(self.plan.machines)]
+        self.ecs = Ecs(self)
+        self.cloud.found_fleet(self.ecs, self.plan.machines)
+        self.machines = [Machine(self, slot, self.ecs.commit) for slot in range(self.plan.machines)]
         self.inspector = Inspector(self)
         self.writing = True
         self.paused: set[str] = set()
@@ -133,6 +136,7 @@ class World:
         self.verdict.lasted = self.loop.time()
         self.verdict.faults = troublemaker.faults + self.cloud.faults + self.server.faults
         self.inspector.conclude()
+        self.ecs.conclude()
 
     async def _until(self, condition: Callable[[], bool], within: float) -> bool:
         end = self.loop.time() + within
@@ -255,6 +259,8 @@ class World:
         """The supervisor starts another process; whether it tells of the death is another matter."""
         if self.chance.random() < self.plan.deaths_told:
             self.loop.after(self.chance.uniform(1, 6), self.cloud.task_stopped, machine.task)
+        if self.ecs.ends(machine):
+            return
         self.loop.after(self.chance.uniform(1, 15), machine.start)
 
     def open_login(self, profile: Path) -> tuple[Login, str]:

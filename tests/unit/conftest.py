@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.model import Assistant, Problem, Said, Tenant
+from chalicelib.model.fleet import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
 from infrastructure.local.template import Template, load
@@ -134,19 +135,37 @@ class FakeMailer:
 
 
 class FakeFleet:
-    """Remembers how many runners were asked for."""
+    """An ECS service that obeys: how many runners were asked for, and which tasks it may not end."""
 
     def __init__(self) -> None:
         self.count = 1
+        self.rollout_failed = False
+        self.protected: set[str] = set()
+        #: what it says of a protection
+        self.protects = True
 
     def desired(self) -> int:
         return self.count
+
+    def service(self) -> Service:
+        return Service(self.count, self.rollout_failed)
 
     def set_desired(self, count: int) -> None:
         self.count = count
 
     def grow(self) -> None:
         self.count += 1
+
+    def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
+        return self.protect(tasks, minutes=minutes)
+
+    def protect(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
+        self.protected |= set(tasks) if self.protects else set()
+        return set(tasks) if self.protects else set()
+
+    def unprotect(self, task: str) -> bool:
+        self.protected -= {task} if self.protects else set()
+        return self.protects
 
 
 class FakeBrain:

@@ -754,7 +754,7 @@ def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
     assert [str(trouble) for trouble in raised.value.exceptions] == ["The database is busy."]
     assert line.placement.session("tenantzzzz").runner == "runnerbbbb"
     assert jobs(line).sent == [(T, CHAT, 0)]
-    assert line.fleet.desired() == 2
+    assert line.fleet.service().desired == 2
 
 
 def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
@@ -767,4 +767,4 @@ def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the
     reconcile.reconcile(line)
     runner = line.runners.get("runneraaaa")
     assert runner is not None and runner.assigned[0].wanted == "release"
-    assert line.fleet.desired() == 1
+    assert line.fleet.service().desired == 1

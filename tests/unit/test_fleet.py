@@ -1,4 +1,4 @@
-"""The fleet: a number in ECS, written only when it changes, and not pushed up by impatience."""
+"""The fleet: a number in ECS that is not pushed up by impatience, and tasks that ECS may not end."""
 
 import logging
 from typing import Any
@@ -7,14 +7,19 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.fleet import GROW_EVERY_MS, Fleet, FleetMissing
+from chalicelib.model.fleet import Service
 
 
 class Ecs:
-    """Stands for ECS: one service and the writes it saw."""
+    """Stands for ECS: one service, its tasks' protections, and the writes it saw."""
 
     def __init__(self, desired: int, running: int, status: str = "ACTIVE") -> None:
-        self.service = {"desiredCount": desired, "runningCount": running, "status": status}
+        self.service: dict[str, Any] = {"desiredCount": desired, "runningCount": running, "status": status}
         self.written: list[int] = []
+        self.protected: dict[str, int] = {}
+        self.asked: list[list[str]] = []
+        #: task → why its protection does not change
+        self.refused: dict[str, str] = {}
 
     def describe_services(self, **_: Any) -> dict[str, Any]:
         return {"services": [self.service]}
@@ -23,18 +28,98 @@ class Ecs:
         self.written.append(desiredCount)
         self.service["desiredCount"] = desiredCount
 
+    def update_task_protection(
+        self,
+        *,
+        cluster: str,
+        tasks: list[str],
+        protectionEnabled: bool,  # noqa: N803
+        expiresInMinutes: int = 120,  # noqa: N803
+    ) -> dict[str, Any]:
+        self.asked.append(tasks)
+        assert cluster == "c" and 0 < len(tasks) <= 10
+        done, failures = [], []
+        for task in tasks:
+            full = protectionEnabled and task not in self.protected
+            full = full and len(self.protected) >= self.service["desiredCount"]
+            reason = self.refused.get(task, "DEPLOYMENT_BLOCKED" if full else "")
+            if reason:
+                failures.append({"arn": task, "reason": reason})
+                continue
+            self.protected.pop(task, None)
+            if protectionEnabled:
+                self.protected[task] = expiresInMinutes
+            done.append({"taskArn": task, "protectionEnabled": protectionEnabled})
+        return {"protectedTasks": done, "failures": failures}
+
 
 def fleet(ecs: Any, now: list[int]) -> Fleet:
     return Fleet(ecs, cluster="c", service="s", clock=lambda: now[0])
 
 
-def test_only_a_change_is_written() -> None:
+def test_it_tells_how_many_there_should_be_and_whether_a_rollout_failed() -> None:
     ecs = Ecs(2, 2)
     chosen = fleet(ecs, [0])
-    chosen.set_desired(2)
+    assert chosen.service() == Service(2)
     chosen.set_desired(3)
-    assert ecs.written == [3]
-    assert chosen.desired() == 3
+    assert (chosen.service(), ecs.written) == (Service(3), [3])
+    ecs.service["deployments"] = [{"rolloutState": "IN_PROGRESS"}, {}]
+    assert not chosen.service().rollout_failed
+    ecs.service["deployments"] = [{"rolloutState": "IN_PROGRESS"}, {"rolloutState": "FAILED"}]
+    assert chosen.service().rollout_failed
+
+
+def test_protections_are_renewed_ten_at_a_time() -> None:
+    ecs = Ecs(12, 12)
+    tasks = [f"t{number}" for number in range(12)]
+    chosen = fleet(ecs, [0])
+    assert chosen.protect(tasks, minutes=60) == set(tasks)
+    ecs.asked.clear()
+    assert chosen.renew(tasks, minutes=120) == set(tasks)
+    assert [len(each) for each in ecs.asked] == [10, 2]
+    assert set(ecs.protected.values()) == {120}
+    assert chosen.renew([], minutes=120) == set()
+
+
+def test_no_more_are_protected_than_there_should_be_and_that_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    ecs = Ecs(2, 4)
+    with caplog.at_level(logging.WARNING, logger="chalicelib"):
+        assert fleet(ecs, [0]).protect(["a", "b", "c", "d"], minutes=60) == {"a", "b"}
+    assert ecs.asked == [["a"], ["b"], ["c"]]
+    assert caplog.records == []
+
+
+def test_a_task_that_has_ended_needs_no_protection_and_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    ecs = Ecs(2, 2)
+    ecs.refused = {"gone": "MISSING"}
+    chosen = fleet(ecs, [0])
+    with caplog.at_level(logging.WARNING, logger="chalicelib"):
+        assert chosen.protect(["gone", "b"], minutes=60) == {"b"}
+        assert chosen.unprotect("gone")
+        assert chosen.unprotect("b")
+    assert (ecs.protected, caplog.records) == ({}, [])
+
+
+def test_an_ecs_that_does_not_protect_is_told_once_and_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    ecs = Ecs(2, 2)
+    chosen = fleet(ecs, [0])
+    ecs.refused = {"a": "TASK_NOT_VALID"}
+    with caplog.at_level(logging.WARNING, logger="chalicelib"):
+        for _ in range(3):
+            assert chosen.protect(["a"], minutes=60) == set()
+            assert not chosen.unprotect("a")
+        ecs.refused = {}
+        assert chosen.protect(["a"], minutes=60) == {"a"}
+        ecs.update_task_protection = lambda **_: {"protectedTasks": [], "failures": []}  # type: ignore[method-assign]
+        assert chosen.renew(["a"], minutes=60) == set()
+        assert not chosen.unprotect("a")
+
+        def refuse(**_: Any) -> dict[str, Any]:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateTaskProtection")
+
+        ecs.update_task_protection = refuse  # type: ignore[method-assign]
+        assert chosen.renew(["a"], minutes=60) == set()
+    assert [record.message for record in caplog.records] == ["the protection of runners cannot be changed"] * 2
 
 
 def test_it_grows_by_one_and_then_waits() -> None:
@@ -80,7 +165,7 @@ def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
             now[0] += GROW_EVERY_MS
     assert [record.message for record in caplog.records] == ["the fleet cannot grow"]
     with pytest.raises(type(trouble)):
-        chosen.set_desired(2)
+        chosen.service()
     del ecs.describe_services
     chosen.grow()
     assert ecs.written == [2]
@@ -88,4 +173,4 @@ def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
 
 def test_a_missing_service_is_named() -> None:
     with pytest.raises(FleetMissing, match="no active service s in cluster c"):
-        fleet(Ecs(0, 0, "INACTIVE"), [0]).desired()
+        fleet(Ecs(0, 0, "INACTIVE"), [0]).service()

@@ -209,6 +209,19 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Draining:
+    """A runner that leaves the fleet: for good, and little by little."""
+
+    since: int
+    #: how many linked sessions of the whole fleet are not well for other reasons
+    unwell: int = 0
+    #: when sessions were last asked to leave it
+    asked_at: int = 0
+    #: since when it holds nothing and is not protected any more
+    free_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
     """A process that hosts sessions."""
 
@@ -228,6 +241,11 @@ class Runner:
     wa_js: str = ""
     #: who synced after this runner's lease ran out: (runner, first time it did)
     witness: tuple[str, int] | None = None
+    #: until when ECS may not end its task; 0: it may
+    protected_until: int = 0
+    #: we chose it to leave the fleet
+    draining: Draining | None = None
+    #: its process is told to end
     drain: bool = False
 
     @property

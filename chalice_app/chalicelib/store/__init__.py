@@ -11,8 +11,9 @@ pk                     sk                          what
 ``CHAT#<tenant>#<c>``  ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
 ``CHAT#<tenant>#<c>``  ``MESSAGE#<key>``           immutable, also the dedupe record; expires
 ``CHAT#<tenant>#<c>``  ``TURN#<turn>``             batch, revision, state, text, cursor; expires
-``RUNNER#<runner>``    ``RUNNER``                  lease, capacity, versions, assigned map
+``RUNNER#<runner>``    ``RUNNER``                  lease, capacity, versions, assigned map, protection, its leaving
 ``RUNNER#<runner>``    ``BELL``                    a counter, and the turns it rang for
+``FLEET``              ``FLEET``                   since when fewer runners would do
 ``INVITE#<sha256>``    ``INVITE``                  the emailed link
 ``OPERATOR#<sha256>``  ``OPERATOR``                an operator's signed-in browser; expires
 ``OPERATOR#<sha256>``  ``SIGN_IN``                 a sign-in between two steps; expires after five minutes

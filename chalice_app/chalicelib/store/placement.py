@@ -44,12 +44,16 @@ class Placement:
         table: the one table.
         runners: who could hold them.
         crowded: called when a session found no room, so that the fleet can grow.
+        commit: runners of this one are preferred: the others leave soon.
     """
 
-    def __init__(self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None, commit: str = ""
+    ) -> None:
         self._table = table
         self.runners = runners
         self._crowded = crowded
+        self._commit = commit
 
     # -- sessions --------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class Placement:
     # -- placing ---------------------------------------------------------------------------------------------
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to the runner with most room, if it should run, nobody holds it and it is not too soon."""
+        """Gives the session to a runner of our commit, or else to the one with most room, if it may be placed now."""
         session = self.session(tenant)
         if session.runner is not None:
             return True
@@ -152,12 +156,8 @@ class Placement:
             self._list(tenant, session.next_try_at)
             return False
         roomy = sorted(
-            (
-                runner
-                for runner in self.runners.alive()
-                if runner.free and now < runner.lease_until and not runner.drain
-            ),
-            key=lambda runner: -runner.free,
+            (runner for runner in self.runners.alive() if runner.free and now < runner.lease_until),
+            key=lambda runner: (runner.commit != self._commit, -runner.free),
         )
         for runner in roomy[:5]:
             if self.claim(session, runner.id, now):

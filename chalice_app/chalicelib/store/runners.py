@@ -16,6 +16,7 @@ from chalicelib.model import (
     LEASE,
     LEASE_RENEWED_EVERY,
     Assignment,
+    Draining,
     Runner,
     RunnerState,
     milliseconds,
@@ -149,11 +150,6 @@ class Runners:
                 )
             )
 
-    def drain(self, runner: str) -> None:
-        """The runner is to release its sessions one after another and end."""
-        self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
-        self.ring(runner)
-
     def declare_dead(self, runner: str, now: int, *, silent_since: int | None = None) -> Runner | None:
         """For good. The runner as it stands then, also if somebody else was faster.
 
@@ -172,7 +168,7 @@ class Runners:
         except ConditionFailed as failure:
             stood = runner_from(failure.item) if failure.item is not None else None
             return stood if stood is not None and stood.state is RunnerState.DEAD else None
-        if item.get("leaving"):
+        if item.get("leaving") or "free_since" in item.get("draining", {}):
             log.info("runner ended", extra={"runner": runner})
         else:
             log.warning("runner lost", extra={"runner": runner})
@@ -257,6 +253,8 @@ def runner_from(item: Item) -> Runner:
         chromium=item.get("chromium", ""),
         wa_js=item.get("wa_js", ""),
         witness=(witness, item["witnessed_at"]) if witness else None,
+        protected_until=item.get("protected_until", 0),
+        draining=Draining(**item["draining"]) if item.get("draining") else None,
         drain=item.get("drain", False),
     )
 

@@ -1,0 +1,99 @@
+"""How runners leave the fleet: protected while they may be given sessions, then drained, then free.
+
+What stands here as protected was confirmed by ECS, and ended by ECS's own clock; the rules are ``model/fleet.py``.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import reduce
+from operator import and_
+
+from chalicelib.model import Assignment, RunnerState
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from wire import Wanted
+
+log = logging.getLogger(__name__)
+
+
+class Departures:
+    """Marks in the runners' own records, and since when the fleet is too large.
+
+    Args:
+        table: the one table.
+        runners: whose bells are rung.
+    """
+
+    def __init__(self, table: Table, runners: Runners) -> None:
+        self._table = table
+        self._runners = runners
+
+    def protected(self, runner: str, until: int) -> None:
+        """Notes until when ECS may not end its task."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(f"RUNNER#{runner}", "RUNNER", set={"protected_until": until}, when=Attr("pk").exists())
+            )
+
+    def drain(self, runner: str, now: int, *, unwell: int = 0) -> bool:
+        """From now on it is given nothing more, for good. False if it is not alive, or was chosen before."""
+        try:
+            self._table.update(
+                Update(
+                    f"RUNNER#{runner}",
+                    "RUNNER",
+                    set={"state": RunnerState.DRAINING, "draining": {"since": now, "unwell": unwell}},
+                    when=Attr("state").eq(RunnerState.ALIVE),
+                )
+            )
+        except ConditionFailed:
+            return False
+        log.info("runner leaves the fleet", extra={"runner": runner})
+        return True
+
+    def ask_for(self, runner: str, assignments: Sequence[Assignment], now: int, *, unwell: int) -> bool:
+        """These sessions are to be released by it now. False if one moved meanwhile: the next round asks again."""
+        held = [Attr(f"assigned.{each.tenant}.epoch").eq(each.epoch) for each in assignments]
+        try:
+            self._table.update(
+                Update(
+                    f"RUNNER#{runner}",
+                    "RUNNER",
+                    set={
+                        ("draining", "asked_at"): now,
+                        ("draining", "unwell"): unwell,
+                        **{("assigned", each.tenant, "wanted"): Wanted.RELEASE for each in assignments},
+                    },
+                    when=reduce(and_, held, Attr("state").eq(RunnerState.DRAINING)),
+                )
+            )
+        except ConditionFailed:
+            return False
+        self._runners.ring(runner)
+        return True
+
+    def freed(self, runner: str, now: int) -> None:
+        """It holds nothing, never will again, and is not protected any more."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    f"RUNNER#{runner}",
+                    "RUNNER",
+                    set={"protected_until": 0, ("draining", "free_since"): now},
+                    when=Attr("state").eq(RunnerState.DRAINING),
+                )
+            )
+
+    def end(self, runner: str) -> None:
+        """Its process is to release what it still holds, all at once, and end."""
+        self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
+        self._runners.ring(runner)
+
+    def surplus_since(self) -> int | None:
+        """Since when fewer runners would do."""
+        item = self._table.get("FLEET", "FLEET") or {}
+        return item.get("surplus_since")
+
+    def note_surplus(self, since: int | None) -> None:
+        self._table.update(Update("FLEET", "FLEET", set={"surplus_since": since}))

@@ -1,0 +1,117 @@
+"""On one machine, too, only a runner that is not protected is ended to make the fleet smaller."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.fleet import Fleet
+from chalicelib.model.fleet import Service as Seen
+from infrastructure.local.runners import Processes
+from infrastructure.local.service import Service
+from infrastructure.local.stack import LocalStack, local_stack
+from infrastructure.local.supervisor import Supervisor
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+RUNNER = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with local_stack(tmp_path_factory.mktemp("data"), simulators=(), runners=0) as running:
+        yield running
+
+
+def fleet_of(stack: LocalStack) -> Fleet:
+    return Fleet(stack.client("ecs"), cluster=stack.created.cluster, service=stack.created.service)
+
+
+def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_protections_are_kept_through_the_clients_that_are_used_on_aws(stack: LocalStack) -> None:
+    fleet = fleet_of(stack)
+    service = Service(stack.client("ecs"), stack.client("sqs"), stack.created)
+    a, b, c = (service.task(name) for name in ("a", "b", "c"))
+    assert fleet.protect([a, b], minutes=60) == {a, b}
+    assert fleet.renew([a, b], minutes=120) == {a, b}
+    assert service.protected(["a", "b", "c"]) == {"a", "b"}
+    assert fleet.unprotect(a)
+    assert service.protected(["a", "b", "c"]) == {"b"}
+    told = stack.client("ecs").get_task_protection(cluster=stack.created.cluster, tasks=[b, c])["protectedTasks"]
+    assert [each["protectionEnabled"] for each in told] == [True, False]
+    assert 110 < (told[0]["expirationDate"].timestamp() - time.time()) / 60 <= 120
+    assert "expirationDate" not in told[1]
+
+
+def test_the_desired_count_is_read_and_written_beside_them(stack: LocalStack) -> None:
+    fleet = fleet_of(stack)
+    before = fleet.service()
+    fleet.set_desired(before.desired + 2)
+    assert fleet.service() == Seen(before.desired + 2, rollout_failed=False)
+    fleet.set_desired(before.desired)
+
+
+def test_of_too_many_runners_only_unprotected_ones_end_and_the_others_are_waited_for(tmp_path: Path) -> None:
+    wanted, protected = [3], {"runner-2", "runner-3"}
+    supervisor = Supervisor(
+        desired=lambda: wanted[0],
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
+        protected=lambda tasks: {task for task in tasks if task.rpartition("-")[0] in protected},
+        say=lambda text: None,
+    )
+    supervisor.start()
+    try:
+        until(lambda: len(supervisor.pids) == 3)
+        second = supervisor.pids["runner-2"]
+        wanted[0] = 1
+        until(lambda: "runner-1" not in supervisor.pids)
+        time.sleep(1.2)
+        assert set(supervisor.pids) == {"runner-2", "runner-3"}
+        protected.remove("runner-3")
+        until(lambda: set(supervisor.pids) == {"runner-2"})
+        wanted[0] = 2
+        until(lambda: len(supervisor.pids) == 2)
+        assert supervisor.pids["runner-2"] == second
+    finally:
+        supervisor.stop(5)
+
+
+def test_nobody_is_ended_while_it_cannot_be_known_who_is_protected(tmp_path: Path) -> None:
+    said: list[str] = []
+    wanted = [2]
+
+    def away(tasks: object) -> set[str]:
+        raise OSError("nobody answers")
+
+    supervisor = Supervisor(
+        desired=lambda: wanted[0],
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
+        protected=away,
+        say=said.append,
+    )
+    supervisor.start()
+    try:
+        until(lambda: len(supervisor.pids) == 2)
+        wanted[0] = 1
+        until(lambda: bool(said))
+        assert len(supervisor.pids) == 2
+        assert "none is ended" in said[0]
+    finally:
+        supervisor.stop(5)

@@ -1,0 +1,572 @@
+"""The fleet's rule, also in a world where ECS ends whatever it may, preferably what holds most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.model import Assignment, Draining, Runner, RunnerState, Session
+from chalicelib.model.fleet import (
+    ENDS_ITSELF_AFTER,
+    LEAVE_AT_ONCE,
+    LOGIN_SETTLES_WITHIN,
+    OLD_AFTER,
+    PROTECTED_FOR,
+    PROTECTION_RENEWED_AT,
+    SCANNING_WAITED_FOR,
+    SHRINKS_AFTER,
+    STEADY_AFTER,
+    Demand,
+    Plan,
+    Service,
+    plan,
+)
+from chalicelib.model.times import milliseconds
+from wire import Phase
+
+MINUTE = 60_000
+NOON = 1_790_000_000_000
+HOUR = 60 * MINUTE
+
+
+def runner(name: str, *tenants: str, age: int = HOUR, commit: str = "new", **more: object) -> Runner:
+    made = Runner(
+        id=name,
+        state=RunnerState.ALIVE,
+        token_sha256="",
+        lease_until=NOON + MINUTE,
+        capacity=4,
+        registered_at=NOON - age,
+        assigned=tuple(Assignment(tenant, 2) for tenant in tenants),
+        task=f"task-{name}",
+        commit=commit,
+        protected_until=NOON + 2 * HOUR,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def leaving(name: str, *tenants: str, free_since: int | None = None, **more: object) -> Runner:
+    draining = Draining(NOON - HOUR, free_since=free_since)
+    changes: dict[str, Any] = {"state": RunnerState.DRAINING, "draining": draining, **more}
+    return runner(name, *tenants, **changes)
+
+
+def online(tenant: str, holder: str | None = "somebody", **more: object) -> Session:
+    made = Session(tenant, phase=Phase.ONLINE, runner=holder, number="49170", linked_at=NOON - 24 * HOUR)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def decided(
+    runners: Sequence[Runner],
+    *,
+    desired: int,
+    sessions: Sequence[Session] | None = None,
+    failed: bool = False,
+    commit: str = "new",
+    at_least: int = 1,
+    surplus_for: int | None = None,
+) -> Plan:
+    """What is done at noon, if every held session is well unless ``sessions`` says otherwise."""
+    held = [online(each.tenant, one.id) for one in runners for each in one.assigned]
+    wanted = {each.tenant: each for each in [*held, *(sessions or ())]}
+    since = None if surplus_for is None else NOON - surplus_for
+    demand = Demand(wanted, capacity=4, at_least=at_least, commit=commit, surplus_since=since)
+    return plan(runners, Service(desired, rollout_failed=failed), demand, NOON)
+
+
+LONG = milliseconds(SHRINKS_AFTER)
+
+
+# -- protection -------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_may_be_given_sessions_is_protected_those_that_hold_most_first() -> None:
+    bare: dict[str, Any] = {"protected_until": 0}
+    fresh = [runner("a", **bare), runner("b", "t1", "t2", **bare), runner("c", "t3", **bare)]
+    assert [each.id for each in decided(fresh, desired=3).protect] == ["b", "c", "a"]
+
+
+def test_a_protection_is_renewed_before_it_runs_out_and_not_at_every_look() -> None:
+    left = milliseconds(PROTECTION_RENEWED_AT)
+    long, short = runner("a", "t1", protected_until=NOON + left), runner("b", "t2", protected_until=NOON + left - 1)
+    chosen = decided([long, short], desired=2)
+    assert ([each.id for each in chosen.renew], chosen.protect) == (["b"], ())
+
+
+def test_a_leaving_runner_is_protected_as_long_as_it_holds_something() -> None:
+    chosen = decided([leaving("a", "t1", protected_until=0), leaving("b", protected_until=0), runner("c")], desired=3)
+    assert [each.id for each in chosen.protect] == ["a"]
+
+
+def test_nobody_protects_a_runner_that_was_asked_to_end_nor_one_without_a_task() -> None:
+    ending = runner("a", "t1", state=RunnerState.DRAINING, protected_until=0)
+    assert decided([ending, runner("b", task="", protected_until=0)], desired=2).protect == ()
+
+
+def test_a_silent_or_dead_runner_is_nobodys_concern() -> None:
+    silent, dead = runner("a", "t1", lease_until=NOON), runner("b", "t2", state=RunnerState.DEAD)
+    chosen = decided([silent, dead, runner("c")], desired=1)
+    assert chosen == Plan(desired=1, surplus_since=None)
+
+
+# -- growing and shrinking --------------------------------------------------------------------------------------------
+
+
+def test_growing_is_at_once() -> None:
+    waiting = [online(f"w{number}", None) for number in range(5)]
+    assert decided([runner("a", "t1", "t2", "t3", "t4")], desired=1, sessions=waiting).desired == 3
+
+
+def test_a_runner_that_leaves_is_not_counted_among_those_that_are_needed() -> None:
+    waiting = [online(f"w{number}", None) for number in range(4)]
+    assert decided([leaving("a", "t1"), runner("b", "t2", "t3")], desired=2, sessions=waiting).desired == 3
+
+
+def test_fewer_runners_must_do_for_a_while_before_one_leaves() -> None:
+    two = [runner("a", "t1"), runner("b", "t2")]
+    first = decided(two, desired=2)
+    assert (first.surplus_since, first.drain) == (NOON, ())
+    assert decided(two, desired=2, surplus_for=LONG - 1).drain == ()
+    assert [each.runner for each in decided(two, desired=2, surplus_for=LONG).drain] == ["a"]
+
+
+def test_who_is_needed_again_in_between_starts_the_wait_anew() -> None:
+    full = [runner("a", "t1", "t2", "t3"), runner("b", "t4", "t5")]
+    chosen = decided(full, desired=2, surplus_for=LONG)
+    assert (chosen.surplus_since, chosen.drain) == (None, ())
+
+
+def test_of_too_many_the_emptiest_leaves_and_of_equals_the_oldest() -> None:
+    three = [runner("a", "t1", "t2"), runner("b", "t3", age=HOUR), runner("c", "t4", age=2 * HOUR)]
+    assert [each.runner for each in decided(three, desired=3, surplus_for=LONG).drain] == ["c"]
+
+
+def test_the_desired_count_falls_only_once_the_chosen_one_is_free() -> None:
+    stays = runner("a", "t1")
+    for still in (leaving("b", "t2"), leaving("b")):
+        assert decided([stays, still], desired=2, surplus_for=LONG).desired == 2
+    assert (
+        decided([stays, leaving("b", free_since=NOON - MINUTE, protected_until=0)], desired=2, surplus_for=LONG).desired
+        == 1
+    )
+
+
+def test_the_desired_count_does_not_fall_while_ecs_could_end_another() -> None:
+    free = leaving("b", free_since=NOON - MINUTE, protected_until=0)
+    bare = runner("a", "t1", protected_until=NOON)
+    assert decided([bare, free], desired=2, surplus_for=LONG).desired == 2
+
+
+def test_nobody_leaves_while_somebody_is_not_protected() -> None:
+    two = [runner("a", "t1"), runner("b", "t2", protected_until=0)]
+    assert decided(two, desired=2, surplus_for=LONG).drain == ()
+
+
+def test_a_task_that_never_registered_is_not_waited_for() -> None:
+    assert decided([runner("a", "t1")], desired=3, surplus_for=LONG).desired == 1
+
+
+def test_who_is_needed_does_not_leave_because_another_never_came() -> None:
+    chosen = decided([runner("a", "t1"), runner("b")], desired=3, at_least=2, surplus_for=LONG)
+    assert (chosen.desired, chosen.drain) == (2, ())
+
+
+def test_the_last_room_does_not_leave() -> None:
+    small: dict[str, Any] = {"capacity": 1}
+    two = [runner("a", "t1", **small), runner("b", "t2", **small)]
+    assert decided(two, desired=2, surplus_for=LONG).drain == ()
+    assert decided([runner("a", commit="old"), leaving("b")], desired=1).drain == ()
+
+
+def test_the_emptiest_leaves_or_nobody() -> None:
+    three = [runner("a", "t1", "t2"), runner("b", "t3", "t4"), runner("c", "t5", "t6", capacity=9)]
+    assert decided(three, desired=3, surplus_for=LONG).drain
+    assert decided([replace(each, capacity=2) for each in three], desired=3, surplus_for=LONG).drain == ()
+
+
+def test_nobody_leaves_while_a_session_has_no_runner() -> None:
+    two = [runner("a", "t1"), runner("b", "t2")]
+    assert decided(two, desired=2, sessions=[online("t3", None)], surplus_for=LONG).drain == ()
+
+
+# -- upgrades ---------------------------------------------------------------------------------------------------------
+
+OLD = milliseconds(OLD_AFTER)
+STEADY = milliseconds(STEADY_AFTER)
+
+
+def test_the_oldest_of_another_commit_leaves_first_and_one_at_a_time() -> None:
+    fleet = [runner("a", "t1", commit="old"), runner("b", commit="old", age=2 * HOUR), runner("c", age=STEADY)]
+    assert [each.runner for each in decided(fleet, desired=2).drain] == ["b"]
+    fleet[1] = leaving("b", "t2", commit="old")
+    assert decided(fleet, desired=2).drain == ()
+    fleet[1] = leaving("b", commit="old")
+    assert [each.runner for each in decided(fleet, desired=2).drain] == ["a"]
+
+
+def test_nobody_leaves_for_a_new_runner_that_may_still_fall_over() -> None:
+    assert decided([runner("a", "t1", commit="old"), runner("b", age=STEADY - 1)], desired=1).drain == ()
+
+
+def test_nobody_leaves_when_the_new_runners_have_no_room_for_all() -> None:
+    old = runner("a", "t1", "t2", commit="old")
+    assert decided([old, runner("b", "t3", "t4", "t5")], desired=1).drain == ()
+
+
+@pytest.mark.parametrize("commit", ["", "unknown"])
+def test_a_runner_of_an_unknown_commit_is_not_old(commit: str) -> None:
+    assert decided([runner("a", "t1", commit=commit), runner("b")], desired=1).drain == ()
+    assert decided([runner("a", "t1", commit="old"), runner("b")], desired=1, commit=commit).drain == ()
+
+
+def test_a_runner_that_is_ahead_of_the_control_plane_is_not_old() -> None:
+    young = runner("a", "t1", commit="next", age=OLD - 1)
+    assert decided([young, runner("b")], desired=2).drain == ()
+    assert decided([replace(young, registered_at=NOON - OLD), runner("b")], desired=2).drain
+
+
+def test_a_rollout_that_failed_moves_nobody() -> None:
+    fleet = [runner("a", "t1", commit="old"), leaving("b", "t2", commit="old"), runner("c")]
+    chosen = decided(fleet, desired=2, failed=True, surplus_for=LONG)
+    assert (chosen.drain, chosen.leave) == ((), ())
+    assert decided([fleet[0], fleet[2]], desired=2, failed=True).drain == ()
+
+
+def test_a_rollout_does_not_change_the_desired_count() -> None:
+    fleet = [runner("a", "t1", commit="old"), runner("b", commit="old"), runner("c"), runner("d")]
+    assert decided(fleet, desired=2, at_least=2, surplus_for=LONG).desired == 2
+
+
+def test_a_large_fleet_leaves_faster() -> None:
+    fleet = [runner(f"a{number}", commit="old") for number in range(30)] + [
+        runner(f"b{number}") for number in range(30)
+    ]
+    assert len(decided(fleet, desired=30, at_least=30).drain) == 4
+
+
+# -- leaving ----------------------------------------------------------------------------------------------------------
+
+
+def asked(chosen: Plan) -> list[str]:
+    return [each.tenant for leave in chosen.leave for each in leave.assignments]
+
+
+def test_two_sessions_leave_at_a_time_those_that_were_quiet_for_longest_first() -> None:
+    fleet = [leaving("a", "t1", "t2", "t3"), runner("b")]
+    sessions = [online("t1", "a", last_message_at=NOON), online("t2", "a", last_reply_at=5), online("t3", "a")]
+    assert asked(decided(fleet, desired=2, sessions=sessions)) == ["t3", "t2"]
+
+
+def test_the_next_leave_once_the_minute_is_over_and_the_former_are_well() -> None:
+    just = Draining(NOON - HOUR, asked_at=NOON - 30_000)
+    assert asked(decided([leaving("a", "t1", draining=just), runner("b")], desired=2)) == []
+    fleet = [leaving("a", "t1", "t2"), runner("b", "t3", "t4")]
+    moved = [online("t3", "b", phase=Phase.STARTING), online("t4", "b")]
+    assert len(asked(decided(fleet, desired=2, sessions=moved))) == 1
+    moved[1] = online("t4", None, phase=Phase.IDLE)
+    assert asked(decided(fleet, desired=2, sessions=moved)) == []
+
+
+def test_sessions_that_were_in_trouble_before_hold_nobody_up() -> None:
+    trouble = [online(f"x{number}", "b", phase=Phase.BLOCKED) for number in range(3)]
+    fleet = [leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=3)), runner("b")]
+    assert asked(decided(fleet, desired=2, sessions=trouble)) == ["t1"]
+    fleet[0] = leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=1))
+    assert asked(decided(fleet, desired=2, sessions=trouble)) == []
+
+
+def test_what_the_former_trouble_was_is_noted_as_it_mends() -> None:
+    fleet = [leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=9)), runner("b")]
+    assert [leave.unwell for leave in decided(fleet, desired=2).leave] == [0]
+
+
+def test_nobody_leaves_without_room_elsewhere() -> None:
+    full = runner("b", "t4", "t5", "t6")
+    waits = [online("w", None)]
+    assert asked(decided([leaving("a", "t1", "t2"), full], desired=2)) == ["t1"]
+    assert asked(decided([leaving("a", "t1", "t2"), full], desired=2, sessions=waits)) == []
+
+
+def test_runners_that_leave_together_share_the_room() -> None:
+    fleet = [leaving("a", "t1", "t2"), leaving("b", "t3", "t4"), runner("c", capacity=3)]
+    assert asked(decided(fleet, desired=3)) == ["t1", "t2", "t3"]
+
+
+def test_from_an_old_runner_sessions_leave_only_for_the_current_commit() -> None:
+    fleet = [leaving("a", "t1", commit="old"), runner("b", commit="old"), runner("c", age=STEADY - 1)]
+    assert asked(decided(fleet, desired=2)) == []
+    fleet[2] = runner("c", age=STEADY)
+    assert asked(decided(fleet, desired=2)) == ["t1"]
+
+
+def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
+    settled = milliseconds(LOGIN_SETTLES_WITHIN)
+    long = milliseconds(SCANNING_WAITED_FOR)
+    scanning = Session("t1", phase=Phase.QR, runner="a", watched_until=NOON + MINUTE)
+    for session, draining, expected in [
+        (online("t1", "a", linked_at=NOON - settled + 1), Draining(NOON - HOUR), []),
+        (online("t1", "a", linked_at=NOON - settled), Draining(NOON - HOUR), ["t1"]),
+        (scanning, Draining(NOON - long + 1), []),
+        (scanning, Draining(NOON - long), ["t1"]),
+    ]:
+        fleet = [leaving("a", "t1", draining=draining), runner("b")]
+        assert asked(decided(fleet, desired=2, sessions=[session])) == expected
+
+
+def test_what_was_asked_for_and_has_not_left_is_still_moving_and_not_asked_for_again() -> None:
+    held = leaving("a", "t1", "t2", "t3")
+    going = tuple(replace(each, wanted="release") if each.tenant == "t1" else each for each in held.assigned)
+    chosen = decided([replace(held, assigned=going), runner("b")], desired=2)
+    assert (asked(chosen), chosen.free) == (["t2"], ())
+
+
+def test_an_owner_who_scans_is_disturbed_last() -> None:
+    scanning = Session("t1", phase=Phase.QR, runner="a", watched_until=NOON + MINUTE)
+    sessions = [scanning, online("t2", "a", last_message_at=NOON), online("t3", "a", last_message_at=NOON)]
+    assert asked(decided([leaving("a", "t1", "t2", "t3"), runner("b")], desired=2, sessions=sessions)) == ["t2", "t3"]
+
+
+def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
+    empty, other = leaving("a"), runner("b")
+    assert [each.id for each in decided([empty, other], desired=1).free] == ["a"]
+    long = milliseconds(ENDS_ITSELF_AFTER)
+    for since, ends in ((NOON - long + 1, []), (NOON - long, ["a"])):
+        chosen = decided([leaving("a", free_since=since, protected_until=0), other], desired=1)
+        assert (chosen.free, [each.id for each in chosen.end]) == ((), ends)
+    told = leaving("a", free_since=NOON - long, drain=True, protected_until=0)
+    assert decided([told, other], desired=1).end == ()
+
+
+# -- a world, for hours -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """Minutes of a fleet: our rule, and an ECS that ends what it may, preferably what holds most."""
+
+    capacity: int
+    at_least: int
+    commit: str = "c0"
+    desired: int = 1
+    now: int = NOON
+    runners: dict[str, Runner] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    surplus_since: int | None = None
+    protections_fail: bool = False
+    taken_back: bool = False
+    born: int = 0
+    moves: int = 0
+
+    def minute(self) -> None:
+        self.now += MINUTE
+        self._ecs()
+        self.runners = {name: replace(each, lease_until=self.now + MINUTE // 2) for name, each in self.runners.items()}
+        self._place()
+        before = list(self.runners.values())
+        demand = Demand(dict(self.sessions), self.capacity, self.at_least, self.commit, self.surplus_since)
+        chosen = plan(before, Service(self.desired), demand, self.now)
+        self._check(before, demand, chosen)
+        self._do(chosen)
+        self.sessions = {
+            name: replace(each, phase=Phase.ONLINE) if each.runner else each for name, each in self.sessions.items()
+        }
+
+    def _ecs(self) -> None:
+        ours = [each for each in self.runners.values() if each.commit == self.commit]
+        endable = sorted(
+            (each for each in self.runners.values() if each.protected_until <= self.now),
+            key=lambda each: (each.commit == self.commit, -len(each.assigned), each.id),
+        )
+        rollout_done = len(ours) >= self.desired
+        for each in endable:
+            old = each.commit != self.commit
+            too_many = sum(one.commit == self.commit for one in self.runners.values()) > self.desired
+            if (old and rollout_done) or (not old and too_many):
+                # What nobody had the time to protect is no session's home for longer than a minute.
+                if not self.protections_fail and not self.taken_back and self.now - each.registered_at > 2 * MINUTE:
+                    assert not each.assigned, f"ECS ended {each.id} under {each.assigned}"
+                self.kill(each.id)
+        for _ in range(self.desired - len(ours)):
+            self.born += 1
+            made = runner(f"r{self.born:03d}", commit=self.commit, capacity=self.capacity, protected_until=0)
+            self.runners[made.id] = replace(made, registered_at=self.now)
+
+    def kill(self, name: str) -> None:
+        ended = self.runners.pop(name)
+        for each in ended.assigned:
+            self.sessions[each.tenant] = replace(self.sessions[each.tenant], runner=None, phase=Phase.IDLE)
+
+    def _place(self) -> None:
+        for tenant, session in sorted(self.sessions.items()):
+            roomy = [each for each in self.runners.values() if each.free]
+            if session.runner is None and roomy:
+                home = min(roomy, key=lambda each: (each.commit != self.commit, -each.free, each.id))
+                self.runners[home.id] = replace(home, assigned=(*home.assigned, Assignment(tenant, 2)))
+                self.sessions[tenant] = replace(session, runner=home.id, phase=Phase.STARTING)
+
+    def _check(self, before: list[Runner], demand: Demand, chosen: Plan) -> None:
+        named = {each.id: each for each in before}
+        alive = [each for each in before if each.state is RunnerState.ALIVE]
+        busy = [each for each in before if each.draining and each.assigned]
+        assert len(chosen.drain) + len(busy) <= max(len(busy), 1 + len(before) // 20)
+        for drain in chosen.drain:
+            others = [each for each in alive if each.id not in {one.runner for one in chosen.drain}]
+            assert sum(each.free for each in others) >= len(named[drain.runner].assigned), "the last room left"
+            assert others or not demand.runners, "the last runner left"
+        for leave in chosen.leave:
+            assert len(leave.assignments) <= LEAVE_AT_ONCE
+        leaves = sum(len(each.assignments) for each in chosen.leave)
+        assert leaves <= sum(each.free for each in alive), "more leave than find room"
+        if chosen.desired < self.desired:
+            holders = [each for each in before if each.assigned and each.commit == self.commit]
+            assert chosen.desired >= max(len(holders), demand.runners)
+
+    def _do(self, chosen: Plan) -> None:
+        until = self.now + milliseconds(PROTECTED_FOR)
+        protected = sum(each.protected_until > self.now for each in self.runners.values())
+        self.desired, self.surplus_since = chosen.desired, chosen.surplus_since
+        for each in () if self.protections_fail else (*chosen.renew, *chosen.protect):
+            if each in chosen.protect and protected >= self.desired:
+                break  # DEPLOYMENT_BLOCKED
+            protected += each in chosen.protect
+            self.runners[each.id] = replace(self.runners[each.id], protected_until=until)
+        for each in chosen.free:
+            assert each.draining
+            free = replace(each.draining, free_since=self.now)
+            self.runners[each.id] = replace(self.runners[each.id], protected_until=0, draining=free)
+        for drain in chosen.drain:
+            draining = Draining(self.now, unwell=drain.unwell)
+            self.runners[drain.runner] = replace(
+                self.runners[drain.runner], state=RunnerState.DRAINING, draining=draining
+            )
+        for leave in chosen.leave:
+            held = self.runners[leave.runner]
+            assert held.draining
+            self.runners[leave.runner] = replace(
+                held,
+                assigned=tuple(each for each in held.assigned if each not in leave.assignments),
+                draining=replace(held.draining, asked_at=self.now, unwell=leave.unwell),
+            )
+            for moved in leave.assignments:
+                self.moves += 1
+                self.sessions[moved.tenant] = replace(self.sessions[moved.tenant], runner=None, phase=Phase.IDLE)
+        self._place()
+        for each in chosen.end:
+            self.kill(each.id)
+
+    def hours(self, count: float) -> None:
+        for _ in range(int(count * 60)):
+            self.minute()
+
+    def deploy(self, commit: str) -> None:
+        """As CloudFormation: not before the former deployment is done."""
+        self.protections_fail = False
+        for _ in range(600):
+            if all(each.commit == self.commit for each in self.runners.values()):
+                break
+            self.minute()
+        else:
+            raise AssertionError("the rollout does not end")
+        self.commit = commit
+
+    def add(self, count: int) -> None:
+        for _ in range(count):
+            tenant = f"t{len(self.sessions):04d}-{self.now}"
+            self.sessions[tenant] = online(tenant, None, phase=Phase.IDLE)
+
+    def lose(self, count: int) -> None:
+        for tenant in sorted(self.sessions)[:count]:
+            holder = self.sessions.pop(tenant).runner
+            if holder in self.runners:
+                held = self.runners[holder]
+                left = tuple(each for each in held.assigned if each.tenant != tenant)
+                self.runners[holder] = replace(held, assigned=left)
+
+    def assert_at_rest(self) -> None:
+        needed = max(self.at_least, -(-len(self.sessions) // self.capacity))
+        assert self.desired == needed
+        assert [each.commit for each in self.runners.values()] == [self.commit] * needed
+        assert all(each.state is RunnerState.ALIVE for each in self.runners.values())
+        assert all(each.runner in self.runners for each in self.sessions.values())
+
+
+def test_an_upgrade_moves_every_session_once_and_leaves_only_new_runners() -> None:
+    world = World(capacity=4, at_least=1)
+    world.add(18)
+    world.hours(1)
+    world.commit = "c1"
+    world.hours(2)
+    world.assert_at_rest()
+    assert world.moves == 18
+
+
+def test_an_upgrade_of_five_hundred_sessions_is_done_well_before_its_deployment_gives_up() -> None:
+    world = World(capacity=8, at_least=1)
+    world.add(500)
+    world.hours(0.2)
+    world.commit, began = "c1", world.now
+    while any(each.commit != "c1" for each in world.runners.values()):
+        world.minute()
+        assert world.now - began < 2 * HOUR
+    world.assert_at_rest()
+    assert world.moves == 500
+
+
+def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:
+    world = World(capacity=4, at_least=1)
+    world.add(20)
+    world.hours(1)
+    world.lose(17)
+    world.hours(3)
+    world.assert_at_rest()
+    assert world.born == 5
+
+
+def test_an_upgrade_that_is_taken_back_half_way_comes_to_rest_on_what_was_there_before() -> None:
+    """ECS allows no more protections than desired runners: a new one may then end under sessions, by a common drain."""
+    world = World(capacity=4, at_least=1)
+    world.add(12)
+    world.hours(0.5)
+    world.commit = "c1"
+    world.hours(0.1)
+    assert 0 < world.moves < 12
+    world.commit, world.taken_back = "c0", True
+    world.hours(3)
+    world.assert_at_rest()
+
+
+EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "protections fail", "mend"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    capacity=st.integers(1, 5),
+    at_least=st.integers(0, 3),
+    happenings=st.lists(st.tuples(EVENTS, st.integers(1, 12)), max_size=25),
+)
+def test_whatever_happens_no_session_is_under_a_runner_that_ecs_ends_and_all_comes_to_rest(
+    capacity: int, at_least: int, happenings: list[tuple[str, int]]
+) -> None:
+    world = World(capacity, at_least)
+    for what, count in happenings:
+        match what:
+            case "add":
+                world.add(count)
+            case "lose":
+                world.lose(count)
+            case "deploy":
+                world.deploy(f"c{count}")
+            case "kill" if world.runners:
+                world.kill(sorted(world.runners)[count % len(world.runners)])
+            case "protections fail":
+                world.protections_fail = True
+            case "mend":
+                world.protections_fail = False
+        for _ in range(count):
+            world.minute()
+    world.protections_fail = False
+    world.hours(8)
+    world.assert_at_rest()

@@ -1,0 +1,286 @@
+"""Upgrades and shrinking as the every-minute loop carries them out, on the real records."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib import reconcile, runner_api
+from chalicelib.model import Active, Assistant, Draining, Runner, RunnerState, Tenant, seen
+from chalicelib.store.departures import Departures
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Table
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock, FakeFleet
+from wire import Phase, SessionReport, SyncRequest, Wanted
+
+TENANTS = [f"tenant{letter * 4}" for letter in "abcd"]
+#: What the control plane of these tests is; see ``services``.
+NEW = "abc1234"
+
+
+def fleet_of(services: Services) -> FakeFleet:
+    assert isinstance(services.fleet, FakeFleet)
+    return services.fleet
+
+
+class Town:
+    """Runners that do what they are told, in minutes."""
+
+    def __init__(self, services: Services, clock: Clock) -> None:
+        self.services = services
+        self.clock = clock
+        self.most_asked = 0
+
+    def runner(self, name: str, commit: str = NEW, capacity: int = 4) -> str:
+        """One that registers now."""
+        made = self.services.runners.register(
+            name, "0" * 64, capacity, self.clock(), task=f"task-{name}", commit=commit
+        )
+        return made.id
+
+    def tenant(self, name: str) -> None:
+        """One whose line is linked and online as soon as anybody holds it."""
+        tenant = Tenant(name, name, "owner@example.com", "en", Active.ACTIVE, 1, self.clock(), 1, "x", "1234")
+        self.services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+        self.services.placement.watch(name, self.clock())
+        self.report(name)
+
+    def report(self, name: str) -> None:
+        session = self.services.placement.session(name)
+        holder = self.services.runners.get(session.runner or "")
+        if holder is not None:
+            told = SessionReport(
+                tenant=name,
+                epoch=session.epoch,
+                sequence=session.sequence + 1,
+                phase=Phase.ONLINE,
+                number="491709999999",
+            )
+            self.services.placement.reported(holder, session, seen(session, told, self.clock()))
+
+    def named(self, name: str) -> Runner:
+        runner = self.services.runners.get(name)
+        assert runner is not None
+        return runner
+
+    def minute(self) -> None:
+        """Everybody is heard, we look, runners release what they are asked for, and what moved is online again."""
+        now = self.clock.pass_seconds(60)
+        for runner in list(self.services.runners.alive()):
+            kept = replace(runner, lease_until=now - 1)  # so that the renewal is written
+            self.services.runners.renew(kept, now, capacity=runner.capacity, draining=False, probes={})
+        reconcile.reconcile(self.services)
+        for runner in list(self.services.runners.alive()):
+            asked = [each for each in runner.assigned if each.wanted == Wanted.RELEASE]
+            self.most_asked = max(self.most_asked, len(asked))
+            for each in asked:
+                assert self.services.placement.release(each.tenant, runner.id, each.epoch, now)
+                reconcile.settle(self.services, each.tenant, now)
+        for tenant in TENANTS:
+            if self.services.placement.session(tenant).runner:
+                self.report(tenant)
+
+    def minutes(self, count: int) -> None:
+        for _ in range(count):
+            self.minute()
+
+    def where(self) -> dict[str, int]:
+        """How many sessions each runner holds."""
+        return {runner.id: len(runner.assigned) for runner in self.services.runners.alive()}
+
+
+@pytest.fixture
+def town(services: Services, clock: Clock) -> Town:
+    services._environment = {**services._environment, "RUNNER_CAPACITY": "4"}
+    town = Town(services, clock)
+    town.runner("runnerold1", "an-older-one")
+    for tenant in TENANTS:
+        town.tenant(tenant)
+    return town
+
+
+def test_a_runner_is_protected_once_and_again_before_that_runs_out(town: Town) -> None:
+    fleet = fleet_of(town.services)
+    town.minute()
+    assert fleet.protected == {"task-runnerold1"}
+    first = town.named("runnerold1").protected_until
+    town.minutes(58)
+    assert town.named("runnerold1").protected_until == first
+    town.minutes(3)
+    assert town.named("runnerold1").protected_until > first
+
+
+def test_an_upgrade_moves_the_sessions_little_by_little_and_then_lets_the_old_runner_go(town: Town) -> None:
+    fleet = fleet_of(town.services)
+    town.minutes(10)
+    town.runner("runnernew1")
+    town.minutes(2)
+    assert town.named("runnerold1").state is RunnerState.DRAINING
+    assert town.where() == {"runnerold1": 4, "runnernew1": 0}
+    town.minute()
+    assert town.where() == {"runnerold1": 2, "runnernew1": 2}
+    assert fleet.protected == {"task-runnerold1", "task-runnernew1"}
+    town.minutes(2)
+    assert town.where() == {"runnerold1": 0, "runnernew1": 4}
+    assert fleet.protected == {"task-runnernew1"}
+    assert (town.most_asked, fleet.count) == (2, 1)
+    assert all(town.services.placement.session(tenant).epoch == 4 for tenant in TENANTS)
+
+
+def test_a_new_runner_that_brings_no_session_online_gets_no_more_than_the_first_two(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.minutes(10)
+    town.runner("runnernew1")
+    monkeypatch.setattr(town, "report", lambda name: None)
+    for tenant in TENANTS:
+        assert town.services.placement.session(tenant).phase is Phase.ONLINE
+    town.minutes(20)
+    assert town.where() == {"runnerold1": 2, "runnernew1": 2}
+
+
+def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
+    session = town.services.placement.session(TENANTS[0])
+    assert town.services.departures.drain("runnerold1", clock())
+    assert not town.services.departures.drain("runnerold1", clock())
+    town.minute()
+    assert town.named("runnerold1").state is RunnerState.DRAINING
+    town.services.placement.release(TENANTS[0], "runnerold1", session.epoch, clock())
+    assert not town.services.placement.place(TENANTS[0], clock())
+
+
+def test_a_fleet_that_is_too_large_shrinks_after_a_while_and_ecs_may_end_only_the_empty_one(town: Town) -> None:
+    fleet = fleet_of(town.services)
+    town.services._environment = {**town.services._environment, "COMMIT": "an-older-one"}
+    town.runner("runnerold2", "an-older-one")
+    fleet.count = 2
+    town.minutes(15)
+    assert fleet.count == 2
+    assert fleet.protected == {"task-runnerold1", "task-runnerold2"}
+    town.minutes(2)
+    assert town.named("runnerold2").state is RunnerState.DRAINING
+    assert fleet.protected == {"task-runnerold1"}
+    town.minute()
+    assert (fleet.count, town.services.departures.surplus_since()) == (1, town.clock() - 17 * 60_000)
+    assert town.where()["runnerold1"] == 4
+    town.services.placement.task_stopped("task-runnerold2", town.clock())
+    town.minute()
+    assert town.services.departures.surplus_since() is None
+
+
+def test_who_waits_in_vain_to_be_ended_ends_itself(town: Town, clock: Clock) -> None:
+    town.runner("runnernew1", capacity=0)
+    assert town.services.departures.drain("runnernew1", clock())
+    town.minutes(5)
+    assert not town.named("runnernew1").drain
+    town.minute()
+    assert town.named("runnernew1").drain
+
+
+def test_without_protection_nobody_is_let_go(town: Town) -> None:
+    fleet = fleet_of(town.services)
+    fleet.protects = False
+    town.services._environment = {**town.services._environment, "COMMIT": "an-older-one"}
+    town.runner("runnerold2", "an-older-one")
+    fleet.count = 2
+    town.minutes(40)
+    assert (fleet.count, town.where()) == (2, {"runnerold1": 4, "runnerold2": 0})
+
+
+def test_a_runner_whose_protection_ecs_does_not_lift_is_not_taken_for_free(town: Town, clock: Clock) -> None:
+    town.runner("runnernew1")
+    town.minute()
+    assert town.services.departures.drain("runnernew1", clock())
+    fleet_of(town.services).protects = False
+    town.minutes(3)
+    draining = town.named("runnernew1").draining
+    assert draining is not None and draining.free_since is None
+
+
+def test_one_step_that_fails_stops_no_other(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(count: int) -> None:
+        raise RuntimeError("ECS is away")
+
+    town.services._environment = {**town.services._environment, "RUNNERS_AT_LEAST": "3"}
+    monkeypatch.setattr(fleet_of(town.services), "set_desired", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        town.minute()
+    assert [str(trouble) for trouble in raised.value.exceptions] == ["ECS is away"]
+    assert fleet_of(town.services).protected == {"task-runnerold1"}
+
+
+# -- on a real table's rules --------------------------------------------------------------------------------------
+
+
+def test_what_is_noted_of_a_leaving_runner_is_found_again(table: Table, clock: Clock) -> None:
+    runners = Runners(table)
+    departures = Departures(table, runners)
+    runners.register("runneraaaa", "0" * 64, 2, clock())
+    departures.protected("runneraaaa", 77)
+    assert departures.drain("runneraaaa", clock(), unwell=3)
+    item = runners.get("runneraaaa")
+    assert item is not None
+    assert (item.protected_until, item.draining, item.free) == (77, Draining(clock(), unwell=3), 0)
+    departures.freed("runneraaaa", clock() + 5)
+    item = runners.get("runneraaaa")
+    assert item is not None
+    assert (item.protected_until, item.draining) == (0, Draining(clock(), unwell=3, free_since=clock() + 5))
+    departures.protected("nobody", 77)
+    departures.freed("nobody", 77)
+    assert not departures.drain("nobody", clock())
+    assert runners.get("nobody") is None
+
+
+def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: Services, clock: Clock) -> None:
+    town = Town(services, clock)
+    town.runner("runneraaaa")
+    town.tenant(TENANTS[0])
+    (assignment,) = town.named("runneraaaa").assigned
+    assert services.departures.drain("runneraaaa", clock())
+    before = services.runners.bell("runneraaaa").count
+    later = replace(assignment, epoch=assignment.epoch + 1)
+    assert not services.departures.ask_for("runneraaaa", [later], clock(), unwell=1)
+    assert services.runners.bell("runneraaaa").count == before
+    assert services.departures.ask_for("runneraaaa", [assignment], clock(), unwell=1)
+    runner = town.named("runneraaaa")
+    assert [each.wanted for each in runner.assigned] == [Wanted.RELEASE]
+    assert runner.draining == Draining(clock(), unwell=1, asked_at=clock())
+    assert services.runners.bell("runneraaaa").count > before
+
+
+def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
+    departures = Departures(table, Runners(table))
+    assert departures.surplus_since() is None
+    for since in (5, None):
+        departures.note_surplus(since)
+        assert departures.surplus_since() == since
+
+
+def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is_to_end(
+    services: Services, clock: Clock
+) -> None:
+    answer = runner_api.sync(services, "bootstrap-token", SyncRequest(sequence=1, capacity=2, task="task-a"))
+    assert answer.identity is not None
+    token, name = answer.identity.token, answer.identity.runner
+    runner_api.sync(services, token, SyncRequest(sequence=2, capacity=2, task="task-a"))
+    town = Town(services, clock)
+    town.tenant(TENANTS[0])
+    (assignment,) = town.named(name).assigned
+    assert services.departures.drain(name, clock())
+    services.departures.ask_for(name, [assignment], clock(), unwell=0)
+    clock.pass_seconds(11)
+    told = runner_api.sync(services, token, SyncRequest(sequence=3, capacity=2))
+    assert ([each.wanted for each in told.hold], told.drain) == ([Wanted.RELEASE], False)
+    services.departures.end(name)
+    assert runner_api.sync(services, token, SyncRequest(sequence=4, capacity=2)).drain
+
+
+def test_new_sessions_go_to_runners_of_our_commit_even_if_others_have_more_room(
+    services: Services, clock: Clock
+) -> None:
+    town = Town(services, clock)
+    town.runner("runnerold1", "an-older-one", capacity=9)
+    town.runner("runnernew1", capacity=1)
+    town.tenant(TENANTS[0])
+    town.tenant(TENANTS[1])
+    assert town.where() == {"runnerold1": 1, "runnernew1": 1}
