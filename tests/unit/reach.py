@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_TABLE = "chalicelib.store.table"
+#: Whoever names one of these hands it to the table, alone or in a transaction, which needs the same permission.
+_WRITES = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item", "Check": "condition_check_item"}
 #: Names that lists, mappings and texts have as well: a receiver of unknown type says nothing.
 _EVERYBODYS = {name for kind in (dict, list, str, set, tuple, bytes) for name in dir(kind)}
 
@@ -74,6 +77,8 @@ class Code:
             owner = self.kinds.get(function.owner)
             if owner is not None and owner.service:
                 found |= {(owner.service, operation) for operation in _operations(function.node)}
+            if function.module != _TABLE:
+                found |= {("dynamodb", _WRITES[name]) for name in _names(function.node) if name in _WRITES}
             waiting += self._mentioned(function)
         return found
 
@@ -222,6 +227,10 @@ class Code:
         return bool(self._type(function, node, known)) or (
             isinstance(node, ast.Name) and node.id in self.imports[function.module]
         )
+
+
+def _names(node: ast.FunctionDef) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
 def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
