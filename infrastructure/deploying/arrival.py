@@ -36,9 +36,9 @@ class Health:
 
 def ask(base_url: str) -> Health:
     """One question, with a deadline; never raises for what the other side does."""
-    request = urllib.request.Request(f"{base_url}/health", headers={"User-Agent": "answerline-deploy"})  # noqa: S310 - https only, see links.py
     asked = time.time()
     try:
+        request = urllib.request.Request(f"{base_url}/health", headers={"User-Agent": "answerline"})  # noqa: S310 - ours
         with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_SECONDS) as answer:  # noqa: S310
             body, date = answer.read(65_536), answer.headers.get("Date")
     except urllib.error.HTTPError as error:

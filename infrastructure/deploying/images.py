@@ -103,7 +103,7 @@ def _digest(ecr: Any, stack: str, image_id: dict[str, str]) -> str | None:
         if error.response.get("Error", {}).get("Code") in ("ImageNotFoundException", "RepositoryNotFoundException"):
             return None
         raise
-    return str(found["imageDetails"][0]["imageDigest"])
+    return next((str(each["imageDigest"]) for each in found["imageDetails"]), None)
 
 
 def _kept() -> dict[str, Any]:

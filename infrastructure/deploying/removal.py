@@ -34,7 +34,7 @@ def destroy(place: Place, settings: Settings) -> None:
     _confirm(place, settings, exists, kept)
     if exists:
         if artifacts.there():
-            artifacts.keep(kept)
+            artifacts.keep({**artifacts.kept(), **kept})
         _let_go(place.account, settings.stack, resources)
         stack.delete()
         place.say(f"{settings.stack} is gone")

@@ -1,0 +1,477 @@
+"""A whole stage's life on MiniStack: deployed, deployed again, rolled back, destroyed, taken back.
+
+MiniStack has neither GetAccount (SES) nor GetAccountSettings (Lambda) nor Fargate's quota, and no image is really
+built: these are given here. The real package is the rehearsal's; this is about the way there and back.
+"""
+
+# ruff: noqa: F811 - fixtures are imported, and asked for by name
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from infrastructure import package, packaging_python
+from infrastructure.deploying import CannotDeploy, images, operators, removal, secret, workplace
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.arrival import Health
+from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.deployment import Place, deploy, rollback
+from infrastructure.deploying.settings import REMEMBERED, Settings, parse
+from infrastructure.deploying.stack import Stack
+from infrastructure.local.programs import Programs
+from infrastructure.local.resources import REGION
+from infrastructure.local.settings import Ports
+from infrastructure.local.settings import Settings as LocalSettings
+from infrastructure.package import Package
+from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
+from tests.unit.deploying.test_images import MANIFEST
+from tests.unit.deploying.test_parts import Lambda, Quotas
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+NUMBERS = itertools.count(1)
+SAID = {"MAIL_FROM": "line@agency.example", "OPERATORS_EMAIL": "us@agency.example"}
+RETAIN = {"DeletionPolicy": "Retain"}
+KEYS = {"AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]}
+KEYS["KeySchema"] = [{"AttributeName": "pk", "KeyType": "HASH"}]
+
+
+def body(**more: Any) -> dict[str, Any]:
+    """A small stage: what holds data, the address, a schedule."""
+    name = {"Fn::Sub": "${AWS::StackName}"}
+    declared = {parameter: {"Type": "String", "Default": ""} for parameter in REMEMBERED.values()}
+    declared |= {name: {"Type": "String", "Default": ""} for name in ("Stage", "Commit", "RunnerImage", "MailIdentity")}
+    resources: dict[str, Any] = {
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            **RETAIN,
+            "Properties": {"TableName": name, "BillingMode": "PAY_PER_REQUEST", **KEYS},
+        },
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            **RETAIN,
+            "Properties": {
+                "BucketName": {"Fn::Sub": "${AWS::StackName}-data"},
+                "VersioningConfiguration": {"Status": "Enabled"},
+            },
+        },
+        "Key": {"Type": "AWS::KMS::Key", **RETAIN, "Properties": {"KeyPolicy": {}, "Description": "tenants"}},
+        "UserPool": {
+            "Type": "AWS::Cognito::UserPool",
+            **RETAIN,
+            "Properties": {"UserPoolName": name, "Policies": {"PasswordPolicy": {"RequireSymbols": False}}},
+        },
+        "Every": {"Type": "AWS::Events::Rule", "Properties": {"Name": name, "ScheduleExpression": "rate(1 minute)"}},
+        "Told": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {
+                "Name": {"Fn::Sub": "/${AWS::StackName}/told"},
+                "Type": "String",
+                "Value": {"Fn::Sub": "${Commit} ${RunnerImage} ${RunnersAtLeast} ${RunnerCapacity}"},
+            },
+        },
+        "Address": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {
+                "Name": {"Fn::Sub": "/${AWS::StackName}/public-base-url"},
+                "Type": "String",
+                "Value": "https://line.agency.example/api",
+            },
+        },
+    }
+    return {"Parameters": declared, "Resources": {**resources, **more}}
+
+
+class World:
+    """A place to deploy from, and the person in front of it; each has a stage of its own."""
+
+    def __init__(self, account: Account, repository: Path, said: list[str], time: Time) -> None:
+        self.stage = f"unit{next(NUMBERS)}"
+        self.account = account
+        self.repository = repository
+        self.said = said
+        self.time = time
+        self.body = body()
+        self.answers: list[str] = []
+        self.seen = ""
+        self.hours = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(
+            self.account,
+            self.repository,
+            say=self.said.append,
+            ask=self._ask,
+            clock=self.time,
+            pause=self.time.pause,
+            now=self._now,
+            look=lambda url: Health({"commit": self.seen, "runners": [self.seen], "base_url": url}),
+        )
+
+    @property
+    def name(self) -> str:
+        return f"answerline-{self.stage}"
+
+    @property
+    def stack(self) -> Stack:
+        return self.place.stack(self.name)
+
+    @property
+    def commit(self) -> str:
+        return workplace.checkout(self.repository).commit
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.account, self.name)
+
+    def settings(self, **said: str) -> Settings:
+        return parse({"STAGE": self.stage, **said})
+
+    def deploy(self, **more: str) -> None:
+        self.seen = self.commit
+        deploy(self.place, self.settings(**{**SAID, "YES": "1", **more}))
+
+    def change_the_checkout(self, text: str) -> str:
+        (self.repository / "file").write_text(text)
+        return self.commit
+
+    def named(self, found: list[dict[str, Any]], by: str) -> list[str]:
+        """Those that belong to this stage."""
+        return [each[by] for each in found if each[by] == self.name or each[by].startswith(f"{self.name}-")]
+
+    def parameters(self) -> dict[str, str]:
+        return self.stack.parameters()
+
+    def build(self, out: Path, **_: Any) -> Package:
+        """What `infrastructure.package` makes, without Chalice."""
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "template.yaml").write_text(yaml.safe_dump(self.body))
+        (out / "deployment.zip").write_bytes(b"zip")
+        return Package(out / "template.yaml", out / "deployment.zip", 3, "", "python3.13", "arm64", 6)
+
+    def _ask(self, _question: str) -> str:
+        if not self.answers:
+            raise EOFError
+        return self.answers.pop(0)
+
+    def _now(self) -> int:
+        self.hours += 1
+        return self.hours * 3_600_000
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MiniStack alone."""
+    programs = Programs(LocalSettings(data=tmp_path_factory.mktemp("ministack"), ports=Ports.free(), runners=0))
+    programs.ministack()
+    yield programs.endpoint
+    programs.kill()
+
+
+@pytest.fixture
+def account(endpoint: str) -> Account:
+    session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+    return Account(session, endpoint)
+
+
+@pytest.fixture
+def world(
+    account: Account,
+    repository: Path,
+    said: list[str],
+    time: Time,
+    programs: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    world = World(account, repository, said, time)
+    programs("podman", "exit 0")
+    (repository / ".gitignore").write_text("build\n")
+    python = programs("python3.13", "echo 3 13")
+    monkeypatch.setattr(packaging_python, "candidates", lambda: iter([python]))
+    monkeypatch.setattr(package, "build", world.build)
+    account._clients.update({"lambda": Lambda(1000), "service-quotas": Quotas(64)})
+    quota = {"ProductionAccessEnabled": True, "SendQuota": {"Max24HourSend": 50_000.0}}
+    monkeypatch.setattr(account.client("sesv2"), "get_account", lambda: quota)
+    with suppress(account.client("sesv2").exceptions.AlreadyExistsException):
+        account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
+    really = images._run
+
+    def run(command: list[str], seconds: float, **more: Any) -> None:
+        really(command, seconds, **more)
+        if command[1] == "push":
+            tag = command[-1].rpartition(":")[2]
+            account.client("ecr").put_image(
+                repositoryName=f"{world.name}-runner",
+                imageManifest=json.dumps({**json.loads(MANIFEST), "of": tag}),
+                imageTag=tag,
+            )
+
+    monkeypatch.setattr(images, "_run", run)
+    return world
+
+
+def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
+    world.deploy()
+    told = "\n".join(world.said)
+    assert "https://line.agency.example/api/admin" in told
+    assert f"commit {world.commit}, runners at {world.commit}" in told
+    assert "Cognito has mailed the first password" in told
+    parameters = world.parameters()
+    assert parameters["Commit"] == world.commit
+    assert parameters["MailFrom"] == "line@agency.example"
+    assert parameters["MailIdentity"] == ""  # SES knows the domain already
+    assert "-runner@sha256:" in parameters["RunnerImage"]
+    assert secret.there(world.account.client("ssm"), world.name)
+    release = world.artifacts.release(world.commit)
+    assert release is not None
+    assert release.image == parameters["RunnerImage"]
+
+
+def test_later_it_knows_what_was_said(world: World) -> None:
+    world.deploy(RUNNER_CAPACITY="5")
+    world.change_the_checkout("two\n")
+    world.seen = world.commit
+    deploy(world.place, world.settings(YES="1", RUNNERS_AT_LEAST="2"))
+    parameters = world.parameters()
+    assert (parameters["MailFrom"], parameters["RunnerCapacity"]) == ("line@agency.example", "5")
+    assert (parameters["RunnersAtLeast"], parameters["Commit"]) == ("2", world.commit)
+
+
+def test_nothing_new_changes_nothing(world: World) -> None:
+    world.deploy()
+    world.said.clear()
+    world.deploy()
+    assert any("nothing changes" in line for line in world.said)
+    assert any("is there already" in line for line in world.said)
+
+
+def test_everything_that_is_missing_is_said_at_once_and_nothing_is_made(
+    world: World, programs: Callable[[str, str], Path]
+) -> None:
+    programs("podman", "exit 1")
+    world.account._clients.update({"lambda": Lambda(3), "service-quotas": Quotas(1)})
+    with pytest.raises(CannotDeploy, match="Nothing was built or changed"):
+        world.stage = "prod"
+        deploy(world.place, world.settings(DOMAIN="line.agency.example"))
+    bad = [line for line in world.said if line.startswith("bad")]
+    for missing in ("+", "container builder", "MAIL_FROM", "OPERATORS_EMAIL", "vCPU", "Lambda", "Route 53"):
+        assert any(missing in line for line in bad), missing
+    assert not world.named(world.account.client("s3").list_buckets()["Buckets"], "Name")
+    assert not world.named(world.account.client("ecr").describe_repositories()["repositories"], "repositoryName")
+
+
+def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
+    for answer in ([], [""], ["n"]):
+        world.answers = list(answer)
+        with pytest.raises(CannotDeploy, match="Nothing was changed"):
+            world.deploy(YES="")
+        assert not world.stack.exists()
+    world.answers = ["y"]
+    world.deploy(YES="")
+    assert world.stack.exists()
+
+
+def test_what_would_lose_data_is_refused_also_with_yes(world: World) -> None:
+    world.deploy()
+    del world.body["Resources"]["Table"]
+    world.change_the_checkout("two\n")
+    with pytest.raises(CannotDeploy, match="Table holds data"):
+        world.deploy()
+    assert world.name in world.account.client("dynamodb").list_tables()["TableNames"]
+    assert world.parameters()["Commit"] != world.commit
+
+
+def test_a_package_for_another_python_is_not_deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        package, "build", lambda *_, **__: replace(world.build(Path(world.repository)), runtime="python3.11")
+    )
+    with pytest.raises(CannotDeploy, match=r"python3\.11"):
+        world.deploy()
+
+
+def test_a_stage_whose_links_would_lead_nowhere_is_not_called_deployed(world: World) -> None:
+    for address in ("http://line.agency.example", "https://localhost/api", "https://10.1.2.3"):
+        world.body["Resources"]["Address"]["Properties"]["Value"] = address
+        with pytest.raises(CannotDeploy, match="public address"):
+            world.deploy()
+    assert not operators.anybody(world.account.client("cognito-idp"), world.stack.resources()["UserPool"][1])
+
+
+def test_a_version_that_does_not_arrive_is_said_with_where_to_look(world: World) -> None:
+    with pytest.raises(CannotDeploy, match=r"make doctor STAGE=unit\d+"):
+        deploy(world.place, world.settings(**SAID, YES="1"))
+    assert any("admin" in line for line in world.said)
+
+
+def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) -> None:
+    world.deploy(PRINT_PASSWORD="1")
+    assert any("first password " in line for line in world.said)
+    world.said.clear()
+    world.deploy(PRINT_PASSWORD="1")
+    assert not [line for line in world.said if "first password" in line]
+
+
+# -- going back -------------------------------------------------------------------------------------------------------
+
+
+def test_an_earlier_release_runs_again_with_todays_settings(world: World) -> None:
+    world.deploy(RUNNER_CAPACITY="5")
+    first, image = world.commit, world.parameters()["RunnerImage"]
+    world.body["Resources"]["Extra"] = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "extra"}}
+    world.change_the_checkout("two\n")
+    world.deploy(RUNNER_CAPACITY="9")
+    assert world.parameters()["RunnerImage"] != image
+    world.seen = first
+    rollback(world.place, world.settings(YES="1", TO=first))
+    parameters = world.parameters()
+    assert (parameters["Commit"], parameters["RunnerImage"]) == (first, image)
+    assert parameters["RunnerCapacity"] == "9"
+    assert "Extra" not in world.stack.resources()
+
+
+def test_without_a_commit_the_releases_are_listed(world: World) -> None:
+    world.deploy()
+    first = world.commit
+    second = world.change_the_checkout("two\n")
+    world.deploy()
+    world.said.clear()
+    rollback(world.place, world.settings())
+    assert [line.split()[0] for line in world.said[:2]] == [second, first]
+    assert "runs now" in world.said[0]
+    assert "runs now" not in world.said[1]
+
+
+def test_a_release_is_named_by_the_beginning_of_its_commit_but_never_by_a_guess(world: World) -> None:
+    world.deploy()
+    world.change_the_checkout("two\n")
+    world.deploy()
+    settings = Settings(world.stage, yes=True)
+    with pytest.raises(CannotDeploy, match="2 releases begin"):
+        rollback(world.place, replace(settings, to=world.commit[:6]))
+    with pytest.raises(CannotDeploy, match="no release"):
+        rollback(world.place, replace(settings, to="fffff"))
+    rollback(world.place, replace(settings, to=world.commit[:-2]))
+
+
+def test_a_release_whose_image_was_forgotten_says_so_before_anything_changes(world: World) -> None:
+    world.deploy()
+    first = world.commit
+    world.change_the_checkout("two\n")
+    world.deploy()
+    ecr = world.account.client("ecr")
+    release = world.artifacts.release(first)
+    assert release is not None
+    ecr.batch_delete_image(
+        repositoryName=f"{world.name}-runner", imageIds=[{"imageDigest": release.image.partition("@")[2]}]
+    )
+    with pytest.raises(CannotDeploy, match="check that commit out"):
+        rollback(world.place, Settings(world.stage, yes=True, to=first))
+    assert world.parameters()["Commit"] == world.commit
+
+
+def test_a_stage_that_never_was_cannot_go_back(world: World) -> None:
+    with pytest.raises(CannotDeploy, match="Nothing was ever deployed"):
+        rollback(world.place, Settings(world.stage, to="abc"))
+
+
+# -- going away -------------------------------------------------------------------------------------------------------
+
+
+def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.deploy()
+    resources = world.stack.resources()
+    world.said.clear()
+    world.answers = [world.stage]
+    removal.destroy(world.place, Settings(world.stage, yes=True))
+    assert not world.stack.exists()
+    assert world.artifacts.kept() == {
+        "Table": {"TableName": world.name},
+        "Bucket": {"BucketName": f"{world.name}-data"},
+        "Key": {"KeyId": resources["Key"][1]},
+        "UserPool": {"UserPoolId": resources["UserPool"][1]},
+    }
+    told = "\n".join(world.said)
+    for kept in (
+        world.name,
+        f"{world.name}-data",
+        resources["Key"][1],
+        f"{world.name}-runner",
+        world.artifacts.bucket,
+        "$",
+    ):
+        assert kept in told
+
+
+def test_a_stage_goes_only_by_its_typed_name_and_its_data_by_a_second_sentence(world: World) -> None:
+    world.deploy()
+    stage = world.stage
+    for answers in ([], ["prod"], [""]):
+        world.answers = answers
+        with pytest.raises(CannotDeploy, match="Nothing was removed"):
+            removal.destroy(world.place, Settings(stage, yes=True))
+    for answers in ([stage], [stage, stage], [stage, "yes"]):
+        world.answers = answers
+        with pytest.raises(CannotDeploy, match="Nothing was removed"):
+            removal.destroy(world.place, Settings(stage, yes=True, delete_data=True))
+    assert world.stack.exists()
+    assert world.artifacts.kept() == {}
+
+
+def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: World) -> None:
+    world.deploy()
+    key = world.stack.resources()["Key"][1]
+    account = world.account
+    for number in range(3):  # several versions of one object
+        account.client("s3").put_object(Bucket=f"{world.name}-data", Key="profile", Body=str(number).encode())
+    account.client("s3").delete_object(Bucket=f"{world.name}-data", Key="profile")
+    account.client("dynamodb").update_table(TableName=world.name, DeletionProtectionEnabled=True)
+    world.answers = [world.stage, f"delete {world.stage}"]
+    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    assert not world.named(account.client("s3").list_buckets()["Buckets"], "Name")
+    assert world.name not in account.client("dynamodb").list_tables()["TableNames"]
+    assert not world.named(account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"], "Name")
+    assert not world.named(account.client("ecr").describe_repositories()["repositories"], "repositoryName")
+    assert not secret.there(account.client("ssm"), world.name)
+    assert account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+
+
+def test_what_was_kept_can_be_deleted_later(world: World) -> None:
+    world.deploy()
+    world.answers = [world.stage]
+    removal.destroy(world.place, Settings(world.stage))
+    world.answers = [f"delete {world.stage}"]
+    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    assert world.name not in world.account.client("dynamodb").list_tables()["TableNames"]
+    with pytest.raises(CannotDeploy, match="no stage"):
+        removal.destroy(world.place, Settings(world.stage, delete_data=True))
+
+
+def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(world: World) -> None:
+    world.deploy()
+    before = world.stack.resources()
+    dynamodb = world.account.client("dynamodb")
+    dynamodb.put_item(TableName=world.name, Item={"pk": {"S": "TENANT#bakery"}})
+    world.answers = [world.stage]
+    removal.destroy(world.place, Settings(world.stage))
+    world.said.clear()
+    world.deploy()
+    after = world.stack.resources()
+    data = ("Table", "Bucket", "Key", "UserPool")
+    assert {name: after[name] for name in data} == {name: before[name] for name in data}
+    assert set(after) == set(before)
+    assert dynamodb.get_item(TableName=world.name, Key={"pk": {"S": "TENANT#bakery"}})["Item"]
+    assert any("taken back" in line for line in world.said)
+    assert not any("first operator" in line for line in world.said)  # they are still there
+    assert world.artifacts.kept() == {}
