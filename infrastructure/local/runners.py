@@ -25,7 +25,7 @@ STOP_WITHIN_SECONDS = 120
 #: As the task definition's default: 8 sessions with 8 GiB.
 GIB_PER_SESSION = 1
 GIB_AT_LEAST = 2
-#: Threads count too: a browser has about 60.
+#: Threads count too: headless-shell has about 50, a whole Chromium 100.
 PIDS_PER_SESSION = 200
 PIDS_AT_LEAST = 300
 
