@@ -1,0 +1,104 @@
+"""What must be let go before a stage is deleted, and what the templates promise about data."""
+
+from typing import Any, cast
+
+from infrastructure import template
+from infrastructure.deploying import removal
+from infrastructure.deploying.account import Account
+from infrastructure.deploying.changes import DATA_TYPES
+from infrastructure.deploying.deployment import IDENTIFIERS
+from infrastructure.package import PARTS
+from infrastructure.packaging_python import REPOSITORY
+
+
+class Ecs:
+    """moto has no UpdateTaskProtection."""
+
+    def __init__(self, *pages: list[str]) -> None:
+        self._pages = pages
+        self.let_go: list[list[str]] = []
+
+    def get_paginator(self, name: str) -> "Ecs":
+        assert name == "list_tasks"
+        return self
+
+    def paginate(self, *, PaginationConfig: dict[str, int], **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        assert PaginationConfig["PageSize"] <= 10  # UpdateTaskProtection takes no more
+        return [{"taskArns": list(page)} for page in self._pages]
+
+    def update_task_protection(self, *, tasks: list[str], protectionEnabled: bool, **_: Any) -> None:  # noqa: N803
+        assert protectionEnabled is False
+        self.let_go.append(tasks)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.off: list[str] = []
+
+    def disable_rule(self, *, Name: str) -> None:  # noqa: N803
+        self.off.append(Name)
+
+
+class Clients:
+    def __init__(self, **clients: Any) -> None:
+        self._clients = clients
+
+    def client(self, service: str) -> Any:
+        return self._clients[service]
+
+
+def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
+    ecs, events = Ecs(["one", "two"], [], ["three"]), Events()
+    resources = {
+        "Rule": ("AWS::Events::Rule", "answerline-unit-Reconcile"),
+        "RunnerCluster": ("AWS::ECS::Cluster", "answerline-unit"),
+        "Queue": ("AWS::SQS::Queue", "url"),
+    }
+    removal._let_go(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
+    assert events.off == ["answerline-unit-Reconcile"]
+    assert ecs.let_go == [["one", "two"], ["three"]]
+
+
+def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
+    ecs = Ecs(["one"])
+    removal._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
+    assert ecs.let_go == []
+
+
+def declared() -> dict[str, Any]:
+    """Our own resources, all files in one."""
+    paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
+    body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
+    return {name: resource for name, resource in body["Resources"].items() if "Type" in resource}
+
+
+def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -> None:
+    resources = declared()
+    data = {name for name, resource in resources.items() if resource["Type"] in DATA_TYPES}
+    assert data == {"Table", "Bucket", "Key", "UserPool"}
+    for name in data:
+        assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain", name
+        assert resources[name]["Type"] in IDENTIFIERS, name
+        assert resources[name]["Type"] in removal.COSTS, name
+
+
+def test_what_is_taken_back_needs_nothing_that_is_not_there_yet() -> None:
+    resources = declared()
+    data = {"Table", "Bucket", "Key", "UserPool"}
+    for name in data:
+        assert set(_references(resources[name])) & set(resources) <= data, name
+
+
+def _references(value: Any) -> list[str]:
+    """Every name that a Ref, GetAtt, Sub or DependsOn of this value could mean."""
+    if isinstance(value, list):
+        return [name for each in value for name in _references(each)]
+    if not isinstance(value, dict):
+        return []
+    found = [str(value[key]) for key in ("Ref", "DependsOn") if key in value]
+    if "Fn::GetAtt" in value:
+        found.append(str(value["Fn::GetAtt"][0]))
+    if "Fn::Sub" in value:
+        text = value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0]
+        found += [part.partition("}")[0].partition(".")[0] for part in text.split("${")[1:]]
+    return found + [name for each in value.values() for name in _references(each)]
