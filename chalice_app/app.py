@@ -122,8 +122,8 @@ def think(event: SQSEvent) -> None:
     """A look at one chat (design: batch of one)."""
     for record in event:
         job = ThinkJob.model_validate_json(record.body)
-        with logs.about(tenant=job.tenant):
-            thinking.think(services, job)
+        logs.note(tenant=job.tenant)
+        thinking.think(services, job)
 
 
 @app.schedule("rate(1 minute)", name="reconcile")
@@ -133,6 +133,7 @@ def every_minute(event: CloudWatchEvent) -> None:
         reconcile.reconcile(services)
     finally:
         emit(measuring.of_standing(overview.look(services)))
+        emit(measuring.of_fleet(services.fleet.service().desired))
 
 
 @app.schedule("rate(1 day)", name="sweep")

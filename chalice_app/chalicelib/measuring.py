@@ -22,6 +22,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "OldestUnansweredSeconds": "Seconds",
     "QrLate": "Count",
     "SessionsWithoutRoom": "Count",
+    "RunnersWanted": "Count",
     "Runners": "Count",
     "RunnersNotHeard": "Count",
     # what happens, when it does
@@ -78,6 +79,11 @@ def of_standing(standing: Standing) -> tuple[Measured, ...]:
         Measured("Runners", standing.runners),
         Measured("RunnersNotHeard", standing.runners_not_heard),
     )
+
+
+def of_fleet(wanted: int) -> tuple[Measured, ...]:
+    """How many runners ECS is asked for: those that are heard should be as many."""
+    return (Measured("RunnersWanted", wanted),)
 
 
 def of_line(record: logging.LogRecord) -> Iterator[Measured]:

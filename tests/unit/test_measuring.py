@@ -1,0 +1,408 @@
+"""What Lambda's log gets: metrics in CloudWatch's format, lines of JSON that say what they are about, and no secret."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+import app
+from chalicelib import logs, measuring
+from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.jobs import ThinkJob
+from chalicelib.model import Active, Assistant, Policies, Tenant
+from chalicelib.wiring import Services
+from infrastructure.local.events import LambdaContext, Request, schedule_event, sqs_event, task_stopped_event
+from infrastructure.local.gateway import Gateway
+from tests.unit.conftest import Clock, FakeBrain
+from wire import ProblemCode
+
+T = "tenantaaaa"
+CHAT, PHONE, TEXT, KEY = "491700000001@c.us", "491700000001", "Where is my parcel 4711?", "sk-test-bakery"
+QR, OWN_NUMBER = "2@qr-secret-of-the-session", "491709999999"
+SECRETS = (PHONE, "parcel", KEY, QR, OWN_NUMBER, "owner@example.com", "bootstrap-token", "You said")
+#: As `import app` has set them up; the fixture of all tests takes them away.
+HANDLERS = tuple(logging.getLogger("chalicelib").handlers)
+
+Line = dict[str, Any]
+
+
+class Stdout:
+    """Where a function prints to, whatever pytest has put there by then."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@dataclass
+class Stage:
+    """The application behind its Lambda entries, with services of a test, and what it has printed."""
+
+    services: Services
+    clock: Clock
+    read: Callable[[], str]
+    token: str = "bootstrap-token"
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        self.gateway = Gateway(app.app)
+        self.told: list[Line] = []
+
+    @property
+    def brain(self) -> FakeBrain:
+        return cast(FakeBrain, self.services.brain)
+
+    def lines(self) -> list[Line]:
+        """What was logged since the last time; each line is JSON."""
+        return [line for line in self._new() if "_aws" not in line]
+
+    def metrics(self) -> list[Line]:
+        return [line for line in self._new() if "_aws" in line]
+
+    def _new(self) -> list[Line]:
+        found = [json.loads(line) for line in self.read().splitlines()]
+        self.told += found
+        return found
+
+    # -- as Lambda calls ----------------------------------------------------------------------------------------
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        headers = (("Content-Type", "application/json"), ("Authorization", f"Bearer {self.token}"), ("Host", "h"))
+        answer = self.gateway.handle(
+            Request("POST", f"/api{path}", "", headers, json.dumps(body).encode(), "203.0.113.7")
+        )
+        return {"status": answer.status, **json.loads(answer.body)}
+
+    def sync(self, *sessions: Line) -> dict[str, Any]:
+        self.sequence += 1
+        answer = self.post("/runner/sync", sequence=self.sequence, capacity=3, sessions=sessions, wait_ms=0)
+        if "identity" in answer:
+            self.token = answer["identity"]["token"]
+        return answer
+
+    def think(self, chat: str = CHAT) -> None:
+        job = ThinkJob(tenant=T, chat=chat).model_dump_json()
+        message = {"MessageId": "1", "ReceiptHandle": "r", "Body": job}
+        app.think(sqs_event(message, "jobs"), LambdaContext("think", 120))
+
+    def reconcile(self) -> None:
+        app.every_minute(schedule_event("reconcile", 0), LambdaContext("reconcile", 60))
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    def come_online(self) -> None:
+        self.sync()
+        self.services.placement.watch(T, self.clock())
+        (hold,) = self.sync()["hold"]
+        told = {"tenant": T, "epoch": hold["epoch"], "probed_ms_ago": 0}
+        qr = {"code": QR, "expires_in_ms": 20_000}
+        self.sync({**told, "sequence": 1, "phase": "qr", "qr": qr})
+        self.sync({**told, "sequence": 2, "phase": "online", "number": OWN_NUMBER})
+        self.clock.pass_seconds(30)
+
+    def write(self, id: str) -> None:
+        message = {"id": id, "chat": CHAT, "from_me": False, "sent_at_ms": self.clock() // 1000 * 1000}
+        epoch = self.services.placement.session(T).epoch
+        answer = self.post(
+            "/runner/messages", tenant=T, epoch=epoch, messages=[{**message, "kind": "text", "text": TEXT}]
+        )
+        assert answer["acknowledged"][0]["outcome"] == "queued", answer
+        self.clock.pass_seconds(3)
+
+    def deliver(self) -> None:
+        (delivery,) = self.sync()["deliver"]
+        delivery.pop("revision")
+        taken = self.post("/runner/take", **delivery)
+        self.clock.pass_seconds(1)
+        part = {"part": 0, "message": taken["parts"][0]["id"]}
+        assert self.post("/runner/sent", **delivery, **part)["done"]
+
+
+@pytest.fixture
+def stage(
+    services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Stage]:
+    tenant = Tenant(
+        id=T,
+        name="Bakery",
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=clock(),
+        assistant_version=1,
+        key_ciphertext=services.vault.encrypt(T, KEY),
+        key_last4="kery",
+        policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
+    )
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    ours = logging.getLogger("chalicelib")
+    monkeypatch.setattr(ours, "handlers", list(HANDLERS))
+    monkeypatch.setattr(ours, "propagate", False)
+    for handler in HANDLERS:
+        if isinstance(handler, logging.StreamHandler):
+            monkeypatch.setattr(handler, "stream", Stdout())
+    own = app.services.__dict__
+    app.services.__dict__ = services.__dict__
+    yield Stage(services, clock, lambda: capsys.readouterr().out)
+    app.services.__dict__ = own
+
+
+def values(printed: list[Line]) -> dict[str, tuple[float, str]]:
+    """Each metric's value and unit; kinds of errors by their kind."""
+    found: dict[str, tuple[float, str]] = {}
+    for line in printed:
+        (declared,) = line["_aws"]["CloudWatchMetrics"]
+        assert declared["Namespace"] == "Answerline"
+        kind = {"kind"} if "kind" in line else set()
+        assert [set(each) for each in declared["Dimensions"]] == [{"stage", "service"} | kind]
+        assert (line["stage"], line["service"]) == ("unit", "answerline")
+        for metric in declared["Metrics"]:
+            name = metric["Name"] + (f": {line['kind']}" if kind else "")
+            assert name not in found, "counted twice"
+            (value,) = line[metric["Name"]]
+            found[name] = value, metric["Unit"]
+    return found
+
+
+# -- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_minute_says_how_it_stands_in_one_line(stage: Stage) -> None:
+    stage.come_online()
+    stage.services.runners.register("runnerbbbb", "0" * 64, 5, stage.clock() - 61_000)
+    stage.lines()
+    stage.reconcile()
+    printed = stage.metrics()
+    assert len(printed) == 2
+    assert values(printed) == {
+        "TenantsShouldRun": (1, "Count"),
+        "TenantsOnline": (1, "Count"),
+        "TenantsNotRunning": (0, "Count"),
+        "OldestUnansweredSeconds": (0, "Seconds"),
+        "QrLate": (0, "Count"),
+        "SessionsWithoutRoom": (0, "Count"),
+        "Runners": (1, "Count"),
+        "RunnersNotHeard": (1, "Count"),
+        "RunnersWanted": (stage.services.fleet.service().desired, "Count"),
+    }
+
+
+def test_a_minute_that_failed_says_how_it_stands_all_the_same(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(now: int) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": PHONE}}, "Query")
+
+    monkeypatch.setattr(stage.services.placement, "reap_silent", fail)
+    with pytest.raises(app.FunctionFailed):
+        stage.reconcile()
+    found = values(stage.metrics())
+    assert "TenantsShouldRun" in found
+    assert {"ErrorsByKind: not everything was reconciled", "ErrorsByKind: ExceptionGroup"} <= set(found)
+
+
+def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -> None:
+    stage.come_online()
+    stage.write("M1")
+    stage.lines()
+    stage.think()
+    assert values(stage.metrics()) == {
+        "TokensIn": (10, "Count"),
+        "TokensOut": (5, "Count"),
+        "Replies": (1, "Count"),
+        "ReplyLatencyMs": (3_000, "Milliseconds"),
+    }
+    stage.deliver()
+    assert values(stage.metrics()) == {"DeliveryLatencyMs": (4_000, "Milliseconds")}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "counted"),
+    [
+        (TryAgain("OpenAI is busy."), {"TriesAgain", "ErrorsByKind: turn put off"}),
+        (
+            AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked."),
+            {"AsksSomeone", "ErrorsByKind: assistant needs someone"},
+        ),
+        (GiveUp("refusal"), {"GivesUp", "ErrorsByKind: turn given up"}),
+    ],
+)
+def test_what_keeps_a_reply_is_counted_by_what_it_is(stage: Stage, trouble: Exception, counted: set[str]) -> None:
+    stage.come_online()
+    stage.write("M1")
+    stage.brain.next = [trouble]
+    stage.lines()
+    stage.think()
+    assert values(stage.metrics()) == dict.fromkeys(counted, (1, "Count"))
+
+
+def test_a_refusal_that_is_answered_with_the_tenants_own_words_counts_as_both(stage: Stage) -> None:
+    found = stage.services.tenants.get(T)
+    policies = replace(found.policies, give_up_text="Somebody will call you.")
+    stage.services.tenants.edit(T, {"policies": policies}, expected_revision=1, now=0, by="o")
+    stage.come_online()
+    stage.write("M1")
+    stage.brain.next = [GiveUp("refusal")]
+    stage.lines()
+    stage.think()
+    assert {"GivesUp", "Replies"} <= set(values(stage.metrics()))
+
+
+def test_a_runner_that_was_lost_is_counted_and_one_that_left_is_not(stage: Stage) -> None:
+    for name, task in (("runneraaaa", "task-a"), ("runnerbbbb", "task-b")):
+        runner = stage.services.runners.register(name, "0" * 64, 5, stage.clock(), task=task)
+        if task == "task-b":
+            stage.services.runners.renew(runner, stage.clock(), capacity=5, draining=True, probes={})
+    stage.lines()
+    for task, counted in (("task-a", {"RunnerRestarts", "ErrorsByKind: runner lost"}), ("task-b", set())):
+        event = task_stopped_event(task, "cluster", "service", "Essential container exited", 0)
+        app.task_stopped(event, LambdaContext("task_stopped", 60))
+        assert set(values(stage.metrics())) == counted
+
+
+def test_a_sync_that_changes_nothing_prints_nothing(stage: Stage) -> None:
+    """It comes every three seconds from every runner, and each line of a log costs."""
+    stage.come_online()
+    stage.sync()
+    stage._new()
+    stage.clock.pass_seconds(3)
+    stage.sync()
+    assert stage._new() == []
+
+
+def test_every_metric_has_a_unit_that_cloudwatch_knows_and_every_counted_one_exists() -> None:
+    assert set(measuring.UNITS.values()) <= {"Count", "Seconds", "Milliseconds"}
+    assert {name for counted in measuring.COUNTED.values() for name in counted} <= set(measuring.UNITS)
+
+
+def test_a_kind_of_error_has_an_end() -> None:
+    record = logging.LogRecord("chalicelib", logging.ERROR, "", 1, "x" * 500, None, None)
+    (measured,) = measuring.of_line(record)
+    assert (measured.name, len(measured.kind)) == ("ErrorsByKind", measuring.KIND_AT_MOST)
+
+
+# -- lines -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.come_online()
+    stage.lines()
+    stage.write("M1")
+    stage.think()
+    stage.deliver()
+    outcomes: list[Exception] = [TryAgain("OpenAI is busy."), GiveUp("refusal"), ValueError(f"{TEXT} {KEY}")]
+    for number, trouble in enumerate(outcomes):
+        stage.write(f"N{number}")
+        stage.brain.next = [trouble]
+        if isinstance(trouble, ValueError):
+            with pytest.raises(app.FunctionFailed):
+                stage.think()
+        else:
+            stage.think()
+        stage.clock.pass_seconds(600)
+        stage.sync()
+    stage.brain.next = [AskSomeone(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
+    stage.think()
+    stage.reconcile()
+    monkeypatch.setattr(stage.services.chats, "meet", fail_with(f"{CHAT} wrote {TEXT}"))
+    assert stage.post("/runner/messages", **_batch(stage))["status"] == 500
+    monkeypatch.undo()
+    told = stage.lines()
+    whole = json.dumps(stage.told, ensure_ascii=False)
+    for secret in (*SECRETS, stage.token.partition(".")[2]):
+        assert secret not in whole, secret
+    messages = {line["message"] for line in told}
+    assert {"reply stored", "reply delivered", "turn put off", "function failed", "unexpected"} <= messages
+    for line in told:
+        assert {"level", "timestamp", "service", "message"} <= set(line)
+        assert line["request"], line
+
+
+def fail_with(words: str) -> Callable[..., Any]:
+    def fail(*arguments: Any, **named: Any) -> Any:
+        raise RuntimeError(words)
+
+    return fail
+
+
+def _batch(stage: Stage) -> Line:
+    message = {"id": "Z", "chat": CHAT, "from_me": False, "sent_at_ms": stage.clock(), "kind": "text", "text": TEXT}
+    return {"tenant": T, "epoch": stage.services.placement.session(T).epoch, "messages": [message]}
+
+
+def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.come_online()
+    runner = stage.token.partition(".")[0]
+    stage.write("M1")
+    stage.lines()
+    stage.think()
+    answered, stored = stage.lines()
+    turn = stored["turn"]
+    assert (answered["message"], answered["tenant"], answered["turn"]) == ("model answered", T, turn)
+    stage.deliver()
+    (delivered,) = stage.lines()
+    assert (delivered["tenant"], delivered["turn"], delivered["runner"]) == (T, turn, runner)
+    monkeypatch.setattr(stage.services.chats, "meet", fail_with("what"))
+    stage.post("/runner/messages", **_batch(stage))
+    (unexpected,) = stage.lines()
+    assert (unexpected["tenant"], unexpected["runner"], unexpected["error"]) == (T, runner, "RuntimeError")
+    assert any("in hand_in" in place for place in unexpected["trace"])
+
+
+def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.come_online()
+    stage.write("M1")
+    stage.lines()
+    stage.think()
+    monkeypatch.setattr(stage.services.tenants, "overview", fail_with("what"))
+    with pytest.raises(app.FunctionFailed):
+        stage.reconcile()
+    failed = [line for line in stage.lines() if line["message"] == "function failed"]
+    assert len(failed) == 1 and "tenant" not in failed[0] and "turn" not in failed[0]
+
+
+def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind(stage: Stage) -> None:
+    stage.come_online()
+    stage.write("M1")
+    stage.brain.next = [ValueError(TEXT)]
+    stage.lines()
+    with pytest.raises(app.FunctionFailed) as raised:
+        stage.think()
+    assert str(raised.value) == "ValueError"
+    (failed,) = stage.lines()
+    assert (failed["message"], failed["error"], failed["tenant"]) == ("function failed", "ValueError", T)
+    assert failed["turn"] and failed["function_name"] == "think"
+    assert raised.value.__suppress_context__  # Lambda prints what it is told, and what caused it
+
+
+def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> None:
+    try:
+        try:
+            raise KeyError(PHONE)
+        except KeyError as error:
+            inner = TryAgain("The database is busy; this will be tried again.")
+            inner.add_note("while reconciling: tenantaaaa")
+            raise ExceptionGroup("several", [inner, ValueError(TEXT)]) from error
+    except ExceptionGroup as group:
+        told = logs.trace(group)
+    whole = "".join(told)
+    assert PHONE not in whole and TEXT not in whole
+    assert "The database is busy" in whole and "while reconciling: tenantaaaa" in whole
+    for kind in ("ExceptionGroup", "TryAgain", "ValueError", "KeyError"):
+        assert any(kind in line.splitlines()[0] for line in told)
+
+
+def test_the_widget_is_asked_through_its_own_function(stage: Stage) -> None:
+    stage.come_online()
+    html = app.overview_widget({"widgetContext": {"theme": "dark"}}, LambdaContext("overview", 29))
+    assert "1 should run, 1 online" in html and "function:overview" in html
