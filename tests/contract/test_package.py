@@ -1,5 +1,6 @@
 """The package itself, built twice from the registries: small, whole, the same bytes, and it starts without openai."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from infrastructure.cold_import import loaded
-from infrastructure.package import ZIP_AT_MOST_BYTES, Package, build
+from infrastructure.package import ZIP_AT_MOST_BYTES, Architecture, Package, build
 from infrastructure.packaging_python import find
+from infrastructure.template import dump
+from tests.unit import final_template
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 PYTHON = Path(sys.executable)
@@ -67,3 +70,14 @@ def test_openai_is_in_it_all_the_same(unpacked: Path) -> None:
     program = f"import sys; sys.path[:0] = [{str(unpacked)!r}]; import openai; print(openai.__file__)"
     done = subprocess.run([PYTHON, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith(str(unpacked)), done.stderr
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_cfn_lint_finds_nothing_in_its_template(architecture: Architecture, tmp_path: Path) -> None:
+    body = json.loads(json.dumps(final_template.packaged(architecture)))
+    body["Parameters"]["Architecture"]["Default"] = architecture
+    written = tmp_path / "template.yaml"
+    written.write_text(dump(body))
+    lint = PYTHON.with_name("cfn-lint")
+    done = subprocess.run([lint, written], capture_output=True, text=True, timeout=110, check=False)
+    assert (done.returncode, done.stdout) == (0, "")

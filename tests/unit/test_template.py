@@ -2,16 +2,12 @@
 
 import ast
 import json
-import subprocess
-import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from infrastructure.package import APPLICATION, Architecture
-from infrastructure.template import dump
+from infrastructure.package import APPLICATION
 from tests.unit import final_template
 from tests.unit.final_template import actions, as_text, of_type, resources, resources_of, statements
 from tests.unit.reach import Code
@@ -24,17 +20,6 @@ WITHOUT_A_NAME: Final = {
 }
 #: Policies of AWS's own that we attach: they are for all of a region.
 OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
-
-
-@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-def test_cfn_lint_finds_nothing(architecture: Architecture, tmp_path: Path) -> None:
-    body = json.loads(json.dumps(final_template.packaged(architecture)))
-    body["Parameters"]["Architecture"]["Default"] = architecture
-    written = tmp_path / "template.yaml"
-    written.write_text(dump(body))
-    lint = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([lint, written], capture_output=True, text=True, timeout=110, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 # -- who may do what ------------------------------------------------------------------------------------------
