@@ -26,9 +26,8 @@ from chalicelib.store.table import Table
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
 from infrastructure import cost as script
-from infrastructure import cost_model, prices
+from infrastructure import cost_model, prices, template
 from infrastructure.cost_model import Assumed, cost, load
-from infrastructure.local import template
 from runner import conversation, pace
 from tests.unit.billed_table import BilledTable, size_bytes
 from tests.unit.conftest import Clock, FakeBrain
@@ -142,7 +141,7 @@ def test_the_intervals_are_the_codes_own() -> None:
 def test_the_sizes_are_the_templates_own() -> None:
     config = json.loads((ROOT / "chalice_app" / ".chalice" / "config.json").read_text())
     assert config["lambda_memory_size"] == cost_model.LAMBDA_GB * 1024
-    declared = template.load()
+    declared = template.load(ROOT / "infrastructure" / "resources.yaml")
     default = {name: parameter.get("Default") for name, parameter in declared["Parameters"].items()}
     assert default["RunnerCapacity"] == cost_model.RUNNER_CAPACITY
     assert default["RunnerCpuUnits"] == cost_model.RUNNER_VCPU * 1024
@@ -155,8 +154,15 @@ def test_the_sizes_are_the_templates_own() -> None:
 
 
 def test_each_metric_and_alarm_is_paid_for() -> None:
-    of_kinds = cost_model.METRICS - len(measuring.UNITS)
-    assert of_kinds > 3, "ErrorsByKind is one more for each kind"
+    kinds_of_errors = cost_model.METRICS - len(measuring.UNITS)
+    assert 5 <= kinds_of_errors <= 10
+    watching = template.load(ROOT / "infrastructure" / "watching.yaml")["Resources"].values()
+    alarms = [each["Properties"] for each in watching if each["Type"] == "AWS::CloudWatch::Alarm"]
+    of_each = [sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1 for alarm in alarms]
+    assert sum(of_each) == cost_model.ALARM_METRICS
+    kinds = [each["Type"] for each in watching]
+    assert kinds.count("AWS::CloudWatch::CompositeAlarm") == cost_model.COMPOSITE_ALARMS
+    assert kinds.count("AWS::CloudWatch::Dashboard") == cost_model.DASHBOARDS
 
 
 # -- what was measured ----------------------------------------------------------------------------------------
