@@ -1,11 +1,15 @@
 """What `make deploy` is told, and what the stage remembers."""
 
+import json
 from typing import Any
 
 import pytest
 
-from infrastructure.deploying import CannotDeploy
+from infrastructure import template
+from infrastructure.deploying import CannotDeploy, checks
 from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
+from infrastructure.package import PARTS
+from infrastructure.packaging_python import REPOSITORY
 
 DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage", "Commit"]}
 
@@ -87,3 +91,16 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
     assert settings.given["PublicBaseUrl"] == said["BASE_URL"]
     assert (settings.yes, settings.dirty, settings.may_replace) == (True, False, frozenset({"Table", "UserPool"}))
     assert address_of(settings.given["MailFrom"]) == "line@agency.example"
+
+
+def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_relies_on() -> None:
+    paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
+    body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
+    decided = {"Stage", "Commit", "RunnerImage", "MailIdentity"}
+    assert {*REMEMBERED.values(), *decided} <= set(body["Parameters"])
+    assert str(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
+    text = json.dumps(body)
+    for name in ("runner-bootstrap-token", "public-base-url"):
+        assert f"/${{AWS::StackName}}/{name}" in text
+    for name in ("runners", "jobs-dead"):
+        assert f'"${{AWS::StackName}}-{name}"' in text
