@@ -182,7 +182,7 @@ def test_a_subject_survives_its_encoding(name: str) -> None:
     assert post.mail["Subject"] == speaker("de")("mail.invite.subject", name=name).strip()[:150]
 
 
-@pytest.mark.parametrize("code", set(ProblemCode) - {ProblemCode.MAIL_BOUNCED})
+@pytest.mark.parametrize("code", [code for code in ProblemCode if code is not ProblemCode.MAIL_BOUNCED])
 def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
     """What only the operator can mend has no action on the owner's page either, and its sentence says who knows."""
     post, say = Post(), speaker("de")
