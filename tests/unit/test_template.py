@@ -225,7 +225,9 @@ def test_what_functions_are_told_exists_under_that_name() -> None:
 
 
 def test_the_api_logs_no_path_no_query_and_nobodys_address() -> None:
-    (stage,) = of_type("AWS::ApiGateway::Stage").values()  # one: Serverless would make another without our limits
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    (deployment,) = of_type("AWS::ApiGateway::Deployment").values()
+    assert "StageName" not in deployment, "Serverless would make another stage, without our limits and log"
     fields = json.loads(stage["AccessLogSetting"]["Format"])
     assert set(fields.values()) <= {
         *("$context.requestId", "$context.httpMethod", "$context.resourcePath", "$context.status"),
