@@ -175,6 +175,10 @@ def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
     parts = [(f"infrastructure/{path.name}", template.load(path)) for path in own if path.is_file()]
     body = template.merged([("Chalice's template", made_by_chalice), *parts])
     for name, resource in body["Resources"].items():
+        if "Type" not in resource:
+            raise PackageFailed(
+                f"A file of infrastructure/ adds to {name}, which Chalice does not make: is it in app.py?"
+            )
         if resource["Type"] == "AWS::Serverless::Function":
             _give_role(body["Resources"], name, resource["Properties"])
     return body

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infrastructure import cold_import, deployment_zip, packaging_python
-from infrastructure.package import PackageFailed, _give_role
+from infrastructure.package import PackageFailed, _give_role, _template
 from infrastructure.template import Clash, NotReadable, dump, load, merged
 
 PYTHON = Path(sys.executable)
@@ -83,6 +83,11 @@ def test_a_function_gets_the_role_that_configuration_names() -> None:
     assert properties == {"Role": {"Fn::GetAtt": ["ThinkRole", "Arn"]}}
     with pytest.raises(PackageFailed, match=r"Think has the role 'Nobody', which no file .* declares"):
         _give_role({}, "Think", {"Role": "Nobody"})
+
+
+def test_what_is_said_of_a_function_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(PackageFailed, match="adds to APIHandler, which Chalice does not make"):
+        _template({"Resources": {}})
 
 
 # -- the zip ----------------------------------------------------------------------------------------------------
