@@ -84,7 +84,10 @@ class Counting(logging.Handler):
     """What is logged is counted."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        emit(measuring.of_line(record))
+        try:
+            emit(measuring.of_line(record))
+        except Exception:
+            self.handleError(record)  # as every handler of logging does: counting stops nothing
 
 
 def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
