@@ -22,6 +22,7 @@ from chalicelib import (
     admin,
     landing,
     logs,
+    mail_events,
     measuring,
     overview,
     pages,
@@ -151,6 +152,12 @@ def task_stopped(event: CloudWatchEvent) -> None:
     detail: dict[str, Any] = event.detail
     if detail.get("lastStatus") == "STOPPED":
         reconcile.task_stopped(services, str(detail.get("taskArn", "")))
+
+
+@app.on_cw_event({"source": ["aws.ses"], "detail-type": list(mail_events.DETAIL_TYPES)}, name="mail_event")
+def mail_event(event: CloudWatchEvent) -> None:
+    """SES says what became of a mail."""
+    mail_events.hear(services, event.to_dict())
 
 
 @app.lambda_function(name="overview")

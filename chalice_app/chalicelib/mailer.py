@@ -112,7 +112,8 @@ class Mailer:
             "FromEmailAddress": _unfolded(message["From"].fold(policy=message.policy)),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
-            "EmailTags": [{"Name": "kind", "Value": kind}],
+            # By these `mail_events.py` knows what it hears of.
+            "EmailTags": [{"Name": "kind", "Value": kind}, {"Name": "tenant", "Value": tenant.id}],
         }
         if self._configuration_set is not None:
             request["ConfigurationSetName"] = self._configuration_set

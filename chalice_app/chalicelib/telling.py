@@ -18,7 +18,14 @@ log = logging.getLogger(__name__)
 #: The same news reaches the same people at most once within this time.
 TOLD_AGAIN_AFTER: Final = timedelta(hours=6)
 #: What an owner can do nothing about, or would not hear of by mail.
-OPERATORS_ONLY: Final = frozenset({ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING, ProblemCode.MAIL_BOUNCED})
+OPERATORS_ONLY: Final = frozenset(
+    {
+        ProblemCode.INCOMPATIBLE,
+        ProblemCode.BROWSER_MISSING,
+        ProblemCode.MAIL_BOUNCED,
+        ProblemCode.MAIL_COMPLAINED,
+    }
+)
 
 
 def of_problem(services: "Services", tenant: Tenant, problem: Problem, *, watched: bool = False) -> None:

@@ -95,6 +95,11 @@ class Services:
         return self._environment.get("OPERATORS_EMAIL", "")
 
     @property
+    def mail_configuration_set(self) -> str:
+        """Under which SES reports what became of our mails; empty where nobody does."""
+        return self._environment.get("MAIL_CONFIGURATION_SET", "")
+
+    @property
     def runner_capacity(self) -> int:
         return int(self._environment.get("RUNNER_CAPACITY", "8"))
 
@@ -155,7 +160,7 @@ class Services:
         return Mailer(
             self._client("sesv2"),
             sender=self._required("MAIL_FROM"),
-            configuration_set=self._environment.get("MAIL_CONFIGURATION_SET") or None,
+            configuration_set=self.mail_configuration_set or None,
             allow_local_links=self._allow_local_links,
         )
 

@@ -79,6 +79,7 @@ class ProblemCode(StrEnum):
     BUDGET_REACHED = "budget_reached"
     # of the mail
     MAIL_BOUNCED = "mail_bounced"
+    MAIL_COMPLAINED = "mail_complained"  #: marked as spam
 
 
 class Wanted(StrEnum):

@@ -168,6 +168,37 @@ def task_stopped_event(task: str, cluster: str, service: str, reason: str, now: 
     }
 
 
+def mail_bounced_event(
+    identifier: str, recipients: Iterable[str], tags: Mapping[str, str], code: int, now: float
+) -> dict[str, Any]:
+    """What SES puts on the event bus when the recipient's mail server refused a mail for good."""
+    at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    addresses = list(recipients)
+    refused = {"action": "failed", "status": f"{code // 100}.0.0", "diagnosticCode": f"smtp; {code}"}
+    return {
+        **schedule_event("mail", now),
+        "detail-type": "Email Bounced",
+        "source": "aws.ses",
+        "resources": [],
+        "detail": {
+            "eventType": "Bounce",
+            "mail": {
+                "timestamp": at,
+                "messageId": identifier,
+                "destination": addresses,
+                "tags": {name: [value] for name, value in tags.items()},
+            },
+            "bounce": {
+                "bounceType": "Permanent",
+                "bounceSubType": "General",
+                "bouncedRecipients": [{"emailAddress": address, **refused} for address in addresses],
+                "timestamp": at,
+                "feedbackId": str(uuid.uuid4()),
+            },
+        },
+    }
+
+
 def matches(event: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
     """Whether EventBridge would deliver the event to a rule with this pattern (lists of equal values only)."""
     for name, wanted in pattern.items():

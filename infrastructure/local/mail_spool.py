@@ -4,7 +4,8 @@ import base64
 import email.policy
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import formatdate, getaddresses, parseaddr
@@ -21,6 +22,8 @@ class Mail:
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
+    #: by which SES's events name it
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def message(self) -> EmailMessage:
@@ -60,6 +63,7 @@ def write(directory: Path, identifier: str, request: dict[str, Any], now: float)
         "sender": request.get("FromEmailAddress", ""),
         "recipients": recipients,
         "raw": base64.b64encode(raw).decode("ascii"),
+        "tags": {tag["Name"]: tag["Value"] for tag in request.get("EmailTags", [])},
     }
     directory.mkdir(parents=True, exist_ok=True)
     name = f"{int(now * 1000):015d}-{identifier.partition('@')[0]}.json"
@@ -121,4 +125,5 @@ def _load(path: Path) -> Mail:
         sender=record["sender"],
         recipients=tuple(record["recipients"]),
         raw=base64.b64decode(record["raw"]),
+        tags=record.get("tags", {}),
     )

@@ -15,7 +15,7 @@ import waitress
 
 from infrastructure.local import mail_spool
 from infrastructure.local.mail_spool import Mail
-from infrastructure.local.relay import Relay
+from infrastructure.local.relay import Relay, refused
 
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
@@ -94,6 +94,8 @@ class Outbox:
     def _state(self, mail: Mail) -> str:
         if self._relay is None:
             return ""
+        if code := refused(self._directory, mail):
+            return f" · refused by the mail server ({html.escape(code)})"
         return " · delivered to the mail server" if self._relay.relayed(mail) else " · waiting"
 
 

@@ -1,4 +1,4 @@
-"""Hands spooled mails to a real mail server, each once, and remembers which are done."""
+"""Hands spooled mails to a real mail server, each once, and remembers which are done, taken or refused for good."""
 
 import smtplib
 import ssl
@@ -15,17 +15,29 @@ CONNECT_WITHIN_SECONDS = 20.0
 LONGEST_PAUSE_SECONDS = 300.0
 
 Deliver = Callable[[Mail], None]
+#: the mail, and the server's code
+Bounced = Callable[[Mail, int], None]
 
-#: A file for each mail that the mail server took.
+#: A file for each mail that is done: empty, or with the code by which the mail server refused it for good.
 RELAYED = "relayed"
+#: These refuse us and not the address (RFC 3463): the next mail would meet the same answer.
+OURS_TO_MEND = b"5.7."
 
 
 class Relay:
     """A thread that delivers what is new; trouble is a state that the outbox shows, and it is tried again."""
 
-    def __init__(self, outbox: Path, deliver: Deliver, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        outbox: Path,
+        deliver: Deliver,
+        say: Callable[[str], None] = print,
+        bounced: Bounced = lambda mail, code: None,
+    ) -> None:
+        """``bounced`` tells the application, as SES would, that an address does not work."""
         self._outbox = outbox
         self._deliver = deliver
+        self._bounced = bounced
         self._say = say
         self._done = outbox / RELAYED
         #: Why the last attempt failed; empty when it did not.
@@ -47,7 +59,7 @@ class Relay:
         self._thread.join(CONNECT_WITHIN_SECONDS)
 
     def relayed(self, mail: Mail) -> bool:
-        """Whether the mail server took it."""
+        """Whether the mail server took it, or never will."""
         return relayed(self._outbox, mail)
 
     def deliver_new(self) -> None:
@@ -55,18 +67,29 @@ class Relay:
         for mail in reversed(mail_spool.read(self._outbox)):
             if self._stopped.is_set() or self.relayed(mail):
                 continue
+            code = 0
             try:
                 self._deliver(mail)
             except (OSError, smtplib.SMTPException) as error:
-                if not self.trouble:
-                    self._say(f"the mail server refuses ({error}); mails wait in the outbox and are tried again")
-                self.trouble = str(error)
-                return
-            self._mark(mail)
+                code = refused_for_good(error)
+                if not code:
+                    self._wait(str(error))
+                    return
+                try:
+                    self._bounced(mail, code)
+                except Exception as trouble:
+                    self._wait(f"a refused mail cannot be told: {trouble}")
+                    return
+            self._mark(mail, code)
             self.trouble = ""
 
-    def _mark(self, mail: Mail) -> None:
-        (self._done / mail.identifier.partition("@")[0]).touch()
+    def _wait(self, trouble: str) -> None:
+        if not self.trouble:
+            self._say(f"the mail server refuses ({trouble}); mails wait in the outbox and are tried again")
+        self.trouble = trouble
+
+    def _mark(self, mail: Mail, code: int = 0) -> None:
+        (self._done / mail.identifier.partition("@")[0]).write_text(str(code or ""))
 
     def _run(self) -> None:
         pause = LOOK_EVERY_SECONDS
@@ -81,8 +104,26 @@ def relays(outbox: Path) -> bool:
 
 
 def relayed(outbox: Path, mail: Mail) -> bool:
-    """Whether the mail server took it."""
+    """Whether the mail server took it, or never will."""
     return (outbox / RELAYED / mail.identifier.partition("@")[0]).exists()
+
+
+def refused(outbox: Path, mail: Mail) -> str:
+    """The code by which the mail server refused it for good; empty if it did not."""
+    file = outbox / RELAYED / mail.identifier.partition("@")[0]
+    return file.read_text() if file.exists() else ""
+
+
+def refused_for_good(error: Exception) -> int:
+    """The server's code if nobody at any of the addresses will ever get this mail; 0 if it may be tried again."""
+    answers: list[tuple[int, bytes | str]] = []
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = list(error.recipients.values())
+    elif isinstance(error, smtplib.SMTPDataError):
+        answers = [(error.smtp_code, error.smtp_error)]
+    said = [(code, text if isinstance(text, bytes) else text.encode()) for code, text in answers]
+    final = [code for code, text in said if 500 <= code < 600 and not text.startswith(OURS_TO_MEND)]
+    return max(final) if final and len(final) == len(said) else 0
 
 
 def smtp(url: str) -> Deliver:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infrastructure.local.events import task_stopped_event
@@ -34,6 +34,14 @@ class Service:
 
     def stopped(self, name: str, reason: str) -> None:
         """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
-        event = task_stopped_event(self.task(name), self._created.cluster, self._created.service, reason, time.time())
-        url = self._sqs.get_queue_url(QueueName=self._created.events_queue)["QueueUrl"]
-        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+        publish(
+            self._sqs,
+            self._created,
+            task_stopped_event(self.task(name), self._created.cluster, self._created.service, reason, time.time()),
+        )
+
+
+def publish(sqs: Any, created: Created, event: Mapping[str, Any]) -> None:
+    """Put an event on what stands for the event bus."""
+    url = sqs.get_queue_url(QueueName=created.events_queue)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from infrastructure.local import mail_spool, operators, outbox, preflight, recovery, resources
 from infrastructure.local.environment import local_environment, runner_variables
+from infrastructure.local.events import mail_bounced_event
 from infrastructure.local.generations import Generations
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.operators import Operator
@@ -19,7 +20,7 @@ from infrastructure.local.programs import Programs
 from infrastructure.local.relay import Relay, smtp
 from infrastructure.local.resources import Created
 from infrastructure.local.runners import Containers, Processes, Runners
-from infrastructure.local.service import Service
+from infrastructure.local.service import Service, publish
 from infrastructure.local.settings import HOST, Ports, Settings
 from infrastructure.local.supervisor import STOP_GRACE_SECONDS, Supervisor
 
@@ -184,10 +185,15 @@ class LocalStack:
 
     def _mail(self) -> None:
         if self.settings.smtp_url is not None:
-            self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._say)
+            self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._say, self._mail_bounced)
             self._relay.start()
         self._outbox_server = outbox.serve(self.outbox_directory, self._relay, self.settings.ports.outbox)
         self._line("outbox", self.outbox_url)
+
+    def _mail_bounced(self, mail: Mail, code: int) -> None:
+        tags = {**mail.tags, "ses:configuration-set": self.created.mail_configuration_set}
+        event = mail_bounced_event(mail.identifier, mail.recipients, tags, code, time.time())
+        publish(self.client("sqs"), self.created, event)
 
     def _runners(self) -> None:
         if not self.settings.runners:

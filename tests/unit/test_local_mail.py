@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.mail_events import DETAIL_TYPES, MailEvent, judged
 from infrastructure.local import mail_spool
+from infrastructure.local.events import mail_bounced_event, matches
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.outbox import Outbox
-from infrastructure.local.relay import Relay
+from infrastructure.local.relay import Relay, refused_for_good
 
 LINK = "https://line.example/api/i/" + "a" * 90 + "?x=1&y=2"
 
@@ -19,6 +21,7 @@ def simple(subject: str = "Grüße") -> dict[str, Any]:
     return {
         "FromEmailAddress": "Answerline <line@a.example>",
         "Destination": {"ToAddresses": ["Owner <owner@b.example>"]},
+        "EmailTags": [{"Name": "tenant", "Value": "tenantaaaa"}],
         "Content": {
             "Simple": {
                 "Subject": {"Data": subject},
@@ -119,6 +122,65 @@ def test_each_mail_is_relayed_once_oldest_first_and_tried_again_after_trouble(tm
     again = Relay(tmp_path, deliver, said.append)
     again.deliver_new()
     assert delivered == ["one", "two", "three"]
+
+
+def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_path: Path) -> None:
+    (tmp_path / "relayed").mkdir()
+    spool(tmp_path, "unknown", "known")
+    told: list[tuple[str, str, int]] = []
+    delivered: list[str] = []
+    away = [True]
+
+    def deliver(mail: Mail) -> None:
+        if mail.subject == "unknown":
+            raise smtplib.SMTPRecipientsRefused({"owner@b.example": (550, b"5.1.1 user unknown")})
+        delivered.append(mail.subject)
+
+    def bounced(mail: Mail, code: int) -> None:
+        if away[0]:
+            raise OSError("nobody listens")
+        told.append((mail.identifier, mail.tags["tenant"], code))
+
+    relay = Relay(tmp_path, deliver, lambda text: None, bounced)
+    relay.deliver_new()
+    assert (told, delivered, "nobody listens" in relay.trouble) == ([], [], True)
+    away[0] = False
+    for _ in range(2):
+        relay.deliver_new()
+    assert (told, delivered, relay.trouble) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
+    page = get(Outbox(tmp_path, relay), "/")[2]
+    assert "refused by the mail server (550)" in page and "delivered to the mail server" in page
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (smtplib.SMTPRecipientsRefused({"a@x.example": (550, b"no such user")}), 550),
+        (smtplib.SMTPRecipientsRefused({"a@x.example": (550, b"5.7.1 relaying denied")}), 0),
+        (smtplib.SMTPRecipientsRefused({"a@x.example": (450, b"4.2.0 greylisted")}), 0),
+        (smtplib.SMTPRecipientsRefused({"a@x.example": (550, b"no"), "b@x.example": (450, b"later")}), 0),
+        (smtplib.SMTPDataError(552, b"5.3.4 too large"), 552),
+        (smtplib.SMTPDataError(554, b"5.7.1 looks like spam"), 0),
+        (smtplib.SMTPSenderRefused(550, b"5.1.8 no such domain", "line@a.example"), 0),
+        (smtplib.SMTPAuthenticationError(535, b"5.7.8 wrong password"), 0),
+        (smtplib.SMTPServerDisconnected("gone"), 0),
+        (OSError("no route"), 0),
+    ],
+)
+def test_only_what_refuses_this_very_mail_is_for_good(error: Exception, code: int) -> None:
+    assert refused_for_good(error) == code
+
+
+def test_a_refused_mail_is_the_event_that_ses_would_send(tmp_path: Path) -> None:
+    event = mail_bounced_event(
+        "id@x", ["owner@b.example"], {"tenant": "tenantaaaa", "kind": "invite"}, 550, 1_800_000_000
+    )
+    heard = MailEvent.model_validate(event)
+    problem, _ = judged(heard.detail, 7)
+    assert matches(event, {"source": ["aws.ses"], "detail-type": list(DETAIL_TYPES)})
+    assert (heard.detail.mail.tag("tenant"), heard.detail.mail.tag("kind")) == ("tenantaaaa", "invite")
+    assert heard.detail.addresses == {"owner@b.example"}
+    assert problem is not None and "(5.0.0)" in problem.detail
 
 
 def test_mails_from_before_there_was_a_mail_server_stay_where_they_are(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_ses_is_told_the_kind_and_the_configuration_set() -> None:
     mailer(post, configuration_set="bounces").invite(BAKERY, LINK)
     mailer(post).invite(BAKERY, LINK)
     first, second = post.sent
-    assert first["EmailTags"] == [{"Name": "kind", "Value": "invite"}]
+    assert first["EmailTags"] == [{"Name": "kind", "Value": "invite"}, {"Name": "tenant", "Value": BAKERY.id}]
     assert first["Destination"] == {"ToAddresses": ["inge@bakery.example"]}
     assert first["ConfigurationSetName"] == "bounces"
     assert "ConfigurationSetName" not in second

@@ -59,6 +59,7 @@ PROBLEMS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.ASSISTANT_REFUSED: "Settings refused",
     ProblemCode.BUDGET_REACHED: "Budget used up",
     ProblemCode.MAIL_BOUNCED: "Mail not delivered",
+    ProblemCode.MAIL_COMPLAINED: "Mail marked as spam",
 }
 
 #: What an edit changed: attributes of a tenant as people call them.
@@ -81,6 +82,7 @@ MENDING: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.ASSISTANT_REFUSED: "edit#model",
     ProblemCode.BUDGET_REACHED: "edit#tokens_per_month",
     ProblemCode.MAIL_BOUNCED: "edit#owner_email",
+    ProblemCode.MAIL_COMPLAINED: "edit#owner_email",
 }
 #: The one action of a phase that has no problem.
 HELPING: Final[Mapping[Phase, str]] = {

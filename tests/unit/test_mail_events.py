@@ -1,0 +1,239 @@
+"""What SES tells of our mails: the tenant shows it, the operators are told once, and nothing of it stops anything."""
+
+import logging
+from typing import Any, cast
+
+import pytest
+
+from chalicelib.mail_events import DETAIL_TYPES, Fate, hear
+from chalicelib.model import Active, Assistant, Happened, Problem, Tenant
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock, FakeMailer
+from wire import ProblemCode
+
+T = "tenantaaaa"
+OWNER = "Inge@bakery.example"
+OURS = "answerline-unit"
+
+
+@pytest.fixture
+def bakery(services: Services, clock: Clock) -> Services:
+    tenant = Tenant(T, "Bakery", OWNER, "en", Active.ACTIVE, 1, clock(), 1, "sealed", "1234")
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    services._environment = {**services._environment, "MAIL_CONFIGURATION_SET": OURS}
+    return services
+
+
+def event(detail_type: str, address: str = OWNER.lower(), kind: str = "invite", **detail: Any) -> dict[str, Any]:
+    """As EventBridge gives it (docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html)."""
+    return {
+        "version": "0",
+        "id": "c3d4e5f6-a7b8-9012-cdef-123456789012",
+        "detail-type": detail_type,
+        "source": "aws.ses",
+        "account": "123456789012",
+        "time": "2026-11-22T10:30:02Z",
+        "region": "eu-central-1",
+        "resources": ["arn:aws:ses:eu-central-1:123456789012:configuration-set/answerline-unit"],
+        "detail": {
+            "eventType": "Bounce",
+            "mail": {
+                "timestamp": "2026-11-22T10:30:00.000Z",
+                "source": "Agency <line@agency.example>",
+                "messageId": "EXAMPLE7c191be45-e9aedb9a-000000",
+                "destination": [address],
+                "headersTruncated": False,
+                "headers": [{"name": "Subject", "value": "Connect WhatsApp"}],
+                "tags": {"ses:configuration-set": [OURS], "kind": [kind], "tenant": [T]},
+            },
+            **detail,
+        },
+    }
+
+
+def bounced(kind: str = "Permanent", subtype: str = "General", address: str = OWNER.lower()) -> dict[str, Any]:
+    recipient = {
+        "emailAddress": address,
+        "action": "failed",
+        "status": "5.1.1",
+        "diagnosticCode": f"smtp; 550 5.1.1 <{address}> user unknown",
+    }
+    told = {
+        "bounceType": kind,
+        "bounceSubType": subtype,
+        "bouncedRecipients": [recipient],
+        "timestamp": "2026-11-22T10:30:02.000Z",
+        "feedbackId": "0100018d-1234-abcd-ef01-234567890abc-000000",
+    }
+    return event("Email Bounced", address, bounce=told)
+
+
+COMPLAINT = {
+    "complainedRecipients": [{"emailAddress": f"Inge <{OWNER}>"}],
+    "timestamp": "2026-11-22T12:00:00.000Z",
+    "feedbackId": "0100018d-5678-abcd-ef01-234567890def-000000",
+    "complaintSubType": None,
+    "complaintFeedbackType": "abuse",
+}
+
+
+def problem(services: Services) -> Problem | None:
+    return services.tenants.get(T).mail_problem
+
+
+def happened(services: Services) -> list[tuple[Happened, str]]:
+    return [(each.happened, each.detail) for each in services.tenants.timeline(T)][:-1]
+
+
+def mails(services: Services) -> list[tuple[str, str, str]]:
+    return cast(FakeMailer, services.mailer).sent
+
+
+def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(bakery: Services, clock: Clock) -> None:
+    assert hear(bakery, bounced()) is Fate.MARKED
+    told = problem(bakery)
+    assert told == Problem(ProblemCode.MAIL_BOUNCED, clock(), "The owner's mail server refuses this address (5.1.1).")
+    assert happened(bakery) == [(Happened.PROBLEM, "mail_bounced")]
+    assert mails(bakery) == [("attention", "operators@example.com", f"https://line.example.com/api/admin/tenants/{T}")]
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "sentence"),
+    [
+        (
+            event("Email Complaint Received", complaint=COMPLAINT),
+            ProblemCode.MAIL_COMPLAINED,
+            "reported our mail as spam",
+        ),
+        (event("Email Rejected", reject={"reason": "Bad content"}), ProblemCode.MAIL_BOUNCED, "(Bad content)"),
+        (bounced(subtype="OnAccountSuppressionList"), ProblemCode.MAIL_BOUNCED, "suppression list"),
+    ],
+)
+def test_a_complaint_and_a_refusal_are_too_and_never_mail_the_owner(
+    bakery: Services, told: dict[str, Any], code: ProblemCode, sentence: str
+) -> None:
+    assert hear(bakery, told) is Fate.MARKED
+    shown = problem(bakery)
+    assert shown is not None and shown.code is code
+    assert sentence in shown.detail
+    assert {to for _, to, _ in mails(bakery)} == {"operators@example.com"}
+
+
+@pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
+def test_a_passing_bounce_is_a_line_in_the_timeline(bakery: Services, kind: str) -> None:
+    assert hear(bakery, bounced(kind, "MailboxFull")) is Fate.NOTED
+    assert (problem(bakery), mails(bakery)) == (None, [])
+    sentence = "The owner's mail server did not take the mail, in several tries (MailboxFull)."
+    assert happened(bakery) == [(Happened.MAIL_FAILED, sentence)]
+
+
+def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: Services, clock: Clock) -> None:
+    assert [hear(bakery, told) for told in (bounced("Transient"), bounced("Transient"))] == [Fate.NOTED, Fate.AGAIN]
+    assert len(happened(bakery)) == 1
+    other = bounced()
+    other["detail"]["mail"]["messageId"] = "another"
+    assert hear(bakery, other) is Fate.MARKED
+    bakery.tenants.clear_mail_problem(T, now=clock())
+    clock.pass_seconds(7 * 3600)
+    assert hear(bakery, other) is Fate.AGAIN
+    assert (problem(bakery), len(mails(bakery))) == (None, 1)
+
+
+def test_two_mails_that_bounce_tell_the_operators_once(bakery: Services) -> None:
+    for number in range(2):
+        told = bounced()
+        told["detail"]["mail"]["messageId"] = f"message-{number}"
+        assert hear(bakery, told) is Fate.MARKED
+    assert len(mails(bakery)) == 1
+    assert happened(bakery) == [(Happened.PROBLEM, "mail_bounced")]
+
+
+def test_a_bounce_at_a_former_address_says_nothing_of_the_new_one(bakery: Services) -> None:
+    assert hear(bakery, bounced(address="inge@old.example")) is Fate.FORMER_ADDRESS
+    assert hear(bakery, event("Email Rejected", "inge@old.example", reject={})) is Fate.FORMER_ADDRESS
+    assert (problem(bakery), happened(bakery), mails(bakery)) == (None, [], [])
+
+
+def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
+    bakery: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, logger="chalicelib"):
+        told = bounced(address="operators@example.com")
+        told["detail"]["mail"]["tags"]["kind"] = ["attention"]
+        assert hear(bakery, told) is Fate.OPERATORS
+    assert (problem(bakery), mails(bakery)) == (None, [])
+    assert [record.message for record in caplog.records] == ["mail to the operators did not arrive"]
+
+
+@pytest.mark.parametrize(
+    ("told", "noted"),
+    [
+        (event("Email Delivery Delayed", deliveryDelay={"delayType": "MailboxFull", "delayedRecipients": []}), []),
+        (
+            event("Email Rendering Failed", failure={"errorMessage": "x", "templateName": "y"}),
+            [(Happened.MAIL_FAILED, "SES could not write this mail.")],
+        ),
+    ],
+)
+def test_what_may_still_arrive_or_cannot_be_is_no_problem(
+    bakery: Services, told: dict[str, Any], noted: list[tuple[Happened, str]]
+) -> None:
+    assert hear(bakery, told) is Fate.NOTED
+    assert (problem(bakery), mails(bakery), happened(bakery)) == (None, [], noted)
+
+
+def test_events_of_another_stage_or_of_nobody_are_not_ours(bakery: Services) -> None:
+    other = bounced()
+    other["detail"]["mail"]["tags"]["ses:configuration-set"] = ["answerline-other"]
+    nobody, nameless = bounced(), bounced()
+    nobody["detail"]["mail"]["tags"]["tenant"] = ["tenantzzzz"]
+    del nameless["detail"]["mail"]["tags"]
+    assert [hear(bakery, told) for told in (other, nobody, nameless)] == [Fate.NOT_OURS] * 3
+    assert problem(bakery) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"detail-type": "Email Bounced"},
+        {"detail-type": "Email Bounced", "detail": {"mail": {}}},
+        {"detail-type": "Email Bounced", "detail": "secret words"},
+        {"detail-type": 7, "detail": {"mail": {"messageId": "x", "tags": []}}},
+    ],
+)
+def test_what_is_not_understood_is_logged_without_its_words(
+    bakery: Services, told: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, logger="chalicelib"):
+        assert hear(bakery, told) is Fate.NOT_OURS
+    (record,) = caplog.records
+    assert record.message == "mail event not understood"
+    assert "secret" not in str(record.__dict__)
+
+
+def test_neither_log_nor_problem_quotes_an_address_or_what_a_server_said(
+    bakery: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="chalicelib"):
+        for number, told in enumerate(
+            (
+                bounced(subtype="inge@bakery.example"),
+                bounced("Transient", "<b>inge@bakery.example</b>"),
+                event("Email Complaint Received", complaint=COMPLAINT),
+            )
+        ):
+            told["detail"]["mail"]["messageId"] = f"message-{number}"
+            hear(bakery, told)
+    shown = problem(bakery)
+    words = (
+        str([record.__dict__ for record in caplog.records]) + str(happened(bakery)) + (shown.detail if shown else "")
+    )
+    assert "@bakery" not in words and "<b>" not in words and "user unknown" not in words
+
+
+def test_the_application_hears_of_exactly_these() -> None:
+    import app
+
+    (config,) = [each for each in app.app.event_sources if each.name == "mail_event"]
+    assert cast(Any, config).event_pattern == {"source": ["aws.ses"], "detail-type": list(DETAIL_TYPES)}
