@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import Final
 
 from botocore.exceptions import ClientError
@@ -13,13 +12,14 @@ from botocore.exceptions import ClientError
 #: Of exceptions that caused each other, and of each one's inner ones, only the first are told.
 CAUSES_AT_MOST: Final = 8
 
-_known: ContextVar[Mapping[str, str]] = ContextVar("_known", default=MappingProxyType({}))
+#: None: nothing began that could end, so nothing is remembered.
+_known: ContextVar[Mapping[str, str] | None] = ContextVar("_known", default=None)
 
 
 @contextmanager
 def about(**ids: str | None) -> Iterator[None]:
     """Every line logged meanwhile names these (tenant, turn, runner, request) unless it names its own."""
-    token = _known.set({**_known.get(), **{name: id for name, id in ids.items() if id}})
+    token = _known.set({**(_known.get() or {}), **{name: id for name, id in ids.items() if id}})
     try:
         yield
     finally:
@@ -28,14 +28,16 @@ def about(**ids: str | None) -> Iterator[None]:
 
 def note(**ids: str | None) -> None:
     """Something more became known of what the lines are about, until the enclosing ``about`` ends."""
-    _known.set({**_known.get(), **{name: id for name, id in ids.items() if id}})
+    known = _known.get()
+    if known is not None:
+        _known.set({**known, **{name: id for name, id in ids.items() if id}})
 
 
 class Named(logging.Filter):
     """For a handler: adds what the line is about."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        for name, id in _known.get().items():
+        for name, id in (_known.get() or {}).items():
             if not hasattr(record, name):
                 setattr(record, name, id)
         return True

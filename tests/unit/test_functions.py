@@ -12,7 +12,7 @@ from infrastructure.local.template import load
 CHALICE_APP = Path(__file__).parents[2] / "chalice_app"
 CONFIG = json.loads((CHALICE_APP / ".chalice" / "config.json").read_text())
 #: Every function that `app.py` declares, and the doors.
-SECONDS = {"api_handler": 29, "think": 120, "reconcile": 60, "task_stopped": 60, "sweep": 900}
+SECONDS = {"api_handler": 29, "think": 120, "reconcile": 60, "task_stopped": 60, "sweep": 900, "overview": 29}
 STAGES = pytest.mark.parametrize("stage", ["somewhere", "local"])
 
 

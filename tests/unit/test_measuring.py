@@ -374,6 +374,16 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
     assert len(failed) == 1 and "tenant" not in failed[0] and "turn" not in failed[0]
 
 
+def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
+    record = logging.LogRecord("chalicelib", logging.INFO, "", 1, "x", None, None)
+    logs.note(tenant="tenantbbbb")
+    assert logs.Named().filter(record) and not hasattr(record, "tenant")
+    with logs.about(tenant=T):
+        logs.note(turn="turn", runner=None)
+        assert logs.Named().filter(record)
+    assert (vars(record)["tenant"], vars(record)["turn"], hasattr(record, "runner")) == (T, "turn", False)
+
+
 def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind(stage: Stage) -> None:
     stage.come_online()
     stage.write("M1")
