@@ -23,8 +23,9 @@ from runner.conversation import Conversation
 from runner.disk import Disk
 from runner.host import About, Host, NotWelcome
 from runner.hosting import innermost
-from runner.journal import Journal
+from runner.journal import Journal, Keeper
 from runner.lease import Guard, Lease
+from runner.leftovers import Leftovers
 from runner.profile import Profile
 from runner.recycling import Turns
 from runner.restoring import Restoring
@@ -105,26 +106,25 @@ def compose(
     chromium, wa_js = browsers.browser.version, wa_js_version(settings)
     shared = Shared(disk, packing, chromium, wa_js)
 
+    def profile_of(tenant: str) -> Profile:
+        return Profile(settings.data_directory, tenant)
+
+    def conversation_of(
+        tenant: str, keeper: Keeper, journal: Journal, changed: Callable[[], None] = lambda: None
+    ) -> Conversation:
+        door = OwnDoor(control, keeper.token)
+        return Conversation(tenant, keeper.epoch, door, lease, journal, clock, chance.random, changed)
+
     def make_session(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
-        door = OwnDoor(control, token)
-        profile = Profile(settings.data_directory, hold.tenant)
-        journal = Journal(profile.journal)
-        conversation = Conversation(
-            hold.tenant,
-            hold.epoch,
-            door,
-            lease,
-            journal,
-            clock,
-            chance.random,
-            changed,
-        )
+        door, keeper = OwnDoor(control, token), Keeper(hold.epoch, token)
+        profile = profile_of(hold.tenant)
+        journal = Journal(profile.journal, keeper)
         return Session(
             hold,
             browsers,
             profile,
             journal,
-            conversation,
+            conversation_of(hold.tenant, keeper, journal, changed),
             Restoring(hold, door, profile, packing, chromium, clock),
             Saving(hold, door, profile, journal, shared, clock),
             clock,
@@ -142,7 +142,15 @@ def compose(
         wa_js=wa_js,
     )
     return Host(
-        control, make_session, lease, about, settings.runner_bootstrap_token, clock, chance.random, disk.capacity
+        control,
+        make_session,
+        lease,
+        about,
+        settings.runner_bootstrap_token,
+        clock,
+        chance.random,
+        disk.capacity,
+        Leftovers(settings.data_directory, profile_of, conversation_of, clock, chance.random).hand_in,
     )
 
 

@@ -169,7 +169,7 @@ class Conversation:
             await self._clock.wait(self._noted, SWEEP_EVERY)
             self._noted.clear()
             troubles = []
-            steps: tuple[Callable[[], Awaitable[object]], ...] = (self._hand_in, self.replies.report_sent)
+            steps: tuple[Callable[[], Awaitable[object]], ...] = (self.hand_in, self.replies.report_sent)
             for step in steps:
                 try:
                     await step()
@@ -193,7 +193,7 @@ class Conversation:
         whole = False
         while not whole:
             whole = await self._read(page)
-            if not await self._hand_in():
+            if not await self.hand_in():
                 break
         self._say_caught_up()
 
@@ -216,6 +216,14 @@ class Conversation:
                 return True
         return False
 
+    async def hand_in(self) -> bool:
+        """Whether the control plane has all that was noted."""
+        while self._journal.waiting:
+            batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
+            if not await self._hand_in_batch(batch):
+                return False
+        return True
+
     async def harvest(self, page: Page | None, *, of_our_account: bool = False) -> None:
         """Before a session ends: hand in what was seen, and say what was sent. Neither is fenced.
 
@@ -227,17 +235,9 @@ class Conversation:
                 if page is not None and (self._readable or of_our_account):
                     await self.sweep(page)
                 else:
-                    await self._hand_in()
+                    await self.hand_in()
         except (ControlTrouble, PageTrouble, TimeoutError) as trouble:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
-
-    async def _hand_in(self) -> bool:
-        """Whether the control plane has all that was noted."""
-        while self._journal.waiting:
-            batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
-            if not await self._hand_in_batch(batch):
-                return False
-        return True
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
         messages = [self._journal.waiting[key] for key in keys]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runner.clock import Clock
@@ -56,8 +56,10 @@ class Host:
         clock: Clock,
         chance: Callable[[], float],
         capacity: Callable[[int], int] = lambda wanted: wanted,
+        before_hosting: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._control = control
+        self._before_hosting = before_hosting
         self._capacity = capacity
         self._lease = lease
         self._about = about
@@ -107,7 +109,8 @@ class Host:
     async def _beat(self) -> None:
         while True:
             started = self._clock.now()
-            held = self._identity is not None and self._hosting.is_pending()
+            registers = self._identity is None
+            held = not registers and self._hosting.is_pending()
             try:
                 answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
             except Unauthorised:
@@ -116,6 +119,8 @@ class Host:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
             else:
+                if registers and self._before_hosting is not None:
+                    await self._before_hosting()
                 await self._rest(CALLS_APART_AT_LEAST if held else answer.next_in_ms / 1000, started)
 
     async def _rest(self, seconds: float, started: float) -> None:

@@ -3,12 +3,16 @@
 One append-only file of JSON lines, rewritten when it has grown. A line reaches the operating system at once, so
 that a killed process forgets nothing; ``fsync`` happens on rewriting only, because what a dying machine loses is
 still in WhatsApp's own database and is handed in again.
+
+Beside it, while a session lives or something waits, stands under whose name it may be handed in (leftovers.py).
 """
 
 import json
 import logging
 import os
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,11 +30,24 @@ LINES_AT_MOST = 4_000
 BYTES_AT_MOST = 4_000_000
 
 
+#: The file beside the journal; its token is as secret as the login in the profile.
+KEEPER = "keeper.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who noted the messages, and at which epoch: the control plane takes them from nobody else."""
+
+    epoch: int
+    token: str
+
+
 class Journal:
     """Waiting messages in the order they were seen, and per chat up to when all were acknowledged."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keeper: Keeper | None = None) -> None:
         self._path = path
+        self._keeper = keeper
         self._file: TextIO | None = None
         #: How many messages were seen, in and out: a sign of life.
         self.seen_count = 0
@@ -54,14 +71,19 @@ class Journal:
                 for line in lines:
                     self._replay(line)
         self._rewrite()
+        if self._keeper is not None:
+            told = {"epoch": self._keeper.epoch, "token": self._keeper.token}
+            _write(self._path.with_name(KEEPER), [told])
 
     def close(self) -> None:
-        """Close the file; nothing is lost without it."""
-        if self._file is not None:
-            with suppress(OSError):  # a full disk
-                self._file.close()
-            self._file = None
-        self._broken = False
+        """Nothing is lost without it, but what waits here for nothing is known by its keeper."""
+        self._close_file()
+        if not self.waiting:
+            self.disown()
+
+    def disown(self) -> None:
+        """Nobody can hand in what waits here but the next session of this tenant, if it comes here."""
+        self._path.with_name(KEEPER).unlink(missing_ok=True)
 
     def begin_at(self, second: int) -> None:
         """Raise the floor: everything before is history or done."""
@@ -147,7 +169,7 @@ class Journal:
             self.write_errors += 1
             if not self._broken:
                 note("journal cannot be written", level=logging.WARNING, trouble=trouble)
-            self.close()
+            self._close_file()
             self._broken = True
 
     def _rewrite(self) -> None:
@@ -166,15 +188,36 @@ class Journal:
             entries.append({"acknowledged": key, "chat": chat, "second": second})
         for key, message in self.waiting.items():
             entries.append({"seen": key, "message": message.model_dump(mode="json")})
-        self.close()
+        self._close_file()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = self._path.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in entries)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        _write(self._path, entries)
         self._file = self._path.open("a", encoding="utf-8")
         # Counted from here: a journal that is big for good must not be rewritten with each line.
         self._lines = self._bytes = 0
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # a full disk
+                self._file.close()
+            self._file = None
+        self._broken = False
+
+
+def keeper_of(journal: Path) -> Keeper | None:
+    """Who may hand in what waits there; None if nobody can."""
+    try:
+        told = json.loads(journal.with_name(KEEPER).read_text(encoding="utf-8"))
+        return Keeper(int(told["epoch"]), str(told["token"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """All of it or nothing, for nobody else to read."""
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(entry) + "\n" for entry in entries)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

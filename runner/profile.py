@@ -6,7 +6,7 @@
     marker.json         {"tenant", "epoch", "linked"}: who used ``current`` last, and whether it was linked
     current/            Chromium's user data directory
     suspect             there while ``current`` was written on a disk without room, and not proven since
-    journal.jsonl       what the conversation has seen (conversation.py)
+    journal.jsonl       what the conversation has seen, and beside it keeper.json (journal.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
     scratch-N/          what is being archived or restored; worth nothing once its process is gone
 

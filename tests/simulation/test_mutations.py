@@ -18,6 +18,7 @@ from chalicelib.store.turns import Turns
 from runner import conversation
 from runner.disk import Disk
 from runner.lease import Lease
+from runner.leftovers import Leftovers
 from runner.page import SendResult
 from runner.whatsapp import WhatsAppPage
 from tests.simulation.trouble import Plan
@@ -159,9 +160,19 @@ def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.Monkey
     caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
 
 
+def test_a_disk_whose_leftovers_nobody_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: Leftovers) -> None:
+        return
+
+    monkeypatch.setattr(Leftovers, "hand_in", nothing)
+    caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, writes_every=5.0))
+
+
 def test_a_profile_that_is_trusted_after_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "has_room_to_write", lambda self: True)
-    caught("login lost", range(30), replace(ROUGH, kinds={"fill the disk": 1.0, "lose the container": 1.0}))
+    full = [(at, "fill the disk") for at in (1.0, 2.0, 3.0)]
+    lost = [(at, "lose the container") for at in (260.0, 270.0, 280.0, 290.0)]  # when no older snapshot is kept
+    caught("login lost", range(10), replace(ROUGH, machines=2, script=(*full, *lost), writes_every=8.0, lasts=300.0))
 
 
 def test_a_runner_that_does_not_watch_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:

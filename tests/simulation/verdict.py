@@ -1,5 +1,7 @@
 """What must be true of every history, watched while it happens and judged at its end."""
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
@@ -143,7 +145,7 @@ class Inspector:
                 if stanza.second * 1000 < linked_at:
                     continue  # history is never answered
                 if item is None:
-                    if self._can_be_handed_in(account, stanza) and self.world.is_wanted(tenant):
+                    if self._can_be_handed_in(tenant, account, stanza) and self.world.is_wanted(tenant):
                         found.append((stanza.id, "never handed in"))
                 elif item.get("skipped") is None and (contact.phone, stanza.id) not in reasons:
                     parts = answered.get((contact.phone, stanza.id))
@@ -155,9 +157,12 @@ class Inspector:
             found.append(("-", "no browser is connected"))
         return found
 
-    def _can_be_handed_in(self, account: "Account", stanza: "Stanza") -> bool:
+    def _can_be_handed_in(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
+        """It is at WhatsApp, in the browser that is connected, or was noted on a disk that is still there."""
         stream = account.stream
-        return stanza in account.queue or (stream is not None and stanza.key in stream.login.received)
+        in_browser = stream is not None and stanza.key in stream.login.received
+        noted = any(stanza.id in _waiting(machine.disk / tenant / "journal.jsonl") for machine in self.world.machines)
+        return stanza in account.queue or in_browser or noted
 
     def _stored(self, tenant: str) -> dict[tuple[str, str], Item]:
         """Messages of contacts in the table, by the contact's phone and id."""
@@ -252,3 +257,15 @@ class Inspector:
         for key, texts in texts_of.items():
             if len(texts) > 1:
                 self.violated("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
+
+
+def _waiting(journal: Path) -> set[str]:
+    """Ids of the messages that stand there and are not acknowledged."""
+    waiting: dict[str, str] = {}
+    for line in journal.read_text().splitlines() if journal.exists() else ():
+        entry = json.loads(line)
+        if "seen" in entry:
+            waiting[entry["seen"]] = entry["message"]["id"]
+        elif "acknowledged" in entry:
+            waiting.pop(entry["acknowledged"], None)
+    return set(waiting.values())

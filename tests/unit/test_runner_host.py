@@ -135,6 +135,30 @@ async def running(*, hold: bool = True) -> AsyncIterator[Stage]:
         await asyncio.gather(stage.task, return_exceptions=True)
 
 
+async def test_what_was_left_behind_is_settled_after_each_registration_and_before_anything_is_hosted() -> None:
+    stage = Stage()
+    settled = asyncio.Event()
+    asked: list[int] = []
+
+    async def settle_leftovers() -> None:
+        asked.append(stage.control.registered)
+        await settled.wait()
+
+    stage.host._before_hosting = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(5)
+    assert (asked, len(stage.control.syncs)) == ([1], 1)
+    settled.set()
+    stage.control.hold()
+    await stage.clock.advance(5)
+    assert len(stage.sessions) == 1
+    stage.control.kill("runner0001.secret")
+    await stage.clock.advance(10)
+    assert asked == [1, 2]
+    stage.task.cancel()
+    await asyncio.gather(stage.task, return_exceptions=True)
+
+
 async def test_a_runner_registers_once_and_then_uses_its_own_token() -> None:
     async with running() as stage:
         await stage.clock.advance(10)
