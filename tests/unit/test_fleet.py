@@ -109,9 +109,13 @@ def test_an_ecs_that_does_not_protect_is_told_once_and_fails_nobody(caplog: pyte
             assert chosen.protect(["a"], minutes=60) == set()
             assert not chosen.unprotect("a")
         ecs.refused = {}
+        assert len(caplog.records) == 1
         assert chosen.protect(["a"], minutes=60) == {"a"}
         ecs.update_task_protection = lambda **_: {"protectedTasks": [], "failures": []}  # type: ignore[method-assign]
         assert chosen.renew(["a"], minutes=60) == set()
+        assert len(caplog.records) == 2
+        still = [{"taskArn": "a", "protectionEnabled": True}]
+        ecs.update_task_protection = lambda **_: {"protectedTasks": still, "failures": []}  # type: ignore[method-assign]
         assert not chosen.unprotect("a")
 
         def refuse(**_: Any) -> dict[str, Any]:

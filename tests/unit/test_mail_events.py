@@ -139,6 +139,11 @@ def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: 
     assert (problem(bakery), len(mails(bakery))) == (None, 1)
 
 
+def test_a_mail_that_is_reported_after_it_was_late_is_heard_of_again(bakery: Services) -> None:
+    assert hear(bakery, bounced("Transient")) is Fate.NOTED
+    assert hear(bakery, event("Email Complaint Received", complaint=COMPLAINT)) is Fate.MARKED
+
+
 def test_two_mails_that_bounce_tell_the_operators_once(bakery: Services) -> None:
     for number in range(2):
         told = bounced()

@@ -185,6 +185,7 @@ def test_without_protection_nobody_is_let_go(town: Town) -> None:
     fleet.count = 2
     town.minutes(40)
     assert (fleet.count, town.where()) == (2, {"runnerold1": 4, "runnerold2": 0})
+    assert town.named("runnerold1").protected_until == 0
 
 
 def test_a_runner_whose_protection_ecs_does_not_lift_is_not_taken_for_free(town: Town, clock: Clock) -> None:
