@@ -159,7 +159,7 @@ class MemoryTable(Table):
             raise ConditionFailed([shown])
         match write:
             case Put():
-                return key, {name: _native(value) for name, value in write.item.items() if value is not None}
+                return key, {name: _native(value) for name, value in write.attributes.items()}
             case Update():
                 return key, _updated(before or {"pk": key[0], "sk": key[1]}, write)
             case Delete():
@@ -199,12 +199,10 @@ def _key_of(write: Put | Update | Delete | Check) -> Key:
 def _updated(before: Item, update: Update) -> Item:
     item: Item = dict(before)
     fresh: set[tuple[str, ...]] = set()
-    setting = [(path, value) for path, value in update.set.items() if value is not None]
-    removing = [*update.remove, *(path for path, value in update.set.items() if value is None)]
-    for path, value in setting:
+    for path, value in update.setting:
         parent, name = _parent(item, path, fresh)
         parent[name] = _native(value)
-    for path in removing:
+    for path in update.removing:
         parent, name = _parent(item, path, fresh)
         parent.pop(name, None)
     for path, value in update.add.items():

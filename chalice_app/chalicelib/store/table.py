@@ -7,32 +7,24 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBuilder, Key
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import TryAgain
+from chalicelib.store.expressions import Expression, Item, Path, key_of, plain, stored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Item = dict[str, Any]
-#: an attribute, or a path into a map
-Path = str | tuple[str, ...]
-
-__all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Delete", "Item", "Put", "Table", "Update"]
+__all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Delete", "Item", "Path", "Put", "Table", "Update"]
 
 #: Transactions that collide with another write are tried again this often, with jitter.
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
 #: DynamoDB gives no more items at once.
 BATCH_AT_MOST: Final = 100
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
@@ -55,6 +47,11 @@ class Put:
     item: Item
     when: ConditionBase | None = field(default_factory=lambda: Attr("pk").not_exists())
 
+    @property
+    def attributes(self) -> Item:
+        """Without those that have no value."""
+        return {name: value for name, value in self.item.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -67,6 +64,16 @@ class Update:
     add: Mapping[Any, int | Set[str]] = field(default_factory=dict)
     remove: Sequence[Path] = ()
     when: ConditionBase | None = None
+
+    @property
+    def setting(self) -> list[tuple[Path, Any]]:
+        """What gets a value."""
+        return [(path, value) for path, value in self.set.items() if value is not None]
+
+    @property
+    def removing(self) -> list[Path]:
+        """What is there no more afterwards."""
+        return [*self.remove, *(path for path, value in self.set.items() if value is None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +107,19 @@ class Table:
         self._pause = pause
 
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
-        answer = self._call(self._client.get_item, TableName=self._name, Key=_key(pk, sk), ConsistentRead=consistent)
-        return _plain(answer["Item"]) if "Item" in answer else None
+        answer = self._call(self._client.get_item, TableName=self._name, Key=key_of(pk, sk), ConsistentRead=consistent)
+        return plain(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
         """Those of these items that are there, a moment old, in no order; a hundred at a time."""
         found: list[Item] = []
-        waiting = [_key(*key) for key in dict.fromkeys(keys)]
+        waiting = [key_of(*key) for key in dict.fromkeys(keys)]
         if not waiting:
             return found
         for attempt in range(ATTEMPTS + len(waiting) // BATCH_AT_MOST):
             asked, waiting = waiting[:BATCH_AT_MOST], waiting[BATCH_AT_MOST:]
             answer = self._call(self._client.batch_get_item, RequestItems={self._name: {"Keys": asked}})
-            found += [_plain(item) for item in answer["Responses"].get(self._name, [])]
+            found += [plain(item) for item in answer["Responses"].get(self._name, [])]
             left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             if left:
                 self._pause(BACKOFF_SECONDS * 2 ** min(attempt, ATTEMPTS))
@@ -143,31 +150,25 @@ class Table:
             condition = condition & Key(keys[1]).begins_with(begins_with)
         if between is not None:
             condition = condition & Key(keys[1]).between(*between)
-        builder = ConditionExpressionBuilder()
-        built = builder.build_expression(condition, is_key_condition=True)
-        names, values = dict(built.attribute_name_placeholders), dict(built.attribute_value_placeholders)
+        expression = Expression()
         request: dict[str, Any] = {
             "TableName": self._name,
-            "KeyConditionExpression": built.condition_expression,
+            "KeyConditionExpression": expression.condition(condition, of_keys=True),
             "ScanIndexForward": not newest_first,
             "ConsistentRead": consistent,
         }
         if index is not None:
             request["IndexName"] = index
         if where is not None:
-            filtered = builder.build_expression(where)
-            request["FilterExpression"] = filtered.condition_expression
-            names.update(filtered.attribute_name_placeholders)
-            values.update(filtered.attribute_value_placeholders)
+            request["FilterExpression"] = expression.condition(where)
         if limit is not None and where is None:
             request["Limit"] = limit
-        request["ExpressionAttributeNames"] = names
-        request["ExpressionAttributeValues"] = {name: _serialize(value) for name, value in values.items()}
+        request.update(expression.placeholders())
         yielded = 0
         while True:
             answer = self._call(self._client.query, **request)
             for item in answer["Items"]:
-                yield _plain(item)
+                yield plain(item)
                 yielded += 1
                 if limit is not None and yielded >= limit:
                     return
@@ -187,7 +188,7 @@ class Table:
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-        return _plain(answer["Attributes"])
+        return plain(answer["Attributes"])
 
     def delete(self, delete: Delete) -> None:
         self._call(self._client.delete_item, **self._delete(delete))
@@ -223,11 +224,11 @@ class Table:
             case Delete():
                 return {"Delete": self._delete(write)}
             case Check():
-                expression = _Expression()
+                expression = Expression()
                 return {
                     "ConditionCheck": {
                         "TableName": self._name,
-                        "Key": _key(write.pk, write.sk),
+                        "Key": key_of(write.pk, write.sk),
                         "ConditionExpression": expression.condition(write.when),
                         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                         **expression.placeholders(),
@@ -235,28 +236,27 @@ class Table:
                 }
 
     def _put(self, put: Put) -> dict[str, Any]:
-        expression = _Expression()
+        expression = Expression()
         request: dict[str, Any] = {
             "TableName": self._name,
-            "Item": {name: _serialize(_storable(value)) for name, value in put.item.items() if value is not None},
+            "Item": {name: stored(value) for name, value in put.attributes.items()},
         }
         if put.when is not None:
             request["ConditionExpression"] = expression.condition(put.when)
         return {**request, **expression.placeholders()}
 
     def _update(self, update: Update) -> dict[str, Any]:
-        expression = _Expression()
-        setting = [(path, value) for path, value in update.set.items() if value is not None]
-        removing = [*update.remove, *(path for path, value in update.set.items() if value is None)]
+        expression = Expression()
         clauses = []
-        if setting:
-            clauses.append("SET " + ", ".join(f"{expression.path(p)} = {expression.value(v)}" for p, v in setting))
-        if removing:
-            clauses.append("REMOVE " + ", ".join(expression.path(path) for path in removing))
+        if update.setting:
+            put = (f"{expression.path(path)} = {expression.value(value)}" for path, value in update.setting)
+            clauses.append("SET " + ", ".join(put))
+        if update.removing:
+            clauses.append("REMOVE " + ", ".join(expression.path(path) for path in update.removing))
         if update.add:
             added = (f"{expression.path(path)} {expression.value(value)}" for path, value in update.add.items())
             clauses.append("ADD " + ", ".join(added))
-        request: dict[str, Any] = {"TableName": self._name, "Key": _key(update.pk, update.sk)}
+        request: dict[str, Any] = {"TableName": self._name, "Key": key_of(update.pk, update.sk)}
         if clauses:
             request["UpdateExpression"] = " ".join(clauses)
         if update.when is not None:
@@ -264,80 +264,11 @@ class Table:
         return {**request, **expression.placeholders()}
 
     def _delete(self, delete: Delete) -> dict[str, Any]:
-        expression = _Expression()
-        request: dict[str, Any] = {"TableName": self._name, "Key": _key(delete.pk, delete.sk)}
+        expression = Expression()
+        request: dict[str, Any] = {"TableName": self._name, "Key": key_of(delete.pk, delete.sk)}
         if delete.when is not None:
             request["ConditionExpression"] = expression.condition(delete.when)
         return {**request, **expression.placeholders()}
-
-
-class _Expression:
-    """Placeholders of one request: names and values never stand in an expression themselves."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._values: dict[str, Any] = {}
-
-    def path(self, path: Path) -> str:
-        parts = (path,) if isinstance(path, str) else path
-        placeholders = []
-        for part in parts:
-            placeholder = f"#p{len(self._names)}"
-            self._names[placeholder] = part
-            placeholders.append(placeholder)
-        return ".".join(placeholders)
-
-    def value(self, value: Any) -> str:
-        placeholder = f":p{len(self._values)}"
-        self._values[placeholder] = _serialize(_storable(value))
-        return placeholder
-
-    def condition(self, condition: ConditionBase) -> str:
-        built = ConditionExpressionBuilder().build_expression(condition)
-        self._names.update(built.attribute_name_placeholders)
-        self._values.update(
-            {name: _serialize(_storable(value)) for name, value in built.attribute_value_placeholders.items()}
-        )
-        return str(built.condition_expression)
-
-    def placeholders(self) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        if self._names:
-            result["ExpressionAttributeNames"] = self._names
-        if self._values:
-            result["ExpressionAttributeValues"] = self._values
-        return result
-
-
-def _key(pk: str, sk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
-
-
-def _storable(value: Any) -> Any:
-    """Floats become decimals and tuples lists, as DynamoDB wants them."""
-    if isinstance(value, bool | Set) or value is None:
-        return value
-    if isinstance(value, float):
-        return Decimal(str(value))
-    if isinstance(value, Mapping):
-        return {str(name): _storable(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(inner) for inner in value]
-    return str(value) if isinstance(value, str) else value
-
-
-def _plain(item: Mapping[str, Any]) -> Item:
-    return {name: _native(_deserialize(value)) for name, value in item.items()}
-
-
-def _native(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: _native(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_native(inner) for inner in value]
-    return value
 
 
 def _passing(error: ClientError) -> bool:
@@ -361,9 +292,9 @@ def _translated(error: ClientError) -> Exception:
     code = error.response.get("Error", {}).get("Code", "")
     if code == "ConditionalCheckFailedException":
         item: Any = error.response.get("Item")
-        return ConditionFailed([_plain(item) if item else None])
+        return ConditionFailed([plain(item) if item else None])
     if code == "TransactionCanceledException":
         reasons: list[Any] = list(error.response.get("CancellationReasons", []))
         if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-            return ConditionFailed([_plain(reason["Item"]) if reason.get("Item") else None for reason in reasons])
+            return ConditionFailed([plain(reason["Item"]) if reason.get("Item") else None for reason in reasons])
     return error

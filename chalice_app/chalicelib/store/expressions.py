@@ -1,0 +1,90 @@
+"""Plain Python values, paths and conditions as DynamoDB's requests write them, and its items as plain values again."""
+
+from collections.abc import Mapping, Set
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+Item = dict[str, Any]
+#: an attribute, or a path into a map
+Path = str | tuple[str, ...]
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class Expression:
+    """Placeholders of one request: names and values never stand in an expression themselves."""
+
+    def __init__(self) -> None:
+        self._builder = ConditionExpressionBuilder()
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def path(self, path: Path) -> str:
+        parts = (path,) if isinstance(path, str) else path
+        placeholders = []
+        for part in parts:
+            placeholder = f"#p{len(self._names)}"
+            self._names[placeholder] = part
+            placeholders.append(placeholder)
+        return ".".join(placeholders)
+
+    def value(self, value: Any) -> str:
+        placeholder = f":p{len(self._values)}"
+        self._values[placeholder] = stored(value)
+        return placeholder
+
+    def condition(self, condition: ConditionBase, *, of_keys: bool = False) -> str:
+        built = self._builder.build_expression(condition, is_key_condition=of_keys)
+        self._names.update(built.attribute_name_placeholders)
+        self._values.update({name: stored(value) for name, value in built.attribute_value_placeholders.items()})
+        return str(built.condition_expression)
+
+    def placeholders(self) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        if self._names:
+            result["ExpressionAttributeNames"] = self._names
+        if self._values:
+            result["ExpressionAttributeValues"] = self._values
+        return result
+
+
+def key_of(pk: str, sk: str) -> dict[str, Any]:
+    """Where an item stands."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def stored(value: Any) -> Any:
+    """The value as DynamoDB's wire has it."""
+    return _serialize(_storable(value))
+
+
+def plain(item: Mapping[str, Any]) -> Item:
+    """An item of DynamoDB's wire as plain Python values."""
+    return {name: _native(_deserialize(value)) for name, value in item.items()}
+
+
+def _storable(value: Any) -> Any:
+    """Floats become decimals and tuples lists, as DynamoDB wants them."""
+    if isinstance(value, bool | Set) or value is None:
+        return value
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Mapping):
+        return {str(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _native(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _native(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_native(inner) for inner in value]
+    return value
