@@ -64,7 +64,7 @@ SNAPSHOTS_REFERRED_TO = 9  # model/snapshot.py: the newest three, and the last o
 #: Then an object waits for the daily sweep (ORPHANS_KEPT_FOR and half a day) …
 SWEPT_AFTER_DAYS = 1.5
 #: … and the bucket keeps what was deleted (NoncurrentDays, infrastructure/resources.yaml).
-DELETED_KEPT_DAYS = 30
+DELETED_KEPT_DAYS = 7
 MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
 # -- what was measured with the real code on a table that counts (tests/unit/test_cost.py) ----------------------------
