@@ -23,7 +23,7 @@ from chalicelib.model import Assistant, Said
 from tests.simulators.openai import FAULTS, OpenAISimulator
 from wire import ProblemCode
 
-KEY = "sk-proj-tenant-secret-4711"
+KEY = "sk-proj-tenant-secret-zqxw"
 QUESTION = "Where is my private parcel?"
 ASSISTANT = Assistant(
     version=1, model="gpt-6-luna", instructions="You are the bakery's helper.", reasoning_effort="none"
@@ -96,7 +96,7 @@ def nothing_private_in(trouble: BaseException) -> None:
     assert trouble.__cause__ is None
     assert trouble.__context__ is None
     for text in shown:
-        assert "4711" not in text
+        assert KEY[-4:] not in text  # OpenAI shows it; no letters of an id
         assert "sk-" not in text.replace("task-", "").replace("ask-", "")
         assert "parcel" not in text
 
