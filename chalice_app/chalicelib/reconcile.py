@@ -37,8 +37,8 @@ def reconcile(services: Services) -> None:
     """
     now = services.clock()
     apart = _Apart()
-    silent = apart.do("silent runners", services.placement.reap_silent, now)
-    stuck = apart.do("wedged sessions", services.placement.take_from_wedged, now)
+    silent = apart.do("silent runners", services.reaping.silent, now)
+    stuck = apart.do("wedged sessions", services.reaping.wedged, now)
     for freed in [*(silent or ()), *(stuck or ())]:
         apart.do(freed, lost, services, freed, now)
     wanted: dict[str, Session] = {}
@@ -93,7 +93,7 @@ class _Apart:
 
 def help_out(services: Services, runner: Runner, now: int) -> bool:
     """A runner was heard: witness the silent, free the dead ones' sessions, and give it what waits for room."""
-    for tenant in services.placement.reap_silent(now, witness=runner.id):
+    for tenant in services.reaping.silent(now, witness=runner.id):
         lost(services, tenant, now)
     claimed = False
     if runner.free:
@@ -115,7 +115,7 @@ def task_stopped(services: Services, task: str) -> None:
     """ECS (or the supervisor) says that a runner's process is gone."""
     now = services.clock()
     apart = _Apart()
-    for tenant in services.placement.task_stopped(task, now):
+    for tenant in services.reaping.task_stopped(task, now):
         apart.do(tenant, lost, services, tenant, now)
     apart.end()
 

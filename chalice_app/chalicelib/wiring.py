@@ -22,6 +22,7 @@ from chalicelib.parameters import Parameters
 from chalicelib.store.chats import Chats
 from chalicelib.store.departures import Departures
 from chalicelib.store.placement import Placement
+from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
@@ -120,6 +121,10 @@ class Services:
     @cached_property
     def placement(self) -> Placement:
         return Placement(self.table, self.runners, crowded=self.fleet.grow, commit=self.commit)
+
+    @cached_property
+    def reaping(self) -> Reaping:
+        return Reaping(self.placement)
 
     @cached_property
     def runners(self) -> Runners:

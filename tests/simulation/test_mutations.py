@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import knocking
 from chalicelib.model import Generation, Runner, Session, Turn, TurnState
-from chalicelib.store import placement
+from chalicelib.store import reaping
 from chalicelib.store.chats import chat_key
 from chalicelib.store.runners import Runners, runner_from
 from chalicelib.store.snapshots import Snapshots
@@ -141,7 +141,7 @@ def test_a_runner_that_has_room_before_it_knows_who_it_is(monkeypatch: pytest.Mo
 
 def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        placement, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
+        reaping, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
     )
     caught("failed over", range(30), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
 

@@ -13,6 +13,7 @@ from moto import mock_aws
 from chalicelib.model import Active, Assistant, Chat, RunnerState, StoredMessage, Tenant, Turn
 from chalicelib.store.chats import Chats, arrival
 from chalicelib.store.placement import Placement
+from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
@@ -35,6 +36,7 @@ class Side:
         self.table = table
         self.runners = Runners(table)
         self.placement = Placement(table, self.runners)
+        self.reaping = Reaping(self.placement)
         self.tenants = Tenants(table, new_id=lambda: "always-the-same")
         self.chats = Chats(table)
         self.turns = Turns(table)
@@ -131,11 +133,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(witness=st.one_of(st.none(), runners))
     def reap(self, witness: str | None) -> None:
-        self.both(lambda side: side.placement.reap_silent(self.now, witness))
+        self.both(lambda side: side.reaping.silent(self.now, witness))
 
     @rule(runner=runners)
     def task_stops(self, runner: str) -> None:
-        self.both(lambda side: side.placement.task_stopped(f"task-{runner}", self.now))
+        self.both(lambda side: side.reaping.task_stopped(f"task-{runner}", self.now))
 
     @rule(tenant=tenants, number=st.integers(0, 4))
     def hand_in(self, tenant: str, number: int) -> None:

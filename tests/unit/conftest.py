@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.model import Assistant, Problem, Said, Tenant
+from chalicelib.model import Active, Assistant, Problem, Said, Tenant
 from chalicelib.model.fleet import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
@@ -53,6 +54,27 @@ def logs_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+def a_tenant(id: str, **changes: Any) -> Tenant:
+    """A tenant that is like any other but for what the test says."""
+    tenant = Tenant(
+        id=id,
+        name="Bakery",
+        owner_email="owner@example.com",
+        language="en",
+        wanted=Active.ACTIVE,
+        revision=1,
+        created_at=Clock().now,
+        assistant_version=1,
+        key_ciphertext="sealed",
+        key_last4="abcd",
+    )
+    return replace(tenant, **changes)
+
+
+#: The first version of anybody's assistant.
+ASSISTANT = Assistant(1, "gpt-6-luna", "Be kind.")
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from chalicelib import conversations, reconcile
 from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
 from chalicelib.jobs import ThinkJob
-from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Tenant, Turn, TurnState, out_of_date, seen
+from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Turn, TurnState, out_of_date, seen
 from chalicelib.store.table import Attr, Delete, Update
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
-from tests.unit.conftest import Clock, FakeBrain, FakeJobs, FakeMailer
+from tests.unit.conftest import ASSISTANT, Clock, FakeBrain, FakeJobs, FakeMailer, a_tenant
 from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 T = "tenantaaaa"
@@ -25,20 +25,8 @@ UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
 @pytest.fixture
 def line(services: Services, clock: Clock) -> Services:
     """A tenant whose line is online at a runner."""
-    tenant = Tenant(
-        id=T,
-        name="Bakery",
-        owner_email="owner@example.com",
-        language="en",
-        wanted=Active.ACTIVE,
-        revision=1,
-        created_at=clock(),
-        assistant_version=1,
-        key_ciphertext=services.vault.encrypt(T, "sk-test-bakery"),
-        key_last4="kery",
-        policies=UNCAPPED,
-    )
-    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    tenant = a_tenant(T, key_ciphertext=services.vault.encrypt(T, "sk-test-bakery"), policies=UNCAPPED)
+    services.tenants.create(tenant, ASSISTANT, by="operator@example.com")
     runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
     session = services.placement.watch(T, clock())
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")

@@ -200,7 +200,7 @@ def test_a_minute_that_failed_says_how_it_stands_all_the_same(stage: Stage, monk
     def fail(now: int) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": PHONE}}, "Query")
 
-    monkeypatch.setattr(stage.services.placement, "reap_silent", fail)
+    monkeypatch.setattr(stage.services.reaping, "silent", fail)
     with pytest.raises(app.FunctionFailed):
         stage.reconcile()
     found = values(stage.metrics())

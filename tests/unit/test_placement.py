@@ -1,59 +1,14 @@
 """Who hosts which session, on a real table's rules."""
 
-import pytest
-
-from chalicelib.errors import Unauthorised
-from chalicelib.model import LEASE, Active, Assistant, Runner, Tenant, milliseconds, seen
+from chalicelib.model import LEASE, Active, milliseconds, seen
 from chalicelib.store.placement import Placement
-from chalicelib.store.runners import Rung, Runners
-from chalicelib.store.table import Table
+from chalicelib.store.runners import Rung
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
+from tests.unit.placing import A, B, crowded, placement, registered, renewed, tenants
 from wire import Code, Phase, ProblemCode, SessionReport
 
-A, B = "tenantaaaa", "tenantbbbb"
-
-
-@pytest.fixture
-def crowded() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def placement(table: Table, crowded: list[str]) -> Placement:
-    return Placement(table, Runners(table), crowded=lambda: crowded.append("crowded"))
-
-
-@pytest.fixture
-def tenants(table: Table, clock: Clock) -> Tenants:
-    tenants = Tenants(table)
-    for id in (A, B):
-        tenant = Tenant(
-            id=id,
-            name=id,
-            owner_email="owner@example.com",
-            language="en",
-            wanted=Active.ACTIVE,
-            revision=1,
-            created_at=clock(),
-            assistant_version=1,
-            key_ciphertext="x",
-            key_last4="1234",
-        )
-        tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
-    return tenants
-
-
-def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", capacity: int = 2) -> Runner:
-    return placement.runners.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
-
-
-def renewed(placement: Placement, runner: Runner, clock: Clock, **changes: bool) -> Runner:
-    fresh = placement.runners.get(runner.id)
-    assert fresh is not None
-    return placement.runners.renew(
-        fresh, clock(), capacity=fresh.capacity, draining=changes.get("draining", False), probes={}
-    )
+__all__ = ["crowded", "placement", "tenants"]
 
 
 def report(tenant: str, epoch: int, sequence: int, phase: Phase, **more: object) -> SessionReport:
@@ -141,68 +96,6 @@ def test_a_call_that_was_on_its_way_when_the_runner_began_to_drain_does_not_give
     assert (draining.free, late.free) == (0, 0)
 
 
-def test_a_silent_runner_alone_is_left_alone_for_three_leases(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    registered(placement, clock)
-    placement.watch(A, clock())
-    clock.pass_seconds(179)
-    assert placement.reap_silent(clock()) == []
-    clock.pass_seconds(2)
-    assert placement.reap_silent(clock()) == [A]
-    assert placement.session(A).runner is None
-
-
-def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    registered(placement, clock)
-    placement.watch(A, clock())
-    clock.pass_seconds(50)
-    other = registered(placement, clock, "runnerbbbb")
-    clock.pass_seconds(11)
-    assert placement.reap_silent(clock(), witness=other.id) == []
-    clock.pass_seconds(14)
-    assert placement.reap_silent(clock(), witness=other.id) == []
-    clock.pass_seconds(1)
-    assert placement.reap_silent(clock(), witness=other.id) == [A]
-
-
-def test_a_runner_that_is_heard_again_forgets_its_witness(placement: Placement, tenants: Tenants, clock: Clock) -> None:
-    silent = registered(placement, clock)
-    placement.watch(A, clock())
-    clock.pass_seconds(50)
-    other = registered(placement, clock, "runnerbbbb")
-    clock.pass_seconds(11)
-    placement.reap_silent(clock(), witness=other.id)
-    renewed(placement, silent, clock)
-    clock.pass_seconds(30)
-    assert placement.reap_silent(clock(), witness=other.id) == []
-
-
-def test_death_is_final(placement: Placement, tenants: Tenants, clock: Clock) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    assert placement.reap(runner.id, clock()) == [A]
-    dead = placement.runners.get(runner.id)
-    assert dead is not None and dead.free == 0
-    with pytest.raises(Unauthorised):
-        placement.runners.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
-    assert not placement.claim(placement.session(A), runner.id, clock())
-
-
-def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    placement.runners.declare_dead(runner.id, clock())  # and no more: the function that did it was ended
-    assert list(placement.runners.alive()) == []
-    other = registered(placement, clock, "runnerbbbb")
-    assert placement.reap_silent(clock(), witness=other.id) == [A]
-    assert [listed.id for listed in placement.runners.listed()] == [other.id]
-
-
 def test_a_runner_that_was_heard_since_it_was_looked_at_is_not_declared_dead(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
@@ -211,41 +104,6 @@ def test_a_runner_that_was_heard_since_it_was_looked_at_is_not_declared_dead(
     renewed(placement, runner, clock)  # the directory, a moment behind, still shows the lease that ran out
     assert placement.runners.declare_dead(runner.id, clock(), silent_since=runner.lease_until) is None
     assert [alive.id for alive in placement.runners.alive()] == [runner.id]
-
-
-def test_a_stopped_task_is_reaped_at_once(placement: Placement, tenants: Tenants, clock: Clock) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    assert placement.task_stopped("task-of-nobody", clock()) == []
-    assert placement.task_stopped(f"task-{runner.id}", clock()) == [A]
-
-
-def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_heard(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    placement.watch(B, clock())
-    for _ in range(19):
-        clock.pass_seconds(10)
-        fresh = placement.runners.get(runner.id)
-        assert fresh is not None
-        placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000})
-    assert placement.take_from_wedged(clock()) == [B]
-    assert placement.session(A).runner == runner.id
-    assert placement.session(B).epoch == 3
-
-
-def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    clock.pass_seconds(200)
-    fresh = placement.runners.get(runner.id)
-    assert fresh is not None
-    placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock() - 200_000})
-    assert placement.take_from_wedged(clock.pass_seconds(10)) == []
 
 
 def test_a_session_is_not_given_to_a_runner_whose_lease_ran_out_meanwhile(
@@ -265,19 +123,6 @@ def test_a_runner_that_is_declared_dead_while_it_reports_is_not_heard(
     placement.runners.declare_dead(runner.id, clock())  # its sessions are about to be freed
     assert not placement.reported(runner, session, seen(session, report(A, 2, 1, Phase.ONLINE), clock()))
     assert placement.session(A).phase is Phase.STARTING
-
-
-def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
-    placement: Placement, tenants: Tenants, clock: Clock
-) -> None:
-    runner = registered(placement, clock)
-    placement.watch(A, clock())
-    placement.reap(runner.id, clock())
-    dead = placement.runners.get(runner.id)
-    assert dead is not None
-    assert placement.runners.may_still_speak(dead, A, clock())
-    assert not placement.runners.may_still_speak(dead, B, clock())
-    assert not placement.runners.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
 
 
 def test_a_report_is_stored_once_and_an_older_or_foreign_one_never(
@@ -315,15 +160,6 @@ def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
     session = seen(session, report(A, 1, 3, Phase.CONFLICT, problem=ProblemCode.CONFLICT), clock.pass_seconds(9))
     assert session.problem is not None and session.problem.since == since
     assert not seen(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
-
-
-def test_a_bell_outlives_any_week(placement: Placement, table: Table, clock: Clock) -> None:
-    runner = registered(placement, clock)
-    stored = table.get(f"RUNNER#{runner.id}", "BELL")
-    assert stored is not None and "expires_at" not in stored
-    placement.reap(runner.id, clock())
-    stored = table.get(f"RUNNER#{runner.id}", "BELL")
-    assert stored is not None and stored["expires_at"] * 1000 > clock()
 
 
 def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier_one(

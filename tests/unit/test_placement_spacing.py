@@ -2,13 +2,13 @@
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Tenant, given_up, seen
+from chalicelib.model import given_up, seen
 from chalicelib.model.session import TRIED_AGAIN_AT_MOST, Session
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
-from tests.unit.conftest import Clock
+from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import Code, Phase, SessionReport
 
 A = "tenantaaaa"
@@ -22,19 +22,7 @@ def crowded() -> list[str]:
 
 @pytest.fixture
 def placement(memory_table: Table, clock: Clock, crowded: list[str]) -> Placement:
-    tenant = Tenant(
-        id=A,
-        name=A,
-        owner_email="owner@example.com",
-        language="en",
-        wanted=Active.ACTIVE,
-        revision=1,
-        created_at=clock(),
-        assistant_version=1,
-        key_ciphertext="x",
-        key_last4="1234",
-    )
-    Tenants(memory_table).create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    Tenants(memory_table).create(a_tenant(A), ASSISTANT, by="operator@example.com")
     placement = Placement(memory_table, Runners(memory_table), crowded=lambda: crowded.append("crowded"))
     placement.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task")
     return placement

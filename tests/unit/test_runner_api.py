@@ -9,10 +9,10 @@ from chalice.test import Client, HTTPResponse
 
 from chalicelib import conversations, runner_api
 from chalicelib.jobs import ThinkJob
-from chalicelib.model import Active, Assistant, Policies, Tenant
+from chalicelib.model import Policies
 from chalicelib.thinking import Thought, think
 from chalicelib.wiring import Services
-from tests.unit.conftest import Clock
+from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import MESSAGES_PER_BATCH, TEXT_AT_MOST_BYTES
 
 T = "tenantaaaa"
@@ -47,22 +47,14 @@ class Caller:
 
 
 @pytest.fixture
-def client(services: Services, clock: Clock) -> Client:
+def client(services: Services) -> Client:
     services.tenants.create(
-        Tenant(
-            id=T,
-            name="Bakery",
-            owner_email="owner@example.com",
-            language="en",
-            wanted=Active.ACTIVE,
-            revision=1,
-            created_at=clock(),
-            assistant_version=1,
+        a_tenant(
+            T,
             key_ciphertext=services.vault.encrypt(T, "sk-test"),
-            key_last4="test",
             policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
         ),
-        Assistant(1, "gpt-6-luna", "Be kind."),
+        ASSISTANT,
         by="operator@example.com",
     )
     app = Chalice(app_name="answerline")
@@ -199,7 +191,7 @@ def test_another_runner_may_not_speak_for_a_tenant_it_never_held(client: Client,
 
 
 def test_a_dead_runner_may_hand_in_but_neither_sync_nor_take(holder: Caller, services: Services, clock: Clock) -> None:
-    services.placement.reap(holder.token.split(".")[0], clock())
+    services.reaping.reap(holder.token.split(".")[0], clock())
     assert holder.post("/runner/sync", {"sequence": 9, "capacity": 1}).status_code == 401
     take = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-1234"}
     assert holder.post("/runner/take", take).status_code == 401

@@ -163,7 +163,7 @@ def test_a_fleet_that_is_too_large_shrinks_after_a_while_and_ecs_may_end_only_th
     town.minute()
     assert (fleet.count, town.services.departures.surplus_since()) == (1, town.clock() - 17 * 60_000)
     assert town.where()["runnerold1"] == 4
-    town.services.placement.task_stopped("task-runnerold2", town.clock())
+    town.services.reaping.task_stopped("task-runnerold2", town.clock())
     town.minute()
     assert town.services.departures.surplus_since() is None
 

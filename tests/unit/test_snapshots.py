@@ -22,13 +22,9 @@ from chalicelib.blobs import Blobs
 from chalicelib.errors import StaleEpoch
 from chalicelib.model import (
     SNAPSHOTS,
-    Active,
-    Assistant,
     Generation,
     Happened,
-    Policies,
     Session,
-    Tenant,
     kept,
     milliseconds,
     seen,
@@ -37,7 +33,7 @@ from chalicelib.model import (
 from chalicelib.store.table import Update
 from chalicelib.sweeping import sweep
 from chalicelib.wiring import Services
-from tests.unit.conftest import REGION, SESSION, Clock
+from tests.unit.conftest import ASSISTANT, REGION, SESSION, Clock, a_tenant
 from wire import Phase, SessionReport
 
 T = "tenantaaaa"
@@ -102,24 +98,7 @@ def door(services: Services, clock: Clock) -> Door:
     SESSION.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
     signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
     services.__dict__["blobs"] = Blobs(SESSION.client("s3", config=signing), BUCKET, "alias/unit")
-    assistant = Assistant(version=1, model="gpt-5.6-luna", instructions="Be brief.")
-    services.tenants.create(
-        Tenant(
-            id=T,
-            name="Bakery",
-            owner_email="owner@example.com",
-            language="en",
-            wanted=Active.ACTIVE,
-            revision=1,
-            created_at=clock(),
-            assistant_version=1,
-            key_ciphertext="sealed",
-            key_last4="abcd",
-            policies=Policies(),
-        ),
-        assistant,
-        by="operator@example.com",
-    )
+    services.tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
     services.placement.watch(T, clock())
     door = Door(services)
     link(door)

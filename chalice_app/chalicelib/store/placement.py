@@ -15,21 +15,17 @@ from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.model import (
     WATCHED_FOR,
     Active,
-    ExpiringCode,
-    Generation,
-    Problem,
     Runner,
     RunnerState,
     Session,
     given_up,
-    may_reap,
     milliseconds,
     should_run,
-    wedged,
 )
 from chalicelib.store.runners import Runners
+from chalicelib.store.session_items import seen_in, session_from
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
-from wire import Phase, ProblemCode
+from wire import Phase
 
 log = logging.getLogger(__name__)
 
@@ -303,24 +299,7 @@ class Placement:
                 Update(
                     f"TENANT#{after.tenant}",
                     "SESSION",
-                    set={
-                        "phase": after.phase,
-                        "since": after.since,
-                        "sequence": after.sequence,
-                        "problem": _problem_item(after.problem),
-                        "detail": after.detail or None,
-                        "qr": _code_item(after.qr),
-                        "pairing": _code_item(after.pairing),
-                        "number": after.number,
-                        "linked_at": after.linked_at,
-                        "logged_out_at": after.logged_out_at,
-                        "caught_up_to": after.caught_up_to,
-                        "pair_with": after.pair_with,
-                        "came_up": after.came_up or None,
-                        "fails": after.fails or None,
-                        "next_try_at": after.next_try_at or None,
-                        "down_since": after.down_since,
-                    },
+                    set=seen_in(after),
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
                     & Attr("sequence").lt(after.sequence),
@@ -335,89 +314,3 @@ class Placement:
         except ConditionFailed:
             return False
         return True
-
-    def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
-        """Declares dead whose time is over and frees their sessions; returns the tenants that were freed."""
-        freed: list[str] = []
-        for runner in self.runners.listed():
-            if runner.state is RunnerState.DEAD:
-                freed += self.reap(runner.id, now)  # whoever declared it dead did not come to the end
-            elif now < runner.lease_until or runner.id == witness:
-                continue
-            elif may_reap(runner, now, witness):
-                freed += self.reap(runner.id, now, silent_since=runner.lease_until)
-            elif witness is not None and runner.witness is None:
-                self.runners.witness(runner, witness, now)
-        return freed
-
-    def reap(self, runner: str, now: int, *, silent_since: int | None = None) -> list[str]:
-        """Declares the runner dead, for good, and frees what it held."""
-        dead = self.runners.declare_dead(runner, now, silent_since=silent_since)
-        if dead is None:
-            return []
-        freed = [
-            assignment.tenant
-            for assignment in dead.assigned
-            if self.release(assignment.tenant, runner, assignment.epoch, now)
-        ]
-        self.runners.forget(runner)
-        return freed
-
-    def take_from_wedged(self, now: int) -> list[str]:
-        """Sessions whose runner is heard while their page is not: freed, so that somebody can start them anew."""
-        return [
-            assignment.tenant
-            for runner in self.runners.alive()
-            for assignment in runner.assigned
-            if wedged(runner, assignment, now) and self.release(assignment.tenant, runner.id, assignment.epoch, now)
-        ]
-
-    def task_stopped(self, task: str, now: int) -> list[str]:
-        """The outside says that this process is gone: no need to wait for its lease."""
-        return [
-            tenant
-            for runner in self.runners.alive()
-            if task and runner.task == task
-            for tenant in self.reap(runner.id, now)
-        ]
-
-
-def session_from(item: Item) -> Session:
-    problem = item.get("problem")
-    qr, pairing = item.get("qr"), item.get("pairing")
-    return Session(
-        tenant=item["pk"].removeprefix("TENANT#"),
-        phase=Phase(item.get("phase", Phase.IDLE)),
-        since=item.get("since", 0),
-        epoch=item.get("epoch", 1),
-        runner=item.get("runner"),
-        sequence=item.get("sequence", 0),
-        problem=Problem(ProblemCode(problem["code"]), problem["since"], problem.get("detail", "")) if problem else None,
-        detail=item.get("detail", ""),
-        qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
-        pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,
-        number=item.get("number"),
-        linked_at=item.get("linked_at"),
-        logged_out_at=item.get("logged_out_at"),
-        caught_up_to=item.get("caught_up_to"),
-        watched_until=item.get("watched_until", 0),
-        pair_with=item.get("pair_with"),
-        came_up=bool(item.get("came_up")),
-        fails=item.get("fails") or 0,
-        next_try_at=item.get("next_try_at") or 0,
-        down_since=item.get("down_since"),
-        unplaced_since=item.get("unplaced_since"),
-        last_runner=item.get("last_runner"),
-        last_epoch=item.get("last_epoch"),
-        last_message_at=item.get("last_message_at"),
-        last_reply_at=item.get("last_reply_at"),
-        snapshots=tuple(Generation(**each) for each in item.get("snapshots", ())),
-    )
-
-
-def _problem_item(problem: Problem | None) -> Item | None:
-    return {"code": problem.code, "since": problem.since, "detail": problem.detail} if problem else None
-
-
-def _code_item(code: ExpiringCode | None) -> Item | None:
-    return {"code": code.code, "expires_at": code.expires_at} if code else None

@@ -15,7 +15,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Active, Assistant, Event, Happened, Invite, Problem, Session, Tenant
 from chalicelib.store.invites import Invites, invite_put
 from chalicelib.store.operators import Operators
-from chalicelib.store.placement import session_from
+from chalicelib.store.session_items import session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 

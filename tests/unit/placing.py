@@ -1,0 +1,42 @@
+"""Two tenants who want to run, and runners that may hold them."""
+
+import pytest
+
+from chalicelib.model import Runner
+from chalicelib.store.placement import Placement
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+
+A, B = "tenantaaaa", "tenantbbbb"
+
+
+@pytest.fixture
+def crowded() -> list[str]:
+    """Once for each time that a session found no room."""
+    return []
+
+
+@pytest.fixture
+def placement(table: Table, crowded: list[str]) -> Placement:
+    return Placement(table, Runners(table), crowded=lambda: crowded.append("crowded"))
+
+
+@pytest.fixture
+def tenants(table: Table) -> Tenants:
+    tenants = Tenants(table)
+    for id in (A, B):
+        tenants.create(a_tenant(id), ASSISTANT, by="operator@example.com")
+    return tenants
+
+
+def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", capacity: int = 2) -> Runner:
+    return placement.runners.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
+
+
+def renewed(placement: Placement, runner: Runner, clock: Clock) -> Runner:
+    """It is heard."""
+    fresh = placement.runners.get(runner.id)
+    assert fresh is not None
+    return placement.runners.renew(fresh, clock(), capacity=fresh.capacity, draining=False, probes={})
