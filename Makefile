@@ -41,6 +41,10 @@ image: python ## the runner's image, with docker, podman or buildah (TAG=…, AR
 story-in-container: install ## the story with the runner in a container, started as on ECS (IMAGE=…)
 	@$(BIN)/python -m tests.story --runner-image "$(IMAGE)"
 
+.PHONY: rehearse
+rehearse: install .make/rehearsal ## the package and the template, deployed into a played AWS with every permission enforced, and the story there
+	@PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.rehearsal
+
 .PHONY: peers
 peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator
 	@cd tests/peers && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -138,6 +142,11 @@ python: .make/python
 	@test -x .venv-ministack/bin/python || $(PYTHON) -m venv .venv-ministack
 	@.venv-ministack/bin/python -m pip install --disable-pip-version-check -r infrastructure/local/ministack.txt | sed -u '/^Requirement already satisfied/d' \
 	  || { echo "MiniStack could not be installed: is there a network? The lines above say more."; exit 1; }
+	@mkdir -p .make && touch $@
+
+.make/rehearsal: tests/rehearsal/requirements.txt .make/ministack
+	@.venv-ministack/bin/python -m pip install --disable-pip-version-check -r $< | sed -u '/^Requirement already satisfied/d' \
+	  || { echo "What the rehearsal needs could not be installed: is there a network? The lines above say more."; exit 1; }
 	@mkdir -p .make && touch $@
 
 .make/wa-js: runner/package.json runner/package-lock.json

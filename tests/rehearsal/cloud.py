@@ -1,0 +1,88 @@
+"""Serves MiniStack the way AWS is: under its real names, over TLS, with every role and policy enforced.
+
+Runs inside MiniStack's own virtual environment and imports nothing else of ours but the door and the corrections.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from infrastructure.local.door import Application, Door, Message, Receive, Send
+from tests.rehearsal import corrections
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--proxy", required=True, help="by which functions reach everything")
+    parser.add_argument("--python", type=Path, required=True, help="runs the functions; has boto3, as Lambda's has")
+    parser.add_argument("--region", required=True)
+    arguments = parser.parse_args()
+    _configure(arguments)
+    asyncio.run(_serve(arguments))
+
+
+def _configure(arguments: argparse.Namespace) -> None:
+    """MiniStack reads its settings on import; functions inherit this process's environment."""
+    os.environ.update(
+        GATEWAY_PORT=str(arguments.port),
+        BIND_HOST="127.0.0.1",
+        AUTH="true",
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+        S3_PERSIST="1",
+        S3_DATA_DIR=str(arguments.data / "s3"),
+        MINISTACK_REGION=arguments.region,
+        # MiniStack tells functions to call it by its port; on AWS nobody tells them anything.
+        AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
+        AWS_CA_BUNDLE=str(arguments.certificate),
+        SSL_CERT_FILE=str(arguments.certificate),
+        HTTPS_PROXY=arguments.proxy,
+    )
+    # Nothing of this repository but the package may be imported by a function.
+    os.environ.pop("PYTHONPATH", None)
+    corrections.apply(arguments.python)
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    import ministack.app
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found]
+    from hypercorn.config import Config  # type: ignore[import-not-found]
+    from ministack.core import lambda_runtime
+
+    config = Config()
+    config.bind = [f"127.0.0.1:{arguments.port}"]
+    config.certfile, config.keyfile = str(arguments.certificate), str(arguments.key)
+    config.alpn_protocols = ["http/1.1"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 3
+    config.loglevel = "WARNING"
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    app: Any = ministack.app.app
+    try:
+        await serve(_front(app, Door(app, arguments.data / "outbox")), config, shutdown_trigger=stop.wait)
+    finally:
+        lambda_runtime.reset()
+
+
+def _front(app: Application, door: Door) -> Application:
+    """Deployed APIs are for everybody's browser; what AWS itself answers stands behind the door."""
+
+    async def answer(scope: Message, receive: Receive, send: Send) -> None:
+        host = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
+        await (app if corrections.API_HOST.match(host) else door)(scope, receive, send)
+
+    return answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""`make rehearse`: the story on a deployed stage; then a runner dies; then nothing may have gone wrong unseen."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infrastructure.local.processes import kill_tree
+from tests.rehearsal.stage import Deployed, Say, deployed
+from tests.simulators.whatsapp.client import SimulatorClient
+from tests.story.story import CLIENTS, CONTACT, NUMBERS, Told, browser, tell
+
+#: The story itself asks more on `make story`; here it is about the way there.
+MESSAGES_EACH = 3
+#: The first archive of a login comes ten seconds after it.
+ARCHIVED_WITHIN_SECONDS = 60.0
+#: ECS's event, a new task, its browsers from the archives, and an answer.
+ANSWERED_WITHIN_SECONDS = 120.0
+#: The schedule's first tick comes a minute after it was made.
+RAN_WITHIN_SECONDS = 100.0
+LOOK_EVERY_SECONDS = 0.5
+
+#: The functions that a story needs, as their log groups end.
+NEEDED = ("doors", "think", "reconcile", "task-stopped")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the rehearsal went."""
+
+    resources: int
+    told: Told
+    troubles: list[str]
+
+    @property
+    def line(self) -> str:
+        """The last one."""
+        how = "ok" if self.ended_well else f"FAILED ({self.told.line}; {len(self.troubles)} troubles)"
+        return f"rehearsal: {self.resources} resources, story {how}"
+
+    @property
+    def ended_well(self) -> bool:
+        return self.told.ended_well and not self.troubles
+
+
+def rehearse(data: Path, say: Say) -> Verdict:
+    """All of it; raises where a person would be let down."""
+    with deployed(data, say) as stage, browser(*stage.world.browser_flags) as people:
+        told = tell(stage, people, None, say, MESSAGES_EACH)
+        say(told.line)
+        survive_a_crash(stage, say)
+        return Verdict(stage.resources, told, troubles(stage))
+
+
+def survive_a_crash(stage: Deployed, say: Say) -> None:
+    """The runner is killed; ECS tells of it, starts another, and both lines answer without a new code."""
+    ((task, pid),) = stage.fargate.pids.items()
+    _until(
+        lambda: stage.fargate.log(task).count('"snapshot taken"') >= len(NUMBERS),
+        ARCHIVED_WITHIN_SECONDS,
+        "both logins are archived",
+    )
+    kill_tree(pid)
+    with SimulatorClient(stage.phone_url) as whatsapp:
+        phones = [whatsapp.phone(number, client.name) for number, client in zip(NUMBERS, CLIENTS, strict=True)]
+        contacts = [phone.contact(CONTACT) for phone in phones]
+        before = [len(contact.replies()) for contact in contacts]
+        for contact in contacts:
+            contact.write("Are you still there?")
+        for contact, count in zip(contacts, before, strict=True):
+            contact.wait_for_reply(count + 1, timeout=ANSWERED_WITHIN_SECONDS)
+    say("a runner was killed: both lines answered again without a new code")
+
+
+def troubles(stage: Deployed) -> list[str]:
+    """What is wrong although the story ended well; empty is good."""
+    found = []
+    try:
+        _until(lambda: not _idle(stage), RAN_WITHIN_SECONDS, "every function that a story needs ran")
+    except TimeoutError:
+        found.append(f"these functions never ran: {', '.join(_idle(stage))}")
+    for group, messages in _logs(stage).items():
+        found += [f"{group}: {message}" for message in messages if '"level":"ERROR"' in message]
+    found += [f"somebody called {name}" for name in sorted(stage.world.internet.strangers)]
+    return found
+
+
+def _idle(stage: Deployed) -> list[str]:
+    """Those of the needed functions that never ran."""
+    logs = _logs(stage)
+    ran = {group for group, said in logs.items() if any(message.startswith("REPORT ") for message in said)}
+    return [function for function in NEEDED if f"/aws/lambda/{stage.stack}-{function}" not in ran]
+
+
+def _logs(stage: Deployed) -> dict[str, list[str]]:
+    """What every function said, by its log group."""
+    logs = stage.world.account.client("logs")
+    groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    return {group["logGroupName"]: _messages(logs, group["logGroupName"]) for group in groups}
+
+
+def _messages(logs: Any, group: str) -> list[str]:
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    return [str(event["message"]) for page in pages for event in page["events"]]
+
+
+def _until(done: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it was not seen within {seconds:.0f} s that {what}")
+        time.sleep(LOOK_EVERY_SECONDS)

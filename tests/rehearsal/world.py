@@ -1,0 +1,144 @@
+"""What lies outside of a deployed stage, on this machine: AWS, the Internet, OpenAI, WhatsApp, people's mail."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure.deploying.account import Account
+from infrastructure.local import outbox, preflight
+from infrastructure.local.environment import plain_environment
+from infrastructure.local.processes import Child, wait_until_ready
+from infrastructure.local.programs import Programs
+from infrastructure.local.settings import Ports, Settings
+from tests.rehearsal.certificate import Certificate, certificate
+from tests.rehearsal.internet import Internet, Place
+
+REGION = "eu-central-1"
+#: Every name that a rehearsal plays; a star stands for one label.
+NAMES = (
+    "*.amazonaws.com",
+    f"*.{REGION}.amazonaws.com",
+    f"*.s3.{REGION}.amazonaws.com",
+    f"*.execute-api.{REGION}.amazonaws.com",
+    "api.openai.com",
+    "127.0.0.1",
+)
+READY_WITHIN_SECONDS = 60.0
+
+
+class OwnAccount(Account):
+    """The account as its owner sees it from here: under AWS's real names."""
+
+    def __init__(self, internet: Internet, trusted: Path) -> None:
+        super().__init__(boto3.Session("test", "test", region_name=REGION))
+        self._made: dict[str, Any] = {}
+        self._verify = str(trusted)
+        self._config = Config(
+            proxies={"https": internet.proxy},
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+        )
+
+    def client(self, service: str) -> Any:
+        """The client of a service, made once."""
+        if service not in self._made:
+            self._made[service] = self._session.client(
+                service,  # type: ignore[call-overload]
+                verify=self._verify,
+                config=self._config,
+            )
+        return self._made[service]
+
+
+@dataclass
+class World:
+    """AWS, OpenAI and WhatsApp as far as this machine goes, and the way to them."""
+
+    data: Path
+    ports: Ports
+    certificate: Certificate
+    internet: Internet
+    account: OwnAccount
+    #: what makes a runner's browser take the simulator for web.whatsapp.com
+    browser_settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Believes the certificate of this world, and no other."""
+        return ssl.create_default_context(cafile=self.certificate.public)
+
+    @property
+    def network(self) -> dict[str, str]:
+        """The environment that leads a process of ours through this Internet."""
+        trusted = str(self.certificate.public)
+        return {"HTTPS_PROXY": self.internet.proxy, "SSL_CERT_FILE": trusted, "AWS_CA_BUNDLE": trusted}
+
+    @property
+    def browser_flags(self) -> tuple[str, ...]:
+        """What makes a person's Chromium find the deployed stage."""
+        return (
+            f"--host-resolver-rules=MAP *.amazonaws.com 127.0.0.1:{self.ports.ministack}",
+            f"--ignore-certificate-errors-spki-list={self.certificate.spki}",
+        )
+
+
+@contextmanager
+def world(data: Path, lambda_python: Path, say: Callable[[str], None]) -> Iterator[World]:
+    """Start AWS, the Internet and the simulators; end them all."""
+    settings = Settings(data=data, ports=Ports.free(), runners=1)
+    preflight.check(settings)
+    with ExitStack() as stack:
+        signed = certificate(data, NAMES, datetime.now(UTC))
+        places = {
+            ".amazonaws.com": Place(settings.ports.ministack, speaks_tls=True),
+            "api.openai.com": Place(settings.ports.openai, speaks_tls=False),
+        }
+        internet = stack.enter_context(Internet(places, signed.public, signed.key))
+        played = World(data, settings.ports, signed, internet, OwnAccount(internet, signed.public))
+        stack.callback(_aws(played, lambda_python).kill_tree)
+        say(f"AWS is played under its own names; its log is {data / 'logs' / 'aws.log'}")
+        programs = Programs(settings)
+        stack.callback(programs.stop)
+        programs.openai()
+        programs.whatsapp()
+        played.browser_settings = dict(programs.browser_settings)
+        server = outbox.serve(data / "outbox", None, settings.ports.outbox)
+        stack.callback(outbox.stop, server)
+        yield played
+
+
+def _aws(played: World, lambda_python: Path) -> Child:
+    temporary = played.data / "functions"
+    temporary.mkdir()
+    command = [
+        str(preflight.MINISTACK_PYTHON),
+        *("-m", "tests.rehearsal.cloud"),
+        *("--port", str(played.ports.ministack)),
+        *("--data", str(played.data)),
+        *("--certificate", str(played.certificate.public)),
+        *("--key", str(played.certificate.key)),
+        *("--proxy", played.internet.proxy),
+        *("--python", str(lambda_python)),
+        *("--region", REGION),
+    ]
+    environment = {**plain_environment(), "TMPDIR": str(temporary)}
+    child = Child("aws", command, environment, played.data / "logs" / "aws.log")
+    wait_until_ready(child, lambda: _answers(played), READY_WITHIN_SECONDS)
+    return child
+
+
+def _answers(played: World) -> bool:
+    try:
+        played.account.client("sts").get_caller_identity()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
