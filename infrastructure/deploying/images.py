@@ -78,7 +78,9 @@ def ensure_image(
         raise CannotDeploy(str(error)) from None
     name = f"{address}:{tag}"
     say(f"building the runners' image with {builder} …")
-    _run(image.build_command(builder, name, commit=checkout.commit, architecture=architecture), BUILD_SECONDS)
+    # Fresh: a cached layer would ship the Chromium of the day it was made.
+    command = image.build_command(builder, name, commit=checkout.commit, architecture=architecture, fresh=True)
+    _run(command, BUILD_SECONDS)
     say(f"pushing {name} …")
     _push(ecr, builder, address, name)
     digest = pushed(ecr, stack, tag)

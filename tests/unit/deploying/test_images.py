@@ -66,6 +66,7 @@ def test_an_image_is_built_pushed_and_named_by_digest(
     assert f"{address}:{TAG}" in push
     assert "COMMIT=abc123abc123" in build
     assert "linux/arm64" in build
+    assert "--no-cache" in build, "a cached layer would ship an old Chromium"
 
 
 def test_the_password_goes_through_standard_input_and_is_forgotten(
