@@ -5,10 +5,8 @@ Chalice makes a 500 of every exception of a view before any middleware sees it; 
 """
 
 import functools
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,6 +18,7 @@ from chalicelib.errors import BadRequest, NotDeployed, NotFound, TooLarge, Troub
 from chalicelib.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.logs import trace
 from chalicelib.qr import qr_svg
+from chalicelib.static_files import static_file
 from wire import Refusal
 
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ FORM_AT_MOST_BYTES: Final = 400_000
 FORM_FIELDS_AT_MOST: Final = 100
 #: A static file's address carries its content's hash, so a browser need never ask again.
 STATIC_KEPT_FOR: Final = "public, max-age=31536000, immutable"
-TEXT_TYPES: Final[Mapping[str, str]] = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml; charset=utf-8",
-}
 HERE: Final = Path(__file__).parent
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -117,7 +111,7 @@ class Pages:
         return self._services.base_url() + path
 
     def static(self, name: str) -> str:
-        return self.url_for(f"/static/{name}?v={_static(name).version}")
+        return self.url_for(f"/static/{name}?v={static_file(name).version}")
 
     # -- answers -----------------------------------------------------------------------------------------------
 
@@ -267,35 +261,10 @@ def mount(app: Chalice, services: "Services") -> None:
 
     @app.route("/static/{name}", methods=["GET"])
     @pages.guarded
-    def static_file(name: str) -> Response:
-        file = _static(name)
+    def static(name: str) -> Response:
+        file = static_file(name)
         kept = STATIC_KEPT_FOR if pages.query("v") == file.version else "no-cache"
         return _response(file.text, 200, {"Content-Type": file.type, "Cache-Control": kept}, ())
-
-
-@dataclass(frozen=True, slots=True)
-class _Static:
-    text: str
-    type: str
-    version: str
-
-
-@cache
-def _statics() -> Mapping[str, _Static]:
-    """Every static file by name; only these exist, so a path can lead nowhere else."""
-    found = {}
-    for path in sorted((HERE / "static").iterdir()):
-        if path.suffix in TEXT_TYPES:
-            text = path.read_text(encoding="utf-8")
-            found[path.name] = _Static(text, TEXT_TYPES[path.suffix], hashlib.sha256(text.encode()).hexdigest()[:12])
-    return found
-
-
-def _static(name: str) -> _Static:
-    file = _statics().get(name)
-    if file is None:
-        raise NotFound
-    return file
 
 
 def fill(template: str, **context: Any) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from chalicelib import sizing, telling, thinking
+from chalicelib import answering, sizing, telling
 from chalicelib.logs import trace
 from chalicelib.model import (
     Event,
@@ -62,7 +62,7 @@ def _wake(services: Services, turn: Turn, now: int) -> None:
     if turn.state in (TurnState.READY, TurnState.SENDING):
         services.turns.look_again_at(turn, now + LOOKED_AT_EVERY_MS)
     if turn.state is TurnState.SENDING:
-        thinking.ring(services, turn)
+        answering.ring(services, turn)
     else:
         services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
 

@@ -6,12 +6,13 @@ from typing import Any, cast
 import pytest
 
 from chalicelib import conversations, reconcile
+from chalicelib.answering import Thought
 from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Turn, TurnState, out_of_date, seen
 from chalicelib.store.table import Attr, Delete, Update
-from chalicelib.thinking import Thought, think
+from chalicelib.thinking import think
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, FakeBrain, FakeJobs, FakeMailer, a_tenant
 from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
@@ -743,6 +744,22 @@ def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
     assert line.placement.session("tenantzzzz").runner == "runnerbbbb"
     assert jobs(line).sent == [(T, CHAT, 0)]
     assert line.fleet.service().desired == 2
+
+
+def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn, session = open_turn(line), line.placement.session(T)
+    assert line.turns.take(turn, "runneraaaa", session.epoch, clock()) is not None
+    line.runners.hush("runneraaaa", turn.id, turn.revision)
+    for _ in range(31):
+        clock.pass_seconds(10)
+        runner = line.runners.get("runneraaaa")
+        assert runner is not None
+        line.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+    reconcile.reconcile(line)
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
 
 
 def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(

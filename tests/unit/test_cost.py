@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from chalicelib import measuring, runner_api, snapshot_api
+from chalicelib.answering import Thought
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import (
     DEBOUNCE,
@@ -23,7 +24,7 @@ from chalicelib.model import (
 from chalicelib.model import Generation as Stored
 from chalicelib.model.snapshot import DAILY_KEPT_FOR, GENERATIONS_KEPT, ORPHANS_KEPT_FOR
 from chalicelib.store.table import Table
-from chalicelib.thinking import Thought, think
+from chalicelib.thinking import think
 from chalicelib.wiring import Services
 from infrastructure import cost as script
 from infrastructure import cost_model, prices, template

@@ -423,6 +423,6 @@ def test_the_widget_is_asked_through_its_own_function(stage: Stage) -> None:
 
 def test_a_line_that_cannot_be_counted_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    logging.getLogger("chalicelib.thinking").info("reply stored")
+    logging.getLogger("chalicelib.answering").info("reply stored")
     (line,) = stage._new()
     assert line["message"] == "reply stored"

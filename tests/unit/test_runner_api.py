@@ -8,9 +8,10 @@ from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
 from chalicelib import conversations, runner_api
+from chalicelib.answering import Thought
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Policies
-from chalicelib.thinking import Thought, think
+from chalicelib.thinking import think
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import MESSAGES_PER_BATCH, TEXT_AT_MOST_BYTES

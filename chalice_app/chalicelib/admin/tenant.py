@@ -12,11 +12,11 @@ from chalicelib.admin.forms import EditTenantForm
 from chalicelib.admin.listing import Row
 from chalicelib.admin.mailing import may_mail, new_invite
 from chalicelib.admin.words import DONE, HAPPENED, HELPING, MENDING
+from chalicelib.answering import WAITING_TRIED_EVERY_MS
 from chalicelib.errors import Conflict, Invalid, TryAgain
 from chalicelib.languages import LANGUAGE_NAMES
 from chalicelib.model import Active, Assistant, Policies, Tenant, TurnState
 from chalicelib.store.operators import OperatorSession
-from chalicelib.thinking import WAITING_TRIED_EVERY_MS
 
 EVENTS_SHOWN: Final = 40
 
