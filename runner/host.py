@@ -18,6 +18,8 @@ CALLS_APART_AT_LEAST = 0.2
 #: Fargate kills 120 s after SIGTERM.
 DRAIN_WITHIN = 100.0
 HURRY_WITHIN = 5.0
+#: What nobody could take when it was noted here is offered again so often.
+LEFTOVERS_EVERY = 30.0
 #: For saying that what was killed is gone.
 LAST_WORDS_WITHIN = 5.0
 
@@ -56,10 +58,10 @@ class Host:
         clock: Clock,
         chance: Callable[[], float],
         capacity: Callable[[int], int] = lambda wanted: wanted,
-        before_hosting: Callable[[], Awaitable[None]] | None = None,
+        leftovers: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._control = control
-        self._before_hosting = before_hosting
+        self._leftovers = leftovers
         self._capacity = capacity
         self._lease = lease
         self._about = about
@@ -86,6 +88,7 @@ class Host:
                 self._group.create_task(self._beat(), name="beat"),
                 self._group.create_task(self._tell_changes(), name="tell changes"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
+                self._group.create_task(self._clear_leftovers(), name="clear leftovers"),
             ]
             await self._draining.wait()
             await self._drain()
@@ -119,8 +122,8 @@ class Host:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
             else:
-                if registers and self._before_hosting is not None:
-                    await self._before_hosting()
+                if registers and self._leftovers is not None:
+                    await self._leftovers()
                 await self._rest(CALLS_APART_AT_LEAST if held else answer.next_in_ms / 1000, started)
 
     async def _rest(self, seconds: float, started: float) -> None:
@@ -147,6 +150,13 @@ class Host:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
                 self._changed.set()
+
+    async def _clear_leftovers(self) -> None:
+        """What neither a session that ended here nor the first look could hand in, because nobody answered."""
+        while self._leftovers is not None:
+            await self._clock.sleep(LEFTOVERS_EVERY)
+            if self._identity is not None and self._reachable:
+                await self._leftovers()
 
     async def _sync(self, wait_ms: int) -> SyncAnswer:
         identity = self._identity

@@ -1,8 +1,8 @@
-"""What sessions that were killed on this disk had noted and could not hand in.
+"""What sessions that ended or were killed on this disk had noted and could not hand in.
 
 WhatsApp has its receipt for these messages and brings them to nobody else, and the next holder may be on another
-machine, with a snapshot that is older. So they are handed in before this runner hosts anything, under the name of
-who noted them: the control plane takes them for a day.
+machine, with a snapshot that is older. So they are handed in before this runner hosts anything, and now and then
+afterwards, under the name of who noted them: the control plane takes them for a day.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ ATTEMPTS_AT_MOST = 5
 
 
 class Leftovers:
-    """One disk's. Used only while no session of this runner lives."""
+    """One disk's. A session that lives here answers for its own: its profile is locked, and left alone."""
 
     def __init__(
         self,
@@ -54,7 +54,9 @@ class Leftovers:
         try:
             with profile.locked():
                 await self._hand_in_journal(tenant, profile.journal)
-        except (ControlTrouble, ProfileBusy, OSError) as trouble:
+        except ProfileBusy:
+            return
+        except (ControlTrouble, OSError) as trouble:
             note("leftovers stay", tenant=tenant, trouble=trouble, code=getattr(trouble, "code", ""))
 
     async def _hand_in_journal(self, tenant: str, path: Path) -> None:

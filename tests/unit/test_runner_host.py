@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from runner.control import TryAgain, Unauthorised
-from runner.host import About, Host, NotWelcome
+from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
 from runner.hosting import RELEASE_ATTEMPTS
 from runner.lease import Lease
 from runner.page import PageSilent
@@ -144,7 +144,7 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
         asked.append(stage.control.registered)
         await settled.wait()
 
-    stage.host._before_hosting = settle_leftovers
+    stage.host._leftovers = settle_leftovers
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
     assert (asked, len(stage.control.syncs)) == ([1], 1)
@@ -155,6 +155,24 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
     stage.control.kill("runner0001.secret")
     await stage.clock.advance(10)
     assert asked == [1, 2]
+    stage.task.cancel()
+    await asyncio.gather(stage.task, return_exceptions=True)
+
+
+async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answers() -> None:
+    asked: list[float] = []
+
+    async def settle_leftovers() -> None:
+        asked.append(stage.clock.now())
+
+    stage = Stage()
+    stage.host._leftovers = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(2 * LEFTOVERS_EVERY + 5)
+    assert len(asked) == 3
+    stage.control.down = True
+    await stage.clock.advance(3 * LEFTOVERS_EVERY)
+    assert len(asked) == 3
     stage.task.cancel()
     await asyncio.gather(stage.task, return_exceptions=True)
 
