@@ -5,6 +5,7 @@ Runs inside MiniStack's own virtual environment. What nobody corrects is in ``le
 
 import json
 import re
+import time
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ API_HOST = re.compile(r"^([a-f0-9]{8})\.execute-api\.[a-z0-9-]+\.amazonaws\.com$
 #: Below these, keys are the operator's own and not CloudFormation's.
 _OWN_KEYS = frozenset({"options", "dockerLabels"})
 _SESSION = re.compile(r"arn:aws:sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/[^/]+")
+#: MiniStack's own words for what a service does by itself.
+_ENDED_BY_ECS = frozenset(
+    {"Service scaling down", "Task definition updated", "Deployment capacity limit", "Deployment completed"}
+)
 SEND_MAIL = "/v2/email/outbound-emails"
 
 
@@ -27,6 +32,7 @@ def apply(lambda_python: Path) -> None:
     functions_run_on_the_python_of_the_package(lambda_python)
     containers_are_defined_in_the_words_of_ecs()
     stopped_tasks_are_told_to_the_event_bus()
+    protected_tasks_are_not_ended()
     mail_identities_have_records()
     permissions_are_for_the_resource_that_aws_means()
     permissions_know_the_encryption_context()
@@ -126,6 +132,41 @@ def stopped_tasks_are_told_to_the_event_bus() -> None:
         return stopped
 
     ecs._mark_task_stopped = stop_and_tell
+
+
+def protected_tasks_are_not_ended() -> None:
+    """MiniStack's ECS takes a protection and forgets it; AWS ends no protected task when it shrinks or replaces."""
+    from ministack.core.responses import json_response
+    from ministack.services import ecs
+
+    protected: dict[str, float] = {}
+    end = ecs._stop_task
+
+    def is_protected(arn: str) -> bool:
+        return protected.get(arn, 0.0) > time.time()
+
+    def update(data: dict[str, Any]) -> Any:
+        for arn in data["tasks"]:
+            minutes = data.get("expiresInMinutes", 120) if data["protectionEnabled"] else 0
+            protected[arn] = time.time() + 60 * minutes
+        return get(data)
+
+    def get(data: dict[str, Any]) -> Any:
+        there = [arn for arn in data["tasks"] if arn in ecs._tasks and ecs._tasks[arn]["lastStatus"] != "STOPPED"]
+        told = [
+            {"taskArn": arn, "protectionEnabled": is_protected(arn), "expirationDate": protected.get(arn, 0.0)}
+            for arn in there
+        ]
+        gone = [{"arn": arn, "reason": "MISSING"} for arn in data["tasks"] if arn not in there]
+        return json_response({"protectedTasks": told, "failures": gone})
+
+    def end_unless_protected(data: dict[str, Any]) -> Any:
+        if data.get("reason") in _ENDED_BY_ECS and is_protected(data["task"]):
+            return json_response({})
+        return end(data)
+
+    ecs._stop_task = end_unless_protected
+    ecs._ACTION_MAP.update(UpdateTaskProtection=update, GetTaskProtection=get)
 
 
 def mail_identities_have_records() -> None:

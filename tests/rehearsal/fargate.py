@@ -86,21 +86,20 @@ class Fargate:
     def _look(self, now: float) -> None:
         wanted = set(self._ecs.list_tasks(**self._service, desiredStatus="RUNNING")["taskArns"])
         for arn, task in list(self._running.items()):
-            code = task.process.exit_code
-            if code is not None:
+            if task.process.exit_code is not None:
                 del self._running[arn]
                 if arn in wanted:
                     wanted.discard(arn)
-                    self._say(f"task {arn[-8:]} ended with {code}")
-                    self._ended(arn, code)
+                    self._say(f"task {arn[-8:]} ended by itself")
+                    self._ended(arn)
             elif arn not in wanted:
                 task.see_off(now)
         for arn in sorted(wanted - set(self._running)):
             self._running[arn] = self._start(arn)
 
-    def _ended(self, arn: str, code: int) -> None:
+    def _ended(self, arn: str) -> None:
         """Nobody asked it to: ECS is told, and starts another."""
-        self._ecs.stop_task(cluster=self._cluster, task=arn, reason=f"Essential container exited ({code})")
+        self._ecs.stop_task(cluster=self._cluster, task=arn, reason="Essential container in task exited")
         # MiniStack's service looks after its tasks only when it is changed.
         self._ecs.update_service(cluster=self._cluster, service=self._service["serviceName"])
 

@@ -19,7 +19,6 @@ BENT: Final[tuple[str, ...]] = (
     "Functions run on this machine's processor, without Lambda's limits of memory and of how many run at once.",
     "S3 seals nothing with KMS, so `kms:ViaService` is not tried.",
     "SES believes every domain at once, and delivers into the outbox.",
-    "Task protection is accepted and protects nobody.",
     "Alarms, dashboards and budgets are made, and nobody looks at them.",
     "Operators may do without an authenticator app (OPERATORS_MFA=OPTIONAL).",
     "No domain and no firewall: both are off unless they are asked for.",
