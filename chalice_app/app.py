@@ -146,12 +146,19 @@ def every_day(event: CloudWatchEvent) -> None:
     sweeping.sweep(services)
 
 
-@app.on_cw_event({"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}, name="task_stopped")
+#: Of every task's every change of state in the account, the ends.
+TASK_STOPPED = {
+    "source": ["aws.ecs"],
+    "detail-type": ["ECS Task State Change"],
+    "detail": {"lastStatus": ["STOPPED"]},
+}
+
+
+@app.on_cw_event(TASK_STOPPED, name="task_stopped")
 def task_stopped(event: CloudWatchEvent) -> None:
     """ECS says that a runner's task ended."""
     detail: dict[str, Any] = event.detail
-    if detail.get("lastStatus") == "STOPPED":
-        reconcile.task_stopped(services, str(detail.get("taskArn", "")))
+    reconcile.task_stopped(services, str(detail.get("taskArn", "")))
 
 
 @app.on_cw_event({"source": ["aws.ses"], "detail-type": list(mail_events.DETAIL_TYPES)}, name="mail_event")
