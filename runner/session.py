@@ -28,6 +28,10 @@ from wire import Delivery, Hold, Phase, SessionReport
 OPENINGS_AT_MOST = 5
 #: Before another runner is asked to open what is too new for this one's Chromium.
 TOO_OLD_PAUSE = 60.0
+#: What is left in the journal is handed in before the session is given back, which nobody hears either while the
+#: control plane is away. Once it was away for three leases this runner is dead to it, and leftovers.py hands it in.
+HAND_IN_FOR = 200.0
+HAND_IN_EVERY = 5.0
 #: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -140,12 +144,21 @@ class Session:
             self._journal.open()
             try:
                 reason = await self._live()
-                # Without a browser nobody else would: the next holder has another disk, and WhatsApp's word that
-                # these messages were delivered.
-                await self._conversation.harvest(None)
+                await self._hand_in_the_rest()
                 return reason
             finally:
                 self._journal.close()
+
+    async def _hand_in_the_rest(self) -> None:
+        """Nobody else would: the next holder has another disk, and WhatsApp's word that these were delivered."""
+        begun, attempt = self._clock.now(), 0
+        while True:
+            await self._conversation.harvest(None)
+            if not self._journal.waiting or self._clock.now() - begun >= HAND_IN_FOR:
+                return
+            self._reporting.looked_after()
+            await self._clock.sleep(min(HAND_IN_EVERY, backoff(attempt, self._chance())))
+            attempt += 1
 
     async def _live(self) -> str:
         orders = self._orders

@@ -16,14 +16,14 @@ from runner.backoff import backoff
 from runner.conversation import Conversation
 from runner.disk import Disk
 from runner.freezing import Frozen
-from runner.journal import Journal
+from runner.journal import Journal, Keeper, keeper_of
 from runner.lease import Lease
 from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
 from runner.profile import Profile
 from runner.recycling import Turns
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
-from runner.session import OPENINGS_AT_MOST, Session
+from runner.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from runner.snapshot import Manifest, listing, pack
 from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, Wanted
@@ -89,7 +89,7 @@ class Scene:
         self.hold = Hold(tenant=TENANT, **{"epoch": 1, "wanted": Wanted.RUN, "watched": True, **hold})
         self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
-        journal = Journal(self.profile.journal)
+        journal = Journal(self.profile.journal, Keeper(1, "runner0001.secret"))
         self.conversation = Conversation(
             TENANT, 1, FakeDoor(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
         )
@@ -464,6 +464,31 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
         await scene.clock.advance(60)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
         assert scene.task.done()
+
+
+async def test_a_session_is_not_given_back_before_the_control_plane_has_what_waits(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.control.down = True
+        scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("no longer wanted")
+        await scene.clock.advance(100)
+        assert not scene.task.done()
+        scene.control.down = False
+        await scene.clock.advance(HAND_IN_EVERY * 2)
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
+        assert scene.task.result() == "no longer wanted"
+
+
+async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.control.down = True
+        scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("no longer wanted")
+        await scene.clock.advance(HAND_IN_FOR + 2 * HAND_IN_EVERY)
+        assert scene.task.done()
+        assert keeper_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
 
 
 async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:
