@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from infrastructure.local import protection
 from infrastructure.local.door import Application, Door, Message, Receive, Send
 from tests.rehearsal import corrections
 
@@ -75,11 +76,15 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _front(app: Application, door: Door) -> Application:
-    """Deployed APIs are for everybody's browser; what AWS itself answers stands behind the door."""
+    """Deployed APIs are for everybody's browser; what AWS itself answers stands behind the door.
+
+    But not the protection of tasks, which the door plays for one machine: nobody would ask who may change it.
+    """
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
-        host = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
-        await (app if corrections.API_HOST.match(host) else door)(scope, receive, send)
+        headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
+        own = headers.get(b"x-amz-target", "").startswith(protection.TARGET)
+        await (app if own or corrections.API_HOST.match(headers.get(b"host", "")) else door)(scope, receive, send)
 
     return answer
 
