@@ -120,7 +120,10 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, 
     services.turns.put_off(
         turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=trouble.code
     )
-    log.warning("turn put off", extra={"tenant": tenant.id, "turn": turn.id, "attempts": attempts})
+    # The reason in our words, and of a cause only its name: what others wrote may quote the contact.
+    cause = getattr(trouble.__cause__, "response", {}).get("Error", {}).get("Code", "")
+    told = {"tenant": tenant.id, "turn": turn.id, "attempts": attempts, "trouble": trouble.message, "cause": cause}
+    log.warning("turn put off", extra=told)
     services.jobs.think(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
     return Thought.PUT_OFF
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib import conversations, reconcile
 from chalicelib.answering import Thought
@@ -604,6 +605,21 @@ def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, c
     assert open_turn(line).parts == ()
     clock.pass_seconds(delay)
     assert look(line) is Thought.RANG
+
+
+def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
+    line: Services, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "the contact wrote: Hello"}}, "Decrypt")
+    trouble = TryAgain("The key could not be unlocked just now.")
+    trouble.__cause__ = denied
+    brain(line).next = [trouble]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert look(line) is Thought.PUT_OFF
+    (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn put off"]
+    assert (told["trouble"], told["cause"]) == ("The key could not be unlocked just now.", "AccessDeniedException")
+    assert "Hello" not in str(told)
 
 
 def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configured(
