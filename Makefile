@@ -22,7 +22,7 @@ check: python lint types ## ruff, mypy, unit tests: before each commit
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_shape.py
 
 .PHONY: test
-test: install .make/rehearsal lint types ## every test but peers, chaos and the long simulation: before handing over
+test: install lint types ## every test but peers, chaos, the rehearsal and the long simulation: before handing over
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests
 
 .PHONY: story
