@@ -221,8 +221,8 @@ class Conversation:
         while self._journal.waiting:
             batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
             if not await self._hand_in_batch(batch):
-                return False
-        return True
+                break
+        return not self._journal.waiting
 
     async def harvest(self, page: Page | None, *, of_our_account: bool = False) -> None:
         """Before a session ends: hand in what was seen, and say what was sent. Neither is fenced.
@@ -240,6 +240,9 @@ class Conversation:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
+        keys = [key for key in keys if key in self._journal.waiting]  # another task may have handed it in meanwhile
+        if not keys:
+            return []
         messages = [self._journal.waiting[key] for key in keys]
         request = MessagesRequest(tenant=self.tenant, epoch=self.epoch, messages=tuple(messages))
         try:

@@ -118,8 +118,8 @@ class Hosting:
             async with asyncio.timeout(PARK_WITHIN + HARVEST_WITHIN):
                 await hosted.session.park()
                 await hosted.session.harvest()
-        except (PageTrouble, TimeoutError) as trouble:
-            note("harvest failed", tenant=hosted.hold.tenant, trouble=trouble)
+        except Exception as trouble:
+            note("harvest failed", level=level_of(trouble), tenant=hosted.hold.tenant, trouble=innermost(trouble))
         hosted.kill()
         await hosted.gone.wait()
 
@@ -195,8 +195,9 @@ class Hosting:
         try:
             async with asyncio.timeout(PARK_WITHIN):
                 await hosted.session.park()
-        except (PageTrouble, TimeoutError) as trouble:
-            note("could not park, killed", tenant=hosted.hold.tenant, trouble=trouble)
+        except Exception as trouble:
+            level = level_of(trouble)
+            note("could not park, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
             hosted.kill()
 
     async def _resume(self, hosted: Hosted) -> None:
@@ -204,6 +205,10 @@ class Hosting:
             await hosted.session.resume()
         except PageTrouble:
             return  # its own watch sees the same, and starts another browser
+        except Exception as trouble:
+            level = level_of(trouble)
+            note("could not resume, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
+            hosted.kill()
 
     async def _let_go(self, hosted: Hosted, turns: asyncio.Semaphore) -> None:
         async with turns:
@@ -220,3 +225,8 @@ def innermost(trouble: BaseException) -> BaseException:
     while isinstance(trouble, BaseExceptionGroup):
         trouble = trouble.exceptions[0]
     return trouble
+
+
+def level_of(trouble: BaseException) -> int:
+    """A page that is gone or stuck happens every day; anything else is a mistake of ours, and no other tenant's."""
+    return logging.INFO if isinstance(innermost(trouble), PageTrouble | TimeoutError) else logging.ERROR

@@ -199,6 +199,28 @@ async def test_a_message_the_control_plane_refuses_does_not_hold_up_the_others(l
     assert not line.journal.waiting
 
 
+async def test_two_who_split_a_refused_batch_at_the_same_time_take_nothing_from_each_other(line: Line) -> None:
+    door, asked = line.control.messages, 0
+
+    async def picky(request: MessagesRequest, token: str) -> MessagesAnswer:
+        nonlocal asked
+        asked += 1
+        await line.clock.sleep(10 if asked == 2 else 1)  # who comes second finds nothing left once it splits
+        if any(message.id == "BAD" for message in request.messages):
+            raise Refused("bad_request")
+        return await door(request, token)
+
+    line.control.messages = picky  # type: ignore[method-assign]
+    for name in ("A", "BAD", "B"):
+        line.page.receive(name, at_s=line.now_s)
+    line.link()
+    await line.conversation._read(line.page)
+    both = [asyncio.create_task(line.conversation.hand_in()) for _ in range(2)]
+    await line.clock.advance(60)
+    assert [task.result() for task in both] == [True, True]
+    assert set(line.handed_in()) == {"A", "B"}
+
+
 async def test_a_message_that_makes_no_sense_is_left_alone(line: Line) -> None:
     line.page.receive("A", at_s=line.now_s, chat="not a chat")
     line.page.receive("B", at_s=line.now_s)

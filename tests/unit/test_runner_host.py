@@ -34,6 +34,7 @@ class FakeSession:
         self.pending = False
         self.sequence = 1
         self.trouble: Exception | None = None
+        self.trouble_resuming: Exception | None = None
         self._end = asyncio.Event()
         self._reason = ""
         self.finishes = True
@@ -71,6 +72,8 @@ class FakeSession:
 
     async def resume(self) -> None:
         self.done.append("resume")
+        if self.trouble_resuming is not None:
+            raise self.trouble_resuming
 
     async def harvest(self) -> None:
         self.done.append("harvest")
@@ -334,6 +337,34 @@ async def test_a_session_that_cannot_be_parked_is_killed() -> None:
         stage.control.down = True
         await stage.clock.advance(50)
         assert stage.session.done == ["run", "park", "killed"]
+
+
+async def test_a_bug_in_parking_or_resuming_one_session_kills_it_and_touches_no_other() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        parking, resuming = stage.sessions
+        parking.trouble, resuming.trouble_resuming = RuntimeError("a bug"), RuntimeError("a bug")
+        stage.control.down = True
+        await stage.clock.advance(50)
+        assert (parking.done, resuming.done) == (["run", "park", "killed"], ["run", "park"])
+        assert stage.lease.parked
+        stage.control.down = False
+        await stage.clock.advance(4)
+        assert resuming.done == ["run", "park", "resume", "killed"]
+        assert not stage.task.done()
+
+
+async def test_a_bug_in_harvesting_one_session_kills_it_and_touches_no_other() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.sessions[0].trouble = RuntimeError("a bug")
+        stage.control.hold(epoch=3)
+        await stage.clock.advance(4)
+        assert stage.sessions[0].done == ["run", "park", "killed"]
+        assert stage.sessions[1].done == ["run"]
+        assert not stage.task.done()
 
 
 async def test_a_runner_declared_dead_kills_everything_and_comes_back_as_another() -> None:
