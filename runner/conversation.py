@@ -27,6 +27,7 @@ QUIET_AFTER = 30.0
 #: Without the page's own word that all is delivered, so long online counts as it.
 SETTLED_AFTER = 60.0
 HARVEST_WITHIN = 8.0
+REPORTED_WITHIN = 2.0
 #: What is reported as caught up lags by this: the control plane takes everything earlier for history, and WhatsApp
 #: does not deliver strictly in the order of its own clock.
 CAUGHT_UP_LAG_S = 120
@@ -231,13 +232,17 @@ class Conversation:
         """
         try:
             async with asyncio.timeout(HARVEST_WITHIN):
-                await self.replies.report_sent()
                 if page is not None and (self._readable or of_our_account):
                     await self.sweep(page)
                 else:
                     await self.hand_in()
         except (ControlTrouble, PageTrouble, TimeoutError) as trouble:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
+        try:
+            async with asyncio.timeout(REPORTED_WITHIN):
+                await self.replies.report_sent()
+        except (ControlTrouble, TimeoutError) as trouble:
+            note("what was sent cannot be said", tenant=self.tenant, trouble=trouble)
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
         keys = [key for key in keys if key in self._journal.waiting]  # another task may have handed it in meanwhile

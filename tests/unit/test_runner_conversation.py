@@ -320,6 +320,27 @@ async def test_harvest_hands_in_from_an_offline_page(line: Line) -> None:
     assert line.handed_in() == ["A"]
 
 
+async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the_other_way_round(line: Line) -> None:
+    sent = line.control.sent
+
+    async def unavailable(*_: object) -> None:
+        raise TryAgain("http_503")
+
+    line.control.sent = unavailable  # type: ignore[method-assign, assignment]
+    line.link()
+    line.ring("one")
+    await speak(line, 10)
+    line.page.receive("A", at_s=line.now_s)
+    await line.conversation.harvest(line.page, of_our_account=True)
+    assert line.handed_in() == ["A"]
+
+    line.control.sent, line.control.messages = sent, unavailable  # type: ignore[method-assign, assignment]
+    line.page.receive("B", at_s=line.now_s)
+    await line.conversation.harvest(line.page, of_our_account=True)
+    assert {request.part for request in line.control.sent_parts} == {0}
+    assert [message.id for message in line.journal.waiting.values()] == ["B"]
+
+
 # -- signs ------------------------------------------------------------------------------------------------------
 
 
