@@ -41,10 +41,10 @@ def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:
         yield "protection", partial(_protect, services, chosen.renew, chosen.protect, now)
     for runner in chosen.free:
         yield runner.id, partial(_free, services, runner, now)
-    for drain in chosen.drain:
-        yield drain.runner, partial(departures.drain, drain.runner, now, unwell=drain.unwell)
+    for runner in chosen.drain:
+        yield runner.id, partial(departures.drain, runner.id, now)
     for leave in chosen.leave:
-        yield leave.runner, partial(departures.ask_for, leave.runner, leave.assignments, now, unwell=leave.unwell)
+        yield leave.runner, partial(departures.ask_for, leave.runner, leave.assignments, now, moving=leave.moving)
     for runner in chosen.end:
         yield runner.id, partial(departures.end, runner.id)
 

@@ -130,7 +130,7 @@ def test_fewer_runners_must_do_for_a_while_before_one_leaves() -> None:
     first = decided(two, desired=2)
     assert (first.surplus_since, first.drain) == (NOON, ())
     assert decided(two, desired=2, surplus_for=LONG - 1).drain == ()
-    assert [each.runner for each in decided(two, desired=2, surplus_for=LONG).drain] == ["a"]
+    assert [each.id for each in decided(two, desired=2, surplus_for=LONG).drain] == ["a"]
 
 
 def test_who_is_needed_again_in_between_starts_the_wait_anew() -> None:
@@ -141,7 +141,7 @@ def test_who_is_needed_again_in_between_starts_the_wait_anew() -> None:
 
 def test_of_too_many_the_emptiest_leaves_and_of_equals_the_oldest() -> None:
     three = [runner("a", "t1", "t2"), runner("b", "t3", age=HOUR), runner("c", "t4", age=2 * HOUR)]
-    assert [each.runner for each in decided(three, desired=3, surplus_for=LONG).drain] == ["c"]
+    assert [each.id for each in decided(three, desired=3, surplus_for=LONG).drain] == ["c"]
 
 
 def test_the_desired_count_falls_only_once_the_chosen_one_is_free() -> None:
@@ -190,6 +190,17 @@ def test_the_emptiest_leaves_or_nobody() -> None:
 def test_nobody_leaves_while_a_session_has_no_runner() -> None:
     two = [runner("a", "t1"), runner("b", "t2")]
     assert decided(two, desired=2, sessions=[online("t3", None)], surplus_for=LONG).drain == ()
+    due = online("t3", None, next_try_at=NOON)
+    assert decided(two, desired=2, sessions=[due], surplus_for=LONG).drain == ()
+
+
+def test_a_session_that_is_left_alone_for_a_while_holds_nobody_but_its_room_is_kept() -> None:
+    later = online("t3", None, next_try_at=NOON + 1)
+    two = [runner("a", "t1"), runner("b", "t2")]
+    assert [each.id for each in decided(two, desired=2, sessions=[later], surplus_for=LONG).drain] == ["a"]
+    old = [runner("a", "t1", commit="old"), runner("b", capacity=1)]
+    assert decided(old, desired=1).drain
+    assert decided(old, desired=1, sessions=[later]).drain == ()
 
 
 # -- upgrades ---------------------------------------------------------------------------------------------------------
@@ -200,11 +211,11 @@ STEADY = milliseconds(STEADY_AFTER)
 
 def test_the_oldest_of_another_commit_leaves_first_and_one_at_a_time() -> None:
     fleet = [runner("a", "t1", commit="old"), runner("b", commit="old", age=2 * HOUR), runner("c", age=STEADY)]
-    assert [each.runner for each in decided(fleet, desired=2).drain] == ["b"]
+    assert [each.id for each in decided(fleet, desired=2).drain] == ["b"]
     fleet[1] = leaving("b", "t2", commit="old")
     assert decided(fleet, desired=2).drain == ()
     fleet[1] = leaving("b", commit="old")
-    assert [each.runner for each in decided(fleet, desired=2).drain] == ["a"]
+    assert [each.id for each in decided(fleet, desired=2).drain] == ["a"]
 
 
 def test_nobody_leaves_for_a_new_runner_that_may_still_fall_over() -> None:
@@ -263,24 +274,38 @@ def test_two_sessions_leave_at_a_time_those_that_were_quiet_for_longest_first() 
 def test_the_next_leave_once_the_minute_is_over_and_the_former_are_well() -> None:
     just = Draining(NOON - HOUR, asked_at=NOON - 30_000)
     assert asked(decided([leaving("a", "t1", draining=just), runner("b")], desired=2)) == []
-    fleet = [leaving("a", "t1", "t2"), runner("b", "t3", "t4")]
+    fleet = [leaving("a", "t1", "t2", draining=Draining(NOON - HOUR, moving=("t3", "t4"))), runner("b", "t3", "t4")]
     moved = [online("t3", "b", phase=Phase.STARTING), online("t4", "b")]
     assert len(asked(decided(fleet, desired=2, sessions=moved))) == 1
     moved[1] = online("t4", None, phase=Phase.IDLE)
     assert asked(decided(fleet, desired=2, sessions=moved)) == []
 
 
-def test_sessions_that_were_in_trouble_before_hold_nobody_up() -> None:
+def test_sessions_in_trouble_hold_nobody_up_unless_it_began_as_they_left() -> None:
     trouble = [online(f"x{number}", "b", phase=Phase.BLOCKED) for number in range(3)]
-    fleet = [leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=3)), runner("b")]
+    fleet = [leaving("a", "t1"), runner("b")]
     assert asked(decided(fleet, desired=2, sessions=trouble)) == ["t1"]
-    fleet[0] = leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=1))
+    fleet[0] = leaving("a", "t1", draining=Draining(NOON - HOUR, moving=("x0", "x1")))
     assert asked(decided(fleet, desired=2, sessions=trouble)) == []
 
 
-def test_what_the_former_trouble_was_is_noted_as_it_mends() -> None:
-    fleet = [leaving("a", "t1", draining=Draining(NOON - HOUR, unwell=9)), runner("b")]
-    assert [leave.unwell for leave in decided(fleet, desired=2).leave] == [0]
+def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
+    former = Draining(NOON - HOUR, moving=("well", "ill", "gone"))
+    fleet = [leaving("a", "t1", "t2", draining=former), runner("b", "well")]
+    sessions = [online("ill", "b", phase=Phase.STARTING), online("t1", "a", phase=Phase.BLOCKED)]
+    (leave,) = decided(fleet, desired=2, sessions=sessions).leave
+    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill",))
+    sessions = sessions[:1]
+    (leave,) = decided(fleet, desired=2, sessions=sessions).leave
+    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill", "t1"))
+
+
+def test_nobody_leaves_while_those_that_left_before_are_not_well() -> None:
+    before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=("t1", "t2")))
+    fleet = [before, runner("b", "t3", commit="old"), runner("c", "t1", "t2")]
+    assert [each.id for each in decided(fleet, desired=2).drain] == ["b"]
+    moved = [online(tenant, "c", phase=Phase.STARTING) for tenant in ("t1", "t2")]
+    assert decided(fleet, desired=2, sessions=moved).drain == ()
 
 
 def test_nobody_leaves_without_room_elsewhere() -> None:
@@ -343,6 +368,12 @@ def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
 # -- a world, for hours -----------------------------------------------------------------------------------------------
 
 
+#: A session that does not come up is given up after this, …
+BAD_HELD_MS = 3 * MINUTE
+#: … and tried again after this.
+BAD_LEFT_ALONE_MS = 10 * MINUTE
+
+
 @dataclass
 class World:
     """Minutes of a fleet: our rule, and an ECS that ends what it may, preferably what holds most."""
@@ -359,11 +390,14 @@ class World:
     taken_back: bool = False
     born: int = 0
     moves: int = 0
+    #: no runner brings them online: each is given up after a while, and left alone for longer
+    bad: set[str] = field(default_factory=set)
 
     def minute(self) -> None:
         self.now += MINUTE
         self._ecs()
         self.runners = {name: replace(each, lease_until=self.now + MINUTE // 2) for name, each in self.runners.items()}
+        self._give_up()
         self._place()
         before = list(self.runners.values())
         demand = Demand(dict(self.sessions), self.capacity, self.at_least, self.commit, self.surplus_since)
@@ -371,8 +405,19 @@ class World:
         self._check(before, demand, chosen)
         self._do(chosen)
         self.sessions = {
-            name: replace(each, phase=Phase.ONLINE) if each.runner else each for name, each in self.sessions.items()
+            name: replace(each, phase=Phase.ONLINE) if each.runner and name not in self.bad else each
+            for name, each in self.sessions.items()
         }
+
+    def _give_up(self) -> None:
+        for tenant in sorted(self.bad & self.sessions.keys()):
+            session = self.sessions[tenant]
+            if session.runner and self.now - session.since >= BAD_HELD_MS:
+                held = self.runners[session.runner]
+                left = tuple(each for each in held.assigned if each.tenant != tenant)
+                self.runners[held.id] = replace(held, assigned=left)
+                again = self.now + BAD_LEFT_ALONE_MS
+                self.sessions[tenant] = replace(session, runner=None, phase=Phase.IDLE, next_try_at=again)
 
     def _ecs(self) -> None:
         ours = [each for each in self.runners.values() if each.commit == self.commit]
@@ -402,19 +447,18 @@ class World:
     def _place(self) -> None:
         for tenant, session in sorted(self.sessions.items()):
             roomy = [each for each in self.runners.values() if each.free]
-            if session.runner is None and roomy:
+            if session.runner is None and roomy and session.next_try_at <= self.now:
                 home = min(roomy, key=lambda each: (each.commit != self.commit, -each.free, each.id))
                 self.runners[home.id] = replace(home, assigned=(*home.assigned, Assignment(tenant, 2)))
-                self.sessions[tenant] = replace(session, runner=home.id, phase=Phase.STARTING)
+                self.sessions[tenant] = replace(session, runner=home.id, phase=Phase.STARTING, since=self.now)
 
     def _check(self, before: list[Runner], demand: Demand, chosen: Plan) -> None:
-        named = {each.id: each for each in before}
         alive = [each for each in before if each.state is RunnerState.ALIVE]
         busy = [each for each in before if each.draining and each.assigned]
         assert len(chosen.drain) + len(busy) <= max(len(busy), 1 + len(before) // 20)
-        for drain in chosen.drain:
-            others = [each for each in alive if each.id not in {one.runner for one in chosen.drain}]
-            assert sum(each.free for each in others) >= len(named[drain.runner].assigned), "the last room left"
+        for drained in chosen.drain:
+            others = [each for each in alive if each not in chosen.drain]
+            assert sum(each.free for each in others) >= len(drained.assigned), "the last room left"
             assert others or not demand.runners, "the last runner left"
         for leave in chosen.leave:
             assert len(leave.assignments) <= LEAVE_AT_ONCE
@@ -437,10 +481,9 @@ class World:
             assert each.draining
             free = replace(each.draining, free_since=self.now)
             self.runners[each.id] = replace(self.runners[each.id], protected_until=0, draining=free)
-        for drain in chosen.drain:
-            draining = Draining(self.now, unwell=drain.unwell)
-            self.runners[drain.runner] = replace(
-                self.runners[drain.runner], state=RunnerState.DRAINING, draining=draining
+        for drained in chosen.drain:
+            self.runners[drained.id] = replace(
+                self.runners[drained.id], state=RunnerState.DRAINING, draining=Draining(self.now)
             )
         for leave in chosen.leave:
             held = self.runners[leave.runner]
@@ -448,7 +491,7 @@ class World:
             self.runners[leave.runner] = replace(
                 held,
                 assigned=tuple(each for each in held.assigned if each not in leave.assignments),
-                draining=replace(held.draining, asked_at=self.now, unwell=leave.unwell),
+                draining=replace(held.draining, asked_at=self.now, moving=leave.moving),
             )
             for moved in leave.assignments:
                 self.moves += 1
@@ -476,6 +519,22 @@ class World:
         for _ in range(count):
             tenant = f"t{len(self.sessions):04d}-{self.now}"
             self.sessions[tenant] = online(tenant, None, phase=Phase.IDLE)
+
+    def spoil(self, count: int) -> None:
+        """So many sessions cannot come up any more, all over the fleet and not all in the same minute."""
+        for tenant in sorted(self.sessions)[:: len(self.sessions) // count][:count]:
+            self.bad.add(tenant)
+            session = self.sessions[tenant]
+            since = self.now - len(self.bad) * MINUTE
+            self.sessions[tenant] = replace(session, phase=Phase.STARTING, since=since)
+
+    def upgrade(self, commit: str) -> int:
+        """How many minutes it takes."""
+        self.commit, began = commit, self.now
+        while any(each.commit != commit for each in self.runners.values()):
+            self.minute()
+            assert self.now - began < 3 * HOUR, "CloudFormation waits no longer"
+        return (self.now - began) // MINUTE
 
     def lose(self, count: int) -> None:
         for tenant in sorted(self.sessions)[:count]:
@@ -513,6 +572,37 @@ def test_an_upgrade_of_five_hundred_sessions_is_done_well_before_its_deployment_
         assert world.now - began < 2 * HOUR
     world.assert_at_rest()
     assert world.moves == 500
+
+
+@pytest.mark.parametrize(("bad", "minutes"), [(1, 70), (4, 70), (16, 90)])
+def test_sessions_that_cannot_come_up_stop_no_upgrade(bad: int, minutes: int) -> None:
+    world = World(capacity=8, at_least=1)
+    world.add(160)
+    world.hours(0.2)
+    world.spoil(bad)
+    world.hours(0.5)
+    assert world.upgrade("c1") <= minutes
+
+
+def test_sessions_that_went_bad_during_an_upgrade_do_not_stop_it() -> None:
+    world = World(capacity=8, at_least=1)
+    world.add(160)
+    world.hours(0.5)
+    world.commit = "c1"
+    world.hours(0.2)
+    assert 0 < world.moves < 160
+    world.spoil(8)
+    assert world.upgrade("c1") <= 90
+
+
+def test_sessions_that_cannot_come_up_stop_no_shrinking() -> None:
+    world = World(capacity=4, at_least=1)
+    world.add(24)
+    world.hours(0.5)
+    world.lose(12)
+    world.spoil(4)
+    world.hours(2)
+    assert (len(world.runners), world.desired) == (3, 3)
 
 
 def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:

@@ -218,14 +218,14 @@ def test_what_is_noted_of_a_leaving_runner_is_found_again(table: Table, clock: C
     departures = Departures(table, runners)
     runners.register("runneraaaa", "0" * 64, 2, clock())
     departures.protected("runneraaaa", 77)
-    assert departures.drain("runneraaaa", clock(), unwell=3)
+    assert departures.drain("runneraaaa", clock())
     item = runners.get("runneraaaa")
     assert item is not None
-    assert (item.protected_until, item.draining, item.free) == (77, Draining(clock(), unwell=3), 0)
+    assert (item.protected_until, item.draining, item.free) == (77, Draining(clock()), 0)
     departures.freed("runneraaaa", clock() + 5)
     item = runners.get("runneraaaa")
     assert item is not None
-    assert (item.protected_until, item.draining) == (0, Draining(clock(), unwell=3, free_since=clock() + 5))
+    assert (item.protected_until, item.draining) == (0, Draining(clock(), free_since=clock() + 5))
     departures.protected("nobody", 77)
     departures.freed("nobody", 77)
     assert not departures.drain("nobody", clock())
@@ -240,12 +240,12 @@ def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: S
     assert services.departures.drain("runneraaaa", clock())
     before = services.runners.bell("runneraaaa").count
     later = replace(assignment, epoch=assignment.epoch + 1)
-    assert not services.departures.ask_for("runneraaaa", [later], clock(), unwell=1)
+    assert not services.departures.ask_for("runneraaaa", [later], clock(), moving=TENANTS[:1])
     assert services.runners.bell("runneraaaa").count == before
-    assert services.departures.ask_for("runneraaaa", [assignment], clock(), unwell=1)
+    assert services.departures.ask_for("runneraaaa", [assignment], clock(), moving=TENANTS[:1])
     runner = town.named("runneraaaa")
     assert [each.wanted for each in runner.assigned] == [Wanted.RELEASE]
-    assert runner.draining == Draining(clock(), unwell=1, asked_at=clock())
+    assert runner.draining == Draining(clock(), moving=(TENANTS[0],), asked_at=clock())
     assert services.runners.bell("runneraaaa").count > before
 
 
@@ -268,7 +268,7 @@ def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is
     town.tenant(TENANTS[0])
     (assignment,) = town.named(name).assigned
     assert services.departures.drain(name, clock())
-    services.departures.ask_for(name, [assignment], clock(), unwell=0)
+    services.departures.ask_for(name, [assignment], clock())
     clock.pass_seconds(11)
     told = runner_api.sync(services, token, SyncRequest(sequence=3, capacity=2))
     assert ([each.wanted for each in told.hold], told.drain) == ([Wanted.RELEASE], False)

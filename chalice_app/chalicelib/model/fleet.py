@@ -72,26 +72,23 @@ class Demand:
     def old(self, runner: Runner, now: int) -> bool:
         return self.others(runner) and now - runner.registered_at >= milliseconds(OLD_AFTER)
 
-    def unwell(self) -> int:
-        """Linked sessions that are not online: those that are moving, and those in trouble."""
-        return sum(each.linked and each.phase is not Phase.ONLINE for each in self.sessions.values())
+    def online(self, tenant: str) -> bool:
+        session = self.sessions.get(tenant)
+        return session is not None and session.linked and session.phase is Phase.ONLINE
 
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """A runner is to be given nothing more, and to lose what it holds little by little."""
-
-    runner: str
-    unwell: int
+    def unwell(self, tenant: str) -> bool:
+        """True if it should answer and does not."""
+        session = self.sessions.get(tenant)
+        return session is not None and session.linked and session.phase is not Phase.ONLINE
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """These sessions are to leave their runner now; all others are well but for ``unwell``."""
+    """These sessions are to leave their runner now; ``moving`` is whom it waits for from then on, see ``Draining``."""
 
     runner: str
     assignments: tuple[Assignment, ...]
-    unwell: int
+    moving: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,8 @@ class Plan:
     protect: tuple[Runner, ...] = ()
     #: they hold nothing any more and never will again
     free: tuple[Runner, ...] = ()
-    drain: tuple[Drain, ...] = ()
+    #: to be given nothing more, and to lose what they hold little by little
+    drain: tuple[Runner, ...] = ()
     leave: tuple[Leave, ...] = ()
     end: tuple[Runner, ...] = ()
 
@@ -138,7 +136,7 @@ def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) 
             )
         ),
         free=tuple(each for each in leaving if each.draining and not each.assigned and not each.draining.free_since),
-        drain=tuple(Drain(each.id, demand.unwell()) for each in _next(live, service, demand, surplus, now)),
+        drain=tuple(_next(live, service, demand, surplus, now)),
         leave=tuple(_asked(live, service, demand, now)),
         end=tuple(each for each in leaving if _is_forgotten(each, now)),
     )
@@ -185,10 +183,11 @@ def _next(live: Sequence[Runner], service: Service, demand: Demand, surplus: boo
     """Who is drained next: of old runners the oldest, of too many the emptiest."""
     busy = [each for each in live if each.state is RunnerState.DRAINING and each.assigned]
     places = 1 + len(live) // RUNNERS_PER_LEAVING - len(busy)
-    if service.rollout_failed or _homeless(demand):
+    waits = any(each.runner is None and each.next_try_at <= now for each in demand.sessions.values())
+    if service.rollout_failed or waits or len(_moving(live, demand)) >= LEAVE_AT_ONCE * max(1, len(busy)):
         return
     alive = [each for each in live if each.state is RunnerState.ALIVE]
-    promised = sum(len(each.assigned) for each in busy)
+    promised = _homeless(demand) + sum(len(each.assigned) for each in busy)
     old = sorted((each for each in alive if demand.old(each, now)), key=lambda each: each.registered_at)
     emptiest = sorted(alive, key=lambda each: (len(each.assigned), each.registered_at))
     for each in emptiest[: max(0, places)] if surplus else old:
@@ -216,6 +215,7 @@ def _homes(runner: Runner, others: Iterable[Runner], demand: Demand, now: int) -
 
 
 def _homeless(demand: Demand) -> int:
+    """Those that wait for room, and those left alone for a while because nobody brought them up: they come back."""
     return sum(each.runner is None for each in demand.sessions.values())
 
 
@@ -225,11 +225,12 @@ def _homeless(demand: Demand) -> int:
 def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -> Iterator[Leave]:
     """At most two sessions of each runner, while there is room for them and those before them are well again.
 
-    So an upgrade to something that cannot bring a session online stops after the first two.
+    So an upgrade to something that cannot bring a session online stops after the first two. Whoever was unwell before,
+    or falls ill elsewhere, holds nobody up.
     """
     abreast = LEAVE_AT_ONCE * sum(each.draining is not None and each.assigned != () for each in live)
     on_their_way = [each for one in live if one.draining for each in one.assigned if each.wanted == Wanted.RELEASE]
-    moving = demand.unwell() + sum(_is_online(demand, each.tenant) for each in on_their_way)
+    moving = len(_moving(live, demand))
     room_promised = _homeless(demand) + len(on_their_way)
     for runner in live:
         drain = runner.draining
@@ -238,17 +239,21 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
         if service.rollout_failed and demand.others(runner):
             continue
         room = sum(each.free for each in _homes(runner, live, demand, now)) - room_promised
-        count = min(LEAVE_AT_ONCE, room, drain.unwell + abreast - moving)
+        count = min(LEAVE_AT_ONCE, room, abreast - moving)
         movable = [each for each in runner.assigned if _may_move(each, demand, drain, now)]
         chosen = tuple(sorted(movable, key=lambda each: _disturbance(each, demand))[: max(0, count)])
         if chosen:
-            yield Leave(runner.id, chosen, unwell=min(drain.unwell, moving))
+            well = tuple(each.tenant for each in chosen if demand.online(each.tenant))
+            yield Leave(runner.id, chosen, moving=(*(one for one in drain.moving if demand.unwell(one)), *well))
             moving, room_promised = moving + len(chosen), room_promised + len(chosen)
 
 
-def _is_online(demand: Demand, tenant: str) -> bool:
-    session = demand.sessions.get(tenant)
-    return session is not None and session.linked and session.phase is Phase.ONLINE
+def _moving(live: Iterable[Runner], demand: Demand) -> set[str]:
+    """Who was well until it was asked to leave, and is not well again yet."""
+    leaving = [each for each in live if each.draining is not None]
+    left = {tenant for one in leaving if one.draining for tenant in one.draining.moving if demand.unwell(tenant)}
+    on_their_way = {each.tenant for one in leaving for each in one.assigned if each.wanted == Wanted.RELEASE}
+    return left | {tenant for tenant in on_their_way if demand.online(tenant)}
 
 
 def _may_move(assignment: Assignment, demand: Demand, drain: Draining, now: int) -> bool:

@@ -213,8 +213,8 @@ class Draining:
     """A runner that leaves the fleet: for good, and little by little."""
 
     since: int
-    #: how many linked sessions of the whole fleet are not well for other reasons
-    unwell: int = 0
+    #: sessions that were online when they were asked to leave it: the next ones wait until these are online again
+    moving: tuple[str, ...] = ()
     #: when sessions were last asked to leave it
     asked_at: int = 0
     #: since when it holds nothing and is not protected any more

@@ -36,14 +36,14 @@ class Departures:
                 Update(f"RUNNER#{runner}", "RUNNER", set={"protected_until": until}, when=Attr("pk").exists())
             )
 
-    def drain(self, runner: str, now: int, *, unwell: int = 0) -> bool:
+    def drain(self, runner: str, now: int) -> bool:
         """From now on it is given nothing more, for good. False if it is not alive, or was chosen before."""
         try:
             self._table.update(
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
-                    set={"state": RunnerState.DRAINING, "draining": {"since": now, "unwell": unwell}},
+                    set={"state": RunnerState.DRAINING, "draining": {"since": now}},
                     when=Attr("state").eq(RunnerState.ALIVE),
                 )
             )
@@ -52,7 +52,7 @@ class Departures:
         log.info("runner leaves the fleet", extra={"runner": runner})
         return True
 
-    def ask_for(self, runner: str, assignments: Sequence[Assignment], now: int, *, unwell: int) -> bool:
+    def ask_for(self, runner: str, assignments: Sequence[Assignment], now: int, *, moving: Sequence[str] = ()) -> bool:
         """These sessions are to be released by it now. False if one moved meanwhile: the next round asks again."""
         held = [Attr(f"assigned.{each.tenant}.epoch").eq(each.epoch) for each in assignments]
         try:
@@ -62,7 +62,7 @@ class Departures:
                     "RUNNER",
                     set={
                         ("draining", "asked_at"): now,
-                        ("draining", "unwell"): unwell,
+                        ("draining", "moving"): [*moving],
                         **{("assigned", each.tenant, "wanted"): Wanted.RELEASE for each in assignments},
                     },
                     when=reduce(and_, held, Attr("state").eq(RunnerState.DRAINING)),

@@ -254,9 +254,13 @@ def runner_from(item: Item) -> Runner:
         wa_js=item.get("wa_js", ""),
         witness=(witness, item["witnessed_at"]) if witness else None,
         protected_until=item.get("protected_until", 0),
-        draining=Draining(**item["draining"]) if item.get("draining") else None,
+        draining=_draining(item["draining"]) if item.get("draining") else None,
         drain=item.get("drain", False),
     )
+
+
+def _draining(noted: Item) -> Draining:
+    return Draining(**{**noted, "moving": tuple(noted.get("moving", ()))})
 
 
 def _expiry(now: int) -> int:
