@@ -9,6 +9,7 @@ from runner.clock import Clock
 from runner.control import Control, ControlTrouble, Unauthorised
 from runner.hosting import Hosting, MakeSession
 from runner.lease import Lease
+from runner.leftovers import ATTEMPTS_AT_MOST
 from runner.logs import note
 from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
@@ -58,7 +59,7 @@ class Host:
         clock: Clock,
         chance: Callable[[], float],
         capacity: Callable[[int], int] = lambda wanted: wanted,
-        leftovers: Callable[[], Awaitable[None]] | None = None,
+        leftovers: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._control = control
         self._leftovers = leftovers
@@ -123,7 +124,7 @@ class Host:
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
             else:
                 if registers and self._leftovers is not None:
-                    await self._leftovers()
+                    await self._leftovers(ATTEMPTS_AT_MOST)
                 await self._rest(CALLS_APART_AT_LEAST if held else answer.next_in_ms / 1000, started)
 
     async def _rest(self, seconds: float, started: float) -> None:
@@ -156,7 +157,7 @@ class Host:
         while self._leftovers is not None:
             await self._clock.sleep(LEFTOVERS_EVERY)
             if self._identity is not None and self._reachable:
-                await self._leftovers()
+                await self._leftovers(1)  # each holds a profile's lock meanwhile; the next time comes soon
 
     async def _sync(self, wait_ms: int) -> SyncAnswer:
         identity = self._identity

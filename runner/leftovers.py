@@ -40,33 +40,39 @@ class Leftovers:
         self._clock = clock
         self._chance = chance
 
-    async def hand_in(self) -> None:
+    async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
         """What cannot be handed in now stays where it is, for the next time."""
+        tenants = sorted(left.parent.name for left in self._directory.glob(f"*/{KEEPER}"))
+        # By chance, so that those who take all the time there is are not before the same others each time.
+        tenants.sort(key=lambda _: self._chance())
         try:
             async with asyncio.timeout(WITHIN):
-                for left in sorted(self._directory.glob(f"*/{KEEPER}")):
-                    await self._hand_in(left.parent.name)
+                for tenant in tenants:
+                    await self._hand_in(tenant, attempts_at_most)
         except TimeoutError:
             note("leftovers took too long", level=logging.WARNING)
 
-    async def _hand_in(self, tenant: str) -> None:
-        profile = self._profile_of(tenant)
+    async def _hand_in(self, tenant: str, attempts_at_most: int) -> None:
+        """One tenant's trouble is never another's, whatever stands on the disk: it ends here."""
         try:
+            profile = self._profile_of(tenant)
             with profile.locked():
-                await self._hand_in_journal(tenant, profile.journal)
+                await self._hand_in_journal(tenant, profile.journal, attempts_at_most)
         except ProfileBusy:
             return
         except (ControlTrouble, OSError) as trouble:
             note("leftovers stay", tenant=tenant, trouble=trouble, code=getattr(trouble, "code", ""))
+        except Exception as trouble:
+            note("leftovers make no sense", level=logging.ERROR, tenant=tenant, trouble=trouble)
 
-    async def _hand_in_journal(self, tenant: str, path: Path) -> None:
+    async def _hand_in_journal(self, tenant: str, path: Path, attempts_at_most: int) -> None:
         journal, keeper = Journal(path), keeper_of(path)
         journal.open()
         count = len(journal.waiting)
         try:
             if keeper is None:
                 journal.disown()
-            elif await self._tell(self._conversation_of(tenant, keeper, journal)) and count:
+            elif await self._tell(self._conversation_of(tenant, keeper, journal), attempts_at_most) and count:
                 note("leftovers handed in", tenant=tenant, messages=count)
         except Unauthorised:
             note("leftovers are too old", level=logging.WARNING, tenant=tenant, messages=count)
@@ -74,9 +80,9 @@ class Leftovers:
         finally:
             journal.close()
 
-    async def _tell(self, conversation: Conversation) -> bool:
+    async def _tell(self, conversation: Conversation, attempts_at_most: int) -> bool:
         """Whether the control plane has all of it."""
-        for attempt in range(ATTEMPTS_AT_MOST - 1):
+        for attempt in range(attempts_at_most - 1):
             try:
                 return await conversation.hand_in()
             except TryAgain:

@@ -161,7 +161,7 @@ def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.Monkey
 
 
 def test_a_disk_whose_leftovers_nobody_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(self: Leftovers) -> None:
+    async def nothing(self: Leftovers, attempts_at_most: int) -> None:
         return
 
     monkeypatch.setattr(Leftovers, "hand_in", nothing)

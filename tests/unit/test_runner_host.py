@@ -13,6 +13,7 @@ from runner.control import TryAgain, Unauthorised
 from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
 from runner.hosting import RELEASE_ATTEMPTS
 from runner.lease import Lease
+from runner.leftovers import ATTEMPTS_AT_MOST
 from runner.page import PageSilent
 from runner.session import Session
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeClock, FakeControl, settle
@@ -143,7 +144,7 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
     settled = asyncio.Event()
     asked: list[int] = []
 
-    async def settle_leftovers() -> None:
+    async def settle_leftovers(_attempts_at_most: int) -> None:
         asked.append(stage.control.registered)
         await settled.wait()
 
@@ -163,16 +164,16 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
 
 
 async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answers() -> None:
-    asked: list[float] = []
+    asked: list[int] = []
 
-    async def settle_leftovers() -> None:
-        asked.append(stage.clock.now())
+    async def settle_leftovers(attempts_at_most: int) -> None:
+        asked.append(attempts_at_most)
 
     stage = Stage()
     stage.host._leftovers = settle_leftovers
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(2 * LEFTOVERS_EVERY + 5)
-    assert len(asked) == 3
+    assert asked == [ATTEMPTS_AT_MOST, 1, 1]
     stage.control.down = True
     await stage.clock.advance(3 * LEFTOVERS_EVERY)
     assert len(asked) == 3

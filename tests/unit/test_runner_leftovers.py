@@ -28,6 +28,7 @@ class Disk:
         self.control = FakeControl()
         self.trouble: list[Exception] = []
         self.asked: list[tuple[str, int]] = []
+        self.chances: list[float] = []
 
     def journal(self, tenant: str = TENANT) -> Path:
         return Profile(self.directory, tenant).journal
@@ -54,11 +55,14 @@ class Disk:
         door, lease = Door(self.control, keeper.token), Lease(self.clock.now)
         return Conversation(tenant, keeper.epoch, door, lease, journal, self.clock, lambda: 0.5, lambda: None)
 
-    async def hand_in(self) -> None:
+    def chance(self) -> float:
+        return self.chances.pop() if self.chances else 0.5
+
+    async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
         leftovers = Leftovers(
-            self.directory, lambda tenant: Profile(self.directory, tenant), self.conversation, self.clock, lambda: 0.5
+            self.directory, lambda tenant: Profile(self.directory, tenant), self.conversation, self.clock, self.chance
         )
-        handing = asyncio.create_task(leftovers.hand_in())
+        handing = asyncio.create_task(leftovers.hand_in(attempts_at_most))
         await self.clock.advance(60)
         await handing
 
@@ -108,6 +112,30 @@ async def test_a_control_plane_that_is_busy_is_asked_again_and_then_the_next_tim
     disk.trouble = [TryAgain("busy")]
     await disk.hand_in()
     assert disk.handed_in == [(TENANT, "A")]
+
+
+async def test_who_is_in_a_hurry_asks_once(disk: Disk) -> None:
+    disk.noted("A")
+    disk.trouble = [TryAgain("busy")] * ATTEMPTS_AT_MOST
+    await disk.hand_in(1)
+    assert len(disk.asked) == 1
+
+
+async def test_whose_turn_it_is_first_is_left_to_chance(disk: Disk) -> None:
+    disk.noted("A")
+    disk.noted("C", tenant="tenant00002")
+    disk.chances = [0.1, 0.9]
+    await disk.hand_in()
+    assert disk.handed_in == [("tenant00002", "C"), (TENANT, "A")]
+
+
+async def test_what_makes_no_sense_is_passed_over(disk: Disk) -> None:
+    disk.noted("A", tenant="lost+found")
+    disk.noted("B")
+    disk.journal().with_name(KEEPER).write_text('{"epoch": 0, "token": "runner0001.secret"}')
+    disk.noted("C", tenant="tenant00002")
+    await disk.hand_in()
+    assert disk.handed_in == [("tenant00002", "C")]
 
 
 async def test_what_nobody_takes_any_more_is_left_to_the_next_session_of_the_tenant(disk: Disk) -> None:
