@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 from runner.backoff import backoff
 from runner.clock import Clock
@@ -9,11 +10,12 @@ from runner.control import ControlTrouble, Stale
 from runner.conversation import Conversation
 from runner.journal import Journal
 from runner.judgement import Judgement, Relaunches
+from runner.leftovers import WITHIN as LEFTOVERS_WITHIN
 from runner.login import Login
 from runner.logs import note
 from runner.orders import Orders
 from runner.page import Page, PageTrouble
-from runner.profile import Opened, Profile
+from runner.profile import Opened, Profile, ProfileBusy
 from runner.recycling import Turns
 from runner.reporting import Reporting
 from runner.restoring import Restoring
@@ -32,6 +34,8 @@ TOO_OLD_PAUSE = 60.0
 #: control plane is away. Once it was away for three leases this runner is dead to it, and leftovers.py hands it in.
 HAND_IN_FOR = 200.0
 HAND_IN_EVERY = 5.0
+#: Leftovers on this disk hold the profile for a moment; whoever has it for longer is another process.
+LOCK_EVERY = 1.0
 #: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -140,7 +144,8 @@ class Session:
 
     async def run(self) -> str:
         """Live; the result says why the session is released."""
-        with self._profile.locked():
+        with ExitStack() as held:
+            await self._lock_profile(held)
             self._journal.open()
             try:
                 reason = await self._live()
@@ -148,6 +153,16 @@ class Session:
                 return reason
             finally:
                 self._journal.close()
+
+    async def _lock_profile(self, held: ExitStack) -> None:
+        """``ProfileBusy`` if somebody has it for longer than leftovers may."""
+        begun = self._clock.now()
+        while self._clock.now() - begun < LEFTOVERS_WITHIN:
+            with suppress(ProfileBusy):
+                held.enter_context(self._profile.locked())
+                return
+            await self._clock.sleep(LOCK_EVERY)
+        held.enter_context(self._profile.locked())
 
     async def _hand_in_the_rest(self) -> None:
         """Nobody else would: the next holder has another disk, and WhatsApp's word that these were delivered."""

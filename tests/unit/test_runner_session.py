@@ -18,8 +18,9 @@ from runner.disk import Disk
 from runner.freezing import Frozen
 from runner.journal import Journal, Keeper, keeper_of
 from runner.lease import Lease
+from runner.leftovers import WITHIN as LEFTOVERS_WITHIN
 from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
-from runner.profile import Profile
+from runner.profile import Profile, ProfileBusy
 from runner.recycling import Turns
 from runner.restoring import Restoring
 from runner.saving import Saving, Shared
@@ -524,6 +525,27 @@ async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_i
         async with asyncio.timeout(5):
             assert await scene.task == "drained"
         assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
+
+
+async def test_a_profile_whose_leftovers_are_just_being_handed_in_is_waited_for(tmp_path: Path) -> None:
+    with Profile(tmp_path, TENANT).locked():
+        scene = Scene(tmp_path)
+        task = asyncio.create_task(scene.session.run())
+        await scene.clock.advance(LEFTOVERS_WITHIN - 1)
+        assert (task.done(), scene.whatsapp.opened) == (False, [])
+    await scene.clock.advance(2)
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_profile_that_another_process_works_with_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with Profile(tmp_path, TENANT).locked():
+        scene = Scene(tmp_path)
+        task = asyncio.create_task(scene.session.run())
+        await scene.clock.advance(LEFTOVERS_WITHIN + 1)
+        with pytest.raises(ProfileBusy):
+            task.result()
 
 
 async def test_a_cancelled_session_kills_its_browser_and_frees_the_profile(tmp_path: Path) -> None:
