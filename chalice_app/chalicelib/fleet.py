@@ -66,9 +66,10 @@ class Fleet:
         self._client.update_service(cluster=self._cluster, service=self._service, desiredCount=count)
 
     def grow(self) -> None:
-        """A session found no room: one more runner, unless one is starting already. The next round corrects it.
+        """A session found no room: one more runner, unless one is starting already.
 
-        Only a hint: whoever gives it has more to do, and the next round tells the alarm when ECS does not listen.
+        Only a hint: whoever gives it has more to do, and the next round tells the alarm when ECS does not listen. One
+        too many leaves as others do, once fewer would have done for a while.
         """
         now = self._clock()
         if self._grown_at is not None and now - self._grown_at < GROW_EVERY_MS:
@@ -76,7 +77,7 @@ class Fleet:
         self._grown_at = now
         try:
             service = self._described()
-            if service["runningCount"] >= service["desiredCount"]:
+            if _running(service) >= service["desiredCount"]:
                 self._client.update_service(
                     cluster=self._cluster, service=self._service, desiredCount=service["desiredCount"] + 1
                 )
@@ -148,3 +149,11 @@ class Fleet:
             if service["status"] == "ACTIVE":
                 return service
         raise FleetMissing(f"no active service {self._service} in cluster {self._cluster}")
+
+
+def _running(service: "ServiceTypeDef") -> int:
+    """How many of the newest deployment run: during a rollout the service's own number has the old ones too."""
+    for each in service.get("deployments", ()):
+        if each.get("status") == "PRIMARY":
+            return each.get("runningCount", 0)
+    return service["runningCount"]

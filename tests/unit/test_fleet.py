@@ -144,6 +144,19 @@ def test_it_does_not_grow_while_one_is_starting() -> None:
     assert ecs.written == []
 
 
+def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> None:
+    ecs, now = Ecs(2, 3), [0]
+    ecs.service["deployments"] = [
+        {"status": "ACTIVE", "runningCount": 2},
+        {"status": "PRIMARY", "runningCount": 1},
+    ]
+    fleet(ecs, now).grow()
+    assert ecs.written == []
+    ecs.service["deployments"][1]["runningCount"] = 2
+    fleet(ecs, now).grow()
+    assert ecs.written == [3]
+
+
 @pytest.mark.parametrize(
     "trouble",
     [

@@ -95,6 +95,30 @@ def test_once_it_came_up_it_is_placed_again_at_once_and_the_count_begins_anew(
     assert 7 <= gives_up(placement, clock) <= 13
 
 
+def test_a_session_that_was_given_up_goes_to_a_runner_of_another_commit_next(
+    memory_table: Table, placement: Placement, clock: Clock
+) -> None:
+    placement = Placement(memory_table, placement.runners, commit="new")
+    placement.runners.register("runnerbbbb", "0" * 64, 9, clock(), commit="new")
+    placement.runners.register("runnercccc", "0" * 64, 8, clock(), commit="new")
+    assert placement.watch(A, clock()).runner == "runnerbbbb"
+    clock.pass_seconds(gives_up(placement, clock) + 1)
+    assert placement.watch(A, clock()).runner == "runneraaaa"
+    clock.pass_seconds(gives_up(placement, clock) + 1)
+    assert placement.watch(A, clock()).runner == "runnerbbbb"
+
+
+def test_among_runners_of_one_commit_a_session_that_was_given_up_goes_to_another(
+    placement: Placement, clock: Clock
+) -> None:
+    placement.runners.register("runnerbbbb", "0" * 64, 9, clock())
+    session = placement.watch(A, clock())
+    assert placement.release(A, "runnerbbbb", session.epoch, clock())
+    assert placement.watch(A, clock()).runner == "runnerbbbb"
+    clock.pass_seconds(gives_up(placement, clock) + 1)
+    assert placement.watch(A, clock()).runner == "runneraaaa"
+
+
 def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placement, clock: Clock) -> None:
     session = placement.watch(A, clock())
     assert session.runner is not None

@@ -141,7 +141,10 @@ class Placement:
     # -- placing ---------------------------------------------------------------------------------------------
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to a runner of our commit, or else to the one with most room, if it may be placed now."""
+        """Gives the session to a runner of our commit, or else to the one with most room, if it may be placed now.
+
+        Whoever gave it up is asked last, and before it others of its commit: it may be the image that brings nobody up.
+        """
         session = self.session(tenant)
         if session.runner is not None:
             return True
@@ -151,11 +154,7 @@ class Placement:
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
             return False
-        roomy = sorted(
-            (runner for runner in self.runners.alive() if runner.free and now < runner.lease_until),
-            key=lambda runner: (runner.commit != self._commit, -runner.free),
-        )
-        for runner in roomy[:5]:
+        for runner in self._roomy(session, now)[:5]:
             if self.claim(session, runner.id, now):
                 return True
             session = self.session(tenant)
@@ -165,6 +164,16 @@ class Placement:
             log.info("session found no room", extra={"tenant": tenant})
         self._crowded()
         return False
+
+    def _roomy(self, session: Session, now: int) -> list[Runner]:
+        """Who could take it, the best first."""
+        alive = list(self.runners.alive())
+        gave_up = session.last_runner if session.fails else None
+        suspect = {runner.commit for runner in alive if runner.id == gave_up}
+        return sorted(
+            (runner for runner in alive if runner.free and now < runner.lease_until),
+            key=lambda each: (each.commit in suspect, each.id == gave_up, each.commit != self._commit, -each.free),
+        )
 
     def _list(self, tenant: str, since: int) -> bool:
         """Puts the session among those that wait for a runner; False if it was there, or somebody holds it."""
