@@ -10,9 +10,9 @@ Beside it, while a session lives or something waits, stands under whose name it 
 import json
 import logging
 import os
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,7 +39,7 @@ class Keeper:
     """Who noted the messages, and at which epoch: the control plane takes them from nobody else."""
 
     epoch: int
-    token: str
+    token: str = field(repr=False)
 
 
 class Journal:
@@ -54,6 +54,7 @@ class Journal:
         #: How often the disk took nothing: what a browser wrote there meanwhile is as doubtful.
         self.write_errors = 0
         self._lines = self._bytes = 0
+        #: The last attempt to write failed; the next one writes the whole.
         self._broken = False
         #: Nothing before this second is ever looked at; ``None`` until the first linking.
         self.floor_s: int | None = None
@@ -70,16 +71,18 @@ class Journal:
             with self._path.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     self._replay(line)
-        self._rewrite()
-        if self._keeper is not None:
-            told = {"epoch": self._keeper.epoch, "token": self._keeper.token}
-            _write(self._path.with_name(KEEPER), [told])
+        with self._at_worst_in_memory():
+            self._rewrite()
 
     def close(self) -> None:
-        """Nothing is lost without it, but what waits here for nothing is known by its keeper."""
+        """If nothing waits, nobody needs the token any more."""
         self._close_file()
+        self._broken = False
         if not self.waiting:
-            self.disown()
+            try:
+                self.disown()
+            except OSError as trouble:  # a token that stays is no reason for a session to fail
+                note("keeper cannot be deleted", level=logging.WARNING, trouble=trouble)
 
     def disown(self) -> None:
         """Nobody can hand in what waits here but the next session of this tenant, if it comes here."""
@@ -150,11 +153,10 @@ class Journal:
             return
 
     def _append(self, entry: dict[str, Any]) -> None:
-        """On a disk that cannot be written the journal goes on in memory: what it holds is handed in all the same."""
         if self._file is None and not self._broken:
             return
         text = json.dumps(entry) + "\n"
-        try:
+        with self._at_worst_in_memory():
             if self._file is None:
                 self._rewrite()
             else:
@@ -164,6 +166,12 @@ class Journal:
                 self._bytes += len(text)
                 if self._lines > LINES_AT_MOST or self._bytes > BYTES_AT_MOST:
                     self._rewrite()
+
+    @contextmanager
+    def _at_worst_in_memory(self) -> Iterator[None]:
+        """On a disk that cannot be written the journal goes on in memory: what it holds is handed in all the same."""
+        try:
+            yield
             self._broken = False
         except OSError as trouble:
             self.write_errors += 1
@@ -191,6 +199,8 @@ class Journal:
         self._close_file()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self._path, entries)
+        if self._keeper is not None:
+            _write(self._path.with_name(KEEPER), [{"epoch": self._keeper.epoch, "token": self._keeper.token}])
         self._file = self._path.open("a", encoding="utf-8")
         # Counted from here: a journal that is big for good must not be rewritten with each line.
         self._lines = self._bytes = 0
@@ -200,7 +210,6 @@ class Journal:
             with suppress(OSError):  # a full disk
                 self._file.close()
             self._file = None
-        self._broken = False
 
 
 def keeper_of(journal: Path) -> Keeper | None:

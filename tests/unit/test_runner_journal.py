@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from runner import journal as journal_module
-from runner.journal import OVERLAP_S, Journal
+from runner.journal import KEEPER, OVERLAP_S, Journal, Keeper, keeper_of
 from wire import Message, MessageKind
 
 CHAT = "49170@c.us"
 NOW = 1_700_000_000
+OWN = Keeper(epoch=4, token="runner0001.secret")
 
 
 def message(name: str, at_s: int = NOW, kind: MessageKind = MessageKind.TEXT) -> Message:
@@ -54,6 +55,70 @@ def test_on_a_full_disk_it_goes_on_in_memory_and_is_whole_again_afterwards(tmp_p
     assert again.knows("a")
     again.close()
     journal.close()
+
+
+def test_a_journal_that_can_only_be_read_is_opened_and_whole_once_it_can_be_written(tmp_path: Path) -> None:
+    earlier = opened(tmp_path / "journal")
+    earlier.see("a", message("A"))
+    earlier.close()
+    in_the_way = tmp_path / "journal.new"
+    in_the_way.mkdir()
+    journal = Journal(tmp_path / "journal", OWN)
+    journal.open()
+    journal.see("b", message("B", NOW + 1))
+    assert list(journal.waiting) == ["a", "b"]
+    assert journal.write_errors == 2
+    in_the_way.rmdir()
+    journal.see("c", message("C", NOW + 2))
+    assert keeper_of(tmp_path / "journal") == OWN
+    again = opened(tmp_path / "journal")
+    assert list(again.waiting) == ["a", "b", "c"]
+    again.close()
+    journal.close()
+
+
+def test_a_keeper_that_cannot_be_noted_is_noted_with_the_next_message(tmp_path: Path) -> None:
+    in_the_way = (tmp_path / KEEPER).with_suffix(".new")
+    in_the_way.mkdir()
+    journal = Journal(tmp_path / "journal", OWN)
+    journal.open()
+    assert (journal.write_errors, keeper_of(tmp_path / "journal")) == (1, None)
+    in_the_way.rmdir()
+    journal.see("a", message("A"))
+    assert keeper_of(tmp_path / "journal") == OWN
+    journal.close()
+
+
+def test_a_full_disk_is_complained_of_once_until_it_could_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened(tmp_path / "journal")
+    in_the_way = tmp_path / "journal.new"
+    for time in range(2):
+        in_the_way.mkdir()
+        with Path("/dev/full").open("w") as full:
+            journal._close_file()
+            journal._file = full
+            for index in range(3):
+                journal.see(f"{time}-{index}", message(f"M{time}{index}", NOW + index))
+        in_the_way.rmdir()
+        journal.see(f"{time}-room", message(f"R{time}"))
+    assert [record.message for record in caplog.records] == ["journal cannot be written"] * 2
+    assert journal.write_errors == 6
+    journal.close()
+
+
+def test_a_keeper_that_cannot_be_deleted_is_no_trouble_of_the_session(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened(tmp_path / "journal")
+    (tmp_path / KEEPER).mkdir()
+    journal.close()
+    assert [record.message for record in caplog.records] == ["keeper cannot be deleted"]
+
+
+def test_a_keeper_never_shows_its_token() -> None:
+    assert "secret" not in repr(OWN)
 
 
 def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
