@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -60,6 +60,19 @@ class Shared:
     packing: asyncio.Semaphore
     chromium: str
     wa_js: str
+    #: By tenant: the epoch of the snapshot begun last, and its sequence.
+    begun: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def next_sequence(self, tenant: str, epoch: int) -> int:
+        """A session that was killed and started again at the same epoch goes on where it was, not at nought."""
+        last_epoch, last_sequence = self.begun.get(tenant, (epoch, 0))
+        sequence = last_sequence + 1 if last_epoch == epoch else 1
+        self.begun[tenant] = epoch, sequence
+        return sequence
+
+
+class NotNewest(Exception):
+    """The control plane has a later snapshot of this holding: it counts this one for nothing."""
 
 
 class NotOnline(Exception):
@@ -184,7 +197,7 @@ class Saving:
                 raise Suspect
             if taken.packed is not None:
                 await self._store(taken.packed)
-        except (ControlTrouble, CopyStopped, NotOnline, Suspect, OSError, ValueError) as trouble:
+        except (ControlTrouble, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
             if not self._pace.failures:
                 note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
             self._pace.failed(self._clock.now())
@@ -214,6 +227,8 @@ class Saving:
         if self._signs.write_errors != self._errors or not self._shared.disk.has_room_to_write():
             self._errors = self._signs.write_errors
             self._doubt()
+        elif self._spoiled and not self._profile.suspect:  # the mark itself was refused
+            self._doubt()
 
     def _doubt(self) -> None:
         if not self._suspect:
@@ -229,7 +244,7 @@ class Saving:
         print_of_it = fingerprint(files)
         if print_of_it == self._saved:
             return Taken(None, print_of_it, stood_still)
-        self._sequence += 1
+        self._sequence = self._shared.next_sequence(self.tenant, self.epoch)
         manifest = Manifest(
             tenant=self.tenant,
             epoch=self.epoch,
@@ -266,4 +281,6 @@ class Saving:
         place = await self._door.upload(upload)
         await self._door.put(place.url, place.headers, packed.path)
         versions = {"chromium": self._shared.chromium, "wa_js": self._shared.wa_js}
-        await self._door.commit(CommitRequest(**{**upload.model_dump(), **versions}))
+        answer = await self._door.commit(CommitRequest(**{**upload.model_dump(), **versions}))
+        if not answer.committed:
+            raise NotNewest

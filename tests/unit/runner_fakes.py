@@ -291,7 +291,10 @@ class FakeControl:
         self._fence(request.tenant, request.epoch, token)
         [key] = [key for key in self.stored if request.sha256 in key]
         generation = Generation(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
-        self.snapshots.setdefault(request.tenant, []).insert(0, generation)
+        kept = self.snapshots.setdefault(request.tenant, [])
+        if kept and (kept[0].epoch, kept[0].sequence) >= (generation.epoch, generation.sequence):
+            return CommitAnswer(committed=generation.key in {each.key for each in kept})
+        kept.insert(0, generation)
         self._reported.set()
         return CommitAnswer(committed=True)
 

@@ -53,9 +53,13 @@ class Machine:
         """The session is held here at this epoch."""
         self.hold = self.control.hold(**hold.model_dump())
         door, packing = FakeDoor(self.control), asyncio.Semaphore(1)
-        shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
+        self.shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
         self.restoring = Restoring(self.hold, door, self.profile, packing, chromium, self.clock)
-        self.saving = Saving(self.hold, door, self.profile, self.journal, shared, self.clock)
+        self.start_again()
+
+    def start_again(self) -> None:
+        """The session was killed, and is started again by the same process, at the same epoch."""
+        self.saving = Saving(self.hold, FakeDoor(self.control), self.profile, self.journal, self.shared, self.clock)
 
     def login(self, text: str) -> Path:
         """A browser worked here and wrote this."""
@@ -154,6 +158,32 @@ async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Ma
     assert [one.sequence for one in first.kept] == [2, 1]
 
 
+async def test_a_session_started_again_at_the_same_epoch_saves_newer_ones_than_before(first: Machine) -> None:
+    await saved(first, "one", "two")
+    first.start_again()
+    await saved(first, "three")
+    assert [(one.epoch, one.sequence) for one in first.kept] == [(2, 3), (2, 2), (2, 1)]
+    first.hold = first.control.hold(epoch=3)
+    first.start_again()
+    await saved(first, "four")
+    assert (first.kept[0].epoch, first.kept[0].sequence) == (3, 1)
+
+
+async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    await saved(first, "one", "two", "three", "four", "five")
+    first.shared.begun.clear()
+    directory = first.login("six")
+    first.start_again()
+    first.saving.linked()
+    first.saving.online(True)
+    with caplog.at_level("INFO", logger="runner"):
+        await first.keep_for(20, directory)
+        assert [record.message for record in caplog.records] == ["snapshot failed"]
+        await first.keep_for(3_000, directory)
+    assert [record.message for record in caplog.records][1:] == ["snapshots work again", "snapshot taken"]
+    assert first.kept[0].sequence == 6
+
+
 async def test_the_last_one_is_of_a_closed_browser_and_needs_no_freezing(first: Machine) -> None:
     await saved(first, "one")
     assert (len(first.kept), first.frozen) == (1, 0)
@@ -230,6 +260,21 @@ async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_sn
     await first.keep_for(120, directory)
     await first.saving.last(directory)
     assert [each.sequence for each in first.kept] == [1]
+    assert first.doubts()
+
+
+async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_room(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    directory = first.login("one")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Profile, "doubt", full)
+        await a_full_moment(first, directory)
+    assert not first.doubts()
+    await first.keep_for(1, directory)
     assert first.doubts()
 
 
