@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +129,23 @@ async def test_whose_turn_it_is_first_is_left_to_chance(disk: Disk) -> None:
     disk.chances = [0.1, 0.9]
     await disk.hand_in()
     assert disk.handed_in == [("tenant00002", "C"), (TENANT, "A")]
+
+
+async def test_a_name_that_cannot_be_read_just_now_is_kept(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.noted("A")
+    opened = Path.open
+
+    def out_of_descriptors(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.name == KEEPER:
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(path, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", out_of_descriptors)
+        await disk.hand_in()
+    assert disk.handed_in == []
+    await disk.hand_in()
+    assert disk.handed_in == [(TENANT, "A")]
 
 
 async def test_what_makes_no_sense_is_passed_over(disk: Disk) -> None:
