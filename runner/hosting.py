@@ -213,7 +213,17 @@ class Hosting:
     async def _let_go(self, hosted: Hosted, turns: asyncio.Semaphore) -> None:
         async with turns:
             hosted.session.leave("drained")
-            await hosted.gone.wait()
+            await self._until_closed(hosted)
+        await hosted.gone.wait()
+
+    async def _until_closed(self, hosted: Hosted) -> None:
+        """What is left then waits for the control plane, which may take longer than a drain has for everybody."""
+        ways = [asyncio.ensure_future(event.wait()) for event in (hosted.session.closed, hosted.gone)]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
 
     async def _release_once_gone(self, hosted: Hosted) -> None:
         await hosted.gone.wait()

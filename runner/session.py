@@ -63,6 +63,8 @@ class Session:
     ) -> None:
         #: It is given back because this runner could not help it.
         self.gave_up = False
+        #: No browser is left, and none will be started: at most some of what it heard is still to be handed in.
+        self.closed = asyncio.Event()
         self._tenant = hold.tenant
         self._whatsapp = whatsapp
         self._profile = profile
@@ -149,6 +151,7 @@ class Session:
             self._journal.open()
             try:
                 reason = await self._live()
+                self.closed.set()
                 await self._hand_in_the_rest()
                 return reason
             finally:
@@ -172,6 +175,8 @@ class Session:
             if not self._journal.waiting or self._clock.now() - begun >= HAND_IN_FOR:
                 return
             self._reporting.looked_after()
+            if self._reporting.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
+                self._reporting.see(Judgement(Phase.OFFLINE, detail="what it heard is still to be handed in"))
             await self._clock.sleep(min(HAND_IN_EVERY, backoff(attempt, self._chance())))
             attempt += 1
 

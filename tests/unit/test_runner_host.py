@@ -11,7 +11,7 @@ import pytest
 
 from runner.control import TryAgain, Unauthorised
 from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
-from runner.hosting import RELEASE_ATTEMPTS
+from runner.hosting import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
 from runner.lease import Lease
 from runner.leftovers import ATTEMPTS_AT_MOST
 from runner.page import PageSilent
@@ -39,6 +39,7 @@ class FakeSession:
         self._end = asyncio.Event()
         self._reason = ""
         self.finishes = True
+        self.closed = asyncio.Event()
         self.gave_up = False
 
     def update(self, hold: Hold, _sent_at: float) -> None:
@@ -410,6 +411,26 @@ async def test_draining_takes_nothing_new_releases_everything_and_ends() -> None
         assert sorted(release.tenant for release in stage.control.releases) == [TENANT, OTHER, "tenant00003"]
         assert len(stage.sessions) == 2
         assert stage.control.syncs[-1].draining
+
+
+async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -> None:
+    async with running() as stage:
+        for number in range(2, DRAINED_AT_ONCE + 3):
+            stage.control.hold(f"tenant{number:05}")
+        await stage.clock.advance(4)
+        for session in stage.sessions:
+            session.finishes = False
+        stage.host.stop()
+        await stage.clock.advance(1)
+        asked = [session for session in stage.sessions if "leave" in session.done]
+        assert (len(asked), len(stage.sessions)) == (DRAINED_AT_ONCE, DRAINED_AT_ONCE + 2)
+        asked[0].closed.set()
+        await stage.clock.advance(1)
+        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 1
+        asked[1].crash()
+        await stage.clock.advance(1)
+        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 2
+        assert not stage.task.done()
 
 
 async def test_the_control_plane_may_ask_for_the_drain() -> None:

@@ -473,8 +473,10 @@ async def test_a_session_is_not_given_back_before_the_control_plane_has_what_wai
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave("no longer wanted")
+        assert not scene.session.closed.is_set()
         await scene.clock.advance(100)
         assert not scene.task.done()
+        assert (scene.session.closed.is_set(), scene.phase) == (True, Phase.OFFLINE)
         scene.control.down = False
         await scene.clock.advance(HAND_IN_EVERY * 2)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
