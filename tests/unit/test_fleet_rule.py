@@ -628,7 +628,7 @@ def test_an_upgrade_that_is_taken_back_half_way_comes_to_rest_on_what_was_there_
     world.assert_at_rest()
 
 
-EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "protections fail", "mend"])
+EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "protections fail", "mend", "spoil"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -651,6 +651,8 @@ def test_whatever_happens_no_session_is_under_a_runner_that_ecs_ends_and_all_com
                 world.deploy(f"c{count}")
             case "kill" if world.runners:
                 world.kill(sorted(world.runners)[count % len(world.runners)])
+            case "spoil" if world.sessions:
+                world.spoil(min(count, len(world.sessions)))
             case "protections fail":
                 world.protections_fail = True
             case "mend":
@@ -658,5 +660,7 @@ def test_whatever_happens_no_session_is_under_a_runner_that_ecs_ends_and_all_com
         for _ in range(count):
             world.minute()
     world.protections_fail = False
-    world.hours(8)
+    world.hours(4)
+    world.bad.clear()
+    world.hours(4)
     world.assert_at_rest()
