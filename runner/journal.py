@@ -213,11 +213,11 @@ class Journal:
 
 
 def keeper_of(journal: Path) -> Keeper | None:
-    """Who may hand in what waits there; None if nobody can."""
+    """Who may hand in what waits there; None if nobody can. OSError if that cannot be read just now."""
     try:
         told = json.loads(journal.with_name(KEEPER).read_text(encoding="utf-8"))
         return Keeper(int(told["epoch"]), str(told["token"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

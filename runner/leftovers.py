@@ -66,7 +66,6 @@ class Leftovers:
             note("leftovers make no sense", level=logging.ERROR, tenant=tenant, trouble=trouble)
 
     async def _hand_in_journal(self, tenant: str, path: Path, attempts_at_most: int) -> None:
-        path.with_name(KEEPER).read_bytes()  # what cannot be read just now is not taken for nobody's
         journal, keeper = Journal(path), keeper_of(path)
         journal.open()
         count = len(journal.waiting)

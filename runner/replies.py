@@ -190,9 +190,9 @@ class Replies:
         for index in range(taken.cursor, len(taken.parts)):
             part = taken.parts[index]
             await self._send(page, due, (taken.chat, part.id), part.text, taken.quote if index == 0 else None)
-            self._unreported.append(
-                SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
-            )
+            sent = SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
+            if sent not in self._unreported:  # an earlier attempt could not say it
+                self._unreported.append(sent)
             await self.report_sent()
         note("turn delivered", tenant=self.tenant, turn=turn, parts=len(taken.parts))
 

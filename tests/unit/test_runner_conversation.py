@@ -290,6 +290,7 @@ async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(lin
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert line.handed_in() == ["A"]
+    assert len(line.conversation.replies._unreported) == 1
 
 
 async def test_a_page_of_our_account_is_read_before_it_is_proven_online(line: Line) -> None:
