@@ -98,8 +98,9 @@ def explained(stack: str, status: str, failed: Iterable[Mapping[str, Any]]) -> s
         lines.append("  CloudFormation names no resource: see the stack's events in the console.")
     if status in ("UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"):
         lines.append("What ran before runs on. Mend it and deploy again.")
-    elif status == "CREATE_FAILED":
-        lines.append("What was made stays. Mend it and deploy again: that goes on from here.")
+    elif status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
+        stage = stack.partition("-")[2]
+        lines.append(f"Mend it, remove the rest by `make destroy STAGE={stage}` (data stays) and deploy again.")
     elif status == "DELETE_FAILED":
         lines.append("The rest is gone. Mend it and destroy again.")
     return "\n".join(lines)

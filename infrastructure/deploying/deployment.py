@@ -73,6 +73,7 @@ def deploy(place: Place, settings: Settings) -> None:
     if secret.ensure(place.account.client("ssm"), settings.stack):
         place.say("the runners' bootstrap token was made")
     take_back(place, settings, artifacts, body, parameters)
+    make_stores(place, settings, artifacts, body, parameters)
     change(place, settings, artifacts.url(template_key), parameters)
     artifacts.remember(Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters))
     settle(place, settings, checkout.commit)
@@ -128,8 +129,7 @@ def take_back(
     if not kept or stack.exists():
         return
     resources = {name: body["Resources"][name] for name in kept if name in body["Resources"]}
-    only = {name: value for name, value in body.items() if name not in ("Transform", "Globals", "Outputs", "Resources")}
-    url = artifacts.url(artifacts.upload_template({**only, "Resources": resources}))
+    url = artifacts.url(artifacts.upload_template(_only(body, resources)))
     to_import = [
         {"ResourceType": resources[name]["Type"], "LogicalResourceId": name, "ResourceIdentifier": kept[name]}
         for name in resources
@@ -140,6 +140,21 @@ def take_back(
         _agree(place, settings, stack, proposed)
         stack.apply(proposed)
     artifacts.forget_kept()
+
+
+def make_stores(
+    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], parameters: Mapping[str, str]
+) -> None:
+    """A new stage begins with what holds its data, alone: whatever fails after that can be rolled back to it.
+
+    A rollback would leave stores that it just made, because they are retained, and the next deployment would find
+    their names taken.
+    """
+    if place.stack(settings.stack).exists():
+        return
+    stores = {name: resource for name, resource in body["Resources"].items() if resource["Type"] in IDENTIFIERS}
+    place.say(f"\n{settings.stack} is new: first what holds its data is made, then the rest, each shown before")
+    change(place, settings, artifacts.url(artifacts.upload_template(_only(body, stores))), parameters)
 
 
 def settle(place: Place, settings: Settings, commit: str) -> None:
@@ -204,6 +219,12 @@ def _identity(place: Place, settings: Settings, former: Mapping[str, str]) -> st
     """The SES identity that the stack holds; empty when somebody else's speaks for the sender."""
     found = sender.find(place.account.client("sesv2"), settings.value("MailFrom", former))
     return found.to_make(former.get("MailIdentity", ""))
+
+
+def _only(body: Mapping[str, Any], resources: Mapping[str, Any]) -> dict[str, Any]:
+    """The template with just these resources, none of which needs another one."""
+    left_out = ("Transform", "Globals", "Outputs", "Resources")
+    return {**{name: value for name, value in body.items() if name not in left_out}, "Resources": dict(resources)}
 
 
 def _agree(place: Place, settings: Settings, stack: Stack, proposed: ChangeSet) -> None:

@@ -92,9 +92,7 @@ class Stack:
         kind = Kind.IMPORT if imported else self._kind(status)
         more: dict[str, Any] = {"ResourcesToImport": imported} if imported else {}
         if kind is not Kind.IMPORT:
-            # A first deployment that failed is mended and goes on; a later one returns to what ran before.
-            first = kind is Kind.CREATE or status == "CREATE_FAILED"
-            more["OnStackFailure"] = "DO_NOTHING" if first else "ROLLBACK"
+            more["OnStackFailure"] = "ROLLBACK"
         made = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=name,
@@ -134,9 +132,17 @@ class Stack:
             return Kind.CREATE
         if status.endswith("_IN_PROGRESS"):
             raise CannotDeploy(f"Another change of {self.name} is under way ({status}): wait for it, then try again.")
-        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        if status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             stage = self.name.partition("-")[2]
-            raise CannotDeploy(f"{self.name} can only be removed ({status}): `make destroy STAGE={stage}`, then again.")
+            raise CannotDeploy(
+                f"{self.name} can only be removed ({status}): `make destroy STAGE={stage}` (data stays), then deploy"
+                " again: that takes the data back."
+            )
+        if status == "UPDATE_FAILED":
+            raise CannotDeploy(
+                f"{self.name} stands half changed ({status}): run `aws cloudformation rollback-stack --stack-name"
+                f" {self.name}`, and deploy again when it has ended."
+            )
         if status == "UPDATE_ROLLBACK_FAILED":
             raise CannotDeploy(
                 f"{self.name} could not be rolled back: mend what its last events name, then run"

@@ -278,9 +278,13 @@ def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
         with pytest.raises(CannotDeploy, match="Nothing was changed"):
             world.deploy(YES="")
         assert not world.stack.exists()
+    world.answers = ["y", "n"]
+    with pytest.raises(CannotDeploy, match="Nothing was changed"):
+        world.deploy(YES="")
+    assert set(world.stack.resources()) == {"Table", "Bucket", "Key", "UserPool"}
     world.answers = ["y"]
     world.deploy(YES="")
-    assert world.stack.exists()
+    assert "Every" in world.stack.resources()
 
 
 def test_what_would_lose_data_is_refused_also_with_yes(world: World) -> None:
@@ -321,6 +325,19 @@ def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) 
     world.said.clear()
     world.deploy(PRINT_PASSWORD="1")
     assert not [line for line in world.said if "first password" in line]
+
+
+def test_a_first_deployment_that_fails_returns_to_empty_stores_and_the_next_one_goes_on(world: World) -> None:
+    properties = {"UserPoolId": "eu-west-1_nowhere", "ClientName": "people"}
+    world.body["Resources"]["Broken"] = {"Type": "AWS::Cognito::UserPoolClient", "Properties": properties}
+    with pytest.raises(CannotDeploy, match="What ran before runs on"):
+        world.deploy()
+    made = world.stack.resources()
+    assert set(made) == {"Table", "Bucket", "Key", "UserPool"}
+    del world.body["Resources"]["Broken"]
+    world.deploy()
+    assert {name: world.stack.resources()[name] for name in made} == made
+    assert "Every" in world.stack.resources()
 
 
 # -- going back -------------------------------------------------------------------------------------------------------
