@@ -35,7 +35,7 @@ def apply(lambda_python: Path) -> None:
     protected_tasks_are_not_ended()
     mail_identities_have_records()
     permissions_are_for_the_resource_that_aws_means()
-    permissions_know_the_encryption_context()
+    permissions_know_what_a_call_is_about()
     a_session_of_a_role_is_the_role()
 
 
@@ -221,8 +221,8 @@ def _of_ecs(arn: str, asked: dict[str, Any]) -> str:
     return str(named) if named.startswith("arn:") else arn.replace(":cluster/", f":{kind}/") + f"/{named}"
 
 
-def permissions_know_the_encryption_context() -> None:
-    """MiniStack's IAM has no ``kms:EncryptionContext:…``, by which our roles are told apart."""
+def permissions_know_what_a_call_is_about() -> None:
+    """MiniStack's IAM has no ``kms:EncryptionContext:…``, which tells our roles apart, nor ``ses:FromAddress``."""
     from ministack.core import iam_actions
 
     context = iam_actions.request_tag_context
@@ -230,6 +230,8 @@ def permissions_know_the_encryption_context() -> None:
     def context_ours(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
         given = _asked(body).get("EncryptionContext", {}) if service == "kms" else {}
         more = {f"kms:EncryptionContext:{name}": value for name, value in given.items()}
+        if service == "ses":
+            more["ses:FromAddress"] = parseaddr(str(_asked(body).get("FromEmailAddress", "")))[1]
         return {**context(service, action, body, params), **more}
 
     iam_actions.request_tag_context = context_ours

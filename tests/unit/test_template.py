@@ -11,12 +11,16 @@ from infrastructure.package import APPLICATION
 from tests.unit import final_template
 from tests.unit.final_template import actions, as_text, of_type, resources, resources_of, statements
 from tests.unit.reach import Code
+from wire import SyncRequest
 
 #: (resource, Sid): what has no narrower name, and why.
 WITHOUT_A_NAME: Final = {
     ("RunnerStartRole", "SignsInToEcr"): "ECR's token is for all of a registry",
     ("Key", "TheAccountDecides"): "a key's own policy speaks of that key only, and without it nobody could change it",
     ("Key", "OnlyThinkOpensTenantsKeys"): "a key's own policy speaks of that key only",
+    ("DoorsRole", "SendsMail"): "SES's sandbox asks for the recipient's identity too; a condition names the sender",
+    ("ThinkRole", "SendsMail"): "the same statement",
+    ("MailEventRole", "SendsMail"): "the same statement",
 }
 #: Policies of AWS's own that we attach: they are for all of a region.
 OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
@@ -156,6 +160,20 @@ def test_only_think_opens_tenants_keys() -> None:
     assert as_text(denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]).endswith("role/${AWS::StackName}-ThinkRole-*")
 
 
+def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
+    sends = [(name, each) for name, each in statements() if "ses:SendEmail" in actions(each)]
+    assert {name for name, _ in sends} == {"DoorsRole", "ThinkRole", "MailEventRole"}
+    for _, statement in sends:
+        to = {each.rpartition("${AWS::AccountId}:")[2] for each in resources_of(statement)}
+        assert to == {"identity/*", "configuration-set/${AWS::StackName}"}
+        (address,) = statement["Condition"]["StringLike"].values()
+        assert list(statement["Condition"]["StringLike"]) == ["ses:FromAddress"]
+        assert as_text(address) == "*@${Domain}"
+        assert address["Fn::Sub"][1]["Domain"]["Fn::Select"][1]["Fn::Split"][1] == {
+            "Fn::Select": [1, {"Fn::Split": ["@", {"Ref": "MailFrom"}]}]
+        }
+
+
 def test_a_runner_has_no_key_of_aws() -> None:
     (task,) = of_type("AWS::ECS::TaskDefinition").values()
     assert "TaskRoleArn" not in task
@@ -219,6 +237,26 @@ def test_what_functions_are_told_exists_under_that_name() -> None:
     assert {name: told[name] for name in declared} == {name: as_text(value) for name, value in declared.items()}
     token = resources()["RunnerTask"]["Properties"]["ContainerDefinitions"][0]["Secrets"][0]
     assert as_text(token["ValueFrom"]).endswith(f":parameter{told['RUNNER_TOKEN_PARAMETER']}")
+
+
+#: Conditions of the runners' template, and the parameter that each asks.
+ON: Final = {"OnSpot": "RunnersOnSpot", "OnArm": "Architecture"}
+
+
+def test_whatever_replaces_a_runners_task_makes_it_another_release_for_both_sides() -> None:
+    """ECS waits for protected tasks, and `reconcile` drains only those of another release."""
+    task, service = resources()["RunnerTask"], resources()["RunnerService"]
+    environment = {each["Name"]: each["Value"] for each in task["Properties"]["ContainerDefinitions"][0]["Environment"]}
+    release = as_text(environment["IMAGE"])
+    assert as_text(environments()["APIHandler"]["RUNNER_RELEASE"]) == release
+    refers = json.dumps([task, service["Properties"]["CapacityProviderStrategy"]])
+    for name in final_template.packaged()["Parameters"]:
+        conditions = [condition for condition, parameter in ON.items() if parameter == name]
+        if f'"Ref": "{name}"' in refers or any(f'"Fn::If": ["{condition}"' in refers for condition in conditions):
+            assert f"${{{name}}}" in release, name
+    image = "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com/answerline-12345678901234567890-runner@sha256:" + "0" * 64
+    longest = f"{image} x86_64 25 16384 122880 false"
+    assert SyncRequest(sequence=1, capacity=1, image=longest).image == longest
 
 
 # -- what is logged, tried again, and kept -----------------------------------------------------------------------
