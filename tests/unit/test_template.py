@@ -342,6 +342,17 @@ def test_a_deployment_starts_new_runners_first_and_never_sets_their_number_back(
     assert rolling["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
 
 
+def test_runners_change_to_spot_and_back_with_a_deployment_that_is_forced() -> None:
+    (service,) = of_type("AWS::ECS::Service").values()
+    assert service["CapacityProviderStrategy"][0]["CapacityProvider"] == {
+        "Fn::If": ["OnSpot", "FARGATE_SPOT", "FARGATE"]
+    }
+    assert service["ForceNewDeployment"] == {
+        "EnableForceNewDeployment": True,
+        "ForceNewDeploymentNonce": {"Fn::If": ["OnSpot", "spot", "on-demand"]},
+    }
+
+
 def test_runners_call_over_tls_and_nobody_calls_them() -> None:
     (doors,) = of_type("AWS::EC2::SecurityGroup").values()
     assert doors["SecurityGroupIngress"] == []
