@@ -21,7 +21,7 @@ def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> li
         sessions,
         capacity=services.runner_capacity,
         at_least=services.runners_at_least,
-        commit=services.commit,
+        release=services.release,
         surplus_since=services.departures.surplus_since(),
     )
     chosen = plan(services.runners.alive(), service, demand, now)

@@ -74,6 +74,11 @@ class Services:
     def commit(self) -> str:
         return self._environment.get("COMMIT", "unknown")
 
+    @property
+    def release(self) -> str:
+        """What runners are started from now, as they report it themselves; their commit where that is not told."""
+        return self._environment.get("RUNNER_RELEASE") or self.commit
+
     def base_url(self) -> str:
         """The public address that links are written with, without a trailing slash, with the stage's prefix.
 
@@ -120,7 +125,7 @@ class Services:
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, crowded=self.fleet.grow, commit=self.commit)
+        return Placement(self.table, self.runners, crowded=self.fleet.grow, release=self.release)
 
     @cached_property
     def reaping(self) -> Reaping:

@@ -73,7 +73,7 @@ def decided(
     held = [online(each.tenant, one.id) for one in runners for each in one.assigned]
     wanted = {each.tenant: each for each in [*held, *(sessions or ())]}
     since = None if surplus_for is None else NOON - surplus_for
-    demand = Demand(wanted, capacity=4, at_least=at_least, commit=commit, surplus_since=since)
+    demand = Demand(wanted, capacity=4, at_least=at_least, release=commit, surplus_since=since)
     return plan(runners, Service(desired, rollout_failed=failed), demand, NOON)
 
 
@@ -225,6 +225,11 @@ def test_nobody_leaves_for_a_new_runner_that_may_still_fall_over() -> None:
 def test_nobody_leaves_when_the_new_runners_have_no_room_for_all() -> None:
     old = runner("a", "t1", "t2", commit="old")
     assert decided([old, runner("b", "t3", "t4", "t5")], desired=1).drain == ()
+
+
+def test_a_runner_of_the_same_commit_with_other_settings_is_old() -> None:
+    before, now = runner("a", "t1", image="digest 8192 false"), runner("b", image="digest 16384 false")
+    assert decided([before, now], desired=1, commit="digest 16384 false").drain == (before,)
 
 
 @pytest.mark.parametrize("commit", ["", "unknown"])

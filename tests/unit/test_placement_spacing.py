@@ -98,7 +98,7 @@ def test_once_it_came_up_it_is_placed_again_at_once_and_the_count_begins_anew(
 def test_a_session_that_was_given_up_goes_to_a_runner_of_another_commit_next(
     memory_table: Table, placement: Placement, clock: Clock
 ) -> None:
-    placement = Placement(memory_table, placement.runners, commit="new")
+    placement = Placement(memory_table, placement.runners, release="new")
     placement.runners.register("runnerbbbb", "0" * 64, 9, clock(), commit="new")
     placement.runners.register("runnercccc", "0" * 64, 8, clock(), commit="new")
     assert placement.watch(A, clock()).runner == "runnerbbbb"

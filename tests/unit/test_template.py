@@ -2,11 +2,13 @@
 
 import ast
 import json
+from datetime import timedelta
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
 import pytest
 
+from chalicelib.store.operators import STEP_KEPT_FOR
 from infrastructure.package import APPLICATION
 from tests.unit import final_template
 from tests.unit.final_template import actions, as_text, of_type, resources, resources_of, statements
@@ -313,12 +315,34 @@ def test_what_fails_for_good_is_not_lost() -> None:
     assert resources()["JobsQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
 
 
-def test_a_stack_that_goes_leaves_what_cannot_be_made_again() -> None:
-    for name in ("Table", "Bucket", "Key", "UserPool"):
+def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send_mail_by() -> None:
+    for name in ("Table", "Bucket", "Key", "UserPool", "MailSender"):
         assert resources()[name]["DeletionPolicy"] == resources()[name]["UpdateReplacePolicy"] == "Retain"
     table = resources()["Table"]["Properties"]
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["DeletionProtectionEnabled"] is True
+
+
+def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors() -> None:
+    (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert trigger["FunctionName"] == {"Ref": "Think"}
+    assert trigger["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "ThinkAtOnce"}}
+    at_once = final_template.packaged()["Parameters"]["ThinkAtOnce"]
+    assert at_once["MinValue"] == 2, "SQS takes no less"
+    assert "ReservedConcurrentExecutions" not in of_type("AWS::Lambda::Function")["Think"]
+
+
+def test_only_runners_of_this_stack_are_heard_to_stop() -> None:
+    (rule,) = [each for each in of_type("AWS::Events::Rule").values() if "aws.ecs" in str(each.get("EventPattern"))]
+    assert rule["EventPattern"]["detail"] == {
+        "lastStatus": ["STOPPED"],
+        "clusterArn": [{"Fn::GetAtt": ["RunnerCluster", "Arn"]}],
+    }
+
+
+def test_a_sign_in_is_remembered_as_long_as_cognito_waits_for_it() -> None:
+    (client,) = of_type("AWS::Cognito::UserPoolClient").values()
+    assert timedelta(minutes=client["AuthSessionValidity"]) == STEP_KEPT_FOR
 
 
 # -- runners -----------------------------------------------------------------------------------------------------

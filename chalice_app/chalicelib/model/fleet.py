@@ -18,9 +18,9 @@ PROTECTED_FOR = timedelta(hours=2)
 PROTECTION_RENEWED_AT = timedelta(hours=1)
 #: A runner that was not needed for a while is not needed.
 SHRINKS_AFTER = timedelta(minutes=15)
-#: A runner of another commit is an old one, and not the first of the next, once it has been there this long …
+#: A runner of another release is an old one, and not the first of the next, once it has been there this long …
 OLD_AFTER = timedelta(minutes=10)
-#: … and one of the current commit is trusted with its sessions after this.
+#: … and one of the current release is trusted with its sessions after this.
 STEADY_AFTER = timedelta(minutes=2)
 #: WhatsApp should not see many reconnects at once: a leaving runner is asked for at most so many sessions …
 LEAVE_AT_ONCE = 2
@@ -36,7 +36,7 @@ RUNNERS_PER_LEAVING = 20
 #: A runner that holds nothing and that ECS may end is asked to end itself after this.
 ENDS_ITSELF_AFTER = timedelta(minutes=5)
 
-UNKNOWN_COMMITS = frozenset({"", "unknown"})
+UNKNOWN_RELEASES = frozenset({"", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Demand:
     sessions: Mapping[str, Session]
     capacity: int
     at_least: int
-    #: the control plane's own
-    commit: str
+    #: what the stack runs now
+    release: str
     #: since when fewer runners would do
     surplus_since: int | None = None
 
@@ -66,8 +66,8 @@ class Demand:
         return max(self.at_least, -(-len(self.sessions) // max(1, self.capacity)))
 
     def others(self, runner: Runner) -> bool:
-        """True if it is known to be of another commit."""
-        return not UNKNOWN_COMMITS & {self.commit, runner.commit} and runner.commit != self.commit
+        """True if it is known to be of another release."""
+        return not UNKNOWN_RELEASES & {self.release, runner.release} and runner.release != self.release
 
     def old(self, runner: Runner, now: int) -> bool:
         return self.others(runner) and now - runner.registered_at >= milliseconds(OLD_AFTER)
@@ -110,7 +110,7 @@ class Plan:
 
 
 def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) -> Plan:
-    """The next steps towards as many runners as are needed, all of the current commit.
+    """The next steps towards as many runners as are needed, all of the current release.
 
     Whoever may be given a session is protected, so that ECS ends only whom we chose. A runner leaves by being drained,
     session by session; once it holds nothing it is unprotected; only then the desired count falls. Growing is at once.
@@ -165,7 +165,7 @@ def _is_forgotten(runner: Runner, now: int) -> bool:
 def _desired(live: Sequence[Runner], service: Service, demand: Demand, surplus: bool, now: int) -> int:
     """As many as are needed, and whoever is leaving: its place in the count is given up only once it is free.
 
-    Runners of another commit are not counted: during a rollout ECS has them beside the desired ones.
+    Runners of another release are not counted: during a rollout ECS has them beside the desired ones.
     """
     ours = [each for each in live if not demand.others(each) and not _is_free(each)]
     needed = demand.runners + sum(each.draining is not None for each in ours)
@@ -206,12 +206,12 @@ def _can_spare(runner: Runner, others: Sequence[Runner], demand: Demand, now: in
 
 
 def _homes(runner: Runner, others: Iterable[Runner], demand: Demand, now: int) -> list[Runner]:
-    """Who may take its sessions: for an old runner's only one of the current commit, so that none moves twice."""
+    """Who may take its sessions: for an old runner's only one of the current release, so that none moves twice."""
     alive = [each for each in others if each.state is RunnerState.ALIVE]
     if not demand.others(runner):
         return alive
     steady = now - milliseconds(STEADY_AFTER)
-    return [each for each in alive if each.commit == demand.commit and each.registered_at <= steady]
+    return [each for each in alive if each.release == demand.release and each.registered_at <= steady]
 
 
 def _homeless(demand: Demand) -> int:

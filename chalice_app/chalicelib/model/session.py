@@ -252,6 +252,11 @@ class Runner:
     def free(self) -> int:
         return max(0, self.capacity - len(self.assigned)) if self.state is RunnerState.ALIVE else 0
 
+    @property
+    def release(self) -> str:
+        """What it was started from: its image with its settings, where there is one, or else its commit."""
+        return self.image or self.commit
+
 
 def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
     """True once the silent runner's sessions may be given to others.

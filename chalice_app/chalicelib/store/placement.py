@@ -40,16 +40,16 @@ class Placement:
         table: the one table.
         runners: who could hold them.
         crowded: called when a session found no room, so that the fleet can grow.
-        commit: runners of this one are preferred: the others leave soon.
+        release: runners of this one are preferred: the others leave soon.
     """
 
     def __init__(
-        self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None, commit: str = ""
+        self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None, release: str = ""
     ) -> None:
         self._table = table
         self.runners = runners
         self._crowded = crowded
-        self._commit = commit
+        self._release = release
 
     # -- sessions --------------------------------------------------------------------------------------------
 
@@ -141,9 +141,9 @@ class Placement:
     # -- placing ---------------------------------------------------------------------------------------------
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to a runner of our commit, or else to the one with most room, if it may be placed now.
+        """Gives the session to a runner of our release, or else to the one with most room, if it may be placed now.
 
-        Whoever gave it up is asked last, and before it others of its commit: it may be the image that brings nobody up.
+        Whoever gave it up is asked last, and before it others of its release: its image may bring nobody up.
         """
         session = self.session(tenant)
         if session.runner is not None:
@@ -169,10 +169,10 @@ class Placement:
         """Who could take it, the best first."""
         alive = list(self.runners.alive())
         gave_up = session.last_runner if session.fails else None
-        suspect = {runner.commit for runner in alive if runner.id == gave_up}
+        suspect = {runner.release for runner in alive if runner.id == gave_up}
         return sorted(
             (runner for runner in alive if runner.free and now < runner.lease_until),
-            key=lambda each: (each.commit in suspect, each.id == gave_up, each.commit != self._commit, -each.free),
+            key=lambda each: (each.release in suspect, each.id == gave_up, each.release != self._release, -each.free),
         )
 
     def _list(self, tenant: str, since: int) -> bool:
