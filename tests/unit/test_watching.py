@@ -211,3 +211,7 @@ def test_only_alarms_of_this_account_may_ring() -> None:
     (statement,) = WATCHING["AlarmsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_a_budget_whose_mails_change_can_be_made_beside_the_one_before() -> None:
+    assert "BudgetName" not in WATCHING["Budget"]["Properties"]["Budget"]
