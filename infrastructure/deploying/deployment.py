@@ -76,6 +76,7 @@ def deploy(place: Place, settings: Settings) -> None:
     make_stores(place, settings, artifacts, body, parameters)
     change(place, settings, artifacts.url(template_key), parameters)
     artifacts.remember(Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters))
+    images.mark_released(place.account.client("ecr"), settings.stack, image.partition("@")[2])
     settle(place, settings, checkout.commit)
 
 
@@ -96,6 +97,7 @@ def rollback(place: Place, settings: Settings) -> None:
     decided = {"Commit": release.commit, "RunnerImage": release.image, "Architecture": release.architecture}
     parameters = settings.parameters(body["Parameters"], {**release.parameters, **former}, decided)
     change(place, settings, artifacts.url(release.template), parameters)
+    images.mark_released(place.account.client("ecr"), settings.stack, release.image.partition("@")[2])
     settle(place, settings, release.commit)
 
 
@@ -263,7 +265,7 @@ def _demand_whole(place: Place, settings: Settings, artifacts: Artifacts, releas
     gone = [key for key in (release.template, release.code) if not artifacts.holds(key)]
     digest = release.image.partition("@")[2]
     if not images.there(place.account.client("ecr"), settings.stack, digest):
-        gone.append(f"the image {digest[:19]}… (the newest {images.IMAGES_KEPT} are kept)")
+        gone.append(f"the image {digest[:19]}… (the newest {images.IMAGES_KEPT} that ran are kept)")
     if gone:
         raise CannotDeploy(
             f"{release.commit} is not whole any more, {' and '.join(gone)} is gone:"

@@ -16,8 +16,11 @@ from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.workplace import Checkout
 from infrastructure.package import Architecture
 
-#: So many commits can be rolled back to.
+#: So many commits that ran can be rolled back to.
 IMAGES_KEPT: Final = 10
+#: An image that never ran stays longer than any deployment takes.
+TRIED_KEPT_DAYS: Final = 30
+RELEASED: Final = "released-"
 BUILD_SECONDS: Final = 3600
 PUSH_SECONDS: Final = 1800
 LOGIN_SECONDS: Final = 60
@@ -29,7 +32,7 @@ def repository_name(stack: str) -> str:
 
 
 def ensure_repository(ecr: Any, stack: str) -> str:
-    """The repository's address, made if missing: a tag names one image for ever, each is scanned, ten are kept."""
+    """The repository's address, made if missing: a tag names one image, each is scanned, ten that ran are kept."""
     name = repository_name(stack)
     try:
         repository = ecr.create_repository(
@@ -89,6 +92,17 @@ def ensure_image(
     return f"{address}@{digest}"
 
 
+def mark_released(ecr: Any, stack: str, digest: str) -> None:
+    """This image runs: of such ones ten are kept, however many were pushed in vain since."""
+    tag = RELEASED + digest.removeprefix("sha256:")
+    if pushed(ecr, stack, tag) is not None:
+        return
+    name = repository_name(stack)
+    (found,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])["images"]
+    kind = {"imageManifestMediaType": found["imageManifestMediaType"]} if "imageManifestMediaType" in found else {}
+    ecr.put_image(repositoryName=name, imageManifest=found["imageManifest"], imageTag=tag, imageDigest=digest, **kind)
+
+
 def remove(ecr: Any, stack: str) -> None:
     """The repository with all images; none is fine."""
     try:
@@ -113,10 +127,26 @@ def _kept() -> dict[str, Any]:
         "rules": [
             {
                 "rulePriority": 1,
-                "description": f"keep {IMAGES_KEPT}",
-                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT},
+                "description": f"keep {IMAGES_KEPT} that ran",
+                "selection": {
+                    "tagStatus": "tagged",
+                    "tagPrefixList": [RELEASED],
+                    "countType": "imageCountMoreThan",
+                    "countNumber": IMAGES_KEPT,
+                },
                 "action": {"type": "expire"},
-            }
+            },
+            {  # what the rule before selects, this one never touches
+                "rulePriority": 2,
+                "description": f"forget what did not run for {TRIED_KEPT_DAYS} days",
+                "selection": {
+                    "tagStatus": "any",
+                    "countType": "sinceImagePushed",
+                    "countUnit": "days",
+                    "countNumber": TRIED_KEPT_DAYS,
+                },
+                "action": {"type": "expire"},
+            },
         ]
     }
 

@@ -152,6 +152,13 @@ class World:
     def parameters(self) -> dict[str, str]:
         return self.stack.parameters()
 
+    def sign_in(self) -> None:
+        """The first operator does, with a password of their own."""
+        pool = self.stack.resources()["UserPool"][1]
+        self.account.client("cognito-idp").admin_set_user_password(
+            UserPoolId=pool, Username="us@agency.example", Password="Their-own-1-word", Permanent=True
+        )
+
     def build(self, out: Path, **_: Any) -> Package:
         """What `infrastructure.package` makes, without Chalice."""
         out.mkdir(parents=True, exist_ok=True)
@@ -237,6 +244,9 @@ def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
     release = world.artifacts.release(world.commit)
     assert release is not None
     assert release.image == parameters["RunnerImage"]
+    digest = release.image.partition("@")[2]
+    tag = f"released-{digest.removeprefix('sha256:')}"
+    assert images.pushed(world.account.client("ecr"), world.name, tag) == digest
 
 
 def test_later_it_knows_what_was_said(world: World) -> None:
@@ -322,6 +332,7 @@ def test_a_version_that_does_not_arrive_is_said_with_where_to_look(world: World)
 def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) -> None:
     world.deploy(PRINT_PASSWORD="1")
     assert any("first password " in line for line in world.said)
+    world.sign_in()
     world.said.clear()
     world.deploy(PRINT_PASSWORD="1")
     assert not [line for line in world.said if "first password" in line]
@@ -477,6 +488,7 @@ def test_what_was_kept_can_be_deleted_later(world: World) -> None:
 
 def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(world: World) -> None:
     world.deploy()
+    world.sign_in()
     before = world.stack.resources()
     dynamodb = world.account.client("dynamodb")
     dynamodb.put_item(TableName=world.name, Item={"pk": {"S": "TENANT#bakery"}})

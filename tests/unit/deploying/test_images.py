@@ -148,7 +148,22 @@ def test_the_repository_keeps_tags_for_ever_scans_and_forgets_the_oldest(account
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
     policy = json.loads(ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])["lifecyclePolicyText"])
-    assert policy["rules"][0]["selection"]["countNumber"] == images.IMAGES_KEPT
+    ran, tried = (rule["selection"] for rule in policy["rules"])
+    assert (ran["tagPrefixList"], ran["countNumber"]) == (["released-"], images.IMAGES_KEPT)
+    assert (tried["tagStatus"], tried["countUnit"], tried["countNumber"]) == ("any", "days", images.TRIED_KEPT_DAYS)
+
+
+def test_an_image_that_runs_is_marked_once_so_that_none_that_only_was_pushed_displaces_it(
+    account: Account, podman: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushes(account, monkeypatch)
+    ecr = account.client("ecr")
+    digest = ensured(account, said).partition("@")[2]
+    for _ in range(2):
+        images.mark_released(ecr, STACK, digest)
+    (found,) = ecr.describe_images(repositoryName=images.repository_name(STACK))["imageDetails"]
+    assert found["imageDigest"] == digest
+    assert sorted(found["imageTags"]) == [TAG, f"released-{digest.removeprefix('sha256:')}"]
 
 
 def test_a_removed_repository_may_be_removed_again(account: Account) -> None:
