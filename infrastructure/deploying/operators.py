@@ -14,16 +14,34 @@ class First:
     password: str | None
 
 
+#: Cognito's word for somebody who was invited and has not signed in yet.
+INVITED = "FORCE_CHANGE_PASSWORD"
+
+
 def anybody(cognito: Any, user_pool: str) -> bool:
     """Whether there is any operator."""
     return bool(cognito.list_users(UserPoolId=user_pool, Limit=1)["Users"])
 
 
 def invite_first(cognito: Any, user_pool: str, email: str, *, mailed: bool) -> First | None:
-    """The first operator, if there is none: Cognito mails the temporary password, or it is returned, once."""
-    if anybody(cognito, user_pool):
+    """The first operator, until one has signed in: Cognito mails the temporary password, or it is returned, once.
+
+    An invitation runs out, and its mail may never have arrived, so it is sent again as long as nobody came of it.
+    """
+    users = cognito.list_users(UserPoolId=user_pool)["Users"]
+    if any(user["UserStatus"] != INVITED for user in users):
         return None
     password = None if mailed else new_password()
+    if email.lower() in {
+        each["Value"].lower() for user in users for each in user["Attributes"] if each["Name"] == "email"
+    }:
+        _invite_again(cognito, user_pool, email, password)
+    else:
+        _invite(cognito, user_pool, email, password)
+    return First(email, password)
+
+
+def _invite(cognito: Any, user_pool: str, email: str, password: str | None) -> None:
     cognito.admin_create_user(
         UserPoolId=user_pool,
         Username=email,
@@ -34,4 +52,12 @@ def invite_first(cognito: Any, user_pool: str, email: str, *, mailed: bool) -> F
             else {"TemporaryPassword": password, "MessageAction": "SUPPRESS"}
         ),
     )
-    return First(email, password)
+
+
+def _invite_again(cognito: Any, user_pool: str, email: str, password: str | None) -> None:
+    if password is None:
+        cognito.admin_create_user(
+            UserPoolId=user_pool, Username=email, MessageAction="RESEND", DesiredDeliveryMediums=["EMAIL"]
+        )
+    else:
+        cognito.admin_set_user_password(UserPoolId=user_pool, Username=email, Password=password, Permanent=False)
