@@ -1,7 +1,7 @@
 """Only Cognito: whether somebody is an operator, asked step by step, every answer as data.
 
 A sign-in is a password, then perhaps a new password, then perhaps a code of an authenticator app, or setting one
-up. Cognito's own session string ties the steps together and dies after three minutes.
+up. Cognito's own session string ties the steps together and dies after 15 minutes.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ pk                     sk                          what
 ``FLEET``              ``FLEET``                   since when fewer runners would do
 ``INVITE#<sha256>``    ``INVITE``                  the emailed link
 ``OPERATOR#<sha256>``  ``OPERATOR``                an operator's signed-in browser; expires
-``OPERATOR#<sha256>``  ``SIGN_IN``                 a sign-in between two steps; expires after five minutes
+``OPERATOR#<sha256>``  ``SIGN_IN``                 a sign-in between two steps; expires after 15 minutes
 ``TENANT#sign-in``     ``COUNTER#…``               attempts to sign in, by account and address; expires
 =====================  ==========================  ==================================================================
 

@@ -11,8 +11,8 @@ from chalicelib.store.timeline import seconds
 
 #: A browser's last sign of life is written at most this often.
 SEEN_WRITTEN_EVERY = timedelta(minutes=1)
-#: Between the password and what else Cognito asks for; its own session dies after three minutes.
-STEP_KEPT_FOR = timedelta(minutes=5)
+#: Between the password and what else Cognito asks for; as long as its own session lives (AuthSessionValidity).
+STEP_KEPT_FOR = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

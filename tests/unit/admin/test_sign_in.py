@@ -87,7 +87,7 @@ def test_no_step_of_a_sign_in_is_a_way_in_by_itself(stranger: Admin, clock: Cloc
     csrf = other.get("/admin/sign-in").hidden("csrf")
     assert "took too long" in other.post("/admin/sign-in/next", {"csrf": csrf, "code": "123456"}).text
     csrf = stranger.browser.get("/admin/sign-in").hidden("csrf")
-    clock.pass_seconds(300)
+    clock.pass_seconds(900)
     assert "took too long" in stranger.browser.post("/admin/sign-in/next", {"csrf": csrf, "code": "123456"}).text
 
 
