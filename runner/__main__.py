@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import health, logs
+from runner import health, logs, secrecy
 from runner.chromium import ChromiumMissing
 from runner.clock import SystemClock
 from runner.control import Control, connection, task_of
@@ -189,7 +189,9 @@ def main() -> int:
     """The process; its exit code."""
     code = EXIT_OK
     try:
+        secrecy.close_own_memory()
         settings = settings_from(os.environ)
+        secrecy.forget_settings(os.environ)
         logs.start(settings.log_level)
         asyncio.run(run(settings))
     except* (SettingsWrong, ChromiumMissing) as troubles:

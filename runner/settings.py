@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from runner.chromium import PRODUCTION_HOST_RULES
+from runner.secrecy import of_the_browser
 from wire import CAPACITY_AT_MOST
 
 HERE = Path(__file__).parent
@@ -33,6 +34,8 @@ class Settings(BaseModel):
     #: The whole value of Chromium's ``--host-resolver-rules``.
     browser_host_rules: str = Field(default=PRODUCTION_HOST_RULES, min_length=1)
     browser_certificate_spki: str | None = None
+    #: The whole environment that browsers get; no variable of its own.
+    browser_environment: dict[str, str] = Field(default_factory=dict)
     #: Chromium without its sandbox: for root, and for containers that forbid user namespaces.
     no_sandbox: bool = Field(default_factory=lambda: os.geteuid() == 0)
     wa_js: Path = WA_JS
@@ -68,7 +71,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     """Read the settings; an empty variable counts as unset."""
     given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate({**given, "browser_environment": of_the_browser(environment)})
     except ValidationError as trouble:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in trouble.errors())
         raise SettingsWrong(f"The runner's environment is incomplete: {wrong}.") from None

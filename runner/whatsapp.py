@@ -109,6 +109,7 @@ class WhatsApp:
                 context = await self._driver.chromium.launch_persistent_context(
                     profile,
                     executable_path=self.browser.path,
+                    env=dict(self._settings.browser_environment),
                     headless=True,
                     args=chromium.arguments(
                         self._settings.browser_host_rules,

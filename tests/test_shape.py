@@ -34,6 +34,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "psutil": {"runner/chromium.py", "runner/freezing.py"},
     "zstandard": {"runner/snapshot.py"},
     "fcntl": {"runner/profile.py"},
+    "ctypes": {"runner/secrecy.py"},
 }
 #: Libraries that anybody may use (and the standard library).
 EVERYBODYS = {"pydantic", "pydantic_core", "botocore", "wire", "chalicelib", "runner"}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,8 @@ pytestmark = pytest.mark.chromium
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBER = "491701111111"
 CONTACT = "491702222222"
+#: As in production, where nobody is root: a program of the same user that has no capabilities either.
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 STATUS: dict[type[ControlTrouble], int] = {Unauthorised: 401, Stale: 409, TryAgain: 503}
 
 
@@ -92,7 +95,7 @@ async def process(
         **more,
     }
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "runner", env=environment, cwd=directory, stderr=asyncio.subprocess.PIPE
+        *UNPRIVILEGED, sys.executable, "-m", "runner", env=environment, cwd=directory, stderr=asyncio.subprocess.PIPE
     )
     try:
         yield child
@@ -133,6 +136,38 @@ async def test_a_runner_drains_on_sigterm_and_tells_no_secret(tmp_path: Path) ->
         secrets = [NUMBER, CONTACT, "Annabella", "private matter", report.qr.code, BOOTSTRAP, ".secret"]
         assert [secret for secret in secrets if secret in said] == []
         assert '"event": "turn delivered"' in said
+
+
+def told(process: psutil.Process) -> str:
+    """The environment a process was started with, as the kernel keeps it."""
+    return "\n".join(f"{name}={value}" for name, value in process.environ().items())
+
+
+async def test_no_program_a_runner_starts_is_told_its_settings_or_a_clouds_credentials(tmp_path: Path) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    async with (
+        WhatsAppSimulator() as simulator,
+        serving(control) as url,
+        process(url, simulator, tmp_path, AWS_SECRET_ACCESS_KEY="cloud-secret", LANG="C.UTF-8") as child,
+    ):
+        await control.until_report(lambda report: report.qr is not None)
+        (driver,) = psutil.Process(child.pid).children()
+        browser = processes_of(tmp_path / TENANT / "current")
+        assert driver.pid not in {one.pid for one in browser}
+        # Chromium's renderers write their names over theirs, its first process does not.
+        assert "LANG=C.UTF-8" in told(driver)
+        assert any("LANG=C.UTF-8" in told(one) for one in browser)
+        for environment in map(told, (driver, *browser)):
+            secrets = [BOOTSTRAP, "RUNNER_BOOTSTRAP_TOKEN", "CONTROL_URL", "cloud-secret"]
+            assert [secret for secret in secrets if secret in environment] == []
+        # Nor can they look it up: the kernel keeps what the runner was started with.
+        assert (
+            subprocess.run([*UNPRIVILEGED, "cat", f"/proc/{driver.pid}/environ"], capture_output=True).returncode == 0
+        )
+        for name in ("environ", "mem"):
+            looked_up = subprocess.run([*UNPRIVILEGED, "head", "-c1", f"/proc/{child.pid}/{name}"], capture_output=True)
+            assert b"Permission denied" in looked_up.stderr
 
 
 async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_repeats_nothing(

@@ -145,9 +145,7 @@ async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_
         assert visits
 
 
-async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,9 +153,10 @@ async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(
         writer.close()
 
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with server, whatsapp(settings_for(tmp_path), SystemClock(), random.random) as browsers:
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    proxies = dict.fromkeys(names, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    settings = settings_for(tmp_path, browser_environment=proxies)
+    async with server, whatsapp(settings, SystemClock(), random.random) as browsers:
         await refuses(browsers, ["https://example.com/", "http://example.com/"])
     assert asked == []
 
