@@ -1,6 +1,7 @@
 """Taking a stage away: what runs goes, data stays unless it is told twice."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -115,8 +116,7 @@ def _delete(account: Account, identifier: str, value: str) -> None:
     """One of them; what is gone already is fine."""
     try:
         if identifier == "TableName":
-            account.client("dynamodb").update_table(TableName=value, DeletionProtectionEnabled=False)
-            account.client("dynamodb").delete_table(TableName=value)
+            _delete_table(account.client("dynamodb"), value)
         elif identifier == "BucketName":
             _empty_and_delete(account, value)
         elif identifier == "KeyId":
@@ -131,6 +131,14 @@ def _delete(account: Account, identifier: str, value: str) -> None:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in GONE:
             raise
+
+
+def _delete_table(dynamodb: Any, name: str) -> None:
+    """A table that is being changed cannot be deleted, so the end of its protection is waited for."""
+    if dynamodb.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
+        dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+        dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 60})
+    dynamodb.delete_table(TableName=name)
 
 
 #: How each service says that there is nothing to delete; KMS's says that it is scheduled already.

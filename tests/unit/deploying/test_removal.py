@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from infrastructure import template
 from infrastructure.deploying import removal
 from infrastructure.deploying.account import Account
@@ -63,6 +65,24 @@ def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
     ecs = Ecs(["one"])
     removal._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
     assert ecs.let_go == []
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_table_is_deleted_only_after_its_protection_has_ended(account: Account, protected: bool) -> None:
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(
+        TableName="answerline-unit",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        DeletionProtectionEnabled=protected,
+    )
+    asked: list[str] = []
+    dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
+    removal._delete(account, "TableName", "answerline-unit")
+    end_of_protection = ["UpdateTable", "DescribeTable"] if protected else []
+    assert asked == ["DescribeTable", *end_of_protection, "DeleteTable"]
+    removal._delete(account, "TableName", "answerline-unit")  # gone already is fine
 
 
 def declared() -> dict[str, Any]:
