@@ -7,6 +7,8 @@
 ``sender``         SES: may we write as this address?
 ``quotas``         how much of Fargate and Lambda this account may use
 ``domains``        Route 53: the zone of a domain
+``api_logs``       API Gateway: is the account's role for logs there already?
+``service_role``   IAM: the role by which ECS works
 ``images``         ECR: the runners' image
 ``artifacts``      the deploy bucket: packages, templates, releases, and what a destroyed stage left behind
 ``stack``          CloudFormation: propose, apply, wait

@@ -8,12 +8,23 @@ from typing import Any, cast
 
 from chalicelib.links import why_unfit
 from infrastructure import package, template
-from infrastructure.deploying import CannotDeploy, arrival, checks, images, operators, secret, sender, workplace
+from infrastructure.deploying import (
+    CannotDeploy,
+    api_logs,
+    arrival,
+    checks,
+    images,
+    operators,
+    secret,
+    sender,
+    service_role,
+    workplace,
+)
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.artifacts import Artifacts, Release
 from infrastructure.deploying.changes import ChangeSet, refused
 from infrastructure.deploying.settings import Settings
-from infrastructure.deploying.stack import Stack
+from infrastructure.deploying.stack import Stack, StillChanges
 from infrastructure.findings import Finding, State, is_bad
 from infrastructure.package import Architecture, Package
 
@@ -68,14 +79,21 @@ def deploy(place: Place, settings: Settings) -> None:
         "Architecture": architecture,
         "MailIdentity": _identity(place, settings, former),
         "HostedZoneId": checks.hosted_zone(place.account, settings, former),
+        "ApiLogsAreSetUp": _api_logs_are_set_up(place, settings),
     }
     parameters = settings.parameters(body["Parameters"], former, decided)
     if secret.ensure(place.account.client("ssm"), settings.stack):
         place.say("the runners' bootstrap token was made")
+    service_role.ensure(place.account.client("iam"))
     take_back(place, settings, artifacts, body, parameters)
     make_stores(place, settings, artifacts, body, parameters)
-    change(place, settings, artifacts.url(template_key), parameters)
-    artifacts.remember(Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters))
+    release = Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters)
+    try:
+        change(place, settings, artifacts.url(template_key), parameters)
+    except StillChanges:
+        artifacts.remember(release)  # it will run, most likely, and nobody may be there to note it
+        raise
+    artifacts.remember(release)
     images.mark_released(place.account.client("ecr"), settings.stack, image.partition("@")[2])
     settle(place, settings, checkout.commit)
 
@@ -227,6 +245,12 @@ def _only(body: Mapping[str, Any], resources: Mapping[str, Any]) -> dict[str, An
     """The template with just these resources, none of which needs another one."""
     left_out = ("Transform", "Globals", "Outputs", "Resources")
     return {**{name: value for name, value in body.items() if name not in left_out}, "Resources": dict(resources)}
+
+
+def _api_logs_are_set_up(place: Place, settings: Settings) -> str:
+    stack = place.stack(settings.stack)
+    resources = stack.resources() if stack.exists() else {}
+    return "true" if api_logs.set_up_elsewhere(place.account.client("apigateway"), resources) else "false"
 
 
 def _agree(place: Place, settings: Settings, stack: Stack, proposed: ChangeSet) -> None:

@@ -33,6 +33,9 @@ STAGE: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
 #: Stages of which only a commit may be deployed, unless DIRTY=1 says otherwise.
 COMMITTED_ONLY: Final = frozenset({"prod", "production"})
 
+#: The smallest rate that AWS WAF takes.
+WAF_AT_LEAST: Final = 10
+
 _NUMBER = re.compile(r"\d{1,9}")
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
@@ -95,6 +98,9 @@ def parse(environment: Mapping[str, str]) -> Settings:
             given[parameter] = "" if value == NOTHING else value
             if sentence := given[parameter] and _wrong(name, given[parameter]):
                 wrong.append(f"{name}={value}: {sentence}")
+    if "MailFrom" in given:
+        before, at, domain = given["MailFrom"].rpartition("@")
+        given["MailFrom"] = before + at + domain.lower()  # as SES writes its identities
     if wrong:
         raise CannotDeploy("\n".join(wrong))
     return Settings(
@@ -137,6 +143,8 @@ def _wrong(name: str, value: str) -> str:
     }
     if name in choices:
         return "" if value in choices[name] else f"say {' or '.join(choices[name])}."
+    if name == "WAF_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and 0 < int(value) < WAF_AT_LEAST:
+        return f"AWS WAF counts from {WAF_AT_LEAST} on; 0 is no limit."
     if name in ("HOSTED_ZONE",) or _NUMBER.fullmatch(value):
         return ""
     return "it is not a whole number."

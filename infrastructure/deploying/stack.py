@@ -12,9 +12,14 @@ from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained
 CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 LOOK_EVERY_SECONDS: Final = 5.0
 PROPOSED_WITHIN_SECONDS: Final = 600
-APPLIED_WITHIN_SECONDS: Final = 3600
+#: Longer than the three hours that runners may take to hand their sessions over.
+APPLIED_WITHIN_SECONDS: Final = 12_600
 #: CloudFormation's two ways of saying that nothing differs.
 NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed")
+
+
+class StillChanges(CannotDeploy):
+    """Patience ended before CloudFormation did."""
 
 
 class Stack:
@@ -186,15 +191,18 @@ class Stack:
         until = self._clock() + within_seconds
         done: set[str] = set()
         failed: list[dict[str, Any]] = []
+        ended = False
         while True:
-            status = self._status(stack)
             for event in reversed(self._events(seen, stack)):
                 seen.add(event["EventId"])
                 self._tell(event, done, failed, resources)
-            if not status.endswith("_IN_PROGRESS"):
+                ended = event["LogicalResourceId"] == self.name and not event["ResourceStatus"].endswith("_IN_PROGRESS")
+            status = self._status(stack)
+            # The status alone may still be the one from before the change.
+            if status == "DELETE_COMPLETE" or (ended and not status.endswith("_IN_PROGRESS")):
                 break
             if self._clock() >= until:
-                raise CannotDeploy(
+                raise StillChanges(
                     f"{self.name} still changes after {within_seconds / 60:.0f} minutes ({status}); CloudFormation goes"
                     " on by itself. Look at its events in the console, and run the same command again afterwards."
                 )

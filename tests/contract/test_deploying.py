@@ -26,7 +26,7 @@ from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.artifacts import Artifacts
 from infrastructure.deploying.deployment import Place, deploy, rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
-from infrastructure.deploying.stack import Stack
+from infrastructure.deploying.stack import Stack, StillChanges
 from infrastructure.local.programs import Programs
 from infrastructure.local.resources import REGION
 from infrastructure.local.settings import Ports
@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 NUMBERS = itertools.count(1)
 SAID = {"MAIL_FROM": "line@agency.example", "OPERATORS_EMAIL": "us@agency.example"}
+DECIDED = ("Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp")
 RETAIN = {"DeletionPolicy": "Retain"}
 KEYS = {"AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]}
 KEYS["KeySchema"] = [{"AttributeName": "pk", "KeyType": "HASH"}]
@@ -49,7 +50,7 @@ def body(**more: Any) -> dict[str, Any]:
     """A small stage: what holds data, the address, a schedule."""
     name = {"Fn::Sub": "${AWS::StackName}"}
     declared = {parameter: {"Type": "String", "Default": ""} for parameter in REMEMBERED.values()}
-    declared |= {name: {"Type": "String", "Default": ""} for name in ("Stage", "Commit", "RunnerImage", "MailIdentity")}
+    declared |= {name: {"Type": "String", "Default": ""} for name in DECIDED}
     resources: dict[str, Any] = {
         "Table": {
             "Type": "AWS::DynamoDB::Table",
@@ -367,6 +368,19 @@ def test_an_earlier_release_runs_again_with_todays_settings(world: World) -> Non
     assert (parameters["Commit"], parameters["RunnerImage"]) == (first, image)
     assert parameters["RunnerCapacity"] == "9"
     assert "Extra" not in world.stack.resources()
+
+
+def test_a_release_that_outlasts_patience_can_be_gone_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.deploy()
+    second = world.change_the_checkout("two\n")
+
+    def outlasts(*_: Any) -> None:
+        raise StillChanges("still changes")
+
+    monkeypatch.setattr(Stack, "apply", outlasts)
+    with pytest.raises(StillChanges):
+        world.deploy()
+    assert world.artifacts.release(second) is not None
 
 
 def test_without_a_commit_the_releases_are_listed(world: World) -> None:

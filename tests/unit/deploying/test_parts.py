@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infrastructure.deploying import domains, operators, quotas, secret, sender
+from infrastructure.deploying import api_logs, domains, operators, quotas, secret, sender, service_role
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.sender import Sender
 from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
@@ -206,6 +206,53 @@ def test_an_invitation_that_ran_out_is_mailed_again(account: Account, monkeypatc
     )
     operators.invite_first(cognito, pool, "us@agency.example", mailed=True)
     assert asked == ["RESEND"]
+
+
+# -- what an account has one of --------------------------------------------------------------------------------------
+
+
+class ApiGateway:
+    """moto has no writable account."""
+
+    def __init__(self, **account: str) -> None:
+        self._account = account
+
+    def get_account(self) -> dict[str, str]:
+        return self._account
+
+
+@pytest.mark.parametrize(
+    ("account", "resources", "elsewhere"),
+    [
+        ({}, {}, False),
+        ({"cloudwatchRoleArn": "arn:aws:iam::1:role/theirs"}, {}, True),
+        ({"cloudwatchRoleArn": "arn:aws:iam::1:role/ours"}, {"A": ("AWS::ApiGateway::Account", "id")}, False),
+    ],
+)
+def test_a_setting_of_the_whole_account_is_made_only_where_nobody_made_it(
+    account: dict[str, str], resources: dict[str, tuple[str, str]], elsewhere: bool
+) -> None:
+    assert api_logs.set_up_elsewhere(ApiGateway(**account), resources) is elsewhere
+
+
+class Iam:
+    """moto says otherwise than AWS that the role is there."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def create_service_linked_role(self, **_: str) -> None:
+        raise ClientError({"Error": {"Code": "InvalidInput", "Message": self._message}}, "CreateServiceLinkedRole")
+
+
+def test_ecs_has_its_role_before_a_service_needs_it_and_keeps_one_that_is_there(account: Account) -> None:
+    iam = account.client("iam")
+    for _ in range(2):
+        service_role.ensure(iam)
+    assert [role["Path"] for role in iam.list_roles()["Roles"]] == ["/aws-service-role/ecs.amazonaws.com/"]
+    service_role.ensure(Iam("Service role name AWSServiceRoleForECS has been taken in this account"))
+    with pytest.raises(ClientError):
+        service_role.ensure(Iam("no such service"))
 
 
 # -- findings ---------------------------------------------------------------------------------------------------------

@@ -52,11 +52,23 @@ def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_
         ("OPERATORS_MFA", "off"),
         ("RUNNER_CAPACITY", "-1"),
         ("MONTHLY_BUDGET_USD", "a lot"),
+        ("WAF_REQUESTS_PER_5_MINUTES", "1"),
+        ("WAF_REQUESTS_PER_5_MINUTES", "9"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_its_name(name: str, value: str) -> None:
     with pytest.raises(CannotDeploy, match=f"{name}={value}"):
         parse({"STAGE": "prod", name: value})
+
+
+def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
+    for value in ("0", "10"):
+        assert parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": value}).given["WafRequestsPer5Minutes"] == value
+
+
+def test_the_domain_of_the_sender_is_written_as_ses_writes_it() -> None:
+    given = parse({"STAGE": "prod", "MAIL_FROM": "Our Agency <Line@Agency.Example>"}).given
+    assert given["MailFrom"] == "Our Agency <Line@agency.example>"
 
 
 def test_everything_wrong_is_said_at_once() -> None:
@@ -96,7 +108,7 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
 def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_relies_on() -> None:
     paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
-    decided = {"Stage", "Commit", "RunnerImage", "MailIdentity"}
+    decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp"}
     assert {*REMEMBERED.values(), *decided} <= set(body["Parameters"])
     assert str(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
     text = json.dumps(body)

@@ -76,12 +76,16 @@ class CloudFormation:
         self.statuses = list(statuses)
         self.events = events
         self.executed = False
+        self.begun = False
+        self.shown = ""
         self.made: dict[str, Any] = {}
         self.proposals: list[dict[str, Any]] = []
         self.deleted: list[str] = []
 
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        self.begun = self.begun or status.endswith("_IN_PROGRESS")
+        self.shown = status
         return {"Stacks": [{"StackStatus": status, "StackId": "id"}]}
 
     def create_change_set(self, **request: Any) -> dict[str, str]:
@@ -102,7 +106,8 @@ class CloudFormation:
         return self
 
     def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"StackEvents": list(self.events) if self.executed else []}]
+        own = [{**event(0, STACK, self.shown), "EventId": self.shown}] if self.begun else []
+        return [{"StackEvents": [*own, *self.events] if self.executed else []}]
 
 
 def stack_of(cloudformation: CloudFormation, said: list[str], time: Time) -> Stack:
@@ -145,8 +150,16 @@ def test_a_failed_change_says_what_failed_first_and_what_to_do(said: list[str], 
     assert [line.split()[-1] for line in said if "of" in line] == ["Before", "Other"]  # each once, in their order
 
 
+def test_the_status_from_before_a_change_is_not_taken_for_its_end(said: list[str], time: Time) -> None:
+    cloudformation = CloudFormation(
+        "UPDATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"
+    )
+    with pytest.raises(CannotDeploy, match="UPDATE_ROLLBACK_COMPLETE"):
+        stack_of(cloudformation, said, time).apply(EMPTY)
+
+
 def test_a_change_that_does_not_end_is_not_waited_for_for_ever(said: list[str], time: Time) -> None:
-    with pytest.raises(CannotDeploy, match="still changes after 60 minutes"):
+    with pytest.raises(CannotDeploy, match="still changes after 210 minutes"):
         stack_of(CloudFormation("UPDATE_IN_PROGRESS"), said, time).apply(EMPTY)
     assert APPLIED_WITHIN_SECONDS <= time.now < APPLIED_WITHIN_SECONDS + 60
 
