@@ -36,6 +36,7 @@ def apply(lambda_python: Path) -> None:
     mail_identities_have_records()
     permissions_are_for_the_resource_that_aws_means()
     permissions_know_what_a_call_is_about()
+    a_limit_of_a_trigger_is_a_number()
     a_session_of_a_role_is_the_role()
 
 
@@ -219,6 +220,20 @@ def _of_ecs(arn: str, asked: dict[str, Any]) -> str:
     if not named or ":cluster/" not in arn:
         return arn
     return str(named) if named.startswith("arn:") else arn.replace(":cluster/", f":{kind}/") + f"/{named}"
+
+
+def a_limit_of_a_trigger_is_a_number() -> None:
+    """CloudFormation turns a parameter's text into the number that Lambda wants; MiniStack compares the text."""
+    from ministack.services.cloudformation import provisioners
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+    create = handlers["create"]
+
+    def create_with_number(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        limit = {"MaximumConcurrency": int(properties["ScalingConfig"]["MaximumConcurrency"])}
+        return create(logical_id, {**properties, "ScalingConfig": limit}, stack_name)
+
+    handlers["create"] = create_with_number
 
 
 def permissions_know_what_a_call_is_about() -> None:
