@@ -8,10 +8,14 @@ SERVICE = "ecs.amazonaws.com"
 
 
 def ensure(iam: Any) -> None:
-    """Made before the first service needs it; one that is there is fine."""
+    """Made before the first service needs it; one that is there is fine.
+
+    Credentials that may not make it go on without: it may be there, and if it is not, CloudFormation says so.
+    """
     try:
         iam.create_service_linked_role(AWSServiceName=SERVICE)
     except ClientError as error:
         told = error.response.get("Error", {})
-        if told.get("Code") != "EntityAlreadyExists" and "has been taken" not in told.get("Message", ""):
+        there = told.get("Code") == "EntityAlreadyExists" or "has been taken" in told.get("Message", "")
+        if not there and told.get("Code") not in ("AccessDenied", "AccessDeniedException"):
             raise

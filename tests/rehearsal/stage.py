@@ -11,7 +11,7 @@ import httpx
 from infrastructure import packaging_python, template
 from infrastructure.deploying import arrival, checks, operators, secret, sender, workplace
 from infrastructure.deploying.artifacts import Artifacts
-from infrastructure.deploying.deployment import Place, base_url, change, settle
+from infrastructure.deploying.deployment import Place, base_url, change, make_stores, settle
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import State
 from infrastructure.local.environment import REPOSITORY
@@ -114,7 +114,9 @@ def _deploy(place: Place, settings: Settings, made: Package) -> str:
         "HostedZoneId": "",
     }
     secret.ensure(place.account.client("ssm"), settings.stack)
-    change(place, settings, artifacts.url(template_key), settings.parameters(body["Parameters"], {}, decided))
+    parameters = settings.parameters(body["Parameters"], {}, decided)
+    make_stores(place, settings, artifacts, body, parameters)
+    change(place, settings, artifacts.url(template_key), parameters)
     return commit
 
 
