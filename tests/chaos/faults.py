@@ -33,7 +33,7 @@ def kill_runner_with_its_disk(scene: Scene) -> Happening | None:
 
 def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | None:
     slot, process = _some_runner(scene)
-    if process is None or (lose_disk and not may_lose(scene, slot)):
+    if process is None or (lose_disk and (not may_lose(scene, slot) or _is_frozen(process))):
         return None
     hit = scene.hosted_in(slot)
     if lose_disk:
@@ -42,6 +42,14 @@ def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | Non
         with contextlib.suppress(psutil.Error):
             process.kill()
     return Happening(kind, slot, hit, hard_kill=True)
+
+
+def _is_frozen(process: psutil.Process) -> bool:
+    """Its browsers go on receiving what it cannot read: gone with the machine, and nobody promises it."""
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def may_lose(scene: Scene, slot: str) -> bool:
