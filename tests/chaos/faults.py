@@ -33,7 +33,7 @@ def kill_runner_with_its_disk(scene: Scene) -> Happening | None:
 
 def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | None:
     slot, process = _some_runner(scene)
-    if process is None or (lose_disk and (not may_lose(scene, slot) or _is_frozen(process))):
+    if process is None or (lose_disk and not may_lose(scene, slot)):
         return None
     hit = scene.hosted_in(slot)
     if lose_disk:
@@ -44,16 +44,14 @@ def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | Non
     return Happening(kind, slot, hit, hard_kill=True)
 
 
-def _is_frozen(process: psutil.Process) -> bool:
-    """Its browsers go on receiving what it cannot read: gone with the machine, and nobody promises it."""
-    try:
-        return bool(process.status() == psutil.STATUS_STOPPED)
-    except psutil.Error:
-        return False
-
-
 def may_lose(scene: Scene, slot: str) -> bool:
-    """Not while the control plane is away: what came in meanwhile is on that disk alone, and nobody promises it."""
+    """Not while the control plane is away, nor from a runner that hangs: what came in meanwhile is on that disk alone,
+    or in browsers that nobody read, and nobody promises it."""
+    try:
+        if psutil.Process(scene.runners()[slot]).status() == psutil.STATUS_STOPPED:
+            return False
+    except (KeyError, psutil.Error):
+        return False
     try:
         answers = httpx.get(f"{scene.control.url}/{STAGE}/health", timeout=1, trust_env=False).is_success
     except httpx.HTTPError:
