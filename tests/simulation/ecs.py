@@ -58,7 +58,7 @@ class Ecs:
         self.commit = f"commit-{int(self.commit.rpartition('-')[2]) + 1}"
         services = world.cloud.services
         services._environment = {**services._environment, "COMMIT": self.commit}
-        services.placement._commit = self.commit
+        services.placement._release = self.commit
         self._leaving = set(world.machines)
         first = max(machine.slot for machine in world.machines) + 1
         for slot in range(first, first + world.plan.machines):
