@@ -86,7 +86,7 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             played.account.client("cognito-idp"), resources["UserPool"][1], OPERATOR, mailed=False
         )
         assert first is not None
-        with _fargate(played, settings.stack, say) as fargate:
+        with _fargate(played, settings.stack, commit, say) as fargate:
             settle(place, settings, commit)
             address = base_url(played.account, settings.stack)
             say(f"{address} and a runner are at {commit}")
@@ -131,7 +131,7 @@ def _health(played: World, address: str) -> arrival.Health:
         return arrival.Health({}, str(trouble))
 
 
-def _fargate(played: World, stack: str, say: Say) -> Fargate:
+def _fargate(played: World, stack: str, commit: str, say: Say) -> Fargate:
     account = played.account
     return Fargate(
         account.client("ecs"),
@@ -139,6 +139,7 @@ def _fargate(played: World, stack: str, say: Say) -> Fargate:
         cluster=stack,
         service=f"{stack}-runners",
         directory=played.data / "tasks",
-        bends={**played.network, **played.browser_settings},
+        # An image says its commit itself.
+        bends={**played.network, **played.browser_settings, "COMMIT": commit},
         say=say,
     )
