@@ -342,13 +342,13 @@ def test_an_ended_browser_is_not_brought_back_by_a_late_touch(tenants: Tenants, 
     assert tenants.operators.find("token", now=clock()) is None
 
 
-def test_the_next_step_of_a_sign_in_is_remembered_for_five_minutes(tenants: Tenants, clock: Clock) -> None:
+def test_the_next_step_of_a_sign_in_is_remembered_for_fifteen_minutes(tenants: Tenants, clock: Clock) -> None:
     step = SignInStep("visitor", OPERATOR, "code", "sub-1", "cognito-session", clock())
     tenants.operators.ask(step)
     assert tenants.operators.asked("visitor", now=clock()) == step
     another = replace(step, kind="set_up", secret="ABC")
     tenants.operators.ask(another)
-    assert tenants.operators.asked("visitor", now=clock.pass_seconds(299)) == another
+    assert tenants.operators.asked("visitor", now=clock.pass_seconds(899)) == another
     assert tenants.operators.asked("visitor", now=clock.pass_seconds(1)) is None
     tenants.operators.asked_no_more("visitor")
     assert tenants.operators.asked("visitor", now=step.asked_at) is None
