@@ -74,5 +74,5 @@ def _mail(services: "Services", tenant: Tenant, send: Callable[[], object]) -> N
     try:
         send()
     except Trouble as trouble:
-        log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code})
+        log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
         services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, trouble.message))

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def apply(lambda_python: Path) -> None:
     mail_identities_have_records()
     permissions_are_for_the_resource_that_aws_means()
     permissions_know_what_a_call_is_about()
+    permissions_know_who_sends_a_mail()
     a_limit_of_a_trigger_is_a_number()
     a_session_of_a_role_is_the_role()
 
@@ -200,8 +202,7 @@ def permissions_are_for_the_resource_that_aws_means() -> None:
             key = kms._resolve_key("alias/" + arn.partition(":alias/")[2])
             return str(key["Arn"]) if key else arn
         if service == "ses" and path == SEND_MAIL:
-            sender = parseaddr(str(_asked(body).get("FromEmailAddress", "")))[1]
-            return arn_of_identity(sender.rpartition("@")[2], region=more[-2], account=more[-1])
+            return arn_of_identity(_sender(body).rpartition("@")[2], region=more[-2], account=more[-1])
         return _of_ecs(arn, _asked(body)) if service == "ecs" else arn
 
     iam_actions.extract_resource_arn = extract_ours
@@ -237,7 +238,7 @@ def a_limit_of_a_trigger_is_a_number() -> None:
 
 
 def permissions_know_what_a_call_is_about() -> None:
-    """MiniStack's IAM has no ``kms:EncryptionContext:…``, which tells our roles apart, nor ``ses:FromAddress``."""
+    """MiniStack's IAM has no ``kms:EncryptionContext:…``, which tells our roles apart."""
     from ministack.core import iam_actions
 
     context = iam_actions.request_tag_context
@@ -245,11 +246,26 @@ def permissions_know_what_a_call_is_about() -> None:
     def context_ours(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
         given = _asked(body).get("EncryptionContext", {}) if service == "kms" else {}
         more = {f"kms:EncryptionContext:{name}": value for name, value in given.items()}
-        if service == "ses":
-            more["ses:FromAddress"] = parseaddr(str(_asked(body).get("FromEmailAddress", "")))[1]
         return {**context(service, action, body, params), **more}
 
     iam_actions.request_tag_context = context_ours
+
+
+def permissions_know_who_sends_a_mail() -> None:
+    """MiniStack's IAM judges a mail without ``ses:FromAddress``, on a way of its own."""
+    import ministack.app
+
+    judge, enforce = ministack.app._enforce_ses_v2, ministack.app._enforce_data_plane
+
+    def judge_ours(method: str, path: str, headers: Any, body: bytes, *more: Any) -> Any:
+        about = {"ses:FromAddress": _sender(body)} if path == SEND_MAIL else {}
+        ministack.app._enforce_data_plane = partial(enforce, service_context=about)
+        try:
+            return judge(method, path, headers, body, *more)
+        finally:
+            ministack.app._enforce_data_plane = enforce
+
+    ministack.app._enforce_ses_v2 = judge_ours
 
 
 def a_session_of_a_role_is_the_role() -> None:
@@ -264,6 +280,10 @@ def a_session_of_a_role_is_the_role() -> None:
         return f"arn:aws:iam::{session['account']}:role/{session['role']}" if session else value
 
     iam_evaluator._resolve_condition_key = resolve_ours
+
+
+def _sender(body: bytes) -> str:
+    return parseaddr(str(_asked(body).get("FromEmailAddress", "")))[1]
 
 
 def _asked(body: bytes) -> dict[str, Any]:

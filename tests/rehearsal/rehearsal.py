@@ -47,9 +47,14 @@ class Verdict:
 def rehearse(data: Path, say: Say) -> Verdict:
     """All of it; raises where a person would be let down."""
     with deployed(data, say) as stage, browser(*stage.world.browser_flags) as people:
-        told = tell(stage, people, None, say, MESSAGES_EACH)
-        say(told.line)
-        survive_a_crash(stage, say)
+        try:
+            told = tell(stage, people, None, say, MESSAGES_EACH)
+            say(told.line)
+            survive_a_crash(stage, say)
+        except Exception:
+            for complaint in complaints(stage, '"level":"WARNING"', '"level":"ERROR"', "Task timed out"):
+                say(complaint)
+            raise
         return Verdict(stage.resources, told, troubles(stage))
 
 
@@ -80,10 +85,19 @@ def troubles(stage: Deployed) -> list[str]:
         _until(lambda: not _idle(stage), RAN_WITHIN_SECONDS, "every function that a story needs ran")
     except TimeoutError:
         found.append(f"these functions never ran: {', '.join(_idle(stage))}")
-    for group, messages in _logs(stage).items():
-        found += [f"{group}: {message}" for message in messages if '"level":"ERROR"' in message]
+    found += complaints(stage, '"level":"ERROR"')
     found += [f"somebody called {name}" for name in sorted(stage.world.internet.strangers)]
     return found
+
+
+def complaints(stage: Deployed, *signs: str) -> list[str]:
+    """What the functions said that has one of these in it."""
+    return [
+        f"{group}: {message}"
+        for group, messages in _logs(stage).items()
+        for message in messages
+        if any(sign in message for sign in signs)
+    ]
 
 
 def _idle(stage: Deployed) -> list[str]:

@@ -108,8 +108,14 @@ def test_no_page_is_shown_under_an_address_that_nobody_can_open(
 
 @UNFIT
 @pytest.mark.parametrize("writer", ["invite", "problem", "logged_out"])
-def test_every_writer_of_links_refuses_and_the_timeline_says_why(
-    aws: None, memory_table: Table, clock: Clock, address: str | None, reason: str, writer: str
+def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
+    aws: None,
+    memory_table: Table,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    address: str | None,
+    reason: str,
+    writer: str,
 ) -> None:
     services, post = deployed(memory_table, clock, address)
     trouble = Problem(ProblemCode.KEY_REVOKED, clock(), "")
@@ -123,6 +129,9 @@ def test_every_writer_of_links_refuses_and_the_timeline_says_why(
     failed = [event for event in services.tenants.timeline(BAKERY.id) if event.happened == "mail_failed"]
     assert failed
     assert all(reason in event.detail for event in failed)
+    logged = [record for record in caplog.records if record.getMessage() == "mail not sent"]
+    assert all(reason in record.__dict__["trouble"] for record in logged)
+    assert len(logged) == len(failed)
 
 
 def test_a_failed_invite_shows_on_the_tenants_page_what_is_wrong(aws: None, memory_table: Table, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """Sends an owner the link, and says on the tenant's page whether that worked."""
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,8 @@ from wire import ProblemCode
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
 
 #: An owner is not flooded, whoever presses the button.
 MAILS_PER_HOUR: Final = 5
@@ -29,6 +32,7 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
     try:
         services.mailer.invite(tenant, f"{services.base_url()}/join/{token}")
     except (AskSomeone, TryAgain, GiveUp, NotDeployed) as trouble:
+        log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))
         services.tenants.record(Event(tenant.id, now, Happened.MAIL_FAILED, trouble.message, by))
