@@ -123,5 +123,5 @@ async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     while chunk := await source.read(CHUNK_BYTES):
         target.write(chunk)
         await target.drain()
-    with contextlib.suppress(OSError, RuntimeError, NotImplementedError):
+    with contextlib.suppress(OSError):  # it was cut while the last piece left
         target.write_eof() if target.can_write_eof() else target.close()
