@@ -99,7 +99,7 @@ def help_out(services: Services, runner: Runner, now: int) -> bool:
     if runner.free:
         for tenant in services.placement.unplaced(limit=min(runner.free, PLACED_AT_MOST)):
             session = services.placement.session(tenant)
-            if session.runner is None and services.placement.claim(session, runner.id, now):
+            if services.placement.offer(session, runner, now):
                 claimed = True
                 ring_for(services, tenant, runner.id, now)
     return claimed

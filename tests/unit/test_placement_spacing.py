@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.model import given_up, seen
+from chalicelib.model import Runner, given_up, seen
 from chalicelib.model.session import TRIED_AGAIN_AT_MOST, Session
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
@@ -37,11 +37,16 @@ def reported(placement: Placement, clock: Clock, phase: Phase, **more: object) -
     assert placement.reported(runner, before, seen(before, report, clock()))
 
 
+def heard(placement: Placement, clock: Clock, name: str) -> Runner:
+    """This runner, whose lease is renewed."""
+    runner = placement.runners.get(name)
+    assert runner is not None
+    return placement.runners.renew(runner, clock(), capacity=runner.capacity, draining=False, probes={})
+
+
 def placed(placement: Placement, clock: Clock) -> bool:
     """Whether a runner takes the session now that somebody looks at its page."""
-    runner = placement.runners.get("runneraaaa")
-    assert runner is not None
-    placement.runners.renew(runner, clock(), capacity=5, draining=False, probes={})
+    heard(placement, clock, "runneraaaa")
     return placement.watch(A, clock()).runner is not None
 
 
@@ -117,6 +122,36 @@ def test_among_runners_of_one_commit_a_session_that_was_given_up_goes_to_another
     assert placement.watch(A, clock()).runner == "runnerbbbb"
     clock.pass_seconds(gives_up(placement, clock) + 1)
     assert placement.watch(A, clock()).runner == "runneraaaa"
+
+
+def test_whoever_gave_a_session_up_is_not_given_it_back_while_another_has_room(
+    placement: Placement, clock: Clock
+) -> None:
+    assert placement.watch(A, clock()).runner == "runneraaaa"
+    placement.runners.register("runnerbbbb", "0" * 64, 1, clock())
+    clock.pass_seconds(gives_up(placement, clock) + 1)
+    first, other = heard(placement, clock, "runneraaaa"), heard(placement, clock, "runnerbbbb")
+    assert not placement.offer(placement.session(A), first, clock())
+    assert placement.offer(placement.session(A), other, clock())
+    assert not placement.offer(placement.session(A), first, clock()), "it is held"
+
+
+def test_the_only_runner_is_given_back_what_it_gave_up(placement: Placement, clock: Clock) -> None:
+    placement.runners.register("runnerfull", "0" * 64, 0, clock())
+    placement.watch(A, clock())
+    clock.pass_seconds(gives_up(placement, clock) + 1)
+    assert placement.offer(placement.session(A), heard(placement, clock, "runneraaaa"), clock())
+
+
+def test_a_runner_of_another_release_is_given_what_waits_only_if_ours_have_no_room(
+    memory_table: Table, placement: Placement, clock: Clock
+) -> None:
+    placement = Placement(memory_table, placement.runners, release="new")
+    new = placement.runners.register("runnerbbbb", "0" * 64, 1, clock(), commit="new")
+    old = heard(placement, clock, "runneraaaa")
+    assert not placement.offer(placement.session(A), old, clock())
+    placement.runners.renew(new, clock.pass_seconds(11), capacity=0, draining=False, probes={})
+    assert placement.offer(placement.session(A), old, clock())
 
 
 def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placement, clock: Clock) -> None:

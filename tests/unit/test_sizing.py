@@ -285,3 +285,21 @@ def test_new_sessions_go_to_runners_of_our_commit_even_if_others_have_more_room(
     town.tenant(TENANTS[0])
     town.tenant(TENANTS[1])
     assert town.where() == {"runnerold1": 1, "runnernew1": 1}
+
+
+def test_a_runner_that_is_heard_is_not_given_back_what_it_just_gave_up_while_another_has_room(
+    services: Services, clock: Clock
+) -> None:
+    town = Town(services, clock)
+    town.runner("runneraaaa")
+    placement = services.placement
+    tenant = Tenant(TENANTS[0], "Bakery", "owner@example.com", "en", Active.ACTIVE, 1, clock(), 1, "x", "1234")
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    session = placement.watch(TENANTS[0], clock())
+    town.runner("runnerbbbb")
+    assert placement.release(TENANTS[0], "runneraaaa", session.epoch, clock(), failed=True)
+    assert not placement.place(TENANTS[0], clock())
+    now = clock.pass_seconds(15)
+    assert not reconcile.help_out(services, town.named("runneraaaa"), now)
+    assert reconcile.help_out(services, town.named("runnerbbbb"), now)
+    assert town.where() == {"runneraaaa": 0, "runnerbbbb": 1}

@@ -22,6 +22,7 @@ from chalicelib.model import (
     milliseconds,
     should_run,
 )
+from chalicelib.model.choosing import best_first, is_as_good_as_any
 from chalicelib.store.runners import Runners
 from chalicelib.store.session_items import seen_in, session_from
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
@@ -141,10 +142,7 @@ class Placement:
     # -- placing ---------------------------------------------------------------------------------------------
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to a runner of our release, or else to the one with most room, if it may be placed now.
-
-        Whoever gave it up is asked last, and before it others of its release: its image may bring nobody up.
-        """
+        """Gives the session to the best of those that have room (``model/choosing.py``), if it may be placed now."""
         session = self.session(tenant)
         if session.runner is not None:
             return True
@@ -154,7 +152,7 @@ class Placement:
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
             return False
-        for runner in self._roomy(session, now)[:5]:
+        for runner in best_first(session, list(self.runners.alive()), self._release, now)[:5]:
             if self.claim(session, runner.id, now):
                 return True
             session = self.session(tenant)
@@ -165,15 +163,14 @@ class Placement:
         self._crowded()
         return False
 
-    def _roomy(self, session: Session, now: int) -> list[Runner]:
-        """Who could take it, the best first."""
-        alive = list(self.runners.alive())
-        gave_up = session.last_runner if session.fails else None
-        suspect = {runner.release for runner in alive if runner.id == gave_up}
-        return sorted(
-            (runner for runner in alive if runner.free and now < runner.lease_until),
-            key=lambda each: (each.release in suspect, each.id == gave_up, each.release != self._release, -each.free),
-        )
+    def offer(self, session: Session, runner: Runner, now: int) -> bool:
+        """Gives a session that waits to a runner that asks, unless ``place`` would ask another one first."""
+        if session.runner is not None or now < session.next_try_at:
+            return False
+        in_question = session.fails > 0 or runner.release != self._release  # else nobody is better: none need be read
+        if in_question and not is_as_good_as_any(session, runner, [*self.runners.alive()], self._release, now):
+            return False
+        return self.claim(session, runner.id, now)
 
     def _list(self, tenant: str, since: int) -> bool:
         """Puts the session among those that wait for a runner; False if it was there, or somebody holds it."""
