@@ -23,6 +23,7 @@ def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> li
         at_least=services.runners_at_least,
         release=services.release,
         surplus_since=services.departures.surplus_since(),
+        left_behind=services.departures.left_behind(),
     )
     chosen = plan(services.runners.alive(), service, demand, now)
     return [*_of_the_service(services, service, demand, chosen), *_of_runners(services, chosen, now)]
@@ -33,6 +34,8 @@ def _of_the_service(services: "Services", service: Service, demand: Demand, chos
         yield "desired count", partial(services.fleet.set_desired, chosen.desired)
     if chosen.surplus_since != demand.surplus_since:
         yield "surplus", partial(services.departures.note_surplus, chosen.surplus_since)
+    if chosen.left_behind != demand.left_behind:
+        yield "left behind", partial(services.departures.leave_behind, chosen.left_behind, demand.left_behind)
 
 
 def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:

@@ -12,7 +12,9 @@ from chalicelib.model import Assignment, Draining, Runner, RunnerState, Session
 from chalicelib.model.fleet import (
     ENDS_ITSELF_AFTER,
     LEAVE_AT_ONCE,
+    LEFT_BEHIND_AT_MOST,
     LOGIN_SETTLES_WITHIN,
+    MOVING_WAITED_FOR,
     OLD_AFTER,
     PROTECTED_FOR,
     PROTECTION_RENEWED_AT,
@@ -68,12 +70,13 @@ def decided(
     commit: str = "new",
     at_least: int = 1,
     surplus_for: int | None = None,
+    left_behind: tuple[str, ...] = (),
 ) -> Plan:
     """What is done at noon, if every held session is well unless ``sessions`` says otherwise."""
     held = [online(each.tenant, one.id) for one in runners for each in one.assigned]
     wanted = {each.tenant: each for each in [*held, *(sessions or ())]}
     since = None if surplus_for is None else NOON - surplus_for
-    demand = Demand(wanted, capacity=4, at_least=at_least, release=commit, surplus_since=since)
+    demand = Demand(wanted, capacity=4, at_least=at_least, release=commit, surplus_since=since, left_behind=left_behind)
     return plan(runners, Service(desired, rollout_failed=failed), demand, NOON)
 
 
@@ -305,6 +308,34 @@ def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
     assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill", "t1"))
 
 
+def test_who_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
+    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
+    long = milliseconds(MOVING_WAITED_FOR)
+    for since, left_behind in [(NOON - long + 1, ()), (NOON - long, ("ill",))]:
+        ill = online("ill", "b", phase=Phase.CONFLICT, down_since=since)
+        assert decided(fleet, desired=1, sessions=[ill]).left_behind == left_behind
+    chosen = decided(fleet, desired=1, sessions=[ill], left_behind=("ill", "well", "gone"))
+    assert (chosen.left_behind, [each.id for each in chosen.free]) == (("ill",), ["a"])
+
+
+def test_who_is_down_under_another_release_is_left_behind_however_many_they_are() -> None:
+    ill = [online(f"x{number}", "b", phase=Phase.CONFLICT, down_since=NOON - HOUR) for number in range(3)]
+    names = tuple(each.tenant for each in ill)
+    before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=names))
+    under_another = [before, runner("b", *names, commit="older"), runner("c")]
+    assert decided(under_another, desired=1, sessions=ill).left_behind == names
+    under_this = [before, runner("b", *names), runner("c", "well")]
+    assert decided(under_this, desired=1, sessions=ill).left_behind == ()
+
+
+def test_a_runner_that_holds_nothing_is_kept_until_those_that_left_it_last_are_online() -> None:
+    fleet = [leaving("a", protected_until=0, draining=Draining(NOON - HOUR, moving=("t1",))), runner("b", "t1")]
+    chosen = decided(fleet, desired=1, sessions=[online("t1", "b", phase=Phase.STARTING)])
+    assert (chosen.free, [each.id for each in chosen.protect]) == ((), ["a"])
+    chosen = decided(fleet, desired=1)
+    assert ([each.id for each in chosen.free], chosen.protect) == (["a"], ())
+
+
 def test_nobody_leaves_while_those_that_left_before_are_not_well() -> None:
     before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=("t1", "t2")))
     fleet = [before, runner("b", "t3", commit="old"), runner("c", "t1", "t2")]
@@ -397,6 +428,9 @@ class World:
     moves: int = 0
     #: no runner brings them online: each is given up after a while, and left alone for longer
     bad: set[str] = field(default_factory=set)
+    #: runners of this commit, and of no other, bring them online; nobody gives them up
+    stuck: dict[str, str] = field(default_factory=dict)
+    left_behind: tuple[str, ...] = ()
 
     def minute(self) -> None:
         self.now += MINUTE
@@ -405,14 +439,27 @@ class World:
         self._give_up()
         self._place()
         before = list(self.runners.values())
-        demand = Demand(dict(self.sessions), self.capacity, self.at_least, self.commit, self.surplus_since)
+        wanted = dict(self.sessions)
+        demand = Demand(
+            wanted, self.capacity, self.at_least, self.commit, self.surplus_since, left_behind=self.left_behind
+        )
         chosen = plan(before, Service(self.desired), demand, self.now)
         self._check(before, demand, chosen)
         self._do(chosen)
         self.sessions = {
-            name: replace(each, phase=Phase.ONLINE) if each.runner and name not in self.bad else each
+            name: replace(each, phase=Phase.ONLINE, down_since=None) if self._comes_up(each) else each
             for name, each in self.sessions.items()
         }
+
+    def _comes_up(self, session: Session) -> bool:
+        if session.runner is None or session.tenant in self.bad:
+            return False
+        commit = self.runners[session.runner].commit
+        return self.stuck.get(session.tenant, commit) == commit
+
+    @property
+    def down(self) -> int:
+        return sum(each.phase is not Phase.ONLINE for each in self.sessions.values())
 
     def _give_up(self) -> None:
         for tenant in sorted(self.bad & self.sessions.keys()):
@@ -455,7 +502,13 @@ class World:
             if session.runner is None and roomy and session.next_try_at <= self.now:
                 home = min(roomy, key=lambda each: (each.commit != self.commit, -each.free, each.id))
                 self.runners[home.id] = replace(home, assigned=(*home.assigned, Assignment(tenant, 2)))
-                self.sessions[tenant] = replace(session, runner=home.id, phase=Phase.STARTING, since=self.now)
+                self.sessions[tenant] = replace(
+                    session,
+                    runner=home.id,
+                    phase=Phase.STARTING,
+                    since=self.now,
+                    down_since=session.down_since or self.now,
+                )
 
     def _check(self, before: list[Runner], demand: Demand, chosen: Plan) -> None:
         alive = [each for each in before if each.state is RunnerState.ALIVE]
@@ -477,6 +530,7 @@ class World:
         until = self.now + milliseconds(PROTECTED_FOR)
         protected = sum(each.protected_until > self.now for each in self.runners.values())
         self.desired, self.surplus_since = chosen.desired, chosen.surplus_since
+        self.left_behind = chosen.left_behind
         for each in () if self.protections_fail else (*chosen.renew, *chosen.protect):
             if each in chosen.protect and protected >= self.desired:
                 break  # DEPLOYMENT_BLOCKED
@@ -557,10 +611,16 @@ class World:
         assert all(each.runner in self.runners for each in self.sessions.values())
 
 
+def world_of(sessions: int, *, capacity: int) -> World:
+    """One that has been at rest for a while."""
+    world = World(capacity, at_least=1)
+    world.add(sessions)
+    world.hours(0.5)
+    return world
+
+
 def test_an_upgrade_moves_every_session_once_and_leaves_only_new_runners() -> None:
-    world = World(capacity=4, at_least=1)
-    world.add(18)
-    world.hours(1)
+    world = world_of(18, capacity=4)
     world.commit = "c1"
     world.hours(2)
     world.assert_at_rest()
@@ -568,31 +628,22 @@ def test_an_upgrade_moves_every_session_once_and_leaves_only_new_runners() -> No
 
 
 def test_an_upgrade_of_five_hundred_sessions_is_done_well_before_its_deployment_gives_up() -> None:
-    world = World(capacity=8, at_least=1)
-    world.add(500)
-    world.hours(0.2)
-    world.commit, began = "c1", world.now
-    while any(each.commit != "c1" for each in world.runners.values()):
-        world.minute()
-        assert world.now - began < 2 * HOUR
+    world = world_of(500, capacity=8)
+    assert world.upgrade("c1") < 2 * 60
     world.assert_at_rest()
     assert world.moves == 500
 
 
 @pytest.mark.parametrize(("bad", "minutes"), [(1, 70), (4, 70), (16, 90)])
 def test_sessions_that_cannot_come_up_stop_no_upgrade(bad: int, minutes: int) -> None:
-    world = World(capacity=8, at_least=1)
-    world.add(160)
-    world.hours(0.2)
+    world = world_of(160, capacity=8)
     world.spoil(bad)
     world.hours(0.5)
     assert world.upgrade("c1") <= minutes
 
 
 def test_sessions_that_went_bad_during_an_upgrade_do_not_stop_it() -> None:
-    world = World(capacity=8, at_least=1)
-    world.add(160)
-    world.hours(0.5)
+    world = world_of(160, capacity=8)
     world.commit = "c1"
     world.hours(0.2)
     assert 0 < world.moves < 160
@@ -600,10 +651,47 @@ def test_sessions_that_went_bad_during_an_upgrade_do_not_stop_it() -> None:
     assert world.upgrade("c1") <= 90
 
 
-def test_sessions_that_cannot_come_up_stop_no_shrinking() -> None:
-    world = World(capacity=4, at_least=1)
-    world.add(24)
+@pytest.mark.parametrize(("sessions", "stuck"), [(12, 1), (12, 2), (200, 8)])
+def test_the_few_that_do_not_come_online_where_they_moved_stop_no_upgrade(sessions: int, stuck: int) -> None:
+    world = world_of(sessions, capacity=8)
+    for tenant in sorted(world.sessions)[1 :: sessions // stuck][:stuck]:
+        world.stuck[tenant] = "c0"
+    assert world.upgrade("c1") <= 120
+    assert (world.moves, len(world.left_behind), world.down) == (sessions, stuck, stuck)
+    world.stuck.clear()
     world.hours(0.5)
+    assert world.left_behind == ()
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 8])
+def test_a_release_that_brings_nobody_up_is_given_two_sessions_however_they_were_spread(capacity: int) -> None:
+    world = world_of(12, capacity=capacity)
+    world.stuck = dict.fromkeys(world.sessions, "c0")
+    world.commit = "c1"
+    world.hours(6)
+    assert (world.moves, world.down, world.left_behind) == (2, 2, ())
+    world.commit, world.taken_back = "c0", True
+    world.hours(3)
+    world.assert_at_rest()
+    assert world.down == 0
+
+
+@pytest.mark.parametrize("capacity", [2, 8])
+def test_a_release_that_fails_every_third_session_does_not_get_far(capacity: int) -> None:
+    world = world_of(48, capacity=capacity)
+    world.stuck = dict.fromkeys(sorted(world.sessions)[::3], "c0")
+    world.commit = "c1"
+    world.hours(12)
+    assert len(world.left_behind) == LEFT_BEHIND_AT_MOST
+    assert world.down <= LEFT_BEHIND_AT_MOST + LEAVE_AT_ONCE
+    world.commit, world.stuck, world.taken_back = "c2", {}, True
+    world.hours(4)
+    world.assert_at_rest()
+    assert world.down == 0
+
+
+def test_sessions_that_cannot_come_up_stop_no_shrinking() -> None:
+    world = world_of(24, capacity=4)
     world.lose(12)
     world.spoil(4)
     world.hours(2)
@@ -611,9 +699,7 @@ def test_sessions_that_cannot_come_up_stop_no_shrinking() -> None:
 
 
 def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:
-    world = World(capacity=4, at_least=1)
-    world.add(20)
-    world.hours(1)
+    world = world_of(20, capacity=4)
     world.lose(17)
     world.hours(3)
     world.assert_at_rest()
@@ -622,9 +708,7 @@ def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:
 
 def test_an_upgrade_that_is_taken_back_half_way_comes_to_rest_on_what_was_there_before() -> None:
     """ECS allows no more protections than desired runners: a new one may then end under sessions, by a common drain."""
-    world = World(capacity=4, at_least=1)
-    world.add(12)
-    world.hours(0.5)
+    world = world_of(12, capacity=4)
     world.commit = "c1"
     world.hours(0.1)
     assert 0 < world.moves < 12

@@ -139,6 +139,27 @@ def test_a_new_runner_that_brings_no_session_online_gets_no_more_than_the_first_
     assert town.where() == {"runnerold1": 2, "runnernew1": 2}
 
 
+def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, report = TENANTS[::2], town.report
+    town.minutes(10)
+    town.runner("runnernew1")
+    monkeypatch.setattr(town, "report", lambda name: None if name in stuck else report(name))
+    town.minutes(6)
+    assert town.where() == {"runnerold1": 1, "runnernew1": 3}
+    town.minutes(14)
+    assert town.where() == {"runnerold1": 0, "runnernew1": 4}
+    assert town.services.departures.left_behind() == tuple(stuck)
+    told = [record for record in caplog.records if "did not come online" in record.getMessage()]
+    assert [record.__dict__["tenants"] for record in told] == [[each] for each in stuck]
+    assert {record.levelname for record in told} == {"WARNING"}
+    for tenant in stuck:
+        report(tenant)
+    town.minute()
+    assert town.services.departures.left_behind() == ()
+
+
 def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
     session = town.services.placement.session(TENANTS[0])
     assert town.services.departures.drain("runnerold1", clock())
@@ -255,6 +276,15 @@ def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
     for since in (5, None):
         departures.note_surplus(since)
         assert departures.surplus_since() == since
+
+
+def test_who_is_left_behind_is_remembered_beside_it(table: Table) -> None:
+    departures = Departures(table, Runners(table))
+    assert departures.left_behind() == ()
+    departures.note_surplus(5)
+    for tenants in (("tenantaaaa", "tenantbbbb"), ()):
+        departures.leave_behind(tenants, departures.left_behind())
+        assert (departures.left_behind(), departures.surplus_since()) == (tenants, 5)
 
 
 def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is_to_end(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session
+from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session, down_for
 from chalicelib.model.times import milliseconds
 from wire import Phase, Wanted
 
@@ -26,6 +26,11 @@ STEADY_AFTER = timedelta(minutes=2)
 LEAVE_AT_ONCE = 2
 #: … this often (the schedule's minute is not exact).
 LEAVE_EVERY = timedelta(seconds=55)
+#: Whoever was well, left, and does not come online is waited for this long, and then left behind: …
+MOVING_WAITED_FOR = timedelta(minutes=5)
+#: … so many at the most, or one of so many that the release brought up. If there are more, the release is to blame.
+LEFT_BEHIND_AT_MOST = 2
+BROUGHT_UP_FOR_EACH_LEFT_BEHIND = 20
 #: A fresh login is archived within a minute, and once more when it has settled.
 LOGIN_SETTLES_WITHIN = timedelta(minutes=6)
 #: An owner who looks at a code is not disturbed for this long.
@@ -60,6 +65,8 @@ class Demand:
     release: str
     #: since when fewer runners would do
     surplus_since: int | None = None
+    #: sessions that moved and did not come online, and that nobody waits for any more
+    left_behind: tuple[str, ...] = ()
 
     @property
     def runners(self) -> int:
@@ -81,6 +88,15 @@ class Demand:
         session = self.sessions.get(tenant)
         return session is not None and session.linked and session.phase is not Phase.ONLINE
 
+    def overdue(self, tenant: str, now: int) -> bool:
+        """True if it has been unwell for longer than a move takes."""
+        down = down_for(self.sessions[tenant], now) if self.unwell(tenant) else None
+        return down is not None and down >= MOVING_WAITED_FOR
+
+    def holder(self, tenant: str) -> str | None:
+        """Who has it, or had it last."""
+        return self.sessions[tenant].runner or self.sessions[tenant].last_runner
+
 
 @dataclass(frozen=True, slots=True)
 class Leave:
@@ -97,6 +113,8 @@ class Plan:
 
     desired: int
     surplus_since: int | None
+    #: see ``Demand``
+    left_behind: tuple[str, ...] = ()
     #: protected already, for longer
     renew: tuple[Runner, ...] = ()
     #: to be protected, those that hold most first
@@ -124,18 +142,19 @@ def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) 
     return Plan(
         desired=_desired(live, service, demand, surplus, now),
         surplus_since=surplus_since,
+        left_behind=tuple(_left_behind(live, demand, now)),
         renew=tuple(
             each
             for each in live
-            if _stays(each) and now < each.protected_until < now + milliseconds(PROTECTION_RENEWED_AT)
+            if _stays(each, demand) and now < each.protected_until < now + milliseconds(PROTECTION_RENEWED_AT)
         ),
         protect=tuple(
             sorted(
-                (each for each in live if _stays(each) and each.protected_until <= now),
+                (each for each in live if _stays(each, demand) and each.protected_until <= now),
                 key=lambda each: (-len(each.assigned), each.registered_at),
             )
         ),
-        free=tuple(each for each in leaving if each.draining and not each.assigned and not each.draining.free_since),
+        free=tuple(each for each in leaving if not _is_needed(each, demand) and not _is_free(each)),
         drain=tuple(_next(live, service, demand, surplus, now)),
         leave=tuple(_asked(live, service, demand, now)),
         end=tuple(each for each in leaving if _is_forgotten(each, now)),
@@ -145,11 +164,15 @@ def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) 
 # -- who stays --------------------------------------------------------------------------------------------------
 
 
-def _stays(runner: Runner) -> bool:
+def _stays(runner: Runner, demand: Demand) -> bool:
     """It has sessions or may be given some, and nobody asked its process to end."""
-    if runner.state is RunnerState.ALIVE:
-        return runner.task != ""
-    return runner.draining is not None and runner.assigned != () and runner.task != ""
+    return runner.task != "" and (runner.state is RunnerState.ALIVE or _is_needed(runner, demand))
+
+
+def _is_needed(runner: Runner, demand: Demand) -> bool:
+    """It leaves, and holds something still; or it waits for whom it gave away last, which nobody else remembers."""
+    drain = runner.draining
+    return drain is not None and (runner.assigned != () or (not drain.free_since and _waits_for(drain, demand) != []))
 
 
 def _is_free(runner: Runner) -> bool:
@@ -226,7 +249,7 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
     """At most two sessions of each runner, while there is room for them and those before them are well again.
 
     So an upgrade to something that cannot bring a session online stops after the first two. Whoever was unwell before,
-    or falls ill elsewhere, holds nobody up.
+    falls ill elsewhere, or was left behind, holds nobody up.
     """
     abreast = LEAVE_AT_ONCE * sum(each.draining is not None and each.assigned != () for each in live)
     on_their_way = [each for one in live if one.draining for each in one.assigned if each.wanted == Wanted.RELEASE]
@@ -244,16 +267,39 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
         chosen = tuple(sorted(movable, key=lambda each: _disturbance(each, demand))[: max(0, count)])
         if chosen:
             well = tuple(each.tenant for each in chosen if demand.online(each.tenant))
-            yield Leave(runner.id, chosen, moving=(*(one for one in drain.moving if demand.unwell(one)), *well))
+            yield Leave(runner.id, chosen, moving=(*_waits_for(drain, demand), *well))
             moving, room_promised = moving + len(chosen), room_promised + len(chosen)
 
 
 def _moving(live: Iterable[Runner], demand: Demand) -> set[str]:
     """Who was well until it was asked to leave, and is not well again yet."""
     leaving = [each for each in live if each.draining is not None]
-    left = {tenant for one in leaving if one.draining for tenant in one.draining.moving if demand.unwell(tenant)}
+    left = {tenant for one in leaving if one.draining for tenant in _waits_for(one.draining, demand)}
     on_their_way = {each.tenant for one in leaving for each in one.assigned if each.wanted == Wanted.RELEASE}
     return left | {tenant for tenant in on_their_way if demand.online(tenant)}
+
+
+def _waits_for(drain: Draining, demand: Demand) -> list[str]:
+    return [tenant for tenant in drain.moving if demand.unwell(tenant) and tenant not in demand.left_behind]
+
+
+def _left_behind(live: Sequence[Runner], demand: Demand, now: int) -> Iterator[str]:
+    """Whom nobody waits for: well until it was asked to leave, and down for minutes since.
+
+    One that is ill of itself (another computer took the login, WhatsApp blocked the number) stays so until a person
+    mends it, and two of these would hold an upgrade up for ever. A release that is to blame looks the same, but for how
+    many it fails: while it brought up nobody, or more are down under it than we leave behind, all are waited for and
+    nobody else moves, until they are mended or paused or the release is replaced. What is down under another release
+    tells nothing of this one.
+    """
+    still = [tenant for tenant in demand.left_behind if demand.unwell(tenant)]
+    overdue = sorted(tenant for tenant in _moving(live, demand) if demand.overdue(tenant, now))
+    of_others = {each.id for each in live if demand.others(each)}
+    down = [tenant for tenant in (*still, *overdue) if demand.holder(tenant) not in of_others]
+    up = sum(demand.online(each.tenant) for one in live if one.id not in of_others for each in one.assigned)
+    bearable = max(LEFT_BEHIND_AT_MOST, up // BROUGHT_UP_FOR_EACH_LEFT_BEHIND) if up else 0
+    yield from still
+    yield from (tenant for tenant in overdue if len(down) <= bearable or tenant not in down)
 
 
 def _may_move(assignment: Assignment, demand: Demand, drain: Draining, now: int) -> bool:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Departures:
-    """Marks in the runners' own records, and since when the fleet is too large.
+    """Marks in the runners' own records, since when the fleet is too large, and whom nobody waits for.
 
     Args:
         table: the one table.
@@ -97,3 +97,15 @@ class Departures:
 
     def note_surplus(self, since: int | None) -> None:
         self._table.update(Update("FLEET", "FLEET", set={"surplus_since": since}))
+
+    def left_behind(self) -> tuple[str, ...]:
+        """Sessions that moved and did not come online, and that nobody waits for any more."""
+        item = self._table.get("FLEET", "FLEET") or {}
+        return tuple(item.get("left_behind", ()))
+
+    def leave_behind(self, tenants: Sequence[str], before: Sequence[str]) -> None:
+        """From now on nobody waits for these; who was not among those before is told, once."""
+        self._table.update(Update("FLEET", "FLEET", set={"left_behind": [*tenants] or None}))
+        new = sorted({*tenants} - {*before})
+        if new:
+            log.warning("runners go on leaving without sessions that did not come online", extra={"tenants": new})
