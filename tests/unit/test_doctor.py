@@ -24,23 +24,12 @@ from infrastructure.doctor_machine import Machine
 from infrastructure.findings import Finding, State, bad, ok, unknown
 from infrastructure.local.generations import Generations
 from infrastructure.local.settings import Settings
-from tests.unit.conftest import REGION, STACK
+from tests.unit.conftest import REGION, STACK, a_tenant
 from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000
 URL = "https://line.agency.example/api"
-TENANT = Tenant(
-    id="bakery0001",
-    name="Bakery",
-    owner_email="inge@bakery.example",
-    language="en",
-    wanted=Active.ACTIVE,
-    revision=1,
-    created_at=0,
-    assistant_version=1,
-    key_ciphertext="c2VhbGVk",
-    key_last4="abcd",
-)
+TENANT = a_tenant("bakery0001", key_ciphertext="c2VhbGVk")
 ONLINE = Session(tenant=TENANT.id, phase=Phase.ONLINE, number="4915112345678", runner="r1")
 RUNNER = Runner(
     id="r1",

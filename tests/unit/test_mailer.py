@@ -15,25 +15,15 @@ from moto import mock_aws
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.languages import LANGUAGES, speaker
 from chalicelib.mailer import Mailer
-from chalicelib.model import Active, Problem, Tenant
+from chalicelib.model import Problem, Tenant
+from tests.unit.conftest import a_tenant
 from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
 EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem", "silent"])
 
-BAKERY = Tenant(
-    id="bakery0001",
-    name="Bäckerei Müller & Söhne",
-    owner_email="inge@bakery.example",
-    language="de",
-    wanted=Active.ACTIVE,
-    revision=1,
-    created_at=0,
-    assistant_version=1,
-    key_ciphertext="",
-    key_last4="abcd",
-)
+BAKERY = a_tenant("bakery0001", name="Bäckerei Müller & Söhne", owner_email="inge@bakery.example", language="de")
 
 
 class Post:

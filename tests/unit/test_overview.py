@@ -1,7 +1,6 @@
 """The widget in the CloudWatch console: what it shows of whom, in which order, and never of what."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from chalicelib.model import Active, Assistant, Problem, Tenant, Turn, TurnState
 from chalicelib.store.table import Update
 from chalicelib.wiring import Services
 from tests.unit.browsing import Page
-from tests.unit.conftest import Clock
+from tests.unit.conftest import Clock, a_tenant
 from wire import Phase, ProblemCode
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:answerline-unit-overview"
@@ -21,19 +20,7 @@ HOSTILE = """<img src=x onerror=alert(1)> "Müller" & <cwdb-action action="call"
 
 
 def tenant(id: str, **more: Any) -> Tenant:
-    known = Tenant(
-        id=id,
-        name=f"The {id}",
-        owner_email="owner@example.com",
-        language="en",
-        wanted=Active.ACTIVE,
-        revision=1,
-        created_at=0,
-        assistant_version=1,
-        key_ciphertext="x",
-        key_last4="1234",
-    )
-    return replace(known, **more)
+    return a_tenant(id, **{"name": f"The {id}", **more})
 
 
 def add(services: Services, id: str, *, session: dict[str, Any] | None = None, **more: Any) -> None:

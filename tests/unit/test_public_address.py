@@ -13,12 +13,12 @@ from chalicelib.admin.mailing import new_invite
 from chalicelib.auth import sha256
 from chalicelib.errors import GiveUp, NotDeployed
 from chalicelib.mailer import Mailer
-from chalicelib.model import Active, Assistant, Problem, Tenant
+from chalicelib.model import Assistant, Problem
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page
-from tests.unit.conftest import SESSION, Clock
+from tests.unit.conftest import SESSION, Clock, a_tenant
 from wire import ProblemCode
 
 PARAMETER = "/answerline-unit/public-base-url"
@@ -35,18 +35,7 @@ UNFIT = pytest.mark.parametrize(
         ("https://line.internal/api", "loopback or private"),
     ],
 )
-BAKERY = Tenant(
-    id="bakery0001",
-    name="Bakery",
-    owner_email="inge@bakery.example",
-    language="en",
-    wanted=Active.ACTIVE,
-    revision=1,
-    created_at=0,
-    assistant_version=1,
-    key_ciphertext="",
-    key_last4="abcd",
-)
+BAKERY = a_tenant("bakery0001", owner_email="inge@bakery.example")
 
 
 class Post:

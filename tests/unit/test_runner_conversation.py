@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,20 @@ def line(tmp_path: Path) -> Iterator[Line]:
     line.journal.close()
 
 
-async def speak(line: Line, seconds: float = 0.0) -> None:
+@asynccontextmanager
+async def running(line: Line) -> AsyncIterator[asyncio.Task[None]]:
+    """The conversation of this line, until the block ends."""
     task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(seconds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def speak(line: Line, seconds: float = 0.0) -> None:
+    async with running(line):
+        await line.clock.advance(seconds)
 
 
 # -- messages in ------------------------------------------------------------------------------------------------
@@ -155,13 +165,11 @@ async def test_after_a_long_outage_what_waits_is_handed_in_within_a_sweep(line: 
     line.link()
     line.page.receive("A", at_s=line.now_s)
     line.control.down = True
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(300)
-    line.control.down = False
-    await line.clock.advance(6)
-    assert line.handed_in() == ["A"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(300)
+        line.control.down = False
+        await line.clock.advance(6)
+        assert line.handed_in() == ["A"]
 
 
 async def test_more_than_one_look_can_bring_is_still_handed_in_completely(line: Line) -> None:
@@ -245,17 +253,15 @@ async def test_caught_up_lags_behind_and_waits_for_what_cannot_be_read_yet(line:
 
 async def test_a_hint_is_enough_and_a_lost_one_costs_five_seconds(line: Line) -> None:
     line.link()
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance()
-    line.page.receive("A", at_s=line.now_s)
-    line.conversation.hint()
-    await settle()
-    assert line.handed_in() == ["A"]
-    line.page.receive("B", at_s=line.now_s)
-    await line.clock.advance(5)
-    assert line.handed_in() == ["A", "B"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance()
+        line.page.receive("A", at_s=line.now_s)
+        line.conversation.hint()
+        await settle()
+        assert line.handed_in() == ["A"]
+        line.page.receive("B", at_s=line.now_s)
+        await line.clock.advance(5)
+        assert line.handed_in() == ["A", "B"]
 
 
 async def test_what_arrives_while_the_control_plane_hangs_is_on_disk_at_once(line: Line) -> None:
@@ -266,13 +272,11 @@ async def test_what_arrives_while_the_control_plane_hangs_is_on_disk_at_once(lin
     line.control.messages = hang  # type: ignore[method-assign]
     line.link()
     line.page.receive("A", at_s=line.now_s)
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(1)
-    line.page.receive("B", at_s=line.now_s)
-    line.conversation.hint()
-    await settle()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(1)
+        line.page.receive("B", at_s=line.now_s)
+        line.conversation.hint()
+        await settle()
     assert [each.id for each in line.reread().waiting.values()] == ["A", "B"]
 
 
@@ -283,12 +287,10 @@ async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(lin
     line.control.sent = unavailable  # type: ignore[method-assign, assignment]
     line.link()
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(10)
-    line.page.receive("A", at_s=line.now_s)
-    await line.clock.advance(10)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(10)
+        line.page.receive("A", at_s=line.now_s)
+        await line.clock.advance(10)
     assert line.handed_in() == ["A"]
     assert len(line.conversation.replies._unreported) == 1
 
@@ -348,30 +350,26 @@ async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the
 async def test_a_queued_message_is_seen_and_typing_is_shown_until_the_reply(line: Line) -> None:
     line.page.receive("A", at_s=line.now_s)
     line.link()
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(11)
-    assert line.page.seen == [CHAT]
-    assert line.page.typing == [(CHAT, True), (CHAT, True)]
-    assert line.conversation.is_pending()
-    line.ring("hi")
-    await settle()
-    assert line.page.typing[-1] == (CHAT, False)
-    assert not line.conversation.is_pending()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(11)
+        assert line.page.seen == [CHAT]
+        assert line.page.typing == [(CHAT, True), (CHAT, True)]
+        assert line.conversation.is_pending()
+        line.ring("hi")
+        await settle()
+        assert line.page.typing[-1] == (CHAT, False)
+        assert not line.conversation.is_pending()
 
 
 async def test_typing_ends_after_a_minute_and_nothing_is_expected_after_two(line: Line) -> None:
     line.page.receive("A", at_s=line.now_s)
     line.link()
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(75)
-    assert line.page.typing[-1] == (CHAT, False)
-    assert line.conversation.is_pending()
-    await line.clock.advance(60)
-    assert not line.conversation.is_pending()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(75)
+        assert line.page.typing[-1] == (CHAT, False)
+        assert line.conversation.is_pending()
+        await line.clock.advance(60)
+        assert not line.conversation.is_pending()
 
 
 async def test_a_skipped_message_is_not_marked_seen(line: Line) -> None:
@@ -409,15 +407,13 @@ async def test_a_part_without_ack_is_waited_for_and_not_sent_again(line: Line) -
     line.link()
     line.page.acks = [0]
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(5)
-    assert not line.control.sent_parts
-    line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
-    await line.clock.advance(2)
-    assert len(line.page.sent) == 1
-    assert len(line.control.sent_parts) == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(5)
+        assert not line.control.sent_parts
+        line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
+        await line.clock.advance(2)
+        assert len(line.page.sent) == 1
+        assert len(line.control.sent_parts) == 1
 
 
 async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after_half_a_minute(line: Line) -> None:
@@ -425,67 +421,59 @@ async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after
     line.page.acks = [0]
     line.ring("one")
     line.ring("two", answers="IN2")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance()
-    assert len(line.control.sent_parts) == 1, "the second is not held up by the first"
-    for second in range(1, 26):  # nor is anything later, whenever the first is looked at
-        line.ring("more", answers=f"IN{second + 2}")
-        await line.clock.advance(1)
-        assert len(line.control.sent_parts) == second + 1
-    assert not line.conversation.replies.are_stuck()
-    await line.clock.advance(5)
-    assert line.conversation.replies.are_stuck()
-    assert [text for _, _, text, _ in line.page.sent].count("one") == 1
-    line.conversation.page_gone()
-    assert not line.conversation.replies.are_stuck(), "a new document has its own time"
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance()
+        assert len(line.control.sent_parts) == 1, "the second is not held up by the first"
+        for second in range(1, 26):  # nor is anything later, whenever the first is looked at
+            line.ring("more", answers=f"IN{second + 2}")
+            await line.clock.advance(1)
+            assert len(line.control.sent_parts) == second + 1
+        assert not line.conversation.replies.are_stuck()
+        await line.clock.advance(5)
+        assert line.conversation.replies.are_stuck()
+        assert [text for _, _, text, _ in line.page.sent].count("one") == 1
+        line.conversation.page_gone()
+        assert not line.conversation.replies.are_stuck(), "a new document has its own time"
 
 
 async def test_who_leaves_waits_a_little_for_what_is_sent_and_not_confirmed(line: Line) -> None:
     line.link()
     line.page.acks = [0]
     line.ring("one", "two")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(1)
-    leaving = asyncio.create_task(line.conversation.replies.finish())
-    await line.clock.advance(3)
-    assert not leaving.done()
-    line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
-    await line.clock.advance(2)
-    assert leaving.done()
-    assert [request.part for request in line.control.sent_parts] == [0, 1]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(1)
+        leaving = asyncio.create_task(line.conversation.replies.finish())
+        await line.clock.advance(3)
+        assert not leaving.done()
+        line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 1
+        await line.clock.advance(2)
+        assert leaving.done()
+        assert [request.part for request in line.control.sent_parts] == [0, 1]
 
 
 async def test_who_leaves_does_not_wait_for_ever(line: Line) -> None:
     line.link()
     line.page.acks = [0]
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(1)
-    leaving = asyncio.create_task(line.conversation.replies.finish())
-    await line.clock.advance(ACK_WITHIN + 1)
-    assert leaving.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(1)
+        leaving = asyncio.create_task(line.conversation.replies.finish())
+        await line.clock.advance(ACK_WITHIN + 1)
+        assert leaving.done()
 
 
 async def test_a_part_that_the_page_forgot_is_not_taken_for_sent(line: Line) -> None:
     line.link()
     line.page.acks = [0]
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(2)
-    line.page.own.clear()
-    await line.clock.advance(1)
-    assert not line.control.sent_parts
-    await line.clock.advance(20)
-    assert [id for _, id, _, _ in line.page.sent] == [message_id(TENANT, "IN1", 0)] * 2
-    assert len(line.control.sent_parts) == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(2)
+        line.page.own.clear()
+        await line.clock.advance(1)
+        assert not line.control.sent_parts
+        await line.clock.advance(20)
+        assert [id for _, id, _, _ in line.page.sent] == [message_id(TENANT, "IN1", 0)] * 2
+        assert len(line.control.sent_parts) == 1
 
 
 async def test_sending_begins_at_the_cursor(line: Line) -> None:
@@ -549,26 +537,22 @@ async def test_an_unheard_sent_is_repeated_and_the_message_is_not(line: Line) ->
 
     line.control.sent = flaky  # type: ignore[method-assign, assignment]
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(5)
-    assert len(line.page.sent) == 1
-    assert len(line.control.sent_parts) >= 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line):
+        await line.clock.advance(5)
+        assert len(line.page.sent) == 1
+        assert len(line.control.sent_parts) >= 1
 
 
 async def test_a_dead_page_ends_neither_loop_and_loses_no_turn(line: Line) -> None:
     line.link()
     line.page.trouble = PageGone("crash")
     line.ring("one")
-    task = asyncio.create_task(line.conversation.run(line.page))
-    await line.clock.advance(2)
-    assert not task.done()
-    line.page.trouble = None
-    await line.clock.advance(10)
-    assert len(line.page.sent) == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(line) as task:
+        await line.clock.advance(2)
+        assert not task.done()
+        line.page.trouble = None
+        await line.clock.advance(10)
+        assert len(line.page.sent) == 1
 
 
 async def test_a_turn_named_by_an_answer_on_its_way_is_not_taken_twice(line: Line) -> None:

@@ -24,7 +24,7 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
-from tests.unit.conftest import Clock
+from tests.unit.conftest import Clock, a_tenant
 from wire import Phase, ProblemCode, SessionReport
 
 NOW = 1_790_000_000_000
@@ -33,19 +33,7 @@ T = "tenantaaaa"
 
 
 def tenant(id: str = T, **more: Any) -> Tenant:
-    known = Tenant(
-        id=id,
-        name=id,
-        owner_email="owner@example.com",
-        language="en",
-        wanted=Active.ACTIVE,
-        revision=1,
-        created_at=0,
-        assistant_version=1,
-        key_ciphertext="x",
-        key_last4="1234",
-    )
-    return replace(known, **more)
+    return a_tenant(id, **{"name": id, **more})
 
 
 def linked(**more: Any) -> Session:
