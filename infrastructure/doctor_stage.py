@@ -59,11 +59,7 @@ def examine(stage: Stage) -> list[Finding]:
     found += looked_at("alarms", lambda: look_at_alarms(stage.account.client("cloudwatch"), stage.stack))
     found += looked_at("the bootstrap token", lambda: look_at_token(stage))
     ses, mail_from = stage.account.client("sesv2"), parameters.get("MailFrom", "")
-    remembered = parameters.get("MailIdentity", "")
-    found += looked_at(
-        "the sender",
-        lambda: sender.look_at_identity(sender.find(ses, mail_from), remembered, deployed=True),
-    )
+    found += looked_at("the sender", lambda: sender.look_at_identity(sender.find(ses, mail_from), deployed=True))
     found += looked_at("SES", lambda: sender.look_at_account(ses))
     return found + quota(stage, parameters)
 

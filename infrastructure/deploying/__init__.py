@@ -6,11 +6,13 @@
 ``workplace``      this machine: git, Python 3.13, a container builder
 ``sender``         SES: may we write as this address?
 ``quotas``         how much of Fargate and Lambda this account may use
+``zones``          EC2: the availability zones in which this account may have runners
 ``domains``        Route 53: the zone of a domain
 ``api_logs``       API Gateway: is the account's role for logs there already?
 ``service_role``   IAM: the role by which ECS works
 ``images``         ECR: the runners' image
 ``artifacts``      the deploy bucket: packages, templates, releases, and what a destroyed stage left behind
+``decisions``      the stack parameters that a deployment decides by itself
 ``stack``          CloudFormation: propose, apply, wait
 ``changes``        a proposed change as people read it, and what of it is refused
 ``secret``         the runners' bootstrap token

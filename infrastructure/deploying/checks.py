@@ -50,9 +50,8 @@ def stage(found: Account, settings: Settings, former: dict[str, str]) -> list[Fi
     mail_from = settings.value("MailFrom", former)
     if mail_from:
         ses = found.client("sesv2")
-        remembered = former.get("MailIdentity", "")
         findings += looked_at(
-            f"may SES send as {mail_from}?", lambda: sender.look_at_identity(sender.find(ses, mail_from), remembered)
+            f"may SES send as {mail_from}?", lambda: sender.look_at_identity(sender.find(ses, mail_from))
         )
         findings += looked_at("may SES send to everybody?", lambda: sender.look_at_account(ses))
     else:

@@ -10,9 +10,9 @@ from chalicelib.links import why_unfit
 from infrastructure import package, template
 from infrastructure.deploying import (
     CannotDeploy,
-    api_logs,
     arrival,
     checks,
+    decisions,
     images,
     operators,
     secret,
@@ -77,9 +77,7 @@ def deploy(place: Place, settings: Settings) -> None:
         "Commit": checkout.commit,
         "RunnerImage": image,
         "Architecture": architecture,
-        "MailIdentity": _identity(place, settings, former),
-        "HostedZoneId": checks.hosted_zone(place.account, settings, former),
-        "ApiLogsAreSetUp": _api_logs_are_set_up(place, settings),
+        **decisions.decide(place.account, held(place, settings), settings, former, place.say),
     }
     parameters = settings.parameters(body["Parameters"], former, decided)
     if secret.ensure(place.account.client("ssm"), settings.stack):
@@ -112,7 +110,12 @@ def rollback(place: Place, settings: Settings) -> None:
     release = _chosen(artifacts, settings.to)
     _demand_whole(place, settings, artifacts, release)
     body = artifacts.body(release.template)
-    decided = {"Commit": release.commit, "RunnerImage": release.image, "Architecture": release.architecture}
+    decided = {
+        "Commit": release.commit,
+        "RunnerImage": release.image,
+        "Architecture": release.architecture,
+        "MailIdentity": decisions.mail_identity(place.account, held(place, settings), settings, former),
+    }
     parameters = settings.parameters(body["Parameters"], {**release.parameters, **former}, decided)
     change(place, settings, artifacts.url(release.template), parameters)
     images.mark_released(place.account.client("ecr"), settings.stack, release.image.partition("@")[2])
@@ -177,6 +180,12 @@ def make_stores(
     change(place, settings, artifacts.url(artifacts.upload_template(_only(body, stores))), parameters)
 
 
+def held(place: Place, settings: Settings) -> dict[str, tuple[str, str]]:
+    """What the stack consists of; nothing before it was made."""
+    stack = place.stack(settings.stack)
+    return stack.resources() if stack.exists() else {}
+
+
 def settle(place: Place, settings: Settings, commit: str) -> None:
     """Waits until the version is there, makes the first operator, says where everything is. Raises CannotDeploy."""
     stack = place.stack(settings.stack)
@@ -235,22 +244,10 @@ def _packaged(place: Place, architecture: Architecture) -> Package:
     return made
 
 
-def _identity(place: Place, settings: Settings, former: Mapping[str, str]) -> str:
-    """The SES identity that the stack holds; empty when somebody else's speaks for the sender."""
-    found = sender.find(place.account.client("sesv2"), settings.value("MailFrom", former))
-    return found.to_make(former.get("MailIdentity", ""))
-
-
 def _only(body: Mapping[str, Any], resources: Mapping[str, Any]) -> dict[str, Any]:
     """The template with just these resources, none of which needs another one."""
     left_out = ("Transform", "Globals", "Outputs", "Resources")
     return {**{name: value for name, value in body.items() if name not in left_out}, "Resources": dict(resources)}
-
-
-def _api_logs_are_set_up(place: Place, settings: Settings) -> str:
-    stack = place.stack(settings.stack)
-    resources = stack.resources() if stack.exists() else {}
-    return "true" if api_logs.set_up_elsewhere(place.account.client("apigateway"), resources) else "false"
 
 
 def _agree(place: Place, settings: Settings, stack: Stack, proposed: ChangeSet) -> None:

@@ -9,6 +9,10 @@ from infrastructure.findings import Finding, bad, ok, unknown
 #: Service Quotas' codes: vCPUs of Fargate tasks that run at the same time.
 FARGATE_ON_DEMAND: Final = "L-3032A538"
 FARGATE_SPOT: Final = "L-36FBB829"
+#: Chats that are thought about at the same time, where Lambda allows enough.
+THINK_AT_ONCE: Final = 50
+#: SQS lets no trigger take less.
+THINK_AT_ONCE_AT_LEAST: Final = 2
 #: A runner's held call takes one of Lambda's places, a second one may report a change meanwhile.
 CALLS_PER_RUNNER: Final = 2
 #: Doors, looks at chats and events.
@@ -37,9 +41,19 @@ def look_at_fargate(service_quotas: Any, *, runners: int, cpu_units: int, spot: 
 def look_at_lambda(client: Any, *, runners: int) -> Finding:
     """New accounts may run only ten functions at the same time."""
     needed = CALLS_PER_RUNNER * max(1, runners) + CALLS_BESIDES
-    limit = client.get_account_settings()["AccountLimit"]
-    allowed = int(limit.get("UnreservedConcurrentExecutions", limit["ConcurrentExecutions"]))
+    allowed = _functions(client)
     what = f"Lambda: {allowed} at the same time allowed, {needed} needed for {max(1, runners)} runner(s)"
     if allowed < needed:
         return bad(what, "ask for 1000 in Service Quotas (lambda, Concurrent executions)")
     return ok(what)
+
+
+def think_at_once(client: Any) -> int:
+    """At most half of the functions think, so that doors answer however many chats there are."""
+    return max(THINK_AT_ONCE_AT_LEAST, min(THINK_AT_ONCE, _functions(client) // 2))
+
+
+def _functions(client: Any) -> int:
+    """How many may run at the same time, without those that somebody reserved for others."""
+    limit = client.get_account_settings()["AccountLimit"]
+    return int(limit.get("UnreservedConcurrentExecutions", limit["ConcurrentExecutions"]))

@@ -29,13 +29,13 @@ def destroy(place: Place, settings: Settings) -> None:
     stack = place.stack(settings.stack)
     exists = stack.described() is not None
     resources = stack.resources() if exists else {}
-    kept = _data(resources) if exists else artifacts.kept() if artifacts.there() else {}
+    kept = {**(artifacts.kept() if artifacts.there() else {}), **_data(resources)}
     if not exists and not kept:
         raise CannotDeploy(f"There is no stage {settings.stage} in this account and region.")
     _confirm(place, settings, exists, kept)
     if exists:
         if artifacts.there():
-            artifacts.keep({**artifacts.kept(), **kept})
+            artifacts.keep(kept)
         _let_go(place.account, settings.stack, resources)
         stack.delete()
         place.say(f"{settings.stack} is gone")

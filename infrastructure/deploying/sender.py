@@ -28,11 +28,9 @@ class Sender:
         """The part after the @."""
         return self.address.rpartition("@")[2]
 
-    def to_make(self, remembered: str) -> str:
+    def to_make(self, held: str) -> str:
         """The identity that the stack shall hold: the one it holds, else the domain if SES knows none, else none."""
-        if remembered in (self.address, self.domain):
-            return remembered
-        return "" if self.identity is not None else self.domain
+        return self.domain if held == self.domain or self.identity is None else ""
 
 
 def find(sesv2: Any, mail_from: str) -> Sender:
@@ -54,7 +52,7 @@ def find(sesv2: Any, mail_from: str) -> Sender:
     return known or Sender(address, None)
 
 
-def look_at_identity(sender: Sender, remembered: str, *, deployed: bool = False) -> Finding:
+def look_at_identity(sender: Sender, *, deployed: bool = False) -> Finding:
     """Whether mails may leave under this address."""
     if sender.verified:
         return ok(f"SES may send as {sender.address} ({sender.identity})")
@@ -62,7 +60,7 @@ def look_at_identity(sender: Sender, remembered: str, *, deployed: bool = False)
         if deployed:
             return bad(f"SES does not know {sender.address}", "deploy again: the stack makes the identity")
         return unknown(
-            f"SES does not know {sender.address} yet: this stack makes {sender.to_make(remembered)}",
+            f"SES does not know {sender.address} yet: this stack makes {sender.domain}",
             "afterwards publish the DNS records that are printed",
         )
     return bad(f"SES has not verified {sender.identity}: no mail leaves", _how_to_verify(sender), stops=False)

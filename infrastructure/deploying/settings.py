@@ -17,6 +17,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "HOSTED_ZONE": "HostedZoneId",
     "BASE_URL": "PublicBaseUrl",
     "ARCHITECTURE": "Architecture",
+    "THINK_AT_ONCE": "ThinkAtOnceGiven",
     "RUNNER_CAPACITY": "RunnerCapacity",
     "RUNNERS_AT_LEAST": "RunnersAtLeast",
     "RUNNER_CPU_UNITS": "RunnerCpuUnits",
@@ -35,6 +36,8 @@ COMMITTED_ONLY: Final = frozenset({"prod", "production"})
 
 #: The smallest rate that AWS WAF takes.
 WAF_AT_LEAST: Final = 10
+#: What SQS takes as a trigger's limit.
+THINK_AT_ONCE: Final = range(2, 1001)
 
 _NUMBER = re.compile(r"\d{1,9}")
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
@@ -145,6 +148,8 @@ def _wrong(name: str, value: str) -> str:
         return "" if value in choices[name] else f"say {' or '.join(choices[name])}."
     if name == "WAF_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and 0 < int(value) < WAF_AT_LEAST:
         return f"AWS WAF counts from {WAF_AT_LEAST} on; 0 is no limit."
+    if name == "THINK_AT_ONCE" and _NUMBER.fullmatch(value) and int(value) not in THINK_AT_ONCE:
+        return f"SQS takes {THINK_AT_ONCE[0]} to {THINK_AT_ONCE[-1]}; none lets the deployment decide."
     if name in ("HOSTED_ZONE",) or _NUMBER.fullmatch(value):
         return ""
     return "it is not a whole number."

@@ -14,6 +14,8 @@ LOOK_EVERY_SECONDS: Final = 5.0
 PROPOSED_WITHIN_SECONDS: Final = 600
 #: Longer than the three hours that runners may take to hand their sessions over.
 APPLIED_WITHIN_SECONDS: Final = 12_600
+#: A resource that is gone, or that a policy retained when it left the stack.
+LET_GO: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 #: CloudFormation's two ways of saying that nothing differs.
 NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed")
 
@@ -72,11 +74,11 @@ class Stack:
         return {each["ParameterKey"]: each.get("ParameterValue", "") for each in parameters}
 
     def resources(self) -> dict[str, tuple[str, str]]:
-        """Logical id → type and the resource's own id."""
+        """Logical id → type and the resource's own id; without what was let go, deleted or retained."""
         found = {}
         for page in self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name):
             for each in page["StackResourceSummaries"]:
-                if each.get("PhysicalResourceId") and each.get("ResourceStatus") != "DELETE_COMPLETE":
+                if each.get("PhysicalResourceId") and each.get("ResourceStatus") not in LET_GO:
                     found[each["LogicalResourceId"]] = (each["ResourceType"], str(each["PhysicalResourceId"]))
         return found
 

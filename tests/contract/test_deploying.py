@@ -34,13 +34,14 @@ from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.package import Package
 from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
 from tests.unit.deploying.test_images import MANIFEST
-from tests.unit.deploying.test_parts import Lambda, Quotas
+from tests.unit.deploying.test_parts import Ec2, Lambda, Quotas
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 NUMBERS = itertools.count(1)
 SAID = {"MAIL_FROM": "line@agency.example", "OPERATORS_EMAIL": "us@agency.example"}
-DECIDED = ("Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp")
+DECIDED = ["Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp"]
+DECIDED += ["ThinkAtOnce", "RunnerZoneA", "RunnerZoneB"]
 RETAIN = {"DeletionPolicy": "Retain"}
 KEYS = {"AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]}
 KEYS["KeySchema"] = [{"AttributeName": "pk", "KeyType": "HASH"}]
@@ -298,6 +299,70 @@ def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
     assert "Every" in world.stack.resources()
 
 
+def test_what_a_deployment_decides_it_decides_anew_but_runners_stay_in_their_zones(world: World) -> None:
+    world.body = body(
+        Network={"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.71.0.0/24"}},
+        SubnetA={
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Network"},
+                "CidrBlock": "10.71.0.0/25",
+                "AvailabilityZone": {"Ref": "RunnerZoneA"},
+            },
+        },
+    )
+    world.account._clients["lambda"] = Lambda(10)
+    world.deploy()
+    first = world.parameters()
+    assert (first["RunnerZoneA"], first["RunnerZoneB"]) == (f"{REGION}a", f"{REGION}b")
+    assert first["ThinkAtOnce"] == "5"
+    subnet = world.stack.resources()["SubnetA"]
+    world.account._clients.update({"lambda": Lambda(1000), "ec2": Ec2(elsewhere="az9")})
+    world.change_the_checkout("two\n")
+    world.deploy()
+    second = world.parameters()
+    assert (second["RunnerZoneA"], second["RunnerZoneB"]) == (first["RunnerZoneA"], first["RunnerZoneB"])
+    assert second["ThinkAtOnce"] == "50"
+    assert world.stack.resources()["SubnetA"] == subnet
+
+
+def test_an_identity_that_came_to_ses_without_the_stack_is_not_made_again(world: World) -> None:
+    domain = f"{world.stage}.example"
+    world.body = body(
+        MailSender={
+            "Type": "AWS::SES::EmailIdentity",
+            "Condition": "HasMailIdentity",
+            **RETAIN,
+            "Properties": {"EmailIdentity": {"Ref": "MailIdentity"}},
+        }
+    )
+    world.body["Conditions"] = {"HasMailIdentity": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MailIdentity"}, ""]}]}}
+    world.answers = ["y", "n"]
+    with pytest.raises(CannotDeploy):
+        world.deploy(YES="", MAIL_FROM=f"line@{domain}")
+    assert world.parameters()["MailIdentity"] == domain  # remembered, and not made
+    world.account.client("sesv2").create_email_identity(EmailIdentity=domain)
+    world.deploy(MAIL_FROM="")
+    assert world.parameters()["MailIdentity"] == ""
+    assert "MailSender" not in world.stack.resources()
+
+
+def test_an_identity_that_the_stack_made_stays_its_own_until_the_stage_is_destroyed(world: World) -> None:
+    domain = f"{world.stage}.example"
+    sender = {"Type": "AWS::SES::EmailIdentity", **RETAIN, "Condition": "HasMailIdentity"}
+    world.body = body(MailSender={**sender, "Properties": {"EmailIdentity": {"Ref": "MailIdentity"}}})
+    world.body["Conditions"] = {"HasMailIdentity": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MailIdentity"}, ""]}]}}
+    world.deploy(MAIL_FROM=f"line@{domain}")
+    world.change_the_checkout("two\n")
+    world.deploy(MAIL_FROM="")
+    assert world.stack.resources()["MailSender"][1] == domain
+    world.answers = [world.stage]
+    removal.destroy(world.place, Settings(world.stage))
+    world.deploy(MAIL_FROM=f"line@{domain}")
+    assert world.parameters()["MailIdentity"] == ""
+    assert "MailSender" not in world.stack.resources()
+
+
 def test_what_would_lose_data_is_refused_also_with_yes(world: World) -> None:
     world.deploy()
     del world.body["Resources"]["Table"]
@@ -487,6 +552,16 @@ def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: W
     assert not world.named(account.client("ecr").describe_repositories()["repositories"], "repositoryName")
     assert not secret.there(account.client("ssm"), world.name)
     assert account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+
+
+def test_what_a_stage_let_go_before_its_removal_got_stuck_is_deleted_too(world: World) -> None:
+    world.deploy()
+    dynamodb = world.account.client("dynamodb")
+    dynamodb.create_table(TableName=f"{world.name}-let-go", BillingMode="PAY_PER_REQUEST", **KEYS)
+    world.artifacts.keep({"LetGo": {"TableName": f"{world.name}-let-go"}})
+    world.answers = [world.stage, f"delete {world.stage}"]
+    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    assert not {world.name, f"{world.name}-let-go"} & set(dynamodb.list_tables()["TableNames"])
 
 
 def test_what_was_kept_can_be_deleted_later(world: World) -> None:

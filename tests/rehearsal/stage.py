@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 
 from infrastructure import packaging_python, template
-from infrastructure.deploying import arrival, checks, operators, secret, sender, workplace
+from infrastructure.deploying import arrival, checks, decisions, operators, secret, workplace
 from infrastructure.deploying.artifacts import Artifacts
-from infrastructure.deploying.deployment import Place, base_url, change, make_stores, settle
+from infrastructure.deploying.deployment import Place, base_url, change, held, make_stores, settle
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import State
 from infrastructure.local.environment import REPOSITORY
@@ -110,8 +110,7 @@ def _deploy(place: Place, settings: Settings, made: Package) -> str:
         "Commit": commit,
         "RunnerImage": IMAGE,
         "Architecture": architecture,
-        "MailIdentity": sender.find(place.account.client("sesv2"), MAIL_FROM).to_make(""),
-        "HostedZoneId": "",
+        **decisions.decide(place.account, held(place, settings), settings, {}, place.say),
     }
     secret.ensure(place.account.client("ssm"), settings.stack)
     parameters = settings.parameters(body["Parameters"], {}, decided)

@@ -326,10 +326,22 @@ def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send
 def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors() -> None:
     (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
     assert trigger["FunctionName"] == {"Ref": "Think"}
-    assert trigger["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "ThinkAtOnce"}}
+    given, decided = {"Ref": "ThinkAtOnceGiven"}, {"Ref": "ThinkAtOnce"}
+    assert trigger["ScalingConfig"] == {"MaximumConcurrency": {"Fn::If": ["ThinkAtOnceIsGiven", given, decided]}}
     at_once = final_template.packaged()["Parameters"]["ThinkAtOnce"]
     assert at_once["MinValue"] == 2, "SQS takes no less"
     assert "ReservedConcurrentExecutions" not in of_type("AWS::Lambda::Function")["Think"]
+
+
+def test_runners_live_in_the_chosen_zones_or_where_they_lived_before_any_was_chosen() -> None:
+    assert final_template.packaged()["Conditions"]["ZonesAreChosen"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "RunnerZoneA"}, ""]}]
+    }
+    subnets = of_type("AWS::EC2::Subnet")
+    for number, letter in enumerate("AB"):
+        before = {"Fn::Select": [number, {"Fn::GetAZs": ""}]}
+        zone = {"Fn::If": ["ZonesAreChosen", {"Ref": f"RunnerZone{letter}"}, before]}
+        assert subnets[f"Subnet{letter}"]["AvailabilityZone"] == zone
 
 
 def test_only_runners_of_this_stack_are_heard_to_stop() -> None:

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infrastructure.deploying import api_logs, domains, operators, quotas, secret, sender, service_role
+from infrastructure.deploying import (
+    CannotDeploy,
+    api_logs,
+    domains,
+    operators,
+    quotas,
+    secret,
+    sender,
+    service_role,
+    zones,
+)
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.sender import Sender
 from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
@@ -29,6 +39,7 @@ def test_the_stack_makes_the_domain_that_nobody_verified_and_keeps_the_one_it_ma
     assert (found.identity, found.to_make("")) == (None, "agency.example")
     ses.create_email_identity(EmailIdentity="agency.example")  # as the stack does
     found = sender.find(ses, "line@agency.example")
+    assert found.to_make("") == ""
     assert found.to_make("agency.example") == "agency.example"
     assert found.to_make("other.example") == ""
 
@@ -44,13 +55,13 @@ def test_the_stack_makes_the_domain_that_nobody_verified_and_keeps_the_one_it_ma
     ],
 )
 def test_how_a_sender_stands_is_said_with_the_mend(found: Sender, deployed: bool, state: State, says: str) -> None:
-    finding = sender.look_at_identity(found, "", deployed=deployed)
+    finding = sender.look_at_identity(found, deployed=deployed)
     assert finding.state is state
     assert says in str(finding)
 
 
 def test_an_unverified_domain_does_not_stop_a_deployment_because_its_records_may_come_later() -> None:
-    assert not sender.look_at_identity(Sender("a@b.example", "b.example"), "").stops
+    assert not sender.look_at_identity(Sender("a@b.example", "b.example")).stops
 
 
 class Ses:
@@ -126,9 +137,55 @@ class Lambda:
         return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": self._allowed}}
 
 
+@pytest.mark.parametrize(("allowed", "at_once"), [(10, 5), (3, 2), (99, 49), (100, 50), (1000, 50)])
+def test_at_most_half_of_the_functions_think_so_that_doors_answer(allowed: int, at_once: int) -> None:
+    assert quotas.think_at_once(Lambda(allowed)) == at_once
+
+
 @pytest.mark.parametrize(("allowed", "runners", "state"), [(10, 1, State.OK), (10, 3, State.BAD), (1000, 90, State.OK)])
 def test_each_runner_may_hold_a_call(allowed: int, runners: int, state: State) -> None:
     assert quotas.look_at_lambda(Lambda(allowed), runners=runners).state is state
+
+
+# -- zones ------------------------------------------------------------------------------------------------------------
+
+
+class Ec2:
+    """moto knows no zone without Fargate."""
+
+    def __init__(self, **zones: str) -> None:
+        self._zones = zones
+
+    def describe_availability_zones(self, **_: Any) -> dict[str, Any]:
+        return {"AvailabilityZones": [{"ZoneName": name, "ZoneId": own} for name, own in self._zones.items()]}
+
+
+def test_runners_live_in_two_zones_that_the_account_has(account: Account) -> None:
+    assert zones.choose(account.client("ec2"), account.region) == ("eu-west-1a", "eu-west-1b")
+
+
+def test_a_zone_without_fargate_is_left_out() -> None:
+    assert zones.choose(Ec2(b="apne1-az3", d="apne1-az1", c="apne1-az2", a="apne1-az4"), "ap-northeast-1") == ("a", "c")
+    assert zones.choose(Ec2(b="usw1-az3", a="usw1-az2", c="usw1-az1"), "us-west-1") == ("b", "c")
+
+
+def test_one_zone_is_enough_and_none_is_refused() -> None:
+    assert zones.choose(Ec2(a="usw1-az2", c="usw1-az1"), "us-west-1") == ("c", "c")
+    with pytest.raises(CannotDeploy, match="choose another AWS_REGION"):
+        zones.choose(Ec2(a="usw1-az2"), "us-west-1")
+
+
+def test_only_available_zones_of_the_region_itself_are_asked_for(account: Account) -> None:
+    asked: list[Any] = []
+    ec2 = account.client("ec2")
+    ec2.meta.events.register(
+        "provide-client-params.ec2.DescribeAvailabilityZones", lambda params, **_: asked.extend(params["Filters"])
+    )
+    zones.choose(ec2, account.region)
+    assert {each["Name"]: each["Values"] for each in asked} == {
+        "zone-type": ["availability-zone"],
+        "state": ["available"],
+    }
 
 
 # -- Route 53 ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infrastructure import template
-from infrastructure.deploying import CannotDeploy, checks
+from infrastructure.deploying import CannotDeploy, checks, quotas
 from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
 from infrastructure.package import PARTS
 from infrastructure.packaging_python import REPOSITORY
@@ -52,6 +52,9 @@ def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_
         ("OPERATORS_MFA", "off"),
         ("RUNNER_CAPACITY", "-1"),
         ("MONTHLY_BUDGET_USD", "a lot"),
+        ("THINK_AT_ONCE", "1"),
+        ("THINK_AT_ONCE", "1001"),
+        ("THINK_AT_ONCE", "0"),
         ("WAF_REQUESTS_PER_5_MINUTES", "1"),
         ("WAF_REQUESTS_PER_5_MINUTES", "9"),
     ],
@@ -64,6 +67,11 @@ def test_a_value_that_cannot_be_is_refused_with_its_name(name: str, value: str) 
 def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
     for value in ("0", "10"):
         assert parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": value}).given["WafRequestsPer5Minutes"] == value
+
+
+def test_as_many_think_at_once_as_sqs_takes() -> None:
+    for value in ("2", "1000"):
+        assert parse({"STAGE": "prod", "THINK_AT_ONCE": value}).given["ThinkAtOnceGiven"] == value
 
 
 def test_the_domain_of_the_sender_is_written_as_ses_writes_it() -> None:
@@ -108,11 +116,14 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
 def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_relies_on() -> None:
     paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
-    decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp"}
+    decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp", "ThinkAtOnce"}
+    decided |= {"RunnerZoneA", "RunnerZoneB"}
     assert {*REMEMBERED.values(), *decided} <= set(body["Parameters"])
     assert str(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
     text = json.dumps(body)
     for name in ("runner-bootstrap-token", "public-base-url"):
         assert f"/${{AWS::StackName}}/{name}" in text
+    assert str(body["Parameters"]["ThinkAtOnce"]["Default"]) == str(quotas.THINK_AT_ONCE)
+    assert {"MailSender", "SubnetA"} <= set(body["Resources"])
     for name in ("runners", "jobs-dead"):
         assert f'"${{AWS::StackName}}-{name}"' in text

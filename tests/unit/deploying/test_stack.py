@@ -225,6 +225,37 @@ def test_a_state_that_allows_no_change_says_what_to_do(status: str, mend: str, s
         stack_of(CloudFormation(status), said, time).propose("url", {}, name="n")
 
 
+class Listed:
+    """moto lists no resource that a rolled back change left behind."""
+
+    def __init__(self, **statuses: str) -> None:
+        self._statuses = statuses
+
+    def get_paginator(self, name: str) -> "Listed":
+        assert name == "list_stack_resources"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "StackResourceSummaries": [
+                    {
+                        "LogicalResourceId": name,
+                        "PhysicalResourceId": "id",
+                        "ResourceType": "T",
+                        "ResourceStatus": status,
+                    }
+                    for name, status in self._statuses.items()
+                ]
+            }
+        ]
+
+
+def test_what_a_change_left_behind_when_it_was_rolled_back_is_not_the_stacks() -> None:
+    listed = Listed(Made="CREATE_COMPLETE", Gone="DELETE_COMPLETE", Retained="DELETE_SKIPPED", Stuck="DELETE_FAILED")
+    assert set(Stack(listed, STACK).resources()) == {"Made", "Stuck"}
+
+
 # -- what of a proposal is refused -----------------------------------------------------------------------------------
 
 
