@@ -259,7 +259,18 @@ def _agree(place: Place, settings: Settings, stack: Stack, proposed: ChangeSet) 
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         stack.discard(proposed)
-        raise CannotDeploy("Nothing was changed. (YES=1 agrees without being asked.)")
+        raise CannotDeploy(f"{_as_it_stands(place, settings)} (YES=1 agrees without being asked.)")
+
+
+def _as_it_stands(place: Place, settings: Settings) -> str:
+    """What is there after a no: of a new stage, its stores may be."""
+    resources = held(place, settings)
+    if not resources or any(kind not in IDENTIFIERS for kind, _ in resources.values()):
+        return "Nothing was changed."
+    return (
+        f"The rest was not made: {settings.stack} has what holds its data ({', '.join(sorted(resources))}), and nothing"
+        f" runs. `make deploy STAGE={settings.stage}` goes on, `make destroy STAGE={settings.stage}` ends it."
+    )
 
 
 def _list(place: Place, artifacts: Artifacts, current: str) -> None:

@@ -290,13 +290,24 @@ def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
         with pytest.raises(CannotDeploy, match="Nothing was changed"):
             world.deploy(YES="")
         assert not world.stack.exists()
-    world.answers = ["y", "n"]
-    with pytest.raises(CannotDeploy, match="Nothing was changed"):
-        world.deploy(YES="")
-    assert set(world.stack.resources()) == {"Table", "Bucket", "Key", "UserPool"}
+
+
+def test_who_agrees_only_to_the_stores_is_told_that_they_are_there_and_how_to_go_on(world: World) -> None:
+    for answers in (["y", "n"], ["n"]):
+        world.answers = answers
+        with pytest.raises(CannotDeploy) as refusal:
+            world.deploy(YES="")
+        told = str(refusal.value)
+        assert "Nothing was changed" not in told
+        for words in ("Bucket, Key, Table, UserPool", f"make deploy STAGE={world.stage}", "make destroy"):
+            assert words in told
+        assert set(world.stack.resources()) == {"Table", "Bucket", "Key", "UserPool"}
     world.answers = ["y"]
     world.deploy(YES="")
     assert "Every" in world.stack.resources()
+    world.change_the_checkout("two\n")
+    with pytest.raises(CannotDeploy, match="Nothing was changed"):
+        world.deploy(YES="")
 
 
 def test_what_a_deployment_decides_it_decides_anew_but_runners_stay_in_their_zones(world: World) -> None:
