@@ -1,7 +1,7 @@
 """Keeps a linked page honest: online only if WhatsApp's server says so, and alone with its login."""
 
 from runner.clock import Clock
-from runner.judgement import Judgement, is_other_account
+from runner.judgement import Judgement
 from runner.logs import note
 from runner.page import Page, Sight
 from wire import Hold, Phase, ProblemCode
@@ -28,9 +28,7 @@ class Presence:
         self._proven_at = None
 
     async def attend(self, page: Page, sight: Sight, claim: Judgement, hold: Hold, confirmed_at: float) -> Judgement:
-        """What is true of a logged-in page that claims ``claim``; ``confirmed_at``: the hold was confirmed then."""
-        if is_other_account(hold.number, sight.number):
-            return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
+        """What is true of our account's page that claims ``claim``; ``confirmed_at``: the hold was confirmed then."""
         if claim.phase is Phase.CONFLICT:
             return await self._take_back(page, hold, confirmed_at)
         self._conflict_at = None

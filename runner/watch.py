@@ -150,13 +150,13 @@ class Watch:
     async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
         hold = self._orders.hold
         self._login.came(hold)
-        seen = await self._presence.attend(page, sight, claim, hold, self._orders.confirmed_at)
-        if seen.phase is Phase.FAILED:
-            return seen
+        if is_other_account(hold.number, sight.number):
+            return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
         self._reporting.number = sight.number or self._reporting.number
         self._conversation.linked(hold.caught_up_to_ms)
         if sight.number is not None:
-            self._conversation.readable()
+            self._conversation.readable()  # before the proof is waited for: WhatsApp has its receipts already
+        seen = await self._presence.attend(page, sight, claim, hold, self._orders.confirmed_at)
         if seen.phase is Phase.ONLINE:
             self._ladder.fine()
             self._conversation.online(sight.delivered_offline)

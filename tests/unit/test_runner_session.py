@@ -195,6 +195,18 @@ async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_pat
         assert scene.page.asked.count("prove") == 3
 
 
+async def test_what_a_page_received_is_handed_in_while_the_proof_is_still_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        monkeypatch.setattr(scene.page, "prove", asyncio.Event().wait)
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.shows(MAIN)
+        await scene.clock.advance(1)
+        assert scene.phase is not Phase.ONLINE
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
 async def test_a_page_whose_replies_are_not_confirmed_is_loaded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
