@@ -1,7 +1,8 @@
 """The fleet's rule, also in a world where ECS ends whatever it may, preferably what holds most."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def decided(
     commit: str = "new",
     at_least: int = 1,
     surplus_for: int | None = None,
-    left_behind: tuple[str, ...] = (),
+    left_behind: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """What is done at noon, if every held session is well unless ``sessions`` says otherwise."""
     held = [online(each.tenant, one.id) for one in runners for each in one.assigned]
@@ -311,11 +312,12 @@ def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
 def test_who_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
     fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
     long = milliseconds(MOVING_WAITED_FOR)
-    for since, left_behind in [(NOON - long + 1, ()), (NOON - long, ("ill",))]:
+    nobody: dict[str, str] = {}
+    for since, left_behind in [(NOON - long + 1, nobody), (NOON - long, {"ill": "new"})]:
         ill = online("ill", "b", phase=Phase.CONFLICT, down_since=since)
         assert decided(fleet, desired=1, sessions=[ill]).left_behind == left_behind
-    chosen = decided(fleet, desired=1, sessions=[ill], left_behind=("ill", "well", "gone"))
-    assert (chosen.left_behind, [each.id for each in chosen.free]) == (("ill",), ["a"])
+    chosen = decided(fleet, desired=1, sessions=[ill], left_behind=dict.fromkeys(("ill", "well", "gone"), "new"))
+    assert (chosen.left_behind, [each.id for each in chosen.free]) == ({"ill": "new"}, ["a"])
 
 
 def test_who_is_down_under_another_release_is_left_behind_however_many_they_are() -> None:
@@ -323,9 +325,19 @@ def test_who_is_down_under_another_release_is_left_behind_however_many_they_are(
     names = tuple(each.tenant for each in ill)
     before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=names))
     under_another = [before, runner("b", *names, commit="older"), runner("c")]
-    assert decided(under_another, desired=1, sessions=ill).left_behind == names
+    assert decided(under_another, desired=1, sessions=ill).left_behind == dict.fromkeys(names, "older")
     under_this = [before, runner("b", *names), runner("c", "well")]
-    assert decided(under_this, desired=1, sessions=ill).left_behind == ()
+    assert decided(under_this, desired=1, sessions=ill).left_behind == {}
+
+
+@pytest.mark.parametrize(("before", "left_behind"), [("older", ["t1", "x0", "x1"]), ("new", ["x0", "x1"])])
+def test_who_was_left_behind_under_an_earlier_release_is_not_held_against_this_one(
+    before: str, left_behind: list[str]
+) -> None:
+    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("t1",))), runner("b", "t1", "x0", "x1", "well")]
+    ill = [online(each, "b", phase=Phase.CONFLICT, down_since=NOON - HOUR) for each in ("t1", "x0", "x1")]
+    chosen = decided(fleet, desired=1, sessions=ill, left_behind={"x0": before, "x1": before})
+    assert sorted(chosen.left_behind) == left_behind
 
 
 def test_a_runner_that_holds_nothing_is_kept_until_those_that_left_it_last_are_online() -> None:
@@ -430,7 +442,7 @@ class World:
     bad: set[str] = field(default_factory=set)
     #: runners of this commit, and of no other, bring them online; nobody gives them up
     stuck: dict[str, str] = field(default_factory=dict)
-    left_behind: tuple[str, ...] = ()
+    left_behind: Mapping[str, str] = field(default_factory=dict)
 
     def minute(self) -> None:
         self.now += MINUTE
@@ -660,7 +672,7 @@ def test_the_few_that_do_not_come_online_where_they_moved_stop_no_upgrade(sessio
     assert (world.moves, len(world.left_behind), world.down) == (sessions, stuck, stuck)
     world.stuck.clear()
     world.hours(0.5)
-    assert world.left_behind == ()
+    assert world.left_behind == {}
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 8])
@@ -669,7 +681,7 @@ def test_a_release_that_brings_nobody_up_is_given_two_sessions_however_they_were
     world.stuck = dict.fromkeys(world.sessions, "c0")
     world.commit = "c1"
     world.hours(6)
-    assert (world.moves, world.down, world.left_behind) == (2, 2, ())
+    assert (world.moves, world.down, world.left_behind) == (2, 2, {})
     world.commit, world.taken_back = "c0", True
     world.hours(3)
     world.assert_at_rest()

@@ -150,14 +150,14 @@ def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
     assert town.where() == {"runnerold1": 1, "runnernew1": 3}
     town.minutes(14)
     assert town.where() == {"runnerold1": 0, "runnernew1": 4}
-    assert town.services.departures.left_behind() == tuple(stuck)
+    assert town.services.departures.left_behind() == dict.fromkeys(stuck, NEW)
     told = [record for record in caplog.records if "did not come online" in record.getMessage()]
     assert [record.__dict__["tenants"] for record in told] == [[each] for each in stuck]
     assert {record.levelname for record in told} == {"WARNING"}
     for tenant in stuck:
         report(tenant)
     town.minute()
-    assert town.services.departures.left_behind() == ()
+    assert town.services.departures.left_behind() == {}
 
 
 def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
@@ -280,9 +280,10 @@ def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
 
 def test_who_is_left_behind_is_remembered_beside_it(table: Table) -> None:
     departures = Departures(table, Runners(table))
-    assert departures.left_behind() == ()
+    assert departures.left_behind() == {}
     departures.note_surplus(5)
-    for tenants in (("tenantaaaa", "tenantbbbb"), ()):
+    nobody: dict[str, str] = {}
+    for tenants in ({"tenantaaaa": "old", "tenantbbbb": "new"}, nobody):
         departures.leave_behind(tenants, departures.left_behind())
         assert (departures.left_behind(), departures.surplus_since()) == (tenants, 5)
 

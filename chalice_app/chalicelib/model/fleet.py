@@ -5,7 +5,7 @@ runner has left, because ECS protects no more tasks than are desired. Then sessi
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session, down_for
@@ -65,8 +65,8 @@ class Demand:
     release: str
     #: since when fewer runners would do
     surplus_since: int | None = None
-    #: sessions that moved and did not come online, and that nobody waits for any more
-    left_behind: tuple[str, ...] = ()
+    #: sessions that moved and did not come online, that nobody waits for any more, and under which release that was
+    left_behind: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def runners(self) -> int:
@@ -93,10 +93,6 @@ class Demand:
         down = down_for(self.sessions[tenant], now) if self.unwell(tenant) else None
         return down is not None and down >= MOVING_WAITED_FOR
 
-    def holder(self, tenant: str) -> str | None:
-        """Who has it, or had it last."""
-        return self.sessions[tenant].runner or self.sessions[tenant].last_runner
-
 
 @dataclass(frozen=True, slots=True)
 class Leave:
@@ -114,7 +110,7 @@ class Plan:
     desired: int
     surplus_since: int | None
     #: see ``Demand``
-    left_behind: tuple[str, ...] = ()
+    left_behind: Mapping[str, str] = field(default_factory=dict)
     #: protected already, for longer
     renew: tuple[Runner, ...] = ()
     #: to be protected, those that hold most first
@@ -142,7 +138,7 @@ def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) 
     return Plan(
         desired=_desired(live, service, demand, surplus, now),
         surplus_since=surplus_since,
-        left_behind=tuple(_left_behind(live, demand, now)),
+        left_behind=_left_behind(live, demand, now),
         renew=tuple(
             each
             for each in live
@@ -283,23 +279,28 @@ def _waits_for(drain: Draining, demand: Demand) -> list[str]:
     return [tenant for tenant in drain.moving if demand.unwell(tenant) and tenant not in demand.left_behind]
 
 
-def _left_behind(live: Sequence[Runner], demand: Demand, now: int) -> Iterator[str]:
+def _left_behind(live: Sequence[Runner], demand: Demand, now: int) -> dict[str, str]:
     """Whom nobody waits for: well until it was asked to leave, and down for minutes since.
 
     One that is ill of itself (another computer took the login, WhatsApp blocked the number) stays so until a person
     mends it, and two of these would hold an upgrade up for ever. A release that is to blame looks the same, but for how
     many it fails: while it brought up nobody, or more are down under it than we leave behind, all are waited for and
-    nobody else moves, until they are mended or paused or the release is replaced. What is down under another release
-    tells nothing of this one.
+    nobody else moves, until they are mended or paused or the release is replaced. What was left behind under another
+    release tells nothing of this one.
     """
-    still = [tenant for tenant in demand.left_behind if demand.unwell(tenant)]
-    overdue = sorted(tenant for tenant in _moving(live, demand) if demand.overdue(tenant, now))
-    of_others = {each.id for each in live if demand.others(each)}
-    down = [tenant for tenant in (*still, *overdue) if demand.holder(tenant) not in of_others]
-    up = sum(demand.online(each.tenant) for one in live if one.id not in of_others for each in one.assigned)
+    still = {tenant: release for tenant, release in demand.left_behind.items() if demand.unwell(tenant)}
+    others = {each.id: each.release for each in live if demand.others(each)}
+    overdue = {}
+    for tenant in sorted(_moving(live, demand)):
+        if demand.overdue(tenant, now):
+            session = demand.sessions[tenant]
+            overdue[tenant] = others.get(session.runner or session.last_runner or "", demand.release)
+    failed = [*still.values(), *overdue.values()].count(demand.release)
+    up = sum(demand.online(each.tenant) for one in live if one.id not in others for each in one.assigned)
     bearable = max(LEFT_BEHIND_AT_MOST, up // BROUGHT_UP_FOR_EACH_LEFT_BEHIND) if up else 0
-    yield from still
-    yield from (tenant for tenant in overdue if len(down) <= bearable or tenant not in down)
+    return still | {
+        tenant: release for tenant, release in overdue.items() if failed <= bearable or release != demand.release
+    }
 
 
 def _may_move(assignment: Assignment, demand: Demand, drain: Draining, now: int) -> bool:

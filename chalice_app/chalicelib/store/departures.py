@@ -4,7 +4,7 @@ What stands here as protected was confirmed by ECS, and ended by ECS's own clock
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import and_
@@ -98,14 +98,14 @@ class Departures:
     def note_surplus(self, since: int | None) -> None:
         self._table.update(Update("FLEET", "FLEET", set={"surplus_since": since}))
 
-    def left_behind(self) -> tuple[str, ...]:
-        """Sessions that moved and did not come online, and that nobody waits for any more."""
+    def left_behind(self) -> dict[str, str]:
+        """Sessions that moved and did not come online, that nobody waits for any more, and under which release."""
         item = self._table.get("FLEET", "FLEET") or {}
-        return tuple(item.get("left_behind", ()))
+        return {**item.get("left_behind", {})}
 
-    def leave_behind(self, tenants: Sequence[str], before: Sequence[str]) -> None:
+    def leave_behind(self, tenants: Mapping[str, str], before: Collection[str]) -> None:
         """From now on nobody waits for these; who was not among those before is told, once."""
-        self._table.update(Update("FLEET", "FLEET", set={"left_behind": [*tenants] or None}))
+        self._table.update(Update("FLEET", "FLEET", set={"left_behind": {**tenants}}))
         new = sorted({*tenants} - {*before})
         if new:
             log.warning("runners go on leaving without sessions that did not come online", extra={"tenants": new})
