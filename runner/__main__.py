@@ -168,7 +168,7 @@ async def run(settings: Settings) -> None:
             group.create_task(browsers.watch_driver(), name="watch driver"),
         ]
         metadata = settings.ecs_container_metadata_uri_v4
-        task = settings.task or (await task_of(metadata) if metadata else "")
+        task = settings.task or (await task_of(metadata, clock) if metadata else "")
         host = compose(settings, browsers, control, lease, clock, chance, task)
         Guard(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from typing import TypeVar
 import httpx2
 from pydantic import ValidationError
 
+from runner.clock import Clock
 from wire import (
     CommitAnswer,
     CommitRequest,
@@ -32,6 +33,9 @@ from wire import (
 
 ANSWER_WITHIN = 10.0
 CONNECT_WITHIN = 5.0
+#: The agent that tells a container its task may be a moment late.
+METADATA_ASKED_AT_MOST = 5
+METADATA_ASKED_EVERY = 1.0
 #: What a held sync may take beyond the time it asked to be held.
 HELD_MARGIN = 8.0
 #: The largest snapshot over a slow line.
@@ -187,14 +191,18 @@ async def connection(base_url: str) -> AsyncIterator[Control]:
         yield Control(client, base_url)
 
 
-async def task_of(metadata_uri: str) -> str:
-    """The ARN of the ECS task this process is in, so that its death can be told by ECS; empty if nobody says."""
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN), httpx2.AsyncClient() as client:
-            response = await client.get(f"{metadata_uri}/task")
-        return str(response.json().get("TaskARN", ""))[:200]
-    except (TimeoutError, httpx2.HTTPError, ValueError, AttributeError):
-        return ""
+async def task_of(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:
+    """The ARN of the ECS task this process is in, without which no stage takes it in; empty if nobody says."""
+    for _ in range(METADATA_ASKED_AT_MOST):
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN), httpx2.AsyncClient(transport=transport) as client:
+                response = await client.get(f"{metadata_uri}/task")
+            if task := str(response.json().get("TaskARN", "")):
+                return task[:200]
+        except (TimeoutError, httpx2.HTTPError, ValueError, AttributeError):
+            pass
+        await clock.sleep(METADATA_ASKED_EVERY)
+    return ""
 
 
 def _trouble(response: httpx2.Response) -> ControlTrouble:

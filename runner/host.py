@@ -26,7 +26,7 @@ LAST_WORDS_WITHIN = 5.0
 
 
 class NotWelcome(Exception):
-    """The control plane does not accept RUNNER_BOOTSTRAP_TOKEN."""
+    """The control plane does not accept RUNNER_BOOTSTRAP_TOKEN, or not from this task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Host:
             held = not registers and self._hosting.is_pending()
             try:
                 answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
-            except Unauthorised:
-                await self._start_over()
+            except Unauthorised as refusal:
+                await self._start_over(refusal.code)
             except ControlTrouble as trouble:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
@@ -234,10 +234,10 @@ class Host:
                 self._lease.parked = True
             await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining())))
 
-    async def _start_over(self) -> None:
+    async def _start_over(self, code: str) -> None:
         """401: this identity is dead. Save what was seen under its token, kill everything, come back as another."""
         if self._identity is None:
-            raise NotWelcome(str(NotWelcome.__doc__))
+            raise NotWelcome(f"{NotWelcome.__doc__} ({code})")
         note("declared dead", level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
         self._identity = None
         await self._hosting.end_all()

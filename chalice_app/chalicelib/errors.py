@@ -4,6 +4,7 @@ Trouble
 ├── BadRequest            400  the caller can mend it; the message says how
 │   └── Invalid           422  a form with a sentence per field
 ├── Unauthorised          401  nobody we know
+│   └── TaskRefused       401  it knows the bootstrap token, but its task may not have a runner of its own
 ├── Forbidden             403  somebody we know, who may not
 ├── NotFound              404  not there, or not theirs: the same answer
 ├── Conflict              409  somebody else changed it first
@@ -53,6 +54,12 @@ class Unauthorised(Trouble):
     """Sign in first."""
 
     status, code = 401, "unauthorised"
+
+
+class TaskRefused(Unauthorised):
+    """No runner is taken in from this task."""
+
+    code = "task_refused"
 
 
 class Forbidden(Trouble):

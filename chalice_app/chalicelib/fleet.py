@@ -1,12 +1,14 @@
-"""Only ECS: how many runners there should be, and which of them it may not end."""
+"""Only ECS: how many runners there should be, which of them it may not end, and which tasks are runners at all."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.errors import TryAgain
 from chalicelib.model.fleet import Service
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ PROTECTED_AT_ONCE: Final = 10
 TOO_MANY: Final = "DEPLOYMENT_BLOCKED"
 #: What it says of a task that has ended meanwhile.
 GONE: Final = "MISSING"
+#: The last part of a task's ARN.
+TASK_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+#: A task that is there or will be; whatever comes after these is its end.
+STAYING: Final = frozenset({"PROVISIONING", "PENDING", "ACTIVATING", "RUNNING"})
 
 
 class FleetMissing(Exception):
@@ -87,6 +93,28 @@ class Fleet:
             self._hears = False
         else:
             self._hears = True
+
+    # -- tasks -----------------------------------------------------------------------------------------------
+
+    def runs(self, task: str) -> bool:
+        """True if this is a task of the service that is to stay. Raises TryAgain when ECS does not tell."""
+        name = task.partition(f":task/{self._cluster}/")[2]
+        if not TASK_NAME.fullmatch(name):
+            return False  # and ECS is not asked about what anybody makes up
+        try:
+            answer = self._client.describe_tasks(cluster=self._cluster, tasks=[name])
+        except (ClientError, BotoCoreError) as trouble:
+            if isinstance(trouble, ClientError) and trouble.response["Error"]["Code"] == "InvalidParameterException":
+                return False
+            log.warning("ECS does not tell of a task", extra={"trouble": str(trouble)})
+            raise TryAgain("ECS does not tell whether this task is one of ours; ask again.") from trouble
+        return any(
+            each["taskArn"] == task
+            and each.get("group") == f"service:{self._service}"
+            and each.get("desiredStatus") == "RUNNING"
+            and each.get("lastStatus") in STAYING
+            for each in answer["tasks"]
+        )
 
     # -- protection ------------------------------------------------------------------------------------------
     #

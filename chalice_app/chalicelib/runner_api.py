@@ -1,14 +1,13 @@
 """The runners' door: sync, messages, take, sent, release."""
 
 import hashlib
-import hmac
 import logging
 
 from chalice.app import Chalice
 
 from chalicelib import conversations, reconcile
-from chalicelib.auth import sha256
-from chalicelib.errors import BadRequest, NotFound, Unauthorised
+from chalicelib.auth import same, sha256
+from chalicelib.errors import BadRequest, NotFound, TaskRefused, Unauthorised
 from chalicelib.knocking import alive, door, known
 from chalicelib.model import (
     QUOTED_AFTER,
@@ -47,6 +46,8 @@ log = logging.getLogger(__name__)
 BELL_LOOKED_AT_EVERY_SECONDS = 0.2
 #: A turn that ended is rung no more, at whatever revision.
 NO_LATER_REVISION = 2**53
+#: Whoever comes with a token that may be a newer one than ours is not refused for what we knew longer ago than this.
+BOOTSTRAP_TOKEN_AT_MOST_OLD_MS = 10_000
 #: An idle runner calls again after this.
 NEXT_CALL_MS = 3_000
 
@@ -66,7 +67,7 @@ def mount(app: Chalice, services: Services) -> None:
 def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     """Registers or renews, stores what changed, answers what to hold and what to deliver; held until the bell."""
     now = services.clock()
-    if hmac.compare_digest(token.encode(), services.runner_token().encode()):
+    if _is_bootstrap(services, token):
         return _register(services, request, now)
     runner = alive(services, token)
     by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
@@ -199,6 +200,15 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
 # -- how -----------------------------------------------------------------------------------------------------
 
 
+def _is_bootstrap(services: Services, token: str) -> bool:
+    """Whether it is the stage's token. One that was made anew is known to everybody as soon as somebody has it."""
+    if same(token, services.runner_token()):
+        return True
+    if "." in token:
+        return False  # a runner's own, and nobody need be asked
+    return same(token, services.runner_token(at_most_old_ms=BOOTSTRAP_TOKEN_AT_MOST_OLD_MS))
+
+
 def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
     """A new runner without room: sessions are for whom this answer reached, which its next call, made at once, shows.
 
@@ -206,6 +216,7 @@ def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
     """
     secret = services.token()
     name = hashlib.sha256(services.token().encode()).hexdigest()[:20]
+    _admit(services, request.task, name, now)
     services.runners.register(
         name,
         sha256(secret),
@@ -219,6 +230,21 @@ def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
     )
     identity = Identity(runner=name, token=f"{name}.{secret}")
     return SyncAnswer(sequence=request.sequence, identity=identity, next_in_ms=0)
+
+
+def _admit(services: Services, task: str, runner: str, now: int) -> None:
+    """Raises TaskRefused unless it comes from a task of ours that no other runner speaks for.
+
+    The token alone opens nothing: whoever broke into a browser may have read it, and gets no second runner by it.
+    """
+    if not services.fleet.runs(task):
+        why = "it is not a running task of this stage's service"
+    elif not services.tasks.take(task, runner, now):
+        why = "another runner speaks for it"
+    else:
+        return
+    log.warning("registration refused", extra={"task": task, "reason": why})
+    raise TaskRefused(f"No runner is taken in from this task: {why}.")
 
 
 def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:

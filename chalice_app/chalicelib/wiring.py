@@ -18,7 +18,7 @@ from chalicelib.identity import Identity
 from chalicelib.jobs import Jobs
 from chalicelib.links import why_unfit
 from chalicelib.mailer import Mailer
-from chalicelib.parameters import Parameters
+from chalicelib.parameters import REMEMBERED_FOR_MS, Parameters
 from chalicelib.store.chats import Chats
 from chalicelib.store.departures import Departures
 from chalicelib.store.placement import Placement
@@ -26,6 +26,7 @@ from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
+from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.turns import Turns
 from chalicelib.vault import Vault
@@ -91,9 +92,9 @@ class Services:
             raise NotDeployed(f"The public address in the parameter {name} cannot be used: {reason}.")
         return address
 
-    def runner_token(self) -> str:
-        """The bootstrap token with which a new runner registers."""
-        return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"))
+    def runner_token(self, *, at_most_old_ms: int = REMEMBERED_FOR_MS) -> str:
+        """The bootstrap token with which a new runner registers, as it was at most so long ago."""
+        return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), at_most_old_ms=at_most_old_ms)
 
     @property
     def operators_email(self) -> str:
@@ -134,6 +135,10 @@ class Services:
     @cached_property
     def runners(self) -> Runners:
         return Runners(self.table)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        return Tasks(self.table, self.runners)
 
     @cached_property
     def departures(self) -> Departures:

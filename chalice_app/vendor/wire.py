@@ -15,10 +15,11 @@ path                             request                     answer             
 ``/runner/snapshots/restore``    :class:`RestoreRequest`     :class:`RestoreAnswer`      yes
 ===============================  ==========================  ==========================  ========================
 
-The very first sync carries the stage's bootstrap token and no ``runner``; its answer carries the runner's own
-identity, whose token (``<runner>.<secret>``) authorises every later call. It holds nothing: a runner has room from its
-next call on, made at once, which proves that it knows who it is. 401 means: this token is unknown, or the runner was
-declared dead; stop everything and register again under a new identity.
+The very first sync carries the stage's bootstrap token and the ``task`` it comes from: one of the stage's ECS service,
+which runs, and for which no other runner speaks. Its answer carries the runner's own identity, whose token
+(``<runner>.<secret>``) authorises every later call. It holds nothing: a runner has room from its next call on, made at
+once, which proves that it knows who it is. 401 means: this token is unknown, or the runner was declared dead; stop
+everything and register again under a new identity. To a registration it means: not with this token from this task.
 
 All instants are epoch milliseconds of the clock named in the field; durations carry their unit in the name.
 Readers ignore what they do not know, so that either side may be one version ahead.
@@ -183,7 +184,7 @@ class SyncRequest(Wire):
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
     #: How long the answer may be held for the bell to ring; 0 answers at once.
     wait_ms: Annotated[int, Field(ge=0, le=SYNC_HELD_AT_MOST_MS)] = 0
-    #: What the outside calls this process (the ECS task), so that its death can be told by others.
+    #: What the outside calls this process (the ECS task's ARN): it must be one, and its death can be told by others.
     task: ShortText = ""
     image: ShortText = ""
     commit: ShortText = ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from infrastructure.local import mail_spool
 from infrastructure.local.protection import TARGET, Protections
+from infrastructure.local.tasks import Tasks
 
 #: The only one of MiniStack's own paths that is open.
 HEALTH = "/_ministack/health"
@@ -33,6 +34,7 @@ class Door:
         self._application = application
         self._outbox = outbox
         self._protections = Protections()
+        self._tasks = Tasks()
         self.requests = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -48,7 +50,7 @@ class Door:
 
     async def _ecs(self, target: str, scope: Message, receive: Receive, send: Send) -> None:
         body = await _whole(receive)
-        answer = self._protections.answer(target, body)
+        answer = self._protections.answer(target, body) or self._tasks.answer(target, body)
         if answer is None:
             await self._application(scope, _again(body, receive), send)
             return

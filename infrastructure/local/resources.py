@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infrastructure.local import template
+from infrastructure.local.tasks import service_of
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
@@ -78,7 +79,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
     for kind, create in _CREATORS:
         for name in resolved.of_type(kind):
             resolved.created[name] = create(endpoint, resolved.properties(name))
-    service = f"{stack}-runners"
+    service = service_of(resolved.created["RunnerCluster"]["Ref"])
     _service(endpoint, resolved.created["RunnerCluster"]["Ref"], service, runners)
     token_parameter = f"/{stack}/runner-bootstrap-token"
     _secret(endpoint, token_parameter)

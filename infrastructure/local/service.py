@@ -1,4 +1,4 @@
-"""The ECS service as the supervisor sees it: how many tasks it wants, and whom to tell that one has ended."""
+"""The ECS service as the supervisor sees it: how many tasks it wants, and whom to tell which there are and were."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from typing import Any
 
 from infrastructure.local.events import task_stopped_event
 from infrastructure.local.resources import ACCOUNT, REGION, Created
+from infrastructure.local.tasks import STOPPED
 
 
 class Service:
@@ -32,13 +33,22 @@ class Service:
         answer = self._ecs.get_task_protection(cluster=self._created.cluster, tasks=list(arns))
         return {arns[each["taskArn"]] for each in answer["protectedTasks"] if each["protectionEnabled"]}
 
+    def started(self, name: str) -> None:
+        """ECS knows of this task from now on: only then may its runner register."""
+        self._submit(name, "RUNNING")
+
     def stopped(self, name: str, reason: str) -> None:
         """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
+        self._submit(name, STOPPED)
         publish(
             self._sqs,
             self._created,
             task_stopped_event(self.task(name), self._created.cluster, self._created.service, reason, time.time()),
         )
+
+    def _submit(self, name: str, status: str) -> None:
+        """As the agent on a machine of ECS does."""
+        self._ecs.submit_task_state_change(cluster=self._created.cluster, task=self.task(name), status=status)
 
 
 def publish(sqs: Any, created: Created, event: Mapping[str, Any]) -> None:

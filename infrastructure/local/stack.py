@@ -204,6 +204,7 @@ class LocalStack:
             directory=self.settings.data / "runners",
             logs=self.settings.data / "logs",
             runners=self._how_runners_start(service),
+            started=service.started,
             stopped=service.stopped,
             protected=service.protected,
             say=self._say,

@@ -29,6 +29,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 60.0
 
 Say = Callable[[str], None]
+#: task name
+Started = Callable[[str], None]
 #: task name and reason
 Stopped = Callable[[str, str], None]
 #: task names → those of them that may not be ended
@@ -50,10 +52,14 @@ class Slot:
         self._runners = runners
         self._record = self._directory / "process.json"
 
-    def start(self) -> None:
-        """Start a runner here."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+    def name_task(self) -> str:
+        """What the next runner here is known as; no other ever was."""
         self.task = f"{self.name}-{uuid.uuid4().hex[:12]}"
+        return self.task
+
+    def start(self) -> None:
+        """Start a runner here, under the name that was made for it."""
+        self._directory.mkdir(parents=True, exist_ok=True)
         environment = self._runners.environment(self.task, self._directory)
         self.child = Child(self.name, self._runners.command(self.task), environment, self._log)
         self.stopping_since = None
@@ -102,12 +108,14 @@ class Supervisor:
         directory: Path,
         logs: Path,
         runners: Runners,
+        started: Started = lambda task: None,
         stopped: Stopped = lambda task, reason: None,
         protected: Protected = lambda tasks: set(),
         say: Say = print,
     ) -> None:
-        """``stopped`` tells the outside that a task has ended, as ECS would; ``protected`` tasks are not ended."""
+        """``started`` and ``stopped`` tell ECS of tasks, as its agents would; ``protected`` tasks are not ended."""
         self._desired = desired
+        self._announce = started
         self._tell = stopped
         self._protected = protected
         self._say = say
@@ -193,11 +201,20 @@ class Supervisor:
         free = [slot for slot in self._slots if slot.child is None]
         for slot in free[: max(0, wanted - len(here))]:
             if now >= slot.start_at:
-                slot.start()
+                self._start(slot)
         if len(here) > wanted:
             for slot in self._endable(here)[: len(here) - wanted]:
                 assert slot.child is not None
                 self._end(slot, slot.child, now)
+
+    def _start(self, slot: Slot) -> None:
+        """Nobody takes a runner in of whose task ECS does not know."""
+        try:
+            self._announce(slot.name_task())
+        except Exception as error:
+            self._cannot(f"ECS cannot be told of {slot.name} ({error}); it is started once it can")
+            return
+        slot.start()
 
     def _endable(self, here: Sequence[Slot]) -> list[Slot]:
         """Those that are not protected, the latest slot first; nobody, if that cannot be known."""

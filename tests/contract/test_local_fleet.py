@@ -56,6 +56,21 @@ def test_protections_are_kept_through_the_clients_that_are_used_on_aws(stack: Lo
     assert "expirationDate" not in told[1]
 
 
+def test_a_task_is_one_of_ours_from_its_start_to_its_end_and_nobody_elses_is(stack: LocalStack) -> None:
+    fleet = fleet_of(stack)
+    service = Service(stack.client("ecs"), stack.client("sqs"), stack.created)
+    task = service.task("runner-1-abc")
+    assert not fleet.runs(task)
+    service.started("runner-1-abc")
+    assert fleet.runs(task)
+    assert not fleet.runs(service.task("runner-2-abc"))
+    ecs, made = stack.client("ecs"), stack.created
+    assert not Fleet(ecs, cluster=made.cluster, service="another").runs(task)
+    assert not Fleet(ecs, cluster="another", service=made.service).runs(task)
+    service.stopped("runner-1-abc", "was stopped")
+    assert not fleet.runs(task)
+
+
 def test_the_desired_count_is_read_and_written_beside_them(stack: LocalStack) -> None:
     fleet = fleet_of(stack)
     before = fleet.service()
@@ -87,6 +102,36 @@ def test_of_too_many_runners_only_unprotected_ones_end_and_the_others_are_waited
         wanted[0] = 2
         until(lambda: len(supervisor.pids) == 2)
         assert supervisor.pids["runner-2"] == second
+    finally:
+        supervisor.stop(5)
+
+
+def test_no_runner_is_started_of_whose_task_ecs_was_not_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    away = [True]
+
+    def started(task: str) -> None:
+        if away[0]:
+            raise OSError("nobody answers")
+        told.append(task)
+
+    said: list[str] = []
+    names: list[str] = []
+    supervisor = Supervisor(
+        desired=lambda: 1,
+        directory=tmp_path / "runners",
+        logs=tmp_path / "logs",
+        runners=Processes(lambda task: names.append(task) or {}, (sys.executable, "-c", RUNNER)),  # type: ignore[func-returns-value]
+        started=started,
+        say=said.append,
+    )
+    supervisor.start()
+    try:
+        until(lambda: bool(said))
+        assert (supervisor.pids, names) == ({}, [])
+        away[0] = False
+        until(lambda: len(supervisor.pids) == 1)
+        assert told == names
     finally:
         supervisor.stop(5)
 

@@ -1,4 +1,4 @@
-"""`make rehearse`: the story on a deployed stage; then a runner dies; then nothing may have gone wrong unseen."""
+"""`make rehearse`: the story on a deployed stage; then a thief knocks and a runner dies; nothing goes wrong unseen."""
 
 import time
 from collections.abc import Callable
@@ -50,12 +50,23 @@ def rehearse(data: Path, say: Say) -> Verdict:
         try:
             told = tell(stage, people, None, say, MESSAGES_EACH)
             say(told.line)
+            keep_thieves_out(stage, say)
             survive_a_crash(stage, say)
         except Exception:
             for complaint in complaints(stage, '"level":"WARNING"', '"level":"ERROR"', "Task timed out"):
                 say(complaint)
             raise
         return Verdict(stage.resources, told, troubles(stage))
+
+
+def keep_thieves_out(stage: Deployed, say: Say) -> None:
+    """The bootstrap token, read in a runner's container: neither for its task nor for another is there a second one."""
+    (task,) = stage.fargate.pids
+    for named in (task, task[:-8] + "0" * 8, task.replace(stage.stack, "another"), ""):
+        answer = stage.register(named)
+        if answer != (401, "task_refused"):
+            raise AssertionError(f"a registration that names the task {named!r} was answered {answer}")
+    say("whoever knows the bootstrap token got no runner by it")
 
 
 def survive_a_crash(stage: Deployed, say: Say) -> None:

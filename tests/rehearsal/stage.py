@@ -58,6 +58,20 @@ class Deployed:
         """Where a person plays the phone."""
         return f"http://localhost:{self.world.ports.phone}"
 
+    def register(self, task: str) -> tuple[int, str]:
+        """What somebody is told who has the bootstrap token and names this task: the status, and the code if any."""
+        name = secret.name(self.stack)
+        token = self.world.account.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        answer = httpx.post(
+            f"{self.base_url}/runner/sync",
+            json={"sequence": 1, "capacity": 25, "task": task},
+            headers={"Authorization": f"Bearer {token}"},
+            proxy=self.world.internet.proxy,
+            verify=self.world.trust,
+            timeout=arrival.ANSWER_WITHIN_SECONDS,
+        )
+        return answer.status_code, str(answer.json().get("code", ""))
+
 
 @contextmanager
 def deployed(data: Path, say: Say) -> Iterator[Deployed]:

@@ -144,11 +144,11 @@ class Cloud:
         self._hub = greenlet.getcurrent()
         self._working: dict[Worker, None] = {}
         self._bells: dict[str, dict[Worker, None]] = {}
-        self.table = MemoryTable(self._step, loop.time, lambda: chance.expovariate(1 / self.weather.index_lag))
+        self.table = MemoryTable(self.step, loop.time, lambda: chance.expovariate(1 / self.weather.index_lag))
         self.table.watchers.append(self._heard_bell)
         environment = {"STAGE": "simulation", "RUNNER_CAPACITY": "4"}
         self.services = Services(environment, clock=self._clock, token=self._token, pause=self._pause)
-        self.services.runner_token = lambda: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
+        self.services.runner_token = lambda **_: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
         self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
         self.services.__dict__.update(
             mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("attention", "problem", "logged_out")}),
@@ -262,7 +262,7 @@ class Cloud:
     def _token(self) -> str:
         return f"{self._chance.getrandbits(256):064x}"
 
-    def _step(self, operation: str) -> None:
+    def step(self, operation: str) -> None:
         """Before each operation of the table: time passes, and this may be the worker's last."""
         one = greenlet.getcurrent()
         if not isinstance(one, Worker):
@@ -306,7 +306,7 @@ class Cloud:
             self.call("reconcile", lambda: reconcile.reconcile(self.services))
 
     def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
-        self._step("enqueue")
+        self.step("enqueue")
         body = ThinkJob(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
         delay = min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds)))
         times = 2 if self._chance.random() < self.weather.delivered_twice else 1

@@ -35,6 +35,11 @@ class Ecs:
     def grow(self) -> None:
         """A hint that nobody takes: every session finds room sooner or later."""
 
+    def runs(self, task: str) -> bool:
+        """As slow, as busy and as deadly for who asks as any other step."""
+        self.world.cloud.step("describe tasks")
+        return any(machine.up and machine.task == task for machine in self.world.machines)
+
     def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
         self._until |= {task: self.world.loop.time() + 60 * minutes for task in tasks}
         return set(tasks)

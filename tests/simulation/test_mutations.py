@@ -14,6 +14,7 @@ from chalicelib.store.chats import chat_key
 from chalicelib.store.runners import Runners, runner_from
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
+from chalicelib.store.tasks import Tasks
 from chalicelib.store.turns import Turns
 from runner import conversation
 from runner.disk import Disk
@@ -137,6 +138,15 @@ def test_a_runner_that_has_room_before_it_knows_who_it_is(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Runners, "register", with_room)
     caught("ghost", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))
+
+
+def test_a_lost_registration_that_keeps_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    def makes_way(self: Tasks, runner: str, now: int) -> bool:
+        former = self._runners.get(runner)
+        return former is None or former.state == "dead"
+
+    monkeypatch.setattr(Tasks, "_makes_way", makes_way)
+    caught("crashed", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))
 
 
 def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

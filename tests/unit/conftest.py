@@ -12,6 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from chalicelib.errors import TryAgain
 from chalicelib.model import Active, Assistant, Problem, Said, Tenant
 from chalicelib.model.fleet import Service
 from chalicelib.store.table import Table
@@ -165,6 +166,9 @@ class FakeFleet:
         self.protected: set[str] = set()
         #: what it says of a protection
         self.protects = True
+        #: tasks that ended, and whether it tells of any
+        self.ended: set[str] = set()
+        self.tells = True
 
     def desired(self) -> int:
         return self.count
@@ -177,6 +181,11 @@ class FakeFleet:
 
     def grow(self) -> None:
         self.count += 1
+
+    def runs(self, task: str) -> bool:
+        if not self.tells:
+            raise TryAgain("ECS does not tell.")
+        return task != "" and task not in self.ended
 
     def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
         return self.protect(tasks, minutes=minutes)
@@ -223,5 +232,5 @@ def services(aws: None, memory_table: Table, clock: Clock) -> Services:
         _session=SESSION, table=memory_table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain(), mailer=FakeMailer()
     )
     services.base_url = lambda: "https://line.example.com/api"  # type: ignore[method-assign]
-    services.runner_token = lambda: "bootstrap-token"  # type: ignore[method-assign]
+    services.runner_token = lambda **_: "bootstrap-token"  # type: ignore[method-assign]
     return services

@@ -24,8 +24,9 @@ BOOTSTRAP = "bootstrap-token"
 class Caller:
     """A runner as far as the door can tell."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, task: str = "task-a") -> None:
         self._client = client
+        self.task = task
         self.token = BOOTSTRAP
         self.sequence = 0
 
@@ -36,7 +37,7 @@ class Caller:
 
     def sync(self, **more: Any) -> dict[str, Any]:
         self.sequence += 1
-        answer = self.post("/runner/sync", {"sequence": self.sequence, "capacity": 3, **more})
+        answer = self.post("/runner/sync", {"sequence": self.sequence, "capacity": 3, "task": self.task, **more})
         assert answer.status_code == 200, answer.body
         body: dict[str, Any] = answer.json_body
         if "identity" in body:
@@ -184,7 +185,7 @@ def test_a_waiting_session_is_claimed_by_the_first_runner_with_room_that_knows_w
 
 
 def test_another_runner_may_not_speak_for_a_tenant_it_never_held(client: Client, holder: Caller, clock: Clock) -> None:
-    stranger = Caller(client)
+    stranger = Caller(client, "task-b")
     stranger.sync()
     assert stranger.hand_in(message(clock)).status_code == 401
     released = stranger.post("/runner/release", {"tenant": T, "epoch": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,17 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from runner.control import Control, ControlTrouble, Refused, Stale, TryAgain, Unauthorised
+from runner.control import (
+    METADATA_ASKED_AT_MOST,
+    Control,
+    ControlTrouble,
+    Refused,
+    Stale,
+    TryAgain,
+    Unauthorised,
+    task_of,
+)
+from tests.unit.runner_fakes import FakeClock
 from wire import ReleaseRequest, SyncRequest
 
 RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
@@ -83,3 +94,35 @@ async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> 
         await control_that(stalled).put("https://store.test/key", {}, tmp_path / "archive")
     with pytest.raises(TryAgain):
         await control_that(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
+
+
+# -- which task this is -----------------------------------------------------------------------------------------------
+
+TASK = "arn:aws:ecs:eu-central-1:123456789012:task/ours/1"
+
+
+async def told(*answers: httpx2.Response) -> tuple[str, list[str]]:
+    """What is found of an agent that answers so, the last thing for ever; and what it was asked."""
+    asked: list[str] = []
+    clock = FakeClock()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return answers[min(len(asked), len(answers)) - 1]
+
+    finding = asyncio.create_task(task_of("http://169.254.170.2/v4/x", clock, httpx2.MockTransport(answer)))
+    while not finding.done():
+        await clock.advance(1)
+    return finding.result(), asked
+
+
+async def test_the_task_is_asked_for_until_the_agent_knows() -> None:
+    late = httpx2.Response(500), httpx2.Response(200, json={}), httpx2.Response(200, json=[])
+    assert await told(httpx2.Response(200, json={"TaskARN": TASK})) == (TASK, ["http://169.254.170.2/v4/x/task"])
+    task, asked = await told(*late, httpx2.Response(200, json={"TaskARN": TASK}))
+    assert (task, len(asked)) == (TASK, 4)
+
+
+async def test_an_agent_that_never_knows_is_not_waited_for_for_ever() -> None:
+    task, asked = await told(httpx2.Response(404, text="not now"))
+    assert (task, len(asked)) == ("", METADATA_ASKED_AT_MOST)

@@ -384,7 +384,7 @@ async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
     stage.control.kill(BOOTSTRAP)
     with pytest.raises(ExceptionGroup) as caught:
         await stage.host.run()
-    assert caught.group_contains(NotWelcome)
+    assert caught.group_contains(NotWelcome, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
 
 
 async def test_an_unreachable_control_plane_is_asked_again_every_two_seconds() -> None:

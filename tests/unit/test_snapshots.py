@@ -60,7 +60,7 @@ class Door:
         self.services = services
         self.s3 = SESSION.client("s3")
         self.token = "bootstrap-token"
-        identity = self.post("/runner/sync", {"sequence": 1, "capacity": 3}).json_body["identity"]
+        identity = self.post("/runner/sync", {"sequence": 1, "capacity": 3, "task": "a"}).json_body["identity"]
         self.token, self.runner = identity["token"], identity["runner"]
         self.post("/runner/sync", {"sequence": 2, "capacity": 3})
         self.epoch = services.placement.session(T).epoch

@@ -13,6 +13,7 @@ pk                     sk                          what
 ``CHAT#<tenant>#<c>``  ``TURN#<turn>``             batch, revision, state, text, cursor; expires
 ``RUNNER#<runner>``    ``RUNNER``                  lease, capacity, versions, assigned map, protection, its leaving
 ``RUNNER#<runner>``    ``BELL``                    a counter, and the turns it rang for
+``TASK#<task>``        ``TASK``                    the one runner that speaks for it; expires with that runner
 ``FLEET``              ``FLEET``                   since when fewer runners would do; whom upgrades do not wait for
 ``INVITE#<sha256>``    ``INVITE``                  the emailed link
 ``OPERATOR#<sha256>``  ``OPERATOR``                an operator's signed-in browser; expires

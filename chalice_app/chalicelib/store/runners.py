@@ -176,6 +176,9 @@ class Runners:
             self._table.update(
                 Update(f"RUNNER#{runner}", "BELL", set={"expires_at": _expiry(now)}, when=Attr("pk").exists())
             )
+        with suppress(ConditionFailed):
+            still = Attr("runner").eq(runner)
+            self._table.update(Update(f"TASK#{item.get('task')}", "TASK", set={"expires_at": _expiry(now)}, when=still))
         return runner_from(item)
 
     def forget(self, runner: str) -> None:

@@ -1,0 +1,47 @@
+"""Which runner speaks for a task: one that is not dead, at most.
+
+What the outside calls a task is what a runner says of itself; whether that task exists is ``fleet.py``'s to ask.
+"""
+
+from chalicelib.errors import TryAgain
+from chalicelib.model import RunnerState
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Attr, ConditionFailed, Put, Table
+
+
+class Tasks:
+    """One record for each task, which expires with its last runner.
+
+    Args:
+        table: the one table.
+        runners: who may be dead.
+    """
+
+    def __init__(self, table: Table, runners: Runners) -> None:
+        self._table = table
+        self._runners = runners
+
+    def take(self, task: str, runner: str, now: int) -> bool:
+        """From now on this runner speaks for the task. False while another one does.
+
+        Another one that has nothing makes way, for good: the answer to its registration was lost, and whoever asks
+        again is the same process. Raises TryAgain when somebody else took the task at this very moment.
+        """
+        item = self._table.get(f"TASK#{task}", "TASK")
+        if item is not None and not self._makes_way(item["runner"], now):
+            return False
+        as_seen = Attr("pk").not_exists() if item is None else Attr("runner").eq(item["runner"])
+        try:
+            self._table.put(Put({"pk": f"TASK#{task}", "sk": "TASK", "runner": runner}, when=as_seen))
+        except ConditionFailed:
+            raise TryAgain("Another registration for this task was faster; register again.") from None
+        return True
+
+    def _makes_way(self, runner: str, now: int) -> bool:
+        former = self._runners.get(runner)
+        if former is None or former.state is RunnerState.DEAD:
+            return True
+        if former.capacity or former.assigned:
+            return False
+        # Not if it was heard just now.
+        return self._runners.declare_dead(runner, now, silent_since=former.lease_until) is not None
