@@ -101,6 +101,10 @@ deploy: python ## AWS: create or update a stage (STAGE=prod MAIL_FROM=… OPERAT
 rollback: python ## AWS: an earlier release runs again (STAGE=… TO=<commit>; without TO they are listed)
 	@$(DEPLOYING) infrastructure.deploy rollback
 
+.PHONY: rotate-token
+rotate-token: python ## AWS: a new bootstrap token for runners (STAGE=…); those that run are not disturbed
+	@$(DEPLOYING) infrastructure.deploy rotate-token
+
 .PHONY: destroy
 destroy: python ## AWS: remove a stage and keep its data (STAGE=…; DATA=delete removes that too)
 	@$(DEPLOYING) infrastructure.deploy destroy

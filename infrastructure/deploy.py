@@ -1,4 +1,4 @@
-"""`python -m infrastructure.deploy VERB`: deploy, rollback or destroy a stage on AWS (`make deploy STAGE=…`)."""
+"""`python -m infrastructure.deploy VERB`: what `make deploy STAGE=…` and its like do to a stage on AWS."""
 
 import os
 import sys
@@ -10,13 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infrastructure.deploying import CannotDeploy, removal
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.deployment import Place, deploy, rollback
+from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.settings import parse
 from infrastructure.deployment_zip import NotCompiled
 from infrastructure.package import PackageFailed
 from infrastructure.packaging_python import REPOSITORY, PythonMissing
 from infrastructure.template import Clash
 
-VERBS = {"deploy": deploy, "rollback": rollback, "destroy": removal.destroy}
+VERBS = {"deploy": deploy, "rollback": rollback, "rotate-token": rotate_token, "destroy": removal.destroy}
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:

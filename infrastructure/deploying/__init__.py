@@ -16,6 +16,7 @@
 ``stack``          CloudFormation: propose, apply, wait
 ``changes``        a proposed change as people read it, and what of it is refused
 ``secret``         the runners' bootstrap token
+``rotation``       a new bootstrap token in place of one that somebody may know
 ``operators``      Cognito: who signs in first
 ``arrival``        is the new version there, seen from outside?
 ``removal``        taking a stage away, with or without its data

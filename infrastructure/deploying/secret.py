@@ -18,7 +18,7 @@ def ensure(ssm: Any, stack: str) -> bool:
             Name=name(stack),
             Description="What a new runner registers with",
             Type="SecureString",
-            Value=secrets.token_urlsafe(32),
+            Value=_made(),
             Overwrite=False,
             Tags=[{"Key": "answerline:stack", "Value": stack}],
         )
@@ -26,6 +26,14 @@ def ensure(ssm: Any, stack: str) -> bool:
         if error.response.get("Error", {}).get("Code") != "ParameterAlreadyExists":
             raise
         return False
+    return True
+
+
+def rotate(ssm: Any, stack: str) -> bool:
+    """Another value from now on, which tasks that start read; False if there was none."""
+    if not there(ssm, stack):
+        return False
+    ssm.put_parameter(Name=name(stack), Type="SecureString", Value=_made(), Overwrite=True)
     return True
 
 
@@ -38,3 +46,8 @@ def there(ssm: Any, stack: str) -> bool:
 def remove(ssm: Any, stack: str) -> None:
     """With the data, for good."""
     ssm.delete_parameters(Names=[name(stack)])
+
+
+def _made() -> str:
+    """256 bits."""
+    return secrets.token_urlsafe(32)

@@ -1,6 +1,7 @@
 """The small outside things: SES, quotas, Route 53, the token, the first operator."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ from infrastructure.deploying import (
     zones,
 )
 from infrastructure.deploying.account import Account
+from infrastructure.deploying.deployment import Place
+from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.sender import Sender
+from infrastructure.deploying.settings import Settings
 from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
 from tests.unit.deploying.conftest import STACK
 
@@ -225,6 +229,28 @@ def test_the_bootstrap_token_is_made_once_and_secret(account: Account) -> None:
     assert secret.there(ssm, STACK)
     secret.remove(ssm, STACK)
     assert not secret.there(ssm, STACK)
+
+
+def test_the_bootstrap_token_is_made_anew_without_being_shown(
+    account: Account, said: list[str], tmp_path: Path
+) -> None:
+    ssm = account.client("ssm")
+    place = Place(account, tmp_path, say=said.append)
+    with pytest.raises(CannotDeploy, match="no stage unit"):
+        rotate_token(place, Settings("unit"))
+    assert not secret.there(ssm, STACK)
+    secret.ensure(ssm, STACK)
+    values = []
+    for _ in range(2):
+        rotate_token(place, Settings("unit"))
+        parameter = ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]
+        assert parameter["Type"] == "SecureString" and len(parameter["Value"]) >= 43
+        values.append(parameter["Value"])
+    assert parameter["Version"] == 3 and values[0] != values[1]
+    (tag,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=secret.name(STACK))["TagList"]
+    assert tag == {"Key": "answerline:stack", "Value": STACK}
+    assert len(said) == 2 and said[0].startswith("unit has a new bootstrap token")
+    assert not any(value in line for value in values for line in said)
 
 
 @pytest.mark.parametrize("mailed", [True, False])
