@@ -12,6 +12,7 @@ from infrastructure.deploying import arrival, checks, quotas, secret, sender
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.deployment import base_url
+from infrastructure.deploying.settings import stack_name
 from infrastructure.deploying.stack import Stack
 from infrastructure.findings import Finding, bad, is_bad, looked_at, ok
 
@@ -38,7 +39,7 @@ class Stage:
 
     @property
     def stack(self) -> str:
-        return f"answerline-{self.name}"
+        return stack_name(self.name)
 
 
 def examine(stage: Stage) -> list[Finding]:

@@ -62,10 +62,9 @@ def wait(
     look: Callable[[str], Health] = ask,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-    within_seconds: float = ARRIVED_WITHIN_SECONDS,
 ) -> tuple[Health, bool]:
     """The last answer, and whether control plane and (if any should run) a runner of this commit were seen."""
-    until = clock() + within_seconds
+    until = clock() + ARRIVED_WITHIN_SECONDS
     while True:
         health = look(base_url)
         if health.commit == commit and (not runners or commit in health.runners):

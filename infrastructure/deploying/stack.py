@@ -112,17 +112,17 @@ class Stack:
         )
         return self._proposed(made["Id"], kind)
 
-    def apply(self, change_set: ChangeSet, *, within_seconds: float = APPLIED_WITHIN_SECONDS) -> None:
+    def apply(self, change_set: ChangeSet) -> None:
         """Execute and wait, with a line for each resource. Raises CannotDeploy with what failed first, and why."""
         seen = {event["EventId"] for event in self._events(set())}
         self._cloudformation.execute_change_set(StackName=self.name, ChangeSetName=change_set.id)
-        self._wait(seen, len(change_set.changes), within_seconds)
+        self._wait(seen, len(change_set.changes))
 
     def discard(self, change_set: ChangeSet) -> None:
         """Nobody wanted it."""
         self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=change_set.id)
 
-    def delete(self, *, within_seconds: float = APPLIED_WITHIN_SECONDS) -> None:
+    def delete(self) -> None:
         """Away with everything that no policy retains."""
         described = self.described()
         if described is None:
@@ -130,7 +130,7 @@ class Stack:
         seen = {event["EventId"] for event in self._events(set())}
         resources = len(self.resources())
         self._cloudformation.delete_stack(StackName=self.name)
-        self._wait(seen, resources, within_seconds, stack=described["StackId"])
+        self._wait(seen, resources, stack=described["StackId"])
 
     # -- how ----------------------------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ class Stack:
                 StackName=self.name, ChangeSetName=told["ChangeSetId"], NextToken=told["NextToken"]
             )
 
-    def _wait(self, seen: set[str], resources: int, within_seconds: float, *, stack: str | None = None) -> None:
-        until = self._clock() + within_seconds
+    def _wait(self, seen: set[str], resources: int, *, stack: str | None = None) -> None:
+        until = self._clock() + APPLIED_WITHIN_SECONDS
         done: set[str] = set()
         failed: list[dict[str, Any]] = []
         ended = False
@@ -205,8 +205,8 @@ class Stack:
                 break
             if self._clock() >= until:
                 raise StillChanges(
-                    f"{self.name} still changes after {within_seconds / 60:.0f} minutes ({status}); CloudFormation goes"
-                    " on by itself. Look at its events in the console, and run the same command again afterwards."
+                    f"{self.name} still changes after {APPLIED_WITHIN_SECONDS / 60:.0f} minutes ({status}); CloudFormation"
+                    " goes on by itself. Look at its events in the console, and run the same command again afterwards."
                 )
             self._pause(LOOK_EVERY_SECONDS)
         good = ("DELETE_COMPLETE",) if stack else ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")

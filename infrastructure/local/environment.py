@@ -48,12 +48,10 @@ def local_environment(
     environment = {
         **aws_environment(endpoint),
         "STAGE": "local",
-        "STACK": created.stack,
         "TABLE_NAME": created.table,
         "BUCKET_NAME": created.bucket,
         "JOBS_QUEUE_NAME": created.jobs_queue,
         "KMS_KEY_ID": created.key,
-        "COGNITO_USER_POOL_ID": created.user_pool,
         "COGNITO_CLIENT_PARAMETER": created.user_pool_client_parameter,
         "MAIL_FROM": mail_from,
         "MAIL_CONFIGURATION_SET": created.mail_configuration_set,

@@ -23,7 +23,6 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 class Created:
     """The names under which the application finds its resources."""
 
-    stack: str
     table: str
     bucket: str
     jobs_queue: str
@@ -86,7 +85,6 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
     events_queue = f"{stack}-local-events"
     _queue(endpoint, {"QueueName": events_queue, "VisibilityTimeout": 30, "MessageRetentionPeriod": 3600})
     return Created(
-        stack=stack,
         table=resolved.created["Table"]["Ref"],
         bucket=resolved.created["Bucket"]["Ref"],
         jobs_queue=resolved.properties("JobsQueue")["QueueName"],

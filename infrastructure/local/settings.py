@@ -118,7 +118,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     given = environment.get
     add("--data", type=Path, default=Path(given("DATA") or REPOSITORY / "data"), help="where everything is kept")
     add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of six ports in a row, or `auto`")
-    add("--port-offset", type=int, default=int(given("PORT_OFFSET") or 0), help="added to every port")
     add("--runners", type=int, default=int(given("RUNNERS") or 1), help="runners on the very first start")
     add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
     add("--whatsapp", default=given("WHATSAPP") or "simulated", help="`simulated` or `real`")
@@ -135,7 +134,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
             raise CannotStart(f"{name.upper()}={getattr(chosen, name)} means nothing here: say `simulated` or `real`.")
     return Settings(
         data=chosen.data.resolve(),
-        ports=_ports(chosen.ports, chosen.port_offset),
+        ports=_ports(chosen.ports),
         runners=chosen.runners,
         runner_capacity=chosen.runner_capacity,
         simulate_whatsapp=chosen.whatsapp == "simulated",
@@ -150,12 +149,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     )
 
 
-def _ports(text: str, offset: int) -> Ports:
+def _ports(text: str) -> Ports:
     if text == "auto":
         return Ports.free()
-    if not text.isdigit() or not 1024 <= int(text) + offset <= 65_530:
-        raise CannotStart(f"PORTS={text} (offset {offset}) is not a first port between 1024 and 65530, nor `auto`.")
-    return Ports.from_first(int(text) + offset)
+    if not text.isdigit() or not 1024 <= int(text) <= 65_530:
+        raise CannotStart(f"PORTS={text} is not a first port between 1024 and 65530, nor `auto`.")
+    return Ports.from_first(int(text))
 
 
 def _public(url: str | None) -> str | None:

@@ -1,16 +1,23 @@
 """Settings: what can be chosen, and one sentence for what cannot work."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from infrastructure.local.environment import local_environment, runner_environment, runner_variables
+from infrastructure.local.environment import (
+    REPOSITORY,
+    aws_environment,
+    local_environment,
+    runner_environment,
+    runner_variables,
+)
 from infrastructure.local.resources import Created
 from infrastructure.local.settings import CannotStart, Ports, Settings, parse
 
 CREATED = Created(
-    stack="s", table="t", bucket="b", jobs_queue="s-jobs", key="alias/s", user_pool="p", user_pool_client="c",
+    table="t", bucket="b", jobs_queue="s-jobs", key="alias/s", user_pool="p", user_pool_client="c",
     user_pool_client_parameter="/s/cognito-client-id",
     mail_configuration_set="m", cluster="s", service="s-runners", base_url_parameter="/s/public-base-url",
     runner_token_parameter="/s/runner-bootstrap-token", events_queue="s-local-events",
@@ -27,8 +34,8 @@ def test_everything_is_simulated_on_fixed_ports_by_default() -> None:
 
 def test_the_environment_is_what_make_passes_on() -> None:
     given = {"WHATSAPP": "real", "OPENAI": "real", "BASE_URL": "https://line.example/", "PORTS": "5000"}
-    settings = parse(["--port-offset", "10"], given)
-    assert settings.ports.gateway == 5010
+    settings = parse([], given)
+    assert settings.ports.gateway == 5000
     assert (settings.simulate_whatsapp, settings.simulate_openai) == (False, False)
     assert settings.base_url == "https://line.example/api"
 
@@ -81,6 +88,17 @@ def test_the_application_gets_names_and_endpoints_and_nothing_of_ours(monkeypatc
     assert "OPENAI_BASE_URL" not in environment
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert environment["KMS_KEY_ID"] == "alias/s"
+
+
+def test_the_application_gets_every_variable_that_its_wiring_reads_and_no_other() -> None:
+    wiring = (REPOSITORY / "chalice_app" / "chalicelib" / "wiring.py").read_text()
+    read = set(re.findall(r"""(?:environment\.get|_required)\("([A-Z_]+)\"""", wiring))
+    endpoint, simulated = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    environment = local_environment(
+        CREATED, endpoint=endpoint, mail_from="a@b.example", openai_base_url=simulated, commit="abc"
+    )
+    # Here runners are started from the very checkout, so their release is its commit.
+    assert set(environment) - set(aws_environment(endpoint)) == read - {"AWS_REGION", "RUNNER_RELEASE"}
 
 
 def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from chalicelib import errors, pages
 from chalicelib.pages import FORM, Pages, guarded_json, json_response
 from chalicelib.qr import qr_svg
+from chalicelib.static_files import static_file
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page
@@ -131,6 +132,15 @@ def test_a_static_file_is_kept_for_ever_under_its_hash_and_asked_for_otherwise(s
     assert "immutable" in site.browser.get(address).headers["cache-control"]
     assert site.browser.get("/static/answerline.css?v=old").headers["cache-control"] == "no-cache"
     assert site.browser.get(address).headers["content-type"] == "text/css; charset=utf-8"
+
+
+def test_every_class_of_the_style_sheet_is_worn_by_something() -> None:
+    sheet = re.sub(r"/\*.*?\*/", "", static_file("answerline.css").text, flags=re.DOTALL)
+    classes = set(re.findall(r"\.([a-z][a-z-]+)", re.sub(r"\{[^{}]*\}", "{}", sheet)))
+    wearers = [path for path in TEMPLATES.parent.rglob("*") if path.suffix in {".html", ".js", ".py"}]
+    words = set(re.findall(r"[\w-]+", "\n".join(path.read_text() for path in wearers)))
+    assert "card-head" in classes
+    assert not classes - words
 
 
 @pytest.mark.parametrize("name", ["nothing.css", "..%2Fpages.py", "%2e%2e", "pages.py", "answerline.css%00"])
