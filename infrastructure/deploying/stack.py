@@ -205,8 +205,9 @@ class Stack:
                 break
             if self._clock() >= until:
                 raise StillChanges(
-                    f"{self.name} still changes after {APPLIED_WITHIN_SECONDS / 60:.0f} minutes ({status}); CloudFormation"
-                    " goes on by itself. Look at its events in the console, and run the same command again afterwards."
+                    f"{self.name} still changes after {APPLIED_WITHIN_SECONDS / 60:.0f} minutes ({status});"
+                    " CloudFormation goes on by itself. Look at its events in the console, and run the same command"
+                    " again afterwards."
                 )
             self._pause(LOOK_EVERY_SECONDS)
         good = ("DELETE_COMPLETE",) if stack else ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
