@@ -7,7 +7,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
-from chalicelib.store.table import Check, ConditionFailed, Delete, Item, Path, Put, Table, Update
+from chalicelib.store.table import Check, ConditionFailed, Item, Path, Put, Table, Update
 
 Key = tuple[str, str]
 
@@ -50,11 +50,10 @@ class MemoryTable(Table):
         self._views: dict[str, dict[Any, dict[Key, Item]]] = {name: {} for name in GLOBAL_INDEXES}
         self._in_views: dict[str, dict[Key, Any]] = {name: {} for name in GLOBAL_INDEXES}
         self._on_their_way: deque[tuple[float, Key, Item | None]] = deque()
-        self._tokens: set[str] = set()
 
     # -- what Table offers ---------------------------------------------------------------------------------------
 
-    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
+    def get(self, pk: str, sk: str) -> Item | None:
         self._before("get")
         item = self._at((pk, sk))
         return None if item is None else _copied(item)
@@ -108,23 +107,19 @@ class MemoryTable(Table):
     def update(self, update: Update) -> Item:
         self._before("update")
         key, item = self._prepared(update)
-        assert item is not None
         self._write(key, item)
         return dict(_copied(item))
 
-    def delete(self, delete: Delete) -> None:
+    def delete(self, pk: str, sk: str) -> None:
         self._before("delete")
-        key, _ = self._prepared(delete)
-        self._write(key, None)
+        self._write((pk, sk), None)
 
-    def transact(self, *writes: Put | Update | Delete | Check, token: str | None = None) -> None:
+    def transact(self, *writes: Put | Update | Check) -> None:
         self._before("transact")
-        if token is not None and token in self._tokens:
-            return
         keys = [_key_of(write) for write in writes]
         if len(set(keys)) < len(keys) or len(keys) > TRANSACTION_AT_MOST:
             raise Invalid("a transaction names an item twice, or too many")
-        prepared: list[tuple[Key, Item | None]] = []
+        prepared: list[tuple[Key, Item]] = []
         stood: list[Item | None] = [None] * len(writes)
         failed = False
         for place, write in enumerate(writes):
@@ -134,8 +129,6 @@ class MemoryTable(Table):
                 failed, stood[place] = True, failure.item
         if failed:
             raise ConditionFailed(stood)
-        if token is not None:
-            self._tokens.add(token)
         for write, (key, item) in zip(writes, prepared, strict=True):
             if not isinstance(write, Check):
                 self._write(key, item)
@@ -150,22 +143,19 @@ class MemoryTable(Table):
     def _at(self, key: Key) -> Item | None:
         return self.partitions.get(key[0], {}).get(key[1])
 
-    def _prepared(self, write: Put | Update | Delete | Check) -> tuple[Key, Item | None]:
+    def _prepared(self, write: Put | Update | Check) -> tuple[Key, Item]:
         """What will stand there; ConditionFailed or Invalid, and nothing was changed."""
         key = _key_of(write)
         before = self._at(key)
         if write.when is not None and not holds(write.when, before or {}):
-            shown = None if before is None or isinstance(write, Delete) else _copied(before)
-            raise ConditionFailed([shown])
+            raise ConditionFailed([None if before is None else _copied(before)])
         match write:
             case Put():
                 return key, {name: _native(value) for name, value in write.attributes.items()}
             case Update():
                 return key, _updated(before or {"pk": key[0], "sk": key[1]}, write)
-            case Delete():
-                return key, None
             case Check():
-                return key, before
+                return key, before or {}
 
     def _write(self, key: Key, item: Item | None) -> None:
         before = self._at(key)
@@ -192,7 +182,7 @@ class MemoryTable(Table):
                     places[key] = item[partition]
 
 
-def _key_of(write: Put | Update | Delete | Check) -> Key:
+def _key_of(write: Put | Update | Check) -> Key:
     return (write.item["pk"], write.item["sk"]) if isinstance(write, Put) else (write.pk, write.sk)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import ConditionBase
 
-from chalicelib.store.table import Check, Delete, Item, Put, Update
+from chalicelib.store.table import Check, Item, Put, Update
 from tests.simulation.memory_table import GLOBAL_INDEXES, LOCAL_INDEXES, Key, MemoryTable
 
 KEYS = ("pk", "sk")
@@ -27,9 +27,9 @@ class BilledTable(MemoryTable):
         self._times = 1
         self.watchers.append(self._bill_write)
 
-    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
-        item = super().get(pk, sk, consistent=consistent)
-        self.read_units += _units(size_bytes(item or {}), READ_UNIT_BYTES) * (1 if consistent else 0.5)
+    def get(self, pk: str, sk: str) -> Item | None:
+        item = super().get(pk, sk)
+        self.read_units += _units(size_bytes(item or {}), READ_UNIT_BYTES)
         return item
 
     def query(
@@ -42,10 +42,10 @@ class BilledTable(MemoryTable):
         self.read_units += _units(min(PAGE_BYTES, size), READ_UNIT_BYTES) * (1 if consistent else 0.5)
         return super().query(pk, where=where, limit=limit, **options)
 
-    def transact(self, *writes: Put | Update | Delete | Check, token: str | None = None) -> None:
+    def transact(self, *writes: Put | Update | Check) -> None:
         self._times = 2
         try:
-            super().transact(*writes, token=token)
+            super().transact(*writes)
         finally:
             self._times = 1
         for write in writes:

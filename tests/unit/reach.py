@@ -11,7 +11,7 @@ from pathlib import Path
 
 _TABLE = "chalicelib.store.table"
 #: Whoever names one of these hands it to the table, alone or in a transaction, which needs the same permission.
-_WRITES = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item", "Check": "condition_check_item"}
+_WRITES = {"Put": "put_item", "Update": "update_item", "Check": "condition_check_item"}
 #: Names that lists, mappings and texts have as well: a receiver of unknown type says nothing.
 _EVERYBODYS = {name for kind in (dict, list, str, set, tuple, bytes) for name in dir(kind)}
 

@@ -12,7 +12,7 @@ from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
 from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Turn, TurnState, out_of_date, seen
-from chalicelib.store.table import Attr, Delete, Update
+from chalicelib.store.table import Attr, Update
 from chalicelib.thinking import think
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, FakeBrain, FakeJobs, FakeMailer, a_tenant
@@ -402,7 +402,7 @@ def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     look(line)
-    line.table.delete(Delete(f"CHAT#{T}#{CHAT}", f"TURN#{open_turn(line).id}"))
+    line.table.delete(f"CHAT#{T}#{CHAT}", f"TURN#{open_turn(line).id}")
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
     assert look(line) is Thought.NOT_YET

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import TryAgain
-from chalicelib.store.table import Attr, Check, ConditionFailed, Delete, Item, Put, Table, Update
+from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Put, Table, Update
 from tests.simulation.memory_table import MemoryTable
 
 
@@ -149,13 +149,10 @@ def test_a_path_that_leads_nowhere_is_a_mistake_and_changes_nothing(either: Tabl
     assert either.get("P", "S") == {"pk": "P", "sk": "S", "a": 1}
 
 
-def test_a_delete_is_repeatable_and_may_have_a_condition(either: Table) -> None:
+def test_a_delete_is_repeatable(either: Table) -> None:
     stored(either, a=1)
-    with pytest.raises(ConditionFailed) as failed:
-        either.delete(Delete("P", "S", when=Attr("a").eq(2)))
-    assert failed.value.items == (None,)
-    either.delete(Delete("P", "S", when=Attr("a").eq(1)))
-    either.delete(Delete("P", "S"))
+    either.delete("P", "S")
+    either.delete("P", "S")
     assert either.get("P", "S") is None
 
 
@@ -245,20 +242,6 @@ def test_a_check_writes_nothing_but_must_hold(either: Table) -> None:
     assert either.get("P", "OTHER") == {"pk": "P", "sk": "OTHER", "n": 1}
 
 
-def test_a_transaction_deletes_too(either: Table) -> None:
-    stored(either, a=1)
-    either.transact(Delete("P", "S", when=Attr("a").eq(1)), Put({"pk": "P", "sk": "NEW"}))
-    assert either.get("P", "S") is None
-    assert either.get("P", "NEW") is not None
-
-
-def test_in_memory_a_transaction_with_a_token_happens_once_as_on_aws() -> None:
-    table = MemoryTable()  # moto remembers no tokens
-    for _ in range(2):
-        table.transact(Update("P", "S", add={"n": 1}), token="the same token twice")
-    assert table.get("P", "S") == {"pk": "P", "sk": "S", "n": 1}
-
-
 def test_a_transaction_names_an_item_once(either: Table) -> None:
     with pytest.raises(Exception, match=r"multiple operations|names an item twice"):
         either.transact(Update("P", "S", add={"n": 1}), Update("P", "S", add={"n": 1}))
@@ -320,7 +303,7 @@ def test_a_global_index_holds_who_has_both_of_its_attributes(either: Table) -> N
     assert due(100) == ["S", "EARLY"]
     either.update(Update("P", "S", set={"open_turns": None}))
     assert due(100) == ["EARLY"]
-    either.delete(Delete("P", "EARLY"))
+    either.delete("P", "EARLY")
     assert due(100) == []
 
 
@@ -347,7 +330,7 @@ def test_in_memory_a_global_index_may_lag_and_keeps_the_order_of_writes() -> Non
 
     table.put(Put({"pk": "P", "sk": "S", "directory": "D", "directory_order": "1", "n": 1}))
     table.update(Update("P", "S", set={"n": 2}))
-    assert table.get("P", "S", consistent=False) is not None
+    assert table.get("P", "S") is not None
     assert listed() == []
     now[0] = 1.5
     assert listed() == []

@@ -10,7 +10,7 @@ from chalicelib.model import Active, Assistant, Event, Happened, Invite, Policie
 from chalicelib.store.operators import OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
-from chalicelib.store.table import Delete, Table, Update
+from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
 from wire import Phase, ProblemCode
@@ -299,7 +299,7 @@ def test_an_invite_that_dynamodb_forgot_can_still_be_replaced_and_stays_unknown(
     tenants: Tenants, hotel: Tenant, clock: Clock, table: Table
 ) -> None:
     issue(tenants, hotel.id, "old", clock())
-    table.delete(Delete("INVITE#old", "INVITE"))
+    table.delete("INVITE#old", "INVITE")
     assert tenants.invites.current(hotel.id) is None
     issue(tenants, hotel.id, "new", clock())
     with pytest.raises(NotFound):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pydantic import TypeAdapter
 
 from chalicelib.model import OPERATOR_AT_MOST, OPERATOR_IDLE_FOR, milliseconds
-from chalicelib.store.table import Attr, ConditionFailed, Delete, Put, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
 #: A browser's last sign of life is written at most this often.
@@ -75,7 +75,7 @@ class Operators:
             return  # signed out meanwhile
 
     def end(self, token_sha256: str) -> None:
-        self._table.delete(Delete(*_key(token_sha256)))
+        self._table.delete(*_key(token_sha256))
 
     def ask(self, step: SignInStep) -> None:
         """Remembers the next step; the one before is over."""
@@ -89,7 +89,7 @@ class Operators:
         return step if step is not None and now - step.asked_at < milliseconds(STEP_KEPT_FOR) else None
 
     def asked_no_more(self, token_sha256: str) -> None:
-        self._table.delete(Delete(*_step_key(token_sha256)))
+        self._table.delete(*_step_key(token_sha256))
 
 
 def _key(token_sha256: str) -> tuple[str, str]:

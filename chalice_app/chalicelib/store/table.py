@@ -18,7 +18,7 @@ from chalicelib.store.expressions import Expression, Item, Path, key_of, plain, 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Delete", "Item", "Path", "Put", "Table", "Update"]
+__all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Item", "Path", "Put", "Table", "Update"]
 
 #: Transactions that collide with another write are tried again this often, with jitter.
 ATTEMPTS: Final = 8
@@ -77,13 +77,6 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
-    pk: str
-    sk: str
-    when: ConditionBase | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
     """Nothing is written here, but the whole transaction holds only if this does."""
 
@@ -106,8 +99,8 @@ class Table:
         self._name = name
         self._pause = pause
 
-    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
-        answer = self._call(self._client.get_item, TableName=self._name, Key=key_of(pk, sk), ConsistentRead=consistent)
+    def get(self, pk: str, sk: str) -> Item | None:
+        answer = self._call(self._client.get_item, TableName=self._name, Key=key_of(pk, sk), ConsistentRead=True)
         return plain(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
@@ -190,18 +183,12 @@ class Table:
         )
         return plain(answer["Attributes"])
 
-    def delete(self, delete: Delete) -> None:
-        self._call(self._client.delete_item, **self._delete(delete))
+    def delete(self, pk: str, sk: str) -> None:
+        self._call(self._client.delete_item, TableName=self._name, Key=key_of(pk, sk))
 
-    def transact(self, *writes: Put | Update | Delete | Check, token: str | None = None) -> None:
-        """All or nothing. Raises ConditionFailed; ``items`` then has one entry per write.
-
-        ``token`` makes a repeated call (after a lost answer) harmless for ten minutes.
-        """
-        request: dict[str, Any] = {"TransactItems": [self._transact_item(write) for write in writes]}
-        if token is not None:
-            request["ClientRequestToken"] = token
-        self._call(self._client.transact_write_items, **request)
+    def transact(self, *writes: Put | Update | Check) -> None:
+        """All or nothing. Raises ConditionFailed; ``items`` then has one entry per write."""
+        self._call(self._client.transact_write_items, TransactItems=[self._transact_item(write) for write in writes])
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -215,14 +202,12 @@ class Table:
             self._pause(BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise TryAgain("The database is busy; this will be tried again.")
 
-    def _transact_item(self, write: Put | Update | Delete | Check) -> dict[str, Any]:
+    def _transact_item(self, write: Put | Update | Check) -> dict[str, Any]:
         match write:
             case Put():
                 return {"Put": {**self._put(write), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
             case Update():
                 return {"Update": {**self._update(write), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
-            case Delete():
-                return {"Delete": self._delete(write)}
             case Check():
                 expression = Expression()
                 return {
@@ -261,13 +246,6 @@ class Table:
             request["UpdateExpression"] = " ".join(clauses)
         if update.when is not None:
             request["ConditionExpression"] = expression.condition(update.when)
-        return {**request, **expression.placeholders()}
-
-    def _delete(self, delete: Delete) -> dict[str, Any]:
-        expression = Expression()
-        request: dict[str, Any] = {"TableName": self._name, "Key": key_of(delete.pk, delete.sk)}
-        if delete.when is not None:
-            request["ConditionExpression"] = expression.condition(delete.when)
         return {**request, **expression.placeholders()}
 
 
