@@ -123,7 +123,7 @@ app.register_middleware(watched)
 
 @app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
 def think(event: SQSEvent) -> None:
-    """A look at one chat (design: batch of one)."""
+    """A look at one chat, alone in its batch: one that fails repeats nobody else's."""
     for record in event:
         job = ThinkJob.model_validate_json(record.body)
         logs.note(tenant=job.tenant)

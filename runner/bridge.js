@@ -172,7 +172,7 @@
   // -- dialogs --------------------------------------------------------------------------------------------------
 
   // "What's new" and its like stand before everything until they are confirmed; left alone, WhatsApp unlinks the
-  // device some minutes later (facts/peers.md §2 #8). They are known by their roles, not by their words.
+  // device some minutes later (whatsapp-web.js #3550). They are known by their roles, not by their words.
   const DIALOGS = '[role="dialog"], [role="alertdialog"], [aria-modal="true"], dialog[open]';
   const BUTTONS = 'button, [role="button"]';
   const ENTRIES = 'input, textarea, select, [contenteditable="true"], [role="textbox"], [role="checkbox"], [role="radio"]';

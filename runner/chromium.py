@@ -98,12 +98,12 @@ def user_agent_metadata(chromium: Chromium) -> dict[str, object]:
 
 
 def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -> list[str]:
-    """What we add to Playwright's own flags, each for a measured or documented reason (reliability.md §4.2)."""
+    """What we add to Playwright's own flags, each for a measured or documented reason."""
     flags = [
         "--disable-blink-features=AutomationControlled",  # navigator.webdriver
         "--disable-dev-shm-usage",
         "--disable-gpu",
-        "--in-process-gpu",  # two processes fewer, about 40 MiB (whatsapp-web.md §4)
+        "--in-process-gpu",  # two processes fewer, about 40 MiB (measured here)
         "--enable-features=NetworkServiceInProcess2",  # one less again: with the next, 77 → 57 MiB of anonymous PSS
         "--mute-audio",
         "--js-flags=--max-old-space-size=512 --optimize-for-size",  # about -20 % memory
@@ -188,7 +188,7 @@ def clear_stale_lock(profile: Path) -> None:
     """Remove what a dead browser left in its profile. Only for who holds our own lock and made sure it is dead.
 
     Chromium refuses a profile locked from another host name, as after a container's restart, and headless-shell
-    has no lock at all (whatsapp-web.md §5).
+    has no lock at all (both seen with Chromium 156).
     """
     for name in ("SingletonLock", "SingletonCookie", "SingletonSocket"):
         (profile / name).unlink(missing_ok=True)

@@ -22,7 +22,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """``CLOCK_BOOTTIME``: a suspended machine must wake up with its lease run out (reliability.md §1.2)."""
+    """``CLOCK_BOOTTIME``: a suspended machine must wake up with its lease run out."""
 
     def now(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

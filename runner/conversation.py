@@ -1,4 +1,4 @@
-"""One session's messages: handed in completely and in order, and what the contact sees meanwhile (design §5)."""
+"""One session's messages: handed in completely and in order, and what the contact sees meanwhile."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from wire import MESSAGES_PER_BATCH, MessagesAnswer, MessagesRequest, Outcome
 SWEEP_EVERY = 5.0
 #: How many messages one look at the page brings.
 TAIL_AT_MOST = 200
-#: A message handed in is expected to be answered within this; until then syncs are held (design §4).
+#: A message handed in is expected to be answered within this; until then syncs are held (ARCHITECTURE.md §5).
 EXPECTED_FOR = 120.0
 #: So long after the last message, in or out, a page that goes away for some seconds is missed by nobody.
 QUIET_AFTER = 30.0
@@ -33,7 +33,7 @@ REPORTED_WITHIN = 2.0
 CAUGHT_UP_LAG_S = 120
 #: And it moves in steps, since each is a write.
 CAUGHT_UP_STEP_S = 60
-#: A message that cannot be decrypted for so long is no reason to wait any more (reliability.md §2.4).
+#: A message that cannot be decrypted for so long is no reason to wait any more.
 DECRYPTED_WITHIN_S = 600
 
 

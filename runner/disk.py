@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.logs import note
 
-#: Chromium gives up whole databases when the disk is nearly full (facts/reliability.md §3.3).
+#: Chromium gives up whole databases when the disk is nearly full.
 ROOM_TO_SAVE_BYTES = 1 << 30
 ROOM_TO_HOST_BYTES = 2 << 30
 #: Below this a browser's writes may have failed between two looks.

@@ -1,6 +1,6 @@
 """When a line that claims to be online is too silent to be believed: pure decisions, ``now`` is an argument.
 
-A page can be online by every look-up and still be told nothing any more (facts/peers.md §2 #6). Silence alone proves
+A page can be online by every look-up and still be told nothing any more (whatsapp-web.js #2231). Silence alone proves
 nothing: at night nobody writes. So there are two rules. A reply that was sent is owed at least a receipt; ten minutes
 without anything from the server are too long then. And a silence is suspicious once it is several times as long as
 this line's usual lulls. Either way the page gets a new line, then a new browser; every attempt that brings nothing

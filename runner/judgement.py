@@ -89,7 +89,7 @@ class Step(Enum):
 
 @dataclass
 class Ladder:
-    """Two misses in a row: reload. Still bad a minute later: a new browser (reliability.md §4.3)."""
+    """Two misses in a row: reload. Still bad a minute later: a new browser."""
 
     misses: int = 0
     reloaded_at: float | None = None

@@ -1,4 +1,4 @@
-"""Keeps a fresh code in front of an owner who wants to link: QR or pairing code (facts/whatsapp-web.md §1, §4)."""
+"""Keeps a fresh code in front of an owner who wants to link: QR or pairing code."""
 
 from runner.clock import Clock
 from runner.logs import note

@@ -1,9 +1,9 @@
 """When the next snapshot of a session is due: pure decisions, ``now`` is an argument."""
 
 #: A fresh login must survive the loss of this machine soon; Local Storage reaches the disk within 3 to 6 s
-#: (facts/whatsapp-web.md §5).
+#: (measured here).
 FRESH_AFTER = 10.0
-#: The state after catching up, and after the history came (facts/reliability.md §3.3).
+#: The state after catching up, and after the history came.
 SETTLED_AFTER = (60.0, 300.0)
 #: After the last message, in or out …
 QUIET_FOR = 15.0

@@ -1,6 +1,6 @@
 """When a browser is replaced although nothing is wrong with it: it is old, or it has grown too large.
 
-Browsers grow, and only a new one gives its memory back (facts/reliability.md §4.3). On one runner they are replaced
+Browsers grow, and only a new one gives its memory back (playwright #6319). On one runner they are replaced
 one after the other, never together.
 """
 

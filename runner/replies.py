@@ -1,4 +1,4 @@
-"""Replies out: each turn taken, looked up in its chat, sent under its own id, and said to be sent (design §5.4)."""
+"""Replies out: each turn taken, looked up in its chat, sent under its own id, and said to be sent."""
 
 import asyncio
 from collections.abc import Callable
@@ -213,7 +213,7 @@ class Replies:
             raise NotNow("the page forgot it")
         if ack < 0:
             raise NotNow(f"ack {ack}")
-        if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, on its next line (reliability.md §2.3)
+        if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, on its next line
             self._unconfirmed.setdefault(message[1], self._clock.now())
             raise NotConfirmed("ack 0")
         self._unconfirmed.pop(message[1], None)

@@ -27,7 +27,7 @@ from runner.snapshot import CopyStopped, Manifest, Packed, copy, fingerprint, li
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
 
 LOOK_EVERY = 1.0
-#: The last snapshot, of a browser that was closed: part of the time a drain has (design §4).
+#: The last snapshot, of a browser that was closed: part of the time a drain has.
 LAST_WITHIN = 40.0
 LAST_ATTEMPTS = 3
 LAST_RETRY = 1.0

@@ -1,7 +1,7 @@
 """A browser profile's login as one file: what is copied, how it is packed, and what is checked on the way back.
 
 The archive is a tar under zstd: ``manifest.json`` first, then the files it names, in its order. Only IndexedDB and
-Local Storage travel; everything else of a profile can be fetched again (facts/reliability.md §3.2).
+Local Storage travel; everything else of a profile can be fetched again.
 """
 
 import errno

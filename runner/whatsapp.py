@@ -22,7 +22,7 @@ from runner.settings import Settings
 
 LAUNCH_WITHIN = 60.0
 LOAD_WITHIN = 45.0
-#: Every question to the page has an end: a busy or stopped renderer answers never (reliability.md §4.3).
+#: Every question to the page has an end: a busy or stopped renderer answers never (measured here).
 ANSWER_WITHIN = 10.0
 SEND_WITHIN = 60.0
 CLOSE_WITHIN = 10.0
@@ -291,7 +291,7 @@ def _injected(settings: Settings) -> str:
     bundle = settings.wa_js.read_text(encoding="utf-8")
     bridge = (Path(__file__).parent / "bridge.js").read_text(encoding="utf-8")
     host = json.dumps(urlsplit(settings.whatsapp_url).hostname)
-    # wa-js reports each login to Google unless told otherwise before it starts (whatsapp-web.md §1).
+    # wa-js reports each login to Google unless told otherwise before it starts (4.6.0).
     return (
         f"if (window === window.top && location.hostname === {host}) {{\n"
         f"window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{bundle}\n;{bridge}\n}}"

@@ -1,7 +1,7 @@
 """Who knocks: secrets and cookies for every door, and the operator's signed-in browser.
 
 A token is 256 random bits, told once; what is stored is its SHA-256. Two doors use the primitives here for their
-own guests: ``landing.py`` binds an invite to a browser, ``runner_api.py`` recognises runners.
+own guests: ``landing.py`` binds an invite to a browser, ``knocking.py`` recognises runners.
 """
 
 import hashlib

@@ -183,5 +183,5 @@ def _ink(dark: bool) -> dict[str, str]:
 
 
 def _month(now: int) -> str:
-    """As ``thinking`` counts tokens."""
+    """As ``answering.py`` counts tokens."""
     return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m")

@@ -42,7 +42,7 @@ class Vault:
         return b64encode(sealed["CiphertextBlob"]).decode("ascii")
 
     def decrypt(self, tenant: str, ciphertext: str) -> str:
-        """Raises Sealed for another tenant's ciphertext or a damaged one; only `thinking` may call this on AWS."""
+        """Raises Sealed for another tenant's ciphertext or a damaged one; on AWS only *think* may call it."""
         try:
             opened = self._client.decrypt(
                 KeyId=self._key_id, CiphertextBlob=b64decode(ciphertext), EncryptionContext=_context(tenant)

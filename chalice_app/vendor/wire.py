@@ -214,7 +214,7 @@ class Hold(Wire):
     caught_up_to_ms: Milliseconds | None = None
     #: Only a profile whose account is this number may go online; ``None`` before the first linking.
     number: str | None = None
-    #: The epoch at which this very runner's data directory may be reused, if any (see ``profile.py``).
+    #: The epoch at which the session was held last, by whomever (``profile.py`` has the rule).
     last_epoch: int | None = None
 
 

@@ -44,7 +44,7 @@ def local_environment(
     operators_email: str = "",
     commit: str | None = None,
 ) -> dict[str, str]:
-    """The whole environment of the application, as Lambda would have it: `wiring.py` reads these and no others."""
+    """The whole environment of the application, as Lambda would have it."""
     environment = {
         **aws_environment(endpoint),
         "STAGE": "local",

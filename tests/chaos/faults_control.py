@@ -145,7 +145,7 @@ def _fill(path: Path) -> None:
 
 # -- the deck ---------------------------------------------------------------------------------------------------
 
-#: How often each kind comes in a hundred or so (facts/reliability.md §5.3 B 2, with the kinds found since).
+#: How often each kind comes in a hundred or so.
 WEIGHTS: dict[Fault, int] = {
     faults.kill_runner: 10,
     faults.kill_runner_with_its_disk: 5,

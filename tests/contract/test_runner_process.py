@@ -183,7 +183,7 @@ async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_r
             assert report.qr is not None
             phone.scan(report.qr.code)
             await control.until_report(lambda report: report.phase is Phase.ONLINE)
-            await asyncio.sleep(8)  # until WhatsApp's local storage is on the disk (facts/whatsapp-web.md §5)
+            await asyncio.sleep(8)  # until WhatsApp's local storage is on the disk, 3 to 6 s after linking
             for index in range(20):
                 contact.write(f"message {index}")
             await contact.wait_for_reply(3)

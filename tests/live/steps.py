@@ -1,4 +1,4 @@
-"""The nine questions that only two phones can answer (facts/reliability.md §7), each as one step."""
+"""The nine questions that only two phones can answer, each as one step."""
 
 from __future__ import annotations
 

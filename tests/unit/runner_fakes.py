@@ -48,7 +48,7 @@ STORE = "https://store.test/"
 
 
 def message_id(tenant: str, first: str, part: int = 0, generation: int = 0) -> str:
-    """The id of a reply, as design §5 has it."""
+    """The id of a reply, as `reply_id` in `model/conversation.py` has it."""
     digest = hashlib.sha256(f"r1|{tenant}|{first}|{part}|{generation}".encode()).hexdigest()
     return "3EB0" + digest[:18].upper()
 

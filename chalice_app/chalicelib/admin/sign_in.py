@@ -24,6 +24,8 @@ from chalicelib.store.operators import OperatorSession, SignInStep
 log = logging.getLogger(__name__)
 
 EMAIL_AT_MOST = 254
+#: As the user pool has it (`infrastructure/resources.yaml`).
+PASSWORD_AT_LEAST = 12
 PASSWORD_AT_MOST = 256
 #: It is sent back to the browser, so it must be one that we could have sent.
 SHAPE_OF_VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -96,8 +98,9 @@ class SignIn:
             password = fields.get("password", "")
             if password != fields.get("again", ""):
                 return self._ask(visitor, step, "The two passwords are not the same.")
-            if not 8 <= len(password) <= PASSWORD_AT_MOST:
-                return self._ask(visitor, step, "Take at least 12 characters, with capitals, small letters and digits.")
+            if not PASSWORD_AT_LEAST <= len(password) <= PASSWORD_AT_MOST:
+                weak = f"Take at least {PASSWORD_AT_LEAST} characters, with capitals, small letters and digits."
+                return self._ask(visitor, step, weak)
             asked = NewPassword(step.username, step.cognito_session)
             return self._go_on(visitor, step.email, identity.new_password(asked, step.email, password))
         code = "".join(fields.get("code", "").split())

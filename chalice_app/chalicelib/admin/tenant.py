@@ -169,7 +169,7 @@ class TenantPage:
         return self._back(tenant, "revoked")
 
     def check(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        """Only `thinking` may read the key, so trying again means letting it try."""
+        """Only the function *think* may read the key, so trying again means letting it try."""
         self.services.tenants.get(tenant)
         self._try_again(tenant, operator.email)
         return self._back(tenant, "checking")

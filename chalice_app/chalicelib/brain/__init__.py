@@ -128,7 +128,7 @@ class Brain:
 
         A text that was cut by `max_output_tokens` is used and ends in "…". When the model writes nothing at all it is
         asked once more, with four times the room if thinking had used up its tokens; then the turn is given up:
-        asking the same twelve times would only cost the tenant money.
+        asking the same again and again would only cost the tenant money.
 
         Args:
             api_key: the tenant's, in clear.

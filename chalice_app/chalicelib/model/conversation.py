@@ -130,7 +130,7 @@ def reply_id(tenant: str, first_message: str, part: int, generation: int) -> str
     """The message id that a part of a reply has on WhatsApp, however often it is sent.
 
     WhatsApp deduplicates by id, and clients choose it: ``3EB0`` + 18 hex digits is the shape that WhatsApp Web
-    itself uses (facts: whatsmeow ``GenerateMessageID``, Baileys ``generateMessageIDV2``).
+    itself uses (whatsmeow ``GenerateMessageID``, Baileys ``generateMessageIDV2``).
     """
     digest = hashlib.sha256(f"r1|{tenant}|{first_message}|{part}|{generation}".encode()).hexdigest()
     return "3EB0" + digest[:18].upper()

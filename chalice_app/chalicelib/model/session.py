@@ -29,7 +29,7 @@ LINKED_A_MOMENT_AGO = timedelta(seconds=5)
 #: What an owner who is about to link sees on the page, one after the other.
 SHOWN_TO_OWNERS = frozenset({Phase.QR, Phase.PAIRING, Phase.PASSKEY_REQUIRED, Phase.SYNCING})
 #: A session that a runner gave up is given to a runner again after this, doubled each time it never came up, …
-TRIED_AGAIN_AFTER = timedelta(seconds=5)
+TRIED_AGAIN_AFTER = timedelta(seconds=10)
 #: … and a quarter more or less, so that what failed together does not come back together.
 TRIED_AGAIN_AT_MOST = timedelta(minutes=10)
 
@@ -173,7 +173,7 @@ def given_up(session: Session, now: int) -> Session:
     if session.came_up:
         return session
     fails = session.fails + 1
-    delay = min(milliseconds(TRIED_AGAIN_AT_MOST), milliseconds(TRIED_AGAIN_AFTER) * 2 ** min(fails, 20))
+    delay = min(milliseconds(TRIED_AGAIN_AT_MOST), milliseconds(TRIED_AGAIN_AFTER) * 2 ** min(fails - 1, 20))
     chance = hashlib.sha256(f"{session.tenant}|{session.epoch}".encode()).digest()[0] / 256
     return replace(session, fails=fails, next_try_at=now + round(delay * (0.75 + chance / 2)))
 

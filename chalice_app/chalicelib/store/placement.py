@@ -237,7 +237,7 @@ class Placement:
             )
         except ConditionFailed as failure:
             held = failure.items[0]
-            # An answer lost on the way: the first attempt went through (facts/reliability.md §1.3).
+            # An answer lost on the way: the first attempt went through (KCL's DynamoDBLeaseRefresher does the same).
             return held is not None and held.get("runner") == runner and held.get("epoch") == epoch
         log.info("session claimed", extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
         self.runners.ring(runner)

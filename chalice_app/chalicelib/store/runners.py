@@ -1,7 +1,7 @@
 """Runners, their leases and their bells.
 
 The lease is the runner's, not the session's; ``dead`` is final. Freeing what a dead runner held is
-``placement.py``'s: it needs both records.
+``reaping.py``'s: it needs both records.
 """
 
 import logging

@@ -1,6 +1,7 @@
 """One DynamoDB table as plain Python values: conditional writes, transactions, queries, nothing of ours.
 
-Every write is an UpdateItem, a PutItem of a new item, or a transaction of these, and says under which condition.
+Every write is an UpdateItem, a PutItem of a new item, or a transaction of these, and says under which condition;
+only what signing in and out leaves behind is deleted.
 """
 
 import random

@@ -26,7 +26,7 @@ _problems = TypeAdapter(Problem)
 
 
 class Tenants:
-    """Answers with dataclasses of ``model.py``; what is not there is ``NotFound``.
+    """Answers with dataclasses of ``model/``; what is not there is ``NotFound``.
 
     ``invites`` and ``operators`` are the tenants' links and the operators' browsers.
 

@@ -1,7 +1,6 @@
 """The timeline of a tenant, which is also its audit log: append-only, forgotten after 400 days."""
 
 import itertools
-import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -23,7 +22,7 @@ class Timeline:
         new_id: tells apart two events of the same millisecond.
     """
 
-    def __init__(self, table: Table, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
+    def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
         self._table = table
         self._new_id = new_id
         #: keeps what one process does within a millisecond in order

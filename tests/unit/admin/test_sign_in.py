@@ -1,11 +1,16 @@
 """Signing in, step by step, and out again."""
 
+from pathlib import Path
+
 import pytest
 
 from chalicelib.identity import Code, NewPassword, Refused, SetUp, SignedIn
+from infrastructure import template
 from tests.unit.admin.desk import FIELDS, OLGA, Admin
 from tests.unit.browsing import Browser
 from tests.unit.conftest import Clock
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_screen_asks_a_stranger_to_sign_in_and_tells_him_nothing_else(stranger: Admin) -> None:
@@ -77,6 +82,19 @@ def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stra
     assert stranger.go_on(code="123 456").headers["location"] == "/api/admin"
     assert stranger.identity.answers == ["Second-Pass-1", "000000", "123456"]
     assert stranger.browser.get("/admin").status == 200
+
+
+def test_a_new_password_that_is_too_short_for_the_user_pool_never_reaches_it(stranger: Admin) -> None:
+    resources = template.load(ROOT / "infrastructure" / "resources.yaml")["Resources"]
+    at_least = resources["UserPool"]["Properties"]["Policies"]["PasswordPolicy"]["MinimumLength"]
+    stranger.identity.first = NewPassword("sub", "session-1")
+    stranger.identity.later = [SignedIn(OLGA)]
+    stranger.knock()
+    short, long_enough = "Aa1" + "x" * (at_least - 4), "Aa1" + "x" * (at_least - 3)
+    assert f"Take at least {at_least} characters" in stranger.go_on(password=short, again=short).text
+    assert stranger.identity.answers == []
+    stranger.go_on(password=long_enough, again=long_enough)
+    assert stranger.identity.answers == [long_enough]
 
 
 def test_no_step_of_a_sign_in_is_a_way_in_by_itself(stranger: Admin, clock: Clock) -> None:

@@ -215,7 +215,7 @@ defineClassicModule('WAWebMsgKey', (require) => {
     }
   }
 
-  // wa-js reads the name of the cached property out of this function's source text (facts §1, MsgKey).
+  // wa-js reads the name of the cached property out of this function's source text.
   MsgKey.prototype.toString =
     cachedIn === '$1'
       ? function toString() {
