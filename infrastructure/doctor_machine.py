@@ -18,9 +18,8 @@ from infrastructure.findings import Finding, bad, looked_at, ok, unknown
 from infrastructure.local import mail_spool, preflight, relay, resources
 from infrastructure.local.generations import Generations
 from infrastructure.local.settings import CannotStart, Settings
+from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
-#: Runners take no snapshots below the one, and ask for no sessions below the other (ARCHITECTURE.md §7).
-DISK_NEEDED_BYTES, DISK_WANTED_BYTES = 1_000_000_000, 2_000_000_000
 #: The state is written every five seconds while anything changes, at the least once a minute.
 CHECKPOINT_SECONDS = 120.0
 #: A mail server that is busy gets this long.
@@ -70,11 +69,11 @@ def look_at_disk(data: Path) -> Finding:
     """Profiles and snapshots need room."""
     there = next((each for each in (data, *data.parents) if each.exists()), Path("/"))
     free = shutil.disk_usage(there).free
-    what = f"{free / 1e9:.1f} GB free for {data}"
-    if free < DISK_NEEDED_BYTES:
-        return bad(what, "make room: no login is archived below 1 GB")
-    if free < DISK_WANTED_BYTES:
-        return bad(what, "make room: no new line is started below 2 GB")
+    what = f"{free / (1 << 30):.1f} GiB free for {data}"
+    if free < ROOM_TO_SAVE_BYTES:
+        return bad(what, f"make room: no login is archived below {ROOM_TO_SAVE_BYTES >> 30} GiB")
+    if free < ROOM_TO_HOST_BYTES:
+        return bad(what, f"make room: no new line is started below {ROOM_TO_HOST_BYTES >> 30} GiB")
     return ok(what)
 
 

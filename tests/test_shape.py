@@ -26,7 +26,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "openai": {"chalice_app/chalicelib/brain/"},
     "httpx2": {"chalice_app/chalicelib/brain/", "runner/control.py"},
     "markdown_it": {"chalice_app/chalicelib/wording.py"},
-    "jinja2": {"chalice_app/chalicelib/pages.py", "chalice_app/chalicelib/mailer.py"},
+    "jinja2": {"chalice_app/chalicelib/templating.py"},
     "markupsafe": {"chalice_app/chalicelib/qr.py"},
     "qrcode": {"chalice_app/chalicelib/qr.py"},
     "email_validator": {"chalice_app/chalicelib/admin/forms.py"},

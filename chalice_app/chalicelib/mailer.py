@@ -7,7 +7,6 @@ from email.errors import HeaderParseError
 from email.header import Header
 from email.message import EmailMessage
 from email.utils import parseaddr
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,16 +16,17 @@ from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.languages import DEFAULT_LANGUAGE, LANGUAGES, speaker
 from chalicelib.links import why_unfit
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
+from chalicelib.templating import environment
 from wire import ProblemCode
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
 
-    from jinja2 import Environment
     from mypy_boto3_sesv2 import SESV2Client
 
 log = logging.getLogger(__name__)
 
+TEMPLATES: Final = Path(__file__).parent / "mail"
 #: RFC 5321: a path has at most 256 octets with its brackets.
 ADDRESS_AT_MOST: Final = 254
 #: A longer subject is cut by every mail program.
@@ -134,7 +134,7 @@ class Mailer:
         language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
         context = {"say": speaker(language), "language": language, "name": tenant.name, "link": link, **values}
         subject, text, html = (
-            _templates().get_template(f"{kind}/{part}").render(context)
+            environment(TEMPLATES).get_template(f"{kind}/{part}").render(context)
             for part in ("subject.txt", "text.txt", "html.html")
         )
         message = EmailMessage(policy=SMTP)
@@ -148,20 +148,6 @@ class Mailer:
         message.add_alternative(html, subtype="html", cte="quoted-printable")
         message["Content-Language"] = language
         return message
-
-
-@cache
-def _templates() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "mail"),
-        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
 
 
 def _one_line(text: str) -> str:

@@ -7,7 +7,6 @@ Chalice makes a 500 of every exception of a view before any middleware sees it; 
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -19,11 +18,10 @@ from chalicelib.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.logs import trace
 from chalicelib.qr import qr_svg
 from chalicelib.static_files import static_file
+from chalicelib.templating import environment
 from wire import Refusal
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -35,7 +33,7 @@ FORM_AT_MOST_BYTES: Final = 400_000
 FORM_FIELDS_AT_MOST: Final = 100
 #: A static file's address carries its content's hash, so a browser need never ask again.
 STATIC_KEPT_FOR: Final = "public, max-age=31536000, immutable"
-HERE: Final = Path(__file__).parent
+TEMPLATES: Final = Path(__file__).parent / "templates"
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -269,23 +267,7 @@ def mount(app: Chalice, services: "Services") -> None:
 
 def fill(template: str, **context: Any) -> str:
     """A template of ``templates/`` with its values, which are escaped."""
-    return _environment().get_template(template).render(context)
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["qr_svg"] = qr_svg
-    return environment
+    return environment(TEMPLATES, qr_svg=qr_svg).get_template(template).render(context)
 
 
 def _response(body: str, status: int, headers: Mapping[str, str], cookies: Sequence[str]) -> Response:

@@ -10,13 +10,13 @@ from pathlib import Path
 from infrastructure.image import CannotBuild, first_that_works
 from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.settings import CannotStart, Settings
+from runner.chromium import DEBIAN_NAMES
 
 MINISTACK_PYTHON = REPOSITORY / ".venv-ministack" / "bin" / "python"
 WA_JS = REPOSITORY / "runner" / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"
 #: What runs containers; either will do.
 ENGINES = ("docker", "podman")
 ENGINE_ANSWERS_WITHIN_SECONDS = 30
-CHROMIUM_NAMES = ("chromium-headless-shell", "chromium")
 
 _NAMES = {
     "gateway": "the admin and the landing pages",
@@ -80,7 +80,7 @@ def chromium(settings: Settings) -> None:
     if settings.chromium is not None:
         if not Path(settings.chromium).is_file():
             raise CannotStart(f"CHROMIUM={settings.chromium} does not exist.")
-    elif not any(map(shutil.which, CHROMIUM_NAMES)) and not _of_playwright():
+    elif not any(map(shutil.which, DEBIAN_NAMES)) and not _of_playwright():
         raise CannotStart(
             "No Chromium was found: install it with `apt-get install chromium-headless-shell` (or `chromium`),"
             " or give its path with `make up CHROMIUM=…`."

@@ -24,6 +24,7 @@ from infrastructure.doctor_machine import Machine
 from infrastructure.findings import Finding, State, bad, ok, unknown
 from infrastructure.local.generations import Generations
 from infrastructure.local.settings import Settings
+from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.conftest import REGION, STACK, a_tenant
 from wire import Phase, ProblemCode
 
@@ -334,11 +335,19 @@ def test_a_stack_whose_process_ended_does_not_run(tmp_path: Path) -> None:
     assert doctor_machine.running_here(tmp_path) is None
 
 
-@pytest.mark.parametrize(("free", "state"), [(5e9, State.OK), (1.5e9, State.BAD), (0.5e9, State.BAD)])
-def test_a_full_disk_is_told_before_it_hurts(
-    tmp_path: Path, free: float, state: State, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [
+        (ROOM_TO_HOST_BYTES, State.OK),
+        (ROOM_TO_HOST_BYTES - 1, State.BAD),
+        (ROOM_TO_SAVE_BYTES, State.BAD),
+        (ROOM_TO_SAVE_BYTES - 1, State.BAD),
+    ],
+)
+def test_a_disk_is_full_where_runners_find_it_full(
+    tmp_path: Path, free: int, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = type("Usage", (), {"free": int(free)})
+    usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     assert doctor_machine.look_at_disk(tmp_path / "not" / "there").state is state
 
