@@ -41,7 +41,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     acknowledged: list[Acknowledgement] = []
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
-        chat = services.chats.meet(tenant_id, message, now)
+        chat = services.chats.meet(tenant_id, message)
         verdict = _received(services, tenant, session, chat, message, arrival(now, index), now)
         if verdict.outcome is Outcome.DUPLICATE and verdict.reason == "":
             verdict = Verdict(Outcome.QUEUED, "handed in before")

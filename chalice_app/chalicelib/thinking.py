@@ -74,13 +74,7 @@ def think(services: Services, job: ThinkJob) -> Thought:
     capped = _capped(services, tenant, chat, recent, waiting, job, now)
     if capped is not None:
         return capped
-    opened = services.turns.freeze(
-        chat,
-        waiting,
-        assistant_version=tenant.assistant_version,
-        retention_days=policies.retention_days,
-        now=now,
-    )
+    opened = services.turns.freeze(chat, waiting, retention_days=policies.retention_days, now=now)
     if opened is None:
         return _somebody_was_faster(services, job)
     return answer(services, tenant, opened, recent, waiting, job)

@@ -23,7 +23,7 @@ def from_table(stack: LocalStack) -> tuple[list[Stored], list[Turned]]:
             key = item["sk"].removeprefix("MESSAGE#")
             stored.append(Stored(tenant, chat, item["id"], key, item.get("skipped")))
         elif item["sk"].startswith("TURN#"):
-            turn = turn_from({**item, "generation": int(item.get("generation", 0))})
+            turn = turn_from(item)
             turns.append(
                 Turned(
                     turn.tenant,

@@ -146,7 +146,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
         def hand_in(side: Side) -> Any:
-            chat = side.chats.meet(tenant, message, self.now)
+            chat = side.chats.meet(tenant, message)
             at = arrival(self.now, number)
             return side.chats.hand_in(chat, message, arrival=at, skipped=None, retention_days=30, now=self.now)
 
@@ -158,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
             chat, waiting = self._waiting(side, tenant)
             if chat is None or not waiting:
                 return None
-            return side.turns.freeze(chat, waiting, assistant_version=1, retention_days=30, now=self.now)
+            return side.turns.freeze(chat, waiting, retention_days=30, now=self.now)
 
         self.both(freeze)
 

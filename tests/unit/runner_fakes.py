@@ -47,9 +47,9 @@ BOOTSTRAP = "bootstrap-token"
 STORE = "https://store.test/"
 
 
-def message_id(tenant: str, first: str, part: int = 0, generation: int = 0) -> str:
+def message_id(tenant: str, first: str, part: int = 0) -> str:
     """The id of a reply, as `reply_id` in `model/conversation.py` has it."""
-    digest = hashlib.sha256(f"r1|{tenant}|{first}|{part}|{generation}".encode()).hexdigest()
+    digest = hashlib.sha256(f"r1|{tenant}|{first}|{part}|0".encode()).hexdigest()
     return "3EB0" + digest[:18].upper()
 
 

@@ -121,6 +121,20 @@ def test_a_reply_has_the_same_id_however_often_it_is_made(line: Services, clock:
     assert turn.part_ids[0].startswith("3EB0") and len(turn.part_ids[0]) == 22
 
 
+def test_a_chat_and_a_turn_that_the_former_release_stored_go_on_and_the_reply_keeps_its_id(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    turn = open_turn(line)
+    line.table.update(Update(f"CHAT#{T}#{CHAT}", f"TURN#{turn.id}", set={"assistant_version": 3}))
+    line.table.update(Update(f"CHAT#{T}#{CHAT}", "CHAT", set={"met_at": 1}))
+    assert open_turn(line) == turn
+    assert turn.part_ids == ("3EB0833734797F935B8934",)
+    assert deliver(line, clock).state is TurnState.SENT
+
+
 def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) -> None:
     first = hand_in(line, message(clock, "M1"), message(clock, "M2"))
     again = hand_in(line, message(clock, "M1"), message(clock, "M2"))
@@ -468,7 +482,7 @@ def test_no_turn_is_opened_in_a_chat_that_a_person_took_over_a_moment_ago(line: 
     assert stale is not None
     waiting = line.chats.recent(stale, depth=5, now=clock()).messages
     line.chats.take_over(stale, clock() + 60_000)
-    assert line.turns.freeze(stale, waiting, assistant_version=1, retention_days=1, now=clock()) is None
+    assert line.turns.freeze(stale, waiting, retention_days=1, now=clock()) is None
 
 
 def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clock) -> None:

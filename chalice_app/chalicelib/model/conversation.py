@@ -85,9 +85,6 @@ class TurnState(StrEnum):
     DISCARDED = "discarded"  #: it will never be sent; ``reason`` says why
 
 
-OPEN_STATES = frozenset({TurnState.THINKING, TurnState.READY, TurnState.SENDING, TurnState.WAITING})
-
-
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One reply: the frozen batch of messages it answers, its text, its delivery."""
@@ -109,30 +106,28 @@ class Turn:
     oldest_sent_at: int
     parts: tuple[str, ...] = field(default=(), repr=False)
     cursor: int = 0
-    generation: int = 0
     discards: int = 0
     attempts: int = 0
     epoch: int | None = None
     due_at: int = 0
     reason: str | None = None
     sent_at: int | None = None
-    assistant_version: int | None = None
 
     def part_id(self, part: int) -> str:
-        return reply_id(self.tenant, self.first_message, part, self.generation)
+        return reply_id(self.tenant, self.first_message, part)
 
     @property
     def part_ids(self) -> tuple[str, ...]:
         return tuple(self.part_id(part) for part in range(len(self.parts)))
 
 
-def reply_id(tenant: str, first_message: str, part: int, generation: int) -> str:
+def reply_id(tenant: str, first_message: str, part: int) -> str:
     """The message id that a part of a reply has on WhatsApp, however often it is sent.
 
     WhatsApp deduplicates by id, and clients choose it: ``3EB0`` + 18 hex digits is the shape that WhatsApp Web
     itself uses (whatsmeow ``GenerateMessageID``, Baileys ``generateMessageIDV2``).
     """
-    digest = hashlib.sha256(f"r1|{tenant}|{first_message}|{part}|{generation}".encode()).hexdigest()
+    digest = hashlib.sha256(f"r1|{tenant}|{first_message}|{part}|0".encode()).hexdigest()
     return "3EB0" + digest[:18].upper()
 
 

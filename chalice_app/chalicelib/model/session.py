@@ -72,7 +72,6 @@ class Session:
     #: who held it last, and at which epoch (a runner may reuse its local profile)
     last_runner: str | None = None
     last_epoch: int | None = None
-    probed_at: int | None = None
     #: it was online, or showed a code, since it was claimed
     came_up: bool = False
     #: how often in a row runners gave it up without that, and until when nobody tries again

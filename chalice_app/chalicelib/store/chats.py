@@ -53,7 +53,7 @@ class Chats:
             item = self._table.get(chat_key(tenant, item["same_as"]), "CHAT")
         return _chat_from(tenant, item) if item is not None else None
 
-    def meet(self, tenant: str, message: Message, now: int) -> Chat:
+    def meet(self, tenant: str, message: Message) -> Chat:
         """The chat of this message, whether it came under its LID or its phone; a new one if need be."""
         chat = self.chat(tenant, message.chat)
         if chat is None and message.chat_alias is not None:
@@ -71,12 +71,11 @@ class Chats:
                             "id": chat.id,
                             "whatsapp_id": message.chat,
                             "phone": message.phone,
-                            "met_at": now,
                         }
                     )
                 )
             except ConditionFailed:
-                return self.meet(tenant, message, now)  # somebody else met it a moment ago
+                return self.meet(tenant, message)  # somebody else met it a moment ago
             if message.chat_alias is not None:
                 self._alias(tenant, message.chat_alias, chat.id)
         if chat.whatsapp_id != message.chat or (message.phone and chat.phone != message.phone):
@@ -223,12 +222,10 @@ def turn_from(item: Item) -> Turn:
         oldest_sent_at=item["oldest_sent_at"],
         parts=tuple(item.get("parts", ())),
         cursor=item.get("cursor", 0),
-        generation=item.get("generation", 0),
         discards=item.get("discards", 0),
         attempts=item.get("attempts", 0),
         epoch=item.get("epoch"),
         due_at=item.get("due_at", 0),
         reason=item.get("reason"),
         sent_at=item.get("sent_at"),
-        assistant_version=item.get("assistant_version"),
     )

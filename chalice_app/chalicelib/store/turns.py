@@ -38,18 +38,12 @@ class Turns:
         item = self._table.get(chat_key(tenant, chat), f"TURN#{turn}")
         return turn_from(item) if item else None
 
-    def freeze(
-        self, chat: Chat, waiting: tuple[StoredMessage, ...], *, assistant_version: int, retention_days: int, now: int
-    ) -> Turn | None:
+    def freeze(self, chat: Chat, waiting: tuple[StoredMessage, ...], *, retention_days: int, now: int) -> Turn | None:
         """Opens the chat's turn over this batch.
 
         None if another turn is open, if a person took the chat over, or if there was a turn for this batch before.
         """
-        turn = replace(
-            _first_of(chat, waiting, now),
-            due_at=now + milliseconds(TURN_OVERDUE_AFTER),
-            assistant_version=assistant_version,
-        )
+        turn = replace(_first_of(chat, waiting, now), due_at=now + milliseconds(TURN_OVERDUE_AFTER))
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
         opening = Update(
             chat_key(chat.tenant, chat.id),
@@ -290,7 +284,6 @@ def _item(turn: Turn, retention_days: int, now: int) -> Item:
         "at": turn.at,
         "oldest_sent_at": turn.oldest_sent_at,
         "due_at": turn.due_at or None,
-        "assistant_version": turn.assistant_version,
         "reason": turn.reason,
         "expires_at": now // 1000 + retention_days * DAY_SECONDS,
     }
