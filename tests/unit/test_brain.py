@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,6 @@ def test_a_reply_is_the_personas_own(brain: Brain) -> None:
     reply = ask(brain)
     assert reply.text.startswith(f'[Anna] You said: "{QUESTION}"')
     assert "You are the bakery's helper." in reply.text
-    assert (reply.model, reply.response_id[:5]) == ("gpt-6-luna", "resp_")
     assert reply.input_tokens > 0
     assert reply.output_tokens > 0
     assert reply.text not in repr(reply)
@@ -290,7 +289,7 @@ def test_a_200_may_still_be_trouble(
 def test_a_server_that_leaves_fields_out_is_understood() -> None:
     output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}]
     brain = answering(lambda request: httpx2.Response(200, json={"id": "x", "model": "llama", "output": output}))
-    assert ask(brain) == Reply("Hello.", 0, 0, "x", "llama")
+    assert ask(brain) == Reply("Hello.", 0, 0)
 
 
 # --- Errors -------------------------------------------------------------------------------------------------
@@ -613,13 +612,3 @@ def test_a_check_never_raises(brain: Brain, simulator: OpenAISimulator) -> None:
     for fault in FAULTS:
         simulator.fault(KEY, fault, seconds=0, delay_ms=0)
         assert brain.check(KEY, ASSISTANT).sentence, fault
-
-
-def test_models_say_when_they_end(brain: Brain, simulator: OpenAISimulator) -> None:
-    assert brain.ends_on(KEY, "gpt-4o") == date(2027, 1, 14)
-    assert brain.ends_on(KEY, "gpt-6-luna") is None
-    assert brain.ends_on(KEY, "gpt-4") is None
-    assert brain.ends_on("sk-wrong", "gpt-4o") is None
-    assert brain.ends_on("", "gpt-4o") is None
-    simulator.fault(KEY, "not_json")
-    assert brain.ends_on(KEY, "gpt-4o") is None

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,6 @@ class Reply:
     text: str = field(repr=False)
     input_tokens: int
     output_tokens: int
-    response_id: str
-    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ class Brain:
     Args:
         base_url: including `/v1`.
         reply_within: for `reply`, all attempts together.
-        check_within: for `check` and `ends_on`.
         transport: a stand-in for the network, for tests.
         monotonic: a clock in seconds.
     """
@@ -83,12 +80,11 @@ class Brain:
         base_url: str = OPENAI,
         *,
         reply_within: timedelta = REPLY_WITHIN,
-        check_within: timedelta = CHECK_WITHIN,
         transport: "httpx2.BaseTransport | None" = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = base_url
-        self._reply_within, self._check_within = reply_within, check_within
+        self._reply_within = reply_within
         self._transport = transport
         self._monotonic = monotonic
         self._connecting = Lock()
@@ -110,7 +106,7 @@ class Brain:
         if "tools" in request:
             request["tool_choice"] = "none"
         try:
-            response = self._create(api_key, assistant, request, self._check_within.total_seconds())
+            response = self._create(api_key, assistant, request, CHECK_WITHIN.total_seconds())
             if response.status == "failed":
                 raise failed(response)
         except AskSomeone as trouble:
@@ -160,22 +156,10 @@ class Brain:
                 output_tokens += response.usage.output_tokens or 0
             text = text_of(response)
             if text:
-                return Reply(text, input_tokens, output_tokens, response.id, str(response.model))
+                return Reply(text, input_tokens, output_tokens)
             if response.status == "incomplete" and "max_output_tokens" in request:
                 request["max_output_tokens"] *= MORE_ROOM
         raise GiveUp("empty", "The model wrote nothing, twice.")
-
-    def ends_on(self, api_key: str, model: str) -> date | None:
-        """The day OpenAI shuts `model` down; None if it has not said so, or cannot be asked. Never raises."""
-        import openai
-
-        if not _looks_like_a_key(api_key):
-            return None
-        try:
-            found = self._client_for(api_key, self._check_within.total_seconds()).models.retrieve(model)
-            return date.fromisoformat(str(found.shutdown_date))
-        except (openai.OpenAIError, ValueError, AttributeError):
-            return None
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
