@@ -22,7 +22,7 @@ check: python lint types ## ruff, mypy, unit tests: before each commit
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_shape.py
 
 .PHONY: test
-test: install lint types ## every test but peers, chaos, the rehearsal and the long simulation: before handing over
+test: install lint types ## every test but peers, chaos, the rehearsals and the long simulation: before handing over
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests
 
 .PHONY: story
@@ -41,9 +41,15 @@ image: python ## the runner's image, with docker, podman or buildah (TAG=…, AR
 story-in-container: install ## the story with the runner in a container, started as on ECS (IMAGE=…)
 	@$(BIN)/python -m tests.story --runner-image "$(IMAGE)"
 
+REHEARSING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.rehearsal
+
 .PHONY: rehearse
 rehearse: install .make/rehearsal ## the package and the template, deployed into a played AWS with every permission enforced, and the story there
-	@PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.rehearsal
+	@$(REHEARSING)
+
+.PHONY: rehearse-upgrade
+rehearse-upgrade: install .make/rehearsal ## there, a release takes over and is rolled back while people write; about half an hour
+	@$(REHEARSING) upgrade
 
 .PHONY: peers
 peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator

@@ -66,33 +66,9 @@ def deploy(place: Place, settings: Settings) -> None:
     checkout = workplace.checkout(place.repository)
     findings += checks.here(settings, checkout, architecture)
     _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
-    artifacts = Artifacts(place.account, settings.stack)
     made = _packaged(place, architecture)
     image = images.ensure_image(place.account.client("ecr"), settings.stack, checkout, architecture, say=place.say)
-    artifacts.ensure_bucket()
-    body = template.load(made.template)
-    template_key, code_key = artifacts.upload(body, made.zip)
-    decided = {
-        "Stage": settings.stage,
-        "Commit": checkout.commit,
-        "RunnerImage": image,
-        "Architecture": architecture,
-        **decisions.decide(place.account, held(place, settings), settings, former, place.say),
-    }
-    parameters = settings.parameters(body["Parameters"], former, decided)
-    if secret.ensure(place.account.client("ssm"), settings.stack):
-        place.say("the runners' bootstrap token was made")
-    service_role.ensure(place.account.client("iam"))
-    take_back(place, settings, artifacts, body, parameters)
-    make_stores(place, settings, artifacts, body, parameters)
-    release = Release(checkout.commit, place.now(), template_key, code_key, image, architecture, parameters)
-    try:
-        change(place, settings, artifacts.url(template_key), parameters)
-    except StillChanges:
-        artifacts.remember(release)  # it will run, most likely, and nobody may be there to note it
-        raise
-    artifacts.remember(release)
-    images.mark_released(place.account.client("ecr"), settings.stack, image.partition("@")[2])
+    roll_out(place, settings, checkout.commit, made, image)
     settle(place, settings, checkout.commit)
 
 
@@ -123,6 +99,36 @@ def rollback(place: Place, settings: Settings) -> None:
 
 
 # -- the steps ---------------------------------------------------------------------------------------------------------
+
+
+def roll_out(place: Place, settings: Settings, commit: str, made: Package, image: str) -> None:
+    """A package and an image become what the stack is made of, and a release that can be gone back to."""
+    former = place.stack(settings.stack).parameters()
+    artifacts = Artifacts(place.account, settings.stack)
+    artifacts.ensure_bucket()
+    body = template.load(made.template)
+    template_key, code_key = artifacts.upload(body, made.zip)
+    decided = {
+        "Stage": settings.stage,
+        "Commit": commit,
+        "RunnerImage": image,
+        "Architecture": made.architecture,
+        **decisions.decide(place.account, held(place, settings), settings, former, place.say),
+    }
+    parameters = settings.parameters(body["Parameters"], former, decided)
+    if secret.ensure(place.account.client("ssm"), settings.stack):
+        place.say("the runners' bootstrap token was made")
+    service_role.ensure(place.account.client("iam"))
+    take_back(place, settings, artifacts, body, parameters)
+    make_stores(place, settings, artifacts, body, parameters)
+    release = Release(commit, place.now(), template_key, code_key, image, made.architecture, parameters)
+    try:
+        change(place, settings, artifacts.url(template_key), parameters)
+    except StillChanges:
+        artifacts.remember(release)  # it will run, most likely, and nobody may be there to note it
+        raise
+    artifacts.remember(release)
+    images.mark_released(place.account.client("ecr"), settings.stack, image.partition("@")[2])
 
 
 def change(place: Place, settings: Settings, template_url: str, parameters: Mapping[str, str]) -> bool:

@@ -31,7 +31,7 @@ from infrastructure.local.programs import Programs
 from infrastructure.local.resources import REGION
 from infrastructure.local.settings import Ports
 from infrastructure.local.settings import Settings as LocalSettings
-from infrastructure.package import Package
+from infrastructure.package import Architecture, Package
 from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
 from tests.unit.deploying.test_images import MANIFEST
 from tests.unit.deploying.test_parts import Ec2, Lambda, Quotas
@@ -161,12 +161,12 @@ class World:
             UserPoolId=pool, Username="us@agency.example", Password="Their-own-1-word", Permanent=True
         )
 
-    def build(self, out: Path, **_: Any) -> Package:
+    def build(self, out: Path, *, architecture: Architecture = "arm64") -> Package:
         """What `infrastructure.package` makes, without Chalice."""
         out.mkdir(parents=True, exist_ok=True)
         (out / "template.yaml").write_text(yaml.safe_dump(self.body))
         (out / "deployment.zip").write_bytes(b"zip")
-        return Package(out / "template.yaml", out / "deployment.zip", 3, "", "python3.13", "arm64", 6)
+        return Package(out / "template.yaml", out / "deployment.zip", 3, "", "python3.13", architecture, 6)
 
     def _ask(self, _question: str) -> str:
         if not self.answers:

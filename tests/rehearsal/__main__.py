@@ -1,17 +1,20 @@
-"""`make rehearse`: its last line is the verdict."""
+"""`make rehearse`, or `make rehearse-upgrade` with the word `upgrade`: the last line is the verdict."""
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.rehearsal.left_out import BENT, NOTHING_IS_MADE
 from tests.rehearsal.rehearsal import rehearse
+from tests.rehearsal.upgrade import rehearse_upgrade
 
 
-def main() -> int:
-    """0 if the story ended well and nothing else went wrong."""
+def main(arguments: Sequence[str]) -> int:
+    """0 if it ended well and nothing else went wrong."""
+    play = rehearse_upgrade if "upgrade" in arguments else rehearse
     with tempfile.TemporaryDirectory(prefix="answerline-rehearsal-") as directory:
-        verdict = rehearse(Path(directory), print)
+        verdict = play(Path(directory), lambda text: print(text, flush=True))
     print("\nnot as on AWS:")
     for kind, reason in NOTHING_IS_MADE.items():
         print(f"  {kind} is accepted and not made: {reason}.")
@@ -24,4 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

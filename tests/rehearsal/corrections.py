@@ -3,25 +3,28 @@
 Runs inside MiniStack's own virtual environment. What nobody corrects is in ``left_out.py``.
 """
 
+import hashlib
 import json
 import re
-import time
+import subprocess
+import tempfile
+import threading
+import zipfile
 from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.rehearsal.left_out import NOTHING_IS_MADE
+from tests.rehearsal.protected_tasks import protected_tasks_are_not_ended
 
 #: The hosts of deployed APIs.
 API_HOST = re.compile(r"^([a-f0-9]{8})\.execute-api\.[a-z0-9-]+\.amazonaws\.com$")
 #: Below these, keys are the operator's own and not CloudFormation's.
 _OWN_KEYS = frozenset({"options", "dockerLabels"})
 _SESSION = re.compile(r"arn:aws:sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/[^/]+")
-#: MiniStack's own words for what a service does by itself.
-_ENDED_BY_ECS = frozenset(
-    {"Service scaling down", "Task definition updated", "Deployment capacity limit", "Deployment completed"}
-)
+COPIED_WITHIN_SECONDS, REMOVED_WITHIN_SECONDS = 60, 300
 SEND_MAIL = "/v2/email/outbound-emails"
 
 
@@ -31,6 +34,8 @@ def apply(lambda_python: Path) -> None:
     alarms_over_several_metrics_are_made()
     apis_answer_under_their_own_name()
     functions_run_on_the_python_of_the_package(lambda_python)
+    functions_are_unpacked_once()
+    updated_functions_end_what_they_began()
     containers_are_defined_in_the_words_of_ecs()
     stopped_tasks_are_told_to_the_event_bus()
     protected_tasks_are_not_ended()
@@ -100,6 +105,52 @@ def functions_run_on_the_python_of_the_package(lambda_python: Path) -> None:
     lambda_runtime._detect_runtime_binary = detect_ours
 
 
+def functions_are_unpacked_once() -> None:
+    """MiniStack unpacks thousands of files anew for each copy of a function, and answers slowly meanwhile."""
+    from ministack.core import lambda_runtime
+
+    unpacked: dict[str, Path] = {}
+    one_at_a_time = threading.Lock()
+
+    class Unpacked(zipfile.ZipFile):
+        def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
+            known = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+            with one_at_a_time:
+                if known not in unpacked:
+                    first = Path(tempfile.mkdtemp(prefix="code-"))
+                    super().extractall(first, members, pwd)
+                    unpacked[known] = first
+            subprocess.run(["cp", "-al", f"{unpacked[known]}/.", str(path)], timeout=COPIED_WITHIN_SECONDS, check=True)
+
+    lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": Unpacked})
+
+
+def updated_functions_end_what_they_began() -> None:
+    """MiniStack kills whatever runs of a function that changes, and answers nobody until its files are removed."""
+    from ministack.core import lambda_runtime
+    from ministack.core.concurrency import spawn_background
+
+    kill = lambda_runtime.kill_workers
+
+    def kill_when_idle(workers: Any) -> None:
+        for worker in list(workers):
+            spawn_background(_kill_when_idle, worker, kill, thread_name="lambda-leaves")
+
+    lambda_runtime.kill_workers = kill_when_idle
+    lambda_runtime.Worker._discard_tmpdir = _remove_aside
+
+
+def _kill_when_idle(worker: Any, kill: Any) -> None:
+    with worker._lock:  # held for as long as it works
+        kill([worker])
+
+
+def _remove_aside(worker: Any) -> None:
+    """Thousands of files: another process, so that nobody here waits for them."""
+    if worker._tmpdir:
+        subprocess.run(["rm", "-rf", "--", worker._tmpdir], timeout=REMOVED_WITHIN_SECONDS, check=False)
+
+
 def containers_are_defined_in_the_words_of_ecs() -> None:
     """MiniStack's CloudFormation leaves ``Secrets``, ``HealthCheck`` … in its own spelling, which ECS never shows."""
     from ministack.services.cloudformation import provisioners
@@ -135,41 +186,6 @@ def stopped_tasks_are_told_to_the_event_bus() -> None:
         return stopped
 
     ecs._mark_task_stopped = stop_and_tell
-
-
-def protected_tasks_are_not_ended() -> None:
-    """MiniStack's ECS takes a protection and forgets it; AWS ends no protected task when it shrinks or replaces."""
-    from ministack.core.responses import json_response
-    from ministack.services import ecs
-
-    protected: dict[str, float] = {}
-    end = ecs._stop_task
-
-    def is_protected(arn: str) -> bool:
-        return protected.get(arn, 0.0) > time.time()
-
-    def update(data: dict[str, Any]) -> Any:
-        for arn in data["tasks"]:
-            minutes = data.get("expiresInMinutes", 120) if data["protectionEnabled"] else 0
-            protected[arn] = time.time() + 60 * minutes
-        return get(data)
-
-    def get(data: dict[str, Any]) -> Any:
-        there = [arn for arn in data["tasks"] if arn in ecs._tasks and ecs._tasks[arn]["lastStatus"] != "STOPPED"]
-        told = [
-            {"taskArn": arn, "protectionEnabled": is_protected(arn), "expirationDate": protected.get(arn, 0.0)}
-            for arn in there
-        ]
-        gone = [{"arn": arn, "reason": "MISSING"} for arn in data["tasks"] if arn not in there]
-        return json_response({"protectedTasks": told, "failures": gone})
-
-    def end_unless_protected(data: dict[str, Any]) -> Any:
-        if data.get("reason") in _ENDED_BY_ECS and is_protected(data["task"]):
-            return json_response({})
-        return end(data)
-
-    ecs._stop_task = end_unless_protected
-    ecs._ACTION_MAP.update(UpdateTaskProtection=update, GetTaskProtection=get)
 
 
 def mail_identities_have_records() -> None:

@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infrastructure.local.environment import REPOSITORY, plain_environment
 from infrastructure.local.processes import Child
+from tests.rehearsal import registry
 
 LOOK_EVERY_SECONDS = 0.5
 #: What ECS gives a container that says nothing else.
@@ -20,12 +22,23 @@ STOPPED_WITHIN_SECONDS = 60.0
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A task that ended, and what it still held in that moment."""
+
+    task: str
+    #: or else by itself
+    by_ecs: bool
+    sessions: int
+
+
 class Fargate:
     """Obeys one service: a runner for each of its running tasks, and word to ECS when one ends by itself.
 
     Args:
         ecs: tells which tasks there are, and is told which ended.
         ssm: holds the secrets that a definition names.
+        ecr: holds the images.
         cluster: the cluster's name.
         service: the service's name.
         directory: each task gets its own disk below it.
@@ -34,9 +47,19 @@ class Fargate:
     """
 
     def __init__(
-        self, ecs: Any, ssm: Any, *, cluster: str, service: str, directory: Path, bends: Mapping[str, str], say: Say
+        self,
+        ecs: Any,
+        ssm: Any,
+        ecr: Any,
+        *,
+        cluster: str,
+        service: str,
+        directory: Path,
+        bends: Mapping[str, str],
+        say: Say,
     ) -> None:
-        self._ecs, self._ssm = ecs, ssm
+        self.ended: list[Ended] = []
+        self._ecs, self._ssm, self._ecr = ecs, ssm, ecr
         self._service = {"cluster": cluster, "serviceName": service}
         self._cluster = cluster
         self._directory = directory
@@ -91,11 +114,18 @@ class Fargate:
                 if arn in wanted:
                     wanted.discard(arn)
                     self._say(f"task {arn[-8:]} ended by itself")
+                    self.ended.append(Ended(arn, by_ecs=False, sessions=self._sessions(arn)))
                     self._ended(arn)
-            elif arn not in wanted:
-                task.see_off(now)
+            elif arn not in wanted and task.see_off(now):
+                self.ended.append(Ended(arn, by_ecs=True, sessions=self._sessions(arn)))
+                self._say(f"ECS ended task {arn[-8:]}, which held {self.ended[-1].sessions} sessions")
         for arn in sorted(wanted - set(self._running)):
             self._running[arn] = self._start(arn)
+
+    def _sessions(self, arn: str) -> int:
+        """How many it held, by what it said itself."""
+        said = self.log(arn)
+        return said.count('"session starts"') - said.count('"session ended"')
 
     def _ended(self, arn: str) -> None:
         """Nobody asked it to: ECS is told, and starts another."""
@@ -113,6 +143,8 @@ class Fargate:
             "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'chalice_app' / 'vendor'}",
             **{each["name"]: each["value"] for each in container.get("environment", [])},
             **{each["name"]: self._secret(each["valueFrom"]) for each in container.get("secrets", [])},
+            # An image says its commit itself.
+            "COMMIT": registry.commit_of(self._ecr, container["image"]),
             "ECS_CONTAINER_METADATA_URI_V4": f"http://127.0.0.1:{self._metadata.server_port}/{arn}",
             "DATA_DIRECTORY": str(disk / "data"),
             **self._bends,
@@ -135,13 +167,15 @@ class _Task:
         self.stop_within = stop_within
         self._asked_at: float | None = None
 
-    def see_off(self, now: float) -> None:
-        """ECS stopped the task: ask once, then make it end."""
+    def see_off(self, now: float) -> bool:
+        """ECS stopped the task: ask once, then make it end. True if it was asked just now."""
         if self._asked_at is None:
             self._asked_at = now
             self.process.terminate()
-        elif now - self._asked_at > self.stop_within:
+            return True
+        if now - self._asked_at > self.stop_within:
             self.process.kill_tree()
+        return False
 
 
 def _metadata_server() -> http.server.ThreadingHTTPServer:

@@ -16,6 +16,8 @@ BENT: Final[tuple[str, ...]] = (
     "The names of AWS and OpenAI lead to this machine: HTTPS_PROXY, and one certificate that is trusted for them.",
     "A runner is a process of this checkout instead of a container: no image is built or pulled, nothing is read-only,"
     " there is no network around it, nobody asks its health check, and its browser takes the simulator for WhatsApp.",
+    "ECR holds images of nothing but their commit. Releases differ by commit and image; what runs is this checkout.",
+    "CloudFormation does not wait until the old runners are gone: an update of the service is complete at once.",
     "Functions run on this machine's processor, without Lambda's limits of memory and of how many run at once.",
     "S3 seals nothing with KMS, so `kms:ViaService` is not tried.",
     "SES believes every domain at once, and delivers into the outbox.",

@@ -72,7 +72,7 @@ def keep_thieves_out(stage: Deployed, say: Say) -> None:
 def survive_a_crash(stage: Deployed, say: Say) -> None:
     """The runner is killed; ECS tells of it, starts another, and both lines answer without a new code."""
     ((task, pid),) = stage.fargate.pids.items()
-    _until(
+    until(
         lambda: stage.fargate.log(task).count('"snapshot taken"') >= len(NUMBERS),
         ARCHIVED_WITHIN_SECONDS,
         "both logins are archived",
@@ -93,7 +93,7 @@ def troubles(stage: Deployed) -> list[str]:
     """What is wrong although the story ended well; empty is good."""
     found = []
     try:
-        _until(lambda: not _idle(stage), RAN_WITHIN_SECONDS, "every function that a story needs ran")
+        until(lambda: not _idle(stage), RAN_WITHIN_SECONDS, "every function that a story needs ran")
     except TimeoutError:
         found.append(f"these functions never ran: {', '.join(_idle(stage))}")
     found += complaints(stage, '"level":"ERROR"')
@@ -109,6 +109,15 @@ def complaints(stage: Deployed, *signs: str) -> list[str]:
         for message in messages
         if any(sign in message for sign in signs)
     ]
+
+
+def until(done: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for it; TimeoutError with what was not seen otherwise."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it was not seen within {seconds:.0f} s that {what}")
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _idle(stage: Deployed) -> list[str]:
@@ -128,11 +137,3 @@ def _logs(stage: Deployed) -> dict[str, list[str]]:
 def _messages(logs: Any, group: str) -> list[str]:
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
     return [str(event["message"]) for page in pages for event in page["events"]]
-
-
-def _until(done: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it was not seen within {seconds:.0f} s that {what}")
-        time.sleep(LOOK_EVERY_SECONDS)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import httpx
 
-from infrastructure import packaging_python, template
-from infrastructure.deploying import arrival, checks, decisions, operators, secret, workplace
-from infrastructure.deploying.artifacts import Artifacts
-from infrastructure.deploying.deployment import Place, base_url, change, held, make_stores, settle
+from infrastructure import packaging_python
+from infrastructure.deploying import arrival, checks, operators, secret, workplace
+from infrastructure.deploying.deployment import Place, base_url, roll_out, settle
 from infrastructure.deploying.settings import Settings
+from infrastructure.deploying.workplace import Checkout
 from infrastructure.findings import State
 from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.operators import Operator
 from infrastructure.package import Package, build_with, own_architecture
+from tests.rehearsal import registry
 from tests.rehearsal.fargate import Fargate
 from tests.rehearsal.lambda_python import lambda_python
 from tests.rehearsal.world import World, world
@@ -26,8 +27,6 @@ Say = Callable[[str], None]
 STAGE = "rehearsal"
 OPERATOR = "operator@example.com"
 MAIL_FROM = "Rehearsal <line@example.com>"
-#: Named by the task's definition and told by the runner; no image has this digest.
-IMAGE = f"registry.example.com/answerline-{STAGE}-runner@sha256:{'0' * 64}"
 #: Nothing here takes as long as on AWS.
 LOOK_EVERY_SECONDS = 0.5
 
@@ -42,6 +41,16 @@ class Deployed:
     operator: Operator
     resources: int
     fargate: Fargate
+    #: from where it was deployed, and what
+    place: Place
+    made: Package
+    commit: str
+
+    def deploy(self, checkout: Checkout) -> None:
+        """What `make deploy` does with another commit: what was said before is remembered."""
+        settings = Settings(STAGE, yes=True)
+        _release(self.place, settings, checkout, self.made)
+        settle(self.place, settings, checkout.commit)
 
     @property
     def admin_url(self) -> str:
@@ -92,7 +101,8 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             pause=lambda seconds: time.sleep(min(seconds, LOOK_EVERY_SECONDS)),
             look=lambda address: _health(played, address),
         )
-        commit = _deploy(place, settings, made)
+        checkout = workplace.checkout(REPOSITORY)
+        _release(place, settings, checkout, made)
         stack = place.stack(settings.stack)
         resources = stack.resources()
         say(f"deployed {len(resources)} resources")
@@ -100,37 +110,24 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             played.account.client("cognito-idp"), resources["UserPool"][1], OPERATOR, mailed=False
         )
         assert first is not None
-        with _fargate(played, settings.stack, commit, say) as fargate:
-            settle(place, settings, commit)
+        with _fargate(played, settings.stack, say) as fargate:
+            settle(place, settings, checkout.commit)
             address = base_url(played.account, settings.stack)
-            say(f"{address} and a runner are at {commit}")
+            say(f"{address} and a runner are at {checkout.commit}")
             operator = Operator(first.email, first.password)
-            yield Deployed(played, settings.stack, address, operator, len(resources), fargate)
+            yield Deployed(
+                played, settings.stack, address, operator, len(resources), fargate, place, made, checkout.commit
+            )
 
 
-def _deploy(place: Place, settings: Settings, made: Package) -> str:
-    """What `deploying.deployment.deploy` does, in its order, but for the image; the commit that was deployed."""
-    architecture = own_architecture()
-    findings = [*checks.account(place.account), *checks.stage(place.account, settings, {})]
+def _release(place: Place, settings: Settings, checkout: Checkout, made: Package) -> None:
+    """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
+    former = place.stack(settings.stack).parameters()
+    findings = [*checks.account(place.account), *checks.stage(place.account, settings, former)]
     wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
     assert not wrong, wrong
-    commit = workplace.checkout(REPOSITORY).commit
-    artifacts = Artifacts(place.account, settings.stack)
-    artifacts.ensure_bucket()
-    body = template.load(made.template)
-    template_key, _ = artifacts.upload(body, made.zip)
-    decided = {
-        "Stage": settings.stage,
-        "Commit": commit,
-        "RunnerImage": IMAGE,
-        "Architecture": architecture,
-        **decisions.decide(place.account, held(place, settings), settings, {}, place.say),
-    }
-    secret.ensure(place.account.client("ssm"), settings.stack)
-    parameters = settings.parameters(body["Parameters"], {}, decided)
-    make_stores(place, settings, artifacts, body, parameters)
-    change(place, settings, artifacts.url(template_key), parameters)
-    return commit
+    image = registry.pushed(place.account.client("ecr"), settings.stack, checkout, made.architecture)
+    roll_out(place, settings, checkout.commit, made, image)
 
 
 def _health(played: World, address: str) -> arrival.Health:
@@ -144,15 +141,15 @@ def _health(played: World, address: str) -> arrival.Health:
         return arrival.Health({}, str(trouble))
 
 
-def _fargate(played: World, stack: str, commit: str, say: Say) -> Fargate:
+def _fargate(played: World, stack: str, say: Say) -> Fargate:
     account = played.account
     return Fargate(
         account.client("ecs"),
         account.client("ssm"),
+        account.client("ecr"),
         cluster=stack,
         service=f"{stack}-runners",
         directory=played.data / "tasks",
-        # An image says its commit itself.
-        bends={**played.network, **played.browser_settings, "COMMIT": commit},
+        bends={**played.network, **played.browser_settings},
         say=say,
     )

@@ -26,6 +26,7 @@ REGION = "eu-central-1"
 NAMES = (
     "*.amazonaws.com",
     f"*.{REGION}.amazonaws.com",
+    f"*.ecr.{REGION}.amazonaws.com",
     f"*.s3.{REGION}.amazonaws.com",
     f"*.execute-api.{REGION}.amazonaws.com",
     "api.openai.com",

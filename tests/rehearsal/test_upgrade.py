@@ -1,0 +1,61 @@
+"""What is asked of a runner that was replaced, and of the whole in the end."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.model import Draining, Runner, RunnerState
+from tests.rehearsal.conversations import Outcome
+from tests.rehearsal.fargate import Ended
+from tests.rehearsal.upgrade import Departure, Verdict
+
+OLD = Runner(
+    id="old",
+    state=RunnerState.DEAD,
+    token_sha256="",
+    lease_until=0,
+    capacity=8,
+    registered_at=0,
+    heard_since=0,
+    task="task/old",
+    draining=Draining(since=1, free_since=2),
+)
+ENDED = Ended("task/old", by_ecs=True, sessions=0)
+GOOD = Outcome(asked=9, answered=9, mixed=0, duplicated=0)
+
+
+def test_a_runner_that_was_drained_until_it_was_free_and_then_ended_went_well() -> None:
+    assert Departure("upgrade", OLD, [ENDED]).complaints == []
+
+
+@pytest.mark.parametrize(
+    "departure",
+    [
+        Departure("upgrade", replace(OLD, draining=None), [ENDED]),
+        Departure("upgrade", replace(OLD, draining=Draining(since=1)), [ENDED]),
+        Departure("upgrade", OLD, [replace(ENDED, sessions=1)]),
+        Departure("upgrade", OLD, [replace(ENDED, by_ecs=False)]),
+        Departure("upgrade", OLD, []),
+        Departure("upgrade", OLD, [ENDED, replace(ENDED, task="task/new")]),
+    ],
+    ids=["not drained", "not free", "with a session", "by itself", "not at all", "another one too"],
+)
+def test_any_other_end_is_complained_of(departure: Departure) -> None:
+    assert len(departure.complaints) == 1
+    assert departure.complaints[0].startswith("upgrade: ")
+
+
+def test_the_last_line_is_the_verdict() -> None:
+    assert Verdict(GOOD, 0).line == (
+        "rehearsal: upgraded and rolled back, 9 answered, 0 mixed, 0 duplicated, 0 new codes"
+    )
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [Verdict(replace(GOOD, answered=8), 0), Verdict(GOOD, 1), Verdict(GOOD, 0, ["a function failed"])],
+    ids=["unanswered", "a code", "trouble"],
+)
+def test_whatever_is_not_as_it_should_be_fails(verdict: Verdict) -> None:
+    assert not verdict.ended_well
+    assert "FAILED" in verdict.line
