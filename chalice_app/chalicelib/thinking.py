@@ -51,7 +51,7 @@ def think(services: Services, job: ThinkJob) -> Thought:
     waiting = unanswered(recent.messages, recent.turns, now, ignoring=turn.id if turn else None)
     waiting, others = of_this_login(waiting, services.placement.session(tenant.id).answers_since)
     if others:
-        return _forget_other_login(services, tenant, chat, turn, others, job)
+        return _forget_other_login(services, tenant, chat, turn, waiting, others, job)
     if tenant.wanted is Active.PAUSED:
         return _keep_silent(services, tenant, chat, turn, waiting, job)
     if turn is not None:
@@ -162,16 +162,23 @@ def _forget_other_login(
     tenant: Tenant,
     chat: Chat,
     turn: Turn | None,
+    waiting: tuple[StoredMessage, ...],
     others: tuple[StoredMessage, ...],
     job: ThinkJob,
 ) -> Thought:
-    """The login ended, and perhaps another account was linked since: who wrote to the former gets no answer from it."""
+    """The login ended, and perhaps another account was linked since: who wrote to the former gets no answer from it.
+
+    A reply that was being sent to them is in the way of who writes to the latter, until a runner asks for it.
+    """
     now = services.clock()
     if turn is None:
         services.turns.cover(chat, others, "another login", retention_days=tenant.policies.retention_days, now=now)
         return _somebody_was_faster(services, job)
     if turn.state is not TurnState.SENDING and services.turns.discard(turn, "another login", now):
         return _somebody_was_faster(services, job)
+    beyond = {message.key for message in (*waiting, *others)} - set(turn.messages)
+    if beyond and not _once_done(services, chat, turn, job):
+        return _look_again(services, job, 0)
     return Thought.BUSY
 
 

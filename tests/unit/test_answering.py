@@ -450,6 +450,27 @@ def test_another_account_never_sends_what_the_former_was_asked(line: Services, c
     assert len(brain(line).asked) == 1
 
 
+def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    look(line)
+    sending = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    assert sending is not None
+    clock.pass_seconds(30)
+    relinked(line, clock, "491709999999")
+    hand_in(line, message(clock, "M2", "And now?"))
+    clock.pass_seconds(2)
+    jobs(line).sent.clear()
+    assert look(line) is Thought.BUSY
+    assert len(jobs(line).sent) == 1  # nobody else looks at this chat again
+    line.turns.abandon(sending, "another login")
+    clock.pass_seconds(30)
+    assert look(line) is Thought.RANG
+    assert open_turn(line).messages == ("contact#M2",)
+
+
 def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
