@@ -19,6 +19,7 @@ BENT: Final[tuple[str, ...]] = (
     "ECR holds images of nothing but their commit. Releases differ by commit and image; what runs is this checkout.",
     "CloudFormation does not wait until the old runners are gone: an update of the service is complete at once.",
     "Functions run on this machine's processor, without Lambda's limits of memory and of how many run at once.",
+    "Nobody ends a function that starts itself: MiniStack follows no chain through a queue, nor knows `RecursiveLoop`.",
     "S3 seals nothing with KMS, so `kms:ViaService` is not tried.",
     "SES believes every domain at once, and delivers into the outbox.",
     "Alarms, dashboards and budgets are made, and nobody looks at them.",

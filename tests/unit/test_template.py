@@ -323,6 +323,27 @@ def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send
     assert table["DeletionProtectionEnabled"] is True
 
 
+def test_only_whoever_puts_off_its_own_looks_may_start_itself_for_as_long_as_it_likes() -> None:
+    """Lambda ends a chain of 17 through one queue without a line in any log."""
+    functions = of_type("AWS::Lambda::Function")
+    starts_itself = {
+        name
+        for name, each in functions.items()
+        if _queues(each["Role"], "sqs:ReceiveMessage") & _queues(each["Role"], "sqs:SendMessage")
+    }
+    assert starts_itself == {"Think"}
+    allowed = {name: each["RecursiveLoop"] for name, each in functions.items() if "RecursiveLoop" in each}
+    assert allowed == dict.fromkeys(starts_itself, "Allow")
+
+
+def _queues(role: dict[str, Any], action: str) -> set[str]:
+    """Of which queues this role may do this."""
+    (name, _) = role["Fn::GetAtt"]
+    return {
+        to for owner, each in statements() if owner == name and action in actions(each) for to in resources_of(each)
+    }
+
+
 def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors() -> None:
     (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
     assert trigger["FunctionName"] == {"Ref": "Think"}
