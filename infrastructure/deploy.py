@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import CannotDeploy, removal
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.deployment import Place, deploy, rollback
@@ -14,7 +15,7 @@ from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.settings import parse
 from infrastructure.deployment_zip import NotCompiled
 from infrastructure.package import PackageFailed
-from infrastructure.packaging_python import REPOSITORY, PythonMissing
+from infrastructure.packaging_python import PythonMissing
 from infrastructure.template import Clash
 
 VERBS = {"deploy": deploy, "rollback": rollback, "rotate-token": rotate_token, "destroy": removal.destroy}

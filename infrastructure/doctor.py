@@ -8,26 +8,24 @@ from collections.abc import Mapping, Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure import deploy, doctor_machine, doctor_stage
-from infrastructure.deploying import workplace
+from infrastructure.checkout import REPOSITORY, checkout
 from infrastructure.deploying.account import Account
 from infrastructure.findings import Finding, is_bad
 from infrastructure.local import settings as local_settings
-from infrastructure.local.environment import current_commit
-from infrastructure.packaging_python import REPOSITORY
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """0 if nothing is bad, 1 otherwise."""
+    commit = checkout(REPOSITORY).commit or "unknown"
     now, wa_js = time.time_ns() // 1_000_000, doctor_stage.wa_js_of(REPOSITORY)
     stage = environment.get("STAGE", "")
     try:
         if stage:
             account = Account(deploy.session(environment), deploy.endpoint(environment))
-            commit = workplace.checkout(REPOSITORY).commit
             found = doctor_stage.examine(doctor_stage.Stage(account, stage, commit, wa_js, now, time.sleep))
         else:
             settings = local_settings.parse(arguments, environment)
-            found = doctor_machine.examine(doctor_machine.Machine(settings, current_commit(), wa_js, now, time.sleep))
+            found = doctor_machine.examine(doctor_machine.Machine(settings, commit, wa_js, now, time.sleep))
     except (local_settings.CannotStart, ClientError, BotoCoreError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -6,19 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
-from infrastructure.local.environment import current_commit
+from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.package import Architecture
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 DOCKERFILE = "runner/Dockerfile"
 TAG = "answerline-runner"
 #: In the order in which they are tried.
 BUILDERS = ("docker", "podman", "buildah")
 ANSWER_WITHIN_SECONDS = 30
 
-Architecture = Literal["arm64", "x86_64"]
 _PLATFORMS = {"arm64": "linux/arm64", "x86_64": "linux/amd64"}
 
 
@@ -70,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         command = build_command(
             first_that_works(),
             chosen.tag,
-            commit=current_commit(),
+            commit=checkout(REPOSITORY).commit or "unknown",
             architecture=chosen.architecture,
             fresh=chosen.fresh,
             more=shlex.split(chosen.more),

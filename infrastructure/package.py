@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from infrastructure import cold_import, deployment_zip, packaging_python, template
-from infrastructure.packaging_python import REPOSITORY, PackagingPython
+from infrastructure.checkout import REPOSITORY
+from infrastructure.packaging_python import PackagingPython
 
 Architecture = Literal["arm64", "x86_64"]
 

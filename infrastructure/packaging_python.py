@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from infrastructure.checkout import REPOSITORY
+
 #: What Lambda shall run; its own end is in June 2029.
 PREFERRED = (3, 13)
 #: Its own environments, because the preferred Python is seldom the one that runs this.

@@ -108,6 +108,13 @@ def test_control_plane_and_runner_know_only_the_wire_of_each_other() -> None:
         assert not imported & {"tests", "infrastructure"}, named(path)
 
 
+def test_what_is_built_and_deployed_knows_nothing_of_the_one_machine_stack() -> None:
+    folder = ROOT / "infrastructure"
+    builders = [folder / f"{name}.py" for name in ("checkout", "image", "package", "packaging_python", "passwords")]
+    for path in (*builders, *sorted((folder / "deploying").glob("*.py"))):
+        assert "infrastructure.local" not in path.read_text(), named(path)
+
+
 def test_the_wire_has_models_and_no_behaviour() -> None:
     tree = ast.parse((CONTROL_PLANE / "vendor" / "wire.py").read_text())
     assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

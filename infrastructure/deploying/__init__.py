@@ -3,7 +3,7 @@
 =================  ====================================================================================
 ``account``        the AWS account and region everything else talks to
 ``settings``       what `make deploy NAME=…` was told, and what the stage remembers as stack parameters
-``workplace``      this machine: git, Python 3.13, a container builder
+``workplace``      this machine: Python 3.13, a container builder
 ``sender``         SES: may we write as this address?
 ``quotas``         how much of Fargate and Lambda this account may use
 ``zones``          EC2: the availability zones in which this account may have runners

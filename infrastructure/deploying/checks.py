@@ -2,10 +2,10 @@
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infrastructure.checkout import Checkout, look_at_checkout
 from infrastructure.deploying import domains, quotas, sender, workplace
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
-from infrastructure.deploying.workplace import Checkout
 from infrastructure.findings import Finding, bad, looked_at, ok
 from infrastructure.package import Architecture
 
@@ -17,7 +17,7 @@ def here(settings: Settings, checkout: Checkout, architecture: Architecture) -> 
     """What this machine needs."""
     committed_only = settings.stage in COMMITTED_ONLY and not settings.dirty
     return [
-        workplace.look_at_checkout(checkout, committed_only=committed_only),
+        look_at_checkout(checkout, committed_only=committed_only),
         workplace.look_at_python(),
         *workplace.look_at_builder(architecture),
     ]

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from chalicelib.links import why_unfit
 from infrastructure import package, template
+from infrastructure.checkout import checkout
 from infrastructure.deploying import (
     CannotDeploy,
     arrival,
@@ -18,7 +19,6 @@ from infrastructure.deploying import (
     secret,
     sender,
     service_role,
-    workplace,
 )
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.artifacts import Artifacts, Release
@@ -63,13 +63,13 @@ def deploy(place: Place, settings: Settings) -> None:
     reached = not is_bad(findings)
     former = place.stack(settings.stack).parameters() if reached else {}
     architecture = cast("Architecture", settings.value("Architecture", former) or package.own_architecture())
-    checkout = workplace.checkout(place.repository)
-    findings += checks.here(settings, checkout, architecture)
+    source = checkout(place.repository)
+    findings += checks.here(settings, source, architecture)
     _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
     made = _packaged(place, architecture)
-    image = images.ensure_image(place.account.client("ecr"), settings.stack, checkout, architecture, say=place.say)
-    roll_out(place, settings, checkout.commit, made, image)
-    settle(place, settings, checkout.commit)
+    image = images.ensure_image(place.account.client("ecr"), settings.stack, source, architecture, say=place.say)
+    roll_out(place, settings, source.commit, made, image)
+    settle(place, settings, source.commit)
 
 
 def rollback(place: Place, settings: Settings) -> None:

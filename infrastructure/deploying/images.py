@@ -12,8 +12,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from infrastructure import image
+from infrastructure.checkout import Checkout
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.workplace import Checkout
 from infrastructure.package import Architecture
 
 #: So many commits that ran can be rolled back to.

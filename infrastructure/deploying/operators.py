@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.local.operators import new_password
+from infrastructure.passwords import new_password
 
 
 @dataclass(frozen=True, slots=True)

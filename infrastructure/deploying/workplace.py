@@ -1,64 +1,13 @@
-"""This machine: the commit that is checked out, Python 3.13, and a program that builds images."""
+"""This machine: Python 3.13, and a program that builds images."""
 
-import hashlib
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from infrastructure import image, packaging_python
 from infrastructure.findings import Finding, bad, ok, unknown
 from infrastructure.package import Architecture, own_architecture
 
-GIT_SECONDS = 30
 #: Where Linux registers emulators of other processors.
 EMULATORS = Path("/proc/sys/fs/binfmt_misc")
-
-
-@dataclass(frozen=True, slots=True)
-class Checkout:
-    """What would be deployed.
-
-    ``commit`` is exact: of files that differ from it, it carries a ``+`` and eight digits of their hash, so that two
-    states of the same checkout are never taken for each other.
-    """
-
-    commit: str
-
-    @property
-    def clean(self) -> bool:
-        """Whether it is the commit and nothing else."""
-        return bool(self.commit) and "+" not in self.commit
-
-    @property
-    def tag(self) -> str:
-        """The commit as a registry takes it."""
-        return self.commit.replace("+", "-")
-
-
-def checkout(repository: Path) -> Checkout:
-    """What is checked out; an empty commit where git has nothing to say."""
-    try:
-        commit = _git(repository, "rev-parse", "--short=12", "HEAD").decode().strip()
-        changed = _git(repository, "status", "--porcelain")
-        if not changed.strip():
-            return Checkout(commit)
-        state = hashlib.sha256(_git(repository, "diff", "--binary", "HEAD"))
-        for name in sorted(_git(repository, "ls-files", "-z", "--others", "--exclude-standard").split(b"\0")):
-            path = repository / name.decode(errors="surrogateescape")
-            if name and path.is_file():
-                state.update(name + b"\0" + path.read_bytes())
-    except (OSError, subprocess.SubprocessError):
-        return Checkout("")
-    return Checkout(f"{commit}+{state.hexdigest()[:8]}")
-
-
-def look_at_checkout(found: Checkout, *, committed_only: bool) -> Finding:
-    """Whether this may be deployed: what runs should be found again in git."""
-    if not found.commit:
-        return bad("no git commit", "deploy from a git checkout, so that everybody can tell what runs")
-    if found.clean or not committed_only:
-        return ok(f"commit {found.commit}" + ("" if found.clean else " (files differ from the commit)"))
-    return bad(f"commit {found.commit}: files differ from the commit", "commit them, or say DIRTY=1")
 
 
 def look_at_python() -> Finding:
@@ -86,9 +35,3 @@ def look_at_builder(architecture: Architecture) -> list[Finding]:
 
 def _emulated(architecture: Architecture) -> bool:
     return (EMULATORS / ("qemu-aarch64" if architecture == "arm64" else "qemu-x86_64")).exists()
-
-
-def _git(repository: Path, *arguments: str) -> bytes:
-    return subprocess.run(
-        ["git", *arguments], cwd=repository, capture_output=True, timeout=GIT_SECONDS, check=True
-    ).stdout

@@ -1,13 +1,12 @@
 """The environment that each process of the one-machine stack gets: only what it needs, and nothing inherited."""
 
 import os
-import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from infrastructure.checkout import REPOSITORY, checkout
 from infrastructure.local.resources import CREDENTIALS, REGION, Created
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: What any process needs to find its programs, its home and its language.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
@@ -88,17 +87,7 @@ def runner_environment(told: Mapping[str, str], data_directory: Path) -> dict[st
     }
 
 
+@cache
 def current_commit() -> str:
-    """The commit that is checked out, with a ``+`` when files differ from it."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return described.stdout.strip()
+    """Asked once: while its files are edited, a running stack and the runners it starts stay one release."""
+    return checkout(REPOSITORY).commit or "unknown"

@@ -11,8 +11,8 @@ from typing import Any
 
 import waitress
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local import resources
-from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.gateway import REQUEST_AT_MOST_BYTES, Gateway
 from infrastructure.local.pump import Pump
 

@@ -1,14 +1,11 @@
 """Creates the first operator in Cognito and remembers the password that is printed until it is used."""
 
 import json
-import secrets
-import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PASSWORD_LENGTH = 16
-_ALPHABET = "".join(set(string.ascii_letters + string.digits) - set("0OIl1"))
+from infrastructure.passwords import new_password
 
 
 @dataclass(frozen=True)
@@ -50,12 +47,3 @@ def ensure(cognito: Any, user_pool: str, email: str, remembered: Path) -> Operat
     remembered.write_text(json.dumps({"email": email, "first_password": password}))
     remembered.chmod(0o600)
     return Operator(email, password)
-
-
-def new_password() -> str:
-    """Easy to read aloud, and within the pool's policy: upper case, lower case and a digit."""
-    while True:
-        password = "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
-        kinds = (str.isupper, str.islower, str.isdigit)
-        if all(any(kind(character) for character in password) for kind in kinds):
-            return password

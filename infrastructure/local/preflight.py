@@ -7,8 +7,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.image import CannotBuild, first_that_works
-from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.settings import CannotStart, Settings
 from runner.chromium import DEBIAN_NAMES
 

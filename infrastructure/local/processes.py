@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from infrastructure.local.environment import REPOSITORY
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local.settings import CannotStart
 
 _LEASH = Path(__file__).with_name("leash.py")

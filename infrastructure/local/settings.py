@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infrastructure.local.environment import REPOSITORY
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local.events import STAGE
 
 FIRST_PORT = 4700

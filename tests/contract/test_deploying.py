@@ -20,7 +20,8 @@ import pytest
 import yaml
 
 from infrastructure import package, packaging_python
-from infrastructure.deploying import CannotDeploy, images, operators, removal, secret, workplace
+from infrastructure.checkout import checkout
+from infrastructure.deploying import CannotDeploy, images, operators, removal, secret
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.artifacts import Artifacts
@@ -130,7 +131,7 @@ class World:
 
     @property
     def commit(self) -> str:
-        return workplace.checkout(self.repository).commit
+        return checkout(self.repository).commit
 
     @property
     def artifacts(self) -> Artifacts:

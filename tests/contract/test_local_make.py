@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.environment import REPOSITORY
+from infrastructure.checkout import REPOSITORY
 
 #: What the recipes themselves need; anything else is there only if a test puts it there.
 TOOLS = ("bash", "sh", "make", "awk", "sed", "mkdir", "touch", "test", "rm", "env", "dirname")

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local import outbox, preflight
-from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.mail_spool import Mail
 from infrastructure.local.processes import Child
 from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS

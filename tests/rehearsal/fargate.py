@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infrastructure.local.environment import REPOSITORY, plain_environment
+from infrastructure.checkout import REPOSITORY
+from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child
 from tests.rehearsal import registry
 

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from infrastructure.local.environment import REPOSITORY
+from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging_python import PackagingPython, pins
 
 INSTALL_SECONDS = 600

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from infrastructure.checkout import Checkout
 from infrastructure.deploying import images
-from infrastructure.deploying.workplace import Checkout
 from infrastructure.package import Architecture
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -9,12 +9,11 @@ from pathlib import Path
 import httpx
 
 from infrastructure import packaging_python
-from infrastructure.deploying import arrival, checks, operators, secret, workplace
+from infrastructure.checkout import REPOSITORY, Checkout, checkout
+from infrastructure.deploying import arrival, checks, operators, secret
 from infrastructure.deploying.deployment import Place, base_url, roll_out, settle
 from infrastructure.deploying.settings import Settings
-from infrastructure.deploying.workplace import Checkout
 from infrastructure.findings import State
-from infrastructure.local.environment import REPOSITORY
 from infrastructure.local.operators import Operator
 from infrastructure.package import Package, build_with, own_architecture
 from tests.rehearsal import registry
@@ -46,11 +45,11 @@ class Deployed:
     made: Package
     commit: str
 
-    def deploy(self, checkout: Checkout) -> None:
+    def deploy(self, source: Checkout) -> None:
         """What `make deploy` does with another commit: what was said before is remembered."""
         settings = Settings(STAGE, yes=True)
-        _release(self.place, settings, checkout, self.made)
-        settle(self.place, settings, checkout.commit)
+        _release(self.place, settings, source, self.made)
+        settle(self.place, settings, source.commit)
 
     @property
     def admin_url(self) -> str:
@@ -101,8 +100,8 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             pause=lambda seconds: time.sleep(min(seconds, LOOK_EVERY_SECONDS)),
             look=lambda address: _health(played, address),
         )
-        checkout = workplace.checkout(REPOSITORY)
-        _release(place, settings, checkout, made)
+        source = checkout(REPOSITORY)
+        _release(place, settings, source, made)
         stack = place.stack(settings.stack)
         resources = stack.resources()
         say(f"deployed {len(resources)} resources")
@@ -111,23 +110,23 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
         )
         assert first is not None
         with _fargate(played, settings.stack, say) as fargate:
-            settle(place, settings, checkout.commit)
+            settle(place, settings, source.commit)
             address = base_url(played.account, settings.stack)
-            say(f"{address} and a runner are at {checkout.commit}")
+            say(f"{address} and a runner are at {source.commit}")
             operator = Operator(first.email, first.password)
             yield Deployed(
-                played, settings.stack, address, operator, len(resources), fargate, place, made, checkout.commit
+                played, settings.stack, address, operator, len(resources), fargate, place, made, source.commit
             )
 
 
-def _release(place: Place, settings: Settings, checkout: Checkout, made: Package) -> None:
+def _release(place: Place, settings: Settings, source: Checkout, made: Package) -> None:
     """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
     former = place.stack(settings.stack).parameters()
     findings = [*checks.account(place.account), *checks.stage(place.account, settings, former)]
     wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
     assert not wrong, wrong
-    image = registry.pushed(place.account.client("ecr"), settings.stack, checkout, made.architecture)
-    roll_out(place, settings, checkout.commit, made, image)
+    image = registry.pushed(place.account.client("ecr"), settings.stack, source, made.architecture)
+    roll_out(place, settings, source.commit, made, image)
 
 
 def _health(played: World, address: str) -> arrival.Health:

@@ -9,7 +9,7 @@ from pathlib import Path
 from chalicelib.model import Runner
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
-from infrastructure.deploying import workplace
+from infrastructure.checkout import checkout
 from infrastructure.deploying.deployment import rollback
 from infrastructure.deploying.settings import Settings
 from tests.rehearsal.conversations import Conversations, Line, Outcome
@@ -143,9 +143,9 @@ def _upgrade(stage: Deployed, repository: Path) -> str:
     person = ("-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "-c", "commit.gpgsign=false")
     for command in (("init", "--quiet"), (*person, "commit", "--quiet", "--allow-empty", "--message", "The next one")):
         subprocess.run(["git", *command], cwd=repository, check=True, timeout=GIT_SECONDS)
-    checkout = workplace.checkout(repository)
-    stage.deploy(checkout)
-    return checkout.commit
+    source = checkout(repository)
+    stage.deploy(source)
+    return source.commit
 
 
 def _roll_back(stage: Deployed, commit: str) -> str:

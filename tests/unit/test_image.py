@@ -1,12 +1,14 @@
 """The runner's image: what its recipe must and must not say, and how its builder is called."""
 
+import os
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from infrastructure.image import DOCKERFILE, REPOSITORY, CannotBuild, build_command, first_that_works, main
+from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.image import DOCKERFILE, CannotBuild, build_command, first_that_works, main
 from runner.chromium import DEBIAN_NAMES
 
 TEXT = (REPOSITORY / DOCKERFILE).read_text()
@@ -120,6 +122,16 @@ def test_the_commit_and_the_architecture_reach_the_builder() -> None:
 @pytest.mark.parametrize(("builder", "format_given"), [("docker", False), ("podman", True), ("buildah", True)])
 def test_the_health_check_survives_every_builder(builder: str, format_given: bool) -> None:
     assert ("--format docker" in " ".join(build_command(builder, "t", commit="c"))) is format_given
+
+
+def test_make_image_and_make_deploy_name_a_state_of_the_checkout_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program(tmp_path / "docker", "#!/bin/sh\n")
+    commit = checkout(REPOSITORY).commit
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert main(["--tag", "t"]) == 0
+    assert f"--build-arg COMMIT={commit} " in capsys.readouterr().out
 
 
 def test_a_failed_build_fails_and_names_who_failed(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local.environment import (
-    REPOSITORY,
     aws_environment,
     local_environment,
     runner_environment,

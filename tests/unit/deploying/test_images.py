@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from infrastructure.checkout import Checkout
 from infrastructure.deploying import CannotDeploy, images
 from infrastructure.deploying.account import Account
-from infrastructure.deploying.workplace import Checkout
 from tests.unit.deploying.conftest import STACK
 
 Put = Callable[[str, str], Path]

@@ -5,12 +5,12 @@ from typing import Any, cast
 import pytest
 
 from infrastructure import template
+from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import removal
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.changes import DATA_TYPES
 from infrastructure.deploying.deployment import IDENTIFIERS
 from infrastructure.package import PARTS
-from infrastructure.packaging_python import REPOSITORY
 
 
 class Ecs:

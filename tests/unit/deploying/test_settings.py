@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from infrastructure import template
+from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import CannotDeploy, checks, quotas
 from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
 from infrastructure.package import PARTS
-from infrastructure.packaging_python import REPOSITORY
 
 DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage", "Commit"]}
 

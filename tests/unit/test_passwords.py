@@ -1,6 +1,6 @@
 """The first operator: one password until somebody chose their own."""
 
-from infrastructure.local.operators import new_password
+from infrastructure.passwords import new_password
 
 
 def test_a_first_password_meets_the_pools_policy_and_reads_aloud() -> None:
