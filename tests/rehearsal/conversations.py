@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from tests.simulators.whatsapp.client import ContactClient, SimulatorClient
 
 #: Each line hears from somebody this often …
-WRITE_EVERY_SECONDS = 4.0
-#: … of so many, so that nobody writes as fast as a bot would.
-CONTACTS_OF_A_LINE = 12
+WRITE_EVERY_SECONDS = 5.0
+#: … of so many: nobody writes as fast as a bot would, and not all of Lambda starts when all chats are looked at anew.
+CONTACTS_OF_A_LINE = 4
 FIRST_CONTACT = 491755501001
 STOPPED_WITHIN_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.5

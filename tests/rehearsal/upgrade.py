@@ -23,8 +23,8 @@ PROTECTED_WITHIN_SECONDS = 240.0
 #: An old runner is left alone for ten minutes (model/fleet.py), then loses two sessions a minute.
 TAKEN_OVER_WITHIN_SECONDS = 1500.0
 #: So much longer the taken-over lines are listened to.
-HEARD_WITHIN_SECONDS = 120.0
-ANSWERED_WITHIN_SECONDS = 180.0
+HEARD_WITHIN_SECONDS = 300.0
+ANSWERED_WITHIN_SECONDS = 300.0
 GIT_SECONDS = 30
 LINES = tuple(
     Line(number, client.name, f"[Assistant {client.key[-4:]}]") for number, client in zip(NUMBERS, CLIENTS, strict=True)
