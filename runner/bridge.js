@@ -267,7 +267,6 @@
       sent_at_s: second(message),
       kind,
       text: text(body),
-      name: text(message.notifyName).slice(0, 120).toWellFormed(),
     };
   }
 

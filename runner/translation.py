@@ -7,13 +7,10 @@ from pydantic import ValidationError
 
 from wire import TEXT_AT_MOST_BYTES, Message, MessageKind
 
-NAME_AT_MOST = 120
-
 
 def message_from(seen: Mapping[str, Any]) -> Message | None:
     """A message as ``bridge.js`` tells it, or ``None`` if it cannot be one."""
     try:
-        text, truncated = cut(clean(str(seen.get("text") or "")))
         return Message(
             id=seen["id"],
             chat=seen["chat"],
@@ -23,9 +20,7 @@ def message_from(seen: Mapping[str, Any]) -> Message | None:
             from_me=seen["from_me"],
             sent_at_ms=int(seen["sent_at_s"]) * 1000,
             kind=MessageKind(seen["kind"]),
-            text=text,
-            truncated=truncated,
-            name=clean(str(seen.get("name") or ""))[:NAME_AT_MOST],
+            text=cut(clean(str(seen.get("text") or ""))),
         )
     except (ValidationError, KeyError, TypeError, ValueError):
         return None
@@ -36,9 +31,6 @@ def clean(text: str) -> str:
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def cut(text: str, at_most: int = TEXT_AT_MOST_BYTES) -> tuple[str, bool]:
-    """At most so many bytes of UTF-8, never half a character; and whether anything was cut."""
-    raw = text.encode("utf-8")
-    if len(raw) <= at_most:
-        return text, False
-    return raw[:at_most].decode("utf-8", "ignore"), True
+def cut(text: str, at_most: int = TEXT_AT_MOST_BYTES) -> str:
+    """At most so many bytes of UTF-8, never half a character."""
+    return text.encode("utf-8")[:at_most].decode("utf-8", "ignore")

@@ -101,11 +101,9 @@ def _readable(entries: Any) -> Iterator[Any]:
             raise BadRequest("messages: each is an object")
         text = entry.get("text", "")
         text = text if isinstance(text, str) else ""
-        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[: TEXT_AT_MOST_BYTES + 1]
-        truncated = bool(entry.get("truncated")) or len(cut) > TEXT_AT_MOST_BYTES
+        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[:TEXT_AT_MOST_BYTES]
         yield {
             **entry,
-            "text": cut[:TEXT_AT_MOST_BYTES].decode("utf-8", "ignore"),
-            "truncated": truncated,
+            "text": cut.decode("utf-8", "ignore"),
             "kind": entry.get("kind") if entry.get("kind") in known else MessageKind.OTHER.value,
         }

@@ -191,7 +191,9 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
     """The browser of this session is gone: it may be placed again, if it should run."""
     now = services.clock()
     runner = alive(services, token)
-    released = services.placement.release(request.tenant, runner.id, request.epoch, now, failed=request.failed)
+    released = services.placement.release(
+        request.tenant, runner.id, request.epoch, now, failed=request.failed, reason=request.reason
+    )
     if released:
         reconcile.settle(services, request.tenant, now)
     return ReleaseAnswer(released=released)

@@ -37,7 +37,7 @@ WIRE_VERSION = 1
 CAPACITY_AT_MOST = 25
 #: The most messages one hand-in may carry.
 MESSAGES_PER_BATCH = 50
-#: A longer text is cut by the runner, and ``truncated`` says so.
+#: A longer text is cut by the runner.
 TEXT_AT_MOST_BYTES = 65_536
 #: The largest snapshot that is taken in.
 SNAPSHOT_AT_MOST_BYTES = 536_870_912
@@ -261,8 +261,6 @@ class Message(Wire):
     sent_at_ms: Milliseconds
     kind: MessageKind
     text: str = ""
-    truncated: bool = False
-    name: ShortText = ""
 
 
 class MessagesRequest(Wire):

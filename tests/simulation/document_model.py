@@ -279,5 +279,4 @@ def _told(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> d
         "sent_at_s": stanza.second,
         "kind": kind,
         "text": stanza.text if kind == "text" else "",
-        "name": "",
     }

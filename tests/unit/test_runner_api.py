@@ -1,6 +1,7 @@
 """The runners' door: who may, what is refused, and that nothing readable is lost."""
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -267,6 +268,19 @@ def test_an_answer_that_we_cannot_build_is_no_reason_to_drop_what_was_handed_in(
 
 def test_unknown_fields_are_ignored_and_an_older_wire_is_understood(holder: Caller) -> None:
     holder.sync(wire=0, colour="blue", sessions=[online(1, mood="fine")])
+
+
+def test_a_message_of_a_runner_of_the_former_release_is_taken_in(holder: Caller, clock: Clock) -> None:
+    answer = holder.hand_in(message(clock, truncated=True, name="Ann"))
+    assert [each["outcome"] for each in answer.json_body["acknowledged"]] == ["queued"]
+
+
+def test_the_log_says_why_a_runner_released_a_session(holder: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        refused = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "x" * 201})
+        answer = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "drained"})
+    assert (refused.status_code, answer.json_body) == (400, {"released": True})
+    assert [vars(each)["reason"] for each in caplog.records if each.message == "session released"] == ["drained"]
 
 
 def test_odd_texts_are_mended_and_none_is_lost(holder: Caller, services: Services, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_what_waits_and_what_is_done_survive_without_closing(tmp_path: Path) -> 
     assert again.floor_s == NOW - 10
     journal.close()
     again.close()
+
+
+def test_a_journal_of_the_former_release_is_read_and_the_names_in_it_go_from_the_disk(tmp_path: Path) -> None:
+    former = {**message("A").model_dump(mode="json"), "truncated": False, "name": "Ann"}
+    (tmp_path / "journal").write_text(
+        json.dumps({"floor": NOW - 10}) + "\n" + json.dumps({"seen": "a", "message": former}) + "\n", encoding="utf-8"
+    )
+    journal = opened(tmp_path / "journal")
+    assert journal.waiting == {"a": message("A")}
+    assert "Ann" not in (tmp_path / "journal").read_text(encoding="utf-8")
+    journal.close()
 
 
 def test_on_a_full_disk_it_goes_on_in_memory_and_is_whole_again_afterwards(tmp_path: Path) -> None:

@@ -25,15 +25,14 @@ def test_a_message_has_its_time_in_milliseconds() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "ü", "€", "😀"])
 def test_a_long_text_is_cut_between_two_letters(letter: str) -> None:
-    text, truncated = cut("x" + letter * TEXT_AT_MOST_BYTES)
-    assert truncated
+    text = cut("x" + letter * TEXT_AT_MOST_BYTES)
     assert len(text.encode()) <= TEXT_AT_MOST_BYTES
     assert len(text.encode()) > TEXT_AT_MOST_BYTES - 4
     assert set(text) <= {"x", letter}
 
 
 def test_a_text_of_just_the_right_size_is_left_alone() -> None:
-    assert cut("a" * TEXT_AT_MOST_BYTES) == ("a" * TEXT_AT_MOST_BYTES, False)
+    assert cut("a" * TEXT_AT_MOST_BYTES) == "a" * TEXT_AT_MOST_BYTES
 
 
 def test_nuls_and_half_characters_are_taken_out() -> None:
@@ -41,6 +40,12 @@ def test_nuls_and_half_characters_are_taken_out() -> None:
     assert clean("a\ud83d") == "a\ufffd"
     assert clean("\ud83d\ude00") == "😀"
     clean("a\udc00\ud800b").encode()
+
+
+def test_of_who_a_contact_is_no_more_than_ids_and_phone_leave_the_page() -> None:
+    message = message_from({**SEEN, "name": "Ann"})
+    assert message is not None
+    assert "Ann" not in message.model_dump_json()
 
 
 @pytest.mark.parametrize(

@@ -243,10 +243,13 @@ class Placement:
         self.runners.ring(runner)
         return True
 
-    def release(self, tenant: str, runner: str, epoch: int, now: int, *, failed: bool = False) -> bool:
+    def release(
+        self, tenant: str, runner: str, epoch: int, now: int, *, failed: bool = False, reason: str = ""
+    ) -> bool:
         """The browser is gone; the session may be placed again. False if it was not this runner's any more.
 
-        ``failed``: the runner gave it up; if it never came up there, it is not placed again at once.
+        ``failed``: the runner gave it up; if it never came up there, it is not placed again at once. ``reason`` is its
+        own word, for the log.
         """
         session = self.session(tenant)
         if session.runner != runner or session.epoch != epoch:
@@ -284,7 +287,8 @@ class Placement:
         except ConditionFailed as failure:
             held = failure.items[0]
             return held is None or held.get("epoch", 0) == epoch + 1
-        log.info("session released", extra={"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.fails})
+        told = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.fails, "reason": reason}
+        log.info("session released", extra=told)
         return True
 
     def unplaced(self, limit: int) -> Iterator[str]:
