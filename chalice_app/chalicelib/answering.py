@@ -2,7 +2,6 @@
 
 import logging
 import random
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from chalicelib import logs, telling
@@ -20,6 +19,7 @@ from chalicelib.model import (
     TurnState,
     history,
 )
+from chalicelib.model.times import month_of
 from chalicelib.store.chats import Recent
 from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
@@ -90,7 +90,7 @@ def answer(
 
 def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ...]) -> str:
     budget = tenant.policies.tokens_per_month
-    if budget and services.tenants.counted(tenant.id, "tokens", _month(services.clock())) >= budget:
+    if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise AskSomeone(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
     key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
@@ -99,7 +99,7 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ..
     log.info("model answered", extra={"tenant": tenant.id, "turn": turn.id, **tokens})
     now = services.clock()
     used = reply.input_tokens + reply.output_tokens
-    services.tenants.count(tenant.id, "tokens", _month(now), used, expires_at=now + 400 * DAY_MS)
+    services.tenants.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
     return reply.text
 
 
@@ -154,7 +154,3 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Tho
 
 def _note_given_up(turn: Turn, reason: str) -> None:
     log.warning("turn given up", extra={"tenant": turn.tenant, "turn": turn.id, "reason": reason})
-
-
-def _month(now: int) -> str:
-    return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m")

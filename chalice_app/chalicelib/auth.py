@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from chalicelib.errors import Forbidden, TooMany, Unauthorised
-from chalicelib.model import OPERATOR_AT_MOST, milliseconds
+from chalicelib.model import OPERATOR_AT_MOST
 from chalicelib.store.operators import OperatorSession
 from chalicelib.store.tenants import Tenants
 
@@ -106,14 +106,13 @@ class Operators:
 
     def attempt(self, email: str, address: str) -> None:
         """Counts an attempt to sign in. Raises TooMany before Cognito is bothered."""
-        now, window = self.clock(), milliseconds(ATTEMPT_WINDOW)
-        account, name = sha256(email.strip().lower())[:32], str(now // window)
+        now, account = self.clock(), sha256(email.strip().lower())[:32]
         for what, at_most in (
             (f"account-{account}-address-{address}", ATTEMPTS_PER_ACCOUNT_AND_ADDRESS),
             (f"address-{address}", ATTEMPTS_PER_ADDRESS),
             (f"account-{account}", ATTEMPTS_PER_ACCOUNT),
         ):
-            if self.tenants.count(SIGN_IN, what, name, 1, expires_at=now + 2 * window) > at_most:
+            if self.tenants.count_within(SIGN_IN, what, ATTEMPT_WINDOW, now) > at_most:
                 raise TooMany("Too many attempts to sign in. Wait a quarter of an hour, then try again.")
 
     def welcome(self, email: str, former_cookies: Mapping[str, str]) -> tuple[str, OperatorSession]:

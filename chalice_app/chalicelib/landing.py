@@ -29,7 +29,7 @@ from chalice.app import Chalice, Response
 from chalicelib.auth import came_from_our_page, cookie, cookies, demand_own_form, derived, same, sha256
 from chalicelib.errors import Conflict, Forbidden, NotFound, TooMany, Trouble
 from chalicelib.languages import preferred
-from chalicelib.model import Active, Invite, Session, Tenant, milliseconds
+from chalicelib.model import Active, Invite, Session, Tenant
 from chalicelib.pages import FORM, Pages, json_response
 from chalicelib.showing import Showing, digits_of, showing
 from chalicelib.wiring import Services
@@ -207,11 +207,7 @@ class Landing:
         return self._render(name, guest, **context)
 
     def _count(self, guest: Guest, what: str, within: timedelta, at_most: int) -> None:
-        now, window = self._services.clock(), milliseconds(within)
-        counted = self._services.tenants.count(
-            guest.tenant.id, what, str(now // window), 1, expires_at=now + 2 * window
-        )
-        if counted > at_most:
+        if self._services.tenants.count_within(guest.tenant.id, what, within, self._services.clock()) > at_most:
             raise TooMany
 
     # -- what it sees ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ CloudWatch calls it with the rights of whoever looks at the dashboard, and shows
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.admin.words import ago, problem_name
@@ -13,6 +13,7 @@ from chalicelib.errors import Trouble
 from chalicelib.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.logs import trace
 from chalicelib.model.standing import Line, Rank, Standing, standing
+from chalicelib.model.times import month_of
 from chalicelib.pages import fill
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str
         left_out=len(lines) - len(shown),
         only_trouble=only_trouble,
         function=function,
-        tokens=services.tenants.counted_for([line.tenant.id for line in shown], "tokens", _month(now)),
+        tokens=services.tenants.counted_for([line.tenant.id for line in shown], "tokens", month_of(now)),
         admin=services.base_url() + "/admin",
         since=lambda instant: "" if not instant else lasting(timedelta(milliseconds=now - instant)),
         ago=lambda instant: ago(instant, now),
@@ -180,8 +181,3 @@ def _dark(event: Mapping[str, Any]) -> bool:
 
 def _ink(dark: bool) -> dict[str, str]:
     return {name: pair[dark] for name, pair in INK.items()}
-
-
-def _month(now: int) -> str:
-    """As ``answering.py`` counts tokens."""
-    return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m")

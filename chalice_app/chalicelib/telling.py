@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.auth import sha256
 from chalicelib.errors import Trouble
-from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
+from chalicelib.model import Event, Happened, Problem, Tenant
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def of_logout(services: "Services", tenant: Tenant, *, watched: bool = False) ->
 
 
 def _first(services: "Services", tenant: Tenant, what: str) -> bool:
-    now, window = services.clock(), milliseconds(TOLD_AGAIN_AFTER)
-    counted = services.tenants.count(tenant.id, f"told#{what}", str(now // window), 1, expires_at=now + 2 * window)
-    return counted == 1
+    return services.tenants.count_within(tenant.id, f"told#{what}", TOLD_AGAIN_AFTER, services.clock()) == 1
 
 
 def _mail_owner(services: "Services", tenant: Tenant, send: Callable[[str], str]) -> None:

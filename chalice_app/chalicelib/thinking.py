@@ -1,6 +1,7 @@
 """A look at a chat: is it time to answer, what, or why not. One open turn per chat, its batch frozen first."""
 
 import logging
+from datetime import timedelta
 
 from chalicelib.answering import Thought, answer, ring
 from chalicelib.jobs import ThinkJob
@@ -29,7 +30,7 @@ LOOK_AGAIN_AT_LATEST_SECONDS = 30
 #: How often a job looks again because others were at the chat.
 LOOKS_IN_A_ROW = 5
 MINUTE_MS = 60_000
-DAY_MS = 86_400_000
+DAY = timedelta(days=1)
 
 
 def think(services: Services, job: ThinkJob) -> Thought:
@@ -206,8 +207,7 @@ def _capped(
         if len(lately) >= policies.replies_per_minute:
             return _look_again(services, job, (lately[0] + MINUTE_MS - now) / 1000 + 1)
     if policies.replies_per_contact_per_day:
-        window, expires_at = str(now // DAY_MS), now + 2 * DAY_MS
-        counted = services.tenants.count(tenant.id, f"replies#{chat.id}", window, 1, expires_at=expires_at)
+        counted = services.tenants.count_within(tenant.id, f"replies#{chat.id}", DAY, now)
         if counted > policies.replies_per_contact_per_day:
             services.turns.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
             return Thought.SKIPPED

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.blobs import Blobs
-from chalicelib.brain import Brain
+from chalicelib.brain import OPENAI, Brain
 from chalicelib.errors import NotDeployed
 from chalicelib.fleet import Fleet
 from chalicelib.identity import Identity
@@ -33,9 +33,6 @@ from chalicelib.vault import Vault
 
 if TYPE_CHECKING:
     from boto3 import Session as BotoSession
-
-#: What every stage must be told. A missing one is reported by name, when it is first needed.
-OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 
 class Misconfigured(Exception):
@@ -198,7 +195,7 @@ class Services:
 
     @cached_property
     def brain(self) -> Brain:
-        return Brain(self._environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
+        return Brain(self._environment.get("OPENAI_BASE_URL") or OPENAI)
 
     # -- how -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -365,3 +366,11 @@ def test_a_counter_counts_within_its_window_only(tenants: Tenants, table: Table)
     assert tenants.counted("hotel000", "replies", "2026-11") == 0
     item = table.get("TENANT#hotel000", "COUNTER#tokens#2026-11")
     assert item is not None and item["expires_at"] == 5
+
+
+def test_a_window_counts_its_own_and_is_forgotten_after_the_next(tenants: Tenants, table: Table) -> None:
+    window, now = timedelta(minutes=15), 900_000 * 7 + 1
+    counted = [tenants.count_within("hotel000", "mails", window, at) for at in (now, now + 899_998, now + 899_999)]
+    assert counted == [1, 2, 1]
+    item = table.get("TENANT#hotel000", "COUNTER#mails#7")
+    assert item is not None and item["expires_at"] == (now + 899_998 + 1_800_000) // 1000

@@ -8,6 +8,7 @@ from chalice.app import Response
 from chalicelib.admin.desk import Desk
 from chalicelib.languages import TONES
 from chalicelib.model import Active, Problem, Session, Tenant
+from chalicelib.model.standing import first_problem
 from chalicelib.store.operators import OperatorSession
 
 
@@ -28,7 +29,7 @@ class Row:
 
     @property
     def problem(self) -> Problem | None:
-        return self.session.problem or self.tenant.assistant_problem or self.tenant.mail_problem
+        return first_problem(self.tenant, self.session)
 
 
 def mount(desk: Desk) -> None:

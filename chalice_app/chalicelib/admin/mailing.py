@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.auth import sha256
 from chalicelib.errors import AskSomeone, GiveUp, NotDeployed, TryAgain
-from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
+from chalicelib.model import Event, Happened, Problem, Tenant
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ HOUR: Final = timedelta(hours=1)
 
 def may_mail(services: "Services", tenant: str) -> bool:
     """Counts a mail that is about to be sent; False if there were too many within the hour."""
-    now, hour = services.clock(), milliseconds(HOUR)
-    return (
-        services.tenants.count(tenant, "invite-mails", str(now // hour), 1, expires_at=now + 2 * hour) <= MAILS_PER_HOUR
-    )
+    return services.tenants.count_within(tenant, "invite-mails", HOUR, services.clock()) <= MAILS_PER_HOUR
 
 
 def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) -> bool:

@@ -59,8 +59,7 @@ class Line:
 
     @property
     def problem(self) -> Problem | None:
-        """What a person must mend first."""
-        return self.session.problem or self.tenant.assistant_problem or self.tenant.mail_problem
+        return first_problem(self.tenant, self.session)
 
     @property
     def not_running(self) -> bool:
@@ -116,6 +115,11 @@ class Standing:
     def oldest_unanswered(self) -> timedelta:
         """How long the longest wait is, of those for whom nobody has to mend anything first."""
         return max((line.overdue_for for line in self.lines), default=timedelta())
+
+
+def first_problem(tenant: Tenant, session: Session) -> Problem | None:
+    """What a person must mend first."""
+    return session.problem or tenant.assistant_problem or tenant.mail_problem
 
 
 def standing(

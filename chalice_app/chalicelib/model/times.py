@@ -1,8 +1,13 @@
 """Instants are epoch milliseconds; durations are timedeltas until they meet an instant."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 
 def milliseconds(duration: timedelta) -> int:
     """The whole milliseconds of a duration."""
     return duration // timedelta(milliseconds=1)
+
+
+def month_of(instant: int) -> str:
+    """The month of an instant, in UTC, by which tokens are counted."""
+    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m")

@@ -7,12 +7,13 @@ with it here and belongs to ``placement.py`` from then on.
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import Active, Assistant, Event, Happened, Invite, Problem, Session, Tenant
+from chalicelib.model import Active, Assistant, Event, Happened, Invite, Problem, Session, Tenant, milliseconds
 from chalicelib.store.invites import Invites, invite_put
 from chalicelib.store.operators import Operators
 from chalicelib.store.session_items import session_from
@@ -152,6 +153,11 @@ class Tenants:
         key = f"TENANT#{tenant}", f"COUNTER#{what}#{window}"
         item = self._table.update(Update(*key, set={"expires_at": seconds(expires_at)}, add={"counted": add}))
         return int(item["counted"])
+
+    def count_within(self, tenant: str, what: str, window: timedelta, now: int) -> int:
+        """Counts one more, and tells how many there were since this window began; windows follow each other."""
+        length = milliseconds(window)
+        return self.count(tenant, what, str(now // length), 1, expires_at=now + 2 * length)
 
     def counted(self, tenant: str, what: str, window: str) -> int:
         item = self._table.get(f"TENANT#{tenant}", f"COUNTER#{what}#{window}")
