@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.links import why_unfit
 from infrastructure import doctor_lines
-from infrastructure.deploying import arrival, checks, quotas, secret, sender
+from infrastructure.deploying import arrival, checks, images, quotas, secret, sender
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.deployment import base_url
@@ -59,6 +59,7 @@ def examine(stage: Stage) -> list[Finding]:
     found += looked_at("schedules", lambda: look_at_schedules(stage.account.client("events"), stack))
     found += looked_at("alarms", lambda: look_at_alarms(stage.account.client("cloudwatch"), stage.stack))
     found += looked_at("the bootstrap token", lambda: look_at_token(stage))
+    found += looked_at("the runners' image", lambda: look_at_image(stage, parameters.get("RunnerImage", "")))
     ses, mail_from = stage.account.client("sesv2"), parameters.get("MailFrom", "")
     found += looked_at("the sender", lambda: sender.look_at_identity(sender.find(ses, mail_from), deployed=True))
     found += looked_at("SES", lambda: sender.look_at_account(ses))
@@ -186,6 +187,17 @@ def look_at_token(stage: Stage) -> Finding:
     if secret.there(stage.account.client("ssm"), stage.stack):
         return ok(f"{name} is there")
     return bad(f"{name} is missing: no new runner can register", "deploy again: it is made anew")
+
+
+def look_at_image(stage: Stage, image: str) -> Finding:
+    """What the next runner is started from; ECR forgets by rules that know nothing of ECS."""
+    ecr, digest = stage.account.client("ecr"), image.partition("@")[2]
+    if not digest or not images.there(ecr, stage.stack, digest):
+        return bad("the runners' image is not in ECR: no new runner can start", AGAIN)
+    if not images.marked_released(ecr, stage.stack, digest):
+        mend = f"{AGAIN}, which marks it: its deployment was not seen to its end"
+        return bad("the runners' image is not marked as one that ran, and is forgotten after ten others", mend)
+    return ok("the runners' image is in ECR, and is kept")
 
 
 def quota(stage: Stage, parameters: dict[str, str]) -> list[Finding]:

@@ -66,6 +66,7 @@ def deploy(place: Place, settings: Settings) -> None:
     source = checkout(place.repository)
     findings += checks.here(settings, source, architecture)
     _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
+    images.keep_what_runs(place.account.client("ecr"), place.stack(settings.stack))
     made = _packaged(place, architecture)
     image = images.ensure_image(place.account.client("ecr"), settings.stack, source, architecture, say=place.say)
     roll_out(place, settings, source.commit, made, image)
@@ -80,6 +81,7 @@ def rollback(place: Place, settings: Settings) -> None:
         raise CannotDeploy(f"Nothing was ever deployed as {settings.stage} from this account and region.")
     stack = place.stack(settings.stack)
     former = stack.parameters()
+    images.keep_what_runs(place.account.client("ecr"), stack)
     if not settings.to:
         _list(place, artifacts, former.get("Commit", ""))
         return

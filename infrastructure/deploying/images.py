@@ -14,12 +14,13 @@ from botocore.exceptions import ClientError
 from infrastructure import image
 from infrastructure.checkout import Checkout
 from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.stack import Stack
 from infrastructure.package import Architecture
 
 #: So many commits that ran can be rolled back to.
 IMAGES_KEPT: Final = 10
-#: An image that never ran stays longer than any deployment takes.
-TRIED_KEPT_DAYS: Final = 30
+#: Of the others so many stay, by number and not by age: the newest may run although nobody was there to mark it.
+OTHERS_KEPT: Final = 10
 RELEASED: Final = "released-"
 BUILD_SECONDS: Final = 3600
 PUSH_SECONDS: Final = 1800
@@ -94,13 +95,30 @@ def ensure_image(
 
 def mark_released(ecr: Any, stack: str, digest: str) -> None:
     """This image runs: of such ones ten are kept, however many were pushed in vain since."""
-    tag = RELEASED + digest.removeprefix("sha256:")
-    if pushed(ecr, stack, tag) is not None:
+    if marked_released(ecr, stack, digest):
         return
     name = repository_name(stack)
     (found,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])["images"]
     kind = {"imageManifestMediaType": found["imageManifestMediaType"]} if "imageManifestMediaType" in found else {}
-    ecr.put_image(repositoryName=name, imageManifest=found["imageManifest"], imageTag=tag, imageDigest=digest, **kind)
+    ecr.put_image(
+        repositoryName=name,
+        imageManifest=found["imageManifest"],
+        imageTag=_released(digest),
+        imageDigest=digest,
+        **kind,
+    )
+
+
+def keep_what_runs(ecr: Any, stack: Stack) -> None:
+    """Marks the image of a stack that is at rest: nobody may have been there any more to do so when it came up."""
+    digest = stack.parameters().get("RunnerImage", "").partition("@")[2]
+    if digest and stack.settled() and there(ecr, stack.name, digest):
+        mark_released(ecr, stack.name, digest)
+
+
+def marked_released(ecr: Any, stack: str, digest: str) -> bool:
+    """Whether this image is kept as one that ran."""
+    return pushed(ecr, stack, _released(digest)) is not None
 
 
 def remove(ecr: Any, stack: str) -> None:
@@ -122,6 +140,10 @@ def _digest(ecr: Any, stack: str, image_id: dict[str, str]) -> str | None:
     return next((str(each["imageDigest"]) for each in found["imageDetails"]), None)
 
 
+def _released(digest: str) -> str:
+    return RELEASED + digest.removeprefix("sha256:")
+
+
 def _kept() -> dict[str, Any]:
     return {
         "rules": [
@@ -138,12 +160,11 @@ def _kept() -> dict[str, Any]:
             },
             {  # what the rule before selects, this one never touches
                 "rulePriority": 2,
-                "description": f"forget what did not run for {TRIED_KEPT_DAYS} days",
+                "description": f"of all others keep the newest {OTHERS_KEPT}",
                 "selection": {
                     "tagStatus": "any",
-                    "countType": "sinceImagePushed",
-                    "countUnit": "days",
-                    "countNumber": TRIED_KEPT_DAYS,
+                    "countType": "imageCountMoreThan",
+                    "countNumber": OTHERS_KEPT,
                 },
                 "action": {"type": "expire"},
             },

@@ -14,6 +14,10 @@ LOOK_EVERY_SECONDS: Final = 5.0
 PROPOSED_WITHIN_SECONDS: Final = 600
 #: Longer than the three hours that runners may take to hand their sessions over.
 APPLIED_WITHIN_SECONDS: Final = 12_600
+#: A change succeeded.
+DONE: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+#: Or what ran before runs on.
+SETTLED: Final = (*DONE, "UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE")
 #: A resource that is gone, or that a policy retained when it left the stack.
 LET_GO: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 #: CloudFormation's two ways of saying that nothing differs.
@@ -66,6 +70,10 @@ class Stack:
         """Whether anything was ever applied."""
         described = self.described()
         return described is not None and described["StackStatus"] != "REVIEW_IN_PROGRESS"
+
+    def settled(self) -> bool:
+        """Whether it runs as its parameters say, after a change that succeeded or was rolled back."""
+        return (self.described() or {}).get("StackStatus") in SETTLED
 
     def parameters(self) -> dict[str, str]:
         """The values of its last deployment."""
@@ -210,7 +218,7 @@ class Stack:
                     " again afterwards."
                 )
             self._pause(LOOK_EVERY_SECONDS)
-        good = ("DELETE_COMPLETE",) if stack else ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+        good = ("DELETE_COMPLETE",) if stack else DONE
         if status not in good:
             raise CannotDeploy(explained(self.name, status, failed))
 

@@ -25,6 +25,7 @@ from infrastructure.deploying import CannotDeploy, images, operators, removal, s
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.changes import ChangeSet
 from infrastructure.deploying.deployment import Place, deploy, rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
 from infrastructure.deploying.stack import Stack, StillChanges
@@ -458,6 +459,31 @@ def test_a_release_that_outlasts_patience_can_be_gone_back_to(world: World, monk
     with pytest.raises(StillChanges):
         world.deploy()
     assert world.artifacts.release(second) is not None
+
+
+@pytest.mark.parametrize("next_command", ["deploy", "rollback"])
+def test_an_image_that_came_up_when_nobody_was_there_any_more_is_marked_by_the_next_command(
+    world: World, monkeypatch: pytest.MonkeyPatch, next_command: str
+) -> None:
+    really = Stack.apply
+
+    def interrupted(stack: Stack, change_set: ChangeSet) -> None:
+        really(stack, change_set)  # CloudFormation goes on by itself
+        if "Every" in stack.resources():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as here, pytest.raises(KeyboardInterrupt):
+        here.setattr(Stack, "apply", interrupted)
+        world.deploy()
+    ecr, digest = world.account.client("ecr"), world.parameters()["RunnerImage"].partition("@")[2]
+    assert not images.marked_released(ecr, world.name, digest)
+    if next_command == "deploy":
+        world.change_the_checkout("two\n")
+        with pytest.raises(CannotDeploy, match="Nothing was changed"):
+            world.deploy(YES="")
+    else:
+        rollback(world.place, world.settings())
+    assert images.marked_released(ecr, world.name, digest)
 
 
 def test_without_a_commit_the_releases_are_listed(world: World) -> None:

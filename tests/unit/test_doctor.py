@@ -16,6 +16,7 @@ from chalicelib.model import Active, Assignment, Problem, Runner, RunnerState, S
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from infrastructure import doctor, doctor_lines, doctor_machine, doctor_stage
+from infrastructure.deploying import images
 from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
 from infrastructure.deploying.stack import Stack
@@ -26,6 +27,7 @@ from infrastructure.local.generations import Generations
 from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.conftest import REGION, STACK, a_tenant
+from tests.unit.deploying.test_images import MANIFEST
 from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000
@@ -276,6 +278,20 @@ def test_as_many_runners_run_as_should(account: Account, ecs: Ecs, state: State,
     assert says in str(found)
 
 
+def test_an_image_that_runs_must_be_kept(account: Account) -> None:
+    ecr, name = account.client("ecr"), images.repository_name(STACK)
+    missing = f"{name}@sha256:{'0' * 64}"
+    assert "not in ECR" in doctor_stage.look_at_image(stage(account), missing).what
+    images.ensure_repository(ecr, STACK)
+    assert "not in ECR" in doctor_stage.look_at_image(stage(account), missing).what
+    pushed = ecr.put_image(repositoryName=name, imageManifest=MANIFEST, imageTag="abc")["image"]["imageId"]
+    digest = pushed["imageDigest"]
+    (found,) = bads([doctor_stage.look_at_image(stage(account), f"{name}@{digest}")])
+    assert "not marked" in found
+    images.mark_released(ecr, STACK, digest)
+    assert doctor_stage.look_at_image(stage(account), f"{name}@{digest}").state is State.OK
+
+
 def test_a_stage_that_is_not_there_is_said_and_no_more(account: Account) -> None:
     found = doctor_stage.examine(stage(account))
     assert [finding.what for finding in found if finding.state is State.BAD] == [f"there is no stack {STACK} here"]
@@ -296,6 +312,7 @@ def test_every_part_of_a_stage_is_looked_at_whatever_is_broken(account: Account)
         "schedules",
         "alarms",
         "token",
+        "image",
         "SES",
         "Fargate",
         "Lambda",
