@@ -28,7 +28,8 @@ def destroy(place: Place, settings: Settings) -> None:
     artifacts = Artifacts(place.account, settings.stack)
     stack = place.stack(settings.stack)
     exists = stack.described() is not None
-    resources = stack.resources() if exists else {}
+    # Of a first change that was rolled back, only what holds data is left, and no longer the stack's.
+    resources = stack.resources(with_retained=True) if exists else {}
     kept = {**(artifacts.kept() if artifacts.there() else {}), **_data(resources)}
     if not exists and not kept:
         raise CannotDeploy(f"There is no stage {settings.stage} in this account and region.")

@@ -18,8 +18,9 @@ APPLIED_WITHIN_SECONDS: Final = 12_600
 DONE: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 #: Or what ran before runs on.
 SETTLED: Final = (*DONE, "UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE")
-#: A resource that is gone, or that a policy retained when it left the stack.
-LET_GO: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
+GONE: Final = "DELETE_COMPLETE"
+#: A policy kept the resource when it left the stack, or when the stack's first change was rolled back.
+RETAINED: Final = "DELETE_SKIPPED"
 #: CloudFormation's two ways of saying that nothing differs.
 NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed")
 
@@ -81,12 +82,13 @@ class Stack:
         parameters = described.get("Parameters", []) if described is not None else []
         return {each["ParameterKey"]: each.get("ParameterValue", "") for each in parameters}
 
-    def resources(self) -> dict[str, tuple[str, str]]:
-        """Logical id → type and the resource's own id; without what was let go, deleted or retained."""
+    def resources(self, *, with_retained: bool = False) -> dict[str, tuple[str, str]]:
+        """Logical id → type and the resource's own id; what was let go is left out, what was retained unless asked."""
+        let_go = (GONE,) if with_retained else (GONE, RETAINED)
         found = {}
         for page in self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name):
             for each in page["StackResourceSummaries"]:
-                if each.get("PhysicalResourceId") and each.get("ResourceStatus") not in LET_GO:
+                if each.get("PhysicalResourceId") and each.get("ResourceStatus") not in let_go:
                     found[each["LogicalResourceId"]] = (each["ResourceType"], str(each["PhysicalResourceId"]))
         return found
 

@@ -1,5 +1,6 @@
 """What must be let go before a stage is deleted, and what the templates promise about data."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -8,9 +9,12 @@ from infrastructure import template
 from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import removal
 from infrastructure.deploying.account import Account
+from infrastructure.deploying.artifacts import Artifacts
 from infrastructure.deploying.changes import DATA_TYPES
-from infrastructure.deploying.deployment import IDENTIFIERS
+from infrastructure.deploying.deployment import IDENTIFIERS, Place
+from infrastructure.deploying.settings import parse
 from infrastructure.package import PARTS
+from tests.unit.deploying.conftest import STACK
 
 
 class Ecs:
@@ -83,6 +87,50 @@ def test_a_table_is_deleted_only_after_its_protection_has_ended(account: Account
     end_of_protection = ["UpdateTable", "DescribeTable"] if protected else []
     assert asked == ["DescribeTable", *end_of_protection, "DeleteTable"]
     removal._delete(account, "TableName", "answerline-unit")  # gone already is fine
+
+
+class RolledBack:
+    """CloudFormation after the stores could not all be made: moto keeps no such stack."""
+
+    def __init__(self) -> None:
+        self.status = "ROLLBACK_COMPLETE"
+
+    def describe_stacks(self, **_: Any) -> dict[str, Any]:
+        return {"Stacks": [{"StackStatus": self.status, "StackId": "id"}]}
+
+    def delete_stack(self, **_: Any) -> None:
+        self.status = "DELETE_COMPLETE"
+
+    def get_paginator(self, name: str) -> "RolledBack":
+        assert name in ("list_stack_resources", "describe_stack_events")
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        table = {"LogicalResourceId": "Table", "PhysicalResourceId": STACK, "ResourceType": "AWS::DynamoDB::Table"}
+        pool = {"LogicalResourceId": "UserPool", "PhysicalResourceId": "p", "ResourceType": "AWS::Cognito::UserPool"}
+        listed = [{**table, "ResourceStatus": "DELETE_SKIPPED"}, {**pool, "ResourceStatus": "DELETE_COMPLETE"}]
+        return [{"StackResourceSummaries": listed, "StackEvents": []}]
+
+
+@pytest.mark.parametrize("data", ["", "delete"])
+def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_it_was_said(
+    account: Account, artifacts: Artifacts, said: list[str], data: str
+) -> None:
+    account._clients["cloudformation"] = RolledBack()
+    table = {
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(TableName=STACK, BillingMode="PAY_PER_REQUEST", **table)
+    answers = ["unit", "delete unit"]
+    place = Place(account, Path(), say=said.append, ask=lambda _: answers.pop(0))
+    removal.destroy(place, parse({"STAGE": "unit", "DATA": data}))
+    if data:
+        assert dynamodb.list_tables()["TableNames"] == []
+    else:
+        assert artifacts.kept() == {"Table": {"TableName": STACK}}
+        assert dynamodb.list_tables()["TableNames"] == [STACK]
 
 
 def declared() -> dict[str, Any]:

@@ -254,6 +254,7 @@ class Listed:
 def test_what_a_change_left_behind_when_it_was_rolled_back_is_not_the_stacks() -> None:
     listed = Listed(Made="CREATE_COMPLETE", Gone="DELETE_COMPLETE", Retained="DELETE_SKIPPED", Stuck="DELETE_FAILED")
     assert set(Stack(listed, STACK).resources()) == {"Made", "Stuck"}
+    assert set(Stack(listed, STACK).resources(with_retained=True)) == {"Made", "Stuck", "Retained"}
 
 
 # -- what of a proposal is refused -----------------------------------------------------------------------------------
