@@ -86,6 +86,18 @@ def refused(changes: Iterable[Change], may_replace: Iterable[str] = ()) -> list[
     return sentences
 
 
+def refusal(reason: str, failed: Iterable[Mapping[str, Any]]) -> str:
+    """Why CloudFormation proposes nothing; what it validates beforehand, it names only in events of their own."""
+    lines = [f"CloudFormation refuses the change: {reason}"]
+    for event in list(failed)[:FAILURES_SHOWN]:
+        why = event.get("ValidationStatusReason", "")
+        if why:
+            path = event.get("ValidationPath", "")
+            lines.append(f"  {event.get('LogicalResourceId', 'the template')}: {why}" + (f" ({path})" if path else ""))
+            lines += _mend(why)
+    return "\n".join(lines)
+
+
 def explained(stack: str, status: str, failed: Iterable[Mapping[str, Any]]) -> str:
     """What failed first, its reason and what to do."""
     own = [event for event in failed if not any(words in event.get("ResourceStatusReason", "") for words in CANCELLED)]
@@ -93,7 +105,7 @@ def explained(stack: str, status: str, failed: Iterable[Mapping[str, Any]]) -> s
     for event in own[:FAILURES_SHOWN]:
         reason = event.get("ResourceStatusReason", "no reason was given")
         lines.append(f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}")
-        lines += [f"    → {mend}" for words, mend in MENDS.items() if words in reason][:1]
+        lines += _mend(reason)
     if not own:
         lines.append("  CloudFormation names no resource: see the stack's events in the console.")
     if status in ("UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"):
@@ -104,3 +116,8 @@ def explained(stack: str, status: str, failed: Iterable[Mapping[str, Any]]) -> s
     elif status == "DELETE_FAILED":
         lines.append("The rest is gone. Mend it and destroy again.")
     return "\n".join(lines)
+
+
+def _mend(reason: str) -> list[str]:
+    """The first that fits, as a line; none does of what nobody has met before."""
+    return [f"    → {mend}" for words, mend in MENDS.items() if words in reason][:1]

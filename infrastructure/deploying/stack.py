@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained
+from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained, refusal
 
 CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 LOOK_EVERY_SECONDS: Final = 5.0
@@ -175,13 +175,28 @@ class Stack:
                 return ChangeSet(change_set, kind, tuple(self._changes(told)))
             if told["Status"] == "FAILED":
                 reason = told.get("StatusReason", "no reason was given")
+                unchanged = any(words in reason for words in NO_CHANGES)
+                failed = [] if unchanged else self._validated(change_set)
                 self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=change_set)
-                if any(words in reason for words in NO_CHANGES):
+                if unchanged:
                     return None
-                raise CannotDeploy(f"CloudFormation refuses the change: {reason}")
+                raise CannotDeploy(refusal(reason, failed))
             if self._clock() >= until:
                 raise CannotDeploy("CloudFormation did not say within ten minutes what would change; try again.")
             self._pause(LOOK_EVERY_SECONDS)
+
+    def _validated(self, change_set: str) -> list[dict[str, Any]]:
+        """What did not pass validation, as long as the change set is there; nothing if it cannot be asked.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
+        """
+        try:
+            pages = self._cloudformation.get_paginator("describe_events").paginate(
+                ChangeSetName=change_set, Filters={"FailedEvents": True}
+            )
+            return [event for page in pages for event in page["OperationEvents"]]
+        except (ClientError, BotoCoreError):
+            return []
 
     def _changes(self, told: dict[str, Any]) -> Iterable[Change]:
         while True:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.artifacts import Artifacts
@@ -69,6 +70,10 @@ def test_a_deleted_stack_is_gone_and_may_come_again(stack: Stack, artifacts: Art
     assert stack.exists()
 
 
+#: DescribeEvents takes no other name of a change set.
+ARN = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/1"
+
+
 class CloudFormation:
     """Where moto can't: states, refusals and failures that only AWS gets into."""
 
@@ -81,6 +86,12 @@ class CloudFormation:
         self.made: dict[str, Any] = {}
         self.proposals: list[dict[str, Any]] = []
         self.deleted: list[str] = []
+        self.invalid: list[dict[str, Any]] | ClientError = []
+
+    def _validated(self) -> list[dict[str, Any]]:
+        if isinstance(self.invalid, ClientError):
+            raise self.invalid
+        return self.invalid
 
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
@@ -90,7 +101,7 @@ class CloudFormation:
 
     def create_change_set(self, **request: Any) -> dict[str, str]:
         self.made = request
-        return {"Id": "change-set"}
+        return {"Id": ARN}
 
     def describe_change_set(self, **request: Any) -> dict[str, Any]:
         return self.proposals[1] if "NextToken" in request else self.proposals[0]
@@ -102,10 +113,14 @@ class CloudFormation:
         self.executed = True
 
     def get_paginator(self, name: str) -> Any:
-        assert name == "describe_stack_events"
+        assert name in ("describe_stack_events", "describe_events")
         return self
 
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        if "ChangeSetName" in request:
+            assert request == {"ChangeSetName": ARN, "Filters": {"FailedEvents": True}}
+            assert self.deleted == [], "events of a change set are gone with it"
+            return [{"OperationEvents": self._validated()}]
         own = [{**event(0, STACK, self.shown), "EventId": self.shown}] if self.begun else []
         return [{"StackEvents": [*own, *self.events] if self.executed else []}]
 
@@ -176,7 +191,44 @@ def test_cloudformations_refusal_is_told_and_leaves_no_proposal(said: list[str],
     cloudformation.proposals = [{"Status": "FAILED", "StatusReason": "Parameter X must be a domain"}]
     with pytest.raises(CannotDeploy, match="must be a domain"):
         stack_of(cloudformation, said, time).propose("url", {}, name="n")
-    assert cloudformation.deleted == ["change-set"]
+    assert cloudformation.deleted == [ARN]
+
+
+EARLY = {
+    "Status": "FAILED",
+    "StatusReason": "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck].",
+}
+
+
+def test_what_did_not_pass_validation_is_named_with_its_mend(said: list[str], time: Time) -> None:
+    cloudformation = CloudFormation("CREATE_COMPLETE")
+    cloudformation.proposals = [EARLY]
+    cloudformation.invalid = [
+        {"EventType": "STACK_EVENT", "OperationStatus": "FAILED"},
+        {
+            "EventType": "VALIDATION_ERROR",
+            "LogicalResourceId": "Bucket",
+            "ValidationStatusReason": "Resource of type 'AWS::S3::Bucket' with identifier 'x' already exists.",
+            "ValidationPath": "/Resources/Bucket",
+        },
+    ]
+    with pytest.raises(CannotDeploy) as refused_change:
+        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    sentence, named, mend = str(refused_change.value).splitlines()
+    assert "ResourceExistenceCheck" in sentence
+    assert named.startswith("  Bucket: ")
+    assert named.endswith("already exists. (/Resources/Bucket)")
+    assert "remove it, or choose another STAGE" in mend
+    assert cloudformation.deleted == [ARN]
+
+
+def test_who_may_not_ask_what_did_not_pass_is_told_the_sentence_alone(said: list[str], time: Time) -> None:
+    cloudformation = CloudFormation("CREATE_COMPLETE")
+    cloudformation.proposals = [EARLY]
+    cloudformation.invalid = ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeEvents")
+    with pytest.raises(CannotDeploy, match="ResourceExistenceCheck"):
+        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    assert cloudformation.deleted == [ARN]
 
 
 def test_a_long_proposal_is_read_to_its_end(said: list[str], time: Time) -> None:
