@@ -11,14 +11,12 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 from runner import health, logs, secrecy
 from runner.chromium import ChromiumMissing
 from runner.clock import SystemClock
-from runner.control import Control, connection, task_of
+from runner.control import Control, OwnDoor, connection, task_of
 from runner.conversation import Conversation
 from runner.disk import Disk
 from runner.host import About, Host, NotWelcome
@@ -33,21 +31,7 @@ from runner.saving import Saving, Shared
 from runner.session import Session
 from runner.settings import Settings, SettingsWrong, settings_from
 from runner.whatsapp import WhatsApp, whatsapp
-from wire import (
-    CommitAnswer,
-    CommitRequest,
-    Hold,
-    MessagesAnswer,
-    MessagesRequest,
-    RestoreAnswer,
-    RestoreRequest,
-    SentAnswer,
-    SentRequest,
-    TakeAnswer,
-    TakeRequest,
-    UploadAnswer,
-    UploadRequest,
-)
+from wire import Hold
 
 EXIT_OK = 0
 EXIT_BUG = 70
@@ -55,38 +39,6 @@ EXIT_NOT_WELCOME = 77
 EXIT_SETTINGS = 78
 #: Snapshots that are packed or unpacked at the same time.
 PACKED_AT_ONCE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class OwnDoor:
-    """The control plane under the identity a session was started with, also after that identity died."""
-
-    control: Control
-    token: str
-
-    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
-        return await self.control.messages(request, self.token)
-
-    async def take(self, request: TakeRequest) -> TakeAnswer:
-        return await self.control.take(request, self.token)
-
-    async def sent(self, request: SentRequest) -> SentAnswer:
-        return await self.control.sent(request, self.token)
-
-    async def upload(self, request: UploadRequest) -> UploadAnswer:
-        return await self.control.upload(request, self.token)
-
-    async def commit(self, request: CommitRequest) -> CommitAnswer:
-        return await self.control.commit(request, self.token)
-
-    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
-        return await self.control.restore(request, self.token)
-
-    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        await self.control.put(url, headers, path)
-
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
-        await self.control.fetch(url, path, at_most_bytes)
 
 
 def compose(

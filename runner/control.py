@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -179,6 +180,38 @@ class Control:
             return answer.model_validate_json(response.content)
         except ValidationError:
             raise TryAgain("unreadable_answer") from None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDoor:
+    """The control plane under the identity a session was started with, also after that identity died."""
+
+    control: Control
+    token: str
+
+    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
+        return await self.control.messages(request, self.token)
+
+    async def take(self, request: TakeRequest) -> TakeAnswer:
+        return await self.control.take(request, self.token)
+
+    async def sent(self, request: SentRequest) -> SentAnswer:
+        return await self.control.sent(request, self.token)
+
+    async def upload(self, request: UploadRequest) -> UploadAnswer:
+        return await self.control.upload(request, self.token)
+
+    async def commit(self, request: CommitRequest) -> CommitAnswer:
+        return await self.control.commit(request, self.token)
+
+    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
+        return await self.control.restore(request, self.token)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        await self.control.put(url, headers, path)
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        await self.control.fetch(url, path, at_most_bytes)
 
 
 @asynccontextmanager

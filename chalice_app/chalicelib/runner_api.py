@@ -262,7 +262,7 @@ def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:
 def _hold(assignment: Assignment, now: int) -> Hold:
     """Pure: an unlinked session that nobody watches any more is to be released."""
     watched = now < assignment.watched_until
-    run = assignment.wanted == Wanted.RUN and (assignment.number is not None or watched)
+    run = assignment.wanted is Wanted.RUN and (assignment.number is not None or watched)
     return Hold(
         tenant=assignment.tenant,
         epoch=assignment.epoch,

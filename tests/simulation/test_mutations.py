@@ -53,7 +53,7 @@ def test_with_every_safeguard_in_place_rough_histories_end_well(seed: int) -> No
     assert simulate(seed, plan=replace(ROUGH)).violations == []
 
 
-def test_a_take_that_is_not_fenced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_take_that_is_not_fenced_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def take(self: Turns, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
         may = Attr("state").eq(TurnState.READY) | Attr("state").eq(TurnState.SENDING)
         changes = {"state": TurnState.SENDING, "epoch": epoch, "due_at": now + 150_000}
@@ -66,7 +66,7 @@ def test_a_take_that_is_not_fenced(monkeypatch: pytest.MonkeyPatch) -> None:
     caught("epoch", range(30), late)
 
 
-def test_a_text_that_is_made_anew_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_made_anew_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     take, attempts = Turns.take, itertools.count()
 
     def forgetful(self: Turns, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
@@ -81,7 +81,7 @@ def test_a_text_that_is_made_anew_for_each_attempt(monkeypatch: pytest.MonkeyPat
     caught("untrue", range(30))
 
 
-def test_a_message_id_that_is_new_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_id_that_is_new_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     send, find, attempts = WhatsAppPage.send, WhatsAppPage.find, itertools.count()
     latest: dict[tuple[int, str], str] = {}
 
@@ -101,7 +101,7 @@ def test_a_message_id_that_is_new_for_each_attempt(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_an_event_that_is_taken_for_the_message_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_is_taken_for_the_message_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tail = WhatsAppPage.tail
 
     async def only_the_newest(
@@ -113,12 +113,12 @@ def test_an_event_that_is_taken_for_the_message_itself(monkeypatch: pytest.Monke
     caught("out of order", range(30), replace(ROUGH, hint_lost=0.3))
 
 
-def test_a_sweep_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_that_never_comes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "SWEEP_EVERY", 1e6)
     caught("unanswered", range(30), replace(ROUGH, hint_lost=0.97, writes_every=25.0, lasts=60.0))
 
 
-def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def renew(self: Runners, runner: Runner, now: int, **told: Any) -> Runner:
         changes = {"state": "alive", "lease_until": now + 60_000, "witness": None}
         return runner_from(self._table.update(Update(f"RUNNER#{runner.id}", "RUNNER", set=changes)))
@@ -130,7 +130,7 @@ def test_a_death_that_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None
     caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
 
 
-def test_a_runner_that_has_room_before_it_knows_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_has_room_before_it_knows_who_it_is_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     register = Runners.register
 
     def with_room(self: Runners, runner: str, token_sha256: str, capacity: int, now: int, **told: str) -> Runner:
@@ -140,7 +140,7 @@ def test_a_runner_that_has_room_before_it_knows_who_it_is(monkeypatch: pytest.Mo
     caught("ghost", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))
 
 
-def test_a_lost_registration_that_keeps_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_registration_that_keeps_its_task_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def makes_way(self: Tasks, runner: str, now: int) -> bool:
         former = self._runners.get(runner)
         return former is None or former.state == "dead"
@@ -149,14 +149,14 @@ def test_a_lost_registration_that_keeps_its_task(monkeypatch: pytest.MonkeyPatch
     caught("crashed", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))
 
 
-def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         reaping, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
     )
     caught("failed over", range(30), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
 
 
-def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def held(self: Snapshots, tenant: str, runner: str, epoch: int) -> Session:
         return self._placement.session(tenant)
 
@@ -170,7 +170,7 @@ def test_a_snapshot_that_is_committed_without_a_fence(monkeypatch: pytest.Monkey
     caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
 
 
-def test_a_disk_whose_leftovers_nobody_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_whose_leftovers_nobody_looks_at_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(self: Leftovers, attempts_at_most: int) -> None:
         return
 
@@ -178,13 +178,13 @@ def test_a_disk_whose_leftovers_nobody_looks_at(monkeypatch: pytest.MonkeyPatch)
     caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, writes_every=5.0))
 
 
-def test_a_profile_that_is_trusted_after_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_is_trusted_after_a_full_disk_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "has_room_to_write", lambda self: True)
     full = [(at, "fill the disk") for at in (1.0, 2.0, 3.0)]
     lost = [(at, "lose the container") for at in (260.0, 270.0, 280.0, 290.0)]  # when no older snapshot is kept
     caught("login lost", range(10), replace(ROUGH, machines=2, script=(*full, *lost), writes_every=8.0, lasts=300.0))
 
 
-def test_a_runner_that_does_not_watch_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_does_not_watch_its_own_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lease, "remaining", lambda self: 45.0)
     caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))

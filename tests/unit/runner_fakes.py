@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from runner.control import Refused, Stale, TryAgain, Unauthorised
+from runner.control import Control, OwnDoor, Refused, Stale, TryAgain, Unauthorised
 from runner.page import PageRefused, SendResult, Sight
 from wire import (
     Acknowledgement,
@@ -325,36 +325,9 @@ class FakeControl:
             raise Stale("epoch")
 
 
-@dataclass
-class FakeDoor:
-    """A conversation's view of the fake control plane."""
-
-    control: FakeControl
-    token: str = "runner0001.secret"
-
-    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
-        return await self.control.messages(request, self.token)
-
-    async def take(self, request: TakeRequest) -> TakeAnswer:
-        return await self.control.take(request, self.token)
-
-    async def sent(self, request: SentRequest) -> SentAnswer:
-        return await self.control.sent(request, self.token)
-
-    async def upload(self, request: UploadRequest) -> UploadAnswer:
-        return await self.control.upload(request, self.token)
-
-    async def commit(self, request: CommitRequest) -> CommitAnswer:
-        return await self.control.commit(request, self.token)
-
-    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
-        return await self.control.restore(request, self.token)
-
-    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        await self.control.put(url, headers, path)
-
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
-        await self.control.fetch(url, path, at_most_bytes)
+def own_door(control: FakeControl) -> OwnDoor:
+    """The runner's own door, which leads to the fake control plane."""
+    return OwnDoor(cast(Control, control), "runner0001.secret")
 
 
 @dataclass

@@ -28,7 +28,7 @@ from chalicelib.model.fleet import (
     plan,
 )
 from chalicelib.model.times import milliseconds
-from wire import Phase
+from wire import Phase, Wanted
 
 MINUTE = 60_000
 NOON = 1_790_000_000_000
@@ -391,7 +391,7 @@ def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
 
 def test_what_was_asked_for_and_has_not_left_is_still_moving_and_not_asked_for_again() -> None:
     held = leaving("a", "t1", "t2", "t3")
-    going = tuple(replace(each, wanted="release") if each.tenant == "t1" else each for each in held.assigned)
+    going = tuple(replace(each, wanted=Wanted.RELEASE) if each.tenant == "t1" else each for each in held.assigned)
     chosen = decided([replace(held, assigned=going), runner("b")], desired=2)
     assert (asked(chosen), chosen.free) == (["t2"], ())
 

@@ -16,7 +16,7 @@ from runner.journal import OVERLAP_S, Journal
 from runner.lease import Lease
 from runner.page import PageGone
 from runner.replies import ACK_WITHIN
-from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor, FakePage, message_id, settle
+from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakePage, message_id, own_door, settle
 from wire import Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
 
 CHAT = "49170@c.us"
@@ -43,7 +43,7 @@ class Line:
         return Conversation(
             TENANT,
             1,
-            FakeDoor(self.control),
+            own_door(self.control),
             self.lease,
             self.journal,
             self.clock,

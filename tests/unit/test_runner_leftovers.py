@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from runner.control import TryAgain, Unauthorised
+from runner.control import Control, OwnDoor, TryAgain, Unauthorised
 from runner.conversation import Conversation
 from runner.journal import KEEPER, Journal, Keeper, keeper_of
 from runner.lease import Lease
 from runner.leftovers import ATTEMPTS_AT_MOST, Leftovers
 from runner.profile import Profile
-from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor
+from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl
 from wire import Message, MessageKind, MessagesAnswer, MessagesRequest
 
 DEAD = Keeper(epoch=4, token="runner0001.secret")
@@ -47,14 +47,14 @@ class Disk:
     def conversation(self, tenant: str, keeper: Keeper, journal: Journal) -> Conversation:
         disk = self
 
-        class Door(FakeDoor):
+        class Door(OwnDoor):
             async def messages(self, request: MessagesRequest) -> MessagesAnswer:
                 disk.asked.append((self.token, request.epoch))
                 if disk.trouble:
                     raise disk.trouble.pop()
                 return await super().messages(request)
 
-        door, lease = Door(self.control, keeper.token), Lease(self.clock.now)
+        door, lease = Door(cast(Control, self.control), keeper.token), Lease(self.clock.now)
         return Conversation(tenant, keeper.epoch, door, lease, journal, self.clock, lambda: 0.5, lambda: None)
 
     def chance(self) -> float:

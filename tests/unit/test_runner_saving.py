@@ -19,7 +19,7 @@ from runner.profile import Profile
 from runner.restoring import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
 from runner.saving import Saving, Shared
 from runner.snapshot import ChromiumTooOld
-from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakeDoor
+from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, own_door
 from wire import Generation, Hold, Wanted
 
 NUMBER = "491701111111"
@@ -52,14 +52,14 @@ class Machine:
     def move_to(self, hold: Hold, chromium: str = "156.0.1.2") -> None:
         """The session is held here at this epoch."""
         self.hold = self.control.hold(**hold.model_dump())
-        door, packing = FakeDoor(self.control), asyncio.Semaphore(1)
+        door, packing = own_door(self.control), asyncio.Semaphore(1)
         self.shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
         self.restoring = Restoring(self.hold, door, self.profile, packing, chromium, self.clock)
         self.start_again()
 
     def start_again(self) -> None:
         """The session was killed, and is started again by the same process, at the same epoch."""
-        self.saving = Saving(self.hold, FakeDoor(self.control), self.profile, self.journal, self.shared, self.clock)
+        self.saving = Saving(self.hold, own_door(self.control), self.profile, self.journal, self.shared, self.clock)
 
     def login(self, text: str) -> Path:
         """A browser worked here and wrote this."""

@@ -26,7 +26,7 @@ from runner.restoring import Restoring
 from runner.saving import Saving, Shared
 from runner.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from runner.snapshot import Manifest, listing, pack
-from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakeDoor, FakePage, settle
+from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, Wanted
 
 NUMBER = "491701111111"
@@ -92,9 +92,9 @@ class Scene:
         self.lease = Lease(self.clock.now)
         journal = Journal(self.profile.journal, Keeper(1, "runner0001.secret"))
         self.conversation = Conversation(
-            TENANT, 1, FakeDoor(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
+            TENANT, 1, own_door(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
         )
-        door, packing = FakeDoor(self.control), asyncio.Semaphore(2)
+        door, packing = own_door(self.control), asyncio.Semaphore(2)
         self.free = 1 << 40
         shared = Shared(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(

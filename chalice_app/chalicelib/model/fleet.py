@@ -248,7 +248,7 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
     falls ill elsewhere, or was left behind, holds nobody up.
     """
     abreast = LEAVE_AT_ONCE * sum(each.draining is not None and each.assigned != () for each in live)
-    on_their_way = [each for one in live if one.draining for each in one.assigned if each.wanted == Wanted.RELEASE]
+    on_their_way = [each for one in live if one.draining for each in one.assigned if each.wanted is Wanted.RELEASE]
     moving = len(_moving(live, demand))
     room_promised = _homeless(demand) + len(on_their_way)
     for runner in live:
@@ -271,7 +271,7 @@ def _moving(live: Iterable[Runner], demand: Demand) -> set[str]:
     """Who was well until it was asked to leave, and is not well again yet."""
     leaving = [each for each in live if each.draining is not None]
     left = {tenant for one in leaving if one.draining for tenant in _waits_for(one.draining, demand)}
-    on_their_way = {each.tenant for one in leaving for each in one.assigned if each.wanted == Wanted.RELEASE}
+    on_their_way = {each.tenant for one in leaving for each in one.assigned if each.wanted is Wanted.RELEASE}
     return left | {tenant for tenant in on_their_way if demand.online(tenant)}
 
 
@@ -306,7 +306,7 @@ def _left_behind(live: Sequence[Runner], demand: Demand, now: int) -> dict[str, 
 def _may_move(assignment: Assignment, demand: Demand, drain: Draining, now: int) -> bool:
     """Not what leaves by itself, nor a login in the making."""
     session = demand.sessions.get(assignment.tenant)
-    if session is None or assignment.wanted == Wanted.RELEASE:
+    if session is None or assignment.wanted is Wanted.RELEASE:
         return False
     if not session.linked:
         return now - drain.since >= milliseconds(SCANNING_WAITED_FOR)

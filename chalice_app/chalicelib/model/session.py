@@ -8,7 +8,7 @@ from enum import StrEnum
 from chalicelib.model.snapshot import Generation
 from chalicelib.model.tenant import Active, Problem
 from chalicelib.model.times import milliseconds
-from wire import Phase, SessionReport
+from wire import Phase, SessionReport, Wanted
 
 #: How long a runner may host its sessions without being heard.
 LEASE = timedelta(seconds=60)
@@ -195,7 +195,7 @@ class Assignment:
 
     tenant: str
     epoch: int
-    wanted: str = "run"
+    wanted: Wanted = Wanted.RUN
     sequence: int = 0
     watched_until: int = 0
     pair_with: str | None = None

@@ -26,7 +26,7 @@ from chalicelib.model.choosing import best_first, is_as_good_as_any
 from chalicelib.store.runners import Runners
 from chalicelib.store.session_items import seen_in, session_from
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
-from wire import Phase
+from wire import Phase, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Placement:
                     Update(
                         f"RUNNER#{session.runner}",
                         "RUNNER",
-                        set={("assigned", tenant, "wanted"): "run" if wanted is Active.ACTIVE else "release"},
+                        set={("assigned", tenant, "wanted"): Wanted.RUN if wanted is Active.ACTIVE else Wanted.RELEASE},
                         when=Attr(f"assigned.{tenant}.epoch").eq(session.epoch),
                     )
                 )
@@ -194,7 +194,7 @@ class Placement:
         epoch = session.epoch + 1
         entry: Item = {
             "epoch": epoch,
-            "wanted": "run",
+            "wanted": Wanted.RUN,
             "watched_until": session.watched_until,
             "sequence": 0,
             "claimed_at": now,

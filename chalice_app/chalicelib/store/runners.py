@@ -22,6 +22,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from wire import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ def runner_from(item: Item) -> Runner:
             Assignment(
                 tenant=tenant,
                 epoch=entry["epoch"],
-                wanted=entry.get("wanted", "run"),
+                wanted=Wanted(entry.get("wanted", Wanted.RUN)),
                 sequence=entry.get("sequence", 0),
                 watched_until=entry.get("watched_until", 0),
                 pair_with=entry.get("pair_with"),
