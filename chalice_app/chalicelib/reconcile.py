@@ -7,10 +7,12 @@ from typing import TypeVar, TypeVarTuple
 from chalicelib import answering, sizing, telling
 from chalicelib.logs import trace
 from chalicelib.model import (
+    Active,
     Event,
     Happened,
     Runner,
     Session,
+    Tenant,
     Turn,
     TurnState,
     should_run,
@@ -50,6 +52,8 @@ def reconcile(services: Services) -> None:
             apart.do(tenant.id, settle, services, tenant.id, now)
         elif not run and session.runner is not None:
             apart.do(tenant.id, services.placement.wanted, tenant.id, tenant.wanted, now)
+        if session.untold is not None and tenant.wanted is Active.ACTIVE and not session.watched(now):
+            apart.do(tenant.id, _tell_the_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):
         apart.do(turn.tenant, _wake, services, turn, now)
     for whose, step in apart.do("fleet", sizing.steps, services, wanted, now) or ():
@@ -65,6 +69,13 @@ def _wake(services: Services, turn: Turn, now: int) -> None:
         answering.ring(services, turn)
     else:
         services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
+
+
+def _tell_the_owner(services: Services, tenant: Tenant, now: int) -> None:
+    """Nobody looks at the page any more, or the mail could not leave before."""
+    session = services.placement.session(tenant.id)
+    if not session.watched(now):
+        telling.of_session(services, tenant, session, again=True)
 
 
 class _Apart:
@@ -136,7 +147,10 @@ def ring_for(services: Services, tenant: str, runner: str, now: int) -> None:
 
 
 def tell(services: Services, before: Session, after: Session, now: int) -> None:
-    """Writes the timeline's lines for what changed between two reports."""
+    """Writes the timeline's lines for what changed between two reports, and the mails.
+
+    The owner hears of it from the page, if that is open; who closes it again without having linked, from ``reconcile``.
+    """
     events = [
         (Happened.LINKED, after.number is not None and before.number is None, ""),
         (Happened.LOGGED_OUT, after.phase is Phase.LOGGED_OUT and before.phase is not Phase.LOGGED_OUT, after.detail),
@@ -157,8 +171,7 @@ def tell(services: Services, before: Session, after: Session, now: int) -> None:
         if true:
             services.tenants.record(Event(after.tenant, now, happened, detail))
             log.info("session changed", extra={"tenant": after.tenant, "happened": happened, "phase": after.phase})
-        if true and happened is Happened.LOGGED_OUT:
-            telling.of_logout(services, services.tenants.get(after.tenant), watched=after.watched(now))
         if true and happened is Happened.PROBLEM and after.problem is not None:
-            tenant = services.tenants.get(after.tenant)
-            telling.of_problem(services, tenant, after.problem, watched=after.watched(now))
+            telling.to_operators(services, services.tenants.get(after.tenant), after.problem)
+    if after.untold is not None and after.untold != before.untold and not after.watched(now):
+        telling.of_session(services, services.tenants.get(after.tenant), after)

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.auth import sha256
-from chalicelib.errors import Trouble
-from chalicelib.model import Event, Happened, Problem, Tenant
-from wire import ProblemCode
+from chalicelib.errors import Trouble, TryAgain
+from chalicelib.model import Event, Happened, Problem, Session, Tenant, milliseconds
+from wire import Phase, ProblemCode
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -28,34 +28,56 @@ OPERATORS_ONLY: Final = frozenset(
 )
 
 
-def of_problem(services: "Services", tenant: Tenant, problem: Problem, *, watched: bool = False) -> None:
-    """A new problem: one mail to the operators, and one to the owner if it is any of theirs.
+def of_problem(services: "Services", tenant: Tenant, problem: Problem) -> None:
+    """A problem of the assistant or of the mail: one mail to the operators, and one to the owner if it is theirs."""
+    to_operators(services, tenant, problem)
+    _problem_to_owner(services, tenant, problem)
 
-    ``watched``: the page that says so is open, and a mail's fresh link would kill it: no mail to the owner.
-    """
+
+def to_operators(services: "Services", tenant: Tenant, problem: Problem) -> None:
+    """A new problem, whosever."""
     operators = services.operators_email
-    if operators and _first(services, tenant, problem.code):
+    if operators:
 
         def attention() -> None:
             link = f"{services.base_url()}/admin/tenants/{tenant.id}"
             services.mailer.attention(operators, tenant, problem, link)
 
-        _mail(services, tenant, attention)
-    if not watched and problem.code not in OPERATORS_ONLY and _first(services, tenant, f"{problem.code}-owner"):
-        _mail_owner(services, tenant, lambda link: services.mailer.problem(tenant, problem, link))
+        _once(services, tenant, problem.code, attention)
 
 
-def of_logout(services: "Services", tenant: Tenant, *, watched: bool = False) -> None:
-    """The phone ended the link: the owner gets a fresh one to scan again, unless the page is open (``watched``)."""
-    if not watched and _first(services, tenant, "logged_out"):
-        _mail_owner(services, tenant, lambda link: services.mailer.logged_out(tenant, link))
+def of_session(services: "Services", tenant: Tenant, session: Session, *, again: bool = False) -> None:
+    """What the owner is still to be told of the session: the phone ended the link, or there is a problem.
+
+    Not while the page is open: it says so itself, and a mail's fresh link would kill it. It stays to be told until the
+    mail has left; ``again`` tries, and adds no line to the timeline each minute.
+    """
+    if session.untold == Phase.LOGGED_OUT:
+        told = _to_owner(
+            services, tenant, session.untold, lambda link: services.mailer.logged_out(tenant, link), again=again
+        )
+    else:
+        told = session.problem is None or _problem_to_owner(services, tenant, session.problem, again=again)
+    if told and session.untold is not None:
+        services.placement.told(tenant.id, session.untold)
 
 
-def _first(services: "Services", tenant: Tenant, what: str) -> bool:
-    return services.tenants.count_within(tenant.id, f"told#{what}", TOLD_AGAIN_AFTER, services.clock()) == 1
+def _problem_to_owner(services: "Services", tenant: Tenant, problem: Problem, *, again: bool = False) -> bool:
+    """True if nothing of it is still to be told."""
+    if problem.code in OPERATORS_ONLY:
+        return True
+    return _to_owner(
+        services,
+        tenant,
+        f"{problem.code}-owner",
+        lambda link: services.mailer.problem(tenant, problem, link),
+        again=again,
+    )
 
 
-def _mail_owner(services: "Services", tenant: Tenant, send: Callable[[str], str]) -> None:
+def _to_owner(
+    services: "Services", tenant: Tenant, news: str, send: Callable[[str], object], *, again: bool = False
+) -> bool:
     """Only a link's hash is stored, so a mail carries a new one; the former one dies once the mail has left."""
 
     def sending() -> None:
@@ -64,13 +86,24 @@ def _mail_owner(services: "Services", tenant: Tenant, send: Callable[[str], str]
         send(f"{services.base_url()}/join/{token}")
         services.tenants.invites.settle(invite, now=services.clock())
 
-    _mail(services, tenant, sending)
+    return _once(services, tenant, news, sending, again=again)
 
 
-def _mail(services: "Services", tenant: Tenant, send: Callable[[], object]) -> None:
-    """A mail that cannot leave is a line in the timeline and never stops what it tells of."""
+def _once(services: "Services", tenant: Tenant, news: str, send: Callable[[], object], *, again: bool = False) -> bool:
+    """True if it was sent now. A mail that cannot leave is a line in the timeline and never stops what it tells of.
+
+    Whoever may send it says so first: two at once send one. What failed for a moment may be sent by the next.
+    """
+    now = services.clock()
+    if not services.tenants.may_tell(tenant.id, news, again_after_ms=milliseconds(TOLD_AGAIN_AFTER), now=now):
+        return False
     try:
         send()
     except Trouble as trouble:
         log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
-        services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, trouble.message))
+        if isinstance(trouble, TryAgain):
+            services.tenants.not_told(tenant.id, news, now=now)
+        if not again:
+            services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, trouble.message))
+        return False
+    return True

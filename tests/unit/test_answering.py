@@ -557,18 +557,90 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
     line: Services, clock: Clock
 ) -> None:
     online = line.placement.session(T)
+    ended = replace(online, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT)
     clock.pass_seconds(15 * 60)
     for _ in range(2):
-        reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock())
+        reconcile.tell(line, online, ended, clock())
     assert mailed(line) == [("logged_out", "owner@example.com")]
-    reconcile.tell(line, online, replace(online, phase=Phase.LOGGED_OUT, number=None), clock.pass_seconds(6 * 3600))
+    reconcile.tell(line, online, ended, clock.pass_seconds(6 * 3600))
     assert len(mailed(line)) == 2
+
+
+def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> None:
+    """The session's runner says what it sees, and the control plane tells of it."""
+    runner = services.runners.get("runneraaaa")
+    before = services.placement.session(T)
+    assert runner is not None
+    said = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
+    after = seen(before, said, clock())
+    assert services.placement.reported(runner, before, after)
+    reconcile.tell(services, before, after, clock())
+
+
+def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[str, str]]:
+    """What the every-minute loop mails meanwhile; the runner is heard all the while."""
+    before = len(mailed(services))
+    for _ in range(minutes):
+        clock.pass_seconds(60)
+        runner = services.runners.get("runneraaaa")
+        assert runner is not None
+        services.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+        reconcile.reconcile(services)
+    return mailed(services)[before:]
+
+
+def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_any_more(
+    line: Services, clock: Clock
+) -> None:
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.LOGGED_OUT)
+    reports(line, clock, Phase.STARTING)
+    assert minutes_pass(line, clock, 14) == []
+    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
+    assert line.placement.session(T).untold is None
+
+
+def test_an_owner_who_linked_again_is_mailed_of_no_logout(line: Services, clock: Clock) -> None:
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.LOGGED_OUT)
+    reports(line, clock, Phase.ONLINE, number="491709999999")
+    assert minutes_pass(line, clock, 20) == []
+
+
+def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_hours_of_the_last(
+    line: Services, clock: Clock
+) -> None:
+    assert minutes_pass(line, clock, 15) == []
+    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
+    reports(line, clock, Phase.LOGGED_OUT)
+    assert minutes_pass(line, clock, 3) == []
+    assert [event.detail for event in line.tenants.timeline(T)].count("SES is busy.") == 1
+    cast(FakeMailer, line.mailer).trouble = None
+    assert minutes_pass(line, clock, 10) == [("logged_out", "owner@example.com")]
+    told_at = clock() - 9 * 60_000
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.ONLINE, number="491709999999")
+    reports(line, clock, Phase.LOGGED_OUT)
+    assert minutes_pass(line, clock, (told_at - clock()) // 60_000 + 6 * 60 - 1) == []
+    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
+
+
+def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_when_nobody_looks(
+    line: Services, clock: Clock
+) -> None:
+    for mended in (True, False):
+        line.placement.watch(T, clock())
+        reports(line, clock, Phase.CONFLICT, problem=ProblemCode.CONFLICT)
+        if mended:
+            reports(line, clock, Phase.ONLINE)
+        owners = [each for each in minutes_pass(line, clock, 30) if each[1] == "owner@example.com"]
+        assert owners == ([] if mended else [("problem", "owner@example.com")])
 
 
 def told_of(services: Services, code: ProblemCode, now: int) -> None:
     """The session's runner reports this problem."""
     before = services.placement.session(T)
-    reconcile.tell(services, before, replace(before, problem=Problem(code, now)), now)
+    reconcile.tell(services, before, replace(before, problem=Problem(code, now), untold=code), now)
 
 
 def a_link(services: Services, now: int) -> Invite:
@@ -585,7 +657,9 @@ def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_l
     session = line.placement.session(T)
     assert session.watched(clock())
     told_of(line, ProblemCode.PASSKEY, clock())
-    reconcile.tell(line, session, replace(session, phase=Phase.LOGGED_OUT, number=None), clock())
+    reconcile.tell(
+        line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT), clock()
+    )
     assert mailed(line) == [("attention", "operators@example.com")]
     assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
     clock.pass_seconds(15 * 60)

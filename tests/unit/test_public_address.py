@@ -13,13 +13,13 @@ from chalicelib.admin.mailing import new_invite
 from chalicelib.auth import sha256
 from chalicelib.errors import GiveUp, NotDeployed
 from chalicelib.mailer import Mailer
-from chalicelib.model import Assistant, Problem
+from chalicelib.model import Assistant, Problem, Session
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page
 from tests.unit.conftest import SESSION, Clock, a_tenant
-from wire import ProblemCode
+from wire import Phase, ProblemCode
 
 PARAMETER = "/answerline-unit/public-base-url"
 UNFIT = pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     write: dict[str, Callable[[], object]] = {
         "invite": lambda: new_invite(services, BAKERY, by="us"),
         "problem": lambda: telling.of_problem(services, BAKERY, trouble),
-        "logged_out": lambda: telling.of_logout(services, BAKERY),
+        "logged_out": lambda: telling.of_session(services, BAKERY, Session(BAKERY.id, untold=Phase.LOGGED_OUT)),
     }
     write[writer]()
     assert post.sent == []

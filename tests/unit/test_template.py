@@ -22,6 +22,7 @@ WITHOUT_A_NAME: Final = {
     ("Key", "OnlyThinkOpensTenantsKeys"): "a key's own policy speaks of that key only",
     ("DoorsRole", "SendsMail"): "SES's sandbox asks for the recipient's identity too; a condition names the sender",
     ("ThinkRole", "SendsMail"): "the same statement",
+    ("ReconcileRole", "SendsMail"): "the same statement",
     ("MailEventRole", "SendsMail"): "the same statement",
 }
 #: Policies of AWS's own that we attach: they are for all of a region.
@@ -164,7 +165,7 @@ def test_only_think_opens_tenants_keys() -> None:
 
 def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
     sends = [(name, each) for name, each in statements() if "ses:SendEmail" in actions(each)]
-    assert {name for name, _ in sends} == {"DoorsRole", "ThinkRole", "MailEventRole"}
+    assert {name for name, _ in sends} == {"DoorsRole", "ThinkRole", "ReconcileRole", "MailEventRole"}
     for _, statement in sends:
         to = {each.rpartition("${AWS::AccountId}:")[2] for each in resources_of(statement)}
         assert to == {"identity/*", "configuration-set/${AWS::StackName}"}

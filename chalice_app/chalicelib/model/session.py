@@ -57,6 +57,8 @@ class Session:
     #: order of the runner's reports; an older one is ignored
     sequence: int = 0
     problem: Problem | None = None
+    #: what the owner is still to be told of by mail: ``Phase.LOGGED_OUT``, or the problem's code
+    untold: str | None = None
     detail: str = ""
     qr: ExpiringCode | None = None
     pairing: ExpiringCode | None = None
@@ -155,6 +157,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         since=session.since if report.phase is session.phase else now,
         sequence=report.sequence,
         problem=problem,
+        untold=_untold(session, report, number),
         detail=report.detail,
         qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
@@ -165,6 +168,17 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         pair_with=None if number is not None else session.pair_with,
     )
     return replace(after, down_since=None if after.up else session.down_since or now)
+
+
+def _untold(session: Session, report: SessionReport, number: str | None) -> str | None:
+    """News until it was told; none any more once the owner has linked again, or the problem is over."""
+    if report.phase is Phase.LOGGED_OUT and session.phase is not Phase.LOGGED_OUT:
+        return Phase.LOGGED_OUT
+    if session.untold == Phase.LOGGED_OUT and number is None:
+        return Phase.LOGGED_OUT
+    if report.problem is None or (session.problem is not None and session.problem.code is report.problem):
+        return session.untold if session.untold == report.problem else None
+    return report.problem
 
 
 def given_up(session: Session, now: int) -> Session:

@@ -8,6 +8,7 @@ pk                     sk                          what
 ``TENANT#<tenant>``    ``SESSION``                 phase, problem, epoch, runner, codes, number, snapshots: as reported
 ``TENANT#<tenant>``    ``EVENT#<at>#<id>``         timeline and audit; append-only, expires
 ``TENANT#<tenant>``    ``COUNTER#<what>#<window>``  caps and usage; expires
+``TENANT#<tenant>``    ``TOLD#<news>``             when a mail last told of it; expires
 ``CHAT#<tenant>#<c>``  ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
 ``CHAT#<tenant>#<c>``  ``MESSAGE#<key>``           immutable, also the dedupe record; expires
 ``CHAT#<tenant>#<c>``  ``TURN#<turn>``             batch, revision, state, text, cursor; expires

@@ -9,6 +9,7 @@ two never run at once; what the epoch guarantees is that only one of them can ta
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from chalicelib.errors import NotFound, StaleEpoch
@@ -109,6 +110,11 @@ class Placement:
             changes["last_reply_at"] = now
         if changes:
             self._table.update(Update(f"TENANT#{session.tenant}", "SESSION", set={**changes}))
+
+    def told(self, tenant: str, news: str) -> None:
+        """The owner knows of this; of anything that happened since, not yet."""
+        with suppress(ConditionFailed):
+            self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("untold",), when=Attr("untold").eq(news)))
 
     def _change(self, session: Session, changes: dict[str, Any]) -> Session:
         """Writes to the session and, if somebody holds it, to the runner's copy, and rings."""
@@ -300,6 +306,9 @@ class Placement:
 
     def reported(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner saw, unless the session moved on. Both records, so that a sync reads only one."""
+        changed = seen_in(after)
+        if before.untold != after.untold:  # else whoever told it meanwhile would tell it again
+            changed["untold"] = after.untold
         copied = {("assigned", after.tenant, "sequence"): after.sequence}
         for name in ("number", "caught_up_to"):
             if getattr(before, name) != getattr(after, name):
@@ -309,7 +318,7 @@ class Placement:
                 Update(
                     f"TENANT#{after.tenant}",
                     "SESSION",
-                    set=seen_in(after),
+                    set=changed,
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
                     & Attr("sequence").lt(after.sequence),

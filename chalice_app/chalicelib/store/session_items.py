@@ -19,6 +19,7 @@ def session_from(item: Item) -> Session:
         runner=item.get("runner"),
         sequence=item.get("sequence", 0),
         problem=Problem(ProblemCode(problem["code"]), problem["since"], problem.get("detail", "")) if problem else None,
+        untold=item.get("untold"),
         detail=item.get("detail", ""),
         qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
         pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,

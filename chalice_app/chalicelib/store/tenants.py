@@ -6,6 +6,7 @@ with it here and belongs to ``placement.py`` from then on.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -168,6 +169,23 @@ class Tenants:
         sk = f"COUNTER#{what}#{window}"
         items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
         return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
+
+    # -- who was told what by mail --------------------------------------------------------------------------------
+
+    def may_tell(self, tenant: str, news: str, *, again_after_ms: int, now: int) -> bool:
+        """True for one caller only, until that long has passed; who then could not tell it says so: ``not_told``."""
+        long_ago = Attr("at").not_exists() | Attr("at").lte(now - again_after_ms)
+        expires = {"expires_at": seconds(now + again_after_ms)}
+        try:
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", set={"at": now, **expires}, when=long_ago))
+        except ConditionFailed:
+            return False
+        return True
+
+    def not_told(self, tenant: str, news: str, *, now: int) -> None:
+        """The mail that was about to leave at ``now`` did not, and may be tried again."""
+        with suppress(ConditionFailed):
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", remove=("at",), when=Attr("at").eq(now)))
 
     # -- how --------------------------------------------------------------------------------------------------------
 
