@@ -182,6 +182,8 @@ def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
             )
         if resource["Type"] == "AWS::Serverless::Function":
             _give_role(body["Resources"], name, resource["Properties"])
+    api = body["Resources"]["RestAPI"]["Properties"]
+    api["DefinitionBody"]["info"]["title"] = api["Name"]  # API Gateway may name it by either, and its metrics with it
     return body
 
 

@@ -280,6 +280,13 @@ def test_the_api_logs_no_path_no_query_and_nobodys_address() -> None:
     assert methods["ThrottlingRateLimit"] > 0
 
 
+def test_the_api_has_one_name_which_its_metrics_are_looked_for_by() -> None:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    watched = resources()["ApiFails"]["Properties"]["Dimensions"]
+    assert api["Name"] == api["Body"]["info"]["title"] == {"Fn::Sub": "${AWS::StackName}"}
+    assert watched == [{"Name": "ApiName", "Value": api["Name"]}]
+
+
 def test_no_sample_of_a_request_is_kept() -> None:
     (firewall,) = of_type("AWS::WAFv2::WebACL").values()
     seen = [firewall["VisibilityConfig"], *(rule["VisibilityConfig"] for rule in firewall["Rules"])]
