@@ -309,6 +309,13 @@ def test_every_function_has_a_log_of_its_own_that_forgets() -> None:
         assert written == [f"${{{log}.Arn}}"], name
 
 
+def test_ses_tells_of_what_did_not_arrive_in_the_words_that_cloudformation_always_took() -> None:
+    """In capital letters it refused them until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
+    (destination,) = of_type("AWS::SES::ConfigurationSetEventDestination").values()
+    told = destination["EventDestination"]["MatchingEventTypes"]
+    assert told == ["bounce", "complaint", "reject", "renderingFailure"]
+
+
 def test_what_fails_for_good_is_not_lost() -> None:
     configured = {each["FunctionName"]["Ref"]: each for each in of_type("AWS::Lambda::EventInvokeConfig").values()}
     started_by_events = {
