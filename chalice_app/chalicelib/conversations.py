@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from chalicelib.model import (
     DEBOUNCE,
+    TOO_OLD,
     Chat,
     Event,
     Happened,
@@ -21,8 +22,10 @@ from wire import Acknowledgement, Message, Outcome
 
 log = logging.getLogger(__name__)
 
-#: How long before its delivery the last message of a turn may have come.
+#: How long before its delivery the last message of a turn has come, as a rule …
 OWN_REPLIES_LOOKED_BACK = timedelta(hours=1)
+#: … and may have come at most, with what a runner that had taken it needs to send it.
+OWN_REPLIES_AT_MOST = TOO_OLD + timedelta(hours=1)
 #: A look that was enqueued before the messages were stored comes late enough if storing took no longer.
 STORED_WITHIN = timedelta(seconds=1)
 
@@ -108,9 +111,12 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return True
-    since = message.sent_at_ms - milliseconds(OWN_REPLIES_LOOKED_BACK)
-    recent = services.chats.recent(chat, depth=0, now=now, since=since)
-    return recent.turn_with_part(message.id) is not None
+    # Echoes come with every reply and are found at once; takeovers are rare, and must be nothing else.
+    for back in (OWN_REPLIES_LOOKED_BACK, OWN_REPLIES_AT_MOST):
+        recent = services.chats.recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
+        if recent.turn_with_part(message.id) is not None:
+            return True
+    return False
 
 
 def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:

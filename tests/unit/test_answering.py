@@ -526,6 +526,29 @@ def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clo
     assert hand_in(line, echo)[0].outcome is Outcome.DELIVERY
 
 
+def test_a_reply_that_waited_for_hours_is_recognised_when_the_tail_is_handed_in_again(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    clock.pass_seconds(11 * 3600)
+    line.tenants.clear_assistant_problem(T, now=clock(), by="operator@example.com")
+    assert look(line) is Thought.RANG
+    sent = deliver(line, clock)
+    echo = message(clock, sent.part_ids[0], sent.parts[0], from_me=True)
+    hand_in(line, message(clock, "M2", "Thanks!"))
+    clock.pass_seconds(2)
+    look(line)
+    deliver(line, clock)
+    assert hand_in(line, echo)[0].outcome is Outcome.DELIVERY
+    clock.pass_seconds(60)
+    assert hand_in(line, message(clock, "M3"))[0].outcome is Outcome.QUEUED
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None and chat.takeover_until < clock()
+
+
 def test_an_ignored_contact_stays_ignored_when_the_page_does_not_know_the_phone(line: Services, clock: Clock) -> None:
     with_policies(line, replace(UNCAPPED, ignored_phones=("491700000001",)))
     hand_in(line, message(clock, "M1", phone="491700000001"))
