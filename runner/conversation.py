@@ -83,6 +83,7 @@ class Conversation:
         self._online_since: float | None = None
         self._delivered_offline = False
         self._readable = False
+        self._may_hand_in = True
 
     # -- what the session tells -----------------------------------------------------------------------------------
 
@@ -92,6 +93,12 @@ class Conversation:
             self._journal.begin_at(caught_up_to_ms // 1000 - OVERLAP_S)
         elif self._journal.floor_s is None:
             self._journal.begin_at(self._clock.wall_ms() // 1000)
+
+    def may_hand_in(self, may: bool) -> None:
+        """Not before the control plane knows of the link, since until then it takes every message for history."""
+        if may and not self._may_hand_in:
+            self._noted.set()
+        self._may_hand_in = may
 
     def readable(self) -> None:
         """The page is of our account: what it received is read, before and after it is proven online."""
@@ -219,7 +226,7 @@ class Conversation:
 
     async def hand_in(self) -> bool:
         """Whether the control plane has all that was noted."""
-        while self._journal.waiting:
+        while self._may_hand_in and self._journal.waiting:
             batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
             if not await self._hand_in_batch(batch):
                 break

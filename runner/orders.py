@@ -24,7 +24,8 @@ class Orders:
         """The control plane, asked at ``sent_at``, still says that this session is ours."""
         if hold.wanted is Wanted.RELEASE:
             self.leave("no longer wanted")
-        if (hold.watched, hold.pair_with) != (self.hold.watched, self.hold.pair_with):
+        before = self.hold
+        if (hold.watched, hold.pair_with, hold.number) != (before.watched, before.pair_with, before.number):
             self.ring()
         self.hold = hold
         self.confirmed_at = sent_at

@@ -27,6 +27,7 @@ class Reporting:
         self._pairing: LiveCode | None = None
         self._codes_at = clock.now()
         self._told: object = None
+        self._shown = self._essence()
         # A session that was killed and started again at the same epoch must go on where it was, not at nought.
         self._sequence = int(clock.now() * 1000)
 
@@ -36,7 +37,6 @@ class Reporting:
 
     def see(self, seen: Judgement, sight: Sight | None = None) -> None:
         """Remember what is true now, and tell if it was not before."""
-        before = self._essence()
         now = self._clock.now()
         if seen.phase is not self.seen.phase:
             note("phase", tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
@@ -45,7 +45,8 @@ class Reporting:
         self._qr = sight.qr if sight is not None and seen.phase is Phase.QR else None
         self._pairing = sight.pairing if sight is not None and seen.phase is Phase.PAIRING else None
         self._codes_at = now
-        if self._essence() != before:
+        if (shown := self._essence()) != self._shown:
+            self._shown = shown
             self._changed()
 
     def report(self, hold: Hold, caught_up_to_ms: int | None) -> SessionReport:

@@ -84,6 +84,7 @@ class Session:
         self._parkings = 0
         self._relaunches = Relaunches()
         self._openings_failed = 0
+        conversation.may_hand_in(hold.number is not None)
 
     # -- what the host tells and asks -----------------------------------------------------------------------------
 
@@ -97,6 +98,7 @@ class Session:
         if self._reporting.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
             self._orders.ring()  # both wait for just this
         self._orders.confirm(hold, sent_at)
+        self._conversation.may_hand_in(hold.number is not None)
 
     def deliver(self, delivery: Delivery) -> None:
         """A reply is ready."""
@@ -139,7 +141,8 @@ class Session:
                 self._orders.ring()
 
     async def harvest(self) -> None:
-        """Hand in what the page still holds."""
+        """Hand in what the page still holds, at once: no word about a link comes any more to who is not the holder."""
+        self._conversation.may_hand_in(True)
         await self._conversation.harvest(self._page)
 
     # -- the life -------------------------------------------------------------------------------------------------
@@ -168,9 +171,15 @@ class Session:
         held.enter_context(self._profile.locked())
 
     async def _hand_in_the_rest(self) -> None:
-        """Nobody else would: the next holder has another disk, and WhatsApp's word that these were delivered."""
+        """Nobody else would: the next holder has another disk, and WhatsApp's word that these were delivered.
+
+        A link that is still to be told is in the reports meanwhile, and waited for; what is left of a login that
+        nobody knows any more is not.
+        """
         begun, attempt = self._clock.now(), 0
         while True:
+            if self._reporting.number is None:
+                self._conversation.may_hand_in(True)
             await self._conversation.harvest(None)
             if not self._journal.waiting or self._clock.now() - begun >= HAND_IN_FOR:
                 return

@@ -152,6 +152,8 @@ class Watch:
         self._login.came(hold)
         if is_other_account(hold.number, sight.number):
             return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
+        if hold.number is None and sight.number is not None and self._reporting.number is None:
+            self._tell_link(sight, claim)
         self._reporting.number = sight.number or self._reporting.number
         self._conversation.linked(hold.caught_up_to_ms)
         if sight.number is not None:
@@ -174,6 +176,11 @@ class Watch:
             return End.RENEW
         await self._document.reload(page, renewal.reason)
         return None
+
+    def _tell_link(self, sight: Sight, claim: Judgement) -> None:
+        """Before the proof is waited for, too: nothing is handed in until the control plane knows of the link."""
+        self._reporting.number = sight.number
+        self._reporting.see(Judgement(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, sight)
 
     async def _without_injection(self, page: Page) -> End | None:
         step = self._document.lifeless()
@@ -237,6 +244,8 @@ class Watch:
         try:
             sight = await page.look()
             if sight.authenticated and not is_other_account(self._orders.hold.number, sight.number):
+                self._reporting.number = sight.number or self._reporting.number
+                self._reporting.see(self._reporting.seen)
                 self._conversation.linked(self._orders.hold.caught_up_to_ms)
                 await self._conversation.harvest(page, of_our_account=True)
         except PageTrouble as trouble:

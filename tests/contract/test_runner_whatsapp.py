@@ -381,6 +381,9 @@ async def test_another_account_than_the_sessions_own_does_not_go_online(
     async with running(browsers, control, tmp_path):
         report = await control.until_report(lambda report: report.qr is not None)
         assert report.qr is not None
+        heard = len(control.syncs)
+        control.hold(watched=True, number="491709999999")  # it was forgotten, since there was no login
+        await control.until(lambda: len(control.syncs) > heard)
         simulator.phone(NUMBER).scan(report.qr.code)
         report = await control.until_report(lambda report: report.phase is Phase.FAILED)
         assert "another account" in report.detail

@@ -25,6 +25,7 @@ from wire import (
     MessagesRequest,
     Outcome,
     Part,
+    Phase,
     ReleaseAnswer,
     ReleaseRequest,
     RestoreAnswer,
@@ -120,7 +121,10 @@ class Turn:
 
 @dataclass
 class FakeControl:
-    """The control plane's runner door, small but obeying the same rules."""
+    """The control plane's runner door, small but obeying the same rules.
+
+    A session that it was not told to be linked has nothing but history: no message of it is kept.
+    """
 
     holds: dict[str, Hold] = field(default_factory=dict)
     turns: dict[str, Turn] = field(default_factory=dict)
@@ -186,6 +190,7 @@ class FakeControl:
             known = self.reports.get(report.tenant)
             if known is None or (report.epoch, report.sequence) >= (known.epoch, known.sequence):
                 self.reports[report.tenant] = report
+                self._hear_of_link(report)
         self._reported.set()
         identity = None
         if token == BOOTSTRAP:
@@ -211,6 +216,13 @@ class FakeControl:
             deliver=deliver,
         )
 
+    def _hear_of_link(self, report: SessionReport) -> None:
+        hold = self.holds.get(report.tenant)
+        if hold is None or hold.epoch != report.epoch:
+            return
+        number = None if report.phase is Phase.LOGGED_OUT else report.number or hold.number
+        self.holds[report.tenant] = hold.model_copy(update={"number": number})
+
     async def messages(self, request: MessagesRequest, token: str) -> MessagesAnswer:
         self._knock(token)
         self.handed_in.append(request)
@@ -220,9 +232,12 @@ class FakeControl:
 
     def _acknowledge(self, tenant: str, message: Message) -> Acknowledgement:
         key = (message.chat, message.id, message.from_me)
+        hold = self.holds.get(tenant)
+        ours = {part.id for turn in self.turns.values() for part in turn.parts}
+        if hold is not None and hold.number is None and message.id not in ours:
+            return Acknowledgement(id=message.id, chat=message.chat, outcome=Outcome.SKIPPED, reason="history")
         first = key not in self.messages_seen
         self.messages_seen[key] = message
-        ours = {part.id for turn in self.turns.values() for part in turn.parts}
         if message.from_me:
             outcome = Outcome.DELIVERY if message.id in ours else Outcome.TAKEOVER
         elif not first:

@@ -29,7 +29,7 @@ class Line:
         self.clock = FakeClock()
         self.now_s = self.clock.wall_ms() // 1000
         self.control = FakeControl()
-        self.control.hold()
+        self.control.hold(number="491701111111")
         self.page = FakePage()
         self.lease = Lease(self.clock.now)
         self.lease.renew(self.clock.now())

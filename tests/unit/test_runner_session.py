@@ -27,7 +27,7 @@ from runner.saving import Saving, Shared
 from runner.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from runner.snapshot import Manifest, listing, pack
 from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
-from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, Wanted
+from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
@@ -137,6 +137,14 @@ class Scene:
             while self.phase is not phase:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
+    async def tells(self) -> None:
+        """The control plane hears what the session reports, and says what it knows now."""
+        sent_at = self.clock.now()
+        request = SyncRequest(sequence=1, capacity=1, sessions=(self.session.report(),))
+        [self.hold] = (await self.control.sync(request, "runner0001.secret")).hold
+        self.session.update(self.hold, sent_at)
+        await settle()
+
     def confirm(self, **hold: Any) -> None:
         self.hold = self.hold.model_copy(update=hold)
         self.session.update(self.hold, self.clock.now())
@@ -198,13 +206,77 @@ async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_pat
 async def test_what_a_page_received_is_handed_in_while_the_proof_is_still_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with living(tmp_path) as scene:
+    async with living(tmp_path, number=NUMBER) as scene:
         monkeypatch.setattr(scene.page, "prove", asyncio.Event().wait)
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
         await scene.shows(MAIN)
         await scene.clock.advance(1)
         assert scene.phase is not Phase.ONLINE
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_what_a_freshly_linked_page_received_is_noted_at_once_and_handed_in_when_the_link_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, the control plane would take it for history, and keep nothing of it."""
+    async with living(tmp_path) as scene:
+        monkeypatch.setattr(scene.page, "prove", asyncio.Event().wait)
+        changes = scene.changes
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.shows(MAIN)
+        assert (scene.session.report().number, scene.phase) == (NUMBER, Phase.SYNCING)
+        assert scene.changes > changes  # it is told, although the proof is still awaited
+        await scene.clock.advance(10)
+        assert "Hello?" in scene.profile.journal.read_text("utf-8")
+        assert scene.control.handed_in == []
+        await scene.tells()
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_a_fresh_link_is_told_before_a_session_is_given_back_with_what_it_received(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert (scene.control.handed_in, scene.task.done()) == ([], False)
+        await scene.tells()
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+        assert scene.task.result() == "drained"
+
+
+async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(MAIN, number=None))
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        scene.page.sight = MAIN
+        await settle()
+        await scene.tells()
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_who_is_not_the_holder_any_more_hands_in_although_nobody_confirmed_its_link(tmp_path: Path) -> None:
+    """Perhaps only the confirmation was lost; and no other will come."""
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.control.holds[TENANT] = scene.hold.model_copy(update={"number": NUMBER, "epoch": 2})
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.session.harvest()
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_what_is_left_of_a_login_that_nobody_knows_holds_up_no_release(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        left = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
+        scene.conversation._journal.see("a", left)
+        scene.session.leave("no longer wanted")
+        await scene.clock.advance(1)
+        assert scene.task.done()
 
 
 async def test_a_page_whose_replies_are_not_confirmed_is_loaded_again(
@@ -464,7 +536,7 @@ async def test_a_page_that_cannot_be_put_on_the_network_is_not_left_parked(
 async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a_browser_is_released(
     tmp_path: Path,
 ) -> None:
-    async with living(tmp_path) as scene:
+    async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(MAIN)
         waits = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
         scene.whatsapp.trouble = [PageGone("no room")] * 50
@@ -480,7 +552,7 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
 
 
 async def test_a_session_is_not_given_back_before_the_control_plane_has_what_waits(tmp_path: Path) -> None:
-    async with living(tmp_path) as scene:
+    async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(MAIN)
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
@@ -496,7 +568,7 @@ async def test_a_session_is_not_given_back_before_the_control_plane_has_what_wai
 
 
 async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
-    async with living(tmp_path) as scene:
+    async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(MAIN)
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)

@@ -43,6 +43,7 @@ async def test_an_updated_page_is_loaded_again_once(tmp_path: Path) -> None:
 async def test_an_updated_page_waits_until_the_answer_that_is_expected_was_given(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)
+        await scene.tells()
         expect_an_answer(scene)
         await scene.shows(UPDATE, 100)
         assert loads(scene) == 1
@@ -53,6 +54,7 @@ async def test_an_updated_page_waits_until_the_answer_that_is_expected_was_given
 async def test_an_updated_page_in_a_chat_that_never_rests_is_loaded_between_two_sends(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)
+        await scene.tells()
         scene.page.sight = UPDATE
         for minute in range(40):
             scene.page.receive(f"3EB0{minute}", at_s=scene.clock.wall_ms() // 1000 + 1)
@@ -129,6 +131,7 @@ async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_
 async def test_a_grown_heap_is_a_reason_too_but_not_while_an_answer_is_expected(tmp_path: Path, early: None) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, heard_ms_ago=10), EARLY)
+        await scene.tells()
         expect_an_answer(scene)
         await scene.shows(replace(MAIN, heard_ms_ago=10, heap_bytes=450_000_000), 100)
         assert len(scene.whatsapp.opened) == 1
