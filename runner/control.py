@@ -57,7 +57,7 @@ class ControlTrouble(Exception):
     ├── TryAgain       no answer, an unreadable one, 429 or 5xx
     ├── Unauthorised   401: this token is unknown, or its runner is dead
     ├── Stale          409 and 410: the epoch is not ours any more
-    └── Refused        any other 4xx: asking again will not help
+    └── Refused        413, and any other 4xx of our own: asking again will not help
     """
 
     def __init__(self, code: str) -> None:
@@ -248,6 +248,8 @@ def _trouble(response: httpx2.Response) -> ControlTrouble:
         return Unauthorised(code)
     if status in (httpx2.codes.CONFLICT, httpx2.codes.GONE):
         return Stale(code)
+    if status == httpx2.codes.CONTENT_TOO_LARGE:
+        return Refused(code)  # whoever says it, API Gateway too: the same request will always be as large
     # 403 is also what API Gateway and a WAF say while they are being deployed; only our own code makes it final.
     if status == httpx2.codes.TOO_MANY_REQUESTS or status >= 500 or code == f"http_{status}":
         return TryAgain(code)

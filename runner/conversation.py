@@ -1,8 +1,10 @@
 """One session's messages: handed in completely and in order, and what the contact sees meanwhile."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from runner.backoff import backoff
@@ -26,6 +28,8 @@ EXPECTED_FOR = 120.0
 QUIET_AFTER = 30.0
 #: Without the page's own word that all is delivered, so long online counts as it.
 SETTLED_AFTER = 60.0
+#: Messages in one request, as Lambda gets it: JSON within JSON, of which API Gateway takes 6 MiB in all.
+BATCH_AT_MOST_BYTES = 4 << 20
 HARVEST_WITHIN = 8.0
 REPORTED_WITHIN = 2.0
 #: What is reported as caught up lags by this: the control plane takes everything earlier for history, and WhatsApp
@@ -227,10 +231,20 @@ class Conversation:
     async def hand_in(self) -> bool:
         """Whether the control plane has all that was noted."""
         while self._may_hand_in and self._journal.waiting:
-            batch = list(self._journal.waiting)[:MESSAGES_PER_BATCH]
-            if not await self._hand_in_batch(batch):
+            if not await self._hand_in_batch(self._next_batch()):
                 break
         return not self._journal.waiting
+
+    def _next_batch(self) -> list[str]:
+        """The first that fit into one request; always one at least."""
+        batch: list[str] = []
+        size_bytes = 0
+        for key, message in islice(self._journal.waiting.items(), MESSAGES_PER_BATCH):
+            size_bytes += len(json.dumps(message.model_dump_json(exclude_none=True)))
+            if batch and size_bytes > BATCH_AT_MOST_BYTES:
+                break
+            batch.append(key)
+        return batch
 
     async def harvest(self, page: Page | None, *, of_our_account: bool = False) -> None:
         """Before a session ends: hand in what was seen, and say what was sent. Neither is fenced.

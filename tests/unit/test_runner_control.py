@@ -53,6 +53,7 @@ async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset(
         (410, {}, Stale),
         (400, {"code": "bad_request", "message": ""}, Refused),
         (404, {"code": "not_found", "message": ""}, Refused),
+        (413, {"message": "Request Too Long"}, Refused),
         (403, {"message": "Forbidden"}, TryAgain),
         (404, {"message": "Not Found"}, TryAgain),
         (429, {"code": "slow_down", "message": ""}, TryAgain),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from infrastructure.local.gateway import PAYLOAD_AT_MOST_BYTES
 from runner.backoff import backoff
 from runner.control import Refused, TryAgain
 from runner.conversation import Conversation
@@ -17,7 +19,7 @@ from runner.lease import Lease
 from runner.page import PageGone
 from runner.replies import ACK_WITHIN
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakePage, message_id, own_door, settle
-from wire import Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
+from wire import TEXT_AT_MOST_BYTES, Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
 
 CHAT = "49170@c.us"
 
@@ -159,6 +161,19 @@ async def test_batches_are_bounded_and_in_order(line: Line) -> None:
     await line.conversation.sweep(line.page)
     assert [len(request.messages) for request in line.control.handed_in] == [50, 50, 20]
     assert line.handed_in() == [f"M{index:03}" for index in range(120)]
+
+
+@pytest.mark.parametrize("text", ['"' * TEXT_AT_MOST_BYTES, "\u00fc" * (TEXT_AT_MOST_BYTES // 2)])
+async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway_takes(line: Line, text: str) -> None:
+    for index in range(40):
+        line.page.receive(f"M{index:03}", text, at_s=line.now_s)
+    line.link()
+    await line.conversation.sweep(line.page)
+    assert line.handed_in() == [f"M{index:03}" for index in range(40)]
+    for request in line.control.handed_in:
+        event = json.dumps({"body": request.model_dump_json(exclude_none=True)})
+        assert len(event) < PAYLOAD_AT_MOST_BYTES - 100_000  # what else stands in an event
+    assert len(line.control.handed_in) < 40
 
 
 async def test_after_a_long_outage_what_waits_is_handed_in_within_a_sweep(line: Line) -> None:
