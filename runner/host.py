@@ -237,6 +237,9 @@ class Host:
     async def _start_over(self, code: str) -> None:
         """401: this identity is dead. Save what was seen under its token, kill everything, come back as another."""
         if self._identity is None:
+            if self._leftovers is not None:
+                # Nobody comes to this disk again, and what waits there is taken under its former tokens for a day.
+                await self._leftovers(ATTEMPTS_AT_MOST)
             raise NotWelcome(f"{NotWelcome.__doc__} ({code})")
         note("declared dead", level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
         self._identity = None

@@ -387,6 +387,26 @@ async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
     assert caught.group_contains(NotWelcome, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
 
 
+async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
+    handed_in_at: list[int] = []
+
+    async def settle_leftovers(_attempts_at_most: int) -> None:
+        handed_in_at.append(stage.control.registered)
+
+    stage = Stage()
+    stage.host._leftovers = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(5)
+    assert handed_in_at == [1]
+    stage.control.kill(BOOTSTRAP)
+    stage.control.kill("runner0001.secret")
+    await stage.clock.advance(10)
+    with pytest.raises(ExceptionGroup) as caught:
+        await stage.task
+    assert caught.group_contains(NotWelcome)
+    assert handed_in_at == [1, 1]
+
+
 async def test_an_unreachable_control_plane_is_asked_again_every_two_seconds() -> None:
     stage = Stage()
     stage.control.down = True
