@@ -66,10 +66,11 @@ def deploy(place: Place, settings: Settings) -> None:
     source = checkout(place.repository)
     findings += checks.here(settings, source, architecture)
     _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
+    decided = decisions.decide(place.account, held(place, settings), settings, former, place.say)
     images.keep_what_runs(place.account.client("ecr"), place.stack(settings.stack))
     made = _packaged(place, architecture)
     image = images.ensure_image(place.account.client("ecr"), settings.stack, source, architecture, say=place.say)
-    roll_out(place, settings, source.commit, made, image)
+    roll_out(place, settings, source.commit, made, image, decided)
     settle(place, settings, source.commit)
 
 
@@ -103,21 +104,17 @@ def rollback(place: Place, settings: Settings) -> None:
 # -- the steps ---------------------------------------------------------------------------------------------------------
 
 
-def roll_out(place: Place, settings: Settings, commit: str, made: Package, image: str) -> None:
+def roll_out(
+    place: Place, settings: Settings, commit: str, made: Package, image: str, decided: Mapping[str, str]
+) -> None:
     """A package and an image become what the stack is made of, and a release that can be gone back to."""
     former = place.stack(settings.stack).parameters()
     artifacts = Artifacts(place.account, settings.stack)
     artifacts.ensure_bucket()
     body = template.load(made.template)
     template_key, code_key = artifacts.upload(body, made.zip)
-    decided = {
-        "Stage": settings.stage,
-        "Commit": commit,
-        "RunnerImage": image,
-        "Architecture": made.architecture,
-        **decisions.decide(place.account, held(place, settings), settings, former, place.say),
-    }
-    parameters = settings.parameters(body["Parameters"], former, decided)
+    own = {"Stage": settings.stage, "Commit": commit, "RunnerImage": image, "Architecture": made.architecture}
+    parameters = settings.parameters(body["Parameters"], former, {**own, **decided})
     if secret.ensure(place.account.client("ssm"), settings.stack):
         place.say("the runners' bootstrap token was made")
     service_role.ensure(place.account.client("iam"))

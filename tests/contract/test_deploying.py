@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from infrastructure import package, packaging_python
 from infrastructure.checkout import checkout
@@ -37,6 +38,7 @@ from infrastructure.package import Architecture, Package
 from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
 from tests.unit.deploying.test_images import MANIFEST
 from tests.unit.deploying.test_parts import Ec2, Lambda, Quotas
+from tests.unit.test_doctor import Refusing
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
@@ -337,6 +339,17 @@ def test_what_a_deployment_decides_it_decides_anew_but_runners_stay_in_their_zon
     assert (second["RunnerZoneA"], second["RunnerZoneB"]) == (first["RunnerZoneA"], first["RunnerZoneB"])
     assert second["ThinkAtOnce"] == "50"
     assert world.stack.resources()["SubnetA"] == subnet
+
+
+@pytest.mark.parametrize("service", ["lambda", "ec2"])
+def test_who_may_not_ask_what_a_deployment_decides_from_is_told_before_anything_is_built(
+    world: World, service: str
+) -> None:
+    world.account._clients[service] = Refusing()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.deploy()
+    assert not any("packag" in line or "building" in line for line in world.said)
+    assert not world.artifacts.there()
 
 
 def test_an_identity_that_came_to_ses_without_the_stack_is_not_made_again(world: World) -> None:

@@ -11,7 +11,8 @@ import httpx
 from infrastructure import packaging_python
 from infrastructure.checkout import REPOSITORY, Checkout, checkout
 from infrastructure.deploying import arrival, checks, operators, secret
-from infrastructure.deploying.deployment import Place, base_url, roll_out, settle
+from infrastructure.deploying.decisions import decide
+from infrastructure.deploying.deployment import Place, base_url, held, roll_out, settle
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import State
 from infrastructure.local.operators import Operator
@@ -125,8 +126,9 @@ def _release(place: Place, settings: Settings, source: Checkout, made: Package) 
     findings = [*checks.account(place.account), *checks.stage(place.account, settings, former)]
     wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
     assert not wrong, wrong
+    decided = decide(place.account, held(place, settings), settings, former, place.say)
     image = registry.pushed(place.account.client("ecr"), settings.stack, source, made.architecture)
-    roll_out(place, settings, source.commit, made, image)
+    roll_out(place, settings, source.commit, made, image, decided)
 
 
 def _health(played: World, address: str) -> arrival.Health:
