@@ -216,9 +216,14 @@ def quota(stage: Stage, parameters: dict[str, str]) -> list[Finding]:
         )
 
     lambdas = stage.account.client("lambda")
+    decided, given = (int(parameters.get(name) or 0) for name in ("ThinkAtOnce", "ThinkAtOnceGiven"))
     return [
         *looked_at("Fargate's quota", fargate),
         *looked_at("Lambda's quota", lambda: quotas.look_at_lambda(lambdas, runners=runners)),
+        *looked_at(
+            "how many chats at once",
+            lambda: quotas.look_at_thinking(lambdas, at_once=given or decided, given=given > 0),
+        ),
     ]
 
 

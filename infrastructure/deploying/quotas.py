@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infrastructure.findings import Finding, bad, ok, unknown
+from infrastructure.findings import Finding, State, bad, ok, unknown
 
 #: Service Quotas' codes: vCPUs of Fargate tasks that run at the same time.
 FARGATE_ON_DEMAND: Final = "L-3032A538"
@@ -45,6 +45,15 @@ def look_at_lambda(client: Any, *, runners: int) -> Finding:
     what = f"Lambda: {allowed} at the same time allowed, {needed} needed for {max(1, runners)} runner(s)"
     if allowed < needed:
         return bad(what, "ask for 1000 in Service Quotas (lambda, Concurrent executions)")
+    return ok(what)
+
+
+def look_at_thinking(client: Any, *, at_once: int, given: bool) -> Finding:
+    """A quota that was raised is used from the next deployment on; ``given``: an operator said the number."""
+    allowed = think_at_once(client)
+    what = f"Lambda: {at_once} chats are thought about at once"
+    if allowed > at_once and not given:
+        return Finding(State.OK, f"{what}, {allowed} would be by the quota of today", "deploy again to use it")
     return ok(what)
 
 

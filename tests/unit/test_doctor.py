@@ -28,6 +28,7 @@ from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.conftest import REGION, STACK, a_tenant
 from tests.unit.deploying.test_images import MANIFEST
+from tests.unit.deploying.test_parts import Lambda
 from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000
@@ -290,6 +291,18 @@ def test_an_image_that_runs_must_be_kept(account: Account) -> None:
     assert "not marked" in found
     images.mark_released(ecr, STACK, digest)
     assert doctor_stage.look_at_image(stage(account), f"{name}@{digest}").state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("decided", "given", "mend"),
+    [("5", "0", "deploy again to use it"), ("50", "0", ""), ("5", "8", "")],
+    ids=["raised since", "as it is", "said by an operator"],
+)
+def test_a_quota_that_was_raised_waits_for_a_deployment(account: Account, decided: str, given: str, mend: str) -> None:
+    account._clients["lambda"] = Lambda(1000)
+    found = doctor_stage.quota(stage(account), {"ThinkAtOnce": decided, "ThinkAtOnceGiven": given})[-1]
+    assert (found.state, found.mend) == (State.OK, mend)
+    assert found.what.startswith(f"Lambda: {decided if given == '0' else given} chats")
 
 
 def test_a_stage_that_is_not_there_is_said_and_no_more(account: Account) -> None:
