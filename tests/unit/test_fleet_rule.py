@@ -309,6 +309,16 @@ def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
     assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill", "t1"))
 
 
+def test_who_was_asked_and_has_not_left_when_the_next_are_asked_is_waited_for_and_may_be_left_behind() -> None:
+    slow = (Assignment("slow", 2, wanted=Wanted.RELEASE), Assignment("t1", 2))
+    fleet = [leaving("a", assigned=slow), runner("b", "well", capacity=8)]
+    (leave,) = decided(fleet, desired=1).leave
+    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("slow", "t1"))
+    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=leave.moving)), runner("b", "slow", "t1", "well")]
+    ill = online("slow", "b", phase=Phase.CONFLICT, down_since=NOON - HOUR)
+    assert decided(fleet, desired=1, sessions=[ill]).left_behind == {"slow": "new"}
+
+
 def test_who_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
     fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
     long = milliseconds(MOVING_WAITED_FOR)

@@ -263,7 +263,7 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
         chosen = tuple(sorted(movable, key=lambda each: _disturbance(each, demand))[: max(0, count)])
         if chosen:
             well = tuple(each.tenant for each in chosen if demand.online(each.tenant))
-            yield Leave(runner.id, chosen, moving=(*_waits_for(drain, demand), *well))
+            yield Leave(runner.id, chosen, moving=(*_waits_for(drain, demand), *_on_their_way(runner, demand), *well))
             moving, room_promised = moving + len(chosen), room_promised + len(chosen)
 
 
@@ -271,8 +271,13 @@ def _moving(live: Iterable[Runner], demand: Demand) -> set[str]:
     """Who was well until it was asked to leave, and is not well again yet."""
     leaving = [each for each in live if each.draining is not None]
     left = {tenant for one in leaving if one.draining for tenant in _waits_for(one.draining, demand)}
-    on_their_way = {each.tenant for one in leaving for each in one.assigned if each.wanted is Wanted.RELEASE}
-    return left | {tenant for tenant in on_their_way if demand.online(tenant)}
+    return left.union(*(_on_their_way(one, demand) for one in leaving))
+
+
+def _on_their_way(runner: Runner, demand: Demand) -> list[str]:
+    """Who was asked to leave it, and is well there still."""
+    asked = (each.tenant for each in runner.assigned if each.wanted is Wanted.RELEASE)
+    return [tenant for tenant in asked if demand.online(tenant)]
 
 
 def _waits_for(drain: Draining, demand: Demand) -> list[str]:
