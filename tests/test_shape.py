@@ -141,7 +141,6 @@ def test_the_clock_is_an_argument() -> None:
     askers = {named(path) for path in shipped() if asking.search(path.read_text())}
     assert askers == {
         "chalice_app/chalicelib/wiring.py",
-        "chalice_app/chalicelib/fleet.py",
         "chalice_app/chalicelib/brain/__init__.py",
         "runner/clock.py",
     }

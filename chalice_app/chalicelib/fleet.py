@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -45,14 +44,7 @@ class Fleet:
         clock: epoch milliseconds.
     """
 
-    def __init__(
-        self,
-        client: "ECSClient",
-        *,
-        cluster: str,
-        service: str,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    ) -> None:
+    def __init__(self, client: "ECSClient", *, cluster: str, service: str, clock: Callable[[], int]) -> None:
         self._client = client
         self._cluster = cluster
         self._service = service

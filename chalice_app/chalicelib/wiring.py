@@ -187,6 +187,7 @@ class Services:
             self._client("ecs"),
             cluster=self._required("ECS_CLUSTER"),
             service=self._required("ECS_SERVICE"),
+            clock=self.clock,
         )
 
     @cached_property

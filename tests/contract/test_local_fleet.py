@@ -31,7 +31,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 def fleet_of(stack: LocalStack) -> Fleet:
-    return Fleet(stack.client("ecs"), cluster=stack.created.cluster, service=stack.created.service)
+    return fleet_named(stack, stack.created.cluster, stack.created.service)
+
+
+def fleet_named(stack: LocalStack, cluster: str, service: str) -> Fleet:
+    return Fleet(stack.client("ecs"), cluster=cluster, service=service, clock=lambda: time.time_ns() // 1_000_000)
 
 
 def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -64,9 +68,8 @@ def test_a_task_is_one_of_ours_from_its_start_to_its_end_and_nobody_elses_is(sta
     service.started("runner-1-abc")
     assert fleet.runs(task)
     assert not fleet.runs(service.task("runner-2-abc"))
-    ecs, made = stack.client("ecs"), stack.created
-    assert not Fleet(ecs, cluster=made.cluster, service="another").runs(task)
-    assert not Fleet(ecs, cluster="another", service=made.service).runs(task)
+    assert not fleet_named(stack, stack.created.cluster, "another").runs(task)
+    assert not fleet_named(stack, "another", stack.created.service).runs(task)
     service.stopped("runner-1-abc", "was stopped")
     assert not fleet.runs(task)
 

@@ -34,7 +34,7 @@ class Account:
             cpu="256",
             memory="512",
         )
-        self.fleet = Fleet(self.ecs, cluster="ours", service="runners")
+        self.fleet = Fleet(self.ecs, cluster="ours", service="runners", clock=lambda: 0)
 
     def task(self, cluster: str = "ours", group: str = "service:runners") -> str:
         """One that is started now."""
@@ -101,7 +101,7 @@ def test_a_task_of_another_service_or_cluster_or_account_is_none(account: Accoun
     ],
 )
 def test_what_cannot_be_a_task_of_ours_is_not_asked_about(task: str) -> None:
-    assert not Fleet(None, cluster="ours", service="runners").runs(task)  # type: ignore[arg-type]
+    assert not Fleet(None, cluster="ours", service="runners", clock=lambda: 0).runs(task)  # type: ignore[arg-type]
 
 
 def test_a_task_that_nobody_started_is_none(account: Account) -> None:
