@@ -71,7 +71,9 @@ class Inspector:
                 self.violated("epoch", f"{key} was taken at {after['epoch']}, which is over")
 
     def _declared_dead(self, runner: Item) -> None:
-        """A living runner may be failed over only for reasons of its own."""
+        """A living runner may be failed over only for reasons of its own; who has nothing may have to come again."""
+        if not runner.get("capacity") and not runner.get("assigned"):
+            return
         now = self.world.loop.time()
         for machine in self.world.machines:
             if machine.up and machine.process is not None and machine.identity == runner["pk"].removeprefix("RUNNER#"):
