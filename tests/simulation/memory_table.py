@@ -18,6 +18,9 @@ GLOBAL_INDEXES = {
     "open_turns": ("open_turns", "due_at", True),
 }
 LOCAL_INDEXES = {"by_time": "at"}
+#: What an index sorts by has this type wherever it stands; all other keys are text.
+NUMBERS = frozenset({"unplaced_since", "due_at"})
+KEYS = frozenset({*LOCAL_INDEXES.values(), *(name for one in GLOBAL_INDEXES.values() for name in one[:2])})
 TRANSACTION_AT_MOST = 100
 
 
@@ -162,6 +165,7 @@ class MemoryTable(Table):
         if item is None:
             self.partitions.get(key[0], {}).pop(key[1], None)
         else:
+            _demand_types(item)
             self.partitions.setdefault(key[0], {})[key[1]] = item
         self._on_their_way.append((self._now() + self._lag(), key, item))
         for watcher in self.watchers:
@@ -184,6 +188,12 @@ class MemoryTable(Table):
 
 def _key_of(write: Put | Update | Check) -> Key:
     return (write.item["pk"], write.item["sk"]) if isinstance(write, Put) else (write.pk, write.sk)
+
+
+def _demand_types(item: Item) -> None:
+    for name in KEYS & item.keys():
+        if not isinstance(item[name], int if name in NUMBERS else str):
+            raise Invalid(f"{name} is a key of an index, and of another type there")
 
 
 def _updated(before: Item, update: Update) -> Item:

@@ -174,18 +174,19 @@ class Tenants:
 
     def may_tell(self, tenant: str, news: str, *, again_after_ms: int, now: int) -> bool:
         """True for one caller only, until that long has passed; who then could not tell it says so: ``not_told``."""
-        long_ago = Attr("at").not_exists() | Attr("at").lte(now - again_after_ms)
-        expires = {"expires_at": seconds(now + again_after_ms)}
+        long_ago = Attr("told_at").not_exists() | Attr("told_at").lte(now - again_after_ms)
+        told = {"told_at": now, "expires_at": seconds(now + again_after_ms)}
         try:
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", set={"at": now, **expires}, when=long_ago))
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", set=told, when=long_ago))
         except ConditionFailed:
             return False
         return True
 
     def not_told(self, tenant: str, news: str, *, now: int) -> None:
         """The mail that was about to leave at ``now`` did not, and may be tried again."""
+        ours = Attr("told_at").eq(now)
         with suppress(ConditionFailed):
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", remove=("at",), when=Attr("at").eq(now)))
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", remove=("told_at",), when=ours))
 
     # -- how --------------------------------------------------------------------------------------------------------
 
