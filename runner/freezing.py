@@ -9,6 +9,9 @@ import psutil
 
 #: A browser that stands still longer than this would be missed.
 FROZEN_AT_MOST = 2.0
+LOOK_EVERY = 0.001
+#: Whoever is in one of these states writes no file any more.
+AT_REST = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 class Frozen:
@@ -24,12 +27,19 @@ class Frozen:
         """Whether nothing has moved so far."""
         return not self._thawed.is_set()
 
-    def stop(self, process: psutil.Process) -> None:
-        """SIGSTOP, unless it is over already."""
+    def stop(self, process: psutil.Process) -> bool:
+        """SIGSTOP, unless it is over already; whether it was sent now."""
         with self._lock, contextlib.suppress(psutil.Error):
             if self.still and process not in self._stopped:
                 process.suspend()
                 self._stopped.append(process)
+                return True
+        return False
+
+    def settle(self) -> None:
+        """Until the last one stands: who runs on another processor hears of a signal a moment later."""
+        while self.still and any(_moves(process) for process in self._stopped):
+            self._thawed.wait(LOOK_EVERY)
 
     def thaw(self) -> None:
         """SIGCONT in reverse: the browser itself moves when all its helpers do."""
@@ -44,7 +54,7 @@ class Frozen:
 def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
     """Every process of a browser stands still within; afterwards each goes on, whatever happened.
 
-    The tree is walked twice: what the first walk finds cannot start more, and the second finds what it started.
+    The tree is walked until nobody new is found: who stands cannot start more.
     """
     state = Frozen()
     too_long = threading.Timer(FROZEN_AT_MOST, state.thaw)
@@ -53,16 +63,27 @@ def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
     try:
         known = {process.pid for process in processes}
         roots = [process for process in processes if _parent(process) not in known]
-        for _ in range(2):
-            for root in roots:
-                state.stop(root)
-                with contextlib.suppress(psutil.Error):
-                    for child in root.children(recursive=True):
-                        state.stop(child)
+        while [process for process in _trees(roots) if state.stop(process)]:
+            state.settle()
         yield state
     finally:
         too_long.cancel()
         state.thaw()
+
+
+def _trees(roots: Sequence[psutil.Process]) -> Iterator[psutil.Process]:
+    """Each before those it started."""
+    for root in roots:
+        yield root
+        with contextlib.suppress(psutil.Error):
+            yield from root.children(recursive=True)
+
+
+def _moves(process: psutil.Process) -> bool:
+    try:
+        return process.status() not in AT_REST
+    except psutil.Error:
+        return False
 
 
 def _parent(process: psutil.Process) -> int | None:
