@@ -251,7 +251,10 @@ class Host:
         """In peace within the time there is; then by force."""
         try:
             async with asyncio.timeout(HURRY_WITHIN if self._hurried else DRAIN_WITHIN) as self._drain_deadline:
-                await self._hosting.drain()
+                try:
+                    await self._hosting.drain()
+                finally:
+                    self._drain_deadline = None  # one that is over cannot be brought forward
         except TimeoutError:
             note("drain took too long", level=logging.WARNING, sessions=len(self._hosting))
             try:

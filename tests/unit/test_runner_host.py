@@ -466,6 +466,15 @@ async def test_the_control_plane_may_ask_for_the_drain() -> None:
         assert stage.control.releases[0].reason == "drained"
 
 
+async def test_a_second_signal_after_all_is_drained_is_one_too_many_and_no_harm() -> None:
+    async with running() as stage:
+        stage.host.stop()
+        await stage.clock.advance(4)
+        await stage.task
+        stage.host.stop()
+        assert [release.reason for release in stage.control.releases] == ["drained"]
+
+
 async def test_a_second_signal_kills_what_does_not_finish_and_still_releases_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
