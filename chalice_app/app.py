@@ -18,23 +18,15 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib import (
-    admin,
-    landing,
-    logs,
-    mail_events,
-    measuring,
-    overview,
-    pages,
-    reconcile,
-    runner_api,
-    snapshot_api,
-    sweeping,
-    thinking,
-)
+from chalicelib import log_context
+from chalicelib import metrics as measuring
+from chalicelib.aws.sqs import ThinkJob
 from chalicelib.errors import NotDeployed
-from chalicelib.jobs import ThinkJob
-from chalicelib.pages import guarded_json, json_response
+from chalicelib.notifications import bounces
+from chalicelib.reconcilers import reconcile, snapshot_gc
+from chalicelib.replies import turn_taking
+from chalicelib.web import admin, console, landing, pages, runner_api, snapshot_api
+from chalicelib.web.pages import guarded_json, json_response
 from chalicelib.wiring import Services, from_environment
 
 
@@ -93,17 +85,17 @@ class Counting(logging.Handler):
 
 def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
     """Each line names what it is about; what ends an event's function is a line too, without others' messages."""
-    with logs.about():
+    with log_context.about():
         if isinstance(event, Request):
             names = event.uri_params or {}
-            logs.note(request=str(event.context.get("requestId", "")), tenant=names.get("tenant"))
+            log_context.note(request=str(event.context.get("requestId", "")), tenant=names.get("tenant"))
             return get_response(event)
-        logs.note(request=str(getattr(event.context, "aws_request_id", "")))
+        log_context.note(request=str(getattr(event.context, "aws_request_id", "")))
         try:
             return get_response(event)
         except Exception as error:
             logging.getLogger("chalicelib").error(
-                "function failed", extra={"error": type(error).__name__, "trace": logs.trace(error)}
+                "function failed", extra={"error": type(error).__name__, "trace": log_context.trace(error)}
             )
             raise FunctionFailed(type(error).__name__) from None
 
@@ -111,7 +103,7 @@ def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
 SERVICE = "answerline"
 logger = Logger(service=SERVICE, level=os.environ.get("LOG_LEVEL", "INFO"))
 for to_cloudwatch in logger.handlers:
-    to_cloudwatch.addFilter(logs.Named())
+    to_cloudwatch.addFilter(log_context.Named())
 logging.getLogger("chalicelib").handlers = [*logger.handlers, Counting()]
 logging.getLogger("chalicelib").propagate = False
 logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
@@ -126,8 +118,8 @@ def think(event: SQSEvent) -> None:
     """A look at one chat, alone in its batch: one that fails repeats nobody else's."""
     for record in event:
         job = ThinkJob.model_validate_json(record.body)
-        logs.note(tenant=job.tenant)
-        thinking.think(services, job)
+        log_context.note(tenant=job.tenant)
+        turn_taking.think(services, job)
 
 
 @app.schedule("rate(1 minute)", name="reconcile")
@@ -136,14 +128,14 @@ def every_minute(event: CloudWatchEvent) -> None:
     try:
         reconcile.reconcile(services)
     finally:
-        emit(measuring.of_standing(overview.look(services)))
+        emit(measuring.of_standing(console.look(services)))
         emit(measuring.of_fleet(services.fleet.service().desired))
 
 
 @app.schedule("rate(1 day)", name="sweep")
 def every_day(event: CloudWatchEvent) -> None:
     """Forgets archived profiles that nobody refers to."""
-    sweeping.sweep(services)
+    snapshot_gc.sweep(services)
 
 
 #: Of every task's every change of state in the account, the ends.
@@ -161,13 +153,13 @@ def task_stopped(event: CloudWatchEvent) -> None:
     reconcile.task_stopped(services, str(detail.get("taskArn", "")))
 
 
-@app.on_cw_event({"source": ["aws.ses"], "detail-type": list(mail_events.DETAIL_TYPES)}, name="mail_event")
+@app.on_cw_event({"source": ["aws.ses"], "detail-type": list(bounces.DETAIL_TYPES)}, name="mail_event")
 def mail_event(event: CloudWatchEvent) -> None:
     """SES says what became of a mail."""
-    mail_events.hear(services, event.to_dict())
+    bounces.hear(services, event.to_dict())
 
 
 @app.lambda_function(name="overview")
 def overview_widget(event: dict[str, Any], context: Any) -> str:
     """The table of tenants in the CloudWatch console: a dashboard's custom widget."""
-    return overview.widget(services, event, str(getattr(context, "invoked_function_arn", "")))
+    return console.widget(services, event, str(getattr(context, "invoked_function_arn", "")))

@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.aws.kms import FIELD
 from chalicelib.model import Runner, Session, Tenant, should_run
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
-from chalicelib.vault import FIELD
 from infrastructure.findings import DENIED, Finding, bad, ok, unknown
 
 #: More lines than this are counted, not listed.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chalicelib.links import why_unfit
+from chalicelib.model.public_address import why_unfit
 from infrastructure import doctor_lines
 from infrastructure.deploying import arrival, checks, images, quotas, secret, sender
 from infrastructure.deploying.account import Account

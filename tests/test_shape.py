@@ -17,19 +17,19 @@ RUNNER = ROOT / "runner"
 
 #: The one file (or package) that may import an outside library, on each side.
 ONLY_IMPORTERS: dict[str, set[str]] = {
-    "chalice": {"chalice_app/app.py", *(f"chalice_app/chalicelib/{door}" for door in ("admin/", "landing.py"))}
-    | {"chalice_app/chalicelib/runner_api.py", "chalice_app/chalicelib/snapshot_api.py"}
-    | {"chalice_app/chalicelib/knocking.py", "chalice_app/chalicelib/pages.py"},
+    "chalice": {"chalice_app/app.py", *(f"chalice_app/chalicelib/{door}" for door in ("web/admin/", "web/landing.py"))}
+    | {"chalice_app/chalicelib/web/runner_api.py", "chalice_app/chalicelib/web/snapshot_api.py"}
+    | {"chalice_app/chalicelib/web/runner_auth.py", "chalice_app/chalicelib/web/pages.py"},
     "aws_lambda_powertools": {"chalice_app/app.py"},
     "boto3": {"chalice_app/chalicelib/wiring.py"}
     | {f"chalice_app/chalicelib/store/{room}.py" for room in ("table", "expressions")},
-    "openai": {"chalice_app/chalicelib/brain/"},
-    "httpx2": {"chalice_app/chalicelib/brain/", "runner/control.py"},
-    "markdown_it": {"chalice_app/chalicelib/wording.py"},
-    "jinja2": {"chalice_app/chalicelib/templating.py"},
-    "markupsafe": {"chalice_app/chalicelib/qr.py"},
-    "qrcode": {"chalice_app/chalicelib/qr.py"},
-    "email_validator": {"chalice_app/chalicelib/admin/forms.py"},
+    "openai": {"chalice_app/chalicelib/llm/"},
+    "httpx2": {"chalice_app/chalicelib/llm/", "runner/control.py"},
+    "markdown_it": {"chalice_app/chalicelib/replies/formatting.py"},
+    "jinja2": {"chalice_app/chalicelib/rendering/templating.py"},
+    "markupsafe": {"chalice_app/chalicelib/rendering/qr.py"},
+    "qrcode": {"chalice_app/chalicelib/rendering/qr.py"},
+    "email_validator": {"chalice_app/chalicelib/web/admin/forms.py"},
     "playwright": {"runner/whatsapp.py"},
     "psutil": {"runner/chromium.py", "runner/freezing.py"},
     "zstandard": {"runner/snapshot.py"},
@@ -49,8 +49,8 @@ FORBIDDEN = {
 }
 #: Where a rule's own subject is that very word.
 ALLOWED = {
-    ("a loopback address", "chalice_app/chalicelib/links.py"),  # refuses links that lead there
-    ("a stage's name", "chalice_app/chalicelib/links.py"),  # host names that never leave a house
+    ("a loopback address", "chalice_app/chalicelib/model/public_address.py"),  # refuses links that lead there
+    ("a stage's name", "chalice_app/chalicelib/model/public_address.py"),  # host names that never leave a house
     ("an AWS account", "chalice_app/vendor/wire.py"),  # a phone number as an example
 }
 
@@ -141,7 +141,7 @@ def test_the_clock_is_an_argument() -> None:
     askers = {named(path) for path in shipped() if asking.search(path.read_text())}
     assert askers == {
         "chalice_app/chalicelib/wiring.py",
-        "chalice_app/chalicelib/brain/__init__.py",
+        "chalice_app/chalicelib/llm/client.py",
         "runner/clock.py",
     }
 

@@ -10,17 +10,18 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.blobs import Blobs
-from chalicelib.brain import OPENAI, Brain
+from chalicelib.aws.cognito import Identity
+from chalicelib.aws.ecs import Fleet
+from chalicelib.aws.kms import Vault
+from chalicelib.aws.s3 import Blobs
+from chalicelib.aws.ses import Mailer
+from chalicelib.aws.sqs import Jobs
+from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
-from chalicelib.fleet import Fleet
-from chalicelib.identity import Identity
-from chalicelib.jobs import Jobs
-from chalicelib.links import why_unfit
-from chalicelib.mailer import Mailer
-from chalicelib.parameters import REMEMBERED_FOR_MS, Parameters
+from chalicelib.llm.client import OPENAI, Brain
+from chalicelib.model.public_address import why_unfit
 from chalicelib.store.chats import Chats
-from chalicelib.store.departures import Departures
+from chalicelib.store.drains import Departures
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
@@ -29,7 +30,6 @@ from chalicelib.store.table import Table
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.turns import Turns
-from chalicelib.vault import Vault
 
 if TYPE_CHECKING:
     from boto3 import Session as BotoSession

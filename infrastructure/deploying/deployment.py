@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from chalicelib.links import why_unfit
+from chalicelib.model.public_address import why_unfit
 from infrastructure import package, template
 from infrastructure.checkout import checkout
 from infrastructure.deploying import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.links import why_unfit
+from chalicelib.model.public_address import why_unfit
 from infrastructure.deploying import CannotDeploy
 
 #: What may be said at `make deploy`, and the stack parameter that remembers it.

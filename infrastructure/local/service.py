@@ -19,7 +19,7 @@ class Service:
         self._created = created
 
     def desired(self) -> int:
-        """The desired count, which `chalicelib/fleet.py` sets."""
+        """The desired count, which `chalicelib/aws/ecs.py` sets."""
         names = {"cluster": self._created.cluster, "services": [self._created.service]}
         return int(self._ecs.describe_services(**names)["services"][0]["desiredCount"])
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from chalicelib.admin.mailing import new_invite
 from chalicelib.model import Active, Assistant, Problem, Tenant
+from chalicelib.web.admin.invites import new_invite
 from chalicelib.wiring import Services
 from infrastructure.local.settings import Ports
 from infrastructure.local.stack import local_stack

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.fleet import Fleet
-from chalicelib.model.fleet import Service as Seen
+from chalicelib.aws.ecs import Fleet
+from chalicelib.model.scaling import Service as Seen
 from infrastructure.local.runners import Processes
 from infrastructure.local.service import Service
 from infrastructure.local.stack import LocalStack, local_stack

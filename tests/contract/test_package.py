@@ -54,7 +54,7 @@ def test_it_carries_bytecode_of_all_that_starts_and_not_of_openai(package: Packa
     compiled = {name.rpartition("/__pycache__/")[0] or "." for name in names if name.endswith(".pyc")}
     assert compiled >= {".", "chalicelib", "chalicelib/store", "pydantic", "chalice", "aws_lambda_powertools/logging"}
     assert not [folder for folder in compiled if folder.partition("/")[0] == "openai"]
-    assert "chalicelib/templates/layout.html" in names
+    assert "chalicelib/rendering/templates/layout.html" in names
     assert not [name for name in names if name.endswith((".pyi", "/RECORD")) or name.startswith(("boto", "tests/"))]
 
 

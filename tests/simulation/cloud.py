@@ -11,12 +11,14 @@ from typing import Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib import knocking, reconcile, runner_api, snapshot_api, thinking
-from chalicelib.blobs import PutLink, Stored
+from chalicelib.aws.s3 import PutLink, Stored
+from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, ThinkJob
 from chalicelib.errors import GiveUp, Trouble, TryAgain
-from chalicelib.jobs import DELAY_AT_MOST_SECONDS, ThinkJob
 from chalicelib.model import Assistant, Said
+from chalicelib.reconcilers import reconcile
+from chalicelib.replies import turn_taking
 from chalicelib.store.tenants import Tenants
+from chalicelib.web import runner_api, runner_auth, snapshot_api
 from chalicelib.wiring import Services
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.memory_table import MemoryTable
@@ -177,7 +179,7 @@ class Cloud:
 
         def work() -> tuple[int, bytes]:
             try:
-                request = knocking._read(asked, body)
+                request = runner_auth._read(asked, body)
                 worker().asked = token.partition(".")[0], getattr(request, "epoch", 0)
                 self.heard.add(token.partition(".")[0])
                 if isinstance(request, SyncRequest) and request.wait_ms:
@@ -324,7 +326,7 @@ class Cloud:
             if thought is None:
                 self.loop.after(VISIBILITY_SECONDS, self._think, body)
 
-        self.call("think", lambda: thinking.think(self.services, ThinkJob.model_validate_json(body)), done)
+        self.call("think", lambda: turn_taking.think(self.services, ThinkJob.model_validate_json(body)), done)
 
     def _reply(
         self, api_key: str, assistant: Assistant, lines: tuple[Said, ...], *, tenant: str, chat: str, turn: str

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chalicelib.model.fleet import Service
+from chalicelib.model.scaling import Service
 from tests.simulation.machine import Machine
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ FIRST_COMMIT = "commit-0"
 
 
 class Ecs:
-    """Stands for `chalicelib.fleet.Fleet` and for what is behind it. The number of machines is the plan's."""
+    """Stands for `chalicelib.aws.ecs.Fleet` and for what is behind it. The number of machines is the plan's."""
 
     def __init__(self, world: "World") -> None:
         self.world = world

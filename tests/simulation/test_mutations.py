@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib import knocking
 from chalicelib.model import Generation, Runner, Session, Turn, TurnState
 from chalicelib.store import reaping
 from chalicelib.store.chats import chat_key
@@ -16,6 +15,7 @@ from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.turns import Turns
+from chalicelib.web import runner_auth
 from runner import conversation
 from runner.disk import Disk
 from runner.lease import Lease
@@ -124,9 +124,9 @@ def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyP
         return runner_from(self._table.update(Update(f"RUNNER#{runner.id}", "RUNNER", set=changes)))
 
     monkeypatch.setattr(Runners, "renew", renew)
-    monkeypatch.setattr(knocking, "alive", knocking.known)
+    monkeypatch.setattr(runner_auth, "alive", runner_auth.known)
     for door in ("runner_api", "snapshot_api"):
-        monkeypatch.setattr(f"chalicelib.{door}.alive", knocking.known)
+        monkeypatch.setattr(f"chalicelib.{door}.alive", runner_auth.known)
     caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
 
 

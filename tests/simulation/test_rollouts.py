@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib import sizing
-from chalicelib.model import Runner, fleet
+from chalicelib.model import Runner, scaling
+from chalicelib.reconcilers import autoscaler
 from tests.simulation.test_simulation import peaceful
 from tests.simulation.trouble import Plan
 from tests.simulation.world import Verdict, simulate
@@ -61,17 +61,17 @@ def test_whatever_happens_meanwhile_an_upgrade_comes_to_its_end() -> None:
 
 def test_an_upgrade_without_protection_interrupts_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The history finds out when the safeguard is taken away."""
-    monkeypatch.setattr(sizing, "_protect", lambda *arguments: None)
+    monkeypatch.setattr(autoscaler, "_protect", lambda *arguments: None)
     kinds = {kind for seed in range(3) for kind in simulate(seed, plan=rollout(seed, trouble=False)).kinds}
     assert "interrupted" in kinds
 
 
 def test_a_runner_that_is_let_go_too_early_interrupts_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hasty(runners: Iterable[Runner], *more: Any) -> fleet.Plan:
+    def hasty(runners: Iterable[Runner], *more: Any) -> scaling.Plan:
         known = list(runners)
         leaving = tuple(each for each in known if each.draining and not each.draining.free_since)
-        return replace(fleet.plan(known, *more), free=leaving)
+        return replace(scaling.plan(known, *more), free=leaving)
 
-    monkeypatch.setattr(sizing, "plan", hasty)
+    monkeypatch.setattr(autoscaler, "plan", hasty)
     kinds = {kind for seed in range(3) for kind in simulate(seed, plan=rollout(seed, trouble=False)).kinds}
     assert "interrupted" in kinds

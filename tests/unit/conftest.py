@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from chalicelib.errors import TryAgain
 from chalicelib.model import Active, Assistant, Problem, Said, Tenant
-from chalicelib.model.fleet import Service
+from chalicelib.model.scaling import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
 from infrastructure.local.template import Template, load

@@ -6,14 +6,15 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import conversations, reconcile
-from chalicelib.answering import Thought
-from chalicelib.auth import sha256
+from chalicelib.aws.sqs import ThinkJob
 from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
-from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Turn, TurnState, out_of_date, seen
+from chalicelib.reconcilers import reconcile
+from chalicelib.replies import inbound
+from chalicelib.replies.model_call import Thought
+from chalicelib.replies.turn_taking import think
 from chalicelib.store.table import Attr, Update
-from chalicelib.thinking import think
+from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, FakeBrain, FakeJobs, FakeMailer, a_tenant
 from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
@@ -58,7 +59,7 @@ def message(clock: Clock, id: str, text: str = "Hello", **more: Any) -> Message:
 
 
 def hand_in(services: Services, *messages: Message) -> list[Acknowledgement]:
-    return list(conversations.hand_in(services, T, messages))
+    return list(inbound.hand_in(services, T, messages))
 
 
 def look(services: Services, chat: str = CHAT) -> Thought:

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib import auth
-from chalicelib.auth import (
+from chalicelib.errors import Forbidden, TooMany, Unauthorised
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from chalicelib.web import browser_auth
+from chalicelib.web.browser_auth import (
     OPERATOR_COOKIE,
     Operators,
     came_from_our_page,
@@ -19,9 +22,6 @@ from chalicelib.auth import (
     same,
     sha256,
 )
-from chalicelib.errors import Forbidden, TooMany, Unauthorised
-from chalicelib.store.table import Table
-from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
 
 OLGA = "olga@agency.example"
@@ -151,7 +151,7 @@ def three_attempts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def allow(kind: str) -> None:
         for name in ("ATTEMPTS_PER_ACCOUNT_AND_ADDRESS", "ATTEMPTS_PER_ADDRESS", "ATTEMPTS_PER_ACCOUNT"):
-            monkeypatch.setattr(auth, name, 3 if name == kind else 500)
+            monkeypatch.setattr(browser_auth, name, 3 if name == kind else 500)
 
     return allow
 

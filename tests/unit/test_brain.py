@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from chalicelib.brain import Brain, CheckResult, Reply
 from chalicelib.errors import AskSomeone, GiveUp, Trouble, TryAgain
+from chalicelib.llm.client import Brain, CheckResult, Reply
 from chalicelib.model import Assistant, Said
 from tests.simulators.openai import FAULTS, OpenAISimulator
 from wire import ProblemCode
@@ -512,7 +512,7 @@ def test_no_openai_variable_changes_what_is_sent(simulator: OpenAISimulator, mon
 def test_importing_the_brain_does_not_import_openai_and_openai_log_stays_off() -> None:
     script = f"""
 import sys
-import chalicelib.brain as brain
+import chalicelib.llm.client as brain
 from chalicelib.errors import Trouble
 from chalicelib.model import Assistant, Said
 ours = brain.Brain("http://127.0.0.1:9/v1")

@@ -9,9 +9,8 @@ from typing import cast
 
 import pytest
 
-from chalicelib import measuring, runner_api, snapshot_api
-from chalicelib.answering import Thought
-from chalicelib.jobs import ThinkJob
+from chalicelib import metrics
+from chalicelib.aws.sqs import ThinkJob
 from chalicelib.model import (
     DEBOUNCE,
     LEASE_RENEWED_EVERY,
@@ -23,8 +22,10 @@ from chalicelib.model import (
 )
 from chalicelib.model import Generation as Stored
 from chalicelib.model.snapshot import DAILY_KEPT_FOR, GENERATIONS_KEPT, ORPHANS_KEPT_FOR
+from chalicelib.replies.model_call import Thought
+from chalicelib.replies.turn_taking import think
 from chalicelib.store.table import Table
-from chalicelib.thinking import think
+from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
 from infrastructure import cost as script
 from infrastructure import cost_model, prices, template
@@ -155,7 +156,7 @@ def test_the_sizes_are_the_templates_own() -> None:
 
 
 def test_each_metric_and_alarm_is_paid_for() -> None:
-    kinds_of_errors = cost_model.METRICS - len(measuring.UNITS)
+    kinds_of_errors = cost_model.METRICS - len(metrics.UNITS)
     assert 5 <= kinds_of_errors <= 10
     watching = template.load(ROOT / "infrastructure" / "watching.yaml")["Resources"].values()
     alarms = [each["Properties"] for each in watching if each["Type"] == "AWS::CloudWatch::Alarm"]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.fleet import GROW_EVERY_MS, Fleet, FleetMissing
-from chalicelib.model.fleet import Service
+from chalicelib.aws.ecs import GROW_EVERY_MS, Fleet, FleetMissing
+from chalicelib.model.scaling import Service
 
 
 class Ecs:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.model import Assignment, Draining, Runner, RunnerState, Session
-from chalicelib.model.fleet import (
+from chalicelib.model.scaling import (
     ENDS_ITSELF_AFTER,
     LEAVE_AT_ONCE,
     LEFT_BEHIND_AT_MOST,

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.moto_api import state_manager
 
+from chalicelib.aws.ecs import Fleet
 from chalicelib.errors import TryAgain
-from chalicelib.fleet import Fleet
 from tests.unit.conftest import SESSION
 
 STEPS = "ecs::task"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import ANY, Stubber
 
+from chalicelib.aws.cognito import Code, Identity, NewPassword, Refused, SetUp, SignedIn
 from chalicelib.errors import TryAgain
-from chalicelib.identity import Code, Identity, NewPassword, Refused, SetUp, SignedIn
 from tests.unit.conftest import SESSION
 
 if TYPE_CHECKING:

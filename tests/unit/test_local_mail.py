@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.mail_events import DETAIL_TYPES, MailEvent, judged
+from chalicelib.notifications.bounces import DETAIL_TYPES, MailEvent, judged
 from infrastructure.local import mail_spool
 from infrastructure.local.events import mail_bounced_event, matches
 from infrastructure.local.mail_spool import Mail

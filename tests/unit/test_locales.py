@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.languages import LANGUAGE_NAMES, LANGUAGES, TONES, preferred, speaker
+from chalicelib.rendering.languages import LANGUAGE_NAMES, LANGUAGES, TONES, preferred, speaker
 from wire import Phase, ProblemCode
 
-LOCALES = Path(__file__).parents[2] / "chalice_app" / "chalicelib" / "locales"
+LOCALES = Path(__file__).parents[2] / "chalice_app" / "chalicelib" / "rendering" / "locales"
 EVERY_LANGUAGE = pytest.mark.parametrize("language", LANGUAGES)
 
 

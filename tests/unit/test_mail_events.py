@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib.mail_events import DETAIL_TYPES, Fate, hear
 from chalicelib.model import Active, Assistant, Happened, Problem, Tenant
+from chalicelib.notifications.bounces import DETAIL_TYPES, Fate, hear
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
 from wire import ProblemCode

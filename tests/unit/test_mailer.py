@@ -12,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
+from chalicelib.aws.ses import Mailer
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
-from chalicelib.languages import LANGUAGES, speaker
-from chalicelib.mailer import Mailer
 from chalicelib.model import Problem, Tenant
+from chalicelib.rendering.languages import LANGUAGES, speaker
 from tests.unit.conftest import a_tenant
 from wire import ProblemCode
 

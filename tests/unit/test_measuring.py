@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 import app
-from chalicelib import logs, measuring
+from chalicelib import log_context, metrics
+from chalicelib.aws.sqs import ThinkJob
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
-from chalicelib.jobs import ThinkJob
 from chalicelib.model import Active, Assistant, Policies, Tenant
 from chalicelib.wiring import Services
 from infrastructure.local.events import LambdaContext, Request, schedule_event, sqs_event, task_stopped_event
@@ -280,14 +280,14 @@ def test_a_sync_that_changes_nothing_prints_nothing(stage: Stage) -> None:
 
 
 def test_every_metric_has_a_unit_that_cloudwatch_knows_and_every_counted_one_exists() -> None:
-    assert set(measuring.UNITS.values()) <= {"Count", "Seconds", "Milliseconds"}
-    assert {name for counted in measuring.COUNTED.values() for name in counted} <= set(measuring.UNITS)
+    assert set(metrics.UNITS.values()) <= {"Count", "Seconds", "Milliseconds"}
+    assert {name for counted in metrics.COUNTED.values() for name in counted} <= set(metrics.UNITS)
 
 
 def test_a_kind_of_error_has_an_end() -> None:
     record = logging.LogRecord("chalicelib", logging.ERROR, "", 1, "x" * 500, None, None)
-    (measured,) = measuring.of_line(record)
-    assert (measured.name, len(measured.kind)) == ("ErrorsByKind", measuring.KIND_AT_MOST)
+    (measured,) = metrics.of_line(record)
+    assert (measured.name, len(measured.kind)) == ("ErrorsByKind", metrics.KIND_AT_MOST)
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -376,11 +376,11 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
 
 def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
     record = logging.LogRecord("chalicelib", logging.INFO, "", 1, "x", None, None)
-    logs.note(tenant="tenantbbbb")
-    assert logs.Named().filter(record) and not hasattr(record, "tenant")
-    with logs.about(tenant=T):
-        logs.note(turn="turn", runner=None)
-        assert logs.Named().filter(record)
+    log_context.note(tenant="tenantbbbb")
+    assert log_context.Named().filter(record) and not hasattr(record, "tenant")
+    with log_context.about(tenant=T):
+        log_context.note(turn="turn", runner=None)
+        assert log_context.Named().filter(record)
     assert (vars(record)["tenant"], vars(record)["turn"], hasattr(record, "runner")) == (T, "turn", False)
 
 
@@ -407,7 +407,7 @@ def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> 
             inner.add_note("while reconciling: tenantaaaa")
             raise ExceptionGroup("several", [inner, ValueError(TEXT)]) from error
     except ExceptionGroup as group:
-        told = logs.trace(group)
+        told = log_context.trace(group)
     whole = "".join(told)
     assert PHONE not in whole and TEXT not in whole
     assert "The database is busy" in whole and "while reconciling: tenantaaaa" in whole
@@ -423,6 +423,6 @@ def test_the_widget_is_asked_through_its_own_function(stage: Stage) -> None:
 
 def test_a_line_that_cannot_be_counted_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    logging.getLogger("chalicelib.answering").info("reply stored")
+    logging.getLogger("chalicelib.replies.model_call").info("reply stored")
     (line,) = stage._new()
     assert line["message"] == "reply stored"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib import overview
 from chalicelib.errors import TryAgain
 from chalicelib.model import Active, Assistant, Problem, Tenant, Turn, TurnState
 from chalicelib.store.table import Update
+from chalicelib.web import console
 from chalicelib.wiring import Services
 from tests.unit.browsing import Page
 from tests.unit.conftest import Clock, a_tenant
@@ -34,7 +34,7 @@ def online(clock: Clock, **more: Any) -> dict[str, Any]:
 
 
 def shown(services: Services, **event: Any) -> Page:
-    return Page(200, {}, (), overview.widget(services, event, FUNCTION), "")
+    return Page(200, {}, (), console.widget(services, event, FUNCTION), "")
 
 
 def rows(page: Page) -> list[str]:
@@ -44,7 +44,7 @@ def rows(page: Page) -> list[str]:
 
 def test_it_says_what_it_is_when_cloudwatch_asks(services: Services) -> None:
     services.table = None  # type: ignore[assignment]
-    told = overview.widget(services, {"describe": True}, FUNCTION)
+    told = console.widget(services, {"describe": True}, FUNCTION)
     assert told.startswith("## ") and "only: trouble" in told and "lambda:InvokeFunction" in told
 
 
@@ -174,7 +174,7 @@ def test_the_headline_counts_owners_who_see_a_code_and_runners_that_are_silent(
     services.runners.register("runneraaaa", "0" * 64, 5, clock())
     clock.pass_seconds(61)
     add(services, "roomaaaaaa", session={"number": NUMBER, "unplaced": "UNPLACED", "unplaced_since": clock() - 1})
-    stands = overview.look(services)
-    assert overview.headline(stands) == "1 should run, 0 online, 1 waiting for room on a runner, 1 runner not heard"
+    stands = console.look(services)
+    assert console.headline(stands) == "1 should run, 0 online, 1 waiting for room on a runner, 1 runner not heard"
     clock.pass_seconds(-10)
-    assert "1 waiting for the owner’s scan" in overview.headline(overview.look(services))
+    assert "1 waiting for the owner’s scan" in console.headline(console.look(services))

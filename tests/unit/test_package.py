@@ -125,7 +125,12 @@ def names(folder: Path) -> set[str]:
 
 def test_what_nobody_reads_on_lambda_is_left_out(code: Path) -> None:
     assert names(code) == {
-        *("app.py", "chalicelib/__init__.py", "chalicelib/thinking.py", "chalicelib/templates/page.html"),
+        *(
+            "app.py",
+            "chalicelib/__init__.py",
+            "chalicelib/thinking.py",
+            "chalicelib/templates/page.html",
+        ),
         *("openai/__init__.py", "qrcode-8.2.dist-info/METADATA", "fast.so"),
     }
 

@@ -15,17 +15,19 @@ from chalice.app import Chalice, Response
 from PIL import Image, ImageDraw
 from pydantic import BaseModel
 
-from chalicelib import errors, pages
-from chalicelib.pages import FORM, Pages, guarded_json, json_response
-from chalicelib.qr import qr_svg
-from chalicelib.static_files import static_file
+from chalicelib import errors
+from chalicelib.rendering.qr import qr_svg
+from chalicelib.rendering.static_files import static_file
+from chalicelib.web import pages
+from chalicelib.web.pages import FORM, Pages, guarded_json, json_response
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page
 from wire import ProblemCode
 
 SECRET = "sk-proj-very-secret"
-TEMPLATES = Path(pages.__file__).parent / "templates"
+CHALICELIB = Path(pages.__file__).parents[1]
+TEMPLATES = CHALICELIB / "rendering" / "templates"
 
 
 class Site:
@@ -137,7 +139,7 @@ def test_a_static_file_is_kept_for_ever_under_its_hash_and_asked_for_otherwise(s
 def test_every_class_of_the_style_sheet_is_worn_by_something() -> None:
     sheet = re.sub(r"/\*.*?\*/", "", static_file("answerline.css").text, flags=re.DOTALL)
     classes = set(re.findall(r"\.([a-z][a-z-]+)", re.sub(r"\{[^{}]*\}", "{}", sheet)))
-    wearers = [path for path in TEMPLATES.parent.rglob("*") if path.suffix in {".html", ".js", ".py"}]
+    wearers = [path for path in CHALICELIB.rglob("*") if path.suffix in {".html", ".js", ".py"}]
     words = set(re.findall(r"[\w-]+", "\n".join(path.read_text() for path in wearers)))
     assert "card-head" in classes
     assert not classes - words

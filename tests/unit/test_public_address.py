@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from app import create_app
-from chalicelib import telling
-from chalicelib.admin.mailing import new_invite
-from chalicelib.auth import sha256
+from chalicelib.aws.ses import Mailer
 from chalicelib.errors import GiveUp, NotDeployed
-from chalicelib.mailer import Mailer
 from chalicelib.model import Assistant, Problem, Session
+from chalicelib.notifications import notices
 from chalicelib.store.table import Table
+from chalicelib.web.admin.invites import new_invite
+from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page
@@ -110,8 +110,8 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     trouble = Problem(ProblemCode.KEY_REVOKED, clock(), "")
     write: dict[str, Callable[[], object]] = {
         "invite": lambda: new_invite(services, BAKERY, by="us"),
-        "problem": lambda: telling.of_problem(services, BAKERY, trouble),
-        "logged_out": lambda: telling.of_session(services, BAKERY, Session(BAKERY.id, untold=Phase.LOGGED_OUT)),
+        "problem": lambda: notices.of_problem(services, BAKERY, trouble),
+        "logged_out": lambda: notices.of_session(services, BAKERY, Session(BAKERY.id, untold=Phase.LOGGED_OUT)),
     }
     write[writer]()
     assert post.sent == []

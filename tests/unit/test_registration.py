@@ -2,13 +2,13 @@
 
 import pytest
 
-from chalicelib import runner_api
+from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
 from chalicelib.errors import TaskRefused, TryAgain, Unauthorised
 from chalicelib.model import RunnerState
-from chalicelib.parameters import REMEMBERED_FOR_MS, Parameters
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Item, Table
 from chalicelib.store.tasks import Tasks
+from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, SESSION, Clock, FakeFleet, a_tenant
 from wire import Identity, SyncAnswer, SyncRequest

@@ -8,11 +8,12 @@ import pytest
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
-from chalicelib import conversations, runner_api
-from chalicelib.answering import Thought
-from chalicelib.jobs import ThinkJob
+from chalicelib.aws.sqs import ThinkJob
 from chalicelib.model import Policies
-from chalicelib.thinking import think
+from chalicelib.replies import inbound
+from chalicelib.replies.model_call import Thought
+from chalicelib.replies.turn_taking import think
+from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import MESSAGES_PER_BATCH, TEXT_AT_MOST_BYTES
@@ -261,7 +262,7 @@ def test_a_refusal_names_the_field_and_never_its_value(holder: Caller, clock: Cl
 def test_an_answer_that_we_cannot_build_is_no_reason_to_drop_what_was_handed_in(
     holder: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversations, "hand_in", lambda *_: [{"id": "M1", "chat": CHAT, "outcome": "eaten"}])
+    monkeypatch.setattr(inbound, "hand_in", lambda *_: [{"id": "M1", "chat": CHAT, "outcome": "eaten"}])
     answer = holder.hand_in(message(clock))
     assert (answer.status_code, answer.json_body["code"]) == (500, "internal")  # a runner hands it in again
 

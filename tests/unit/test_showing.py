@@ -5,7 +5,7 @@ from chalicelib.model import (
     ExpiringCode,
     Session,
 )
-from chalicelib.showing import Shown, digits_of, showing, what_is_shown
+from chalicelib.web.landing_view import Shown, digits_of, showing, what_is_shown
 from tests.unit.landing.browser import BAKERY, tenant
 from wire import Phase
 

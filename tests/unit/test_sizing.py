@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib import reconcile, runner_api
 from chalicelib.model import Active, Assistant, Draining, Runner, RunnerState, Tenant, seen
-from chalicelib.store.departures import Departures
+from chalicelib.reconcilers import reconcile
+from chalicelib.store.drains import Departures
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
+from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeFleet
 from wire import Phase, SessionReport, SyncRequest, Wanted

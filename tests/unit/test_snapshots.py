@@ -17,8 +17,7 @@ from botocore.config import Config
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
-from chalicelib import runner_api, snapshot_api
-from chalicelib.blobs import Blobs
+from chalicelib.aws.s3 import Blobs
 from chalicelib.errors import StaleEpoch
 from chalicelib.model import (
     SNAPSHOTS,
@@ -30,8 +29,9 @@ from chalicelib.model import (
     seen,
     snapshot_key,
 )
+from chalicelib.reconcilers.snapshot_gc import sweep
 from chalicelib.store.table import Update
-from chalicelib.sweeping import sweep
+from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, REGION, SESSION, Clock, a_tenant
 from wire import Phase, SessionReport

@@ -19,7 +19,7 @@ from chalicelib.model import (
     down_for,
     seen,
 )
-from chalicelib.model.standing import Line, Rank, standing
+from chalicelib.model.line_health import Line, Rank, standing
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from chalicelib.templating import environment
+from chalicelib.rendering.templating import environment
 
 
 @pytest.mark.parametrize(("name", "shown"), [("a.html", "&lt;b&gt;"), ("a.svg", "&lt;b&gt;"), ("a.txt", "<b>")])

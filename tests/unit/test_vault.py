@@ -4,8 +4,8 @@ import traceback
 
 import pytest
 
+from chalicelib.aws.kms import Sealed, Vault
 from chalicelib.errors import TryAgain
-from chalicelib.vault import Sealed, Vault
 from tests.unit.conftest import SESSION
 
 SECRET = "sk-proj-very-secret-0123456789"

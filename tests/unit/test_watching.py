@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import measuring
+from chalicelib import metrics as measuring
 from infrastructure import template
 
 HERE = Path(__file__).parents[2]

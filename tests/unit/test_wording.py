@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.wording import CUT_SHORT, for_whatsapp, printable
+from chalicelib.replies.formatting import CUT_SHORT, for_whatsapp, printable
 
 
 def only(text: str) -> str:

@@ -23,9 +23,9 @@ from chalicelib.model import (
     milliseconds,
     should_run,
 )
-from chalicelib.model.choosing import best_first, is_as_good_as_any
+from chalicelib.model.placement import best_first, is_as_good_as_any
 from chalicelib.store.runners import Runners
-from chalicelib.store.session_items import seen_in, session_from
+from chalicelib.store.sessions import seen_in, session_from
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
 from wire import Phase, Wanted
 

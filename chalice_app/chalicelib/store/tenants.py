@@ -17,7 +17,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Active, Assistant, Event, Happened, Invite, Problem, Session, Tenant, milliseconds
 from chalicelib.store.invites import Invites, invite_put
 from chalicelib.store.operators import Operators
-from chalicelib.store.session_items import session_from
+from chalicelib.store.sessions import session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 

@@ -2,10 +2,10 @@
 
 from chalice.app import Chalice
 
-from chalicelib import admin, pages
-from chalicelib.brain import CheckResult
-from chalicelib.identity import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
+from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
+from chalicelib.llm.client import CheckResult
 from chalicelib.model import Assistant, Happened, Tenant
+from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
 from infrastructure.local.gateway import Gateway
 from tests.unit.browsing import Browser, Page

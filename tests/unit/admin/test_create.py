@@ -5,12 +5,12 @@ import logging
 import pytest
 from pydantic import TypeAdapter
 
-from chalicelib.admin.create import id_of
-from chalicelib.admin.forms import NewTenantForm
-from chalicelib.auth import sha256
-from chalicelib.brain import CheckResult
 from chalicelib.errors import AskSomeone, Invalid, TryAgain
+from chalicelib.llm.client import CheckResult
 from chalicelib.model import Active, Assistant, Happened
+from chalicelib.web.admin.forms import NewTenantForm
+from chalicelib.web.admin.new_tenant import id_of
+from chalicelib.web.browser_auth import sha256
 from tests.unit.admin.desk import FIELDS, KEY, Admin
 from tests.unit.browsing import Browser, Page
 from tests.unit.conftest import Clock

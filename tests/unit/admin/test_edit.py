@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from chalicelib.brain import CheckResult
 from chalicelib.errors import AskSomeone
+from chalicelib.llm.client import CheckResult
 from chalicelib.model import Policies, Problem
 from tests.unit.admin.desk import FIELDS, KEY, POLICIES, Admin
 from tests.unit.conftest import Clock

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.identity import Code, NewPassword, Refused, SetUp, SignedIn
+from chalicelib.aws.cognito import Code, NewPassword, Refused, SetUp, SignedIn
 from infrastructure import template
 from tests.unit.admin.desk import FIELDS, OLGA, Admin
 from tests.unit.browsing import Browser

@@ -2,10 +2,10 @@
 
 import pytest
 
-from chalicelib.admin.mailing import MAILS_PER_HOUR
 from chalicelib.errors import NotFound, TryAgain
 from chalicelib.model import Active, Problem
 from chalicelib.store.table import Update
+from chalicelib.web.admin.invites import MAILS_PER_HOUR
 from tests.unit.admin.desk import OLGA, Admin
 from tests.unit.conftest import Clock, FakeJobs
 from wire import Phase, ProblemCode

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chalicelib.admin.words import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
-from chalicelib.languages import speaker
 from chalicelib.model import Event, Happened, Problem
+from chalicelib.rendering.languages import speaker
+from chalicelib.web.messages import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
 from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000

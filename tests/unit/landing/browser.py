@@ -14,7 +14,7 @@ from chalicelib.model import (
     Session,
     Tenant,
 )
-from chalicelib.qr import qr_svg
+from chalicelib.rendering.qr import qr_svg
 from chalicelib.store.table import Update
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from chalice.app import Chalice
 
-from chalicelib import landing, pages
-from chalicelib.auth import sha256
 from chalicelib.model import (
     INVITE_UNOPENED_FOR,
     Assistant,
@@ -15,6 +13,8 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.table import Table
+from chalicelib.web import landing, pages
+from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeFleet
 from tests.unit.landing.browser import (

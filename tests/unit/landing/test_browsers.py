@@ -2,12 +2,12 @@ import re
 
 import pytest
 
-from chalicelib.auth import sha256
-from chalicelib.languages import LANGUAGES, speaker
 from chalicelib.model import (
     Problem,
 )
-from chalicelib.showing import Shown
+from chalicelib.rendering.languages import LANGUAGES, speaker
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.landing_view import Shown
 from tests.unit.landing.browser import BAKERY, OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
 from wire import Phase, ProblemCode
 

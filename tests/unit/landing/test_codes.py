@@ -1,11 +1,11 @@
-from chalicelib import landing
-from chalicelib.auth import sha256
-from chalicelib.languages import speaker
 from chalicelib.model import (
     WATCHED_FOR,
     milliseconds,
 )
-from chalicelib.showing import Shown
+from chalicelib.rendering.languages import speaker
+from chalicelib.web import landing
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.landing_view import Shown
 from tests.unit.landing.browser import QR, Lines, shows_qr
 from wire import Phase
 

@@ -2,14 +2,14 @@ import random
 import re
 from collections.abc import Iterator
 
-from chalicelib import landing
-from chalicelib.auth import sha256
-from chalicelib.languages import LANGUAGES, speaker
 from chalicelib.model import (
     INVITE_UNOPENED_FOR,
     Active,
 )
-from chalicelib.showing import Shown
+from chalicelib.rendering.languages import LANGUAGES, speaker
+from chalicelib.web import landing
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.landing_view import Shown
 from tests.unit.landing.browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
 
 

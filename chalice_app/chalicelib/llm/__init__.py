@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: the only package that knows it."""

@@ -1,0 +1,94 @@
+"""Which metrics there are, and which of them change by what stands, and by each line that is logged.
+
+What happens is counted where it is logged: whoever sees a step in a graph finds its lines by the same words.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from chalicelib.model.line_health import Standing
+
+NAMESPACE: Final = "Answerline"
+Unit = Literal["Count", "Seconds", "Milliseconds"]
+
+#: Every metric there is.
+UNITS: Final[Mapping[str, Unit]] = {
+    # how it stands, each minute
+    "TenantsShouldRun": "Count",
+    "TenantsOnline": "Count",
+    "TenantsNotRunning": "Count",
+    "OldestUnansweredSeconds": "Seconds",
+    "QrLate": "Count",
+    "SessionsWithoutRoom": "Count",
+    "RunnersWanted": "Count",
+    "Runners": "Count",
+    "RunnersNotHeard": "Count",
+    # what happens, when it does
+    "Replies": "Count",
+    "ReplyLatencyMs": "Milliseconds",
+    "DeliveryLatencyMs": "Milliseconds",
+    "TokensIn": "Count",
+    "TokensOut": "Count",
+    "TriesAgain": "Count",
+    "AsksSomeone": "Count",
+    "GivesUp": "Count",
+    "RunnerRestarts": "Count",
+    "MailBounced": "Count",
+    "ErrorsByKind": "Count",
+}
+
+#: The line that is logged → what it adds: one, or what it carries under this name.
+COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "model answered": {"TokensIn": "input_tokens", "TokensOut": "output_tokens"},
+    "reply stored": {"Replies": None, "ReplyLatencyMs": "latency_ms"},
+    "reply delivered": {"DeliveryLatencyMs": "latency_ms"},
+    "turn put off": {"TriesAgain": None},
+    "assistant needs someone": {"AsksSomeone": None},
+    "turn given up": {"GivesUp": None},
+    "runner lost": {"RunnerRestarts": None},
+    "mail bounced": {"MailBounced": None},
+}
+#: A warning or an error that is not of our own words has no end of kinds.
+KIND_AT_MOST: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One value of one metric; ``kind`` is a dimension of its own."""
+
+    name: str
+    value: float
+    kind: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        return UNITS[self.name]
+
+
+def of_standing(standing: Standing) -> tuple[Measured, ...]:
+    """How it stands this minute."""
+    return (
+        Measured("TenantsShouldRun", standing.should_run),
+        Measured("TenantsOnline", standing.online),
+        Measured("TenantsNotRunning", standing.not_running),
+        Measured("OldestUnansweredSeconds", round(standing.oldest_unanswered.total_seconds(), 1)),
+        Measured("QrLate", standing.codes_late),
+        Measured("SessionsWithoutRoom", standing.without_room),
+        Measured("Runners", standing.runners),
+        Measured("RunnersNotHeard", standing.runners_not_heard),
+    )
+
+
+def of_fleet(wanted: int) -> tuple[Measured, ...]:
+    """How many runners ECS is asked for: those that are heard should be as many."""
+    return (Measured("RunnersWanted", wanted),)
+
+
+def of_line(record: logging.LogRecord) -> Iterator[Measured]:
+    """What this line counts."""
+    for name, carried in COUNTED.get(str(record.msg), {}).items():
+        yield Measured(name, 1 if carried is None else float(getattr(record, carried)))
+    if record.levelno >= logging.WARNING:
+        yield Measured("ErrorsByKind", 1, kind=str(getattr(record, "error", None) or record.msg)[:KIND_AT_MOST])

@@ -1,0 +1,1 @@
+"""Loops that close the difference between the wanted and the seen state."""

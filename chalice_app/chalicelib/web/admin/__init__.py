@@ -1,0 +1,19 @@
+"""The operator's door: signing in, the list of tenants, creating one, and one tenant's page with what can be done."""
+
+from typing import TYPE_CHECKING
+
+from chalice.app import Chalice
+
+from chalicelib.web.admin import new_tenant, sign_in, tenant_list, tenant_page
+from chalicelib.web.admin.layout import Desk
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
+
+
+def mount(app: Chalice, services: "Services") -> None:
+    desk = Desk(app, services)
+    sign_in.mount(desk)
+    tenant_list.mount(desk)
+    new_tenant.mount(desk)
+    tenant_page.mount(desk)

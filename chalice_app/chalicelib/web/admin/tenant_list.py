@@ -1,0 +1,55 @@
+"""The list of tenants, which keeps itself up to date."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chalice.app import Response
+
+from chalicelib.model import Active, Problem, Session, Tenant
+from chalicelib.model.line_health import first_problem
+from chalicelib.rendering.languages import TONES
+from chalicelib.store.operators import OperatorSession
+from chalicelib.web.admin.layout import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tenant in the list: the session as it was last seen, and what a person must mend first."""
+
+    tenant: Tenant
+    session: Session
+
+    @property
+    def paused(self) -> bool:
+        return self.tenant.wanted is Active.PAUSED
+
+    @property
+    def tone(self) -> str:
+        return "quiet" if self.paused else TONES[self.session.phase]
+
+    @property
+    def problem(self) -> Problem | None:
+        return first_problem(self.tenant, self.session)
+
+
+def mount(desk: Desk) -> None:
+    def rows() -> list[Row]:
+        return in_order(Row(tenant, session) for tenant, session in desk.services.tenants.overview())
+
+    def tenants(operator: OperatorSession) -> Response:
+        return desk.render("tenants.html", operator, rows=rows())
+
+    def tenants_live(operator: OperatorSession) -> Response:
+        return desk.render("_tenants.html", operator, rows=rows())
+
+    def front_door() -> Response:
+        return desk.pages.redirect("/admin")
+
+    desk.open("GET", "/", front_door)
+    desk.get("/admin", tenants)
+    desk.get("/admin/live", tenants_live, fragment=True)
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """What needs a person first, then by name."""
+    return sorted(rows, key=lambda row: (row.problem is None, row.tenant.name.casefold(), row.tenant.id))

@@ -1,0 +1,109 @@
+"""What every call of a runner has in common: its token, its body in a version we speak, its answer."""
+
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from chalice.app import Chalice, Response
+from pydantic import ValidationError
+
+from chalicelib import log_context
+from chalicelib.errors import BadRequest, TooLarge, Unauthorised
+from chalicelib.model import Runner, RunnerState
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.pages import guarded_json, json_response
+from chalicelib.wiring import Services
+from wire import TEXT_AT_MOST_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
+
+#: Lambda takes 6 MB at most; a full batch of the longest texts fits.
+BODY_AT_MOST_BYTES = 5_500_000
+SHAPE_OF_RUNNER = re.compile(r"[0-9a-f]{20}", re.ASCII)
+
+Asked = TypeVar("Asked", bound=Wire)
+
+
+def door(
+    app: Chalice, services: Services, path: str, asked: type[Asked], answer: Callable[[Services, str, Asked], Wire]
+) -> None:
+    """Registers one path of `wire.py`: POST of JSON with a bearer token, answered with a model."""
+
+    def view() -> Response:
+        token, request = _asked(app, asked)
+        name = token.partition(".")[0]  # as it says; nothing is allowed because of this
+        log_context.note(
+            runner=name if SHAPE_OF_RUNNER.fullmatch(name) else None,
+            tenant=getattr(request, "tenant", None),
+            turn=getattr(request, "turn", None),
+        )
+        return json_response(answer(services, token, request).model_dump_json(exclude_none=True))
+
+    view.__name__ = path.strip("/").replace("/", "_")
+    app.route(path, methods=["POST"], content_types=["application/json"])(guarded_json(app, view))
+
+
+def known(services: Services, token: str) -> Runner:
+    """The runner of this token, dead or alive."""
+    name, _, secret = token.partition(".")
+    runner = services.runners.get(name) if name.isalnum() and secret else None
+    if runner is None or not hmac.compare_digest(runner.token_sha256, sha256(secret)):
+        raise Unauthorised("This token is unknown; register again.")
+    return runner
+
+
+def alive(services: Services, token: str) -> Runner:
+    runner = known(services, token)
+    if runner.state is RunnerState.DEAD:
+        raise Unauthorised("This runner was declared dead; register again.")
+    return runner
+
+
+def _asked(app: Chalice, asked: type[Asked]) -> tuple[str, Asked]:
+    """Who knocks and what is asked."""
+    request = app.current_request
+    assert request is not None, "only called while a request is served"
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorised("This call needs a bearer token.")
+    return token.strip(), _read(asked, request.raw_body)
+
+
+def _read(asked: type[Asked], raw: bytes | str) -> Asked:
+    if len(raw) > BODY_AT_MOST_BYTES:
+        raise TooLarge(f"At most {BODY_AT_MOST_BYTES} bytes fit into one call; hand in fewer messages.")
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+    if not isinstance(data, dict):
+        raise BadRequest("The body is not a JSON object.")
+    version = data.get("wire", WIRE_VERSION)
+    if not isinstance(version, int) or not WIRE_VERSION - 1 <= version <= WIRE_VERSION:
+        raise BadRequest(f"This control plane speaks wire version {WIRE_VERSION}; update the older side.")
+    if asked is MessagesRequest:
+        data = {**data, "messages": list(_readable(data.get("messages")))}
+    try:
+        return asked.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadRequest(f"{where}: {first['msg']}") from None
+
+
+def _readable(entries: Any) -> Iterator[Any]:
+    """Mends what a page may produce, so that one odd message does not hold up its chat."""
+    if not isinstance(entries, list):
+        raise BadRequest("messages: a list is expected")
+    known = {kind.value for kind in MessageKind}
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise BadRequest("messages: each is an object")
+        text = entry.get("text", "")
+        text = text if isinstance(text, str) else ""
+        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[:TEXT_AT_MOST_BYTES]
+        yield {
+            **entry,
+            "text": cut.decode("utf-8", "ignore"),
+            "kind": entry.get("kind") if entry.get("kind") in known else MessageKind.OTHER.value,
+        }
