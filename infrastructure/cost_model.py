@@ -55,10 +55,12 @@ SYNC_HELD_AT_MOST_SECONDS = 10.0
 BELL_LOOKED_AT_EVERY_SECONDS = 0.2  # runner_api.py
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
 DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
-#: After a message "caught up to" moves in steps until it reaches it (runner/conversation.py: LAG / STEP, and one).
+#: After a message "caught up to" moves in steps until it reaches it
+#: (runner/messages/conversation.py: LAG / STEP, and one).
 CAUGHT_UP_REPORTS = 3
 CAUGHT_UP_STEP_SECONDS = 60
-#: A message and its reply are one quiet moment later in a snapshot; under load, one a minute (runner/pace.py).
+#: A message and its reply are one quiet moment later in a snapshot;
+#: under load, one a minute (runner/profile/schedule.py).
 SNAPSHOTS_APART_SECONDS = 60.0
 SNAPSHOTS_REFERRED_TO = 9  # model/snapshot.py: the newest three, and the last of each day for a week
 #: Then an object waits for the daily sweep (ORPHANS_KEPT_FOR and half a day) …

@@ -13,24 +13,24 @@ import signal
 import sys
 from collections.abc import Callable
 
-from runner import health, logs, secrecy
-from runner.chromium import ChromiumMissing
+from runner import hardening, health, logs
+from runner.browser.chromium import ChromiumMissing
+from runner.browser.rotation import Turns
+from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
-from runner.control import Control, OwnDoor, connection, task_of
-from runner.conversation import Conversation
+from runner.control_plane.client import Control, OwnDoor, connection, task_of
+from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
 from runner.host import About, Host, NotWelcome
-from runner.hosting import innermost
-from runner.journal import Journal, Keeper
-from runner.lease import Guard, Lease
-from runner.leftovers import Leftovers
-from runner.profile import Profile
-from runner.recycling import Turns
-from runner.restoring import Restoring
-from runner.saving import Saving, Shared
-from runner.session import Session
+from runner.hosted_sessions import innermost
+from runner.messages.conversation import Conversation
+from runner.messages.journal import Journal, Keeper
+from runner.messages.orphaned_journals import Leftovers
+from runner.profile.directory import Profile
+from runner.profile.restorer import Restoring
+from runner.profile.saver import Saving, Shared
+from runner.session.session import Session
 from runner.settings import Settings, SettingsWrong, settings_from
-from runner.whatsapp import WhatsApp, whatsapp
 from wire import Hold
 
 EXIT_OK = 0
@@ -141,9 +141,9 @@ def main() -> int:
     """The process; its exit code."""
     code = EXIT_OK
     try:
-        secrecy.close_own_memory()
+        hardening.close_own_memory()
         settings = settings_from(os.environ)
-        secrecy.forget_settings(os.environ)
+        hardening.forget_settings(os.environ)
         logs.start(settings.log_level)
         asyncio.run(run(settings))
     except* (SettingsWrong, ChromiumMissing) as troubles:

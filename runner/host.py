@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runner.clock import Clock
-from runner.control import Control, ControlTrouble, Unauthorised
-from runner.hosting import Hosting, MakeSession
-from runner.lease import Lease
-from runner.leftovers import ATTEMPTS_AT_MOST
+from runner.control_plane.client import Control, ControlTrouble, Unauthorised
+from runner.control_plane.lease import Lease
+from runner.hosted_sessions import Hosting, MakeSession
 from runner.logs import note
+from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
 from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
 RETRY_EVERY = 2.0

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from runner.chromium import PRODUCTION_HOST_RULES
-from runner.secrecy import of_the_browser
+from runner.browser.chromium import PRODUCTION_HOST_RULES
+from runner.hardening import of_the_browser
 from wire import CAPACITY_AT_MOST
 
 HERE = Path(__file__).parent

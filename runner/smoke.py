@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from runner.browser.whatsapp import whatsapp
 from runner.clock import SystemClock
 from runner.settings import Settings, settings_from
-from runner.whatsapp import whatsapp
 
 WITHIN_SECONDS = 90.0
 #: What a runner must be told and what is not needed here.

@@ -24,17 +24,17 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "boto3": {"chalice_app/chalicelib/wiring.py"}
     | {f"chalice_app/chalicelib/store/{room}.py" for room in ("table", "expressions")},
     "openai": {"chalice_app/chalicelib/llm/"},
-    "httpx2": {"chalice_app/chalicelib/llm/", "runner/control.py"},
+    "httpx2": {"chalice_app/chalicelib/llm/", "runner/control_plane/client.py"},
     "markdown_it": {"chalice_app/chalicelib/replies/formatting.py"},
     "jinja2": {"chalice_app/chalicelib/rendering/templating.py"},
     "markupsafe": {"chalice_app/chalicelib/rendering/qr.py"},
     "qrcode": {"chalice_app/chalicelib/rendering/qr.py"},
     "email_validator": {"chalice_app/chalicelib/web/admin/forms.py"},
-    "playwright": {"runner/whatsapp.py"},
-    "psutil": {"runner/chromium.py", "runner/freezing.py"},
-    "zstandard": {"runner/snapshot.py"},
-    "fcntl": {"runner/profile.py"},
-    "ctypes": {"runner/secrecy.py"},
+    "playwright": {"runner/browser/whatsapp.py"},
+    "psutil": {"runner/browser/chromium.py", "runner/browser/process_freeze.py"},
+    "zstandard": {"runner/profile/archive.py"},
+    "fcntl": {"runner/profile/directory.py"},
+    "ctypes": {"runner/hardening.py"},
 }
 #: Libraries that anybody may use (and the standard library).
 EVERYBODYS = {"pydantic", "pydantic_core", "botocore", "wire", "chalicelib", "runner"}
@@ -163,7 +163,7 @@ def test_app_imports_with_an_empty_environment_and_without_openai() -> None:
 @pytest.mark.parametrize("what", sorted(FORBIDDEN))
 def test_shipped_code_knows_no_place(what: str) -> None:
     found = []
-    files = [*shipped(), *LIBRARY.rglob("*.html"), *LIBRARY.rglob("*.js"), RUNNER / "bridge.js"]
+    files = [*shipped(), *LIBRARY.rglob("*.html"), *LIBRARY.rglob("*.js"), RUNNER / "browser" / "bridge.js"]
     for path in files:
         if (what, named(path)) in ALLOWED:
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from infrastructure.checkout import REPOSITORY
 from infrastructure.image import CannotBuild, first_that_works
 from infrastructure.local.settings import CannotStart, Settings
-from runner.chromium import DEBIAN_NAMES
+from runner.browser.chromium import DEBIAN_NAMES
 
 MINISTACK_PYTHON = REPOSITORY / ".venv-ministack" / "bin" / "python"
 WA_JS = REPOSITORY / "runner" / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"

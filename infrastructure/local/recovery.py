@@ -3,7 +3,7 @@
 A runner may have claimed a session, and sent replies, in epochs that the restored state does not know. So every
 session leaps to an epoch that nobody can have used, every runner is dead for good, and the last minutes of every
 chat are read once more (handing in twice is harmless: the message ids are the same). What says whose profile is the
-newest stays as it is: a runner's directory whose own epoch is not below it is used again (runner/profile.py).
+newest stays as it is: a runner's directory whose own epoch is not below it is used again (runner/profile/directory.py).
 """
 
 from dataclasses import dataclass

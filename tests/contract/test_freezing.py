@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
-from runner.chromium import processes_of
+from runner.browser.chromium import processes_of
+from runner.browser.process_freeze import FROZEN_AT_MOST
+from runner.browser.whatsapp import WhatsApp, WhatsAppPage, whatsapp
 from runner.clock import SystemClock
-from runner.freezing import FROZEN_AT_MOST
+from runner.profile.archive import Expected, Manifest, copy, listing, pack, unpack
 from runner.settings import Settings
-from runner.snapshot import Expected, Manifest, copy, listing, pack, unpack
-from runner.whatsapp import WhatsApp, WhatsAppPage, whatsapp
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT
 

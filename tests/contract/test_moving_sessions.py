@@ -15,7 +15,7 @@ import pytest
 from chalicelib.model import Active, Assistant, Generation, Happened, Policies, Session, Tenant, snapshot_key
 from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack, local_stack
-from runner.snapshot import Manifest, pack
+from runner.profile.archive import Manifest, pack
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from wire import Phase
 

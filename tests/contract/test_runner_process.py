@@ -17,8 +17,8 @@ import psutil
 import pytest
 from aiohttp import web
 
-from runner.chromium import kill, processes_of
-from runner.control import ControlTrouble, Stale, TryAgain, Unauthorised
+from runner.browser.chromium import kill, processes_of
+from runner.control_plane.client import ControlTrouble, Stale, TryAgain, Unauthorised
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl
 from wire import (

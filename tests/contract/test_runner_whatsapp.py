@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from runner.__main__ import compose
-from runner.chromium import kill, processes_of
+from runner.browser.chromium import kill, processes_of
+from runner.browser.page import PageUnreachable, Sight
+from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
+from runner.control_plane.lease import Durations, Lease
 from runner.host import Host
-from runner.lease import Durations, Lease
-from runner.page import PageUnreachable, Sight
 from runner.settings import Settings
-from runner.whatsapp import WhatsApp, whatsapp
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.simulators.whatsapp.browser import WA_JS
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
@@ -299,7 +299,7 @@ async def test_a_reply_that_is_not_confirmed_holds_up_no_other_chat(
 async def test_a_parked_page_is_offline_and_comes_back_with_the_same_epoch(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.lease.SEND_MARGIN", timedelta(seconds=1))
+    monkeypatch.setattr("runner.control_plane.lease.SEND_MARGIN", timedelta(seconds=1))
     lease = Lease(SystemClock().now, Durations(deadline=timedelta(seconds=4)))
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
@@ -334,7 +334,7 @@ async def test_a_session_somebody_else_holds_is_harvested_and_killed(
 async def test_a_conflict_is_taken_back_after_the_control_plane_confirmed(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.presence.TAKEOVER_AFTER", 1.0)
+    monkeypatch.setattr("runner.browser.liveness.TAKEOVER_AFTER", 1.0)
     control = FakeControl()
     control.hold(watched=True)
     async with running(browsers, control, tmp_path):
@@ -488,8 +488,8 @@ async def test_a_long_tail_that_came_while_the_browser_was_closed_is_complete_an
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every half second at a page that is online, and waits for quiet moments no longer than that."""
-    monkeypatch.setattr("runner.watch.PROBE_EVERY", 0.5)
-    monkeypatch.setattr("runner.conversation.QUIET_AFTER", 0.5)
+    monkeypatch.setattr("runner.session.page_supervisor.PROBE_EVERY", 0.5)
+    monkeypatch.setattr("runner.messages.conversation.QUIET_AFTER", 0.5)
 
 
 async def test_a_dialog_that_wants_to_be_confirmed_is_confirmed_before_the_device_is_unlinked(
@@ -558,8 +558,8 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
 async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.hearing.SILENCE_AT_LEAST", 2.0)
-    monkeypatch.setattr("runner.hearing.FIRST_LULL", 0.5)
+    monkeypatch.setattr("runner.browser.stale_connection.SILENCE_AT_LEAST", 2.0)
+    monkeypatch.setattr("runner.browser.stale_connection.FIRST_LULL", 0.5)
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
     phone = simulator.phone(NUMBER)
@@ -575,8 +575,8 @@ async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
 async def test_an_old_browser_is_replaced_by_a_new_one_without_a_new_code(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.recycling.LIFETIME", 8.0)
-    monkeypatch.setattr("runner.recycling.LIFETIME_SPREAD", 0.0)
+    monkeypatch.setattr("runner.browser.rotation.LIFETIME", 8.0)
+    monkeypatch.setattr("runner.browser.rotation.LIFETIME_SPREAD", 0.0)
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
     contact = simulator.phone(NUMBER).contact(CONTACT)
@@ -614,8 +614,8 @@ async def test_a_page_whose_modules_wa_js_does_not_find_is_incompatible_and_not_
     named: str,
     linked: bool,
 ) -> None:
-    monkeypatch.setattr("runner.document.COMPLETE_WITHIN", 4.0)
-    monkeypatch.setattr("runner.document.INCOMPATIBLE_RETRY", 8.0)
+    monkeypatch.setattr("runner.browser.page_loading.COMPLETE_WITHIN", 4.0)
+    monkeypatch.setattr("runner.browser.page_loading.INCOMPATIBLE_RETRY", 8.0)
     control = FakeControl()
     control.hold(watched=True)
     if linked:

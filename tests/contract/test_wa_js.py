@@ -12,7 +12,7 @@ from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.simulators.whatsapp.browser import launch, new_context, open_tab
 
 pytestmark = pytest.mark.chromium
-BRIDGE = Path(__file__).resolve().parents[2] / "runner" / "bridge.js"
+BRIDGE = Path(__file__).resolve().parents[2] / "runner" / "browser" / "bridge.js"
 #: Asked for by name, in lists.
 LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
 

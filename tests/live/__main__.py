@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "chalice_app" / "vendor")]
 
 from runner.__main__ import wa_js_version  # noqa: E402
-from runner.chromium import ChromiumMissing  # noqa: E402
+from runner.browser.chromium import ChromiumMissing  # noqa: E402
+from runner.browser.page import PageTrouble  # noqa: E402
+from runner.browser.whatsapp import WhatsApp, whatsapp  # noqa: E402
 from runner.clock import SystemClock  # noqa: E402
-from runner.page import PageTrouble  # noqa: E402
 from runner.settings import Settings  # noqa: E402
-from runner.whatsapp import WhatsApp, whatsapp  # noqa: E402
 from tests.live.line import REHEARSED, Line, Pace, TooSlow, Unlinked  # noqa: E402
 from tests.live.person import NotDone, Operator, Person, Rehearsed  # noqa: E402
 from tests.live.report import Finding, Outcome, Report  # noqa: E402

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import chromium
-from runner.judgement import judge
-from runner.page import Page, PageTrouble, Sight
-from runner.snapshot import copy
-from runner.whatsapp import WhatsApp
+from runner.browser import chromium
+from runner.browser.page import Page, PageTrouble, Sight
+from runner.browser.page_state import judge
+from runner.browser.whatsapp import WhatsApp
+from runner.profile.archive import copy
 from tests.live.person import Person
 from wire import Phase
 
@@ -36,7 +36,7 @@ class Pace:
     snapshot_age: float = 60.0
     conflict_watched_for: float = 60.0
     browser_watched_for: float = 600.0
-    #: As the runner: what a page has just been told reaches the disk some seconds later (runner/pace.py).
+    #: As the runner: what a page has just been told reaches the disk some seconds later (runner/profile/schedule.py).
     first_copy_after: float = 10.0
     copies: int = 20
     copies_apart: float = 1.0

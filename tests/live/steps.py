@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
-from runner.page import PageTrouble
-from runner.whatsapp import WhatsApp
+from runner.browser.page import PageTrouble
+from runner.browser.whatsapp import WhatsApp
 from tests.live.line import Line, TooSlow, Unlinked
 from tests.live.report import Finding
 

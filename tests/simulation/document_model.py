@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.page import LiveCode
+from runner.browser.page import LiveCode
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.whatsapp_model import Account, Own, Stanza
 

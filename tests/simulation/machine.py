@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx2
 
 import runner.__main__ as runner_process
-from runner.control import Control
+from runner.browser.page import PageGone
+from runner.browser.whatsapp import WhatsAppPage
+from runner.control_plane.client import Control
+from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
-from runner.lease import Guard, Lease
-from runner.page import PageGone
-from runner.profile import Profile, ProfileBusy
-from runner.whatsapp import WhatsAppPage
+from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
 from tests.simulation.loop import PROCESS, Process
@@ -245,7 +245,7 @@ class Machine:
 
 
 class Browsers:
-    """Stands for `runner.whatsapp.WhatsApp`: opens browsers of the model, seen through the real page."""
+    """Stands for `runner.browser.whatsapp.WhatsApp`: opens browsers of the model, seen through the real page."""
 
     def __init__(self, machine: Machine, process: Process) -> None:
         self.browser = SimpleNamespace(version="156.0", path="")

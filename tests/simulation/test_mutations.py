@@ -16,12 +16,12 @@ from chalicelib.store.table import Attr, Update
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.turns import Turns
 from chalicelib.web import runner_auth
-from runner import conversation
+from runner.browser.page import SendResult
+from runner.browser.whatsapp import WhatsAppPage
+from runner.control_plane.lease import Lease
 from runner.disk import Disk
-from runner.lease import Lease
-from runner.leftovers import Leftovers
-from runner.page import SendResult
-from runner.whatsapp import WhatsAppPage
+from runner.messages import conversation
+from runner.messages.orphaned_journals import Leftovers
 from tests.simulation.trouble import Plan
 from tests.simulation.world import CAPACITY, simulate
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from infrastructure.local.operators import Operator as FirstOperator
 from infrastructure.local.stack import LocalStack, local_stack
-from runner.chromium import DEBIAN_NAMES
+from runner.browser.chromium import DEBIAN_NAMES
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from tests.story.people import Client, Operator, Owner
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from runner.control import Control, OwnDoor, Refused, Stale, TryAgain, Unauthorised
-from runner.page import PageRefused, SendResult, Sight
+from runner.browser.page import PageRefused, SendResult, Sight
+from runner.control_plane.client import Control, OwnDoor, Refused, Stale, TryAgain, Unauthorised
 from wire import (
     Acknowledgement,
     CommitAnswer,

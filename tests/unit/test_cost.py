@@ -30,7 +30,8 @@ from chalicelib.wiring import Services
 from infrastructure import cost as script
 from infrastructure import cost_model, prices, template
 from infrastructure.cost_model import Assumed, cost, load
-from runner import conversation, pace
+from runner.messages import conversation
+from runner.profile import schedule
 from tests.unit.billed_table import BilledTable, size_bytes
 from tests.unit.conftest import Clock, FakeBrain
 from wire import (
@@ -134,7 +135,7 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert DEBOUNCE.total_seconds() == cost_model.DEBOUNCE_SECONDS
     assert cost_model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_S
     assert cost_model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_S / conversation.CAUGHT_UP_STEP_S + 1
-    assert cost_model.SNAPSHOTS_APART_SECONDS == pace.AGE_AT_MOST
+    assert cost_model.SNAPSHOTS_APART_SECONDS == schedule.AGE_AT_MOST
     assert GENERATIONS_KEPT + DAILY_KEPT_FOR.days - 1 == cost_model.SNAPSHOTS_REFERRED_TO
     assert ORPHANS_KEPT_FOR.days + 0.5 == cost_model.SWEPT_AFTER_DAYS
     assert Policies().retention_days == cost_model.MESSAGES_KEPT_DAYS

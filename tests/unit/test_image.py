@@ -9,7 +9,7 @@ import pytest
 
 from infrastructure.checkout import REPOSITORY, checkout
 from infrastructure.image import DOCKERFILE, CannotBuild, build_command, first_that_works, main
-from runner.chromium import DEBIAN_NAMES
+from runner.browser.chromium import DEBIAN_NAMES
 
 TEXT = (REPOSITORY / DOCKERFILE).read_text()
 #: Instructions with their continuation lines, without comments.

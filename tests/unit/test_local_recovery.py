@@ -8,7 +8,7 @@ from chalicelib.model import Active, Assistant, Generation, RunnerState, Tenant,
 from chalicelib.store.table import Table, Update
 from chalicelib.wiring import Services
 from infrastructure.local.recovery import EPOCH_LEAP, repair
-from runner.profile import Profile
+from runner.profile.directory import Profile
 from tests.unit.conftest import SESSION, Clock
 
 T = "tenantaaaa"

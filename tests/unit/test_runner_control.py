@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from runner.control import (
+from runner.control_plane.client import (
     METADATA_ASKED_AT_MOST,
     Control,
     ControlTrouble,

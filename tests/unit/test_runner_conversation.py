@@ -12,12 +12,12 @@ import pytest
 
 from infrastructure.local.gateway import PAYLOAD_AT_MOST_BYTES
 from runner.backoff import backoff
-from runner.control import Refused, TryAgain
-from runner.conversation import Conversation
-from runner.journal import OVERLAP_S, Journal
-from runner.lease import Lease
-from runner.page import PageGone
-from runner.replies import ACK_WITHIN
+from runner.browser.page import PageGone
+from runner.control_plane.client import Refused, TryAgain
+from runner.control_plane.lease import Lease
+from runner.messages.conversation import Conversation
+from runner.messages.journal import OVERLAP_S, Journal
+from runner.messages.replies import ACK_WITHIN
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, FakePage, message_id, own_door, settle
 from wire import TEXT_AT_MOST_BYTES, Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import psutil
 
-from runner.freezing import frozen
+from runner.browser.process_freeze import frozen
 
 
 @dataclass(eq=False)

@@ -4,8 +4,15 @@ from itertools import pairwise
 
 import pytest
 
-from runner.hearing import FIRST_LULL, LULLS, OWED_WITHIN, SILENCE_AT_LEAST, SILENCE_AT_MOST, Hearing
-from runner.judgement import Step
+from runner.browser.page_state import Step
+from runner.browser.stale_connection import (
+    FIRST_LULL,
+    LULLS,
+    OWED_WITHIN,
+    SILENCE_AT_LEAST,
+    SILENCE_AT_MOST,
+    Hearing,
+)
 
 NIGHT = 10 * 3600
 

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from runner.control import TryAgain, Unauthorised
+from runner.browser.page import PageSilent
+from runner.control_plane.client import TryAgain, Unauthorised
+from runner.control_plane.lease import Lease
 from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
-from runner.hosting import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
-from runner.lease import Lease
-from runner.leftovers import ATTEMPTS_AT_MOST
-from runner.page import PageSilent
-from runner.session import Session
+from runner.hosted_sessions import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
+from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
+from runner.session.session import Session
 from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeClock, FakeControl, settle
 from wire import Delivery, Hold, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import journal as journal_module
-from runner.journal import KEEPER, OVERLAP_S, Journal, Keeper, keeper_of
+from runner.messages import journal as journal_module
+from runner.messages.journal import KEEPER, OVERLAP_S, Journal, Keeper, keeper_of
 from wire import Message, MessageKind
 
 CHAT = "49170@c.us"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.judgement import Ladder, Relaunches, Step, is_logged_out, is_other_account, judge
-from runner.page import LiveCode, Sight
+from runner.browser.page import LiveCode, Sight
+from runner.browser.page_state import Ladder, Relaunches, Step, is_logged_out, is_other_account, judge
 from wire import Phase, ProblemCode
 
 CODE = LiveCode("code", 1000)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from runner.lease import EXIT_WEDGED, Durations, Guard, Lease
+from runner.control_plane.lease import EXIT_WEDGED, Durations, Guard, Lease
 
 
 class Time:

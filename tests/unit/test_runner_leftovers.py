@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from runner.control import Control, OwnDoor, TryAgain, Unauthorised
-from runner.conversation import Conversation
-from runner.journal import KEEPER, Journal, Keeper, keeper_of
-from runner.lease import Lease
-from runner.leftovers import ATTEMPTS_AT_MOST, Leftovers
-from runner.profile import Profile
+from runner.control_plane.client import Control, OwnDoor, TryAgain, Unauthorised
+from runner.control_plane.lease import Lease
+from runner.messages.conversation import Conversation
+from runner.messages.journal import KEEPER, Journal, Keeper, keeper_of
+from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST, Leftovers
+from runner.profile.directory import Profile
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl
 from wire import Message, MessageKind, MessagesAnswer, MessagesRequest
 

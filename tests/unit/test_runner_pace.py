@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, Disk
-from runner.pace import (
+from runner.profile.schedule import (
     AGE_AT_MOST,
     APART_AT_LEAST,
     FRESH_AFTER,

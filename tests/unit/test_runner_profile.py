@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.profile import SET_ASIDE_AT_MOST, Profile, ProfileBusy
+from runner.profile.directory import SET_ASIDE_AT_MOST, Profile, ProfileBusy
 
 TENANT = "tenant00001"
 

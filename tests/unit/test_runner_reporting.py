@@ -1,7 +1,7 @@
 """What a session tells is taken for news by the control plane, and told once."""
 
-from runner.judgement import Judgement
-from runner.reporting import Reporting
+from runner.browser.page_state import Judgement
+from runner.session.status import Reporting
 from tests.unit.runner_fakes import TENANT, FakeClock
 from wire import Hold, Phase, Wanted
 

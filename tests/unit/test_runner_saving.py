@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from runner.control import TryAgain
+from runner.browser.process_freeze import Frozen
+from runner.control_plane.client import TryAgain
 from runner.disk import Disk
-from runner.freezing import Frozen
-from runner.profile import Profile
-from runner.restoring import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
-from runner.saving import Saving, Shared
-from runner.snapshot import ChromiumTooOld
+from runner.profile.archive import ChromiumTooOld
+from runner.profile.directory import Profile
+from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
+from runner.profile.saver import Saving, Shared
 from tests.unit.runner_fakes import TENANT, FakeClock, FakeControl, own_door
 from wire import Generation, Hold, Wanted
 
@@ -321,7 +321,7 @@ async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
 
     directory = first.login("one")
     first.saving.new_browser()
-    monkeypatch.setattr("runner.saving.pack", full)
+    monkeypatch.setattr("runner.profile.saver.pack", full)
     await first.saving.last(directory)
     assert first.doubts() and first.kept == []
 
@@ -334,7 +334,7 @@ async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
 
     directory = first.login("one")
     first.saving.new_browser()
-    monkeypatch.setattr("runner.saving.copy", slowly)
+    monkeypatch.setattr("runner.profile.saver.copy", slowly)
     await first.saving.last(directory)
     assert first.doubts() and first.control.stored == {}
 

@@ -13,19 +13,19 @@ from typing import Any, cast
 import pytest
 
 from runner.backoff import backoff
-from runner.conversation import Conversation
+from runner.browser.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
+from runner.browser.process_freeze import Frozen
+from runner.browser.rotation import Turns
+from runner.control_plane.lease import Lease
 from runner.disk import Disk
-from runner.freezing import Frozen
-from runner.journal import Journal, Keeper, keeper_of
-from runner.lease import Lease
-from runner.leftovers import WITHIN as LEFTOVERS_WITHIN
-from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
-from runner.profile import Profile, ProfileBusy
-from runner.recycling import Turns
-from runner.restoring import Restoring
-from runner.saving import Saving, Shared
-from runner.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
-from runner.snapshot import Manifest, listing, pack
+from runner.messages.conversation import Conversation
+from runner.messages.journal import Journal, Keeper, keeper_of
+from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
+from runner.profile.archive import Manifest, listing, pack
+from runner.profile.directory import Profile, ProfileBusy
+from runner.profile.restorer import Restoring
+from runner.profile.saver import Saving, Shared
+from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from tests.unit.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
 
@@ -746,7 +746,7 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr("runner.restoring.unpack", full)
+    monkeypatch.setattr("runner.profile.restorer.unpack", full)
     async with moved_here(tmp_path, "good") as scene:
         await scene.clock.advance(sum(backoff(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
         assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from runner.__main__ import EXIT_SETTINGS, main
-from runner.chromium import PRODUCTION_HOST_RULES, Chromium, ChromiumMissing, arguments, find, user_agent
+from runner.browser.chromium import (
+    PRODUCTION_HOST_RULES,
+    Chromium,
+    ChromiumMissing,
+    arguments,
+    find,
+    user_agent,
+)
 from runner.settings import SettingsWrong, settings_from
 
 

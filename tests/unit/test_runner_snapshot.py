@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from runner import snapshot
-from runner.snapshot import (
+from runner.profile import archive as snapshot
+from runner.profile.archive import (
     MANIFEST,
     ChromiumTooOld,
     CopyStopped,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.translation import clean, cut, message_from
+from runner.messages.translation import clean, cut, message_from
 from wire import TEXT_AT_MOST_BYTES, MessageKind
 
 SEEN = {

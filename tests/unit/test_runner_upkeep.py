@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.recycling import APART_AT_LEAST, LIFETIME, LIFETIME_SPREAD, Recycling, Turns
-from runner.upkeep import WAITS_AT_MOST
-from runner.watch import PROBE_EVERY
+from runner.browser.rotation import APART_AT_LEAST, LIFETIME, LIFETIME_SPREAD, Recycling, Turns
+from runner.session.maintenance import WAITS_AT_MOST
+from runner.session.page_supervisor import PROBE_EVERY
 from tests.unit.runner_fakes import FakeClock, FakePage
 from tests.unit.test_runner_session import MAIN, QR, Scene, living, no_other_thread
 from wire import Delivery, Phase, ProblemCode
@@ -112,7 +112,7 @@ EARLY = 1_800
 
 @pytest.fixture
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.recycling.GROWN_AT_EARLIEST", float(EARLY))
+    monkeypatch.setattr("runner.browser.rotation.GROWN_AT_EARLIEST", float(EARLY))
 
 
 async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_trouble(

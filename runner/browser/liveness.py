@@ -1,9 +1,9 @@
 """Keeps a linked page honest: online only if WhatsApp's server says so, and alone with its login."""
 
+from runner.browser.page import Page, Sight
+from runner.browser.page_state import Judgement
 from runner.clock import Clock
-from runner.judgement import Judgement
 from runner.logs import note
-from runner.page import Page, Sight
 from wire import Hold, Phase, ProblemCode
 
 PROVE_EVERY = 60.0

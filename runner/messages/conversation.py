@@ -8,15 +8,15 @@ from itertools import islice
 from typing import Protocol
 
 from runner.backoff import backoff
+from runner.browser.page import Page, PageTrouble
 from runner.clock import Clock
-from runner.control import ControlTrouble, Refused
-from runner.journal import OVERLAP_S, Journal
-from runner.lease import Lease
+from runner.control_plane.client import ControlTrouble, Refused
+from runner.control_plane.lease import Lease
 from runner.logs import note
-from runner.page import Page, PageTrouble
-from runner.replies import Replies, ReplyDoor
-from runner.translation import message_from
-from runner.typing_signs import TypingSigns
+from runner.messages.journal import OVERLAP_S, Journal
+from runner.messages.replies import Replies, ReplyDoor
+from runner.messages.translation import message_from
+from runner.messages.typing_indicator import TypingSigns
 from wire import MESSAGES_PER_BATCH, MessagesAnswer, MessagesRequest, Outcome
 
 SWEEP_EVERY = 5.0

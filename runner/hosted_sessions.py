@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from runner.backoff import backoff
+from runner.browser.page import PageTrouble
 from runner.clock import Clock
-from runner.control import Control, ControlTrouble, Stale, Unauthorised
+from runner.control_plane.client import Control, ControlTrouble, Stale, Unauthorised
 from runner.logs import note
-from runner.page import PageTrouble
-from runner.session import Session
+from runner.session.session import Session
 from wire import Hold, ReleaseRequest, SessionReport
 
 PARK_WITHIN = 5.0

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from runner.browser.page import Page, PageTrouble
 from runner.clock import Clock
-from runner.page import Page, PageTrouble
 
 TYPING_FOR = 60.0
 #: The contact's phone forgets "typing…" after about 25 s.

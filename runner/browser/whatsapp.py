@@ -14,10 +14,18 @@ from urllib.parse import urlsplit
 from playwright.async_api import BrowserContext, Error, Playwright, async_playwright
 from playwright.async_api import Page as BrowserPage
 
-from runner import chromium
+from runner.browser import chromium
+from runner.browser.page import (
+    LiveCode,
+    PageGone,
+    PageRefused,
+    PageSilent,
+    PageUnreachable,
+    SendResult,
+    Sight,
+)
+from runner.browser.process_freeze import Frozen, frozen
 from runner.clock import Clock
-from runner.freezing import Frozen, frozen
-from runner.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, SendResult, Sight
 from runner.settings import Settings
 
 LAUNCH_WITHIN = 60.0
@@ -167,7 +175,7 @@ async def whatsapp(settings: Settings, clock: Clock, chance: Callable[[], float]
 
 @dataclass
 class WhatsAppPage:
-    """The page of one session (the protocol :class:`runner.page.Page`)."""
+    """The page of one session (the protocol :class:`runner.browser.page.Page`)."""
 
     _page: BrowserPage
     _context: BrowserContext

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from runner.browser.page import Page, Sight
+from runner.browser.page_state import Step
+from runner.browser.rotation import Recycling, Turns
+from runner.browser.stale_connection import Hearing
 from runner.clock import Clock
-from runner.conversation import Conversation
-from runner.hearing import Hearing
-from runner.judgement import Step
 from runner.logs import note
-from runner.page import Page, Sight
-from runner.recycling import Recycling, Turns
+from runner.messages.conversation import Conversation
 
 #: A moment between two sends is quiet enough for what could not be done for so long.
 WAITS_AT_MOST = 1800.0

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from runner.browser.page import LiveCode, Sight
+from runner.browser.page_state import Judgement
 from runner.clock import Clock
-from runner.judgement import Judgement
 from runner.logs import note
-from runner.page import LiveCode, Sight
 from wire import Code, Hold, Phase, SessionReport
 
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
-from runner.control import ControlTrouble, Stale
+from runner.control_plane.client import ControlTrouble, Stale
 from runner.disk import REFUSALS, Disk
-from runner.freezing import Frozen
 from runner.logs import note
-from runner.pace import Pace
-from runner.profile import Profile
-from runner.snapshot import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
+from runner.profile.archive import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
+from runner.profile.directory import Profile
+from runner.profile.schedule import Pace
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
 
 LOOK_EVERY = 1.0

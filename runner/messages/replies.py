@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runner.backoff import backoff
+from runner.browser.page import Page, PageTrouble
 from runner.clock import Clock
-from runner.control import ControlTrouble, Refused, Stale
-from runner.lease import Lease
+from runner.control_plane.client import ControlTrouble, Refused, Stale
+from runner.control_plane.lease import Lease
 from runner.logs import note
-from runner.page import Page, PageTrouble
 from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
 
 #: A sent message without the server's ack is looked at this often; others speak meanwhile.

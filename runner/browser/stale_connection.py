@@ -7,7 +7,7 @@ this line's usual lulls. Either way the page gets a new line, then a new browser
 doubles the patience, so that a line to which really nobody writes is not disturbed more than every six hours.
 """
 
-from runner.judgement import Step
+from runner.browser.page_state import Step
 
 OWED_WITHIN = 600.0
 #: The page says how long ago it was, so that one event is told each time with a slightly different instant.

@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum
 
+from runner.browser.linking import Linking
+from runner.browser.liveness import Presence
+from runner.browser.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
+from runner.browser.page_loading import INCOMPATIBLE_RETRY, Document
+from runner.browser.page_state import Judgement, Ladder, Step, is_logged_out, is_other_account, judge
 from runner.clock import Clock
-from runner.conversation import Conversation
-from runner.document import INCOMPATIBLE_RETRY, Document
-from runner.judgement import Judgement, Ladder, Step, is_logged_out, is_other_account, judge
-from runner.linking import Linking
-from runner.login import Login
 from runner.logs import note
-from runner.orders import Orders
-from runner.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
-from runner.presence import Presence
-from runner.reporting import Reporting
-from runner.saving import Saving
-from runner.upkeep import Upkeep
+from runner.messages.conversation import Conversation
+from runner.profile.saver import Saving
+from runner.session.desired_state import Orders
+from runner.session.login import Login
+from runner.session.maintenance import Upkeep
+from runner.session.status import Reporting
 from wire import Phase, ProblemCode
 
 PROBE_EVERY = 15.0

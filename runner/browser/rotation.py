@@ -6,8 +6,8 @@ one after the other, never together.
 
 from collections.abc import Callable
 
+from runner.browser.page import Page, PageTrouble, Sight
 from runner.clock import Clock
-from runner.page import Page, PageTrouble, Sight
 
 LIFETIME = 24 * 3600.0
 LIFETIME_SPREAD = 4 * 3600.0

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.clock import Clock
-from runner.control import ControlTrouble, Refused
+from runner.control_plane.client import ControlTrouble, Refused
 from runner.logs import note
-from runner.profile import Opened, Profile
-from runner.snapshot import Expected, SnapshotDamaged, unpack
+from runner.profile.archive import Expected, SnapshotDamaged, unpack
+from runner.profile.directory import Opened, Profile
 from wire import Generation, Hold, RestoreAnswer, RestoreRequest
 
 #: A login that comes up and is lost again and again is lost.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from runner.page import Sight
+from runner.browser.page import Sight
 from wire import Phase, ProblemCode
 
 #: Stream modes and socket states in which WhatsApp turns the account or the client away (wa-js StreamMode.ts).

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from runner.backoff import backoff
 from runner.clock import Clock
-from runner.control import ControlTrouble, TryAgain, Unauthorised
-from runner.conversation import Conversation
-from runner.journal import KEEPER, Journal, Keeper, keeper_of
+from runner.control_plane.client import ControlTrouble, TryAgain, Unauthorised
 from runner.logs import note
-from runner.profile import Profile, ProfileBusy
+from runner.messages.conversation import Conversation
+from runner.messages.journal import KEEPER, Journal, Keeper, keeper_of
+from runner.profile.directory import Profile, ProfileBusy
 
 #: All of them together: nobody waits longer for a runner that comes up.
 WITHIN = 15.0

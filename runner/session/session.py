@@ -5,25 +5,25 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from runner.backoff import backoff
+from runner.browser.page import Page, PageTrouble
+from runner.browser.page_state import Judgement, Relaunches
+from runner.browser.rotation import Turns
+from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
-from runner.control import ControlTrouble, Stale
-from runner.conversation import Conversation
-from runner.journal import Journal
-from runner.judgement import Judgement, Relaunches
-from runner.leftovers import WITHIN as LEFTOVERS_WITHIN
-from runner.login import Login
+from runner.control_plane.client import ControlTrouble, Stale
 from runner.logs import note
-from runner.orders import Orders
-from runner.page import Page, PageTrouble
-from runner.profile import Opened, Profile, ProfileBusy
-from runner.recycling import Turns
-from runner.reporting import Reporting
-from runner.restoring import Restoring
-from runner.saving import Saving
-from runner.snapshot import ChromiumTooOld
-from runner.upkeep import Upkeep
-from runner.watch import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, Watch
-from runner.whatsapp import WhatsApp
+from runner.messages.conversation import Conversation
+from runner.messages.journal import Journal
+from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
+from runner.profile.archive import ChromiumTooOld
+from runner.profile.directory import Opened, Profile, ProfileBusy
+from runner.profile.restorer import Restoring
+from runner.profile.saver import Saving
+from runner.session.desired_state import Orders
+from runner.session.login import Login
+from runner.session.maintenance import Upkeep
+from runner.session.page_supervisor import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, Watch
+from runner.session.status import Reporting
 from wire import Delivery, Hold, Phase, SessionReport
 
 #: So often a profile cannot be put in place (the disk is full), and another runner should try.

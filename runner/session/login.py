@@ -2,12 +2,12 @@
 
 import asyncio
 
-from runner.judgement import REAL_LOGOUTS
+from runner.browser.page import Sight
+from runner.browser.page_state import REAL_LOGOUTS
 from runner.logs import note
-from runner.page import Sight
-from runner.profile import Profile
-from runner.restoring import Restoring
-from runner.saving import Saving
+from runner.profile.directory import Profile
+from runner.profile.restorer import Restoring
+from runner.profile.saver import Saving
 from wire import Hold
 
 

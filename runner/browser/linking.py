@@ -1,8 +1,8 @@
 """Keeps a fresh code in front of an owner who wants to link: QR or pairing code."""
 
+from runner.browser.page import Page, PageRefused, PageSilent, Sight
 from runner.clock import Clock
 from runner.logs import note
-from runner.page import Page, PageRefused, PageSilent, Sight
 from wire import Hold
 
 #: After a refresh, new codes come within this or not at all.

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from runner.backoff import backoff
+from runner.browser.page import Page
+from runner.browser.page_state import Step
 from runner.clock import Clock
-from runner.judgement import Step
 from runner.logs import note
-from runner.page import Page
 
 #: A page without wa-js after this is loaded again.
 INJECTED_WITHIN = 30.0

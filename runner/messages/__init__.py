@@ -1,0 +1,1 @@
+"""Messages of one session: read from chats, journaled, handed in; replies sent."""
