@@ -34,7 +34,7 @@ IMAGE ?= $(TAG)
 
 .PHONY: image
 image: python ## the runner's image, with docker, podman or buildah (TAG=…, ARCHITECTURE=arm64, FRESH=1, MORE="--build-arg …")
-	@$(BIN)/python -m infrastructure.image --tag "$(TAG)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) \
+	@$(BIN)/python -m infrastructure.packaging.image --tag "$(TAG)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) \
 	  $(if $(FRESH),--fresh) $(if $(MORE),--more="$(MORE)")
 
 .PHONY: story-in-container
@@ -94,7 +94,7 @@ cost: python ## what AWS costs a month, and what that assumes (ARGS="--tenants 2
 
 .PHONY: package
 package: python ## what is deployed, into build/package: template and zip, checked (ARCHITECTURE=arm64|x86_64)
-	@$(BIN)/python -m infrastructure.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+	@$(BIN)/python -m infrastructure.packaging.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 	@$(BIN)/cfn-lint build/package/template.yaml && echo "cfn-lint: clean"
 
 DEPLOYING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m

@@ -9,14 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import CannotDeploy, removal
-from infrastructure.deploying.account import Account
+from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.deployment import Place, deploy, rollback
 from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.settings import parse
-from infrastructure.deployment_zip import NotCompiled
-from infrastructure.package import PackageFailed
-from infrastructure.packaging_python import PythonMissing
-from infrastructure.template import Clash
+from infrastructure.packaging.deployment_zip import NotCompiled
+from infrastructure.packaging.lambda_python import PythonMissing
+from infrastructure.packaging.package import PackageFailed
+from infrastructure.packaging.template import Clash
 
 VERBS = {"deploy": deploy, "rollback": rollback, "rotate-token": rotate_token, "destroy": removal.destroy}
 

@@ -3,11 +3,12 @@
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.checkout import Checkout, look_at_checkout
-from infrastructure.deploying import domains, quotas, sender, workplace
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import workplace
+from infrastructure.deploying.aws import domains, quotas, sender
+from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
 from infrastructure.findings import Finding, bad, looked_at, ok
-from infrastructure.package import Architecture
+from infrastructure.packaging.package import Architecture
 
 #: What the templates say where nothing was given; only for what is looked at here.
 RUNNER_CPU_UNITS = "2048"

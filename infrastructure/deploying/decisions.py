@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from infrastructure.deploying import api_logs, checks, quotas, sender, zones
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import checks
+from infrastructure.deploying.aws import api_logs, quotas, sender, zones
+from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.settings import Settings
 
 #: Logical id → type and the resource's own id, as the stack tells them.

@@ -7,26 +7,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from chalicelib.model.public_address import why_unfit
-from infrastructure import package, template
 from infrastructure.checkout import checkout
-from infrastructure.deploying import (
-    CannotDeploy,
-    arrival,
-    checks,
-    decisions,
-    images,
-    operators,
-    secret,
-    sender,
-    service_role,
-)
-from infrastructure.deploying.account import Account
-from infrastructure.deploying.artifacts import Artifacts, Release
+from infrastructure.deploying import CannotDeploy, arrival, checks, decisions
+from infrastructure.deploying.aws import images, operators, secret, sender, service_role
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts, Release
+from infrastructure.deploying.aws.stack import Stack, StillChanges
 from infrastructure.deploying.changes import ChangeSet, refused
 from infrastructure.deploying.settings import Settings
-from infrastructure.deploying.stack import Stack, StillChanges
 from infrastructure.findings import Finding, State, is_bad
-from infrastructure.package import Architecture, Package
+from infrastructure.packaging import package, template
+from infrastructure.packaging.package import Architecture, Package
 
 RUNTIME = "python3.13"
 #: What CloudFormation imports a resource by that a destroyed stage left behind.

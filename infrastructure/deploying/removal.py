@@ -5,9 +5,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infrastructure.deploying import CannotDeploy, images, secret
-from infrastructure.deploying.account import Account
-from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.aws import images, secret
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts
 from infrastructure.deploying.deployment import IDENTIFIERS, Place
 from infrastructure.deploying.settings import Settings
 

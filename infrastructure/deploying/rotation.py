@@ -1,6 +1,7 @@
 """The runners' bootstrap token made anew, when somebody may know it."""
 
-from infrastructure.deploying import CannotDeploy, secret
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.aws import secret
 from infrastructure.deploying.deployment import Place
 from infrastructure.deploying.settings import Settings
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from infrastructure import image, packaging_python
 from infrastructure.findings import Finding, bad, ok, unknown
-from infrastructure.package import Architecture, own_architecture
+from infrastructure.packaging import image, lambda_python
+from infrastructure.packaging.package import Architecture, own_architecture
 
 #: Where Linux registers emulators of other processors.
 EMULATORS = Path("/proc/sys/fs/binfmt_misc")
@@ -12,8 +12,8 @@ EMULATORS = Path("/proc/sys/fs/binfmt_misc")
 
 def look_at_python() -> Finding:
     """Lambda runs the Python that packages."""
-    for candidate in packaging_python.candidates():
-        if packaging_python.version_of(candidate) == packaging_python.PREFERRED:
+    for candidate in lambda_python.candidates():
+        if lambda_python.version_of(candidate) == lambda_python.PREFERRED:
             return ok(f"Python 3.13 ({candidate})")
     return bad(
         "Python 3.13 is not here", "install it (python.org, pyenv, or your distribution): Lambda gets this version"

@@ -10,7 +10,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from infrastructure.local.generations import Generation, Generations, Unreadable
+from infrastructure.local.emulator.checkpoints import Generation, Generations, Unreadable
 from infrastructure.local.preflight import only_one
 from infrastructure.local.settings import CannotStart
 

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.image import CannotBuild, first_that_works
 from infrastructure.local.settings import CannotStart, Settings
+from infrastructure.packaging.image import CannotBuild, first_that_works
 from runner.browser.chromium import DEBIAN_NAMES
 
 MINISTACK_PYTHON = REPOSITORY / ".venv-ministack" / "bin" / "python"

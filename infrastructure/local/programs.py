@@ -55,7 +55,7 @@ class Programs:
         settings = self._settings
         command = [
             str(preflight.MINISTACK_PYTHON),
-            *("-m", "infrastructure.local.ministack_server"),
+            *("-m", "infrastructure.local.emulator.ministack_server"),
             *("--port", str(settings.ports.ministack)),
             *("--data", str(settings.data / "ministack")),
             *([] if settings.generation is None else ["--generation", str(settings.generation)]),
@@ -87,7 +87,7 @@ class Programs:
         settings = self._settings
         command = [
             sys.executable,
-            *("-m", "infrastructure.local.functions"),
+            *("-m", "infrastructure.local.lambda_runtime.functions"),
             *("--port", str(settings.ports.gateway)),
             *("--endpoint", self.endpoint),
             *("--events-queue", events_queue),

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infrastructure.local import template
-from infrastructure.local.tasks import service_of
+from infrastructure.local.ecs.tasks import service_of
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.local.events import STAGE
+from infrastructure.local.lambda_runtime.events import STAGE
 
 FIRST_PORT = 4700
 #: Browsers take `Secure` cookies over plain HTTP only from this machine, under either name.

@@ -10,19 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from infrastructure.local import mail_spool, operators, outbox, preflight, recovery, resources
+from infrastructure.local import operators, preflight, recovery, resources
+from infrastructure.local.ecs.runners import Containers, Processes, Runners
+from infrastructure.local.ecs.service import Service, publish
+from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
+from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.environment import local_environment, runner_variables
-from infrastructure.local.events import mail_bounced_event
-from infrastructure.local.generations import Generations
-from infrastructure.local.mail_spool import Mail
+from infrastructure.local.lambda_runtime.events import mail_bounced_event
+from infrastructure.local.mail import outbox, spool
+from infrastructure.local.mail.relay import Relay, smtp
+from infrastructure.local.mail.spool import Mail
 from infrastructure.local.operators import Operator
 from infrastructure.local.programs import Programs
-from infrastructure.local.relay import Relay, smtp
 from infrastructure.local.resources import Created
-from infrastructure.local.runners import Containers, Processes, Runners
-from infrastructure.local.service import Service, publish
 from infrastructure.local.settings import HOST, Ports, Settings
-from infrastructure.local.supervisor import STOP_GRACE_SECONDS, Supervisor
 
 Say = Callable[[str], None]
 
@@ -122,7 +123,7 @@ class LocalStack:
 
     def mails(self) -> list[Mail]:
         """Every mail that was sent, newest first."""
-        return mail_spool.read(self.outbox_directory)
+        return spool.read(self.outbox_directory)
 
     # -- starting -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Reads `infrastructure/resources.yaml` and resolves its intrinsics for one stack, as CloudFormation would."""
+"""Reads `cloudformation/resources.yaml` and resolves its intrinsics for one stack, as CloudFormation would."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infrastructure import template
+from infrastructure.packaging import template
 
-RESOURCES = Path(__file__).resolve().parents[1] / "resources.yaml"
+RESOURCES = Path(__file__).resolve().parents[1] / "cloudformation" / "resources.yaml"
 
 _PLACE = re.compile(r"\$\{([^}!]+)\}")
 

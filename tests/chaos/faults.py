@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import psutil
 
-from infrastructure.local.events import STAGE
+from infrastructure.local.lambda_runtime.events import STAGE
 from tests.chaos.processes import renderers
 from tests.chaos.scene import Happening, Scene
 

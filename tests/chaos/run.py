@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from infrastructure.local.events import STAGE
+from infrastructure.local.lambda_runtime.events import STAGE
 from infrastructure.local.settings import Ports
 from infrastructure.local.stack import LocalStack, local_stack
 from tests.chaos import processes

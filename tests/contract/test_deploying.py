@@ -20,21 +20,22 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from infrastructure import package, packaging_python
 from infrastructure.checkout import checkout
-from infrastructure.deploying import CannotDeploy, images, operators, removal, secret
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import CannotDeploy, removal
 from infrastructure.deploying.arrival import Health
-from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.aws import images, operators, secret
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.aws.stack import Stack, StillChanges
 from infrastructure.deploying.changes import ChangeSet
 from infrastructure.deploying.deployment import Place, deploy, rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
-from infrastructure.deploying.stack import Stack, StillChanges
 from infrastructure.local.programs import Programs
 from infrastructure.local.resources import REGION
 from infrastructure.local.settings import Ports
 from infrastructure.local.settings import Settings as LocalSettings
-from infrastructure.package import Architecture, Package
+from infrastructure.packaging import lambda_python, package
+from infrastructure.packaging.package import Architecture, Package
 from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
 from tests.unit.deploying.test_images import MANIFEST
 from tests.unit.deploying.test_parts import Ec2, Lambda, Quotas
@@ -166,7 +167,7 @@ class World:
         )
 
     def build(self, out: Path, *, architecture: Architecture = "arm64") -> Package:
-        """What `infrastructure.package` makes, without Chalice."""
+        """What `infrastructure.packaging.package` makes, without Chalice."""
         out.mkdir(parents=True, exist_ok=True)
         (out / "template.yaml").write_text(yaml.safe_dump(self.body))
         (out / "deployment.zip").write_bytes(b"zip")
@@ -212,7 +213,7 @@ def world(
     programs("podman", "exit 0")
     (repository / ".gitignore").write_text("build\n")
     python = programs("python3.13", "echo 3 13")
-    monkeypatch.setattr(packaging_python, "candidates", lambda: iter([python]))
+    monkeypatch.setattr(lambda_python, "candidates", lambda: iter([python]))
     monkeypatch.setattr(package, "build", world.build)
     account._clients.update({"lambda": Lambda(1000), "service-quotas": Quotas(64)})
     quota = {"ProductionAccessEnabled": True, "SendQuota": {"Max24HourSend": 50_000.0}}

@@ -9,10 +9,10 @@ import pytest
 
 from chalicelib.aws.ecs import Fleet
 from chalicelib.model.scaling import Service as Seen
-from infrastructure.local.runners import Processes
-from infrastructure.local.service import Service
+from infrastructure.local.ecs.runners import Processes
+from infrastructure.local.ecs.service import Service
+from infrastructure.local.ecs.supervisor import Supervisor
 from infrastructure.local.stack import LocalStack, local_stack
-from infrastructure.local.supervisor import Supervisor
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 

@@ -18,16 +18,17 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.local import outbox, preflight
-from infrastructure.local.mail_spool import Mail
+from infrastructure.local import preflight
+from infrastructure.local.ecs.runners import Processes
+from infrastructure.local.ecs.service import Service
+from infrastructure.local.ecs.supervisor import Supervisor
+from infrastructure.local.mail import outbox
+from infrastructure.local.mail.relay import smtp
+from infrastructure.local.mail.spool import Mail
 from infrastructure.local.processes import Child
 from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
-from infrastructure.local.relay import smtp
-from infrastructure.local.runners import Processes
-from infrastructure.local.service import Service
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.stack import LocalStack, local_stack
-from infrastructure.local.supervisor import Supervisor
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.cold_import import loaded
-from infrastructure.package import ZIP_AT_MOST_BYTES, Architecture, Package, build
-from infrastructure.packaging_python import find
-from infrastructure.template import dump
+from infrastructure.packaging.cold_import import loaded
+from infrastructure.packaging.lambda_python import find
+from infrastructure.packaging.package import ZIP_AT_MOST_BYTES, Architecture, Package, build
+from infrastructure.packaging.template import dump
 from tests.unit import final_template
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]

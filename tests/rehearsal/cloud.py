@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from infrastructure.local import protection
-from infrastructure.local.door import Application, Door, Message, Receive, Send
+from infrastructure.local.ecs import task_protection
+from infrastructure.local.emulator.front import Application, Door, Message, Receive, Send
 from tests.rehearsal import corrections
 
 
@@ -83,7 +83,7 @@ def _front(app: Application, door: Door) -> Application:
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
-        own = headers.get(b"x-amz-target", "").startswith(protection.TARGET)
+        own = headers.get(b"x-amz-target", "").startswith(task_protection.TARGET)
         await (app if own or corrections.API_HOST.match(headers.get(b"host", "")) else door)(scope, receive, send)
 
     return answer

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.packaging_python import PackagingPython, pins
+from infrastructure.packaging.lambda_python import PackagingPython, pins
 
 INSTALL_SECONDS = 600
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from infrastructure.checkout import Checkout
-from infrastructure.deploying import images
-from infrastructure.package import Architecture
+from infrastructure.deploying.aws import images
+from infrastructure.packaging.package import Architecture
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 #: Also the label of the real image; see runner/Dockerfile.

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import httpx
 
-from infrastructure import packaging_python
 from infrastructure.checkout import REPOSITORY, Checkout, checkout
-from infrastructure.deploying import arrival, checks, operators, secret
+from infrastructure.deploying import arrival, checks
+from infrastructure.deploying.aws import operators, secret
 from infrastructure.deploying.decisions import decide
 from infrastructure.deploying.deployment import Place, base_url, held, roll_out, settle
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import State
 from infrastructure.local.operators import Operator
-from infrastructure.package import Package, build_with, own_architecture
+from infrastructure.packaging import lambda_python as packaging_python
+from infrastructure.packaging.package import Package, build_with, own_architecture
 from tests.rehearsal import registry
 from tests.rehearsal.fargate import Fargate
 from tests.rehearsal.lambda_python import lambda_python

@@ -12,9 +12,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.deploying.account import Account
-from infrastructure.local import outbox, preflight
+from infrastructure.deploying.aws.account import Account
+from infrastructure.local import preflight
 from infrastructure.local.environment import plain_environment
+from infrastructure.local.mail import outbox
 from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.programs import Programs
 from infrastructure.local.settings import Ports, Settings

@@ -11,7 +11,8 @@ from chalicelib.store.table import Check, ConditionFailed, Item, Path, Put, Tabl
 
 Key = tuple[str, str]
 
-#: What `infrastructure/resources.yaml` declares: global indexes as (hash, range, whether everything is projected).
+#: What `infrastructure/cloudformation/resources.yaml` declares:
+#: global indexes as (hash, range, whether everything is projected).
 GLOBAL_INDEXES = {
     "directory": ("directory", "directory_order", True),
     "unplaced": ("unplaced", "unplaced_since", False),

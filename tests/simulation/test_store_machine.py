@@ -43,7 +43,7 @@ class Side:
 
 
 def moto_table() -> Table:
-    """An empty table as `infrastructure/resources.yaml` declares it; the one before is dropped."""
+    """An empty table as `infrastructure/cloudformation/resources.yaml` declares it; the one before is dropped."""
     template = Template(load(), {"AWS::StackName": "machine", "AWS::Region": REGION, "AWS::AccountId": "1" * 12})
     declared = template.properties("Table")
     session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")

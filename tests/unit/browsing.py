@@ -6,8 +6,8 @@ from html import unescape
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from infrastructure.local.events import STAGE, Request
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.events import STAGE, Request
+from infrastructure.local.lambda_runtime.gateway import Gateway
 
 FORM = "application/x-www-form-urlencoded"
 

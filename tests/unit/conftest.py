@@ -105,7 +105,7 @@ def memory_table() -> Table:
 
 @pytest.fixture
 def table(aws: None) -> Table:
-    """The table that `infrastructure/resources.yaml` declares, empty."""
+    """The table that `infrastructure/cloudformation/resources.yaml` declares, empty."""
     declared = declared_table()
     client = SESSION.client("dynamodb")
     client.create_table(

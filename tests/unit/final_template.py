@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infrastructure import packaging_python
-from infrastructure.package import Architecture, template_alone
+from infrastructure.packaging import lambda_python
+from infrastructure.packaging.package import Architecture, template_alone
 
 _PLACE = re.compile(r"\$\{([^}!]+)\}")
 
@@ -18,7 +18,7 @@ _PLACE = re.compile(r"\$\{([^}!]+)\}")
 @cache
 def packaged(architecture: Architecture = "arm64") -> dict[str, Any]:
     """As `make package` writes it. Not to be changed."""
-    return template_alone(packaging_python.find(Path(sys.executable)), architecture)
+    return template_alone(lambda_python.find(Path(sys.executable)), architecture)
 
 
 @cache

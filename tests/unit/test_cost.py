@@ -27,9 +27,10 @@ from chalicelib.replies.turn_taking import think
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
-from infrastructure import cost as script
-from infrastructure import cost_model, prices, template
-from infrastructure.cost_model import Assumed, cost, load
+from infrastructure.cost import __main__ as script
+from infrastructure.cost import model, prices
+from infrastructure.cost.model import Assumed, cost, load
+from infrastructure.packaging import template
 from runner.messages import conversation
 from runner.profile import schedule
 from tests.unit.billed_table import BilledTable, size_bytes
@@ -128,44 +129,44 @@ def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_how
 
 
 def test_the_intervals_are_the_codes_own() -> None:
-    assert cost_model.IDLE_SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
-    assert cost_model.SYNC_HELD_AT_MOST_SECONDS == SYNC_HELD_AT_MOST_MS / 1000
-    assert cost_model.BELL_LOOKED_AT_EVERY_SECONDS == runner_api.BELL_LOOKED_AT_EVERY_SECONDS
-    assert LEASE_RENEWED_EVERY.total_seconds() == cost_model.LEASE_RENEWED_EVERY_SECONDS
-    assert DEBOUNCE.total_seconds() == cost_model.DEBOUNCE_SECONDS
-    assert cost_model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_S
-    assert cost_model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_S / conversation.CAUGHT_UP_STEP_S + 1
-    assert cost_model.SNAPSHOTS_APART_SECONDS == schedule.AGE_AT_MOST
-    assert GENERATIONS_KEPT + DAILY_KEPT_FOR.days - 1 == cost_model.SNAPSHOTS_REFERRED_TO
-    assert ORPHANS_KEPT_FOR.days + 0.5 == cost_model.SWEPT_AFTER_DAYS
-    assert Policies().retention_days == cost_model.MESSAGES_KEPT_DAYS
+    assert model.IDLE_SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
+    assert model.SYNC_HELD_AT_MOST_SECONDS == SYNC_HELD_AT_MOST_MS / 1000
+    assert model.BELL_LOOKED_AT_EVERY_SECONDS == runner_api.BELL_LOOKED_AT_EVERY_SECONDS
+    assert LEASE_RENEWED_EVERY.total_seconds() == model.LEASE_RENEWED_EVERY_SECONDS
+    assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
+    assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_S
+    assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_S / conversation.CAUGHT_UP_STEP_S + 1
+    assert model.SNAPSHOTS_APART_SECONDS == schedule.AGE_AT_MOST
+    assert GENERATIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
+    assert ORPHANS_KEPT_FOR.days + 0.5 == model.SWEPT_AFTER_DAYS
+    assert Policies().retention_days == model.MESSAGES_KEPT_DAYS
 
 
 def test_the_sizes_are_the_templates_own() -> None:
     config = json.loads((ROOT / "chalice_app" / ".chalice" / "config.json").read_text())
-    assert config["lambda_memory_size"] == cost_model.LAMBDA_GB * 1024
-    declared = template.load(ROOT / "infrastructure" / "resources.yaml")
+    assert config["lambda_memory_size"] == model.LAMBDA_GB * 1024
+    declared = template.load(ROOT / "infrastructure" / "cloudformation" / "resources.yaml")
     default = {name: parameter.get("Default") for name, parameter in declared["Parameters"].items()}
-    assert default["RunnerCapacity"] == cost_model.RUNNER_CAPACITY
-    assert default["RunnerCpuUnits"] == cost_model.RUNNER_VCPU * 1024
-    assert default["RunnerMemoryMiB"] == cost_model.RUNNER_GB * 1024
-    assert default["RunnersAtLeast"] == cost_model.RUNNERS_AT_LEAST
-    assert default["LogRetentionDays"] == cost_model.LOGS_KEPT_DAYS
+    assert default["RunnerCapacity"] == model.RUNNER_CAPACITY
+    assert default["RunnerCpuUnits"] == model.RUNNER_VCPU * 1024
+    assert default["RunnerMemoryMiB"] == model.RUNNER_GB * 1024
+    assert default["RunnersAtLeast"] == model.RUNNERS_AT_LEAST
+    assert default["LogRetentionDays"] == model.LOGS_KEPT_DAYS
     rules = declared["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     days = [rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules]
-    assert days == [cost_model.DELETED_KEPT_DAYS]
+    assert days == [model.DELETED_KEPT_DAYS]
 
 
 def test_each_metric_and_alarm_is_paid_for() -> None:
-    kinds_of_errors = cost_model.METRICS - len(metrics.UNITS)
+    kinds_of_errors = model.METRICS - len(metrics.UNITS)
     assert 5 <= kinds_of_errors <= 10
-    watching = template.load(ROOT / "infrastructure" / "watching.yaml")["Resources"].values()
+    watching = template.load(ROOT / "infrastructure" / "cloudformation" / "watching.yaml")["Resources"].values()
     alarms = [each["Properties"] for each in watching if each["Type"] == "AWS::CloudWatch::Alarm"]
     of_each = [sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1 for alarm in alarms]
-    assert sum(of_each) == cost_model.ALARM_METRICS
+    assert sum(of_each) == model.ALARM_METRICS
     kinds = [each["Type"] for each in watching]
-    assert kinds.count("AWS::CloudWatch::CompositeAlarm") == cost_model.COMPOSITE_ALARMS
-    assert kinds.count("AWS::CloudWatch::Dashboard") == cost_model.DASHBOARDS
+    assert kinds.count("AWS::CloudWatch::CompositeAlarm") == model.COMPOSITE_ALARMS
+    assert kinds.count("AWS::CloudWatch::Dashboard") == model.DASHBOARDS
 
 
 # -- what was measured ----------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ class Runner:
         self.services, self.clock, self._table = services, clock, table
         self._token = services.runner_token()
         self._sequence = self._bell = 0
-        for number in range(cost_model.RUNNER_CAPACITY):
+        for number in range(model.RUNNER_CAPACITY):
             self._create(f"tenant{number:04d}")
         self.sync()
         for tenant, _ in services.tenants.overview():
@@ -207,7 +208,7 @@ class Runner:
         image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/answerline-prod@sha256:{0:064x}"
         request = SyncRequest(
             sequence=self._sequence,
-            capacity=cost_model.RUNNER_CAPACITY,
+            capacity=model.RUNNER_CAPACITY,
             bell=self._bell,
             wait_ms=wait_ms,
             task=task,
@@ -337,8 +338,8 @@ def test_a_quiet_runner_writes_its_lease_and_nothing_else(runner: Runner, clock:
     clock.pass_seconds(11)
     renewal = runner.billed(runner.sync)
     idle = runner.billed(runner.sync)
-    assert idle == pytest.approx((0, cost_model.SYNC_READ_UNITS))
-    assert renewal[0] == cost_model.RENEWAL_WRITE_UNITS
+    assert idle == pytest.approx((0, model.SYNC_READ_UNITS))
+    assert renewal[0] == model.RENEWAL_WRITE_UNITS
 
 
 def test_an_answered_message_costs_what_the_model_says(runner: Runner, clock: Clock, memory_table: BilledTable) -> None:
@@ -347,28 +348,26 @@ def test_an_answered_message_costs_what_the_model_says(runner: Runner, clock: Cl
         clock.pass_seconds(3_600)
         runner.sync()
     writes, reads = runner.billed(lambda: runner.answer(21))
-    assert writes == pytest.approx(cost_model.ANSWER_WRITE_UNITS, rel=0.15)
-    assert reads == pytest.approx(cost_model.ANSWER_READ_UNITS, rel=0.15)
+    assert writes == pytest.approx(model.ANSWER_WRITE_UNITS, rel=0.15)
+    assert reads == pytest.approx(model.ANSWER_READ_UNITS, rel=0.15)
     stored = sum(size_bytes(item) for item in memory_table.items() if item["pk"].startswith("CHAT#"))
-    assert stored / 21 == pytest.approx(cost_model.ANSWER_STORED_BYTES, rel=0.15)
+    assert stored / 21 == pytest.approx(model.ANSWER_STORED_BYTES, rel=0.15)
 
 
 def test_a_report_and_a_snapshot_cost_what_the_model_says(runner: Runner, clock: Clock) -> None:
     clock.pass_seconds(11)
     runner.sync()
     writes, reads = (units / len(runner.holds) for units in runner.billed(lambda: runner.report(2)))
-    assert writes == pytest.approx(cost_model.REPORT_WRITE_UNITS, rel=0.15)
-    assert reads == pytest.approx(cost_model.REPORT_READ_UNITS + cost_model.SYNC_READ_UNITS, rel=0.35)
+    assert writes == pytest.approx(model.REPORT_WRITE_UNITS, rel=0.15)
+    assert reads == pytest.approx(model.REPORT_READ_UNITS + model.SYNC_READ_UNITS, rel=0.35)
     writes, reads = runner.billed(runner.save)
-    assert writes == pytest.approx(cost_model.SNAPSHOT_WRITE_UNITS, rel=0.15)
-    assert reads == pytest.approx(cost_model.SNAPSHOT_READ_UNITS, rel=0.15)
+    assert writes == pytest.approx(model.SNAPSHOT_WRITE_UNITS, rel=0.15)
+    assert reads == pytest.approx(model.SNAPSHOT_READ_UNITS, rel=0.15)
 
 
 def test_runners_and_tenants_are_as_large_as_the_model_says(runner: Runner, memory_table: BilledTable) -> None:
     by_kind = {kind: [item for item in memory_table.items() if item["sk"] == kind] for kind in ("RUNNER", "TENANT")}
     sessions = [item for item in memory_table.items() if item["sk"] == "SESSION"]
-    assert size_bytes(by_kind["RUNNER"][0]) == pytest.approx(cost_model.RUNNER_BYTES, rel=0.15)
-    assert size_bytes(by_kind["TENANT"][0]) + size_bytes(sessions[0]) == pytest.approx(
-        cost_model.TENANT_BYTES, rel=0.15
-    )
-    assert len(sessions[0]["snapshots"]) == cost_model.SNAPSHOTS_REFERRED_TO
+    assert size_bytes(by_kind["RUNNER"][0]) == pytest.approx(model.RUNNER_BYTES, rel=0.15)
+    assert size_bytes(by_kind["TENANT"][0]) + size_bytes(sessions[0]) == pytest.approx(model.TENANT_BYTES, rel=0.15)
+    assert len(sessions[0]["snapshots"]) == model.SNAPSHOTS_REFERRED_TO

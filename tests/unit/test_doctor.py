@@ -15,15 +15,18 @@ from botocore.exceptions import ClientError
 from chalicelib.model import Active, Assignment, Problem, Runner, RunnerState, Session, Tenant
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
-from infrastructure import doctor, doctor_lines, doctor_machine, doctor_stage
-from infrastructure.deploying import images
-from infrastructure.deploying.account import Account
 from infrastructure.deploying.arrival import Health
-from infrastructure.deploying.stack import Stack
-from infrastructure.doctor_lines import Lines
-from infrastructure.doctor_machine import Machine
+from infrastructure.deploying.aws import images
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.stack import Stack
+from infrastructure.doctor import __main__
+from infrastructure.doctor import lines as doctor_lines
+from infrastructure.doctor import machine as doctor_machine
+from infrastructure.doctor import stage as doctor_stage
+from infrastructure.doctor.lines import Lines
+from infrastructure.doctor.machine import Machine
 from infrastructure.findings import Finding, State, bad, ok, unknown
-from infrastructure.local.generations import Generations
+from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.conftest import REGION, STACK, a_tenant
@@ -425,6 +428,6 @@ def test_a_state_that_was_never_written_is_bad(tmp_path: Path) -> None:
 
 
 def test_one_bad_line_makes_the_command_fail(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.told([ok("fine"), unknown("who knows")]) == 0
-    assert doctor.told([ok("fine"), bad("broken", "mend it")]) == 1
+    assert __main__.told([ok("fine"), unknown("who knows")]) == 0
+    assert __main__.told([ok("fine"), bad("broken", "mend it")]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "bad      broken — mend it"

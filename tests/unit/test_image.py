@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.checkout import REPOSITORY, checkout
-from infrastructure.image import DOCKERFILE, CannotBuild, build_command, first_that_works, main
+from infrastructure.packaging.image import DOCKERFILE, CannotBuild, build_command, first_that_works, main
 from runner.browser.chromium import DEBIAN_NAMES
 
 TEXT = (REPOSITORY / DOCKERFILE).read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local import backup
-from infrastructure.local.generations import Generations
+from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.settings import CannotStart
 
 

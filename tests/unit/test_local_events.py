@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
-from infrastructure.local import events
-from infrastructure.local.events import LambdaContext
-from infrastructure.local.pump import seconds, sources
+from infrastructure.local.lambda_runtime import events
+from infrastructure.local.lambda_runtime.event_sources import seconds, sources
+from infrastructure.local.lambda_runtime.events import LambdaContext
 
 
 def test_an_sqs_record_reads_as_chalice_expects() -> None:

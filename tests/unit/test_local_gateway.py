@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from chalice.app import Chalice, CORSConfig, CustomAuthorizer, Response
 
-from infrastructure.local.events import Request, is_binary
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.events import Request, is_binary
+from infrastructure.local.lambda_runtime.gateway import Gateway
 
 
 @pytest.fixture

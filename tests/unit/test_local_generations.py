@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.generations import KEPT, Generations, Unreadable
+from infrastructure.local.emulator.checkpoints import KEPT, Generations, Unreadable
 
 
 def holding(value: int) -> Callable[[Path], None]:

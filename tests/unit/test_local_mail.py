@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.notifications.bounces import DETAIL_TYPES, MailEvent, judged
-from infrastructure.local import mail_spool
-from infrastructure.local.events import mail_bounced_event, matches
-from infrastructure.local.mail_spool import Mail
-from infrastructure.local.outbox import Outbox
-from infrastructure.local.relay import Relay, refused_for_good
+from infrastructure.local.lambda_runtime.events import mail_bounced_event, matches
+from infrastructure.local.mail import spool as mail_spool
+from infrastructure.local.mail.outbox import Outbox
+from infrastructure.local.mail.relay import Relay, refused_for_good
+from infrastructure.local.mail.spool import Mail
 
 LINK = "https://line.example/api/i/" + "a" * 90 + "?x=1&y=2"
 

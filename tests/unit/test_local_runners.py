@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local import preflight
-from infrastructure.local.runners import Containers, Processes
+from infrastructure.local.ecs.runners import Containers, Processes
 from infrastructure.local.settings import CannotStart, parse
 
 SECRET = "a-token-for-nobody-else"

@@ -16,8 +16,14 @@ from chalicelib.aws.sqs import ThinkJob
 from chalicelib.errors import AskSomeone, GiveUp, TryAgain
 from chalicelib.model import Active, Assistant, Policies, Tenant
 from chalicelib.wiring import Services
-from infrastructure.local.events import LambdaContext, Request, schedule_event, sqs_event, task_stopped_event
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.events import (
+    LambdaContext,
+    Request,
+    schedule_event,
+    sqs_event,
+    task_stopped_event,
+)
+from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.conftest import Clock, FakeBrain
 from wire import ProblemCode
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from infrastructure import cold_import, deployment_zip, packaging_python
-from infrastructure.package import PackageFailed, _give_role, _template
-from infrastructure.template import Clash, NotReadable, dump, load, merged
+from infrastructure.packaging import cold_import, deployment_zip, lambda_python
+from infrastructure.packaging.package import PackageFailed, _give_role, _template
+from infrastructure.packaging.template import Clash, NotReadable, dump, load, merged
 
 PYTHON = Path(sys.executable)
 
@@ -207,16 +207,16 @@ def test_a_python_that_does_not_run_is_not_taken(tmp_path: Path) -> None:
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    assert packaging_python.version_of(shim) is None
-    with pytest.raises(packaging_python.PythonMissing, match="is not a Python that runs"):
-        packaging_python.find(shim)
+    assert lambda_python.version_of(shim) is None
+    with pytest.raises(lambda_python.PythonMissing, match="is not a Python that runs"):
+        lambda_python.find(shim)
 
 
 def test_the_running_python_packages_with_what_it_has() -> None:
-    found = packaging_python.find(PYTHON)
+    found = lambda_python.find(PYTHON)
     assert (found.path, found.version) == (PYTHON, sys.version_info[:2])
     assert found.runtime == f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def test_chalice_is_the_one_that_requirements_pin() -> None:
-    assert [pin.partition("==")[0] for pin in packaging_python.pins("chalice", "boto3")] == ["chalice", "boto3"]
+    assert [pin.partition("==")[0] for pin in lambda_python.pins("chalice", "boto3")] == ["chalice", "boto3"]

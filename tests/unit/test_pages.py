@@ -21,7 +21,7 @@ from chalicelib.rendering.static_files import static_file
 from chalicelib.web import pages
 from chalicelib.web.pages import FORM, Pages, guarded_json, json_response
 from chalicelib.wiring import Services
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.browsing import Browser, Page
 from wire import ProblemCode
 

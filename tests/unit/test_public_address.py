@@ -16,7 +16,7 @@ from chalicelib.store.table import Table
 from chalicelib.web.admin.invites import new_invite
 from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.browsing import Browser, Page
 from tests.unit.conftest import SESSION, Clock, a_tenant
 from wire import Phase, ProblemCode

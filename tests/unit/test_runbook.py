@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from infrastructure import template
 from infrastructure.deploying.settings import REMEMBERED
+from infrastructure.packaging import template
 
 ROOT = Path(__file__).resolve().parents[2]
-WATCHING = template.load(ROOT / "infrastructure" / "watching.yaml")["Resources"]
+WATCHING = template.load(ROOT / "infrastructure" / "cloudformation" / "watching.yaml")["Resources"]
 README = (ROOT / "README.md").read_text()
 
 

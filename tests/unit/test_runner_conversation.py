@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.gateway import PAYLOAD_AT_MOST_BYTES
+from infrastructure.local.lambda_runtime.gateway import PAYLOAD_AT_MOST_BYTES
 from runner.backoff import backoff
 from runner.browser.page import PageGone
 from runner.control_plane.client import Refused, TryAgain

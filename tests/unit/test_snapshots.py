@@ -270,6 +270,6 @@ def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock:
 
 @pytest.mark.parametrize("name", ["functions.yaml", "runners.yaml"])
 def test_on_aws_every_permission_for_snapshots_is_for_where_they_are(name: str) -> None:
-    declared = (Path(__file__).parents[2] / "infrastructure" / name).read_text()
+    declared = (Path(__file__).parents[2] / "infrastructure" / "cloudformation" / name).read_text()
     allowed = re.findall(r'(?:\$\{Bucket\.Arn\}|-data-\$\{AWS::AccountId\})/([^"]+)"|"s3:prefix": "([^"]+)"', declared)
     assert {either or other for either, other in allowed} == {f"{SNAPSHOTS}*"}

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from chalicelib.store.operators import STEP_KEPT_FOR
-from infrastructure.package import APPLICATION
+from infrastructure.packaging.package import APPLICATION
 from tests.unit import final_template
 from tests.unit.final_template import actions, as_text, of_type, resources, resources_of, statements
 from tests.unit.reach import Code

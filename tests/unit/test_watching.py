@@ -9,11 +9,11 @@ import pytest
 
 from app import app
 from chalicelib import metrics as measuring
-from infrastructure import template
+from infrastructure.packaging import template
 
 HERE = Path(__file__).parents[2]
 PARTS = {
-    name: template.load(HERE / "infrastructure" / f"{name}.yaml")
+    name: template.load(HERE / "infrastructure" / "cloudformation" / f"{name}.yaml")
     for name in ("resources", "functions", "runners", "watching")
 }
 WATCHING = PARTS["watching"]["Resources"]

@@ -7,7 +7,7 @@ from chalicelib.llm.client import CheckResult
 from chalicelib.model import Assistant, Happened, Tenant
 from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
-from infrastructure.local.gateway import Gateway
+from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.browsing import Browser, Page
 
 OLGA = "olga@agency.example"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.aws.cognito import Code, NewPassword, Refused, SetUp, SignedIn
-from infrastructure import template
+from infrastructure.packaging import template
 from tests.unit.admin.desk import FIELDS, OLGA, Admin
 from tests.unit.browsing import Browser
 from tests.unit.conftest import Clock
@@ -85,7 +85,7 @@ def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stra
 
 
 def test_a_new_password_that_is_too_short_for_the_user_pool_never_reaches_it(stranger: Admin) -> None:
-    resources = template.load(ROOT / "infrastructure" / "resources.yaml")["Resources"]
+    resources = template.load(ROOT / "infrastructure" / "cloudformation" / "resources.yaml")["Resources"]
     at_least = resources["UserPool"]["Properties"]["Policies"]["PasswordPolicy"]["MinimumLength"]
     stranger.identity.first = NewPassword("sub", "session-1")
     stranger.identity.later = [SignedIn(OLGA)]

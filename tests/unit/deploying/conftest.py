@@ -11,9 +11,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from infrastructure.deploying.account import Account
-from infrastructure.deploying.artifacts import Artifacts
-from infrastructure.deploying.stack import Stack
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.aws.stack import Stack
 
 REGION = "eu-west-1"
 STACK = "answerline-unit"

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.account import Account
-from infrastructure.deploying.artifacts import Artifacts, Release, with_code
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts, Release, with_code
 from tests.unit.deploying.conftest import STACK
 
 BODY: dict[str, Any] = {

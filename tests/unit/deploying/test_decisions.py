@@ -3,7 +3,7 @@
 import pytest
 
 from infrastructure.deploying import decisions
-from infrastructure.deploying.account import Account
+from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.decisions import Resources
 from infrastructure.deploying.settings import Settings, parse
 from tests.unit.deploying.test_parts import ApiGateway, Ec2, Lambda

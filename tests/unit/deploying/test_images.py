@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from infrastructure.checkout import Checkout
-from infrastructure.deploying import CannotDeploy, images
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.aws import images
+from infrastructure.deploying.aws.account import Account
 from tests.unit.deploying.conftest import STACK
 
 Put = Callable[[str, str], Path]

@@ -7,21 +7,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infrastructure.deploying import (
-    CannotDeploy,
-    api_logs,
-    domains,
-    operators,
-    quotas,
-    secret,
-    sender,
-    service_role,
-    zones,
-)
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.aws import api_logs, domains, operators, quotas, secret, sender, service_role, zones
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.sender import Sender
 from infrastructure.deploying.deployment import Place
 from infrastructure.deploying.rotation import rotate_token
-from infrastructure.deploying.sender import Sender
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
 from tests.unit.deploying.conftest import STACK

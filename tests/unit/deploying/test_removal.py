@@ -5,15 +5,15 @@ from typing import Any, cast
 
 import pytest
 
-from infrastructure import template
 from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import removal
-from infrastructure.deploying.account import Account
-from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts
 from infrastructure.deploying.changes import DATA_TYPES
 from infrastructure.deploying.deployment import IDENTIFIERS, Place
 from infrastructure.deploying.settings import parse
-from infrastructure.package import PARTS
+from infrastructure.packaging import template
+from infrastructure.packaging.package import PARTS
 from tests.unit.deploying.conftest import STACK
 
 
@@ -135,7 +135,7 @@ def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_i
 
 def declared() -> dict[str, Any]:
     """Our own resources, all files in one."""
-    paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
+    paths = [REPOSITORY / "infrastructure" / "cloudformation" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
     return {name: resource for name, resource in body["Resources"].items() if "Type" in resource}
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from infrastructure import template
 from infrastructure.checkout import REPOSITORY
-from infrastructure.deploying import CannotDeploy, checks, quotas
+from infrastructure.deploying import CannotDeploy, checks
+from infrastructure.deploying.aws import quotas
 from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
-from infrastructure.package import PARTS
+from infrastructure.packaging import template
+from infrastructure.packaging.package import PARTS
 
 DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage", "Commit"]}
 
@@ -114,7 +115,7 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
 
 
 def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_relies_on() -> None:
-    paths = [REPOSITORY / "infrastructure" / part for part in PARTS]
+    paths = [REPOSITORY / "infrastructure" / "cloudformation" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
     decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp", "ThinkAtOnce"}
     decided |= {"RunnerZoneA", "RunnerZoneB"}

@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.artifacts import Artifacts
+from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.aws.stack import APPLIED_WITHIN_SECONDS, Stack
 from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained, refused
-from infrastructure.deploying.stack import APPLIED_WITHIN_SECONDS, Stack
 from tests.unit.deploying.conftest import STACK, Time
 
 

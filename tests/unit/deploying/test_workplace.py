@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure import packaging_python
 from infrastructure.deploying import workplace
 from infrastructure.findings import State
-from infrastructure.package import own_architecture
+from infrastructure.packaging import lambda_python
+from infrastructure.packaging.package import own_architecture
 
 Put = Callable[[str, str], Path]
 OTHER = "x86_64" if own_architecture() == "arm64" else "arm64"
@@ -34,7 +34,7 @@ def test_another_processors_image_needs_an_emulator(
 
 def test_lambdas_python_must_be_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python3.13"
-    monkeypatch.setattr(packaging_python, "candidates", lambda: iter([python]))
+    monkeypatch.setattr(lambda_python, "candidates", lambda: iter([python]))
     assert workplace.look_at_python().state is State.BAD
     python.write_text("#!/bin/sh\necho 3 13\n")
     python.chmod(0o755)

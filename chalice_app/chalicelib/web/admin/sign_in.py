@@ -24,7 +24,7 @@ from chalicelib.web.browser_auth import (
 log = logging.getLogger(__name__)
 
 EMAIL_AT_MOST = 254
-#: As the user pool has it (`infrastructure/resources.yaml`).
+#: As the user pool has it (`infrastructure/cloudformation/resources.yaml`).
 PASSWORD_AT_LEAST = 12
 PASSWORD_AT_MOST = 256
 #: It is sent back to the browser, so it must be one that we could have sent.

@@ -6,7 +6,7 @@ Free tiers, taxes, discounts and support are not counted.
 import math
 from dataclasses import dataclass, field
 
-from infrastructure import prices
+from infrastructure.cost import prices
 
 HOURS_A_MONTH = 730
 DAYS_A_MONTH = HOURS_A_MONTH / 24
@@ -42,7 +42,7 @@ class Assumed:
 
 
 # -- what the code says; tests/unit/test_cost.py holds each to its source ---------------------------------------------
-RUNNER_CAPACITY = 8  # RunnerCapacity, infrastructure/runners.yaml
+RUNNER_CAPACITY = 8  # RunnerCapacity, infrastructure/cloudformation/runners.yaml
 RUNNER_VCPU = 2  # RunnerCpuUnits
 RUNNER_GB = 8  # RunnerMemoryMiB
 RUNNERS_AT_LEAST = 1  # RunnersAtLeast
@@ -65,7 +65,7 @@ SNAPSHOTS_APART_SECONDS = 60.0
 SNAPSHOTS_REFERRED_TO = 9  # model/snapshot.py: the newest three, and the last of each day for a week
 #: Then an object waits for the daily sweep (ORPHANS_KEPT_FOR and half a day) …
 SWEPT_AFTER_DAYS = 1.5
-#: … and the bucket keeps what was deleted (NoncurrentDays, infrastructure/resources.yaml).
+#: … and the bucket keeps what was deleted (NoncurrentDays, infrastructure/cloudformation/resources.yaml).
 DELETED_KEPT_DAYS = 7
 MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
@@ -90,10 +90,10 @@ EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
 METRICS = 28  # chalicelib/metrics.py, and kinds of errors
-ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 35, 1, 1  # infrastructure/watching.yaml
+ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 35, 1, 1  # infrastructure/cloudformation/watching.yaml
 SYNC_ANSWER_BYTES = 2_500
 WHATSAPP_OUT_MB_PER_TENANT = 200
-IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/images.py
+IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/aws/images.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.account import Account
+from infrastructure.deploying.aws.account import Account
 
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 

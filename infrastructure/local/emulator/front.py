@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from infrastructure.local import mail_spool
-from infrastructure.local.protection import TARGET, Protections
-from infrastructure.local.tasks import Tasks
+from infrastructure.local.ecs.task_protection import TARGET, Protections
+from infrastructure.local.ecs.tasks import Tasks
+from infrastructure.local.mail import spool
 
 #: The only one of MiniStack's own paths that is open.
 HEALTH = "/_ministack/health"
@@ -69,7 +69,7 @@ class Door:
         if answer and answer[0].get("status") == 200:
             answered = b"".join(message.get("body", b"") for message in answer)
             identifier = str(json.loads(answered)["MessageId"])
-            await asyncio.to_thread(mail_spool.write, self._outbox, identifier, json.loads(body), time.time())
+            await asyncio.to_thread(spool.write, self._outbox, identifier, json.loads(body), time.time())
         for message in answer:
             await send(message)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import waitress
 
-from infrastructure.local import mail_spool
-from infrastructure.local.mail_spool import Mail
-from infrastructure.local.relay import Relay, refused
+from infrastructure.local.mail import spool
+from infrastructure.local.mail.relay import Relay, refused
+from infrastructure.local.mail.spool import Mail
 
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
@@ -65,10 +65,10 @@ class Outbox:
         if path == "/":
             return _page("Outbox", self._list(), refresh=True)
         if path == "/mails.json":
-            mails = [_plain(mail) for mail in mail_spool.read(self._directory)]
+            mails = [_plain(mail) for mail in spool.read(self._directory)]
             return "200 OK", "application/json", json.dumps({"mails": mails}).encode()
         match = re.fullmatch(r"/mails/([A-Za-z0-9-]{1,80})(?:/(html|body|text|raw))?", path)
-        mail = mail_spool.find(self._directory, match[1]) if match else None
+        mail = spool.find(self._directory, match[1]) if match else None
         if match is None or mail is None:
             return "404 Not Found", "text/plain; charset=utf-8", b"There is no such mail."
         view = match[2] or ("html" if mail.body("html") is not None else "text")
@@ -80,7 +80,7 @@ class Outbox:
         return _page(mail.subject, _mail(mail, view))
 
     def _list(self) -> str:
-        mails = mail_spool.read(self._directory)
+        mails = spool.read(self._directory)
         entries = "".join(
             f'<li><a href="/mails/{_name(mail)}"><b>{html.escape(mail.subject)}</b><span>{_when(mail)}</span>'
             f"<span>to {html.escape(', '.join(mail.recipients))}{self._state(mail)}</span></a></li>"

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure import deploy, doctor_machine, doctor_stage
+from infrastructure import deploy
 from infrastructure.checkout import REPOSITORY, checkout
-from infrastructure.deploying.account import Account
+from infrastructure.deploying.aws.account import Account
+from infrastructure.doctor import machine
+from infrastructure.doctor import stage as doctor_stage
 from infrastructure.findings import Finding, is_bad
 from infrastructure.local import settings as local_settings
 
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             found = doctor_stage.examine(doctor_stage.Stage(account, stage, commit, wa_js, now, time.sleep))
         else:
             settings = local_settings.parse(arguments, environment)
-            found = doctor_machine.examine(doctor_machine.Machine(settings, commit, wa_js, now, time.sleep))
+            found = machine.examine(machine.Machine(settings, commit, wa_js, now, time.sleep))
     except (local_settings.CannotStart, ClientError, BotoCoreError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from infrastructure.local import mail_spool
-from infrastructure.local.mail_spool import Mail
+from infrastructure.local.mail import spool
+from infrastructure.local.mail.spool import Mail
 
 LOOK_EVERY_SECONDS = 2.0
 CONNECT_WITHIN_SECONDS = 20.0
@@ -49,7 +49,7 @@ class Relay:
         """Begin to deliver. Mails from before the very first start with a mail server are not sent late."""
         if not self._done.exists():
             self._done.mkdir(parents=True)
-            for mail in mail_spool.read(self._outbox):
+            for mail in spool.read(self._outbox):
                 self._mark(mail)
         self._thread.start()
 
@@ -64,7 +64,7 @@ class Relay:
 
     def deliver_new(self) -> None:
         """Deliver oldest first; the first failure ends the round."""
-        for mail in reversed(mail_spool.read(self._outbox)):
+        for mail in reversed(spool.read(self._outbox)):
             if self._stopped.is_set() or self.relayed(mail):
                 continue
             code = 0

@@ -10,13 +10,14 @@ from typing import Any
 
 import psutil
 
-from infrastructure import doctor_lines
 from infrastructure.deploying import arrival
 from infrastructure.deploying.arrival import Health
-from infrastructure.doctor_stage import judged
+from infrastructure.doctor import lines as doctor_lines
+from infrastructure.doctor.stage import judged
 from infrastructure.findings import Finding, bad, looked_at, ok, unknown
-from infrastructure.local import mail_spool, preflight, relay, resources
-from infrastructure.local.generations import Generations
+from infrastructure.local import preflight, resources
+from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
@@ -147,7 +148,7 @@ def look_at_checkpoints(data: Path, now: int) -> Finding:
 def look_at_outbox(data: Path, now: int) -> Finding:
     """Mails that the mail server should have by now; without one they stay here."""
     directory = data / "ministack" / "outbox"
-    mails = mail_spool.read(directory)
+    mails = spool.read(directory)
     if not relay.relays(directory):
         return ok(f"{len(mails)} mails in the outbox")
     late = [

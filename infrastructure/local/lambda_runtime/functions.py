@@ -13,8 +13,8 @@ import waitress
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local import resources
-from infrastructure.local.gateway import REQUEST_AT_MOST_BYTES, Gateway
-from infrastructure.local.pump import Pump
+from infrastructure.local.lambda_runtime.event_sources import Pump
+from infrastructure.local.lambda_runtime.gateway import REQUEST_AT_MOST_BYTES, Gateway
 
 #: Runners' sync calls are held for up to 10 s, each in a thread.
 THREADS = 96

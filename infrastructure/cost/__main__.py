@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from infrastructure import cost_model, prices
-from infrastructure.cost_model import Assumed, Cost, cost
+from infrastructure.cost import model, prices
+from infrastructure.cost.model import Assumed, Cost, cost
 
 TENANTS_SHOWN = (5, 50, 500)
 #: The README's.
@@ -91,8 +91,8 @@ def _assumptions(tenants: Sequence[int], assumed: Assumed) -> Iterator[str]:
     yield ""
     x86 = ", ".join(_dollars(cost(each, assumed, architecture="x86_64").total) for each in tenants)
     yield textwrap.fill(
-        f"A runner is an arm64 task of {cost_model.RUNNER_VCPU:g} vCPU and {cost_model.RUNNER_GB:g} GB for "
-        f"{cost_model.RUNNER_CAPACITY} lines; with x86-64 a month costs {x86}. List prices of {prices.REGION}, "
+        f"A runner is an arm64 task of {model.RUNNER_VCPU:g} vCPU and {model.RUNNER_GB:g} GB for "
+        f"{model.RUNNER_CAPACITY} lines; with x86-64 a month costs {x86}. List prices of {prices.REGION}, "
         f"{prices.AS_OF}, without free tiers, taxes and discounts; Europe costs about a tenth to a fifth more.",
         LINE,
     )

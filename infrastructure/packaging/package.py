@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from infrastructure import cold_import, deployment_zip, packaging_python, template
 from infrastructure.checkout import REPOSITORY
-from infrastructure.packaging_python import PackagingPython
+from infrastructure.packaging import cold_import, deployment_zip, lambda_python, template
+from infrastructure.packaging.lambda_python import PackagingPython
 
 Architecture = Literal["arm64", "x86_64"]
 
 APPLICATION = REPOSITORY / "chalice_app"
 #: Joined to Chalice's template in this order; none may say what another says.
+#: The parts of the template that are ours.
+CLOUDFORMATION = REPOSITORY / "infrastructure" / "cloudformation"
 PARTS = ("resources.yaml", "functions.yaml", "runners.yaml", "watching.yaml")
 #: Resolved by CloudFormation: Chalice puts a queue's name into an `Fn::Sub`.
 JOBS_QUEUE = "${AWS::StackName}-jobs"
@@ -39,7 +41,7 @@ class PackageFailed(Exception):
 #: Everything that `build` raises when something about the project must be mended first.
 FAILURES = (
     PackageFailed,
-    packaging_python.PythonMissing,
+    lambda_python.PythonMissing,
     template.Clash,
     template.NotReadable,
     deployment_zip.NotCompiled,
@@ -64,7 +66,7 @@ class Package:
 
 def build(out: Path, *, python: Path | None = None, architecture: Architecture | None = None) -> Package:
     """`template.yaml` and `deployment.zip` in ``out``. Raises one of FAILURES."""
-    return build_with(packaging_python.find(python), out, architecture or own_architecture())
+    return build_with(lambda_python.find(python), out, architecture or own_architecture())
 
 
 def build_with(python: PackagingPython, out: Path, architecture: Architecture) -> Package:
@@ -172,13 +174,13 @@ def _demand_whole(code: Path) -> None:
 
 def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
     """Chalice's template and all of ours in one."""
-    own = [REPOSITORY / "infrastructure" / name for name in PARTS]
-    parts = [(f"infrastructure/{path.name}", template.load(path)) for path in own if path.is_file()]
+    own = [CLOUDFORMATION / name for name in PARTS]
+    parts = [(f"infrastructure/cloudformation/{path.name}", template.load(path)) for path in own if path.is_file()]
     body = template.merged([("Chalice's template", made_by_chalice), *parts])
     for name, resource in body["Resources"].items():
         if "Type" not in resource:
             raise PackageFailed(
-                f"A file of infrastructure/ adds to {name}, which Chalice does not make: is it in app.py?"
+                f"A file of cloudformation/ adds to {name}, which Chalice does not make: is it in app.py?"
             )
         if resource["Type"] == "AWS::Serverless::Function":
             _give_role(body["Resources"], name, resource["Properties"])
@@ -192,7 +194,7 @@ def _give_role(resources: Mapping[str, Any], function: str, properties: dict[str
     role = properties.get("Role")
     if not isinstance(role, str) or resources.get(role, {}).get("Type") != "AWS::IAM::Role":
         raise PackageFailed(
-            f"{function} has the role {role!r}, which no file of infrastructure/ declares:"
+            f"{function} has the role {role!r}, which no file of infrastructure/cloudformation/ declares:"
             " give its iam_role_arn in chalice_app/.chalice/config.json the logical name of an AWS::IAM::Role."
         )
     properties["Role"] = {"Fn::GetAtt": [role, "Arn"]}
@@ -202,14 +204,14 @@ def _give_role(resources: Mapping[str, Any], function: str, properties: dict[str
 
 
 def main() -> int:
-    """`python -m infrastructure.package OUT`: prints what was made; 1 when it must not be deployed."""
-    parser = argparse.ArgumentParser(prog="python -m infrastructure.package", description=__doc__)
+    """`python -m infrastructure.packaging.package OUT`: prints what was made; 1 when it must not be deployed."""
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.packaging.package", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--python", type=Path, help="the Python whose version Lambda shall run")
     parser.add_argument("--architecture", choices=("arm64", "x86_64"), help="of the functions; this machine's")
     arguments = parser.parse_args()
     try:
-        python = packaging_python.find(arguments.python)
+        python = lambda_python.find(arguments.python)
         architecture = cast("Architecture", arguments.architecture or own_architecture())
         package = build_with(python, arguments.out, architecture)
     except FAILURES as failed:
@@ -218,7 +220,7 @@ def main() -> int:
     print(f"{package.zip}: {package.zip_bytes / 1e6:.2f} MB, sha256 {package.sha256}")
     print(f"functions: {package.runtime} on {package.architecture}")
     print(f"{package.template}: {package.resources} resources")
-    if python.version != packaging_python.PREFERRED:
+    if python.version != lambda_python.PREFERRED:
         print("There is no Python 3.13 here, so Lambda would run {}.{}.".format(*python.version))
     return _look_at_start(package, python)
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infrastructure import image
 from infrastructure.checkout import Checkout
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.stack import Stack
-from infrastructure.package import Architecture
+from infrastructure.deploying.aws.stack import Stack
+from infrastructure.packaging import image
+from infrastructure.packaging.package import Architecture
 
 #: So many commits that ran can be rolled back to.
 IMAGES_KEPT: Final = 10

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.model.public_address import why_unfit
-from infrastructure import doctor_lines
-from infrastructure.deploying import arrival, checks, images, quotas, secret, sender
-from infrastructure.deploying.account import Account
+from infrastructure.deploying import arrival, checks
 from infrastructure.deploying.arrival import Health
+from infrastructure.deploying.aws import images, quotas, secret, sender
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.stack import Stack
 from infrastructure.deploying.deployment import base_url
 from infrastructure.deploying.settings import stack_name
-from infrastructure.deploying.stack import Stack
+from infrastructure.doctor import lines as doctor_lines
 from infrastructure.findings import Finding, bad, is_bad, looked_at, ok
 
 #: A token's and a presigned link's times are compared with other clocks.

@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.local.events import LambdaContext, matches, schedule_event, sqs_event
+from infrastructure.local.lambda_runtime.events import LambdaContext, matches, schedule_event, sqs_event
 
 #: How many messages of one queue are worked on at once, unless the app's decorator says otherwise.
 WORKERS = 24

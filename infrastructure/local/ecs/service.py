@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infrastructure.local.events import task_stopped_event
+from infrastructure.local.ecs.tasks import STOPPED
+from infrastructure.local.lambda_runtime.events import task_stopped_event
 from infrastructure.local.resources import ACCOUNT, REGION, Created
-from infrastructure.local.tasks import STOPPED
 
 
 class Service:

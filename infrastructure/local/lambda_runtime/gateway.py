@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from infrastructure.local.events import STAGE, LambdaContext, Request, is_binary, rest_event
+from infrastructure.local.lambda_runtime.events import STAGE, LambdaContext, Request, is_binary, rest_event
 
 REQUEST_AT_MOST_BYTES = 10 * 1024 * 1024
 #: Lambda's limit for an event and for an answer, both as JSON.

@@ -6,7 +6,7 @@ NOT guaranteed: that what is known of a task survives this process (no runner do
 import json
 from typing import Any
 
-from infrastructure.local.protection import TARGET
+from infrastructure.local.ecs.task_protection import TARGET
 
 STOPPED = "STOPPED"
 

@@ -18,8 +18,8 @@ import sys
 import warnings
 from pathlib import Path
 
-from infrastructure.local.door import Door
-from infrastructure.local.generations import Generations, Unreadable
+from infrastructure.local.emulator.checkpoints import Generations, Unreadable
+from infrastructure.local.emulator.front import Door
 
 CHECKPOINT_EVERY_SECONDS = 5.0
 #: A child that takes longer is stuck on a lock that some thread held at the fork; the next one will not be.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from infrastructure.checkout import REPOSITORY, checkout
-from infrastructure.package import Architecture
+from infrastructure.packaging.package import Architecture
 
 DOCKERFILE = "runner/Dockerfile"
 TAG = "answerline-runner"
@@ -57,7 +57,7 @@ def build_command(
 
 def main(arguments: Sequence[str]) -> int:
     """0 and the image's name on the last line, 1 with one sentence on standard error otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m infrastructure.image", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.packaging.image", description=__doc__)
     parser.add_argument("--tag", default=TAG, help="the image's name")
     parser.add_argument("--architecture", choices=tuple(_PLATFORMS), help="another than this machine's")
     parser.add_argument("--fresh", action="store_true", help="the newest Chromium and base images; nothing from cache")

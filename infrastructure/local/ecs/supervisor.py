@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from infrastructure.local.ecs.runners import Runners
 from infrastructure.local.processes import Child, kill_tree
-from infrastructure.local.runners import Runners
 
 LOOK_EVERY_SECONDS = 0.5
 #: As ECS: SIGTERM, then SIGKILL. A drain may take this long.

@@ -1,0 +1,1 @@
+"""What an installation costs in a month."""

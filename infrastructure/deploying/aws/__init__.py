@@ -1,0 +1,1 @@
+"""One file for each AWS service that a deployment asks or changes."""

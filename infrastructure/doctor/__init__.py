@@ -1,0 +1,1 @@
+"""Checks of an installation that runs, each with its fix."""
