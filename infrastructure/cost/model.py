@@ -41,7 +41,7 @@ class Assumed:
             raise ValueError("Spot's discount is a share between 0 and 1")
 
 
-# -- what the code says; tests/unit/test_cost.py holds each to its source ---------------------------------------------
+# -- what the code says; tests/unit/infrastructure/cost holds each to its source -------------------------------------
 RUNNER_CAPACITY = 8  # RunnerCapacity, infrastructure/cloudformation/runners.yaml
 RUNNER_VCPU = 2  # RunnerCpuUnits
 RUNNER_GB = 8  # RunnerMemoryMiB
@@ -69,7 +69,7 @@ SWEPT_AFTER_DAYS = 1.5
 DELETED_KEPT_DAYS = 7
 MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
-# -- what was measured with the real code on a table that counts (tests/unit/test_cost.py) ----------------------------
+# -- what was measured with the real code on a table that counts (tests/unit/infrastructure/cost) ---
 ANSWER_WRITE_UNITS = 43  # hand in, think, take, sent
 ANSWER_READ_UNITS = 34  # with the 20 messages that a contact's chat holds
 ANSWER_STORED_BYTES = 780  # a message and its turn; the index holds them once more

@@ -36,10 +36,10 @@ from infrastructure.local.settings import Ports
 from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.packaging import lambda_python, package
 from infrastructure.packaging.package import Architecture, Package
-from tests.unit.deploying.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
-from tests.unit.deploying.test_images import MANIFEST
-from tests.unit.deploying.test_parts import Ec2, Lambda, Quotas
-from tests.unit.test_doctor import Refusing
+from tests.unit.infrastructure.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
+from tests.unit.infrastructure.deploying.aws.test_images import MANIFEST
+from tests.unit.infrastructure.deploying.test_parts import Ec2, Lambda, Quotas
+from tests.unit.infrastructure.doctor.test_doctor import Refusing
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 

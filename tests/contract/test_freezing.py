@@ -20,7 +20,7 @@ from runner.clock import SystemClock
 from runner.profile.archive import Expected, Manifest, copy, listing, pack, unpack
 from runner.settings import Settings
 from tests.simulators.whatsapp import WhatsAppSimulator
-from tests.unit.runner_fakes import BOOTSTRAP, TENANT
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT
 
 pytestmark = pytest.mark.chromium
 

@@ -13,7 +13,7 @@ from infrastructure.packaging.cold_import import loaded
 from infrastructure.packaging.lambda_python import find
 from infrastructure.packaging.package import ZIP_AT_MOST_BYTES, Architecture, Package, build
 from infrastructure.packaging.template import dump
-from tests.unit import final_template
+from tests.unit.support import final_template
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 PYTHON = Path(sys.executable)

@@ -20,7 +20,7 @@ from aiohttp import web
 from runner.browser.chromium import kill, processes_of
 from runner.control_plane.client import ControlTrouble, Stale, TryAgain, Unauthorised
 from tests.simulators.whatsapp import WhatsAppSimulator
-from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl
 from wire import (
     MessagesRequest,
     Phase,

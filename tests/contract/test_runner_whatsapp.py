@@ -23,7 +23,7 @@ from runner.host import Host
 from runner.settings import Settings
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.simulators.whatsapp.browser import WA_JS
-from tests.unit.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
 from wire import MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 pytestmark = pytest.mark.chromium

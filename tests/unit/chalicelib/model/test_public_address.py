@@ -1,0 +1,175 @@
+"""A deployed stage without an address that people can open says so, and writes no link at all."""
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app import create_app
+from chalicelib.aws.ses import Mailer
+from chalicelib.errors import GiveUp, NotDeployed
+from chalicelib.model import Assistant, Problem, Session
+from chalicelib.notifications import notices
+from chalicelib.store.table import Table
+from chalicelib.web.admin.invites import new_invite
+from chalicelib.web.browser_auth import sha256
+from chalicelib.wiring import Services
+from infrastructure.local.lambda_runtime.gateway import Gateway
+from tests.unit.conftest import SESSION, Clock, a_tenant
+from tests.unit.support.browsing import Browser, Page
+from wire import Phase, ProblemCode
+
+PARAMETER = "/answerline-unit/public-base-url"
+UNFIT = pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (None, "is missing"),
+        (" ", "it is not an address"),
+        ("http://line.example.com/api", "https://"),
+        ("https://localhost:4700/api", "loopback or private"),
+        ("https://127.0.0.1/api", "loopback or private"),
+        ("https://10.0.0.7", "loopback or private"),
+        ("https://[::1]/api", "loopback or private"),
+        ("https://line.internal/api", "loopback or private"),
+    ],
+)
+BAKERY = a_tenant("bakery0001", owner_email="inge@bakery.example")
+
+
+class Post:
+    """Stands for SES: keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send_email(self, **request: Any) -> dict[str, str]:
+        self.sent.append(request)
+        return {"MessageId": "message"}
+
+
+def deployed(table: Table, clock: Clock, address: str | None, **environment: str) -> tuple[Services, Post]:
+    """Services as a deployment makes them, and what they mailed."""
+    if address is not None:
+        SESSION.client("ssm").put_parameter(Name=PARAMETER, Value=address, Type="String")
+    settings = {
+        "STAGE": "unit",
+        "COMMIT": "abc1234",
+        "BASE_URL_PARAMETER": PARAMETER,
+        "OPERATORS_EMAIL": "us@agency.example",
+    }
+    services, post = Services({**settings, **environment}, clock=clock), Post()
+    mailer = Mailer(post, "mail@agency.example", allow_local_links="ALLOW_LOCAL_LINKS" in environment)  # type: ignore[arg-type]
+    services.__dict__.update(_session=SESSION, table=table, mailer=mailer)
+    services.tenants.create(BAKERY, Assistant(version=1, model="m", instructions=""), by="us")
+    return services, post
+
+
+def asked(services: Services, path: str = "/health") -> Page:
+    return Browser(Gateway(create_app(services))).get(path)
+
+
+@UNFIT
+def test_health_says_why_links_cannot_be_written(
+    aws: None, memory_table: Table, clock: Clock, address: str | None, reason: str
+) -> None:
+    page = asked(deployed(memory_table, clock, address)[0])
+    told = json.loads(page.html)
+    assert page.status == 503
+    assert reason in told["problem"]
+    assert PARAMETER in told["problem"]
+    assert (told["stage"], told["commit"]) == ("unit", "abc1234")
+
+
+@UNFIT
+@pytest.mark.parametrize("path", ["/admin", "/admin/sign-in", "/join/token", "/static/answerline.css", "/static/none"])
+def test_no_page_is_shown_under_an_address_that_nobody_can_open(
+    aws: None, memory_table: Table, clock: Clock, address: str | None, reason: str, path: str
+) -> None:
+    page = asked(deployed(memory_table, clock, address)[0], path)
+    if path == "/static/answerline.css":  # holds no link
+        assert page.status == 200
+        return
+    assert (page.status, reason in page.html) == (503, True)
+    assert "http" not in page.headers.get("location", "")
+
+
+@UNFIT
+@pytest.mark.parametrize("writer", ["invite", "problem", "logged_out"])
+def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
+    aws: None,
+    memory_table: Table,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    address: str | None,
+    reason: str,
+    writer: str,
+) -> None:
+    services, post = deployed(memory_table, clock, address)
+    trouble = Problem(ProblemCode.KEY_REVOKED, clock(), "")
+    write: dict[str, Callable[[], object]] = {
+        "invite": lambda: new_invite(services, BAKERY, by="us"),
+        "problem": lambda: notices.of_problem(services, BAKERY, trouble),
+        "logged_out": lambda: notices.of_session(services, BAKERY, Session(BAKERY.id, untold=Phase.LOGGED_OUT)),
+    }
+    write[writer]()
+    assert post.sent == []
+    failed = [event for event in services.tenants.timeline(BAKERY.id) if event.happened == "mail_failed"]
+    assert failed
+    assert all(reason in event.detail for event in failed)
+    logged = [record for record in caplog.records if record.getMessage() == "mail not sent"]
+    assert all(reason in record.__dict__["trouble"] for record in logged)
+    assert len(logged) == len(failed)
+
+
+def test_a_failed_invite_shows_on_the_tenants_page_what_is_wrong(aws: None, memory_table: Table, clock: Clock) -> None:
+    services, _ = deployed(memory_table, clock, "https://localhost/api")
+    assert new_invite(services, BAKERY, by="us") is False
+    problem = services.tenants.get(BAKERY.id).mail_problem
+    assert problem is not None
+    assert "loopback or private" in problem.detail
+
+
+def test_the_mailer_refuses_on_its_own_whatever_it_is_given() -> None:
+    post = Post()
+    with pytest.raises(GiveUp):
+        Mailer(post, "mail@agency.example").invite(BAKERY, "https://127.1/api/join/token")  # type: ignore[arg-type]
+    assert post.sent == []
+
+
+def test_a_public_address_is_told_with_the_commits_of_the_runners(aws: None, memory_table: Table, clock: Clock) -> None:
+    services, post = deployed(memory_table, clock, "https://line.agency.example/api/")
+    for runner, commit in [("a", "abc1234"), ("b", "0ld"), ("c", "abc1234"), ("d", "dead")]:
+        services.runners.register(runner, sha256(runner), 5, clock(), commit=commit)
+    services.runners.declare_dead("d", clock())
+    services.runners.forget("d")
+    told = json.loads(asked(services).html)
+    assert told == {
+        "stage": "unit",
+        "commit": "abc1234",
+        "base_url": "https://line.agency.example/api",
+        "runners": ["0ld", "abc1234"],
+    }
+    assert new_invite(services, BAKERY, by="us")
+    assert len(post.sent) == 1
+
+
+def test_one_machine_may_use_its_own_address(aws: None, memory_table: Table, clock: Clock) -> None:
+    services, _ = deployed(memory_table, clock, "http://localhost:4700/api", ALLOW_LOCAL_LINKS="true")
+    assert services.base_url() == "http://localhost:4700/api"
+
+
+def test_only_a_missing_parameter_is_taken_for_a_missing_deployment(
+    aws: None, memory_table: Table, clock: Clock
+) -> None:
+    services, _ = deployed(memory_table, clock, None)
+    with pytest.raises(NotDeployed, match=PARAMETER):
+        services.base_url()
+    services.parameters._client = SimpleNamespace(get_parameter=_denied)  # type: ignore[assignment]
+    with pytest.raises(PermissionError):
+        services.base_url()
+
+
+def _denied(**_: Any) -> None:
+    raise PermissionError

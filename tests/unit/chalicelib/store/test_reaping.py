@@ -1,0 +1,141 @@
+"""Sessions are taken back from runners that lost hold of them, and from no others."""
+
+import pytest
+
+from chalicelib.errors import Unauthorised
+from chalicelib.store.placement import Placement
+from chalicelib.store.reaping import Reaping
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from tests.unit.conftest import Clock
+from tests.unit.support.placing import A, B, crowded, placement, registered, renewed, tenants
+
+__all__ = ["crowded", "placement", "tenants"]
+
+
+@pytest.fixture
+def reaping(placement: Placement) -> Reaping:
+    return Reaping(placement)
+
+
+def test_a_silent_runner_alone_is_left_alone_for_three_leases(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(179)
+    assert reaping.silent(clock()) == []
+    clock.pass_seconds(2)
+    assert reaping.silent(clock()) == [A]
+    assert placement.session(A).runner is None
+
+
+def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(50)
+    other = registered(placement, clock, "runnerbbbb")
+    clock.pass_seconds(11)
+    assert reaping.silent(clock(), witness=other.id) == []
+    clock.pass_seconds(14)
+    assert reaping.silent(clock(), witness=other.id) == []
+    clock.pass_seconds(1)
+    assert reaping.silent(clock(), witness=other.id) == [A]
+
+
+def test_a_runner_that_is_heard_again_forgets_its_witness(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    silent = registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(50)
+    other = registered(placement, clock, "runnerbbbb")
+    clock.pass_seconds(11)
+    reaping.silent(clock(), witness=other.id)
+    renewed(placement, silent, clock)
+    clock.pass_seconds(30)
+    assert reaping.silent(clock(), witness=other.id) == []
+
+
+def test_death_is_final(placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    assert reaping.reap(runner.id, clock()) == [A]
+    dead = placement.runners.get(runner.id)
+    assert dead is not None and dead.free == 0
+    with pytest.raises(Unauthorised):
+        placement.runners.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
+    assert not placement.claim(placement.session(A), runner.id, clock())
+
+
+def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    placement.runners.declare_dead(runner.id, clock())  # and no more: the function that did it was ended
+    assert list(placement.runners.alive()) == []
+    other = registered(placement, clock, "runnerbbbb")
+    assert reaping.silent(clock(), witness=other.id) == [A]
+    assert [listed.id for listed in placement.runners.listed()] == [other.id]
+
+
+def test_a_stopped_task_is_reaped_at_once(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    assert reaping.task_stopped("task-of-nobody", clock()) == []
+    assert reaping.task_stopped(f"task-{runner.id}", clock()) == [A]
+
+
+def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_heard(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    placement.watch(B, clock())
+    for _ in range(19):
+        clock.pass_seconds(10)
+        fresh = placement.runners.get(runner.id)
+        assert fresh is not None
+        placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000})
+    assert reaping.wedged(clock()) == [B]
+    assert placement.session(A).runner == runner.id
+    assert placement.session(B).epoch == 3
+
+
+def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    clock.pass_seconds(200)
+    fresh = placement.runners.get(runner.id)
+    assert fresh is not None
+    placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock() - 200_000})
+    assert reaping.wedged(clock.pass_seconds(10)) == []
+
+
+def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.watch(A, clock())
+    reaping.reap(runner.id, clock())
+    dead = placement.runners.get(runner.id)
+    assert dead is not None
+    assert placement.runners.may_still_speak(dead, A, clock())
+    assert not placement.runners.may_still_speak(dead, B, clock())
+    assert not placement.runners.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
+
+
+def test_a_bell_outlives_any_week(placement: Placement, reaping: Reaping, table: Table, clock: Clock) -> None:
+    runner = registered(placement, clock)
+    stored = table.get(f"RUNNER#{runner.id}", "BELL")
+    assert stored is not None and "expires_at" not in stored
+    reaping.reap(runner.id, clock())
+    stored = table.get(f"RUNNER#{runner.id}", "BELL")
+    assert stored is not None and stored["expires_at"] * 1000 > clock()

@@ -1,0 +1,275 @@
+"""Archived profiles: who may upload, what counts, what is offered, what is forgotten."""
+
+import hashlib
+import json
+import re
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from botocore.config import Config
+from chalice.app import Chalice
+from chalice.test import Client, HTTPResponse
+
+from chalicelib.aws.s3 import Blobs
+from chalicelib.errors import StaleEpoch
+from chalicelib.model import (
+    SNAPSHOTS,
+    Generation,
+    Happened,
+    Session,
+    kept,
+    milliseconds,
+    seen,
+    snapshot_key,
+)
+from chalicelib.reconcilers.snapshot_gc import sweep
+from chalicelib.store.table import Update
+from chalicelib.web import runner_api, snapshot_api
+from chalicelib.wiring import Services
+from infrastructure.checkout import REPOSITORY
+from tests.unit.conftest import ASSISTANT, REGION, SESSION, Clock, a_tenant
+from wire import Phase, SessionReport
+
+T = "tenantaaaa"
+BUCKET = "answerline-unit-data"
+DAY = milliseconds(timedelta(days=1))
+START = 1_790_000_000_000
+
+
+def generation(epoch: int, sequence: int, taken_at: int = START) -> Generation:
+    sha256 = hashlib.sha256(f"{epoch}/{sequence}".encode()).hexdigest()
+    key = snapshot_key(T, epoch, sequence, sha256)
+    return Generation(key, epoch, sequence, sha256, 100, "156.0.1.2", "4.6.0", taken_at)
+
+
+class Door:
+    """A runner that holds T, and the bucket as S3 sees it."""
+
+    def __init__(self, services: Services) -> None:
+        app = Chalice(app_name="snapshots")
+        runner_api.mount(app, services)
+        snapshot_api.mount(app, services)
+        self._client = Client(app)
+        self._client.__enter__()
+        self.services = services
+        self.s3 = SESSION.client("s3")
+        self.token = "bootstrap-token"
+        identity = self.post("/runner/sync", {"sequence": 1, "capacity": 3, "task": "a"}).json_body["identity"]
+        self.token, self.runner = identity["token"], identity["runner"]
+        self.post("/runner/sync", {"sequence": 2, "capacity": 3})
+        self.epoch = services.placement.session(T).epoch
+
+    def post(self, path: str, body: dict[str, Any]) -> HTTPResponse:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        return self._client.http.post(path, headers=headers, body=json.dumps(body).encode())
+
+    def announce(self, content: bytes, sequence: int = 1, **more: Any) -> dict[str, Any]:
+        sha256 = hashlib.sha256(content).hexdigest()
+        announced = {"tenant": T, "epoch": self.epoch, "sequence": sequence, "sha256": sha256}
+        return {**announced, "size_bytes": len(content), "chromium": "156.0.1.2", **more}
+
+    def store(self, content: bytes, announced: dict[str, Any], really: bytes | None = None) -> str:
+        key = snapshot_key(T, announced["epoch"], announced["sequence"], announced["sha256"])
+        body = content if really is None else really
+        checksum = b64encode(hashlib.sha256(body).digest()).decode()
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum)
+        return key
+
+    def take(self, content: bytes, sequence: int = 1) -> str:
+        announced = self.announce(content, sequence)
+        key = self.store(content, announced)
+        assert self.post("/runner/snapshots/commit", announced).json_body == {"committed": True}
+        return key
+
+    def offered(self, **more: Any) -> list[str]:
+        answer = self.post("/runner/snapshots/restore", {"tenant": T, "epoch": self.epoch, **more})
+        assert answer.status_code == 200, answer.body
+        return [each["key"] for each in answer.json_body["generations"]]
+
+
+@pytest.fixture
+def door(services: Services, clock: Clock) -> Door:
+    SESSION.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    services.__dict__["blobs"] = Blobs(SESSION.client("s3", config=signing), BUCKET, "alias/unit")
+    services.tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
+    services.placement.watch(T, clock())
+    door = Door(services)
+    link(door)
+    return door
+
+
+def link(door: Door) -> None:
+    """The account is linked now."""
+    session = door.services.placement.session(T)
+    linked = replace(session, number="491701111111", linked_at=door.services.clock(), sequence=session.sequence + 1)
+    runner = door.services.runners.get(door.runner)
+    assert runner is not None
+    assert door.services.placement.reported(runner, session, linked)
+
+
+# -- upload and commit ------------------------------------------------------------------------------------------
+
+
+def test_an_upload_link_is_for_one_key_one_length_and_one_content_encrypted(door: Door) -> None:
+    announced = door.announce(b"profile")
+    answer = door.post("/runner/snapshots/upload", announced).json_body
+    assert answer["key"] == f"profiles/{T}/{door.epoch:016d}-000001-{announced['sha256']}.tar.zst"
+    link = urlsplit(answer["url"])
+    assert link.netloc == f"{BUCKET}.s3.{REGION}.amazonaws.com", "a redirect would break the signature"
+    signed = parse_qs(link.query)["X-Amz-SignedHeaders"][0].split(";")
+    assert {name.lower() for name in answer["headers"]} | {"host"} == set(signed)
+    assert answer["headers"]["Content-Length"] == "7"
+    assert answer["headers"]["If-None-Match"] == "*"
+    assert answer["headers"]["x-amz-server-side-encryption"] == "aws:kms"
+
+
+@pytest.mark.parametrize("path", ["upload", "commit", "restore"])
+def test_nobody_but_the_holder_of_the_epoch_is_served(door: Door, path: str) -> None:
+    announced = door.announce(b"profile", epoch=door.epoch - 1)
+    refused = door.post(f"/runner/snapshots/{path}", announced)
+    assert (refused.status_code, refused.json_body["code"]) == (409, "stale_epoch")
+    door.token = "nobody.secret"
+    assert door.post(f"/runner/snapshots/{path}", announced).status_code == 401
+
+
+def test_a_commit_counts_only_what_was_stored_as_announced(door: Door) -> None:
+    announced = door.announce(b"profile")
+    assert door.post("/runner/snapshots/commit", announced).status_code == 400
+    door.store(b"profile", announced, really=b"profilx")
+    assert door.post("/runner/snapshots/commit", announced).status_code == 400
+    door.store(b"profile", announced, really=b"longer than that")
+    assert door.post("/runner/snapshots/commit", announced).status_code == 400
+    assert door.services.placement.session(T).snapshots == ()
+    key = door.store(b"profile", announced)
+    assert door.post("/runner/snapshots/commit", announced).json_body == {"committed": True}
+    [newest] = door.services.placement.session(T).snapshots
+    assert (newest.key, newest.chromium, newest.taken_at) == (key, "156.0.1.2", door.services.clock())
+
+
+def test_a_repeated_commit_is_harmless_and_an_older_one_changes_nothing(door: Door) -> None:
+    second = door.take(b"second", sequence=2)
+    repeated = door.announce(b"second", 2)
+    assert door.post("/runner/snapshots/commit", repeated).json_body == {"committed": True}
+    late = door.announce(b"first", 1)
+    door.store(b"first", late)
+    assert door.post("/runner/snapshots/commit", late).json_body == {"committed": False}
+    assert [each.key for each in door.services.placement.session(T).snapshots] == [second]
+
+
+def just_after_the_look(door: Door, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Something else happens between the next look at the session and what follows from it."""
+    placement, meanwhile = door.services.placement, [action]
+    look = placement.session
+
+    def session(tenant: str) -> Session:
+        seen = look(tenant)
+        if meanwhile:
+            meanwhile.pop()()
+        return seen
+
+    monkeypatch.setattr(placement, "session", session)
+
+
+def test_a_runner_that_lost_the_session_between_its_look_and_its_write_commits_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Update(f"TENANT#{T}", "SESSION", set={"epoch": door.epoch + 1})
+    just_after_the_look(door, monkeypatch, lambda: door.services.table.update(lost))
+    with pytest.raises(StaleEpoch):
+        door.services.snapshots.commit(T, door.runner, generation(door.epoch, 1), START)
+    assert door.services.placement.session(T).snapshots == ()
+
+
+def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = door.services.snapshots
+    first, second = generation(door.epoch, 1), generation(door.epoch, 2)
+    just_after_the_look(door, monkeypatch, lambda: snapshots.commit(T, door.runner, first, START))
+    assert snapshots.commit(T, door.runner, second, START)
+    assert [each.sequence for each in door.services.placement.session(T).snapshots] == [2, 1]
+
+
+# -- what is kept, offered, forgotten --------------------------------------------------------------------------
+
+
+def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None:
+    midnight = START // DAY * DAY
+    hourly = [generation(2, 1 + hour, midnight + hour * DAY // 24) for hour in range(24 * 10)]
+    now = hourly[-1].taken_at
+    left: tuple[Generation, ...] = ()
+    for each in hourly:
+        left = kept((each, *left), each.taken_at)
+    assert [each.sequence for each in left[:3]] == [240, 239, 238]
+    assert [each.taken_at % DAY // (DAY // 24) for each in left[3:]] == [23] * 6
+    assert all(now - each.taken_at < 7 * DAY for each in left[3:])
+
+
+def test_generations_are_ordered_by_epoch_and_sequence_whatever_their_size() -> None:
+    mixed = [generation(9, 12), generation(10, 1), generation(1009, 2), generation(9, 2)]
+    assert [(each.epoch, each.sequence) for each in kept(mixed, START)[:3]] == [(1009, 2), (10, 1), (9, 12)]
+
+
+def test_a_restore_is_offered_the_newest_first_and_not_what_was_tried(door: Door) -> None:
+    keys = [door.take(b"one", 1), door.take(b"two", 2)]
+    assert door.offered() == [keys[1], keys[0]]
+    assert not [event for event in door.services.tenants.timeline(T) if event.happened is Happened.RESTORE_FELL_BACK]
+    assert door.offered(failed=[keys[1]], reason="2-2: damaged") == [keys[0]]
+    [told] = [event for event in door.services.tenants.timeline(T) if event.happened is Happened.RESTORE_FELL_BACK]
+    assert told.detail == "2-2: damaged"
+
+
+def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Door, clock: Clock) -> None:
+    door.take(b"one", 1)
+    assert len(door.offered()) == 1
+    session = door.services.placement.session(T)
+    runner = door.services.runners.get(door.runner)
+    assert runner is not None
+    report = SessionReport(tenant=T, epoch=session.epoch, sequence=session.sequence + 1, phase=Phase.LOGGED_OUT)
+    gone = seen(session, report, clock())
+    assert door.services.placement.reported(runner, session, gone)
+    assert door.offered() == []
+    clock.pass_seconds(60)
+    link(door)
+    assert door.offered() == []
+    clock.pass_seconds(15)
+    second = door.take(b"two", 2)
+    assert door.offered() == [second]
+
+
+def test_a_snapshot_that_was_committed_before_the_linking_was_reported_is_offered(door: Door, clock: Clock) -> None:
+    """History 4037: the sync that told of the linking was lost, the snapshot was not."""
+    first = door.take(b"one", 1)
+    session = door.services.placement.session(T)
+    runner = door.services.runners.get(door.runner)
+    assert runner is not None and session.linked_at is not None
+    late = replace(session, linked_at=clock.pass_seconds(30), sequence=session.sequence + 1)
+    assert door.services.placement.reported(runner, session, late)
+    assert door.offered() == [first]
+
+
+def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock: Clock) -> None:
+    kept_key = door.take(b"kept", 1)
+    orphan = door.store(b"orphan", door.announce(b"orphan", 2))
+    stranger = orphan.replace(T, "strangerrr")
+    door.s3.put_object(Bucket=BUCKET, Key=stranger, Body=b"x")
+    clock.now = time.time_ns() // 1_000_000 + milliseconds(timedelta(hours=23))
+    assert sweep(door.services) == 0
+    clock.pass_seconds(2 * 3600)
+    assert sweep(door.services) == 1
+    left = {each.key for each in door.services.blobs.under("profiles/")}
+    assert left == {kept_key, stranger}
+
+
+@pytest.mark.parametrize("name", ["functions.yaml", "runners.yaml"])
+def test_on_aws_every_permission_for_snapshots_is_for_where_they_are(name: str) -> None:
+    declared = (REPOSITORY / "infrastructure" / "cloudformation" / name).read_text()
+    allowed = re.findall(r'(?:\$\{Bucket\.Arn\}|-data-\$\{AWS::AccountId\})/([^"]+)"|"s3:prefix": "([^"]+)"', declared)
+    assert {either or other for either, other in allowed} == {f"{SNAPSHOTS}*"}

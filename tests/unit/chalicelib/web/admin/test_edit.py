@@ -1,0 +1,102 @@
+"""Editing a tenant: what is kept, what is refused, who was faster."""
+
+from dataclasses import replace
+
+from chalicelib.errors import AskSomeone
+from chalicelib.llm.client import CheckResult
+from chalicelib.model import Policies, Problem
+from tests.unit.conftest import Clock
+from tests.unit.support.admin_desk import FIELDS, KEY, POLICIES, Admin
+from wire import ProblemCode
+
+
+def test_editing_shows_what_is_stored_but_no_key(olga: Admin) -> None:
+    form = olga.browser.get(f"/admin/tenants/{olga.create()}/edit")
+    for name in ("name", "owner_email", "model", "instructions"):
+        assert form.value(name) == FIELDS[name]
+    assert {name: form.value(name) for name in POLICIES} == POLICIES
+    assert KEY not in form.html and "sk-…1234" in form.html
+
+
+def test_an_edit_without_a_change_is_no_edit(olga: Admin) -> None:
+    tenant = olga.create()
+    assert "Nothing was changed" in olga.browser.follow(olga.edit(tenant)).text
+    assert olga.services.tenants.get(tenant).revision == 1
+
+
+def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:
+    tenant = olga.create()
+    phones = "+49 170 123-45 67\r\n0044 (7700) 900123, 4917012345 67\r\n\r\n"
+    saved = olga.edit(
+        tenant, takeover_minutes="90", answer_groups="yes", ignored_phones=phones, give_up_text=" Später.\r\n"
+    )
+    assert saved.status == 303
+    assert olga.services.tenants.get(tenant).policies == replace(
+        Policies(),
+        takeover_minutes=90,
+        answer_groups=True,
+        ignored_phones=("491701234567", "447700900123"),
+        give_up_text="Später.",
+    )
+
+
+BAD_EDITS = [
+    ({"takeover_minutes": ""}, "takeover_minutes"),
+    ({"takeover_minutes": "-1"}, "takeover_minutes"),
+    ({"takeover_minutes": "1e3"}, "takeover_minutes"),
+    ({"takeover_minutes": "٣"}, "takeover_minutes"),
+    ({"retention_days": "0"}, "retention_days"),
+    ({"retention_days": "91"}, "retention_days"),
+    ({"replies_per_minute": "9" * 30}, "replies_per_minute"),
+    ({"ignored_phones": "call me"}, "ignored_phones"),
+    ({"allowed_phones": "0170 1234567"}, "allowed_phones"),
+    ({"give_up_text": "x" * 501}, "give_up_text"),
+    ({"api_key": "sk-ant-abcdefgh"}, "api_key"),
+    ({"name": " "}, "name"),
+]
+
+
+def test_bad_edits_are_told_at_their_field_and_change_nothing(olga: Admin) -> None:
+    tenant = olga.create()
+    for changes, field in BAD_EDITS:
+        answer = olga.edit(tenant, **changes)
+        assert answer.status == 422 and answer.error(field), (changes, answer.error(field))
+    assert olga.services.tenants.get(tenant).revision == 1
+
+
+def test_a_new_key_is_checked_with_the_new_settings_and_mends_the_problem(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.KEY_REVOKED, clock()))
+    new_key = "sk-proj-zyxwvutsrqponmlk9876"
+    assert olga.edit(tenant, api_key=new_key, model="gpt-6-sol").status == 303
+    [_, (key, assistant)] = olga.brain.checked
+    assert (key, assistant.model) == (new_key, "gpt-6-sol")
+    stored = olga.services.tenants.get(tenant)
+    assert (stored.key_last4, stored.assistant_version, stored.assistant_problem) == ("9876", 2, None)
+    assert olga.services.vault.decrypt(tenant, stored.key_ciphertext) == new_key
+
+
+def test_a_new_key_that_fails_changes_nothing_at_all(olga: Admin) -> None:
+    tenant = olga.create()
+    olga.brain.result = CheckResult("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED)
+    answer = olga.edit(tenant, api_key="sk-proj-zyxwvutsrqponmlk9876", name="Other")
+    assert answer.status == 422 and "does not accept" in answer.error("api_key") and answer.value("name") == "Other"
+    stored = olga.services.tenants.get(tenant)
+    assert (stored.name, stored.key_last4, stored.revision) == ("Hotel Alpenblick", "1234", 1)
+
+
+def test_two_editors_at_once_lose_nothing_silently(olga: Admin) -> None:
+    tenant = olga.create()
+    assert olga.edit(tenant, name="First").status == 303
+    second = olga.edit(tenant, name="Second", revision="1")
+    assert second.status == 409 and "Somebody else changed" in second.text and second.value("name") == "Second"
+    assert olga.services.tenants.get(tenant).name == "First"
+    assert olga.edit(tenant, name="Second", revision=second.hidden("revision")).status == 303
+    assert olga.services.tenants.get(tenant).name == "Second"
+
+
+def test_a_new_address_mends_the_mail(olga: Admin) -> None:
+    olga.mailer.trouble = AskSomeone(ProblemCode.MAIL_BOUNCED, "SES refused it.")
+    tenant = olga.create()
+    assert olga.edit(tenant, owner_email="right@example.com").status == 303
+    assert olga.services.tenants.get(tenant).mail_problem is None

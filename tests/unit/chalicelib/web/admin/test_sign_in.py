@@ -1,0 +1,128 @@
+"""Signing in, step by step, and out again."""
+
+import pytest
+
+from chalicelib.aws.cognito import Code, NewPassword, Refused, SetUp, SignedIn
+from infrastructure.checkout import REPOSITORY
+from infrastructure.packaging import template
+from tests.unit.conftest import Clock
+from tests.unit.support.admin_desk import FIELDS, OLGA, Admin
+from tests.unit.support.browsing import Browser
+
+ROOT = REPOSITORY
+
+
+def test_every_screen_asks_a_stranger_to_sign_in_and_tells_him_nothing_else(stranger: Admin) -> None:
+    for path in ("/admin", "/admin/new", "/admin/tenants/hotel0000", "/admin/tenants/hotel0000/edit"):
+        answer = stranger.browser.get(path)
+        assert (answer.status, answer.headers["location"], answer.html) == (303, "/api/admin/sign-in", "")
+    for path in ("/admin/live", "/admin/tenants/hotel0000/live"):
+        assert stranger.browser.get(path).status == 401
+    for path in ("new", "tenants/hotel0000/edit", "tenants/hotel0000/pause", "tenants/hotel0000/invite"):
+        answer = stranger.browser.post(f"/admin/{path}", FIELDS)
+        assert (answer.status, answer.headers["location"]) == (303, "/api/admin/sign-in")
+    assert stranger.mailer.sent == [] and stranger.brain.checked == []
+
+
+def test_the_bare_address_leads_to_the_admin(stranger: Admin) -> None:
+    assert stranger.browser.get("/").headers["location"] == "/api/admin"
+
+
+def test_a_password_signs_in_and_the_cookie_is_opaque(stranger: Admin) -> None:
+    answer = stranger.knock()
+    assert answer.headers["location"] == "/api/admin"
+    [operator] = [sent for sent in answer.set_cookies if sent.startswith("__Host-operator=")]
+    assert "Secure; HttpOnly; SameSite=Lax" in operator and OLGA not in operator
+    assert stranger.browser.get("/admin").status == 200
+
+
+def test_a_wrong_password_is_refused_and_not_echoed(stranger: Admin) -> None:
+    answer = stranger.knock("wr0ng-secret")
+    assert answer.status == 401 and "do not belong together" in answer.text
+    assert "wr0ng-secret" not in answer.html and answer.value("email") == OLGA
+
+
+@pytest.mark.parametrize(("email", "password"), [("", "x"), (OLGA, ""), ("x" * 300, "x"), (OLGA, "x" * 300)])
+def test_what_cannot_be_a_sign_in_never_reaches_cognito(stranger: Admin, email: str, password: str) -> None:
+    assert stranger.knock(password, email).status == 422
+
+
+def test_the_sign_in_form_needs_its_own_token_and_page(stranger: Admin) -> None:
+    fields = {"email": OLGA, "password": "right"}
+    assert stranger.browser.post("/admin/sign-in", fields).status == 403
+    csrf = stranger.browser.get("/admin/sign-in").hidden("csrf")
+    elsewhere = stranger.browser.post("/admin/sign-in", {**fields, "csrf": csrf}, sec_fetch_site="cross-site")
+    assert elsewhere.status == 403
+    another = Browser(stranger.gateway)
+    another.get("/admin/sign-in")
+    assert another.post("/admin/sign-in", {**fields, "csrf": csrf}).status == 403
+
+
+def test_many_attempts_have_to_wait(stranger: Admin, clock: Clock) -> None:
+    for _ in range(10):
+        stranger.knock("wrong")
+    refused = stranger.knock()
+    assert refused.status == 429 and "Wait a quarter of an hour" in refused.text
+    clock.pass_seconds(15 * 60)
+    assert stranger.knock().status == 303
+
+
+def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stranger: Admin) -> None:
+    stranger.identity.first = NewPassword("sub", "session-1")
+    setting_up = SetUp("sub", "session-2", "JBSWY3DPEHPK3PXP")
+    stranger.identity.later = [setting_up, Refused("This code is not right.", again=setting_up), SignedIn(OLGA)]
+    assert "Choose a password" in stranger.browser.follow(stranger.knock()).text
+    assert "not the same" in stranger.go_on(password="Second-Pass-1", again="other").text
+    page = stranger.browser.follow(stranger.go_on(password="Second-Pass-1", again="Second-Pass-1"))
+    assert "JBSWY3DPEHPK3PXP" in page.text and "<svg" in page.html
+    assert "six digits" in stranger.go_on(code="12x").text
+    again = stranger.go_on(code="000000")
+    assert "not right" in again.text and "<svg" in again.html
+    assert stranger.go_on(code="123 456").headers["location"] == "/api/admin"
+    assert stranger.identity.answers == ["Second-Pass-1", "000000", "123456"]
+    assert stranger.browser.get("/admin").status == 200
+
+
+def test_a_new_password_that_is_too_short_for_the_user_pool_never_reaches_it(stranger: Admin) -> None:
+    resources = template.load(ROOT / "infrastructure" / "cloudformation" / "resources.yaml")["Resources"]
+    at_least = resources["UserPool"]["Properties"]["Policies"]["PasswordPolicy"]["MinimumLength"]
+    stranger.identity.first = NewPassword("sub", "session-1")
+    stranger.identity.later = [SignedIn(OLGA)]
+    stranger.knock()
+    short, long_enough = "Aa1" + "x" * (at_least - 4), "Aa1" + "x" * (at_least - 3)
+    assert f"Take at least {at_least} characters" in stranger.go_on(password=short, again=short).text
+    assert stranger.identity.answers == []
+    stranger.go_on(password=long_enough, again=long_enough)
+    assert stranger.identity.answers == [long_enough]
+
+
+def test_no_step_of_a_sign_in_is_a_way_in_by_itself(stranger: Admin, clock: Clock) -> None:
+    stranger.identity.first = Code("sub", "session-1")
+    stranger.knock()
+    assert stranger.browser.get("/admin").status == 303
+    other = Browser(stranger.gateway)
+    csrf = other.get("/admin/sign-in").hidden("csrf")
+    assert "took too long" in other.post("/admin/sign-in/next", {"csrf": csrf, "code": "123456"}).text
+    csrf = stranger.browser.get("/admin/sign-in").hidden("csrf")
+    clock.pass_seconds(900)
+    assert "took too long" in stranger.browser.post("/admin/sign-in/next", {"csrf": csrf, "code": "123456"}).text
+
+
+def test_cognitos_session_is_never_in_a_page(stranger: Admin) -> None:
+    stranger.identity.first = Code("sub", "cognito-session-string")
+    assert "cognito-session-string" not in stranger.browser.follow(stranger.knock()).html
+
+
+def test_starting_over_forgets_the_step(stranger: Admin) -> None:
+    stranger.identity.first = Code("sub", "session-1")
+    stranger.knock()
+    assert "Password" in stranger.go_on(start_over="yes").text
+    assert "Password" in stranger.browser.get("/admin/sign-in").text
+
+
+def test_signing_out_ends_the_browser_for_good(olga: Admin) -> None:
+    stolen = dict(olga.browser.cookies)
+    csrf = olga.browser.get("/admin").hidden("csrf")
+    assert olga.browser.post("/admin/sign-out", {"csrf": csrf}).status == 303
+    assert "__Host-operator" not in olga.browser.cookies
+    assert Browser(olga.gateway, cookies=stolen).get("/admin").status == 303

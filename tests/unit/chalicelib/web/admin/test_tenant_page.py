@@ -1,0 +1,140 @@
+"""The list, and one tenant's page with everything an operator can do there."""
+
+import pytest
+
+from chalicelib.errors import NotFound, TryAgain
+from chalicelib.model import Active, Problem
+from chalicelib.store.table import Update
+from chalicelib.web.admin.invites import MAILS_PER_HOUR
+from tests.unit.conftest import Clock, FakeJobs
+from tests.unit.support.admin_desk import OLGA, Admin
+from wire import Phase, ProblemCode
+
+
+def test_the_list_says_of_every_tenant_where_it_stands(olga: Admin, clock: Clock) -> None:
+    assert "No tenants yet" in olga.browser.get("/admin").text
+    online, broke, paused = olga.create(name="Zoo"), olga.create(name="Bakery"), olga.create(name="Attic")
+    seen = {"phase": Phase.ONLINE, "since": clock() - 7_200_000, "number": "491701234567", "last_message_at": clock()}
+    olga.services.table.update(Update(f"TENANT#{online}", "SESSION", set={**seen}))
+    olga.services.tenants.set_assistant_problem(broke, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    olga.press(paused, "pause")
+    for path in ("/admin", "/admin/live"):
+        page = olga.browser.get(path)
+        assert page.text.index("Bakery") < page.text.index("Attic") < page.text.index("Zoo")  # problems first
+        assert "Online" in page.text and "2 h ago" in page.text and "just now" in page.text
+        assert "Out of credit" in page.text and "no credit left" in page.text
+        assert "Paused" in page.text
+    assert "<html" not in olga.browser.get("/admin/live").html
+
+
+def test_looking_at_an_unlinked_tenant_keeps_its_session_running(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.browser.get(f"/admin/tenants/{tenant}")
+    assert olga.services.placement.session(tenant).watched(clock())
+    clock.pass_seconds(16 * 60)
+    assert not olga.services.placement.session(tenant).watched(clock())
+    olga.browser.get(f"/admin/tenants/{tenant}/live")
+    assert olga.services.placement.session(tenant).watched(clock())
+
+
+def test_looking_at_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
+    paused, linked = olga.create(), olga.create()
+    olga.services.tenants.set_wanted(paused, Active.PAUSED, now=1, by=OLGA)
+    olga.services.table.update(Update(f"TENANT#{linked}", "SESSION", set={"number": "491701234567"}))
+    for tenant in (paused, linked):
+        assert olga.browser.get(f"/admin/tenants/{tenant}").status == 200
+        assert olga.services.placement.session(tenant).watched_until == 0
+
+
+def test_a_living_code_is_shown_and_a_dead_one_never(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    code = {"code": "2@abc,def", "expires_at": clock() + 20_000}
+    olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={"phase": Phase.QR, "qr": code}))
+    page = olga.browser.get(f"/admin/tenants/{tenant}/live")
+    assert 'class="qr-code"' in page.html and "New code in 20 s" in page.text and "2@abc,def" not in page.html
+    clock.pass_seconds(20)
+    assert 'class="qr-code"' not in olga.browser.get(f"/admin/tenants/{tenant}/live").html
+
+
+def test_every_phase_and_every_problem_has_a_page(olga: Admin) -> None:
+    tenant = olga.create()
+    both = [(phase, None) for phase in Phase] + [(Phase.OFFLINE, problem) for problem in ProblemCode]
+    for phase, problem in both:
+        seen = {"phase": phase, "problem": {"code": problem, "since": 1, "detail": ""} if problem else None}
+        olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={**seen}))
+        for path in (f"/admin/tenants/{tenant}/live", "/admin/live"):
+            assert olga.browser.get(path).status == 200, (phase, problem)
+
+
+def test_an_unknown_tenant_is_a_page_that_tells_nothing(olga: Admin) -> None:
+    pages_seen = [
+        olga.browser.get(f"/admin/tenants/{id}") for id in ("hotel0000", "x", "..%2f..", "HOTEL0000", "0" * 3_000)
+    ]
+    assert {page.status for page in pages_seen} == {404} and len({page.html for page in pages_seen}) == 1
+
+
+def test_pausing_and_resuming_is_wanted_told_and_done(olga: Admin) -> None:
+    tenant = olga.create()
+    assert "The line is silent" in olga.press(tenant, "pause").text
+    assert olga.services.tenants.get(tenant).wanted is Active.PAUSED
+    assert "Resumed" in olga.press(tenant, "resume").text
+    assert olga.services.tenants.get(tenant).wanted is Active.ACTIVE
+
+
+def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    first = olga.services.tenants.invites.current(tenant)
+    olga.press(tenant, "invite")
+    second = olga.services.tenants.invites.current(tenant)
+    assert first is not None and second is not None and first.token_sha256 != second.token_sha256
+    for _ in range(MAILS_PER_HOUR):
+        page = olga.press(tenant, "invite")
+    assert "Wait an hour" in page.text
+    assert len(olga.mailer.sent) == 1 + MAILS_PER_HOUR
+    clock.pass_seconds(3_600)
+    olga.signed_in()
+    assert "A new link was mailed" in olga.press(tenant, "invite").text
+
+
+def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    first = olga.services.tenants.invites.current(tenant)
+    olga.mailer.trouble = TryAgain("SES is busy.")
+    assert "it still works" in olga.press(tenant, "invite").text
+    assert first is not None
+    assert olga.services.tenants.invites.find(first.token_sha256, now=clock()) == first
+    olga.mailer.trouble = None
+    olga.press(tenant, "invite")
+    with pytest.raises(NotFound):
+        olga.services.tenants.invites.find(first.token_sha256, now=clock())
+
+
+def test_revoking_the_invite_leaves_none(olga: Admin) -> None:
+    tenant = olga.create()
+    page = olga.press(tenant, "revoke")
+    assert "no longer works" in page.text and "none that works" in page.text
+    assert olga.services.tenants.invites.current(tenant) is None
+
+
+def test_checking_again_wakes_the_chats_that_wait_for_it(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    waiting = {
+        "open_turns": "OPEN",
+        "due_at": clock() + 60_000,
+        "tenant": tenant,
+        "chat": "4711@lid",
+        "state": "waiting",
+        "revision": 1,
+        "messages": ["contact#A"],
+        "first_message": "A",
+        "last_message": "A",
+        "created_at": clock(),
+        "at": "1",
+        "oldest_sent_at": clock(),
+    }
+    olga.services.table.update(Update(f"CHAT#{tenant}#4711@lid", "TURN#turn0001", set={**waiting}))
+    assert "tried again now" in olga.press(tenant, "check").text
+    assert olga.services.tenants.get(tenant).assistant_problem is None
+    jobs = olga.services.jobs
+    assert isinstance(jobs, FakeJobs) and jobs.sent == [(tenant, "4711@lid", 0)]

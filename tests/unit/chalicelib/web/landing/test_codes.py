@@ -1,0 +1,135 @@
+from chalicelib.model import (
+    WATCHED_FOR,
+    milliseconds,
+)
+from chalicelib.rendering.languages import speaker
+from chalicelib.web import landing
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.landing_view import Shown
+from tests.unit.support.landing_browser import QR, Lines, shows_qr
+from wire import Phase
+
+
+def test_an_expired_code_is_never_shown(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    coded.clock.pass_seconds(60)
+    for answer in (browser.get("/status"), browser.get("/live")):
+        assert not shows_qr(answer)
+    assert browser.get("/status").shown == Shown.WAITING
+    assert speaker("en")("landing.qr.expired") in browser.get("/status").body
+
+
+def test_the_script_gets_what_changed_and_nothing_else(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    first = browser.get("/live").json
+    assert first["every_ms"] == 1_000
+    assert 'data-shown="qr"' in first["html"]
+    assert "<html" not in first["html"]
+    same = browser.get("/live", seen=first["version"]).json
+    assert same == {"version": first["version"], "every_ms": 1_000}
+    coded.session(phase=Phase.QR, qr=("2@another", 20))
+    changed = browser.get("/live", seen=first["version"]).json
+    assert changed["version"] != first["version"]
+    assert 'data-left-ms="20000"' in changed["html"]
+
+
+def test_the_script_looks_rarely_once_the_line_is_online(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    coded.session(phase=Phase.ONLINE, number="491701234567", qr=None)
+    assert browser.get("/live").json["every_ms"] == 15_000
+
+
+def test_looking_keeps_the_session_watched_and_writes_once_a_minute(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    written = []
+    for _ in range(18):
+        coded.clock.pass_seconds(10)
+        before = coded.seen.watched_until
+        browser.get("/live")
+        written += [coded.clock.now] if coded.seen.watched_until != before else []
+    assert len(written) in (2, 3)
+    assert coded.seen.watched_until > coded.clock.now + milliseconds(WATCHED_FOR) - 70_000
+
+
+def test_a_linked_line_needs_no_watching(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    coded.session(phase=Phase.ONLINE, number="491701234567", qr=None)
+    coded.clock.pass_seconds(3_600)
+    coded.operations.clear()
+    browser.get("/live")
+    browser.get("/status")
+    assert coded.writes == []
+
+
+def test_without_javascript_the_page_loads_itself_anew(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in browser.get("/status").body
+    coded.session(qr=(QR, 3))
+    assert '<meta http-equiv="refresh" content="3">' in browser.get("/status").body
+    coded.clock.pass_seconds(200)
+    before = coded.seen.watched_until
+    browser.get("/status")
+    assert coded.seen.watched_until > before
+
+
+def test_a_pairing_code_is_asked_for_with_the_owners_own_number(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    assert browser.post("/pair", number="+49 (0)170 / 123-45 67", csrf=browser.csrf).goes_to("/status")
+    assert coded.seen.pair_with == "491701234567"
+    assert browser.get("/status").shown == Shown.WAITING
+    coded.session(phase=Phase.PAIRING, pairing=("abcd1234", 170), qr=None)
+    answer = browser.get("/status")
+    assert '<output class="pairing-code" id="pairing-code" data-dies>ABCD-1234</output>' in answer.body
+    assert "491701234567" not in answer.body
+    coded.clock.pass_seconds(170)
+    assert "ABCD-1234" not in browser.get("/status").body + browser.get("/live").body
+
+
+def test_the_owner_may_go_back_to_the_qr_code(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    browser.post("/pair", number="+491701234567", csrf=browser.csrf)
+    assert browser.post("/qr", csrf=browser.csrf).goes_to("/status")
+    assert coded.seen.pair_with is None
+
+
+def test_what_is_no_number_is_said_next_to_the_field(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    csrf = browser.csrf
+    for number in ("", "0170 1234567", "+49", "hello", "+49170123456789012", "+491701\0", "<b>1</b>"):
+        answer = browser.post("/pair", number=number, csrf=csrf)
+        assert answer.status == 422
+        assert speaker("en")("landing.pair.error") in answer.body
+        assert "<b>1" not in answer.body
+    assert coded.seen.pair_with is None
+
+
+def test_pairing_codes_are_asked_for_a_few_times_only(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    csrf = browser.csrf
+    answers = [
+        browser.post("/pair", number=f"+49170123456{n}", csrf=csrf).status
+        for n in range(landing.PAIRING_CODES_PER_TENANT + 1)
+    ]
+    assert answers == [303] * landing.PAIRING_CODES_PER_TENANT + [429]
+
+
+def test_a_form_without_its_token_does_nothing(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    before = coded.seen
+    for path in ("/pair", "/qr", "/again"):
+        for csrf in ("", "x", sha256(browser.csrf)):
+            assert browser.post(path, number="+491701234567", csrf=csrf).status == 403
+    assert coded.seen == before
+
+
+def test_a_browser_that_is_not_bound_can_do_nothing(coded: Lines) -> None:
+    csrf = coded.browser().opened().csrf
+    before = coded.seen
+    for path in ("/pair", "/qr", "/again"):
+        assert coded.browser().post(path, number="+491701234567", csrf=csrf).goes_to("/status")
+    assert coded.seen == before
+
+
+def test_an_enormous_form_is_refused(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    assert browser.post("/pair", number="1" * 5_000).status == 413

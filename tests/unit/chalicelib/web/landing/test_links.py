@@ -1,0 +1,176 @@
+import random
+import re
+from collections.abc import Iterator
+
+from chalicelib.model import (
+    INVITE_UNOPENED_FOR,
+    Active,
+)
+from chalicelib.rendering.languages import LANGUAGES, speaker
+from chalicelib.web import landing
+from chalicelib.web.browser_auth import sha256
+from chalicelib.web.landing_view import Shown
+from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
+
+
+def mutations(token: str) -> Iterator[str]:
+    """A thousand tokens that look like this one, and some that look like nothing."""
+    chosen = random.Random(20261122)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    yield from ("", " ", ".", "..", "%", "%00", "\0", "null", "undefined", "{token}", "*", "#", "status")
+    yield from (
+        token.upper(),
+        token.lower(),
+        token.swapcase(),
+        token[::-1],
+        token * 2,
+        f" {token}",
+        f"{token} ",
+        f"{token}=",
+    )
+    yield from (token[:length] for length in range(len(token)))
+    yield from (token[length:] for length in range(1, len(token)))
+    yield from (
+        "a" * 65_536,
+        token + "\0",
+        "\0" + token,
+        token + "\r\nSet-Cookie: a=b",
+        "é" * 43,
+        "\ud800" + token,
+        "🙂" * 99,
+    )
+    yield from (token.replace("a", "а"), f"{token}\u200b", f"INVITE#{sha256(token)}", sha256(token), "' OR 1=1 --")
+    yield from (REVOKED_TOKEN, EXPIRED_TOKEN)
+    for position, letter in enumerate(token):
+        for bit in range(7):
+            yield token[:position] + chr(ord(letter) ^ 1 << bit) + token[position + 1 :]
+    while True:
+        position = chosen.randrange(len(token))
+        changed = token[:position] + chosen.choice(letters) + token[position + 1 :]
+        yield changed if chosen.random() < 0.5 else "".join(chosen.sample(token, len(token)))
+
+
+def test_a_thousand_mutated_tokens_get_one_and_the_same_page_and_write_nothing(lines: Lines) -> None:
+    browser = lines.browser()
+    reference = browser.get("", "no-such-token")
+    assert reference.status == 404
+    assert speaker("en")("landing.gone.title") in reference.body
+    tried: set[str] = set()
+    for mutated in mutations(TOKEN):
+        if len(tried) >= 1_000:
+            break
+        if mutated in (TOKEN, OTHER_TOKEN) or mutated in tried:
+            continue
+        tried.add(mutated)
+        lines.operations.clear()
+        assert browser.get("", mutated) == reference, mutated[:80]
+        assert lines.operations == ["GetItem"], mutated[:80]
+
+
+def test_every_page_below_a_dead_link_is_the_same_too(lines: Lines) -> None:
+    browser = lines.browser()
+    reference = browser.get("", "no-such-token")
+    for path in ("", "/status", "/code", "/passkey"):
+        for token in ("unknown", REVOKED_TOKEN, EXPIRED_TOKEN, "\0", "é", "a" * 65_536):
+            assert browser.get(path, token) == reference, (path, token[:20])
+    assert lines.writes == []
+
+
+def test_nothing_can_be_done_with_a_dead_link(lines: Lines) -> None:
+    browser = lines.browser()
+    reference = browser.get("", "no-such-token")
+    for path in ("/open", "/continue", "/pair", "/qr", "/again"):
+        for token in ("unknown", REVOKED_TOKEN, EXPIRED_TOKEN):
+            assert browser.post(path, token, number="+491701234567") == reference, (path, token)
+    assert lines.writes == []
+    assert browser.jar == {}
+
+
+def test_the_page_of_a_dead_link_speaks_the_browsers_language(lines: Lines) -> None:
+    for language in LANGUAGES:
+        answer = lines.browser(language=f"{language};q=0.9").get("", "unknown")
+        assert f'<html lang="{language}">' in answer.body
+        assert speaker(language)("landing.gone.title") in answer.body
+
+
+def test_the_script_is_told_when_the_link_died_under_an_open_page(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    lines.services.tenants.invites.revoke(BAKERY, now=lines.clock.now, by="ops")
+    answer = browser.get("/live")
+    assert (answer.status, answer.json) == (404, {"reload": True})
+    assert browser.get("/status") == browser.get("", "unknown")
+
+
+def test_a_link_lives_on_once_it_was_opened_in_time(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    lines.clock.pass_seconds(INVITE_UNOPENED_FOR.total_seconds() * 3)
+    assert browser.get("/status").status == 200
+
+
+def test_a_get_renders_and_never_writes(lines: Lines) -> None:
+    answer = lines.browser().get("")
+    assert answer.status == 200
+    assert f'action="/api/join/{TOKEN}/open"' in answer.body
+    assert answer.cookies == []
+    assert lines.writes == []
+    assert lines.services.tenants.invites.find(sha256(TOKEN), now=lines.clock.now).opened_at is None
+
+
+def test_a_mail_scanner_that_fetches_every_address_changes_nothing(lines: Lines) -> None:
+    for path in ("", "/status", "/live", "/code", "/passkey"):
+        lines.browser(site=None).get(path)
+    assert lines.writes == []
+    assert not lines.watching()
+
+
+def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
+    browser = lines.browser()
+    answer = browser.post("/open")
+    assert answer.goes_to("/status")
+    (set_cookie,) = answer.cookies
+    assert re.match(r"__Host-join-[0-9a-f]{16}=[\w-]{43}; Path=/; Secure; HttpOnly; SameSite=Lax", set_cookie)
+    assert lines.watching()
+    assert browser.get("").goes_to("/status")
+    assert browser.get("/status").shown == Shown.WAITING
+
+
+def test_only_the_hash_of_the_cookie_is_stored(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    (secret,) = browser.jar.values()
+    invite = lines.services.tenants.invites.find(sha256(TOKEN), now=lines.clock.now)
+    assert invite.bound_sha256 == sha256(secret) != secret
+
+
+def test_opening_twice_keeps_the_binding(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    before = dict(browser.jar)
+    assert browser.post("/open").goes_to("/status")
+    assert browser.jar == before
+
+
+def test_another_site_cannot_open_a_link(lines: Lines) -> None:
+    for site in ("cross-site", "same-site"):
+        for path in ("/open", "/continue"):
+            assert lines.browser(site=site).post(path).status == 403
+    assert not lines.watching()
+
+
+def test_an_old_browser_that_names_no_site_may_open(lines: Lines) -> None:
+    lines.browser(site=None).opened()
+
+
+def test_a_paused_line_is_not_woken(lines: Lines) -> None:
+    lines.tenant(wanted=Active.PAUSED)
+    browser = lines.browser().opened()
+    assert browser.get("/status").shown == Shown.PAUSED
+    assert not lines.watching()
+
+
+def test_too_many_posts_from_one_address_have_to_wait(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    answers = [browser.post("/open").status for _ in range(landing.POSTS_PER_ADDRESS_PER_MINUTE)]
+    assert answers[-1] == 429
+    assert set(answers[:-1]) == {303}
+    assert lines.browser(address="203.0.113.77").post("/open").status == 303
+    lines.clock.pass_seconds(61)
+    assert browser.post("/open").status == 303

@@ -1,0 +1,68 @@
+import pytest
+
+from chalicelib.model import (
+    Active,
+    ExpiringCode,
+    Session,
+)
+from chalicelib.web.landing_view import Shown, digits_of, showing, what_is_shown
+from tests.unit.support.landing_browser import BAKERY, tenant
+from wire import Phase
+
+NOW = 1_790_000_000_000
+LIVING = ExpiringCode("code", NOW + 1_000)
+
+
+@pytest.mark.parametrize(
+    ("session", "shown"),
+    [
+        (Session(BAKERY), Shown.WAITING),
+        (Session(BAKERY, Phase.STARTING), Shown.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING), Shown.QR),
+        (Session(BAKERY, Phase.QR, qr=ExpiringCode("code", NOW)), Shown.WAITING),
+        (Session(BAKERY, Phase.QR), Shown.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING, pair_with="49170"), Shown.WAITING),
+        (Session(BAKERY, Phase.IDLE, qr=LIVING), Shown.WAITING),
+        (Session(BAKERY, Phase.PAIRING, pairing=LIVING, pair_with="49170"), Shown.PAIRING),
+        (Session(BAKERY, Phase.PAIRING, pairing=LIVING), Shown.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING, number="49170"), Shown.MESSAGE),
+        (Session(BAKERY, Phase.STARTING, number="49170"), Shown.MESSAGE),
+        (Session(BAKERY, Phase.SYNCING), Shown.MESSAGE),
+        (Session(BAKERY, Phase.ONLINE, number="49170"), Shown.CONNECTED),
+        (Session(BAKERY, Phase.LOGGED_OUT), Shown.MESSAGE),
+        (Session(BAKERY, Phase.LOGGED_OUT, watched_until=NOW + 1), Shown.WAITING),
+    ],
+)
+def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, shown: Shown) -> None:
+    assert what_is_shown(tenant(BAKERY), session, NOW) is shown
+    assert what_is_shown(tenant(BAKERY, wanted=Active.PAUSED), session, NOW) is Shown.PAUSED
+
+
+def test_a_showing_tells_no_code_when_it_is_printed() -> None:
+    session = Session(BAKERY, Phase.QR, qr=ExpiringCode("secret-code", NOW + 1_000))
+    assert "secret-code" not in repr(showing(tenant(BAKERY), session, NOW))
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"),
+    [
+        ("+49 170 1234567", "491701234567"),
+        ("0049 170 1234567", "491701234567"),
+        ("49 (0) 170.123.4567", "491701234567"),
+        ("+1 (555) 010–0199", "15550100199"),
+        ("+49\u00a0170\u20111234567", "491701234567"),
+        ("0170 1234567", None),
+        ("+49 17O 1234567", None),
+        ("٤٩١٧٠١٢٣٤٥٦٧", None),
+        ("++491701234567", None),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(written: str, digits: str | None) -> None:
+    assert digits_of(written) == digits
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
+def test_the_page_looks_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
+    waiting = Session(BAKERY, phase, number="49170", watched_until=NOW + 1)
+    assert showing(tenant(BAKERY), waiting, NOW).every_ms == 1_000
+    assert showing(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000

@@ -1,0 +1,432 @@
+"""The final template: nobody may do everything, nothing waits for itself, and names are names."""
+
+import ast
+import json
+from datetime import timedelta
+from graphlib import TopologicalSorter
+from typing import Any, Final
+
+import pytest
+
+from chalicelib.store.operators import STEP_KEPT_FOR
+from infrastructure.packaging.package import APPLICATION
+from tests.unit.support import final_template
+from tests.unit.support.final_template import actions, as_text, of_type, resources, resources_of, statements
+from tests.unit.support.reach import Code
+from wire import SyncRequest
+
+#: (resource, Sid): what has no narrower name, and why.
+WITHOUT_A_NAME: Final = {
+    ("RunnerStartRole", "SignsInToEcr"): "ECR's token is for all of a registry",
+    ("Key", "TheAccountDecides"): "a key's own policy speaks of that key only, and without it nobody could change it",
+    ("Key", "OnlyThinkOpensTenantsKeys"): "a key's own policy speaks of that key only",
+    ("DoorsRole", "SendsMail"): "SES's sandbox asks for the recipient's identity too; a condition names the sender",
+    ("ThinkRole", "SendsMail"): "the same statement",
+    ("ReconcileRole", "SendsMail"): "the same statement",
+    ("MailEventRole", "SendsMail"): "the same statement",
+}
+#: Policies of AWS's own that we attach: they are for all of a region.
+OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
+
+
+# -- who may do what ------------------------------------------------------------------------------------------
+
+
+def test_nobody_may_do_everything() -> None:
+    wide = [
+        (name, statement.get("Sid"), action)
+        for name, statement in statements()
+        for action in actions(statement)
+        if "*" in action and statement["Effect"] == "Allow" and (name, statement.get("Sid")) not in WITHOUT_A_NAME
+    ]
+    assert not wide
+
+
+def test_whatever_has_a_name_is_named() -> None:
+    nameless = {
+        (name, statement.get("Sid"))
+        for name, statement in statements()
+        for resource in resources_of(statement)
+        if _what(resource) in ("", "*") or not ("${" in _what(resource) or "starport" in resource)
+    }
+    assert nameless == set(WITHOUT_A_NAME)
+
+
+def test_every_statement_says_what_it_is_for() -> None:
+    assert not [(name, statement) for name, statement in statements() if not statement.get("Sid")]
+
+
+def test_no_policy_of_awss_own_is_attached_unseen() -> None:
+    attached = {
+        name: as_text(policy).removeprefix("arn:")
+        for name, role in of_type("AWS::IAM::Role").items()
+        for policy in role.get("ManagedPolicyArns", [])
+    }
+    assert attached == OF_AWS
+
+
+def _what(resource: str) -> str:
+    """An ARN without partition, service, region and account."""
+    return resource.replace("::", "--").split(":", 5)[-1] if resource.startswith("arn:") else resource
+
+
+#: Chalice's name → the function's logical name.
+LOGICAL: Final = {
+    "doors": "APIHandler",
+    "think": "Think",
+    "reconcile": "Reconcile",
+    "sweep": "Sweep",
+    "task_stopped": "TaskStopped",
+    "mail_event": "MailEvent",
+    "overview": "Overview",
+}
+#: What a call of boto3 needs in IAM, where it is not the same words. Empty: Cognito asks everybody for a password.
+NEEDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("dynamodb", "transact_write_items"): (),  # what it is made of counts
+    ("s3", "head_object"): ("s3:GetObject", "s3:ListBucket"),  # without the second, what is not there is forbidden
+    ("s3", "list_objects_v2"): ("s3:ListBucket",),
+    ("sesv2", "send_email"): ("ses:SendEmail", "ses:SendRawEmail"),
+    ("cognito-idp", "initiate_auth"): (),
+    ("cognito-idp", "respond_to_auth_challenge"): (),
+    ("cognito-idp", "associate_software_token"): (),
+    ("cognito-idp", "verify_software_token"): (),
+}
+#: What no line of ours asks for, but Lambda does in the function's name, or S3 in that of a link's signer.
+BESIDES: Final = {
+    "*": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    "APIHandler": {"kms:GenerateDataKey", "kms:Decrypt"},
+    "Think": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "Sweep": {"sqs:SendMessage"},
+    "TaskStopped": {"sqs:SendMessage"},
+    "MailEvent": {"sqs:SendMessage"},
+}
+
+
+@pytest.fixture(scope="module")
+def code() -> Code:
+    return Code(APPLICATION)
+
+
+def handlers() -> dict[str, tuple[str, str]]:
+    """Logical name → where it begins, as `app.py` declares it."""
+    found = {"APIHandler": ("app", "create_app")}
+    for node in ast.parse((APPLICATION / "app.py").read_text()).body:
+        for decorator in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            assert isinstance(node, ast.FunctionDef)
+            if isinstance(decorator, ast.Call):
+                names = [each.value.value for each in decorator.keywords if each.arg == "name"]  # type: ignore[attr-defined]
+                found.update({LOGICAL[name]: ("app", node.name) for name in names})
+    return found
+
+
+def allowed(function: str) -> set[str]:
+    (role, _) = of_type("AWS::Lambda::Function")[function]["Role"]["Fn::GetAtt"]
+    return {action for name, each in statements() if name == role for action in actions(each)}
+
+
+def needed(code: Code, entry: tuple[str, str]) -> set[str]:
+    found: set[str] = set()
+    for service, operation in code.calls(entry):
+        words = "".join(word.capitalize() for word in operation.removesuffix("_v2").split("_"))
+        found |= set(NEEDS.get((service, operation), (f"{service}:{words}",)))
+    return found
+
+
+def test_every_function_of_the_application_is_in_the_template() -> None:
+    assert set(handlers()) == set(of_type("AWS::Lambda::Function"))
+
+
+@pytest.mark.parametrize("function", sorted(handlers()))
+def test_a_function_may_do_what_its_code_does_and_no_more(code: Code, function: str) -> None:
+    needs, besides = needed(code, handlers()[function]), BESIDES["*"] | BESIDES.get(function, set())
+    may = allowed(function)
+    assert needs <= may, f"{function} cannot: {sorted(needs - may)}"
+    assert may <= needs | besides, f"{function} need not: {sorted(may - needs - besides)}"
+
+
+def test_no_call_of_aws_is_made_by_nobody(code: Code) -> None:
+    """Else the walk through the source has lost its way, and the test above says too little."""
+    assert code.all_calls() <= {call for entry in handlers().values() for call in code.calls(entry)}
+
+
+def test_only_think_opens_tenants_keys() -> None:
+    may = [(name, each) for name, each in statements() if "kms:Decrypt" in actions(each) and each["Effect"] == "Allow"]
+    assert {name for name, _ in may} == {"ThinkRole", "DoorsRole"}
+    for name, statement in may:
+        equal = statement["Condition"]["StringEquals"]
+        if name == "ThinkRole":
+            assert equal == {"kms:EncryptionContext:field": "openai_key"}
+            assert statement["Condition"]["Null"] == {"kms:EncryptionContext:tenant": "false"}
+        else:
+            assert as_text(equal["kms:ViaService"]) == "s3.${AWS::Region}.amazonaws.com"
+    (denied,) = [each for name, each in statements() if (name, each["Effect"]) == ("Key", "Deny")]
+    assert as_text(denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]).endswith("role/${AWS::StackName}-ThinkRole-*")
+
+
+def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
+    sends = [(name, each) for name, each in statements() if "ses:SendEmail" in actions(each)]
+    assert {name for name, _ in sends} == {"DoorsRole", "ThinkRole", "ReconcileRole", "MailEventRole"}
+    for _, statement in sends:
+        to = {each.rpartition("${AWS::AccountId}:")[2] for each in resources_of(statement)}
+        assert to == {"identity/*", "configuration-set/${AWS::StackName}"}
+        (address,) = statement["Condition"]["StringLike"].values()
+        assert list(statement["Condition"]["StringLike"]) == ["ses:FromAddress"]
+        assert as_text(address) == "*@${Domain}"
+        assert address["Fn::Sub"][1]["Domain"]["Fn::Select"][1]["Fn::Split"][1] == {
+            "Fn::Select": [1, {"Fn::Split": ["@", {"Ref": "MailFrom"}]}]
+        }
+
+
+def test_a_runner_has_no_key_of_aws() -> None:
+    (task,) = of_type("AWS::ECS::TaskDefinition").values()
+    assert "TaskRoleArn" not in task
+    assert "RUNNER_BOOTSTRAP_TOKEN" not in {each["Name"] for each in task["ContainerDefinitions"][0]["Environment"]}
+
+
+# -- what waits for what ----------------------------------------------------------------------------------------
+
+
+def test_nothing_waits_for_itself() -> None:
+    graph = {name: final_template.dependencies(resource, set(resources())) for name, resource in resources().items()}
+    assert graph["RunnerTask"] >= {"RestAPI", "RestAPIapiStage"}, "a runner needs somebody to register with"
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def environments() -> dict[str, dict[str, Any]]:
+    return {name: each["Environment"]["Variables"] for name, each in of_type("AWS::Lambda::Function").items()}
+
+
+def test_functions_are_told_names_and_never_wait_for_what_is_named() -> None:
+    settled = set(final_template.packaged()["Parameters"])
+    for name, variables in environments().items():
+        mentioned = final_template.dependencies({"Properties": variables}, set(resources()))
+        assert not mentioned, name
+        for variable, value in variables.items():
+            (kind,) = value
+            assert kind in ("Ref", "Fn::Sub"), variable
+            assert kind == "Fn::Sub" or value["Ref"] in settled, variable
+
+
+#: Read, and not told on AWS.
+NOT_TOLD: Final = {
+    "AWS_REGION": "Lambda says it",
+    "ALLOW_LOCAL_LINKS": "only where the reader sits at this very machine",
+}
+
+
+def test_functions_are_told_exactly_what_the_application_reads() -> None:
+    read = set()
+    for node in ast.walk(ast.parse((APPLICATION / "chalicelib" / "wiring.py").read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._required", "self._environment.get"):
+            read |= {each.value for each in node.args[:1] if isinstance(each, ast.Constant)}
+    assert read - set(NOT_TOLD) == set(environments()["APIHandler"])
+    for name, variables in environments().items():
+        assert variables == environments()["APIHandler"], name
+
+
+def test_what_functions_are_told_exists_under_that_name() -> None:
+    told = {name: as_text(value) for name, value in environments()["APIHandler"].items()}
+    declared = {
+        "TABLE_NAME": resources()["Table"]["Properties"]["TableName"],
+        "BUCKET_NAME": resources()["Bucket"]["Properties"]["BucketName"],
+        "JOBS_QUEUE_NAME": resources()["JobsQueue"]["Properties"]["QueueName"],
+        "KMS_KEY_ID": resources()["KeyAlias"]["Properties"]["AliasName"],
+        "MAIL_CONFIGURATION_SET": resources()["MailConfigurationSet"]["Properties"]["Name"],
+        "COGNITO_CLIENT_PARAMETER": resources()["UserPoolClientParameter"]["Properties"]["Name"],
+        "BASE_URL_PARAMETER": resources()["PublicBaseUrlParameter"]["Properties"]["Name"],
+        "ECS_CLUSTER": resources()["RunnerCluster"]["Properties"]["ClusterName"],
+        "ECS_SERVICE": resources()["RunnerService"]["Properties"]["ServiceName"],
+    }
+    assert {name: told[name] for name in declared} == {name: as_text(value) for name, value in declared.items()}
+    token = resources()["RunnerTask"]["Properties"]["ContainerDefinitions"][0]["Secrets"][0]
+    assert as_text(token["ValueFrom"]).endswith(f":parameter{told['RUNNER_TOKEN_PARAMETER']}")
+
+
+#: Conditions of the runners' template, and the parameter that each asks.
+ON: Final = {"OnSpot": "RunnersOnSpot", "OnArm": "Architecture"}
+
+
+def test_whatever_replaces_a_runners_task_makes_it_another_release_for_both_sides() -> None:
+    """ECS waits for protected tasks, and `reconcile` drains only those of another release."""
+    task, service = resources()["RunnerTask"], resources()["RunnerService"]
+    environment = {each["Name"]: each["Value"] for each in task["Properties"]["ContainerDefinitions"][0]["Environment"]}
+    release = as_text(environment["IMAGE"])
+    assert as_text(environments()["APIHandler"]["RUNNER_RELEASE"]) == release
+    refers = json.dumps([task, service["Properties"]["CapacityProviderStrategy"]])
+    for name in final_template.packaged()["Parameters"]:
+        conditions = [condition for condition, parameter in ON.items() if parameter == name]
+        if f'"Ref": "{name}"' in refers or any(f'"Fn::If": ["{condition}"' in refers for condition in conditions):
+            assert f"${{{name}}}" in release, name
+    image = "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com/answerline-12345678901234567890-runner@sha256:" + "0" * 64
+    longest = f"{image} x86_64 25 16384 122880 false"
+    assert SyncRequest(sequence=1, capacity=1, image=longest).image == longest
+
+
+# -- what is logged, tried again, and kept -----------------------------------------------------------------------
+
+
+def test_the_api_logs_no_path_no_query_and_nobodys_address() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    (deployment,) = of_type("AWS::ApiGateway::Deployment").values()
+    assert "StageName" not in deployment, "Serverless would make another stage, without our limits and log"
+    fields = json.loads(stage["AccessLogSetting"]["Format"])
+    assert set(fields.values()) <= {
+        *("$context.requestId", "$context.httpMethod", "$context.resourcePath", "$context.status"),
+        *("$context.responseLength", "$context.responseLatency", "$context.integrationLatency"),
+        "$context.error.responseType",
+    }
+    (methods,) = stage["MethodSettings"]
+    assert (methods["LoggingLevel"], methods["DataTraceEnabled"]) == ("OFF", False)
+    assert methods["ThrottlingRateLimit"] > 0
+
+
+def test_the_api_has_one_name_which_its_metrics_are_looked_for_by() -> None:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    watched = resources()["ApiFails"]["Properties"]["Dimensions"]
+    assert api["Name"] == api["Body"]["info"]["title"] == {"Fn::Sub": "${AWS::StackName}"}
+    assert watched == [{"Name": "ApiName", "Value": api["Name"]}]
+
+
+def test_no_sample_of_a_request_is_kept() -> None:
+    (firewall,) = of_type("AWS::WAFv2::WebACL").values()
+    seen = [firewall["VisibilityConfig"], *(rule["VisibilityConfig"] for rule in firewall["Rules"])]
+    assert not any(each["SampledRequestsEnabled"] for each in seen)
+
+
+def test_every_function_has_a_log_of_its_own_that_forgets() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    logs = {name: each["LoggingConfig"]["LogGroup"]["Ref"] for name, each in of_type("AWS::Lambda::Function").items()}
+    assert len(set(logs.values())) == len(logs)
+    assert {each["RetentionInDays"]["Ref"] for each in groups.values()} == {"LogRetentionDays"}
+    for name, log in logs.items():
+        (role, _) = of_type("AWS::Lambda::Function")[name]["Role"]["Fn::GetAtt"]
+        written = [
+            resource
+            for owner, each in statements()
+            if owner == role and "logs:PutLogEvents" in actions(each)
+            for resource in resources_of(each)
+        ]
+        assert written == [f"${{{log}.Arn}}"], name
+
+
+def test_ses_tells_of_what_did_not_arrive_in_the_words_that_cloudformation_always_took() -> None:
+    """In capital letters it refused them until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
+    (destination,) = of_type("AWS::SES::ConfigurationSetEventDestination").values()
+    told = destination["EventDestination"]["MatchingEventTypes"]
+    assert told == ["bounce", "complaint", "reject", "renderingFailure"]
+
+
+def test_what_fails_for_good_is_not_lost() -> None:
+    configured = {each["FunctionName"]["Ref"]: each for each in of_type("AWS::Lambda::EventInvokeConfig").values()}
+    started_by_events = {
+        permission["FunctionName"]["Ref"]
+        for permission in of_type("AWS::Lambda::Permission").values()
+        if permission["Principal"] == "events.amazonaws.com"
+    }
+    assert set(configured) >= started_by_events >= {"Reconcile", "Sweep", "TaskStopped"}
+    for name in started_by_events - {"Reconcile"}:  # which runs again within the minute
+        dead = configured[name]["DestinationConfig"]["OnFailure"]["Destination"]
+        assert as_text(dead) == "${DeadEventsQueue.Arn}"
+    assert resources()["JobsQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
+
+
+def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send_mail_by() -> None:
+    for name in ("Table", "Bucket", "Key", "UserPool", "MailSender"):
+        assert resources()[name]["DeletionPolicy"] == resources()[name]["UpdateReplacePolicy"] == "Retain"
+    table = resources()["Table"]["Properties"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+
+
+def test_only_whoever_puts_off_its_own_looks_may_start_itself_for_as_long_as_it_likes() -> None:
+    """Lambda ends a chain of 17 through one queue without a line in any log."""
+    functions = of_type("AWS::Lambda::Function")
+    starts_itself = {
+        name
+        for name, each in functions.items()
+        if _queues(each["Role"], "sqs:ReceiveMessage") & _queues(each["Role"], "sqs:SendMessage")
+    }
+    assert starts_itself == {"Think"}
+    allowed = {name: each["RecursiveLoop"] for name, each in functions.items() if "RecursiveLoop" in each}
+    assert allowed == dict.fromkeys(starts_itself, "Allow")
+
+
+def _queues(role: dict[str, Any], action: str) -> set[str]:
+    """Of which queues this role may do this."""
+    (name, _) = role["Fn::GetAtt"]
+    return {
+        to for owner, each in statements() if owner == name and action in actions(each) for to in resources_of(each)
+    }
+
+
+def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors() -> None:
+    (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert trigger["FunctionName"] == {"Ref": "Think"}
+    given, decided = {"Ref": "ThinkAtOnceGiven"}, {"Ref": "ThinkAtOnce"}
+    assert trigger["ScalingConfig"] == {"MaximumConcurrency": {"Fn::If": ["ThinkAtOnceIsGiven", given, decided]}}
+    at_once = final_template.packaged()["Parameters"]["ThinkAtOnce"]
+    assert at_once["MinValue"] == 2, "SQS takes no less"
+    assert "ReservedConcurrentExecutions" not in of_type("AWS::Lambda::Function")["Think"]
+
+
+def test_runners_live_in_the_chosen_zones_or_where_they_lived_before_any_was_chosen() -> None:
+    assert final_template.packaged()["Conditions"]["ZonesAreChosen"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "RunnerZoneA"}, ""]}]
+    }
+    subnets = of_type("AWS::EC2::Subnet")
+    for number, letter in enumerate("AB"):
+        before = {"Fn::Select": [number, {"Fn::GetAZs": ""}]}
+        zone = {"Fn::If": ["ZonesAreChosen", {"Ref": f"RunnerZone{letter}"}, before]}
+        assert subnets[f"Subnet{letter}"]["AvailabilityZone"] == zone
+
+
+def test_only_runners_of_this_stack_are_heard_to_stop() -> None:
+    (rule,) = [each for each in of_type("AWS::Events::Rule").values() if "aws.ecs" in str(each.get("EventPattern"))]
+    assert rule["EventPattern"]["detail"] == {
+        "lastStatus": ["STOPPED"],
+        "clusterArn": [{"Fn::GetAtt": ["RunnerCluster", "Arn"]}],
+    }
+
+
+def test_a_sign_in_is_remembered_as_long_as_cognito_waits_for_it() -> None:
+    (client,) = of_type("AWS::Cognito::UserPoolClient").values()
+    assert timedelta(minutes=client["AuthSessionValidity"]) == STEP_KEPT_FOR
+
+
+# -- runners -----------------------------------------------------------------------------------------------------
+
+
+def test_a_runner_can_write_only_under_tmp_and_has_time_to_drain() -> None:
+    (task,) = of_type("AWS::ECS::TaskDefinition").values()
+    (container,) = task["ContainerDefinitions"]
+    assert container["ReadonlyRootFilesystem"] is True
+    assert [mount["ContainerPath"] for mount in container["MountPoints"]] == ["/tmp"]
+    assert container["StopTimeout"] == 120
+    assert container["LinuxParameters"] == {"InitProcessEnabled": True, "Capabilities": {"Drop": ["ALL"]}}
+    assert task["RuntimePlatform"]["CpuArchitecture"] == {"Fn::If": ["OnArm", "ARM64", "X86_64"]}
+
+
+def test_a_deployment_starts_new_runners_first_and_never_sets_their_number_back() -> None:
+    (service,) = of_type("AWS::ECS::Service").values()
+    assert "DesiredCount" not in service
+    rolling = service["DeploymentConfiguration"]
+    assert (rolling["MinimumHealthyPercent"], rolling["MaximumPercent"]) == (100, 200)
+    assert rolling["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+
+
+def test_runners_change_to_spot_and_back_with_a_deployment_that_is_forced() -> None:
+    (service,) = of_type("AWS::ECS::Service").values()
+    assert service["CapacityProviderStrategy"][0]["CapacityProvider"] == {
+        "Fn::If": ["OnSpot", "FARGATE_SPOT", "FARGATE"]
+    }
+    assert service["ForceNewDeployment"] == {
+        "EnableForceNewDeployment": True,
+        "ForceNewDeploymentNonce": {"Fn::If": ["OnSpot", "spot", "on-demand"]},
+    }
+
+
+def test_runners_call_over_tls_and_nobody_calls_them() -> None:
+    (doors,) = of_type("AWS::EC2::SecurityGroup").values()
+    assert doors["SecurityGroupIngress"] == []
+    assert [(each["FromPort"], each["ToPort"]) for each in doors["SecurityGroupEgress"]] == [(443, 443)]
+    assert not of_type("AWS::EC2::NatGateway")

@@ -1,0 +1,217 @@
+"""What the console shows and rings for: the metrics exist, the alarms say what to do, the queries find our lines."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from app import app
+from chalicelib import metrics as measuring
+from infrastructure.checkout import REPOSITORY
+from infrastructure.packaging import template
+
+HERE = REPOSITORY
+PARTS = {
+    name: template.load(HERE / "infrastructure" / "cloudformation" / f"{name}.yaml")
+    for name in ("resources", "functions", "runners", "watching")
+}
+WATCHING = PARTS["watching"]["Resources"]
+ALARMS = {name: each["Properties"] for name, each in WATCHING.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+QUERIES = {name: each["Properties"] for name, each in WATCHING.items() if each["Type"] == "AWS::Logs::QueryDefinition"}
+BODY = WATCHING["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+DASHBOARD = json.loads(BODY)
+#: Ring for people who are to know, not because Answerline is unwell.
+FOR_INFORMATION = {"NeedsSomeone", "RunnersLost", "TaskStoppedFails", "MailEventFails", "SweepFails", "OverviewFails"}
+
+
+def widgets(kind: str) -> list[dict[str, Any]]:
+    return [widget for widget in DASHBOARD["widgets"] if widget["type"] == kind]
+
+
+def of_ours(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics of ours in an alarm: its own, or those of its expression."""
+    metrics = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", ()) if "MetricStat" in part] or [alarm]
+    return [metric for metric in metrics if metric["Namespace"] == measuring.NAMESPACE]
+
+
+def functions() -> dict[str, str]:
+    """Logical names of the functions that the application declares, as Chalice makes them, and how they are called."""
+    declared = [source.name for source in app.event_sources] + [each.name for each in app.pure_lambda_functions]
+    camel = {"".join(word.capitalize() for word in name.split("_")): name.replace("_", "-") for name in declared}
+    return {"APIHandler": "doors", **camel}
+
+
+def logged() -> set[str]:
+    """What the lines of the control plane say."""
+    source = "\n".join(path.read_text() for path in (HERE / "chalice_app").rglob("*.py"))
+    return set(re.findall(r'\.(?:info|warning|error)\(\s*"([^"%]+)"', source))
+
+
+# -- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_metric_is_shown_and_nothing_is_shown_that_is_not_one() -> None:
+    shown = {
+        metric[1]
+        for widget in widgets("metric")
+        for metric in widget["properties"]["metrics"]
+        if metric[0] == measuring.NAMESPACE
+    }
+    searched = set(re.findall(r'MetricName="(\w+)"', json.dumps(DASHBOARD).replace('\\"', '"')))
+    assert shown | searched == set(measuring.UNITS)
+
+
+def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_with() -> None:
+    names = set()
+    for alarm in ALARMS.values():
+        for metric in of_ours(alarm):
+            names.add(metric["MetricName"])
+            assert metric["Dimensions"] == [
+                {"Name": "stage", "Value": {"Ref": "Stage"}},
+                {"Name": "service", "Value": "answerline"},
+            ]
+    assert names and names <= set(measuring.UNITS)
+    for widget in widgets("metric"):
+        for metric in widget["properties"]["metrics"]:
+            if metric[0] == measuring.NAMESPACE:
+                assert metric[2:6] == ["stage", "${Stage}", "service", "answerline"]
+
+
+def test_what_is_counted_is_logged_under_these_words() -> None:
+    ours = logged()
+    assert len(ours) > 20
+    assert set(measuring.COUNTED) <= ours
+
+
+def test_a_kind_of_error_is_a_fixed_text() -> None:
+    """It becomes a dimension, and each value of a dimension is a metric that costs."""
+    for path in (HERE / "chalice_app").rglob("*.py"):
+        assert not re.search(r'log\.(?:warning|error)\(\s*(?:f"|"[^"]*%)', path.read_text()), path
+
+
+# -- alarms ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_says_what_it_means_where_to_look_and_what_to_do(name: str) -> None:
+    alarm = ALARMS[name]
+    called = alarm["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+    said = alarm["AlarmDescription"]
+    assert len(said) <= 1024 and len(re.findall(r"[.:?] ", said)) >= 2
+    assert "Look at" in said or "look at" in said or "page in the admin says" in said
+    assert said.endswith(f"Runbook: README.md#{called}")
+    for query in re.findall(r'query "([^"]+)"', said):
+        assert query in saved()
+    assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
+    assert alarm["TreatMissingData"] in ("ignore", "breaching", "notBreaching")
+
+
+def test_every_alarm_is_shown_and_has_a_name_of_its_own() -> None:
+    (widget,) = widgets("alarm")
+    assert {re.sub(r"\W|Arn", "", arn) for arn in widget["properties"]["alarms"]} == {*ALARMS, "Healthy"}
+    assert len({json.dumps(alarm["AlarmName"]) for alarm in ALARMS.values()}) == len(ALARMS)
+
+
+def test_answerline_is_healthy_when_nothing_rings_that_is_not_only_for_information() -> None:
+    rule = WATCHING["Healthy"]["Properties"]["AlarmRule"]["Fn::Sub"]
+    assert set(re.findall(r'ALARM\("\$\{(\w+)\}"\)', rule)) == set(ALARMS) - FOR_INFORMATION
+    assert "AlarmActions" not in WATCHING["Healthy"]["Properties"]  # those below it mail already
+
+
+def test_every_function_that_fails_or_is_turned_away_rings() -> None:
+    rings = {}
+    for alarm in ALARMS.values():
+        parts = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", ()) if "MetricStat" in part]
+        if parts and parts[0]["Namespace"] == "AWS/Lambda":
+            (function,) = {part["Dimensions"][0]["Value"]["Ref"] for part in parts}
+            assert {part["MetricName"] for part in parts} == {"Errors", "Throttles"}
+            rings[function] = alarm["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-function-")
+    assert rings == functions()
+
+
+def test_every_queue_of_what_was_laid_aside_rings() -> None:
+    queues = {name for name, each in PARTS["resources"]["Resources"].items() if each["Type"] == "AWS::SQS::Queue"}
+    watched = {
+        alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        for alarm in ALARMS.values()
+        if alarm.get("Namespace") == "AWS/SQS"
+    }
+    assert watched == {name for name in queues if name.startswith("Dead")}
+
+
+def test_nobody_counting_rings_although_it_leaves_no_data() -> None:
+    blind = ALARMS["Blind"]
+    assert (blind["TreatMissingData"], blind["Statistic"], blind["Period"]) == ("breaching", "SampleCount", 60)
+
+
+# -- the dashboard -----------------------------------------------------------------------------------------------------
+
+
+def test_the_overview_is_on_top_and_no_widget_lies_on_another() -> None:
+    first = DASHBOARD["widgets"][0]
+    assert (first["type"], first["y"], first["width"]) == ("custom", 0, 24)
+    assert first["properties"]["endpoint"] == "${Overview.Arn}"
+    taken: set[tuple[int, int]] = set()
+    for widget in DASHBOARD["widgets"]:
+        columns = range(widget["x"], widget["x"] + widget["width"])
+        cells = {(column, row) for column in columns for row in range(widget["y"], widget["y"] + widget["height"])}
+        assert not cells & taken and max(columns) < 24, widget["properties"]["title"]
+        taken |= cells
+
+
+def test_everything_that_is_named_is_declared() -> None:
+    whole = template.merged(PARTS.items())
+    known = {*whole["Resources"], *whole["Parameters"], *functions()}
+    named = set(re.findall(r"\$\{([A-Za-z0-9]+)(?:\.\w+)?\}", json.dumps(PARTS["watching"])))
+    assert named and named <= known
+
+
+# -- saved queries -----------------------------------------------------------------------------------------------------
+
+
+def saved() -> set[str]:
+    return {query["Name"]["Fn::Sub"].partition("/")[2] for query in QUERIES.values()}
+
+
+def test_the_queries_that_an_engineer_needs_are_saved() -> None:
+    assert saved() == {
+        "one tenant's story",
+        "one turn",
+        "errors by kind",
+        "slow replies",
+        "a runner's last minutes",
+        "mails",
+    }
+
+
+def test_queries_look_for_lines_that_are_logged() -> None:
+    ours = logged()
+    for query in QUERIES.values():
+        for listed in re.findall(r"message in \[([^\]]+)\]", query["QueryString"]):
+            assert set(re.findall(r'"([^"]+)"', listed)) <= ours
+    assert {"mail sent", "mail not sent"} <= ours
+
+
+def test_errors_are_looked_for_in_the_log_of_every_function() -> None:
+    logs = {"APIHandler": "DoorsLog", **{name: f"{name}Log" for name in functions() if name != "APIHandler"}}
+    groups = {each["Ref"] for each in QUERIES["ErrorsByKindQuery"]["LogGroupNames"]}
+    assert groups == set(logs.values())
+
+
+# -- who is told -------------------------------------------------------------------------------------------------------
+
+
+def test_mail_goes_only_to_whom_it_was_asked_for() -> None:
+    assert WATCHING["AlarmsByMail"]["Condition"] == "HasOperatorsEmail"
+    assert WATCHING["Budget"]["Condition"] == "HasBudget"
+
+
+def test_only_alarms_of_this_account_may_ring() -> None:
+    (statement,) = WATCHING["AlarmsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_a_budget_whose_mails_change_can_be_made_beside_the_one_before() -> None:
+    assert "BudgetName" not in WATCHING["Budget"]["Properties"]["Budget"]

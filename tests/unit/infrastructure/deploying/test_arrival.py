@@ -1,0 +1,108 @@
+"""Whether the new version is there, asked over HTTP as people would."""
+
+import json
+import threading
+import time as wall
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from infrastructure.deploying import arrival
+from infrastructure.deploying.arrival import Health
+from tests.unit.infrastructure.conftest import Time
+
+
+class Door(BaseHTTPRequestHandler):
+    """Answers what the test says."""
+
+    answer: ClassVar[tuple[int, bytes, str]] = (200, b"{}", "")
+
+    def do_GET(self) -> None:
+        status, body, date = self.answer if self.path == "/api/health" else (404, b"", "")
+        self.send_response_only(status)
+        if date:
+            self.send_header("Date", date)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def answers() -> Iterator[Callable[..., Health]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def ask(status: int, body: object, date: str = "") -> Health:
+        Door.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
+        return arrival.ask(f"http://127.0.0.1:{server.server_port}/api")
+
+    yield ask
+    server.shutdown()
+    server.server_close()
+
+
+def test_health_is_read_with_the_clocks_difference(answers: Callable[..., Health]) -> None:
+    health = answers(200, {"commit": "abc", "runners": ["abc", "old"]}, formatdate(wall.time() + 100, usegmt=True))
+    assert (health.commit, health.runners, health.trouble) == ("abc", ["abc", "old"], "")
+    assert health.ahead_seconds is not None
+    assert 95 < health.ahead_seconds < 105
+    assert answers(200, {"commit": "abc"}).ahead_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (503, {"problem": "The parameter /x/public-base-url is missing"}, "public-base-url is missing"),
+        (403, {"message": "Forbidden"}, "HTTP 403: Forbidden"),
+        (500, b"<html>", "HTTP 500"),
+        (502, ["x"], "HTTP 502"),
+        (200, b"<html>a parking page</html>", "something else answers"),
+        (200, [1], "something else answers"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_in_its_own_words(
+    answers: Callable[..., Health], status: int, body: object, says: str
+) -> None:
+    health = answers(status, body)
+    assert says in health.trouble
+    assert health.commit == ""
+
+
+def test_nobody_there_is_told_and_not_raised() -> None:
+    assert arrival.ask("http://127.0.0.1:9/api").trouble
+    assert arrival.ask("http://[broken/api").trouble
+
+
+def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time) -> None:
+    told = [
+        Health({}, "HTTP 403"),
+        Health({"commit": "old", "runners": ["old"]}),
+        Health({"commit": "new", "runners": ["old"]}),
+        Health({"commit": "new", "runners": ["new", "old"]}),
+    ]
+    health, there = arrival.wait(
+        "https://x", "new", runners=True, look=lambda _: told.pop(0), clock=time, pause=time.pause
+    )
+    assert there
+    assert health.runners == ["new", "old"]
+    assert not told
+
+
+def test_where_no_runner_should_run_none_is_waited_for(time: Time) -> None:
+    told = [Health({"commit": "new", "runners": []})]
+    _, there = arrival.wait("https://x", "new", runners=False, look=lambda _: told.pop(0), clock=time, pause=time.pause)
+    assert there
+
+
+def test_it_does_not_wait_for_ever(time: Time) -> None:
+    health, there = arrival.wait(
+        "https://x", "new", runners=True, look=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
+    )
+    assert (health.trouble, there) == ("nobody", False)
+    assert arrival.ARRIVED_WITHIN_SECONDS <= time.now < arrival.ARRIVED_WITHIN_SECONDS + 30

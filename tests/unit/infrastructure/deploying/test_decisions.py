@@ -1,0 +1,92 @@
+"""What a deployment decides by itself, and when it decides anew."""
+
+import pytest
+
+from infrastructure.deploying import decisions
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.decisions import Resources
+from infrastructure.deploying.settings import Settings, parse
+from tests.unit.infrastructure.deploying.test_parts import ApiGateway, Ec2, Lambda
+
+SAID = {"STAGE": "unit", "MAIL_FROM": "line@agency.example"}
+HELD: Resources = {"MailSender": ("AWS::SES::EmailIdentity", "agency.example")}
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    ours = {"lambda": Lambda(1000), "apigateway": ApiGateway(), "ec2": Ec2(a="euw1-az1", b="euw1-az2", c="euw1-az3")}
+    account._clients.update(ours)
+    return account
+
+
+def decide(
+    account: Account,
+    said: list[str],
+    resources: Resources | None = None,
+    former: dict[str, str] | None = None,
+    settings: Settings | None = None,
+) -> dict[str, str]:
+    return decisions.decide(account, resources or {}, settings or parse(SAID), former or {}, said.append)
+
+
+# -- how many chats are thought about at once -------------------------------------------------------------------------
+
+
+def test_few_functions_are_shared_with_the_doors_which_is_said_in_one_sentence(
+    account: Account, said: list[str]
+) -> None:
+    account._clients["lambda"] = Lambda(10)
+    assert decide(account, said)["ThinkAtOnce"] == "5"
+    (sentence,) = said
+    assert "only 5 chats instead of 50" in sentence
+    assert "Service Quotas" in sentence
+
+
+def test_a_raised_quota_raises_it_at_the_next_deployment_and_enough_is_not_spoken_of(
+    account: Account, said: list[str]
+) -> None:
+    assert decide(account, said, former={"ThinkAtOnce": "5", "ThinkAtOnceGiven": "0"})["ThinkAtOnce"] == "50"
+    assert said == []
+
+
+def test_an_operators_own_number_stays_without_a_word(account: Account, said: list[str]) -> None:
+    account._clients["lambda"] = Lambda(10)
+    own = parse({**SAID, "THINK_AT_ONCE": "30"})
+    later = parse(SAID)
+    declared = dict.fromkeys(("ThinkAtOnce", "ThinkAtOnceGiven", "MailFrom"))
+    former = own.parameters(declared, {}, {"ThinkAtOnce": decide(account, said, settings=own)["ThinkAtOnce"]})
+    decided = decide(account, said, former=former, settings=later)
+    assert later.parameters(declared, former, {"ThinkAtOnce": decided["ThinkAtOnce"]})["ThinkAtOnceGiven"] == "30"
+    assert said == []
+    decide(account, said, former=former, settings=parse({**SAID, "THINK_AT_ONCE": "none"}))
+    assert len(said) == 1
+
+
+# -- where runners live -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_stage_gets_two_zones(account: Account, said: list[str]) -> None:
+    decided = decide(account, said)
+    assert (decided["RunnerZoneA"], decided["RunnerZoneB"]) == ("a", "b")
+
+
+def test_a_subnet_that_is_there_stays_where_it_is(account: Account, said: list[str]) -> None:
+    subnets: Resources = {"SubnetA": ("AWS::EC2::Subnet", "subnet-1")}
+    assert "RunnerZoneA" not in decide(account, said, subnets)
+
+
+# -- the sender's identity --------------------------------------------------------------------------------------------
+
+
+def test_an_identity_that_ses_does_not_know_is_made_and_then_held(account: Account, said: list[str]) -> None:
+    assert decide(account, said)["MailIdentity"] == "agency.example"
+    account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
+    assert decide(account, said, HELD)["MailIdentity"] == "agency.example"
+
+
+def test_an_identity_that_is_there_and_that_the_stack_does_not_hold_is_not_made_whatever_is_remembered(
+    account: Account, said: list[str]
+) -> None:
+    account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
+    for former in ({}, {"MailIdentity": "agency.example"}):  # destroyed; rolled back, or never agreed to
+        assert decide(account, said, former=former)["MailIdentity"] == ""

@@ -1,0 +1,172 @@
+"""What must be let go before a stage is deleted, and what the templates promise about data."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from infrastructure.checkout import REPOSITORY
+from infrastructure.deploying import removal
+from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.changes import DATA_TYPES
+from infrastructure.deploying.deployment import IDENTIFIERS, Place
+from infrastructure.deploying.settings import parse
+from infrastructure.packaging import template
+from infrastructure.packaging.package import PARTS
+from tests.unit.infrastructure.conftest import STACK
+
+
+class Ecs:
+    """moto has no UpdateTaskProtection."""
+
+    def __init__(self, *pages: list[str]) -> None:
+        self._pages = pages
+        self.let_go: list[list[str]] = []
+
+    def get_paginator(self, name: str) -> "Ecs":
+        assert name == "list_tasks"
+        return self
+
+    def paginate(self, *, PaginationConfig: dict[str, int], **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        assert PaginationConfig["PageSize"] <= 10  # UpdateTaskProtection takes no more
+        return [{"taskArns": list(page)} for page in self._pages]
+
+    def update_task_protection(self, *, tasks: list[str], protectionEnabled: bool, **_: Any) -> None:  # noqa: N803
+        assert protectionEnabled is False
+        self.let_go.append(tasks)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.off: list[str] = []
+
+    def disable_rule(self, *, Name: str) -> None:  # noqa: N803
+        self.off.append(Name)
+
+
+class Clients:
+    def __init__(self, **clients: Any) -> None:
+        self._clients = clients
+
+    def client(self, service: str) -> Any:
+        return self._clients[service]
+
+
+def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
+    ecs, events = Ecs(["one", "two"], [], ["three"]), Events()
+    resources = {
+        "Rule": ("AWS::Events::Rule", "answerline-unit-Reconcile"),
+        "RunnerCluster": ("AWS::ECS::Cluster", "answerline-unit"),
+        "Queue": ("AWS::SQS::Queue", "url"),
+    }
+    removal._let_go(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
+    assert events.off == ["answerline-unit-Reconcile"]
+    assert ecs.let_go == [["one", "two"], ["three"]]
+
+
+def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
+    ecs = Ecs(["one"])
+    removal._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
+    assert ecs.let_go == []
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_table_is_deleted_only_after_its_protection_has_ended(account: Account, protected: bool) -> None:
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(
+        TableName="answerline-unit",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        DeletionProtectionEnabled=protected,
+    )
+    asked: list[str] = []
+    dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
+    removal._delete(account, "TableName", "answerline-unit")
+    end_of_protection = ["UpdateTable", "DescribeTable"] if protected else []
+    assert asked == ["DescribeTable", *end_of_protection, "DeleteTable"]
+    removal._delete(account, "TableName", "answerline-unit")  # gone already is fine
+
+
+class RolledBack:
+    """CloudFormation after the stores could not all be made: moto keeps no such stack."""
+
+    def __init__(self) -> None:
+        self.status = "ROLLBACK_COMPLETE"
+
+    def describe_stacks(self, **_: Any) -> dict[str, Any]:
+        return {"Stacks": [{"StackStatus": self.status, "StackId": "id"}]}
+
+    def delete_stack(self, **_: Any) -> None:
+        self.status = "DELETE_COMPLETE"
+
+    def get_paginator(self, name: str) -> "RolledBack":
+        assert name in ("list_stack_resources", "describe_stack_events")
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        table = {"LogicalResourceId": "Table", "PhysicalResourceId": STACK, "ResourceType": "AWS::DynamoDB::Table"}
+        pool = {"LogicalResourceId": "UserPool", "PhysicalResourceId": "p", "ResourceType": "AWS::Cognito::UserPool"}
+        listed = [{**table, "ResourceStatus": "DELETE_SKIPPED"}, {**pool, "ResourceStatus": "DELETE_COMPLETE"}]
+        return [{"StackResourceSummaries": listed, "StackEvents": []}]
+
+
+@pytest.mark.parametrize("data", ["", "delete"])
+def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_it_was_said(
+    account: Account, artifacts: Artifacts, said: list[str], data: str
+) -> None:
+    account._clients["cloudformation"] = RolledBack()
+    table = {
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(TableName=STACK, BillingMode="PAY_PER_REQUEST", **table)
+    answers = ["unit", "delete unit"]
+    place = Place(account, Path(), say=said.append, ask=lambda _: answers.pop(0))
+    removal.destroy(place, parse({"STAGE": "unit", "DATA": data}))
+    if data:
+        assert dynamodb.list_tables()["TableNames"] == []
+    else:
+        assert artifacts.kept() == {"Table": {"TableName": STACK}}
+        assert dynamodb.list_tables()["TableNames"] == [STACK]
+
+
+def declared() -> dict[str, Any]:
+    """Our own resources, all files in one."""
+    paths = [REPOSITORY / "infrastructure" / "cloudformation" / part for part in PARTS]
+    body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
+    return {name: resource for name, resource in body["Resources"].items() if "Type" in resource}
+
+
+def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -> None:
+    resources = declared()
+    data = {name for name, resource in resources.items() if resource["Type"] in DATA_TYPES}
+    assert data == {"Table", "Bucket", "Key", "UserPool"}
+    for name in data:
+        assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain", name
+        assert resources[name]["Type"] in IDENTIFIERS, name
+        assert resources[name]["Type"] in removal.COSTS, name
+
+
+def test_what_is_taken_back_needs_nothing_that_is_not_there_yet() -> None:
+    resources = declared()
+    data = {"Table", "Bucket", "Key", "UserPool"}
+    for name in data:
+        assert set(_references(resources[name])) & set(resources) <= data, name
+
+
+def _references(value: Any) -> list[str]:
+    """Every name that a Ref, GetAtt, Sub or DependsOn of this value could mean."""
+    if isinstance(value, list):
+        return [name for each in value for name in _references(each)]
+    if not isinstance(value, dict):
+        return []
+    found = [str(value[key]) for key in ("Ref", "DependsOn") if key in value]
+    if "Fn::GetAtt" in value:
+        found.append(str(value["Fn::GetAtt"][0]))
+    if "Fn::Sub" in value:
+        text = value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0]
+        found += [part.partition("}")[0].partition(".")[0] for part in text.split("${")[1:]]
+    return found + [name for each in value.values() for name in _references(each)]

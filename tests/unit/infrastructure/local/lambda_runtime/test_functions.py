@@ -1,0 +1,36 @@
+"""What Lambda is told of each function, as Chalice itself reads it."""
+
+import json
+from typing import Any
+
+import pytest
+from chalice.config import Config
+
+from infrastructure.checkout import REPOSITORY
+from infrastructure.local.template import load
+
+CHALICE_APP = REPOSITORY / "chalice_app"
+CONFIG = json.loads((CHALICE_APP / ".chalice" / "config.json").read_text())
+#: Every function that `app.py` declares, and the doors.
+SECONDS = {"api_handler": 29, "think": 120, "reconcile": 60, "task_stopped": 60, "sweep": 900, "overview": 29}
+STAGES = pytest.mark.parametrize("stage", ["somewhere", "local"])
+
+
+def timeout(stage: str, function: str) -> Any:
+    return Config(config_from_disk=CONFIG).scope(stage, function).lambda_timeout
+
+
+@STAGES
+def test_every_stage_gives_each_function_the_time_it_needs(stage: str) -> None:
+    assert {function: timeout(stage, function) for function in SECONDS} == SECONDS
+
+
+@STAGES
+def test_a_look_at_a_chat_is_given_to_somebody_else_only_after_its_function_ended(stage: str) -> None:
+    assert load()["Resources"]["JobsQueue"]["Properties"]["VisibilityTimeout"] > timeout(stage, "think")
+
+
+def test_no_name_is_given_time_that_the_application_does_not_declare() -> None:
+    declared = (CHALICE_APP / "app.py").read_text()
+    for function in CONFIG["lambda_functions"]:
+        assert f'name="{function}"' in declared

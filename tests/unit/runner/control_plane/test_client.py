@@ -1,0 +1,129 @@
+"""What the control plane says becomes an answer or one of four kinds of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from runner.control_plane.client import (
+    METADATA_ASKED_AT_MOST,
+    Control,
+    ControlTrouble,
+    Refused,
+    Stale,
+    TryAgain,
+    Unauthorised,
+    task_of,
+)
+from tests.unit.support.runner_fakes import FakeClock
+from wire import ReleaseRequest, SyncRequest
+
+RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
+
+
+def control_that(answers: Callable[[httpx2.Request], httpx2.Response]) -> Control:
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
+    return Control(client, "https://line.test/api")
+
+
+async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={"sequence": 7, "hold": [], "something_new": 1})
+
+    got = await control_that(answer).sync(SyncRequest(sequence=7, capacity=2), "the-token")
+    assert got.sequence == 7
+    assert str(asked[0].url) == "https://line.test/api/runner/sync"
+    assert asked[0].headers["authorization"] == "Bearer the-token"
+    assert json.loads(asked[0].content)["capacity"] == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"code": "unauthorised", "message": ""}, Unauthorised),
+        (409, {"code": "stale", "message": ""}, Stale),
+        (410, {}, Stale),
+        (400, {"code": "bad_request", "message": ""}, Refused),
+        (404, {"code": "not_found", "message": ""}, Refused),
+        (413, {"message": "Request Too Long"}, Refused),
+        (403, {"message": "Forbidden"}, TryAgain),
+        (404, {"message": "Not Found"}, TryAgain),
+        (429, {"code": "slow_down", "message": ""}, TryAgain),
+        (500, {}, TryAgain),
+        (503, {"code": "unavailable", "message": ""}, TryAgain),
+        (302, {}, TryAgain),
+        (200, {"nonsense": True}, TryAgain),
+    ],
+)
+async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlTrouble]) -> None:
+    control = control_that(lambda _request: httpx2.Response(status, json=body))
+    with pytest.raises(kind):
+        await control.release(RELEASE, "t")
+
+
+@pytest.mark.parametrize("trouble", [httpx2.ConnectError, httpx2.ReadTimeout, httpx2.RemoteProtocolError])
+async def test_a_broken_network_means_try_again(trouble: type[httpx2.TransportError]) -> None:
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise trouble("x", request=request)
+
+    with pytest.raises(TryAgain, match=trouble.__name__):
+        await control_that(fail).release(RELEASE, "t")
+
+
+async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
+    control = control_that(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
+    with pytest.raises(ControlTrouble) as caught:
+        await control.release(RELEASE, "t")
+    assert str(caught.value) == "http_400"
+
+
+async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> None:
+    def stalled(request: httpx2.Request) -> httpx2.Response:
+        patience = request.extensions["timeout"]
+        raise httpx2.ReadTimeout("") if 0 < patience["read"] <= 15 and 0 < patience["write"] <= 15 else AssertionError
+
+    (tmp_path / "archive").write_bytes(b"profile")
+    with pytest.raises(TryAgain):
+        await control_that(stalled).put("https://store.test/key", {}, tmp_path / "archive")
+    with pytest.raises(TryAgain):
+        await control_that(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
+
+
+# -- which task this is -----------------------------------------------------------------------------------------------
+
+TASK = "arn:aws:ecs:eu-central-1:123456789012:task/ours/1"
+
+
+async def told(*answers: httpx2.Response) -> tuple[str, list[str]]:
+    """What is found of an agent that answers so, the last thing for ever; and what it was asked."""
+    asked: list[str] = []
+    clock = FakeClock()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return answers[min(len(asked), len(answers)) - 1]
+
+    finding = asyncio.create_task(task_of("http://169.254.170.2/v4/x", clock, httpx2.MockTransport(answer)))
+    while not finding.done():
+        await clock.advance(1)
+    return finding.result(), asked
+
+
+async def test_the_task_is_asked_for_until_the_agent_knows() -> None:
+    late = httpx2.Response(500), httpx2.Response(200, json={}), httpx2.Response(200, json=[])
+    assert await told(httpx2.Response(200, json={"TaskARN": TASK})) == (TASK, ["http://169.254.170.2/v4/x/task"])
+    task, asked = await told(*late, httpx2.Response(200, json={"TaskARN": TASK}))
+    assert (task, len(asked)) == (TASK, 4)
+
+
+async def test_an_agent_that_never_knows_is_not_waited_for_for_ever() -> None:
+    task, asked = await told(httpx2.Response(404, text="not now"))
+    assert (task, len(asked)) == ("", METADATA_ASKED_AT_MOST)

@@ -1,0 +1,525 @@
+"""Profiles are saved and brought back; whatever fails, no login is taken for a newer one than it is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.browser.process_freeze import Frozen
+from runner.control_plane.client import TryAgain
+from runner.disk import Disk
+from runner.profile.archive import ChromiumTooOld
+from runner.profile.directory import Profile
+from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
+from runner.profile.saver import Saving, Shared
+from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl, own_door
+from wire import Generation, Hold, Wanted
+
+NUMBER = "491701111111"
+LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
+
+
+@dataclass
+class Noted:
+    """What a journal tells by the way."""
+
+    seen_count: int = 0
+    write_errors: int = 0
+
+
+class Machine:
+    """One runner's disk, and what of a session deals with snapshots there."""
+
+    def __init__(self, directory: Path, control: FakeControl, hold: Hold, chromium: str = "156.0.1.2") -> None:
+        self.control = control
+        self.clock = FakeClock()
+        self.free = 1 << 40
+        self.profile = Profile(directory, TENANT)
+        self.profile.home.mkdir(parents=True, exist_ok=True)
+        self.journal = Noted()
+        self.frozen = 0
+        self.online = True
+        self.takes_too_long = False
+        self.move_to(hold, chromium)
+
+    def move_to(self, hold: Hold, chromium: str = "156.0.1.2") -> None:
+        """The session is held here at this epoch."""
+        self.hold = self.control.hold(**hold.model_dump())
+        door, packing = own_door(self.control), asyncio.Semaphore(1)
+        self.shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
+        self.restoring = Restoring(self.hold, door, self.profile, packing, chromium, self.clock)
+        self.start_again()
+
+    def start_again(self) -> None:
+        """The session was killed, and is started again by the same process, at the same epoch."""
+        self.saving = Saving(self.hold, own_door(self.control), self.profile, self.journal, self.shared, self.clock)
+
+    def login(self, text: str) -> Path:
+        """A browser worked here and wrote this."""
+        directory = self.profile.open(self.hold.epoch).directory
+        (directory / LOGIN).parent.mkdir(parents=True, exist_ok=True)
+        (directory / LOGIN).write_text(text)
+        self.profile.mark_linked(self.hold.epoch)
+        return directory
+
+    async def opened(self) -> tuple[str | None, bool]:
+        directory, linked = await self.restoring.open(self.hold)
+        login = directory / LOGIN
+        return login.read_text() if login.exists() else None, linked
+
+    @contextmanager
+    def freeze(self) -> Iterator[Frozen]:
+        self.frozen += 1
+        frozen = Frozen()
+        if self.takes_too_long:
+            frozen.thaw()
+        yield frozen
+
+    async def is_online(self) -> bool:
+        return self.online
+
+    async def keep_for(self, seconds: float, directory: Path) -> None:
+        """The session is online so long."""
+        keeping = asyncio.create_task(self.saving.keep(directory, self.freeze, self.is_online))
+        for _ in range(int(seconds)):
+            await self.clock.advance(1)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    def doubts(self) -> bool:
+        """Whether what stands on the disk is suspect."""
+        return self.profile.suspect
+
+    @property
+    def kept(self) -> list[Generation]:
+        return self.control.snapshots.get(TENANT, [])
+
+
+@pytest.fixture(autouse=True)
+def no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock waits for nobody, so nothing may happen beside it."""
+
+    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    return FakeControl()
+
+
+def hold(epoch: int, last_epoch: int | None = None, number: str | None = NUMBER) -> Hold:
+    return Hold(tenant=TENANT, epoch=epoch, wanted=Wanted.RUN, number=number, last_epoch=last_epoch)
+
+
+@pytest.fixture
+def first(tmp_path: Path, control: FakeControl) -> Machine:
+    """Where the account was linked."""
+    return Machine(tmp_path / "first", control, hold(2))
+
+
+async def saved(machine: Machine, *logins: str) -> None:
+    for login in logins:
+        await machine.saving.last(machine.login(login))
+
+
+# -- saving -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_fresh_login_is_frozen_copied_and_committed(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.linked()
+    first.saving.online(True)
+    await first.keep_for(20, directory)
+    assert first.frozen == 1
+    [only] = first.kept
+    assert (only.epoch, only.sequence, only.chromium, only.wa_js) == (2, 1, "156.0.1.2", "4.6.0")
+    assert only.size_bytes == len(first.control.stored[only.key])
+
+
+async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.online(True)
+    await first.keep_for(400, directory)
+    assert first.frozen == 2
+    assert len(first.kept) == 1, "the second time nothing had changed"
+    first.journal.seen_count += 1
+    first.login("two")
+    await first.keep_for(20, directory)
+    assert [one.sequence for one in first.kept] == [2, 1]
+
+
+async def test_a_session_started_again_at_the_same_epoch_saves_newer_ones_than_before(first: Machine) -> None:
+    await saved(first, "one", "two")
+    first.start_again()
+    await saved(first, "three")
+    assert [(one.epoch, one.sequence) for one in first.kept] == [(2, 3), (2, 2), (2, 1)]
+    first.hold = first.control.hold(epoch=3)
+    first.start_again()
+    await saved(first, "four")
+    assert (first.kept[0].epoch, first.kept[0].sequence) == (3, 1)
+
+
+async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    await saved(first, "one", "two", "three", "four", "five")
+    first.shared.begun.clear()
+    directory = first.login("six")
+    first.start_again()
+    first.saving.linked()
+    first.saving.online(True)
+    with caplog.at_level("INFO", logger="runner"):
+        await first.keep_for(20, directory)
+        assert [record.message for record in caplog.records] == ["snapshot failed"]
+        await first.keep_for(3_000, directory)
+    assert [record.message for record in caplog.records][1:] == ["snapshots work again", "snapshot taken"]
+    assert first.kept[0].sequence == 6
+
+
+async def test_the_last_one_is_of_a_closed_browser_and_needs_no_freezing(first: Machine) -> None:
+    await saved(first, "one")
+    assert (len(first.kept), first.frozen) == (1, 0)
+
+
+async def test_a_page_that_is_not_online_any_more_is_not_saved(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.linked()
+    first.saving.online(True)
+    first.online = False
+    await first.keep_for(20, directory)
+    assert (first.frozen, first.kept) == (1, [])
+
+
+async def test_a_copy_that_took_too_long_is_thrown_away(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.linked()
+    first.saving.online(True)
+    first.takes_too_long = True
+    await first.keep_for(20, directory)
+    assert (first.frozen, first.kept, first.control.stored) == (1, [], {})
+    assert first.profile.scratch_left() == []
+
+
+async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
+    first: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = first.login("one")
+    first.saving.linked()
+    first.saving.online(True)
+    first.control.store_down = True
+    with caplog.at_level("INFO", logger="runner"):
+        await first.keep_for(100, directory)
+        first.control.store_down = False
+        await first.keep_for(300, directory)
+    said = [record.message for record in caplog.records]
+    assert said == ["snapshot failed", "snapshots work again", "snapshot taken"]
+    assert len(first.kept) == 1
+
+
+async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.linked()
+    first.saving.online(True)
+    first.free = 1 << 29
+    await first.keep_for(20, directory)
+    assert (first.frozen, first.kept) == (0, [])
+
+
+async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
+    directory = first.login("one")
+    first.control.hold(epoch=3)
+    await first.saving.last(directory)
+    assert first.control.stored == {}
+
+
+# -- a disk without room ------------------------------------------------------------------------------------------
+
+
+async def a_full_moment(machine: Machine, directory: Path) -> None:
+    """A second without any room, while a browser that is online uses the profile."""
+    machine.saving.new_browser()
+    machine.saving.online(True)
+    machine.free = 0
+    await machine.keep_for(2, directory)
+    machine.free = 1 << 40
+
+
+async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_snapshot(first: Machine) -> None:
+    await saved(first, "one")
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.journal.seen_count += 1
+    await first.keep_for(120, directory)
+    await first.saving.last(directory)
+    assert [each.sequence for each in first.kept] == [1]
+    assert first.doubts()
+
+
+async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_room(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    directory = first.login("one")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Profile, "doubt", full)
+        await a_full_moment(first, directory)
+    assert not first.doubts()
+    await first.keep_for(1, directory)
+    assert first.doubts()
+
+
+async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_online_with_it(first: Machine) -> None:
+    directory = first.login("one")
+    await a_full_moment(first, directory)
+    first.saving.online(True)  # the old browser goes on in memory: that proves nothing
+    assert first.doubts()
+    first.move_to(hold(2))  # the process was killed; the mark stays on its disk
+    first.saving.new_browser()
+    await first.saving.last(directory)
+    assert first.kept == []
+    first.saving.online(True)
+    assert not first.doubts()
+    await first.saving.last(directory)
+    assert [each.sequence for each in first.kept] == [1]
+
+
+async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(first: Machine) -> None:
+    directory = first.login("one")
+    await a_full_moment(first, directory)
+    first.free = 1 << 20
+    first.saving.new_browser()
+    first.saving.online(True)
+    assert first.doubts() and not first.saving.wants_new_browser()
+    first.free = 1 << 40
+    assert first.saving.wants_new_browser()
+
+
+async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(first: Machine) -> None:
+    directory = first.login("one")
+    first.saving.new_browser()
+    first.saving.online(True)
+    first.journal.write_errors += 1  # whatever it says of its room
+    await first.saving.last(directory)
+    assert first.doubts() and first.kept == []
+
+
+async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    directory = first.login("one")
+    first.saving.new_browser()
+    monkeypatch.setattr("runner.profile.saver.pack", full)
+    await first.saving.last(directory)
+    assert first.doubts() and first.kept == []
+
+
+async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*_: object) -> None:
+        first.free = 0
+
+    directory = first.login("one")
+    first.saving.new_browser()
+    monkeypatch.setattr("runner.profile.saver.copy", slowly)
+    await first.saving.last(directory)
+    assert first.doubts() and first.control.stored == {}
+
+
+async def test_a_suspect_profile_that_does_not_come_online_makes_way_for_the_last_good_snapshot(first: Machine) -> None:
+    await saved(first, "good")
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.move_to(hold(4, last_epoch=2))
+    for _ in range(SUSPECT_OPENED_AT_MOST):
+        assert await first.opened() == ("spoiled", True)  # the newest there is, if it serves
+    assert await first.opened() == ("good", True)
+    assert not first.doubts()
+
+
+async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -> None:
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    first.move_to(hold(4, last_epoch=2))
+    for _ in range(SUSPECT_OPENED_AT_MOST + 2):
+        assert await first.opened() == ("spoiled", True)
+
+
+# -- restoring ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_was_never_linked_asks_for_no_snapshot(first: Machine) -> None:
+    first.move_to(hold(3, number=None))
+    assert await first.opened() == (None, False)
+    assert first.control.restores == []
+
+
+async def test_an_empty_disk_starts_from_the_newest_snapshot(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one", "two")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    assert await second.opened() == ("two", True)
+    assert second.profile.scratch_left() == []
+    marker = second.profile.marker()
+    assert marker is not None
+    assert (marker.epoch, marker.linked) == (4, True)
+
+
+async def test_this_machines_own_profile_is_used_if_nobody_held_the_session_since(first: Machine) -> None:
+    await saved(first, "one")
+    first.login("newer than the snapshot")
+    first.move_to(hold(4, last_epoch=2))
+    assert await first.opened() == ("newer than the snapshot", True)
+    assert first.control.restores == []
+
+
+async def test_so_it_is_when_the_control_plane_was_set_back_and_leapt(first: Machine) -> None:
+    first.move_to(hold(1, last_epoch=None))
+    await saved(first, "one")
+    first.move_to(hold(7, last_epoch=5))
+    first.login("newer than the snapshot")
+    # The claim at epoch 7 was never written down: the restored state remembers 5, and leaps.
+    first.move_to(hold(1007, last_epoch=5))
+    assert await first.opened() == ("newer than the snapshot", True)
+
+
+async def test_if_somebody_held_it_since_the_snapshot_is_newer(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    await second.opened()
+    await saved(second, "two")
+    first.move_to(hold(6, last_epoch=4))
+    assert await first.opened() == ("two", True)
+    assert (first.profile.home / "set-aside-epoch-2" / LOGIN).read_text() == "one"
+
+
+async def test_a_damaged_snapshot_is_passed_over_told_of_and_left_where_it_is(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one", "two", "three")
+    three, two, _ = first.kept
+    control.stored[three.key] = b"x" + control.stored[three.key][1:]
+    del control.stored[two.key]
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    assert await second.opened() == ("one", True)
+    assert [request.reason for request in control.restores] == [
+        "",
+        "snapshot 2-3: the archive is not the one that was committed",
+        "snapshot 2-2: it cannot be fetched (store_404)",
+    ]
+    assert three.key in control.stored
+
+
+async def test_a_store_that_does_not_answer_is_waited_for_rather_than_going_back(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one", "two")
+    control.store_down = True
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    with pytest.raises(TryAgain):
+        await second.opened()
+    control.store_down = False
+    assert await second.opened() == ("two", True)
+
+
+async def test_an_older_chromium_leaves_a_newer_ones_snapshot_alone(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2), chromium="155.0.0.0")
+    with pytest.raises(ChromiumTooOld):
+        await second.opened()
+
+
+async def test_one_that_shows_a_code_is_passed_over_until_none_is_left(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one", "two", "three")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    assert await second.opened() == ("three", True)
+    assert await second.restoring.step_back(second.hold)
+    assert await second.opened() == ("two", True)
+    assert await second.restoring.step_back(second.hold)
+    assert await second.opened() == ("one", True)
+    assert not await second.restoring.step_back(second.hold)
+    second.restoring.give_up()
+    assert len(second.kept) == 3
+    told = [request.reason for request in control.restores if request.reason]
+    assert told == [f"snapshot 2-{sequence}: it shows a code" for sequence in (3, 2, 1)]
+    assert not list(second.profile.home.glob("set-aside-*")), "copies of snapshots need no keeping"
+
+
+async def test_this_machines_own_profile_that_shows_a_code_is_kept_and_the_newest_snapshot_tried(
+    first: Machine,
+) -> None:
+    await saved(first, "one")
+    first.login("broken")
+    first.move_to(hold(4, last_epoch=2))
+    await first.opened()
+    assert await first.restoring.step_back(first.hold)
+    assert await first.opened() == ("one", True)
+    assert (first.profile.home / "set-aside-epoch-4" / LOGIN).read_text() == "broken"
+
+
+async def test_a_restored_profile_that_was_online_is_a_profile_of_its_own(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    await second.opened()
+    second.restoring.served()
+    await saved(second, "two")
+    second.login("broken later")
+    assert await second.restoring.step_back(second.hold)
+    assert await second.opened() == ("two", True)
+    assert (second.profile.home / "set-aside-epoch-4" / LOGIN).read_text() == "broken later"
+
+
+async def test_a_login_that_is_lost_again_and_again_is_lost(first: Machine) -> None:
+    await saved(first, "one")
+    for _ in range(STEPS_AT_MOST):
+        assert await first.restoring.step_back(first.hold)
+        await first.opened()
+        first.restoring.served()
+    assert not await first.restoring.step_back(first.hold)
+
+
+async def test_an_account_without_any_snapshot_is_known_to_be_lost_when_a_code_shows(
+    tmp_path: Path, control: FakeControl
+) -> None:
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    assert await second.opened() == (None, True)
+    assert not await second.restoring.step_back(second.hold)
+    second.restoring.give_up()
+    assert await second.opened() == (None, False)
+
+
+async def test_while_the_control_plane_is_away_the_next_try_waits(
+    first: Machine, tmp_path: Path, control: FakeControl
+) -> None:
+    await saved(first, "one", "two")
+    second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
+    await second.opened()
+    control.down = True
+    assert await second.restoring.step_back(second.hold)
+    with pytest.raises(TryAgain):
+        await second.opened()
+    control.down = False
+    assert await second.opened() == ("one", True)
+    assert [request.reason for request in control.restores if request.reason] == ["snapshot 2-2: it shows a code"]

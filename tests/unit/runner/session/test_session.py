@@ -1,0 +1,752 @@
+"""One session's life, on a page in memory and a clock that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from runner.backoff import backoff
+from runner.browser.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
+from runner.browser.process_freeze import Frozen
+from runner.browser.rotation import Turns
+from runner.control_plane.lease import Lease
+from runner.disk import Disk
+from runner.messages.conversation import Conversation
+from runner.messages.journal import Journal, Keeper, keeper_of
+from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
+from runner.profile.archive import Manifest, listing, pack
+from runner.profile.directory import Profile, ProfileBusy
+from runner.profile.restorer import Restoring
+from runner.profile.saver import Saving, Shared
+from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
+from tests.unit.support.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
+from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
+
+NUMBER = "491701111111"
+LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
+QR = Sight(injected=True, mode="QR", socket="UNPAIRED", qr=LiveCode("code-1", 50_000))
+MAIN = Sight(injected=True, mode="MAIN", info="NORMAL", socket="CONNECTED", authenticated=True, number=NUMBER)
+
+
+@pytest.fixture(autouse=True)
+def no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock waits for nobody, so nothing may happen beside it."""
+
+    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+
+
+class FakeWhatsApp:
+    """Opens pages in memory; remembers which profiles, and how each was left."""
+
+    def __init__(self) -> None:
+        self.page = FakePage(sight=QR)
+        self.opened: list[Path] = []
+        self.closed: list[str] = []
+        self.hinted: Callable[[str, str], None] = lambda _kind, _detail: None
+        self.trouble: list[Exception] = []
+        #: What is to be seen may depend on what is in the profile.
+        self.opening: Callable[[Path], None] = lambda _profile: None
+
+    @asynccontextmanager
+    async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[FakePage]:
+        if self.trouble:
+            raise self.trouble.pop()
+        self.opened.append(profile)
+        self.hinted = hinted
+        self.opening(profile)
+        self.page.trouble = None
+        try:
+            yield self.page
+            self.closed.append("in peace")
+        except BaseException:
+            self.closed.append("killed")
+            raise
+
+    @contextmanager
+    def frozen(self, _profile: Path) -> Iterator[Frozen]:
+        yield Frozen()
+
+
+class Scene:
+    """A session with everything around it."""
+
+    def __init__(self, directory: Path, **hold: Any) -> None:
+        self.clock = FakeClock()
+        self.whatsapp = FakeWhatsApp()
+        self.control = FakeControl()
+        self.changes = 0
+        self.phases: list[Phase] = []
+        self.profile = Profile(directory, TENANT)
+        self.hold = Hold(tenant=TENANT, **{"epoch": 1, "wanted": Wanted.RUN, "watched": True, **hold})
+        self.control.holds[TENANT] = self.hold
+        self.lease = Lease(self.clock.now)
+        journal = Journal(self.profile.journal, Keeper(1, "runner0001.secret"))
+        self.conversation = Conversation(
+            TENANT, 1, own_door(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
+        )
+        door, packing = own_door(self.control), asyncio.Semaphore(2)
+        self.free = 1 << 40
+        shared = Shared(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
+        self.session = Session(
+            self.hold,
+            cast("Any", self.whatsapp),
+            self.profile,
+            journal,
+            self.conversation,
+            Restoring(self.hold, door, self.profile, packing, "156.0", self.clock),
+            Saving(self.hold, door, self.profile, journal, shared, self.clock),
+            self.clock,
+            lambda: 0.5,
+            self._changed,
+            Turns(self.clock),
+        )
+        self.task: asyncio.Task[str]
+
+    @property
+    def page(self) -> FakePage:
+        return self.whatsapp.page
+
+    @property
+    def phase(self) -> Phase:
+        return self.session.report().phase
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self.phases.append(self.phase)
+
+    async def shows(self, sight: Sight, seconds: float = 0.0) -> None:
+        """The page changes, says so, and time passes."""
+        self.page.sight = sight
+        self.whatsapp.hinted("state", "")
+        await self.clock.advance(seconds)
+        await settle()
+
+    async def becomes(self, phase: Phase) -> None:
+        """The session reaches this phase; for what really happens in another thread."""
+        async with asyncio.timeout(5):
+            while self.phase is not phase:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    async def tells(self) -> None:
+        """The control plane hears what the session reports, and says what it knows now."""
+        sent_at = self.clock.now()
+        request = SyncRequest(sequence=1, capacity=1, sessions=(self.session.report(),))
+        [self.hold] = (await self.control.sync(request, "runner0001.secret")).hold
+        self.session.update(self.hold, sent_at)
+        await settle()
+
+    def confirm(self, **hold: Any) -> None:
+        self.hold = self.hold.model_copy(update=hold)
+        self.session.update(self.hold, self.clock.now())
+
+
+@asynccontextmanager
+async def living(directory: Path, **hold: Any) -> AsyncIterator[Scene]:
+    scene = Scene(directory, **hold)
+    scene.task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(1)
+    try:
+        yield scene
+    finally:
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+
+
+async def test_from_a_code_to_online(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        report = scene.session.report()
+        assert (report.phase, report.qr and report.qr.code) == (Phase.QR, "code-1")
+        assert scene.session.is_pending()
+        await scene.shows(replace(MAIN, mode="SYNCING"))
+        assert scene.phase is Phase.SYNCING
+        await scene.shows(MAIN)
+        report = scene.session.report()
+        assert (report.phase, report.number, report.qr) == (Phase.ONLINE, NUMBER, None)
+        assert scene.profile.marker() is not None
+        assert scene.page.asked.count("prove") == 1
+
+
+async def test_a_code_that_ran_out_is_not_reported(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, qr=LiveCode("code-2", 3_000)))
+        report = scene.session.report()
+        assert report.qr is not None
+        scene.clock.time += 3.0
+        assert scene.session.report().qr is None
+
+
+async def test_the_sequence_grows_with_a_change_and_not_with_time(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        first = scene.session.report().sequence
+        await scene.clock.advance(5)
+        assert scene.session.report().sequence == first
+        await scene.shows(replace(QR, qr=LiveCode("code-2", 20_000)))
+        assert scene.session.report().sequence == first + 1
+
+
+async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.clock.advance(121)
+        assert scene.page.asked.count("prove") == 3
+        await scene.shows(replace(MAIN, server_event_ms_ago=10), 300)
+        assert scene.page.asked.count("prove") == 3
+
+
+async def test_what_a_page_received_is_handed_in_while_the_proof_is_still_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path, number=NUMBER) as scene:
+        monkeypatch.setattr(scene.page, "prove", asyncio.Event().wait)
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.shows(MAIN)
+        await scene.clock.advance(1)
+        assert scene.phase is not Phase.ONLINE
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_what_a_freshly_linked_page_received_is_noted_at_once_and_handed_in_when_the_link_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, the control plane would take it for history, and keep nothing of it."""
+    async with living(tmp_path) as scene:
+        monkeypatch.setattr(scene.page, "prove", asyncio.Event().wait)
+        changes = scene.changes
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.shows(MAIN)
+        assert (scene.session.report().number, scene.phase) == (NUMBER, Phase.SYNCING)
+        assert scene.changes > changes  # it is told, although the proof is still awaited
+        await scene.clock.advance(10)
+        assert "Hello?" in scene.profile.journal.read_text("utf-8")
+        assert scene.control.handed_in == []
+        await scene.tells()
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_a_fresh_link_is_told_before_a_session_is_given_back_with_what_it_received(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert (scene.control.handed_in, scene.task.done()) == ([], False)
+        await scene.tells()
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+        assert scene.task.result() == "drained"
+
+
+async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(MAIN, number=None))
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        scene.page.sight = MAIN
+        await settle()
+        await scene.tells()
+        await scene.clock.advance(HAND_IN_EVERY)
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_who_is_not_the_holder_any_more_hands_in_although_nobody_confirmed_its_link(tmp_path: Path) -> None:
+    """Perhaps only the confirmation was lost; and no other will come."""
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.control.holds[TENANT] = scene.hold.model_copy(update={"number": NUMBER, "epoch": 2})
+        scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
+        await scene.session.harvest()
+        assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
+
+
+async def test_what_is_left_of_a_login_that_nobody_knows_holds_up_no_release(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        left = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
+        scene.conversation._journal.see("a", left)
+        scene.session.leave("no longer wanted")
+        await scene.clock.advance(1)
+        assert scene.task.done()
+
+
+async def test_a_page_whose_replies_are_not_confirmed_is_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        loads = scene.page.asked.count("load")
+        monkeypatch.setattr(scene.conversation.replies, "are_stuck", lambda: scene.page.asked.count("load") == loads)
+        await scene.clock.advance(60)
+        assert scene.page.asked.count("load") == loads + 1
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_a_failed_proof_means_offline_then_a_reload_then_a_new_browser(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.page.proof = False
+        await scene.shows(MAIN)
+        assert scene.phase is Phase.OFFLINE
+        await scene.clock.advance(6)
+        assert scene.page.asked.count("load") == 2
+        await scene.clock.advance(70)
+        assert len(scene.whatsapp.opened) == 2
+
+
+async def test_a_page_that_does_not_answer_is_loaded_again(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.trouble = PageSilent("stuck")
+        await scene.clock.advance(60)
+        assert scene.page.asked.count("load") >= 2
+        assert len(scene.whatsapp.opened) >= 2
+
+
+async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.page.trouble = PageGone("crash")
+        scene.whatsapp.hinted("gone", "")
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.ONLINE
+        assert scene.whatsapp.opened == [scene.profile.home / "current"] * 2
+
+
+async def test_too_many_restarts_release_the_session(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.whatsapp.trouble = [PageGone("does not start")] * 10
+        scene.page.trouble = PageGone("crash")
+        scene.whatsapp.hinted("gone", "")
+        await scene.clock.advance(60)
+        assert scene.task.result().startswith("wedged")
+        assert scene.session.gave_up
+
+
+async def test_a_login_that_cannot_be_fetched_at_first_is_waited_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, number=NUMBER)
+    scene.control.down = True
+    task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(3)
+    assert (scene.phase, scene.whatsapp.opened) == (Phase.FAILED, [])
+    assert scene.session.report().probed_ms_ago is not None
+    scene.control.down = False
+    await scene.clock.advance(20)
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.page.trouble = None
+
+    async def unreachable() -> None:
+        raise PageUnreachable("net::ERR_INTERNET_DISCONNECTED")
+
+    scene.page.load = unreachable  # type: ignore[method-assign]
+    task = asyncio.create_task(scene.session.run())
+    await scene.clock.advance(120)
+    assert scene.phase is Phase.FAILED
+    await scene.clock.advance(1800)
+    probed = scene.session.report().probed_ms_ago
+    assert probed is not None and probed < 120_000, "it would be taken for wedged"
+    assert "ERR_INTERNET_DISCONNECTED" in scene.session.report().detail
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_page_without_modules_is_a_problem_and_no_storm_of_restarts(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(Sight(), 200)
+        report = scene.session.report()
+        assert report.problem is ProblemCode.INCOMPATIBLE
+        assert len(scene.whatsapp.opened) == 2
+        loads = scene.page.asked.count("load")
+        await scene.clock.advance(250)
+        assert scene.page.asked.count("load") - loads <= 1
+        await scene.shows(QR, 1)
+        assert scene.session.report().problem is None
+
+
+async def test_calls_that_fail_after_an_update_are_named_incompatible_and_no_storm(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+
+        async def broken() -> bool:
+            raise PageRefused("TypeError")
+
+        scene.page.prove = broken  # type: ignore[method-assign]
+        await scene.shows(MAIN, 250)
+        assert scene.session.report().problem is ProblemCode.INCOMPATIBLE
+        assert scene.page.asked.count("load") == 2
+        assert len(scene.whatsapp.opened) == 1
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("unknown_companion", False), ("storage_quota_exceeded", True)])
+async def test_only_a_real_logout_deletes_the_profile(tmp_path: Path, reason: str, kept: bool) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        (scene.whatsapp.opened[0] / "login").write_text("secret")
+        scene.whatsapp.hinted("logout", reason)
+        await scene.shows(replace(QR, logged_out=True))
+        await scene.becomes(Phase.LOGGED_OUT)
+        assert scene.session.report().number is None
+        assert bool(list(scene.profile.home.glob("*/login"))) is kept
+        assert not (scene.profile.home / "current" / "login").exists()
+
+
+async def test_after_a_logout_a_new_code_waits_until_it_was_told_and_somebody_looks(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.confirm(watched=False)
+        await scene.shows(QR)
+        await scene.becomes(Phase.LOGGED_OUT)
+        await scene.clock.advance(10)
+        assert len(scene.whatsapp.opened) == 1
+        scene.confirm(watched=True)
+        await scene.clock.advance(2)
+        assert scene.phase is Phase.QR
+
+
+async def test_another_account_does_not_go_online(tmp_path: Path) -> None:
+    async with living(tmp_path, number="499999999") as scene:
+        scene.confirm()
+        await scene.shows(MAIN, 10)
+        report = scene.session.report()
+        assert (report.phase, report.number) == (Phase.FAILED, None)
+        assert "prove" not in scene.page.asked
+
+
+async def test_an_idle_page_is_refreshed_then_loaded_again_then_replaced(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, qr=None, idle=True), 1)
+        assert scene.page.asked.count("refresh_qr") == 1
+        await scene.clock.advance(100)
+        assert scene.page.asked.count("load") >= 4
+        assert len(scene.whatsapp.opened) >= 2
+
+
+async def test_an_unwatched_page_is_not_asked_for_codes(tmp_path: Path) -> None:
+    async with living(tmp_path, watched=False) as scene:
+        await scene.shows(replace(QR, qr=None, idle=True), 60)
+        assert "refresh_qr" not in scene.page.asked
+        assert not scene.session.is_pending()
+
+
+async def test_a_pairing_code_is_asked_for_once_and_again_when_it_dies(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        scene.confirm(pair_with=NUMBER)
+        await scene.clock.advance(3)
+        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        code = LiveCode("ABCD1234", 190_000)
+        await scene.shows(replace(QR, pairing=code, pairing_phone=NUMBER), 30)
+        report = scene.session.report()
+        assert (report.phase, report.pairing and report.pairing.code) == (Phase.PAIRING, "ABCD1234")
+        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        await scene.shows(QR, 10)
+        assert scene.page.asked.count(f"pair {NUMBER}") == 2
+
+
+async def test_a_conflict_is_taken_back_only_after_the_control_plane_confirmed(tmp_path: Path) -> None:
+    conflict = replace(MAIN, mode="CONFLICT", socket="CONFLICT")
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.shows(conflict, 20)
+        assert "take_over" not in scene.page.asked
+        scene.confirm()
+        await scene.clock.advance(2)
+        assert scene.page.asked.count("take_over") == 1
+
+
+async def test_the_fourth_conflict_is_a_persons(tmp_path: Path) -> None:
+    conflict = replace(MAIN, mode="CONFLICT", socket="CONFLICT")
+    async with living(tmp_path) as scene:
+        await scene.shows(conflict)
+        for _ in range(200):
+            scene.confirm()
+            await scene.clock.advance(1)
+        report = scene.session.report()
+        assert scene.page.asked.count("take_over") == 3
+        assert (report.phase, report.problem) == (Phase.CONFLICT, ProblemCode.CONFLICT)
+
+
+async def test_a_parked_session_is_offline_and_resumes_with_a_new_proof(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        await scene.clock.advance(100)
+        assert (scene.page.offline, scene.phase) == (True, Phase.OFFLINE)
+        proofs = scene.page.asked.count("prove")
+        await scene.session.resume()
+        await scene.clock.advance(1)
+        assert (scene.page.offline, scene.phase) == (False, Phase.ONLINE)
+        assert scene.page.asked.count("prove") == proofs + 1
+
+
+async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        gate = asyncio.Event()
+
+        async def slow(offline: bool) -> None:
+            await gate.wait()
+            scene.page.offline = offline
+
+        monkeypatch.setattr(scene.page, "set_offline", slow)
+        looks = scene.page.asked.count("look")
+        resuming = asyncio.create_task(scene.session.resume())
+        await scene.clock.advance(30)
+        assert scene.page.asked.count("look") == looks
+        gate.set()
+        await resuming
+        await scene.clock.advance(1)
+        assert scene.page.asked.count("look") > looks
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_a_page_that_cannot_be_put_on_the_network_is_not_left_parked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+
+        async def gone(_offline: bool) -> None:
+            raise PageGone("closed")
+
+        monkeypatch.setattr(scene.page, "set_offline", gone)
+        with pytest.raises(PageGone):
+            await scene.session.resume()
+        await scene.clock.advance(20)
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a_browser_is_released(
+    tmp_path: Path,
+) -> None:
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(MAIN)
+        waits = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
+        scene.whatsapp.trouble = [PageGone("no room")] * 50
+        scene.page.trouble = PageGone("killed")
+        scene.whatsapp.hinted("state", "")
+        await scene.clock.advance(0.1)
+        assert not scene.task.done()
+        scene.conversation._journal.see("a", waits)
+        scene.session.leave("no room for the profile")
+        await scene.clock.advance(60)
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
+        assert scene.task.done()
+
+
+async def test_a_session_is_not_given_back_before_the_control_plane_has_what_waits(tmp_path: Path) -> None:
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(MAIN)
+        scene.control.down = True
+        scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("no longer wanted")
+        assert not scene.session.closed.is_set()
+        await scene.clock.advance(100)
+        assert not scene.task.done()
+        assert (scene.session.closed.is_set(), scene.phase) == (True, Phase.OFFLINE)
+        scene.control.down = False
+        await scene.clock.advance(HAND_IN_EVERY * 2)
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
+        assert scene.task.result() == "no longer wanted"
+
+
+async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(MAIN)
+        scene.control.down = True
+        scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("no longer wanted")
+        await scene.clock.advance(HAND_IN_FOR + 2 * HAND_IN_EVERY)
+        assert scene.task.done()
+        assert keeper_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
+
+
+async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        scene.page.trouble = PageGone("crash")
+        with pytest.raises(PageGone):
+            await scene.session.resume()
+        await scene.clock.advance(5)
+        assert len(scene.whatsapp.opened) == 2
+
+
+async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.session.leave("drained")
+        async with asyncio.timeout(5):
+            assert await scene.task == "drained"
+        assert not scene.session.gave_up
+        assert scene.whatsapp.closed == ["in peace"]
+
+
+@pytest.mark.parametrize(("number", "handed_in"), [(NUMBER, ["caught"]), ("491700000000", [])])
+async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_in(
+    tmp_path: Path, number: str, handed_in: list[str]
+) -> None:
+    """WhatsApp has the page's receipt for it and will not bring it to the next holder."""
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(replace(MAIN, mode="SYNCING", number=number))
+        scene.page.receive("caught", at_s=scene.clock.wall_ms() // 1000 + 1)
+        scene.session.leave("drained")
+        async with asyncio.timeout(5):
+            assert await scene.task == "drained"
+        assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
+
+
+async def test_a_profile_whose_leftovers_are_just_being_handed_in_is_waited_for(tmp_path: Path) -> None:
+    with Profile(tmp_path, TENANT).locked():
+        scene = Scene(tmp_path)
+        task = asyncio.create_task(scene.session.run())
+        await scene.clock.advance(LEFTOVERS_WITHIN - 1)
+        assert (task.done(), scene.whatsapp.opened) == (False, [])
+    await scene.clock.advance(2)
+    assert len(scene.whatsapp.opened) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_profile_that_another_process_works_with_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with Profile(tmp_path, TENANT).locked():
+        scene = Scene(tmp_path)
+        task = asyncio.create_task(scene.session.run())
+        await scene.clock.advance(LEFTOVERS_WITHIN + 1)
+        with pytest.raises(ProfileBusy):
+            task.result()
+
+
+async def test_a_cancelled_session_kills_its_browser_and_frees_the_profile(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+        assert scene.whatsapp.closed == ["killed"]
+        with scene.profile.locked():
+            pass
+
+
+async def test_a_passkey_and_a_block_are_problems(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(replace(QR, passkey_asked=True))
+        assert scene.session.report().problem is ProblemCode.PASSKEY
+        await scene.shows(replace(MAIN, socket="TOS_BLOCK"))
+        assert scene.session.report().problem is ProblemCode.BLOCKED
+
+
+# -- starting from a snapshot -----------------------------------------------------------------------------------------
+
+
+def archived(control: FakeControl, directory: Path, *logins: str, chromium: str = "156.0") -> None:
+    """Snapshots that another runner left, oldest first; "good" is one that WhatsApp still knows."""
+    for sequence, login in enumerate(logins, 1):
+        staged = directory / f"staged-{sequence}"
+        (staged / LOGIN).parent.mkdir(parents=True)
+        (staged / LOGIN).write_text(login)
+        manifest = Manifest(tenant=TENANT, epoch=1, sequence=sequence, chromium=chromium, files=listing(staged))
+        packed = pack(staged, manifest, directory / f"archive-{sequence}")
+        key = f"profiles/{TENANT}/{1:016d}-{sequence:06d}-{packed.sha256}.tar.zst"
+        control.stored[key] = packed.path.read_bytes()
+        found = {"epoch": 1, "sequence": sequence, "sha256": packed.sha256, "size_bytes": packed.size_bytes}
+        generation = Generation.model_validate({"key": key, "url": f"{STORE}{key}", "chromium": chromium, **found})
+        control.snapshots.setdefault(TENANT, []).insert(0, generation)
+
+
+@asynccontextmanager
+async def moved_here(directory: Path, *logins: str, **more: Any) -> AsyncIterator[Scene]:
+    """A linked session that another runner held before."""
+    scene = Scene(directory / "disk", epoch=3, last_epoch=1, number=NUMBER, watched=False)
+    archived(scene.control, directory, *logins, **more)
+
+    shown = {"good": MAIN, "ended": replace(QR, logged_out=True, logout_reason="user_initiated")}
+
+    def look(profile: Path) -> None:
+        scene.page.sight = shown.get((profile / LOGIN).read_text(), QR) if (profile / LOGIN).exists() else QR
+
+    scene.whatsapp.opening = look
+    scene.task = asyncio.create_task(scene.session.run())
+    try:
+        yield scene
+    finally:
+        scene.task.cancel()
+        await asyncio.gather(scene.task, return_exceptions=True)
+
+
+async def test_a_session_from_elsewhere_is_online_without_a_code(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good") as scene:
+        await scene.clock.advance(3)
+        assert scene.phase is Phase.ONLINE
+        assert Phase.QR not in scene.phases
+
+
+async def test_snapshots_that_show_a_code_are_passed_over_before_anybody_sees_it(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", "stale", "torn") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.ONLINE
+        assert len(scene.whatsapp.opened) == 3
+        assert not {Phase.QR, Phase.LOGGED_OUT} & set(scene.phases)
+        assert [request.reason for request in scene.control.restores if request.reason] == [
+            "snapshot 1-3: it shows a code",
+            "snapshot 1-2: it shows a code",
+        ]
+
+
+async def test_when_none_is_left_the_session_says_that_it_is_logged_out(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "stale", "torn") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.LOGGED_OUT
+        assert Phase.QR not in scene.phases
+        assert len(scene.control.stored) == 2
+
+
+async def test_a_login_that_the_phone_ended_is_not_looked_for_in_older_snapshots(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", "ended") as scene:
+        await scene.clock.advance(5)
+        assert scene.phase is Phase.LOGGED_OUT
+        assert len(scene.whatsapp.opened) == 1
+
+
+async def test_a_store_that_does_not_answer_is_waited_for(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good") as scene:
+        scene.control.store_down = True
+        await scene.clock.advance(120)
+        assert (scene.phase, scene.whatsapp.opened) == (Phase.FAILED, [])
+        scene.control.store_down = False
+        await scene.clock.advance(60)
+        assert scene.phase is Phase.ONLINE
+
+
+async def test_what_is_too_new_for_this_chromium_is_left_to_another_runner(tmp_path: Path) -> None:
+    async with moved_here(tmp_path, "good", chromium="157.0") as scene:
+        await scene.clock.advance(30)
+        assert (scene.phase, scene.whatsapp.opened, scene.task.done()) == (Phase.FAILED, [], False)
+        await scene.clock.advance(60)
+        assert scene.task.result() == "a newer Chromium wrote this archive"
+
+
+async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr("runner.profile.restorer.unpack", full)
+    async with moved_here(tmp_path, "good") as scene:
+        await scene.clock.advance(sum(backoff(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
+        assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for

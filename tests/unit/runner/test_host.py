@@ -1,0 +1,541 @@
+"""The host holds what the control plane says, for as long as it may believe it, and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from runner.browser.page import PageSilent
+from runner.control_plane.client import TryAgain, Unauthorised
+from runner.control_plane.lease import Lease
+from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
+from runner.hosted_sessions import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
+from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
+from runner.session.session import Session
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClock, FakeControl, settle
+from wire import Delivery, Hold, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
+
+OTHER = "tenant00002"
+
+
+class FakeSession:
+    """A session that does as told and remembers what it was told."""
+
+    def __init__(self, hold: Hold, token: str, changed: Callable[[], None]) -> None:
+        self.hold = hold
+        self.token = token
+        self.changed = changed
+        self.done: list[str] = []
+        self.delivered: list[Delivery] = []
+        self.phase = Phase.STARTING
+        self.pending = False
+        self.sequence = 1
+        self.trouble: Exception | None = None
+        self.trouble_resuming: Exception | None = None
+        self._end = asyncio.Event()
+        self._reason = ""
+        self.finishes = True
+        self.closed = asyncio.Event()
+        self.gave_up = False
+
+    def update(self, hold: Hold, _sent_at: float) -> None:
+        self.hold = hold
+        if hold.wanted is Wanted.RELEASE:
+            self.leave("no longer wanted")
+
+    def deliver(self, delivery: Delivery) -> None:
+        self.delivered.append(delivery)
+
+    def leave(self, reason: str) -> None:
+        self.done.append("leave")
+        self._reason = reason
+        if self.finishes:
+            self._end.set()
+
+    def is_pending(self) -> bool:
+        return self.pending
+
+    def report(self) -> SessionReport:
+        return SessionReport(tenant=self.hold.tenant, epoch=self.hold.epoch, sequence=self.sequence, phase=self.phase)
+
+    def becomes(self, phase: Phase) -> None:
+        self.phase = phase
+        self.sequence += 1
+        self.changed()
+
+    async def park(self) -> None:
+        self.done.append("park")
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def resume(self) -> None:
+        self.done.append("resume")
+        if self.trouble_resuming is not None:
+            raise self.trouble_resuming
+
+    async def harvest(self) -> None:
+        self.done.append("harvest")
+
+    def crash(self) -> None:
+        self._reason = "crash"
+        self._end.set()
+
+    async def run(self) -> str:
+        self.done.append("run")
+        try:
+            await self._end.wait()
+        except asyncio.CancelledError:
+            self.done.append("killed")
+            raise
+        if self._reason == "crash":
+            raise RuntimeError("a bug")
+        return self._reason
+
+
+class Stage:
+    """A host with everything around it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.control = FakeControl()
+        self.sessions: list[FakeSession] = []
+        self.lease = Lease(self.clock.now)
+        self.host = Host(
+            cast("Any", self.control),
+            self._make,
+            self.lease,
+            About(capacity=5, commit="abc"),
+            BOOTSTRAP,
+            self.clock,
+            lambda: 0.5,
+            lambda wanted: wanted if self.disk_has_room else 0,
+        )
+        self.disk_has_room = True
+        self.task: asyncio.Task[None]
+
+    def _make(self, hold: Hold, token: str, changed: Callable[[], None]) -> Session:
+        self.sessions.append(FakeSession(hold, token, changed))
+        return cast("Session", self.sessions[-1])
+
+    @property
+    def session(self) -> FakeSession:
+        return self.sessions[-1]
+
+
+@asynccontextmanager
+async def running(*, hold: bool = True) -> AsyncIterator[Stage]:
+    stage = Stage()
+    if hold:
+        stage.control.hold()
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance()
+    try:
+        yield stage
+    finally:
+        stage.task.cancel()
+        await asyncio.gather(stage.task, return_exceptions=True)
+
+
+async def test_what_was_left_behind_is_settled_after_each_registration_and_before_anything_is_hosted() -> None:
+    stage = Stage()
+    settled = asyncio.Event()
+    asked: list[int] = []
+
+    async def settle_leftovers(_attempts_at_most: int) -> None:
+        asked.append(stage.control.registered)
+        await settled.wait()
+
+    stage.host._leftovers = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(5)
+    assert (asked, len(stage.control.syncs)) == ([1], 1)
+    settled.set()
+    stage.control.hold()
+    await stage.clock.advance(5)
+    assert len(stage.sessions) == 1
+    stage.control.kill("runner0001.secret")
+    await stage.clock.advance(10)
+    assert asked == [1, 2]
+    stage.task.cancel()
+    await asyncio.gather(stage.task, return_exceptions=True)
+
+
+async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answers() -> None:
+    asked: list[int] = []
+
+    async def settle_leftovers(attempts_at_most: int) -> None:
+        asked.append(attempts_at_most)
+
+    stage = Stage()
+    stage.host._leftovers = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(2 * LEFTOVERS_EVERY + 5)
+    assert asked == [ATTEMPTS_AT_MOST, 1, 1]
+    stage.control.down = True
+    await stage.clock.advance(3 * LEFTOVERS_EVERY)
+    assert len(asked) == 3
+    stage.task.cancel()
+    await asyncio.gather(stage.task, return_exceptions=True)
+
+
+async def test_a_runner_registers_once_and_then_uses_its_own_token() -> None:
+    async with running() as stage:
+        await stage.clock.advance(10)
+        assert stage.control.registered == 1
+        assert stage.control.tokens[0] == BOOTSTRAP
+        assert set(stage.control.tokens[1:]) == {"runner0001.secret"}
+        assert stage.control.syncs[0].capacity == 5
+
+
+async def test_a_full_disk_asks_for_no_more_sessions_and_keeps_those_there_are() -> None:
+    async with running() as stage:
+        stage.disk_has_room = False
+        await stage.clock.advance(10)
+        assert stage.control.syncs[-1].capacity == 0
+        assert "killed" not in stage.session.done
+        stage.disk_has_room = True
+        await stage.clock.advance(10)
+        assert stage.control.syncs[-1].capacity == 5
+
+
+async def test_what_is_held_is_started_once_and_reported() -> None:
+    async with running() as stage:
+        await stage.clock.advance(10)
+        assert len(stage.sessions) == 1
+        assert stage.control.reports[TENANT].phase is Phase.STARTING
+
+
+async def test_an_idle_runner_calls_every_three_seconds_and_is_never_held() -> None:
+    async with running(hold=False) as stage:
+        await stage.clock.advance(30)
+        assert len(stage.control.syncs) == 11
+        assert {request.wait_ms for request in stage.control.syncs} == {0}
+
+
+async def test_a_call_is_held_while_something_is_pending() -> None:
+    async with running() as stage:
+        stage.session.pending = True
+        await stage.clock.advance(4)
+        assert stage.control.syncs[-1].wait_ms == 10_000
+
+
+async def test_a_change_is_told_at_once_beside_the_call_being_held() -> None:
+    async with running() as stage:
+        stage.session.pending = True
+        await stage.clock.advance(4)
+        stage.session.becomes(Phase.QR)
+        await settle()
+        assert stage.control.syncs[-1].wait_ms == 0
+        assert stage.control.reports[TENANT].phase is Phase.QR
+
+
+async def test_a_session_that_is_not_held_any_more_is_harvested_and_killed_but_not_released() -> None:
+    async with running() as stage:
+        del stage.control.holds[TENANT]
+        await stage.clock.advance(4)
+        assert stage.session.done == ["run", "park", "harvest", "killed"]
+        assert stage.control.releases == []
+
+
+async def test_a_new_epoch_is_a_new_session() -> None:
+    async with running() as stage:
+        stage.control.hold(epoch=3)
+        await stage.clock.advance(8)
+        assert [session.hold.epoch for session in stage.sessions] == [1, 3]
+        assert stage.sessions[0].done[-1] == "killed"
+
+
+async def test_a_session_to_release_is_left_in_peace_and_released() -> None:
+    async with running() as stage:
+        stage.control.hold(wanted=Wanted.RELEASE)
+        await stage.clock.advance(4)
+        assert stage.session.done == ["run", "leave"]
+        assert [(release.epoch, release.reason) for release in stage.control.releases] == [(1, "no longer wanted")]
+
+
+async def test_an_answer_on_its_way_does_not_start_again_what_was_released() -> None:
+    async with running() as stage:
+        stage.control.hold(wanted=Wanted.RELEASE)
+        await stage.clock.advance(4)
+        stage.control.hold(epoch=1)
+        await stage.clock.advance(8)
+        assert len(stage.sessions) == 1
+        stage.control.hold(epoch=3)
+        await stage.clock.advance(4)
+        assert len(stage.sessions) == 2
+
+
+async def test_a_crash_of_one_session_is_told_and_touches_no_other() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.sessions[0].crash()
+        await stage.clock.advance(1)
+        assert stage.control.releases[0].reason == "crashed: RuntimeError"
+        assert stage.control.releases[0].failed
+        assert stage.sessions[1].done == ["run"]
+
+
+async def test_deliveries_reach_the_session_of_their_epoch_only() -> None:
+    async with running() as stage:
+        delivery = Delivery(tenant=TENANT, epoch=1, chat="1@lid", turn="turn-0001", revision=1)
+        stage.host._apply(
+            SyncAnswer(
+                sequence=99,
+                hold=tuple(stage.control.holds.values()),
+                deliver=(delivery, delivery.model_copy(update={"epoch": 2})),
+            ),
+            99,
+            stage.clock.now(),
+        )
+        assert stage.session.delivered == [delivery]
+
+
+async def test_an_overtaken_answer_brings_its_deliveries_but_neither_its_hold_nor_its_bell() -> None:
+    async with running() as stage:
+        await stage.clock.advance(4)
+        delivery = Delivery(tenant=TENANT, epoch=1, chat="1@lid", turn="turn-0001", revision=1)
+        bell = stage.control.syncs[-1].bell
+        stage.host._apply(SyncAnswer(sequence=1, bell=bell + 5, hold=(), deliver=(delivery,)), 1, stage.clock.now())
+        await stage.clock.advance(4)
+        assert stage.session.done == ["run"]
+        assert stage.session.delivered == [delivery]
+        assert stage.control.syncs[-1].bell == bell
+
+
+async def test_at_the_deadline_every_session_is_parked_and_the_same_epoch_resumes_it() -> None:
+    async with running() as stage:
+        stage.control.down = True
+        await stage.clock.advance(44)
+        assert stage.session.done == ["run"]
+        await stage.clock.advance(3)
+        assert stage.session.done == ["run", "park"]
+        assert stage.lease.parked
+        await stage.clock.advance(60)
+        assert not stage.lease.is_wedged()
+        stage.control.down = False
+        await stage.clock.advance(4)
+        assert stage.session.done == ["run", "park", "resume"]
+        assert not stage.lease.parked
+
+
+async def test_a_parked_session_that_somebody_else_got_is_harvested_and_killed() -> None:
+    async with running() as stage:
+        stage.control.down = True
+        await stage.clock.advance(50)
+        stage.control.hold(epoch=3)
+        stage.control.down = False
+        await stage.clock.advance(4)
+        assert stage.sessions[0].done == ["run", "park", "park", "harvest", "killed"]
+
+
+async def test_a_session_that_cannot_be_parked_is_killed() -> None:
+    async with running() as stage:
+        stage.session.trouble = PageSilent("stuck")
+        stage.control.down = True
+        await stage.clock.advance(50)
+        assert stage.session.done == ["run", "park", "killed"]
+
+
+async def test_a_bug_in_parking_or_resuming_one_session_kills_it_and_touches_no_other() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        parking, resuming = stage.sessions
+        parking.trouble, resuming.trouble_resuming = RuntimeError("a bug"), RuntimeError("a bug")
+        stage.control.down = True
+        await stage.clock.advance(50)
+        assert (parking.done, resuming.done) == (["run", "park", "killed"], ["run", "park"])
+        assert stage.lease.parked
+        stage.control.down = False
+        await stage.clock.advance(4)
+        assert resuming.done == ["run", "park", "resume", "killed"]
+        assert not stage.task.done()
+
+
+async def test_a_bug_in_harvesting_one_session_kills_it_and_touches_no_other() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.sessions[0].trouble = RuntimeError("a bug")
+        stage.control.hold(epoch=3)
+        await stage.clock.advance(4)
+        assert stage.sessions[0].done == ["run", "park", "killed"]
+        assert stage.sessions[1].done == ["run"]
+        assert not stage.task.done()
+
+
+async def test_a_runner_declared_dead_kills_everything_and_comes_back_as_another() -> None:
+    async with running() as stage:
+        stage.control.kill("runner0001.secret")
+        await stage.clock.advance(8)
+        assert stage.sessions[0].done == ["run", "park", "harvest", "killed"]
+        assert stage.sessions[0].token == "runner0001.secret"
+        assert stage.control.registered == 2
+        assert stage.sessions[1].token == "runner0002.secret"
+
+
+async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
+    stage = Stage()
+    stage.control.kill(BOOTSTRAP)
+    with pytest.raises(ExceptionGroup) as caught:
+        await stage.host.run()
+    assert caught.group_contains(NotWelcome, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
+
+
+async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
+    handed_in_at: list[int] = []
+
+    async def settle_leftovers(_attempts_at_most: int) -> None:
+        handed_in_at.append(stage.control.registered)
+
+    stage = Stage()
+    stage.host._leftovers = settle_leftovers
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(5)
+    assert handed_in_at == [1]
+    stage.control.kill(BOOTSTRAP)
+    stage.control.kill("runner0001.secret")
+    await stage.clock.advance(10)
+    with pytest.raises(ExceptionGroup) as caught:
+        await stage.task
+    assert caught.group_contains(NotWelcome)
+    assert handed_in_at == [1, 1]
+
+
+async def test_an_unreachable_control_plane_is_asked_again_every_two_seconds() -> None:
+    stage = Stage()
+    stage.control.down = True
+    task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(20)
+    assert 9 <= len(stage.control.tokens) <= 12
+    stage.control.down = False
+    await stage.clock.advance(3)
+    assert stage.control.registered == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_draining_takes_nothing_new_releases_everything_and_ends() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.host.stop()
+        stage.control.hold("tenant00003")
+        await stage.clock.advance(4)
+        await stage.task
+        assert sorted(release.tenant for release in stage.control.releases) == [TENANT, OTHER, "tenant00003"]
+        assert len(stage.sessions) == 2
+        assert stage.control.syncs[-1].draining
+
+
+async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -> None:
+    async with running() as stage:
+        for number in range(2, DRAINED_AT_ONCE + 3):
+            stage.control.hold(f"tenant{number:05}")
+        await stage.clock.advance(4)
+        for session in stage.sessions:
+            session.finishes = False
+        stage.host.stop()
+        await stage.clock.advance(1)
+        asked = [session for session in stage.sessions if "leave" in session.done]
+        assert (len(asked), len(stage.sessions)) == (DRAINED_AT_ONCE, DRAINED_AT_ONCE + 2)
+        asked[0].closed.set()
+        await stage.clock.advance(1)
+        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 1
+        asked[1].crash()
+        await stage.clock.advance(1)
+        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 2
+        assert not stage.task.done()
+
+
+async def test_the_control_plane_may_ask_for_the_drain() -> None:
+    async with running() as stage:
+        sync = stage.control.sync
+
+        async def drained(request: SyncRequest, token: str) -> SyncAnswer:
+            return (await sync(request, token)).model_copy(update={"drain": True})
+
+        stage.control.sync = drained  # type: ignore[method-assign]
+        await stage.clock.advance(4)
+        await stage.task
+        assert stage.control.releases[0].reason == "drained"
+
+
+async def test_a_second_signal_after_all_is_drained_is_one_too_many_and_no_harm() -> None:
+    async with running() as stage:
+        stage.host.stop()
+        await stage.clock.advance(4)
+        await stage.task
+        stage.host.stop()
+        assert [release.reason for release in stage.control.releases] == ["drained"]
+
+
+async def test_a_second_signal_kills_what_does_not_finish_and_still_releases_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runner.host.HURRY_WITHIN", 0.0)
+    async with running() as stage:
+        stage.session.finishes = False
+        stage.host.stop()
+        await stage.clock.advance(1)
+        assert not stage.task.done()
+        stage.host.stop()
+        await stage.clock.advance(1)
+        await stage.task
+        assert stage.session.done[-1] == "killed"
+        assert stage.control.releases[0].reason == "drain took too long"
+
+
+async def test_a_release_nobody_heard_is_repeated() -> None:
+    async with running() as stage:
+        release = stage.control.release
+        troubles: list[Exception] = [TryAgain("down"), TryAgain("down")]
+
+        async def flaky(request: Any, token: str) -> Any:
+            if troubles:
+                raise troubles.pop()
+            return await release(request, token)
+
+        stage.control.release = flaky  # type: ignore[method-assign]
+        stage.control.hold(wanted=Wanted.RELEASE)
+        await stage.clock.advance(8)
+        assert len(stage.control.releases) == 1
+
+
+async def test_a_release_that_failed_to_its_last_attempt_is_made_when_the_session_is_called_ours_again() -> None:
+    async with running() as stage:
+        release, asked, down = stage.control.release, 0, True
+
+        async def unreachable_for_long(request: Any, token: str) -> Any:
+            nonlocal asked
+            asked += 1
+            if down:
+                raise TryAgain("down")
+            return await release(request, token)
+
+        stage.control.release = unreachable_for_long  # type: ignore[method-assign]
+        stage.control.hold(wanted=Wanted.RELEASE)
+        while asked < RELEASE_ATTEMPTS:
+            await stage.clock.advance(5)
+        assert stage.control.releases == []
+        down = False
+        await stage.clock.advance(40)
+        assert [one.epoch for one in stage.control.releases] == [1]
+        assert len(stage.sessions) == 1
+
+
+async def test_a_release_by_a_dead_runner_is_not_repeated() -> None:
+    async with running() as stage:
+
+        async def refused(_request: Any, _token: str) -> Any:
+            raise Unauthorised("dead")
+
+        stage.control.release = refused  # type: ignore[method-assign, assignment]
+        stage.session.leave("wedged")
+        await stage.clock.advance(1)
+        assert stage.control.releases == []

@@ -1,0 +1,132 @@
+"""An operator at a browser in front of the real door, and fakes of what stands behind it."""
+
+from chalice.app import Chalice
+
+from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
+from chalicelib.llm.client import CheckResult
+from chalicelib.model import Assistant, Happened, Tenant
+from chalicelib.web import admin, pages
+from chalicelib.wiring import Services
+from infrastructure.local.lambda_runtime.gateway import Gateway
+from tests.unit.support.browsing import Browser, Page
+
+OLGA = "olga@agency.example"
+KEY = "sk-proj-abcdefghijklmnop1234"
+FIELDS = {
+    "name": "Hotel Alpenblick",
+    "owner_email": "owner@example.com",
+    "language": "de",
+    "api_key": KEY,
+    "model": "gpt-6-luna",
+    "instructions": "You answer for the hotel.",
+    "legacy_reference": "",
+}
+POLICIES = {
+    "takeover_minutes": "60",
+    "replies_per_minute": "6",
+    "replies_per_contact_per_day": "60",
+    "tokens_per_month": "0",
+    "history_messages": "20",
+    "retention_days": "30",
+}
+
+
+class FakeBrain:
+    """Says of a key and an assistant what the test wants."""
+
+    def __init__(self) -> None:
+        self.result = CheckResult("The key works, and gpt-6-luna answers.")
+        self.checked: list[tuple[str, Assistant]] = []
+
+    def check(self, api_key: str, assistant: Assistant) -> CheckResult:
+        self.checked.append((api_key, assistant))
+        return self.result
+
+
+class FakeMailer:
+    """Keeps the mails, or fails as the test wants."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Tenant, str]] = []
+        self.trouble: Exception | None = None
+
+    def invite(self, tenant: Tenant, link: str) -> str:
+        if self.trouble is not None:
+            raise self.trouble
+        self.sent.append((tenant, link))
+        return "message-1"
+
+
+class FakeIdentity:
+    """One operator; further steps as the test wants."""
+
+    def __init__(self) -> None:
+        self.first: Outcome = SignedIn(OLGA)
+        self.later: list[Outcome] = []
+        self.answers: list[str] = []
+
+    def sign_in(self, email: str, password: str) -> Outcome:
+        return self.first if password == "right" else Refused("This e-mail and password do not belong together.")
+
+    def new_password(self, step: NewPassword, email: str, password: str) -> Outcome:
+        return self._answer(password)
+
+    def code(self, step: Code, email: str, code: str) -> Outcome:
+        return self._answer(code)
+
+    def set_up(self, step: SetUp, email: str, code: str) -> Outcome:
+        return self._answer(code)
+
+    def _answer(self, answer: str) -> Outcome:
+        self.answers.append(answer)
+        return self.later.pop(0)
+
+
+class Admin:
+    """An operator at a browser, and what stands behind the door."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.brain, self.mailer, self.identity = FakeBrain(), FakeMailer(), FakeIdentity()
+        services.__dict__.update(brain=self.brain, mailer=self.mailer, identity=self.identity)
+        services.base_url = lambda: "https://lines.example/api"  # type: ignore[method-assign]
+        app = Chalice("admin")
+        pages.mount(app, services)
+        admin.mount(app, services)
+        self.gateway = Gateway(app)
+        self.browser = Browser(self.gateway)
+
+    def knock(self, password: str = "right", email: str = OLGA) -> Page:
+        form = self.browser.get("/admin/sign-in")
+        fields = {"csrf": form.hidden("csrf"), "email": email, "password": password}
+        return self.browser.post("/admin/sign-in", fields)
+
+    def go_on(self, **fields: str) -> Page:
+        form = self.browser.get("/admin/sign-in")
+        return self.browser.post("/admin/sign-in/next", {"csrf": form.hidden("csrf"), **fields})
+
+    def signed_in(self) -> "Admin":
+        assert self.knock().status == 303
+        return self
+
+    def fill_in(self, **changes: str) -> dict[str, str]:
+        form = self.browser.get("/admin/new")
+        return {"csrf": form.hidden("csrf"), "form_id": form.hidden("form_id"), **FIELDS, **changes}
+
+    def create(self, **changes: str) -> str:
+        answer = self.browser.post("/admin/new", self.fill_in(**changes))
+        assert answer.status == 303, answer.text
+        return answer.headers["location"].rpartition("/")[2].partition("?")[0]
+
+    def press(self, tenant: str, what: str, **fields: str) -> Page:
+        csrf = self.browser.get(f"/admin/tenants/{tenant}").hidden("csrf")
+        return self.browser.follow(self.browser.post(f"/admin/tenants/{tenant}/{what}", {"csrf": csrf, **fields}))
+
+    def edit(self, tenant: str, **changes: str) -> Page:
+        form = self.browser.get(f"/admin/tenants/{tenant}/edit")
+        kept = {**FIELDS, **POLICIES, "api_key": ""}
+        hidden = {name: form.hidden(name) for name in ("csrf", "revision")}
+        return self.browser.post(f"/admin/tenants/{tenant}/edit", {**kept, **hidden, **changes})
+
+    def happened(self, tenant: str) -> list[Happened]:
+        return [event.happened for event in self.services.tenants.timeline(tenant)]
