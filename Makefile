@@ -19,7 +19,7 @@ up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=ht
 
 .PHONY: check
 check: python lint types ## ruff, mypy, unit tests: before each commit
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_shape.py
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
 
 .PHONY: test
 test: install lint types ## every test but peers, chaos, the rehearsals and the long simulation: before handing over

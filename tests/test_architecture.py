@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,9 +68,18 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[str, bool], ...]:
     """Top names that a file imports, and whether only the type checker sees it."""
-    tree = ast.parse(path.read_text())
+    return tuple(_imports(syntax(path)))
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
@@ -234,3 +245,51 @@ def test_no_exemption_outlives_what_it_was_for() -> None:
     ]
     unused += [(what, name) for what, name in ALLOWED if not FORBIDDEN[what].search((ROOT / name).read_text())]
     assert not unused
+
+
+# -- layout and language -----------------------------------------------------------------------------------------------
+
+#: Gerunds that are the field's own nouns; every other module is named by a plain noun.
+GERUNDS = {"wiring", "reaping", "turn_taking", "formatting", "scaling", "page_loading", "linking", "templating"} | {
+    *("hardening", "settings", "landing", "rendering", "packaging", "deploying")
+}
+
+
+def all_shipped() -> Iterator[Path]:
+    """Every Python module that runs in production or builds it."""
+    yield from shipped()
+    yield from sorted((ROOT / "infrastructure").rglob("*.py"))
+
+
+def test_a_module_is_named_by_a_noun() -> None:
+    gerunds = [named(path) for path in all_shipped() if re.search(r"ing$", path.stem) and path.stem not in GERUNDS]
+    folders = {folder for path in all_shipped() for folder in path.relative_to(ROOT).parts[:-1]}
+    gerunds += [folder for folder in folders if folder.endswith("ing") and folder not in GERUNDS]
+    assert not gerunds, "name these modules by a noun of the field"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {module_name(path): path for path in all_shipped()}
+    try:
+        TopologicalSorter({name: imported_modules(path, modules) - {name} for name, path in modules.items()}).prepare()
+    except CycleError as error:
+        raise AssertionError(f"these import each other in a circle: {error.args[1]}") from None
+
+
+def module_name(path: Path) -> str:
+    """As it is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] == "chalice_app":
+        parts = parts[2:] if parts[1] == "vendor" else parts[1:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path, modules: dict[str, Path]) -> set[str]:
+    """Our own modules that this one imports when it is imported itself."""
+    found: set[str] = set()
+    for node in syntax(path).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys() or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
