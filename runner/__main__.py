@@ -18,14 +18,14 @@ from runner.browser.chromium import ChromiumMissing
 from runner.browser.rotation import Turns
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
-from runner.control_plane.client import Control, OwnDoor, connection, task_of
+from runner.control_plane.client import ControlPlaneClient, OwnDoor, connection, task_of
 from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
-from runner.host import About, Host, NotWelcome
+from runner.host import About, Host, RegistrationRefused
 from runner.hosted_sessions import innermost
 from runner.messages.conversation import Conversation
-from runner.messages.journal import Journal, Keeper
-from runner.messages.orphaned_journals import Leftovers
+from runner.messages.journal import Journal, JournalOwner
+from runner.messages.orphaned_journals import OrphanedJournals
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restoring
 from runner.profile.saver import Saving, Shared
@@ -44,7 +44,7 @@ PACKED_AT_ONCE = 2
 def compose(
     settings: Settings,
     browsers: WhatsApp,
-    control: Control,
+    control: ControlPlaneClient,
     lease: Lease,
     clock: SystemClock,
     chance: random.Random,
@@ -62,13 +62,13 @@ def compose(
         return Profile(settings.data_directory, tenant)
 
     def conversation_of(
-        tenant: str, keeper: Keeper, journal: Journal, changed: Callable[[], None] = lambda: None
+        tenant: str, keeper: JournalOwner, journal: Journal, changed: Callable[[], None] = lambda: None
     ) -> Conversation:
         door = OwnDoor(control, keeper.token)
         return Conversation(tenant, keeper.epoch, door, lease, journal, clock, chance.random, changed)
 
     def make_session(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
-        door, keeper = OwnDoor(control, token), Keeper(hold.epoch, token)
+        door, keeper = OwnDoor(control, token), JournalOwner(hold.epoch, token)
         profile = profile_of(hold.tenant)
         journal = Journal(profile.journal, keeper)
         return Session(
@@ -102,7 +102,7 @@ def compose(
         clock,
         chance.random,
         disk.capacity,
-        Leftovers(settings.data_directory, profile_of, conversation_of, clock, chance.random).hand_in,
+        OrphanedJournals(settings.data_directory, profile_of, conversation_of, clock, chance.random).hand_in,
     )
 
 
@@ -148,7 +148,7 @@ def main() -> int:
         asyncio.run(run(settings))
     except* (SettingsWrong, ChromiumMissing) as troubles:
         code = _say(troubles, EXIT_SETTINGS)
-    except* NotWelcome as troubles:
+    except* RegistrationRefused as troubles:
         code = _say(troubles, EXIT_NOT_WELCOME)
     except* Exception as troubles:
         logs.note("runner failed", level=logging.CRITICAL, trouble=innermost(troubles))

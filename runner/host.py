@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runner.clock import Clock
-from runner.control_plane.client import Control, ControlTrouble, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Unauthorised
 from runner.control_plane.lease import Lease
-from runner.hosted_sessions import Hosting, MakeSession
+from runner.hosted_sessions import HostedSessions, MakeSession
 from runner.logs import note
 from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
 from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
@@ -25,7 +25,7 @@ LEFTOVERS_EVERY = 30.0
 LAST_WORDS_WITHIN = 5.0
 
 
-class NotWelcome(Exception):
+class RegistrationRefused(Exception):
     """The control plane does not accept RUNNER_BOOTSTRAP_TOKEN, or not from this task."""
 
 
@@ -51,7 +51,7 @@ class Host:
 
     def __init__(
         self,
-        control: Control,
+        control: ControlPlaneClient,
         make_session: MakeSession,
         lease: Lease,
         about: About,
@@ -69,7 +69,7 @@ class Host:
         self._bootstrap_token = bootstrap_token
         self._clock = clock
         self._chance = chance
-        self._hosting = Hosting(control, make_session, clock, chance, self._tell)
+        self._hosting = HostedSessions(control, make_session, clock, chance, self._tell)
         self._identity: Identity | None = None
         self._sequence = 0
         self._applied = 0
@@ -83,7 +83,7 @@ class Host:
         self._group: asyncio.TaskGroup
 
     async def run(self) -> None:
-        """Until drained. ``NotWelcome`` if the control plane refuses this runner."""
+        """Until drained. ``RegistrationRefused`` if the control plane refuses this runner."""
         async with asyncio.TaskGroup() as self._group:
             side = [
                 self._group.create_task(self._beat(), name="beat"),
@@ -119,7 +119,7 @@ class Host:
                 answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
             except Unauthorised as refusal:
                 await self._start_over(refusal.code)
-            except ControlTrouble as trouble:
+            except ControlPlaneError as trouble:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
             else:
@@ -147,7 +147,7 @@ class Host:
                 await self._sync(0)
             except Unauthorised:
                 continue  # the other loop hears it too, and starts over
-            except ControlTrouble as trouble:
+            except ControlPlaneError as trouble:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
                 self._changed.set()
@@ -240,7 +240,7 @@ class Host:
             if self._leftovers is not None:
                 # Nobody comes to this disk again, and what waits there is taken under its former tokens for a day.
                 await self._leftovers(ATTEMPTS_AT_MOST)
-            raise NotWelcome(f"{NotWelcome.__doc__} ({code})")
+            raise RegistrationRefused(f"{RegistrationRefused.__doc__} ({code})")
         note("declared dead", level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
         self._identity = None
         await self._hosting.end_all()
@@ -270,7 +270,7 @@ class Host:
         self._changed.set()
         self._awake.set()
 
-    def _note_unreachable(self, trouble: ControlTrouble) -> None:
+    def _note_unreachable(self, trouble: ControlPlaneError) -> None:
         if self._reachable:
             self._reachable = False
             note("control plane unreachable", level=logging.WARNING, trouble=trouble, code=trouble.code)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from runner.backoff import backoff
 from runner.browser.page import PageTrouble
 from runner.clock import Clock
-from runner.control_plane.client import Control, ControlTrouble, Stale, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale, Unauthorised
 from runner.logs import note
 from runner.session.session import Session
 from wire import Hold, ReleaseRequest, SessionReport
@@ -23,7 +23,7 @@ MakeSession = Callable[[Hold, str, Callable[[], None]], Session]
 
 
 @dataclass(eq=False)
-class Hosted:
+class HostedSession:
     """One session, the task that lives it, and whether it is being ended."""
 
     session: Session
@@ -42,12 +42,12 @@ class Hosted:
             self.task.cancel()
 
 
-class Hosting:
+class HostedSessions:
     """By tenant. ``changed`` is called whenever the control plane should hear of something."""
 
     def __init__(
         self,
-        control: Control,
+        control: ControlPlaneClient,
         make_session: MakeSession,
         clock: Clock,
         chance: Callable[[], float],
@@ -58,7 +58,7 @@ class Hosting:
         self._clock = clock
         self._chance = chance
         self._changed = changed
-        self._hosted: dict[str, Hosted] = {}
+        self._hosted: dict[str, HostedSession] = {}
         self._released: dict[str, int] = {}
         self._releasing: set[tuple[str, int]] = set()
 
@@ -78,7 +78,7 @@ class Hosting:
         hosted = self._hosted.get(tenant)
         return hosted.session if hosted is not None and hosted.hold.epoch == epoch else None
 
-    def others_than(self, holds: Iterable[Hold]) -> list[Hosted]:
+    def others_than(self, holds: Iterable[Hold]) -> list[HostedSession]:
         """What is hosted and, by this truth, not ours."""
         ours = {(hold.tenant, hold.epoch) for hold in holds}
         return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in ours]
@@ -94,7 +94,7 @@ class Hosting:
 
     def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
         """Host a session from now on."""
-        hosted = Hosted(self._make_session(hold, token, self._changed), token)
+        hosted = HostedSession(self._make_session(hold, token, self._changed), token)
         self._hosted[hold.tenant] = hosted
         hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
 
@@ -107,7 +107,7 @@ class Hosting:
         finally:
             self._releasing.discard((hold.tenant, hold.epoch))
 
-    async def end(self, hosted: Hosted) -> None:
+    async def end(self, hosted: HostedSession) -> None:
         """Not ours any more: off the network, save what it saw, kill."""
         if hosted.ending:
             await hosted.gone.wait()
@@ -168,11 +168,11 @@ class Hosting:
                 return
             except (Stale, Unauthorised):
                 return
-            except ControlTrouble as trouble:
+            except ControlPlaneError as trouble:
                 note("release failed", tenant=hold.tenant, trouble=trouble, code=trouble.code)
                 await self._clock.sleep(backoff(attempt, self._chance()))
 
-    async def _live(self, hosted: Hosted, hold: Hold) -> None:
+    async def _live(self, hosted: HostedSession, hold: Hold) -> None:
         """A session and its release. One tenant's trouble is never another's: it ends here."""
         note("session starts", tenant=hold.tenant, epoch=hold.epoch)
         reason, failed = "", True
@@ -191,7 +191,7 @@ class Hosting:
             hosted.gone.set()
             self._changed()
 
-    async def _park(self, hosted: Hosted) -> None:
+    async def _park(self, hosted: HostedSession) -> None:
         try:
             async with asyncio.timeout(PARK_WITHIN):
                 await hosted.session.park()
@@ -200,7 +200,7 @@ class Hosting:
             note("could not park, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
             hosted.kill()
 
-    async def _resume(self, hosted: Hosted) -> None:
+    async def _resume(self, hosted: HostedSession) -> None:
         try:
             await hosted.session.resume()
         except PageTrouble:
@@ -210,13 +210,13 @@ class Hosting:
             note("could not resume, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
             hosted.kill()
 
-    async def _let_go(self, hosted: Hosted, turns: asyncio.Semaphore) -> None:
+    async def _let_go(self, hosted: HostedSession, turns: asyncio.Semaphore) -> None:
         async with turns:
             hosted.session.leave("drained")
             await self._until_closed(hosted)
         await hosted.gone.wait()
 
-    async def _until_closed(self, hosted: Hosted) -> None:
+    async def _until_closed(self, hosted: HostedSession) -> None:
         """What is left then waits for the control plane, which may take longer than a drain has for everybody."""
         ways = [asyncio.ensure_future(event.wait()) for event in (hosted.session.closed, hosted.gone)]
         try:
@@ -225,7 +225,7 @@ class Hosting:
             for way in ways:
                 way.cancel()
 
-    async def _release_once_gone(self, hosted: Hosted) -> None:
+    async def _release_once_gone(self, hosted: HostedSession) -> None:
         await hosted.gone.wait()
         await self.release(hosted.hold, hosted.token, "drain took too long")
 

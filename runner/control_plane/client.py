@@ -50,11 +50,11 @@ CONNECTIONS = 32
 Answer = TypeVar("Answer", bound=Wire)
 
 
-class ControlTrouble(Exception):
+class ControlPlaneError(Exception):
     """The control plane did not do what it was asked.
 
-    ControlTrouble
-    ├── TryAgain       no answer, an unreadable one, 429 or 5xx
+    ControlPlaneError
+    ├── TransientError       no answer, an unreadable one, 429 or 5xx
     ├── Unauthorised   401: this token is unknown, or its runner is dead
     ├── Stale          409 and 410: the epoch is not ours any more
     └── Refused        413, and any other 4xx of our own: asking again will not help
@@ -65,23 +65,23 @@ class ControlTrouble(Exception):
         self.code = code
 
 
-class TryAgain(ControlTrouble):
+class TransientError(ControlPlaneError):
     """Asking again may help."""
 
 
-class Unauthorised(ControlTrouble):
+class Unauthorised(ControlPlaneError):
     """The token is unknown, or its runner was declared dead."""
 
 
-class Stale(ControlTrouble):
+class Stale(ControlPlaneError):
     """Somebody else holds the session now."""
 
 
-class Refused(ControlTrouble):
+class Refused(ControlPlaneError):
     """The request itself is wrong."""
 
 
-class Control:
+class ControlPlaneClient:
     """One method per path of ``wire.py``; each ends within its own time."""
 
     def __init__(self, client: httpx2.AsyncClient, base_url: str) -> None:
@@ -133,11 +133,11 @@ class Control:
             async with asyncio.timeout(TRANSFERRED_WITHIN):
                 response = await self._client.put(url, content=content(), headers=dict(headers), timeout=STALLED)
         except TimeoutError:
-            raise TryAgain("not_stored_in_time") from None
+            raise TransientError("not_stored_in_time") from None
         except httpx2.HTTPError as trouble:
-            raise TryAgain(type(trouble).__name__) from None
+            raise TransientError(type(trouble).__name__) from None
         if response.status_code not in (httpx2.codes.OK, httpx2.codes.PRECONDITION_FAILED):
-            raise TryAgain(f"store_{response.status_code}")
+            raise TransientError(f"store_{response.status_code}")
 
     async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
         """Bring what a link leads to into a new file; ``Refused`` if there is nothing, or more than announced."""
@@ -149,16 +149,16 @@ class Control:
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     raise Refused("store_404")
                 if response.status_code != httpx2.codes.OK:
-                    raise TryAgain(f"store_{response.status_code}")
+                    raise TransientError(f"store_{response.status_code}")
                 with path.open("xb") as file:
                     async for chunk in response.aiter_raw(CHUNK_BYTES):
                         if file.tell() + len(chunk) > at_most_bytes:
                             raise Refused("store_too_large")
                         file.write(chunk)
         except TimeoutError:
-            raise TryAgain("not_fetched_in_time") from None
+            raise TransientError("not_fetched_in_time") from None
         except httpx2.HTTPError as trouble:
-            raise TryAgain(type(trouble).__name__) from None
+            raise TransientError(type(trouble).__name__) from None
 
     async def _post(
         self, path: str, request: Wire, token: str, answer: type[Answer], within: float = ANSWER_WITHIN
@@ -171,22 +171,22 @@ class Control:
                     headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
                 )
         except TimeoutError:
-            raise TryAgain("no_answer_in_time") from None
+            raise TransientError("no_answer_in_time") from None
         except httpx2.HTTPError as trouble:
-            raise TryAgain(type(trouble).__name__) from None
+            raise TransientError(type(trouble).__name__) from None
         if response.status_code != httpx2.codes.OK:
             raise _trouble(response)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError:
-            raise TryAgain("unreadable_answer") from None
+            raise TransientError("unreadable_answer") from None
 
 
 @dataclass(frozen=True, slots=True)
 class OwnDoor:
     """The control plane under the identity a session was started with, also after that identity died."""
 
-    control: Control
+    control: ControlPlaneClient
     token: str
 
     async def messages(self, request: MessagesRequest) -> MessagesAnswer:
@@ -215,13 +215,13 @@ class OwnDoor:
 
 
 @asynccontextmanager
-async def connection(base_url: str) -> AsyncIterator[Control]:
+async def connection(base_url: str) -> AsyncIterator[ControlPlaneClient]:
     """A control client whose sockets are closed at the end."""
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     # The deadline of each call is its own `asyncio.timeout`; here only what it cannot see.
     timeout = httpx2.Timeout(None, connect=CONNECT_WITHIN)
     async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
-        yield Control(client, base_url)
+        yield ControlPlaneClient(client, base_url)
 
 
 async def task_of(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:
@@ -238,7 +238,7 @@ async def task_of(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTr
     return ""
 
 
-def _trouble(response: httpx2.Response) -> ControlTrouble:
+def _trouble(response: httpx2.Response) -> ControlPlaneError:
     status = response.status_code
     try:
         code = Refusal.model_validate_json(response.content).code
@@ -252,5 +252,5 @@ def _trouble(response: httpx2.Response) -> ControlTrouble:
         return Refused(code)  # whoever says it, API Gateway too: the same request will always be as large
     # 403 is also what API Gateway and a WAF say while they are being deployed; only our own code makes it final.
     if status == httpx2.codes.TOO_MANY_REQUESTS or status >= 500 or code == f"http_{status}":
-        return TryAgain(code)
+        return TransientError(code)
     return Refused(code)

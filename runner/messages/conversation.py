@@ -10,13 +10,13 @@ from typing import Protocol
 from runner.backoff import backoff
 from runner.browser.page import Page, PageTrouble
 from runner.clock import Clock
-from runner.control_plane.client import ControlTrouble, Refused
+from runner.control_plane.client import ControlPlaneError, Refused
 from runner.control_plane.lease import Lease
 from runner.logs import note
 from runner.messages.journal import OVERLAP_S, Journal
 from runner.messages.replies import Replies, ReplyDoor
 from runner.messages.translation import message_from
-from runner.messages.typing_indicator import TypingSigns
+from runner.messages.typing_indicator import TypingIndicator
 from wire import MESSAGES_PER_BATCH, MessagesAnswer, MessagesRequest, Outcome
 
 SWEEP_EVERY = 5.0
@@ -83,7 +83,7 @@ class Conversation:
         self._hinted = asyncio.Event()
         self._noted = asyncio.Event()
         self._expected: dict[str, float] = {}
-        self._signs = TypingSigns(clock)
+        self._signs = TypingIndicator(clock)
         self._online_since: float | None = None
         self._delivered_offline = False
         self._readable = False
@@ -185,7 +185,7 @@ class Conversation:
             for step in steps:
                 try:
                     await step()
-                except ControlTrouble as trouble:
+                except ControlPlaneError as trouble:
                     troubles.append(trouble)
             if not troubles:
                 attempt = 0
@@ -257,12 +257,12 @@ class Conversation:
                     await self.sweep(page)
                 else:
                     await self.hand_in()
-        except (ControlTrouble, PageTrouble, TimeoutError) as trouble:
+        except (ControlPlaneError, PageTrouble, TimeoutError) as trouble:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
         try:
             async with asyncio.timeout(REPORTED_WITHIN):
                 await self.replies.report_sent()
-        except (ControlTrouble, TimeoutError) as trouble:
+        except (ControlPlaneError, TimeoutError) as trouble:
             note("what was sent cannot be said", tenant=self.tenant, trouble=trouble)
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:

@@ -31,11 +31,11 @@ BYTES_AT_MOST = 4_000_000
 
 
 #: The file beside the journal; its token is as secret as the login in the profile.
-KEEPER = "keeper.json"
+OWNER_FILE = "keeper.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class JournalOwner:
     """Who noted the messages, and at which epoch: the control plane takes them from nobody else."""
 
     epoch: int
@@ -45,7 +45,7 @@ class Keeper:
 class Journal:
     """Waiting messages in the order they were seen, and per chat up to when all were acknowledged."""
 
-    def __init__(self, path: Path, keeper: Keeper | None = None) -> None:
+    def __init__(self, path: Path, keeper: JournalOwner | None = None) -> None:
         self._path = path
         self._keeper = keeper
         self._file: TextIO | None = None
@@ -86,7 +86,7 @@ class Journal:
 
     def disown(self) -> None:
         """Nobody can hand in what waits here but the next session of this tenant, if it comes here."""
-        self._path.with_name(KEEPER).unlink(missing_ok=True)
+        self._path.with_name(OWNER_FILE).unlink(missing_ok=True)
 
     def begin_at(self, second: int) -> None:
         """Raise the floor: everything before is history or done."""
@@ -200,7 +200,7 @@ class Journal:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self._path, entries)
         if self._keeper is not None:
-            _write(self._path.with_name(KEEPER), [{"epoch": self._keeper.epoch, "token": self._keeper.token}])
+            _write(self._path.with_name(OWNER_FILE), [{"epoch": self._keeper.epoch, "token": self._keeper.token}])
         self._file = self._path.open("a", encoding="utf-8")
         # Counted from here: a journal that is big for good must not be rewritten with each line.
         self._lines = self._bytes = 0
@@ -212,11 +212,11 @@ class Journal:
             self._file = None
 
 
-def keeper_of(journal: Path) -> Keeper | None:
+def owner_of(journal: Path) -> JournalOwner | None:
     """Who may hand in what waits there; None if nobody can. OSError if that cannot be read just now."""
     try:
-        told = json.loads(journal.with_name(KEEPER).read_text(encoding="utf-8"))
-        return Keeper(int(told["epoch"]), str(told["token"]))
+        told = json.loads(journal.with_name(OWNER_FILE).read_text(encoding="utf-8"))
+        return JournalOwner(int(told["epoch"]), str(told["token"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

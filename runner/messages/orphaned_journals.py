@@ -12,10 +12,10 @@ from pathlib import Path
 
 from runner.backoff import backoff
 from runner.clock import Clock
-from runner.control_plane.client import ControlTrouble, TryAgain, Unauthorised
+from runner.control_plane.client import ControlPlaneError, TransientError, Unauthorised
 from runner.logs import note
 from runner.messages.conversation import Conversation
-from runner.messages.journal import KEEPER, Journal, Keeper, keeper_of
+from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
 from runner.profile.directory import Profile, ProfileBusy
 
 #: All of them together: nobody waits longer for a runner that comes up.
@@ -23,14 +23,14 @@ WITHIN = 15.0
 ATTEMPTS_AT_MOST = 5
 
 
-class Leftovers:
+class OrphanedJournals:
     """One disk's. A session that lives here answers for its own: its profile is locked, and left alone."""
 
     def __init__(
         self,
         directory: Path,
         profile_of: Callable[[str], Profile],
-        conversation_of: Callable[[str, Keeper, Journal], Conversation],
+        conversation_of: Callable[[str, JournalOwner, Journal], Conversation],
         clock: Clock,
         chance: Callable[[], float],
     ) -> None:
@@ -42,7 +42,7 @@ class Leftovers:
 
     async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
         """What cannot be handed in now stays where it is, for the next time."""
-        tenants = sorted(left.parent.name for left in self._directory.glob(f"*/{KEEPER}"))
+        tenants = sorted(left.parent.name for left in self._directory.glob(f"*/{OWNER_FILE}"))
         # By chance, so that those who take all the time there is are not before the same others each time.
         tenants.sort(key=lambda _: self._chance())
         try:
@@ -60,13 +60,13 @@ class Leftovers:
                 await self._hand_in_journal(tenant, profile.journal, attempts_at_most)
         except ProfileBusy:
             return
-        except (ControlTrouble, OSError) as trouble:
+        except (ControlPlaneError, OSError) as trouble:
             note("leftovers stay", tenant=tenant, trouble=trouble, code=getattr(trouble, "code", ""))
         except Exception as trouble:
             note("leftovers make no sense", level=logging.ERROR, tenant=tenant, trouble=trouble)
 
     async def _hand_in_journal(self, tenant: str, path: Path, attempts_at_most: int) -> None:
-        journal, keeper = Journal(path), keeper_of(path)
+        journal, keeper = Journal(path), owner_of(path)
         journal.open()
         count = len(journal.waiting)
         try:
@@ -85,6 +85,6 @@ class Leftovers:
         for attempt in range(attempts_at_most - 1):
             try:
                 return await conversation.hand_in()
-            except TryAgain:
+            except TransientError:
                 await self._clock.sleep(backoff(attempt, self._chance()))
         return await conversation.hand_in()

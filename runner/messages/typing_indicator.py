@@ -10,7 +10,7 @@ TYPING_FOR = 60.0
 RENEW_EVERY = 10.0
 
 
-class TypingSigns:
+class TypingIndicator:
     """Best effort by design: a sign that fails is not worth a retry."""
 
     def __init__(self, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.clock import Clock
-from runner.control_plane.client import ControlTrouble, Refused
+from runner.control_plane.client import ControlPlaneError, Refused
 from runner.logs import note
 from runner.profile.archive import Expected, SnapshotDamaged, unpack
 from runner.profile.directory import Opened, Profile
@@ -62,7 +62,7 @@ class Restoring:
     async def open(self, hold: Hold) -> Opened:
         """The newest profile there is (profile.py has the rule).
 
-        Raises ControlTrouble, ChromiumTooOld or OSError when that cannot be had just now.
+        Raises ControlPlaneError, ChromiumTooOld or OSError when that cannot be had just now.
         """
         if self._profile.scratch_left():
             await asyncio.to_thread(self._profile.clear_scratch)
@@ -91,7 +91,7 @@ class Restoring:
             self._untold = "the runner's own copy shows a code"
         try:
             self._wants_older = bool(await self._offered())
-        except ControlTrouble:
+        except ControlPlaneError:
             self._wants_older = True  # `open` asks again
         return self._wants_older
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
-from runner.control_plane.client import ControlTrouble, Stale
+from runner.control_plane.client import ControlPlaneError, Stale
 from runner.disk import REFUSALS, Disk
 from runner.logs import note
 from runner.profile.archive import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
@@ -197,7 +197,7 @@ class Saving:
                 raise Suspect
             if taken.packed is not None:
                 await self._store(taken.packed)
-        except (ControlTrouble, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
+        except (ControlPlaneError, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
             if not self._pace.failures:
                 note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
             self._pace.failed(self._clock.now())

@@ -6,7 +6,7 @@ from runner.clock import Clock
 from wire import Hold, Wanted
 
 
-class Orders:
+class DesiredState:
     """Written by the host at any time, read by the session whenever it looks up."""
 
     def __init__(self, hold: Hold, clock: Clock) -> None:

@@ -27,7 +27,7 @@ class Renewal(NamedTuple):
     reason: str = ""
 
 
-class Upkeep:
+class Maintenance:
     """Lives as long as its session. Asked only while the page is proven to be online."""
 
     def __init__(

@@ -13,10 +13,10 @@ from runner.clock import Clock
 from runner.logs import note
 from runner.messages.conversation import Conversation
 from runner.profile.saver import Saving
-from runner.session.desired_state import Orders
+from runner.session.desired_state import DesiredState
 from runner.session.login import Login
-from runner.session.maintenance import Upkeep
-from runner.session.status import Reporting
+from runner.session.maintenance import Maintenance
+from runner.session.status import Status
 from wire import Phase, ProblemCode
 
 PROBE_EVERY = 15.0
@@ -38,17 +38,17 @@ class End(Enum):
     LOGGED_OUT = "logged_out"  #: the login is over
 
 
-class Watch:
+class PageSupervisor:
     """Lives as long as its session and watches one page after the other."""
 
     def __init__(
         self,
-        orders: Orders,
+        orders: DesiredState,
         login: Login,
         conversation: Conversation,
         saving: Saving,
-        upkeep: Upkeep,
-        reporting: Reporting,
+        upkeep: Maintenance,
+        reporting: Status,
         clock: Clock,
         chance: Callable[[], float],
     ) -> None:

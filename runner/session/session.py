@@ -10,7 +10,7 @@ from runner.browser.page_state import Judgement, Relaunches
 from runner.browser.rotation import Turns
 from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
-from runner.control_plane.client import ControlTrouble, Stale
+from runner.control_plane.client import ControlPlaneError, Stale
 from runner.logs import note
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal
@@ -19,11 +19,11 @@ from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Opened, Profile, ProfileBusy
 from runner.profile.restorer import Restoring
 from runner.profile.saver import Saving
-from runner.session.desired_state import Orders
+from runner.session.desired_state import DesiredState
 from runner.session.login import Login
-from runner.session.maintenance import Upkeep
-from runner.session.page_supervisor import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, Watch
-from runner.session.status import Reporting
+from runner.session.maintenance import Maintenance
+from runner.session.page_supervisor import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, PageSupervisor
+from runner.session.status import Status
 from wire import Delivery, Hold, Phase, SessionReport
 
 #: So often a profile cannot be put in place (the disk is full), and another runner should try.
@@ -34,7 +34,7 @@ TOO_OLD_PAUSE = 60.0
 #: control plane is away. Once it was away for three leases this runner is dead to it, and leftovers.py hands it in.
 HAND_IN_FOR = 200.0
 HAND_IN_EVERY = 5.0
-#: Leftovers on this disk hold the profile for a moment; whoever has it for longer is another process.
+#: Orphaned journals on this disk hold the profile for a moment; whoever has it for longer is another process.
 LOCK_EVERY = 1.0
 #: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
@@ -74,11 +74,13 @@ class Session:
         self._saving = saving
         self._clock = clock
         self._chance = chance
-        self._orders = Orders(hold, clock)
-        self._reporting = Reporting(hold.tenant, clock, changed)
+        self._orders = DesiredState(hold, clock)
+        self._reporting = Status(hold.tenant, clock, changed)
         self._login = Login(hold.tenant, profile, restoring, saving)
-        upkeep = Upkeep(hold.tenant, conversation, saving.wants_new_browser, turns, clock, chance)
-        self._watch = Watch(self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance)
+        upkeep = Maintenance(hold.tenant, conversation, saving.wants_new_browser, turns, clock, chance)
+        self._watch = PageSupervisor(
+            self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance
+        )
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
         self._parkings = 0
@@ -198,7 +200,7 @@ class Session:
                 return orders.leaving
             try:
                 opened = await self._restoring.open(self.hold)
-            except (ControlTrouble, ChromiumTooOld, OSError) as trouble:
+            except (ControlPlaneError, ChromiumTooOld, OSError) as trouble:
                 if (reason := await self._without_profile(trouble)) is not None:
                     return reason
                 continue

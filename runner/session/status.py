@@ -9,7 +9,7 @@ from runner.logs import note
 from wire import Code, Hold, Phase, SessionReport
 
 
-class Reporting:
+class Status:
     """The last judgement with its codes; says once that something changed."""
 
     def __init__(self, tenant: str, clock: Clock, changed: Callable[[], None]) -> None:

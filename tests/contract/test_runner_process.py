@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from runner.browser.chromium import kill, processes_of
-from runner.control_plane.client import ControlTrouble, Stale, TryAgain, Unauthorised
+from runner.control_plane.client import ControlPlaneError, Stale, TransientError, Unauthorised
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl
 from wire import (
@@ -39,7 +39,7 @@ NUMBER = "491701111111"
 CONTACT = "491702222222"
 #: As in production, where nobody is root: a program of the same user that has no capabilities either.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-STATUS: dict[type[ControlTrouble], int] = {Unauthorised: 401, Stale: 409, TryAgain: 503}
+STATUS: dict[type[ControlPlaneError], int] = {Unauthorised: 401, Stale: 409, TransientError: 503}
 
 
 def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> Any:
@@ -47,7 +47,7 @@ def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> An
         token = request.headers["Authorization"].removeprefix("Bearer ")
         try:
             done = await answer(asked.model_validate_json(await request.read()), token)
-        except ControlTrouble as trouble:
+        except ControlPlaneError as trouble:
             body = {"code": trouble.code, "message": ""}
             return web.json_response(body, status=STATUS[type(trouble)])
         return web.json_response(text=done.model_dump_json())

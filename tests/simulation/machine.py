@@ -14,7 +14,7 @@ import httpx2
 import runner.__main__ as runner_process
 from runner.browser.page import PageGone
 from runner.browser.whatsapp import WhatsAppPage
-from runner.control_plane.client import Control
+from runner.control_plane.client import ControlPlaneClient
 from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
 from runner.profile.directory import Profile, ProfileBusy
@@ -156,7 +156,7 @@ class Machine:
             image="",
             commit=self.commit,
         )
-        control = Control(cast(Any, Network(self, process)), "https://control/api")
+        control = ControlPlaneClient(cast(Any, Network(self, process)), "https://control/api")
         self.host = process.context.run(
             runner_process.compose,
             settings,

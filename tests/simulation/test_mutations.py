@@ -21,7 +21,7 @@ from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
-from runner.messages.orphaned_journals import Leftovers
+from runner.messages.orphaned_journals import OrphanedJournals
 from tests.simulation.trouble import Plan
 from tests.simulation.world import CAPACITY, simulate
 
@@ -171,10 +171,10 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
 
 
 def test_a_disk_whose_leftovers_nobody_looks_at_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(self: Leftovers, attempts_at_most: int) -> None:
+    async def nothing(self: OrphanedJournals, attempts_at_most: int) -> None:
         return
 
-    monkeypatch.setattr(Leftovers, "hand_in", nothing)
+    monkeypatch.setattr(OrphanedJournals, "hand_in", nothing)
     caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, writes_every=5.0))
 
 

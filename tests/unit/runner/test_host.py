@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from runner.browser.page import PageSilent
-from runner.control_plane.client import TryAgain, Unauthorised
+from runner.control_plane.client import TransientError, Unauthorised
 from runner.control_plane.lease import Lease
-from runner.host import LEFTOVERS_EVERY, About, Host, NotWelcome
+from runner.host import LEFTOVERS_EVERY, About, Host, RegistrationRefused
 from runner.hosted_sessions import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
 from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
 from runner.session.session import Session
@@ -384,7 +384,7 @@ async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
     stage.control.kill(BOOTSTRAP)
     with pytest.raises(ExceptionGroup) as caught:
         await stage.host.run()
-    assert caught.group_contains(NotWelcome, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
+    assert caught.group_contains(RegistrationRefused, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
 
 
 async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
@@ -403,7 +403,7 @@ async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_
     await stage.clock.advance(10)
     with pytest.raises(ExceptionGroup) as caught:
         await stage.task
-    assert caught.group_contains(NotWelcome)
+    assert caught.group_contains(RegistrationRefused)
     assert handed_in_at == [1, 1]
 
 
@@ -494,7 +494,7 @@ async def test_a_second_signal_kills_what_does_not_finish_and_still_releases_it(
 async def test_a_release_nobody_heard_is_repeated() -> None:
     async with running() as stage:
         release = stage.control.release
-        troubles: list[Exception] = [TryAgain("down"), TryAgain("down")]
+        troubles: list[Exception] = [TransientError("down"), TransientError("down")]
 
         async def flaky(request: Any, token: str) -> Any:
             if troubles:
@@ -515,7 +515,7 @@ async def test_a_release_that_failed_to_its_last_attempt_is_made_when_the_sessio
             nonlocal asked
             asked += 1
             if down:
-                raise TryAgain("down")
+                raise TransientError("down")
             return await release(request, token)
 
         stage.control.release = unreachable_for_long  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runner.browser.page import PageRefused, SendResult, Sight
-from runner.control_plane.client import Control, OwnDoor, Refused, Stale, TryAgain, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, OwnDoor, Refused, Stale, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
     CommitAnswer,
@@ -179,7 +179,7 @@ class FakeControl:
     def _knock(self, token: str) -> None:
         self.tokens.append(token)
         if self.down:
-            raise TryAgain("down")
+            raise TransientError("down")
 
     async def sync(self, request: SyncRequest, token: str) -> SyncAnswer:
         self._knock(token)
@@ -321,13 +321,13 @@ class FakeControl:
 
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
         if self.store_down:
-            raise TryAgain("store_503")
+            raise TransientError("store_503")
         assert headers["Content-Length"] == str(path.stat().st_size)
         self.stored[url.removeprefix(STORE)] = path.read_bytes()
 
     async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
         if self.store_down:
-            raise TryAgain("store_503")
+            raise TransientError("store_503")
         content = self.stored.get(url.removeprefix(STORE))
         if content is None:
             raise Refused("store_404")
@@ -342,7 +342,7 @@ class FakeControl:
 
 def own_door(control: FakeControl) -> OwnDoor:
     """The runner's own door, which leads to the fake control plane."""
-    return OwnDoor(cast(Control, control), "runner0001.secret")
+    return OwnDoor(cast(ControlPlaneClient, control), "runner0001.secret")
 
 
 @dataclass

@@ -12,11 +12,11 @@ import pytest
 
 from runner.control_plane.client import (
     METADATA_ASKED_AT_MOST,
-    Control,
-    ControlTrouble,
+    ControlPlaneClient,
+    ControlPlaneError,
     Refused,
     Stale,
-    TryAgain,
+    TransientError,
     Unauthorised,
     task_of,
 )
@@ -26,9 +26,9 @@ from wire import ReleaseRequest, SyncRequest
 RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
 
 
-def control_that(answers: Callable[[httpx2.Request], httpx2.Response]) -> Control:
+def control_that(answers: Callable[[httpx2.Request], httpx2.Response]) -> ControlPlaneClient:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
-    return Control(client, "https://line.test/api")
+    return ControlPlaneClient(client, "https://line.test/api")
 
 
 async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
@@ -54,16 +54,16 @@ async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset(
         (400, {"code": "bad_request", "message": ""}, Refused),
         (404, {"code": "not_found", "message": ""}, Refused),
         (413, {"message": "Request Too Long"}, Refused),
-        (403, {"message": "Forbidden"}, TryAgain),
-        (404, {"message": "Not Found"}, TryAgain),
-        (429, {"code": "slow_down", "message": ""}, TryAgain),
-        (500, {}, TryAgain),
-        (503, {"code": "unavailable", "message": ""}, TryAgain),
-        (302, {}, TryAgain),
-        (200, {"nonsense": True}, TryAgain),
+        (403, {"message": "Forbidden"}, TransientError),
+        (404, {"message": "Not Found"}, TransientError),
+        (429, {"code": "slow_down", "message": ""}, TransientError),
+        (500, {}, TransientError),
+        (503, {"code": "unavailable", "message": ""}, TransientError),
+        (302, {}, TransientError),
+        (200, {"nonsense": True}, TransientError),
     ],
 )
-async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlTrouble]) -> None:
+async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlPlaneError]) -> None:
     control = control_that(lambda _request: httpx2.Response(status, json=body))
     with pytest.raises(kind):
         await control.release(RELEASE, "t")
@@ -74,13 +74,13 @@ async def test_a_broken_network_means_try_again(trouble: type[httpx2.TransportEr
     def fail(request: httpx2.Request) -> httpx2.Response:
         raise trouble("x", request=request)
 
-    with pytest.raises(TryAgain, match=trouble.__name__):
+    with pytest.raises(TransientError, match=trouble.__name__):
         await control_that(fail).release(RELEASE, "t")
 
 
 async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
     control = control_that(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
-    with pytest.raises(ControlTrouble) as caught:
+    with pytest.raises(ControlPlaneError) as caught:
         await control.release(RELEASE, "t")
     assert str(caught.value) == "http_400"
 
@@ -91,9 +91,9 @@ async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> 
         raise httpx2.ReadTimeout("") if 0 < patience["read"] <= 15 and 0 < patience["write"] <= 15 else AssertionError
 
     (tmp_path / "archive").write_bytes(b"profile")
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         await control_that(stalled).put("https://store.test/key", {}, tmp_path / "archive")
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         await control_that(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
 
 

@@ -13,7 +13,7 @@ import pytest
 from infrastructure.local.lambda_runtime.gateway import PAYLOAD_AT_MOST_BYTES
 from runner.backoff import backoff
 from runner.browser.page import PageGone
-from runner.control_plane.client import Refused, TryAgain
+from runner.control_plane.client import Refused, TransientError
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
 from runner.messages.journal import OVERLAP_S, Journal
@@ -152,7 +152,7 @@ async def test_what_was_seen_but_not_acknowledged_survives_the_process_and_the_p
     line.page.receive("A", "keep me", at_s=line.now_s)
     line.link()
     line.control.down = True
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         await line.conversation.sweep(line.page)
     line.control.down = False
     line.restart()
@@ -306,7 +306,7 @@ async def test_what_arrives_while_the_control_plane_hangs_is_on_disk_at_once(lin
 
 async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(line: Line) -> None:
     async def unavailable(*_: object) -> None:
-        raise TryAgain("http_503")
+        raise TransientError("http_503")
 
     line.control.sent = unavailable  # type: ignore[method-assign, assignment]
     line.link()
@@ -351,7 +351,7 @@ async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the
     sent = line.control.sent
 
     async def unavailable(*_: object) -> None:
-        raise TryAgain("http_503")
+        raise TransientError("http_503")
 
     line.control.sent = unavailable  # type: ignore[method-assign, assignment]
     line.link()
@@ -552,7 +552,7 @@ async def test_a_turn_of_an_older_epoch_is_forgotten(line: Line) -> None:
 async def test_an_unheard_sent_is_repeated_and_the_message_is_not(line: Line) -> None:
     line.link()
     sent = line.control.sent
-    troubles = [TryAgain("down")]
+    troubles = [TransientError("down")]
 
     async def flaky(request: object, token: str) -> object:
         if troubles:

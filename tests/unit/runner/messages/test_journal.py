@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from runner.messages import journal as journal_module
-from runner.messages.journal import KEEPER, OVERLAP_S, Journal, Keeper, keeper_of
+from runner.messages.journal import OVERLAP_S, OWNER_FILE, Journal, JournalOwner, owner_of
 from wire import Message, MessageKind
 
 CHAT = "49170@c.us"
 NOW = 1_700_000_000
-OWN = Keeper(epoch=4, token="runner0001.secret")
+OWN = JournalOwner(epoch=4, token="runner0001.secret")
 
 
 def message(name: str, at_s: int = NOW, kind: MessageKind = MessageKind.TEXT) -> Message:
@@ -82,7 +82,7 @@ def test_a_journal_that_can_only_be_read_is_opened_and_whole_once_it_can_be_writ
     assert journal.write_errors == 2
     in_the_way.rmdir()
     journal.see("c", message("C", NOW + 2))
-    assert keeper_of(tmp_path / "journal") == OWN
+    assert owner_of(tmp_path / "journal") == OWN
     again = opened(tmp_path / "journal")
     assert list(again.waiting) == ["a", "b", "c"]
     again.close()
@@ -90,14 +90,14 @@ def test_a_journal_that_can_only_be_read_is_opened_and_whole_once_it_can_be_writ
 
 
 def test_a_keeper_that_cannot_be_noted_is_noted_with_the_next_message(tmp_path: Path) -> None:
-    in_the_way = (tmp_path / KEEPER).with_suffix(".new")
+    in_the_way = (tmp_path / OWNER_FILE).with_suffix(".new")
     in_the_way.mkdir()
     journal = Journal(tmp_path / "journal", OWN)
     journal.open()
-    assert (journal.write_errors, keeper_of(tmp_path / "journal")) == (1, None)
+    assert (journal.write_errors, owner_of(tmp_path / "journal")) == (1, None)
     in_the_way.rmdir()
     journal.see("a", message("A"))
-    assert keeper_of(tmp_path / "journal") == OWN
+    assert owner_of(tmp_path / "journal") == OWN
     journal.close()
 
 
@@ -124,7 +124,7 @@ def test_a_keeper_that_cannot_be_deleted_is_no_trouble_of_the_session(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = opened(tmp_path / "journal")
-    (tmp_path / KEEPER).mkdir()
+    (tmp_path / OWNER_FILE).mkdir()
     journal.close()
     assert [record.message for record in caplog.records] == ["keeper cannot be deleted"]
 

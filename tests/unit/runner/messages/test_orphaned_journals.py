@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from runner.control_plane.client import Control, OwnDoor, TryAgain, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, OwnDoor, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
-from runner.messages.journal import KEEPER, Journal, Keeper, keeper_of
-from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST, Leftovers
+from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
+from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST, OrphanedJournals
 from runner.profile.directory import Profile
 from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl
 from wire import Message, MessageKind, MessagesAnswer, MessagesRequest
 
-DEAD = Keeper(epoch=4, token="runner0001.secret")
+DEAD = JournalOwner(epoch=4, token="runner0001.secret")
 
 
 class Disk:
@@ -44,7 +44,7 @@ class Disk:
             message = Message(id=id, chat="49170@c.us", from_me=False, sent_at_ms=at, kind=MessageKind.TEXT, text="hi")
             journal.see(id, message)
 
-    def conversation(self, tenant: str, keeper: Keeper, journal: Journal) -> Conversation:
+    def conversation(self, tenant: str, keeper: JournalOwner, journal: Journal) -> Conversation:
         disk = self
 
         class Door(OwnDoor):
@@ -54,14 +54,14 @@ class Disk:
                     raise disk.trouble.pop()
                 return await super().messages(request)
 
-        door, lease = Door(cast(Control, self.control), keeper.token), Lease(self.clock.now)
+        door, lease = Door(cast(ControlPlaneClient, self.control), keeper.token), Lease(self.clock.now)
         return Conversation(tenant, keeper.epoch, door, lease, journal, self.clock, lambda: 0.5, lambda: None)
 
     def chance(self) -> float:
         return self.chances.pop() if self.chances else 0.5
 
     async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
-        leftovers = Leftovers(
+        leftovers = OrphanedJournals(
             self.directory, lambda tenant: Profile(self.directory, tenant), self.conversation, self.clock, self.chance
         )
         handing = asyncio.create_task(leftovers.hand_in(attempts_at_most))
@@ -91,7 +91,7 @@ async def test_what_waits_is_handed_in_once_under_the_name_of_who_noted_it(disk:
 def test_the_name_is_for_nobody_else_to_read_and_gone_when_nothing_waits(disk: Disk) -> None:
     journal = Journal(disk.journal(), DEAD)
     journal.open()
-    kept = disk.journal().with_name(KEEPER)
+    kept = disk.journal().with_name(OWNER_FILE)
     assert kept.stat().st_mode & 0o077 == 0
     journal.close()
     assert not kept.exists()
@@ -99,26 +99,26 @@ def test_the_name_is_for_nobody_else_to_read_and_gone_when_nothing_waits(disk: D
 
 async def test_who_hosts_the_tenant_next_answers_for_what_the_former_left(disk: Disk) -> None:
     disk.noted("A")
-    journal = Journal(disk.journal(), Keeper(6, "runner0002.secret"))
+    journal = Journal(disk.journal(), JournalOwner(6, "runner0002.secret"))
     journal.open()
     assert [*journal.waiting] == ["A"]
     journal.close()
-    assert keeper_of(disk.journal()) == Keeper(6, "runner0002.secret")
+    assert owner_of(disk.journal()) == JournalOwner(6, "runner0002.secret")
 
 
 async def test_a_control_plane_that_is_busy_is_asked_again_and_then_the_next_time(disk: Disk) -> None:
     disk.noted("A")
-    disk.trouble = [TryAgain("busy")] * ATTEMPTS_AT_MOST
+    disk.trouble = [TransientError("busy")] * ATTEMPTS_AT_MOST
     await disk.hand_in()
     assert disk.handed_in == [] and len(disk.asked) == ATTEMPTS_AT_MOST
-    disk.trouble = [TryAgain("busy")]
+    disk.trouble = [TransientError("busy")]
     await disk.hand_in()
     assert disk.handed_in == [(TENANT, "A")]
 
 
 async def test_who_is_in_a_hurry_asks_once(disk: Disk) -> None:
     disk.noted("A")
-    disk.trouble = [TryAgain("busy")] * ATTEMPTS_AT_MOST
+    disk.trouble = [TransientError("busy")] * ATTEMPTS_AT_MOST
     await disk.hand_in(1)
     assert len(disk.asked) == 1
 
@@ -136,7 +136,7 @@ async def test_a_name_that_cannot_be_read_just_now_is_kept(disk: Disk, monkeypat
     opened = Path.open
 
     def out_of_descriptors(path: Path, *arguments: Any, **more: Any) -> Any:
-        if path.name == KEEPER:
+        if path.name == OWNER_FILE:
             raise OSError(errno.EMFILE, "too many open files")
         return opened(path, *arguments, **more)
 
@@ -151,7 +151,7 @@ async def test_a_name_that_cannot_be_read_just_now_is_kept(disk: Disk, monkeypat
 async def test_what_makes_no_sense_is_passed_over(disk: Disk) -> None:
     disk.noted("A", tenant="lost+found")
     disk.noted("B")
-    disk.journal().with_name(KEEPER).write_text('{"epoch": 0, "token": "runner0001.secret"}')
+    disk.journal().with_name(OWNER_FILE).write_text('{"epoch": 0, "token": "runner0001.secret"}')
     disk.noted("C", tenant="tenant00002")
     await disk.hand_in()
     assert disk.handed_in == [("tenant00002", "C")]
@@ -172,7 +172,7 @@ async def test_what_nobody_takes_any_more_is_left_to_the_next_session_of_the_ten
 async def test_one_tenants_trouble_is_not_anothers(disk: Disk) -> None:
     disk.noted("A")
     disk.noted("C", tenant="tenant00002")
-    disk.journal().with_name(KEEPER).write_text("torn")
+    disk.journal().with_name(OWNER_FILE).write_text("torn")
     with Profile(disk.directory, "tenant00003").locked():
         disk.noted("D", tenant="tenant00003")
         await disk.hand_in()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.browser.process_freeze import Frozen
-from runner.control_plane.client import TryAgain
+from runner.control_plane.client import TransientError
 from runner.disk import Disk
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Profile
@@ -432,7 +432,7 @@ async def test_a_store_that_does_not_answer_is_waited_for_rather_than_going_back
     await saved(first, "one", "two")
     control.store_down = True
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         await second.opened()
     control.store_down = False
     assert await second.opened() == ("two", True)
@@ -518,7 +518,7 @@ async def test_while_the_control_plane_is_away_the_next_try_waits(
     await second.opened()
     control.down = True
     assert await second.restoring.step_back(second.hold)
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         await second.opened()
     control.down = False
     assert await second.opened() == ("one", True)

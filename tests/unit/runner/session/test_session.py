@@ -19,7 +19,7 @@ from runner.browser.rotation import Turns
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages.conversation import Conversation
-from runner.messages.journal import Journal, Keeper, keeper_of
+from runner.messages.journal import Journal, JournalOwner, owner_of
 from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
 from runner.profile.archive import Manifest, listing, pack
 from runner.profile.directory import Profile, ProfileBusy
@@ -90,7 +90,7 @@ class Scene:
         self.hold = Hold(tenant=TENANT, **{"epoch": 1, "wanted": Wanted.RUN, "watched": True, **hold})
         self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
-        journal = Journal(self.profile.journal, Keeper(1, "runner0001.secret"))
+        journal = Journal(self.profile.journal, JournalOwner(1, "runner0001.secret"))
         self.conversation = Conversation(
             TENANT, 1, own_door(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
         )
@@ -575,7 +575,7 @@ async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
         scene.session.leave("no longer wanted")
         await scene.clock.advance(HAND_IN_FOR + 2 * HAND_IN_EVERY)
         assert scene.task.done()
-        assert keeper_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
+        assert owner_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
 
 
 async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: Path) -> None:

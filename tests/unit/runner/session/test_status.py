@@ -1,7 +1,7 @@
 """What a session tells is taken for news by the control plane, and told once."""
 
 from runner.browser.page_state import Judgement
-from runner.session.status import Reporting
+from runner.session.status import Status
 from tests.unit.support.runner_fakes import TENANT, FakeClock
 from wire import Hold, Phase, Wanted
 
@@ -9,7 +9,7 @@ HOLD = Hold(tenant=TENANT, epoch=1, wanted=Wanted.RUN)
 
 
 def test_a_report_gets_a_new_number_only_when_it_says_something_else() -> None:
-    reporting = Reporting(TENANT, FakeClock(), lambda: None)
+    reporting = Status(TENANT, FakeClock(), lambda: None)
     first = reporting.report(HOLD, None).sequence
     assert reporting.report(HOLD, None).sequence == first
     reporting.see(Judgement(Phase.ONLINE))
@@ -18,9 +18,9 @@ def test_a_report_gets_a_new_number_only_when_it_says_something_else() -> None:
 
 def test_a_session_started_again_at_the_same_epoch_is_not_taken_for_old_news() -> None:
     clock = FakeClock()
-    killed = Reporting(TENANT, clock, lambda: None)
+    killed = Status(TENANT, clock, lambda: None)
     for phase in (Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE):
         killed.see(Judgement(phase))
         last = killed.report(HOLD, None).sequence
     clock.time += 1.0
-    assert Reporting(TENANT, clock, lambda: None).report(HOLD, None).sequence > last
+    assert Status(TENANT, clock, lambda: None).report(HOLD, None).sequence > last
