@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from runner import hardening, health, logs
 from runner.browser.chromium import ChromiumMissing
-from runner.browser.rotation import Turns
+from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
 from runner.control_plane.client import ControlPlaneClient, OwnDoor, connection, task_of
@@ -27,8 +27,8 @@ from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner
 from runner.messages.orphaned_journals import OrphanedJournals
 from runner.profile.directory import Profile
-from runner.profile.restorer import Restoring
-from runner.profile.saver import Saving, Shared
+from runner.profile.restorer import Restorer
+from runner.profile.saver import Saver, Shared
 from runner.session.session import Session
 from runner.settings import Settings, SettingsWrong, settings_from
 from wire import Hold
@@ -52,7 +52,7 @@ def compose(
 ) -> Host:
     """The whole runner; the only place where its parts meet."""
 
-    turns = Turns(clock)
+    rotation_slots = RotationSlots(clock)
     disk = Disk(settings.data_directory)
     packing = asyncio.Semaphore(PACKED_AT_ONCE)
     chromium, wa_js = browsers.browser.version, wa_js_version(settings)
@@ -77,12 +77,12 @@ def compose(
             profile,
             journal,
             conversation_of(hold.tenant, keeper, journal, changed),
-            Restoring(hold, door, profile, packing, chromium, clock),
-            Saving(hold, door, profile, journal, shared, clock),
+            Restorer(hold, door, profile, packing, chromium, clock),
+            Saver(hold, door, profile, journal, shared, clock),
             clock,
             chance.random,
             changed,
-            turns,
+            rotation_slots,
         )
 
     about = About(

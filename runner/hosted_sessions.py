@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from runner.backoff import backoff
-from runner.browser.page import PageTrouble
+from runner.browser.page import PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale, Unauthorised
 from runner.logs import note
@@ -203,7 +203,7 @@ class HostedSessions:
     async def _resume(self, hosted: HostedSession) -> None:
         try:
             await hosted.session.resume()
-        except PageTrouble:
+        except PageError:
             return  # its own watch sees the same, and starts another browser
         except Exception as trouble:
             level = level_of(trouble)
@@ -239,4 +239,4 @@ def innermost(trouble: BaseException) -> BaseException:
 
 def level_of(trouble: BaseException) -> int:
     """A page that is gone or stuck happens every day; anything else is a mistake of ours, and no other tenant's."""
-    return logging.INFO if isinstance(innermost(trouble), PageTrouble | TimeoutError) else logging.ERROR
+    return logging.INFO if isinstance(innermost(trouble), PageError | TimeoutError) else logging.ERROR

@@ -1,6 +1,6 @@
 """Keeps a fresh code in front of an owner who wants to link: QR or pairing code."""
 
-from runner.browser.page import Page, PageRefused, PageSilent, Sight
+from runner.browser.page import Page, PageObservation, PageRefused, PageSilent
 from runner.clock import Clock
 from runner.logs import note
 from wire import Hold
@@ -28,29 +28,29 @@ class Linking:
         self._refreshed_at = None
         self._asked_to_pair_at = None
 
-    async def attend(self, page: Page, sight: Sight, hold: Hold) -> bool:
+    async def attend(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
         """Do what keeps a code alive; say whether a new browser is needed."""
         if hold.pair_with is not None:
-            await self._pair(page, sight, hold.pair_with)
+            await self._pair(page, observation, hold.pair_with)
             return False
-        if sight.pairing is not None:
+        if observation.pairing is not None:
             await page.load()  # back from the pairing code to the QR code
             self.forget()
             return False
-        if sight.qr is not None:
+        if observation.qr is not None:
             self._reloads = 0
             self._without_code_since = self._refreshed_at = None
             return False
         if not hold.watched:
             self._without_code_since = None
             return False  # nobody looks: WhatsApp need not be asked for codes
-        return await self._without_code(page, sight)
+        return await self._without_code(page, observation)
 
-    async def _without_code(self, page: Page, sight: Sight) -> bool:
+    async def _without_code(self, page: Page, observation: PageObservation) -> bool:
         now = self._clock.now()
         if self._without_code_since is None:
             self._without_code_since = now
-        if sight.idle and self._refreshed_at is None:
+        if observation.idle and self._refreshed_at is None:
             self._refreshed_at = now
             await page.refresh_qr()
         elif now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESHED_WITHIN:
@@ -63,10 +63,10 @@ class Linking:
             self.forget()
         return False
 
-    async def _pair(self, page: Page, sight: Sight, digits: str) -> None:
+    async def _pair(self, page: Page, observation: PageObservation, digits: str) -> None:
         now = self._clock.now()
-        alive = sight.pairing is not None and sight.pairing.remaining_ms > PAIRING_LEFT_AT_LEAST_MS
-        if alive and sight.pairing_phone == digits:
+        alive = observation.pairing is not None and observation.pairing.remaining_ms > PAIRING_LEFT_AT_LEAST_MS
+        if alive and observation.pairing_phone == digits:
             return
         if self._asked_to_pair_at is not None and now - self._asked_to_pair_at < PAIR_AGAIN_AFTER:
             return

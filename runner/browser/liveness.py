@@ -1,7 +1,7 @@
 """Keeps a linked page honest: online only if WhatsApp's server says so, and alone with its login."""
 
-from runner.browser.page import Page, Sight
-from runner.browser.page_state import Judgement
+from runner.browser.page import Page, PageObservation
+from runner.browser.page_state import PageState
 from runner.clock import Clock
 from runner.logs import note
 from wire import Hold, Phase, ProblemCode
@@ -13,7 +13,7 @@ TAKEOVERS_AT_MOST = 3
 CONFLICT_FORGOTTEN_AFTER = 3600.0
 
 
-class Presence:
+class Liveness:
     """What is known about being online, across the pages of one session."""
 
     def __init__(self, clock: Clock) -> None:
@@ -27,19 +27,21 @@ class Presence:
         """Not online any more: the next time needs a new proof."""
         self._proven_at = None
 
-    async def attend(self, page: Page, sight: Sight, claim: Judgement, hold: Hold, confirmed_at: float) -> Judgement:
+    async def attend(
+        self, page: Page, observation: PageObservation, claim: PageState, hold: Hold, confirmed_at: float
+    ) -> PageState:
         """What is true of our account's page that claims ``claim``; ``confirmed_at``: the hold was confirmed then."""
         if claim.phase is Phase.CONFLICT:
             return await self._take_back(page, hold, confirmed_at)
         self._conflict_at = None
-        if claim.phase is Phase.ONLINE and not await self._is_proven(page, sight):
-            return Judgement(Phase.OFFLINE, detail="WhatsApp's server does not answer")
+        if claim.phase is Phase.ONLINE and not await self._is_proven(page, observation):
+            return PageState(Phase.OFFLINE, detail="WhatsApp's server does not answer")
         return claim
 
-    async def _is_proven(self, page: Page, sight: Sight) -> bool:
+    async def _is_proven(self, page: Page, observation: PageObservation) -> bool:
         """By a round trip to WhatsApp's server, or by what the server sent since the last one."""
         now = self._clock.now()
-        heard = sight.server_event_ms_ago
+        heard = observation.server_event_ms_ago
         if self._proven_at is not None and heard is not None:
             self._proven_at = max(self._proven_at, now - heard / 1000)
         if self._proven_at is None or now - self._proven_at >= PROVE_EVERY:
@@ -48,14 +50,14 @@ class Presence:
             self._proven_at = self._clock.now()
         return True
 
-    async def _take_back(self, page: Page, hold: Hold, confirmed_at: float) -> Judgement:
+    async def _take_back(self, page: Page, hold: Hold, confirmed_at: float) -> PageState:
         """Another browser uses this login: ask the control plane first, then take it back, three times at most."""
         now = self._clock.now()
         if self._last_conflict_at is not None and now - self._last_conflict_at > CONFLICT_FORGOTTEN_AFTER:
             self._takeovers = 0
         self._last_conflict_at = now
         if self._takeovers >= TAKEOVERS_AT_MOST:
-            return Judgement(Phase.CONFLICT, ProblemCode.CONFLICT, "taken over again and again")
+            return PageState(Phase.CONFLICT, ProblemCode.CONFLICT, "taken over again and again")
         if self._conflict_at is None:
             self._conflict_at = now
         waited = now - self._conflict_at >= TAKEOVER_AFTER * 2**self._takeovers
@@ -64,4 +66,4 @@ class Presence:
             self._conflict_at = None
             note("taking the login back", tenant=hold.tenant, attempt=self._takeovers)
             await page.take_over()
-        return Judgement(Phase.CONFLICT)
+        return PageState(Phase.CONFLICT)

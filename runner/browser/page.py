@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-class PageTrouble(Exception):
+class PageError(Exception):
     """Something is wrong with the page.
 
-    PageTrouble
+    PageError
     ├── PageGone         the renderer or the browser died: only a new browser helps
     ├── PageSilent       no answer in time, or the document went away under the question: ask again
     ├── PageUnreachable  WhatsApp Web could not be loaded
@@ -16,19 +16,19 @@ class PageTrouble(Exception):
     """
 
 
-class PageGone(PageTrouble):
+class PageGone(PageError):
     """The browser or its page is gone."""
 
 
-class PageSilent(PageTrouble):
+class PageSilent(PageError):
     """The page did not answer in time."""
 
 
-class PageUnreachable(PageTrouble):
+class PageUnreachable(PageError):
     """WhatsApp Web could not be loaded."""
 
 
-class PageRefused(PageTrouble):
+class PageRefused(PageError):
     """The page refused; its code says why. Never carries the page's own words: they hold numbers."""
 
     def __init__(self, code: str) -> None:
@@ -45,7 +45,7 @@ class LiveCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PageObservation:
     """One look at the page. Modes and states are wa-js's StreamMode, StreamInfo and SOCKET_STATE."""
 
     injected: bool = False
@@ -85,12 +85,12 @@ class SendResult:
 
 
 class Page(Protocol):
-    """A WhatsApp Web page with wa-js and our bridge in it. Every call ends in time or raises PageTrouble."""
+    """A WhatsApp Web page with wa-js and our bridge in it. Every call ends in time or raises PageError."""
 
     async def load(self) -> None:
         """Open WhatsApp Web, or load it again."""
 
-    async def look(self) -> Sight:
+    async def look(self) -> PageObservation:
         """Say what is there now."""
 
     async def prove(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from runner.backoff import backoff
 from runner.browser.page import Page
-from runner.browser.page_state import Step
+from runner.browser.recovery_ladder import Step
 from runner.clock import Clock
 from runner.logs import note
 
@@ -17,7 +17,7 @@ INCOMPATIBLE_RETRY = 300.0
 COMPLETE_WITHIN = 60.0
 
 
-class Document:
+class PageLoader:
     """Counts across the browsers of one session; ``fresh`` is called whenever a new document begins."""
 
     def __init__(self, tenant: str, clock: Clock, chance: Callable[[], float], fresh: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ one after the other, never together.
 
 from collections.abc import Callable
 
-from runner.browser.page import Page, PageTrouble, Sight
+from runner.browser.page import Page, PageError, PageObservation
 from runner.clock import Clock
 
 LIFETIME = 24 * 3600.0
@@ -20,7 +20,7 @@ GROWN_AT_EARLIEST = 6 * 3600.0
 APART_AT_LEAST = 120.0
 
 
-class Turns:
+class RotationSlots:
     """Shared by all sessions of a runner: who may replace its browser now."""
 
     def __init__(self, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class Turns:
         return True
 
 
-class Recycling:
+class Rotation:
     """One session's browsers."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float]) -> None:
@@ -50,17 +50,17 @@ class Recycling:
         self._lifetime = LIFETIME + LIFETIME_SPREAD * (2 * self._chance() - 1)
         self._memory = 0
 
-    async def reason(self, page: Page, sight: Sight) -> str | None:
+    async def reason(self, page: Page, observation: PageObservation) -> str | None:
         """Why the browser should be replaced at a quiet moment, if it should."""
         now = self._clock.now()
         if now - self._measured_at >= MEASURED_EVERY:
             self._measured_at = now
             try:
                 self._memory = await page.memory_bytes()
-            except PageTrouble:
+            except PageError:
                 self._memory = 0
         age = now - self._born_at
         if age >= self._lifetime:
             return "its browser is old"
-        grown = self._memory > MEMORY_AT_MOST_BYTES or sight.heap_bytes > HEAP_AT_MOST_BYTES
+        grown = self._memory > MEMORY_AT_MOST_BYTES or observation.heap_bytes > HEAP_AT_MOST_BYTES
         return "its browser has grown too large" if grown and age >= GROWN_AT_EARLIEST else None

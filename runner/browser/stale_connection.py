@@ -7,7 +7,7 @@ this line's usual lulls. Either way the page gets a new line, then a new browser
 doubles the patience, so that a line to which really nobody writes is not disturbed more than every six hours.
 """
 
-from runner.browser.page_state import Step
+from runner.browser.recovery_ladder import Step
 
 OWED_WITHIN = 600.0
 #: The page says how long ago it was, so that one event is told each time with a slightly different instant.
@@ -26,7 +26,7 @@ SILENCE_AT_MOST = 21_600.0
 OWED_ATTEMPTS = 2
 
 
-class Hearing:
+class StaleConnectionDetector:
     """One session's, across its pages."""
 
     def __init__(self, now: float) -> None:
@@ -54,7 +54,7 @@ class Hearing:
         """The page has a new line, for whatever reason."""
         self._renewed_at = now
 
-    def judge(self, now: float) -> Step:
+    def next_step(self, now: float) -> Step:
         """What to do about the silence; what is not WAIT counts as done."""
         if now < self._suspicious_at():
             return Step.WAIT

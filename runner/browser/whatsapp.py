@@ -18,11 +18,11 @@ from runner.browser import chromium
 from runner.browser.page import (
     LiveCode,
     PageGone,
+    PageObservation,
     PageRefused,
     PageSilent,
     PageUnreachable,
     SendResult,
-    Sight,
 )
 from runner.browser.process_freeze import Frozen, frozen
 from runner.clock import Clock
@@ -203,12 +203,12 @@ class WhatsAppPage:
             self._raise_if_gone(trouble)
             raise PageUnreachable(_network_error(trouble)) from trouble
 
-    async def look(self) -> Sight:
+    async def look(self) -> PageObservation:
         seen = await self._ask("look")
         if seen is None:
-            return Sight()
+            return PageObservation()
         number = seen.get("number")
-        return Sight(
+        return PageObservation(
             **{
                 **seen,
                 "number": number if number and NUMBER.fullmatch(number) else None,

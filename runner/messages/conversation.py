@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 from runner.backoff import backoff
-from runner.browser.page import Page, PageTrouble
+from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused
 from runner.control_plane.lease import Lease
@@ -169,7 +169,7 @@ class Conversation:
                 await self._read(page)
                 self._say_caught_up()
                 attempt = 0
-            except PageTrouble as trouble:
+            except PageError as trouble:
                 await self._pause("reading interrupted", trouble, attempt)
                 attempt += 1
                 self._hinted.set()
@@ -257,7 +257,7 @@ class Conversation:
                     await self.sweep(page)
                 else:
                     await self.hand_in()
-        except (ControlPlaneError, PageTrouble, TimeoutError) as trouble:
+        except (ControlPlaneError, PageError, TimeoutError) as trouble:
             note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
         try:
             async with asyncio.timeout(REPORTED_WITHIN):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runner.backoff import backoff
-from runner.browser.page import Page, PageTrouble
+from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused, Stale
 from runner.control_plane.lease import Lease
@@ -169,7 +169,7 @@ class Replies:
         except (Stale, Refused) as trouble:
             note("turn given up", tenant=self.tenant, turn=delivery.turn, code=trouble.code)
             return True
-        except (ControlPlaneError, PageTrouble, NotNow) as trouble:
+        except (ControlPlaneError, PageError, NotNow) as trouble:
             return self._put_off(due, trouble)
 
     def _put_off(self, due: Due, trouble: Exception) -> bool:

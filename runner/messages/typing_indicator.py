@@ -2,7 +2,7 @@
 
 import asyncio
 
-from runner.browser.page import Page, PageTrouble
+from runner.browser.page import Page, PageError
 from runner.clock import Clock
 
 TYPING_FOR = 60.0
@@ -54,5 +54,5 @@ class TypingIndicator:
                 elif now - self._renewed[chat] >= RENEW_EVERY:
                     self._renewed[chat] = now
                     await page.show_typing(chat, True)
-            except PageTrouble:
+            except PageError:
                 continue

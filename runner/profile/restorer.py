@@ -29,7 +29,7 @@ class RestoreDoor(Protocol):
     async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None: ...
 
 
-class Restoring:
+class Restorer:
     """One session's. Used only while the profile's lock is held; ``packing`` is shared by all sessions."""
 
     def __init__(

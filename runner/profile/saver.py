@@ -23,7 +23,7 @@ from runner.disk import REFUSALS, Disk
 from runner.logs import note
 from runner.profile.archive import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
 from runner.profile.directory import Profile
-from runner.profile.schedule import Pace
+from runner.profile.schedule import SnapshotSchedule
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
 
 LOOK_EVERY = 1.0
@@ -91,7 +91,7 @@ class Taken(NamedTuple):
     stood_still: float
 
 
-class Saving:
+class Saver:
     """One session's. Used only while the profile's lock is held."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Saving:
         self._errors = 0
         self._shared = shared
         self._clock = clock
-        self._pace = Pace()
+        self._schedule = SnapshotSchedule()
         self._sequence = 0
         self._saved = ""
         #: The disk had no room since this browser was started; and so it was for the one before, which left its files.
@@ -121,7 +121,7 @@ class Saving:
 
     def linked(self) -> None:
         """The account was linked just now."""
-        self._pace.linked()
+        self._schedule.linked()
 
     def new_browser(self) -> None:
         """A browser is started on the profile."""
@@ -132,7 +132,7 @@ class Saving:
 
     def online(self, online: bool) -> None:
         """Proven online with the expected account, or not any more."""
-        self._pace.online(online, self._clock.now())
+        self._schedule.online(online, self._clock.now())
         if online and self._suspect and not self._spoiled:
             self._suspect = False
             self._profile.trust()
@@ -174,8 +174,8 @@ class Saving:
             seen = self._signs.seen_count
             if seen != self._counted:
                 self._counted = seen
-                self._pace.active(self._clock.now())
-            if not self._suspect and self._pace.is_due(self._clock.now()):
+                self._schedule.active(self._clock.now())
+            if not self._suspect and self._schedule.is_due(self._clock.now()):
                 await self._save(directory, freeze, is_online)
 
     async def _save(
@@ -184,7 +184,7 @@ class Saving:
         """Take, pack, store and commit one; whether nothing is left to save."""
         begun = self._clock.now()
         if not self._shared.disk.has_room_to_save():
-            self._pace.failed(begun)
+            self._schedule.failed(begun)
             return False
         try:
             async with self._shared.packing:
@@ -198,19 +198,19 @@ class Saving:
             if taken.packed is not None:
                 await self._store(taken.packed)
         except (ControlPlaneError, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
-            if not self._pace.failures:
+            if not self._schedule.failures:
                 note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
-            self._pace.failed(self._clock.now())
+            self._schedule.failed(self._clock.now())
             if isinstance(trouble, OSError) and trouble.errno in REFUSALS:
                 self._doubt()
             return isinstance(trouble, Stale) or self._suspect  # somebody else holds the session, or it is no good
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)
-        if self._pace.failures:
+        if self._schedule.failures:
             note("snapshots work again", tenant=self.tenant)
         now = self._clock.now()
         self._saved = taken.fingerprint
-        self._pace.saved(begun, now)
+        self._schedule.saved(begun, now)
         if taken.packed is not None:
             note(
                 "snapshot taken",

@@ -14,7 +14,7 @@ RETRY_FIRST = 15.0
 RETRY_AT_MOST = 300.0
 
 
-class Pace:
+class SnapshotSchedule:
     """What was saved, what happened since, and how often saving failed."""
 
     def __init__(self) -> None:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from runner.browser.page import Page, Sight
-from runner.browser.page_state import Step
-from runner.browser.rotation import Recycling, Turns
-from runner.browser.stale_connection import Hearing
+from runner.browser.page import Page, PageObservation
+from runner.browser.recovery_ladder import Step
+from runner.browser.rotation import Rotation, RotationSlots
+from runner.browser.stale_connection import StaleConnectionDetector
 from runner.clock import Clock
 from runner.logs import note
 from runner.messages.conversation import Conversation
@@ -35,17 +35,17 @@ class Maintenance:
         tenant: str,
         conversation: Conversation,
         files_are_doubtful: Callable[[], bool],
-        turns: Turns,
+        rotation_slots: RotationSlots,
         clock: Clock,
         chance: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._conversation = conversation
         self._files_are_doubtful = files_are_doubtful
-        self._turns = turns
+        self._rotation_slots = rotation_slots
         self._clock = clock
-        self._hearing = Hearing(clock.now())
-        self._recycling = Recycling(clock, chance)
+        self._stale_connection = StaleConnectionDetector(clock.now())
+        self._rotation = Rotation(clock, chance)
         self._updated_at: float | None = None
         self._wanted_since: float | None = None
         self._dialog: str | None = None
@@ -53,42 +53,42 @@ class Maintenance:
 
     def new_browser(self) -> None:
         """Nothing of the old one is left."""
-        self._recycling.begin()
+        self._rotation.begin()
 
     def new_document(self) -> None:
         """The page was loaded."""
-        self._hearing.renewed(self._clock.now())
+        self._stale_connection.renewed(self._clock.now())
         self._dialog = None
         self._confirmations = 0
 
-    async def attend(self, page: Page, sight: Sight) -> Renewal:
+    async def attend(self, page: Page, observation: PageObservation) -> Renewal:
         """After each look."""
-        await self._answer_dialog(page, sight)
-        self._listen(sight)
+        await self._answer_dialog(page, observation)
+        self._listen(observation)
         now = self._clock.now()
-        if sight.needs_update and (self._updated_at is None or now - self._updated_at >= UPDATES_APART):
+        if observation.needs_update and (self._updated_at is None or now - self._updated_at >= UPDATES_APART):
             if self._is_time():
                 self._updated_at = now
                 return Renewal(Step.RELOAD, "WhatsApp Web was updated")
             return Renewal(Step.WAIT)
-        if (reason := await self._reason_for_new_browser(page, sight)) is not None:
-            return Renewal(Step.RELAUNCH if self._is_time() and self._turns.take() else Step.WAIT, reason)
+        if (reason := await self._reason_for_new_browser(page, observation)) is not None:
+            return Renewal(Step.RELAUNCH if self._is_time() and self._rotation_slots.take() else Step.WAIT, reason)
         self._wanted_since = None
-        if self._conversation.is_quiet() and (step := self._hearing.judge(now)) is not Step.WAIT:
+        if self._conversation.is_quiet() and (step := self._stale_connection.next_step(now)) is not Step.WAIT:
             return Renewal(step, "nothing was heard for too long")
         return Renewal(Step.WAIT)
 
-    async def _reason_for_new_browser(self, page: Page, sight: Sight) -> str | None:
+    async def _reason_for_new_browser(self, page: Page, observation: PageObservation) -> str | None:
         if self._files_are_doubtful():
             return "its files were written on a disk without room"
-        return await self._recycling.reason(page, sight)
+        return await self._rotation.reason(page, observation)
 
-    async def _answer_dialog(self, page: Page, sight: Sight) -> None:
+    async def _answer_dialog(self, page: Page, observation: PageObservation) -> None:
         """Only one that was there the last time too: some go away by themselves."""
-        stays, self._dialog = sight.dialog is not None and sight.dialog == self._dialog, sight.dialog
+        stays, self._dialog = observation.dialog is not None and observation.dialog == self._dialog, observation.dialog
         if not stays or self._confirmations >= CONFIRMATIONS_AT_MOST:
             return
-        if sight.dialog == "confirm":
+        if observation.dialog == "confirm":
             confirmed = await page.confirm_dialog()
             note("dialog confirmed", tenant=self._tenant, confirmed=confirmed)
             self._confirmations += 1
@@ -97,13 +97,13 @@ class Maintenance:
             self._confirmations = CONFIRMATIONS_AT_MOST  # once is enough
         self._dialog = None
 
-    def _listen(self, sight: Sight) -> None:
-        if sight.heard_ms_ago is not None:
-            self._hearing.heard(self._clock.now() - sight.heard_ms_ago / 1000)
+    def _listen(self, observation: PageObservation) -> None:
+        if observation.heard_ms_ago is not None:
+            self._stale_connection.heard(self._clock.now() - observation.heard_ms_ago / 1000)
         if self._conversation.heard_at is not None:
-            self._hearing.heard(self._conversation.heard_at)
+            self._stale_connection.heard(self._conversation.heard_at)
         if self._conversation.replies.spoke_at is not None:
-            self._hearing.spoke(self._conversation.replies.spoke_at)
+            self._stale_connection.spoke(self._conversation.replies.spoke_at)
 
     def _is_time(self) -> bool:
         """Nobody would notice; or, after a long wait, nothing is being sent just now."""

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from enum import Enum
 
 from runner.browser.linking import Linking
-from runner.browser.liveness import Presence
-from runner.browser.page import Page, PageGone, PageRefused, PageTrouble, PageUnreachable, Sight
-from runner.browser.page_loading import INCOMPATIBLE_RETRY, Document
-from runner.browser.page_state import Judgement, Ladder, Step, is_logged_out, is_other_account, judge
+from runner.browser.liveness import Liveness
+from runner.browser.page import Page, PageError, PageGone, PageObservation, PageRefused, PageUnreachable
+from runner.browser.page_loading import INCOMPATIBLE_RETRY, PageLoader
+from runner.browser.page_state import PageState, classify, is_logged_out, is_other_account
+from runner.browser.recovery_ladder import RecoveryLadder, Step
 from runner.clock import Clock
 from runner.logs import note
 from runner.messages.conversation import Conversation
-from runner.profile.saver import Saving
+from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
 from runner.session.maintenance import Maintenance
@@ -46,7 +47,7 @@ class PageSupervisor:
         orders: DesiredState,
         login: Login,
         conversation: Conversation,
-        saving: Saving,
+        saver: Saver,
         upkeep: Maintenance,
         reporting: Status,
         clock: Clock,
@@ -55,26 +56,26 @@ class PageSupervisor:
         self._orders = orders
         self._login = login
         self._conversation = conversation
-        self._saving = saving
+        self._saver = saver
         self._upkeep = upkeep
         self._reporting = reporting
         self._clock = clock
-        self._presence = Presence(clock)
+        self._liveness = Liveness(clock)
         self._linking = Linking(clock)
-        self._document = Document(orders.hold.tenant, clock, chance, self._forget_page)
-        self._ladder = Ladder()
+        self._page_loader = PageLoader(orders.hold.tenant, clock, chance, self._forget_page)
+        self._ladder = RecoveryLadder()
 
     def begin(self) -> None:
         """There is a new browser, with nothing in it."""
-        self._document.forget()
+        self._page_loader.forget()
         self._ladder.fine()
         self._upkeep.new_browser()
 
     def quiet(self) -> None:
         """Nothing more is sent or saved before the next proof."""
         self._conversation.offline()
-        self._saving.online(False)
-        self._presence.lost()
+        self._saver.online(False)
+        self._liveness.lost()
 
     async def keep(self, page: Page) -> End:
         """Until the browser has to be closed."""
@@ -93,10 +94,10 @@ class PageSupervisor:
             except PageUnreachable as trouble:
                 self._reporting.looked_after()
                 phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-                self._reporting.see(Judgement(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
-                await self._orders.pause(self._document.unreachable())
+                self._reporting.see(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                await self._orders.pause(self._page_loader.unreachable())
                 continue
-            except PageTrouble as trouble:
+            except PageError as trouble:
                 if await self._climb(page, trouble):
                     return End.RELAUNCH
             await self._orders.pause(self._interval())
@@ -104,105 +105,109 @@ class PageSupervisor:
     async def is_online_now(self, page: Page) -> bool:
         """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
         try:
-            sight = await page.look()
-        except PageTrouble:
+            observation = await page.look()
+        except PageError:
             return False
-        claims = sight.authenticated and judge(sight, self._login.linked).phase is Phase.ONLINE
+        claims = observation.authenticated and classify(observation, self._login.linked).phase is Phase.ONLINE
         proven = self._reporting.seen.phase is Phase.ONLINE and not self._orders.parked
-        return claims and proven and not is_other_account(self._orders.hold.number, sight.number)
+        return claims and proven and not is_other_account(self._orders.hold.number, observation.number)
 
     # -- one look -------------------------------------------------------------------------------------------------
 
     async def _attend(self, page: Page) -> End | None:
-        await self._document.load(page)
-        sight = await page.look()
+        await self._page_loader.load(page)
+        observation = await page.look()
         self._reporting.looked_after()
-        if not sight.injected:
+        if not observation.injected:
             return await self._without_injection(page)
-        self._document.alive()
-        if self._document.lacks(sight.missing):
-            await self._incompatible(page, f"wa-js does not find {', '.join(sight.missing) or 'all it needs'}")
+        self._page_loader.alive()
+        if self._page_loader.lacks(observation.missing):
+            await self._incompatible(page, f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}")
             return None
-        if is_logged_out(sight, self._login.linked):
-            self._login.ended(sight)
+        if is_logged_out(observation, self._login.linked):
+            self._login.ended(observation)
             return End.LOGGED_OUT
-        seen = judge(sight, self._login.linked)
-        if sight.authenticated:
-            seen = await self._attend_linked(page, sight, seen)
-        elif seen.phase in LINKING and not sight.missing and await self._linking.attend(page, sight, self._orders.hold):
+        seen = classify(observation, self._login.linked)
+        if observation.authenticated:
+            seen = await self._attend_linked(page, observation, seen)
+        elif (
+            seen.phase in LINKING
+            and not observation.missing
+            and await self._linking.attend(page, observation, self._orders.hold)
+        ):
             return End.RELAUNCH
         if seen.phase is Phase.ONLINE:
             self._login.served()
-            self._saving.online(True)
+            self._saver.online(True)
         else:
             self.quiet()
-        self._reporting.see(seen, sight)
+        self._reporting.see(seen, observation)
         stuck = STUCK_AFTER.get(seen.phase)
         if self._login.linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
             self._reporting.since = self._clock.now()
-            await self._document.reload(page, "stuck")
+            await self._page_loader.reload(page, "stuck")
         elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
-            await self._document.reload(page, "replies are not confirmed")
+            await self._page_loader.reload(page, "replies are not confirmed")
         elif seen.phase is Phase.ONLINE:
-            return await self._keep_up(page, sight)
+            return await self._keep_up(page, observation)
         return None
 
-    async def _attend_linked(self, page: Page, sight: Sight, claim: Judgement) -> Judgement:
+    async def _attend_linked(self, page: Page, observation: PageObservation, claim: PageState) -> PageState:
         hold = self._orders.hold
         self._login.came(hold)
-        if is_other_account(hold.number, sight.number):
-            return Judgement(Phase.FAILED, detail="another account is linked than this session's own")
-        if hold.number is None and sight.number is not None and self._reporting.number is None:
-            self._tell_link(sight, claim)
-        self._reporting.number = sight.number or self._reporting.number
+        if is_other_account(hold.number, observation.number):
+            return PageState(Phase.FAILED, detail="another account is linked than this session's own")
+        if hold.number is None and observation.number is not None and self._reporting.number is None:
+            self._tell_link(observation, claim)
+        self._reporting.number = observation.number or self._reporting.number
         self._conversation.linked(hold.caught_up_to_ms)
-        if sight.number is not None:
+        if observation.number is not None:
             self._conversation.readable()  # before the proof is waited for: WhatsApp has its receipts already
-        seen = await self._presence.attend(page, sight, claim, hold, self._orders.confirmed_at)
+        seen = await self._liveness.attend(page, observation, claim, hold, self._orders.confirmed_at)
         if seen.phase is Phase.ONLINE:
             self._ladder.fine()
-            self._conversation.online(sight.delivered_offline)
+            self._conversation.online(observation.delivered_offline)
         elif claim.phase is Phase.ONLINE and await self._climb(page, None):
             raise PageGone("the proof of being online failed too often")
         return seen
 
-    async def _keep_up(self, page: Page, sight: Sight) -> End | None:
-        renewal = await self._upkeep.attend(page, sight)
+    async def _keep_up(self, page: Page, observation: PageObservation) -> End | None:
+        renewal = await self._upkeep.attend(page, observation)
         if renewal.step is Step.WAIT:
             return None
         self.quiet()
         if renewal.step is Step.RELAUNCH:
             note("browser renewed", tenant=self._orders.hold.tenant, reason=renewal.reason)
             return End.RENEW
-        await self._document.reload(page, renewal.reason)
+        await self._page_loader.reload(page, renewal.reason)
         return None
 
-    def _tell_link(self, sight: Sight, claim: Judgement) -> None:
+    def _tell_link(self, observation: PageObservation, claim: PageState) -> None:
         """Before the proof is waited for, too: nothing is handed in until the control plane knows of the link."""
-        self._reporting.number = sight.number
-        self._reporting.see(Judgement(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, sight)
+        self._reporting.number = observation.number
+        self._reporting.see(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
 
     async def _without_injection(self, page: Page) -> End | None:
-        step = self._document.lifeless()
+        step = self._page_loader.lifeless()
         if step is Step.RELAUNCH:
             return End.RELAUNCH
         if step is Step.RELOAD:
-            if self._document.is_incompatible:
+            if self._page_loader.is_incompatible:
                 detail = "wa-js does not find WhatsApp's modules"
-                self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-            await self._document.reload(page, "wa-js was not injected")
+                self._reporting.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+            await self._page_loader.reload(page, "wa-js was not injected")
         return None
 
     async def _incompatible(self, page: Page, detail: str) -> None:
         """A person must bring a newer wa-js; no new browser helps, so that only the page is loaded now and then."""
         self.quiet()
-        self._reporting.see(Judgement(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-        if self._document.may_be_tried_again():
-            await self._document.reload(page, "wa-js did not find all it needs")
+        self._reporting.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+        if self._page_loader.may_be_tried_again():
+            await self._page_loader.reload(page, "wa-js did not find all it needs")
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
-    async def _climb(self, page: Page, trouble: PageTrouble | None) -> bool:
+    async def _climb(self, page: Page, trouble: PageError | None) -> bool:
         """One step up the ladder; whether a new browser is needed."""
         self.quiet()
         broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
@@ -214,18 +219,18 @@ class PageSupervisor:
             step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY)
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-            self._reporting.see(Judgement(phase, problem, str(trouble or "no proof of being online")))
+            self._reporting.see(PageState(phase, problem, str(trouble or "no proof of being online")))
         if step is Step.RELOAD:
             try:
-                await self._document.reload(page, "no answer")
+                await self._page_loader.reload(page, "no answer")
             except PageUnreachable:
                 return False
-            except PageTrouble:
+            except PageError:
                 return True
         return step is Step.RELAUNCH
 
     def _forget_page(self) -> None:
-        self._presence.lost()
+        self._liveness.lost()
         self._linking.forget()
         self._upkeep.new_document()
         self._conversation.page_gone()
@@ -242,13 +247,13 @@ class PageSupervisor:
         if not self._login.linked:
             return
         try:
-            sight = await page.look()
-            if sight.authenticated and not is_other_account(self._orders.hold.number, sight.number):
-                self._reporting.number = sight.number or self._reporting.number
+            observation = await page.look()
+            if observation.authenticated and not is_other_account(self._orders.hold.number, observation.number):
+                self._reporting.number = observation.number or self._reporting.number
                 self._reporting.see(self._reporting.seen)
                 self._conversation.linked(self._orders.hold.caught_up_to_ms)
                 await self._conversation.harvest(page, of_our_account=True)
-        except PageTrouble as trouble:
+        except PageError as trouble:
             note("left without a last look", tenant=self._orders.hold.tenant, trouble=trouble)
 
     def _interval(self) -> float:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from runner.backoff import backoff
-from runner.browser.page import Page, PageTrouble
-from runner.browser.page_state import Judgement, Relaunches
-from runner.browser.rotation import Turns
+from runner.browser.page import Page, PageError
+from runner.browser.page_state import PageState
+from runner.browser.recovery_ladder import Relaunches
+from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Stale
@@ -17,8 +18,8 @@ from runner.messages.journal import Journal
 from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Opened, Profile, ProfileBusy
-from runner.profile.restorer import Restoring
-from runner.profile.saver import Saving
+from runner.profile.restorer import Restorer
+from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
 from runner.session.maintenance import Maintenance
@@ -54,12 +55,12 @@ class Session:
         profile: Profile,
         journal: Journal,
         conversation: Conversation,
-        restoring: Restoring,
-        saving: Saving,
+        restorer: Restorer,
+        saver: Saver,
         clock: Clock,
         chance: Callable[[], float],
         changed: Callable[[], None],
-        turns: Turns,
+        rotation_slots: RotationSlots,
     ) -> None:
         #: It is given back because this runner could not help it.
         self.gave_up = False
@@ -70,16 +71,16 @@ class Session:
         self._profile = profile
         self._journal = journal
         self._conversation = conversation
-        self._restoring = restoring
-        self._saving = saving
+        self._restorer = restorer
+        self._saver = saver
         self._clock = clock
         self._chance = chance
         self._orders = DesiredState(hold, clock)
         self._reporting = Status(hold.tenant, clock, changed)
-        self._login = Login(hold.tenant, profile, restoring, saving)
-        upkeep = Maintenance(hold.tenant, conversation, saving.wants_new_browser, turns, clock, chance)
+        self._login = Login(hold.tenant, profile, restorer, saver)
+        upkeep = Maintenance(hold.tenant, conversation, saver.wants_new_browser, rotation_slots, clock, chance)
         self._watch = PageSupervisor(
-            self._orders, self._login, conversation, saving, upkeep, self._reporting, clock, chance
+            self._orders, self._login, conversation, saver, upkeep, self._reporting, clock, chance
         )
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
@@ -126,7 +127,7 @@ class Session:
         self._parkings += 1
         self._watch.quiet()
         if self._login.linked:
-            self._reporting.see(Judgement(Phase.OFFLINE, detail="parked: the control plane does not answer"))
+            self._reporting.see(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
         if self._page is not None:
             await self._page.set_offline(True)
 
@@ -187,7 +188,7 @@ class Session:
                 return
             self._reporting.looked_after()
             if self._reporting.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
-                self._reporting.see(Judgement(Phase.OFFLINE, detail="what it heard is still to be handed in"))
+                self._reporting.see(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
             await self._clock.sleep(min(HAND_IN_EVERY, backoff(attempt, self._chance())))
             attempt += 1
 
@@ -199,7 +200,7 @@ class Session:
             if orders.leaving is not None:
                 return orders.leaving
             try:
-                opened = await self._restoring.open(self.hold)
+                opened = await self._restorer.open(self.hold)
             except (ControlPlaneError, ChromiumTooOld, OSError) as trouble:
                 if (reason := await self._without_profile(trouble)) is not None:
                     return reason
@@ -207,7 +208,7 @@ class Session:
             self._openings_failed = 0
             try:
                 end = await self._one_browser(opened)
-            except PageTrouble as trouble:
+            except PageError as trouble:
                 note("browser lost", tenant=self._tenant, trouble=trouble, detail=str(trouble))
                 end = End.RELAUNCH
             if end is End.LOGGED_OUT and await self._login.is_lost(self.hold):
@@ -218,7 +219,7 @@ class Session:
                     self.gave_up = True
                     return "wedged: too many restarts"
                 self._reporting.see(
-                    Judgement(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
+                    PageState(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
                 )
                 await orders.pause(backoff(count, self._chance()))
 
@@ -230,7 +231,7 @@ class Session:
             note("profile cannot be opened", tenant=self._tenant, trouble=trouble, detail=str(trouble)[:100])
         self._openings_failed += 1
         self._reporting.looked_after()
-        self._reporting.see(Judgement(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
+        self._reporting.see(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
         if isinstance(trouble, ChromiumTooOld):
             await self._orders.pause(TOO_OLD_PAUSE)
             self.gave_up = True
@@ -243,9 +244,9 @@ class Session:
 
     async def _one_browser(self, opened: Opened) -> End:
         directory, self._login.linked = opened
-        self._reporting.see(Judgement(Phase.STARTING))
+        self._reporting.see(PageState(Phase.STARTING))
         self._watch.begin()
-        self._saving.new_browser()
+        self._saver.new_browser()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
             try:
@@ -255,7 +256,7 @@ class Session:
                     beside = [
                         group.create_task(self._conversation.run(page)),
                         group.create_task(
-                            self._saving.keep(
+                            self._saver.keep(
                                 directory,
                                 lambda: self._whatsapp.frozen(directory),
                                 lambda: self._watch.is_online_now(page),
@@ -269,16 +270,16 @@ class Session:
             finally:
                 self._page = None
                 self._conversation.page_gone()
-                self._saving.online(False)
+                self._saver.online(False)
         if was_online:
-            await self._saving.last(directory)
+            await self._saver.last(directory)
         return end
 
     async def _after_logout(self) -> None:
         """Say so, and wait for somebody who wants to scan."""
         reason = await self._login.put_away()
         self._reporting.number = None
-        self._reporting.see(Judgement(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
+        self._reporting.see(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
         at, orders = self._clock.now(), self._orders
         # The control plane must have heard it before there is a new code: it forgets the old number then.
         while (not orders.hold.watched or orders.confirmed_at < at) and orders.leaving is None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from runner.browser.page import LiveCode, Sight
-from runner.browser.page_state import Judgement
+from runner.browser.page import LiveCode, PageObservation
+from runner.browser.page_state import PageState
 from runner.clock import Clock
 from runner.logs import note
 from wire import Code, Hold, Phase, SessionReport
@@ -13,7 +13,7 @@ class Status:
     """The last judgement with its codes; says once that something changed."""
 
     def __init__(self, tenant: str, clock: Clock, changed: Callable[[], None]) -> None:
-        self.seen = Judgement(Phase.STARTING)
+        self.seen = PageState(Phase.STARTING)
         #: Since when the phase has been this one.
         self.since = clock.now()
         #: The linked account's phone number.
@@ -35,15 +35,15 @@ class Status:
         """The session is in good hands, whatever its page says: nobody needs to take it away (as from a wedged one)."""
         self.probed_at = self._clock.now()
 
-    def see(self, seen: Judgement, sight: Sight | None = None) -> None:
+    def see(self, seen: PageState, observation: PageObservation | None = None) -> None:
         """Remember what is true now, and tell if it was not before."""
         now = self._clock.now()
         if seen.phase is not self.seen.phase:
             note("phase", tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
             self.since = now
         self.seen = seen
-        self._qr = sight.qr if sight is not None and seen.phase is Phase.QR else None
-        self._pairing = sight.pairing if sight is not None and seen.phase is Phase.PAIRING else None
+        self._qr = observation.qr if observation is not None and seen.phase is Phase.QR else None
+        self._pairing = observation.pairing if observation is not None and seen.phase is Phase.PAIRING else None
         self._codes_at = now
         if (shown := self._essence()) != self._shown:
             self._shown = shown

@@ -15,7 +15,7 @@ import pytest
 
 from runner.__main__ import compose
 from runner.browser.chromium import kill, processes_of
-from runner.browser.page import PageUnreachable, Sight
+from runner.browser.page import PageObservation, PageUnreachable
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
 from runner.control_plane.lease import Durations, Lease
@@ -525,20 +525,20 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
     async with browsers.open(tmp_path / "profile", lambda _kind, _detail: hinted.set()) as page:
         await page.load()
 
-        async def look_until(condition: Callable[[Sight], bool]) -> Sight:
+        async def look_until(condition: Callable[[PageObservation], bool]) -> PageObservation:
             async with asyncio.timeout(15):
-                while not condition(sight := await page.look()):
+                while not condition(observation := await page.look()):
                     hinted.clear()
                     await hinted.wait()
-            return sight
+            return observation
 
         assert (await page.look()).dialog is None
-        sight = await look_until(lambda sight: sight.qr is not None)
-        assert sight.qr is not None
+        observation = await look_until(lambda observation: observation.qr is not None)
+        assert observation.qr is not None
         await page._page.evaluate("document.body.insertAdjacentHTML('beforeend', '<dialog open><button>OK</button>')")
         assert (await page.look()).dialog is None, "before linking everything may be meant for the owner"
-        simulator.phone(NUMBER).scan(sight.qr.value)
-        await look_until(lambda sight: sight.mode == "MAIN")
+        simulator.phone(NUMBER).scan(observation.qr.value)
+        await look_until(lambda observation: observation.mode == "MAIN")
         for html, expected in DIALOGS:
             await page._page.evaluate(
                 """(html) => {

@@ -19,7 +19,7 @@ sys.path += [str(ROOT / "chalice_app" / "vendor")]
 
 from runner.__main__ import wa_js_version  # noqa: E402
 from runner.browser.chromium import ChromiumMissing  # noqa: E402
-from runner.browser.page import PageTrouble  # noqa: E402
+from runner.browser.page import PageError  # noqa: E402
 from runner.browser.whatsapp import WhatsApp, whatsapp  # noqa: E402
 from runner.clock import SystemClock  # noqa: E402
 from runner.settings import Settings  # noqa: E402
@@ -72,7 +72,7 @@ async def check(wanted: Wanted, person: Person, pace: Pace, simulator: WhatsAppS
                     await step(line, finding, browsers[1:])
             except NotDone as why:
                 finding.fact(f"not finished: {why}")
-            except (PageTrouble, TooSlow, Unlinked, OSError) as trouble:
+            except (PageError, TooSlow, Unlinked, OSError) as trouble:
                 finding.fact(f"{type(trouble).__name__}: {trouble}")
                 finding.outcome = Outcome.FAILED
                 lost = isinstance(trouble, Unlinked)
@@ -146,7 +146,7 @@ def main() -> int:
         else:
             print(WELCOME)
             report = asyncio.run(check(wanted, Operator(), Pace()))
-    except (NotDone, PageTrouble, TooSlow, Unlinked, ChromiumMissing) as trouble:
+    except (NotDone, PageError, TooSlow, Unlinked, ChromiumMissing) as trouble:
         print(f"live-check: {trouble}", file=sys.stderr)
         return 1
     finally:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.browser import chromium
-from runner.browser.page import Page, PageTrouble, Sight
-from runner.browser.page_state import judge
+from runner.browser.page import Page, PageError, PageObservation
+from runner.browser.page_state import classify
 from runner.browser.whatsapp import WhatsApp
 from runner.profile.archive import copy
 from tests.live.person import Person
@@ -100,18 +100,20 @@ class Line:
             await self.until_online(page)
             yield page
 
-    async def link(self, page: Page, linked: Callable[[Sight], bool] = lambda sight: sight.authenticated) -> None:
+    async def link(
+        self, page: Page, linked: Callable[[PageObservation], bool] = lambda observation: observation.authenticated
+    ) -> None:
         """Show codes until one was scanned."""
         shown = ""
 
-        async def look(sight: Sight) -> bool:
+        async def look(observation: PageObservation) -> bool:
             nonlocal shown
-            if sight.qr is not None and sight.qr.value != shown:
-                shown = sight.qr.value
+            if observation.qr is not None and observation.qr.value != shown:
+                shown = observation.qr.value
                 await self.person.scan(shown)
-            elif sight.idle:
+            elif observation.idle:
                 await page.refresh_qr()
-            return linked(sight)
+            return linked(observation)
 
         await self._until(page, look, self.pace.linked_within, "no scan")
 
@@ -119,10 +121,10 @@ class Line:
         """How long it took; Unlinked if there is a code instead."""
         begun = time.monotonic()
 
-        async def look(sight: Sight) -> bool:
-            if sight.qr is not None and not sight.authenticated:
+        async def look(observation: PageObservation) -> bool:
+            if observation.qr is not None and not observation.authenticated:
                 raise Unlinked("the page shows a code")
-            online = sight.authenticated and judge(sight, linked=True).phase is Phase.ONLINE
+            online = observation.authenticated and classify(observation, linked=True).phase is Phase.ONLINE
             return online and await page.prove()
 
         await self._until(page, look, self.pace.online_within, "not online")
@@ -179,10 +181,10 @@ class Line:
         shutil.rmtree(self.profile)
         shutil.copytree(copy, self.profile)
 
-    async def _until(self, page: Page, done: Callable[[Sight], Any], within: float, otherwise: str) -> None:
+    async def _until(self, page: Page, done: Callable[[PageObservation], Any], within: float, otherwise: str) -> None:
         async with _deadline(within, otherwise):
             while True:
-                with suppress(PageTrouble):
+                with suppress(PageError):
                     if await done(await page.look()):
                         return
                 await asyncio.sleep(LOOK_EVERY)

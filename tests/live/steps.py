@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
-from runner.browser.page import PageTrouble
+from runner.browser.page import PageError
 from runner.browser.whatsapp import WhatsApp
 from tests.live.line import Line, TooSlow, Unlinked
 from tests.live.report import Finding
@@ -26,7 +26,7 @@ async def same_id_twice(line: Line, finding: Finding, _others: list[WhatsApp]) -
         finding.fact(f"first send: ack {ack}, on the phone: {await line.until_ack(page, message, 2) is not None}")
         try:
             finding.fact(f"same id again, same page: ack {(await line.send(page, text, message))[1]}")
-        except PageTrouble as trouble:
+        except PageError as trouble:
             finding.fact(f"same id again, same page: refused ({trouble})")
     line.roll_back(before)
     async with line.online() as page:
@@ -34,7 +34,7 @@ async def same_id_twice(line: Line, finding: Finding, _others: list[WhatsApp]) -
         finding.fact(
             f"after the rollback the page {'still knows' if known is not None else 'has forgotten'} the message"
         )
-        with suppress(PageTrouble):
+        with suppress(PageError):
             finding.fact(f"same id again after a rollback: ack {(await line.send(page, text, message))[1]}")
         await asyncio.sleep(line.pace.snapshot_age / 10)
     once = await line.person.agrees(f"Does CONTACT show «{text}» exactly once?")
@@ -53,7 +53,7 @@ async def killed_after_sending(line: Line, finding: Finding, _others: list[Whats
         await line.killed()
     line.roll_back(old)
     async with line.online() as page:
-        with suppress(PageTrouble):
+        with suppress(PageError):
             await line.send(page, "After the snapshot, two: the machine dies now.", message)
         new, ack = await line.send(page, "A new message after the machine came back.")
         delivered = await line.until_ack(page, new, 2)
@@ -145,7 +145,7 @@ async def browsers_compared(line: Line, finding: Finding, others: list[WhatsApp]
                 f"{name}: text and picture received, reply acked {ack}, {megabytes} MB, still online: {online}"
             )
             good = good and online and ack >= 1
-        except (PageTrouble, TooSlow, Unlinked) as trouble:
+        except (PageError, TooSlow, Unlinked) as trouble:
             finding.fact(f"{name}: {trouble}")
             good = False
     finding.fact("24 hours: leave `make up WHATSAPP=real` running and look at the tenant's timeline tomorrow")

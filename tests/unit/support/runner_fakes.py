@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from runner.browser.page import PageRefused, SendResult, Sight
+from runner.browser.page import PageObservation, PageRefused, SendResult
 from runner.control_plane.client import ControlPlaneClient, OwnDoor, Refused, Stale, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
@@ -349,7 +349,7 @@ def own_door(control: FakeControl) -> OwnDoor:
 class FakePage:
     """A WhatsApp Web page in memory; ``answers`` and ``trouble`` steer it."""
 
-    sight: Sight = field(default_factory=Sight)
+    observation: PageObservation = field(default_factory=PageObservation)
     messages: list[dict[str, Any]] = field(default_factory=list)
     own: dict[tuple[str, str], int] = field(default_factory=dict)
     sent: list[tuple[str, str, str, str | None]] = field(default_factory=list)
@@ -387,9 +387,9 @@ class FakePage:
     async def load(self) -> None:
         self._ask("load")
 
-    async def look(self) -> Sight:
+    async def look(self) -> PageObservation:
         self._ask("look")
-        return self.sight
+        return self.observation
 
     async def prove(self) -> bool:
         self._ask("prove")

@@ -4,44 +4,44 @@ from itertools import pairwise
 
 import pytest
 
-from runner.browser.page_state import Step
+from runner.browser.recovery_ladder import Step
 from runner.browser.stale_connection import (
     FIRST_LULL,
     LULLS,
     OWED_WITHIN,
     SILENCE_AT_LEAST,
     SILENCE_AT_MOST,
-    Hearing,
+    StaleConnectionDetector,
 )
 
 NIGHT = 10 * 3600
 
 
-def steps(hearing: Hearing, since: int, until: int) -> list[tuple[int, Step]]:
+def steps(detector: StaleConnectionDetector, since: int, until: int) -> list[tuple[int, Step]]:
     """What is done about the silence, asked every 15 s."""
-    asked = ((now, hearing.judge(now)) for now in range(since, until, 15))
+    asked = ((now, detector.next_step(now)) for now in range(since, until, 15))
     return [(now - since, step) for now, step in asked if step is not Step.WAIT]
 
 
 def test_a_reply_without_any_receipt_for_ten_minutes_gets_a_new_line_then_a_new_browser() -> None:
-    hearing = Hearing(0)
-    hearing.heard(1_000)
-    hearing.spoke(1_001)
-    first, second, third = steps(hearing, 1_001, 1_001 + 5 * 3600)[:3]
+    detector = StaleConnectionDetector(0)
+    detector.heard(1_000)
+    detector.spoke(1_001)
+    first, second, third = steps(detector, 1_001, 1_001 + 5 * 3600)[:3]
     assert first[1] is Step.RELOAD and OWED_WITHIN <= first[0] < OWED_WITHIN + 30
     assert second[1] is Step.RELAUNCH and second[0] - first[0] < OWED_WITHIN + 30
     assert third[1] is Step.RELOAD and third[0] - second[0] >= 3600
 
 
 def test_a_receipt_is_enough() -> None:
-    hearing = Hearing(0)
-    hearing.spoke(1_000)
-    hearing.heard(1_010)
-    assert steps(hearing, 1_010, 1_010 + 3_000) == []
+    detector = StaleConnectionDetector(0)
+    detector.spoke(1_000)
+    detector.heard(1_010)
+    assert steps(detector, 1_010, 1_010 + 3_000) == []
 
 
 def test_a_new_line_to_which_nobody_writes_is_disturbed_ever_less_often() -> None:
-    done = [at for at, _ in steps(Hearing(0), 0, 3 * 24 * 3600)]
+    done = [at for at, _ in steps(StaleConnectionDetector(0), 0, 3 * 24 * 3600)]
     assert done[0] == FIRST_LULL * LULLS
     gaps = [later - earlier for earlier, later in pairwise(done)]
     assert gaps == sorted(gaps)
@@ -50,11 +50,11 @@ def test_a_new_line_to_which_nobody_writes_is_disturbed_ever_less_often() -> Non
 
 
 def test_what_brings_nothing_is_a_new_browser_only_once() -> None:
-    assert [step for _, step in steps(Hearing(0), 0, 3 * 24 * 3600)].count(Step.RELAUNCH) == 1
+    assert [step for _, step in steps(StaleConnectionDetector(0), 0, 3 * 24 * 3600)].count(Step.RELAUNCH) == 1
 
 
 def test_the_line_s_own_rhythm_says_when_a_silence_is_suspicious() -> None:
-    busy, calm = Hearing(0), Hearing(0)
+    busy, calm = StaleConnectionDetector(0), StaleConnectionDetector(0)
     for number in range(1, 60):
         busy.heard(number * 310)
         calm.heard(number * 3_600)
@@ -65,7 +65,7 @@ def test_the_line_s_own_rhythm_says_when_a_silence_is_suspicious() -> None:
 
 
 def test_pauses_within_a_conversation_are_no_rhythm() -> None:
-    chatting = Hearing(0)
+    chatting = StaleConnectionDetector(0)
     for number in range(1, 200):
         chatting.heard(number * 5)
     assert steps(chatting, 1_000, 1_000 + 3_000) == []
@@ -73,16 +73,16 @@ def test_pauses_within_a_conversation_are_no_rhythm() -> None:
 
 @pytest.mark.parametrize("jitter", [0.003, -0.003])
 def test_an_event_that_is_told_again_and_again_is_one_event(jitter: float) -> None:
-    hearing = Hearing(0)
+    detector = StaleConnectionDetector(0)
     done = []
     for now in range(0, 4 * 3600, 15):
-        hearing.heard(100 + jitter * (now % 2))
-        done.append(hearing.judge(now))
+        detector.heard(100 + jitter * (now % 2))
+        done.append(detector.next_step(now))
     assert Step.RELAUNCH in done
 
 
 def test_a_line_that_was_renewed_for_another_reason_is_given_its_time() -> None:
-    hearing = Hearing(0)
-    hearing.spoke(1_000)
-    hearing.renewed(1_500)
-    assert steps(hearing, 1_500, 1_500 + 590) == []
+    detector = StaleConnectionDetector(0)
+    detector.spoke(1_000)
+    detector.renewed(1_500)
+    assert steps(detector, 1_500, 1_500 + 590) == []

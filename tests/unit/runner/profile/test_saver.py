@@ -17,8 +17,8 @@ from runner.control_plane.client import TransientError
 from runner.disk import Disk
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Profile
-from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restoring
-from runner.profile.saver import Saving, Shared
+from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restorer
+from runner.profile.saver import Saver, Shared
 from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl, own_door
 from wire import Generation, Hold, Wanted
 
@@ -54,12 +54,12 @@ class Machine:
         self.hold = self.control.hold(**hold.model_dump())
         door, packing = own_door(self.control), asyncio.Semaphore(1)
         self.shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
-        self.restoring = Restoring(self.hold, door, self.profile, packing, chromium, self.clock)
+        self.restorer = Restorer(self.hold, door, self.profile, packing, chromium, self.clock)
         self.start_again()
 
     def start_again(self) -> None:
         """The session was killed, and is started again by the same process, at the same epoch."""
-        self.saving = Saving(self.hold, own_door(self.control), self.profile, self.journal, self.shared, self.clock)
+        self.saver = Saver(self.hold, own_door(self.control), self.profile, self.journal, self.shared, self.clock)
 
     def login(self, text: str) -> Path:
         """A browser worked here and wrote this."""
@@ -70,7 +70,7 @@ class Machine:
         return directory
 
     async def opened(self) -> tuple[str | None, bool]:
-        directory, linked = await self.restoring.open(self.hold)
+        directory, linked = await self.restorer.open(self.hold)
         login = directory / LOGIN
         return login.read_text() if login.exists() else None, linked
 
@@ -87,7 +87,7 @@ class Machine:
 
     async def keep_for(self, seconds: float, directory: Path) -> None:
         """The session is online so long."""
-        keeping = asyncio.create_task(self.saving.keep(directory, self.freeze, self.is_online))
+        keeping = asyncio.create_task(self.saver.keep(directory, self.freeze, self.is_online))
         for _ in range(int(seconds)):
             await self.clock.advance(1)
         keeping.cancel()
@@ -129,7 +129,7 @@ def first(tmp_path: Path, control: FakeControl) -> Machine:
 
 async def saved(machine: Machine, *logins: str) -> None:
     for login in logins:
-        await machine.saving.last(machine.login(login))
+        await machine.saver.last(machine.login(login))
 
 
 # -- saving -------------------------------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ async def saved(machine: Machine, *logins: str) -> None:
 
 async def test_a_fresh_login_is_frozen_copied_and_committed(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     await first.keep_for(20, directory)
     assert first.frozen == 1
     [only] = first.kept
@@ -148,7 +148,7 @@ async def test_a_fresh_login_is_frozen_copied_and_committed(first: Machine) -> N
 
 async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.online(True)
+    first.saver.online(True)
     await first.keep_for(400, directory)
     assert first.frozen == 2
     assert len(first.kept) == 1, "the second time nothing had changed"
@@ -174,8 +174,8 @@ async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, ca
     first.shared.begun.clear()
     directory = first.login("six")
     first.start_again()
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     with caplog.at_level("INFO", logger="runner"):
         await first.keep_for(20, directory)
         assert [record.message for record in caplog.records] == ["snapshot failed"]
@@ -191,8 +191,8 @@ async def test_the_last_one_is_of_a_closed_browser_and_needs_no_freezing(first: 
 
 async def test_a_page_that_is_not_online_any_more_is_not_saved(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     first.online = False
     await first.keep_for(20, directory)
     assert (first.frozen, first.kept) == (1, [])
@@ -200,8 +200,8 @@ async def test_a_page_that_is_not_online_any_more_is_not_saved(first: Machine) -
 
 async def test_a_copy_that_took_too_long_is_thrown_away(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     first.takes_too_long = True
     await first.keep_for(20, directory)
     assert (first.frozen, first.kept, first.control.stored) == (1, [], {})
@@ -212,8 +212,8 @@ async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
     first: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory = first.login("one")
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     first.control.store_down = True
     with caplog.at_level("INFO", logger="runner"):
         await first.keep_for(100, directory)
@@ -226,8 +226,8 @@ async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
 
 async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.linked()
-    first.saving.online(True)
+    first.saver.linked()
+    first.saver.online(True)
     first.free = 1 << 29
     await first.keep_for(20, directory)
     assert (first.frozen, first.kept) == (0, [])
@@ -236,7 +236,7 @@ async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> Non
 async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
     directory = first.login("one")
     first.control.hold(epoch=3)
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert first.control.stored == {}
 
 
@@ -245,8 +245,8 @@ async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(fi
 
 async def a_full_moment(machine: Machine, directory: Path) -> None:
     """A second without any room, while a browser that is online uses the profile."""
-    machine.saving.new_browser()
-    machine.saving.online(True)
+    machine.saver.new_browser()
+    machine.saver.online(True)
     machine.free = 0
     await machine.keep_for(2, directory)
     machine.free = 1 << 40
@@ -258,7 +258,7 @@ async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_sn
     await a_full_moment(first, directory)
     first.journal.seen_count += 1
     await first.keep_for(120, directory)
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert [each.sequence for each in first.kept] == [1]
     assert first.doubts()
 
@@ -281,15 +281,15 @@ async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_roo
 async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_online_with_it(first: Machine) -> None:
     directory = first.login("one")
     await a_full_moment(first, directory)
-    first.saving.online(True)  # the old browser goes on in memory: that proves nothing
+    first.saver.online(True)  # the old browser goes on in memory: that proves nothing
     assert first.doubts()
     first.move_to(hold(2))  # the process was killed; the mark stays on its disk
-    first.saving.new_browser()
-    await first.saving.last(directory)
+    first.saver.new_browser()
+    await first.saver.last(directory)
     assert first.kept == []
-    first.saving.online(True)
+    first.saver.online(True)
     assert not first.doubts()
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert [each.sequence for each in first.kept] == [1]
 
 
@@ -297,19 +297,19 @@ async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(
     directory = first.login("one")
     await a_full_moment(first, directory)
     first.free = 1 << 20
-    first.saving.new_browser()
-    first.saving.online(True)
-    assert first.doubts() and not first.saving.wants_new_browser()
+    first.saver.new_browser()
+    first.saver.online(True)
+    assert first.doubts() and not first.saver.wants_new_browser()
     first.free = 1 << 40
-    assert first.saving.wants_new_browser()
+    assert first.saver.wants_new_browser()
 
 
 async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(first: Machine) -> None:
     directory = first.login("one")
-    first.saving.new_browser()
-    first.saving.online(True)
+    first.saver.new_browser()
+    first.saver.online(True)
     first.journal.write_errors += 1  # whatever it says of its room
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -320,9 +320,9 @@ async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
         raise OSError(errno.ENOSPC, "no space left on device")
 
     directory = first.login("one")
-    first.saving.new_browser()
+    first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.pack", full)
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -333,9 +333,9 @@ async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
         first.free = 0
 
     directory = first.login("one")
-    first.saving.new_browser()
+    first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.copy", slowly)
-    await first.saving.last(directory)
+    await first.saver.last(directory)
     assert first.doubts() and first.control.stored == {}
 
 
@@ -453,12 +453,12 @@ async def test_one_that_shows_a_code_is_passed_over_until_none_is_left(
     await saved(first, "one", "two", "three")
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     assert await second.opened() == ("three", True)
-    assert await second.restoring.step_back(second.hold)
+    assert await second.restorer.step_back(second.hold)
     assert await second.opened() == ("two", True)
-    assert await second.restoring.step_back(second.hold)
+    assert await second.restorer.step_back(second.hold)
     assert await second.opened() == ("one", True)
-    assert not await second.restoring.step_back(second.hold)
-    second.restoring.give_up()
+    assert not await second.restorer.step_back(second.hold)
+    second.restorer.give_up()
     assert len(second.kept) == 3
     told = [request.reason for request in control.restores if request.reason]
     assert told == [f"snapshot 2-{sequence}: it shows a code" for sequence in (3, 2, 1)]
@@ -472,7 +472,7 @@ async def test_this_machines_own_profile_that_shows_a_code_is_kept_and_the_newes
     first.login("broken")
     first.move_to(hold(4, last_epoch=2))
     await first.opened()
-    assert await first.restoring.step_back(first.hold)
+    assert await first.restorer.step_back(first.hold)
     assert await first.opened() == ("one", True)
     assert (first.profile.home / "set-aside-epoch-4" / LOGIN).read_text() == "broken"
 
@@ -483,10 +483,10 @@ async def test_a_restored_profile_that_was_online_is_a_profile_of_its_own(
     await saved(first, "one")
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     await second.opened()
-    second.restoring.served()
+    second.restorer.served()
     await saved(second, "two")
     second.login("broken later")
-    assert await second.restoring.step_back(second.hold)
+    assert await second.restorer.step_back(second.hold)
     assert await second.opened() == ("two", True)
     assert (second.profile.home / "set-aside-epoch-4" / LOGIN).read_text() == "broken later"
 
@@ -494,10 +494,10 @@ async def test_a_restored_profile_that_was_online_is_a_profile_of_its_own(
 async def test_a_login_that_is_lost_again_and_again_is_lost(first: Machine) -> None:
     await saved(first, "one")
     for _ in range(STEPS_AT_MOST):
-        assert await first.restoring.step_back(first.hold)
+        assert await first.restorer.step_back(first.hold)
         await first.opened()
-        first.restoring.served()
-    assert not await first.restoring.step_back(first.hold)
+        first.restorer.served()
+    assert not await first.restorer.step_back(first.hold)
 
 
 async def test_an_account_without_any_snapshot_is_known_to_be_lost_when_a_code_shows(
@@ -505,8 +505,8 @@ async def test_an_account_without_any_snapshot_is_known_to_be_lost_when_a_code_s
 ) -> None:
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     assert await second.opened() == (None, True)
-    assert not await second.restoring.step_back(second.hold)
-    second.restoring.give_up()
+    assert not await second.restorer.step_back(second.hold)
+    second.restorer.give_up()
     assert await second.opened() == (None, False)
 
 
@@ -517,7 +517,7 @@ async def test_while_the_control_plane_is_away_the_next_try_waits(
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     await second.opened()
     control.down = True
-    assert await second.restoring.step_back(second.hold)
+    assert await second.restorer.step_back(second.hold)
     with pytest.raises(TransientError):
         await second.opened()
     control.down = False

@@ -15,28 +15,30 @@ from runner.profile.schedule import (
     RETRY_AT_MOST,
     RETRY_FIRST,
     SETTLED_AFTER,
-    Pace,
+    SnapshotSchedule,
 )
 
 
-def due_times(pace: Pace, until: int, start: int = 0, active: range | tuple[int, ...] = ()) -> list[int]:
+def due_times(
+    schedule: SnapshotSchedule, until: int, start: int = 0, active: range | tuple[int, ...] = ()
+) -> list[int]:
     """At which seconds a snapshot is taken, each of them saved at once."""
     taken = []
     for second in range(start, until):
         if second in active:
-            pace.active(second)
-        if pace.is_due(second):
-            pace.saved(second, second)
+            schedule.active(second)
+        if schedule.is_due(second):
+            schedule.saved(second, second)
             taken.append(second)
     return taken
 
 
-def online(*, linked: bool = False) -> Pace:
-    pace = Pace()
+def online(*, linked: bool = False) -> SnapshotSchedule:
+    schedule = SnapshotSchedule()
     if linked:
-        pace.linked()
-    pace.online(True, 0)
-    return pace
+        schedule.linked()
+    schedule.online(True, 0)
+    return schedule
 
 
 def test_a_fresh_login_is_saved_after_ten_seconds_and_again_when_it_has_settled() -> None:
@@ -48,13 +50,13 @@ def test_a_login_from_elsewhere_is_saved_when_it_has_settled() -> None:
 
 
 def test_nothing_is_ever_saved_while_not_proven_online() -> None:
-    pace = Pace()
-    pace.linked()
-    pace.active(0)
-    assert due_times(pace, 500) == []
-    pace.online(True, 500)
-    pace.online(False, 505)
-    assert due_times(pace, 1000, start=505) == []
+    schedule = SnapshotSchedule()
+    schedule.linked()
+    schedule.active(0)
+    assert due_times(schedule, 500) == []
+    schedule.online(True, 500)
+    schedule.online(False, 505)
+    assert due_times(schedule, 1000, start=505) == []
 
 
 def test_after_a_message_it_waits_for_quiet() -> None:
@@ -63,44 +65,44 @@ def test_after_a_message_it_waits_for_quiet() -> None:
 
 
 def test_while_messages_keep_coming_what_is_not_saved_is_never_old() -> None:
-    pace = online()
-    due_times(pace, 400)
-    taken = due_times(pace, 600, start=400, active=range(400, 600))
+    schedule = online()
+    due_times(schedule, 400)
+    taken = due_times(schedule, 600, start=400, active=range(400, 600))
     assert taken == [400 + AGE_AT_MOST, 401 + 2 * AGE_AT_MOST, 402 + 3 * AGE_AT_MOST]
 
 
 def test_two_snapshots_are_some_seconds_apart() -> None:
-    pace = online()
-    due_times(pace, 400)
-    pace.active(400)
-    pace.saved(414, 414)
-    pace.active(415)
-    assert due_times(pace, 500, start=415) == [415 + QUIET_FOR]
+    schedule = online()
+    due_times(schedule, 400)
+    schedule.active(400)
+    schedule.saved(414, 414)
+    schedule.active(415)
+    assert due_times(schedule, 500, start=415) == [415 + QUIET_FOR]
     assert APART_AT_LEAST <= QUIET_FOR
 
 
 def test_what_happens_during_a_snapshot_is_for_the_next_one() -> None:
-    pace = online()
-    due_times(pace, 400)
-    pace.active(400)
-    pace.active(416)
-    pace.saved(begun_at=415, now=420)
-    assert due_times(pace, 600, start=420) == [420 + APART_AT_LEAST]
+    schedule = online()
+    due_times(schedule, 400)
+    schedule.active(400)
+    schedule.active(416)
+    schedule.saved(begun_at=415, now=420)
+    assert due_times(schedule, 600, start=420) == [420 + APART_AT_LEAST]
 
 
 def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
-    pace = online(linked=True)
+    schedule = online(linked=True)
     tries: list[float] = []
     second = 0.0
     while len(tries) < 7:
         second += 1
-        if pace.is_due(second):
+        if schedule.is_due(second):
             tries.append(second)
-            pace.failed(second)
+            schedule.failed(second)
     gaps = [after - before for before, after in itertools.pairwise(tries)]
     assert gaps == [RETRY_FIRST * 2**n for n in range(5)] + [RETRY_AT_MOST]
-    pace.saved(second, second)
-    assert pace.failures == 0
+    schedule.saved(second, second)
+    assert schedule.failures == 0
 
 
 @pytest.mark.parametrize(

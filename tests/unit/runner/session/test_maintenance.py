@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.browser.rotation import APART_AT_LEAST, LIFETIME, LIFETIME_SPREAD, Recycling, Turns
+from runner.browser.rotation import APART_AT_LEAST, LIFETIME, LIFETIME_SPREAD, Rotation, RotationSlots
 from runner.session.maintenance import WAITS_AT_MOST
 from runner.session.page_supervisor import PROBE_EVERY
 from tests.unit.runner.session.test_session import MAIN, QR, Scene, living, no_other_thread
@@ -55,7 +55,7 @@ async def test_an_updated_page_in_a_chat_that_never_rests_is_loaded_between_two_
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)
         await scene.tells()
-        scene.page.sight = UPDATE
+        scene.page.observation = UPDATE
         for minute in range(40):
             scene.page.receive(f"3EB0{minute}", at_s=scene.clock.wall_ms() // 1000 + 1)
             scene.whatsapp.hinted("message", "")
@@ -159,10 +159,10 @@ async def test_browsers_grow_old_at_different_times() -> None:
     clock, page = FakeClock(), FakePage()
     ages = []
     for chance in (0.0, 0.5, 1.0):
-        recycling = Recycling(clock, lambda chance=chance: chance)  # type: ignore[misc]
+        rotation = Rotation(clock, lambda chance=chance: chance)  # type: ignore[misc]
         born = clock.time
         for _ in range(200):
-            if await recycling.reason(page, MAIN) is not None:
+            if await rotation.reason(page, MAIN) is not None:
                 ages.append(clock.time - born)
                 break
             clock.time += 600
@@ -171,10 +171,10 @@ async def test_browsers_grow_old_at_different_times() -> None:
 
 def test_browsers_are_replaced_one_after_the_other() -> None:
     clock = FakeClock()
-    turns = Turns(clock)
-    assert (turns.take(), turns.take()) == (True, False)
+    rotation_slots = RotationSlots(clock)
+    assert (rotation_slots.take(), rotation_slots.take()) == (True, False)
     clock.time += APART_AT_LEAST
-    assert turns.take()
+    assert rotation_slots.take()
 
 
 # -- deaf pages --------------------------------------------------------------------------------------------------------
@@ -206,12 +206,12 @@ async def test_a_message_that_only_the_sweep_found_counts_as_heard(tmp_path: Pat
 # -- a page that wa-js does not understand -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sight", [replace(QR, qr=None), MAIN], ids=["unlinked", "linked"])
+@pytest.mark.parametrize("observation", [replace(QR, qr=None), MAIN], ids=["unlinked", "linked"])
 async def test_what_stays_missing_is_incompatible_and_looked_at_again_every_five_minutes(
-    tmp_path: Path, sight: object
+    tmp_path: Path, observation: object
 ) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(sight, missing=("ChatStore",)), 90)  # type: ignore[type-var,arg-type]
+        await scene.shows(replace(observation, missing=("ChatStore",)), 90)  # type: ignore[type-var,arg-type]
         report = scene.session.report()
         assert (report.phase, report.problem) == (Phase.FAILED, ProblemCode.INCOMPATIBLE)
         assert "ChatStore" in report.detail

@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 
 from runner.backoff import backoff
-from runner.browser.page import LiveCode, PageGone, PageRefused, PageSilent, PageUnreachable, Sight
+from runner.browser.page import LiveCode, PageGone, PageObservation, PageRefused, PageSilent, PageUnreachable
 from runner.browser.process_freeze import Frozen
-from runner.browser.rotation import Turns
+from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages.conversation import Conversation
@@ -23,16 +23,16 @@ from runner.messages.journal import Journal, JournalOwner, owner_of
 from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
 from runner.profile.archive import Manifest, listing, pack
 from runner.profile.directory import Profile, ProfileBusy
-from runner.profile.restorer import Restoring
-from runner.profile.saver import Saving, Shared
+from runner.profile.restorer import Restorer
+from runner.profile.saver import Saver, Shared
 from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
-QR = Sight(injected=True, mode="QR", socket="UNPAIRED", qr=LiveCode("code-1", 50_000))
-MAIN = Sight(injected=True, mode="MAIN", info="NORMAL", socket="CONNECTED", authenticated=True, number=NUMBER)
+QR = PageObservation(injected=True, mode="QR", socket="UNPAIRED", qr=LiveCode("code-1", 50_000))
+MAIN = PageObservation(injected=True, mode="MAIN", info="NORMAL", socket="CONNECTED", authenticated=True, number=NUMBER)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ class FakeWhatsApp:
     """Opens pages in memory; remembers which profiles, and how each was left."""
 
     def __init__(self) -> None:
-        self.page = FakePage(sight=QR)
+        self.page = FakePage(observation=QR)
         self.opened: list[Path] = []
         self.closed: list[str] = []
         self.hinted: Callable[[str, str], None] = lambda _kind, _detail: None
@@ -103,12 +103,12 @@ class Scene:
             self.profile,
             journal,
             self.conversation,
-            Restoring(self.hold, door, self.profile, packing, "156.0", self.clock),
-            Saving(self.hold, door, self.profile, journal, shared, self.clock),
+            Restorer(self.hold, door, self.profile, packing, "156.0", self.clock),
+            Saver(self.hold, door, self.profile, journal, shared, self.clock),
             self.clock,
             lambda: 0.5,
             self._changed,
-            Turns(self.clock),
+            RotationSlots(self.clock),
         )
         self.task: asyncio.Task[str]
 
@@ -124,9 +124,9 @@ class Scene:
         self.changes += 1
         self.phases.append(self.phase)
 
-    async def shows(self, sight: Sight, seconds: float = 0.0) -> None:
+    async def shows(self, observation: PageObservation, seconds: float = 0.0) -> None:
         """The page changes, says so, and time passes."""
-        self.page.sight = sight
+        self.page.observation = observation
         self.whatsapp.hinted("state", "")
         await self.clock.advance(seconds)
         await settle()
@@ -253,7 +253,7 @@ async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
         await scene.shows(replace(MAIN, number=None))
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave("drained")
-        scene.page.sight = MAIN
+        scene.page.observation = MAIN
         await settle()
         await scene.tells()
         await scene.clock.advance(HAND_IN_EVERY)
@@ -367,7 +367,7 @@ async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser
 
 async def test_a_page_without_modules_is_a_problem_and_no_storm_of_restarts(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(Sight(), 200)
+        await scene.shows(PageObservation(), 200)
         report = scene.session.report()
         assert report.problem is ProblemCode.INCOMPATIBLE
         assert len(scene.whatsapp.opened) == 2
@@ -679,7 +679,7 @@ async def moved_here(directory: Path, *logins: str, **more: Any) -> AsyncIterato
     shown = {"good": MAIN, "ended": replace(QR, logged_out=True, logout_reason="user_initiated")}
 
     def look(profile: Path) -> None:
-        scene.page.sight = shown.get((profile / LOGIN).read_text(), QR) if (profile / LOGIN).exists() else QR
+        scene.page.observation = shown.get((profile / LOGIN).read_text(), QR) if (profile / LOGIN).exists() else QR
 
     scene.whatsapp.opening = look
     scene.task = asyncio.create_task(scene.session.run())

@@ -1,6 +1,6 @@
 """What a session tells is taken for news by the control plane, and told once."""
 
-from runner.browser.page_state import Judgement
+from runner.browser.page_state import PageState
 from runner.session.status import Status
 from tests.unit.support.runner_fakes import TENANT, FakeClock
 from wire import Hold, Phase, Wanted
@@ -12,7 +12,7 @@ def test_a_report_gets_a_new_number_only_when_it_says_something_else() -> None:
     reporting = Status(TENANT, FakeClock(), lambda: None)
     first = reporting.report(HOLD, None).sequence
     assert reporting.report(HOLD, None).sequence == first
-    reporting.see(Judgement(Phase.ONLINE))
+    reporting.see(PageState(Phase.ONLINE))
     assert reporting.report(HOLD, None).sequence > first
 
 
@@ -20,7 +20,7 @@ def test_a_session_started_again_at_the_same_epoch_is_not_taken_for_old_news() -
     clock = FakeClock()
     killed = Status(TENANT, clock, lambda: None)
     for phase in (Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE):
-        killed.see(Judgement(phase))
+        killed.see(PageState(phase))
         last = killed.report(HOLD, None).sequence
     clock.time += 1.0
     assert Status(TENANT, clock, lambda: None).report(HOLD, None).sequence > last
