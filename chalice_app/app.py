@@ -18,9 +18,8 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib import log_context
-from chalicelib import metrics as measuring
-from chalicelib.aws.sqs import ThinkJob
+from chalicelib import log_context, metrics
+from chalicelib.aws.sqs import TurnCheck
 from chalicelib.errors import NotDeployed
 from chalicelib.notifications import bounces
 from chalicelib.reconcilers import reconcile, snapshot_gc
@@ -58,19 +57,19 @@ class FunctionFailed(Exception):
     """What Lambda is told of; the log has the line that says more."""
 
 
-def emit(measured: Iterable[measuring.Measured]) -> None:
+def emit(measured: Iterable[metrics.Measured]) -> None:
     """Prints metrics in CloudWatch's embedded format: all that have the same dimensions in one line."""
-    kinds: dict[str, EphemeralMetrics] = {}
+    by_kind: dict[str, EphemeralMetrics] = {}
     for each in measured:
-        metrics = kinds.get(each.kind)
-        if metrics is None:
-            metrics = kinds[each.kind] = EphemeralMetrics(namespace=measuring.NAMESPACE, service=SERVICE)
-            metrics.add_dimension("stage", services.stage)
+        emitter = by_kind.get(each.kind)
+        if emitter is None:
+            emitter = by_kind[each.kind] = EphemeralMetrics(namespace=metrics.NAMESPACE, service=SERVICE)
+            emitter.add_dimension("stage", services.stage)
             if each.kind:
-                metrics.add_dimension("kind", each.kind)
-        metrics.add_metric(each.name, each.unit, each.value)
-    for metrics in kinds.values():
-        metrics.flush_metrics()
+                emitter.add_dimension("kind", each.kind)
+        emitter.add_metric(each.name, each.unit, each.value)
+    for emitter in by_kind.values():
+        emitter.flush_metrics()
 
 
 class Counting(logging.Handler):
@@ -78,19 +77,19 @@ class Counting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            emit(measuring.of_line(record))
+            emit(metrics.of_line(record))
         except Exception:
             self.handleError(record)  # as every handler of logging does: counting stops nothing
 
 
 def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
     """Each line names what it is about; what ends an event's function is a line too, without others' messages."""
-    with log_context.about():
+    with log_context.bound_context():
         if isinstance(event, Request):
             names = event.uri_params or {}
-            log_context.note(request=str(event.context.get("requestId", "")), tenant=names.get("tenant"))
+            log_context.bind(request=str(event.context.get("requestId", "")), tenant=names.get("tenant"))
             return get_response(event)
-        log_context.note(request=str(getattr(event.context, "aws_request_id", "")))
+        log_context.bind(request=str(getattr(event.context, "aws_request_id", "")))
         try:
             return get_response(event)
         except Exception as error:
@@ -117,9 +116,9 @@ app.register_middleware(watched)
 def think(event: SQSEvent) -> None:
     """A look at one chat, alone in its batch: one that fails repeats nobody else's."""
     for record in event:
-        job = ThinkJob.model_validate_json(record.body)
-        log_context.note(tenant=job.tenant)
-        turn_taking.think(services, job)
+        job = TurnCheck.model_validate_json(record.body)
+        log_context.bind(tenant=job.tenant)
+        turn_taking.take_turn(services, job)
 
 
 @app.schedule("rate(1 minute)", name="reconcile")
@@ -128,8 +127,8 @@ def every_minute(event: CloudWatchEvent) -> None:
     try:
         reconcile.reconcile(services)
     finally:
-        emit(measuring.of_standing(console.look(services)))
-        emit(measuring.of_fleet(services.fleet.service().desired))
+        emit(metrics.of_standing(console.look(services)))
+        emit(metrics.of_fleet(services.fleet.service().desired))
 
 
 @app.schedule("rate(1 day)", name="sweep")

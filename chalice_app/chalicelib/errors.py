@@ -1,6 +1,6 @@
 """What can go wrong, and what each kind becomes in HTTP: the one place that knows.
 
-Trouble
+AnswerlineError
 ├── BadRequest            400  the caller can mend it; the message says how
 │   └── Invalid           422  a form with a sentence per field
 ├── Unauthorised          401  nobody we know
@@ -11,10 +11,10 @@ Trouble
 │   └── StaleEpoch        409  the session moved on; this runner no longer speaks for it
 ├── TooLarge              413
 ├── TooMany               429
-├── TryAgain              503  passing: the same call may work later
+├── TransientError              503  passing: the same call may work later
 ├── NotDeployed           503  the deployment left something out that this process cannot work without
-├── AskSomeone            422  a person must mend it first (a problem of the assistant or of the mail)
-└── GiveUp                422  it will never work; never shown to a contact
+├── ActionRequired            422  a person must mend it first (a problem of the assistant or of the mail)
+└── PermanentError                422  it will never work; never shown to a contact
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from wire import ProblemCode
 
 
-class Trouble(Exception):
+class AnswerlineError(Exception):
     """Something went wrong that we expected could."""
 
     status = 500
@@ -33,7 +33,7 @@ class Trouble(Exception):
         super().__init__(self.message)
 
 
-class BadRequest(Trouble):
+class BadRequest(AnswerlineError):
     """This request is not of the expected form."""
 
     status, code = 400, "bad_request"
@@ -50,7 +50,7 @@ class Invalid(BadRequest):
         self.fields = dict(fields)
 
 
-class Unauthorised(Trouble):
+class Unauthorised(AnswerlineError):
     """Sign in first."""
 
     status, code = 401, "unauthorised"
@@ -62,19 +62,19 @@ class TaskRefused(Unauthorised):
     code = "task_refused"
 
 
-class Forbidden(Trouble):
+class Forbidden(AnswerlineError):
     """This is not allowed."""
 
     status, code = 403, "forbidden"
 
 
-class NotFound(Trouble):
+class NotFound(AnswerlineError):
     """There is nothing here."""
 
     status, code = 404, "not_found"
 
 
-class Conflict(Trouble):
+class Conflict(AnswerlineError):
     """Somebody else changed this meanwhile; load it again."""
 
     status, code = 409, "conflict"
@@ -86,19 +86,19 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
-class TooLarge(Trouble):
+class TooLarge(AnswerlineError):
     """This is larger than allowed."""
 
     status, code = 413, "too_large"
 
 
-class TooMany(Trouble):
+class TooMany(AnswerlineError):
     """Too many requests; wait a little."""
 
     status, code = 429, "too_many"
 
 
-class TryAgain(Trouble):
+class TransientError(AnswerlineError):
     """This did not work just now; the same may work later."""
 
     status, code = 503, "try_again"
@@ -109,13 +109,13 @@ class TryAgain(Trouble):
         self.retry_after_seconds = retry_after_seconds
 
 
-class NotDeployed(Trouble):
+class NotDeployed(AnswerlineError):
     """The deployment is incomplete; deploying again mends it."""
 
     status, code = 503, "not_deployed"
 
 
-class AskSomeone(Trouble):
+class ActionRequired(AnswerlineError):
     """A person must mend something first."""
 
     status, code = 422, "ask_someone"
@@ -125,7 +125,7 @@ class AskSomeone(Trouble):
         self.problem = problem
 
 
-class GiveUp(Trouble):
+class PermanentError(AnswerlineError):
     """This will never work."""
 
     status, code = 422, "give_up"

@@ -17,7 +17,7 @@ _known: ContextVar[Mapping[str, str] | None] = ContextVar("_known", default=None
 
 
 @contextmanager
-def about(**ids: str | None) -> Iterator[None]:
+def bound_context(**ids: str | None) -> Iterator[None]:
     """Every line logged meanwhile names these (tenant, turn, runner, request) unless it names its own."""
     token = _known.set({**(_known.get() or {}), **{name: id for name, id in ids.items() if id}})
     try:
@@ -26,8 +26,8 @@ def about(**ids: str | None) -> Iterator[None]:
         _known.reset(token)
 
 
-def note(**ids: str | None) -> None:
-    """Something more became known of what the lines are about, until the enclosing ``about`` ends."""
+def bind(**ids: str | None) -> None:
+    """Something more became known of what the lines are about, until the enclosing ``bound_context`` ends."""
     known = _known.get()
     if known is not None:
         _known.set({**known, **{name: id for name, id in ids.items() if id}})

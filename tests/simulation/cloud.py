@@ -12,8 +12,8 @@ from typing import Any
 import greenlet  # type: ignore[import-untyped]
 
 from chalicelib.aws.s3 import PutLink, Stored
-from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, ThinkJob
-from chalicelib.errors import GiveUp, Trouble, TryAgain
+from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
+from chalicelib.errors import AnswerlineError, PermanentError, TransientError
 from chalicelib.model import Assistant, Said
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
@@ -157,7 +157,7 @@ class Cloud:
             table=self.table,
             tenants=Tenants(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
             blobs=self.store,
-            jobs=SimpleNamespace(think=self._enqueue),
+            jobs=SimpleNamespace(enqueue_check=self._enqueue),
             vault=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
             brain=SimpleNamespace(reply=self._reply),
         )
@@ -185,7 +185,7 @@ class Cloud:
                 if isinstance(request, SyncRequest) and request.wait_ms:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()
-            except Trouble as trouble:
+            except AnswerlineError as trouble:
                 return trouble.status, Refusal(code=trouble.code, message=trouble.message).model_dump_json().encode()
 
         def done(result: tuple[int, bytes] | None) -> None:
@@ -216,11 +216,11 @@ class Cloud:
             except Died:
                 self.faults += 1
                 self._trace("worker died", name=name, step=one.steps)
-            except Trouble as trouble:
+            except AnswerlineError as trouble:
                 self._trace("worker gave up", name=name, trouble=repr(trouble))
             except ExceptionGroup as several:
                 self._trace("worker gave up", name=name, trouble=repr(several))
-                _, unexpected = several.split(Trouble)
+                _, unexpected = several.split(AnswerlineError)
                 if unexpected is not None:
                     self.loop.troubles.append(f"{name}: {unexpected!r}: {unexpected.exceptions!r}")
             except Exception as trouble:
@@ -275,7 +275,7 @@ class Cloud:
             raise Died
         if self.weather.busy and self._chance.random() < self.weather.busy:
             self.faults += 1
-            raise TryAgain("The database is busy; this will be tried again.")
+            raise TransientError("The database is busy; this will be tried again.")
 
     def _pause(self, seconds: float) -> None:
         one = greenlet.getcurrent()
@@ -309,7 +309,7 @@ class Cloud:
 
     def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
         self.step("enqueue")
-        body = ThinkJob(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
+        body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
         delay = min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds)))
         times = 2 if self._chance.random() < self.weather.delivered_twice else 1
         self.faults += times - 1
@@ -326,7 +326,7 @@ class Cloud:
             if thought is None:
                 self.loop.after(VISIBILITY_SECONDS, self._think, body)
 
-        self.call("think", lambda: turn_taking.think(self.services, ThinkJob.model_validate_json(body)), done)
+        self.call("think", lambda: turn_taking.take_turn(self.services, TurnCheck.model_validate_json(body)), done)
 
     def _reply(
         self, api_key: str, assistant: Assistant, lines: tuple[Said, ...], *, tenant: str, chat: str, turn: str
@@ -340,8 +340,8 @@ class Cloud:
         if fails:
             self.faults += 1
             if self._chance.random() < 0.1:
-                raise GiveUp("refusal")
-            raise TryAgain("The model is busy.")
+                raise PermanentError("refusal")
+            raise TransientError("The model is busy.")
         name = f"b{len(self.calls):04d}"
         self.calls[name] = Call(turn, tenant, chat, covers)
         long = "long " * 500

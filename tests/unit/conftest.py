@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.model import Active, Assistant, Problem, Said, Tenant
 from chalicelib.model.scaling import Service
 from chalicelib.store.table import Table
@@ -130,7 +130,7 @@ class FakeJobs:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, float]] = []
 
-    def think(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+    def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
         self.sent.append((tenant, chat, delay_seconds))
 
 
@@ -184,7 +184,7 @@ class FakeFleet:
 
     def runs(self, task: str) -> bool:
         if not self.tells:
-            raise TryAgain("ECS does not tell.")
+            raise TransientError("ECS does not tell.")
         return task != "" and task not in self.ended
 
     def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -179,4 +179,4 @@ def _trouble(error: Exception) -> Refused:
     if _code(error) in _busy:
         return Refused("Too many attempts. Wait a few minutes, then try again.")
     # without a cause: what botocore says may quote the password
-    raise TryAgain("Signing in does not work just now. Try again in a moment.") from None
+    raise TransientError("Signing in does not work just now. Try again in a moment.") from None

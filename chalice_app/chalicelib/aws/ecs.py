@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.model.scaling import Service
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Fleet:
     # -- tasks -----------------------------------------------------------------------------------------------
 
     def runs(self, task: str) -> bool:
-        """True if this is a task of the service that is to stay. Raises TryAgain when ECS does not tell."""
+        """True if this is a task of the service that is to stay. Raises TransientError when ECS does not tell."""
         name = task.partition(f":task/{self._cluster}/")[2]
         if not TASK_NAME.fullmatch(name):
             return False  # and ECS is not asked about what anybody makes up
@@ -99,7 +99,7 @@ class Fleet:
             if isinstance(trouble, ClientError) and trouble.response["Error"]["Code"] == "InvalidParameterException":
                 return False
             log.warning("ECS does not tell of a task", extra={"trouble": str(trouble)})
-            raise TryAgain("ECS does not tell whether this task is one of ours; ask again.") from trouble
+            raise TransientError("ECS does not tell whether this task is one of ours; ask again.") from trouble
         return any(
             each["taskArn"] == task
             and each.get("group") == f"service:{self._service}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -38,7 +38,7 @@ class Vault:
             )
         except (ClientError, BotoCoreError):
             # without a cause: what botocore says may quote the secret
-            raise TryAgain("The key could not be locked away just now; nothing was saved. Try again.") from None
+            raise TransientError("The key could not be locked away just now; nothing was saved. Try again.") from None
         return b64encode(sealed["CiphertextBlob"]).decode("ascii")
 
     def decrypt(self, tenant: str, ciphertext: str) -> str:
@@ -50,9 +50,9 @@ class Vault:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("InvalidCiphertextException", "IncorrectKeyException"):
                 raise Sealed from None
-            raise TryAgain("The key could not be unlocked just now.") from error
+            raise TransientError("The key could not be unlocked just now.") from error
         except BotoCoreError as error:
-            raise TryAgain("The key could not be unlocked just now.") from error
+            raise TransientError("The key could not be unlocked just now.") from error
         return opened["Plaintext"].decode()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,9 +91,9 @@ class Blobs:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
                 return None
-            raise TryAgain("The store does not answer just now.") from error
+            raise TransientError("The store does not answer just now.") from error
         except BotoCoreError as error:
-            raise TryAgain("The store does not answer just now.") from error
+            raise TransientError("The store does not answer just now.") from error
         checksum = found.get("ChecksumSHA256")
         return Stored(
             key,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
 from chalicelib.model.public_address import why_unfit
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, speaker
@@ -85,9 +85,9 @@ class Mailer:
         """Asks the owner to connect; returns SES's message id.
 
         Raises:
-            TryAgain: SES is busy or out of reach.
-            AskSomeone: the address bounces or SES's own settings refuse it.
-            GiveUp: this mail can never be sent, for example because its link leads to a private host.
+            TransientError: SES is busy or out of reach.
+            ActionRequired: the address bounces or SES's own settings refuse it.
+            PermanentError: this mail can never be sent, for example because its link leads to a private host.
         """
         return self._send("invite", tenant, link, hours=int(INVITE_UNOPENED_FOR.total_seconds()) // 3600)
 
@@ -122,7 +122,7 @@ class Mailer:
         except ClientError as error:
             raise _translated(error) from None
         except BotoCoreError:
-            raise TryAgain("The mail service is out of reach; this will be tried again.") from None
+            raise TransientError("The mail service is out of reach; this will be tried again.") from None
         log.info("mail sent", extra={"tenant": tenant.id, "kind": kind, "mail": answer["MessageId"]})
         return str(answer["MessageId"])
 
@@ -153,7 +153,9 @@ class Mailer:
 def _one_line(text: str) -> str:
     """A header's value; one that could begin another header is refused."""
     if any(unicodedata.category(letter) in UNFIT_FOR_HEADERS for letter in text):
-        raise GiveUp("mail_header", "A name or address in this mail contains a line break or control character.")
+        raise PermanentError(
+            "mail_header", "A name or address in this mail contains a line break or control character."
+        )
     return text
 
 
@@ -167,27 +169,27 @@ def _address(address: str, name: str = "") -> "Address":
     from email.headerregistry import Address
 
     if not address.isascii() or len(address) > ADDRESS_AT_MOST or address != _one_line(address).strip():
-        raise GiveUp("mail_address", "This is not an e-mail address that mail can be sent to.")
+        raise PermanentError("mail_address", "This is not an e-mail address that mail can be sent to.")
     try:
         parsed = Address(_one_line(name), addr_spec=address)
     except (ValueError, IndexError, HeaderParseError):
-        raise GiveUp("mail_address", "This is not an e-mail address that mail can be sent to.") from None
+        raise PermanentError("mail_address", "This is not an e-mail address that mail can be sent to.") from None
     if not parsed.username or "." not in parsed.domain:
-        raise GiveUp("mail_address", "This is not an e-mail address that mail can be sent to.")
+        raise PermanentError("mail_address", "This is not an e-mail address that mail can be sent to.")
     return parsed
 
 
 def _demand_public(link: str, allow_local: bool) -> None:
-    """Raises GiveUp for a link that its reader could not open, or should not."""
+    """Raises PermanentError for a link that its reader could not open, or should not."""
     if why_unfit(_one_line(link), allow_local=allow_local) is not None:
-        raise GiveUp("mail_link", "The public address of this installation cannot be reached from outside.")
+        raise PermanentError("mail_link", "The public address of this installation cannot be reached from outside.")
 
 
-def _translated(error: ClientError) -> TryAgain | AskSomeone | GiveUp:
+def _translated(error: ClientError) -> TransientError | ActionRequired | PermanentError:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in PASSING or status >= 500 or status == 429:
-        return TryAgain("The mail service is busy; this will be tried again.")
+        return TransientError("The mail service is busy; this will be tried again.")
     if code in TO_MEND:
-        return AskSomeone(ProblemCode.MAIL_BOUNCED, TO_MEND[code])
-    return GiveUp("mail_refused", f"The mail service refused this mail ({code}).")
+        return ActionRequired(ProblemCode.MAIL_BOUNCED, TO_MEND[code])
+    return PermanentError("mail_refused", f"The mail service refused this mail ({code}).")

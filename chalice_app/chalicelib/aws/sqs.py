@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DELAY_AT_MOST_SECONDS: Final = 900
 
 
-class ThinkJob(BaseModel):
+class TurnCheck(BaseModel):
     """Look at this chat: perhaps somebody waits there for an answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,12 +38,12 @@ class Jobs:
         self._client = client
         self._queue = queue
 
-    def think(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+    def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
         """Enqueues a look at this chat, in whole seconds from now."""
-        job = ThinkJob(tenant=tenant, chat=chat, attempt=attempt)
+        check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt)
         self._client.send_message(
             QueueUrl=self._url,
-            MessageBody=json.dumps(job.model_dump()),
+            MessageBody=json.dumps(check.model_dump()),
             DelaySeconds=min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds))),
         )
 

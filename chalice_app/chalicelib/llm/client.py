@@ -13,7 +13,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.errors import AskSomeone, GiveUp, Trouble, TryAgain
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
 from chalicelib.llm.connection import connect as open_connection
 from chalicelib.llm.outcomes import failed, refused, text_of
 from chalicelib.model import Assistant, Said
@@ -109,11 +109,11 @@ class Brain:
             response = self._create(api_key, assistant, request, CHECK_WITHIN.total_seconds())
             if response.status == "failed":
                 raise failed(response)
-        except AskSomeone as trouble:
+        except ActionRequired as trouble:
             return CheckResult(trouble.message, problem=trouble.problem)
-        except TryAgain as trouble:
+        except TransientError as trouble:
             return CheckResult(trouble.message, passing=True)
-        except GiveUp as trouble:
+        except PermanentError as trouble:
             return CheckResult(trouble.message, problem=ProblemCode.ASSISTANT_REFUSED)
         return CheckResult(f"The key works, and {assistant.model} answers.")
 
@@ -133,9 +133,9 @@ class Brain:
             chat: with the tenant, hashed, tells OpenAI's abuse detection contacts apart.
 
         Raises:
-            TryAgain: rate limit, 5xx, timeout, no connection; `retry_after_seconds` if OpenAI said so.
-            AskSomeone: key, credit, model or settings need a person; `problem` says which.
-            GiveUp: refused, filtered, too long or empty; `reason` says which.
+            TransientError: rate limit, 5xx, timeout, no connection; `retry_after_seconds` if OpenAI said so.
+            ActionRequired: key, credit, model or settings need a person; `problem` says which.
+            PermanentError: refused, filtered, too long or empty; `reason` says which.
         """
         request = _settings(assistant) | {
             "input": [{"type": "message", "role": said.role, "content": _clean(said.text)} for said in history],
@@ -149,7 +149,7 @@ class Brain:
         for attempt in range(ATTEMPTS_FOR_A_TEXT):
             left = ends_at - self._monotonic()
             if attempt and left < LEAST_TIME_FOR_ANOTHER.total_seconds():
-                raise TryAgain("The model wrote nothing, and there was no time to ask it again.")
+                raise TransientError("The model wrote nothing, and there was no time to ask it again.")
             response = self._create(api_key, assistant, request, left)
             if response.usage is not None:
                 input_tokens += response.usage.input_tokens or 0
@@ -159,7 +159,7 @@ class Brain:
                 return Reply(text, input_tokens, output_tokens)
             if response.status == "incomplete" and "max_output_tokens" in request:
                 request["max_output_tokens"] *= MORE_ROOM
-        raise GiveUp("empty", "The model wrote nothing, twice.")
+        raise PermanentError("empty", "The model wrote nothing, twice.")
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
@@ -171,27 +171,29 @@ class Brain:
     def _create(self, api_key: str, assistant: Assistant, request: Mapping[str, Any], seconds: float) -> "Response":
         """One call to the Responses API. What is raised has no cause: causes carry keys and texts."""
         if not _looks_like_a_key(api_key):
-            raise AskSomeone(
+            raise ActionRequired(
                 ProblemCode.KEY_REVOKED, "This is not a whole OpenAI key: copy it again and enter it here."
             )
         import openai
         from openai.types.responses import Response
 
-        trouble: Trouble
+        trouble: AnswerlineError
         try:
             response = self._client_for(api_key, seconds).responses.create(**request)
         except openai.APIStatusError as error:
             trouble = refused(error, assistant)
         except openai.APITimeoutError:
-            trouble = TryAgain("OpenAI did not answer in time: try again in a minute.")
+            trouble = TransientError("OpenAI did not answer in time: try again in a minute.")
         except openai.APIConnectionError:
-            trouble = TryAgain("OpenAI could not be reached: check this server's network, or try again in a minute.")
+            trouble = TransientError(
+                "OpenAI could not be reached: check this server's network, or try again in a minute."
+            )
         except (openai.OpenAIError, ValueError):
-            trouble = TryAgain("OpenAI's answer could not be read: try again in a minute.")
+            trouble = TransientError("OpenAI's answer could not be read: try again in a minute.")
         else:
             if isinstance(response, Response):
                 return response
-            trouble = TryAgain("OpenAI's answer could not be read: try again in a minute.")
+            trouble = TransientError("OpenAI's answer could not be read: try again in a minute.")
         raise trouble
 
     def _client_for(self, api_key: str, seconds: float) -> "openai.OpenAI":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.errors import AskSomeone, GiveUp, Trouble, TryAgain
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
 from chalicelib.model import Assistant
 from wire import ProblemCode
 
@@ -46,15 +46,15 @@ def text_of(response: "Response") -> str:
     if response.status == "failed":
         raise failed(response)
     if response.status in ("cancelled", "queued", "in_progress"):
-        raise TryAgain(f"OpenAI left the answer {response.status}: try again in a minute.")
+        raise TransientError(f"OpenAI left the answer {response.status}: try again in a minute.")
     incomplete = response.status == "incomplete"
     if incomplete and response.incomplete_details and response.incomplete_details.reason == "content_filter":
-        raise GiveUp("content_filter", "OpenAI's content filter stopped the answer.")
+        raise PermanentError("content_filter", "OpenAI's content filter stopped the answer.")
     # Compatible servers leave fields out; the SDK's types promise more than it checks.
     messages: list[Any] = [item for item in response.output or () if getattr(item, "type", None) == "message"]
     parts = [part for message in messages for part in message.content or ()]
     if any(part.type == "refusal" for part in parts):
-        raise GiveUp("refusal", "The model refused to answer.")
+        raise PermanentError("refusal", "The model refused to answer.")
     final = [message for message in messages if getattr(message, "phase", None) != "commentary"]
     if not final and not incomplete:
         final = messages
@@ -65,17 +65,17 @@ def text_of(response: "Response") -> str:
     return f"{text} …" if text and incomplete else text
 
 
-def failed(response: "Response") -> Trouble:
+def failed(response: "Response") -> AnswerlineError:
     """Status `failed`: by the code of its error, else worth another try."""
     code = _safe(CODE, response.error.code if response.error else None)
     if code == "data_residency_mismatch":
-        return AskSomeone(ProblemCode.KEY_FORBIDDEN, _said(200, code, "", "The key belongs to another region."))
+        return ActionRequired(ProblemCode.KEY_FORBIDDEN, _said(200, code, "", "The key belongs to another region."))
     if code not in TRY_AGAIN_CODES and GIVE_UP_CODES.fullmatch(code):
-        return GiveUp(code, _said(200, code, "", "OpenAI will not answer this."))
-    return TryAgain(_said(200, code, "", "OpenAI failed while answering: try again in a minute."))
+        return PermanentError(code, _said(200, code, "", "OpenAI will not answer this."))
+    return TransientError(_said(200, code, "", "OpenAI failed while answering: try again in a minute."))
 
 
-def refused(error: "openai.APIStatusError", assistant: Assistant) -> Trouble:
+def refused(error: "openai.APIStatusError", assistant: Assistant) -> AnswerlineError:
     """What an HTTP error means for us; codes first, because OpenAI uses several statuses for some of them."""
     status, headers = error.status_code, error.response.headers
     code = _safe(CODE, error.code)
@@ -83,8 +83,8 @@ def refused(error: "openai.APIStatusError", assistant: Assistant) -> Trouble:
     request_id = _safe(REQUEST_ID, headers.get("x-request-id"))
     model = assistant.model
 
-    def ask(problem: ProblemCode, sentence: str) -> AskSomeone:
-        return AskSomeone(problem, _said(status, code, request_id, sentence))
+    def ask(problem: ProblemCode, sentence: str) -> ActionRequired:
+        return ActionRequired(problem, _said(status, code, request_id, sentence))
 
     if code in MONEY or (status == 429 and error.type in MONEY):
         why = MONEY.get(code) or MONEY["insufficient_quota"]
@@ -96,16 +96,16 @@ def refused(error: "openai.APIStatusError", assistant: Assistant) -> Trouble:
     if code in TRY_AGAIN_CODES or status in (408, 409, 425, 429) or status >= 500 or status < 400:
         sentence = "OpenAI has too much to do for this key" if status == 429 else "OpenAI is in trouble"
         after = _retry_after(headers)
-        return TryAgain(
+        return TransientError(
             _said(status, code, request_id, f"{sentence}: try again in a minute."), retry_after_seconds=after
         )
     if status in (401, 403) or code in KEY_CODES:
         return ask(*_denied(status, code, error.message))
     if GIVE_UP_CODES.fullmatch(code):
-        return GiveUp(code, _said(status, code, request_id, "OpenAI will not answer this."))
+        return PermanentError(code, _said(status, code, request_id, "OpenAI will not answer this."))
     if status == 404 or SETTINGS.match(parameter) or code.startswith(("unsupported_", "unknown_parameter")):
         return ask(ProblemCode.ASSISTANT_REFUSED, _what_to_change(status, parameter, error.message, assistant))
-    return GiveUp("rejected", _said(status, code, request_id, "OpenAI rejected the request."))
+    return PermanentError("rejected", _said(status, code, request_id, "OpenAI rejected the request."))
 
 
 def _denied(status: int, code: str, message: str) -> tuple[ProblemCode, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.errors import NotFound
-from chalicelib.log_context import note
+from chalicelib.log_context import bind
 from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
 from chalicelib.notifications import notices
 from wire import ProblemCode
@@ -116,7 +116,7 @@ def hear(services: "Services", event: Mapping[str, Any]) -> Fate:
         log.error("mail event not understood", extra={"fields": [".".join(map(str, e["loc"])) for e in error.errors()]})
         return Fate.NOT_OURS
     mail = heard.detail.mail
-    note(mail=mail.id)
+    bind(mail=mail.id)
     if services.mail_configuration_set not in mail.tags.get(CONFIGURATION_SET, (services.mail_configuration_set,)):
         return Fate.NOT_OURS  # another stage of the same account: its events come over the same bus
     try:
@@ -124,7 +124,7 @@ def hear(services: "Services", event: Mapping[str, Any]) -> Fate:
     except NotFound:
         log.warning("mail event of nobody", extra={"kind": mail.tag(KIND)})
         return Fate.NOT_OURS
-    note(tenant=tenant.id)
+    bind(tenant=tenant.id)
     return _of_tenant(services, tenant, heard)
 
 

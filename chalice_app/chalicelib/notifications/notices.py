@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.errors import Trouble, TryAgain
+from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.model import Event, Happened, Problem, Session, Tenant, milliseconds
 from chalicelib.web.browser_auth import sha256
 from wire import Phase, ProblemCode
@@ -99,9 +99,9 @@ def _once(services: "Services", tenant: Tenant, news: str, send: Callable[[], ob
         return False
     try:
         send()
-    except Trouble as trouble:
+    except AnswerlineError as trouble:
         log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
-        if isinstance(trouble, TryAgain):
+        if isinstance(trouble, TransientError):
             services.tenants.not_told(tenant.id, news, now=now)
         if not again:
             services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, trouble.message))

@@ -70,7 +70,7 @@ def _wake(services: Services, turn: Turn, now: int) -> None:
     if turn.state is TurnState.SENDING:
         model_call.ring(services, turn)
     else:
-        services.jobs.think(turn.tenant, turn.chat, delay_seconds=0)
+        services.jobs.enqueue_check(turn.tenant, turn.chat, delay_seconds=0)
 
 
 def _tell_the_owner(services: Services, tenant: Tenant, now: int) -> None:

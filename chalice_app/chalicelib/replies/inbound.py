@@ -40,7 +40,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     now = services.clock()
     enqueued = {message.chat: None for message in messages if _may_wait(tenant, session, message, now)}
     for chat_id in enqueued:
-        services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+        services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     acknowledged: list[Acknowledgement] = []
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
@@ -56,7 +56,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     slow = services.clock() - now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
         if slow or name not in enqueued:
-            services.jobs.think(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+            services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     if waiting:
         services.placement.heard(session, now, message=True)
     return iter(acknowledged)

@@ -5,8 +5,8 @@ import random
 from enum import StrEnum
 
 from chalicelib import log_context
-from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, ThinkJob
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
+from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import (
     THINK_ATTEMPTS_AT_MOST,
     Event,
@@ -36,7 +36,7 @@ WAITING_TRIED_EVERY_MS = 15 * 60_000
 DAY_MS = 86_400_000
 
 
-class Thought(StrEnum):
+class ReplyOutcome(StrEnum):
     """What a look at a chat came to."""
 
     NOTHING_WAITS = "nothing waits"
@@ -56,19 +56,19 @@ def answer(
     turn: Turn,
     recent: Recent,
     waiting: tuple[StoredMessage, ...],
-    job: ThinkJob,
-) -> Thought:
+    job: TurnCheck,
+) -> ReplyOutcome:
     """One call of the model for one frozen batch; the text is stored before anything is sent."""
-    log_context.note(turn=turn.id)
+    log_context.bind(turn=turn.id)
     others = tuple(other for other in recent.turns if other.id != turn.id)
     lines = history(recent.messages, others, waiting, tenant.policies.history_messages)
     try:
         text = _reply(services, tenant, turn, lines)
-    except TryAgain as trouble:
+    except TransientError as trouble:
         return _put_off(services, tenant, turn, trouble, job)
-    except AskSomeone as trouble:
+    except ActionRequired as trouble:
         return _ask_someone(services, tenant, turn, trouble)
-    except GiveUp as trouble:
+    except PermanentError as trouble:
         text = tenant.policies.give_up_text
         if not text:
             return _give_up(services, tenant, turn, trouble.reason)
@@ -79,20 +79,20 @@ def answer(
     now = services.clock()
     ready = services.turns.store_text(turn, parts, now)
     if ready is None:
-        services.jobs.think(tenant.id, turn.chat, delay_seconds=0)
-        return Thought.SUPERSEDED
+        services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
+        return ReplyOutcome.SUPERSEDED
     waited = now - min((message.received_at for message in waiting), default=now)
     log.info("reply stored", extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
     if tenant.assistant_problem is not None:
         services.tenants.clear_assistant_problem(tenant.id, now=now)
     ring(services, ready)
-    return Thought.RANG
+    return ReplyOutcome.RANG
 
 
 def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ...]) -> str:
     budget = tenant.policies.tokens_per_month
     if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
-        raise AskSomeone(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
+        raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
     key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
     reply = services.brain.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
@@ -111,7 +111,7 @@ def ring(services: Services, turn: Turn) -> None:
         services.runners.ring(session.runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
 
 
-def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, job: ThinkJob) -> Thought:
+def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TransientError, job: TurnCheck) -> ReplyOutcome:
     attempts = turn.attempts + 1
     if attempts >= THINK_ATTEMPTS_AT_MOST:
         return _give_up(services, tenant, turn, "the model did not answer")
@@ -125,11 +125,11 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TryAgain, 
     cause = getattr(trouble.__cause__, "response", {}).get("Error", {}).get("Code", "")
     told = {"tenant": tenant.id, "turn": turn.id, "attempts": attempts, "trouble": trouble.message, "cause": cause}
     log.warning("turn put off", extra=told)
-    services.jobs.think(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
-    return Thought.PUT_OFF
+    services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
+    return ReplyOutcome.PUT_OFF
 
 
-def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSomeone) -> Thought:
+def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: ActionRequired) -> ReplyOutcome:
     now = services.clock()
     services.turns.put_off(
         turn,
@@ -142,15 +142,15 @@ def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: AskSom
     if services.tenants.set_assistant_problem(tenant.id, problem):
         log.warning("assistant needs someone", extra={"tenant": tenant.id, "turn": turn.id, "problem": trouble.problem})
         notices.of_problem(services, tenant, problem)
-    return Thought.WAITS_FOR_SOMEONE
+    return ReplyOutcome.WAITS_FOR_SOMEONE
 
 
-def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Thought:
+def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> ReplyOutcome:
     _note_given_up(turn, reason)
     now = services.clock()
     services.turns.discard(turn, reason, now)
     services.tenants.record(Event(tenant.id, now, Happened.TURN_GIVEN_UP, reason))
-    return Thought.SKIPPED
+    return ReplyOutcome.SKIPPED
 
 
 def _note_given_up(turn: Turn, reason: str) -> None:

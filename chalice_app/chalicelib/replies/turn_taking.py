@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from chalicelib.aws.sqs import ThinkJob
+from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
     Active,
     Chat,
@@ -17,7 +17,7 @@ from chalicelib.model import (
     settled,
     unanswered,
 )
-from chalicelib.replies.model_call import Thought, answer, ring
+from chalicelib.replies.model_call import ReplyOutcome, answer, ring
 from chalicelib.store.chats import Recent
 from chalicelib.wiring import Services
 
@@ -33,12 +33,12 @@ MINUTE_MS = 60_000
 DAY = timedelta(days=1)
 
 
-def think(services: Services, job: ThinkJob) -> Thought:
+def take_turn(services: Services, job: TurnCheck) -> ReplyOutcome:
     """Answers what waits in this chat, if it is time to. Harmless to repeat, at any time, by anybody."""
     tenant = services.tenants.get(job.tenant)
     chat = services.chats.chat(job.tenant, job.chat)
     if chat is None:
-        return Thought.NOTHING_WAITS
+        return ReplyOutcome.NOTHING_WAITS
     now = services.clock()
     recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
@@ -58,11 +58,11 @@ def think(services: Services, job: ThinkJob) -> Thought:
     if turn is not None:
         return _go_on(services, tenant, chat, turn, recent, waiting, job)
     if not waiting:
-        return Thought.NOTHING_WAITS
+        return ReplyOutcome.NOTHING_WAITS
     policies = tenant.policies
     if now < chat.takeover_until:
         services.turns.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
-        return Thought.SKIPPED
+        return ReplyOutcome.SKIPPED
     theirs = answered_by_a_person(recent.messages, waiting) if policies.takeover_minutes else ()
     if theirs:
         services.turns.cover(chat, theirs, "takeover", retention_days=policies.retention_days, now=now)
@@ -71,7 +71,7 @@ def think(services: Services, job: ThinkJob) -> Thought:
         return _look_again(services, job, LOOK_AGAIN_SECONDS)
     if policies.replies_per_minute and looks_like_a_loop(recent.turns, now):
         services.turns.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
-        return Thought.SKIPPED
+        return ReplyOutcome.SKIPPED
     capped = _capped(services, tenant, chat, recent, waiting, job, now)
     if capped is not None:
         return capped
@@ -88,8 +88,8 @@ def _go_on(
     turn: Turn,
     recent: Recent,
     waiting: tuple[StoredMessage, ...],
-    job: ThinkJob,
-) -> Thought:
+    job: TurnCheck,
+) -> ReplyOutcome:
     """The chat has an open turn: fold new messages in, take it up again if it was forgotten, or leave it."""
     now = services.clock()
     if turn.state is TurnState.SENDING:
@@ -97,10 +97,10 @@ def _go_on(
             return _look_again(services, job, 0)
         if now >= turn.due_at:
             ring(services, turn)
-        return Thought.BUSY
+        return ReplyOutcome.BUSY
     if not waiting:
         services.turns.discard(turn, "too old", now)
-        return Thought.SKIPPED
+        return ReplyOutcome.SKIPPED
     more = {message.key for message in waiting} - set(turn.messages)
     if more:
         if not settled(waiting, now):
@@ -112,21 +112,21 @@ def _go_on(
             return _look_again(services, job, 0)
     if turn.state is TurnState.READY:
         ring(services, turn)
-        return Thought.RANG
+        return ReplyOutcome.RANG
     mended = turn.state is TurnState.WAITING and tenant.assistant_problem is None
     if now < turn.due_at and not mended:
-        return Thought.BUSY
+        return ReplyOutcome.BUSY
     batch = tuple(message for message in waiting if message.key in turn.messages)
     claimed = services.turns.think_again(turn, now)
     if claimed is None:
-        return Thought.BUSY
+        return ReplyOutcome.BUSY
     if not batch:
         services.turns.discard(claimed, "too old", now)
-        return Thought.SKIPPED
+        return ReplyOutcome.SKIPPED
     return answer(services, tenant, claimed, recent, batch, job)
 
 
-def _once_done(services: Services, chat: Chat, turn: Turn, job: ThinkJob) -> bool:
+def _once_done(services: Services, chat: Chat, turn: Turn, job: TurnCheck) -> bool:
     """Has the chat looked at when this turn is done; False if it is done already.
 
     Who finishes the turn may end before asking for that look, so there is one more in any case, and one only.
@@ -134,7 +134,9 @@ def _once_done(services: Services, chat: Chat, turn: Turn, job: ThinkJob) -> boo
     if not services.turns.again(turn):
         return False
     if job.attempt or not chat.again:
-        services.jobs.think(job.tenant, job.chat, delay_seconds=LOOK_AGAIN_AT_LATEST_SECONDS, attempt=job.attempt + 1)
+        services.jobs.enqueue_check(
+            job.tenant, job.chat, delay_seconds=LOOK_AGAIN_AT_LATEST_SECONDS, attempt=job.attempt + 1
+        )
     return True
 
 
@@ -144,8 +146,8 @@ def _keep_silent(
     chat: Chat,
     turn: Turn | None,
     waiting: tuple[StoredMessage, ...],
-    job: ThinkJob,
-) -> Thought:
+    job: TurnCheck,
+) -> ReplyOutcome:
     """The tenant was paused: what came before and was not answered yet is skipped like what comes meanwhile."""
     now = services.clock()
     if turn is not None:
@@ -155,7 +157,7 @@ def _keep_silent(
             _once_done(services, chat, turn, job)
     elif waiting:
         services.turns.cover(chat, waiting, "paused", retention_days=tenant.policies.retention_days, now=now)
-    return Thought.PAUSED
+    return ReplyOutcome.PAUSED
 
 
 def _forget_other_login(
@@ -165,8 +167,8 @@ def _forget_other_login(
     turn: Turn | None,
     waiting: tuple[StoredMessage, ...],
     others: tuple[StoredMessage, ...],
-    job: ThinkJob,
-) -> Thought:
+    job: TurnCheck,
+) -> ReplyOutcome:
     """The login ended, and perhaps another account was linked since: who wrote to the former gets no answer from it.
 
     A reply that was being sent to them is in the way of who writes to the latter, until a runner asks for it.
@@ -180,15 +182,15 @@ def _forget_other_login(
     beyond = {message.key for message in (*waiting, *others)} - set(turn.messages)
     if beyond and not _once_done(services, chat, turn, job):
         return _look_again(services, job, 0)
-    return Thought.BUSY
+    return ReplyOutcome.BUSY
 
 
-def _somebody_was_faster(services: Services, job: ThinkJob) -> Thought:
+def _somebody_was_faster(services: Services, job: TurnCheck) -> ReplyOutcome:
     """Another look was at this chat at the same moment; whoever it was may not have seen what this job is about."""
     if job.attempt >= LOOKS_IN_A_ROW:
-        return Thought.BUSY
-    services.jobs.think(job.tenant, job.chat, delay_seconds=LOOK_AGAIN_SECONDS, attempt=job.attempt + 1)
-    return Thought.NOT_YET
+        return ReplyOutcome.BUSY
+    services.jobs.enqueue_check(job.tenant, job.chat, delay_seconds=LOOK_AGAIN_SECONDS, attempt=job.attempt + 1)
+    return ReplyOutcome.NOT_YET
 
 
 def _capped(
@@ -197,9 +199,9 @@ def _capped(
     chat: Chat,
     recent: Recent,
     waiting: tuple[StoredMessage, ...],
-    job: ThinkJob,
+    job: TurnCheck,
     now: int,
-) -> Thought | None:
+) -> ReplyOutcome | None:
     """None if the line may answer; counts the reply as it says so."""
     policies = tenant.policies
     if policies.replies_per_minute:
@@ -210,10 +212,10 @@ def _capped(
         counted = services.tenants.count_within(tenant.id, f"replies#{chat.id}", DAY, now)
         if counted > policies.replies_per_contact_per_day:
             services.turns.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
-            return Thought.SKIPPED
+            return ReplyOutcome.SKIPPED
     return None
 
 
-def _look_again(services: Services, job: ThinkJob, delay_seconds: float) -> Thought:
-    services.jobs.think(job.tenant, job.chat, delay_seconds=delay_seconds, attempt=job.attempt)
-    return Thought.NOT_YET
+def _look_again(services: Services, job: TurnCheck, delay_seconds: float) -> ReplyOutcome:
+    services.jobs.enqueue_check(job.tenant, job.chat, delay_seconds=delay_seconds, attempt=job.attempt)
+    return ReplyOutcome.NOT_YET

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import asdict
 
-from chalicelib.errors import StaleEpoch, TryAgain
+from chalicelib.errors import StaleEpoch, TransientError
 from chalicelib.model import Generation, Session, kept
 from chalicelib.store.placement import Placement
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
@@ -64,4 +64,4 @@ class Snapshots:
                 continue
             log.info("snapshot committed", extra={"tenant": tenant, "order": generation.order})
             return True
-        raise TryAgain("This session's snapshots are changing just now.")
+        raise TransientError("This session's snapshots are changing just now.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.store.expressions import Expression, Item, Path, key_of, plain, stored
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Table:
                 waiting += left
             if not waiting:
                 return found
-        raise TryAgain("The database is busy; this will be tried again.")
+        raise TransientError("The database is busy; this will be tried again.")
 
     def query(
         self,
@@ -201,7 +201,7 @@ class Table:
                 if not _passing(error):
                     raise _translated(error) from None
             self._pause(BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
-        raise TryAgain("The database is busy; this will be tried again.")
+        raise TransientError("The database is busy; this will be tried again.")
 
     def _transact_item(self, write: Put | Update | Check) -> dict[str, Any]:
         match write:

@@ -3,7 +3,7 @@
 What the outside calls a task is what a runner says of itself; whether that task exists is ``fleet.py``'s to ask.
 """
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.model import RunnerState
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionFailed, Put, Table
@@ -25,7 +25,7 @@ class Tasks:
         """From now on this runner speaks for the task. False while another one does.
 
         Another one that has nothing makes way, for good: the answer to its registration was lost, and whoever asks
-        again is the same process. Raises TryAgain when somebody else took the task at this very moment.
+        again is the same process. Raises TransientError when somebody else took the task at this very moment.
         """
         item = self._table.get(f"TASK#{task}", "TASK")
         if item is not None and not self._makes_way(item["runner"], now):
@@ -34,7 +34,7 @@ class Tasks:
         try:
             self._table.put(Put({"pk": f"TASK#{task}", "sk": "TASK", "runner": runner}, when=as_seen))
         except ConditionFailed:
-            raise TryAgain("Another registration for this task was faster; register again.") from None
+            raise TransientError("Another registration for this task was faster; register again.") from None
         return True
 
     def _makes_way(self, runner: str, now: int) -> bool:

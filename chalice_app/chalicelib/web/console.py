@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from chalicelib.errors import Trouble
+from chalicelib.errors import AnswerlineError
 from chalicelib.log_context import trace
 from chalicelib.model.line_health import Line, Rank, Standing, standing
 from chalicelib.model.times import month_of
@@ -83,7 +83,7 @@ def widget(services: "Services", event: Mapping[str, Any], function: str) -> str
         return DESCRIBED
     try:
         return _shown(services, event, function)
-    except Trouble as trouble:
+    except AnswerlineError as trouble:
         log.warning("overview not shown", extra={"error": trouble.code})
         sentence = trouble.message
     except Exception as error:

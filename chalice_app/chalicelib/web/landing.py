@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from chalice.app import Chalice, Response
 
-from chalicelib.errors import Conflict, Forbidden, NotFound, TooMany, Trouble
+from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
 from chalicelib.model import Active, Invite, Session, Tenant
 from chalicelib.rendering.languages import preferred
 from chalicelib.web.browser_auth import (
@@ -260,7 +260,7 @@ class Landing:
                 return view(token)
             except _Unbound as unbound:
                 return self._to(unbound.guest, "/status")
-            except Trouble as trouble:
+            except AnswerlineError as trouble:
                 about = {404: "gone", 429: "busy"}.get(trouble.status, "trouble")
                 return self._pages.render(
                     "landing/trouble.html",

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib.errors import BadRequest, NotDeployed, NotFound, TooLarge, Trouble, TryAgain
+from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge, TransientError
 from chalicelib.log_context import trace
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.rendering.qr import qr_svg
@@ -146,7 +146,7 @@ class Pages:
         """To one of our own paths, as a GET."""
         return _response("", 303, {"Content-Type": "text/plain", "Location": self.url_for(path)}, cookies)
 
-    def trouble(self, trouble: Trouble) -> Response:
+    def trouble(self, trouble: AnswerlineError) -> Response:
         """The same look for everything that went wrong; what is not there looks the same whatever it was."""
         _note(trouble)
         return self.render(
@@ -177,7 +177,7 @@ class Pages:
             return view(*args, **path)
         except NotDeployed:
             raise
-        except Trouble as trouble:
+        except AnswerlineError as trouble:
             return self.trouble(trouble)
         except Exception as error:
             request_id = report(self._app, error)
@@ -218,7 +218,7 @@ def guarded_json(app: Chalice, view: View) -> View:
     def guard(*args: Any, **path: Any) -> Response:
         try:
             return view(*args, **path)
-        except Trouble as trouble:
+        except AnswerlineError as trouble:
             _note(trouble)
             return json_response(
                 Refusal(code=trouble.code, message=trouble.message).model_dump_json(),
@@ -236,7 +236,7 @@ def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | 
     return _response(body, status, {"Content-Type": "application/json", **(headers or {})}, ())
 
 
-def _note(trouble: Trouble) -> None:
+def _note(trouble: AnswerlineError) -> None:
     """Trouble on our side is ours to know about; its message is our own sentence."""
     if trouble.status >= 500:
         log.warning("refused", extra={"error": trouble.code, "sentence": trouble.message})
@@ -277,7 +277,7 @@ def _response(body: str, status: int, headers: Mapping[str, str], cookies: Seque
     return Response(body=body, status_code=status, headers=named)
 
 
-def _retry_after(trouble: Trouble) -> dict[str, str]:
-    if isinstance(trouble, TryAgain) and trouble.retry_after_seconds is not None:
+def _retry_after(trouble: AnswerlineError) -> dict[str, str]:
+    if isinstance(trouble, TransientError) and trouble.retry_after_seconds is not None:
         return {"Retry-After": str(max(1, round(trouble.retry_after_seconds)))}
     return {}

@@ -184,7 +184,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         services.runners.hush(runner.id, turn.id, turn.revision)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:
-            services.jobs.think(request.tenant, turn.chat, delay_seconds=0)
+            services.jobs.enqueue_check(request.tenant, turn.chat, delay_seconds=0)
     return SentAnswer(done=after.state is TurnState.SENT)
 
 

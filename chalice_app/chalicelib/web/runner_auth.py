@@ -32,7 +32,7 @@ def door(
     def view() -> Response:
         token, request = _asked(app, asked)
         name = token.partition(".")[0]  # as it says; nothing is allowed because of this
-        log_context.note(
+        log_context.bind(
             runner=name if SHAPE_OF_RUNNER.fullmatch(name) else None,
             tenant=getattr(request, "tenant", None),
             turn=getattr(request, "turn", None),

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 import app
 from chalicelib import log_context, metrics
-from chalicelib.aws.sqs import ThinkJob
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.aws.sqs import TurnCheck
+from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Active, Assistant, Policies, Tenant
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.events import (
@@ -94,7 +94,7 @@ class Stage:
         return answer
 
     def think(self, chat: str = CHAT) -> None:
-        job = ThinkJob(tenant=T, chat=chat).model_dump_json()
+        job = TurnCheck(tenant=T, chat=chat).model_dump_json()
         message = {"MessageId": "1", "ReceiptHandle": "r", "Body": job}
         app.think(sqs_event(message, "jobs"), LambdaContext("think", 120))
 
@@ -234,12 +234,12 @@ def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -
 @pytest.mark.parametrize(
     ("trouble", "counted"),
     [
-        (TryAgain("OpenAI is busy."), {"TriesAgain", "ErrorsByKind: turn put off"}),
+        (TransientError("OpenAI is busy."), {"TriesAgain", "ErrorsByKind: turn put off"}),
         (
-            AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked."),
+            ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked."),
             {"AsksSomeone", "ErrorsByKind: assistant needs someone"},
         ),
-        (GiveUp("refusal"), {"GivesUp", "ErrorsByKind: turn given up"}),
+        (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn given up"}),
     ],
 )
 def test_what_keeps_a_reply_is_counted_by_what_it_is(stage: Stage, trouble: Exception, counted: set[str]) -> None:
@@ -257,7 +257,7 @@ def test_a_refusal_that_is_answered_with_the_tenants_own_words_counts_as_both(st
     stage.services.tenants.edit(T, {"policies": policies}, expected_revision=1, now=0, by="o")
     stage.come_online()
     stage.write("M1")
-    stage.brain.next = [GiveUp("refusal")]
+    stage.brain.next = [PermanentError("refusal")]
     stage.lines()
     stage.think()
     assert {"GivesUp", "Replies"} <= set(values(stage.metrics()))
@@ -307,7 +307,11 @@ def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
     stage.write("M1")
     stage.think()
     stage.deliver()
-    outcomes: list[Exception] = [TryAgain("OpenAI is busy."), GiveUp("refusal"), ValueError(f"{TEXT} {KEY}")]
+    outcomes: list[Exception] = [
+        TransientError("OpenAI is busy."),
+        PermanentError("refusal"),
+        ValueError(f"{TEXT} {KEY}"),
+    ]
     for number, trouble in enumerate(outcomes):
         stage.write(f"N{number}")
         stage.brain.next = [trouble]
@@ -318,7 +322,7 @@ def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
             stage.think()
         stage.clock.pass_seconds(600)
         stage.sync()
-    stage.brain.next = [AskSomeone(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
+    stage.brain.next = [ActionRequired(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
     stage.think()
     stage.reconcile()
     monkeypatch.setattr(stage.services.chats, "meet", fail_with(f"{CHAT} wrote {TEXT}"))
@@ -382,10 +386,10 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
 
 def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
     record = logging.LogRecord("chalicelib", logging.INFO, "", 1, "x", None, None)
-    log_context.note(tenant="tenantbbbb")
+    log_context.bind(tenant="tenantbbbb")
     assert log_context.Named().filter(record) and not hasattr(record, "tenant")
-    with log_context.about(tenant=T):
-        log_context.note(turn="turn", runner=None)
+    with log_context.bound_context(tenant=T):
+        log_context.bind(turn="turn", runner=None)
         assert log_context.Named().filter(record)
     assert (vars(record)["tenant"], vars(record)["turn"], hasattr(record, "runner")) == (T, "turn", False)
 
@@ -409,7 +413,7 @@ def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> 
         try:
             raise KeyError(PHONE)
         except KeyError as error:
-            inner = TryAgain("The database is busy; this will be tried again.")
+            inner = TransientError("The database is busy; this will be tried again.")
             inner.add_note("while reconciling: tenantaaaa")
             raise ExceptionGroup("several", [inner, ValueError(TEXT)]) from error
     except ExceptionGroup as group:
@@ -417,7 +421,7 @@ def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> 
     whole = "".join(told)
     assert PHONE not in whole and TEXT not in whole
     assert "The database is busy" in whole and "while reconciling: tenantaaaa" in whole
-    for kind in ("ExceptionGroup", "TryAgain", "ValueError", "KeyError"):
+    for kind in ("ExceptionGroup", "TransientError", "ValueError", "KeyError"):
         assert any(kind in line.splitlines()[0] for line in told)
 
 

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.errors import AskSomeone, GiveUp, NotDeployed, TryAgain
+from chalicelib.errors import ActionRequired, NotDeployed, PermanentError, TransientError
 from chalicelib.model import Event, Happened, Problem, Tenant
 from chalicelib.web.browser_auth import sha256
 from wire import ProblemCode
@@ -28,7 +28,7 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
     """True if SES took the mail. If not, the tenant shows that problem, and its timeline why."""
     try:
         services.mailer.invite(tenant, f"{services.base_url()}/join/{token}")
-    except (AskSomeone, TryAgain, GiveUp, NotDeployed) as trouble:
+    except (ActionRequired, TransientError, PermanentError, NotDeployed) as trouble:
         log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))

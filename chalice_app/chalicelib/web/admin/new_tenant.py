@@ -7,7 +7,7 @@ from typing import Final
 
 from chalice.app import Response
 
-from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TryAgain
+from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import Active, Happened, Invite, Tenant
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
@@ -48,7 +48,7 @@ def mount(desk: Desk) -> None:
             done = save(desk, tenant_id, form, by=operator.email)
         except Invalid as invalid:
             return show(desk, operator, fields, errors=invalid.fields, status=422)
-        except TryAgain as trouble:
+        except TransientError as trouble:
             return show(desk, operator, fields, trouble=trouble.message, status=503)
         return desk.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
 
@@ -62,9 +62,9 @@ def id_of(form_id: str) -> str:
 
 
 def demand_working(result: CheckResult) -> None:
-    """Raises Invalid at the field that OpenAI objects to, TryAgain if nobody knows yet."""
+    """Raises Invalid at the field that OpenAI objects to, TransientError if nobody knows yet."""
     if result.passing:
-        raise TryAgain(result.sentence)
+        raise TransientError(result.sentence)
     if result.problem is not None:
         raise Invalid({FIELD_OF.get(result.problem, "api_key"): result.sentence})
 

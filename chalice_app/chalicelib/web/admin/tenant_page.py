@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from chalice.app import Response
 
-from chalicelib.errors import Conflict, Invalid, TryAgain
+from chalicelib.errors import Conflict, Invalid, TransientError
 from chalicelib.model import Active, Assistant, Policies, Tenant, TurnState
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_TRIED_EVERY_MS
@@ -99,7 +99,7 @@ class TenantPage:
             )
         except Invalid as invalid:
             return self._form(operator, found, fields, errors=invalid.fields, status=422)
-        except TryAgain as trouble:
+        except TransientError as trouble:
             return self._form(operator, found, fields, trouble=trouble.message, status=503)
         except Conflict:
             current = self.services.tenants.get(tenant)
@@ -188,7 +188,7 @@ class TenantPage:
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
         for turn in self.services.turns.open_turns(due_before=now + WAITING_TRIED_EVERY_MS, tenant=tenant):
             if turn.state is TurnState.WAITING:
-                self.services.jobs.think(tenant, turn.chat, delay_seconds=0)
+                self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 
     def _back(self, tenant: str, done: str) -> Response:
         return self.desk.pages.redirect(f"/admin/tenants/{tenant}?done={done}")

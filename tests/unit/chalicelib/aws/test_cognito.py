@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from chalicelib.aws.cognito import Code, Identity, NewPassword, Refused, SetUp, SignedIn
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from tests.unit.conftest import SESSION
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_challenge_we_do_not_know_is_refused(stub: Stubber, identity: Identity
 
 def test_trouble_at_cognito_is_passing_and_never_quotes_the_password(stub: Stubber, identity: Identity) -> None:
     stub.add_client_error("initiate_auth", "InternalErrorException", f"about {SECOND}")
-    with pytest.raises(TryAgain) as caught:
+    with pytest.raises(TransientError) as caught:
         identity.sign_in(OLGA, SECOND)
     assert SECOND not in "".join(traceback.format_exception(caught.value))
 

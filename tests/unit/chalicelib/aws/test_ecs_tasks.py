@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.moto_api import state_manager
 
 from chalicelib.aws.ecs import Fleet
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from tests.unit.conftest import SESSION
 
 STEPS = "ecs::task"
@@ -125,7 +125,7 @@ def test_an_ecs_that_does_not_tell_is_asked_again_and_vouches_for_nobody(account
         raise trouble
 
     account.ecs.describe_tasks = refuse
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         account.fleet.runs(task)
     account.ecs.describe_tasks = told
     assert account.fleet.runs(task)

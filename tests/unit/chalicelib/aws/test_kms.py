@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from chalicelib.aws.kms import Sealed, Vault
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from tests.unit.conftest import SESSION
 
 SECRET = "sk-proj-very-secret-0123456789"
@@ -30,6 +30,6 @@ def test_a_key_does_not_open_for_another_tenant(vault: Vault) -> None:
 
 def test_an_error_never_quotes_the_key(aws: None) -> None:
     vault = Vault(SESSION.client("kms"), "no-such-key")
-    with pytest.raises(TryAgain) as caught:
+    with pytest.raises(TransientError) as caught:
         vault.encrypt("hotel000", SECRET)
     assert SECRET not in "".join(traceback.format_exception(caught.value))

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from chalicelib.aws.ses import Mailer
-from chalicelib.errors import AskSomeone, GiveUp, TryAgain
+from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Problem, Tenant
 from chalicelib.rendering.languages import LANGUAGES, speaker
 from tests.unit.conftest import a_tenant
@@ -195,9 +195,9 @@ def test_nothing_that_could_begin_another_header_is_sent(kind: str, poison: str)
     injected = f"{poison}Bcc: everybody@evil.example"
     named, addressed = replace(BAKERY, name="Bakery" + injected), replace(BAKERY, owner_email="a@b.example" + injected)
     for tenant in (named, addressed):
-        with pytest.raises(GiveUp):
+        with pytest.raises(PermanentError):
             send(kind, mailer(post), tenant)
-    with pytest.raises(GiveUp):
+    with pytest.raises(PermanentError):
         send(kind, mailer(post), link=LINK + injected)
     assert post.sent == []
 
@@ -221,7 +221,7 @@ def test_nothing_that_could_begin_another_header_is_sent(kind: str, poison: str)
 )
 def test_what_is_not_one_plain_address_gets_no_mail(address: str) -> None:
     post = Post()
-    with pytest.raises(GiveUp):
+    with pytest.raises(PermanentError):
         mailer(post).invite(replace(BAKERY, owner_email=address), LINK)
     assert post.sent == []
 
@@ -260,7 +260,7 @@ def test_what_is_not_one_plain_address_gets_no_mail(address: str) -> None:
 )
 def test_a_link_that_its_reader_cannot_open_never_leaves(base: str) -> None:
     post = Post()
-    with pytest.raises(GiveUp, match="public address"):
+    with pytest.raises(PermanentError, match="public address"):
         mailer(post).invite(BAKERY, base + "/api/join/token")
     assert post.sent == []
 
@@ -291,7 +291,7 @@ def refusal(code: str, status: int = 400) -> ClientError:
     ],
 )
 def test_a_busy_mail_service_is_tried_again(error: Exception) -> None:
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         mailer(Post(error)).invite(BAKERY, LINK)
 
 
@@ -306,14 +306,14 @@ def test_a_busy_mail_service_is_tried_again(error: Exception) -> None:
     ],
 )
 def test_what_a_person_must_mend_is_a_problem_of_the_mail(code: str) -> None:
-    with pytest.raises(AskSomeone) as asked:
+    with pytest.raises(ActionRequired) as asked:
         mailer(Post(refusal(code))).invite(BAKERY, LINK)
     assert asked.value.problem is ProblemCode.MAIL_BOUNCED
     assert "inge" not in asked.value.message
 
 
 def test_any_other_refusal_is_given_up() -> None:
-    with pytest.raises(GiveUp) as given_up:
+    with pytest.raises(PermanentError) as given_up:
         mailer(Post(refusal("BadRequestException"))).invite(BAKERY, LINK)
     assert given_up.value.reason == "mail_refused"
     assert "inge" not in given_up.value.message
@@ -324,7 +324,7 @@ def test_the_real_client_hands_ses_the_whole_mail() -> None:
     from moto.ses.models import ses_backends
 
     client = boto3.client("sesv2", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
-    with pytest.raises(AskSomeone):
+    with pytest.raises(ActionRequired):
         Mailer(client, sender=SENDER).invite(BAKERY, LINK)
     client.create_email_identity(EmailIdentity="mail@agency.example")
     message_id = Mailer(client, sender=SENDER).invite(BAKERY, LINK)

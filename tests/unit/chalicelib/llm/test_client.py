@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from chalicelib.errors import AskSomeone, GiveUp, Trouble, TryAgain
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
 from chalicelib.llm.client import Brain, CheckResult, Reply
 from chalicelib.model import Assistant, Said
 from infrastructure.checkout import REPOSITORY
@@ -246,7 +246,7 @@ def test_the_tokens_of_both_attempts_count(brain: Brain, simulator: OpenAISimula
 @pytest.mark.parametrize("fault", ["empty_text", "incomplete_empty"])
 def test_a_model_that_writes_nothing_twice_is_given_up(brain: Brain, simulator: OpenAISimulator, fault: str) -> None:
     simulator.fault(KEY, fault, times=None)
-    with pytest.raises(GiveUp) as caught:
+    with pytest.raises(PermanentError) as caught:
         ask(brain)
     assert caught.value.reason == "empty"
     assert len(simulator.requests) == 2
@@ -257,27 +257,32 @@ def test_there_is_no_second_attempt_without_time() -> None:
     brain = answering(
         lambda request: httpx2.Response(200, json=response_body(output=[])), monotonic=lambda: next(clock)
     )
-    with pytest.raises(TryAgain, match="no time"):
+    with pytest.raises(TransientError, match="no time"):
         ask(brain)
 
 
 @pytest.mark.parametrize(
     ("fault", "options", "kind", "word"),
     [
-        ("refusal", {}, GiveUp, "refusal"),
-        ("incomplete_content_filter", {}, GiveUp, "content_filter"),
-        ("status_cancelled", {}, TryAgain, None),
-        ("status_failed", {"code": "server_error"}, TryAgain, None),
-        ("status_failed", {"code": "rate_limit_exceeded"}, TryAgain, None),
-        ("status_failed", {"code": "vector_store_timeout"}, TryAgain, None),
-        ("status_failed", {"code": "invalid_prompt"}, GiveUp, "invalid_prompt"),
-        ("status_failed", {"code": "misalignment_policy_violation"}, GiveUp, "misalignment_policy_violation"),
-        ("status_failed", {"code": "data_residency_mismatch"}, AskSomeone, ProblemCode.KEY_FORBIDDEN),
-        ("status_failed", {"code": "never_seen_before"}, TryAgain, None),
+        ("refusal", {}, PermanentError, "refusal"),
+        ("incomplete_content_filter", {}, PermanentError, "content_filter"),
+        ("status_cancelled", {}, TransientError, None),
+        ("status_failed", {"code": "server_error"}, TransientError, None),
+        ("status_failed", {"code": "rate_limit_exceeded"}, TransientError, None),
+        ("status_failed", {"code": "vector_store_timeout"}, TransientError, None),
+        ("status_failed", {"code": "invalid_prompt"}, PermanentError, "invalid_prompt"),
+        ("status_failed", {"code": "misalignment_policy_violation"}, PermanentError, "misalignment_policy_violation"),
+        ("status_failed", {"code": "data_residency_mismatch"}, ActionRequired, ProblemCode.KEY_FORBIDDEN),
+        ("status_failed", {"code": "never_seen_before"}, TransientError, None),
     ],
 )
 def test_a_200_may_still_be_trouble(
-    brain: Brain, simulator: OpenAISimulator, fault: str, options: dict[str, Any], kind: type[Trouble], word: str | None
+    brain: Brain,
+    simulator: OpenAISimulator,
+    fault: str,
+    options: dict[str, Any],
+    kind: type[AnswerlineError],
+    word: str | None,
 ) -> None:
     simulator.fault(KEY, fault, message=f"{QUESTION} {KEY}", **options)
     with pytest.raises(kind) as caught:
@@ -294,35 +299,35 @@ def test_a_server_that_leaves_fields_out_is_understood() -> None:
 
 # --- Errors -------------------------------------------------------------------------------------------------
 
-ERRORS: list[tuple[str, type[Trouble], object]] = [
-    ("invalid_api_key", AskSomeone, ProblemCode.KEY_REVOKED),
-    ("missing_scopes", AskSomeone, ProblemCode.KEY_FORBIDDEN),
-    ("ip_not_authorized", AskSomeone, ProblemCode.KEY_FORBIDDEN),
-    ("unsupported_country", AskSomeone, ProblemCode.KEY_FORBIDDEN),
-    ("model_access_denied", AskSomeone, ProblemCode.MODEL_RETIRED),
-    ("model_not_found", AskSomeone, ProblemCode.MODEL_RETIRED),
-    ("vector_store_not_found", AskSomeone, ProblemCode.ASSISTANT_REFUSED),
-    ("unsupported_value", AskSomeone, ProblemCode.ASSISTANT_REFUSED),
-    ("unsupported_parameter", AskSomeone, ProblemCode.ASSISTANT_REFUSED),
-    ("insufficient_quota", AskSomeone, ProblemCode.OUT_OF_CREDIT),
-    ("credit_balance_exhausted", AskSomeone, ProblemCode.OUT_OF_CREDIT),
-    ("organization_spend_limit_exceeded", AskSomeone, ProblemCode.OUT_OF_CREDIT),
-    ("project_spend_limit_exceeded", AskSomeone, ProblemCode.OUT_OF_CREDIT),
-    ("organization_usage_limit_exceeded", AskSomeone, ProblemCode.OUT_OF_CREDIT),
-    ("context_length_exceeded", GiveUp, "context_length_exceeded"),
-    ("invalid_image", GiveUp, "invalid_image"),
-    ("invalid_prompt", GiveUp, "invalid_prompt"),
-    ("unprocessable", GiveUp, "rejected"),
-    ("conversation_locked", TryAgain, None),
-    ("conflict", TryAgain, None),
-    ("rate_limit_requests", TryAgain, 1.0),
-    ("rate_limit_tokens", TryAgain, 1.0),
-    ("slow_down", TryAgain, 1.0),
-    ("server_error", TryAgain, None),
-    ("server_is_overloaded", TryAgain, None),
-    ("bad_gateway", TryAgain, None),
-    ("not_json", TryAgain, None),
-    ("connection_reset", TryAgain, None),
+ERRORS: list[tuple[str, type[AnswerlineError], object]] = [
+    ("invalid_api_key", ActionRequired, ProblemCode.KEY_REVOKED),
+    ("missing_scopes", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("ip_not_authorized", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("unsupported_country", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("model_access_denied", ActionRequired, ProblemCode.MODEL_RETIRED),
+    ("model_not_found", ActionRequired, ProblemCode.MODEL_RETIRED),
+    ("vector_store_not_found", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("unsupported_value", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("unsupported_parameter", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("insufficient_quota", ActionRequired, ProblemCode.OUT_OF_CREDIT),
+    ("credit_balance_exhausted", ActionRequired, ProblemCode.OUT_OF_CREDIT),
+    ("organization_spend_limit_exceeded", ActionRequired, ProblemCode.OUT_OF_CREDIT),
+    ("project_spend_limit_exceeded", ActionRequired, ProblemCode.OUT_OF_CREDIT),
+    ("organization_usage_limit_exceeded", ActionRequired, ProblemCode.OUT_OF_CREDIT),
+    ("context_length_exceeded", PermanentError, "context_length_exceeded"),
+    ("invalid_image", PermanentError, "invalid_image"),
+    ("invalid_prompt", PermanentError, "invalid_prompt"),
+    ("unprocessable", PermanentError, "rejected"),
+    ("conversation_locked", TransientError, None),
+    ("conflict", TransientError, None),
+    ("rate_limit_requests", TransientError, 1.0),
+    ("rate_limit_tokens", TransientError, 1.0),
+    ("slow_down", TransientError, 1.0),
+    ("server_error", TransientError, None),
+    ("server_is_overloaded", TransientError, None),
+    ("bad_gateway", TransientError, None),
+    ("not_json", TransientError, None),
+    ("connection_reset", TransientError, None),
 ]
 
 
@@ -332,18 +337,18 @@ def test_every_http_fault_of_the_simulator_has_its_row() -> None:
 
 @pytest.mark.parametrize(("fault", "kind", "meaning"), ERRORS)
 def test_each_error_is_one_of_three_kinds(
-    brain: Brain, simulator: OpenAISimulator, fault: str, kind: type[Trouble], meaning: object
+    brain: Brain, simulator: OpenAISimulator, fault: str, kind: type[AnswerlineError], meaning: object
 ) -> None:
     simulator.fault(KEY, fault, times=None)
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(AnswerlineError) as caught:
         ask(brain)
     trouble = caught.value
     assert type(trouble) is kind
-    if isinstance(trouble, AskSomeone):
+    if isinstance(trouble, ActionRequired):
         assert trouble.problem is meaning
-    elif isinstance(trouble, GiveUp):
+    elif isinstance(trouble, PermanentError):
         assert trouble.reason == meaning
-    elif isinstance(trouble, TryAgain):
+    elif isinstance(trouble, TransientError):
         assert trouble.retry_after_seconds == meaning
     assert len(simulator.requests) == 1, "the SDK must not retry"
     nothing_private_in(trouble)
@@ -352,7 +357,7 @@ def test_each_error_is_one_of_three_kinds(
 @pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.status])
 def test_no_error_repeats_what_openai_wrote(brain: Brain, simulator: OpenAISimulator, fault: str) -> None:
     simulator.fault(KEY, fault, message=f"You sent {KEY} and {QUESTION} with sk-proj-***{KEY[-4:]}.")
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(AnswerlineError) as caught:
         ask(brain)
     nothing_private_in(caught.value)
 
@@ -363,32 +368,32 @@ def test_a_hostile_error_cannot_speak_through_us() -> None:
         body = {"message": key, "type": key, "code": key, "param": key}
         return httpx2.Response(400, json={"error": body}, headers={"x-request-id": f"req_{key}"})
 
-    with pytest.raises(GiveUp) as caught:
+    with pytest.raises(PermanentError) as caught:
         ask(answering(answer))
     nothing_private_in(caught.value)
 
 
 def test_an_error_says_what_openais_support_would_ask_for(brain: Brain, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "invalid_api_key")
-    with pytest.raises(AskSomeone, match=r"enter it here\. \(HTTP 401, invalid_api_key, req_[0-9a-f]{32}\)$"):
+    with pytest.raises(ActionRequired, match=r"enter it here\. \(HTTP 401, invalid_api_key, req_[0-9a-f]{32}\)$"):
         ask(brain)
 
 
 def test_an_error_names_what_is_missing(brain: Brain, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "missing_scopes")
-    with pytest.raises(AskSomeone, match=r"permission api\.responses\.write at OpenAI"):
+    with pytest.raises(ActionRequired, match=r"permission api\.responses\.write at OpenAI"):
         ask(brain)
-    with pytest.raises(AskSomeone, match=r"vector store vs_missing1"):
+    with pytest.raises(ActionRequired, match=r"vector store vs_missing1"):
         ask(brain, assistant=replace(ASSISTANT, vector_store_ids=("vs_menu", "vs_missing1")))
-    with pytest.raises(AskSomeone, match=r"setting temperature with the model gpt-6-astra"):
+    with pytest.raises(ActionRequired, match=r"setting temperature with the model gpt-6-astra"):
         ask(brain, assistant=replace(ASSISTANT, model="gpt-6-astra", reasoning_effort=None, temperature=0.3))
-    with pytest.raises(AskSomeone, match=r"the model gpt-4, or"):
+    with pytest.raises(ActionRequired, match=r"the model gpt-4, or"):
         ask(brain, assistant=replace(ASSISTANT, model="gpt-4"))
 
 
 def test_a_money_code_is_known_by_its_type_too() -> None:
     error = {"message": "…", "type": "insufficient_quota", "code": "a_new_money_code", "param": None}
-    with pytest.raises(AskSomeone) as caught:
+    with pytest.raises(ActionRequired) as caught:
         ask(answering(lambda request: httpx2.Response(429, json={"error": error})))
     assert caught.value.problem is ProblemCode.OUT_OF_CREDIT
 
@@ -411,14 +416,14 @@ def test_a_money_code_is_known_by_its_type_too() -> None:
 )
 def test_openai_may_say_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
     error = {"message": "…", "type": "requests", "code": "rate_limit_exceeded", "param": None}
-    with pytest.raises(TryAgain) as caught:
+    with pytest.raises(TransientError) as caught:
         ask(answering(lambda request: httpx2.Response(429, json={"error": error}, headers=headers)))
     assert caught.value.retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("key", ["", " ", "sk-a b", "sk-a\n", "sk-ü", "sk-a\x00", "sk-“quoted”"])
 def test_a_key_that_cannot_be_sent_is_never_sent(brain: Brain, simulator: OpenAISimulator, key: str) -> None:
-    with pytest.raises(AskSomeone) as caught:
+    with pytest.raises(ActionRequired) as caught:
         ask(brain, key)
     assert caught.value.problem is ProblemCode.KEY_REVOKED
     assert not simulator.requests
@@ -431,7 +436,7 @@ def test_a_redirect_does_not_take_the_key_along() -> None:
         asked.append(request.url.host)
         return httpx2.Response(307, headers={"location": "https://elsewhere.example/v1/responses"})
 
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         ask(answering(answer))
     assert asked == ["openai.example"]
 
@@ -443,7 +448,7 @@ def test_a_silent_server_is_left_in_time(simulator: OpenAISimulator) -> None:
     brain = Brain(simulator.base_url, reply_within=timedelta(seconds=7))  # of which 1 is for reading
     simulator.fault(KEY, "hang")
     started = time.monotonic()
-    with pytest.raises(TryAgain, match="in time") as caught:
+    with pytest.raises(TransientError, match="in time") as caught:
         ask(brain)
     assert time.monotonic() - started < 3
     nothing_private_in(caught.value)
@@ -463,7 +468,7 @@ def test_a_body_that_trickles_is_left_at_the_deadline() -> None:
         lambda request: httpx2.Response(200, headers={"content-type": "application/json"}, stream=Trickle()),
         monotonic=lambda: now[0],
     )
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         ask(brain)
     assert 90 <= now[0] <= 92
 
@@ -504,7 +509,7 @@ def test_no_openai_variable_changes_what_is_sent(simulator: OpenAISimulator, mon
         assert not any("organization" in name or "project" in name or "poison" in name for name in recorded.headers)
         assert "environment" not in json.dumps(recorded.headers)
         assert "poison" not in json.dumps(recorded.headers)
-    with pytest.raises(AskSomeone):
+    with pytest.raises(ActionRequired):
         ask(brain, "")  # never falls back to anybody else's key
     brain.close()
 
@@ -513,13 +518,13 @@ def test_importing_the_brain_does_not_import_openai_and_openai_log_stays_off() -
     script = f"""
 import sys
 import chalicelib.llm.client as brain
-from chalicelib.errors import Trouble
+from chalicelib.errors import AnswerlineError
 from chalicelib.model import Assistant, Said
 ours = brain.Brain("http://127.0.0.1:9/v1")
 assert not {{"openai", "httpx2"}} & set(sys.modules), "imported too early"
 try:
     ours.reply({KEY!r}, Assistant(1, "m", "i"), [Said("user", {QUESTION!r})], tenant="t", chat="c", turn="u")
-except Trouble as trouble:
+except AnswerlineError as trouble:
     print(type(trouble).__name__)
 assert "openai" in sys.modules
 """
@@ -532,7 +537,7 @@ assert "openai" in sys.modules
         check=False,
         timeout=60,
     )
-    assert (ran.returncode, ran.stdout.strip()) == (0, "TryAgain"), ran.stderr
+    assert (ran.returncode, ran.stdout.strip()) == (0, "TransientError"), ran.stderr
     assert ran.stderr == ""
 
 
@@ -543,7 +548,7 @@ def test_neither_keys_nor_texts_reach_the_log(simulator: OpenAISimulator, caplog
     ask(brain)
     for fault in ("invalid_api_key", "server_error", "connection_reset"):
         simulator.fault(KEY, fault)
-        with pytest.raises(Trouble):
+        with pytest.raises(AnswerlineError):
             ask(brain)
     logged = [record for record in caplog.records if record.name.startswith(("openai", "httpx2", "httpcore2"))]
     assert not [record for record in logged if record.levelno < logging.WARNING], "the SDK's own log must stay off"

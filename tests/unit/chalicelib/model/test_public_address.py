@@ -9,7 +9,7 @@ import pytest
 
 from app import create_app
 from chalicelib.aws.ses import Mailer
-from chalicelib.errors import GiveUp, NotDeployed
+from chalicelib.errors import NotDeployed, PermanentError
 from chalicelib.model import Assistant, Problem, Session
 from chalicelib.notifications import notices
 from chalicelib.store.table import Table
@@ -133,7 +133,7 @@ def test_a_failed_invite_shows_on_the_tenants_page_what_is_wrong(aws: None, memo
 
 def test_the_mailer_refuses_on_its_own_whatever_it_is_given() -> None:
     post = Post()
-    with pytest.raises(GiveUp):
+    with pytest.raises(PermanentError):
         Mailer(post, "mail@agency.example").invite(BAKERY, "https://127.1/api/join/token")  # type: ignore[arg-type]
     assert post.sent == []
 

@@ -6,13 +6,13 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.aws.sqs import ThinkJob
-from chalicelib.errors import AskSomeone, GiveUp, NotFound, TryAgain
+from chalicelib.aws.sqs import TurnCheck
+from chalicelib.errors import ActionRequired, NotFound, PermanentError, TransientError
 from chalicelib.model import Active, Assistant, Invite, Policies, Problem, Turn, TurnState, out_of_date, seen
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import inbound
-from chalicelib.replies.model_call import Thought
-from chalicelib.replies.turn_taking import think
+from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Attr, Update
 from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
@@ -62,8 +62,8 @@ def hand_in(services: Services, *messages: Message) -> list[Acknowledgement]:
     return list(inbound.hand_in(services, T, messages))
 
 
-def look(services: Services, chat: str = CHAT) -> Thought:
-    return think(services, ThinkJob(tenant=T, chat=chat))
+def look(services: Services, chat: str = CHAT) -> ReplyOutcome:
+    return take_turn(services, TurnCheck(tenant=T, chat=chat))
 
 
 def jobs(services: Services) -> FakeJobs:
@@ -96,7 +96,7 @@ def deliver(services: Services, clock: Clock) -> Turn:
     for part in range(len(taken.parts)):
         taken, again = services.turns.sent(taken, part, clock())
         if again:
-            services.jobs.think(T, CHAT, delay_seconds=0)
+            services.jobs.enqueue_check(T, CHAT, delay_seconds=0)
     return taken
 
 
@@ -104,13 +104,13 @@ def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holde
     assert [each.outcome for each in hand_in(line, message(clock, "M1"))] == [Outcome.QUEUED]
     assert jobs(line).sent == [(T, CHAT, 2.0)]
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert brain(line).keys == ["sk-test-bakery"]
     turn = open_turn(line)
     assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
     assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
     assert deliver(line, clock).state is TurnState.SENT
-    assert look(line) is Thought.NOTHING_WAITS
+    assert look(line) is ReplyOutcome.NOTHING_WAITS
 
 
 def test_a_reply_has_the_same_id_however_often_it_is_made(line: Services, clock: Clock) -> None:
@@ -143,7 +143,7 @@ def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) 
     clock.pass_seconds(2)
     look(line)
     deliver(line, clock)
-    assert look(line) is Thought.NOTHING_WAITS
+    assert look(line) is ReplyOutcome.NOTHING_WAITS
     assert len(brain(line).asked) == 1
 
 
@@ -177,8 +177,8 @@ def test_a_look_is_enqueued_again_when_storing_took_longer_than_it_waits(
 def test_the_same_id_in_another_chat_is_another_message(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"), message(clock, "M1", chat="4712@lid"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
-    assert look(line, "4712@lid") is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
+    assert look(line, "4712@lid") is ReplyOutcome.RANG
 
 
 def test_one_contact_under_lid_and_phone_is_one_chat(line: Services, clock: Clock) -> None:
@@ -195,10 +195,10 @@ def test_the_line_waits_until_the_contact_has_finished_writing_but_not_for_ever(
     hand_in(line, message(clock, "M1"))
     for number in range(2, 6):
         clock.pass_seconds(1.2)
-        assert look(line) is Thought.NOT_YET
+        assert look(line) is ReplyOutcome.NOT_YET
         hand_in(line, message(clock, f"M{number}"))
     clock.pass_seconds(1.3)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 5
 
 
@@ -211,16 +211,16 @@ def test_a_message_before_sending_folds_in_and_after_two_discards_waits_for_the_
     for number, revision in ((2, 2), (3, 3)):
         hand_in(line, message(clock, f"M{number}"))
         clock.pass_seconds(2)
-        assert look(line) is Thought.RANG
+        assert look(line) is ReplyOutcome.RANG
         assert open_turn(line).revision == revision
     hand_in(line, message(clock, "M4"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 3
     jobs(line).sent.clear()
     deliver(line, clock)
     assert jobs(line).sent == [(T, CHAT, 0)]
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 1
 
 
@@ -232,10 +232,10 @@ def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clo
         brain(line).meanwhile = lambda: None
         hand_in(line, message(clock, "M2", "wait"))
         clock.pass_seconds(2)
-        assert look(line) is Thought.RANG
+        assert look(line) is ReplyOutcome.RANG
 
     brain(line).meanwhile = write_on
-    assert look(line) is Thought.SUPERSEDED
+    assert look(line) is ReplyOutcome.SUPERSEDED
     assert open_turn(line).parts == ("You said: wait",)
 
 
@@ -244,11 +244,11 @@ def test_hundreds_of_messages_are_one_batch_of_which_the_model_reads_the_end(lin
         hand_in(line, *(message(clock, f"M{start + number}", "x" * 1_000) for number in range(50)))
         clock.pass_seconds(0.001)
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 400
     assert sum(len(said.text) for said in brain(line).asked[0]) <= 60_000
     deliver(line, clock)
-    assert look(line) is Thought.NOTHING_WAITS
+    assert look(line) is ReplyOutcome.NOTHING_WAITS
 
 
 def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clock) -> None:
@@ -261,10 +261,10 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     assert taken is not None
     hand_in(line, message(clock, "M2", "more"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.BUSY
+    assert look(line) is ReplyOutcome.BUSY
     _, again = line.turns.sent(taken, 0, clock())
     assert again
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert [said.text for said in brain(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
 
 
@@ -319,8 +319,8 @@ def test_what_the_owner_answered_while_the_line_was_away_is_theirs(line: Service
     outcomes = [each.outcome for each in hand_in(line, asked, answered, later)]
     assert outcomes == [Outcome.QUEUED, Outcome.TAKEOVER, Outcome.QUEUED]
     clock.pass_seconds(2)
-    assert look(line) is Thought.NOT_YET
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.NOT_YET
+    assert look(line) is ReplyOutcome.RANG
     assert open_turn(line).messages == ("contact#M2",)
 
 
@@ -379,35 +379,35 @@ def test_ignored_and_not_allowed_contacts_get_no_answer(line: Services, clock: C
 
 
 def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mended(line: Services, clock: Clock) -> None:
-    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     problem = line.tenants.get(T).assistant_problem
     assert problem is not None and problem.code is ProblemCode.KEY_REVOKED
-    assert look(line) is Thought.BUSY
+    assert look(line) is ReplyOutcome.BUSY
     clock.pass_seconds(15 * 60)
     reconcile.reconcile(line)
     assert jobs(line).sent[-1] == (T, CHAT, 0)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert line.tenants.get(T).assistant_problem is None
 
 
 def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(line: Services, clock: Clock) -> None:
-    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator")
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
 
 
 def test_a_rate_limit_that_asks_for_short_pauses_is_outlasted(line: Services, clock: Clock) -> None:
-    brain(line).next = [TryAgain("busy", retry_after_seconds=0.3) for _ in range(20)]
+    brain(line).next = [TransientError("busy", retry_after_seconds=0.3) for _ in range(20)]
     hand_in(line, message(clock, "M1"))
     began = clock()
     clock.pass_seconds(2)
-    while look(line) is Thought.PUT_OFF:
+    while look(line) is ReplyOutcome.PUT_OFF:
         clock.pass_seconds(jobs(line).sent[-1][2])
     assert open_turn(line).state is TurnState.READY
     assert clock() - began > 30 * 60_000
@@ -420,8 +420,8 @@ def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock:
     line.table.delete(f"CHAT#{T}#{CHAT}", f"TURN#{open_turn(line).id}")
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.NOT_YET
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.NOT_YET
+    assert look(line) is ReplyOutcome.RANG
 
 
 def relinked(services: Services, clock: Clock, number: str) -> None:
@@ -443,11 +443,11 @@ def test_another_account_never_sends_what_the_former_was_asked(line: Services, c
     clock.pass_seconds(30)
     relinked(line, clock, "33123456789")
     assert out_of_date(ready, line.placement.session(T).answers_since, clock()) == "another login"
-    assert look(line) is Thought.NOT_YET
+    assert look(line) is ReplyOutcome.NOT_YET
     chat = line.chats.chat(T, CHAT)
     assert chat is not None and chat.open_turn is None
-    assert look(line, "4712@lid") is Thought.NOT_YET
-    assert look(line, "4712@lid") is Thought.NOTHING_WAITS
+    assert look(line, "4712@lid") is ReplyOutcome.NOT_YET
+    assert look(line, "4712@lid") is ReplyOutcome.NOTHING_WAITS
     assert len(brain(line).asked) == 1
 
 
@@ -464,11 +464,11 @@ def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former
     hand_in(line, message(clock, "M2", "And now?"))
     clock.pass_seconds(2)
     jobs(line).sent.clear()
-    assert look(line) is Thought.BUSY
+    assert look(line) is ReplyOutcome.BUSY
     assert len(jobs(line).sent) == 1  # nobody else looks at this chat again
     line.turns.abandon(sending, "another login")
     clock.pass_seconds(30)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert open_turn(line).messages == ("contact#M2",)
 
 
@@ -478,7 +478,7 @@ def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock
     look(line)
     clock.pass_seconds(13 * 3600)
     assert out_of_date(open_turn(line), line.placement.session(T).answers_since, clock()) == "too old"
-    assert look(line) is Thought.SKIPPED
+    assert look(line) is ReplyOutcome.SKIPPED
 
 
 def test_a_takeover_that_failed_half_way_is_completed_when_it_is_handed_in_again(
@@ -489,8 +489,8 @@ def test_a_takeover_that_failed_half_way_is_completed_when_it_is_handed_in_again
     look(line)
     own = message(clock, "OWN1", "I do it", from_me=True)
     with monkeypatch.context() as broken:
-        broken.setattr(line.chats, "take_over", lambda *_: (_ for _ in ()).throw(TryAgain("busy")))
-        with pytest.raises(TryAgain):
+        broken.setattr(line.chats, "take_over", lambda *_: (_ for _ in ()).throw(TransientError("busy")))
+        with pytest.raises(TransientError):
             hand_in(line, own)
     hand_in(line, own)
     chat = line.chats.chat(T, CHAT)
@@ -532,11 +532,11 @@ def test_a_reply_that_waited_for_hours_is_recognised_when_the_tail_is_handed_in_
 ) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    brain(line).next = [AskSomeone(ProblemCode.KEY_REVOKED, "The key was revoked.")]
-    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     clock.pass_seconds(11 * 3600)
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator@example.com")
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     sent = deliver(line, clock)
     echo = message(clock, sent.part_ids[0], sent.parts[0], from_me=True)
     hand_in(line, message(clock, "M2", "Thanks!"))
@@ -558,10 +558,10 @@ def test_an_ignored_contact_stays_ignored_when_the_page_does_not_know_the_phone(
 
 def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(line: Services, clock: Clock) -> None:
     for number in (1, 2):
-        brain(line).next = [AskSomeone(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+        brain(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
         clock.pass_seconds(2)
-        assert look(line, f"471{number}@lid") is Thought.WAITS_FOR_SOMEONE
+        assert look(line, f"471{number}@lid") is ReplyOutcome.WAITS_FOR_SOMEONE
     assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
     link = cast(FakeMailer, line.mailer).sent[1][2]
     invite = line.tenants.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
@@ -569,11 +569,11 @@ def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(li
 
 
 def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line: Services, clock: Clock) -> None:
-    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
-    brain(line).next = [AskSomeone(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
+    brain(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     assert "SES is busy." in [event.detail for event in line.tenants.timeline(T)]
 
 
@@ -635,7 +635,7 @@ def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_ho
     line: Services, clock: Clock
 ) -> None:
     assert minutes_pass(line, clock, 15) == []
-    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
+    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
     reports(line, clock, Phase.LOGGED_OUT)
     assert minutes_pass(line, clock, 3) == []
     assert [event.detail for event in line.tenants.timeline(T)].count("SES is busy.") == 1
@@ -703,7 +703,7 @@ def test_what_only_operators_can_mend_is_told_to_them_alone(line: Services, cloc
 def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
     link = a_link(line, clock())
     clock.pass_seconds(15 * 60)
-    cast(FakeMailer, line.mailer).trouble = TryAgain("SES is busy.")
+    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
     told_of(line, ProblemCode.BLOCKED, clock())
     assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
     cast(FakeMailer, line.mailer).trouble = None
@@ -718,38 +718,38 @@ def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_rai
     with_policies(line, replace(UNCAPPED, tokens_per_month=10))
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     deliver(line, clock)
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.WAITS_FOR_SOMEONE
+    assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     with_policies(line, replace(UNCAPPED, tokens_per_month=100))
     clock.pass_seconds(15 * 60)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
 
 
 def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, clock: Clock) -> None:
-    brain(line).next = [TryAgain("busy", retry_after_seconds=7)]
+    brain(line).next = [TransientError("busy", retry_after_seconds=7)]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.PUT_OFF
+    assert look(line) is ReplyOutcome.PUT_OFF
     delay = jobs(line).sent[-1][2]
     assert 7 <= delay <= 11
     assert open_turn(line).parts == ()
     clock.pass_seconds(delay)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
 
 
 def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
     line: Services, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "the contact wrote: Hello"}}, "Decrypt")
-    trouble = TryAgain("The key could not be unlocked just now.")
+    trouble = TransientError("The key could not be unlocked just now.")
     trouble.__cause__ = denied
     brain(line).next = [trouble]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.PUT_OFF
+    assert look(line) is ReplyOutcome.PUT_OFF
     (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn put off"]
     assert (told["trouble"], told["cause"]) == ("The key could not be unlocked just now.", "AccessDeniedException")
     assert "Hello" not in str(told)
@@ -758,15 +758,15 @@ def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
 def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configured(
     line: Services, clock: Clock
 ) -> None:
-    brain(line).next = [GiveUp("refusal")]
+    brain(line).next = [PermanentError("refusal")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.SKIPPED
+    assert look(line) is ReplyOutcome.SKIPPED
     with_policies(line, replace(UNCAPPED, give_up_text="We call you back."))
-    brain(line).next = [GiveUp("refusal")]
+    brain(line).next = [PermanentError("refusal")]
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert open_turn(line).parts == ("We call you back.",)
 
 
@@ -777,13 +777,13 @@ def test_replies_beyond_the_minute_wait_and_beyond_the_day_are_skipped(line: Ser
         hand_in(line, message(clock, f"M{number}"))
         clock.pass_seconds(2)
         thought = look(line)
-        while thought is Thought.NOT_YET:
+        while thought is ReplyOutcome.NOT_YET:
             clock.pass_seconds(jobs(line).sent[-1][2])
             thought = look(line)
         outcomes.append(thought)
-        if thought is Thought.RANG:
+        if thought is ReplyOutcome.RANG:
             deliver(line, clock)
-    assert outcomes == [Thought.RANG] * 3 + [Thought.SKIPPED] * 2
+    assert outcomes == [ReplyOutcome.RANG] * 3 + [ReplyOutcome.SKIPPED] * 2
 
 
 def test_two_bots_do_not_talk_for_ever(line: Services, clock: Clock) -> None:
@@ -793,9 +793,9 @@ def test_two_bots_do_not_talk_for_ever(line: Services, clock: Clock) -> None:
         hand_in(line, message(clock, f"M{number}"))
         clock.pass_seconds(2)
         thoughts.append(look(line))
-        if thoughts[-1] is Thought.RANG:
+        if thoughts[-1] is ReplyOutcome.RANG:
             deliver(line, clock)
-    assert thoughts == [Thought.RANG] * 10 + [Thought.SKIPPED]
+    assert thoughts == [ReplyOutcome.RANG] * 10 + [ReplyOutcome.SKIPPED]
 
 
 def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock) -> None:
@@ -809,10 +809,10 @@ def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock
     with pytest.raises(KeyboardInterrupt):
         look(line)
     brain(line).meanwhile = lambda: None
-    assert look(line) is Thought.BUSY
+    assert look(line) is ReplyOutcome.BUSY
     clock.pass_seconds(151)
     reconcile.reconcile(line)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
 
 
 def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock: Clock) -> None:
@@ -824,8 +824,8 @@ def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock
     line.turns._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
-    assert look(line) is Thought.NOT_YET
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.NOT_YET
+    assert look(line) is ReplyOutcome.RANG
 
 
 def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_told_to_nobody(
@@ -840,11 +840,11 @@ def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_tol
         hand_in(line, message(clock, id))
         clock.pass_seconds(2)
         jobs(line).sent.clear()
-        assert look(line) is Thought.BUSY
+        assert look(line) is ReplyOutcome.BUSY
         assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one more look is enough
     line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it asked for the look
     clock.pass_seconds(30)
-    assert look(line) is Thought.RANG
+    assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 2
 
 
@@ -855,10 +855,10 @@ def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line:
     hand_in(line, message(clock, "M2"))
     line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
     clock.pass_seconds(2)
-    assert look(line) is Thought.NOT_YET  # the reply that was ready is not sent
-    assert look(line) is Thought.PAUSED
+    assert look(line) is ReplyOutcome.NOT_YET  # the reply that was ready is not sent
+    assert look(line) is ReplyOutcome.PAUSED
     line.tenants.set_wanted(T, Active.ACTIVE, now=clock(), by="o")
-    assert look(line) is Thought.NOTHING_WAITS
+    assert look(line) is ReplyOutcome.NOTHING_WAITS
     chat = line.chats.chat(T, CHAT)
     assert chat is not None
     turns = line.chats.recent(chat, depth=9, now=clock()).turns
@@ -883,7 +883,7 @@ def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
 
     def refuse(tenant: str, now: int) -> bool:
         if tenant == "tenant0000":
-            raise TryAgain("The database is busy.")
+            raise TransientError("The database is busy.")
         return place(tenant, now)
 
     monkeypatch.setattr(line.placement, "place", refuse)

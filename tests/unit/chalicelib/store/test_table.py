@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Put, Table, Update
 from tests.simulation.memory_table import MemoryTable
 
@@ -91,7 +91,7 @@ def test_items_that_a_busy_table_left_out_are_asked_for_again_and_not_for_ever(t
     table._client.batch_get_item = busy  # type: ignore[method-assign]
     assert [item["sk"] for item in table.get_many([("P", "S")])] == ["S"]
     left[0] = 1_000
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         table.get_many([("P", "S")])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import TryAgain
+from chalicelib.errors import TransientError
 from chalicelib.model import Active, Assistant, Problem, Tenant, Turn, TurnState
 from chalicelib.store.table import Update
 from chalicelib.web import console
@@ -139,7 +139,7 @@ def test_it_has_no_script_and_its_colours_follow_the_console(services: Services,
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
-        (TryAgain("The database is busy; this will be tried again."), "The database is busy"),
+        (TransientError("The database is busy; this will be tried again."), "The database is busy"),
         (ValueError(f"what is {NUMBER}?"), "Something went wrong on our side (ValueError)"),
     ],
 )

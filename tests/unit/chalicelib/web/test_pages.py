@@ -185,15 +185,15 @@ TROUBLE = [
     (errors.StaleEpoch(), 409),
     (errors.TooLarge(), 413),
     (errors.TooMany(), 429),
-    (errors.TryAgain(), 503),
-    (errors.AskSomeone(ProblemCode.OUT_OF_CREDIT), 422),
-    (errors.GiveUp("refusal"), 422),
+    (errors.TransientError(), 503),
+    (errors.ActionRequired(ProblemCode.OUT_OF_CREDIT), 422),
+    (errors.PermanentError("refusal"), 422),
 ]
 
 
 @pytest.mark.parametrize(("trouble", "status"), TROUBLE)
 def test_trouble_has_its_status_and_sentence_for_people_and_programs(
-    site: Site, trouble: errors.Trouble, status: int
+    site: Site, trouble: errors.AnswerlineError, status: int
 ) -> None:
     page = site.show(trouble)
     sentence = pages.GONE if isinstance(trouble, errors.NotFound) else trouble.message
@@ -208,7 +208,7 @@ def test_what_is_not_there_looks_the_same_whatever_it_was(site: Site) -> None:
 
 
 def test_trying_again_says_when(site: Site) -> None:
-    trouble = errors.TryAgain(retry_after_seconds=2.4)
+    trouble = errors.TransientError(retry_after_seconds=2.4)
     assert site.show(trouble).headers["retry-after"] == "2"
     assert site.show(trouble, "/json").headers["retry-after"] == "2"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
-from chalicelib.errors import TaskRefused, TryAgain, Unauthorised
+from chalicelib.errors import TaskRefused, TransientError, Unauthorised
 from chalicelib.model import RunnerState
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Item, Table
@@ -54,7 +54,7 @@ def test_a_task_that_is_not_one_of_ours_gets_no_runner_and_somebody_is_told(
 
 def test_while_ecs_does_not_tell_nobody_is_let_in_and_asking_again_helps(services: Services) -> None:
     fleet_of(services).tells = False
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         register(services)
     assert list(services.runners.listed()) == []
     fleet_of(services).tells = True
@@ -144,7 +144,7 @@ def test_who_is_overtaken_by_another_registration_for_its_task_is_told_to_try_ag
     monkeypatch.setattr(table, "get", overtaken)
     for first in ("runneraaaa", "runnerbbbb"):  # nobody had it; somebody had it
         faster.append(first)
-        with pytest.raises(TryAgain):
+        with pytest.raises(TransientError):
             tasks.take("task-a", "runnercccc", clock())
     assert tasks.take("task-a", "runnercccc", clock())
 

@@ -8,11 +8,11 @@ import pytest
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
-from chalicelib.aws.sqs import ThinkJob
+from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Policies
 from chalicelib.replies import inbound
-from chalicelib.replies.model_call import Thought
-from chalicelib.replies.turn_taking import think
+from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.replies.turn_taking import take_turn
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
@@ -207,7 +207,7 @@ def test_a_message_is_answered_taken_and_sent_through_the_door(
 ) -> None:
     assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
     clock.pass_seconds(2)
-    assert think(services, ThinkJob(tenant=T, chat=CHAT)) is Thought.RANG
+    assert take_turn(services, TurnCheck(tenant=T, chat=CHAT)) is ReplyOutcome.RANG
     (delivery,) = holder.sync()["deliver"]
     asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
     taken = holder.post("/runner/take", asked).json_body
@@ -225,7 +225,7 @@ def test_a_message_is_answered_taken_and_sent_through_the_door(
 def test_a_late_reply_quotes_what_it_answers(holder: Caller, services: Services, clock: Clock) -> None:
     holder.hand_in(message(clock))
     clock.pass_seconds(11 * 60)
-    think(services, ThinkJob(tenant=T, chat=CHAT))
+    take_turn(services, TurnCheck(tenant=T, chat=CHAT))
     (delivery,) = holder.sync()["deliver"]
     asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
     assert holder.post("/runner/take", asked).json_body["quote"] == "M1"
@@ -322,7 +322,7 @@ def test_messages_out_of_order_are_answered_in_the_order_they_came(
 ) -> None:
     holder.hand_in(message(clock, "M2", sent_at_ms=clock() - 1000), message(clock, "M1", sent_at_ms=clock() - 2000))
     clock.pass_seconds(2)
-    think(services, ThinkJob(tenant=T, chat=CHAT))
+    take_turn(services, TurnCheck(tenant=T, chat=CHAT))
     chat = services.chats.chat(T, CHAT)
     assert chat is not None and chat.open_turn is not None
     turn = services.turns.get(T, CHAT, chat.open_turn)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import metrics as measuring
+from chalicelib import metrics
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
 
@@ -31,8 +31,8 @@ def widgets(kind: str) -> list[dict[str, Any]]:
 
 def of_ours(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     """The metrics of ours in an alarm: its own, or those of its expression."""
-    metrics = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", ()) if "MetricStat" in part] or [alarm]
-    return [metric for metric in metrics if metric["Namespace"] == measuring.NAMESPACE]
+    named = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", ()) if "MetricStat" in part] or [alarm]
+    return [metric for metric in named if metric["Namespace"] == metrics.NAMESPACE]
 
 
 def functions() -> dict[str, str]:
@@ -56,10 +56,10 @@ def test_every_metric_is_shown_and_nothing_is_shown_that_is_not_one() -> None:
         metric[1]
         for widget in widgets("metric")
         for metric in widget["properties"]["metrics"]
-        if metric[0] == measuring.NAMESPACE
+        if metric[0] == metrics.NAMESPACE
     }
     searched = set(re.findall(r'MetricName="(\w+)"', json.dumps(DASHBOARD).replace('\\"', '"')))
-    assert shown | searched == set(measuring.UNITS)
+    assert shown | searched == set(metrics.UNITS)
 
 
 def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_with() -> None:
@@ -71,17 +71,17 @@ def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_w
                 {"Name": "stage", "Value": {"Ref": "Stage"}},
                 {"Name": "service", "Value": "answerline"},
             ]
-    assert names and names <= set(measuring.UNITS)
+    assert names and names <= set(metrics.UNITS)
     for widget in widgets("metric"):
         for metric in widget["properties"]["metrics"]:
-            if metric[0] == measuring.NAMESPACE:
+            if metric[0] == metrics.NAMESPACE:
                 assert metric[2:6] == ["stage", "${Stage}", "service", "answerline"]
 
 
 def test_what_is_counted_is_logged_under_these_words() -> None:
     ours = logged()
     assert len(ours) > 20
-    assert set(measuring.COUNTED) <= ours
+    assert set(metrics.COUNTED) <= ours
 
 
 def test_a_kind_of_error_is_a_fixed_text() -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from chalicelib import metrics
-from chalicelib.aws.sqs import ThinkJob
+from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
     DEBOUNCE,
     LEASE_RENEWED_EVERY,
@@ -21,8 +21,8 @@ from chalicelib.model import (
 )
 from chalicelib.model import Generation as Stored
 from chalicelib.model.snapshot import DAILY_KEPT_FOR, GENERATIONS_KEPT, ORPHANS_KEPT_FOR
-from chalicelib.replies.model_call import Thought
-from chalicelib.replies.turn_taking import think
+from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
@@ -257,7 +257,7 @@ class Runner:
         self.clock.pass_seconds(2)
         brain = cast(FakeBrain, self.services.brain)
         brain.next.append("Yes, we have rye bread on Saturdays, from eight o'clock until we are sold out. " * 3)
-        assert think(self.services, ThinkJob(tenant=hold.tenant, chat=message.chat)) is Thought.RANG
+        assert take_turn(self.services, TurnCheck(tenant=hold.tenant, chat=message.chat)) is ReplyOutcome.RANG
         (delivery,) = self.sync(wait_ms=SYNC_HELD_AT_MOST_MS).deliver
         named = {"tenant": hold.tenant, "epoch": hold.epoch, "chat": delivery.chat, "turn": delivery.turn}
         (part,) = runner_api.take(self.services, self._token, TakeRequest(**named)).parts

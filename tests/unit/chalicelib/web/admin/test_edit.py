@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chalicelib.errors import AskSomeone
+from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import Policies, Problem
 from tests.unit.conftest import Clock
@@ -96,7 +96,7 @@ def test_two_editors_at_once_lose_nothing_silently(olga: Admin) -> None:
 
 
 def test_a_new_address_mends_the_mail(olga: Admin) -> None:
-    olga.mailer.trouble = AskSomeone(ProblemCode.MAIL_BOUNCED, "SES refused it.")
+    olga.mailer.trouble = ActionRequired(ProblemCode.MAIL_BOUNCED, "SES refused it.")
     tenant = olga.create()
     assert olga.edit(tenant, owner_email="right@example.com").status == 303
     assert olga.services.tenants.get(tenant).mail_problem is None

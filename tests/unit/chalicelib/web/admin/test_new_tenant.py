@@ -5,7 +5,7 @@ import logging
 import pytest
 from pydantic import TypeAdapter
 
-from chalicelib.errors import AskSomeone, Invalid, TryAgain
+from chalicelib.errors import ActionRequired, Invalid, TransientError
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import Active, Assistant, Happened
 from chalicelib.web.admin.forms import NewTenantForm
@@ -55,7 +55,7 @@ def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted
 def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(olga: Admin, clock: Clock) -> None:
     for end in ("open", "revoke"):
         fields = olga.fill_in()
-        olga.mailer.trouble = TryAgain("SES is out of reach.")
+        olga.mailer.trouble = TransientError("SES is out of reach.")
         tenant = olga.browser.post("/admin/new", fields).headers["location"].rpartition("/")[2].partition("?")[0]
         olga.mailer.trouble = None
         invites, link = olga.services.tenants.invites, olga.services.tenants.invites.current(tenant)
@@ -222,7 +222,8 @@ def test_an_openai_out_of_reach_saves_nothing_and_keeps_the_form(olga: Admin) ->
 
 
 @pytest.mark.parametrize(
-    "trouble", [TryAgain("The mail service is out of reach."), AskSomeone(ProblemCode.MAIL_BOUNCED, "SES refused it.")]
+    "trouble",
+    [TransientError("The mail service is out of reach."), ActionRequired(ProblemCode.MAIL_BOUNCED, "SES refused it.")],
 )
 def test_a_mail_that_fails_is_said_on_the_tenants_page_with_what_to_do(olga: Admin, trouble: Exception) -> None:
     olga.mailer.trouble = trouble

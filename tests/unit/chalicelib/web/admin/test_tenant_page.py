@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.errors import NotFound, TryAgain
+from chalicelib.errors import NotFound, TransientError
 from chalicelib.model import Active, Problem
 from chalicelib.store.table import Update
 from chalicelib.web.admin.invites import MAILS_PER_HOUR
@@ -99,7 +99,7 @@ def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin
 def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     first = olga.services.tenants.invites.current(tenant)
-    olga.mailer.trouble = TryAgain("SES is busy.")
+    olga.mailer.trouble = TransientError("SES is busy.")
     assert "it still works" in olga.press(tenant, "invite").text
     assert first is not None
     assert olga.services.tenants.invites.find(first.token_sha256, now=clock()) == first
