@@ -22,7 +22,7 @@ from chalicelib import log_context, metrics
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.errors import NotDeployed
 from chalicelib.notifications import bounces
-from chalicelib.reconcilers import reconcile, snapshot_gc
+from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.web import admin, console, landing, pages, runner_api, snapshot_api
 from chalicelib.web.pages import guarded_json, json_response
@@ -127,7 +127,7 @@ def every_minute(event: CloudWatchEvent) -> None:
     try:
         reconcile.reconcile(services)
     finally:
-        emit(metrics.of_standing(console.look(services)))
+        emit(metrics.of_standing(health_report.read(services)))
         emit(metrics.of_fleet(services.fleet.service().desired))
 
 

@@ -1,4 +1,4 @@
-"""The table of tenants in the CloudWatch console: a dashboard's custom widget, and the look at everything behind it.
+"""The table of tenants in the CloudWatch console: a dashboard's custom widget.
 
 CloudWatch calls it with the rights of whoever looks at the dashboard, and shows the HTML it returns without scripts.
 """
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.errors import AnswerlineError
 from chalicelib.log_context import trace
-from chalicelib.model.line_health import Line, Rank, Standing, standing
+from chalicelib.model.line_health import Line, Rank, Standing
 from chalicelib.model.times import month_of
+from chalicelib.reconcilers import health_report
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.web.messages import ago, problem_name
 from chalicelib.web.pages import fill
@@ -23,10 +24,6 @@ log = logging.getLogger(__name__)
 
 #: A page of a thousand tenants helps nobody; the worst come first.
 ROWS_AT_MOST: Final = 200
-#: Open turns are looked at up to this many; those that are due first come first.
-OPEN_TURNS_AT_MOST: Final = 1_000
-#: No open turn is due later.
-LATEST_DUE_MS: Final = 24 * 3_600_000
 
 #: What CloudWatch shows in the editor of the dashboard when it asks.
 DESCRIBED: Final = """\
@@ -65,13 +62,6 @@ INK: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def look(services: "Services") -> Standing:
-    """Where everything stands now: three queries, however many tenants there are."""
-    now = services.clock()
-    turns = services.turns.open_turns(due_before=now + LATEST_DUE_MS, limit=OPEN_TURNS_AT_MOST)
-    return standing(services.tenants.overview(), turns, services.runners.listed(), now)
-
-
 def widget(services: "Services", event: Mapping[str, Any], function: str) -> str:
     """What CloudWatch shows: HTML, or Markdown when it asks what this is.
 
@@ -95,7 +85,7 @@ def widget(services: "Services", event: Mapping[str, Any], function: str) -> str
 
 def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str:
     now = services.clock()
-    stands = look(services)
+    stands = health_report.read(services)
     only_trouble = event.get("only") == "trouble"
     lines = [line for line in stands.lines if line.rank.trouble or not only_trouble]
     shown = lines[: _rows(event)]

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.errors import TransientError
 from chalicelib.model import Active, Assistant, Problem, Tenant, Turn, TurnState
+from chalicelib.reconcilers import health_report
 from chalicelib.store.table import Update
 from chalicelib.web import console
 from chalicelib.wiring import Services
@@ -174,7 +175,7 @@ def test_the_headline_counts_owners_who_see_a_code_and_runners_that_are_silent(
     services.runners.register("runneraaaa", "0" * 64, 5, clock())
     clock.pass_seconds(61)
     add(services, "roomaaaaaa", session={"number": NUMBER, "unplaced": "UNPLACED", "unplaced_since": clock() - 1})
-    stands = console.look(services)
+    stands = health_report.read(services)
     assert console.headline(stands) == "1 should run, 0 online, 1 waiting for room on a runner, 1 runner not heard"
     clock.pass_seconds(-10)
-    assert "1 waiting for the owner’s scan" in console.headline(console.look(services))
+    assert "1 waiting for the owner’s scan" in console.headline(health_report.read(services))
