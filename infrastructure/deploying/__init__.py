@@ -3,6 +3,7 @@
 =================  ====================================================================================
 ``account``        the AWS account and region everything else talks to
 ``settings``       what `make deploy NAME=…` was told, and what the stage remembers as stack parameters
+``parameters``     the stack parameters of one deployment: decided, else given now, else remembered
 ``workplace``      this machine: Python 3.13, a container builder
 ``sender``         SES: may we write as this address?
 ``quotas``         how much of Fargate and Lambda this account may use

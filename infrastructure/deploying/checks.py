@@ -6,12 +6,13 @@ from infrastructure.checkout import Checkout, look_at_checkout
 from infrastructure.deploying import workplace
 from infrastructure.deploying.aws import domains, quotas, sender
 from infrastructure.deploying.aws.account import Account
+from infrastructure.deploying.parameters import Parameters
 from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
 from infrastructure.findings import Finding, bad, looked_at, ok
 from infrastructure.packaging.package import Architecture
 
 #: What the templates say where nothing was given; only for what is looked at here.
-RUNNER_CPU_UNITS = "2048"
+RUNNER_CPU_UNITS = 2048
 
 
 def here(settings: Settings, checkout: Checkout, architecture: Architecture) -> list[Finding]:
@@ -38,17 +39,13 @@ def account(found: Account) -> list[Finding]:
     return findings
 
 
-def stage(found: Account, settings: Settings, former: dict[str, str]) -> list[Finding]:
+def stage(found: Account, parameters: Parameters) -> list[Finding]:
     """What the account must allow, and what must have been said once."""
-
-    def number(parameter: str, default: str) -> int:
-        return int(settings.value(parameter, former, default) or default)
-
-    runners = number("RunnersAtLeast", "1")
-    spot = settings.value("RunnersOnSpot", former) == "true"
-    cpu_units = number("RunnerCpuUnits", RUNNER_CPU_UNITS)
+    runners = parameters.number("RunnersAtLeast", 1)
+    spot = parameters.value("RunnersOnSpot") == "true"
+    cpu_units = parameters.number("RunnerCpuUnits", RUNNER_CPU_UNITS)
     findings = []
-    mail_from = settings.value("MailFrom", former)
+    mail_from = parameters.value("MailFrom")
     if mail_from:
         ses = found.client("sesv2")
         findings += looked_at(
@@ -57,7 +54,7 @@ def stage(found: Account, settings: Settings, former: dict[str, str]) -> list[Fi
         findings += looked_at("may SES send to everybody?", lambda: sender.look_at_account(ses))
     else:
         findings.append(bad("MAIL_FROM is not given", "say who writes to owners: MAIL_FROM='Your agency <line@…>'"))
-    if not settings.value("OperatorsEmail", former):
+    if not parameters.value("OperatorsEmail"):
         mend = "say who signs in first and is told of problems: OPERATORS_EMAIL=…"
         findings.append(bad("OPERATORS_EMAIL is not given", mend))
     findings += looked_at(
@@ -67,28 +64,29 @@ def stage(found: Account, settings: Settings, former: dict[str, str]) -> list[Fi
     findings += looked_at(
         "how many Lambdas at the same time?", lambda: quotas.look_at_lambda(found.client("lambda"), runners=runners)
     )
-    domain = settings.value("DomainName", former)
+    domain = parameters.value("DomainName")
     if domain:
-        findings += looked_at(f"the zone of {domain}", lambda: zone(found, settings, former, domain))
+        findings += looked_at(f"the zone of {domain}", lambda: zone(found, parameters, domain))
     return findings
 
 
-def zone(found: Account, settings: Settings, former: dict[str, str], domain: str) -> Finding:
+def zone(found: Account, parameters: Parameters, domain: str) -> Finding:
     """A domain needs its zone in Route 53."""
-    known = hosted_zone(found, settings, former)
+    known = hosted_zone(found, parameters)
     if known:
         return ok(f"{domain} is in the Route 53 zone {known}")
     mend = "create its zone there, say HOSTED_ZONE=…, or put your own proxy before it and say BASE_URL=https://…"
     return bad(f"Route 53 has no public zone for {domain}", mend)
 
 
-def hosted_zone(found: Account, settings: Settings, former: dict[str, str]) -> str:
+def hosted_zone(found: Account, parameters: Parameters) -> str:
     """Given, else found for the domain; the remembered one only while the domain stays."""
-    domain = settings.value("DomainName", former)
+    domain = parameters.value("DomainName")
     if not domain:
         return ""
-    if "HostedZoneId" in settings.given:
-        return settings.given["HostedZoneId"]
-    if former.get("HostedZoneId") and former.get("DomainName") == domain:
-        return former["HostedZoneId"]
+    if "HostedZoneId" in parameters.given:
+        return parameters.given["HostedZoneId"]
+    remembered = parameters.remembered
+    if remembered.get("HostedZoneId") and remembered.get("DomainName") == domain:
+        return remembered["HostedZoneId"]
     return domains.zone_of(found.client("route53"), domain)

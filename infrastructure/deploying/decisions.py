@@ -5,40 +5,40 @@ from collections.abc import Callable, Mapping
 from infrastructure.deploying import checks
 from infrastructure.deploying.aws import api_logs, quotas, sender, zones
 from infrastructure.deploying.aws.account import Account
-from infrastructure.deploying.settings import Settings
+from infrastructure.deploying.parameters import Parameters
 
 #: Logical id → type and the resource's own id, as the stack tells them.
 Resources = Mapping[str, tuple[str, str]]
 
 
 def decide(
-    account: Account, resources: Resources, settings: Settings, former: dict[str, str], say: Callable[[str], None]
+    account: Account, resources: Resources, parameters: Parameters, say: Callable[[str], None]
 ) -> dict[str, str]:
     """Stack parameter → value. Raises CannotDeploy."""
     elsewhere = api_logs.set_up_elsewhere(account.client("apigateway"), resources)
     return {
-        "MailIdentity": mail_identity(account, resources, settings, former),
-        "HostedZoneId": checks.hosted_zone(account, settings, former),
+        "MailIdentity": mail_identity(account, resources, parameters),
+        "HostedZoneId": checks.hosted_zone(account, parameters),
         "ApiLogsAreSetUp": "true" if elsewhere else "false",
-        "ThinkAtOnce": _think_at_once(account, settings, former, say),
+        "ThinkAtOnce": _think_at_once(account, parameters, say),
         **_runner_zones(account, resources),
     }
 
 
-def mail_identity(account: Account, resources: Resources, settings: Settings, former: Mapping[str, str]) -> str:
+def mail_identity(account: Account, resources: Resources, parameters: Parameters) -> str:
     """The SES identity that the stack makes or holds; empty when one that it does not hold speaks for the sender.
 
     The parameter from before does not tell: it is also there after a deployment that never came so far, or that was
     rolled back, which leaves the identity in SES and takes it out of the stack.
     """
     _, held = resources.get("MailSender", ("", ""))
-    return sender.find(account.client("sesv2"), settings.value("MailFrom", former)).to_make(held)
+    return sender.find(account.client("sesv2"), parameters.value("MailFrom")).to_make(held)
 
 
-def _think_at_once(account: Account, settings: Settings, former: Mapping[str, str], say: Callable[[str], None]) -> str:
+def _think_at_once(account: Account, parameters: Parameters, say: Callable[[str], None]) -> str:
     """As Lambda's quota is today; an operator's own number is another parameter, and goes before."""
     at_once = quotas.think_at_once(account.client("lambda"))
-    if at_once < quotas.THINK_AT_ONCE and settings.value("ThinkAtOnceGiven", former, "0") in ("", "0"):
+    if at_once < quotas.THINK_AT_ONCE and not parameters.number("ThinkAtOnceGiven", 0):
         say(
             f"Lambda allows this account so few functions at the same time that only {at_once} chats instead of"
             f" {quotas.THINK_AT_ONCE} are thought about at once, which leaves the other half to the doors:"

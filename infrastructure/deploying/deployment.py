@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts, Release
 from infrastructure.deploying.aws.stack import Stack, StillChanges
 from infrastructure.deploying.changes import ChangeSet, refused
+from infrastructure.deploying.parameters import Parameters
 from infrastructure.deploying.settings import Settings
 from infrastructure.findings import Finding, State, is_bad
 from infrastructure.packaging import package, template
@@ -52,16 +53,16 @@ def deploy(place: Place, settings: Settings) -> None:
     """This checkout becomes the stage. Raises CannotDeploy."""
     findings = checks.account(place.account)
     reached = not is_bad(findings)
-    former = place.stack(settings.stack).parameters() if reached else {}
-    architecture = cast("Architecture", settings.value("Architecture", former) or package.own_architecture())
+    parameters = settings.over(place.stack(settings.stack).parameters() if reached else {})
+    architecture = cast("Architecture", parameters.value("Architecture") or package.own_architecture())
     source = checkout(place.repository)
     findings += checks.here(settings, source, architecture)
-    _demand(place, [*findings, *(checks.stage(place.account, settings, former) if reached else ())])
-    decided = decisions.decide(place.account, held(place, settings), settings, former, place.say)
+    _demand(place, [*findings, *(checks.stage(place.account, parameters) if reached else ())])
+    decided = decisions.decide(place.account, held(place, settings), parameters, place.say)
     images.keep_what_runs(place.account.client("ecr"), place.stack(settings.stack))
     made = _packaged(place, architecture)
     image = images.ensure_image(place.account.client("ecr"), settings.stack, source, architecture, say=place.say)
-    roll_out(place, settings, source.commit, made, image, decided)
+    roll_out(place, settings, parameters.with_decisions(decided), source.commit, made, image)
     settle(place, settings, source.commit)
 
 
@@ -72,22 +73,23 @@ def rollback(place: Place, settings: Settings) -> None:
     if not artifacts.there():
         raise CannotDeploy(f"Nothing was ever deployed as {settings.stage} from this account and region.")
     stack = place.stack(settings.stack)
-    former = stack.parameters()
+    remembered = stack.parameters()
     images.keep_what_runs(place.account.client("ecr"), stack)
     if not settings.to:
-        _list(place, artifacts, former.get("Commit", ""))
+        _list(place, artifacts, remembered.get("Commit", ""))
         return
     release = _chosen(artifacts, settings.to)
     _demand_whole(place, settings, artifacts, release)
     body = artifacts.body(release.template)
+    parameters = settings.over({**release.parameters, **remembered})
     decided = {
         "Commit": release.commit,
         "RunnerImage": release.image,
         "Architecture": release.architecture,
-        "MailIdentity": decisions.mail_identity(place.account, held(place, settings), settings, former),
+        "MailIdentity": decisions.mail_identity(place.account, held(place, settings), parameters),
     }
-    parameters = settings.parameters(body["Parameters"], {**release.parameters, **former}, decided)
-    change(place, settings, artifacts.url(release.template), parameters)
+    values = parameters.with_decisions(decided).for_template(body["Parameters"])
+    change(place, settings, artifacts.url(release.template), values)
     images.mark_released(place.account.client("ecr"), settings.stack, release.image.partition("@")[2])
     settle(place, settings, release.commit)
 
@@ -95,25 +97,24 @@ def rollback(place: Place, settings: Settings) -> None:
 # -- the steps ---------------------------------------------------------------------------------------------------------
 
 
-def roll_out(
-    place: Place, settings: Settings, commit: str, made: Package, image: str, decided: Mapping[str, str]
-) -> None:
+def roll_out(place: Place, settings: Settings, parameters: Parameters, commit: str, made: Package, image: str) -> None:
     """A package and an image become what the stack is made of, and a release that can be gone back to."""
-    former = place.stack(settings.stack).parameters()
+    # Building an image takes long enough for another operator's change, which must not be undone.
+    latest = replace(parameters, remembered=place.stack(settings.stack).parameters())
     artifacts = Artifacts(place.account, settings.stack)
     artifacts.ensure_bucket()
     body = template.load(made.template)
     template_key, code_key = artifacts.upload(body, made.zip)
     own = {"Stage": settings.stage, "Commit": commit, "RunnerImage": image, "Architecture": made.architecture}
-    parameters = settings.parameters(body["Parameters"], former, {**own, **decided})
+    values = latest.with_decisions(own).for_template(body["Parameters"])
     if secret.ensure(place.account.client("ssm"), settings.stack):
         place.say("the runners' bootstrap token was made")
     service_role.ensure(place.account.client("iam"))
-    take_back(place, settings, artifacts, body, parameters)
-    make_stores(place, settings, artifacts, body, parameters)
-    release = Release(commit, place.now(), template_key, code_key, image, made.architecture, parameters)
+    take_back(place, settings, artifacts, body, values)
+    make_stores(place, settings, artifacts, body, values)
+    release = Release(commit, place.now(), template_key, code_key, image, made.architecture, values)
     try:
-        change(place, settings, artifacts.url(template_key), parameters)
+        change(place, settings, artifacts.url(template_key), values)
     except StillChanges:
         artifacts.remember(release)  # it will run, most likely, and nobody may be there to note it
         raise
@@ -121,11 +122,11 @@ def roll_out(
     images.mark_released(place.account.client("ecr"), settings.stack, image.partition("@")[2])
 
 
-def change(place: Place, settings: Settings, template_url: str, parameters: Mapping[str, str]) -> bool:
+def change(place: Place, settings: Settings, template_url: str, values: Mapping[str, str]) -> bool:
     """Proposed, shown, agreed to and applied; False if nothing would change. Raises CannotDeploy."""
     stack = place.stack(settings.stack)
     proposed = stack.propose(
-        template_url, parameters, name=f"deploy-{place.now()}", tags={"answerline:stage": settings.stage}
+        template_url, values, name=f"deploy-{place.now()}", tags={"answerline:stage": settings.stage}
     )
     if proposed is None:
         place.say(f"{settings.stack} is like this already: nothing changes")
@@ -140,7 +141,7 @@ def change(place: Place, settings: Settings, template_url: str, parameters: Mapp
 
 
 def take_back(
-    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], parameters: Mapping[str, str]
+    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], values: Mapping[str, str]
 ) -> None:
     """The data of a stage that was destroyed belongs to the new one again."""
     kept = artifacts.kept()
@@ -153,7 +154,7 @@ def take_back(
         {"ResourceType": resources[name]["Type"], "LogicalResourceId": name, "ResourceIdentifier": kept[name]}
         for name in resources
     ]
-    proposed = stack.propose(url, parameters, name=f"take-back-{place.now()}", to_import=to_import)
+    proposed = stack.propose(url, values, name=f"take-back-{place.now()}", to_import=to_import)
     if proposed is not None:
         place.say(f"\n{settings.stack} was destroyed before, and its data kept: it is taken back first\n{proposed}\n")
         _agree(place, settings, stack, proposed)
@@ -162,7 +163,7 @@ def take_back(
 
 
 def make_stores(
-    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], parameters: Mapping[str, str]
+    place: Place, settings: Settings, artifacts: Artifacts, body: Mapping[str, Any], values: Mapping[str, str]
 ) -> None:
     """A new stage begins with what holds its data, alone: whatever fails after that can be rolled back to it.
 
@@ -173,7 +174,7 @@ def make_stores(
         return
     stores = {name: resource for name, resource in body["Resources"].items() if resource["Type"] in IDENTIFIERS}
     place.say(f"\n{settings.stack} is new: first what holds its data is made, then the rest, each shown before")
-    change(place, settings, artifacts.url(artifacts.upload_template(_only(body, stores))), parameters)
+    change(place, settings, artifacts.url(artifacts.upload_template(_only(body, stores))), values)
 
 
 def held(place: Place, settings: Settings) -> dict[str, tuple[str, str]]:

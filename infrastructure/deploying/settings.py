@@ -1,4 +1,4 @@
-"""What `make deploy NAME=…` was told, checked, and joined with what the stage remembers as stack parameters."""
+"""What `make deploy NAME=…` was told, checked; the stage remembers most of it as stack parameters."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Final
 
 from chalicelib.model.public_address import why_unfit
 from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.parameters import Parameters
 
 #: What may be said at `make deploy`, and the stack parameter that remembers it.
 REMEMBERED: Final[Mapping[str, str]] = {
@@ -65,22 +66,9 @@ class Settings:
         """Everything is named after it."""
         return stack_name(self.stage)
 
-    def parameters(
-        self, declared: Mapping[str, object], former: Mapping[str, str], decided: Mapping[str, str]
-    ) -> dict[str, str]:
-        """The values for a template: decided by the deployment, else given now, else remembered, else its default."""
-        unknown = (set(self.given) | set(decided)) - set(declared)
-        if unknown:
-            raise CannotDeploy(f"The template does not know the parameters {', '.join(sorted(unknown))}.")
-        forgotten = {name for name, value in self.given.items() if not value}
-        joined = {**former, **self.given, **decided}
-        return {name: value for name, value in joined.items() if name in declared and name not in forgotten}
-
-    def value(self, parameter: str, former: Mapping[str, str], default: str = "") -> str:
-        """What this parameter will be, as far as people decide it."""
-        if parameter in self.given:
-            return self.given[parameter]
-        return former.get(parameter, default)
+    def over(self, remembered: Mapping[str, str]) -> Parameters:
+        """Joins what is given with what the stage remembers."""
+        return Parameters(self.given, remembered)
 
 
 def stack_name(stage: str) -> str:

@@ -123,13 +123,13 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
 
 def _release(place: Place, settings: Settings, source: Checkout, made: Package) -> None:
     """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
-    former = place.stack(settings.stack).parameters()
-    findings = [*checks.account(place.account), *checks.stage(place.account, settings, former)]
+    parameters = settings.over(place.stack(settings.stack).parameters())
+    findings = [*checks.account(place.account), *checks.stage(place.account, parameters)]
     wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
     assert not wrong, wrong
-    decided = decide(place.account, held(place, settings), settings, former, place.say)
+    decided = decide(place.account, held(place, settings), parameters, place.say)
     image = registry.pushed(place.account.client("ecr"), settings.stack, source, made.architecture)
-    roll_out(place, settings, source.commit, made, image, decided)
+    roll_out(place, settings, parameters.with_decisions(decided), source.commit, made, image)
 
 
 def _health(played: World, address: str) -> arrival.Health:

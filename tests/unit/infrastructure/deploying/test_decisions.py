@@ -26,7 +26,8 @@ def decide(
     former: dict[str, str] | None = None,
     settings: Settings | None = None,
 ) -> dict[str, str]:
-    return decisions.decide(account, resources or {}, settings or parse(SAID), former or {}, said.append)
+    parameters = (settings or parse(SAID)).over(former or {})
+    return decisions.decide(account, resources or {}, parameters, said.append)
 
 
 # -- how many chats are thought about at once -------------------------------------------------------------------------
@@ -54,9 +55,13 @@ def test_an_operators_own_number_stays_without_a_word(account: Account, said: li
     own = parse({**SAID, "THINK_AT_ONCE": "30"})
     later = parse(SAID)
     declared = dict.fromkeys(("ThinkAtOnce", "ThinkAtOnceGiven", "MailFrom"))
-    former = own.parameters(declared, {}, {"ThinkAtOnce": decide(account, said, settings=own)["ThinkAtOnce"]})
-    decided = decide(account, said, former=former, settings=later)
-    assert later.parameters(declared, former, {"ThinkAtOnce": decided["ThinkAtOnce"]})["ThinkAtOnceGiven"] == "30"
+
+    def values(settings: Settings, former: dict[str, str]) -> dict[str, str]:
+        decided = {"ThinkAtOnce": decide(account, said, former=former, settings=settings)["ThinkAtOnce"]}
+        return settings.over(former).with_decisions(decided).for_template(declared)
+
+    former = values(own, {})
+    assert values(later, former)["ThinkAtOnceGiven"] == "30"
     assert said == []
     decide(account, said, former=former, settings=parse({**SAID, "THINK_AT_ONCE": "none"}))
     assert len(said) == 1

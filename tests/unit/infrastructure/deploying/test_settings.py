@@ -18,7 +18,7 @@ DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage",
 def test_what_was_said_once_is_kept_until_it_is_said_anew() -> None:
     former = {"MailFrom": "a@agency.example", "RunnerCapacity": "5", "Commit": "old"}
     settings = parse({"STAGE": "prod", "RUNNER_CAPACITY": "7", "MAIL_FROM": ""})
-    assert settings.parameters(DECLARED, former, {"Commit": "new"}) == {
+    assert settings.over(former).with_decisions({"Commit": "new"}).for_template(DECLARED) == {
         "MailFrom": "a@agency.example",
         "RunnerCapacity": "7",
         "Commit": "new",
@@ -27,14 +27,16 @@ def test_what_was_said_once_is_kept_until_it_is_said_anew() -> None:
 
 def test_none_forgets_a_value_so_that_the_templates_default_holds() -> None:
     settings = parse({"STAGE": "prod", "DOMAIN": "none", "RUNNER_CAPACITY": "none"})
-    assert settings.parameters(DECLARED, {"DomainName": "line.agency.example", "RunnerCapacity": "5"}, {}) == {}
+    parameters = settings.over({"DomainName": "line.agency.example", "RunnerCapacity": "5"})
+    assert parameters.for_template(DECLARED) == {}
+    assert (parameters.value("DomainName", "default"), parameters.number("RunnerCapacity", 8)) == ("", 8)
 
 
 def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_is_said_now() -> None:
-    settings = Settings("prod", {"MailFrom": "a@agency.example"})
-    assert settings.parameters({"MailFrom": {}}, {"Gone": "x"}, {}) == {"MailFrom": "a@agency.example"}
+    parameters = Settings("prod", {"MailFrom": "a@agency.example"}).over({"Gone": "x"})
+    assert parameters.for_template({"MailFrom": {}}) == {"MailFrom": "a@agency.example"}
     with pytest.raises(CannotDeploy, match="MailFrom"):
-        settings.parameters({"Stage": {}}, {}, {})
+        parameters.for_template({"Stage": {}})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_
     decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp", "ThinkAtOnce"}
     decided |= {"RunnerZoneA", "RunnerZoneB"}
     assert {*REMEMBERED.values(), *decided} <= set(body["Parameters"])
-    assert str(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
+    assert int(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
     text = json.dumps(body)
     for name in ("runner-bootstrap-token", "public-base-url"):
         assert f"/${{AWS::StackName}}/{name}" in text
