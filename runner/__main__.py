@@ -23,6 +23,7 @@ from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
 from runner.host import About, Host, RegistrationRefused
 from runner.hosted_sessions import innermost
+from runner.log_events import LogEvent
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner
 from runner.messages.orphaned_journals import OrphanedJournals
@@ -151,7 +152,7 @@ def main() -> int:
     except* RegistrationRefused as troubles:
         code = _say(troubles, EXIT_NOT_WELCOME)
     except* Exception as troubles:
-        logs.note("runner failed", level=logging.CRITICAL, trouble=innermost(troubles))
+        logs.log(LogEvent.RUNNER_FAILED, level=logging.CRITICAL, error=innermost(troubles))
         code = EXIT_BUG
     return code
 

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 
 #: Chromium gives up whole databases when the disk is nearly full.
 ROOM_TO_SAVE_BYTES = 1 << 30
@@ -43,8 +44,8 @@ class Disk:
         if short != self._short.get(consequence, False):
             self._short[consequence] = short
             level = logging.WARNING if short else logging.INFO
-            event = "disk nearly full" if short else "disk has room again"
-            note(event, level=level, consequence=consequence, free_mb=free >> 20, needed_mb=needed >> 20)
+            event = LogEvent.DISK_NEARLY_FULL if short else LogEvent.DISK_RECOVERED
+            log(event, level=level, consequence=consequence, free_mb=free >> 20, needed_mb=needed >> 20)
         return not short
 
 

@@ -9,7 +9,8 @@ from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.hosted_sessions import HostedSessions, MakeSession
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
 from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
@@ -99,12 +100,12 @@ class Host:
     def stop(self) -> None:
         """Drain; asked a second time, faster."""
         if not self._draining.is_set():
-            note("draining", sessions=len(self._hosting))
+            log(LogEvent.DRAIN_STARTED, sessions=len(self._hosting))
             self._draining.set()
             self._tell()
         elif not self._hurried:
             self._hurried = True
-            note("hurrying")
+            log(LogEvent.DRAIN_HASTENED)
             if self._drain_deadline is not None and not self._drain_deadline.expired():
                 self._drain_deadline.reschedule(asyncio.get_running_loop().time() + HURRY_WITHIN)
 
@@ -184,12 +185,12 @@ class Host:
     def _apply(self, answer: SyncAnswer, sequence: int, sent_at: float) -> None:
         if not self._reachable:
             self._reachable = True
-            note("control plane reachable again")
+            log(LogEvent.CONTROL_PLANE_REACHABLE)
         if self._identity is None:
             if answer.identity is None:
                 return
             self._identity = answer.identity
-            note("registered", runner=answer.identity.runner)
+            log(LogEvent.REGISTERED, runner=answer.identity.runner)
         self._lease.renew(sent_at)
         if sequence > self._applied:
             self._applied = sequence
@@ -221,7 +222,7 @@ class Host:
                 self._group.create_task(self._hosting.release(hold, token, "given back before"))
         if self._lease.parked and not self._lease.is_over():
             self._lease.parked = False
-            note("resuming", sessions=len(self._hosting))
+            log(LogEvent.SESSIONS_RESUMED, sessions=len(self._hosting))
             self._group.create_task(self._hosting.resume_all())
 
     # -- the lease ------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Host:
     async def _keep_lease(self) -> None:
         while True:
             if self._identity is not None and self._lease.is_over() and not self._lease.parked:
-                note("parking", level=logging.WARNING, sessions=len(self._hosting))
+                log(LogEvent.SESSIONS_PARKED, level=logging.WARNING, sessions=len(self._hosting))
                 await self._hosting.park_all()
                 self._lease.parked = True
             await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining())))
@@ -241,7 +242,7 @@ class Host:
                 # Nobody comes to this disk again, and what waits there is taken under its former tokens for a day.
                 await self._leftovers(ATTEMPTS_AT_MOST)
             raise RegistrationRefused(f"{RegistrationRefused.__doc__} ({code})")
-        note("declared dead", level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
+        log(LogEvent.DECLARED_DEAD, level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
         self._identity = None
         await self._hosting.end_all()
         self._lease.forget()
@@ -256,13 +257,13 @@ class Host:
                 finally:
                     self._drain_deadline = None  # one that is over cannot be brought forward
         except TimeoutError:
-            note("drain took too long", level=logging.WARNING, sessions=len(self._hosting))
+            log(LogEvent.DRAIN_TIMED_OUT, level=logging.WARNING, sessions=len(self._hosting))
             try:
                 async with asyncio.timeout(LAST_WORDS_WITHIN):
                     await self._hosting.drain_by_force()
             except TimeoutError:
-                note("left without a word", level=logging.WARNING)
-        note("drained")
+                log(LogEvent.RELEASES_TIMED_OUT, level=logging.WARNING)
+        log(LogEvent.DRAIN_FINISHED)
 
     # -- small things ---------------------------------------------------------------------------------------------
 
@@ -273,4 +274,4 @@ class Host:
     def _note_unreachable(self, trouble: ControlPlaneError) -> None:
         if self._reachable:
             self._reachable = False
-            note("control plane unreachable", level=logging.WARNING, trouble=trouble, code=trouble.code)
+            log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=trouble, code=trouble.code)

@@ -9,7 +9,8 @@ from runner.backoff import backoff
 from runner.browser.page import PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale, Unauthorised
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.session.session import Session
 from wire import Hold, ReleaseRequest, SessionReport
 
@@ -113,13 +114,13 @@ class HostedSessions:
             await hosted.gone.wait()
             return
         hosted.ending = True
-        note("session is no longer ours", tenant=hosted.hold.tenant, epoch=hosted.hold.epoch)
+        log(LogEvent.SESSION_LOST, tenant=hosted.hold.tenant, epoch=hosted.hold.epoch)
         try:
             async with asyncio.timeout(PARK_WITHIN + HARVEST_WITHIN):
                 await hosted.session.park()
                 await hosted.session.harvest()
         except Exception as trouble:
-            note("harvest failed", level=level_of(trouble), tenant=hosted.hold.tenant, trouble=innermost(trouble))
+            log(LogEvent.FLUSH_FAILED, level=level_of(trouble), tenant=hosted.hold.tenant, error=innermost(trouble))
         hosted.kill()
         await hosted.gone.wait()
 
@@ -169,12 +170,12 @@ class HostedSessions:
             except (Stale, Unauthorised):
                 return
             except ControlPlaneError as trouble:
-                note("release failed", tenant=hold.tenant, trouble=trouble, code=trouble.code)
+                log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=trouble, code=trouble.code)
                 await self._clock.sleep(backoff(attempt, self._chance()))
 
     async def _live(self, hosted: HostedSession, hold: Hold) -> None:
         """A session and its release. One tenant's trouble is never another's: it ends here."""
-        note("session starts", tenant=hold.tenant, epoch=hold.epoch)
+        log(LogEvent.SESSION_STARTED, tenant=hold.tenant, epoch=hold.epoch)
         reason, failed = "", True
         try:
             try:
@@ -182,11 +183,11 @@ class HostedSessions:
                 failed = hosted.session.gave_up
             except Exception as group:
                 trouble = innermost(group)
-                note("session crashed", level=logging.ERROR, tenant=hold.tenant, trouble=trouble)
+                log(LogEvent.SESSION_CRASHED, level=logging.ERROR, tenant=hold.tenant, error=trouble)
                 reason = f"crashed: {type(trouble).__name__}"
             await self.release(hold, hosted.token, reason, failed=failed)
         finally:
-            note("session ended", tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
+            log(LogEvent.SESSION_ENDED, tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
             del self._hosted[hold.tenant]
             hosted.gone.set()
             self._changed()
@@ -197,7 +198,7 @@ class HostedSessions:
                 await hosted.session.park()
         except Exception as trouble:
             level = level_of(trouble)
-            note("could not park, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
+            log(LogEvent.PARK_FAILED, level=level, tenant=hosted.hold.tenant, error=innermost(trouble))
             hosted.kill()
 
     async def _resume(self, hosted: HostedSession) -> None:
@@ -207,7 +208,7 @@ class HostedSessions:
             return  # its own watch sees the same, and starts another browser
         except Exception as trouble:
             level = level_of(trouble)
-            note("could not resume, killed", level=level, tenant=hosted.hold.tenant, trouble=innermost(trouble))
+            log(LogEvent.RESUME_FAILED, level=level, tenant=hosted.hold.tenant, error=innermost(trouble))
             hosted.kill()
 
     async def _let_go(self, hosted: HostedSession, turns: asyncio.Semaphore) -> None:

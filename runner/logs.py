@@ -6,19 +6,21 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from runner.log_events import LogEvent
+
 LOGGER = logging.getLogger("runner")
 
 
-def note(event: str, *, level: int = logging.INFO, trouble: BaseException | None = None, **fields: object) -> None:
-    """Write down that something changed. Of an exception only its type and place are kept: texts hold numbers."""
-    if trouble is not None:
-        fields["trouble"] = type(trouble).__name__
-        fields["at"] = _place(trouble)
+def log(event: LogEvent, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
+    """Writes a line for a change of state. Of an error only its type and place are kept: texts hold numbers."""
+    if error is not None:
+        fields["error"] = type(error).__name__
+        fields["at"] = _place(error)
     LOGGER.log(level, event, extra={"fields": fields})
 
 
 def start(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send our own lines, and other libraries' warnings, to ``stream`` as JSON."""
+    """Sends our own lines, and other libraries' warnings, to ``stream`` as JSON."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -40,8 +42,8 @@ class OneLine(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _place(trouble: BaseException) -> str:
-    trace = trouble.__traceback__
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
     place = ""
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -2,7 +2,8 @@
 
 from runner.browser.page import Page, PageObservation, PageRefused, PageSilent
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from wire import Hold
 
 #: After a refresh, new codes come within this or not at all.
@@ -58,7 +59,7 @@ class Linking:
                 self._reloads = 0
                 return True
             self._reloads += 1
-            note("no code came", reloads=self._reloads)
+            log(LogEvent.QR_CODE_MISSING, reloads=self._reloads)
             await page.load()
             self.forget()
         return False
@@ -74,4 +75,4 @@ class Linking:
         try:
             await page.pair(digits)
         except (PageRefused, PageSilent) as trouble:
-            note("no pairing code", trouble=trouble, code=str(trouble))
+            log(LogEvent.PAIRING_FAILED, error=trouble, code=str(trouble))

@@ -3,7 +3,8 @@
 from runner.browser.page import Page, PageObservation
 from runner.browser.page_state import PageState
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from wire import Hold, Phase, ProblemCode
 
 PROVE_EVERY = 60.0
@@ -64,6 +65,6 @@ class Liveness:
         if waited and confirmed_at >= self._conflict_at:
             self._takeovers += 1
             self._conflict_at = None
-            note("taking the login back", tenant=hold.tenant, attempt=self._takeovers)
+            log(LogEvent.LOGIN_TAKEN_BACK, tenant=hold.tenant, attempt=self._takeovers)
             await page.take_over()
         return PageState(Phase.CONFLICT)

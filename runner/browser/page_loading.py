@@ -6,7 +6,8 @@ from runner.backoff import backoff
 from runner.browser.page import Page
 from runner.browser.recovery_ladder import Step
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 
 #: A page without wa-js after this is loaded again.
 INJECTED_WITHIN = 30.0
@@ -62,7 +63,7 @@ class PageLoader:
 
     async def reload(self, page: Page, reason: str) -> None:
         """Load again."""
-        note("page reloaded", tenant=self._tenant, reason=reason)
+        log(LogEvent.PAGE_RELOADED, tenant=self._tenant, reason=reason)
         self.forget()
         await self.load(page)
 

@@ -12,7 +12,8 @@ from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused
 from runner.control_plane.lease import Lease
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.journal import OVERLAP_S, Journal
 from runner.messages.replies import Replies, ReplyDoor
 from runner.messages.translation import message_from
@@ -170,7 +171,7 @@ class Conversation:
                 self._say_caught_up()
                 attempt = 0
             except PageError as trouble:
-                await self._pause("reading interrupted", trouble, attempt)
+                await self._pause(LogEvent.READING_INTERRUPTED, trouble, attempt)
                 attempt += 1
                 self._hinted.set()
 
@@ -190,14 +191,14 @@ class Conversation:
             if not troubles:
                 attempt = 0
                 continue
-            await self._pause("handing in interrupted", troubles[0], attempt)
+            await self._pause(LogEvent.HANDING_IN_INTERRUPTED, troubles[0], attempt)
             attempt += 1
             self._noted.set()
 
-    async def _pause(self, event: str, trouble: Exception, attempt: int) -> None:
+    async def _pause(self, event: LogEvent, trouble: Exception, attempt: int) -> None:
         """Never longer than between two sweeps: what waits here is on this machine alone."""
         if attempt == 0:
-            note(event, tenant=self.tenant, trouble=trouble, code=str(trouble))
+            log(event, tenant=self.tenant, error=trouble, code=str(trouble))
         await self._clock.sleep(min(SWEEP_EVERY, backoff(attempt, self._chance())))
 
     async def sweep(self, page: Page) -> None:
@@ -258,12 +259,12 @@ class Conversation:
                 else:
                     await self.hand_in()
         except (ControlPlaneError, PageError, TimeoutError) as trouble:
-            note("harvest incomplete", tenant=self.tenant, trouble=trouble, waiting=len(self._journal.waiting))
+            log(LogEvent.FLUSH_INCOMPLETE, tenant=self.tenant, error=trouble, waiting=len(self._journal.waiting))
         try:
             async with asyncio.timeout(REPORTED_WITHIN):
                 await self.replies.report_sent()
         except (ControlPlaneError, TimeoutError) as trouble:
-            note("what was sent cannot be said", tenant=self.tenant, trouble=trouble)
+            log(LogEvent.SENT_REPORT_FAILED, tenant=self.tenant, error=trouble)
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
         keys = [key for key in keys if key in self._journal.waiting]  # another task may have handed it in meanwhile
@@ -295,7 +296,7 @@ class Conversation:
     async def _refused(self, keys: Sequence[str], trouble: Refused) -> list[str]:
         """One message the control plane will never take must not hold up the others."""
         if len(keys) == 1:
-            note("message refused", level=logging.WARNING, tenant=self.tenant, code=trouble.code)
+            log(LogEvent.MESSAGE_REFUSED, level=logging.WARNING, tenant=self.tenant, code=trouble.code)
             self._journal.acknowledge(keys[0])
             return list(keys)
         return [done for key in keys for done in await self._hand_in_batch([key])]

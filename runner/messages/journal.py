@@ -18,7 +18,8 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from wire import Message, MessageKind
 
 #: Messages may reach us this much later than others with a higher time; they are looked for again.
@@ -82,7 +83,7 @@ class Journal:
             try:
                 self.disown()
             except OSError as trouble:  # a token that stays is no reason for a session to fail
-                note("keeper cannot be deleted", level=logging.WARNING, trouble=trouble)
+                log(LogEvent.JOURNAL_OWNER_NOT_DELETED, level=logging.WARNING, error=trouble)
 
     def disown(self) -> None:
         """Nobody can hand in what waits here but the next session of this tenant, if it comes here."""
@@ -176,7 +177,7 @@ class Journal:
         except OSError as trouble:
             self.write_errors += 1
             if not self._broken:
-                note("journal cannot be written", level=logging.WARNING, trouble=trouble)
+                log(LogEvent.JOURNAL_WRITE_FAILED, level=logging.WARNING, error=trouble)
             self._close_file()
             self._broken = True
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from runner.backoff import backoff
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, TransientError, Unauthorised
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.conversation import Conversation
 from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
 from runner.profile.directory import Profile, ProfileBusy
@@ -50,7 +51,7 @@ class OrphanedJournals:
                 for tenant in tenants:
                     await self._hand_in(tenant, attempts_at_most)
         except TimeoutError:
-            note("leftovers took too long", level=logging.WARNING)
+            log(LogEvent.ORPHANED_JOURNALS_TIMED_OUT, level=logging.WARNING)
 
     async def _hand_in(self, tenant: str, attempts_at_most: int) -> None:
         """One tenant's trouble is never another's, whatever stands on the disk: it ends here."""
@@ -61,9 +62,9 @@ class OrphanedJournals:
         except ProfileBusy:
             return
         except (ControlPlaneError, OSError) as trouble:
-            note("leftovers stay", tenant=tenant, trouble=trouble, code=getattr(trouble, "code", ""))
+            log(LogEvent.ORPHANED_JOURNAL_POSTPONED, tenant=tenant, error=trouble, code=getattr(trouble, "code", ""))
         except Exception as trouble:
-            note("leftovers make no sense", level=logging.ERROR, tenant=tenant, trouble=trouble)
+            log(LogEvent.ORPHANED_JOURNAL_FAILED, level=logging.ERROR, tenant=tenant, error=trouble)
 
     async def _hand_in_journal(self, tenant: str, path: Path, attempts_at_most: int) -> None:
         journal, keeper = Journal(path), owner_of(path)
@@ -73,9 +74,9 @@ class OrphanedJournals:
             if keeper is None:
                 journal.disown()
             elif await self._tell(self._conversation_of(tenant, keeper, journal), attempts_at_most) and count:
-                note("leftovers handed in", tenant=tenant, messages=count)
+                log(LogEvent.ORPHANED_JOURNAL_HANDED_IN, tenant=tenant, messages=count)
         except Unauthorised:
-            note("leftovers are too old", level=logging.WARNING, tenant=tenant, messages=count)
+            log(LogEvent.ORPHANED_JOURNAL_EXPIRED, level=logging.WARNING, tenant=tenant, messages=count)
             journal.disown()
         finally:
             journal.close()

@@ -10,7 +10,8 @@ from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused, Stale
 from runner.control_plane.lease import Lease
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
 
 #: A sent message without the server's ack is looked at this often; others speak meanwhile.
@@ -143,7 +144,7 @@ class Replies:
             try:
                 await self._door.sent(request)
             except Refused as trouble:
-                note("sent refused", tenant=self.tenant, turn=request.turn, code=trouble.code)
+                log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=request.turn, code=trouble.code)
             if request in self._unreported:  # another task may have reported it meanwhile
                 self._unreported.remove(request)
 
@@ -167,7 +168,7 @@ class Replies:
                 return False
             return self._put_off(due, trouble)
         except (Stale, Refused) as trouble:
-            note("turn given up", tenant=self.tenant, turn=delivery.turn, code=trouble.code)
+            log(LogEvent.TURN_REFUSED, tenant=self.tenant, turn=delivery.turn, code=trouble.code)
             return True
         except (ControlPlaneError, PageError, NotNow) as trouble:
             return self._put_off(due, trouble)
@@ -176,7 +177,7 @@ class Replies:
         """Try again later; say whether it is off the list: the control plane names an overdue turn again."""
         due.attempts += 1
         due.not_before = self._clock.now() + backoff(due.attempts, self._chance())
-        note("turn delayed", tenant=self.tenant, turn=due.delivery.turn, trouble=trouble, code=str(trouble))
+        log(LogEvent.TURN_POSTPONED, tenant=self.tenant, turn=due.delivery.turn, error=trouble, code=str(trouble))
         return due.attempts >= ATTEMPTS_AT_MOST
 
     async def _deliver(self, page: Page, due: Due) -> None:
@@ -185,7 +186,7 @@ class Replies:
             self._confirm(due, due.awaited, await page.find(*due.awaited))
         taken = await self._door.take(TakeRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn))
         if taken.result == "gone":
-            note("turn gone", tenant=self.tenant, turn=turn)
+            log(LogEvent.TURN_GONE, tenant=self.tenant, turn=turn)
             return
         for index in range(taken.cursor, len(taken.parts)):
             part = taken.parts[index]
@@ -194,7 +195,7 @@ class Replies:
             if sent not in self._unreported:  # an earlier attempt could not say it
                 self._unreported.append(sent)
             await self.report_sent()
-        note("turn delivered", tenant=self.tenant, turn=turn, parts=len(taken.parts))
+        log(LogEvent.TURN_DELIVERED, tenant=self.tenant, turn=turn, parts=len(taken.parts))
 
     async def _send(self, page: Page, due: Due, message: tuple[str, str], text: str, quote: str | None) -> None:
         """An earlier attempt's message is found again, never sent beside."""

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.profile.archive import Expected, SnapshotDamaged, unpack
 from runner.profile.directory import Opened, Profile
 from wire import Generation, Hold, RestoreAnswer, RestoreRequest
@@ -131,7 +132,7 @@ class Restorer:
     def _strike(self, generation: Generation, why: str) -> None:
         """This session does not try it again. It stays where it is."""
         name = f"{generation.epoch}-{generation.sequence}"
-        note("snapshot does not serve", level=logging.WARNING, tenant=self.tenant, snapshot=name, reason=why)
+        log(LogEvent.SNAPSHOT_REJECTED, level=logging.WARNING, tenant=self.tenant, snapshot=name, reason=why)
         if generation.key not in self._failed:
             self._failed.append(generation.key)
         self._untold = f"snapshot {name}: {why}"
@@ -152,8 +153,8 @@ class Restorer:
         opened = self._profile.replace(self.epoch, directory, keep=self._copy_of is None)
         self._copy_of = generation
         self._wants_older = False
-        note(
-            "snapshot restored",
+        log(
+            LogEvent.SNAPSHOT_RESTORED,
             tenant=self.tenant,
             snapshot=f"{generation.epoch}-{generation.sequence}",
             bytes=generation.size_bytes,

@@ -20,7 +20,8 @@ from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Stale
 from runner.disk import REFUSALS, Disk
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.profile.archive import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
 from runner.profile.directory import Profile
 from runner.profile.schedule import SnapshotSchedule
@@ -136,7 +137,7 @@ class Saver:
         if online and self._suspect and not self._spoiled:
             self._suspect = False
             self._profile.trust()
-            note("the profile is sound", tenant=self.tenant)
+            log(LogEvent.PROFILE_TRUSTED, tenant=self.tenant)
 
     def wants_new_browser(self) -> bool:
         """Whether only a new browser can tell if the files are sound: there is room now, and there was none."""
@@ -152,7 +153,7 @@ class Saver:
         """The browser was online and closed in peace: what it left is the best snapshot there can be."""
         self._look_at_disk()
         if self._suspect:
-            note("no last snapshot: the profile is suspect", tenant=self.tenant)
+            log(LogEvent.FINAL_SNAPSHOT_SKIPPED, tenant=self.tenant)
             return
         try:
             async with asyncio.timeout(LAST_WITHIN):
@@ -161,7 +162,7 @@ class Saver:
                         return
                     await self._clock.sleep(LAST_RETRY)
         except TimeoutError:
-            note("last snapshot took too long", tenant=self.tenant)
+            log(LogEvent.FINAL_SNAPSHOT_TIMED_OUT, tenant=self.tenant)
 
     async def _watch_disk(self) -> None:
         while True:
@@ -199,7 +200,7 @@ class Saver:
                 await self._store(taken.packed)
         except (ControlPlaneError, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
             if not self._schedule.failures:
-                note("snapshot failed", tenant=self.tenant, trouble=trouble, code=getattr(trouble, "code", ""))
+                log(LogEvent.SNAPSHOT_FAILED, tenant=self.tenant, error=trouble, code=getattr(trouble, "code", ""))
             self._schedule.failed(self._clock.now())
             if isinstance(trouble, OSError) and trouble.errno in REFUSALS:
                 self._doubt()
@@ -207,13 +208,13 @@ class Saver:
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)
         if self._schedule.failures:
-            note("snapshots work again", tenant=self.tenant)
+            log(LogEvent.SNAPSHOTS_RECOVERED, tenant=self.tenant)
         now = self._clock.now()
         self._saved = taken.fingerprint
         self._schedule.saved(begun, now)
         if taken.packed is not None:
-            note(
-                "snapshot taken",
+            log(
+                LogEvent.SNAPSHOT_TAKEN,
                 tenant=self.tenant,
                 snapshot=f"{self.epoch}-{self._sequence}",
                 bytes=taken.packed.size_bytes,
@@ -232,7 +233,7 @@ class Saver:
 
     def _doubt(self) -> None:
         if not self._suspect:
-            note("the profile is suspect", level=logging.WARNING, tenant=self.tenant)
+            log(LogEvent.PROFILE_SUSPECT, level=logging.WARNING, tenant=self.tenant)
         self._spoiled = self._suspect = True
         with suppress(OSError):  # the next look tries again
             self._profile.doubt()

@@ -4,7 +4,8 @@ import asyncio
 
 from runner.browser.page import PageObservation
 from runner.browser.page_state import REAL_LOGOUTS
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver
@@ -30,7 +31,7 @@ class Login:
             self._profile.mark_linked(hold.epoch)
             self._restorer.linked()
             self._saver.linked()
-            note("linked", tenant=self._tenant)
+            log(LogEvent.LINKED, tenant=self._tenant)
 
     def served(self) -> None:
         """It was proven to be online."""
@@ -51,7 +52,7 @@ class Login:
     async def put_away(self) -> str:
         """Delete the profile, or keep it aside when WhatsApp did not mean it; the result says why it ended."""
         real, reason = self._reason in REAL_LOGOUTS, self._reason or "unknown"
-        note("logged out", tenant=self._tenant, reason=reason, wiped=real)
+        log(LogEvent.LOGGED_OUT, tenant=self._tenant, reason=reason, wiped=real)
         self._restorer.give_up()
         await asyncio.to_thread(self._profile.wipe if real else self._profile.set_aside)
         self.linked = False

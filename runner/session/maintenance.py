@@ -9,7 +9,8 @@ from runner.browser.recovery_ladder import Step
 from runner.browser.rotation import Rotation, RotationSlots
 from runner.browser.stale_connection import StaleConnectionDetector
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.conversation import Conversation
 
 #: A moment between two sends is quiet enough for what could not be done for so long.
@@ -90,10 +91,10 @@ class Maintenance:
             return
         if observation.dialog == "confirm":
             confirmed = await page.confirm_dialog()
-            note("dialog confirmed", tenant=self._tenant, confirmed=confirmed)
+            log(LogEvent.DIALOG_CONFIRMED, tenant=self._tenant, confirmed=confirmed)
             self._confirmations += 1
         else:
-            note("a dialog only a person can answer", level=logging.WARNING, tenant=self._tenant)
+            log(LogEvent.DIALOG_NEEDS_PERSON, level=logging.WARNING, tenant=self._tenant)
             self._confirmations = CONFIRMATIONS_AT_MOST  # once is enough
         self._dialog = None
 

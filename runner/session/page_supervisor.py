@@ -11,7 +11,8 @@ from runner.browser.page_loading import INCOMPATIBLE_RETRY, PageLoader
 from runner.browser.page_state import PageState, classify, is_logged_out, is_other_account
 from runner.browser.recovery_ladder import RecoveryLadder, Step
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.conversation import Conversation
 from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
@@ -177,7 +178,7 @@ class PageSupervisor:
             return None
         self.quiet()
         if renewal.step is Step.RELAUNCH:
-            note("browser renewed", tenant=self._orders.hold.tenant, reason=renewal.reason)
+            log(LogEvent.BROWSER_ROTATED, tenant=self._orders.hold.tenant, reason=renewal.reason)
             return End.RENEW
         await self._page_loader.reload(page, renewal.reason)
         return None
@@ -240,7 +241,7 @@ class PageSupervisor:
             async with asyncio.timeout(FINISH_WITHIN):
                 await self._conversation.replies.finish()
         except TimeoutError:
-            note("a reply is left to the next holder", tenant=self._orders.hold.tenant)
+            log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._orders.hold.tenant)
 
     async def _take_along(self, page: Page) -> None:
         """What the page received but nobody read yet: WhatsApp has its receipt and will not bring it to the next."""
@@ -254,7 +255,7 @@ class PageSupervisor:
                 self._conversation.linked(self._orders.hold.caught_up_to_ms)
                 await self._conversation.harvest(page, of_our_account=True)
         except PageError as trouble:
-            note("left without a last look", tenant=self._orders.hold.tenant, trouble=trouble)
+            log(LogEvent.FINAL_READ_FAILED, tenant=self._orders.hold.tenant, error=trouble)
 
     def _interval(self) -> float:
         if self._ladder.misses:

@@ -12,7 +12,8 @@ from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Stale
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal
 from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
@@ -209,7 +210,7 @@ class Session:
             try:
                 end = await self._one_browser(opened)
             except PageError as trouble:
-                note("browser lost", tenant=self._tenant, trouble=trouble, detail=str(trouble))
+                log(LogEvent.BROWSER_LOST, tenant=self._tenant, error=trouble, detail=str(trouble))
                 end = End.RELAUNCH
             if end is End.LOGGED_OUT and await self._login.is_lost(self.hold):
                 await self._after_logout()
@@ -228,7 +229,7 @@ class Session:
         if isinstance(trouble, Stale):
             return "somebody else's"
         if not self._openings_failed:
-            note("profile cannot be opened", tenant=self._tenant, trouble=trouble, detail=str(trouble)[:100])
+            log(LogEvent.PROFILE_UNAVAILABLE, tenant=self._tenant, error=trouble, detail=str(trouble)[:100])
         self._openings_failed += 1
         self._reporting.looked_after()
         self._reporting.see(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))

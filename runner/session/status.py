@@ -5,7 +5,8 @@ from collections.abc import Callable
 from runner.browser.page import LiveCode, PageObservation
 from runner.browser.page_state import PageState
 from runner.clock import Clock
-from runner.logs import note
+from runner.log_events import LogEvent
+from runner.logs import log
 from wire import Code, Hold, Phase, SessionReport
 
 
@@ -39,7 +40,9 @@ class Status:
         """Remember what is true now, and tell if it was not before."""
         now = self._clock.now()
         if seen.phase is not self.seen.phase:
-            note("phase", tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase)
+            log(
+                LogEvent.PHASE_CHANGED, tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase
+            )
             self.since = now
         self.seen = seen
         self._qr = observation.qr if observation is not None and seen.phase is Phase.QR else None

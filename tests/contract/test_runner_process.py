@@ -19,6 +19,7 @@ from aiohttp import web
 
 from runner.browser.chromium import kill, processes_of
 from runner.control_plane.client import ControlPlaneError, Stale, TransientError, Unauthorised
+from runner.log_events import LogEvent
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl
 from wire import (
@@ -135,7 +136,7 @@ async def test_a_runner_drains_on_sigterm_and_tells_no_secret(tmp_path: Path) ->
         assert not processes_of(tmp_path / TENANT / "current")
         secrets = [NUMBER, CONTACT, "Annabella", "private matter", report.qr.code, BOOTSTRAP, ".secret"]
         assert [secret for secret in secrets if secret in said] == []
-        assert '"event": "turn delivered"' in said
+        assert f'"event": "{LogEvent.TURN_DELIVERED}"' in said
 
 
 def told(process: psutil.Process) -> str:
@@ -212,7 +213,7 @@ async def test_a_runner_that_can_start_no_browser_any_more_ends_and_says_why(tmp
         code, said = await ended(child)
         assert code == 70
         last = json.loads(said.splitlines()[-1])
-        assert (last["event"], last["trouble"]) == ("runner failed", "DriverGone")
+        assert (last["event"], last["error"]) == (LogEvent.RUNNER_FAILED, "DriverGone")
         assert not processes_of(tmp_path / TENANT / "current")
 
 

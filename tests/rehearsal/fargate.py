@@ -13,6 +13,7 @@ from typing import Any
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child
+from runner.log_events import LogEvent
 from tests.rehearsal import registry
 
 LOOK_EVERY_SECONDS = 0.5
@@ -126,7 +127,7 @@ class Fargate:
     def _sessions(self, arn: str) -> int:
         """How many it held, by what it said itself."""
         said = self.log(arn)
-        return said.count('"session starts"') - said.count('"session ended"')
+        return said.count(f'"{LogEvent.SESSION_STARTED}"') - said.count(f'"{LogEvent.SESSION_ENDED}"')
 
     def _ended(self, arn: str) -> None:
         """Nobody asked it to: ECS is told, and starts another."""

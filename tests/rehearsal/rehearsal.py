@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.local.processes import kill_tree
+from runner.log_events import LogEvent
 from tests.rehearsal.stage import Deployed, Say, deployed
 from tests.simulators.whatsapp.client import SimulatorClient
 from tests.story.story import CLIENTS, CONTACT, NUMBERS, Told, browser, tell
@@ -73,7 +74,7 @@ def survive_a_crash(stage: Deployed, say: Say) -> None:
     """The runner is killed; ECS tells of it, starts another, and both lines answer without a new code."""
     ((task, pid),) = stage.fargate.pids.items()
     until(
-        lambda: stage.fargate.log(task).count('"snapshot taken"') >= len(NUMBERS),
+        lambda: stage.fargate.log(task).count(f'"{LogEvent.SNAPSHOT_TAKEN}"') >= len(NUMBERS),
         ARCHIVED_WITHIN_SECONDS,
         "both logins are archived",
     )

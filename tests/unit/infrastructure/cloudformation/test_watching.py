@@ -10,6 +10,7 @@ from app import app
 from chalicelib import metrics
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
+from runner.log_events import LogEvent
 
 HERE = REPOSITORY
 PARTS = {
@@ -191,6 +192,12 @@ def test_queries_look_for_lines_that_are_logged() -> None:
         for listed in re.findall(r"message in \[([^\]]+)\]", query["QueryString"]):
             assert set(re.findall(r'"([^"]+)"', listed)) <= ours
     assert {"mail sent", "mail not sent"} <= ours
+
+
+def test_queries_look_for_events_that_runners_and_functions_log() -> None:
+    ours = logged() | set(LogEvent)
+    named = [set(re.findall(r'"([^"]+)"', listed)) for listed in re.findall(r"event\) in \[([^\]]+)\]", str(QUERIES))]
+    assert named and set.union(*named) <= ours
 
 
 def test_errors_are_looked_for_in_the_log_of_every_function() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.log_events import LogEvent
 from runner.messages import journal as journal_module
 from runner.messages.journal import OVERLAP_S, OWNER_FILE, Journal, JournalOwner, owner_of
 from wire import Message, MessageKind
@@ -115,7 +116,7 @@ def test_a_full_disk_is_complained_of_once_until_it_could_be_written(
                 journal.see(f"{time}-{index}", message(f"M{time}{index}", NOW + index))
         in_the_way.rmdir()
         journal.see(f"{time}-room", message(f"R{time}"))
-    assert [record.message for record in caplog.records] == ["journal cannot be written"] * 2
+    assert [record.message for record in caplog.records] == [LogEvent.JOURNAL_WRITE_FAILED] * 2
     assert journal.write_errors == 6
     journal.close()
 
@@ -126,7 +127,7 @@ def test_a_keeper_that_cannot_be_deleted_is_no_trouble_of_the_session(
     journal = opened(tmp_path / "journal")
     (tmp_path / OWNER_FILE).mkdir()
     journal.close()
-    assert [record.message for record in caplog.records] == ["keeper cannot be deleted"]
+    assert [record.message for record in caplog.records] == [LogEvent.JOURNAL_OWNER_NOT_DELETED]
 
 
 def test_a_keeper_never_shows_its_token() -> None:

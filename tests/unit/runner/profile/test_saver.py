@@ -15,6 +15,7 @@ import pytest
 from runner.browser.process_freeze import Frozen
 from runner.control_plane.client import TransientError
 from runner.disk import Disk
+from runner.log_events import LogEvent
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Profile
 from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restorer
@@ -178,9 +179,9 @@ async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, ca
     first.saver.online(True)
     with caplog.at_level("INFO", logger="runner"):
         await first.keep_for(20, directory)
-        assert [record.message for record in caplog.records] == ["snapshot failed"]
+        assert [record.message for record in caplog.records] == [LogEvent.SNAPSHOT_FAILED]
         await first.keep_for(3_000, directory)
-    assert [record.message for record in caplog.records][1:] == ["snapshots work again", "snapshot taken"]
+    assert [record.message for record in caplog.records][1:] == [LogEvent.SNAPSHOTS_RECOVERED, LogEvent.SNAPSHOT_TAKEN]
     assert first.kept[0].sequence == 6
 
 
@@ -220,7 +221,7 @@ async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
         first.control.store_down = False
         await first.keep_for(300, directory)
     said = [record.message for record in caplog.records]
-    assert said == ["snapshot failed", "snapshots work again", "snapshot taken"]
+    assert said == [LogEvent.SNAPSHOT_FAILED, LogEvent.SNAPSHOTS_RECOVERED, LogEvent.SNAPSHOT_TAKEN]
     assert len(first.kept) == 1
 
 

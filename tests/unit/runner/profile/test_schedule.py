@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, Disk
+from runner.log_events import LogEvent
 from runner.profile.schedule import (
     AGE_AT_MOST,
     APART_AT_LEAST,
@@ -118,7 +119,7 @@ def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_says_so_once(
         for _ in range(3):
             assert (disk.has_room_to_save(), disk.capacity(8)) == (saves, hosts)
         said = [record.message for record in caplog.records]
-        assert said == ["disk nearly full"] * ((not saves) + (hosts == 0))
+        assert said == [LogEvent.DISK_NEARLY_FULL] * ((not saves) + (hosts == 0))
         room[0] = 1 << 40
         assert (disk.has_room_to_save(), disk.capacity(8)) == (True, 8)
-        assert [record.message for record in caplog.records[len(said) :]] == ["disk has room again"] * len(said)
+        assert [record.message for record in caplog.records[len(said) :]] == [LogEvent.DISK_RECOVERED] * len(said)

@@ -1,0 +1,146 @@
+"""The events that the runner logs: one member a line of the log, found by its name in code, log and saved queries."""
+
+from enum import StrEnum
+
+
+class LogEvent(StrEnum):
+    """The event of a log line; its value is what stands in the line."""
+
+    # -- the process and its registration -------------------------------------------------------------------------
+
+    #: The process ended with an error that nothing handled.
+    RUNNER_FAILED = "runner_failed"
+    #: The control plane gave this runner an identity.
+    REGISTERED = "registered"
+    #: The control plane considers this runner dead: its token is refused.
+    DECLARED_DEAD = "declared_dead"
+    #: A call to the control plane failed, and the one before succeeded.
+    CONTROL_PLANE_UNREACHABLE = "control_plane_unreachable"
+    #: A call to the control plane succeeded, and the one before failed.
+    CONTROL_PLANE_REACHABLE = "control_plane_reachable"
+    #: The lease ran out: all sessions go off the network.
+    SESSIONS_PARKED = "sessions_parked"
+    #: The lease was renewed: parked sessions go back online.
+    SESSIONS_RESUMED = "sessions_resumed"
+    #: The graceful shutdown began.
+    DRAIN_STARTED = "drain_started"
+    #: The graceful shutdown was asked for a second time and has less time now.
+    DRAIN_HASTENED = "drain_hastened"
+    #: The graceful shutdown took too long: the sessions that are left are killed.
+    DRAIN_TIMED_OUT = "drain_timed_out"
+    #: The runner ends without having released all of its sessions.
+    RELEASES_TIMED_OUT = "releases_timed_out"
+    #: The graceful shutdown ended.
+    DRAIN_FINISHED = "drain_finished"
+    #: The disk has too little free room for the named purpose.
+    DISK_NEARLY_FULL = "disk_nearly_full"
+    #: The disk has room again for the named purpose.
+    DISK_RECOVERED = "disk_recovered"
+
+    # -- one session ----------------------------------------------------------------------------------------------
+
+    #: The runner begins to host a session.
+    SESSION_STARTED = "session_started"
+    #: The session's task ended, for the named reason.
+    SESSION_ENDED = "session_ended"
+    #: An error that the session did not handle ended it.
+    SESSION_CRASHED = "session_crashed"
+    #: The control plane does not give this session to this runner any more.
+    SESSION_LOST = "session_lost"
+    #: The last messages of a lost session could not be handed in.
+    FLUSH_FAILED = "flush_failed"
+    #: A session did not go off the network in time, and was killed.
+    PARK_FAILED = "park_failed"
+    #: A session did not come back onto the network, and was killed.
+    RESUME_FAILED = "resume_failed"
+    #: The control plane did not confirm a release; the runner retries.
+    RELEASE_FAILED = "release_failed"
+    #: The phase that the session reports changed.
+    PHASE_CHANGED = "phase_changed"
+    #: An account was linked.
+    LINKED = "linked"
+    #: WhatsApp ended the login.
+    LOGGED_OUT = "logged_out"
+    #: The profile could not be opened or restored; the session retries.
+    PROFILE_UNAVAILABLE = "profile_unavailable"
+    #: The browser died, or its page answers no more.
+    BROWSER_LOST = "browser_lost"
+    #: The session gets a new browser, for the named reason.
+    BROWSER_ROTATED = "browser_rotated"
+    #: The page was loaded again, for the named reason.
+    PAGE_RELOADED = "page_reloaded"
+    #: The runner closed a dialog of WhatsApp Web.
+    DIALOG_CONFIRMED = "dialog_confirmed"
+    #: WhatsApp Web shows a dialog that the runner must not answer.
+    DIALOG_NEEDS_PERSON = "dialog_needs_person"
+    #: Another browser uses the login; the runner takes it back.
+    LOGIN_TAKEN_BACK = "login_taken_back"
+    #: The page showed no QR code in time, and is loaded again.
+    QR_CODE_MISSING = "qr_code_missing"
+    #: WhatsApp did not give a pairing code.
+    PAIRING_FAILED = "pairing_failed"
+
+    # -- messages and replies -------------------------------------------------------------------------------------
+
+    #: Messages could not be read from the page; the runner retries.
+    READING_INTERRUPTED = "reading_interrupted"
+    #: Messages could not be handed in to the control plane; the runner retries.
+    HANDING_IN_INTERRUPTED = "handing_in_interrupted"
+    #: The control plane refused a message for good; the runner drops it.
+    MESSAGE_REFUSED = "message_refused"
+    #: Messages were left when the session ended; the journal keeps them.
+    FLUSH_INCOMPLETE = "flush_incomplete"
+    #: The session ended before the control plane took its report of sent parts.
+    SENT_REPORT_FAILED = "sent_report_failed"
+    #: The control plane refused the report of a sent part for good.
+    SENT_REPORT_REFUSED = "sent_report_refused"
+    #: The page was left without reading it once more.
+    FINAL_READ_FAILED = "final_read_failed"
+    #: WhatsApp's server has all parts of a turn.
+    TURN_DELIVERED = "turn_delivered"
+    #: A turn could not be delivered just now; the runner retries later.
+    TURN_POSTPONED = "turn_postponed"
+    #: The control plane has nothing left to send for a turn.
+    TURN_GONE = "turn_gone"
+    #: The control plane refused a turn to this runner.
+    TURN_REFUSED = "turn_refused"
+    #: A reply was not finished in time; the session's next runner delivers it.
+    TURN_LEFT_TO_NEXT_RUNNER = "turn_left_to_next_runner"
+
+    # -- journals on the disk -------------------------------------------------------------------------------------
+
+    #: The journal could not be written; it goes on in memory.
+    JOURNAL_WRITE_FAILED = "journal_write_failed"
+    #: The file with the token of the journal's owner could not be deleted.
+    JOURNAL_OWNER_NOT_DELETED = "journal_owner_not_deleted"
+    #: The messages of a dead session were handed in.
+    ORPHANED_JOURNAL_HANDED_IN = "orphaned_journal_handed_in"
+    #: The messages of a dead session could not be handed in just now; the runner retries later.
+    ORPHANED_JOURNAL_POSTPONED = "orphaned_journal_postponed"
+    #: The control plane does not accept the dead session's token any more; its messages stay unanswered.
+    ORPHANED_JOURNAL_EXPIRED = "orphaned_journal_expired"
+    #: The journal of a dead session caused an error of the runner.
+    ORPHANED_JOURNAL_FAILED = "orphaned_journal_failed"
+    #: The journals of dead sessions took too long; the rest is tried later.
+    ORPHANED_JOURNALS_TIMED_OUT = "orphaned_journals_timed_out"
+
+    # -- profiles and snapshots -----------------------------------------------------------------------------------
+
+    #: A snapshot was stored and committed.
+    SNAPSHOT_TAKEN = "snapshot_taken"
+    #: A snapshot could not be taken or stored; the runner retries later.
+    SNAPSHOT_FAILED = "snapshot_failed"
+    #: A snapshot was taken after others had failed.
+    SNAPSHOTS_RECOVERED = "snapshots_recovered"
+    #: The last snapshot of a closed browser was not done in time.
+    FINAL_SNAPSHOT_TIMED_OUT = "final_snapshot_timed_out"
+    #: The last snapshot of a closed browser was left out, because the profile is suspect.
+    FINAL_SNAPSHOT_SKIPPED = "final_snapshot_skipped"
+    #: The session starts from a snapshot.
+    SNAPSHOT_RESTORED = "snapshot_restored"
+    #: A snapshot could not be used; the one before it is tried.
+    SNAPSHOT_REJECTED = "snapshot_rejected"
+    #: The disk had no room: the browser's files may be incomplete, and are not saved.
+    PROFILE_SUSPECT = "profile_suspect"
+    #: A new browser came online with the suspect files: they are saved again.
+    PROFILE_TRUSTED = "profile_trusted"
