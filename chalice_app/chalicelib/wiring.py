@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.cognito import Identity
 from chalicelib.aws.ecs import Fleet
-from chalicelib.aws.kms import Vault
+from chalicelib.aws.kms import KeyEncryption
 from chalicelib.aws.s3 import Blobs
 from chalicelib.aws.ses import Mailer
 from chalicelib.aws.sqs import Jobs
 from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
-from chalicelib.llm.client import OPENAI, Brain
+from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import why_unfit
 from chalicelib.store.chats import Chats
 from chalicelib.store.drains import Departures
@@ -164,8 +164,8 @@ class Services:
         return Jobs(self._client("sqs"), self._required("JOBS_QUEUE_NAME"))
 
     @cached_property
-    def vault(self) -> Vault:
-        return Vault(self._client("kms"), self._required("KMS_KEY_ID"))
+    def key_encryption(self) -> KeyEncryption:
+        return KeyEncryption(self._client("kms"), self._required("KMS_KEY_ID"))
 
     @cached_property
     def mailer(self) -> Mailer:
@@ -195,8 +195,8 @@ class Services:
         return Parameters(self._client("ssm"), clock=self.clock)
 
     @cached_property
-    def brain(self) -> Brain:
-        return Brain(self._environment.get("OPENAI_BASE_URL") or OPENAI)
+    def llm(self) -> LlmClient:
+        return LlmClient(self._environment.get("OPENAI_BASE_URL") or OPENAI)
 
     # -- how -------------------------------------------------------------------------------------------------
 

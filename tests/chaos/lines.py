@@ -48,7 +48,7 @@ def create(services: Services, count: int, contacts: int) -> list[Line]:
                 revision=1,
                 created_at=services.clock(),
                 assistant_version=1,
-                key_ciphertext=services.vault.encrypt(tenant, key),
+                key_ciphertext=services.key_encryption.encrypt(tenant, key),
                 key_last4=key[-4:],
                 policies=UNCAPPED,
             ),

@@ -70,7 +70,7 @@ def test_a_mail_that_the_mail_server_refuses_is_on_the_tenants_page(
                 1,
                 now,
                 1,
-                services.vault.encrypt("tenantaaaa", "sk-test"),
+                services.key_encryption.encrypt("tenantaaaa", "sk-test"),
                 "test",
             )
             services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@agency.example")

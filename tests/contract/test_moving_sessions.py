@@ -132,7 +132,7 @@ def create(services: Services) -> None:
         revision=1,
         created_at=services.clock(),
         assistant_version=1,
-        key_ciphertext=services.vault.encrypt(T, "sk-story-moving-9999MOVE"),
+        key_ciphertext=services.key_encryption.encrypt(T, "sk-story-moving-9999MOVE"),
         key_last4="MOVE",
         policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
     )

@@ -81,7 +81,7 @@ class Weather:
     all_down: bool = False
     dies: float = 0.0
     busy: float = 0.0
-    brain_fails: float = 0.0
+    openai_fails: float = 0.0
     delivered_twice: float = 0.0
     index_lag: float = 0.05
 
@@ -158,8 +158,8 @@ class Cloud:
             tenants=Tenants(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
             blobs=self.store,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
-            vault=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
-            brain=SimpleNamespace(reply=self._reply),
+            key_encryption=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
+            llm=SimpleNamespace(reply=self._reply),
         )
 
     def found_fleet(self, fleet: Any, machines: int) -> None:
@@ -335,7 +335,7 @@ class Cloud:
         stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]
         self.thinks(f"CHAT#{tenant}#{chat}", self._clock())
         covers = tuple(stored["messages"])
-        fails = self._chance.random() < self.weather.brain_fails
+        fails = self._chance.random() < self.weather.openai_fails
         self._pause(self._chance.uniform(0.3, 4.0) + (self._chance.uniform(5, 40) if fails else 0.0))
         if fails:
             self.faults += 1

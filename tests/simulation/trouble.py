@@ -48,7 +48,7 @@ class Plan:
     late_at_most: float = 12.0
     worker_dies: float = 0.0
     database_busy: float = 0.0
-    brain_fails: float = 0.0
+    openai_fails: float = 0.0
     delivered_twice: float = 0.0
     index_lag: float = 0.05
     launch_fails: float = 0.0
@@ -81,7 +81,7 @@ def draw(chance: random.Random) -> Plan:
         request_late=sometimes(0.04),
         worker_dies=sometimes(0.04),
         database_busy=sometimes(0.01),
-        brain_fails=sometimes(0.1),
+        openai_fails=sometimes(0.1),
         delivered_twice=sometimes(0.1),
         index_lag=chance.choice((0.02, 0.2, 1.0)),
         launch_fails=sometimes(0.1),
@@ -231,7 +231,7 @@ class Troublemaker:
         plan, cloud, server = self.plan if on else Plan(), self.world.cloud, self.world.server
         cloud.weather.dies = plan.worker_dies
         cloud.weather.busy = plan.database_busy
-        cloud.weather.brain_fails = plan.brain_fails
+        cloud.weather.openai_fails = plan.openai_fails
         cloud.weather.delivered_twice = plan.delivered_twice
         cloud.weather.index_lag = plan.index_lag
         for name in ("hint_lost", "hint_twice", "ack_lost", "receipt_lost", "unreadable"):

@@ -199,7 +199,7 @@ class FakeFleet:
         return self.protects
 
 
-class FakeBrain:
+class FakeLlmClient:
     """Answers what the test says, or raises it; remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -229,7 +229,12 @@ def services(aws: None, memory_table: Table, clock: Clock) -> Services:
     environment["OPERATORS_EMAIL"] = "operators@example.com"
     services = Services(environment, clock=clock, pause=clock.sleep)
     services.__dict__.update(
-        _session=SESSION, table=memory_table, jobs=FakeJobs(), fleet=FakeFleet(), brain=FakeBrain(), mailer=FakeMailer()
+        _session=SESSION,
+        table=memory_table,
+        jobs=FakeJobs(),
+        fleet=FakeFleet(),
+        llm=FakeLlmClient(),
+        mailer=FakeMailer(),
     )
     services.base_url = lambda: "https://line.example.com/api"  # type: ignore[method-assign]
     services.runner_token = lambda **_: "bootstrap-token"  # type: ignore[method-assign]

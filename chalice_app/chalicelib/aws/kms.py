@@ -18,7 +18,7 @@ class Sealed(Exception):
     """This ciphertext does not open for this tenant."""
 
 
-class Vault:
+class KeyEncryption:
     """Encrypts and decrypts under one key of KMS; the tenant is part of what is signed.
 
     Args:

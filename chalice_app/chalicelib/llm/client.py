@@ -61,7 +61,7 @@ class CheckResult:
         return self.problem is None and not self.passing
 
 
-class Brain:
+class LlmClient:
     """OpenAI, or a server that speaks its Responses API; one per process, safe to share between threads.
 
     One connection pool serves all tenants; keys are used for one call and never kept. The SDK and its own settings

@@ -1,4 +1,4 @@
-"""One try to answer a frozen batch: brain → text for WhatsApp → the runner's bell, or what else it comes to."""
+"""One try to answer a frozen batch: OpenAI → text for WhatsApp → the runner's bell, or what else it comes to."""
 
 import logging
 import random
@@ -94,8 +94,8 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ..
     if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
-    key = services.vault.decrypt(tenant.id, tenant.key_ciphertext)
-    reply = services.brain.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
+    key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
+    reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
     tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
     log.info("model answered", extra={"tenant": tenant.id, "turn": turn.id, **tokens})
     now = services.clock()

@@ -38,7 +38,7 @@ from chalicelib.web.browser_auth import (
     same,
     sha256,
 )
-from chalicelib.web.landing_view import Showing, digits_of, showing
+from chalicelib.web.landing_view import LandingView, digits_of, landing_view
 from chalicelib.web.pages import FORM, Pages, json_response
 from chalicelib.wiring import Services
 from wire import Phase
@@ -232,9 +232,9 @@ class Landing:
             return session
         return self._services.placement.watch(guest.tenant.id, now)
 
-    def _show(self, guest: Guest) -> Showing:
+    def _show(self, guest: Guest) -> LandingView:
         now = self._services.clock()
-        return showing(guest.tenant, self._watched(guest, now), now)
+        return landing_view(guest.tenant, self._watched(guest, now), now)
 
     def _render(self, name: str, guest: Guest, *, status: int = 200, **context: Any) -> Response:
         return self._pages.render(

@@ -44,7 +44,7 @@ ACTIONS: Final[Mapping[Phase, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
+class LandingView:
     """Everything the page says about a session at one moment."""
 
     shown: Shown
@@ -67,7 +67,7 @@ class Showing:
     action: tuple[str, str] | None = None
 
 
-def showing(tenant: Tenant, session: Session, now: int) -> Showing:
+def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
     """The page of this moment."""
     shown = what_is_shown(tenant, session, now)
     code = {Shown.QR: session.qr, Shown.PAIRING: session.pairing}.get(shown)
@@ -85,7 +85,7 @@ def showing(tenant: Tenant, session: Session, now: int) -> Showing:
         session.pair_with,
         problem and problem.code,
     )
-    return Showing(
+    return LandingView(
         shown=shown,
         phase=session.phase,
         tone="quiet" if shown is Shown.PAUSED else TONES[session.phase],

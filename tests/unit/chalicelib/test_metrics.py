@@ -24,7 +24,7 @@ from infrastructure.local.lambda_runtime.events import (
     task_stopped_event,
 )
 from infrastructure.local.lambda_runtime.gateway import Gateway
-from tests.unit.conftest import Clock, FakeBrain
+from tests.unit.conftest import Clock, FakeLlmClient
 from wire import ProblemCode
 
 T = "tenantaaaa"
@@ -62,8 +62,8 @@ class Stage:
         self.told: list[Line] = []
 
     @property
-    def brain(self) -> FakeBrain:
-        return cast(FakeBrain, self.services.brain)
+    def llm(self) -> FakeLlmClient:
+        return cast(FakeLlmClient, self.services.llm)
 
     def lines(self) -> list[Line]:
         """What was logged since the last time; each line is JSON."""
@@ -145,7 +145,7 @@ def stage(
         revision=1,
         created_at=clock(),
         assistant_version=1,
-        key_ciphertext=services.vault.encrypt(T, KEY),
+        key_ciphertext=services.key_encryption.encrypt(T, KEY),
         key_last4="kery",
         policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
     )
@@ -245,7 +245,7 @@ def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -
 def test_what_keeps_a_reply_is_counted_by_what_it_is(stage: Stage, trouble: Exception, counted: set[str]) -> None:
     stage.come_online()
     stage.write("M1")
-    stage.brain.next = [trouble]
+    stage.llm.next = [trouble]
     stage.lines()
     stage.think()
     assert values(stage.metrics()) == dict.fromkeys(counted, (1, "Count"))
@@ -257,7 +257,7 @@ def test_a_refusal_that_is_answered_with_the_tenants_own_words_counts_as_both(st
     stage.services.tenants.edit(T, {"policies": policies}, expected_revision=1, now=0, by="o")
     stage.come_online()
     stage.write("M1")
-    stage.brain.next = [PermanentError("refusal")]
+    stage.llm.next = [PermanentError("refusal")]
     stage.lines()
     stage.think()
     assert {"GivesUp", "Replies"} <= set(values(stage.metrics()))
@@ -314,7 +314,7 @@ def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
     ]
     for number, trouble in enumerate(outcomes):
         stage.write(f"N{number}")
-        stage.brain.next = [trouble]
+        stage.llm.next = [trouble]
         if isinstance(trouble, ValueError):
             with pytest.raises(app.FunctionFailed):
                 stage.think()
@@ -322,7 +322,7 @@ def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
             stage.think()
         stage.clock.pass_seconds(600)
         stage.sync()
-    stage.brain.next = [ActionRequired(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
+    stage.llm.next = [ActionRequired(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
     stage.think()
     stage.reconcile()
     monkeypatch.setattr(stage.services.chats, "meet", fail_with(f"{CHAT} wrote {TEXT}"))
@@ -397,7 +397,7 @@ def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
 def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind(stage: Stage) -> None:
     stage.come_online()
     stage.write("M1")
-    stage.brain.next = [ValueError(TEXT)]
+    stage.llm.next = [ValueError(TEXT)]
     stage.lines()
     with pytest.raises(app.FunctionFailed) as raised:
         stage.think()

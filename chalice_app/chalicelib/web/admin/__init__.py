@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from chalice.app import Chalice
 
 from chalicelib.web.admin import new_tenant, sign_in, tenant_list, tenant_page
-from chalicelib.web.admin.layout import Desk
+from chalicelib.web.admin.layout import AdminPages
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
 
 def mount(app: Chalice, services: "Services") -> None:
-    desk = Desk(app, services)
-    sign_in.mount(desk)
-    tenant_list.mount(desk)
-    new_tenant.mount(desk)
-    tenant_page.mount(desk)
+    admin = AdminPages(app, services)
+    sign_in.mount(admin)
+    tenant_list.mount(admin)
+    new_tenant.mount(admin)
+    tenant_page.mount(admin)

@@ -21,7 +21,7 @@ SHAPE_OF_TENANT: Final = re.compile(r"[a-z0-9]{8,32}", re.ASCII)
 OperatorView = Callable[..., Response]
 
 
-class Desk:
+class AdminPages:
     """Registers screens and renders them."""
 
     def __init__(self, app: Chalice, services: "Services") -> None:

@@ -14,7 +14,7 @@ from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
 from chalicelib.web.admin.invites import mail_invite, may_mail, new_invite
-from chalicelib.web.admin.layout import Desk
+from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.browser_auth import sha256
 from wire import ProblemCode
 
@@ -29,31 +29,31 @@ FIELD_OF: Final[Mapping[ProblemCode, str]] = {
 }
 
 
-def mount(desk: Desk) -> None:
+def mount(admin: AdminPages) -> None:
     def new(operator: OperatorSession) -> Response:
-        fields = {"form_id": desk.services.token(), "language": DEFAULT_LANGUAGE, "model": DEFAULT_MODEL}
-        return show(desk, operator, fields)
+        fields = {"form_id": admin.services.token(), "language": DEFAULT_LANGUAGE, "model": DEFAULT_MODEL}
+        return show(admin, operator, fields)
 
     def create(operator: OperatorSession, fields: dict[str, str]) -> Response:
         form_id = fields.get("form_id", "")
         if not SHAPE_OF_FORM_ID.fullmatch(form_id):
             raise BadRequest("This form is not complete. Load the page again.")
         tenant_id = id_of(form_id)
-        if _exists(desk, tenant_id):
-            done = mail_if_nobody_did(desk, tenant_id, by=operator.email)
-            return desk.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
+        if _exists(admin, tenant_id):
+            done = mail_if_nobody_did(admin, tenant_id, by=operator.email)
+            return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
         try:
             form = NewTenantForm.read(fields)
-            demand_working(desk.services.brain.check(form.api_key, form.assistant()))
-            done = save(desk, tenant_id, form, by=operator.email)
+            demand_working(admin.services.llm.check(form.api_key, form.assistant()))
+            done = save(admin, tenant_id, form, by=operator.email)
         except Invalid as invalid:
-            return show(desk, operator, fields, errors=invalid.fields, status=422)
+            return show(admin, operator, fields, errors=invalid.fields, status=422)
         except TransientError as trouble:
-            return show(desk, operator, fields, trouble=trouble.message, status=503)
-        return desk.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
+            return show(admin, operator, fields, trouble=trouble.message, status=503)
+        return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
 
-    desk.get("/admin/new", new)
-    desk.post("/admin/new", create)
+    admin.get("/admin/new", new)
+    admin.post("/admin/new", create)
 
 
 def id_of(form_id: str) -> str:
@@ -69,9 +69,9 @@ def demand_working(result: CheckResult) -> None:
         raise Invalid({FIELD_OF.get(result.problem, "api_key"): result.sentence})
 
 
-def save(desk: Desk, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
+def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
     """The word for what was done. Of two equal forms at once, one creates and mails."""
-    services = desk.services
+    services = admin.services
     now, token = services.clock(), services.token()
     tenant = Tenant(
         id=tenant_id,
@@ -82,7 +82,7 @@ def save(desk: Desk, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
         revision=1,
         created_at=now,
         assistant_version=1,
-        key_ciphertext=services.vault.encrypt(tenant_id, form.api_key),
+        key_ciphertext=services.key_encryption.encrypt(tenant_id, form.api_key),
         key_last4=form.api_key[-4:],
     )
     try:
@@ -92,9 +92,9 @@ def save(desk: Desk, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
     return "created" if mail_invite(services, tenant, token, by=by) else "unmailed"
 
 
-def mail_if_nobody_did(desk: Desk, tenant_id: str, *, by: str) -> str:
+def mail_if_nobody_did(admin: AdminPages, tenant_id: str, *, by: str) -> str:
     """The word for a form that was saved before: whoever saved it may have ended before its owner had mail."""
-    services = desk.services
+    services = admin.services
     happened = {event.happened for event in services.tenants.timeline(tenant_id)}
     invite = services.tenants.invites.current(tenant_id)
     told_whole = Happened.CREATED in happened  # a longer story has its mail somewhere in it
@@ -105,7 +105,7 @@ def mail_if_nobody_did(desk: Desk, tenant_id: str, *, by: str) -> str:
 
 
 def show(
-    desk: Desk,
+    admin: AdminPages,
     operator: OperatorSession,
     fields: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
@@ -113,7 +113,7 @@ def show(
     status: int = 200,
 ) -> Response:
     """The form; what was typed stays, but never a key."""
-    return desk.render(
+    return admin.render(
         "new.html",
         operator,
         status=status,
@@ -125,9 +125,9 @@ def show(
     )
 
 
-def _exists(desk: Desk, tenant_id: str) -> bool:
+def _exists(admin: AdminPages, tenant_id: str) -> bool:
     try:
-        desk.services.tenants.get(tenant_id)
+        admin.services.tenants.get(tenant_id)
     except NotFound:
         return False
     return True

@@ -9,7 +9,7 @@ from chalice.app import Response
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.errors import TooMany
 from chalicelib.store.operators import OperatorSession, SignInStep
-from chalicelib.web.admin.layout import Desk
+from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.browser_auth import (
     OPERATOR_COOKIE,
     VISITOR_COOKIE,
@@ -36,27 +36,27 @@ STEPS: dict[str, type[NewPassword] | type[Code] | type[SetUp]] = {
 }
 
 
-def mount(desk: Desk) -> None:
-    screens = SignIn(desk)
-    desk.open("GET", "/admin/sign-in", screens.show)
-    desk.open("POST", "/admin/sign-in", screens.password)
-    desk.open("POST", "/admin/sign-in/next", screens.next)
-    desk.post("/admin/sign-out", screens.sign_out)
+def mount(admin: AdminPages) -> None:
+    screens = SignIn(admin)
+    admin.open("GET", "/admin/sign-in", screens.show)
+    admin.open("POST", "/admin/sign-in", screens.password)
+    admin.open("POST", "/admin/sign-in/next", screens.next)
+    admin.post("/admin/sign-out", screens.sign_out)
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
     """A visitor's cookie carries the form's token (double submit) and finds the step that is due."""
 
-    desk: Desk
+    admin: AdminPages
 
     def show(self) -> Response:
         visitor = self._visitor()
         if visitor:
-            step = self.desk.services.tenants.operators.asked(sha256(visitor), now=self.desk.services.clock())
+            step = self.admin.services.tenants.operators.asked(sha256(visitor), now=self.admin.services.clock())
             if step is not None:
                 return self._ask(visitor, step)
-        return self._form(visitor or self.desk.services.token())
+        return self._form(visitor or self.admin.services.token())
 
     def password(self) -> Response:
         visitor, fields = self._posted()
@@ -66,34 +66,34 @@ class SignIn:
         if len(email) > EMAIL_AT_MOST or len(password) > PASSWORD_AT_MOST:
             return self._form(visitor, "", "This e-mail and password do not belong together.")
         try:
-            self.desk.operators.attempt(email, self.desk.pages.address)
+            self.admin.operators.attempt(email, self.admin.pages.address)
         except TooMany as trouble:
             return self._form(visitor, email, trouble.message, status=429)
-        return self._go_on(visitor, email, self.desk.services.identity.sign_in(email, password))
+        return self._go_on(visitor, email, self.admin.services.identity.sign_in(email, password))
 
     def next(self) -> Response:
         visitor, fields = self._posted()
-        now = self.desk.services.clock()
-        step = self.desk.services.tenants.operators.asked(sha256(visitor), now=now)
+        now = self.admin.services.clock()
+        step = self.admin.services.tenants.operators.asked(sha256(visitor), now=now)
         if step is None:
             return self._form(visitor, "", "That took too long. Sign in again.")
         if "start_over" in fields:
-            self.desk.services.tenants.operators.asked_no_more(sha256(visitor))
+            self.admin.services.tenants.operators.asked_no_more(sha256(visitor))
             return self._form(visitor)
         try:
-            self.desk.operators.attempt(step.email, self.desk.pages.address)
+            self.admin.operators.attempt(step.email, self.admin.pages.address)
         except TooMany as trouble:
             return self._ask(visitor, step, trouble.message, status=429)
         return self._answer(visitor, step, fields)
 
     def sign_out(self, operator: OperatorSession, fields: dict[str, str]) -> Response:
-        self.desk.operators.end(cookies(self.desk.pages.headers))
-        return self.desk.pages.redirect("/admin/sign-in", cookies=[no_cookie(OPERATOR_COOKIE)])
+        self.admin.operators.end(cookies(self.admin.pages.headers))
+        return self.admin.pages.redirect("/admin/sign-in", cookies=[no_cookie(OPERATOR_COOKIE)])
 
     # -- how ----------------------------------------------------------------------------------------------------
 
     def _answer(self, visitor: str, step: SignInStep, fields: dict[str, str]) -> Response:
-        identity = self.desk.services.identity
+        identity = self.admin.services.identity
         if step.kind == "new_password":
             password = fields.get("password", "")
             if password != fields.get("again", ""):
@@ -114,13 +114,13 @@ class SignIn:
         )
 
     def _go_on(self, visitor: str, email: str, outcome: Outcome) -> Response:
-        operators = self.desk.services.tenants.operators
+        operators = self.admin.services.tenants.operators
         match outcome:
             case SignedIn():
                 log.info("operator signed in", extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
-                signed_in, _ = self.desk.operators.welcome(outcome.email, cookies(self.desk.pages.headers))
-                return self.desk.pages.redirect("/admin", cookies=[signed_in, no_cookie(VISITOR_COOKIE)])
+                signed_in, _ = self.admin.operators.welcome(outcome.email, cookies(self.admin.pages.headers))
+                return self.admin.pages.redirect("/admin", cookies=[signed_in, no_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
                 log.warning("sign-in refused", extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
@@ -130,27 +130,27 @@ class SignIn:
                 return self._ask(visitor, self._remember(visitor, email, outcome.again), outcome.sentence)
             case _:
                 self._remember(visitor, email, outcome)
-                return self.desk.pages.redirect("/admin/sign-in")
+                return self.admin.pages.redirect("/admin/sign-in")
 
     def _remember(self, visitor: str, email: str, asked: NewPassword | Code | SetUp) -> SignInStep:
         kind = next(name for name, step in STEPS.items() if isinstance(asked, step))
         secret = asked.secret if isinstance(asked, SetUp) else ""
-        now = self.desk.services.clock()
+        now = self.admin.services.clock()
         step = SignInStep(sha256(visitor), email, kind, asked.username, asked.session, now, secret)
-        self.desk.services.tenants.operators.ask(step)
+        self.admin.services.tenants.operators.ask(step)
         return step
 
     def _visitor(self) -> str:
-        visitor = cookies(self.desk.pages.headers).get(VISITOR_COOKIE, "")
+        visitor = cookies(self.admin.pages.headers).get(VISITOR_COOKIE, "")
         return visitor if SHAPE_OF_VISITOR.fullmatch(visitor) else ""
 
     def _posted(self) -> tuple[str, dict[str, str]]:
-        visitor, fields = self._visitor(), self.desk.pages.form()
-        demand_own_form(self.desk.pages.headers, fields, derived(visitor, "sign-in") if visitor else "")
+        visitor, fields = self._visitor(), self.admin.pages.form()
+        demand_own_form(self.admin.pages.headers, fields, derived(visitor, "sign-in") if visitor else "")
         return visitor, fields
 
     def _form(self, visitor: str, email: str = "", error: str = "", status: int | None = None) -> Response:
-        return self.desk.pages.render(
+        return self.admin.pages.render(
             "admin/sign_in.html",
             status=status or (422 if error else 200),
             cookies=[cookie(VISITOR_COOKIE, visitor)],
@@ -161,7 +161,7 @@ class SignIn:
 
     def _ask(self, visitor: str, step: SignInStep, error: str = "", status: int | None = None) -> Response:
         uri = SetUp(step.username, step.cognito_session, step.secret).uri(step.email) if step.secret else ""
-        return self.desk.pages.render(
+        return self.admin.pages.render(
             "admin/sign_in_next.html",
             status=status or (422 if error else 200),
             csrf=derived(visitor, "sign-in"),

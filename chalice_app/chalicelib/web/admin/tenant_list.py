@@ -9,7 +9,7 @@ from chalicelib.model import Active, Problem, Session, Tenant
 from chalicelib.model.line_health import first_problem
 from chalicelib.rendering.languages import TONES
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.layout import Desk
+from chalicelib.web.admin.layout import AdminPages
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class Row:
         return first_problem(self.tenant, self.session)
 
 
-def mount(desk: Desk) -> None:
+def mount(admin: AdminPages) -> None:
     def rows() -> list[Row]:
-        return in_order(Row(tenant, session) for tenant, session in desk.services.tenants.overview())
+        return in_order(Row(tenant, session) for tenant, session in admin.services.tenants.overview())
 
     def tenants(operator: OperatorSession) -> Response:
-        return desk.render("tenants.html", operator, rows=rows())
+        return admin.render("tenants.html", operator, rows=rows())
 
     def tenants_live(operator: OperatorSession) -> Response:
-        return desk.render("_tenants.html", operator, rows=rows())
+        return admin.render("_tenants.html", operator, rows=rows())
 
     def front_door() -> Response:
-        return desk.pages.redirect("/admin")
+        return admin.pages.redirect("/admin")
 
-    desk.open("GET", "/", front_door)
-    desk.get("/admin", tenants)
-    desk.get("/admin/live", tenants_live, fragment=True)
+    admin.open("GET", "/", front_door)
+    admin.get("/admin", tenants)
+    admin.get("/admin/live", tenants_live, fragment=True)
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

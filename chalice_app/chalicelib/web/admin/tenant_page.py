@@ -13,7 +13,7 @@ from chalicelib.replies.model_call import WAITING_TRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.invites import may_mail, new_invite
-from chalicelib.web.admin.layout import Desk
+from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import demand_working
 from chalicelib.web.admin.tenant_list import Row
 from chalicelib.web.messages import DONE, HAPPENED, HELPING, MENDING
@@ -21,40 +21,40 @@ from chalicelib.web.messages import DONE, HAPPENED, HELPING, MENDING
 EVENTS_SHOWN: Final = 40
 
 
-def mount(desk: Desk) -> None:
-    page = TenantPage(desk)
-    desk.get("/admin/tenants/{tenant}", page.tenant)
-    desk.get("/admin/tenants/{tenant}/live", page.live, fragment=True)
-    desk.get("/admin/tenants/{tenant}/edit", page.edit)
-    desk.post("/admin/tenants/{tenant}/edit", page.save)
-    desk.post("/admin/tenants/{tenant}/pause", page.pause)
-    desk.post("/admin/tenants/{tenant}/resume", page.resume)
-    desk.post("/admin/tenants/{tenant}/invite", page.invite)
-    desk.post("/admin/tenants/{tenant}/revoke", page.revoke)
-    desk.post("/admin/tenants/{tenant}/check", page.check)
+def mount(admin: AdminPages) -> None:
+    page = TenantPage(admin)
+    admin.get("/admin/tenants/{tenant}", page.tenant)
+    admin.get("/admin/tenants/{tenant}/live", page.live, fragment=True)
+    admin.get("/admin/tenants/{tenant}/edit", page.edit)
+    admin.post("/admin/tenants/{tenant}/edit", page.save)
+    admin.post("/admin/tenants/{tenant}/pause", page.pause)
+    admin.post("/admin/tenants/{tenant}/resume", page.resume)
+    admin.post("/admin/tenants/{tenant}/invite", page.invite)
+    admin.post("/admin/tenants/{tenant}/revoke", page.revoke)
+    admin.post("/admin/tenants/{tenant}/check", page.check)
 
 
 class TenantPage:
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.services = desk.services
+    def __init__(self, admin: AdminPages) -> None:
+        self.admin = admin
+        self.services = admin.services
 
     # -- looking: keeps the session of an unlinked tenant running ----------------------------------------------
 
     def tenant(self, operator: OperatorSession, tenant: str) -> Response:
         found = self.services.tenants.get(tenant)
-        return self.desk.render(
+        return self.admin.render(
             "tenant.html",
             operator,
             assistant=self.services.tenants.assistant(tenant, found.assistant_version),
             invite=self.services.tenants.invites.current(tenant),
-            done=DONE.get(self.desk.pages.query("done")),
+            done=DONE.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
             **self._seen(found),
         )
 
     def live(self, operator: OperatorSession, tenant: str) -> Response:
-        return self.desk.render("_tenant.html", operator, **self._seen(self.services.tenants.get(tenant)))
+        return self.admin.render("_tenant.html", operator, **self._seen(self.services.tenants.get(tenant)))
 
     def _seen(self, tenant: Tenant) -> dict[str, Any]:
         session = self.services.placement.session(tenant.id)
@@ -84,7 +84,7 @@ class TenantPage:
             form = EditTenantForm.read(fields)
             assistant = form.assistant(former)
             if form.api_key:
-                demand_working(self.services.brain.check(form.api_key, assistant))
+                demand_working(self.services.llm.check(form.api_key, assistant))
             changes = self._changes(found, form)
             changed = assistant != former
             if not changes and not changed:
@@ -124,7 +124,7 @@ class TenantPage:
         }
         changes = {name: value for name, value in wanted.items() if getattr(tenant, name) != value}
         if form.api_key:
-            changes["key_ciphertext"] = self.services.vault.encrypt(tenant.id, form.api_key)
+            changes["key_ciphertext"] = self.services.key_encryption.encrypt(tenant.id, form.api_key)
             changes["key_last4"] = form.api_key[-4:]
         return changes
 
@@ -137,7 +137,7 @@ class TenantPage:
         trouble: str = "",
         status: int = 200,
     ) -> Response:
-        return self.desk.render(
+        return self.admin.render(
             "edit.html",
             operator,
             status=status,
@@ -191,7 +191,7 @@ class TenantPage:
                 self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 
     def _back(self, tenant: str, done: str) -> Response:
-        return self.desk.pages.redirect(f"/admin/tenants/{tenant}?done={done}")
+        return self.admin.pages.redirect(f"/admin/tenants/{tenant}?done={done}")
 
 
 def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:

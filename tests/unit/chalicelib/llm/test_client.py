@@ -1,4 +1,4 @@
-"""The brain asks OpenAI as specified, and turns whatever comes back into a text or one of three kinds of trouble."""
+"""The client asks OpenAI as specified, and turns whatever comes back into a text or one of three kinds of trouble."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
-from chalicelib.llm.client import Brain, CheckResult, Reply
+from chalicelib.llm.client import CheckResult, LlmClient, Reply
 from chalicelib.model import Assistant, Said
 from infrastructure.checkout import REPOSITORY
 from tests.simulators.openai import FAULTS, OpenAISimulator
@@ -46,25 +46,27 @@ def simulator(server: OpenAISimulator) -> OpenAISimulator:
 
 
 @pytest.fixture(scope="module")
-def shared_brain(server: OpenAISimulator) -> Iterator[Brain]:
-    brain = Brain(server.base_url)
-    yield brain
-    brain.close()
+def shared_llm(server: OpenAISimulator) -> Iterator[LlmClient]:
+    llm = LlmClient(server.base_url)
+    yield llm
+    llm.close()
 
 
 @pytest.fixture
-def brain(shared_brain: Brain, simulator: OpenAISimulator) -> Brain:
-    return shared_brain
+def llm(shared_llm: LlmClient, simulator: OpenAISimulator) -> LlmClient:
+    return shared_llm
 
 
-def ask(brain: Brain, key: str = KEY, assistant: Assistant = ASSISTANT, said: tuple[Said, ...] | None = None) -> Reply:
+def ask(
+    llm: LlmClient, key: str = KEY, assistant: Assistant = ASSISTANT, said: tuple[Said, ...] | None = None
+) -> Reply:
     history = said or (Said("user", QUESTION),)
-    return brain.reply(key, assistant, history, tenant="bakery0001", chat="4917@c.us", turn="turn-0001")
+    return llm.reply(key, assistant, history, tenant="bakery0001", chat="4917@c.us", turn="turn-0001")
 
 
-def answering(answer: Callable[[httpx2.Request], httpx2.Response], **options: Any) -> Brain:
-    """A brain whose every call is answered by `answer`."""
-    return Brain("https://openai.example/v1", transport=httpx2.MockTransport(answer), **options)
+def answering(answer: Callable[[httpx2.Request], httpx2.Response], **options: Any) -> LlmClient:
+    """A client whose every call is answered by `answer`."""
+    return LlmClient("https://openai.example/v1", transport=httpx2.MockTransport(answer), **options)
 
 
 def response_body(**changes: Any) -> dict[str, Any]:
@@ -104,8 +106,8 @@ def nothing_private_in(trouble: BaseException) -> None:
 # --- Replies ------------------------------------------------------------------------------------------------
 
 
-def test_a_reply_is_the_personas_own(brain: Brain) -> None:
-    reply = ask(brain)
+def test_a_reply_is_the_personas_own(llm: LlmClient) -> None:
+    reply = ask(llm)
     assert reply.text.startswith(f'[Anna] You said: "{QUESTION}"')
     assert "You are the bakery's helper." in reply.text
     assert reply.input_tokens > 0
@@ -113,9 +115,9 @@ def test_a_reply_is_the_personas_own(brain: Brain) -> None:
     assert reply.text not in repr(reply)
 
 
-def test_a_request_carries_the_assistant_and_nothing_it_leaves_open(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_a_request_carries_the_assistant_and_nothing_it_leaves_open(llm: LlmClient, simulator: OpenAISimulator) -> None:
     plain = Assistant(version=1, model="gpt-6-luna", instructions="Be kind.")
-    ask(brain, assistant=plain)
+    ask(llm, assistant=plain)
     assert simulator.requests[-1].body == {
         "model": "gpt-6-luna",
         "instructions": "Be kind.",
@@ -129,7 +131,7 @@ def test_a_request_carries_the_assistant_and_nothing_it_leaves_open(brain: Brain
     }
 
 
-def test_a_request_carries_every_setting_and_tool(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_a_request_carries_every_setting_and_tool(llm: LlmClient, simulator: OpenAISimulator) -> None:
     full = replace(
         ASSISTANT,
         max_output_tokens=300,
@@ -139,7 +141,7 @@ def test_a_request_carries_every_setting_and_tool(brain: Brain, simulator: OpenA
         vector_store_ids=("vs_menu", "vs_hours"),
         web_search=True,
     )
-    ask(brain, assistant=full)
+    ask(llm, assistant=full)
     body = simulator.requests[-1].body
     assert body["max_output_tokens"] == 300
     assert body["reasoning"] == {"effort": "low"}
@@ -151,9 +153,9 @@ def test_a_request_carries_every_setting_and_tool(brain: Brain, simulator: OpenA
     ]
 
 
-def test_the_whole_history_goes_along_in_order(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_the_whole_history_goes_along_in_order(llm: LlmClient, simulator: OpenAISimulator) -> None:
     said = (Said("user", "Hello"), Said("assistant", "Hi!"), Said("user", "Open?"), Said("user", "Half \ud83d sign"))
-    reply = ask(brain, said=said)
+    reply = ask(llm, said=said)
     assert [(item["role"], item["content"]) for item in simulator.requests[-1].body["input"]] == [
         ("user", "Hello"),
         ("assistant", "Hi!"),
@@ -163,16 +165,16 @@ def test_the_whole_history_goes_along_in_order(brain: Brain, simulator: OpenAISi
     assert reply.text.startswith('[Anna] You said: "Half ? sign" Before that: "Open?".')
 
 
-def test_contacts_are_told_apart_without_being_named(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_contacts_are_told_apart_without_being_named(llm: LlmClient, simulator: OpenAISimulator) -> None:
     for tenant, chat in (("bakery0001", "4917@c.us"), ("bakery0001", "4918@c.us"), ("butcher001", "4917@c.us")):
-        brain.reply(KEY, ASSISTANT, (Said("user", "Hi"),), tenant=tenant, chat=chat, turn="turn-0001")
+        llm.reply(KEY, ASSISTANT, (Said("user", "Hi"),), tenant=tenant, chat=chat, turn="turn-0001")
     assert len({request.body["safety_identifier"] for request in simulator.requests}) == 3
     assert "4917" not in json.dumps([request.body for request in simulator.requests])
 
 
-def test_each_tenant_is_answered_with_its_own_key(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_each_tenant_is_answered_with_its_own_key(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.persona("sk-other-key-0815", "Bella")
-    assert [ask(brain, key).text[:7] for key in (KEY, "sk-other-key-0815", KEY)] == ["[Anna] ", "[Bella]", "[Anna] "]
+    assert [ask(llm, key).text[:7] for key in (KEY, "sk-other-key-0815", KEY)] == ["[Anna] ", "[Bella]", "[Anna] "]
 
 
 def test_all_tenants_share_one_pool_and_one_client(simulator: OpenAISimulator) -> None:
@@ -182,83 +184,81 @@ def test_all_tenants_share_one_pool_and_one_client(simulator: OpenAISimulator) -
         ports.add(str(request.headers["authorization"]))
         return httpx2.Response(200, json=response_body())
 
-    brain = answering(answer)
-    ask(brain)
-    first = brain._client
-    ask(brain, "sk-other")
+    llm = answering(answer)
+    ask(llm)
+    first = llm._client
+    ask(llm, "sk-other")
     assert first is not None
-    assert brain._client is first
-    assert brain._client_for("sk-a", 90)._client is brain._client_for("sk-b", 15)._client is first._client
+    assert llm._client is first
+    assert llm._client_for("sk-a", 90)._client is llm._client_for("sk-b", 15)._client is first._client
     assert ports == {f"Bearer {KEY}", "Bearer sk-other"}
     assert first.max_retries == 0
 
 
-def test_brain_can_be_closed_and_used_again(simulator: OpenAISimulator) -> None:
-    brain = Brain(simulator.base_url)
-    ask(brain)
-    brain.close()
-    ask(brain)
-    brain.close()
+def test_the_client_can_be_closed_and_used_again(simulator: OpenAISimulator) -> None:
+    llm = LlmClient(simulator.base_url)
+    ask(llm)
+    llm.close()
+    ask(llm)
+    llm.close()
 
 
 # --- What a 200 may hide ------------------------------------------------------------------------------------
 
 
-def test_commentary_is_not_said(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_commentary_is_not_said(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "commentary")
-    assert "Let me check" not in ask(brain).text
+    assert "Let me check" not in ask(llm).text
 
 
-def test_commentary_is_said_if_there_is_nothing_else(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_commentary_is_said_if_there_is_nothing_else(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "only_commentary")
-    assert ask(brain).text.startswith("[Anna]")
+    assert ask(llm).text.startswith("[Anna]")
 
 
-def test_citation_marks_are_not_said(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_citation_marks_are_not_said(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.say(KEY, "Pizza 【4:0†source】. And \ue200filecite\ue202turn0file0\ue201ice\ue203 【not a mark】.")
-    assert ask(brain).text == "Pizza. Andice 【not a mark】."
+    assert ask(llm).text == "Pizza. Andice 【not a mark】."
 
 
-def test_a_cut_text_is_used_and_says_so(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_a_cut_text_is_used_and_says_so(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "incomplete_max_output_tokens")
-    text = ask(brain).text
+    text = ask(llm).text
     assert text.startswith("[Anna]")
     assert text.endswith(" …")
 
 
 @pytest.mark.parametrize("fault", ["empty_text", "incomplete_empty"])
-def test_a_model_that_wrote_nothing_is_asked_once_more(brain: Brain, simulator: OpenAISimulator, fault: str) -> None:
+def test_a_model_that_wrote_nothing_is_asked_once_more(llm: LlmClient, simulator: OpenAISimulator, fault: str) -> None:
     simulator.fault(KEY, fault)
-    reply = ask(brain)
+    reply = ask(llm)
     assert reply.text.startswith("[Anna]")
     first, second = (request.body["max_output_tokens"] for request in simulator.requests)
     assert second == (first if fault == "empty_text" else 4 * first)
 
 
-def test_the_tokens_of_both_attempts_count(brain: Brain, simulator: OpenAISimulator) -> None:
-    once = ask(brain)
+def test_the_tokens_of_both_attempts_count(llm: LlmClient, simulator: OpenAISimulator) -> None:
+    once = ask(llm)
     simulator.fault(KEY, "incomplete_empty")
-    twice = ask(brain)
+    twice = ask(llm)
     assert twice.input_tokens == 2 * once.input_tokens
     assert twice.output_tokens == once.output_tokens + 1000
 
 
 @pytest.mark.parametrize("fault", ["empty_text", "incomplete_empty"])
-def test_a_model_that_writes_nothing_twice_is_given_up(brain: Brain, simulator: OpenAISimulator, fault: str) -> None:
+def test_a_model_that_writes_nothing_twice_is_given_up(llm: LlmClient, simulator: OpenAISimulator, fault: str) -> None:
     simulator.fault(KEY, fault, times=None)
     with pytest.raises(PermanentError) as caught:
-        ask(brain)
+        ask(llm)
     assert caught.value.reason == "empty"
     assert len(simulator.requests) == 2
 
 
 def test_there_is_no_second_attempt_without_time() -> None:
     clock = iter([0.0, 0.0, 0.0, 0.0, 85.0, 85.0, 85.0])
-    brain = answering(
-        lambda request: httpx2.Response(200, json=response_body(output=[])), monotonic=lambda: next(clock)
-    )
+    llm = answering(lambda request: httpx2.Response(200, json=response_body(output=[])), monotonic=lambda: next(clock))
     with pytest.raises(TransientError, match="no time"):
-        ask(brain)
+        ask(llm)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_there_is_no_second_attempt_without_time() -> None:
     ],
 )
 def test_a_200_may_still_be_trouble(
-    brain: Brain,
+    llm: LlmClient,
     simulator: OpenAISimulator,
     fault: str,
     options: dict[str, Any],
@@ -286,15 +286,15 @@ def test_a_200_may_still_be_trouble(
 ) -> None:
     simulator.fault(KEY, fault, message=f"{QUESTION} {KEY}", **options)
     with pytest.raises(kind) as caught:
-        ask(brain)
+        ask(llm)
     assert getattr(caught.value, "reason", None) or getattr(caught.value, "problem", None) == word
     nothing_private_in(caught.value)
 
 
 def test_a_server_that_leaves_fields_out_is_understood() -> None:
     output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}]
-    brain = answering(lambda request: httpx2.Response(200, json={"id": "x", "model": "llama", "output": output}))
-    assert ask(brain) == Reply("Hello.", 0, 0)
+    llm = answering(lambda request: httpx2.Response(200, json={"id": "x", "model": "llama", "output": output}))
+    assert ask(llm) == Reply("Hello.", 0, 0)
 
 
 # --- Errors -------------------------------------------------------------------------------------------------
@@ -337,11 +337,11 @@ def test_every_http_fault_of_the_simulator_has_its_row() -> None:
 
 @pytest.mark.parametrize(("fault", "kind", "meaning"), ERRORS)
 def test_each_error_is_one_of_three_kinds(
-    brain: Brain, simulator: OpenAISimulator, fault: str, kind: type[AnswerlineError], meaning: object
+    llm: LlmClient, simulator: OpenAISimulator, fault: str, kind: type[AnswerlineError], meaning: object
 ) -> None:
     simulator.fault(KEY, fault, times=None)
     with pytest.raises(AnswerlineError) as caught:
-        ask(brain)
+        ask(llm)
     trouble = caught.value
     assert type(trouble) is kind
     if isinstance(trouble, ActionRequired):
@@ -355,10 +355,10 @@ def test_each_error_is_one_of_three_kinds(
 
 
 @pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.status])
-def test_no_error_repeats_what_openai_wrote(brain: Brain, simulator: OpenAISimulator, fault: str) -> None:
+def test_no_error_repeats_what_openai_wrote(llm: LlmClient, simulator: OpenAISimulator, fault: str) -> None:
     simulator.fault(KEY, fault, message=f"You sent {KEY} and {QUESTION} with sk-proj-***{KEY[-4:]}.")
     with pytest.raises(AnswerlineError) as caught:
-        ask(brain)
+        ask(llm)
     nothing_private_in(caught.value)
 
 
@@ -373,22 +373,22 @@ def test_a_hostile_error_cannot_speak_through_us() -> None:
     nothing_private_in(caught.value)
 
 
-def test_an_error_says_what_openais_support_would_ask_for(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_an_error_says_what_openais_support_would_ask_for(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "invalid_api_key")
     with pytest.raises(ActionRequired, match=r"enter it here\. \(HTTP 401, invalid_api_key, req_[0-9a-f]{32}\)$"):
-        ask(brain)
+        ask(llm)
 
 
-def test_an_error_names_what_is_missing(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_an_error_names_what_is_missing(llm: LlmClient, simulator: OpenAISimulator) -> None:
     simulator.fault(KEY, "missing_scopes")
     with pytest.raises(ActionRequired, match=r"permission api\.responses\.write at OpenAI"):
-        ask(brain)
+        ask(llm)
     with pytest.raises(ActionRequired, match=r"vector store vs_missing1"):
-        ask(brain, assistant=replace(ASSISTANT, vector_store_ids=("vs_menu", "vs_missing1")))
+        ask(llm, assistant=replace(ASSISTANT, vector_store_ids=("vs_menu", "vs_missing1")))
     with pytest.raises(ActionRequired, match=r"setting temperature with the model gpt-6-astra"):
-        ask(brain, assistant=replace(ASSISTANT, model="gpt-6-astra", reasoning_effort=None, temperature=0.3))
+        ask(llm, assistant=replace(ASSISTANT, model="gpt-6-astra", reasoning_effort=None, temperature=0.3))
     with pytest.raises(ActionRequired, match=r"the model gpt-4, or"):
-        ask(brain, assistant=replace(ASSISTANT, model="gpt-4"))
+        ask(llm, assistant=replace(ASSISTANT, model="gpt-4"))
 
 
 def test_a_money_code_is_known_by_its_type_too() -> None:
@@ -422,9 +422,9 @@ def test_openai_may_say_when_to_come_back(headers: dict[str, str], seconds: floa
 
 
 @pytest.mark.parametrize("key", ["", " ", "sk-a b", "sk-a\n", "sk-ü", "sk-a\x00", "sk-“quoted”"])
-def test_a_key_that_cannot_be_sent_is_never_sent(brain: Brain, simulator: OpenAISimulator, key: str) -> None:
+def test_a_key_that_cannot_be_sent_is_never_sent(llm: LlmClient, simulator: OpenAISimulator, key: str) -> None:
     with pytest.raises(ActionRequired) as caught:
-        ask(brain, key)
+        ask(llm, key)
     assert caught.value.problem is ProblemCode.KEY_REVOKED
     assert not simulator.requests
 
@@ -445,14 +445,14 @@ def test_a_redirect_does_not_take_the_key_along() -> None:
 
 
 def test_a_silent_server_is_left_in_time(simulator: OpenAISimulator) -> None:
-    brain = Brain(simulator.base_url, reply_within=timedelta(seconds=7))  # of which 1 is for reading
+    llm = LlmClient(simulator.base_url, reply_within=timedelta(seconds=7))  # of which 1 is for reading
     simulator.fault(KEY, "hang")
     started = time.monotonic()
     with pytest.raises(TransientError, match="in time") as caught:
-        ask(brain)
+        ask(llm)
     assert time.monotonic() - started < 3
     nothing_private_in(caught.value)
-    brain.close()
+    llm.close()
 
 
 def test_a_body_that_trickles_is_left_at_the_deadline() -> None:
@@ -464,12 +464,12 @@ def test_a_body_that_trickles_is_left_at_the_deadline() -> None:
                 now[0] += 1
                 yield b" "
 
-    brain = answering(
+    llm = answering(
         lambda request: httpx2.Response(200, headers={"content-type": "application/json"}, stream=Trickle()),
         monotonic=lambda: now[0],
     )
     with pytest.raises(TransientError):
-        ask(brain)
+        ask(llm)
     assert 90 <= now[0] <= 92
 
 
@@ -480,9 +480,9 @@ def test_the_waits_of_a_call_add_up_to_its_deadline() -> None:
         seen.append(dict(request.extensions["timeout"]))
         return httpx2.Response(200, json=response_body())
 
-    brain = answering(answer, monotonic=lambda: 0.0)
-    ask(brain)
-    brain.check(KEY, ASSISTANT)
+    llm = answering(answer, monotonic=lambda: 0.0)
+    ask(llm)
+    llm.check(KEY, ASSISTANT)
     # connecting is two waits: TCP and TLS
     assert [sum(waits.values()) + waits["connect"] for waits in seen] == pytest.approx([90, 15])
 
@@ -501,26 +501,26 @@ def test_no_openai_variable_changes_what_is_sent(simulator: OpenAISimulator, mon
         "OPENAI_WEBHOOK_SECRET": "whsec-environment",
     }.items():
         monkeypatch.setenv(name, value)
-    brain = Brain(simulator.base_url)
-    assert ask(brain).text.startswith("[Anna]")
-    assert brain.check(KEY, ASSISTANT).ok
+    llm = LlmClient(simulator.base_url)
+    assert ask(llm).text.startswith("[Anna]")
+    assert llm.check(KEY, ASSISTANT).ok
     for recorded in simulator.requests:
         assert recorded.persona == "Anna"
         assert not any("organization" in name or "project" in name or "poison" in name for name in recorded.headers)
         assert "environment" not in json.dumps(recorded.headers)
         assert "poison" not in json.dumps(recorded.headers)
     with pytest.raises(ActionRequired):
-        ask(brain, "")  # never falls back to anybody else's key
-    brain.close()
+        ask(llm, "")  # never falls back to anybody else's key
+    llm.close()
 
 
-def test_importing_the_brain_does_not_import_openai_and_openai_log_stays_off() -> None:
+def test_importing_the_client_does_not_import_openai_and_openai_log_stays_off() -> None:
     script = f"""
 import sys
-import chalicelib.llm.client as brain
+import chalicelib.llm.client as llm
 from chalicelib.errors import AnswerlineError
 from chalicelib.model import Assistant, Said
-ours = brain.Brain("http://127.0.0.1:9/v1")
+ours = llm.LlmClient("http://127.0.0.1:9/v1")
 assert not {{"openai", "httpx2"}} & set(sys.modules), "imported too early"
 try:
     ours.reply({KEY!r}, Assistant(1, "m", "i"), [Said("user", {QUESTION!r})], tenant="t", chat="c", turn="u")
@@ -544,24 +544,24 @@ assert "openai" in sys.modules
 def test_neither_keys_nor_texts_reach_the_log(simulator: OpenAISimulator, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     logging.getLogger("openai").setLevel(logging.DEBUG)
-    brain = Brain(simulator.base_url)
-    ask(brain)
+    llm = LlmClient(simulator.base_url)
+    ask(llm)
     for fault in ("invalid_api_key", "server_error", "connection_reset"):
         simulator.fault(KEY, fault)
         with pytest.raises(AnswerlineError):
-            ask(brain)
+            ask(llm)
     logged = [record for record in caplog.records if record.name.startswith(("openai", "httpx2", "httpcore2"))]
     assert not [record for record in logged if record.levelno < logging.WARNING], "the SDK's own log must stay off"
     assert not any(word in record.getMessage() for record in caplog.records for word in ("parcel", KEY[-4:], "sk-"))
-    assert KEY not in repr(brain) + repr(vars(brain))
-    brain.close()
+    assert KEY not in repr(llm) + repr(vars(llm))
+    llm.close()
 
 
 # --- Checks -------------------------------------------------------------------------------------------------
 
 
-def test_a_check_of_what_works_is_one_tiny_call(brain: Brain, simulator: OpenAISimulator) -> None:
-    result = brain.check(KEY, replace(ASSISTANT, web_search=True, max_output_tokens=4000))
+def test_a_check_of_what_works_is_one_tiny_call(llm: LlmClient, simulator: OpenAISimulator) -> None:
+    result = llm.check(KEY, replace(ASSISTANT, web_search=True, max_output_tokens=4000))
     assert result.ok
     assert result == CheckResult("The key works, and gpt-6-luna answers.")
     (request,) = simulator.requests
@@ -572,8 +572,8 @@ def test_a_check_of_what_works_is_one_tiny_call(brain: Brain, simulator: OpenAIS
     assert "instructions" not in request.body
 
 
-def test_a_check_does_not_mind_a_model_that_only_thinks(brain: Brain) -> None:
-    assert brain.check(KEY, replace(ASSISTANT, reasoning_effort="high")).ok
+def test_a_check_does_not_mind_a_model_that_only_thinks(llm: LlmClient) -> None:
+    assert llm.check(KEY, replace(ASSISTANT, reasoning_effort="high")).ok
 
 
 @pytest.mark.parametrize(
@@ -591,29 +591,29 @@ def test_a_check_does_not_mind_a_model_that_only_thinks(brain: Brain) -> None:
     ],
 )
 def test_a_check_says_exactly_what_is_wrong(
-    brain: Brain, key: str, problem: ProblemCode | None, passing: bool, sentence: str
+    llm: LlmClient, key: str, problem: ProblemCode | None, passing: bool, sentence: str
 ) -> None:
-    result = brain.check(key, ASSISTANT)
+    result = llm.check(key, ASSISTANT)
     assert not result.ok
     assert (result.problem, result.passing) == (problem, passing)
     assert sentence in result.sentence
 
 
-def test_a_check_knows_a_retired_model_and_a_refused_setting(brain: Brain) -> None:
-    assert brain.check(KEY, replace(ASSISTANT, model="gpt-4-turbo")).problem is ProblemCode.MODEL_RETIRED
-    assert brain.check(KEY, replace(ASSISTANT, model="gpt-6-astra")).problem is ProblemCode.ASSISTANT_REFUSED
+def test_a_check_knows_a_retired_model_and_a_refused_setting(llm: LlmClient) -> None:
+    assert llm.check(KEY, replace(ASSISTANT, model="gpt-4-turbo")).problem is ProblemCode.MODEL_RETIRED
+    assert llm.check(KEY, replace(ASSISTANT, model="gpt-6-astra")).problem is ProblemCode.ASSISTANT_REFUSED
     lost = replace(ASSISTANT, vector_store_ids=("vs_missing",))
-    assert brain.check(KEY, lost).problem is ProblemCode.ASSISTANT_REFUSED
+    assert llm.check(KEY, lost).problem is ProblemCode.ASSISTANT_REFUSED
 
 
 def test_a_check_of_an_unreachable_server_says_so() -> None:
-    result = Brain("http://127.0.0.1:9/v1").check(KEY, ASSISTANT)
+    result = LlmClient("http://127.0.0.1:9/v1").check(KEY, ASSISTANT)
     assert result == CheckResult(
         "OpenAI could not be reached: check this server's network, or try again in a minute.", passing=True
     )
 
 
-def test_a_check_never_raises(brain: Brain, simulator: OpenAISimulator) -> None:
+def test_a_check_never_raises(llm: LlmClient, simulator: OpenAISimulator) -> None:
     for fault in FAULTS:
         simulator.fault(KEY, fault, seconds=0, delay_ms=0)
-        assert brain.check(KEY, ASSISTANT).sentence, fault
+        assert llm.check(KEY, ASSISTANT).sentence, fault

@@ -18,7 +18,7 @@ from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.conftest import SESSION, Clock, a_tenant
-from tests.unit.support.browsing import Browser, Page
+from tests.unit.support.headless_browser import Browser, Page
 from wire import Phase, ProblemCode
 
 PARAMETER = "/answerline-unit/public-base-url"

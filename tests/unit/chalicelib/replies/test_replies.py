@@ -16,7 +16,7 @@ from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Attr, Update
 from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
-from tests.unit.conftest import ASSISTANT, Clock, FakeBrain, FakeJobs, FakeMailer, a_tenant
+from tests.unit.conftest import ASSISTANT, Clock, FakeJobs, FakeLlmClient, FakeMailer, a_tenant
 from wire import Acknowledgement, Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 T = "tenantaaaa"
@@ -28,7 +28,7 @@ UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
 @pytest.fixture
 def line(services: Services, clock: Clock) -> Services:
     """A tenant whose line is online at a runner."""
-    tenant = a_tenant(T, key_ciphertext=services.vault.encrypt(T, "sk-test-bakery"), policies=UNCAPPED)
+    tenant = a_tenant(T, key_ciphertext=services.key_encryption.encrypt(T, "sk-test-bakery"), policies=UNCAPPED)
     services.tenants.create(tenant, ASSISTANT, by="operator@example.com")
     runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
     session = services.placement.watch(T, clock())
@@ -70,8 +70,8 @@ def jobs(services: Services) -> FakeJobs:
     return cast(FakeJobs, services.jobs)
 
 
-def brain(services: Services) -> FakeBrain:
-    return cast(FakeBrain, services.brain)
+def llm(services: Services) -> FakeLlmClient:
+    return cast(FakeLlmClient, services.llm)
 
 
 def mailed(services: Services) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holde
     assert jobs(line).sent == [(T, CHAT, 2.0)]
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.RANG
-    assert brain(line).keys == ["sk-test-bakery"]
+    assert llm(line).keys == ["sk-test-bakery"]
     turn = open_turn(line)
     assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
     assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
@@ -144,7 +144,7 @@ def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) 
     look(line)
     deliver(line, clock)
     assert look(line) is ReplyOutcome.NOTHING_WAITS
-    assert len(brain(line).asked) == 1
+    assert len(llm(line).asked) == 1
 
 
 def test_a_hand_in_that_dies_after_storing_leaves_nobody_unanswered(
@@ -186,7 +186,7 @@ def test_one_contact_under_lid_and_phone_is_one_chat(line: Services, clock: Cloc
     hand_in(line, message(clock, "M2", "again", chat=PHONE, chat_alias=CHAT))
     clock.pass_seconds(2)
     look(line)
-    assert [said.text for said in brain(line).asked[0]] == ["Hello", "again"]
+    assert [said.text for said in llm(line).asked[0]] == ["Hello", "again"]
     chat = line.chats.chat(T, PHONE)
     assert chat is not None and chat.id == CHAT and chat.whatsapp_id == PHONE
 
@@ -229,12 +229,12 @@ def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clo
     clock.pass_seconds(2)
 
     def write_on() -> None:
-        brain(line).meanwhile = lambda: None
+        llm(line).meanwhile = lambda: None
         hand_in(line, message(clock, "M2", "wait"))
         clock.pass_seconds(2)
         assert look(line) is ReplyOutcome.RANG
 
-    brain(line).meanwhile = write_on
+    llm(line).meanwhile = write_on
     assert look(line) is ReplyOutcome.SUPERSEDED
     assert open_turn(line).parts == ("You said: wait",)
 
@@ -246,7 +246,7 @@ def test_hundreds_of_messages_are_one_batch_of_which_the_model_reads_the_end(lin
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 400
-    assert sum(len(said.text) for said in brain(line).asked[0]) <= 60_000
+    assert sum(len(said.text) for said in llm(line).asked[0]) <= 60_000
     deliver(line, clock)
     assert look(line) is ReplyOutcome.NOTHING_WAITS
 
@@ -265,7 +265,7 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     _, again = line.turns.sent(taken, 0, clock())
     assert again
     assert look(line) is ReplyOutcome.RANG
-    assert [said.text for said in brain(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
+    assert [said.text for said in llm(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
 
 
 def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock) -> None:
@@ -308,7 +308,7 @@ def test_a_person_on_the_phone_takes_over_and_the_line_keeps_quiet(line: Service
     assert hand_in(line, message(clock, "M3", "and now?"))[0].outcome is Outcome.QUEUED
     clock.pass_seconds(2)
     look(line)
-    assert [said.text for said in brain(line).asked[-1]] == ["Hello", "I do it myself", "Hello", "and now?"]
+    assert [said.text for said in llm(line).asked[-1]] == ["Hello", "I do it myself", "Hello", "and now?"]
 
 
 def test_what_the_owner_answered_while_the_line_was_away_is_theirs(line: Services, clock: Clock) -> None:
@@ -379,7 +379,7 @@ def test_ignored_and_not_allowed_contacts_get_no_answer(line: Services, clock: C
 
 
 def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mended(line: Services, clock: Clock) -> None:
-    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
@@ -394,7 +394,7 @@ def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mende
 
 
 def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(line: Services, clock: Clock) -> None:
-    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
@@ -403,7 +403,7 @@ def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(li
 
 
 def test_a_rate_limit_that_asks_for_short_pauses_is_outlasted(line: Services, clock: Clock) -> None:
-    brain(line).next = [TransientError("busy", retry_after_seconds=0.3) for _ in range(20)]
+    llm(line).next = [TransientError("busy", retry_after_seconds=0.3) for _ in range(20)]
     hand_in(line, message(clock, "M1"))
     began = clock()
     clock.pass_seconds(2)
@@ -448,7 +448,7 @@ def test_another_account_never_sends_what_the_former_was_asked(line: Services, c
     assert chat is not None and chat.open_turn is None
     assert look(line, "4712@lid") is ReplyOutcome.NOT_YET
     assert look(line, "4712@lid") is ReplyOutcome.NOTHING_WAITS
-    assert len(brain(line).asked) == 1
+    assert len(llm(line).asked) == 1
 
 
 def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
@@ -532,7 +532,7 @@ def test_a_reply_that_waited_for_hours_is_recognised_when_the_tail_is_handed_in_
 ) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    brain(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
+    llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
     clock.pass_seconds(11 * 3600)
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator@example.com")
@@ -558,7 +558,7 @@ def test_an_ignored_contact_stays_ignored_when_the_page_does_not_know_the_phone(
 
 def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(line: Services, clock: Clock) -> None:
     for number in (1, 2):
-        brain(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+        llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
         clock.pass_seconds(2)
         assert look(line, f"471{number}@lid") is ReplyOutcome.WAITS_FOR_SOMEONE
@@ -570,7 +570,7 @@ def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(li
 
 def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line: Services, clock: Clock) -> None:
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
-    brain(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
+    llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.WAITS_FOR_SOMEONE
@@ -729,7 +729,7 @@ def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_rai
 
 
 def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, clock: Clock) -> None:
-    brain(line).next = [TransientError("busy", retry_after_seconds=7)]
+    llm(line).next = [TransientError("busy", retry_after_seconds=7)]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.PUT_OFF
@@ -746,7 +746,7 @@ def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "the contact wrote: Hello"}}, "Decrypt")
     trouble = TransientError("The key could not be unlocked just now.")
     trouble.__cause__ = denied
-    brain(line).next = [trouble]
+    llm(line).next = [trouble]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.PUT_OFF
@@ -758,12 +758,12 @@ def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
 def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configured(
     line: Services, clock: Clock
 ) -> None:
-    brain(line).next = [PermanentError("refusal")]
+    llm(line).next = [PermanentError("refusal")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.SKIPPED
     with_policies(line, replace(UNCAPPED, give_up_text="We call you back."))
-    brain(line).next = [PermanentError("refusal")]
+    llm(line).next = [PermanentError("refusal")]
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.RANG
@@ -805,10 +805,10 @@ def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock
     def die() -> None:
         raise KeyboardInterrupt
 
-    brain(line).meanwhile = die
+    llm(line).meanwhile = die
     with pytest.raises(KeyboardInterrupt):
         look(line)
-    brain(line).meanwhile = lambda: None
+    llm(line).meanwhile = lambda: None
     assert look(line) is ReplyOutcome.BUSY
     clock.pass_seconds(151)
     reconcile.reconcile(line)

@@ -12,7 +12,7 @@ from chalicelib.store.table import Update
 from chalicelib.web import console
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, a_tenant
-from tests.unit.support.browsing import Page
+from tests.unit.support.headless_browser import Page
 from wire import Phase, ProblemCode
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:answerline-unit-overview"

@@ -5,7 +5,7 @@ from chalicelib.model import (
     ExpiringCode,
     Session,
 )
-from chalicelib.web.landing_view import Shown, digits_of, showing, what_is_shown
+from chalicelib.web.landing_view import Shown, digits_of, landing_view, what_is_shown
 from tests.unit.support.landing_browser import BAKERY, tenant
 from wire import Phase
 
@@ -40,7 +40,7 @@ def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, sho
 
 def test_a_showing_tells_no_code_when_it_is_printed() -> None:
     session = Session(BAKERY, Phase.QR, qr=ExpiringCode("secret-code", NOW + 1_000))
-    assert "secret-code" not in repr(showing(tenant(BAKERY), session, NOW))
+    assert "secret-code" not in repr(landing_view(tenant(BAKERY), session, NOW))
 
 
 @pytest.mark.parametrize(
@@ -64,5 +64,5 @@ def test_numbers_are_read_as_people_write_them(written: str, digits: str | None)
 @pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
 def test_the_page_looks_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
     waiting = Session(BAKERY, phase, number="49170", watched_until=NOW + 1)
-    assert showing(tenant(BAKERY), waiting, NOW).every_ms == 1_000
-    assert showing(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000
+    assert landing_view(tenant(BAKERY), waiting, NOW).every_ms == 1_000
+    assert landing_view(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000

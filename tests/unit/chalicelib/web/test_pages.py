@@ -22,7 +22,7 @@ from chalicelib.web import pages
 from chalicelib.web.pages import FORM, Pages, guarded_json, json_response
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
-from tests.unit.support.browsing import Browser, Page
+from tests.unit.support.headless_browser import Browser, Page
 from wire import ProblemCode
 
 SECRET = "sk-proj-very-secret"

@@ -55,7 +55,7 @@ def client(services: Services) -> Client:
     services.tenants.create(
         a_tenant(
             T,
-            key_ciphertext=services.vault.encrypt(T, "sk-test"),
+            key_ciphertext=services.key_encryption.encrypt(T, "sk-test"),
             policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
         ),
         ASSISTANT,

@@ -33,7 +33,7 @@ from infrastructure.cost.model import Assumed, cost, load
 from infrastructure.packaging import template
 from runner.messages import conversation
 from runner.profile import schedule
-from tests.unit.conftest import Clock, FakeBrain
+from tests.unit.conftest import Clock, FakeLlmClient
 from tests.unit.support.billed_table import BilledTable, size_bytes
 from wire import (
     SYNC_HELD_AT_MOST_MS,
@@ -255,8 +255,8 @@ class Runner:
         )
         self._hand_in(hold, message)
         self.clock.pass_seconds(2)
-        brain = cast(FakeBrain, self.services.brain)
-        brain.next.append("Yes, we have rye bread on Saturdays, from eight o'clock until we are sold out. " * 3)
+        llm = cast(FakeLlmClient, self.services.llm)
+        llm.next.append("Yes, we have rye bread on Saturdays, from eight o'clock until we are sold out. " * 3)
         assert take_turn(self.services, TurnCheck(tenant=hold.tenant, chat=message.chat)) is ReplyOutcome.RANG
         (delivery,) = self.sync(wait_ms=SYNC_HELD_AT_MOST_MS).deliver
         named = {"tenant": hold.tenant, "epoch": hold.epoch, "chat": delivery.chat, "turn": delivery.turn}
@@ -289,7 +289,7 @@ class Runner:
             revision=1,
             created_at=self.clock(),
             assistant_version=1,
-            key_ciphertext=self.services.vault.encrypt(id, "sk-proj-" + "x" * 156),
+            key_ciphertext=self.services.key_encryption.encrypt(id, "sk-proj-" + "x" * 156),
             key_last4="xxxx",
         )
         assistant = Assistant(1, "gpt-6-luna", "You answer for a bakery. " * 80)

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.wiring import Services
-from tests.unit.support.admin_desk import Admin
+from tests.unit.support.admin_browser import Admin
 
 
 @pytest.fixture

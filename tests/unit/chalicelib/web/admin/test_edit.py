@@ -6,7 +6,7 @@ from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import Policies, Problem
 from tests.unit.conftest import Clock
-from tests.unit.support.admin_desk import FIELDS, KEY, POLICIES, Admin
+from tests.unit.support.admin_browser import FIELDS, KEY, POLICIES, Admin
 from wire import ProblemCode
 
 
@@ -69,16 +69,16 @@ def test_a_new_key_is_checked_with_the_new_settings_and_mends_the_problem(olga: 
     olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.KEY_REVOKED, clock()))
     new_key = "sk-proj-zyxwvutsrqponmlk9876"
     assert olga.edit(tenant, api_key=new_key, model="gpt-6-sol").status == 303
-    [_, (key, assistant)] = olga.brain.checked
+    [_, (key, assistant)] = olga.llm.checked
     assert (key, assistant.model) == (new_key, "gpt-6-sol")
     stored = olga.services.tenants.get(tenant)
     assert (stored.key_last4, stored.assistant_version, stored.assistant_problem) == ("9876", 2, None)
-    assert olga.services.vault.decrypt(tenant, stored.key_ciphertext) == new_key
+    assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == new_key
 
 
 def test_a_new_key_that_fails_changes_nothing_at_all(olga: Admin) -> None:
     tenant = olga.create()
-    olga.brain.result = CheckResult("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED)
+    olga.llm.result = CheckResult("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED)
     answer = olga.edit(tenant, api_key="sk-proj-zyxwvutsrqponmlk9876", name="Other")
     assert answer.status == 422 and "does not accept" in answer.error("api_key") and answer.value("name") == "Other"
     stored = olga.services.tenants.get(tenant)

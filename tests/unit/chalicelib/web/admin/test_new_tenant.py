@@ -12,8 +12,8 @@ from chalicelib.web.admin.forms import NewTenantForm
 from chalicelib.web.admin.new_tenant import id_of
 from chalicelib.web.browser_auth import sha256
 from tests.unit.conftest import Clock
-from tests.unit.support.admin_desk import FIELDS, KEY, Admin
-from tests.unit.support.browsing import Browser, Page
+from tests.unit.support.admin_browser import FIELDS, KEY, Admin
+from tests.unit.support.headless_browser import Browser, Page
 from wire import ProblemCode, TenantId
 
 
@@ -22,7 +22,7 @@ def test_a_new_tenant_is_active_saved_whole_and_its_owner_has_mail(olga: Admin) 
     stored = olga.services.tenants.get(tenant)
     assert (stored.name, stored.owner_email, stored.language) == ("Hotel Alpenblick", "owner@example.com", "de")
     assert (stored.wanted, stored.key_last4) == (Active.ACTIVE, "1234")
-    assert olga.services.vault.decrypt(tenant, stored.key_ciphertext) == KEY
+    assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
     assert olga.services.tenants.assistant(tenant, 1).instructions == "You answer for the hotel."
     [(mailed, link)] = olga.mailer.sent
     assert mailed.id == tenant and link.startswith("https://lines.example/api/join/")
@@ -37,7 +37,7 @@ def test_the_same_form_posted_twice_creates_one_tenant_and_one_mail(olga: Admin)
     second = olga.browser.post("/admin/new", fields)
     assert first.headers["location"].partition("?")[0] == second.headers["location"].partition("?")[0]
     assert "saved before" in olga.browser.follow(second).text
-    assert len(olga.services.tenants.overview()) == len(olga.mailer.sent) == len(olga.brain.checked) == 1
+    assert len(olga.services.tenants.overview()) == len(olga.mailer.sent) == len(olga.llm.checked) == 1
 
 
 def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted_again(olga: Admin) -> None:
@@ -71,14 +71,14 @@ def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(o
 def test_of_two_equal_forms_at_the_same_moment_one_creates(olga: Admin) -> None:
     fields = olga.fill_in()
     inner: list[Page] = []
-    check = olga.brain.check
+    check = olga.llm.check
 
     def meanwhile(api_key: str, assistant: Assistant) -> CheckResult:
-        olga.brain.check = check  # type: ignore[method-assign]
+        olga.llm.check = check  # type: ignore[method-assign]
         inner.append(Browser(olga.gateway, cookies=dict(olga.browser.cookies)).post("/admin/new", fields))
         return check(api_key, assistant)
 
-    olga.brain.check = meanwhile  # type: ignore[method-assign]
+    olga.llm.check = meanwhile  # type: ignore[method-assign]
     outer = olga.browser.post("/admin/new", fields)
     assert inner[0].headers["location"].endswith("done=created")
     assert outer.headers["location"].endswith("done=existed")
@@ -158,7 +158,7 @@ def test_bad_input_is_told_at_its_field_and_changes_nothing(olga: Admin) -> None
         if field != "name":
             assert answer.value("name") == "Hotel Alpenblick"
         assert answer.hidden("form_id") == fields["form_id"]
-    assert olga.brain.checked == [] and olga.mailer.sent == [] and olga.services.tenants.overview() == []
+    assert olga.llm.checked == [] and olga.mailer.sent == [] and olga.services.tenants.overview() == []
 
 
 def test_a_form_with_nothing_in_it_has_a_sentence_for_every_required_field(olga: Admin) -> None:
@@ -185,7 +185,7 @@ def test_small_blemishes_are_mended_silently(olga: Admin) -> None:
     )
     stored = olga.services.tenants.get(tenant)
     assert (stored.name, stored.owner_email) == ("Café Zoë 👩‍🍳", "owner@xn--bcher-kva.example")
-    assert olga.services.vault.decrypt(tenant, stored.key_ciphertext) == KEY
+    assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
     assistant = olga.services.tenants.assistant(tenant, 1)
     assert (assistant.instructions, assistant.legacy_reference) == ("One.\nTwo.[0m", "asst_abcdefgh")
 
@@ -203,7 +203,7 @@ def test_small_blemishes_are_mended_silently(olga: Admin) -> None:
 def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
     olga: Admin, result: CheckResult, field: str
 ) -> None:
-    olga.brain.result = result
+    olga.llm.result = result
     answer = olga.browser.post("/admin/new", olga.fill_in())
     assert answer.status == 422 and answer.error(field) == result.sentence
     assert KEY not in answer.html and "enter it again" in answer.text
@@ -211,13 +211,13 @@ def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
 
 
 def test_an_openai_out_of_reach_saves_nothing_and_keeps_the_form(olga: Admin) -> None:
-    olga.brain.result = CheckResult("OpenAI did not answer in time: try again in a minute.", passing=True)
+    olga.llm.result = CheckResult("OpenAI did not answer in time: try again in a minute.", passing=True)
     fields = olga.fill_in()
     answer = olga.browser.post("/admin/new", fields)
     assert (
         answer.status == 503 and "Not saved" in answer.text and "in a minute" in answer.text and KEY not in answer.html
     )
-    olga.brain.result = CheckResult("fine")
+    olga.llm.result = CheckResult("fine")
     assert olga.browser.post("/admin/new", fields).status == 303
 
 
@@ -254,7 +254,7 @@ def test_a_form_that_is_not_ours_creates_nothing(olga: Admin, spoil: str) -> Non
 def test_no_secret_is_ever_logged(olga: Admin, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="chalicelib"):
         olga.create()
-        olga.brain.check = lambda *_: 1 / 0  # type: ignore[method-assign,assignment]
+        olga.llm.check = lambda *_: 1 / 0  # type: ignore[method-assign,assignment]
         assert olga.browser.post("/admin/new", olga.fill_in()).status == 500
     assert KEY not in caplog.text and olga.mailer.sent[0][1] not in caplog.text
 

@@ -6,8 +6,8 @@ from chalicelib.aws.cognito import Code, NewPassword, Refused, SetUp, SignedIn
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
 from tests.unit.conftest import Clock
-from tests.unit.support.admin_desk import FIELDS, OLGA, Admin
-from tests.unit.support.browsing import Browser
+from tests.unit.support.admin_browser import FIELDS, OLGA, Admin
+from tests.unit.support.headless_browser import Browser
 
 ROOT = REPOSITORY
 
@@ -21,7 +21,7 @@ def test_every_screen_asks_a_stranger_to_sign_in_and_tells_him_nothing_else(stra
     for path in ("new", "tenants/hotel0000/edit", "tenants/hotel0000/pause", "tenants/hotel0000/invite"):
         answer = stranger.browser.post(f"/admin/{path}", FIELDS)
         assert (answer.status, answer.headers["location"]) == (303, "/api/admin/sign-in")
-    assert stranger.mailer.sent == [] and stranger.brain.checked == []
+    assert stranger.mailer.sent == [] and stranger.llm.checked == []
 
 
 def test_the_bare_address_leads_to_the_admin(stranger: Admin) -> None:

@@ -7,7 +7,7 @@ from chalicelib.model import Active, Problem
 from chalicelib.store.table import Update
 from chalicelib.web.admin.invites import MAILS_PER_HOUR
 from tests.unit.conftest import Clock, FakeJobs
-from tests.unit.support.admin_desk import OLGA, Admin
+from tests.unit.support.admin_browser import OLGA, Admin
 from wire import Phase, ProblemCode
 
 

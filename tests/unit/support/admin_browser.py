@@ -8,7 +8,7 @@ from chalicelib.model import Assistant, Happened, Tenant
 from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
-from tests.unit.support.browsing import Browser, Page
+from tests.unit.support.headless_browser import Browser, Page
 
 OLGA = "olga@agency.example"
 KEY = "sk-proj-abcdefghijklmnop1234"
@@ -31,7 +31,7 @@ POLICIES = {
 }
 
 
-class FakeBrain:
+class FakeLlmClient:
     """Says of a key and an assistant what the test wants."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ class Admin:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.brain, self.mailer, self.identity = FakeBrain(), FakeMailer(), FakeIdentity()
-        services.__dict__.update(brain=self.brain, mailer=self.mailer, identity=self.identity)
+        self.llm, self.mailer, self.identity = FakeLlmClient(), FakeMailer(), FakeIdentity()
+        services.__dict__.update(llm=self.llm, mailer=self.mailer, identity=self.identity)
         services.base_url = lambda: "https://lines.example/api"  # type: ignore[method-assign]
         app = Chalice("admin")
         pages.mount(app, services)
