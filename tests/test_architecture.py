@@ -216,17 +216,16 @@ def test_no_machine_path_or_registry_host_is_tracked() -> None:
     assert not found, "\n".join(found)
 
 
-def test_every_document_and_chapter_that_is_named_is_there() -> None:
+def test_every_document_that_is_named_is_there() -> None:
+    """By its path, not by a chapter's number: numbers change."""
     made_up = {"report.md", "r.md", "knowledge.md"}
-    chapters = set(re.findall(r"^## (\d+)\. ", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE))
     missing = []
     for path, where, line in tracked_lines():
         for document in re.findall(r"[\w./-]+\.md\b", line):
             if document not in made_up and not any((folder / document).is_file() for folder in (ROOT, path.parent)):
                 missing.append(f"{where}: {document}")
-        for before, chapter in re.findall(r"(\S*) ?§ ?([\w.]*)", line):
-            if not before.endswith("ARCHITECTURE.md") or chapter.rstrip(".") not in chapters:
-                missing.append(f"{where}: {before} §{chapter}")
+        if "\N{SECTION SIGN}" in line:
+            missing.append(f"{where}: {line.strip()[:80]}")
     assert not missing, "named, but not in the repository:\n" + "\n".join(missing)
 
 

@@ -10,7 +10,7 @@ from infrastructure.cost import model, prices
 from infrastructure.cost.model import Assumed, Cost, cost
 
 TENANTS_SHOWN = (5, 50, 500)
-#: The README's.
+#: The width of docs/costs.md.
 LINE = 118
 COLUMNS = (
     "tenants",
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def report(tenants: Sequence[int], assumed: Assumed) -> str:
-    """The table and what it assumes, as they stand in the README."""
+    """The table and what it assumes, as they stand in docs/costs.md."""
     heads = [f"| {' | '.join(COLUMNS)} |", f"|{'---:|' * len(COLUMNS)}"]
     rows = [_row(cost(each, assumed), cost(each, assumed, spot=True)) for each in tenants]
     return "\n".join([*heads, *rows, "", *_assumptions(tenants, assumed)])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-#: The control plane gives our sessions to others after this (ARCHITECTURE.md §5).
+#: The control plane gives our sessions to others after this (docs/design/placement.md).
 LEASE = timedelta(seconds=60)
 #: We stop this long after *sending* the last sync that was answered. The 15 s in between pay for a clock that runs
 #: up to a third too fast and for an answer that travelled slowly.

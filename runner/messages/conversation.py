@@ -23,7 +23,7 @@ from wire import MESSAGES_PER_BATCH, MessagesAnswer, MessagesRequest, Outcome
 SWEEP_EVERY = 5.0
 #: How many messages one look at the page brings.
 TAIL_AT_MOST = 200
-#: A message handed in is expected to be answered within this; until then syncs are held (ARCHITECTURE.md §5).
+#: A message handed in is expected to be answered within this; until then syncs are held (docs/design/placement.md).
 EXPECTED_FOR = 120.0
 #: So long after the last message, in or out, a page that goes away for some seconds is missed by nobody.
 QUIET_AFTER = 30.0

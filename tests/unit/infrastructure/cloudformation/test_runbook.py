@@ -1,4 +1,4 @@
-"""The README's runbook has a row for each alarm, and none for alarms that do not exist."""
+"""The runbook has a row for each alarm, and none for alarms that do not exist."""
 
 import re
 from typing import Any
@@ -9,19 +9,8 @@ from infrastructure.packaging import template
 
 ROOT = REPOSITORY
 WATCHING = template.load(ROOT / "infrastructure" / "cloudformation" / "watching.yaml")["Resources"]
-README = (ROOT / "README.md").read_text()
-
-
-def section(title: str) -> str:
-    """Up to the next heading of its kind."""
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in section("Runbook").splitlines()
-    if "<a id=" in line
-]
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in RUNBOOK.splitlines() if "<a id=" in line]
 ANCHORS = [re.findall(r'<a id="([^"]+)"></a>', row[0]) for row in ROWS]
 
 
@@ -42,9 +31,9 @@ def test_each_alarm_has_its_row_and_each_row_its_alarm() -> None:
 
 def test_each_alarm_leads_to_its_own_row() -> None:
     for alarm in of_kind("AWS::CloudWatch::Alarm"):
-        assert alarm["AlarmDescription"].endswith(f"README.md#{name(alarm, 'AlarmName')}")
+        assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#{name(alarm, 'AlarmName')}")
     for alarm in of_kind("AWS::CloudWatch::CompositeAlarm"):
-        assert alarm["AlarmDescription"].endswith("README.md#runbook")
+        assert alarm["AlarmDescription"].endswith("docs/runbook.md#runbook")
 
 
 def test_a_row_is_about_one_alarm_and_says_what_it_means_where_to_look_and_what_to_do() -> None:
@@ -68,6 +57,7 @@ def test_what_it_refers_to_by_name_exists() -> None:
 
 
 def test_what_it_says_to_give_to_make_is_a_setting() -> None:
-    told = set(re.findall(r"\b([A-Z][A-Z_0-9]+)=", section("Deploy on AWS") + section("Runbook")))
+    of_stages = (ROOT / "docs/deploy.md").read_text().partition("\n## The image\n")[0]
+    told = set(re.findall(r"\b([A-Z][A-Z_0-9]+)=", of_stages + RUNBOOK))
     assert told - {"STAGE", "TO", "DATA", "AWS_REGION"} <= set(REMEMBERED)
     assert {"MAIL_FROM", "OPERATORS_EMAIL", "RUNNER_CAPACITY"} <= told

@@ -101,7 +101,7 @@ def test_an_alarm_says_what_it_means_where_to_look_and_what_to_do(name: str) -> 
     said = alarm["AlarmDescription"]
     assert len(said) <= 1024 and len(re.findall(r"[.:?] ", said)) >= 2
     assert "Look at" in said or "look at" in said or "page in the admin says" in said
-    assert said.endswith(f"Runbook: README.md#{called}")
+    assert said.endswith(f"Runbook: docs/runbook.md#{called}")
     for query in re.findall(r'query "([^"]+)"', said):
         assert query in saved()
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]

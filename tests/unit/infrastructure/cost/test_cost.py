@@ -1,4 +1,4 @@
-"""What a month costs: the README shows the script's own words, and the script's numbers are the code's own."""
+"""What a month costs: docs/costs.md shows the script's own words, and the script's numbers are the code's own."""
 
 import json
 from collections.abc import Callable
@@ -52,14 +52,14 @@ from wire import (
 )
 
 ROOT = REPOSITORY
-README = (ROOT / "README.md").read_text()
+COSTS = (ROOT / "docs/costs.md").read_text()
 USUAL = Assumed()
 
 # -- what is printed ------------------------------------------------------------------------------------------
 
 
 def test_the_readme_shows_what_the_script_prints() -> None:
-    assert script.report(script.TENANTS_SHOWN, USUAL) in README, "run `make cost` and put its output into the README"
+    assert script.report(script.TENANTS_SHOWN, USUAL) in COSTS, "run `make cost` and put its output into docs/costs.md"
 
 
 def test_other_sizes_and_habits_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
