@@ -29,9 +29,9 @@ from runner.messages.journal import Journal, JournalOwner
 from runner.messages.orphaned_journals import OrphanedJournals
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restorer
-from runner.profile.saver import Saver, Shared
+from runner.profile.saver import Saver, SharedResources
 from runner.session.session import Session
-from runner.settings import Settings, SettingsWrong, settings_from
+from runner.settings import Settings, SettingsError, read_settings
 from wire import Hold
 
 EXIT_OK = 0
@@ -57,7 +57,7 @@ def compose(
     disk = Disk(settings.data_directory)
     packing = asyncio.Semaphore(PACKED_AT_ONCE)
     chromium, wa_js = browsers.browser.version, wa_js_version(settings)
-    shared = Shared(disk, packing, chromium, wa_js)
+    shared = SharedResources(disk, packing, chromium, wa_js)
 
     def profile_of(tenant: str) -> Profile:
         return Profile(settings.data_directory, tenant)
@@ -118,7 +118,7 @@ async def run(settings: Settings) -> None:
     ):
         beside = [
             group.create_task(health.beat(settings.data_directory, clock), name="signs of life"),
-            group.create_task(browsers.watch_driver(), name="watch driver"),
+            group.create_task(browsers.supervise_driver(), name="watch driver"),
         ]
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await task_of(metadata, clock) if metadata else "")
@@ -142,12 +142,12 @@ def main() -> int:
     """The process; its exit code."""
     code = EXIT_OK
     try:
-        hardening.close_own_memory()
-        settings = settings_from(os.environ)
-        hardening.forget_settings(os.environ)
+        hardening.deny_memory_access()
+        settings = read_settings(os.environ)
+        hardening.remove_settings(os.environ)
         logs.start(settings.log_level)
         asyncio.run(run(settings))
-    except* (SettingsWrong, ChromiumMissing) as troubles:
+    except* (SettingsError, ChromiumMissing) as troubles:
         code = _say(troubles, EXIT_SETTINGS)
     except* RegistrationRefused as troubles:
         code = _say(troubles, EXIT_NOT_WELCOME)

@@ -15,19 +15,19 @@ OF_THE_RUNNER = re.compile(r"PLAYWRIGHT_\w+|SSL_CERT_(FILE|DIR)|(HTTP|HTTPS|ALL|
 PR_SET_DUMPABLE = 4
 
 
-def of_the_browser(environment: Mapping[str, str]) -> dict[str, str]:
+def browser_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that Chromium gets."""
     return {name: value for name, value in environment.items() if OF_THE_BROWSER.fullmatch(name)}
 
 
-def forget_settings(environment: MutableMapping[str, str]) -> None:
+def remove_settings(environment: MutableMapping[str, str]) -> None:
     """Leave nothing for children to inherit but what they need: no bootstrap token, no cloud's credentials."""
     for name in list(environment):
         if not OF_THE_BROWSER.fullmatch(name) and not OF_THE_RUNNER.fullmatch(name):
             del environment[name]
 
 
-def close_own_memory() -> None:
+def deny_memory_access() -> None:
     """Give this process's memory and first environment to root (``/proc/<pid>/mem``, ``environ``, ptrace); Linux only.
 
     The kernel keeps the environment a process was started with, whatever is deleted from it later: prctl(2),

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale, Unauthorised
@@ -171,7 +171,7 @@ class HostedSessions:
                 return
             except ControlPlaneError as trouble:
                 log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=trouble, code=trouble.code)
-                await self._clock.sleep(backoff(attempt, self._chance()))
+                await self._clock.sleep(backoff_seconds(attempt, self._chance()))
 
     async def _live(self, hosted: HostedSession, hold: Hold) -> None:
         """A session and its release. One tenant's trouble is never another's: it ends here."""

@@ -7,15 +7,17 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from runner.browser.chromium import PRODUCTION_HOST_RULES
-from runner.hardening import of_the_browser
+from runner.hardening import browser_variables
 from wire import CAPACITY_AT_MOST
 
+#: Nothing but WhatsApp resolves: neither loopback nor the metadata service, nor any tracker. The rule holds for
+#: IP literals too (tests/contract/test_runner_whatsapp.py proves it).
+PRODUCTION_HOST_RULES = "MAP * ~NOTFOUND, EXCLUDE *.whatsapp.com, EXCLUDE *.whatsapp.net, EXCLUDE *.fbcdn.net"
 HERE = Path(__file__).parent
 WA_JS = HERE / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"
 
 
-class SettingsWrong(Exception):
+class SettingsError(Exception):
     """The environment lacks something; the message is one sentence that says what."""
 
 
@@ -67,14 +69,14 @@ class Settings(BaseModel):
         return value.absolute()
 
 
-def settings_from(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings; an empty variable counts as unset."""
     given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
     try:
-        settings = Settings.model_validate({**given, "browser_environment": of_the_browser(environment)})
+        settings = Settings.model_validate({**given, "browser_environment": browser_variables(environment)})
     except ValidationError as trouble:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in trouble.errors())
-        raise SettingsWrong(f"The runner's environment is incomplete: {wrong}.") from None
+        raise SettingsError(f"The runner's environment is incomplete: {wrong}.") from None
     if not settings.wa_js.is_file():
-        raise SettingsWrong(f"wa-js is not at {settings.wa_js}; install it with `npm ci` in runner/.")
+        raise SettingsError(f"wa-js is not at {settings.wa_js}; install it with `npm ci` in runner/.")
     return settings

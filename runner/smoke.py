@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from runner.browser.whatsapp import whatsapp
 from runner.clock import SystemClock
-from runner.settings import Settings, settings_from
+from runner.settings import Settings, read_settings
 
 WITHIN_SECONDS = 90.0
 #: What a runner must be told and what is not needed here.
@@ -44,12 +44,12 @@ async def drawn_by(settings: Settings) -> tuple[str, str]:
             browsers.open(Path(directory) / "profile", lambda _kind, _detail: None) as page,
         ):
             await page.load()
-            return (await page.look()).version, browsers.browser.version
+            return (await page.observe()).version, browsers.browser.version
 
 
 def main() -> int:
     """0 and one line if all of it works."""
-    settings = settings_from({**os.environ, **NOBODY, "WHATSAPP_URL": "data:text/html;charset=utf-8," + quote(PAGE)})
+    settings = read_settings({**os.environ, **NOBODY, "WHATSAPP_URL": "data:text/html;charset=utf-8," + quote(PAGE)})
     started = time.perf_counter()
     drawn, version = asyncio.run(asyncio.wait_for(drawn_by(settings), WITHIN_SECONDS))
     if drawn != DRAWN:

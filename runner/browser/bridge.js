@@ -123,7 +123,7 @@
     hint("state");
   }
 
-  function look() {
+  function observe() {
     if (!state.injected) return { injected: false };
     const stream = attempt(() => W.conn.getStreamData(), {});
     const authenticated = attempt(() => W.conn.isAuthenticated(), false);
@@ -146,7 +146,7 @@
       logout_reason: state.reason || new URLSearchParams(location.search).get("logout_reason"),
       delivered_offline: attempt(() => W.whatsapp.BackendEventBus.isOfflineDeliveryEnd === true, false),
       server_event_ms_ago: ago(state.serverEventAt),
-      heard_ms_ago: ago(state.heardAt),
+      unsolicited_event_ms_ago: ago(state.heardAt),
       dialog: authenticated && stream.mode === "MAIN" ? attempt(seenDialog) : null,
       missing: missing(stream.mode === "MAIN"),
       heap_bytes: performance.memory?.usedJSHeapSize ?? 0,
@@ -389,7 +389,7 @@
   // -- the one door ---------------------------------------------------------------------------------------------
 
   const doors = {
-    look, prove, confirmDialog, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
+    observe, prove, confirmDialog, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
   };
   Object.defineProperty(window, "answerline", {
     value: async (name, args) => {

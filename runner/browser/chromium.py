@@ -10,12 +10,9 @@ from pathlib import Path
 
 import psutil
 
-#: Nothing but WhatsApp resolves: neither loopback nor the metadata service, nor any tracker. The rule holds for
-#: IP literals too (tests/contract/test_runner_whatsapp.py proves it).
-PRODUCTION_HOST_RULES = "MAP * ~NOTFOUND, EXCLUDE *.whatsapp.com, EXCLUDE *.whatsapp.net, EXCLUDE *.fbcdn.net"
 #: One process of a browser.
 Process = psutil.Process
-VERSION_WITHIN = 20.0
+VERSION_TIMEOUT_SECONDS = 20.0
 DEBIAN_NAMES = ("chromium-headless-shell", "chromium")
 
 
@@ -58,11 +55,11 @@ async def _version(path: Path) -> str:
         path, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(VERSION_WITHIN):
+        async with asyncio.timeout(VERSION_TIMEOUT_SECONDS):
             answer, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        raise ChromiumMissing(f"{path} does not tell its version within {VERSION_WITHIN:.0f} s.") from None
+        raise ChromiumMissing(f"{path} does not tell its version within {VERSION_TIMEOUT_SECONDS:.0f} s.") from None
     found = re.search(rb"\d+(\.\d+){1,3}", answer)
     if found is None:
         raise ChromiumMissing(f"{path} is no Chromium.")
@@ -119,7 +116,7 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -
     return flags
 
 
-def our_children() -> set[psutil.Process]:
+def child_processes() -> set[psutil.Process]:
     """What this process itself started and has not seen the end of."""
     return set(psutil.Process().children())
 
@@ -173,7 +170,7 @@ def kill_trees(processes: Sequence[psutil.Process]) -> None:
     kill([*processes, *started])
 
 
-async def make_sure_gone(profile: Path, known: Sequence[psutil.Process]) -> None:
+async def ensure_gone(profile: Path, known: Sequence[psutil.Process]) -> None:
     """Kill what is left of a browser and wait until it is gone: only then may others use the profile."""
     await asyncio.to_thread(_kill_and_wait, profile, known)
 

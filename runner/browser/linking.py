@@ -7,10 +7,10 @@ from runner.logs import log
 from wire import Hold
 
 #: After a refresh, new codes come within this or not at all.
-REFRESHED_WITHIN = 10.0
-RELOADS_AT_MOST = 3
-PAIR_AGAIN_AFTER = 15.0
-PAIRING_LEFT_AT_LEAST_MS = 5_000
+REFRESH_TIMEOUT_SECONDS = 10.0
+MAX_RELOADS = 3
+PAIRING_RETRY_SECONDS = 15.0
+MIN_PAIRING_LEFT_MS = 5_000
 
 
 class Linking:
@@ -23,20 +23,20 @@ class Linking:
         self._refreshed_at: float | None = None
         self._asked_to_pair_at: float | None = None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """A new document."""
         self._without_code_since = None
         self._refreshed_at = None
         self._asked_to_pair_at = None
 
-    async def attend(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
+    async def refresh_code(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
         """Do what keeps a code alive; say whether a new browser is needed."""
         if hold.pair_with is not None:
             await self._pair(page, observation, hold.pair_with)
             return False
         if observation.pairing is not None:
             await page.load()  # back from the pairing code to the QR code
-            self.forget()
+            self.reset()
             return False
         if observation.qr is not None:
             self._reloads = 0
@@ -54,22 +54,22 @@ class Linking:
         if observation.idle and self._refreshed_at is None:
             self._refreshed_at = now
             await page.refresh_qr()
-        elif now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESHED_WITHIN:
-            if self._reloads >= RELOADS_AT_MOST:
+        elif now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESH_TIMEOUT_SECONDS:
+            if self._reloads >= MAX_RELOADS:
                 self._reloads = 0
                 return True
             self._reloads += 1
             log(LogEvent.QR_CODE_MISSING, reloads=self._reloads)
             await page.load()
-            self.forget()
+            self.reset()
         return False
 
     async def _pair(self, page: Page, observation: PageObservation, digits: str) -> None:
         now = self._clock.now()
-        alive = observation.pairing is not None and observation.pairing.remaining_ms > PAIRING_LEFT_AT_LEAST_MS
+        alive = observation.pairing is not None and observation.pairing.remaining_ms > MIN_PAIRING_LEFT_MS
         if alive and observation.pairing_phone == digits:
             return
-        if self._asked_to_pair_at is not None and now - self._asked_to_pair_at < PAIR_AGAIN_AFTER:
+        if self._asked_to_pair_at is not None and now - self._asked_to_pair_at < PAIRING_RETRY_SECONDS:
             return
         self._asked_to_pair_at = now
         try:

@@ -7,11 +7,11 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from wire import Hold, Phase, ProblemCode
 
-PROVE_EVERY = 60.0
-TAKEOVER_AFTER = 15.0
-TAKEOVERS_AT_MOST = 3
+PROOF_INTERVAL_SECONDS = 60.0
+TAKEOVER_DELAY_SECONDS = 15.0
+MAX_TAKEOVERS = 3
 #: So long without a conflict, and the next one is a new story.
-CONFLICT_FORGOTTEN_AFTER = 3600.0
+CONFLICT_MEMORY_SECONDS = 3600.0
 
 
 class Liveness:
@@ -24,11 +24,11 @@ class Liveness:
         self._last_conflict_at: float | None = None
         self._takeovers = 0
 
-    def lost(self) -> None:
+    def reset(self) -> None:
         """Not online any more: the next time needs a new proof."""
         self._proven_at = None
 
-    async def attend(
+    async def verify(
         self, page: Page, observation: PageObservation, claim: PageState, hold: Hold, confirmed_at: float
     ) -> PageState:
         """What is true of our account's page that claims ``claim``; ``confirmed_at``: the hold was confirmed then."""
@@ -45,7 +45,7 @@ class Liveness:
         heard = observation.server_event_ms_ago
         if self._proven_at is not None and heard is not None:
             self._proven_at = max(self._proven_at, now - heard / 1000)
-        if self._proven_at is None or now - self._proven_at >= PROVE_EVERY:
+        if self._proven_at is None or now - self._proven_at >= PROOF_INTERVAL_SECONDS:
             if not await page.prove():
                 return False
             self._proven_at = self._clock.now()
@@ -54,14 +54,14 @@ class Liveness:
     async def _take_back(self, page: Page, hold: Hold, confirmed_at: float) -> PageState:
         """Another browser uses this login: ask the control plane first, then take it back, three times at most."""
         now = self._clock.now()
-        if self._last_conflict_at is not None and now - self._last_conflict_at > CONFLICT_FORGOTTEN_AFTER:
+        if self._last_conflict_at is not None and now - self._last_conflict_at > CONFLICT_MEMORY_SECONDS:
             self._takeovers = 0
         self._last_conflict_at = now
-        if self._takeovers >= TAKEOVERS_AT_MOST:
+        if self._takeovers >= MAX_TAKEOVERS:
             return PageState(Phase.CONFLICT, ProblemCode.CONFLICT, "taken over again and again")
         if self._conflict_at is None:
             self._conflict_at = now
-        waited = now - self._conflict_at >= TAKEOVER_AFTER * 2**self._takeovers
+        waited = now - self._conflict_at >= TAKEOVER_DELAY_SECONDS * 2**self._takeovers
         if waited and confirmed_at >= self._conflict_at:
             self._takeovers += 1
             self._conflict_at = None

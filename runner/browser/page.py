@@ -67,7 +67,7 @@ class PageObservation:
     #: Since the server last sent something; ``None``: nothing yet in this document.
     server_event_ms_ago: int | None = None
     #: Since the server last sent something that nobody had asked for: a message, a receipt.
-    heard_ms_ago: int | None = None
+    unsolicited_event_ms_ago: int | None = None
     #: A dialog stands before everything else: "confirm" when it leaves only one thing to do, else "unclear".
     dialog: str | None = None
     #: What wa-js does not find in this page although it should be there by now.
@@ -90,7 +90,7 @@ class Page(Protocol):
     async def load(self) -> None:
         """Open WhatsApp Web, or load it again."""
 
-    async def look(self) -> PageObservation:
+    async def observe(self) -> PageObservation:
         """Say what is there now."""
 
     async def prove(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import Page
 from runner.browser.recovery_ladder import Step
 from runner.clock import Clock
@@ -10,12 +10,12 @@ from runner.log_events import LogEvent
 from runner.logs import log
 
 #: A page without wa-js after this is loaded again.
-INJECTED_WITHIN = 30.0
+INJECTION_TIMEOUT_SECONDS = 30.0
 #: After so many loads in vain wa-js and the page do not understand each other: no more storms of restarts.
-LOADS_IN_VAIN_AT_MOST = 4
-INCOMPATIBLE_RETRY = 300.0
+MAX_FAILED_LOADS = 4
+INCOMPATIBLE_RETRY_SECONDS = 300.0
 #: What is still missing then will not come: modules are loaded one after the other.
-COMPLETE_WITHIN = 60.0
+COMPLETION_TIMEOUT_SECONDS = 60.0
 
 
 class PageLoader:
@@ -34,25 +34,25 @@ class PageLoader:
     @property
     def is_incompatible(self) -> bool:
         """wa-js did not find WhatsApp's modules, however often the page was loaded."""
-        return self._in_vain >= LOADS_IN_VAIN_AT_MOST
+        return self._in_vain >= MAX_FAILED_LOADS
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """There is none: a new browser, or one that could not be loaded."""
         self._loaded_at = None
         self._fresh()
 
-    def alive(self) -> None:
+    def responded(self) -> None:
         """wa-js answers."""
         self._in_vain = 0
 
-    def lacks(self, missing: tuple[str, ...]) -> bool:
+    def is_incomplete(self, missing: tuple[str, ...]) -> bool:
         """Whether something that is needed has been missing for so long that it will not come."""
         now = self._clock.now()
         if missing:
             self._lacks_since = self._lacks_since or now
-        elif self._age() >= COMPLETE_WITHIN:
+        elif self._age() >= COMPLETION_TIMEOUT_SECONDS:
             self._lacks_since = None
-        return self._lacks_since is not None and now - self._lacks_since >= COMPLETE_WITHIN
+        return self._lacks_since is not None and now - self._lacks_since >= COMPLETION_TIMEOUT_SECONDS
 
     async def load(self, page: Page) -> None:
         """Load, if there is none."""
@@ -64,25 +64,25 @@ class PageLoader:
     async def reload(self, page: Page, reason: str) -> None:
         """Load again."""
         log(LogEvent.PAGE_RELOADED, tenant=self._tenant, reason=reason)
-        self.forget()
+        self.reset()
         await self.load(page)
 
-    def unreachable(self) -> float:
+    def retry_delay_seconds(self) -> float:
         """It could not be loaded; how long to wait before the next attempt."""
         self._unreachable += 1
-        return backoff(self._unreachable, self._chance())
+        return backoff_seconds(self._unreachable, self._chance())
 
-    def may_be_tried_again(self) -> bool:
+    def may_retry(self) -> bool:
         """Whether an incompatible page was looked at long enough: WhatsApp may have another one by now."""
-        return self._age() >= INCOMPATIBLE_RETRY
+        return self._age() >= INCOMPATIBLE_RETRY_SECONDS
 
-    def lifeless(self) -> Step:
+    def next_step(self) -> Step:
         """wa-js does not answer: wait, load again, once start a new browser, then be patient."""
-        patience = INCOMPATIBLE_RETRY if self.is_incompatible else INJECTED_WITHIN
+        patience = INCOMPATIBLE_RETRY_SECONDS if self.is_incompatible else INJECTION_TIMEOUT_SECONDS
         if self._loaded_at is None or self._clock.now() - self._loaded_at < patience:
             return Step.WAIT
         self._in_vain += 1
-        return Step.RELAUNCH if self._in_vain == LOADS_IN_VAIN_AT_MOST - 1 else Step.RELOAD
+        return Step.RELAUNCH if self._in_vain == MAX_FAILED_LOADS - 1 else Step.RELOAD
 
     def _age(self) -> float:
         return 0.0 if self._loaded_at is None else self._clock.now() - self._loaded_at

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import psutil
 
 #: A browser that stands still longer than this would be missed.
-FROZEN_AT_MOST = 2.0
-LOOK_EVERY = 0.001
+MAX_FREEZE_SECONDS = 2.0
+CHECK_INTERVAL_SECONDS = 0.001
 #: Whoever is in one of these states writes no file any more.
 AT_REST = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
@@ -39,7 +39,7 @@ class Frozen:
     def settle(self) -> None:
         """Until the last one stands: who runs on another processor hears of a signal a moment later."""
         while self.still and any(_moves(process) for process in self._stopped):
-            self._thawed.wait(LOOK_EVERY)
+            self._thawed.wait(CHECK_INTERVAL_SECONDS)
 
     def thaw(self) -> None:
         """SIGCONT in reverse: the browser itself moves when all its helpers do."""
@@ -57,7 +57,7 @@ def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
     The tree is walked until nobody new is found: who stands cannot start more.
     """
     state = Frozen()
-    too_long = threading.Timer(FROZEN_AT_MOST, state.thaw)
+    too_long = threading.Timer(MAX_FREEZE_SECONDS, state.thaw)
     too_long.daemon = True
     too_long.start()
     try:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 
-MISSES_BEFORE_RELOAD = 2
-RELAUNCH_AFTER = 60.0
-RELAUNCHES_AT_MOST = 3
-RELAUNCHES_WITHIN = 900.0
+FAILURES_BEFORE_RELOAD = 2
+RELAUNCH_AFTER_SECONDS = 60.0
+MAX_RELAUNCHES = 3
+RELAUNCH_WINDOW_SECONDS = 900.0
 
 
 class Step(Enum):
@@ -19,22 +19,22 @@ class Step(Enum):
 
 @dataclass
 class RecoveryLadder:
-    """Two misses in a row: reload. Still bad a minute later: a new browser."""
+    """Two failures in a row: reload. Still bad a minute later: a new browser."""
 
-    misses: int = 0
+    failures: int = 0
     reloaded_at: float | None = None
 
-    def fine(self) -> None:
+    def succeeded(self) -> None:
         """The page answered well."""
-        self.misses = 0
+        self.failures = 0
         self.reloaded_at = None
 
-    def missed(self, now: float) -> Step:
+    def failed(self, now: float) -> Step:
         """The page did not answer, or its proof failed."""
-        self.misses += 1
+        self.failures += 1
         if self.reloaded_at is not None:
-            return Step.RELAUNCH if now - self.reloaded_at >= RELAUNCH_AFTER else Step.WAIT
-        if self.misses < MISSES_BEFORE_RELOAD:
+            return Step.RELAUNCH if now - self.reloaded_at >= RELAUNCH_AFTER_SECONDS else Step.WAIT
+        if self.failures < FAILURES_BEFORE_RELOAD:
             return Step.WAIT
         self.reloaded_at = now
         return Step.RELOAD
@@ -55,10 +55,10 @@ class Relaunches:
 
     def count(self, now: float) -> int:
         """Note one more and say how many there were lately."""
-        self._at = [at for at in self._at if now - at < RELAUNCHES_WITHIN] + [now]
+        self._at = [at for at in self._at if now - at < RELAUNCH_WINDOW_SECONDS] + [now]
         return len(self._at)
 
     @staticmethod
     def too_many(count: int) -> bool:
         """Whether the session should be given up here."""
-        return count > RELAUNCHES_AT_MOST
+        return count > MAX_RELAUNCHES

@@ -9,19 +9,19 @@ from collections.abc import Callable
 from runner.browser.page import Page, PageError, PageObservation
 from runner.clock import Clock
 
-LIFETIME = 24 * 3600.0
-LIFETIME_SPREAD = 4 * 3600.0
-MEMORY_AT_MOST_BYTES = 900_000_000
-HEAP_AT_MOST_BYTES = 400_000_000
+LIFETIME_SECONDS = 24 * 3600.0
+LIFETIME_SPREAD_SECONDS = 4 * 3600.0
+MAX_MEMORY_BYTES = 900_000_000
+MAX_HEAP_BYTES = 400_000_000
 #: Measuring costs a walk over all pages of all its processes.
-MEASURED_EVERY = 300.0
+MEASURE_INTERVAL_SECONDS = 300.0
 #: An account that needs more than its budget gets a new browser now and then, not again and again.
-GROWN_AT_EARLIEST = 6 * 3600.0
-APART_AT_LEAST = 120.0
+MIN_GROWN_AGE_SECONDS = 6 * 3600.0
+MIN_INTERVAL_SECONDS = 120.0
 
 
 class RotationSlots:
-    """Shared by all sessions of a runner: who may replace its browser now."""
+    """SharedResources by all sessions of a runner: who may replace its browser now."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class RotationSlots:
     def take(self) -> bool:
         """Whether it is this one's turn; if so, the next one's comes some time later."""
         now = self._clock.now()
-        if self._taken_at is not None and now - self._taken_at < APART_AT_LEAST:
+        if self._taken_at is not None and now - self._taken_at < MIN_INTERVAL_SECONDS:
             return False
         self._taken_at = now
         return True
@@ -42,18 +42,18 @@ class Rotation:
     def __init__(self, clock: Clock, chance: Callable[[], float]) -> None:
         self._clock = clock
         self._chance = chance
-        self.begin()
+        self.new_browser()
 
-    def begin(self) -> None:
+    def new_browser(self) -> None:
         """There is a new browser."""
         self._born_at = self._measured_at = self._clock.now()
-        self._lifetime = LIFETIME + LIFETIME_SPREAD * (2 * self._chance() - 1)
+        self._lifetime = LIFETIME_SECONDS + LIFETIME_SPREAD_SECONDS * (2 * self._chance() - 1)
         self._memory = 0
 
-    async def reason(self, page: Page, observation: PageObservation) -> str | None:
+    async def reason_to_replace(self, page: Page, observation: PageObservation) -> str | None:
         """Why the browser should be replaced at a quiet moment, if it should."""
         now = self._clock.now()
-        if now - self._measured_at >= MEASURED_EVERY:
+        if now - self._measured_at >= MEASURE_INTERVAL_SECONDS:
             self._measured_at = now
             try:
                 self._memory = await page.memory_bytes()
@@ -62,5 +62,5 @@ class Rotation:
         age = now - self._born_at
         if age >= self._lifetime:
             return "its browser is old"
-        grown = self._memory > MEMORY_AT_MOST_BYTES or observation.heap_bytes > HEAP_AT_MOST_BYTES
-        return "its browser has grown too large" if grown and age >= GROWN_AT_EARLIEST else None
+        grown = self._memory > MAX_MEMORY_BYTES or observation.heap_bytes > MAX_HEAP_BYTES
+        return "its browser has grown too large" if grown and age >= MIN_GROWN_AGE_SECONDS else None

@@ -9,21 +9,21 @@ doubles the patience, so that a line to which really nobody writes is not distur
 
 from runner.browser.recovery_ladder import Step
 
-OWED_WITHIN = 600.0
+RECEIPT_TIMEOUT_SECONDS = 600.0
 #: The page says how long ago it was, so that one event is told each time with a slightly different instant.
-SAME_WITHIN = 1.0
+SAME_EVENT_SECONDS = 1.0
 #: Shorter pauses belong to one and the same conversation.
-LULL_AT_LEAST = 300.0
+MIN_PAUSE_SECONDS = 300.0
 #: A silence is suspicious after so many usual lulls, …
-LULLS = 4.0
+SUSPICIOUS_PAUSES = 4.0
 #: … of which a new line is taken to have one of this length …
-FIRST_LULL = 900.0
+INITIAL_PAUSE_SECONDS = 900.0
 #: … and which count the more the newer they are.
-NEWEST_COUNTS = 0.25
-SILENCE_AT_LEAST = 1200.0
-SILENCE_AT_MOST = 21_600.0
+NEWEST_PAUSE_WEIGHT = 0.25
+MIN_SILENCE_SECONDS = 1200.0
+MAX_SILENCE_SECONDS = 21_600.0
 #: An owed receipt is a reason for a new line and for a new browser, not for more.
-OWED_ATTEMPTS = 2
+RECEIPT_ATTEMPTS = 2
 
 
 class StaleConnectionDetector:
@@ -33,24 +33,24 @@ class StaleConnectionDetector:
         self._heard_at = now
         self._spoke_at: float | None = None
         self._renewed_at = now
-        self._lull = FIRST_LULL
+        self._lull = INITIAL_PAUSE_SECONDS
         self._attempts = 0
 
-    def heard(self, at: float) -> None:
+    def received(self, at: float) -> None:
         """Then the server sent something that nobody here had asked for: a message, a receipt."""
-        if at - self._heard_at < SAME_WITHIN:
+        if at - self._heard_at < SAME_EVENT_SECONDS:
             return
         silence = at - self._heard_at
-        if silence >= LULL_AT_LEAST:
-            self._lull += (min(silence, SILENCE_AT_MOST / LULLS) - self._lull) * NEWEST_COUNTS
+        if silence >= MIN_PAUSE_SECONDS:
+            self._lull += (min(silence, MAX_SILENCE_SECONDS / SUSPICIOUS_PAUSES) - self._lull) * NEWEST_PAUSE_WEIGHT
         self._heard_at = at
         self._attempts = 0
 
-    def spoke(self, at: float) -> None:
+    def sent(self, at: float) -> None:
         """Then a reply was sent."""
         self._spoke_at = at
 
-    def renewed(self, now: float) -> None:
+    def reconnected(self, now: float) -> None:
         """The page has a new line, for whatever reason."""
         self._renewed_at = now
 
@@ -60,10 +60,10 @@ class StaleConnectionDetector:
             return Step.WAIT
         self._attempts += 1
         self._renewed_at = now
-        return Step.RELAUNCH if self._attempts == OWED_ATTEMPTS else Step.RELOAD
+        return Step.RELAUNCH if self._attempts == RECEIPT_ATTEMPTS else Step.RELOAD
 
     def _suspicious_at(self) -> float:
-        if self._spoke_at is not None and self._spoke_at > self._heard_at and self._attempts < OWED_ATTEMPTS:
-            return max(self._spoke_at, self._renewed_at) + OWED_WITHIN
-        patience = max(SILENCE_AT_LEAST, LULLS * self._lull) * 2.0 ** min(self._attempts, 10)
-        return max(self._heard_at, self._renewed_at) + min(SILENCE_AT_MOST, patience)
+        if self._spoke_at is not None and self._spoke_at > self._heard_at and self._attempts < RECEIPT_ATTEMPTS:
+            return max(self._spoke_at, self._renewed_at) + RECEIPT_TIMEOUT_SECONDS
+        patience = max(MIN_SILENCE_SECONDS, SUSPICIOUS_PAUSES * self._lull) * 2.0 ** min(self._attempts, 10)
+        return max(self._heard_at, self._renewed_at) + min(MAX_SILENCE_SECONDS, patience)

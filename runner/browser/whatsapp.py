@@ -28,16 +28,16 @@ from runner.browser.process_freeze import Frozen, frozen
 from runner.clock import Clock
 from runner.settings import Settings
 
-LAUNCH_WITHIN = 60.0
-LOAD_WITHIN = 45.0
+LAUNCH_TIMEOUT_SECONDS = 60.0
+LOAD_TIMEOUT_SECONDS = 45.0
 #: Every question to the page has an end: a busy or stopped renderer answers never (measured here).
-ANSWER_WITHIN = 10.0
-SEND_WITHIN = 60.0
-CLOSE_WITHIN = 10.0
-DRIVER_LOOKED_AT_EVERY = 1.0
+CALL_TIMEOUT_SECONDS = 10.0
+SEND_TIMEOUT_SECONDS = 60.0
+CLOSE_TIMEOUT_SECONDS = 10.0
+DRIVER_CHECK_INTERVAL_SECONDS = 1.0
 #: A start is the peak of the processor's work.
-STARTS_AT_ONCE = 2
-START_JITTER = 0.3
+MAX_CONCURRENT_STARTS = 2
+START_JITTER_SECONDS = 0.3
 #: What the wire can carry; a page is not trusted to keep to it.
 NUMBER = re.compile(r"[0-9]{5,20}")
 CODE_AT_MOST = 2048
@@ -69,7 +69,7 @@ class WhatsApp:
         self._driver_processes = driver_processes
         self._clock = clock
         self._chance = chance
-        self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._starting = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._running: dict[Path, list[chromium.Process]] = {}
         self._script = _injected(settings)
 
@@ -81,25 +81,25 @@ class WhatsApp:
         cancellation kills it. Either way all its processes are gone afterwards.
         """
         async with self._starting:
-            await self._clock.sleep(self._chance() * START_JITTER)
+            await self._clock.sleep(self._chance() * START_JITTER_SECONDS)
             context = await self._launch(profile)
         try:
             page = await self._prepare(context, profile, hinted)
             yield page
             with contextlib.suppress(Error, TimeoutError):
-                async with asyncio.timeout(CLOSE_WITHIN):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await context.close()
         finally:
-            await asyncio.shield(chromium.make_sure_gone(profile, self._running.pop(profile, ())))
+            await asyncio.shield(chromium.ensure_gone(profile, self._running.pop(profile, ())))
 
     def frozen(self, profile: Path) -> AbstractContextManager[Frozen]:
         """The profile's browser stands still; for a thread, since it waits for the processes and the disk."""
         return frozen(self._running.get(profile, ()))
 
-    async def watch_driver(self) -> None:
+    async def supervise_driver(self) -> None:
         """For as long as it lives; then ``DriverGone``, which nobody but a new process can mend."""
         while all(map(chromium.is_alive, self._driver_processes)):
-            await self._clock.sleep(DRIVER_LOOKED_AT_EVERY)
+            await self._clock.sleep(DRIVER_CHECK_INTERVAL_SECONDS)
         raise DriverGone
 
     def kill_everything(self) -> None:
@@ -110,10 +110,10 @@ class WhatsApp:
     async def _launch(self, profile: Path) -> BrowserContext:
         profile.mkdir(parents=True, exist_ok=True)
         # We hold the profile's lock: what still runs on it belongs to a process that was killed.
-        await chromium.make_sure_gone(profile, ())
+        await chromium.ensure_gone(profile, ())
         chromium.clear_stale_lock(profile)
         try:
-            async with asyncio.timeout(LAUNCH_WITHIN):
+            async with asyncio.timeout(LAUNCH_TIMEOUT_SECONDS):
                 context = await self._driver.chromium.launch_persistent_context(
                     profile,
                     executable_path=self.browser.path,
@@ -135,14 +135,14 @@ class WhatsApp:
                     handle_sighup=False,
                 )
         except (Error, TimeoutError) as trouble:
-            await asyncio.shield(chromium.make_sure_gone(profile, ()))
+            await asyncio.shield(chromium.ensure_gone(profile, ()))
             raise PageGone(f"Chromium does not start: {_first_line(trouble)}") from trouble
         self._running[profile] = await asyncio.to_thread(chromium.processes_of, profile)
         return context
 
     async def _prepare(self, context: BrowserContext, profile: Path, hinted: Hinted) -> "WhatsAppPage":
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 await context.expose_binding("answerlineHint", lambda _source, kind, detail: hinted(kind, detail))
                 await context.add_init_script(script=self._script)
                 page = context.pages[0] if context.pages else await context.new_page()
@@ -165,9 +165,9 @@ class WhatsApp:
 @asynccontextmanager
 async def whatsapp(settings: Settings, clock: Clock, chance: Callable[[], float]) -> AsyncIterator[WhatsApp]:
     """The driver and the browser it will start; ChromiumMissing if there is none."""
-    others = chromium.our_children()
+    others = chromium.child_processes()
     async with async_playwright() as driver:
-        driver_processes = chromium.our_children() - others
+        driver_processes = chromium.child_processes() - others
         of_playwright = Path(driver.chromium.executable_path)
         browser = await chromium.find(settings.chromium, of_playwright)
         yield WhatsApp(settings, driver, driver_processes, browser, clock, chance)
@@ -195,7 +195,7 @@ class WhatsAppPage:
 
     async def load(self) -> None:
         try:
-            async with asyncio.timeout(LOAD_WITHIN):
+            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 await self._page.goto(self._url, wait_until="commit", timeout=0)
         except TimeoutError as trouble:
             raise PageUnreachable("WhatsApp Web does not answer") from trouble
@@ -203,8 +203,8 @@ class WhatsAppPage:
             self._raise_if_gone(trouble)
             raise PageUnreachable(_network_error(trouble)) from trouble
 
-    async def look(self) -> PageObservation:
-        seen = await self._ask("look")
+    async def observe(self) -> PageObservation:
+        seen = await self._ask("observe")
         if seen is None:
             return PageObservation()
         number = seen.get("number")
@@ -234,7 +234,7 @@ class WhatsAppPage:
         # Chromium then passes no frame of an open WebSocket either way, though it stays open until the server
         # gives it up (seen with Chromium 156; test_runner_whatsapp.py).
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 await self._context.set_offline(offline)
         except TimeoutError as trouble:
             raise PageSilent("the browser does not answer") from trouble
@@ -258,7 +258,7 @@ class WhatsAppPage:
         return None if found is None else int(found["ack"])
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
-        result = await self._ask("send", chat, message, text, quote, within=SEND_WITHIN)
+        result = await self._ask("send", chat, message, text, quote, within=SEND_TIMEOUT_SECONDS)
         if result is None:
             raise PageSilent("wa-js is not there")
         return SendResult(ack=int(result["ack"]))
@@ -269,7 +269,7 @@ class WhatsAppPage:
     async def show_typing(self, chat: str, typing: bool) -> None:
         await self._ask("showTyping", chat, typing)
 
-    async def _ask(self, door: str, *args: Any, within: float = ANSWER_WITHIN) -> Any:
+    async def _ask(self, door: str, *args: Any, within: float = CALL_TIMEOUT_SECONDS) -> Any:
         if self._gone:
             raise PageGone("the page is gone")
         try:

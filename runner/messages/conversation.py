@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Protocol
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused
@@ -199,7 +199,7 @@ class Conversation:
         """Never longer than between two sweeps: what waits here is on this machine alone."""
         if attempt == 0:
             log(event, tenant=self.tenant, error=trouble, code=str(trouble))
-        await self._clock.sleep(min(SWEEP_EVERY, backoff(attempt, self._chance())))
+        await self._clock.sleep(min(SWEEP_EVERY, backoff_seconds(attempt, self._chance())))
 
     async def sweep(self, page: Page) -> None:
         """Hand in every chat's tail after the last acknowledged message."""

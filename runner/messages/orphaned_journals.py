@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, TransientError, Unauthorised
 from runner.log_events import LogEvent
@@ -87,5 +87,5 @@ class OrphanedJournals:
             try:
                 return await conversation.hand_in()
             except TransientError:
-                await self._clock.sleep(backoff(attempt, self._chance()))
+                await self._clock.sleep(backoff_seconds(attempt, self._chance()))
         return await conversation.hand_in()

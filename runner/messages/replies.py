@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, Refused, Stale
@@ -176,7 +176,7 @@ class Replies:
     def _put_off(self, due: Due, trouble: Exception) -> bool:
         """Try again later; say whether it is off the list: the control plane names an overdue turn again."""
         due.attempts += 1
-        due.not_before = self._clock.now() + backoff(due.attempts, self._chance())
+        due.not_before = self._clock.now() + backoff_seconds(due.attempts, self._chance())
         log(LogEvent.TURN_POSTPONED, tenant=self.tenant, turn=due.delivery.turn, error=trouble, code=str(trouble))
         return due.attempts >= ATTEMPTS_AT_MOST
 

@@ -22,15 +22,15 @@ KEPT = ("Default/IndexedDB", "Default/Local Storage")
 #: A lock of a live database, and its own diary.
 LEFT_BEHIND = frozenset({"LOCK", "LOG", "LOG.old"})
 MANIFEST = "manifest.json"
-MANIFEST_AT_MOST_BYTES = 8 << 20
-FILES_AT_MOST = 20_000
-UNPACKED_AT_MOST_BYTES = 2 << 30
-PATH_AT_MOST = 200
+MAX_MANIFEST_BYTES = 8 << 20
+MAX_FILES = 20_000
+MAX_UNPACKED_BYTES = 2 << 30
+MAX_PATH_LENGTH = 200
 CHUNK_BYTES = 1 << 20
 #: Fast, and within a few percent of the slower ones on LevelDB's own compressed blocks.
 LEVEL = 3
 #: More memory than this to read an archive back, and it was not written by us.
-WINDOW_AT_MOST_BYTES = 1 << 27
+MAX_WINDOW_BYTES = 1 << 27
 
 
 class SnapshotDamaged(Exception):
@@ -51,7 +51,7 @@ class File(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     path: str
-    size: Annotated[int, Field(ge=0, le=UNPACKED_AT_MOST_BYTES)]
+    size: Annotated[int, Field(ge=0, le=MAX_UNPACKED_BYTES)]
     sha256: str
 
 
@@ -66,7 +66,7 @@ class Manifest(BaseModel):
     chromium: str
     wa_js: str = ""
     #: a list, because JSON has no tuples
-    files: Annotated[list[File], Field(max_length=FILES_AT_MOST)]
+    files: Annotated[list[File], Field(max_length=MAX_FILES)]
 
 
 class Packed(NamedTuple):
@@ -90,7 +90,7 @@ class Expected(NamedTuple):
 # -- copying ------------------------------------------------------------------------------------------------------
 
 
-def copy(profile: Path, into: Path, go_on: Callable[[], bool]) -> int:
+def copy_profile(profile: Path, into: Path, go_on: Callable[[], bool]) -> int:
     """Copy what is kept of a profile whose browser stands still; the number of bytes. ``go_on`` may end it."""
     copied = 0
     for count, source in enumerate(_kept_files(profile), 1):
@@ -100,7 +100,7 @@ def copy(profile: Path, into: Path, go_on: Callable[[], bool]) -> int:
             copied += written
             if not go_on():
                 raise CopyStopped("the copy took too long")
-        if count > FILES_AT_MOST or copied > UNPACKED_AT_MOST_BYTES:
+        if count > MAX_FILES or copied > MAX_UNPACKED_BYTES:
             raise CopyStopped("the profile is too large")
     return copied
 
@@ -133,7 +133,7 @@ def _clone(source: Path, target: Path) -> Iterator[int]:
 # -- packing ------------------------------------------------------------------------------------------------------
 
 
-def listing(directory: Path) -> list[File]:
+def list_files(directory: Path) -> list[File]:
     """Every file below, in order, with its hash."""
     return [
         File(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256_of(path))
@@ -201,7 +201,7 @@ def unpack(archive: Path, into: Path, expected: Expected) -> Manifest:
     into.mkdir(mode=0o700)
     try:
         with archive.open("rb") as file:
-            decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_AT_MOST_BYTES)
+            decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
             with decompressor.stream_reader(file, closefd=False) as reader:
                 return _Unpacking(reader, into, expected).run()
     except BaseException as trouble:
@@ -223,7 +223,7 @@ class _Unpacking:
 
     def run(self) -> Manifest:
         name, size = self._next() or ("", 0)
-        if name != MANIFEST or size > MANIFEST_AT_MOST_BYTES:
+        if name != MANIFEST or size > MAX_MANIFEST_BYTES:
             raise SnapshotDamaged("the archive does not begin with its manifest")
         manifest = Manifest.model_validate_json(b"".join(self._content(size)))
         self._check(manifest)
@@ -241,7 +241,7 @@ class _Unpacking:
             raise SnapshotDamaged("the archive belongs to another session")
         if is_older(expected.chromium, manifest.chromium):
             raise ChromiumTooOld("a newer Chromium wrote this archive")
-        if sum(file.size for file in manifest.files) > UNPACKED_AT_MOST_BYTES:
+        if sum(file.size for file in manifest.files) > MAX_UNPACKED_BYTES:
             raise SnapshotDamaged("the archive is larger than any profile")
         if not all(_is_ours(file.path) for file in manifest.files):
             raise SnapshotDamaged("the archive names a place outside of a profile")
@@ -300,7 +300,7 @@ def _milestone(version: str) -> int:
 def _is_ours(path: str) -> bool:
     pure = PurePosixPath(path)
     return (
-        0 < len(path) <= PATH_AT_MOST
+        0 < len(path) <= MAX_PATH_LENGTH
         and pure.as_posix() == path
         and "\0" not in path
         and ".." not in pure.parts

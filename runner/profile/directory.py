@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-SET_ASIDE_AT_MOST = 3
+MAX_SET_ASIDE = 3
 CURRENT = "current"
 SET_ASIDE = "set-aside-epoch-"
 SCRATCH = "scratch-"
@@ -108,19 +108,19 @@ class Profile:
         self._write(Marker(self.tenant, epoch, linked=True))
         return Opened(self._current, was_linked=True)
 
-    def scratch(self) -> Path:
+    def new_scratch_path(self) -> Path:
         """A place that does not exist yet, on the disk of the profile."""
-        taken = {path.name for path in self.scratch_left()}
+        taken = {path.name for path in self.leftover_scratch()}
         number = next(number for number in itertools.count() if f"{SCRATCH}{number}" not in taken)
         return self.home / f"{SCRATCH}{number}"
 
-    def scratch_left(self) -> list[Path]:
+    def leftover_scratch(self) -> list[Path]:
         """What an earlier process was working on."""
         return list(self.home.glob(f"{SCRATCH}*"))
 
     def clear_scratch(self) -> None:
         """Delete it."""
-        for path in self.scratch_left():
+        for path in self.leftover_scratch():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -133,15 +133,15 @@ class Profile:
             self._write(replace(marker, linked=True))
 
     @property
-    def suspect(self) -> bool:
+    def is_suspect(self) -> bool:
         """Whether Chromium may have given up what is in ``current``, although its page goes on in memory."""
         return self._suspect.exists()
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         """The disk had no room while a browser used ``current``. An empty file: it needs next to none itself."""
         self._suspect.touch(mode=0o600)
 
-    def trust(self) -> None:
+    def clear_suspect(self) -> None:
         """A browser that was started on ``current`` came online with it."""
         self._suspect.unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ class Profile:
             kept = self.home / f"{SET_ASIDE}{marker.epoch}"
             shutil.rmtree(kept, ignore_errors=True)
             self._current.rename(kept)
-            for old in self._set_aside()[SET_ASIDE_AT_MOST:]:
+            for old in self._set_aside()[MAX_SET_ASIDE:]:
                 shutil.rmtree(old)
         self._begin_fresh(marker)
 
@@ -165,7 +165,7 @@ class Profile:
         if self._current.is_dir():
             shutil.rmtree(self._current)
         self._current.mkdir(parents=True, mode=0o700)
-        self.trust()
+        self.clear_suspect()
         self._write(Marker(self.tenant, marker.epoch if marker else 0))
 
     def marker(self) -> Marker | None:

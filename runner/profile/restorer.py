@@ -18,9 +18,9 @@ from runner.profile.directory import Opened, Profile
 from wire import Generation, Hold, RestoreAnswer, RestoreRequest
 
 #: A login that comes up and is lost again and again is lost.
-STEPS_AT_MOST = 10
+MAX_STEPS_BACK = 10
 #: A suspect profile is newer than any snapshot, if it serves at all.
-SUSPECT_OPENED_AT_MOST = 2
+MAX_SUSPECT_OPENINGS = 2
 
 
 class RestoreDoor(Protocol):
@@ -65,7 +65,7 @@ class Restorer:
 
         Raises ControlPlaneError, ChromiumTooOld or OSError when that cannot be had just now.
         """
-        if self._profile.scratch_left():
+        if self._profile.leftover_scratch():
             await asyncio.to_thread(self._profile.clear_scratch)
         while self._wants_older or not self._is_here(hold):
             offered = await self._offered()
@@ -77,14 +77,14 @@ class Restorer:
             except SnapshotDamaged as damage:
                 self._strike(offered[0], str(damage))
         opened = self._profile.open(hold.epoch)
-        self._opened_suspect += self._profile.suspect
+        self._opened_suspect += self._profile.is_suspect
         # The control plane knows an account: a code on the screen then means that its login is lost.
         return Opened(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
 
     async def step_back(self, hold: Hold) -> bool:
         """The profile was linked and shows a code: whether there is another to try, which `open` then brings."""
         self._steps += 1
-        if self._gave_up or hold.number is None or self._steps > STEPS_AT_MOST:
+        if self._gave_up or hold.number is None or self._steps > MAX_STEPS_BACK:
             return False
         if self._copy_of is not None:
             self._strike(self._copy_of, "it shows a code")
@@ -99,9 +99,9 @@ class Restorer:
     def linked(self) -> None:
         """The owner scanned a code: what was before is history."""
         self._gave_up = False
-        self.served()
+        self.came_online()
 
-    def served(self) -> None:
+    def came_online(self) -> None:
         """The profile came online: from now on it is this machine's own, and newer than any snapshot."""
         self._copy_of = None
         self._opened_suspect = 0
@@ -116,7 +116,7 @@ class Restorer:
         """Whether no snapshot is needed: nothing was ever linked, or this machine has the newest."""
         if hold.number is None or self._gave_up:
             return True
-        if self._profile.suspect and self._opened_suspect >= SUSPECT_OPENED_AT_MOST:
+        if self._profile.is_suspect and self._opened_suspect >= MAX_SUSPECT_OPENINGS:
             return False
         marker = self._profile.marker()
         return marker is not None and marker.linked and self._profile.is_newest(hold.last_epoch)
@@ -139,7 +139,7 @@ class Restorer:
 
     async def _restore(self, generation: Generation) -> Opened:
         begun = self._clock.now()
-        directory = await asyncio.to_thread(self._profile.scratch)
+        directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")
         expected = Expected(self.tenant, generation.epoch, generation.sequence, generation.sha256, self._chromium)
         try:

@@ -22,16 +22,16 @@ from runner.control_plane.client import ControlPlaneError, Stale
 from runner.disk import REFUSALS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.profile.archive import CopyStopped, Manifest, Packed, copy, fingerprint, listing, pack
+from runner.profile.archive import CopyStopped, Manifest, Packed, copy_profile, fingerprint, list_files, pack
 from runner.profile.directory import Profile
 from runner.profile.schedule import SnapshotSchedule
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
 
-LOOK_EVERY = 1.0
+CHECK_INTERVAL_SECONDS = 1.0
 #: The last snapshot, of a browser that was closed: part of the time a drain has.
-LAST_WITHIN = 40.0
-LAST_ATTEMPTS = 3
-LAST_RETRY = 1.0
+LAST_SNAPSHOT_TIMEOUT_SECONDS = 40.0
+LAST_SNAPSHOT_ATTEMPTS = 3
+LAST_SNAPSHOT_RETRY_SECONDS = 1.0
 
 #: Stops the browser for as long as it is entered; used in another thread.
 Freeze = Callable[[], AbstractContextManager[Frozen]]
@@ -53,7 +53,7 @@ class Signs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedResources:
     """What all sessions of this runner have in common."""
 
     disk: Disk
@@ -101,7 +101,7 @@ class Saver:
         door: SaveDoor,
         profile: Profile,
         signs: Signs,
-        shared: Shared,
+        shared: SharedResources,
         clock: Clock,
     ) -> None:
         self.tenant = hold.tenant
@@ -127,7 +127,7 @@ class Saver:
     def new_browser(self) -> None:
         """A browser is started on the profile."""
         self._spoiled = False
-        self._suspect = self._profile.suspect
+        self._suspect = self._profile.is_suspect
         self._errors = self._signs.write_errors
         self._look_at_disk()
 
@@ -136,42 +136,42 @@ class Saver:
         self._schedule.online(online, self._clock.now())
         if online and self._suspect and not self._spoiled:
             self._suspect = False
-            self._profile.trust()
+            self._profile.clear_suspect()
             log(LogEvent.PROFILE_TRUSTED, tenant=self.tenant)
 
-    def wants_new_browser(self) -> bool:
+    def needs_new_browser(self) -> bool:
         """Whether only a new browser can tell if the files are sound: there is room now, and there was none."""
         return self._suspect and self._shared.disk.has_room_to_save()
 
-    async def keep(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
+    async def run(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
         """Save the profile of a running browser whenever it is due, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_disk())
             group.create_task(self._save_when_due(directory, freeze, is_online))
 
-    async def last(self, directory: Path) -> None:
+    async def save_last(self, directory: Path) -> None:
         """The browser was online and closed in peace: what it left is the best snapshot there can be."""
         self._look_at_disk()
         if self._suspect:
             log(LogEvent.FINAL_SNAPSHOT_SKIPPED, tenant=self.tenant)
             return
         try:
-            async with asyncio.timeout(LAST_WITHIN):
-                for _ in range(LAST_ATTEMPTS):
+            async with asyncio.timeout(LAST_SNAPSHOT_TIMEOUT_SECONDS):
+                for _ in range(LAST_SNAPSHOT_ATTEMPTS):
                     if await self._save(directory):
                         return
-                    await self._clock.sleep(LAST_RETRY)
+                    await self._clock.sleep(LAST_SNAPSHOT_RETRY_SECONDS)
         except TimeoutError:
             log(LogEvent.FINAL_SNAPSHOT_TIMED_OUT, tenant=self.tenant)
 
     async def _watch_disk(self) -> None:
         while True:
             self._look_at_disk()
-            await self._clock.sleep(LOOK_EVERY)
+            await self._clock.sleep(CHECK_INTERVAL_SECONDS)
 
     async def _save_when_due(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
         while True:
-            await self._clock.sleep(LOOK_EVERY)
+            await self._clock.sleep(CHECK_INTERVAL_SECONDS)
             seen = self._signs.seen_count
             if seen != self._counted:
                 self._counted = seen
@@ -228,7 +228,7 @@ class Saver:
         if self._signs.write_errors != self._errors or not self._shared.disk.has_room_to_write():
             self._errors = self._signs.write_errors
             self._doubt()
-        elif self._spoiled and not self._profile.suspect:  # the mark itself was refused
+        elif self._spoiled and not self._profile.is_suspect:  # the mark itself was refused
             self._doubt()
 
     def _doubt(self) -> None:
@@ -236,12 +236,12 @@ class Saver:
             log(LogEvent.PROFILE_SUSPECT, level=logging.WARNING, tenant=self.tenant)
         self._spoiled = self._suspect = True
         with suppress(OSError):  # the next look tries again
-            self._profile.doubt()
+            self._profile.mark_suspect()
 
     async def _take(self, directory: Path, freeze: Freeze | None) -> Taken:
-        staging = await asyncio.to_thread(self._profile.scratch)
+        staging = await asyncio.to_thread(self._profile.new_scratch_path)
         stood_still = await asyncio.to_thread(self._copy, directory, staging, freeze)
-        files = await asyncio.to_thread(listing, staging)
+        files = await asyncio.to_thread(list_files, staging)
         print_of_it = fingerprint(files)
         if print_of_it == self._saved:
             return Taken(None, print_of_it, stood_still)
@@ -262,11 +262,11 @@ class Saver:
     def _copy(self, directory: Path, staging: Path, freeze: Freeze | None) -> float:
         staging.mkdir(mode=0o700)
         if freeze is None:
-            copy(directory, staging, lambda: True)
+            copy_profile(directory, staging, lambda: True)
             return 0.0
         begun = self._clock.now()
         with freeze() as frozen:
-            copy(directory, staging, lambda: frozen.still)
+            copy_profile(directory, staging, lambda: frozen.still)
             if not frozen.still:
                 raise CopyStopped("the copy took too long")
         return self._clock.now() - begun

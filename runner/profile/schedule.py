@@ -2,16 +2,16 @@
 
 #: A fresh login must survive the loss of this machine soon; Local Storage reaches the disk within 3 to 6 s
 #: (measured here).
-FRESH_AFTER = 10.0
+FRESH_LOGIN_SECONDS = 10.0
 #: The state after catching up, and after the history came.
-SETTLED_AFTER = (60.0, 300.0)
+SETTLED_SECONDS = (60.0, 300.0)
 #: After the last message, in or out …
-QUIET_FOR = 15.0
+QUIET_SECONDS = 15.0
 #: … but while they keep coming, what is not saved is never older than this.
-AGE_AT_MOST = 60.0
-APART_AT_LEAST = 15.0
-RETRY_FIRST = 15.0
-RETRY_AT_MOST = 300.0
+MAX_UNSAVED_SECONDS = 60.0
+MIN_INTERVAL_SECONDS = 15.0
+FIRST_RETRY_SECONDS = 15.0
+MAX_RETRY_SECONDS = 300.0
 
 
 class SnapshotSchedule:
@@ -20,14 +20,14 @@ class SnapshotSchedule:
     def __init__(self) -> None:
         self.failures = 0
         self._online_since: float | None = None
-        self._milestones = list(SETTLED_AFTER)
+        self._milestones = list(SETTLED_SECONDS)
         self._active_at: float | None = None
         self._unsaved_since: float | None = None
         self._not_before = 0.0
 
     def linked(self) -> None:
         """The account was linked just now."""
-        self._milestones = [FRESH_AFTER, *SETTLED_AFTER]
+        self._milestones = [FRESH_LOGIN_SECONDS, *SETTLED_SECONDS]
 
     def online(self, online: bool, now: float) -> None:
         """Proven online with the right account, or not any more: nothing is ever taken then."""
@@ -50,12 +50,12 @@ class SnapshotSchedule:
             return True
         if self._active_at is None or self._unsaved_since is None:
             return False
-        return now - self._active_at >= QUIET_FOR or now - self._unsaved_since >= AGE_AT_MOST
+        return now - self._active_at >= QUIET_SECONDS or now - self._unsaved_since >= MAX_UNSAVED_SECONDS
 
     def saved(self, begun_at: float, now: float) -> None:
         """A snapshot begun then is committed, or there was nothing new to save."""
         self.failures = 0
-        self._not_before = now + APART_AT_LEAST
+        self._not_before = now + MIN_INTERVAL_SECONDS
         if self._online_since is not None:
             passed = begun_at - self._online_since
             self._milestones = [each for each in self._milestones if each > passed]
@@ -64,5 +64,5 @@ class SnapshotSchedule:
 
     def failed(self, now: float) -> None:
         """Try again later, ever later."""
-        self._not_before = now + min(RETRY_AT_MOST, RETRY_FIRST * 2.0**self.failures)
+        self._not_before = now + min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**self.failures)
         self.failures += 1

@@ -35,7 +35,7 @@ class Login:
 
     def served(self) -> None:
         """It was proven to be online."""
-        self._restorer.served()
+        self._restorer.came_online()
 
     def ending(self, reason: str | None) -> None:
         """WhatsApp ends it, and perhaps says why."""

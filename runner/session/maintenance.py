@@ -54,11 +54,11 @@ class Maintenance:
 
     def new_browser(self) -> None:
         """Nothing of the old one is left."""
-        self._rotation.begin()
+        self._rotation.new_browser()
 
     def new_document(self) -> None:
         """The page was loaded."""
-        self._stale_connection.renewed(self._clock.now())
+        self._stale_connection.reconnected(self._clock.now())
         self._dialog = None
         self._confirmations = 0
 
@@ -82,7 +82,7 @@ class Maintenance:
     async def _reason_for_new_browser(self, page: Page, observation: PageObservation) -> str | None:
         if self._files_are_doubtful():
             return "its files were written on a disk without room"
-        return await self._rotation.reason(page, observation)
+        return await self._rotation.reason_to_replace(page, observation)
 
     async def _answer_dialog(self, page: Page, observation: PageObservation) -> None:
         """Only one that was there the last time too: some go away by themselves."""
@@ -99,12 +99,12 @@ class Maintenance:
         self._dialog = None
 
     def _listen(self, observation: PageObservation) -> None:
-        if observation.heard_ms_ago is not None:
-            self._stale_connection.heard(self._clock.now() - observation.heard_ms_ago / 1000)
+        if observation.unsolicited_event_ms_ago is not None:
+            self._stale_connection.received(self._clock.now() - observation.unsolicited_event_ms_ago / 1000)
         if self._conversation.heard_at is not None:
-            self._stale_connection.heard(self._conversation.heard_at)
+            self._stale_connection.received(self._conversation.heard_at)
         if self._conversation.replies.spoke_at is not None:
-            self._stale_connection.spoke(self._conversation.replies.spoke_at)
+            self._stale_connection.sent(self._conversation.replies.spoke_at)
 
     def _is_time(self) -> bool:
         """Nobody would notice; or, after a long wait, nothing is being sent just now."""

@@ -7,7 +7,7 @@ from enum import Enum
 from runner.browser.linking import Linking
 from runner.browser.liveness import Liveness
 from runner.browser.page import Page, PageError, PageGone, PageObservation, PageRefused, PageUnreachable
-from runner.browser.page_loading import INCOMPATIBLE_RETRY, PageLoader
+from runner.browser.page_loading import INCOMPATIBLE_RETRY_SECONDS, PageLoader
 from runner.browser.page_state import PageState, classify, is_logged_out, is_other_account
 from runner.browser.recovery_ladder import RecoveryLadder, Step
 from runner.clock import Clock
@@ -68,15 +68,15 @@ class PageSupervisor:
 
     def begin(self) -> None:
         """There is a new browser, with nothing in it."""
-        self._page_loader.forget()
-        self._ladder.fine()
+        self._page_loader.reset()
+        self._ladder.succeeded()
         self._upkeep.new_browser()
 
     def quiet(self) -> None:
         """Nothing more is sent or saved before the next proof."""
         self._conversation.offline()
         self._saver.online(False)
-        self._liveness.lost()
+        self._liveness.reset()
 
     async def keep(self, page: Page) -> End:
         """Until the browser has to be closed."""
@@ -96,7 +96,7 @@ class PageSupervisor:
                 self._reporting.looked_after()
                 phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
                 self._reporting.see(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
-                await self._orders.pause(self._page_loader.unreachable())
+                await self._orders.pause(self._page_loader.retry_delay_seconds())
                 continue
             except PageError as trouble:
                 if await self._climb(page, trouble):
@@ -106,7 +106,7 @@ class PageSupervisor:
     async def is_online_now(self, page: Page) -> bool:
         """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
         try:
-            observation = await page.look()
+            observation = await page.observe()
         except PageError:
             return False
         claims = observation.authenticated and classify(observation, self._login.linked).phase is Phase.ONLINE
@@ -117,12 +117,12 @@ class PageSupervisor:
 
     async def _attend(self, page: Page) -> End | None:
         await self._page_loader.load(page)
-        observation = await page.look()
+        observation = await page.observe()
         self._reporting.looked_after()
         if not observation.injected:
             return await self._without_injection(page)
-        self._page_loader.alive()
-        if self._page_loader.lacks(observation.missing):
+        self._page_loader.responded()
+        if self._page_loader.is_incomplete(observation.missing):
             await self._incompatible(page, f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}")
             return None
         if is_logged_out(observation, self._login.linked):
@@ -134,7 +134,7 @@ class PageSupervisor:
         elif (
             seen.phase in LINKING
             and not observation.missing
-            and await self._linking.attend(page, observation, self._orders.hold)
+            and await self._linking.refresh_code(page, observation, self._orders.hold)
         ):
             return End.RELAUNCH
         if seen.phase is Phase.ONLINE:
@@ -164,9 +164,9 @@ class PageSupervisor:
         self._conversation.linked(hold.caught_up_to_ms)
         if observation.number is not None:
             self._conversation.readable()  # before the proof is waited for: WhatsApp has its receipts already
-        seen = await self._liveness.attend(page, observation, claim, hold, self._orders.confirmed_at)
+        seen = await self._liveness.verify(page, observation, claim, hold, self._orders.confirmed_at)
         if seen.phase is Phase.ONLINE:
-            self._ladder.fine()
+            self._ladder.succeeded()
             self._conversation.online(observation.delivered_offline)
         elif claim.phase is Phase.ONLINE and await self._climb(page, None):
             raise PageGone("the proof of being online failed too often")
@@ -189,7 +189,7 @@ class PageSupervisor:
         self._reporting.see(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
 
     async def _without_injection(self, page: Page) -> End | None:
-        step = self._page_loader.lifeless()
+        step = self._page_loader.next_step()
         if step is Step.RELAUNCH:
             return End.RELAUNCH
         if step is Step.RELOAD:
@@ -203,7 +203,7 @@ class PageSupervisor:
         """A person must bring a newer wa-js; no new browser helps, so that only the page is loaded now and then."""
         self.quiet()
         self._reporting.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-        if self._page_loader.may_be_tried_again():
+        if self._page_loader.may_retry():
             await self._page_loader.reload(page, "wa-js did not find all it needs")
 
     # -- trouble --------------------------------------------------------------------------------------------------
@@ -214,10 +214,10 @@ class PageSupervisor:
         broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
         problem = ProblemCode.INCOMPATIBLE if broken else None
         now = self._clock.now()
-        step = self._ladder.missed(now)
+        step = self._ladder.failed(now)
         if broken and step is Step.RELAUNCH:
             # A new browser understands WhatsApp's new page no better: no storm of restarts, only a look now and then.
-            step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY)
+            step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY_SECONDS)
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
             self._reporting.see(PageState(phase, problem, str(trouble or "no proof of being online")))
@@ -231,8 +231,8 @@ class PageSupervisor:
         return step is Step.RELAUNCH
 
     def _forget_page(self) -> None:
-        self._liveness.lost()
-        self._linking.forget()
+        self._liveness.reset()
+        self._linking.reset()
         self._upkeep.new_document()
         self._conversation.page_gone()
 
@@ -248,7 +248,7 @@ class PageSupervisor:
         if not self._login.linked:
             return
         try:
-            observation = await page.look()
+            observation = await page.observe()
             if observation.authenticated and not is_other_account(self._orders.hold.number, observation.number):
                 self._reporting.number = observation.number or self._reporting.number
                 self._reporting.see(self._reporting.seen)
@@ -258,7 +258,7 @@ class PageSupervisor:
             log(LogEvent.FINAL_READ_FAILED, tenant=self._orders.hold.tenant, error=trouble)
 
     def _interval(self) -> float:
-        if self._ladder.misses:
+        if self._ladder.failures:
             return LOOK_EVERY_AFTER_A_MISS
         seen = self._reporting.seen
         if seen.phase in {Phase.ONLINE, Phase.BLOCKED} or seen.problem is ProblemCode.INCOMPATIBLE:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.browser.page_state import PageState
 from runner.browser.recovery_ladder import Relaunches
@@ -79,7 +79,7 @@ class Session:
         self._orders = DesiredState(hold, clock)
         self._reporting = Status(hold.tenant, clock, changed)
         self._login = Login(hold.tenant, profile, restorer, saver)
-        upkeep = Maintenance(hold.tenant, conversation, saver.wants_new_browser, rotation_slots, clock, chance)
+        upkeep = Maintenance(hold.tenant, conversation, saver.needs_new_browser, rotation_slots, clock, chance)
         self._watch = PageSupervisor(
             self._orders, self._login, conversation, saver, upkeep, self._reporting, clock, chance
         )
@@ -190,7 +190,7 @@ class Session:
             self._reporting.looked_after()
             if self._reporting.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
                 self._reporting.see(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
-            await self._clock.sleep(min(HAND_IN_EVERY, backoff(attempt, self._chance())))
+            await self._clock.sleep(min(HAND_IN_EVERY, backoff_seconds(attempt, self._chance())))
             attempt += 1
 
     async def _live(self) -> str:
@@ -222,7 +222,7 @@ class Session:
                 self._reporting.see(
                     PageState(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
                 )
-                await orders.pause(backoff(count, self._chance()))
+                await orders.pause(backoff_seconds(count, self._chance()))
 
     async def _without_profile(self, trouble: Exception) -> str | None:
         """The newest profile cannot be had just now: wait; the result says why to give the session back."""
@@ -240,7 +240,7 @@ class Session:
         if isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST:
             self.gave_up = True
             return "no room for the profile"
-        await self._orders.pause(backoff(self._openings_failed, self._chance()))
+        await self._orders.pause(backoff_seconds(self._openings_failed, self._chance()))
         return None
 
     async def _one_browser(self, opened: Opened) -> End:
@@ -257,7 +257,7 @@ class Session:
                     beside = [
                         group.create_task(self._conversation.run(page)),
                         group.create_task(
-                            self._saver.keep(
+                            self._saver.run(
                                 directory,
                                 lambda: self._whatsapp.frozen(directory),
                                 lambda: self._watch.is_online_now(page),
@@ -273,7 +273,7 @@ class Session:
                 self._conversation.page_gone()
                 self._saver.online(False)
         if was_online:
-            await self._saver.last(directory)
+            await self._saver.save_last(directory)
         return end
 
     async def _after_logout(self) -> None:

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from runner.browser.chromium import processes_of
-from runner.browser.process_freeze import FROZEN_AT_MOST
+from runner.browser.process_freeze import MAX_FREEZE_SECONDS
 from runner.browser.whatsapp import WhatsApp, WhatsAppPage, whatsapp
 from runner.clock import SystemClock
-from runner.profile.archive import Expected, Manifest, copy, listing, pack, unpack
+from runner.profile.archive import Expected, Manifest, copy_profile, list_files, pack, unpack
 from runner.settings import Settings
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT
@@ -114,10 +114,10 @@ def archived(profile: Path, browsers: WhatsApp, place: Path) -> tuple[Path, floa
     staging.mkdir(parents=True)
     begun = time.monotonic()
     with browsers.frozen(profile) as frozen:
-        copy(profile, staging, lambda: frozen.still)
+        copy_profile(profile, staging, lambda: frozen.still)
         assert frozen.still
     stood_still = time.monotonic() - begun
-    files = listing(staging)
+    files = list_files(staging)
     manifest = Manifest(tenant=TENANT, epoch=2, sequence=1, chromium=browsers.browser.version, files=files)
     packed = pack(staging, manifest, archive)
     unpack(archive, back, Expected(TENANT, 2, 1, packed.sha256, browsers.browser.version))
@@ -173,7 +173,7 @@ async def test_a_browser_that_stands_still_too_long_goes_on_by_itself(browsers: 
     async with page_on(browsers, profile) as page:
         with browsers.frozen(profile) as frozen:
             before = frozen.still
-            await asyncio.sleep(FROZEN_AT_MOST + 0.3)
+            await asyncio.sleep(MAX_FREEZE_SECONDS + 0.3)
             assert (before, frozen.still) == (True, False), "whoever copies must know"
             assert await evaluate(page, "() => 1 + 1") == 2
 

@@ -334,7 +334,7 @@ async def test_a_session_somebody_else_holds_is_harvested_and_killed(
 async def test_a_conflict_is_taken_back_after_the_control_plane_confirmed(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.browser.liveness.TAKEOVER_AFTER", 1.0)
+    monkeypatch.setattr("runner.browser.liveness.TAKEOVER_DELAY_SECONDS", 1.0)
     control = FakeControl()
     control.hold(watched=True)
     async with running(browsers, control, tmp_path):
@@ -527,16 +527,16 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
 
         async def look_until(condition: Callable[[PageObservation], bool]) -> PageObservation:
             async with asyncio.timeout(15):
-                while not condition(observation := await page.look()):
+                while not condition(observation := await page.observe()):
                     hinted.clear()
                     await hinted.wait()
             return observation
 
-        assert (await page.look()).dialog is None
+        assert (await page.observe()).dialog is None
         observation = await look_until(lambda observation: observation.qr is not None)
         assert observation.qr is not None
         await page._page.evaluate("document.body.insertAdjacentHTML('beforeend', '<dialog open><button>OK</button>')")
-        assert (await page.look()).dialog is None, "before linking everything may be meant for the owner"
+        assert (await page.observe()).dialog is None, "before linking everything may be meant for the owner"
         simulator.phone(NUMBER).scan(observation.qr.value)
         await look_until(lambda observation: observation.mode == "MAIN")
         for html, expected in DIALOGS:
@@ -549,7 +549,7 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
                 }""",
                 html,
             )
-            assert (await page.look()).dialog == expected, html
+            assert (await page.observe()).dialog == expected, html
             assert await page.confirm_dialog() is (expected == "confirm"), html
             clicked = await page._page.evaluate("'clicked' in document.getElementById('made').dataset")
             assert clicked is (expected == "confirm"), html
@@ -558,8 +558,8 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
 async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.browser.stale_connection.SILENCE_AT_LEAST", 2.0)
-    monkeypatch.setattr("runner.browser.stale_connection.FIRST_LULL", 0.5)
+    monkeypatch.setattr("runner.browser.stale_connection.MIN_SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr("runner.browser.stale_connection.INITIAL_PAUSE_SECONDS", 0.5)
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
     phone = simulator.phone(NUMBER)
@@ -575,8 +575,8 @@ async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
 async def test_an_old_browser_is_replaced_by_a_new_one_without_a_new_code(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.browser.rotation.LIFETIME", 8.0)
-    monkeypatch.setattr("runner.browser.rotation.LIFETIME_SPREAD", 0.0)
+    monkeypatch.setattr("runner.browser.rotation.LIFETIME_SECONDS", 8.0)
+    monkeypatch.setattr("runner.browser.rotation.LIFETIME_SPREAD_SECONDS", 0.0)
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
     contact = simulator.phone(NUMBER).contact(CONTACT)
@@ -614,8 +614,8 @@ async def test_a_page_whose_modules_wa_js_does_not_find_is_incompatible_and_not_
     named: str,
     linked: bool,
 ) -> None:
-    monkeypatch.setattr("runner.browser.page_loading.COMPLETE_WITHIN", 4.0)
-    monkeypatch.setattr("runner.browser.page_loading.INCOMPATIBLE_RETRY", 8.0)
+    monkeypatch.setattr("runner.browser.page_loading.COMPLETION_TIMEOUT_SECONDS", 4.0)
+    monkeypatch.setattr("runner.browser.page_loading.INCOMPATIBLE_RETRY_SECONDS", 8.0)
     control = FakeControl()
     control.hold(watched=True)
     if linked:

@@ -88,7 +88,7 @@ async def _link(line: Line) -> str:
         if "chat" not in line.notes:
             heard = await line.hear(page, "Hello LINE")
             line.note(chat=heard["chat"])
-        return (await page.look()).version
+        return (await page.observe()).version
 
 
 def _settings(wanted: Wanted, chromium: Path | None, simulator: WhatsAppSimulator | None) -> Settings:

@@ -17,7 +17,7 @@ from runner.browser import chromium
 from runner.browser.page import Page, PageError, PageObservation
 from runner.browser.page_state import classify
 from runner.browser.whatsapp import WhatsApp
-from runner.profile.archive import copy
+from runner.profile.archive import copy_profile
 from tests.live.person import Person
 from wire import Phase
 
@@ -167,7 +167,7 @@ class Line:
         def frozen_copy() -> None:
             target.mkdir(parents=True)
             with self.browsers.frozen(self.profile) as frozen:
-                copy(self.profile, target, lambda: frozen.still)
+                copy_profile(self.profile, target, lambda: frozen.still)
 
         await asyncio.to_thread(frozen_copy)
         return target
@@ -185,7 +185,7 @@ class Line:
         async with _deadline(within, otherwise):
             while True:
                 with suppress(PageError):
-                    if await done(await page.look()):
+                    if await done(await page.observe()):
                         return
                 await asyncio.sleep(LOOK_EVERY)
 

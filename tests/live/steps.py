@@ -99,12 +99,12 @@ async def offline_for_a_while(line: Line, finding: Finding, _others: list[WhatsA
         for text in texts:
             await line.person.write(text)
         await asyncio.sleep(line.pace.offline_for)
-        finding.fact(f"while offline: delivered_offline is {(await page.look()).delivered_offline}")
+        finding.fact(f"while offline: delivered_offline is {(await page.observe()).delivered_offline}")
         await page.set_offline(False)
         finding.fact(f"online again after {_seconds(await line.until_online(page))}")
         for text in texts:
             await line.find(page, lambda seen, text=text: seen["text"] == text, since)  # type: ignore[misc]
-        finding.fact(f"all 3 were in the sweep; delivered_offline is {(await page.look()).delivered_offline}")
+        finding.fact(f"all 3 were in the sweep; delivered_offline is {(await page.observe()).delivered_offline}")
     finding.conclude(True)
 
 
@@ -114,7 +114,7 @@ async def two_hosts(line: Line, finding: Finding, _others: list[WhatsApp]) -> No
         seen: list[str] = []
         end = time.monotonic() + line.pace.conflict_watched_for
         while time.monotonic() < end:
-            pair = f"first {(await first.look()).mode}, second {(await second.look()).mode}"
+            pair = f"first {(await first.observe()).mode}, second {(await second.observe()).mode}"
             if not seen or seen[-1] != pair:
                 seen.append(pair)
             await asyncio.sleep(0.5)

@@ -156,7 +156,7 @@ class Document:
             self._send(answer, *args)
             return
         doors: dict[str, Any] = {
-            "look": self._look,
+            "observe": self._observe,
             "takeOver": self._take_over,
             "tail": self._tail,
             "acknowledge": self._acknowledge,
@@ -173,7 +173,7 @@ class Document:
 
         return proven
 
-    def _look(self) -> dict[str, Any]:
+    def _observe(self) -> dict[str, Any]:
         linked = self.login.number is not None
         code = None
         if not linked and self.code is not None and self.loop.time() < self.code[1]:

@@ -25,7 +25,7 @@ from tests.simulation.loop import PROCESS, Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-STARTS_AT_ONCE = 2
+MAX_CONCURRENT_STARTS = 2
 GUARD_LOOKS_EVERY = 0.5
 
 
@@ -251,7 +251,7 @@ class Browsers:
         self.browser = SimpleNamespace(version="156.0", path="")
         self._machine = machine
         self._process = process
-        self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._starting = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._names: dict[Path, str] = {}
 
     @asynccontextmanager
@@ -293,7 +293,7 @@ class Browsers:
         finally:
             world.go_on_writing(profile, self._names[profile])
 
-    async def make_sure_gone(self, profile: Path) -> None:
+    async def ensure_gone(self, profile: Path) -> None:
         """Nothing runs on this profile any more."""
 
     def kill_everything(self) -> None:

@@ -6,14 +6,13 @@ import pytest
 
 from runner.__main__ import EXIT_SETTINGS, main
 from runner.browser.chromium import (
-    PRODUCTION_HOST_RULES,
     Chromium,
     ChromiumMissing,
     arguments,
     find,
     user_agent,
 )
-from runner.settings import SettingsWrong, settings_from
+from runner.settings import PRODUCTION_HOST_RULES, SettingsError, read_settings
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_defaults_are_productions(environment: dict[str, str]) -> None:
-    settings = settings_from(environment)
+    settings = read_settings(environment)
     assert settings.control_url == "https://line.test/api"
     assert settings.browser_host_rules == PRODUCTION_HOST_RULES
     assert settings.whatsapp_url == "https://web.whatsapp.com/"
@@ -40,19 +39,19 @@ def test_the_defaults_are_productions(environment: dict[str, str]) -> None:
 def test_all_that_is_missing_is_named_and_no_value_is_shown(environment: dict[str, str]) -> None:
     del environment["CONTROL_URL"], environment["DATA_DIRECTORY"]
     environment["RUNNER_BOOTSTRAP_TOKEN"] = "short"
-    with pytest.raises(SettingsWrong, match=r"CONTROL_URL.*RUNNER_BOOTSTRAP_TOKEN.*DATA_DIRECTORY") as caught:
-        settings_from(environment)
+    with pytest.raises(SettingsError, match=r"CONTROL_URL.*RUNNER_BOOTSTRAP_TOKEN.*DATA_DIRECTORY") as caught:
+        read_settings(environment)
     assert "short" not in str(caught.value)
 
 
 def test_a_missing_bundle_names_the_command_that_installs_it(environment: dict[str, str]) -> None:
     environment["WA_JS"] = "/nowhere/wa.js"
-    with pytest.raises(SettingsWrong, match="npm ci"):
-        settings_from(environment)
+    with pytest.raises(SettingsError, match="npm ci"):
+        read_settings(environment)
 
 
 def test_the_token_is_not_shown(environment: dict[str, str]) -> None:
-    assert "a-long-secret" not in repr(settings_from(environment))
+    assert "a-long-secret" not in repr(read_settings(environment))
 
 
 async def test_a_chromium_that_is_not_there_is_one_sentence_with_a_command() -> None:

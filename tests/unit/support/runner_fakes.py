@@ -387,8 +387,8 @@ class FakePage:
     async def load(self) -> None:
         self._ask("load")
 
-    async def look(self) -> PageObservation:
-        self._ask("look")
+    async def observe(self) -> PageObservation:
+        self._ask("observe")
         return self.observation
 
     async def prove(self) -> bool:

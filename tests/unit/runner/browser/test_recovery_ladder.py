@@ -5,15 +5,15 @@ from runner.browser.recovery_ladder import RecoveryLadder, Relaunches, Step
 
 def test_two_misses_reload_and_a_minute_later_a_new_browser_is_started() -> None:
     ladder = RecoveryLadder()
-    steps = [ladder.missed(now) for now in (0.0, 15.0, 30.0, 45.0, 75.0)]
+    steps = [ladder.failed(now) for now in (0.0, 15.0, 30.0, 45.0, 75.0)]
     assert steps == [Step.WAIT, Step.RELOAD, Step.WAIT, Step.WAIT, Step.RELAUNCH]
 
 
 def test_a_good_answer_starts_the_ladder_anew() -> None:
     ladder = RecoveryLadder()
-    ladder.missed(0.0)
-    ladder.fine()
-    assert ladder.missed(15.0) is Step.WAIT
+    ladder.failed(0.0)
+    ladder.succeeded()
+    assert ladder.failed(15.0) is Step.WAIT
 
 
 def test_more_than_three_browsers_in_a_quarter_of_an_hour_are_too_many() -> None:

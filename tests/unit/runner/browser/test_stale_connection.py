@@ -6,11 +6,11 @@ import pytest
 
 from runner.browser.recovery_ladder import Step
 from runner.browser.stale_connection import (
-    FIRST_LULL,
-    LULLS,
-    OWED_WITHIN,
-    SILENCE_AT_LEAST,
-    SILENCE_AT_MOST,
+    INITIAL_PAUSE_SECONDS,
+    MAX_SILENCE_SECONDS,
+    MIN_SILENCE_SECONDS,
+    RECEIPT_TIMEOUT_SECONDS,
+    SUSPICIOUS_PAUSES,
     StaleConnectionDetector,
 )
 
@@ -25,27 +25,27 @@ def steps(detector: StaleConnectionDetector, since: int, until: int) -> list[tup
 
 def test_a_reply_without_any_receipt_for_ten_minutes_gets_a_new_line_then_a_new_browser() -> None:
     detector = StaleConnectionDetector(0)
-    detector.heard(1_000)
-    detector.spoke(1_001)
+    detector.received(1_000)
+    detector.sent(1_001)
     first, second, third = steps(detector, 1_001, 1_001 + 5 * 3600)[:3]
-    assert first[1] is Step.RELOAD and OWED_WITHIN <= first[0] < OWED_WITHIN + 30
-    assert second[1] is Step.RELAUNCH and second[0] - first[0] < OWED_WITHIN + 30
+    assert first[1] is Step.RELOAD and RECEIPT_TIMEOUT_SECONDS <= first[0] < RECEIPT_TIMEOUT_SECONDS + 30
+    assert second[1] is Step.RELAUNCH and second[0] - first[0] < RECEIPT_TIMEOUT_SECONDS + 30
     assert third[1] is Step.RELOAD and third[0] - second[0] >= 3600
 
 
 def test_a_receipt_is_enough() -> None:
     detector = StaleConnectionDetector(0)
-    detector.spoke(1_000)
-    detector.heard(1_010)
+    detector.sent(1_000)
+    detector.received(1_010)
     assert steps(detector, 1_010, 1_010 + 3_000) == []
 
 
 def test_a_new_line_to_which_nobody_writes_is_disturbed_ever_less_often() -> None:
     done = [at for at, _ in steps(StaleConnectionDetector(0), 0, 3 * 24 * 3600)]
-    assert done[0] == FIRST_LULL * LULLS
+    assert done[0] == INITIAL_PAUSE_SECONDS * SUSPICIOUS_PAUSES
     gaps = [later - earlier for earlier, later in pairwise(done)]
     assert gaps == sorted(gaps)
-    assert gaps[-1] >= SILENCE_AT_MOST
+    assert gaps[-1] >= MAX_SILENCE_SECONDS
     assert len(done) <= 15
 
 
@@ -56,18 +56,18 @@ def test_what_brings_nothing_is_a_new_browser_only_once() -> None:
 def test_the_line_s_own_rhythm_says_when_a_silence_is_suspicious() -> None:
     busy, calm = StaleConnectionDetector(0), StaleConnectionDetector(0)
     for number in range(1, 60):
-        busy.heard(number * 310)
-        calm.heard(number * 3_600)
+        busy.received(number * 310)
+        calm.received(number * 3_600)
     [(busy_after, _), *_] = steps(busy, 59 * 310, 59 * 310 + NIGHT)
     [(calm_after, _), *_] = steps(calm, 59 * 3_600, 59 * 3_600 + NIGHT)
-    assert SILENCE_AT_LEAST <= busy_after < 2 * SILENCE_AT_LEAST
-    assert 3.5 * 3_600 < calm_after <= SILENCE_AT_MOST
+    assert MIN_SILENCE_SECONDS <= busy_after < 2 * MIN_SILENCE_SECONDS
+    assert 3.5 * 3_600 < calm_after <= MAX_SILENCE_SECONDS
 
 
 def test_pauses_within_a_conversation_are_no_rhythm() -> None:
     chatting = StaleConnectionDetector(0)
     for number in range(1, 200):
-        chatting.heard(number * 5)
+        chatting.received(number * 5)
     assert steps(chatting, 1_000, 1_000 + 3_000) == []
 
 
@@ -76,13 +76,13 @@ def test_an_event_that_is_told_again_and_again_is_one_event(jitter: float) -> No
     detector = StaleConnectionDetector(0)
     done = []
     for now in range(0, 4 * 3600, 15):
-        detector.heard(100 + jitter * (now % 2))
+        detector.received(100 + jitter * (now % 2))
         done.append(detector.next_step(now))
     assert Step.RELAUNCH in done
 
 
 def test_a_line_that_was_renewed_for_another_reason_is_given_its_time() -> None:
     detector = StaleConnectionDetector(0)
-    detector.spoke(1_000)
-    detector.renewed(1_500)
+    detector.sent(1_000)
+    detector.reconnected(1_500)
     assert steps(detector, 1_500, 1_500 + 590) == []

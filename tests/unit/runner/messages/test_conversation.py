@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local.lambda_runtime.gateway import PAYLOAD_AT_MOST_BYTES
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import PageGone
 from runner.control_plane.client import Refused, TransientError
 from runner.control_plane.lease import Lease
@@ -589,5 +589,5 @@ async def test_a_turn_named_by_an_answer_on_its_way_is_not_taken_twice(line: Lin
 
 
 def test_the_backoff_doubles_and_is_bounded() -> None:
-    assert [backoff(attempt, 0.5) for attempt in (0, 1, 2)] == [0.5, 1.0, 2.0]
-    assert backoff(40, 1.0) == 45.0
+    assert [backoff_seconds(attempt, 0.5) for attempt in (0, 1, 2)] == [0.5, 1.0, 2.0]
+    assert backoff_seconds(40, 1.0) == 45.0

@@ -24,10 +24,10 @@ from runner.profile.archive import (
     Manifest,
     Packed,
     SnapshotDamaged,
-    copy,
+    copy_profile,
     fingerprint,
     is_older,
-    listing,
+    list_files,
     pack,
     unpack,
 )
@@ -67,7 +67,7 @@ def packed(directory: Path, into: Path, **more: object) -> Packed:
             "sequence": 2,
             "chromium": CHROMIUM,
             "wa_js": "4.6.0",
-            "files": listing(directory),
+            "files": list_files(directory),
             **more,
         }
     )
@@ -82,7 +82,7 @@ def expected(archive: Path, **more: object) -> Expected:
 @pytest.fixture
 def staged(profile: Path, tmp_path: Path) -> Path:
     staging = tmp_path / "staging"
-    copy(profile, staging, lambda: True)
+    copy_profile(profile, staging, lambda: True)
     return staging
 
 
@@ -95,7 +95,7 @@ def archive(staged: Path, tmp_path: Path) -> Path:
 
 
 def test_only_the_login_is_copied_without_locks_diaries_links_or_caches(profile: Path, staged: Path) -> None:
-    names = {each.path for each in listing(staged)}
+    names = {each.path for each in list_files(staged)}
     assert names == {
         f"{DATABASE}/000003.log",
         f"{DATABASE}/CURRENT",
@@ -113,20 +113,20 @@ def test_a_file_system_that_cannot_copy_within_itself_is_copied_by_hand(
         raise OSError(errno.EXDEV, "another file system")
 
     monkeypatch.setattr(os, "copy_file_range", refuse)
-    copy(profile, tmp_path / "staging", lambda: True)
+    copy_profile(profile, tmp_path / "staging", lambda: True)
     assert (tmp_path / "staging" / DATABASE / "000003.log").read_bytes() == b"keys " * 1000
 
 
 def test_a_copy_that_takes_too_long_ends_at_the_next_step(profile: Path, tmp_path: Path) -> None:
     steps = iter([True, True, False])
     with pytest.raises(CopyStopped):
-        copy(profile, tmp_path / "staging", lambda: next(steps))
+        copy_profile(profile, tmp_path / "staging", lambda: next(steps))
 
 
 def test_what_was_packed_comes_back_byte_for_byte(staged: Path, archive: Path, tmp_path: Path) -> None:
     manifest = unpack(archive, tmp_path / "back", expected(archive))
     assert (manifest.chromium, manifest.wa_js) == (CHROMIUM, "4.6.0")
-    assert listing(tmp_path / "back") == listing(staged) == manifest.files
+    assert list_files(tmp_path / "back") == list_files(staged) == manifest.files
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "back" / DATABASE / "CURRENT").stat().st_mode & 0o777 == 0o600
 
@@ -135,10 +135,10 @@ def test_the_same_profile_has_the_same_fingerprint_and_the_same_archive(staged: 
     first, second = packed(staged, tmp_path / "one"), packed(staged, tmp_path / "two")
     assert (first.sha256, first.size_bytes) == (second.sha256, second.size_bytes)
     assert first.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
-    before = fingerprint(listing(staged))
-    assert fingerprint(listing(staged)) == before
+    before = fingerprint(list_files(staged))
+    assert fingerprint(list_files(staged)) == before
     (staged / DATABASE / "CURRENT").write_bytes(b"MANIFEST-000002\n")
-    assert fingerprint(listing(staged)) != before
+    assert fingerprint(list_files(staged)) != before
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
@@ -283,9 +283,9 @@ def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
     refused(hostile(tmp_path / "archive", many), tmp_path / "back", "larger than any profile")
     one = naming(OURS, size=3 << 30)
     refused(hostile(tmp_path / "archive", one), tmp_path / "back", "cannot be read")
-    crowd = naming(*(f"Default/IndexedDB/{number}" for number in range(snapshot.FILES_AT_MOST + 1)))
+    crowd = naming(*(f"Default/IndexedDB/{number}" for number in range(snapshot.MAX_FILES + 1)))
     refused(hostile(tmp_path / "archive", crowd), tmp_path / "back", "cannot be read")
-    huge = b" " * (snapshot.MANIFEST_AT_MOST_BYTES + 1)
+    huge = b" " * (snapshot.MAX_MANIFEST_BYTES + 1)
     refused(hostile(tmp_path / "archive", huge), tmp_path / "back", "does not begin with its manifest")
 
 

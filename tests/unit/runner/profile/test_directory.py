@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.profile.directory import SET_ASIDE_AT_MOST, Profile, ProfileBusy
+from runner.profile.directory import MAX_SET_ASIDE, Profile, ProfileBusy
 
 TENANT = "tenant00001"
 
@@ -32,7 +32,7 @@ def login_of(directory: Path) -> str | None:
 
 def restored(profile: Profile, epoch: int, login: str, *, keep: bool = True) -> tuple[Path, bool]:
     """A copy of a snapshot takes the place of what is there."""
-    directory = profile.scratch()
+    directory = profile.new_scratch_path()
     directory.mkdir()
     (directory / "login").write_text(login)
     return profile.replace(epoch, directory, keep=keep)
@@ -96,11 +96,11 @@ def test_a_copy_of_a_snapshot_that_did_not_serve_is_not_set_aside(profile: Profi
 
 
 def test_what_a_killed_process_was_archiving_is_cleared_away(profile: Profile) -> None:
-    first = profile.scratch()
+    first = profile.new_scratch_path()
     first.mkdir()
     first.with_suffix(".tar.zst").write_text("torn")
     (first / "file").write_text("torn")
-    assert profile.scratch() != first
+    assert profile.new_scratch_path() != first
     use(profile, 1, "mine")
     profile.clear_scratch()
     assert not list(profile.home.glob("scratch-*"))
@@ -128,7 +128,7 @@ def test_few_old_profiles_are_kept(profile: Profile) -> None:
         profile.set_aside()
     kept = sorted(path.name for path in profile.home.glob("set-aside-*"))
     assert kept == ["set-aside-epoch-6", "set-aside-epoch-7", "set-aside-epoch-8"]
-    assert len(kept) == SET_ASIDE_AT_MOST
+    assert len(kept) == MAX_SET_ASIDE
 
 
 def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
@@ -143,12 +143,12 @@ def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
 def test_doubt_is_about_the_files_that_are_there_and_ends_with_them(profile: Profile) -> None:
     profile.open(2)
     profile.mark_linked(2)
-    profile.doubt()
-    profile.doubt()
-    assert Profile(profile.home.parent, profile.tenant).suspect
+    profile.mark_suspect()
+    profile.mark_suspect()
+    assert Profile(profile.home.parent, profile.tenant).is_suspect
     profile.set_aside()
-    assert not profile.suspect
-    profile.trust()
+    assert not profile.is_suspect
+    profile.clear_suspect()
 
 
 def test_a_torn_marker_counts_as_none(profile: Profile) -> None:

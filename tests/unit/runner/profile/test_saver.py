@@ -18,8 +18,8 @@ from runner.disk import Disk
 from runner.log_events import LogEvent
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Profile
-from runner.profile.restorer import STEPS_AT_MOST, SUSPECT_OPENED_AT_MOST, Restorer
-from runner.profile.saver import Saver, Shared
+from runner.profile.restorer import MAX_STEPS_BACK, MAX_SUSPECT_OPENINGS, Restorer
+from runner.profile.saver import Saver, SharedResources
 from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl, own_door
 from wire import Generation, Hold, Wanted
 
@@ -54,7 +54,7 @@ class Machine:
         """The session is held here at this epoch."""
         self.hold = self.control.hold(**hold.model_dump())
         door, packing = own_door(self.control), asyncio.Semaphore(1)
-        self.shared = Shared(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
+        self.shared = SharedResources(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
         self.restorer = Restorer(self.hold, door, self.profile, packing, chromium, self.clock)
         self.start_again()
 
@@ -88,7 +88,7 @@ class Machine:
 
     async def keep_for(self, seconds: float, directory: Path) -> None:
         """The session is online so long."""
-        keeping = asyncio.create_task(self.saver.keep(directory, self.freeze, self.is_online))
+        keeping = asyncio.create_task(self.saver.run(directory, self.freeze, self.is_online))
         for _ in range(int(seconds)):
             await self.clock.advance(1)
         keeping.cancel()
@@ -96,7 +96,7 @@ class Machine:
 
     def doubts(self) -> bool:
         """Whether what stands on the disk is suspect."""
-        return self.profile.suspect
+        return self.profile.is_suspect
 
     @property
     def kept(self) -> list[Generation]:
@@ -130,7 +130,7 @@ def first(tmp_path: Path, control: FakeControl) -> Machine:
 
 async def saved(machine: Machine, *logins: str) -> None:
     for login in logins:
-        await machine.saver.last(machine.login(login))
+        await machine.saver.save_last(machine.login(login))
 
 
 # -- saving -------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ async def test_a_copy_that_took_too_long_is_thrown_away(first: Machine) -> None:
     first.takes_too_long = True
     await first.keep_for(20, directory)
     assert (first.frozen, first.kept, first.control.stored) == (1, [], {})
-    assert first.profile.scratch_left() == []
+    assert first.profile.leftover_scratch() == []
 
 
 async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
@@ -237,7 +237,7 @@ async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> Non
 async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
     directory = first.login("one")
     first.control.hold(epoch=3)
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert first.control.stored == {}
 
 
@@ -259,7 +259,7 @@ async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_sn
     await a_full_moment(first, directory)
     first.journal.seen_count += 1
     await first.keep_for(120, directory)
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert [each.sequence for each in first.kept] == [1]
     assert first.doubts()
 
@@ -272,7 +272,7 @@ async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_roo
 
     directory = first.login("one")
     with monkeypatch.context() as refusing:
-        refusing.setattr(Profile, "doubt", full)
+        refusing.setattr(Profile, "mark_suspect", full)
         await a_full_moment(first, directory)
     assert not first.doubts()
     await first.keep_for(1, directory)
@@ -286,11 +286,11 @@ async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_
     assert first.doubts()
     first.move_to(hold(2))  # the process was killed; the mark stays on its disk
     first.saver.new_browser()
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert first.kept == []
     first.saver.online(True)
     assert not first.doubts()
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert [each.sequence for each in first.kept] == [1]
 
 
@@ -300,9 +300,9 @@ async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(
     first.free = 1 << 20
     first.saver.new_browser()
     first.saver.online(True)
-    assert first.doubts() and not first.saver.wants_new_browser()
+    assert first.doubts() and not first.saver.needs_new_browser()
     first.free = 1 << 40
-    assert first.saver.wants_new_browser()
+    assert first.saver.needs_new_browser()
 
 
 async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(first: Machine) -> None:
@@ -310,7 +310,7 @@ async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(fi
     first.saver.new_browser()
     first.saver.online(True)
     first.journal.write_errors += 1  # whatever it says of its room
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -323,7 +323,7 @@ async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
     directory = first.login("one")
     first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.pack", full)
-    await first.saver.last(directory)
+    await first.saver.save_last(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -335,8 +335,8 @@ async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
 
     directory = first.login("one")
     first.saver.new_browser()
-    monkeypatch.setattr("runner.profile.saver.copy", slowly)
-    await first.saver.last(directory)
+    monkeypatch.setattr("runner.profile.saver.copy_profile", slowly)
+    await first.saver.save_last(directory)
     assert first.doubts() and first.control.stored == {}
 
 
@@ -345,7 +345,7 @@ async def test_a_suspect_profile_that_does_not_come_online_makes_way_for_the_las
     directory = first.login("spoiled")
     await a_full_moment(first, directory)
     first.move_to(hold(4, last_epoch=2))
-    for _ in range(SUSPECT_OPENED_AT_MOST):
+    for _ in range(MAX_SUSPECT_OPENINGS):
         assert await first.opened() == ("spoiled", True)  # the newest there is, if it serves
     assert await first.opened() == ("good", True)
     assert not first.doubts()
@@ -355,7 +355,7 @@ async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -
     directory = first.login("spoiled")
     await a_full_moment(first, directory)
     first.move_to(hold(4, last_epoch=2))
-    for _ in range(SUSPECT_OPENED_AT_MOST + 2):
+    for _ in range(MAX_SUSPECT_OPENINGS + 2):
         assert await first.opened() == ("spoiled", True)
 
 
@@ -374,7 +374,7 @@ async def test_an_empty_disk_starts_from_the_newest_snapshot(
     await saved(first, "one", "two")
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     assert await second.opened() == ("two", True)
-    assert second.profile.scratch_left() == []
+    assert second.profile.leftover_scratch() == []
     marker = second.profile.marker()
     assert marker is not None
     assert (marker.epoch, marker.linked) == (4, True)
@@ -484,7 +484,7 @@ async def test_a_restored_profile_that_was_online_is_a_profile_of_its_own(
     await saved(first, "one")
     second = Machine(tmp_path / "second", control, hold(4, last_epoch=2))
     await second.opened()
-    second.restorer.served()
+    second.restorer.came_online()
     await saved(second, "two")
     second.login("broken later")
     assert await second.restorer.step_back(second.hold)
@@ -494,10 +494,10 @@ async def test_a_restored_profile_that_was_online_is_a_profile_of_its_own(
 
 async def test_a_login_that_is_lost_again_and_again_is_lost(first: Machine) -> None:
     await saved(first, "one")
-    for _ in range(STEPS_AT_MOST):
+    for _ in range(MAX_STEPS_BACK):
         assert await first.restorer.step_back(first.hold)
         await first.opened()
-        first.restorer.served()
+        first.restorer.came_online()
     assert not await first.restorer.step_back(first.hold)
 
 

@@ -9,13 +9,13 @@ import pytest
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, Disk
 from runner.log_events import LogEvent
 from runner.profile.schedule import (
-    AGE_AT_MOST,
-    APART_AT_LEAST,
-    FRESH_AFTER,
-    QUIET_FOR,
-    RETRY_AT_MOST,
-    RETRY_FIRST,
-    SETTLED_AFTER,
+    FIRST_RETRY_SECONDS,
+    FRESH_LOGIN_SECONDS,
+    MAX_RETRY_SECONDS,
+    MAX_UNSAVED_SECONDS,
+    MIN_INTERVAL_SECONDS,
+    QUIET_SECONDS,
+    SETTLED_SECONDS,
     SnapshotSchedule,
 )
 
@@ -43,11 +43,11 @@ def online(*, linked: bool = False) -> SnapshotSchedule:
 
 
 def test_a_fresh_login_is_saved_after_ten_seconds_and_again_when_it_has_settled() -> None:
-    assert due_times(online(linked=True), 1000) == [FRESH_AFTER, *SETTLED_AFTER]
+    assert due_times(online(linked=True), 1000) == [FRESH_LOGIN_SECONDS, *SETTLED_SECONDS]
 
 
 def test_a_login_from_elsewhere_is_saved_when_it_has_settled() -> None:
-    assert due_times(online(), 1000) == list(SETTLED_AFTER)
+    assert due_times(online(), 1000) == list(SETTLED_SECONDS)
 
 
 def test_nothing_is_ever_saved_while_not_proven_online() -> None:
@@ -61,15 +61,15 @@ def test_nothing_is_ever_saved_while_not_proven_online() -> None:
 
 
 def test_after_a_message_it_waits_for_quiet() -> None:
-    assert due_times(online(), 59, active=(20,)) == [20 + QUIET_FOR]
-    assert due_times(online(), 59, active=(10, 20, 30)) == [30 + QUIET_FOR]
+    assert due_times(online(), 59, active=(20,)) == [20 + QUIET_SECONDS]
+    assert due_times(online(), 59, active=(10, 20, 30)) == [30 + QUIET_SECONDS]
 
 
 def test_while_messages_keep_coming_what_is_not_saved_is_never_old() -> None:
     schedule = online()
     due_times(schedule, 400)
     taken = due_times(schedule, 600, start=400, active=range(400, 600))
-    assert taken == [400 + AGE_AT_MOST, 401 + 2 * AGE_AT_MOST, 402 + 3 * AGE_AT_MOST]
+    assert taken == [400 + MAX_UNSAVED_SECONDS, 401 + 2 * MAX_UNSAVED_SECONDS, 402 + 3 * MAX_UNSAVED_SECONDS]
 
 
 def test_two_snapshots_are_some_seconds_apart() -> None:
@@ -78,8 +78,8 @@ def test_two_snapshots_are_some_seconds_apart() -> None:
     schedule.active(400)
     schedule.saved(414, 414)
     schedule.active(415)
-    assert due_times(schedule, 500, start=415) == [415 + QUIET_FOR]
-    assert APART_AT_LEAST <= QUIET_FOR
+    assert due_times(schedule, 500, start=415) == [415 + QUIET_SECONDS]
+    assert MIN_INTERVAL_SECONDS <= QUIET_SECONDS
 
 
 def test_what_happens_during_a_snapshot_is_for_the_next_one() -> None:
@@ -88,7 +88,7 @@ def test_what_happens_during_a_snapshot_is_for_the_next_one() -> None:
     schedule.active(400)
     schedule.active(416)
     schedule.saved(begun_at=415, now=420)
-    assert due_times(schedule, 600, start=420) == [420 + APART_AT_LEAST]
+    assert due_times(schedule, 600, start=420) == [420 + MIN_INTERVAL_SECONDS]
 
 
 def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
@@ -101,7 +101,7 @@ def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
             tries.append(second)
             schedule.failed(second)
     gaps = [after - before for before, after in itertools.pairwise(tries)]
-    assert gaps == [RETRY_FIRST * 2**n for n in range(5)] + [RETRY_AT_MOST]
+    assert gaps == [FIRST_RETRY_SECONDS * 2**n for n in range(5)] + [MAX_RETRY_SECONDS]
     schedule.saved(second, second)
     assert schedule.failures == 0
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.browser.rotation import APART_AT_LEAST, LIFETIME, LIFETIME_SPREAD, Rotation, RotationSlots
+from runner.browser.rotation import (
+    LIFETIME_SECONDS,
+    LIFETIME_SPREAD_SECONDS,
+    MIN_INTERVAL_SECONDS,
+    Rotation,
+    RotationSlots,
+)
 from runner.session.maintenance import WAITS_AT_MOST
 from runner.session.page_supervisor import PROBE_EVERY
 from tests.unit.runner.session.test_session import MAIN, QR, Scene, living, no_other_thread
@@ -112,14 +118,14 @@ EARLY = 1_800
 
 @pytest.fixture
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.browser.rotation.GROWN_AT_EARLIEST", float(EARLY))
+    monkeypatch.setattr("runner.browser.rotation.MIN_GROWN_AGE_SECONDS", float(EARLY))
 
 
 async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_trouble(
     tmp_path: Path, early: None
 ) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, heard_ms_ago=10), EARLY - 600)
+        await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), EARLY - 600)
         scene.page.memory = 950_000_000
         await scene.clock.advance(1_200, step=5)
         assert scene.whatsapp.closed == ["in peace"]
@@ -130,10 +136,10 @@ async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_
 
 async def test_a_grown_heap_is_a_reason_too_but_not_while_an_answer_is_expected(tmp_path: Path, early: None) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, heard_ms_ago=10), EARLY)
+        await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), EARLY)
         await scene.tells()
         expect_an_answer(scene)
-        await scene.shows(replace(MAIN, heard_ms_ago=10, heap_bytes=450_000_000), 100)
+        await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10, heap_bytes=450_000_000), 100)
         assert len(scene.whatsapp.opened) == 1
         await scene.clock.advance(120)
         assert len(scene.whatsapp.opened) == 2
@@ -143,16 +149,16 @@ async def test_files_that_were_written_on_a_full_disk_are_tried_by_a_new_browser
     tmp_path: Path,
 ) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, heard_ms_ago=10), 60)
+        await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), 60)
         scene.free = 0
         await scene.clock.advance(60)
-        assert scene.profile.suspect
+        assert scene.profile.is_suspect
         assert len(scene.whatsapp.opened) == 1  # it could not even be started
         scene.free = 1 << 40
         await scene.clock.advance(60)
         assert (len(scene.whatsapp.opened), scene.whatsapp.closed) == (2, ["in peace"])
         assert scene.phase is Phase.ONLINE
-        assert not scene.profile.suspect
+        assert not scene.profile.is_suspect
 
 
 async def test_browsers_grow_old_at_different_times() -> None:
@@ -162,18 +168,22 @@ async def test_browsers_grow_old_at_different_times() -> None:
         rotation = Rotation(clock, lambda chance=chance: chance)  # type: ignore[misc]
         born = clock.time
         for _ in range(200):
-            if await rotation.reason(page, MAIN) is not None:
+            if await rotation.reason_to_replace(page, MAIN) is not None:
                 ages.append(clock.time - born)
                 break
             clock.time += 600
-    assert ages == [LIFETIME - LIFETIME_SPREAD, LIFETIME, LIFETIME + LIFETIME_SPREAD]
+    assert ages == [
+        LIFETIME_SECONDS - LIFETIME_SPREAD_SECONDS,
+        LIFETIME_SECONDS,
+        LIFETIME_SECONDS + LIFETIME_SPREAD_SECONDS,
+    ]
 
 
 def test_browsers_are_replaced_one_after_the_other() -> None:
     clock = FakeClock()
     rotation_slots = RotationSlots(clock)
     assert (rotation_slots.take(), rotation_slots.take()) == (True, False)
-    clock.time += APART_AT_LEAST
+    clock.time += MIN_INTERVAL_SECONDS
     assert rotation_slots.take()
 
 
@@ -191,7 +201,7 @@ async def test_a_page_that_is_proven_online_and_hears_nothing_is_loaded_again_th
 
 async def test_a_page_that_is_told_something_now_and_then_is_left_alone(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, heard_ms_ago=10), 2 * 3_600)
+        await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), 2 * 3_600)
         assert loads(scene) == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from runner.backoff import backoff
+from runner.backoff import backoff_seconds
 from runner.browser.page import LiveCode, PageGone, PageObservation, PageRefused, PageSilent, PageUnreachable
 from runner.browser.process_freeze import Frozen
 from runner.browser.rotation import RotationSlots
@@ -21,10 +21,10 @@ from runner.disk import Disk
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner, owner_of
 from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
-from runner.profile.archive import Manifest, listing, pack
+from runner.profile.archive import Manifest, list_files, pack
 from runner.profile.directory import Profile, ProfileBusy
 from runner.profile.restorer import Restorer
-from runner.profile.saver import Saver, Shared
+from runner.profile.saver import Saver, SharedResources
 from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
@@ -96,7 +96,7 @@ class Scene:
         )
         door, packing = own_door(self.control), asyncio.Semaphore(2)
         self.free = 1 << 40
-        shared = Shared(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
+        shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             self.hold,
             cast("Any", self.whatsapp),
@@ -505,14 +505,14 @@ async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
             scene.page.offline = offline
 
         monkeypatch.setattr(scene.page, "set_offline", slow)
-        looks = scene.page.asked.count("look")
+        looks = scene.page.asked.count("observe")
         resuming = asyncio.create_task(scene.session.resume())
         await scene.clock.advance(30)
-        assert scene.page.asked.count("look") == looks
+        assert scene.page.asked.count("observe") == looks
         gate.set()
         await resuming
         await scene.clock.advance(1)
-        assert scene.page.asked.count("look") > looks
+        assert scene.page.asked.count("observe") > looks
         assert scene.phase is Phase.ONLINE
 
 
@@ -661,7 +661,7 @@ def archived(control: FakeControl, directory: Path, *logins: str, chromium: str 
         staged = directory / f"staged-{sequence}"
         (staged / LOGIN).parent.mkdir(parents=True)
         (staged / LOGIN).write_text(login)
-        manifest = Manifest(tenant=TENANT, epoch=1, sequence=sequence, chromium=chromium, files=listing(staged))
+        manifest = Manifest(tenant=TENANT, epoch=1, sequence=sequence, chromium=chromium, files=list_files(staged))
         packed = pack(staged, manifest, directory / f"archive-{sequence}")
         key = f"profiles/{TENANT}/{1:016d}-{sequence:06d}-{packed.sha256}.tar.zst"
         control.stored[key] = packed.path.read_bytes()
@@ -748,5 +748,5 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("runner.profile.restorer.unpack", full)
     async with moved_here(tmp_path, "good") as scene:
-        await scene.clock.advance(sum(backoff(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
+        await scene.clock.advance(sum(backoff_seconds(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
         assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for
