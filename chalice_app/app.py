@@ -21,6 +21,7 @@ from chalice.app import (
 from chalicelib import log_context, metrics
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.errors import NotDeployed
+from chalicelib.log_events import LogEvent
 from chalicelib.notifications import bounces
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
@@ -94,7 +95,7 @@ def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
             return get_response(event)
         except Exception as error:
             logging.getLogger("chalicelib").error(
-                "function failed", extra={"error": type(error).__name__, "trace": log_context.trace(error)}
+                LogEvent.FUNCTION_FAILED, extra={"error": type(error).__name__, "trace": log_context.trace(error)}
             )
             raise FunctionFailed(type(error).__name__) from None
 

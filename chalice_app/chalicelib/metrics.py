@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from chalicelib.log_events import LogEvent
 from chalicelib.model.line_health import Standing
 
 NAMESPACE: Final = "Answerline"
@@ -41,14 +42,14 @@ UNITS: Final[Mapping[str, Unit]] = {
 
 #: The line that is logged → what it adds: one, or what it carries under this name.
 COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
-    "model answered": {"TokensIn": "input_tokens", "TokensOut": "output_tokens"},
-    "reply stored": {"Replies": None, "ReplyLatencyMs": "latency_ms"},
-    "reply delivered": {"DeliveryLatencyMs": "latency_ms"},
-    "turn put off": {"TriesAgain": None},
-    "assistant needs someone": {"AsksSomeone": None},
-    "turn given up": {"GivesUp": None},
-    "runner lost": {"RunnerRestarts": None},
-    "mail bounced": {"MailBounced": None},
+    LogEvent.MODEL_ANSWERED: {"TokensIn": "input_tokens", "TokensOut": "output_tokens"},
+    LogEvent.REPLY_STORED: {"Replies": None, "ReplyLatencyMs": "latency_ms"},
+    LogEvent.REPLY_DELIVERED: {"DeliveryLatencyMs": "latency_ms"},
+    LogEvent.TURN_POSTPONED: {"TriesAgain": None},
+    LogEvent.ASSISTANT_NEEDS_ACTION: {"AsksSomeone": None},
+    LogEvent.TURN_GIVEN_UP: {"GivesUp": None},
+    LogEvent.RUNNER_LOST: {"RunnerRestarts": None},
+    LogEvent.MAIL_BOUNCED: {"MailBounced": None},
 }
 #: A warning or an error that is not of our own words has no end of kinds.
 KIND_AT_MOST: Final = 60

@@ -49,7 +49,7 @@ def test_in_peace_an_upgrade_interrupts_nobody(seed: int) -> None:
     verdict = simulate(seed, plan=rollout(seed, trouble=False), tracing=True)
     assert verdict.violations == [], told(verdict)
     assert verdict.counted["rolled out"] == 1
-    assert not [line for line in verdict.trace if "runner lost" in line]
+    assert not [line for line in verdict.trace if "runner_lost" in line]
 
 
 def test_whatever_happens_meanwhile_an_upgrade_comes_to_its_end() -> None:

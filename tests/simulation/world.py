@@ -315,7 +315,7 @@ class TraceHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = getattr(record, "fields", None)
         if fields is None:
-            known = ("tenant", "runner", "epoch", "turn", "happened", "phase", "reason", "attempts")
+            known = ("tenant", "runner", "epoch", "turn", "kind", "phase", "reason", "attempts")
             fields = {name: getattr(record, name) for name in known if hasattr(record, name)}
         self._world.trace(record.getMessage(), **fields)
 

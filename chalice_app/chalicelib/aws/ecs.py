@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model.scaling import Service
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Fleet:
                 )
         except (ClientError, BotoCoreError, FleetMissing) as trouble:
             if self._hears:
-                log.warning("the fleet cannot grow", extra={"trouble": str(trouble)})
+                log.warning(LogEvent.SCALE_OUT_FAILED, extra={"error_message": str(trouble)})
             self._hears = False
         else:
             self._hears = True
@@ -98,7 +99,7 @@ class Fleet:
         except (ClientError, BotoCoreError) as trouble:
             if isinstance(trouble, ClientError) and trouble.response["Error"]["Code"] == "InvalidParameterException":
                 return False
-            log.warning("ECS does not tell of a task", extra={"trouble": str(trouble)})
+            log.warning(LogEvent.TASK_LOOKUP_FAILED, extra={"error_message": str(trouble)})
             raise TransientError("ECS does not tell whether this task is one of ours; ask again.") from trouble
         return any(
             each["taskArn"] == task
@@ -160,7 +161,7 @@ class Fleet:
 
     def _complain(self, trouble: str) -> None:
         if self._protects:
-            log.error("the protection of runners cannot be changed", extra={"trouble": trouble})
+            log.error(LogEvent.TASK_PROTECTION_FAILED, extra={"error_message": trouble})
         self._protects = False
 
     def _described(self) -> "ServiceTypeDef":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
 from chalicelib.model.public_address import why_unfit
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, speaker
@@ -123,7 +124,7 @@ class Mailer:
             raise _translated(error) from None
         except BotoCoreError:
             raise TransientError("The mail service is out of reach; this will be tried again.") from None
-        log.info("mail sent", extra={"tenant": tenant.id, "kind": kind, "mail": answer["MessageId"]})
+        log.info(LogEvent.MAIL_SENT, extra={"tenant": tenant.id, "kind": kind, "mail": answer["MessageId"]})
         return str(answer["MessageId"])
 
     def _message(

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.errors import NotFound
 from chalicelib.log_context import bind
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
 from chalicelib.notifications import notices
 from wire import ProblemCode
@@ -113,7 +114,7 @@ def hear(services: "Services", event: Mapping[str, Any]) -> Fate:
     try:
         heard = MailEvent.model_validate(event)
     except ValidationError as error:
-        log.error("mail event not understood", extra={"fields": [".".join(map(str, e["loc"])) for e in error.errors()]})
+        log.error(LogEvent.MAIL_EVENT_INVALID, extra={"fields": [".".join(map(str, e["loc"])) for e in error.errors()]})
         return Fate.NOT_OURS
     mail = heard.detail.mail
     bind(mail=mail.id)
@@ -122,7 +123,7 @@ def hear(services: "Services", event: Mapping[str, Any]) -> Fate:
     try:
         tenant = services.tenants.get(mail.tag(TENANT))
     except NotFound:
-        log.warning("mail event of nobody", extra={"kind": mail.tag(KIND)})
+        log.warning(LogEvent.MAIL_EVENT_OF_UNKNOWN_TENANT, extra={"kind": mail.tag(KIND)})
         return Fate.NOT_OURS
     bind(tenant=tenant.id)
     return _of_tenant(services, tenant, heard)
@@ -133,13 +134,13 @@ def _of_tenant(services: "Services", tenant: Tenant, heard: MailEvent) -> Fate:
     problem, sentence = judged(heard.detail, now)
     told = {"kind": mail.tag(KIND), "event": heard.detail_type, "code": problem.code if problem else ""}
     if mail.tag(KIND) == TO_OPERATORS:
-        log.error("mail to the operators did not arrive", extra=told)
+        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra=told)
         return Fate.OPERATORS
     if problem is None and not sentence:
-        log.info("mail is on its way", extra=told)
+        log.info(LogEvent.MAIL_DELAYED, extra=told)
         return Fate.NOTED
     if tenant.owner_email.casefold() not in heard.detail.addresses:
-        log.info("mail bounced at a former address", extra=told)
+        log.info(LogEvent.MAIL_BOUNCED_AT_FORMER_ADDRESS, extra=told)
         return Fate.FORMER_ADDRESS
     key = f"mail-event#{mail.id}#{heard.detail_type}"
     if services.tenants.counted(tenant.id, key, "heard"):
@@ -150,14 +151,14 @@ def _of_tenant(services: "Services", tenant: Tenant, heard: MailEvent) -> Fate:
 
 
 def _marked(services: "Services", tenant: Tenant, problem: Problem, told: Mapping[str, str]) -> Fate:
-    log.warning("mail bounced", extra=dict(told))
+    log.warning(LogEvent.MAIL_BOUNCED, extra=dict(told))
     services.tenants.set_mail_problem(tenant.id, problem)
     notices.of_problem(services, tenant, problem)
     return Fate.MARKED
 
 
 def _noted(services: "Services", tenant: Tenant, sentence: str, told: Mapping[str, str]) -> Fate:
-    log.warning("mail not delivered for now", extra=dict(told))
+    log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=dict(told))
     services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, sentence))
     return Fate.NOTED
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError, TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, Happened, Problem, Session, Tenant, milliseconds
 from chalicelib.web.browser_auth import sha256
 from wire import Phase, ProblemCode
@@ -100,7 +101,9 @@ def _once(services: "Services", tenant: Tenant, news: str, send: Callable[[], ob
     try:
         send()
     except AnswerlineError as trouble:
-        log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
+        log.warning(
+            LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": trouble.code, "error_message": trouble.message}
+        )
         if isinstance(trouble, TransientError):
             services.tenants.not_told(tenant.id, news, now=now)
         if not again:

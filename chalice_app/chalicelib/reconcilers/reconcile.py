@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from chalicelib.log_context import trace
+from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     Active,
     Event,
@@ -100,7 +101,7 @@ class _Apart:
         if self._troubles:
             every = ExceptionGroup("not everything was reconciled", self._troubles)
             # Lambda itself would tell nothing of what is inside.
-            log.error("not everything was reconciled", extra={"trace": trace(every)})
+            log.error(LogEvent.RECONCILE_INCOMPLETE, extra={"trace": trace(every)})
             raise every
 
 
@@ -172,7 +173,7 @@ def tell(services: Services, before: Session, after: Session, now: int) -> None:
     for happened, true, detail in events:
         if true:
             services.tenants.record(Event(after.tenant, now, happened, detail))
-            log.info("session changed", extra={"tenant": after.tenant, "happened": happened, "phase": after.phase})
+            log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
         if true and happened is Happened.PROBLEM and after.problem is not None:
             notices.to_operators(services, services.tenants.get(after.tenant), after.problem)
     if after.untold is not None and after.untold != before.untold and not after.watched(now):

@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 
 from chalicelib.errors import NotFound
+from chalicelib.log_events import LogEvent
 from chalicelib.model import ORPHANS_KEPT_FOR, SNAPSHOTS, milliseconds, tenant_of
 from chalicelib.wiring import Services
 
@@ -26,11 +27,11 @@ def sweep(services: Services) -> int:
         try:
             referred = {each.key for each in services.placement.session(tenant).snapshots}
         except NotFound:
-            log.warning("snapshots of an unknown tenant", extra={"tenant": tenant, "count": len(keys)})
+            log.warning(LogEvent.SNAPSHOTS_OF_UNKNOWN_TENANT, extra={"tenant": tenant, "count": len(keys)})
             continue
         for key in keys:
             if key not in referred:
                 services.blobs.delete(key)
                 deleted += 1
-    log.info("snapshots swept", extra={"deleted": deleted})
+    log.info(LogEvent.SNAPSHOTS_DELETED, extra={"deleted": deleted})
     return deleted

@@ -7,6 +7,7 @@ from enum import StrEnum
 from chalicelib import log_context
 from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     THINK_ATTEMPTS_AT_MOST,
     Event,
@@ -82,7 +83,7 @@ def answer(
         services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
         return ReplyOutcome.SUPERSEDED
     waited = now - min((message.received_at for message in waiting), default=now)
-    log.info("reply stored", extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
+    log.info(LogEvent.REPLY_STORED, extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
     if tenant.assistant_problem is not None:
         services.tenants.clear_assistant_problem(tenant.id, now=now)
     ring(services, ready)
@@ -97,7 +98,7 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ..
     key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
     reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
     tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-    log.info("model answered", extra={"tenant": tenant.id, "turn": turn.id, **tokens})
+    log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
     now = services.clock()
     used = reply.input_tokens + reply.output_tokens
     services.tenants.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
@@ -123,8 +124,14 @@ def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TransientE
     )
     # The reason in our words, and of a cause only its name: what others wrote may quote the contact.
     cause = getattr(trouble.__cause__, "response", {}).get("Error", {}).get("Code", "")
-    told = {"tenant": tenant.id, "turn": turn.id, "attempts": attempts, "trouble": trouble.message, "cause": cause}
-    log.warning("turn put off", extra=told)
+    told = {
+        "tenant": tenant.id,
+        "turn": turn.id,
+        "attempts": attempts,
+        "error_message": trouble.message,
+        "cause": cause,
+    }
+    log.warning(LogEvent.TURN_POSTPONED, extra=told)
     services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
     return ReplyOutcome.PUT_OFF
 
@@ -140,7 +147,9 @@ def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: Action
     )
     problem = Problem(trouble.problem, now, trouble.message)
     if services.tenants.set_assistant_problem(tenant.id, problem):
-        log.warning("assistant needs someone", extra={"tenant": tenant.id, "turn": turn.id, "problem": trouble.problem})
+        log.warning(
+            LogEvent.ASSISTANT_NEEDS_ACTION, extra={"tenant": tenant.id, "turn": turn.id, "problem": trouble.problem}
+        )
         notices.of_problem(services, tenant, problem)
     return ReplyOutcome.WAITS_FOR_SOMEONE
 
@@ -154,4 +163,4 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Rep
 
 
 def _note_given_up(turn: Turn, reason: str) -> None:
-    log.warning("turn given up", extra={"tenant": turn.tenant, "turn": turn.id, "reason": reason})
+    log.warning(LogEvent.TURN_GIVEN_UP, extra={"tenant": turn.tenant, "turn": turn.id, "reason": reason})

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import reduce
 from operator import and_
 
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Assignment, RunnerState
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
@@ -49,7 +50,7 @@ class Departures:
             )
         except ConditionFailed:
             return False
-        log.info("runner leaves the fleet", extra={"runner": runner})
+        log.info(LogEvent.RUNNER_DRAINING, extra={"runner": runner})
         return True
 
     def ask_for(self, runner: str, assignments: Sequence[Assignment], now: int, *, moving: Sequence[str] = ()) -> bool:
@@ -108,4 +109,4 @@ class Departures:
         self._table.update(Update("FLEET", "FLEET", set={"left_behind": {**tenants}}))
         new = sorted({*tenants} - {*before})
         if new:
-            log.warning("runners go on leaving without sessions that did not come online", extra={"tenants": new})
+            log.warning(LogEvent.SESSIONS_LEFT_BEHIND, extra={"tenants": new})

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from chalicelib.errors import NotFound, StaleEpoch
+from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     WATCHED_FOR,
     Active,
@@ -165,7 +166,7 @@ class Placement:
             if session.runner is not None:
                 return True
         if self._list(tenant, now):
-            log.info("session found no room", extra={"tenant": tenant})
+            log.info(LogEvent.SESSION_UNPLACED, extra={"tenant": tenant})
         self._crowded()
         return False
 
@@ -245,7 +246,7 @@ class Placement:
             held = failure.items[0]
             # An answer lost on the way: the first attempt went through (KCL's DynamoDBLeaseRefresher does the same).
             return held is not None and held.get("runner") == runner and held.get("epoch") == epoch
-        log.info("session claimed", extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
+        log.info(LogEvent.SESSION_CLAIMED, extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
         self.runners.ring(runner)
         return True
 
@@ -294,7 +295,7 @@ class Placement:
             held = failure.items[0]
             return held is None or held.get("epoch", 0) == epoch + 1
         told = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.fails, "reason": reason}
-        log.info("session released", extra=told)
+        log.info(LogEvent.SESSION_RELEASED, extra=told)
         return True
 
     def unplaced(self, limit: int) -> Iterator[str]:

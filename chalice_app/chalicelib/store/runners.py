@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.errors import Unauthorised
+from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     DEAD_TOKEN_GRACE,
     LEASE,
@@ -77,7 +78,7 @@ class Runners:
             **versions,
         }
         self._table.put(Put(item))
-        log.info("runner registered", extra={"runner": runner})
+        log.info(LogEvent.RUNNER_REGISTERED, extra={"runner": runner})
         return runner_from(item)
 
     def get(self, runner: str) -> Runner | None:
@@ -170,9 +171,9 @@ class Runners:
             stood = runner_from(failure.item) if failure.item is not None else None
             return stood if stood is not None and stood.state is RunnerState.DEAD else None
         if item.get("leaving") or "free_since" in item.get("draining", {}):
-            log.info("runner ended", extra={"runner": runner})
+            log.info(LogEvent.RUNNER_ENDED, extra={"runner": runner})
         else:
-            log.warning("runner lost", extra={"runner": runner})
+            log.warning(LogEvent.RUNNER_LOST, extra={"runner": runner})
         with suppress(ConditionFailed):
             self._table.update(
                 Update(f"RUNNER#{runner}", "BELL", set={"expires_at": _expiry(now)}, when=Attr("pk").exists())
@@ -206,7 +207,7 @@ class Runners:
                 Update(f"RUNNER#{runner}", "BELL", set=changes, add={"count": 1}, when=Attr("pk").exists())
             )
         except ConditionFailed:
-            log.warning("no such bell", extra={"runner": runner})
+            log.warning(LogEvent.BELL_MISSING, extra={"runner": runner})
 
     def hush(self, runner: str, turn: str, revision: int) -> None:
         """The turn needs no taking any more, unless it rang again for a later revision meanwhile."""

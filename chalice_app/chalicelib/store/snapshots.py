@@ -4,6 +4,7 @@ import logging
 from dataclasses import asdict
 
 from chalicelib.errors import StaleEpoch, TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Generation, Session, kept
 from chalicelib.store.placement import Placement
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
@@ -62,6 +63,6 @@ class Snapshots:
                 )
             except ConditionFailed:
                 continue
-            log.info("snapshot committed", extra={"tenant": tenant, "order": generation.order})
+            log.info(LogEvent.SNAPSHOT_COMMITTED, extra={"tenant": tenant, "order": generation.order})
             return True
         raise TransientError("This session's snapshots are changing just now.")

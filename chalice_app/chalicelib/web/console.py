@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.errors import AnswerlineError
 from chalicelib.log_context import trace
+from chalicelib.log_events import LogEvent
 from chalicelib.model.line_health import Line, Rank, Standing
 from chalicelib.model.times import month_of
 from chalicelib.reconcilers import health_report
@@ -74,11 +75,11 @@ def widget(services: "Services", event: Mapping[str, Any], function: str) -> str
     try:
         return _shown(services, event, function)
     except AnswerlineError as trouble:
-        log.warning("overview not shown", extra={"error": trouble.code})
+        log.warning(LogEvent.OVERVIEW_FAILED, extra={"error": trouble.code})
         sentence = trouble.message
     except Exception as error:
         kind = type(error).__name__
-        log.error("overview not shown", extra={"error": kind, "trace": trace(error)})
+        log.error(LogEvent.OVERVIEW_FAILED, extra={"error": kind, "trace": trace(error)})
         sentence = f"Something went wrong on our side ({kind}); the log of this function says where. It is asked again."
     return fill("console/trouble.html", sentence=sentence, ink=_ink(_dark(event)))
 

@@ -15,6 +15,7 @@ from chalice.app import Chalice, Request, Response
 
 from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge, TransientError
 from chalicelib.log_context import trace
+from chalicelib.log_events import LogEvent
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
 from chalicelib.rendering.qr import qr_svg
 from chalicelib.rendering.static_files import static_file
@@ -239,7 +240,7 @@ def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | 
 def _note(trouble: AnswerlineError) -> None:
     """Trouble on our side is ours to know about; its message is our own sentence."""
     if trouble.status >= 500:
-        log.warning("refused", extra={"error": trouble.code, "sentence": trouble.message})
+        log.warning(LogEvent.REQUEST_FAILED, extra={"error": trouble.code, "error_message": trouble.message})
 
 
 def report(app: Chalice, error: BaseException) -> str:
@@ -249,7 +250,9 @@ def report(app: Chalice, error: BaseException) -> str:
     """
     context = app.current_request.context if app.current_request is not None else {}
     request_id = str(context.get("requestId") or "unknown")
-    log.error("unexpected", extra={"error": type(error).__name__, "request": request_id, "trace": trace(error)})
+    log.error(
+        LogEvent.UNEXPECTED_ERROR, extra={"error": type(error).__name__, "request": request_id, "trace": trace(error)}
+    )
     return request_id
 
 

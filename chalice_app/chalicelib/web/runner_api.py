@@ -6,6 +6,7 @@ import logging
 from chalice.app import Chalice
 
 from chalicelib.errors import BadRequest, NotFound, TaskRefused, Unauthorised
+from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     QUOTED_AFTER,
     Assignment,
@@ -180,7 +181,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         if turn.state is not TurnState.SENT:
             # As the contact saw it: from the moment WhatsApp dates the message to.
             told = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
-            log.info("reply delivered", extra={**told, "latency_ms": now - turn.oldest_sent_at})
+            log.info(LogEvent.REPLY_DELIVERED, extra={**told, "latency_ms": now - turn.oldest_sent_at})
         services.runners.hush(runner.id, turn.id, turn.revision)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:
@@ -246,7 +247,7 @@ def _admit(services: Services, task: str, runner: str, now: int) -> None:
         why = "another runner speaks for it"
     else:
         return
-    log.warning("registration refused", extra={"task": task, "reason": why})
+    log.warning(LogEvent.REGISTRATION_REFUSED, extra={"task": task, "reason": why})
     raise TaskRefused(f"No runner is taken in from this task: {why}.")
 
 

@@ -8,6 +8,7 @@ import logging
 from chalice.app import Chalice
 
 from chalicelib.errors import BadRequest
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, Generation, Happened, restorable, snapshot_key
 from chalicelib.web.runner_auth import alive, door
 from chalicelib.wiring import Services
@@ -63,7 +64,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     if request.reason:
         now = services.clock()
         services.tenants.record(Event(request.tenant, now, Happened.RESTORE_FELL_BACK, request.reason))
-        log.warning("a login fell back", extra={"tenant": request.tenant, "left": len(offered)})
+        log.warning(LogEvent.RESTORE_FELL_BACK, extra={"tenant": request.tenant, "left": len(offered)})
     return RestoreAnswer(
         generations=tuple(
             Offered(

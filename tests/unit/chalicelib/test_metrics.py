@@ -213,7 +213,7 @@ def test_a_minute_that_failed_says_how_it_stands_all_the_same(stage: Stage, monk
     assert PHONE not in json.dumps(stage.told)
     assert any("Query AccessDenied" in str(line.get("trace")) for line in stage.told)
     assert "TenantsShouldRun" in found
-    assert {"ErrorsByKind: not everything was reconciled", "ErrorsByKind: ExceptionGroup"} <= set(found)
+    assert {"ErrorsByKind: reconcile_incomplete", "ErrorsByKind: ExceptionGroup"} <= set(found)
 
 
 def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -> None:
@@ -234,12 +234,12 @@ def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -
 @pytest.mark.parametrize(
     ("trouble", "counted"),
     [
-        (TransientError("OpenAI is busy."), {"TriesAgain", "ErrorsByKind: turn put off"}),
+        (TransientError("OpenAI is busy."), {"TriesAgain", "ErrorsByKind: turn_postponed"}),
         (
             ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked."),
-            {"AsksSomeone", "ErrorsByKind: assistant needs someone"},
+            {"AsksSomeone", "ErrorsByKind: assistant_needs_action"},
         ),
-        (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn given up"}),
+        (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn_given_up"}),
     ],
 )
 def test_what_keeps_a_reply_is_counted_by_what_it_is(stage: Stage, trouble: Exception, counted: set[str]) -> None:
@@ -269,7 +269,7 @@ def test_a_runner_that_was_lost_is_counted_and_one_that_left_is_not(stage: Stage
         if task == "task-b":
             stage.services.runners.renew(runner, stage.clock(), capacity=5, draining=True, probes={})
     stage.lines()
-    for task, counted in (("task-a", {"RunnerRestarts", "ErrorsByKind: runner lost"}), ("task-b", set())):
+    for task, counted in (("task-a", {"RunnerRestarts", "ErrorsByKind: runner_lost"}), ("task-b", set())):
         event = task_stopped_event(task, "cluster", "service", "Essential container exited", 0)
         app.task_stopped(event, LambdaContext("task_stopped", 60))
         assert set(values(stage.metrics())) == counted
@@ -333,7 +333,7 @@ def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
     for secret in (*SECRETS, stage.token.partition(".")[2]):
         assert secret not in whole, secret
     messages = {line["message"] for line in told}
-    assert {"reply stored", "reply delivered", "turn put off", "function failed", "unexpected"} <= messages
+    assert {"reply_stored", "reply_delivered", "turn_postponed", "function_failed", "unexpected_error"} <= messages
     for line in told:
         assert {"level", "timestamp", "service", "message"} <= set(line)
         assert line["request"], line
@@ -361,7 +361,7 @@ def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(
     stage.think()
     answered, stored = stage.lines()
     turn = stored["turn"]
-    assert (answered["message"], answered["tenant"], answered["turn"]) == ("model answered", T, turn)
+    assert (answered["message"], answered["tenant"], answered["turn"]) == ("model_answered", T, turn)
     stage.deliver()
     (delivered,) = stage.lines()
     assert (delivered["tenant"], delivered["turn"], delivered["runner"]) == (T, turn, runner)
@@ -380,7 +380,7 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
     monkeypatch.setattr(stage.services.tenants, "overview", fail_with("what"))
     with pytest.raises(app.FunctionFailed):
         stage.reconcile()
-    failed = [line for line in stage.lines() if line["message"] == "function failed"]
+    failed = [line for line in stage.lines() if line["message"] == "function_failed"]
     assert len(failed) == 1 and "tenant" not in failed[0] and "turn" not in failed[0]
 
 
@@ -403,7 +403,7 @@ def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind
         stage.think()
     assert str(raised.value) == "ValueError"
     (failed,) = stage.lines()
-    assert (failed["message"], failed["error"], failed["tenant"]) == ("function failed", "ValueError", T)
+    assert (failed["message"], failed["error"], failed["tenant"]) == ("function_failed", "ValueError", T)
     assert failed["turn"] and failed["function_name"] == "think"
     assert raised.value.__suppress_context__  # Lambda prints what it is told, and what caused it
 
@@ -433,6 +433,6 @@ def test_the_widget_is_asked_through_its_own_function(stage: Stage) -> None:
 
 def test_a_line_that_cannot_be_counted_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    logging.getLogger("chalicelib.replies.model_call").info("reply stored")
+    logging.getLogger("chalicelib.replies.model_call").info("reply_stored")
     (line,) = stage._new()
-    assert line["message"] == "reply stored"
+    assert line["message"] == "reply_stored"

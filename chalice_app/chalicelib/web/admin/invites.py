@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import ActionRequired, NotDeployed, PermanentError, TransientError
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, Happened, Problem, Tenant
 from chalicelib.web.browser_auth import sha256
 from wire import ProblemCode
@@ -29,7 +30,9 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
     try:
         services.mailer.invite(tenant, f"{services.base_url()}/join/{token}")
     except (ActionRequired, TransientError, PermanentError, NotDeployed) as trouble:
-        log.warning("mail not sent", extra={"tenant": tenant.id, "code": trouble.code, "trouble": trouble.message})
+        log.warning(
+            LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": trouble.code, "error_message": trouble.message}
+        )
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))
         services.tenants.record(Event(tenant.id, now, Happened.MAIL_FAILED, trouble.message, by))

@@ -8,6 +8,7 @@ from chalice.app import Response
 
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.errors import TooMany
+from chalicelib.log_events import LogEvent
 from chalicelib.store.operators import OperatorSession, SignInStep
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.browser_auth import (
@@ -117,12 +118,12 @@ class SignIn:
         operators = self.admin.services.tenants.operators
         match outcome:
             case SignedIn():
-                log.info("operator signed in", extra={"operator": sha256(email)[:12]})
+                log.info(LogEvent.OPERATOR_SIGNED_IN, extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
                 signed_in, _ = self.admin.operators.welcome(outcome.email, cookies(self.admin.pages.headers))
                 return self.admin.pages.redirect("/admin", cookies=[signed_in, no_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
-                log.warning("sign-in refused", extra={"operator": sha256(email)[:12]})
+                log.warning(LogEvent.SIGN_IN_REFUSED, extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
                 return self._form(visitor, email, outcome.sentence, status=401)
             case Refused():

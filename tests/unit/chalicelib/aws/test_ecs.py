@@ -123,7 +123,7 @@ def test_an_ecs_that_does_not_protect_is_told_once_and_fails_nobody(caplog: pyte
 
         ecs.update_task_protection = refuse  # type: ignore[method-assign]
         assert chosen.renew(["a"], minutes=60) == set()
-    assert [record.message for record in caplog.records] == ["the protection of runners cannot be changed"] * 2
+    assert [record.message for record in caplog.records] == ["task_protection_failed"] * 2
 
 
 def test_it_grows_by_one_and_then_waits() -> None:
@@ -180,7 +180,7 @@ def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
         for _ in range(3):
             chosen.grow()
             now[0] += GROW_EVERY_MS
-    assert [record.message for record in caplog.records] == ["the fleet cannot grow"]
+    assert [record.message for record in caplog.records] == ["scale_out_failed"]
     with pytest.raises(type(trouble)):
         chosen.service()
     del ecs.describe_services

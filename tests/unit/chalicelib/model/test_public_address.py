@@ -118,8 +118,8 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     failed = [event for event in services.tenants.timeline(BAKERY.id) if event.happened == "mail_failed"]
     assert failed
     assert all(reason in event.detail for event in failed)
-    logged = [record for record in caplog.records if record.getMessage() == "mail not sent"]
-    assert all(reason in record.__dict__["trouble"] for record in logged)
+    logged = [record for record in caplog.records if record.getMessage() == "mail_not_sent"]
+    assert all(reason in record.__dict__["error_message"] for record in logged)
     assert len(logged) == len(failed)
 
 

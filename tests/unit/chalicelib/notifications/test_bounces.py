@@ -167,7 +167,7 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
         told["detail"]["mail"]["tags"]["kind"] = ["attention"]
         assert hear(bakery, told) is Fate.OPERATORS
     assert (problem(bakery), mails(bakery)) == (None, [])
-    assert [record.message for record in caplog.records] == ["mail to the operators did not arrive"]
+    assert [record.message for record in caplog.records] == ["mail_to_operators_bounced"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_what_is_not_understood_is_logged_without_its_words(
     with caplog.at_level(logging.ERROR, logger="chalicelib"):
         assert hear(bakery, told) is Fate.NOT_OURS
     (record,) = caplog.records
-    assert record.message == "mail event not understood"
+    assert record.message == "mail_event_invalid"
     assert "secret" not in str(record.__dict__)
 
 

@@ -152,7 +152,7 @@ def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
     town.minutes(14)
     assert town.where() == {"runnerold1": 0, "runnernew1": 4}
     assert town.services.departures.left_behind() == dict.fromkeys(stuck, NEW)
-    told = [record for record in caplog.records if "did not come online" in record.getMessage()]
+    told = [record for record in caplog.records if record.getMessage() == "sessions_left_behind"]
     assert [record.__dict__["tenants"] for record in told] == [[each] for each in stuck]
     assert {record.levelname for record in told} == {"WARNING"}
     for tenant in stuck:

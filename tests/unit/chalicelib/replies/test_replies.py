@@ -750,8 +750,11 @@ def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert look(line) is ReplyOutcome.PUT_OFF
-    (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn put off"]
-    assert (told["trouble"], told["cause"]) == ("The key could not be unlocked just now.", "AccessDeniedException")
+    (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn_postponed"]
+    assert (told["error_message"], told["cause"]) == (
+        "The key could not be unlocked just now.",
+        "AccessDeniedException",
+    )
     assert "Hello" not in str(told)
 
 

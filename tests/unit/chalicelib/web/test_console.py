@@ -153,7 +153,7 @@ def test_trouble_is_a_sentence_in_the_widget_and_a_line_in_the_log(
     services.table._before = fail  # type: ignore[attr-defined]
     page = shown(services, widgetContext={"theme": "dark"})
     assert "The overview cannot be shown just now." in page.text and sentence in page.text
-    assert [record.message for record in caplog.records] == ["overview not shown"]
+    assert [record.message for record in caplog.records] == ["overview_failed"]
     assert NUMBER not in str([vars(record) for record in caplog.records]) + page.html
 
 

@@ -48,7 +48,7 @@ def test_a_task_that_is_not_one_of_ours_gets_no_runner_and_somebody_is_told(
     assert (refused.value.status, refused.value.code) == (401, "task_refused")
     assert list(services.runners.listed()) == []
     (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
-    assert (told.message, told.__dict__["task"]) == ("registration refused", "task-a")
+    assert (told.message, told.__dict__["task"]) == ("registration_refused", "task-a")
     assert TOKEN not in str(told.__dict__)
 
 
@@ -68,7 +68,7 @@ def test_a_task_whose_runner_lives_gets_no_second_one_and_its_runner_notices_not
     sync(services, first.token)
     with pytest.raises(TaskRefused):
         register(services)
-    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == ["registration refused"]
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == ["registration_refused"]
     sync(services, first.token)
     assert [runner.id for runner in services.runners.alive()] == [first.runner]
     register(services, "task-b")

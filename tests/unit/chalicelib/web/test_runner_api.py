@@ -281,7 +281,7 @@ def test_the_log_says_why_a_runner_released_a_session(holder: Caller, caplog: py
         refused = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "x" * 201})
         answer = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "drained"})
     assert (refused.status_code, answer.json_body) == (400, {"released": True})
-    assert [vars(each)["reason"] for each in caplog.records if each.message == "session released"] == ["drained"]
+    assert [vars(each)["reason"] for each in caplog.records if each.message == "session_released"] == ["drained"]
 
 
 def test_odd_texts_are_mended_and_none_is_lost(holder: Caller, services: Services, clock: Clock) -> None:

@@ -1,16 +1,21 @@
 """What the console shows and rings for: the metrics exist, the alarms say what to do, the queries find our lines."""
 
+import ast
+import inspect
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app import app
 from chalicelib import metrics
+from chalicelib.log_events import LogEvent
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
-from runner.log_events import LogEvent
+from runner.log_events import LogEvent as RunnerLogEvent
 
 HERE = REPOSITORY
 PARTS = {
@@ -22,6 +27,8 @@ ALARMS = {name: each["Properties"] for name, each in WATCHING.items() if each["T
 QUERIES = {name: each["Properties"] for name, each in WATCHING.items() if each["Type"] == "AWS::Logs::QueryDefinition"}
 BODY = WATCHING["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 DASHBOARD = json.loads(BODY)
+CODE = [HERE / "chalice_app" / "app.py", *(HERE / "chalice_app" / "chalicelib").rglob("*.py")]
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 #: Ring for people who are to know, not because Answerline is unwell.
 FOR_INFORMATION = {"NeedsSomeone", "RunnersLost", "TaskStoppedFails", "MailEventFails", "SweepFails", "OverviewFails"}
 
@@ -43,10 +50,13 @@ def functions() -> dict[str, str]:
     return {"APIHandler": "doors", **camel}
 
 
-def logged() -> set[str]:
-    """What the lines of the control plane say."""
-    source = "\n".join(path.read_text() for path in (HERE / "chalice_app").rglob("*.py"))
-    return set(re.findall(r'\.(?:info|warning|error)\(\s*"([^"%]+)"', source))
+def calls_of_a_logger(path: Path) -> Iterator[ast.Call]:
+    """Every call that logs a line: of ``log``, or of a logger that is asked for on the spot."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
+            logger = ast.unparse(node.func.value)
+            if logger == "log" or logger.startswith("logging.getLogger("):
+                yield node
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------
@@ -79,16 +89,20 @@ def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_w
                 assert metric[2:6] == ["stage", "${Stage}", "service", "answerline"]
 
 
-def test_what_is_counted_is_logged_under_these_words() -> None:
-    ours = logged()
-    assert len(ours) > 20
-    assert set(metrics.COUNTED) <= ours
+def test_each_line_is_an_event_and_each_event_is_logged() -> None:
+    """It becomes a dimension, and each value of a dimension is a metric that costs: so its values are an enum's."""
+    events = {ast.unparse(call.args[0]) for path in CODE for call in calls_of_a_logger(path)}
+    assert events == {f"LogEvent.{event.name}" for event in LogEvent}
+    assert set(metrics.COUNTED) <= set(LogEvent)
 
 
-def test_a_kind_of_error_is_a_fixed_text() -> None:
-    """It becomes a dimension, and each value of a dimension is a metric that costs."""
-    for path in (HERE / "chalice_app").rglob("*.py"):
-        assert not re.search(r'log\.(?:warning|error)\(\s*(?:f"|"[^"]*%)', path.read_text()), path
+@pytest.mark.parametrize("events", [LogEvent, RunnerLogEvent], ids=["control plane", "runner"])
+def test_an_event_is_snake_case_and_says_what_it_means(events: type[LogEvent] | type[RunnerLogEvent]) -> None:
+    source = inspect.getsource(events)
+    for event in events:
+        line = f'{event.name} = "{event.value}"'
+        assert event.value == event.name.lower()
+        assert re.search(rf"^    {line}  #: \w|^    #: \w.*\n    {line}", source, re.MULTILINE), event
 
 
 # -- alarms ------------------------------------------------------------------------------------------------------------
@@ -186,18 +200,12 @@ def test_the_queries_that_an_engineer_needs_are_saved() -> None:
     }
 
 
-def test_queries_look_for_lines_that_are_logged() -> None:
-    ours = logged()
-    for query in QUERIES.values():
-        for listed in re.findall(r"message in \[([^\]]+)\]", query["QueryString"]):
-            assert set(re.findall(r'"([^"]+)"', listed)) <= ours
-    assert {"mail sent", "mail not sent"} <= ours
-
-
-def test_queries_look_for_events_that_runners_and_functions_log() -> None:
-    ours = logged() | set(LogEvent)
-    named = [set(re.findall(r'"([^"]+)"', listed)) for listed in re.findall(r"event\) in \[([^\]]+)\]", str(QUERIES))]
-    assert named and set.union(*named) <= ours
+def test_queries_and_alarms_name_events_that_are_logged() -> None:
+    told = json.dumps([*QUERIES.values(), *ALARMS.values()]).replace('\\"', '"')
+    listed = " ".join(re.findall(r"(?:message|event\)) in \[([^\]]+)\]", told))
+    named = {*re.findall(r'"([^"]+)"', listed), *re.findall(r'"([a-z]+(?:_[a-z]+)+)"', told)}
+    assert len(named) > 4 and named <= {*LogEvent, *RunnerLogEvent}
+    assert {"mail_sent", "mail_not_sent"} <= set(LogEvent)  # the query for mails looks for what begins so
 
 
 def test_errors_are_looked_for_in_the_log_of_every_function() -> None:
