@@ -18,10 +18,10 @@ from runner.browser.chromium import ChromiumMissing
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
-from runner.control_plane.client import ControlPlaneClient, OwnDoor, connection, task_of
+from runner.control_plane.client import ControlPlaneClient, connection, task_of
 from runner.control_plane.lease import Guard, Lease
 from runner.disk import Disk
-from runner.host import About, Host, RegistrationRefused
+from runner.host import Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import innermost
 from runner.log_events import LogEvent
 from runner.messages.conversation import Conversation
@@ -43,15 +43,16 @@ PACKED_AT_ONCE = 2
 
 
 def compose(
+    *,
     settings: Settings,
     browsers: WhatsApp,
-    control: ControlPlaneClient,
+    client: ControlPlaneClient,
     lease: Lease,
     clock: SystemClock,
     chance: random.Random,
     task: str = "",
 ) -> Host:
-    """The whole runner; the only place where its parts meet."""
+    """Builds the whole runner; the only place where its parts meet."""
 
     rotation_slots = RotationSlots(clock)
     disk = Disk(settings.data_directory)
@@ -63,47 +64,62 @@ def compose(
         return Profile(settings.data_directory, tenant)
 
     def conversation_of(
-        tenant: str, keeper: JournalOwner, journal: Journal, changed: Callable[[], None] = lambda: None
+        tenant: str, owner: JournalOwner, journal: Journal, on_change: Callable[[], None] = lambda: None
     ) -> Conversation:
-        door = OwnDoor(control, keeper.token)
-        return Conversation(tenant, keeper.epoch, door, lease, journal, clock, chance.random, changed)
-
-    def make_session(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
-        door, keeper = OwnDoor(control, token), JournalOwner(hold.epoch, token)
-        profile = profile_of(hold.tenant)
-        journal = Journal(profile.journal, keeper)
-        return Session(
-            hold,
-            browsers,
-            profile,
-            journal,
-            conversation_of(hold.tenant, keeper, journal, changed),
-            Restorer(hold, door, profile, packing, chromium, clock),
-            Saver(hold, door, profile, journal, shared, clock),
-            clock,
-            chance.random,
-            changed,
-            rotation_slots,
+        return Conversation(
+            tenant=tenant,
+            epoch=owner.epoch,
+            client=client.bound_to(owner.token),
+            lease=lease,
+            journal=journal,
+            clock=clock,
+            chance=chance.random,
+            on_change=on_change,
         )
 
-    about = About(
-        capacity=settings.capacity,
-        task=task,
-        image=settings.image,
-        commit=settings.commit,
-        chromium=chromium,
-        wa_js=wa_js,
+    def make_session(hold: Hold, token: str, on_change: Callable[[], None]) -> Session:
+        own_client, owner = client.bound_to(token), JournalOwner(hold.epoch, token)
+        profile = profile_of(hold.tenant)
+        journal = Journal(profile.journal, owner)
+        return Session(
+            hold=hold,
+            whatsapp=browsers,
+            profile=profile,
+            journal=journal,
+            conversation=conversation_of(hold.tenant, owner, journal, on_change),
+            restorer=Restorer(
+                hold=hold, client=own_client, profile=profile, packing=packing, chromium=chromium, clock=clock
+            ),
+            saver=Saver(hold=hold, client=own_client, profile=profile, signs=journal, shared=shared, clock=clock),
+            rotation_slots=rotation_slots,
+            clock=clock,
+            chance=chance.random,
+            on_change=on_change,
+        )
+
+    orphaned_journals = OrphanedJournals(
+        directory=settings.data_directory,
+        profile_of=profile_of,
+        conversation_of=conversation_of,
+        clock=clock,
+        chance=chance.random,
     )
     return Host(
-        control,
-        make_session,
-        lease,
-        about,
-        settings.runner_bootstrap_token,
-        clock,
-        chance.random,
-        disk.capacity,
-        OrphanedJournals(settings.data_directory, profile_of, conversation_of, clock, chance.random).hand_in,
+        client=client,
+        make_session=make_session,
+        lease=lease,
+        info=RunnerInfo(
+            capacity=settings.capacity,
+            task=task,
+            image=settings.image,
+            commit=settings.commit,
+            chromium=chromium,
+            wa_js=wa_js,
+        ),
+        clock=clock,
+        chance=chance.random,
+        capacity=disk.capacity,
+        hand_in_orphans=orphaned_journals.hand_in,
     )
 
 
@@ -113,7 +129,7 @@ async def run(settings: Settings) -> None:
     lease = Lease(clock.now)
     async with (
         whatsapp(settings, clock, chance.random) as browsers,
-        connection(settings.control_url) as control,
+        connection(settings.control_url, settings.runner_bootstrap_token) as client,
         asyncio.TaskGroup() as group,
     ):
         beside = [
@@ -122,7 +138,9 @@ async def run(settings: Settings) -> None:
         ]
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await task_of(metadata, clock) if metadata else "")
-        host = compose(settings, browsers, control, lease, clock, chance, task)
+        host = compose(
+            settings=settings, browsers=browsers, client=client, lease=lease, clock=clock, chance=chance, task=task
+        )
         Guard(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

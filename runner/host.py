@@ -31,7 +31,7 @@ class RegistrationRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RunnerInfo:
     """What this runner says of itself."""
 
     capacity: int
@@ -52,25 +52,26 @@ class Host:
 
     def __init__(
         self,
-        control: ControlPlaneClient,
+        *,
+        client: ControlPlaneClient,
         make_session: MakeSession,
         lease: Lease,
-        about: About,
-        bootstrap_token: str,
+        info: RunnerInfo,
         clock: Clock,
         chance: Callable[[], float],
         capacity: Callable[[int], int] = lambda wanted: wanted,
-        leftovers: Callable[[int], Awaitable[None]] | None = None,
+        hand_in_orphans: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        self._control = control
-        self._leftovers = leftovers
+        self._client = client
+        self._hand_in_orphans = hand_in_orphans
         self._capacity = capacity
         self._lease = lease
-        self._about = about
-        self._bootstrap_token = bootstrap_token
+        self._info = info
         self._clock = clock
         self._chance = chance
-        self._hosting = HostedSessions(control, make_session, clock, chance, self._tell)
+        self._sessions = HostedSessions(
+            client=client, make_session=make_session, clock=clock, chance=chance, on_change=self._tell
+        )
         self._identity: Identity | None = None
         self._sequence = 0
         self._applied = 0
@@ -100,7 +101,7 @@ class Host:
     def stop(self) -> None:
         """Drain; asked a second time, faster."""
         if not self._draining.is_set():
-            log(LogEvent.DRAIN_STARTED, sessions=len(self._hosting))
+            log(LogEvent.DRAIN_STARTED, sessions=len(self._sessions))
             self._draining.set()
             self._tell()
         elif not self._hurried:
@@ -115,7 +116,7 @@ class Host:
         while True:
             started = self._clock.now()
             registers = self._identity is None
-            held = not registers and self._hosting.is_pending()
+            held = not registers and self._sessions.is_pending()
             try:
                 answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
             except Unauthorised as refusal:
@@ -124,8 +125,8 @@ class Host:
                 self._note_unreachable(trouble)
                 await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
             else:
-                if registers and self._leftovers is not None:
-                    await self._leftovers(ATTEMPTS_AT_MOST)
+                if registers and self._hand_in_orphans is not None:
+                    await self._hand_in_orphans(ATTEMPTS_AT_MOST)
                 await self._rest(CALLS_APART_AT_LEAST if held else answer.next_in_ms / 1000, started)
 
     async def _rest(self, seconds: float, started: float) -> None:
@@ -134,7 +135,7 @@ class Host:
         while (left := end - self._clock.now()) > 0:
             woken = await self._clock.wait(self._awake, left)
             self._awake.clear()
-            if woken and seconds > CALLS_APART_AT_LEAST and self._hosting.is_pending():
+            if woken and seconds > CALLS_APART_AT_LEAST and self._sessions.is_pending():
                 return
 
     async def _tell_changes(self) -> None:
@@ -155,29 +156,30 @@ class Host:
 
     async def _clear_leftovers(self) -> None:
         """What neither a session that ended here nor the first look could hand in, because nobody answered."""
-        while self._leftovers is not None:
+        while self._hand_in_orphans is not None:
             await self._clock.sleep(LEFTOVERS_EVERY)
             if self._identity is not None and self._reachable:
-                await self._leftovers(1)  # each holds a profile's lock meanwhile; the next time comes soon
+                await self._hand_in_orphans(1)  # each holds a profile's lock meanwhile; the next time comes soon
 
     async def _sync(self, wait_ms: int) -> SyncAnswer:
         identity = self._identity
         self._sequence += 1
         request = SyncRequest(
             sequence=self._sequence,
-            capacity=self._capacity(self._about.capacity),
+            capacity=self._capacity(self._info.capacity),
             draining=self._draining.is_set(),
             bell=self._bell,
             wait_ms=wait_ms,
-            task=self._about.task,
-            image=self._about.image,
-            commit=self._about.commit,
-            chromium=self._about.chromium,
-            wa_js=self._about.wa_js,
-            sessions=self._hosting.reports(),
+            task=self._info.task,
+            image=self._info.image,
+            commit=self._info.commit,
+            chromium=self._info.chromium,
+            wa_js=self._info.wa_js,
+            sessions=self._sessions.reports(),
         )
         sent_at = self._clock.now()
-        answer = await self._control.sync(request, identity.token if identity else self._bootstrap_token)
+        client = self._client.bound_to(identity.token) if identity else self._client
+        answer = await client.sync(request)
         if identity is self._identity:
             self._apply(answer, request.sequence, sent_at)
         return answer
@@ -201,50 +203,50 @@ class Host:
             # only a call with the older bell is answered at once.
             self._bell = max(self._bell, answer.bell)
         for delivery in answer.deliver:
-            session = self._hosting.get(delivery.tenant, delivery.epoch)
+            session = self._sessions.get(delivery.tenant, delivery.epoch)
             if session is not None:
                 session.deliver(delivery)
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
         """Bring what we host to what we hold."""
-        for hosted in self._hosting.others_than(holds):
-            self._group.create_task(self._hosting.end(hosted))
+        for hosted in self._sessions.others_than(holds):
+            self._group.create_task(self._sessions.end(hosted))
         for hold in holds:
-            session = self._hosting.get(hold.tenant, hold.epoch)
+            session = self._sessions.get(hold.tenant, hold.epoch)
             if session is not None:
                 session.update(hold, sent_at)
-            elif self._hosting.is_new(hold):
+            elif self._sessions.is_new(hold):
                 if hold.wanted is Wanted.RUN and not self._draining.is_set():
-                    self._hosting.start(hold, token, self._group)
+                    self._sessions.start(hold, token, self._group)
                 else:
-                    self._group.create_task(self._hosting.release(hold, token, "never started"))
-            elif self._hosting.is_unheard(hold):
-                self._group.create_task(self._hosting.release(hold, token, "given back before"))
+                    self._group.create_task(self._sessions.release(hold, token, "never started"))
+            elif self._sessions.is_unheard(hold):
+                self._group.create_task(self._sessions.release(hold, token, "given back before"))
         if self._lease.parked and not self._lease.is_over():
             self._lease.parked = False
-            log(LogEvent.SESSIONS_RESUMED, sessions=len(self._hosting))
-            self._group.create_task(self._hosting.resume_all())
+            log(LogEvent.SESSIONS_RESUMED, sessions=len(self._sessions))
+            self._group.create_task(self._sessions.resume_all())
 
     # -- the lease ------------------------------------------------------------------------------------------------
 
     async def _keep_lease(self) -> None:
         while True:
             if self._identity is not None and self._lease.is_over() and not self._lease.parked:
-                log(LogEvent.SESSIONS_PARKED, level=logging.WARNING, sessions=len(self._hosting))
-                await self._hosting.park_all()
+                log(LogEvent.SESSIONS_PARKED, level=logging.WARNING, sessions=len(self._sessions))
+                await self._sessions.park_all()
                 self._lease.parked = True
             await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining())))
 
     async def _start_over(self, code: str) -> None:
         """401: this identity is dead. Save what was seen under its token, kill everything, come back as another."""
         if self._identity is None:
-            if self._leftovers is not None:
+            if self._hand_in_orphans is not None:
                 # Nobody comes to this disk again, and what waits there is taken under its former tokens for a day.
-                await self._leftovers(ATTEMPTS_AT_MOST)
+                await self._hand_in_orphans(ATTEMPTS_AT_MOST)
             raise RegistrationRefused(f"{RegistrationRefused.__doc__} ({code})")
-        log(LogEvent.DECLARED_DEAD, level=logging.WARNING, runner=self._identity.runner, sessions=len(self._hosting))
+        log(LogEvent.DECLARED_DEAD, level=logging.WARNING, runner=self._identity.runner, sessions=len(self._sessions))
         self._identity = None
-        await self._hosting.end_all()
+        await self._sessions.end_all()
         self._lease.forget()
         self._bell = 0
 
@@ -253,14 +255,14 @@ class Host:
         try:
             async with asyncio.timeout(HURRY_WITHIN if self._hurried else DRAIN_WITHIN) as self._drain_deadline:
                 try:
-                    await self._hosting.drain()
+                    await self._sessions.drain()
                 finally:
                     self._drain_deadline = None  # one that is over cannot be brought forward
         except TimeoutError:
-            log(LogEvent.DRAIN_TIMED_OUT, level=logging.WARNING, sessions=len(self._hosting))
+            log(LogEvent.DRAIN_TIMED_OUT, level=logging.WARNING, sessions=len(self._sessions))
             try:
                 async with asyncio.timeout(LAST_WORDS_WITHIN):
-                    await self._hosting.drain_by_force()
+                    await self._sessions.drain_by_force()
             except TimeoutError:
                 log(LogEvent.RELEASES_TIMED_OUT, level=logging.WARNING)
         log(LogEvent.DRAIN_FINISHED)

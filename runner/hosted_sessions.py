@@ -44,21 +44,22 @@ class HostedSession:
 
 
 class HostedSessions:
-    """By tenant. ``changed`` is called whenever the control plane should hear of something."""
+    """By tenant. ``on_change`` is called whenever the control plane should hear of something."""
 
     def __init__(
         self,
-        control: ControlPlaneClient,
+        *,
+        client: ControlPlaneClient,
         make_session: MakeSession,
         clock: Clock,
         chance: Callable[[], float],
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
-        self._control = control
+        self._client = client
         self._make_session = make_session
         self._clock = clock
         self._chance = chance
-        self._changed = changed
+        self._on_change = on_change
         self._hosted: dict[str, HostedSession] = {}
         self._released: dict[str, int] = {}
         self._releasing: set[tuple[str, int]] = set()
@@ -95,7 +96,7 @@ class HostedSessions:
 
     def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
         """Host a session from now on."""
-        hosted = HostedSession(self._make_session(hold, token, self._changed), token)
+        hosted = HostedSession(self._make_session(hold, token, self._on_change), token)
         self._hosted[hold.tenant] = hosted
         hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
 
@@ -165,7 +166,7 @@ class HostedSessions:
         request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
         for attempt in range(RELEASE_ATTEMPTS):
             try:
-                await self._control.release(request, token)
+                await self._client.bound_to(token).release(request)
                 return
             except (Stale, Unauthorised):
                 return
@@ -190,7 +191,7 @@ class HostedSessions:
             log(LogEvent.SESSION_ENDED, tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
             del self._hosted[hold.tenant]
             hosted.gone.set()
-            self._changed()
+            self._on_change()
 
     async def _park(self, hosted: HostedSession) -> None:
         try:

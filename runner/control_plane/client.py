@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,42 +83,47 @@ class Refused(ControlPlaneError):
 class ControlPlaneClient:
     """One method per path of ``wire.py``; each ends within its own time."""
 
-    def __init__(self, client: httpx2.AsyncClient, base_url: str) -> None:
-        self._client = client
+    def __init__(self, http: httpx2.AsyncClient, base_url: str, token: str) -> None:
+        self._token = token
+        self._http = http
         self._base_url = base_url
 
-    async def sync(self, request: SyncRequest, token: str) -> SyncAnswer:
+    def bound_to(self, token: str) -> "ControlPlaneClient":
+        """Returns a client that authenticates with ``token`` and shares this one's connections."""
+        return ControlPlaneClient(self._http, self._base_url, token)
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
         """Register or renew; may be held for ``request.wait_ms``."""
         within = request.wait_ms / 1000 + HELD_MARGIN
-        return await self._post("sync", request, token, SyncAnswer, within)
+        return await self._post("sync", request, SyncAnswer, within)
 
-    async def messages(self, request: MessagesRequest, token: str) -> MessagesAnswer:
+    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
         """Hand in messages: idempotent, and allowed to a dead runner."""
-        return await self._post("messages", request, token, MessagesAnswer)
+        return await self._post("messages", request, MessagesAnswer)
 
-    async def take(self, request: TakeRequest, token: str) -> TakeAnswer:
+    async def take(self, request: TakeRequest) -> TakeAnswer:
         """Take a turn before sending it."""
-        return await self._post("take", request, token, TakeAnswer)
+        return await self._post("take", request, TakeAnswer)
 
-    async def sent(self, request: SentRequest, token: str) -> SentAnswer:
+    async def sent(self, request: SentRequest) -> SentAnswer:
         """Say that a part is on WhatsApp's server: monotone, and allowed to a dead runner."""
-        return await self._post("sent", request, token, SentAnswer)
+        return await self._post("sent", request, SentAnswer)
 
-    async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
+    async def release(self, request: ReleaseRequest) -> ReleaseAnswer:
         """Give a session back, its browser being gone."""
-        return await self._post("release", request, token, ReleaseAnswer)
+        return await self._post("release", request, ReleaseAnswer)
 
-    async def upload(self, request: UploadRequest, token: str) -> UploadAnswer:
+    async def upload(self, request: UploadRequest) -> UploadAnswer:
         """Where may this snapshot go?"""
-        return await self._post("snapshots/upload", request, token, UploadAnswer)
+        return await self._post("snapshots/upload", request, UploadAnswer)
 
-    async def commit(self, request: CommitRequest, token: str) -> CommitAnswer:
+    async def commit(self, request: CommitRequest) -> CommitAnswer:
         """The snapshot is uploaded: let it count."""
-        return await self._post("snapshots/commit", request, token, CommitAnswer)
+        return await self._post("snapshots/commit", request, CommitAnswer)
 
-    async def restore(self, request: RestoreRequest, token: str) -> RestoreAnswer:
+    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
         """Which snapshots are there?"""
-        return await self._post("snapshots/restore", request, token, RestoreAnswer)
+        return await self._post("snapshots/restore", request, RestoreAnswer)
 
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
         """Store a file under a link; that it is there already is as good."""
@@ -131,7 +135,7 @@ class ControlPlaneClient:
 
         try:
             async with asyncio.timeout(TRANSFERRED_WITHIN):
-                response = await self._client.put(url, content=content(), headers=dict(headers), timeout=STALLED)
+                response = await self._http.put(url, content=content(), headers=dict(headers), timeout=STALLED)
         except TimeoutError:
             raise TransientError("not_stored_in_time") from None
         except httpx2.HTTPError as trouble:
@@ -144,7 +148,7 @@ class ControlPlaneClient:
         try:
             async with (
                 asyncio.timeout(TRANSFERRED_WITHIN),
-                self._client.stream("GET", url, timeout=STALLED) as response,
+                self._http.stream("GET", url, timeout=STALLED) as response,
             ):
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     raise Refused("store_404")
@@ -160,15 +164,13 @@ class ControlPlaneClient:
         except httpx2.HTTPError as trouble:
             raise TransientError(type(trouble).__name__) from None
 
-    async def _post(
-        self, path: str, request: Wire, token: str, answer: type[Answer], within: float = ANSWER_WITHIN
-    ) -> Answer:
+    async def _post(self, path: str, request: Wire, answer: type[Answer], within: float = ANSWER_WITHIN) -> Answer:
         try:
             async with asyncio.timeout(within):
-                response = await self._client.post(
+                response = await self._http.post(
                     f"{self._base_url}/runner/{path}",
                     content=request.model_dump_json(exclude_none=True),
-                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                    headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
                 )
         except TimeoutError:
             raise TransientError("no_answer_in_time") from None
@@ -182,46 +184,14 @@ class ControlPlaneClient:
             raise TransientError("unreadable_answer") from None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnDoor:
-    """The control plane under the identity a session was started with, also after that identity died."""
-
-    control: ControlPlaneClient
-    token: str
-
-    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
-        return await self.control.messages(request, self.token)
-
-    async def take(self, request: TakeRequest) -> TakeAnswer:
-        return await self.control.take(request, self.token)
-
-    async def sent(self, request: SentRequest) -> SentAnswer:
-        return await self.control.sent(request, self.token)
-
-    async def upload(self, request: UploadRequest) -> UploadAnswer:
-        return await self.control.upload(request, self.token)
-
-    async def commit(self, request: CommitRequest) -> CommitAnswer:
-        return await self.control.commit(request, self.token)
-
-    async def restore(self, request: RestoreRequest) -> RestoreAnswer:
-        return await self.control.restore(request, self.token)
-
-    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        await self.control.put(url, headers, path)
-
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
-        await self.control.fetch(url, path, at_most_bytes)
-
-
 @asynccontextmanager
-async def connection(base_url: str) -> AsyncIterator[ControlPlaneClient]:
-    """A control client whose sockets are closed at the end."""
+async def connection(base_url: str, token: str) -> AsyncIterator[ControlPlaneClient]:
+    """A client whose sockets are closed at the end."""
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     # The deadline of each call is its own `asyncio.timeout`; here only what it cannot see.
     timeout = httpx2.Timeout(None, connect=CONNECT_WITHIN)
-    async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
-        yield ControlPlaneClient(client, base_url)
+    async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as http:
+        yield ControlPlaneClient(http, base_url, token)
 
 
 async def task_of(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:

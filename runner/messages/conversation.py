@@ -5,20 +5,19 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Protocol
 
 from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneError, Refused
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.journal import OVERLAP_S, Journal
-from runner.messages.replies import Replies, ReplyDoor
+from runner.messages.replies import Replies
 from runner.messages.translation import message_from
 from runner.messages.typing_indicator import TypingIndicator
-from wire import MESSAGES_PER_BATCH, MessagesAnswer, MessagesRequest, Outcome
+from wire import MESSAGES_PER_BATCH, MessagesRequest, Outcome
 
 SWEEP_EVERY = 5.0
 #: How many messages one look at the page brings.
@@ -42,12 +41,6 @@ CAUGHT_UP_STEP_S = 60
 DECRYPTED_WITHIN_S = 600
 
 
-class Door(ReplyDoor, Protocol):
-    """The control plane, as far as a conversation needs it, with the token already chosen."""
-
-    async def messages(self, request: MessagesRequest) -> MessagesAnswer: ...
-
-
 class Conversation:
     """Lives as long as its session and survives the pages.
 
@@ -59,14 +52,15 @@ class Conversation:
 
     def __init__(
         self,
+        *,
         tenant: str,
         epoch: int,
-        door: Door,
+        client: ControlPlaneClient,
         lease: Lease,
         journal: Journal,
         clock: Clock,
         chance: Callable[[], float],
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.tenant = tenant
         self.epoch = epoch
@@ -75,12 +69,20 @@ class Conversation:
         #: When the last new message was found on the page.
         self.heard_at: float | None = None
         #: What is said in this session's chats.
-        self.replies = Replies(tenant, epoch, door, lease, clock, chance, self._answered)
-        self._door = door
+        self.replies = Replies(
+            tenant=tenant,
+            epoch=epoch,
+            client=client,
+            lease=lease,
+            clock=clock,
+            chance=chance,
+            on_answered=self._answered,
+        )
+        self._client = client
         self._journal = journal
         self._clock = clock
         self._chance = chance
-        self._changed = changed
+        self._on_change = on_change
         self._hinted = asyncio.Event()
         self._noted = asyncio.Event()
         self._expected: dict[str, float] = {}
@@ -273,7 +275,7 @@ class Conversation:
         messages = [self._journal.waiting[key] for key in keys]
         request = MessagesRequest(tenant=self.tenant, epoch=self.epoch, messages=tuple(messages))
         try:
-            answer = await self._door.messages(request)
+            answer = await self._client.messages(request)
         except Refused as trouble:
             return await self._refused(keys, trouble)
         outcomes = {(one.chat, one.id): one.outcome for one in answer.acknowledged}
@@ -290,7 +292,7 @@ class Conversation:
             elif outcome is Outcome.TAKEOVER:
                 self._answered(message.chat)
         if any(outcome is Outcome.QUEUED for outcome in outcomes.values()):
-            self._changed()
+            self._on_change()
         return done
 
     async def _refused(self, keys: Sequence[str], trouble: Refused) -> list[str]:
@@ -312,7 +314,7 @@ class Conversation:
             self._journal.begin_at(up_to - OVERLAP_S)
         if self.caught_up_to_ms is None or up_to * 1000 >= self.caught_up_to_ms + CAUGHT_UP_STEP_S * 1000:
             self.caught_up_to_ms = up_to * 1000
-            self._changed()
+            self._on_change()
 
     def _answered(self, chat: str) -> None:
         self._expected.pop(chat, None)

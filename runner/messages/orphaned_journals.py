@@ -29,6 +29,7 @@ class OrphanedJournals:
 
     def __init__(
         self,
+        *,
         directory: Path,
         profile_of: Callable[[str], Profile],
         conversation_of: Callable[[str, JournalOwner, Journal], Conversation],

@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneError, Refused, Stale
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, Stale
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
-from wire import Delivery, SentAnswer, SentRequest, TakeAnswer, TakeRequest
+from wire import Delivery, SentRequest, TakeRequest
 
 #: A sent message without the server's ack is looked at this often; others speak meanwhile.
 ACK_EVERY = 1.0
@@ -23,13 +22,6 @@ UNCONFIRMED_AT_MOST = 30.0
 ATTEMPTS_AT_MOST = 5
 #: As long as an answer that still names a finished turn may be on its way.
 FINISHED_KNOWN_FOR = 12.0
-
-
-class ReplyDoor(Protocol):
-    """The control plane, as far as replies need it."""
-
-    async def take(self, request: TakeRequest) -> TakeAnswer: ...
-    async def sent(self, request: SentRequest) -> SentAnswer: ...
 
 
 class NotNow(Exception):
@@ -56,13 +48,14 @@ class Replies:
 
     def __init__(
         self,
+        *,
         tenant: str,
         epoch: int,
-        door: ReplyDoor,
+        client: ControlPlaneClient,
         lease: Lease,
         clock: Clock,
         chance: Callable[[], float],
-        answered: Callable[[str], None],
+        on_answered: Callable[[str], None],
     ) -> None:
         self.tenant = tenant
         self.epoch = epoch
@@ -70,11 +63,11 @@ class Replies:
         self.due: dict[str, Due] = {}
         #: When WhatsApp's server last took one.
         self.spoke_at: float | None = None
-        self._door = door
+        self._client = client
         self._lease = lease
         self._clock = clock
         self._chance = chance
-        self._answered = answered
+        self._on_answered = on_answered
         self._online = False
         self._leaving = False
         self._rung = asyncio.Event()
@@ -136,13 +129,13 @@ class Replies:
             if done:
                 self.due.pop(due.delivery.turn, None)
                 self._finished[due.delivery.turn, due.delivery.revision] = self._clock.now()
-                self._answered(due.delivery.chat)
+                self._on_answered(due.delivery.chat)
 
     async def report_sent(self) -> None:
         """Say what was sent and not yet said."""
         for request in list(self._unreported):
             try:
-                await self._door.sent(request)
+                await self._client.sent(request)
             except Refused as trouble:
                 log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=request.turn, code=trouble.code)
             if request in self._unreported:  # another task may have reported it meanwhile
@@ -184,7 +177,7 @@ class Replies:
         turn, chat = due.delivery.turn, due.delivery.chat
         if due.awaited is not None:
             self._confirm(due, due.awaited, await page.find(*due.awaited))
-        taken = await self._door.take(TakeRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn))
+        taken = await self._client.take(TakeRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn))
         if taken.result == "gone":
             log(LogEvent.TURN_GONE, tenant=self.tenant, turn=turn)
             return

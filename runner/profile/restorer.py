@@ -6,16 +6,14 @@ older keys. A snapshot that does not serve is never deleted; the one before it i
 
 import asyncio
 import logging
-from pathlib import Path
-from typing import Protocol
 
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneError, Refused
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.profile.archive import Expected, SnapshotDamaged, unpack
 from runner.profile.directory import Opened, Profile
-from wire import Generation, Hold, RestoreAnswer, RestoreRequest
+from wire import Generation, Hold, RestoreRequest
 
 #: A login that comes up and is lost again and again is lost.
 MAX_STEPS_BACK = 10
@@ -23,20 +21,14 @@ MAX_STEPS_BACK = 10
 MAX_SUSPECT_OPENINGS = 2
 
 
-class RestoreDoor(Protocol):
-    """The control plane and the store behind it, with the token already chosen."""
-
-    async def restore(self, request: RestoreRequest) -> RestoreAnswer: ...
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None: ...
-
-
 class Restorer:
     """One session's. Used only while the profile's lock is held; ``packing`` is shared by all sessions."""
 
     def __init__(
         self,
+        *,
         hold: Hold,
-        door: RestoreDoor,
+        client: ControlPlaneClient,
         profile: Profile,
         packing: asyncio.Semaphore,
         chromium: str,
@@ -44,7 +36,7 @@ class Restorer:
     ) -> None:
         self.tenant = hold.tenant
         self.epoch = hold.epoch
-        self._door = door
+        self._client = client
         self._profile = profile
         self._packing = packing
         self._chromium = chromium
@@ -123,7 +115,7 @@ class Restorer:
 
     async def _offered(self) -> tuple[Generation, ...]:
         told = self._untold
-        answer = await self._door.restore(
+        answer = await self._client.restore(
             RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed[-32:]), reason=told[:200])
         )
         self._untold = ""
@@ -143,7 +135,7 @@ class Restorer:
         archive = directory.with_suffix(".tar.zst")
         expected = Expected(self.tenant, generation.epoch, generation.sequence, generation.sha256, self._chromium)
         try:
-            await self._door.fetch(generation.url, archive, generation.size_bytes)
+            await self._client.fetch(generation.url, archive, generation.size_bytes)
             async with self._packing:
                 await asyncio.to_thread(unpack, archive, directory, expected)
         except Refused as refusal:

@@ -10,7 +10,7 @@ was started anew on it, with room, and came online.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +18,14 @@ from typing import NamedTuple, Protocol
 
 from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneError, Stale
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale
 from runner.disk import REFUSALS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.profile.archive import CopyStopped, Manifest, Packed, copy_profile, fingerprint, list_files, pack
 from runner.profile.directory import Profile
 from runner.profile.schedule import SnapshotSchedule
-from wire import SNAPSHOT_AT_MOST_BYTES, CommitAnswer, CommitRequest, Hold, UploadAnswer, UploadRequest
+from wire import SNAPSHOT_AT_MOST_BYTES, CommitRequest, Hold, UploadRequest
 
 CHECK_INTERVAL_SECONDS = 1.0
 #: The last snapshot, of a browser that was closed: part of the time a drain has.
@@ -35,14 +35,6 @@ LAST_SNAPSHOT_RETRY_SECONDS = 1.0
 
 #: Stops the browser for as long as it is entered; used in another thread.
 Freeze = Callable[[], AbstractContextManager[Frozen]]
-
-
-class SaveDoor(Protocol):
-    """The control plane and the store behind it, with the token already chosen."""
-
-    async def upload(self, request: UploadRequest) -> UploadAnswer: ...
-    async def commit(self, request: CommitRequest) -> CommitAnswer: ...
-    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None: ...
 
 
 class Signs(Protocol):
@@ -97,8 +89,9 @@ class Saver:
 
     def __init__(
         self,
+        *,
         hold: Hold,
-        door: SaveDoor,
+        client: ControlPlaneClient,
         profile: Profile,
         signs: Signs,
         shared: SharedResources,
@@ -106,7 +99,7 @@ class Saver:
     ) -> None:
         self.tenant = hold.tenant
         self.epoch = hold.epoch
-        self._door = door
+        self._client = client
         self._profile = profile
         self._signs = signs
         self._counted = 0
@@ -279,9 +272,9 @@ class Saver:
             sha256=packed.sha256,
             size_bytes=packed.size_bytes,
         )
-        place = await self._door.upload(upload)
-        await self._door.put(place.url, place.headers, packed.path)
+        place = await self._client.upload(upload)
+        await self._client.put(place.url, place.headers, packed.path)
         versions = {"chromium": self._shared.chromium, "wa_js": self._shared.wa_js}
-        answer = await self._door.commit(CommitRequest(**{**upload.model_dump(), **versions}))
+        answer = await self._client.commit(CommitRequest(**{**upload.model_dump(), **versions}))
         if not answer.committed:
             raise NotNewest

@@ -33,6 +33,7 @@ class Maintenance:
 
     def __init__(
         self,
+        *,
         tenant: str,
         conversation: Conversation,
         files_are_doubtful: Callable[[], bool],

@@ -45,32 +45,33 @@ class PageSupervisor:
 
     def __init__(
         self,
-        orders: DesiredState,
+        *,
+        desired: DesiredState,
         login: Login,
         conversation: Conversation,
         saver: Saver,
-        upkeep: Maintenance,
-        reporting: Status,
+        maintenance: Maintenance,
+        status: Status,
         clock: Clock,
         chance: Callable[[], float],
     ) -> None:
-        self._orders = orders
+        self._desired = desired
         self._login = login
         self._conversation = conversation
         self._saver = saver
-        self._upkeep = upkeep
-        self._reporting = reporting
+        self._maintenance = maintenance
+        self._status = status
         self._clock = clock
         self._liveness = Liveness(clock)
         self._linking = Linking(clock)
-        self._page_loader = PageLoader(orders.hold.tenant, clock, chance, self._forget_page)
+        self._page_loader = PageLoader(desired.hold.tenant, clock, chance, self._forget_page)
         self._ladder = RecoveryLadder()
 
     def begin(self) -> None:
         """There is a new browser, with nothing in it."""
         self._page_loader.reset()
         self._ladder.succeeded()
-        self._upkeep.new_browser()
+        self._maintenance.new_browser()
 
     def quiet(self) -> None:
         """Nothing more is sent or saved before the next proof."""
@@ -81,27 +82,27 @@ class PageSupervisor:
     async def keep(self, page: Page) -> End:
         """Until the browser has to be closed."""
         while True:
-            if self._orders.leaving is not None:
+            if self._desired.leaving is not None:
                 await self._finish()
                 await self._take_along(page)
                 return End.LEAVE
             try:
-                if not self._orders.parked:
+                if not self._desired.parked:
                     end = await self._attend(page)
                     if end is not None:
                         return end
             except PageGone:
                 return End.RELAUNCH
             except PageUnreachable as trouble:
-                self._reporting.looked_after()
+                self._status.looked_after()
                 phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-                self._reporting.see(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
-                await self._orders.pause(self._page_loader.retry_delay_seconds())
+                self._status.see(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                await self._desired.pause(self._page_loader.retry_delay_seconds())
                 continue
             except PageError as trouble:
                 if await self._climb(page, trouble):
                     return End.RELAUNCH
-            await self._orders.pause(self._interval())
+            await self._desired.pause(self._interval())
 
     async def is_online_now(self, page: Page) -> bool:
         """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
@@ -110,15 +111,15 @@ class PageSupervisor:
         except PageError:
             return False
         claims = observation.authenticated and classify(observation, self._login.linked).phase is Phase.ONLINE
-        proven = self._reporting.seen.phase is Phase.ONLINE and not self._orders.parked
-        return claims and proven and not is_other_account(self._orders.hold.number, observation.number)
+        proven = self._status.seen.phase is Phase.ONLINE and not self._desired.parked
+        return claims and proven and not is_other_account(self._desired.hold.number, observation.number)
 
     # -- one look -------------------------------------------------------------------------------------------------
 
     async def _attend(self, page: Page) -> End | None:
         await self._page_loader.load(page)
         observation = await page.observe()
-        self._reporting.looked_after()
+        self._status.looked_after()
         if not observation.injected:
             return await self._without_injection(page)
         self._page_loader.responded()
@@ -134,7 +135,7 @@ class PageSupervisor:
         elif (
             seen.phase in LINKING
             and not observation.missing
-            and await self._linking.refresh_code(page, observation, self._orders.hold)
+            and await self._linking.refresh_code(page, observation, self._desired.hold)
         ):
             return End.RELAUNCH
         if seen.phase is Phase.ONLINE:
@@ -142,10 +143,10 @@ class PageSupervisor:
             self._saver.online(True)
         else:
             self.quiet()
-        self._reporting.see(seen, observation)
+        self._status.see(seen, observation)
         stuck = STUCK_AFTER.get(seen.phase)
-        if self._login.linked and stuck is not None and self._clock.now() - self._reporting.since > stuck:
-            self._reporting.since = self._clock.now()
+        if self._login.linked and stuck is not None and self._clock.now() - self._status.since > stuck:
+            self._status.since = self._clock.now()
             await self._page_loader.reload(page, "stuck")
         elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
             await self._page_loader.reload(page, "replies are not confirmed")
@@ -154,17 +155,17 @@ class PageSupervisor:
         return None
 
     async def _attend_linked(self, page: Page, observation: PageObservation, claim: PageState) -> PageState:
-        hold = self._orders.hold
+        hold = self._desired.hold
         self._login.came(hold)
         if is_other_account(hold.number, observation.number):
             return PageState(Phase.FAILED, detail="another account is linked than this session's own")
-        if hold.number is None and observation.number is not None and self._reporting.number is None:
+        if hold.number is None and observation.number is not None and self._status.number is None:
             self._tell_link(observation, claim)
-        self._reporting.number = observation.number or self._reporting.number
+        self._status.number = observation.number or self._status.number
         self._conversation.linked(hold.caught_up_to_ms)
         if observation.number is not None:
             self._conversation.readable()  # before the proof is waited for: WhatsApp has its receipts already
-        seen = await self._liveness.verify(page, observation, claim, hold, self._orders.confirmed_at)
+        seen = await self._liveness.verify(page, observation, claim, hold, self._desired.confirmed_at)
         if seen.phase is Phase.ONLINE:
             self._ladder.succeeded()
             self._conversation.online(observation.delivered_offline)
@@ -173,20 +174,20 @@ class PageSupervisor:
         return seen
 
     async def _keep_up(self, page: Page, observation: PageObservation) -> End | None:
-        renewal = await self._upkeep.attend(page, observation)
+        renewal = await self._maintenance.attend(page, observation)
         if renewal.step is Step.WAIT:
             return None
         self.quiet()
         if renewal.step is Step.RELAUNCH:
-            log(LogEvent.BROWSER_ROTATED, tenant=self._orders.hold.tenant, reason=renewal.reason)
+            log(LogEvent.BROWSER_ROTATED, tenant=self._desired.hold.tenant, reason=renewal.reason)
             return End.RENEW
         await self._page_loader.reload(page, renewal.reason)
         return None
 
     def _tell_link(self, observation: PageObservation, claim: PageState) -> None:
         """Before the proof is waited for, too: nothing is handed in until the control plane knows of the link."""
-        self._reporting.number = observation.number
-        self._reporting.see(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
+        self._status.number = observation.number
+        self._status.see(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
 
     async def _without_injection(self, page: Page) -> End | None:
         step = self._page_loader.next_step()
@@ -195,14 +196,14 @@ class PageSupervisor:
         if step is Step.RELOAD:
             if self._page_loader.is_incompatible:
                 detail = "wa-js does not find WhatsApp's modules"
-                self._reporting.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+                self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
             await self._page_loader.reload(page, "wa-js was not injected")
         return None
 
     async def _incompatible(self, page: Page, detail: str) -> None:
         """A person must bring a newer wa-js; no new browser helps, so that only the page is loaded now and then."""
         self.quiet()
-        self._reporting.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+        self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
         if self._page_loader.may_retry():
             await self._page_loader.reload(page, "wa-js did not find all it needs")
 
@@ -220,7 +221,7 @@ class PageSupervisor:
             step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY_SECONDS)
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-            self._reporting.see(PageState(phase, problem, str(trouble or "no proof of being online")))
+            self._status.see(PageState(phase, problem, str(trouble or "no proof of being online")))
         if step is Step.RELOAD:
             try:
                 await self._page_loader.reload(page, "no answer")
@@ -233,7 +234,7 @@ class PageSupervisor:
     def _forget_page(self) -> None:
         self._liveness.reset()
         self._linking.reset()
-        self._upkeep.new_document()
+        self._maintenance.new_document()
         self._conversation.page_gone()
 
     async def _finish(self) -> None:
@@ -241,7 +242,7 @@ class PageSupervisor:
             async with asyncio.timeout(FINISH_WITHIN):
                 await self._conversation.replies.finish()
         except TimeoutError:
-            log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._orders.hold.tenant)
+            log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._desired.hold.tenant)
 
     async def _take_along(self, page: Page) -> None:
         """What the page received but nobody read yet: WhatsApp has its receipt and will not bring it to the next."""
@@ -249,20 +250,20 @@ class PageSupervisor:
             return
         try:
             observation = await page.observe()
-            if observation.authenticated and not is_other_account(self._orders.hold.number, observation.number):
-                self._reporting.number = observation.number or self._reporting.number
-                self._reporting.see(self._reporting.seen)
-                self._conversation.linked(self._orders.hold.caught_up_to_ms)
+            if observation.authenticated and not is_other_account(self._desired.hold.number, observation.number):
+                self._status.number = observation.number or self._status.number
+                self._status.see(self._status.seen)
+                self._conversation.linked(self._desired.hold.caught_up_to_ms)
                 await self._conversation.harvest(page, of_our_account=True)
         except PageError as trouble:
-            log(LogEvent.FINAL_READ_FAILED, tenant=self._orders.hold.tenant, error=trouble)
+            log(LogEvent.FINAL_READ_FAILED, tenant=self._desired.hold.tenant, error=trouble)
 
     def _interval(self) -> float:
         if self._ladder.failures:
             return LOOK_EVERY_AFTER_A_MISS
-        seen = self._reporting.seen
+        seen = self._status.seen
         if seen.phase in {Phase.ONLINE, Phase.BLOCKED} or seen.problem is ProblemCode.INCOMPATIBLE:
             return PROBE_EVERY
-        if self._login.linked or self._orders.hold.watched:
+        if self._login.linked or self._desired.hold.watched:
             return LOOK_EVERY_WHILE_UNSETTLED
         return LOOK_EVERY_UNWATCHED

@@ -51,6 +51,7 @@ class Session:
 
     def __init__(
         self,
+        *,
         hold: Hold,
         whatsapp: WhatsApp,
         profile: Profile,
@@ -60,7 +61,7 @@ class Session:
         saver: Saver,
         clock: Clock,
         chance: Callable[[], float],
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
         rotation_slots: RotationSlots,
     ) -> None:
         #: It is given back because this runner could not help it.
@@ -76,12 +77,25 @@ class Session:
         self._saver = saver
         self._clock = clock
         self._chance = chance
-        self._orders = DesiredState(hold, clock)
-        self._reporting = Status(hold.tenant, clock, changed)
+        self._desired = DesiredState(hold, clock)
+        self._status = Status(hold.tenant, clock, on_change)
         self._login = Login(hold.tenant, profile, restorer, saver)
-        upkeep = Maintenance(hold.tenant, conversation, saver.needs_new_browser, rotation_slots, clock, chance)
-        self._watch = PageSupervisor(
-            self._orders, self._login, conversation, saver, upkeep, self._reporting, clock, chance
+        self._supervisor = PageSupervisor(
+            desired=self._desired,
+            login=self._login,
+            conversation=conversation,
+            saver=saver,
+            maintenance=Maintenance(
+                tenant=hold.tenant,
+                conversation=conversation,
+                files_are_doubtful=saver.needs_new_browser,
+                rotation_slots=rotation_slots,
+                clock=clock,
+                chance=chance,
+            ),
+            status=self._status,
+            clock=clock,
+            chance=chance,
         )
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
@@ -95,13 +109,13 @@ class Session:
     @property
     def hold(self) -> Hold:
         """What the control plane said last."""
-        return self._orders.hold
+        return self._desired.hold
 
     def update(self, hold: Hold, sent_at: float) -> None:
         """The control plane, asked at ``sent_at``, still says that this session is ours."""
-        if self._reporting.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
-            self._orders.ring()  # both wait for just this
-        self._orders.confirm(hold, sent_at)
+        if self._status.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
+            self._desired.ring()  # both wait for just this
+        self._desired.confirm(hold, sent_at)
         self._conversation.may_hand_in(hold.number is not None)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -110,25 +124,25 @@ class Session:
 
     def leave(self, reason: str) -> None:
         """Finish the reply being sent, close the browser in peace, end."""
-        self._orders.leave(reason)
+        self._desired.leave(reason)
 
     def is_pending(self) -> bool:
         """Whether an answer or a scan is expected soon."""
-        phase = self._reporting.seen.phase
+        phase = self._status.seen.phase
         awaited = self.hold.watched and phase not in LINKED and phase is not Phase.BLOCKED
         return awaited or self._conversation.is_pending()
 
     def report(self) -> SessionReport:
         """What is seen now."""
-        return self._reporting.report(self.hold, self._conversation.caught_up_to_ms)
+        return self._status.report(self.hold, self._conversation.caught_up_to_ms)
 
     async def park(self) -> None:
         """Off the network and silent, until ``resume``."""
-        self._orders.parked = True
+        self._desired.parked = True
         self._parkings += 1
-        self._watch.quiet()
+        self._supervisor.quiet()
         if self._login.linked:
-            self._reporting.see(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
+            self._status.see(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
         if self._page is not None:
             await self._page.set_offline(True)
 
@@ -141,8 +155,8 @@ class Session:
                 await self._page.set_offline(False)
         finally:
             if self._parkings == parkings:  # not parked anew meanwhile
-                self._orders.parked = False
-                self._orders.ring()
+                self._desired.parked = False
+                self._desired.ring()
 
     async def harvest(self) -> None:
         """Hand in what the page still holds, at once: no word about a link comes any more to who is not the holder."""
@@ -182,24 +196,24 @@ class Session:
         """
         begun, attempt = self._clock.now(), 0
         while True:
-            if self._reporting.number is None:
+            if self._status.number is None:
                 self._conversation.may_hand_in(True)
             await self._conversation.harvest(None)
             if not self._journal.waiting or self._clock.now() - begun >= HAND_IN_FOR:
                 return
-            self._reporting.looked_after()
-            if self._reporting.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
-                self._reporting.see(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
+            self._status.looked_after()
+            if self._status.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
+                self._status.see(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
             await self._clock.sleep(min(HAND_IN_EVERY, backoff_seconds(attempt, self._chance())))
             attempt += 1
 
     async def _live(self) -> str:
-        orders = self._orders
+        desired = self._desired
         while True:
-            while orders.parked and orders.leaving is None:
-                await orders.pause(PROBE_EVERY)
-            if orders.leaving is not None:
-                return orders.leaving
+            while desired.parked and desired.leaving is None:
+                await desired.pause(PROBE_EVERY)
+            if desired.leaving is not None:
+                return desired.leaving
             try:
                 opened = await self._restorer.open(self.hold)
             except (ControlPlaneError, ChromiumTooOld, OSError) as trouble:
@@ -219,10 +233,10 @@ class Session:
                 if self._relaunches.too_many(count):
                     self.gave_up = True
                     return "wedged: too many restarts"
-                self._reporting.see(
-                    PageState(Phase.FAILED, self._reporting.seen.problem, "the browser is being started again")
+                self._status.see(
+                    PageState(Phase.FAILED, self._status.seen.problem, "the browser is being started again")
                 )
-                await orders.pause(backoff_seconds(count, self._chance()))
+                await desired.pause(backoff_seconds(count, self._chance()))
 
     async def _without_profile(self, trouble: Exception) -> str | None:
         """The newest profile cannot be had just now: wait; the result says why to give the session back."""
@@ -231,27 +245,27 @@ class Session:
         if not self._openings_failed:
             log(LogEvent.PROFILE_UNAVAILABLE, tenant=self._tenant, error=trouble, detail=str(trouble)[:100])
         self._openings_failed += 1
-        self._reporting.looked_after()
-        self._reporting.see(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
+        self._status.looked_after()
+        self._status.see(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
         if isinstance(trouble, ChromiumTooOld):
-            await self._orders.pause(TOO_OLD_PAUSE)
+            await self._desired.pause(TOO_OLD_PAUSE)
             self.gave_up = True
             return str(trouble)
         if isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST:
             self.gave_up = True
             return "no room for the profile"
-        await self._orders.pause(backoff_seconds(self._openings_failed, self._chance()))
+        await self._desired.pause(backoff_seconds(self._openings_failed, self._chance()))
         return None
 
     async def _one_browser(self, opened: Opened) -> End:
         directory, self._login.linked = opened
-        self._reporting.see(PageState(Phase.STARTING))
-        self._watch.begin()
+        self._status.see(PageState(Phase.STARTING))
+        self._supervisor.begin()
         self._saver.new_browser()
         async with self._whatsapp.open(directory, self._hinted) as page:
             self._page = page
             try:
-                if self._orders.parked:
+                if self._desired.parked:
                     await page.set_offline(True)
                 async with asyncio.TaskGroup() as group:
                     beside = [
@@ -260,12 +274,12 @@ class Session:
                             self._saver.run(
                                 directory,
                                 lambda: self._whatsapp.frozen(directory),
-                                lambda: self._watch.is_online_now(page),
+                                lambda: self._supervisor.is_online_now(page),
                             )
                         ),
                     ]
-                    end = await self._watch.keep(page)
-                    was_online = end is End.LEAVE and await self._watch.is_online_now(page)
+                    end = await self._supervisor.keep(page)
+                    was_online = end is End.LEAVE and await self._supervisor.is_online_now(page)
                     for task in beside:
                         task.cancel()
             finally:
@@ -279,12 +293,12 @@ class Session:
     async def _after_logout(self) -> None:
         """Say so, and wait for somebody who wants to scan."""
         reason = await self._login.put_away()
-        self._reporting.number = None
-        self._reporting.see(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
-        at, orders = self._clock.now(), self._orders
+        self._status.number = None
+        self._status.see(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
+        at, desired = self._clock.now(), self._desired
         # The control plane must have heard it before there is a new code: it forgets the old number then.
-        while (not orders.hold.watched or orders.confirmed_at < at) and orders.leaving is None:
-            await orders.pause(LOOK_EVERY_UNWATCHED)
+        while (not desired.hold.watched or desired.confirmed_at < at) and desired.leaving is None:
+            await desired.pause(LOOK_EVERY_UNWATCHED)
 
     def _hinted(self, kind: str, detail: str) -> None:
         if kind == "message":
@@ -292,4 +306,4 @@ class Session:
             return
         if kind == "logout":
             self._login.ending(detail)
-        self._orders.ring()
+        self._desired.ring()

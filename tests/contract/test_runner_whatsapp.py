@@ -23,7 +23,7 @@ from runner.host import Host
 from runner.settings import Settings
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.simulators.whatsapp.browser import WA_JS
-from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl, message_id
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeControl, message_id
 from wire import MessageKind, Outcome, Phase, ProblemCode, SessionReport
 
 pytestmark = pytest.mark.chromium
@@ -63,7 +63,14 @@ async def running(
     """A whole runner, drained at the end."""
     clock = SystemClock()
     settings = settings_for(directory)
-    host = compose(settings, browsers, control, lease or Lease(clock.now), clock, random.Random())  # type: ignore[arg-type]
+    host = compose(
+        settings=settings,
+        browsers=browsers,
+        client=FakeClient(control, BOOTSTRAP),
+        lease=lease or Lease(clock.now),
+        clock=clock,
+        chance=random.Random(),
+    )
     task = asyncio.create_task(host.run())
     try:
         yield host

@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -151,21 +152,22 @@ class Machine:
         settings: Any = SimpleNamespace(
             data_directory=self.disk,
             capacity=self.world.capacity,
-            runner_bootstrap_token=BOOTSTRAP_TOKEN,
             wa_js=Path("none/none/none"),
             image="",
             commit=self.commit,
         )
-        control = ControlPlaneClient(cast(Any, Network(self, process)), "https://control/api")
+        client = ControlPlaneClient(cast(Any, Network(self, process)), "https://control/api", BOOTSTRAP_TOKEN)
         self.host = process.context.run(
-            runner_process.compose,
-            settings,
-            cast(Any, Browsers(self, process)),
-            control,
-            lease,
-            cast(Any, clock),
-            random.Random(self.chance.getrandbits(64)),
-            self.task,
+            partial(
+                runner_process.compose,
+                settings=settings,
+                browsers=cast(Any, Browsers(self, process)),
+                client=client,
+                lease=lease,
+                clock=cast(Any, clock),
+                chance=random.Random(self.chance.getrandbits(64)),
+                task=self.task,
+            )
         )
         self.world.trace("process starts", who=process.name)
         main = self.loop.start(process, self.host.run())

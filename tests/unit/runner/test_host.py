@@ -12,11 +12,11 @@ import pytest
 from runner.browser.page import PageSilent
 from runner.control_plane.client import TransientError, Unauthorised
 from runner.control_plane.lease import Lease
-from runner.host import LEFTOVERS_EVERY, About, Host, RegistrationRefused
+from runner.host import LEFTOVERS_EVERY, Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
 from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
 from runner.session.session import Session
-from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClock, FakeControl, settle
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, settle
 from wire import Delivery, Hold, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
 
 OTHER = "tenant00002"
@@ -105,14 +105,13 @@ class Stage:
         self.sessions: list[FakeSession] = []
         self.lease = Lease(self.clock.now)
         self.host = Host(
-            cast("Any", self.control),
-            self._make,
-            self.lease,
-            About(capacity=5, commit="abc"),
-            BOOTSTRAP,
-            self.clock,
-            lambda: 0.5,
-            lambda wanted: wanted if self.disk_has_room else 0,
+            client=FakeClient(self.control, BOOTSTRAP),
+            make_session=self._make,
+            lease=self.lease,
+            info=RunnerInfo(capacity=5, commit="abc"),
+            clock=self.clock,
+            chance=lambda: 0.5,
+            capacity=lambda wanted: wanted if self.disk_has_room else 0,
         )
         self.disk_has_room = True
         self.task: asyncio.Task[None]
@@ -149,7 +148,7 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
         asked.append(stage.control.registered)
         await settled.wait()
 
-    stage.host._leftovers = settle_leftovers
+    stage.host._hand_in_orphans = settle_leftovers
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
     assert (asked, len(stage.control.syncs)) == ([1], 1)
@@ -171,7 +170,7 @@ async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answ
         asked.append(attempts_at_most)
 
     stage = Stage()
-    stage.host._leftovers = settle_leftovers
+    stage.host._hand_in_orphans = settle_leftovers
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(2 * LEFTOVERS_EVERY + 5)
     assert asked == [ATTEMPTS_AT_MOST, 1, 1]
@@ -394,7 +393,7 @@ async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_
         handed_in_at.append(stage.control.registered)
 
     stage = Stage()
-    stage.host._leftovers = settle_leftovers
+    stage.host._hand_in_orphans = settle_leftovers
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
     assert handed_in_at == [1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runner.browser.page import PageObservation, PageRefused, SendResult
-from runner.control_plane.client import ControlPlaneClient, OwnDoor, Refused, Stale, TransientError, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, Refused, Stale, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
     CommitAnswer,
@@ -40,6 +40,7 @@ from wire import (
     UploadAnswer,
     UploadRequest,
     Wanted,
+    Wire,
 )
 
 TENANT = "tenant00001"
@@ -340,9 +341,24 @@ class FakeControl:
             raise Stale("epoch")
 
 
-def own_door(control: FakeControl) -> OwnDoor:
-    """The runner's own door, which leads to the fake control plane."""
-    return OwnDoor(cast(ControlPlaneClient, control), "runner0001.secret")
+class FakeClient(ControlPlaneClient):
+    """The runner's own client, whose calls arrive at a fake control plane instead of the network."""
+
+    def __init__(self, control: FakeControl, token: str = "runner0001.secret") -> None:
+        super().__init__(cast(Any, None), "", token)
+        self._control = control
+
+    def bound_to(self, token: str) -> FakeClient:
+        return FakeClient(self._control, token)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        await self._control.put(url, headers, path)
+
+    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+        await self._control.fetch(url, path, at_most_bytes)
+
+    async def _post(self, path: str, request: Wire, answer: type[Any], within: float = 0.0) -> Any:
+        return await getattr(self._control, path.rpartition("/")[2])(request, self._token)
 
 
 @dataclass

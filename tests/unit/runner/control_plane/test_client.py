@@ -26,9 +26,9 @@ from wire import ReleaseRequest, SyncRequest
 RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
 
 
-def control_that(answers: Callable[[httpx2.Request], httpx2.Response]) -> ControlPlaneClient:
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
-    return ControlPlaneClient(client, "https://line.test/api")
+def client_with(answers: Callable[[httpx2.Request], httpx2.Response], token: str = "t") -> ControlPlaneClient:
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
+    return ControlPlaneClient(http, "https://line.test/api", token)
 
 
 async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
@@ -38,11 +38,24 @@ async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset(
         asked.append(request)
         return httpx2.Response(200, json={"sequence": 7, "hold": [], "something_new": 1})
 
-    got = await control_that(answer).sync(SyncRequest(sequence=7, capacity=2), "the-token")
+    got = await client_with(answer, "the-token").sync(SyncRequest(sequence=7, capacity=2))
     assert got.sequence == 7
     assert str(asked[0].url) == "https://line.test/api/runner/sync"
     assert asked[0].headers["authorization"] == "Bearer the-token"
     assert json.loads(asked[0].content)["capacity"] == 2
+
+
+async def test_a_client_of_another_token_speaks_over_the_same_connections() -> None:
+    tokens: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        tokens.append(request.headers["authorization"])
+        return httpx2.Response(200, json={"released": True})
+
+    client = client_with(answer, "the-runners")
+    await client.bound_to("the-sessions").release(RELEASE)
+    await client.release(RELEASE)
+    assert tokens == ["Bearer the-sessions", "Bearer the-runners"]
 
 
 @pytest.mark.parametrize(
@@ -64,9 +77,9 @@ async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset(
     ],
 )
 async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlPlaneError]) -> None:
-    control = control_that(lambda _request: httpx2.Response(status, json=body))
+    client = client_with(lambda _request: httpx2.Response(status, json=body))
     with pytest.raises(kind):
-        await control.release(RELEASE, "t")
+        await client.release(RELEASE)
 
 
 @pytest.mark.parametrize("trouble", [httpx2.ConnectError, httpx2.ReadTimeout, httpx2.RemoteProtocolError])
@@ -75,13 +88,13 @@ async def test_a_broken_network_means_try_again(trouble: type[httpx2.TransportEr
         raise trouble("x", request=request)
 
     with pytest.raises(TransientError, match=trouble.__name__):
-        await control_that(fail).release(RELEASE, "t")
+        await client_with(fail).release(RELEASE)
 
 
 async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
-    control = control_that(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
+    client = client_with(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
     with pytest.raises(ControlPlaneError) as caught:
-        await control.release(RELEASE, "t")
+        await client.release(RELEASE)
     assert str(caught.value) == "http_400"
 
 
@@ -92,9 +105,9 @@ async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> 
 
     (tmp_path / "archive").write_bytes(b"profile")
     with pytest.raises(TransientError):
-        await control_that(stalled).put("https://store.test/key", {}, tmp_path / "archive")
+        await client_with(stalled).put("https://store.test/key", {}, tmp_path / "archive")
     with pytest.raises(TransientError):
-        await control_that(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
+        await client_with(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
 
 
 # -- which task this is -----------------------------------------------------------------------------------------------

@@ -20,11 +20,11 @@ from runner.messages.journal import OVERLAP_S, Journal
 from runner.messages.replies import ACK_WITHIN
 from tests.unit.support.runner_fakes import (
     TENANT,
+    FakeClient,
     FakeClock,
     FakeControl,
     FakePage,
     message_id,
-    own_door,
     settle,
 )
 from wire import TEXT_AT_MOST_BYTES, Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
@@ -51,14 +51,14 @@ class Line:
 
     def make(self) -> Conversation:
         return Conversation(
-            TENANT,
-            1,
-            own_door(self.control),
-            self.lease,
-            self.journal,
-            self.clock,
-            lambda: 0.5,
-            self._changed,
+            tenant=TENANT,
+            epoch=1,
+            client=FakeClient(self.control),
+            lease=self.lease,
+            journal=self.journal,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            on_change=self._changed,
         )
 
     def _changed(self) -> None:
@@ -215,12 +215,12 @@ async def test_a_ciphertext_is_handed_in_again_once_it_can_be_read(line: Line) -
 
 def receive_a_bad_one_among_others(line: Line) -> None:
     """The control plane takes no batch with that one in it."""
-    door = line.control.messages
+    messages = line.control.messages
 
     async def picky(request: MessagesRequest, token: str) -> MessagesAnswer:
         if any(message.id == "BAD" for message in request.messages):
             raise Refused("bad_request")
-        return await door(request, token)
+        return await messages(request, token)
 
     line.control.messages = picky  # type: ignore[method-assign]
     for name in ("A", "BAD", "B"):
@@ -237,13 +237,13 @@ async def test_a_message_the_control_plane_refuses_does_not_hold_up_the_others(l
 
 async def test_two_who_split_a_refused_batch_at_the_same_time_take_nothing_from_each_other(line: Line) -> None:
     receive_a_bad_one_among_others(line)
-    door, asked = line.control.messages, 0
+    messages, asked = line.control.messages, 0
 
     async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
         nonlocal asked
         asked += 1
         await line.clock.sleep(10 if asked == 2 else 1)  # who comes second finds nothing left once it splits
-        return await door(request, token)
+        return await messages(request, token)
 
     line.control.messages = slow  # type: ignore[method-assign]
     await line.conversation._read(line.page)

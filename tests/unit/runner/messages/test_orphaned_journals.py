@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from runner.control_plane.client import ControlPlaneClient, OwnDoor, TransientError, Unauthorised
+from runner.control_plane.client import TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
 from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
 from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST, OrphanedJournals
 from runner.profile.directory import Profile
-from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl
+from tests.unit.support.runner_fakes import TENANT, FakeClient, FakeClock, FakeControl
 from wire import Message, MessageKind, MessagesAnswer, MessagesRequest
 
 DEAD = JournalOwner(epoch=4, token="runner0001.secret")
@@ -44,27 +44,39 @@ class Disk:
             message = Message(id=id, chat="49170@c.us", from_me=False, sent_at_ms=at, kind=MessageKind.TEXT, text="hi")
             journal.see(id, message)
 
-    def conversation(self, tenant: str, keeper: JournalOwner, journal: Journal) -> Conversation:
+    def conversation(self, tenant: str, owner: JournalOwner, journal: Journal) -> Conversation:
         disk = self
 
-        class Door(OwnDoor):
+        class Client(FakeClient):
             async def messages(self, request: MessagesRequest) -> MessagesAnswer:
-                disk.asked.append((self.token, request.epoch))
+                disk.asked.append((self._token, request.epoch))
                 if disk.trouble:
                     raise disk.trouble.pop()
                 return await super().messages(request)
 
-        door, lease = Door(cast(ControlPlaneClient, self.control), keeper.token), Lease(self.clock.now)
-        return Conversation(tenant, keeper.epoch, door, lease, journal, self.clock, lambda: 0.5, lambda: None)
+        return Conversation(
+            tenant=tenant,
+            epoch=owner.epoch,
+            client=Client(self.control, owner.token),
+            lease=Lease(self.clock.now),
+            journal=journal,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            on_change=lambda: None,
+        )
 
     def chance(self) -> float:
         return self.chances.pop() if self.chances else 0.5
 
     async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
-        leftovers = OrphanedJournals(
-            self.directory, lambda tenant: Profile(self.directory, tenant), self.conversation, self.clock, self.chance
+        orphaned_journals = OrphanedJournals(
+            directory=self.directory,
+            profile_of=lambda tenant: Profile(self.directory, tenant),
+            conversation_of=self.conversation,
+            clock=self.clock,
+            chance=self.chance,
         )
-        handing = asyncio.create_task(leftovers.hand_in(attempts_at_most))
+        handing = asyncio.create_task(orphaned_journals.hand_in(attempts_at_most))
         await self.clock.advance(60)
         await handing
 

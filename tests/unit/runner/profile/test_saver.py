@@ -20,7 +20,7 @@ from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Profile
 from runner.profile.restorer import MAX_STEPS_BACK, MAX_SUSPECT_OPENINGS, Restorer
 from runner.profile.saver import Saver, SharedResources
-from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl, own_door
+from tests.unit.support.runner_fakes import TENANT, FakeClient, FakeClock, FakeControl
 from wire import Generation, Hold, Wanted
 
 NUMBER = "491701111111"
@@ -53,14 +53,28 @@ class Machine:
     def move_to(self, hold: Hold, chromium: str = "156.0.1.2") -> None:
         """The session is held here at this epoch."""
         self.hold = self.control.hold(**hold.model_dump())
-        door, packing = own_door(self.control), asyncio.Semaphore(1)
+        packing = asyncio.Semaphore(1)
         self.shared = SharedResources(Disk(self.profile.home, lambda _: self.free), packing, chromium, "4.6.0")
-        self.restorer = Restorer(self.hold, door, self.profile, packing, chromium, self.clock)
+        self.restorer = Restorer(
+            hold=self.hold,
+            client=FakeClient(self.control),
+            profile=self.profile,
+            packing=packing,
+            chromium=chromium,
+            clock=self.clock,
+        )
         self.start_again()
 
     def start_again(self) -> None:
         """The session was killed, and is started again by the same process, at the same epoch."""
-        self.saver = Saver(self.hold, own_door(self.control), self.profile, self.journal, self.shared, self.clock)
+        self.saver = Saver(
+            hold=self.hold,
+            client=FakeClient(self.control),
+            profile=self.profile,
+            signs=self.journal,
+            shared=self.shared,
+            clock=self.clock,
+        )
 
     def login(self, text: str) -> Path:
         """A browser worked here and wrote this."""

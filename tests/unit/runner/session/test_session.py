@@ -26,7 +26,7 @@ from runner.profile.directory import Profile, ProfileBusy
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
 from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
-from tests.unit.support.runner_fakes import STORE, TENANT, FakeClock, FakeControl, FakePage, own_door, settle
+from tests.unit.support.runner_fakes import STORE, TENANT, FakeClient, FakeClock, FakeControl, FakePage, settle
 from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
 
 NUMBER = "491701111111"
@@ -91,24 +91,40 @@ class Scene:
         self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
         journal = Journal(self.profile.journal, JournalOwner(1, "runner0001.secret"))
+        client, packing = FakeClient(self.control), asyncio.Semaphore(2)
         self.conversation = Conversation(
-            TENANT, 1, own_door(self.control), self.lease, journal, self.clock, lambda: 0.5, self._changed
+            tenant=TENANT,
+            epoch=1,
+            client=client,
+            lease=self.lease,
+            journal=journal,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            on_change=self._changed,
         )
-        door, packing = own_door(self.control), asyncio.Semaphore(2)
         self.free = 1 << 40
         shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
-            self.hold,
-            cast("Any", self.whatsapp),
-            self.profile,
-            journal,
-            self.conversation,
-            Restorer(self.hold, door, self.profile, packing, "156.0", self.clock),
-            Saver(self.hold, door, self.profile, journal, shared, self.clock),
-            self.clock,
-            lambda: 0.5,
-            self._changed,
-            RotationSlots(self.clock),
+            hold=self.hold,
+            whatsapp=cast("Any", self.whatsapp),
+            profile=self.profile,
+            journal=journal,
+            conversation=self.conversation,
+            restorer=Restorer(
+                hold=self.hold,
+                client=client,
+                profile=self.profile,
+                packing=packing,
+                chromium="156.0",
+                clock=self.clock,
+            ),
+            saver=Saver(
+                hold=self.hold, client=client, profile=self.profile, signs=journal, shared=shared, clock=self.clock
+            ),
+            rotation_slots=RotationSlots(self.clock),
+            clock=self.clock,
+            chance=lambda: 0.5,
+            on_change=self._changed,
         )
         self.task: asyncio.Task[str]
 
