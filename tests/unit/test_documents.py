@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.log_events import LogEvent
 from chalicelib.model import RunnerState, TurnState
 from infrastructure.checkout import REPOSITORY as ROOT
 from wire import Phase
@@ -120,6 +121,12 @@ def test_every_target_of_make_that_is_named_exists(document: str) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*)\b.*?:", makefile, re.MULTILINE))
     named = set(re.findall(r"(?:`|^|&& )make ([a-z][\w-]*)", text_of(document), re.MULTILINE))
     assert named <= targets
+
+
+@pytest.mark.parametrize("document", ["docs/operate.md", "docs/runbook.md"])
+def test_a_line_of_the_log_that_is_named_is_logged(document: str) -> None:
+    named = {span for span in spans_of(document) if re.fullmatch(r"[a-z]+(?:_[a-z]+)+", span)}
+    assert named and named <= {event.value for event in LogEvent}
 
 
 @pytest.mark.parametrize("document", sorted(WORDS_AT_MOST))
