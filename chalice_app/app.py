@@ -25,6 +25,7 @@ from chalicelib.log_events import LogEvent
 from chalicelib.notifications import bounces
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
+from chalicelib.sessions import lifecycle
 from chalicelib.web import admin, console, landing, pages, runner_api, snapshot_api
 from chalicelib.web.pages import guarded_json, json_response
 from chalicelib.wiring import Services, from_environment
@@ -150,7 +151,7 @@ TASK_STOPPED = {
 def task_stopped(event: CloudWatchEvent) -> None:
     """ECS says that a runner's task ended."""
     detail: dict[str, Any] = event.detail
-    reconcile.task_stopped(services, str(detail.get("taskArn", "")))
+    lifecycle.handle_stopped_task(services, str(detail.get("taskArn", "")))
 
 
 @app.on_cw_event({"source": ["aws.ses"], "detail-type": list(bounces.DETAIL_TYPES)}, name="mail_event")

@@ -17,6 +17,7 @@ from chalicelib.errors import AnswerlineError, PermanentError, TransientError
 from chalicelib.model import Assistant, Said
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
+from chalicelib.sessions import lifecycle
 from chalicelib.store.tenants import Tenants
 from chalicelib.web import runner_api, runner_auth, snapshot_api
 from chalicelib.wiring import Services
@@ -239,7 +240,7 @@ class Cloud:
             return
 
         def work() -> None:
-            reconcile.task_stopped(self.services, task)
+            lifecycle.handle_stopped_task(self.services, task)
 
         self.call("task stopped", work)
 

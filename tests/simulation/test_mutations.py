@@ -126,7 +126,7 @@ def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Runners, "renew", renew)
     monkeypatch.setattr(runner_auth, "alive", runner_auth.known)
     for door in ("runner_api", "snapshot_api"):
-        monkeypatch.setattr(f"chalicelib.{door}.alive", runner_auth.known)
+        monkeypatch.setattr(f"chalicelib.web.{door}.alive", runner_auth.known)
     caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
 
 

@@ -22,9 +22,9 @@ from chalicelib.model import (
 )
 from chalicelib.model.times import month_of
 from chalicelib.notifications import notices
+from chalicelib.replies import bell
 from chalicelib.replies.formatting import for_whatsapp
 from chalicelib.store.chats import Recent
-from chalicelib.store.runners import Rung
 from chalicelib.wiring import Services
 from wire import ProblemCode
 
@@ -86,7 +86,7 @@ def answer(
     log.info(LogEvent.REPLY_STORED, extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
     if tenant.assistant_problem is not None:
         services.tenants.clear_assistant_problem(tenant.id, now=now)
-    ring(services, ready)
+    bell.ring(services, ready)
     return ReplyOutcome.RANG
 
 
@@ -103,13 +103,6 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ..
     used = reply.input_tokens + reply.output_tokens
     services.tenants.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
     return reply.text
-
-
-def ring(services: Services, turn: Turn) -> None:
-    """Tells whoever holds the session that this turn should be taken."""
-    session = services.placement.session(turn.tenant)
-    if session.runner is not None:
-        services.runners.ring(session.runner, Rung(turn.id, turn.tenant, turn.chat, turn.revision))
 
 
 def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TransientError, job: TurnCheck) -> ReplyOutcome:

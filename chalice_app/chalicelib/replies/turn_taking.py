@@ -17,7 +17,8 @@ from chalicelib.model import (
     settled,
     unanswered,
 )
-from chalicelib.replies.model_call import ReplyOutcome, answer, ring
+from chalicelib.replies import bell
+from chalicelib.replies.model_call import ReplyOutcome, answer
 from chalicelib.store.chats import Recent
 from chalicelib.wiring import Services
 
@@ -96,7 +97,7 @@ def _go_on(
         if {message.key for message in waiting} - set(turn.messages) and not _once_done(services, chat, turn, job):
             return _look_again(services, job, 0)
         if now >= turn.due_at:
-            ring(services, turn)
+            bell.ring(services, turn)
         return ReplyOutcome.BUSY
     if not waiting:
         services.turns.discard(turn, "too old", now)
@@ -111,7 +112,7 @@ def _go_on(
         if not _once_done(services, chat, turn, job):
             return _look_again(services, job, 0)
     if turn.state is TurnState.READY:
-        ring(services, turn)
+        bell.ring(services, turn)
         return ReplyOutcome.RANG
     mended = turn.state is TurnState.WAITING and tenant.assistant_problem is None
     if now < turn.due_at and not mended:

@@ -17,8 +17,8 @@ from chalicelib.model import (
     out_of_date,
     seen,
 )
-from chalicelib.reconcilers import reconcile
 from chalicelib.replies import inbound
+from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
 from chalicelib.web.browser_auth import same, sha256
 from chalicelib.web.runner_auth import alive, door, known
@@ -81,7 +81,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         before = services.placement.session(report.tenant)
         after = seen(before, report, now)
         if before.epoch == report.epoch and services.placement.reported(runner, before, after):
-            reconcile.tell(services, before, after, now)
+            events.record_changes(services, before, after, now)
             changed = True
     renewed = services.runners.renew(
         runner,
@@ -97,7 +97,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         wa_js=request.wa_js,
     )
     if renewed is not runner:
-        claimed = reconcile.help_out(services, renewed, now)
+        claimed = lifecycle.handle_heartbeat(services, renewed, now)
         runner = _again(services, renewed) if claimed or changed else renewed
     elif changed:
         runner = _again(services, runner)
@@ -197,7 +197,7 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
         request.tenant, runner.id, request.epoch, now, failed=request.failed, reason=request.reason
     )
     if released:
-        reconcile.settle(services, request.tenant, now)
+        lifecycle.place(services, request.tenant, now)
     return ReleaseAnswer(released=released)
 
 

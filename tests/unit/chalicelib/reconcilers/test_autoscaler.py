@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.model import Active, Assistant, Draining, Runner, RunnerState, Tenant, seen
 from chalicelib.reconcilers import reconcile
+from chalicelib.sessions import lifecycle
 from chalicelib.store.drains import Departures
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
@@ -76,7 +77,7 @@ class Town:
             self.most_asked = max(self.most_asked, len(asked))
             for each in asked:
                 assert self.services.placement.release(each.tenant, runner.id, each.epoch, now)
-                reconcile.settle(self.services, each.tenant, now)
+                lifecycle.place(self.services, each.tenant, now)
         for tenant in TENANTS:
             if self.services.placement.session(tenant).runner:
                 self.report(tenant)
@@ -332,6 +333,6 @@ def test_a_runner_that_is_heard_is_not_given_back_what_it_just_gave_up_while_ano
     assert placement.release(TENANTS[0], "runneraaaa", session.epoch, clock(), failed=True)
     assert not placement.place(TENANTS[0], clock())
     now = clock.pass_seconds(15)
-    assert not reconcile.help_out(services, town.named("runneraaaa"), now)
-    assert reconcile.help_out(services, town.named("runnerbbbb"), now)
+    assert not lifecycle.handle_heartbeat(services, town.named("runneraaaa"), now)
+    assert lifecycle.handle_heartbeat(services, town.named("runnerbbbb"), now)
     assert town.where() == {"runneraaaa": 0, "runnerbbbb": 1}

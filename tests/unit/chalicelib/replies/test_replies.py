@@ -13,6 +13,7 @@ from chalicelib.reconcilers import reconcile
 from chalicelib.replies import inbound
 from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.replies.turn_taking import take_turn
+from chalicelib.sessions import events, lifecycle
 from chalicelib.store.table import Attr, Update
 from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
@@ -287,7 +288,7 @@ def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line
     before = open_turn(line)
     line.turns.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
     line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
-    reconcile.task_stopped(line, "task-a")
+    lifecycle.handle_stopped_task(line, "task-a")
     session = line.placement.session(T)
     assert session.runner == "runnerbbbb"
     assert [rung.turn for rung in line.runners.bell("runnerbbbb").rung] == [before.id]
@@ -584,9 +585,9 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
     ended = replace(online, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT)
     clock.pass_seconds(15 * 60)
     for _ in range(2):
-        reconcile.tell(line, online, ended, clock())
+        events.record_changes(line, online, ended, clock())
     assert mailed(line) == [("logged_out", "owner@example.com")]
-    reconcile.tell(line, online, ended, clock.pass_seconds(6 * 3600))
+    events.record_changes(line, online, ended, clock.pass_seconds(6 * 3600))
     assert len(mailed(line)) == 2
 
 
@@ -598,7 +599,7 @@ def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -
     said = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
     after = seen(before, said, clock())
     assert services.placement.reported(runner, before, after)
-    reconcile.tell(services, before, after, clock())
+    events.record_changes(services, before, after, clock())
 
 
 def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[str, str]]:
@@ -664,7 +665,7 @@ def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_whe
 def told_of(services: Services, code: ProblemCode, now: int) -> None:
     """The session's runner reports this problem."""
     before = services.placement.session(T)
-    reconcile.tell(services, before, replace(before, problem=Problem(code, now), untold=code), now)
+    events.record_changes(services, before, replace(before, problem=Problem(code, now), untold=code), now)
 
 
 def a_link(services: Services, now: int) -> Invite:
@@ -681,7 +682,7 @@ def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_l
     session = line.placement.session(T)
     assert session.watched(clock())
     told_of(line, ProblemCode.PASSKEY, clock())
-    reconcile.tell(
+    events.record_changes(
         line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT), clock()
     )
     assert mailed(line) == [("attention", "operators@example.com")]

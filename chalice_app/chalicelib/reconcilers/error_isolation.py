@@ -1,0 +1,37 @@
+"""Isolates the errors of steps that do not depend on each other: a failed step stops no other step."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+from chalicelib.log_context import trace
+from chalicelib.log_events import LogEvent
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class ErrorIsolation:
+    """Collects the errors of independent steps, and raises them at the end so that the alarm sees them."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def run(self, subject: str, step: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
+        """Returns the result of a step; None if it failed. ``subject`` (a tenant, a runner) is added to its error."""
+        try:
+            return step(*arguments)
+        except Exception as error:
+            error.add_note(f"while reconciling: {subject}")
+            self._errors.append(error)
+            return None
+
+    def finish(self) -> None:
+        """Logs and raises the errors of all failed steps as one ExceptionGroup; does nothing if there are none."""
+        if self._errors:
+            group = ExceptionGroup("not everything was reconciled", self._errors)
+            # Lambda itself logs nothing of what is inside a group.
+            log.error(LogEvent.RECONCILE_INCOMPLETE, extra={"trace": trace(group)})
+            raise group

@@ -1,0 +1,25 @@
+"""The bell of a runner: a notification that wakes its held call and lists the turns that it should take."""
+
+from chalicelib.model import Turn, TurnState
+from chalicelib.store.runners import Rung
+from chalicelib.wiring import Services
+
+DAY_MS = 24 * 3_600_000
+
+
+def ring(services: Services, turn: Turn) -> None:
+    """Notifies the runner that holds the session of this turn; without one, its next runner is notified."""
+    session = services.placement.session(turn.tenant)
+    if session.runner is not None:
+        services.runners.ring(session.runner, _rung(turn))
+
+
+def ring_all(services: Services, tenant: str, runner: str, now: int) -> None:
+    """Notifies the runner that holds a session now of every turn that is ready or was being sent."""
+    for turn in services.turns.open_turns(due_before=now + DAY_MS, tenant=tenant):
+        if turn.state in (TurnState.READY, TurnState.SENDING):
+            services.runners.ring(runner, _rung(turn))
+
+
+def _rung(turn: Turn) -> Rung:
+    return Rung(turn.id, turn.tenant, turn.chat, turn.revision)

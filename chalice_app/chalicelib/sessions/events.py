@@ -1,0 +1,41 @@
+"""The events between two reports of a session: lines of the timeline, and mails to the owner and the operators."""
+
+import logging
+
+from chalicelib.log_events import LogEvent
+from chalicelib.model import Event, Happened, Session
+from chalicelib.notifications import notices
+from chalicelib.wiring import Services
+from wire import Phase
+
+log = logging.getLogger(__name__)
+
+
+def record_changes(services: Services, before: Session, after: Session, now: int) -> None:
+    """Records each change in the timeline and sends the mails for it.
+
+    An owner whose page is open reads the change there. An owner who closes the page again without having linked is
+    mailed by ``reconcile``.
+    """
+    for happened, detail in changes(before, after):
+        services.tenants.record(Event(after.tenant, now, happened, detail))
+        log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
+        if happened is Happened.PROBLEM and after.problem is not None:
+            notices.to_operators(services, services.tenants.get(after.tenant), after.problem)
+    if after.untold is not None and after.untold != before.untold and not after.watched(now):
+        notices.of_session(services, services.tenants.get(after.tenant), after)
+
+
+def changes(before: Session, after: Session) -> list[tuple[Happened, str]]:
+    """Returns the kind and the detail of each event between two reports, in the order of the timeline. Pure."""
+    former = before.problem.code if before.problem else None
+    latter = after.problem.code if after.problem else None
+    occurred = [
+        (Happened.LINKED, after.number is not None and before.number is None, ""),
+        (Happened.LOGGED_OUT, after.phase is Phase.LOGGED_OUT and before.phase is not Phase.LOGGED_OUT, after.detail),
+        (Happened.ONLINE, after.phase is Phase.ONLINE and before.phase is not Phase.ONLINE, ""),
+        (Happened.OFFLINE, before.phase is Phase.ONLINE and after.phase is not Phase.ONLINE, after.detail),
+        (Happened.PROBLEM, latter is not None and latter is not former, latter or ""),
+        (Happened.MENDED, former is not None and latter is None, former or ""),
+    ]
+    return [(happened, detail) for happened, true, detail in occurred if true]
