@@ -1,0 +1,80 @@
+"""The reconcile loop: each step for itself, and all of them within one minute."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.errors import TransientError
+from chalicelib.model import Active, Assistant
+from chalicelib.reconcilers import reconcile
+from chalicelib.store.table import Update
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.support.online_line import (
+    CHAT,
+    T,
+    check,
+    hand_in,
+    jobs,
+    message,
+    open_turn,
+)
+
+
+def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bakery = line.tenants.get(T)
+    for id in ("tenant0000", "tenantzzzz"):
+        tenant = replace(bakery, id=id)
+        line.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+        line.table.update(Update(f"TENANT#{id}", "SESSION", set={"number": "491709999998"}))
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    clock.pass_seconds(15 * 60)
+    jobs(line).sent.clear()
+    line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
+    place = line.placement.place
+
+    def refuse(tenant: str, now: int) -> bool:
+        if tenant == "tenant0000":
+            raise TransientError("The database is busy.")
+        return place(tenant, now)
+
+    monkeypatch.setattr(line.placement, "place", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        reconcile.reconcile(line)
+    assert [str(trouble) for trouble in raised.value.exceptions] == ["The database is busy."]
+    assert line.placement.session("tenantzzzz").runner == "runnerbbbb"
+    assert jobs(line).sent == [(T, CHAT, 0)]
+    assert line.fleet.service().desired == 2
+
+
+def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn, session = open_turn(line), line.placement.session(T)
+    assert line.turns.take(turn, "runneraaaa", session.epoch, clock()) is not None
+    line.runners.hush("runneraaaa", turn.id, turn.revision)
+    for _ in range(31):
+        clock.pass_seconds(10)
+        runner = line.runners.get("runneraaaa")
+        assert runner is not None
+        line.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+    reconcile.reconcile(line)
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
+
+
+def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
+    line: Services, clock: Clock
+) -> None:
+    line.placement.release(T, "runneraaaa", line.placement.session(T).epoch, clock())
+    reconcile.reconcile(line)
+    assert line.placement.session(T).runner == "runneraaaa"
+    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    reconcile.reconcile(line)
+    runner = line.runners.get("runneraaaa")
+    assert runner is not None and runner.assigned[0].wanted == "release"
+    assert line.fleet.service().desired == 1

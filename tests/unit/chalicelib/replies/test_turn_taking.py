@@ -1,0 +1,322 @@
+"""When a chat is answered: debounce, folding in, caps, takeover, pause and another login."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.model import Active, TurnState, out_of_date, seen
+from chalicelib.reconcilers import reconcile
+from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.store.table import Attr, Update
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.support.online_line import (
+    CHAT,
+    UNCAPPED,
+    T,
+    check,
+    deliver,
+    hand_in,
+    jobs,
+    llm,
+    message,
+    open_turn,
+    with_policies,
+)
+from wire import Outcome, Phase, SessionReport
+
+
+def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holder(line: Services, clock: Clock) -> None:
+    assert [each.outcome for each in hand_in(line, message(clock, "M1"))] == [Outcome.QUEUED]
+    assert jobs(line).sent == [(T, CHAT, 2.0)]
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert llm(line).keys == ["sk-test-bakery"]
+    turn = open_turn(line)
+    assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
+    assert deliver(line, clock).state is TurnState.SENT
+    assert check(line) is ReplyOutcome.NOTHING_WAITS
+
+
+def test_a_reply_has_the_same_id_however_often_it_is_made(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = open_turn(line)
+    assert turn.part_ids == open_turn(line).part_ids
+    assert turn.part_ids[0].startswith("3EB0") and len(turn.part_ids[0]) == 22
+
+
+def test_a_chat_and_a_turn_that_the_former_release_stored_go_on_and_the_reply_keeps_its_id(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = open_turn(line)
+    line.table.update(Update(f"CHAT#{T}#{CHAT}", f"TURN#{turn.id}", set={"assistant_version": 3}))
+    line.table.update(Update(f"CHAT#{T}#{CHAT}", "CHAT", set={"met_at": 1}))
+    assert open_turn(line) == turn
+    assert turn.part_ids == ("3EB0833734797F935B8934",)
+    assert deliver(line, clock).state is TurnState.SENT
+
+
+def test_the_line_waits_until_the_contact_has_finished_writing_but_not_for_ever(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    for number in range(2, 6):
+        clock.pass_seconds(1.2)
+        assert check(line) is ReplyOutcome.NOT_YET
+        hand_in(line, message(clock, f"M{number}"))
+    clock.pass_seconds(1.3)
+    assert check(line) is ReplyOutcome.RANG
+    assert len(open_turn(line).messages) == 5
+
+
+def test_a_message_before_sending_folds_in_and_after_two_discards_waits_for_the_next_turn(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    for number, revision in ((2, 2), (3, 3)):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        assert check(line) is ReplyOutcome.RANG
+        assert open_turn(line).revision == revision
+    hand_in(line, message(clock, "M4"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert len(open_turn(line).messages) == 3
+    jobs(line).sent.clear()
+    deliver(line, clock)
+    assert jobs(line).sent == [(T, CHAT, 0)]
+    assert check(line) is ReplyOutcome.RANG
+    assert len(open_turn(line).messages) == 1
+
+
+def test_hundreds_of_messages_are_one_batch_of_which_the_model_reads_the_end(line: Services, clock: Clock) -> None:
+    for start in range(0, 400, 50):
+        hand_in(line, *(message(clock, f"M{start + number}", "x" * 1_000) for number in range(50)))
+        clock.pass_seconds(0.001)
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert len(open_turn(line).messages) == 400
+    assert sum(len(said.text) for said in llm(line).asked[0]) <= 60_000
+    deliver(line, clock)
+    assert check(line) is ReplyOutcome.NOTHING_WAITS
+
+
+def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = open_turn(line)
+    session = line.placement.session(T)
+    taken = line.turns.take(turn, "runneraaaa", session.epoch, clock())
+    assert taken is not None
+    hand_in(line, message(clock, "M2", "more"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.BUSY
+    _, again = line.turns.sent(taken, 0, clock())
+    assert again
+    assert check(line) is ReplyOutcome.RANG
+    assert [said.text for said in llm(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
+
+
+def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = open_turn(line)
+    epoch = line.placement.session(T).epoch
+    assert line.turns.take(turn, "runneraaaa", epoch - 1, clock()) is None
+    assert line.turns.take(turn, "runnerbbbb", epoch, clock()) is None
+    assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
+    assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
+
+
+def test_what_the_owner_answered_while_the_line_was_away_is_theirs(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(3 * 3600)
+    asked = message(clock, "M1", sent_at_ms=clock() - 2 * 3_600_000)
+    answered = message(clock, "OWN1", "Done.", from_me=True, sent_at_ms=clock() - 2 * 3_600_000 + 60_000)
+    later = message(clock, "M2", "Thanks! And tomorrow?", sent_at_ms=clock() - 60_000)
+    outcomes = [each.outcome for each in hand_in(line, asked, answered, later)]
+    assert outcomes == [Outcome.QUEUED, Outcome.TAKEOVER, Outcome.QUEUED]
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.NOT_YET
+    assert check(line) is ReplyOutcome.RANG
+    assert open_turn(line).messages == ("contact#M2",)
+
+
+def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    line.table.delete(f"CHAT#{T}#{CHAT}", f"TURN#{open_turn(line).id}")
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.NOT_YET
+    assert check(line) is ReplyOutcome.RANG
+
+
+def relinked(services: Services, clock: Clock, number: str) -> None:
+    """The phone ended the login, and a (perhaps other) phone scanned anew."""
+    runner = services.runners.get("runneraaaa")
+    assert runner is not None
+    for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
+        before = services.placement.session(T)
+        report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
+        assert services.placement.reported(runner, before, seen(before, report, clock()))
+
+
+def test_another_account_never_sends_what_the_former_was_asked(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    ready = open_turn(line)
+    hand_in(line, message(clock, "M2", chat="4712@lid"))
+    clock.pass_seconds(30)
+    relinked(line, clock, "33123456789")
+    assert out_of_date(ready, line.placement.session(T).answers_since, clock()) == "another login"
+    assert check(line) is ReplyOutcome.NOT_YET
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is None
+    assert check(line, "4712@lid") is ReplyOutcome.NOT_YET
+    assert check(line, "4712@lid") is ReplyOutcome.NOTHING_WAITS
+    assert len(llm(line).asked) == 1
+
+
+def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    sending = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    assert sending is not None
+    clock.pass_seconds(30)
+    relinked(line, clock, "491709999999")
+    hand_in(line, message(clock, "M2", "And now?"))
+    clock.pass_seconds(2)
+    jobs(line).sent.clear()
+    assert check(line) is ReplyOutcome.BUSY
+    assert len(jobs(line).sent) == 1  # no other check of this chat is enqueued
+    line.turns.abandon(sending, "another login")
+    clock.pass_seconds(30)
+    assert check(line) is ReplyOutcome.RANG
+    assert open_turn(line).messages == ("contact#M2",)
+
+
+def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    clock.pass_seconds(13 * 3600)
+    assert out_of_date(open_turn(line), line.placement.session(T).answers_since, clock()) == "too old"
+    assert check(line) is ReplyOutcome.SKIPPED
+
+
+def test_no_turn_is_opened_in_a_chat_that_a_person_took_over_a_moment_ago(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    stale = line.chats.chat(T, CHAT)
+    assert stale is not None
+    waiting = line.chats.recent(stale, depth=5, now=clock()).messages
+    line.chats.take_over(stale, clock() + 60_000)
+    assert line.turns.freeze(stale, waiting, retention_days=1, now=clock()) is None
+
+
+def test_replies_beyond_the_minute_wait_and_beyond_the_day_are_skipped(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, replies_per_minute=2, replies_per_contact_per_day=3))
+    outcomes = []
+    for number in range(1, 6):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        thought = check(line)
+        while thought is ReplyOutcome.NOT_YET:
+            clock.pass_seconds(jobs(line).sent[-1][2])
+            thought = check(line)
+        outcomes.append(thought)
+        if thought is ReplyOutcome.RANG:
+            deliver(line, clock)
+    assert outcomes == [ReplyOutcome.RANG] * 3 + [ReplyOutcome.SKIPPED] * 2
+
+
+def test_two_bots_do_not_talk_for_ever(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, replies_per_minute=100))
+    thoughts = []
+    for number in range(11):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(2)
+        thoughts.append(check(line))
+        if thoughts[-1] is ReplyOutcome.RANG:
+            deliver(line, clock)
+    assert thoughts == [ReplyOutcome.RANG] * 10 + [ReplyOutcome.SKIPPED]
+
+
+def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    llm(line).meanwhile = die
+    with pytest.raises(KeyboardInterrupt):
+        check(line)
+    llm(line).meanwhile = lambda: None
+    assert check(line) is ReplyOutcome.BUSY
+    clock.pass_seconds(151)
+    reconcile.reconcile(line)
+    assert check(line) is ReplyOutcome.RANG
+
+
+def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = open_turn(line)
+    line.turns.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.NOT_YET
+    assert check(line) is ReplyOutcome.RANG
+
+
+def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_told_to_nobody(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    turn = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    assert turn is not None
+    for id in ("M2", "M3"):
+        hand_in(line, message(clock, id))
+        clock.pass_seconds(2)
+        jobs(line).sent.clear()
+        assert check(line) is ReplyOutcome.BUSY
+        assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one more look is enough
+    line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it asked for the look
+    clock.pass_seconds(30)
+    assert check(line) is ReplyOutcome.RANG
+    assert len(open_turn(line).messages) == 2
+
+
+def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    hand_in(line, message(clock, "M2"))
+    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.NOT_YET  # the reply that was ready is not sent
+    assert check(line) is ReplyOutcome.PAUSED
+    line.tenants.set_wanted(T, Active.ACTIVE, now=clock(), by="o")
+    assert check(line) is ReplyOutcome.NOTHING_WAITS
+    chat = line.chats.chat(T, CHAT)
+    assert chat is not None
+    turns = line.chats.recent(chat, depth=9, now=clock()).turns
+    assert [(turn.state, turn.reason) for turn in turns] == [(TurnState.DISCARDED, "paused")] * 2

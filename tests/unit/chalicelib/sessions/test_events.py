@@ -1,0 +1,153 @@
+"""Changes between two reports: lines of the timeline, and mails that are sent once to whom they concern."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from chalicelib.errors import NotFound, TransientError
+from chalicelib.model import Invite, Problem, seen
+from chalicelib.reconcilers import reconcile
+from chalicelib.sessions import events
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock, FakeMailer
+from tests.unit.support.online_line import (
+    T,
+    mailed,
+)
+from wire import Phase, ProblemCode, SessionReport
+
+
+def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_hours(
+    line: Services, clock: Clock
+) -> None:
+    online = line.placement.session(T)
+    ended = replace(online, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT)
+    clock.pass_seconds(15 * 60)
+    for _ in range(2):
+        events.record_changes(line, online, ended, clock())
+    assert mailed(line) == [("logged_out", "owner@example.com")]
+    events.record_changes(line, online, ended, clock.pass_seconds(6 * 3600))
+    assert len(mailed(line)) == 2
+
+
+def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> None:
+    """The session's runner says what it sees, and the control plane tells of it."""
+    runner = services.runners.get("runneraaaa")
+    before = services.placement.session(T)
+    assert runner is not None
+    said = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
+    after = seen(before, said, clock())
+    assert services.placement.reported(runner, before, after)
+    events.record_changes(services, before, after, clock())
+
+
+def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[str, str]]:
+    """What the every-minute loop mails meanwhile; the runner is heard all the while."""
+    before = len(mailed(services))
+    for _ in range(minutes):
+        clock.pass_seconds(60)
+        runner = services.runners.get("runneraaaa")
+        assert runner is not None
+        services.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+        reconcile.reconcile(services)
+    return mailed(services)[before:]
+
+
+def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_any_more(
+    line: Services, clock: Clock
+) -> None:
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.LOGGED_OUT)
+    reports(line, clock, Phase.STARTING)
+    assert minutes_pass(line, clock, 14) == []
+    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
+    assert line.placement.session(T).untold is None
+
+
+def test_an_owner_who_linked_again_is_mailed_of_no_logout(line: Services, clock: Clock) -> None:
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.LOGGED_OUT)
+    reports(line, clock, Phase.ONLINE, number="491709999999")
+    assert minutes_pass(line, clock, 20) == []
+
+
+def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_hours_of_the_last(
+    line: Services, clock: Clock
+) -> None:
+    assert minutes_pass(line, clock, 15) == []
+    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
+    reports(line, clock, Phase.LOGGED_OUT)
+    assert minutes_pass(line, clock, 3) == []
+    assert [event.detail for event in line.tenants.timeline(T)].count("SES is busy.") == 1
+    cast(FakeMailer, line.mailer).trouble = None
+    assert minutes_pass(line, clock, 10) == [("logged_out", "owner@example.com")]
+    told_at = clock() - 9 * 60_000
+    line.placement.watch(T, clock())
+    reports(line, clock, Phase.ONLINE, number="491709999999")
+    reports(line, clock, Phase.LOGGED_OUT)
+    assert minutes_pass(line, clock, (told_at - clock()) // 60_000 + 6 * 60 - 1) == []
+    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
+
+
+def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_when_nobody_looks(
+    line: Services, clock: Clock
+) -> None:
+    for mended in (True, False):
+        line.placement.watch(T, clock())
+        reports(line, clock, Phase.CONFLICT, problem=ProblemCode.CONFLICT)
+        if mended:
+            reports(line, clock, Phase.ONLINE)
+        owners = [each for each in minutes_pass(line, clock, 30) if each[1] == "owner@example.com"]
+        assert owners == ([] if mended else [("problem", "owner@example.com")])
+
+
+def told_of(services: Services, code: ProblemCode, now: int) -> None:
+    """The session's runner reports this problem."""
+    before = services.placement.session(T)
+    events.record_changes(services, before, replace(before, problem=Problem(code, now), untold=code), now)
+
+
+def a_link(services: Services, now: int) -> Invite:
+    """The owner's link, as it was mailed once."""
+    invite = services.tenants.invites.prepare(T, "0" * 64, now=now)
+    services.tenants.invites.settle(invite, now=now)
+    return invite
+
+
+def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_logout(
+    line: Services, clock: Clock
+) -> None:
+    link = a_link(line, clock())
+    session = line.placement.session(T)
+    assert session.watched(clock())
+    told_of(line, ProblemCode.PASSKEY, clock())
+    events.record_changes(
+        line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT), clock()
+    )
+    assert mailed(line) == [("attention", "operators@example.com")]
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    clock.pass_seconds(15 * 60)
+    told_of(line, ProblemCode.PASSKEY, clock())
+    assert mailed(line)[1:] == [("problem", "owner@example.com")]
+
+
+@pytest.mark.parametrize("code", [ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING])
+def test_what_only_operators_can_mend_is_told_to_them_alone(line: Services, clock: Clock, code: ProblemCode) -> None:
+    link = a_link(line, clock())
+    clock.pass_seconds(15 * 60)
+    told_of(line, code, clock())
+    assert mailed(line) == [("attention", "operators@example.com")]
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+
+
+def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
+    link = a_link(line, clock())
+    clock.pass_seconds(15 * 60)
+    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
+    told_of(line, ProblemCode.BLOCKED, clock())
+    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    cast(FakeMailer, line.mailer).trouble = None
+    told_of(line, ProblemCode.CONFLICT, clock())
+    with pytest.raises(NotFound):
+        line.tenants.invites.find(link.token_sha256, now=clock())

@@ -1,0 +1,20 @@
+"""Failover and placement: what was open goes on at the next runner."""
+
+from chalicelib.sessions import lifecycle
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.support.online_line import T, check, deliver, hand_in, message, open_turn
+
+
+def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    before = open_turn(line)
+    line.turns.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
+    lifecycle.handle_stopped_task(line, "task-a")
+    session = line.placement.session(T)
+    assert session.runner == "runnerbbbb"
+    assert [rung.turn for rung in line.runners.bell("runnerbbbb").rung] == [before.id]
+    assert deliver(line, clock).part_ids == before.part_ids

@@ -1,0 +1,79 @@
+"""Steps of a conversation with a tenant whose line is online: hand in, check, deliver."""
+
+from typing import Any, cast
+
+from chalicelib.aws.sqs import TurnCheck
+from chalicelib.model import Policies, Turn
+from chalicelib.replies import inbound
+from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.replies.turn_taking import take_turn
+from chalicelib.wiring import Services
+from tests.unit.conftest import Clock, FakeJobs, FakeLlmClient, FakeMailer
+from wire import Acknowledgement, Message, MessageKind
+
+T = "tenantaaaa"
+CHAT = "4711@lid"
+PHONE = "491700000001@c.us"
+UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
+
+
+def with_policies(services: Services, policies: Policies) -> None:
+    tenant = services.tenants.get(T)
+    services.tenants.edit(
+        T, {"policies": policies}, expected_revision=tenant.revision, now=0, by="operator@example.com"
+    )
+
+
+def message(clock: Clock, id: str, text: str = "Hello", **more: Any) -> Message:
+    fields = {
+        "id": id,
+        "chat": CHAT,
+        "from_me": False,
+        "sent_at_ms": clock() // 1000 * 1000,
+        "kind": MessageKind.TEXT,
+        "text": text,
+        **more,
+    }
+    return Message.model_validate(fields)
+
+
+def hand_in(services: Services, *messages: Message) -> list[Acknowledgement]:
+    return list(inbound.hand_in(services, T, messages))
+
+
+def check(services: Services, chat: str = CHAT) -> ReplyOutcome:
+    return take_turn(services, TurnCheck(tenant=T, chat=chat))
+
+
+def jobs(services: Services) -> FakeJobs:
+    return cast(FakeJobs, services.jobs)
+
+
+def llm(services: Services) -> FakeLlmClient:
+    return cast(FakeLlmClient, services.llm)
+
+
+def mailed(services: Services) -> list[tuple[str, str]]:
+    return [(kind, to) for kind, to, _ in cast(FakeMailer, services.mailer).sent]
+
+
+def open_turn(services: Services) -> Turn:
+    chat = services.chats.chat(T, CHAT)
+    assert chat is not None and chat.open_turn is not None
+    turn = services.turns.get(T, CHAT, chat.open_turn)
+    assert turn is not None
+    return turn
+
+
+def deliver(services: Services, clock: Clock) -> Turn:
+    """What the runner does: take, send every part, mark each sent."""
+    turn = open_turn(services)
+    session = services.placement.session(T)
+    assert session.runner is not None
+    taken = services.turns.take(turn, session.runner, session.epoch, clock())
+    assert taken is not None
+    for part in range(len(taken.parts)):
+        taken, again = services.turns.sent(taken, part, clock())
+        if again:
+            services.jobs.enqueue_check(T, CHAT, delay_seconds=0)
+    return taken
