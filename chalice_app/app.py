@@ -129,7 +129,7 @@ def every_minute(event: CloudWatchEvent) -> None:
     try:
         reconcile.reconcile(services)
     finally:
-        emit(metrics.of_standing(health_report.read(services)))
+        emit(metrics.of_health_report(health_report.read(services)))
         emit(metrics.of_fleet(services.fleet.service().desired))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model.line_health import Standing
+from chalicelib.model.line_health import HealthReport
 
 NAMESPACE: Final = "Answerline"
 Unit = Literal["Count", "Seconds", "Milliseconds"]
@@ -68,17 +68,17 @@ class Measured:
         return UNITS[self.name]
 
 
-def of_standing(standing: Standing) -> tuple[Measured, ...]:
+def of_health_report(report: HealthReport) -> tuple[Measured, ...]:
     """How it stands this minute."""
     return (
-        Measured("TenantsShouldRun", standing.should_run),
-        Measured("TenantsOnline", standing.online),
-        Measured("TenantsNotRunning", standing.not_running),
-        Measured("OldestUnansweredSeconds", round(standing.oldest_unanswered.total_seconds(), 1)),
-        Measured("QrLate", standing.codes_late),
-        Measured("SessionsWithoutRoom", standing.without_room),
-        Measured("Runners", standing.runners),
-        Measured("RunnersNotHeard", standing.runners_not_heard),
+        Measured("TenantsShouldRun", report.should_run),
+        Measured("TenantsOnline", report.online),
+        Measured("TenantsNotRunning", report.not_running),
+        Measured("OldestUnansweredSeconds", round(report.oldest_unanswered.total_seconds(), 1)),
+        Measured("QrLate", report.codes_late),
+        Measured("SessionsWithoutRoom", report.without_room),
+        Measured("Runners", report.runners),
+        Measured("RunnersNotHeard", report.runners_not_heard),
     )
 
 

@@ -21,7 +21,7 @@ from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import why_unfit
 from chalicelib.store.chats import Chats
-from chalicelib.store.drains import Departures
+from chalicelib.store.drains import Drains
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
@@ -138,8 +138,8 @@ class Services:
         return Tasks(self.table, self.runners)
 
     @cached_property
-    def departures(self) -> Departures:
-        return Departures(self.table, self.runners)
+    def drains(self) -> Drains:
+        return Drains(self.table, self.runners)
 
     @cached_property
     def chats(self) -> Chats:

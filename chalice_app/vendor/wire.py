@@ -398,7 +398,7 @@ class RestoreRequest(Wire):
     reason: ShortText = ""
 
 
-class Generation(Wire):
+class SnapshotVersion(Wire):
     """One snapshot and where to fetch it."""
 
     key: SnapshotKey
@@ -414,7 +414,7 @@ class Generation(Wire):
 class RestoreAnswer(Wire):
     """Newest first; empty: there is none, or none of the account that is linked now."""
 
-    generations: tuple[Generation, ...] = ()
+    generations: tuple[SnapshotVersion, ...] = ()
 
 
 class Refusal(Wire):

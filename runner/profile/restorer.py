@@ -13,7 +13,7 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from runner.profile.archive import Expected, SnapshotDamaged, unpack
 from runner.profile.directory import Opened, Profile
-from wire import Generation, Hold, RestoreRequest
+from wire import Hold, RestoreRequest, SnapshotVersion
 
 #: A login that comes up and is lost again and again is lost.
 MAX_STEPS_BACK = 10
@@ -45,7 +45,7 @@ class Restorer:
         self._failed: list[str] = []
         self._untold = ""
         #: What the profile is a mere copy of, as long as it was never online.
-        self._copy_of: Generation | None = None
+        self._copy_of: SnapshotVersion | None = None
         self._steps = 0
         self._wants_older = False
         self._gave_up = False
@@ -113,7 +113,7 @@ class Restorer:
         marker = self._profile.marker()
         return marker is not None and marker.linked and self._profile.is_newest(hold.last_epoch)
 
-    async def _offered(self) -> tuple[Generation, ...]:
+    async def _offered(self) -> tuple[SnapshotVersion, ...]:
         told = self._untold
         answer = await self._client.restore(
             RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed[-32:]), reason=told[:200])
@@ -121,7 +121,7 @@ class Restorer:
         self._untold = ""
         return answer.generations
 
-    def _strike(self, generation: Generation, why: str) -> None:
+    def _strike(self, generation: SnapshotVersion, why: str) -> None:
         """This session does not try it again. It stays where it is."""
         name = f"{generation.epoch}-{generation.sequence}"
         log(LogEvent.SNAPSHOT_REJECTED, level=logging.WARNING, tenant=self.tenant, snapshot=name, reason=why)
@@ -129,7 +129,7 @@ class Restorer:
             self._failed.append(generation.key)
         self._untold = f"snapshot {name}: {why}"
 
-    async def _restore(self, generation: Generation) -> Opened:
+    async def _restore(self, generation: SnapshotVersion) -> Opened:
         begun = self._clock.now()
         directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")

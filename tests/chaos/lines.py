@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.model import Active, Assistant, Policies, Session, Tenant
+from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState
 from chalicelib.wiring import Services
 from infrastructure.local.environment import aws_environment
 from infrastructure.local.stack import LocalStack
@@ -44,7 +44,7 @@ def create(services: Services, count: int, contacts: int) -> list[Line]:
                 name=f"Line {index}",
                 owner_email=f"line{index}@example.com",
                 language="en",
-                wanted=Active.ACTIVE,
+                wanted=TenantState.ACTIVE,
                 revision=1,
                 created_at=services.clock(),
                 assistant_version=1,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from chalicelib.model import Active, Assistant, Problem, Tenant
+from chalicelib.model import Assistant, Problem, Tenant, TenantState
 from chalicelib.web.admin.invites import new_invite
 from chalicelib.wiring import Services
 from infrastructure.local.settings import Ports
@@ -66,7 +66,7 @@ def test_a_mail_that_the_mail_server_refuses_is_on_the_tenants_page(
                 "Bakery",
                 "nobody@bakery.example",
                 "en",
-                Active.ACTIVE,
+                TenantState.ACTIVE,
                 1,
                 now,
                 1,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Generation, Happened, Policies, Session, Tenant, snapshot_key
+from chalicelib.model import Assistant, EventKind, Policies, Session, SnapshotVersion, Tenant, TenantState, snapshot_key
 from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack, local_stack
 from runner.profile.archive import Manifest, pack
@@ -39,7 +39,7 @@ class Line:
         return self.services.placement.session(T)
 
     @property
-    def snapshots(self) -> tuple[Generation, ...]:
+    def snapshots(self) -> tuple[SnapshotVersion, ...]:
         return self.session.snapshots
 
     @property
@@ -56,7 +56,7 @@ class Line:
     def falls(self) -> list[str]:
         """What the timeline says of logins that were not usable, newest first."""
         events = self.services.tenants.timeline(T)
-        return [event.detail for event in events if event.happened is Happened.RESTORE_FELL_BACK]
+        return [event.detail for event in events if event.kind is EventKind.RESTORE_FELL_BACK]
 
     def lose_disk(self, slot: str) -> None:
         """As when a container ends. A browser that was killed may still write for a moment."""
@@ -95,7 +95,7 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def damaged(snapshot: Generation) -> str:
+def damaged(snapshot: SnapshotVersion) -> str:
     return f"snapshot {snapshot.epoch}-{snapshot.sequence}: the archive is not the one that was committed"
 
 
@@ -128,7 +128,7 @@ def create(services: Services) -> None:
         name="Bakery Moving",
         owner_email="owner@example.com",
         language="en",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=services.clock(),
         assistant_version=1,
@@ -165,8 +165,8 @@ def test_drained_the_line_takes_its_very_last_state_along(line: Line) -> None:
 
 def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_deleted(line: Line) -> None:
     services = line.services
-    services.tenants.set_wanted(T, Active.PAUSED, now=services.clock(), by="test")
-    services.placement.wanted(T, Active.PAUSED, services.clock())
+    services.tenants.set_wanted(T, TenantState.PAUSED, now=services.clock(), by="test")
+    services.placement.wanted(T, TenantState.PAUSED, services.clock())
     until(lambda: line.session.runner is None, 30)
     epoch, before = line.session.epoch, line.snapshots
     assert len(before) >= 2
@@ -177,8 +177,8 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     s3.put_object(Bucket=bucket, Key=before[0].key, Body=torn)
     for slot in ("runner-1", "runner-2"):
         line.lose_disk(slot)
-    services.tenants.set_wanted(T, Active.ACTIVE, now=services.clock(), by="test")
-    services.placement.wanted(T, Active.ACTIVE, services.clock())
+    services.tenants.set_wanted(T, TenantState.ACTIVE, now=services.clock(), by="test")
+    services.placement.wanted(T, TenantState.ACTIVE, services.clock())
     seconds = line.become_online(epoch)
     print(f"damaged: online again after {seconds:.1f} s")
     line.answers("Who are you after a fall?")
@@ -198,7 +198,7 @@ def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line
     bucket = line.stack.created.bucket
     line.stack.client("s3").put_object(Bucket=bucket, Key=key, Body=packed.path.read_bytes())
     place = (key, session.epoch, 900, packed.sha256, packed.size_bytes)
-    newest = Generation(*place, chromium="1.0", wa_js="", taken_at=services.clock())
+    newest = SnapshotVersion(*place, chromium="1.0", wa_js="", taken_at=services.clock())
     assert services.snapshots.commit(T, session.runner or "", newest, services.clock())
     for slot in ("runner-1", "runner-2"):
         if slot != holder:
@@ -210,4 +210,4 @@ def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line
     line.answers("Who are you after two falls?")
     # After it came the one that the test before this damaged, and then a good one.
     assert line.falls[:2] == [damaged(session.snapshots[0]), f"snapshot {session.epoch}-900: it shows a code"]
-    assert sum(event.happened is Happened.LINKED for event in services.tenants.timeline(T)) == 1
+    assert sum(event.kind is EventKind.LINKED for event in services.tenants.timeline(T)) == 1

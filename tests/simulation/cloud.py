@@ -14,7 +14,7 @@ import greenlet  # type: ignore[import-untyped]
 from chalicelib.aws.s3 import PutLink, Stored
 from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
 from chalicelib.errors import AnswerlineError, PermanentError, TransientError
-from chalicelib.model import Assistant, Said
+from chalicelib.model import Assistant, ChatLine
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
@@ -330,7 +330,7 @@ class Cloud:
         self.call("think", lambda: turn_taking.take_turn(self.services, TurnCheck.model_validate_json(body)), done)
 
     def _reply(
-        self, api_key: str, assistant: Assistant, lines: tuple[Said, ...], *, tenant: str, chat: str, turn: str
+        self, api_key: str, assistant: Assistant, lines: tuple[ChatLine, ...], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
         """The model: it needs a while, fails now and then, and each of its texts is different."""
         stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import Generation, Runner, Session, Turn, TurnState
+from chalicelib.model import Runner, Session, SnapshotVersion, Turn, TurnState
 from chalicelib.store import reaping
 from chalicelib.store.chats import chat_key
 from chalicelib.store.runners import Runners, runner_from
@@ -160,7 +160,7 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
     def held(self: Snapshots, tenant: str, runner: str, epoch: int) -> Session:
         return self._placement.session(tenant)
 
-    def commit(self: Snapshots, tenant: str, runner: str, generation: Generation, now: int) -> bool:
+    def commit(self: Snapshots, tenant: str, runner: str, generation: SnapshotVersion, now: int) -> bool:
         changes = {"snapshot_order": generation.order, "snapshots": [asdict(generation)]}
         self._table.update(Update(f"TENANT#{tenant}", "SESSION", set=changes))
         return True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from moto import mock_aws
 
-from chalicelib.model import Active, Assistant, Chat, RunnerState, StoredMessage, Tenant, Turn
+from chalicelib.model import Assistant, Chat, RunnerState, StoredMessage, Tenant, TenantState, Turn
 from chalicelib.store.chats import Chats, arrival
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
@@ -106,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=tenants, active=st.booleans())
     def want(self, tenant: str, active: bool) -> None:
-        wanted = Active.ACTIVE if active else Active.PAUSED
+        wanted = TenantState.ACTIVE if active else TenantState.PAUSED
 
         def want(side: Side) -> Any:
             changed = side.tenants.set_wanted(tenant, wanted, now=self.now, by="o")
@@ -236,7 +236,7 @@ def _tenant(id: str) -> Tenant:
         name=id,
         owner_email="owner@example.com",
         language="en",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=1_790_000_000_000,
         assistant_version=1,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import runner.__main__ as runner_process
-from chalicelib.model import Active, Assistant, Policies, Tenant
+from chalicelib.model import Assistant, Policies, Tenant, TenantState
 from tests.simulation import machine as machines
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import EPOCH_MS, Cloud
@@ -78,7 +78,7 @@ class World:
         self.inspector = Inspector(self)
         self.writing = True
         self.paused: set[str] = set()
-        self._wishes: dict[str, list[Active]] = {}
+        self._wishes: dict[str, list[TenantState]] = {}
         machines._locks.clear()
         machines._full.clear()
 
@@ -165,7 +165,7 @@ class World:
                     name=tenant,
                     owner_email="owner@example.com",
                     language="en",
-                    wanted=Active.ACTIVE,
+                    wanted=TenantState.ACTIVE,
                     revision=1,
                     created_at=EPOCH_MS,
                     assistant_version=1,
@@ -204,7 +204,7 @@ class World:
     def want(self, tenant: str, active: bool) -> None:
         """The operator pauses or resumes a tenant, as the admin does it."""
         self.paused.discard(tenant) if active else self.paused.add(tenant)
-        self._wishes.setdefault(tenant, []).append(Active.ACTIVE if active else Active.PAUSED)
+        self._wishes.setdefault(tenant, []).append(TenantState.ACTIVE if active else TenantState.PAUSED)
         if len(self._wishes[tenant]) == 1:
             self._grant(tenant)
 

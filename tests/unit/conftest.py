@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.errors import TransientError
-from chalicelib.model import Active, Assistant, Problem, Said, Tenant
+from chalicelib.model import Assistant, ChatLine, Problem, Tenant, TenantState
 from chalicelib.model.scaling import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
@@ -64,7 +64,7 @@ def a_tenant(id: str, **changes: Any) -> Tenant:
         name="Bakery",
         owner_email="owner@example.com",
         language="en",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=Clock().now,
         assistant_version=1,
@@ -203,13 +203,13 @@ class FakeLlmClient:
     """Answers what the test says, or raises it; remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Said, ...]] = []
+        self.asked: list[tuple[ChatLine, ...]] = []
         self.keys: list[str] = []
         self.next: list[str | Exception] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     def reply(
-        self, api_key: str, assistant: Assistant, history: Sequence[Said], *, tenant: str, chat: str, turn: str
+        self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
         self.keys.append(api_key)
         self.asked.append(tuple(history))

@@ -26,27 +26,27 @@ from pydantic import BaseModel, TypeAdapter
 import wire
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
-    Active,
     Assignment,
     Assistant,
     Chat,
     Draining,
+    EventKind,
     ExpiringCode,
-    Generation,
-    Happened,
     Invite,
     Policies,
     Problem,
     Runner,
     RunnerState,
     Session,
+    SnapshotVersion,
     StoredMessage,
     Tenant,
+    TenantState,
     Turn,
     TurnState,
 )
 from chalicelib.store.chats import Chats
-from chalicelib.store.drains import Departures
+from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
 from chalicelib.store.operators import OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
@@ -102,7 +102,7 @@ class World:
             self.table.put(Put(plain(json.loads(line))))
         self.tenants, self.runners = Tenants(self.table), Runners(self.table)
         self.placement = Placement(self.table, self.runners)
-        self.departures = Departures(self.table, self.runners)
+        self.drains = Drains(self.table, self.runners)
         self.chats, self.turns = Chats(self.table), Turns(self.table)
 
     def session(self, tenant: str) -> Session:
@@ -147,7 +147,7 @@ def test_the_operators_decisions(world: World) -> None:
         name="Bakery Crumb",
         owner_email="new-owner@bakery.example.com",
         language="de",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=2,
         created_at=START,
         assistant_version=2,
@@ -168,7 +168,7 @@ def test_the_operators_decisions(world: World) -> None:
         assistant_problem=Problem(ProblemCode.KEY_REVOKED, at(60), "OpenAI refused the key."),
         mail_problem=problem,
     )
-    assert world.tenants.get(GARAGE).wanted is Active.PAUSED
+    assert world.tenants.get(GARAGE).wanted is TenantState.PAUSED
     assert world.tenants.get(GARAGE).mail_problem is None
     assert world.tenants.assistant(BAKERY, 2) == Assistant(
         version=2,
@@ -237,21 +237,21 @@ def test_what_was_counted_and_mailed(world: World) -> None:
 
 def test_the_timeline(world: World) -> None:
     recorded = [event for event in world.tenants.timeline(HOTEL) if event.by == "owner"]
-    assert [event.happened for event in reversed(recorded)] == stored(Happened)
-    assert {event.detail for event in recorded} == {f"detail of {happened}" for happened in stored(Happened)}
+    assert [event.kind for event in reversed(recorded)] == stored(EventKind)
+    assert {event.detail for event in recorded} == {f"detail of {happened}" for happened in stored(EventKind)}
     assert {(event.tenant, event.at) for event in recorded} == {(HOTEL, at(60))}
-    assert [(event.happened, event.detail, event.by) for event in world.tenants.timeline(BAKERY)] == [
-        (Happened.INVITE_OPENED, "", "owner"),
-        (Happened.PROBLEM, "mail_bounced", "answerline"),
-        (Happened.PROBLEM, "key_revoked", "answerline"),
-        (Happened.EDITED, "owner_email, policies, assistant", OPERATOR),
-        (Happened.CREATED, "", OPERATOR),
+    assert [(event.kind, event.detail, event.by) for event in world.tenants.timeline(BAKERY)] == [
+        (EventKind.INVITE_OPENED, "", "owner"),
+        (EventKind.PROBLEM, "mail_bounced", "answerline"),
+        (EventKind.PROBLEM, "key_revoked", "answerline"),
+        (EventKind.EDITED, "owner_email, policies, assistant", OPERATOR),
+        (EventKind.CREATED, "", OPERATOR),
     ]
 
 
 def test_a_session_that_is_online_with_its_snapshots(world: World) -> None:
-    def snapshot(epoch: int, sequence: int, sha: str, size: int, taken_at: int) -> Generation:
-        return Generation(
+    def snapshot(epoch: int, sequence: int, sha: str, size: int, taken_at: int) -> SnapshotVersion:
+        return SnapshotVersion(
             key=f"profiles/{BAKERY}/{epoch:016d}-{sequence:06d}-{sha}.tar.zst",
             epoch=epoch,
             sequence=sequence,
@@ -273,7 +273,7 @@ def test_a_session_that_is_online_with_its_snapshots(world: World) -> None:
         linked_at=at(3_663),
         logged_out_at=at(3_662),
         caught_up_to=at(3_658),
-        watched_until=at(4_570),
+        awake_until=at(4_570),
         last_runner=DEAD,
         last_epoch=2,
         came_up=True,
@@ -297,7 +297,7 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         sequence=1,
         qr=ExpiringCode("2@qr", at(3_751)),
         pairing=ExpiringCode("ABCD1234", at(3_821)),
-        watched_until=at(4_631),
+        awake_until=at(4_631),
         pair_with="15550111",
         came_up=True,
     )
@@ -307,7 +307,7 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         since=at(3_734),
         epoch=3,
         sequence=2,
-        untold="logged_out",
+        unsent_notice="logged_out",
         detail="the phone ended the link",
         logged_out_at=at(3_734),
         caught_up_to=at(3_728),
@@ -322,9 +322,9 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         epoch=5,
         sequence=1,
         problem=Problem(ProblemCode.PASSKEY, at(3_736), "the phone wants a passkey"),
-        untold="passkey",
+        unsent_notice="passkey",
         detail="the phone wants a passkey",
-        watched_until=at(4_636),
+        awake_until=at(4_636),
         last_runner=HOLDER,
         last_epoch=4,
         fails=2,
@@ -349,7 +349,7 @@ def test_runners_with_what_they_hold(world: World) -> None:
                 epoch=4,
                 wanted=Wanted.RUN,
                 sequence=1,
-                watched_until=at(4_570),
+                awake_until=at(4_570),
                 number="15550100",
                 caught_up_to=at(3_658),
                 last_epoch=2,
@@ -383,8 +383,8 @@ def test_bells_tasks_and_the_fleet(world: World) -> None:
     tasks = Tasks(world.table, world.runners)
     assert not tasks.take(world.runner(HOLDER).task, "runner9999", at(4_000))
     assert tasks.take(world.runner(DEAD).task, "runner9999", at(4_000))
-    assert world.departures.surplus_since() == at(3_838)
-    assert world.departures.left_behind() == {HOTEL: "image:1"}
+    assert world.drains.surplus_since() == at(3_838)
+    assert world.drains.left_behind() == {HOTEL: "image:1"}
 
 
 def test_chats_under_both_their_names(world: World) -> None:

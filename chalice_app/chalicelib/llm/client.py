@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
 from chalicelib.llm.connection import connect as open_connection
 from chalicelib.llm.outcomes import failed, refused, text_of
-from chalicelib.model import Assistant, Said
+from chalicelib.model import Assistant, ChatLine
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class LlmClient:
         return CheckResult(f"The key works, and {assistant.model} answers.")
 
     def reply(
-        self, api_key: str, assistant: Assistant, history: Sequence[Said], *, tenant: str, chat: str, turn: str
+        self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
     ) -> Reply:
         """The model's answer to a chat's history, oldest first; the last lines are the contact's.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from chalicelib.model.tenant import Active, Policies
+from chalicelib.model.tenant import Policies, TenantState
 from chalicelib.model.times import milliseconds
 from wire import MessageKind, Outcome
 
@@ -132,14 +132,14 @@ def reply_id(tenant: str, first_message: str, part: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Classification:
     """What is to become of a message that is handed in for the first time."""
 
     outcome: Outcome
     reason: str = ""
 
 
-def judge(
+def classify(
     *,
     chat_id: str,
     from_me: bool,
@@ -149,36 +149,36 @@ def judge(
     sent_at: int,
     answers_since: int | None,
     takeover_until: int,
-    wanted: Active,
+    wanted: TenantState,
     policies: Policies,
     now: int,
-) -> Verdict:
+) -> Classification:
     """Answer it, or skip it and say why. Own messages that are not our replies are a takeover."""
     if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
-        return Verdict(Outcome.SKIPPED, "broadcast")
+        return Classification(Outcome.SKIPPED, "broadcast")
     if from_me:
         if now - sent_at > milliseconds(TOO_OLD) or answers_since is None or sent_at < answers_since:
-            return Verdict(Outcome.SKIPPED, "history")
-        return Verdict(Outcome.TAKEOVER)
+            return Classification(Outcome.SKIPPED, "history")
+        return Classification(Outcome.TAKEOVER)
     if answers_since is None or sent_at < answers_since:
-        return Verdict(Outcome.SKIPPED, "history")
+        return Classification(Outcome.SKIPPED, "history")
     if chat_id.endswith("@g.us") and not policies.answer_groups:
-        return Verdict(Outcome.SKIPPED, "group")
+        return Classification(Outcome.SKIPPED, "group")
     if phone is not None and phone in policies.ignored_phones:
-        return Verdict(Outcome.SKIPPED, "ignored contact")
+        return Classification(Outcome.SKIPPED, "ignored contact")
     if policies.allowed_phones and phone not in policies.allowed_phones:
-        return Verdict(Outcome.SKIPPED, "not an allowed contact")
+        return Classification(Outcome.SKIPPED, "not an allowed contact")
     if now - sent_at > milliseconds(TOO_OLD):
-        return Verdict(Outcome.SKIPPED, "too old")
+        return Classification(Outcome.SKIPPED, "too old")
     if kind is MessageKind.CIPHERTEXT:
-        return Verdict(Outcome.SKIPPED, "not decrypted yet")
+        return Classification(Outcome.SKIPPED, "not decrypted yet")
     if kind is MessageKind.OTHER or not text.strip():
-        return Verdict(Outcome.SKIPPED, f"no text ({kind})")
-    if wanted is Active.PAUSED:
-        return Verdict(Outcome.SKIPPED, "paused")
+        return Classification(Outcome.SKIPPED, f"no text ({kind})")
+    if wanted is TenantState.PAUSED:
+        return Classification(Outcome.SKIPPED, "paused")
     if now < takeover_until:
-        return Verdict(Outcome.SKIPPED, "takeover")
-    return Verdict(Outcome.QUEUED)
+        return Classification(Outcome.SKIPPED, "takeover")
+    return Classification(Outcome.QUEUED)
 
 
 def out_of_date(turn: Turn, answers_since: int | None, now: int) -> str | None:
@@ -237,7 +237,7 @@ def settled(waiting: Sequence[StoredMessage], now: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChatLine:
     """One line of a chat's history, as the model reads it. ``role``: ``user`` or ``assistant``."""
 
     role: str
@@ -246,32 +246,32 @@ class Said:
 
 def history(
     messages: Iterable[StoredMessage], turns: Iterable[Turn], waiting: Sequence[StoredMessage], depth: int
-) -> tuple[Said, ...]:
+) -> tuple[ChatLine, ...]:
     """The last ``depth`` lines before the waiting messages, then the waiting messages themselves."""
     waiting_keys = {message.key for message in waiting}
-    lines: list[tuple[str, Said]] = []
+    lines: list[tuple[str, ChatLine]] = []
     for message in messages:
         if message.key in waiting_keys or not message.text.strip():
             continue
         if message.skipped in ("broadcast", "not decrypted yet"):
             continue
-        lines.append((message.at + "#0", Said("assistant" if message.from_me else "user", message.text)))
+        lines.append((message.at + "#0", ChatLine("assistant" if message.from_me else "user", message.text)))
     for turn in turns:
         if turn.state in (TurnState.SENT, TurnState.SENDING):
-            lines.append((turn.at + "#1", Said("assistant", "\n\n".join(turn.parts))))
+            lines.append((turn.at + "#1", ChatLine("assistant", "\n\n".join(turn.parts))))
     lines.sort(key=lambda line: line[0])
     before = [said for _, said in lines[-depth:]] if depth else []
-    return _the_end_of([*before, *(Said("user", message.text) for message in waiting)])
+    return _the_end_of([*before, *(ChatLine("user", message.text) for message in waiting)])
 
 
-def _the_end_of(lines: Sequence[Said]) -> tuple[Said, ...]:
+def _the_end_of(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
     """The last lines that fit: what was said last matters most, and a contact cannot buy tokens without end."""
     room = HISTORY_CHARACTERS_AT_MOST
-    kept: list[Said] = []
+    kept: list[ChatLine] = []
     for said in reversed(lines):
         if room <= 0:
             break
-        kept.append(said if len(said.text) <= room else Said(said.role, said.text[-room:]))
+        kept.append(said if len(said.text) <= room else ChatLine(said.role, said.text[-room:]))
         room -= len(said.text)
     return tuple(reversed(kept))
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from chalicelib.model.conversation import Turn, TurnState
 from chalicelib.model.session import Runner, RunnerState, Session, down_for, should_run
-from chalicelib.model.tenant import Active, Problem, Tenant
+from chalicelib.model.tenant import Problem, Tenant, TenantState
 from wire import Phase
 
 #: A session that should run and is down for longer than this is not running, and the operators hear of it.
@@ -19,19 +19,19 @@ CODE_SHOWN_WITHIN = timedelta(seconds=45)
 ANSWERED_WITHIN = timedelta(minutes=2)
 
 
-class Rank(IntEnum):
+class LineHealth(IntEnum):
     """How much a line needs a person's eyes; the worst comes first."""
 
     NOT_RUNNING = 0  #: should run, and is down for too long
-    NEEDS_SOMEONE = 1  #: has a problem that only a person can mend
+    NEEDS_ACTION = 1  #: has a problem that only a person can mend
     SLOW = 2  #: somebody waits too long for an answer
-    ON_THE_WAY = 3  #: should run, and is being started, or waits for its owner's scan
-    FINE = 4  #: online
-    QUIET = 5  #: paused, or not linked and nobody looks
+    PENDING = 3  #: should run, and is being started, or waits for its owner's scan
+    HEALTHY = 4  #: online
+    IDLE = 5  #: paused, or not linked and nobody looks
 
     @property
-    def trouble(self) -> bool:
-        return self <= Rank.SLOW
+    def needs_attention(self) -> bool:
+        return self <= LineHealth.SLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Line:
 
     @property
     def paused(self) -> bool:
-        return self.tenant.wanted is Active.PAUSED
+        return self.tenant.wanted is TenantState.PAUSED
 
     @property
     def online(self) -> bool:
@@ -72,20 +72,20 @@ class Line:
         return late and not self.session.linked and self.session.problem is None
 
     @property
-    def rank(self) -> Rank:
+    def health(self) -> LineHealth:
         if self.not_running:
-            return Rank.NOT_RUNNING
+            return LineHealth.NOT_RUNNING
         if self.problem is not None or (self.session.phase is Phase.LOGGED_OUT and not self.paused):
-            return Rank.NEEDS_SOMEONE
+            return LineHealth.NEEDS_ACTION
         if self.overdue_for > ANSWERED_WITHIN:
-            return Rank.SLOW
+            return LineHealth.SLOW
         if self.online:
-            return Rank.FINE
-        return Rank.ON_THE_WAY if self.should_run else Rank.QUIET
+            return LineHealth.HEALTHY
+        return LineHealth.PENDING if self.should_run else LineHealth.IDLE
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HealthReport:
     """All of them, the worst first, and the runners."""
 
     lines: tuple[Line, ...]
@@ -122,18 +122,18 @@ def first_problem(tenant: Tenant, session: Session) -> Problem | None:
     return session.problem or tenant.assistant_problem or tenant.mail_problem
 
 
-def standing(
+def health_report(
     listed: Iterable[tuple[Tenant, Session]], open_turns: Iterable[Turn], runners: Iterable[Runner], now: int
-) -> Standing:
+) -> HealthReport:
     """What the directory, the open turns and the runners come to."""
     turns: defaultdict[str, list[Turn]] = defaultdict(list)
     for turn in open_turns:
         turns[turn.tenant].append(turn)
     lines = [_line(tenant, session, turns[tenant.id], now) for tenant, session in listed]
-    lines.sort(key=lambda line: (line.rank, line.tenant.name.casefold(), line.tenant.id))
+    lines.sort(key=lambda line: (line.health, line.tenant.name.casefold(), line.tenant.id))
     alive = [runner for runner in runners if runner.state is not RunnerState.DEAD]
     heard = sum(now < runner.lease_until for runner in alive)
-    return Standing(
+    return HealthReport(
         lines=tuple(lines),
         without_room=sum(_waits_for_room(line, now) for line in lines),
         runners=heard,

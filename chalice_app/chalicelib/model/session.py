@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from chalicelib.model.snapshot import Generation
-from chalicelib.model.tenant import Active, Problem
+from chalicelib.model.snapshot import SnapshotVersion
+from chalicelib.model.tenant import Problem, TenantState
 from chalicelib.model.times import milliseconds
 from wire import Phase, SessionReport, Wanted
 
@@ -23,7 +23,7 @@ PROBE_STALE_AFTER = timedelta(minutes=3)
 #: A runner declared dead may still hand in messages and mark turns sent for this long.
 DEAD_TOKEN_GRACE = timedelta(hours=24)
 #: An unlinked session runs while somebody looked at its page this recently.
-WATCHED_FOR = timedelta(minutes=15)
+AWAKE_FOR = timedelta(minutes=15)
 #: A linking is reported at most this long after the scan.
 LINKED_A_MOMENT_AGO = timedelta(seconds=5)
 #: What an owner who is about to link sees on the page, one after the other.
@@ -58,7 +58,7 @@ class Session:
     sequence: int = 0
     problem: Problem | None = None
     #: what the owner is still to be told of by mail: ``Phase.LOGGED_OUT``, or the problem's code
-    untold: str | None = None
+    unsent_notice: str | None = None
     detail: str = ""
     qr: ExpiringCode | None = None
     pairing: ExpiringCode | None = None
@@ -68,7 +68,7 @@ class Session:
     logged_out_at: int | None = None
     #: WhatsApp time up to which nothing waits for an answer
     caught_up_to: int | None = None
-    watched_until: int = 0
+    awake_until: int = 0
     #: digits of the phone that asked for a pairing code
     pair_with: str | None = None
     #: who held it last, and at which epoch (a runner may reuse its local profile)
@@ -85,7 +85,7 @@ class Session:
     last_message_at: int | None = None
     last_reply_at: int | None = None
     #: archived browser profiles, newest first
-    snapshots: tuple[Generation, ...] = ()
+    snapshots: tuple[SnapshotVersion, ...] = ()
 
     @property
     def linked(self) -> bool:
@@ -104,20 +104,20 @@ class Session:
         """
         return None if self.linked_at is None else _a_moment_before(self.linked_at)
 
-    def watched(self, now: int) -> bool:
-        return now < self.watched_until
+    def is_awake(self, now: int) -> bool:
+        return now < self.awake_until
 
 
-def restorable(session: Session) -> tuple[Generation, ...]:
+def restorable(session: Session) -> tuple[SnapshotVersion, ...]:
     """The snapshots of the login that is linked now: an earlier login's would only show a code."""
     if not session.linked:
         return ()
     return tuple(each for each in session.snapshots if each.taken_at > (session.logged_out_at or 0))
 
 
-def should_run(wanted: Active, session: Session, now: int) -> bool:
+def should_run(wanted: TenantState, session: Session, now: int) -> bool:
     """Every promise speaks of this: active, and linked or watched."""
-    return wanted is Active.ACTIVE and (session.linked or session.watched(now))
+    return wanted is TenantState.ACTIVE and (session.linked or session.is_awake(now))
 
 
 def down_for(session: Session, now: int) -> timedelta | None:
@@ -157,7 +157,7 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
         since=session.since if report.phase is session.phase else now,
         sequence=report.sequence,
         problem=problem,
-        untold=_untold(session, report, number),
+        unsent_notice=_unsent_notice(session, report, number),
         detail=report.detail,
         qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
@@ -170,14 +170,14 @@ def seen(session: Session, report: SessionReport, now: int) -> Session:
     return replace(after, down_since=None if after.up else session.down_since or now)
 
 
-def _untold(session: Session, report: SessionReport, number: str | None) -> str | None:
+def _unsent_notice(session: Session, report: SessionReport, number: str | None) -> str | None:
     """News until it was told; none any more once the owner has linked again, or the problem is over."""
     if report.phase is Phase.LOGGED_OUT and session.phase is not Phase.LOGGED_OUT:
         return Phase.LOGGED_OUT
-    if session.untold == Phase.LOGGED_OUT and number is None:
+    if session.unsent_notice == Phase.LOGGED_OUT and number is None:
         return Phase.LOGGED_OUT
     if report.problem is None or (session.problem is not None and session.problem.code is report.problem):
-        return session.untold if session.untold == report.problem else None
+        return session.unsent_notice if session.unsent_notice == report.problem else None
     return report.problem
 
 
@@ -211,7 +211,7 @@ class Assignment:
     epoch: int
     wanted: Wanted = Wanted.RUN
     sequence: int = 0
-    watched_until: int = 0
+    awake_until: int = 0
     pair_with: str | None = None
     number: str | None = None
     caught_up_to: int | None = None

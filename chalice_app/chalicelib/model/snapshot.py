@@ -7,7 +7,7 @@ from datetime import timedelta
 from chalicelib.model.times import milliseconds
 
 #: The newest so many are kept …
-GENERATIONS_KEPT = 3
+VERSIONS_KEPT = 3
 #: … and the last one of so many holdings (epochs): what spoiled one browser's files spoiled all that were taken of it,
 #: while the one before it was opened, and came online …
 EPOCHS_KEPT = 3
@@ -21,7 +21,7 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class SnapshotVersion:
     """One snapshot of a session's browser profile: immutable."""
 
     key: str
@@ -56,17 +56,17 @@ def tenant_of(key: str) -> str:
     return key.removeprefix(SNAPSHOTS).partition("/")[0]
 
 
-def kept(generations: Iterable[Generation], now: int) -> tuple[Generation, ...]:
+def kept(generations: Iterable[SnapshotVersion], now: int) -> tuple[SnapshotVersion, ...]:
     """Newest first: the newest few, the last one of the last few epochs and of each (UTC) day of the last week."""
     newest_first = sorted(generations, key=lambda each: each.order, reverse=True)
-    chosen: list[Generation] = []
+    chosen: list[SnapshotVersion] = []
     days: set[int] = set()
     epochs: set[int] = set()
     for place, generation in enumerate(newest_first):
         day = generation.taken_at // DAY_MS
         daily = day not in days and now - generation.taken_at < milliseconds(DAILY_KEPT_FOR)
         last_of_epoch = generation.epoch not in epochs and len(epochs) < EPOCHS_KEPT
-        if place < GENERATIONS_KEPT or last_of_epoch or daily:
+        if place < VERSIONS_KEPT or last_of_epoch or daily:
             chosen.append(generation)
         days.add(day)
         epochs.add(generation.epoch)

@@ -13,7 +13,7 @@ OPERATOR_IDLE_FOR = timedelta(minutes=30)
 OPERATOR_AT_MOST = timedelta(hours=12)
 
 
-class Active(StrEnum):
+class TenantState(StrEnum):
     """What the operator wants of a tenant."""
 
     ACTIVE = "active"  #: its line should answer
@@ -75,7 +75,7 @@ class Tenant:
     name: str
     owner_email: str
     language: str
-    wanted: Active
+    wanted: TenantState
     revision: int
     created_at: int
     assistant_version: int
@@ -104,7 +104,7 @@ class Invite:
         return self.opened_at is not None or now < self.created_at + milliseconds(INVITE_UNOPENED_FOR)
 
 
-class Happened(StrEnum):
+class EventKind(StrEnum):
     """What the timeline of a tenant tells."""
 
     CREATED = "created"
@@ -133,7 +133,7 @@ class Event:
 
     tenant: str
     at: int
-    happened: Happened
+    kind: EventKind
     detail: str = ""
     #: an operator's e-mail, ``owner``, or ``answerline``
     by: str = "answerline"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chalicelib.errors import NotFound
 from chalicelib.log_context import bind
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, Happened, Problem, Tenant, milliseconds
+from chalicelib.model import Event, EventKind, Problem, Tenant, milliseconds
 from chalicelib.notifications import notices
 from wire import ProblemCode
 
@@ -159,7 +159,7 @@ def _marked(services: "Services", tenant: Tenant, problem: Problem, told: Mappin
 
 def _noted(services: "Services", tenant: Tenant, sentence: str, told: Mapping[str, str]) -> Fate:
     log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=dict(told))
-    services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, sentence))
+    services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, sentence))
     return Fate.NOTED
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, Happened, Problem, Session, Tenant, milliseconds
+from chalicelib.model import Event, EventKind, Problem, Session, Tenant, milliseconds
 from chalicelib.web.browser_auth import sha256
 from wire import Phase, ProblemCode
 
@@ -53,14 +53,14 @@ def of_session(services: "Services", tenant: Tenant, session: Session, *, again:
     Not while the page is open: it says so itself, and a mail's fresh link would kill it. It stays to be told until the
     mail has left; ``again`` tries, and adds no line to the timeline each minute.
     """
-    if session.untold == Phase.LOGGED_OUT:
+    if session.unsent_notice == Phase.LOGGED_OUT:
         told = _to_owner(
-            services, tenant, session.untold, lambda link: services.mailer.logged_out(tenant, link), again=again
+            services, tenant, session.unsent_notice, lambda link: services.mailer.logged_out(tenant, link), again=again
         )
     else:
         told = session.problem is None or _problem_to_owner(services, tenant, session.problem, again=again)
-    if told and session.untold is not None:
-        services.placement.told(tenant.id, session.untold)
+    if told and session.unsent_notice is not None:
+        services.placement.told(tenant.id, session.unsent_notice)
 
 
 def _problem_to_owner(services: "Services", tenant: Tenant, problem: Problem, *, again: bool = False) -> bool:
@@ -107,6 +107,6 @@ def _once(services: "Services", tenant: Tenant, news: str, send: Callable[[], ob
         if isinstance(trouble, TransientError):
             services.tenants.not_told(tenant.id, news, now=now)
         if not again:
-            services.tenants.record(Event(tenant.id, services.clock(), Happened.MAIL_FAILED, trouble.message))
+            services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, trouble.message))
         return False
     return True

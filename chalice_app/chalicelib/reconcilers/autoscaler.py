@@ -22,8 +22,8 @@ def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> li
         capacity=services.runner_capacity,
         at_least=services.runners_at_least,
         release=services.release,
-        surplus_since=services.departures.surplus_since(),
-        left_behind=services.departures.left_behind(),
+        surplus_since=services.drains.surplus_since(),
+        left_behind=services.drains.left_behind(),
     )
     chosen = plan(services.runners.alive(), service, demand, now)
     return [*_of_the_service(services, service, demand, chosen), *_of_runners(services, chosen, now)]
@@ -33,23 +33,23 @@ def _of_the_service(services: "Services", service: Service, demand: Demand, chos
     if chosen.desired != service.desired:
         yield "desired count", partial(services.fleet.set_desired, chosen.desired)
     if chosen.surplus_since != demand.surplus_since:
-        yield "surplus", partial(services.departures.note_surplus, chosen.surplus_since)
+        yield "surplus", partial(services.drains.note_surplus, chosen.surplus_since)
     if chosen.left_behind != demand.left_behind:
-        yield "left behind", partial(services.departures.leave_behind, chosen.left_behind, demand.left_behind)
+        yield "left behind", partial(services.drains.leave_behind, chosen.left_behind, demand.left_behind)
 
 
 def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:
-    departures = services.departures
+    drains = services.drains
     if chosen.renew or chosen.protect:
         yield "protection", partial(_protect, services, chosen.renew, chosen.protect, now)
     for runner in chosen.free:
         yield runner.id, partial(_free, services, runner, now)
     for runner in chosen.drain:
-        yield runner.id, partial(departures.drain, runner.id, now)
+        yield runner.id, partial(drains.drain, runner.id, now)
     for leave in chosen.leave:
-        yield leave.runner, partial(departures.ask_for, leave.runner, leave.assignments, now, moving=leave.moving)
+        yield leave.runner, partial(drains.ask_for, leave.runner, leave.assignments, now, moving=leave.moving)
     for runner in chosen.end:
-        yield runner.id, partial(departures.end, runner.id)
+        yield runner.id, partial(drains.end, runner.id)
 
 
 def _protect(services: "Services", renew: Sequence[Runner], protect: Sequence[Runner], now: int) -> None:
@@ -59,10 +59,10 @@ def _protect(services: "Services", renew: Sequence[Runner], protect: Sequence[Ru
     done |= services.fleet.protect([each.task for each in protect], minutes=minutes)
     for runner in (*renew, *protect):
         if runner.task in done:
-            services.departures.protected(runner.id, until)
+            services.drains.protected(runner.id, until)
 
 
 def _free(services: "Services", runner: Runner, now: int) -> None:
     """Noted only once ECS has it: its place is given up by whoever reads the note."""
     if not runner.protected_until or services.fleet.unprotect(runner.task):
-        services.departures.freed(runner.id, now)
+        services.drains.freed(runner.id, now)

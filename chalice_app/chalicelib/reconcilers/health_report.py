@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.model.line_health import Standing, standing
+from chalicelib.model.line_health import HealthReport, health_report
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -13,8 +13,8 @@ OPEN_TURNS_AT_MOST: Final = 1_000
 LATEST_DUE_MS: Final = 24 * 3_600_000
 
 
-def read(services: "Services") -> Standing:
+def read(services: "Services") -> HealthReport:
     """Returns the health of all lines now; makes three queries, however many tenants there are."""
     now = services.clock()
     turns = services.turns.open_turns(due_before=now + LATEST_DUE_MS, limit=OPEN_TURNS_AT_MOST)
-    return standing(services.tenants.overview(), turns, services.runners.listed(), now)
+    return health_report(services.tenants.overview(), turns, services.runners.listed(), now)

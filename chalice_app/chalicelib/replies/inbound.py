@@ -8,12 +8,12 @@ from chalicelib.model import (
     DEBOUNCE,
     TOO_OLD,
     Chat,
+    Classification,
     Event,
-    Happened,
+    EventKind,
     Session,
     Tenant,
-    Verdict,
-    judge,
+    classify,
     milliseconds,
 )
 from chalicelib.store.chats import arrival
@@ -47,7 +47,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
         chat = services.chats.meet(tenant_id, message)
         verdict = _received(services, tenant, session, chat, message, arrival(now, index), now)
         if verdict.outcome is Outcome.DUPLICATE and verdict.reason == "":
-            verdict = Verdict(Outcome.QUEUED, "handed in before")
+            verdict = Classification(Outcome.QUEUED, "handed in before")
         if verdict.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
         acknowledged.append(
@@ -69,8 +69,8 @@ def _may_wait(tenant: Tenant, session: Session, message: Message, now: int) -> b
 
 def _judged(
     tenant: Tenant, session: Session, message: Message, phone: str | None, takeover_until: int, now: int
-) -> Verdict:
-    return judge(
+) -> Classification:
+    return classify(
         chat_id=message.chat,
         from_me=message.from_me,
         kind=message.kind,
@@ -87,9 +87,9 @@ def _judged(
 
 def _received(
     services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, at: str, now: int
-) -> Verdict:
+) -> Classification:
     if message.from_me and _is_own_reply(services, chat, message, now):
-        return Verdict(Outcome.DELIVERY)
+        return Classification(Outcome.DELIVERY)
     verdict = _judged(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
     if verdict.reason in ("not decrypted yet", "history", "broadcast"):
         return verdict  # not stored: it comes again once it can be read, or never matters
@@ -102,7 +102,7 @@ def _received(
     if stored is None:
         before = services.chats.message(chat, message)
         reason = "" if before is not None and not before.from_me and before.skipped is None else "handed in before"
-        return Verdict(Outcome.DUPLICATE, reason)
+        return Classification(Outcome.DUPLICATE, reason)
     return verdict
 
 
@@ -127,7 +127,7 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, 
     if until > max(now, chat.takeover_until):
         services.chats.take_over(chat, until)  # first, so that no turn is opened after the next look
         if chat.takeover_until < now:
-            services.tenants.record(Event(tenant.id, now, Happened.TAKEOVER, by="owner"))
+            services.tenants.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
     fresh = services.chats.chat(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)

@@ -10,10 +10,10 @@ from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     THINK_ATTEMPTS_AT_MOST,
+    ChatLine,
     Event,
-    Happened,
+    EventKind,
     Problem,
-    Said,
     StoredMessage,
     Tenant,
     Turn,
@@ -90,7 +90,7 @@ def answer(
     return ReplyOutcome.RANG
 
 
-def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Said, ...]) -> str:
+def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
     budget = tenant.policies.tokens_per_month
     if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
@@ -151,7 +151,7 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Rep
     _note_given_up(turn, reason)
     now = services.clock()
     services.turns.discard(turn, reason, now)
-    services.tenants.record(Event(tenant.id, now, Happened.TURN_GIVEN_UP, reason))
+    services.tenants.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
     return ReplyOutcome.SKIPPED
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
-    Active,
     Chat,
     StoredMessage,
     Tenant,
+    TenantState,
     Turn,
     TurnState,
     answered_by_a_person,
@@ -54,7 +54,7 @@ def take_turn(services: Services, job: TurnCheck) -> ReplyOutcome:
     waiting, others = of_this_login(waiting, services.placement.session(tenant.id).answers_since)
     if others:
         return _forget_other_login(services, tenant, chat, turn, waiting, others, job)
-    if tenant.wanted is Active.PAUSED:
+    if tenant.wanted is TenantState.PAUSED:
         return _keep_silent(services, tenant, chat, turn, waiting, job)
     if turn is not None:
         return _go_on(services, tenant, chat, turn, recent, waiting, job)

@@ -3,7 +3,7 @@
 import logging
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, Happened, Session
+from chalicelib.model import Event, EventKind, Session
 from chalicelib.notifications import notices
 from chalicelib.wiring import Services
 from wire import Phase
@@ -20,22 +20,22 @@ def record_changes(services: Services, before: Session, after: Session, now: int
     for happened, detail in changes(before, after):
         services.tenants.record(Event(after.tenant, now, happened, detail))
         log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
-        if happened is Happened.PROBLEM and after.problem is not None:
+        if happened is EventKind.PROBLEM and after.problem is not None:
             notices.to_operators(services, services.tenants.get(after.tenant), after.problem)
-    if after.untold is not None and after.untold != before.untold and not after.watched(now):
+    if after.unsent_notice is not None and after.unsent_notice != before.unsent_notice and not after.is_awake(now):
         notices.of_session(services, services.tenants.get(after.tenant), after)
 
 
-def changes(before: Session, after: Session) -> list[tuple[Happened, str]]:
+def changes(before: Session, after: Session) -> list[tuple[EventKind, str]]:
     """Returns the kind and the detail of each event between two reports, in the order of the timeline. Pure."""
     former = before.problem.code if before.problem else None
     latter = after.problem.code if after.problem else None
     occurred = [
-        (Happened.LINKED, after.number is not None and before.number is None, ""),
-        (Happened.LOGGED_OUT, after.phase is Phase.LOGGED_OUT and before.phase is not Phase.LOGGED_OUT, after.detail),
-        (Happened.ONLINE, after.phase is Phase.ONLINE and before.phase is not Phase.ONLINE, ""),
-        (Happened.OFFLINE, before.phase is Phase.ONLINE and after.phase is not Phase.ONLINE, after.detail),
-        (Happened.PROBLEM, latter is not None and latter is not former, latter or ""),
-        (Happened.MENDED, former is not None and latter is None, former or ""),
+        (EventKind.LINKED, after.number is not None and before.number is None, ""),
+        (EventKind.LOGGED_OUT, after.phase is Phase.LOGGED_OUT and before.phase is not Phase.LOGGED_OUT, after.detail),
+        (EventKind.ONLINE, after.phase is Phase.ONLINE and before.phase is not Phase.ONLINE, ""),
+        (EventKind.OFFLINE, before.phase is Phase.ONLINE and after.phase is not Phase.ONLINE, after.detail),
+        (EventKind.PROBLEM, latter is not None and latter is not former, latter or ""),
+        (EventKind.MENDED, former is not None and latter is None, former or ""),
     ]
     return [(happened, detail) for happened, true, detail in occurred if true]

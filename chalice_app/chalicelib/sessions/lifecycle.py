@@ -1,6 +1,6 @@
 """Failover and placement of sessions: each session that should run gets a runner, and its open turns follow it."""
 
-from chalicelib.model import Event, Happened, Runner
+from chalicelib.model import Event, EventKind, Runner
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
 from chalicelib.wiring import Services
@@ -38,7 +38,7 @@ def handle_stopped_task(services: Services, task: str) -> None:
 
 def fail_over(services: Services, tenant: str, now: int) -> None:
     """Records that the runner of this session died, and places the session elsewhere at once."""
-    services.tenants.record(Event(tenant, now, Happened.RUNNER_LOST))
+    services.tenants.record(Event(tenant, now, EventKind.RUNNER_LOST))
     place(services, tenant, now)
 
 

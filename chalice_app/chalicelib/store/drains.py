@@ -18,7 +18,7 @@ from wire import Wanted
 log = logging.getLogger(__name__)
 
 
-class Departures:
+class Drains:
     """Marks in the runners' own records, since when the fleet is too large, and whom nobody waits for.
 
     Args:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import INVITE_UNOPENED_FOR, Event, Happened, Invite, milliseconds
+from chalicelib.model import INVITE_UNOPENED_FOR, Event, EventKind, Invite, milliseconds
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 
@@ -88,7 +88,7 @@ class Invites:
                 remove=("expires_at",),
                 when=Attr("opened_at").not_exists() & Attr("revoked_at").not_exists() & Attr("pk").exists(),
             )
-            told = self._timeline.line(Event(invite.tenant, now, Happened.INVITE_OPENED, by="owner"))
+            told = self._timeline.line(Event(invite.tenant, now, EventKind.INVITE_OPENED, by="owner"))
             try:
                 self._table.transact(opening, told)
             except ConditionFailed:
@@ -124,7 +124,7 @@ class Invites:
             self._table.transact(
                 forgetting,
                 *[_revoked(pointer, now) for pointer in (living, prepared) if pointer is not None],
-                self._timeline.line(Event(tenant, now, Happened.INVITE_REVOKED, by=by)),
+                self._timeline.line(Event(tenant, now, EventKind.INVITE_REVOKED, by=by)),
             )
         except ConditionFailed:
             raise Conflict from None

@@ -15,11 +15,11 @@ from typing import Any
 from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
-    WATCHED_FOR,
-    Active,
+    AWAKE_FOR,
     Runner,
     RunnerState,
     Session,
+    TenantState,
     given_up,
     milliseconds,
     should_run,
@@ -65,8 +65,8 @@ class Placement:
     def watch(self, tenant: str, now: int) -> Session:
         """Somebody looks at this tenant's page: its session should run for a while, and is placed at once."""
         session = self.session(tenant)
-        until = now + milliseconds(WATCHED_FOR)
-        if session.watched_until < until - WATCH_RENEWED_EVERY_MS:
+        until = now + milliseconds(AWAKE_FOR)
+        if session.awake_until < until - WATCH_RENEWED_EVERY_MS:
             session = self._change(session, {"watched_until": until})
         if session.runner is None:
             self.place(tenant, now)
@@ -80,23 +80,24 @@ class Placement:
             session = self._change(session, {"pair_with": digits, "pairing": None})
         return self.watch(tenant, now)
 
-    def wanted(self, tenant: str, wanted: Active, now: int) -> None:
+    def wanted(self, tenant: str, wanted: TenantState, now: int) -> None:
         """The operator's wish changed (it is stored with the tenant already): run it, or have it released."""
         session = self.session(tenant)
         if session.runner is not None:
+            order = Wanted.RUN if wanted is TenantState.ACTIVE else Wanted.RELEASE
             try:
                 self._table.update(
                     Update(
                         f"RUNNER#{session.runner}",
                         "RUNNER",
-                        set={("assigned", tenant, "wanted"): Wanted.RUN if wanted is Active.ACTIVE else Wanted.RELEASE},
+                        set={("assigned", tenant, "wanted"): order},
                         when=Attr(f"assigned.{tenant}.epoch").eq(session.epoch),
                     )
                 )
             except ConditionFailed:
                 return self.wanted(tenant, wanted, now)  # it moved meanwhile: epochs only grow, so this ends
             self.runners.ring(session.runner)
-        elif wanted is Active.ACTIVE:
+        elif wanted is TenantState.ACTIVE:
             self.place(tenant, now)
         else:
             self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("unplaced", "unplaced_since")))
@@ -154,7 +155,7 @@ class Placement:
         if session.runner is not None:
             return True
         item = self._table.get(f"TENANT#{tenant}", "TENANT")
-        if item is None or not should_run(Active(item["wanted"]), session, now):
+        if item is None or not should_run(TenantState(item["wanted"]), session, now):
             return False
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
@@ -202,7 +203,7 @@ class Placement:
         entry: Item = {
             "epoch": epoch,
             "wanted": Wanted.RUN,
-            "watched_until": session.watched_until,
+            "watched_until": session.awake_until,
             "sequence": 0,
             "claimed_at": now,
         }
@@ -240,7 +241,7 @@ class Placement:
                     & Attr("room").gt(0)
                     & Attr(f"assigned.{session.tenant}").not_exists(),
                 ),
-                Check(f"TENANT#{session.tenant}", "TENANT", when=Attr("wanted").eq(Active.ACTIVE)),
+                Check(f"TENANT#{session.tenant}", "TENANT", when=Attr("wanted").eq(TenantState.ACTIVE)),
             )
         except ConditionFailed as failure:
             held = failure.items[0]
@@ -308,8 +309,8 @@ class Placement:
     def reported(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner saw, unless the session moved on. Both records, so that a sync reads only one."""
         changed = seen_in(after)
-        if before.untold != after.untold:  # else whoever told it meanwhile would tell it again
-            changed["untold"] = after.untold
+        if before.unsent_notice != after.unsent_notice:  # else whoever told it meanwhile would tell it again
+            changed["untold"] = after.unsent_notice
         copied = {("assigned", after.tenant, "sequence"): after.sequence}
         for name in ("number", "caught_up_to"):
             if getattr(before, name) != getattr(after, name):

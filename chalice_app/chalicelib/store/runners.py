@@ -242,7 +242,7 @@ def runner_from(item: Item) -> Runner:
                 epoch=entry["epoch"],
                 wanted=Wanted(entry.get("wanted", Wanted.RUN)),
                 sequence=entry.get("sequence", 0),
-                watched_until=entry.get("watched_until", 0),
+                awake_until=entry.get("watched_until", 0),
                 pair_with=entry.get("pair_with"),
                 number=entry.get("number"),
                 caught_up_to=entry.get("caught_up_to"),

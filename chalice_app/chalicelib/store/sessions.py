@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.model import ExpiringCode, Generation, Problem, Session
+from chalicelib.model import ExpiringCode, Problem, Session, SnapshotVersion
 from chalicelib.store.table import Item
 from wire import Phase, ProblemCode
 
@@ -19,7 +19,7 @@ def session_from(item: Item) -> Session:
         runner=item.get("runner"),
         sequence=item.get("sequence", 0),
         problem=Problem(ProblemCode(problem["code"]), problem["since"], problem.get("detail", "")) if problem else None,
-        untold=item.get("untold"),
+        unsent_notice=item.get("untold"),
         detail=item.get("detail", ""),
         qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
         pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,
@@ -27,7 +27,7 @@ def session_from(item: Item) -> Session:
         linked_at=item.get("linked_at"),
         logged_out_at=item.get("logged_out_at"),
         caught_up_to=item.get("caught_up_to"),
-        watched_until=item.get("watched_until", 0),
+        awake_until=item.get("watched_until", 0),
         pair_with=item.get("pair_with"),
         came_up=bool(item.get("came_up")),
         fails=item.get("fails") or 0,
@@ -38,8 +38,25 @@ def session_from(item: Item) -> Session:
         last_epoch=item.get("last_epoch"),
         last_message_at=item.get("last_message_at"),
         last_reply_at=item.get("last_reply_at"),
-        snapshots=tuple(Generation(**each) for each in item.get("snapshots", ())),
+        snapshots=tuple(SnapshotVersion(**each) for each in item.get("snapshots", ())),
     )
+
+
+def new_session_item(tenant: str, now: int) -> Item:
+    """The attributes of a session that nobody has linked yet; its keys are the caller's."""
+    return {
+        "tenant": tenant,
+        "phase": Phase.IDLE,
+        "since": now,
+        "epoch": 1,
+        "sequence": 0,
+        "detail": "",
+        "watched_until": 0,
+        "came_up": False,
+        "fails": 0,
+        "next_try_at": 0,
+        "snapshots": [],
+    }
 
 
 def seen_in(session: Session) -> dict[Any, Any]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from chalicelib.errors import StaleEpoch, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Generation, Session, kept
+from chalicelib.model import Session, SnapshotVersion, kept
 from chalicelib.store.placement import Placement
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
@@ -34,7 +34,7 @@ class Snapshots:
             raise StaleEpoch
         return session
 
-    def commit(self, tenant: str, runner: str, generation: Generation, now: int) -> bool:
+    def commit(self, tenant: str, runner: str, generation: SnapshotVersion, now: int) -> bool:
         """Makes it the newest, or changes nothing: False if a newer one was there. Repeating it is harmless.
 
         Raises StaleEpoch when somebody else holds the session, or this runner at another epoch.

@@ -14,16 +14,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import Active, Assistant, Event, Happened, Invite, Problem, Session, Tenant, milliseconds
+from chalicelib.model import Assistant, Event, EventKind, Invite, Problem, Session, Tenant, TenantState, milliseconds
 from chalicelib.store.invites import Invites, invite_put
 from chalicelib.store.operators import Operators
-from chalicelib.store.sessions import session_from
+from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 
 _tenants = TypeAdapter(Tenant)
 _assistants = TypeAdapter(Assistant)
-_sessions = TypeAdapter(Session)
 _problems = TypeAdapter(Problem)
 
 
@@ -47,13 +46,12 @@ class Tenants:
         """The tenant with its first assistant, its session and its invite: all of it, or Conflict and nothing."""
         dumped = _tenants.dump_python(tenant, mode="json")
         pointer = {"invite": invite.token_sha256} if invite is not None else {}
-        session = Session(tenant=tenant.id, since=tenant.created_at)
         try:
             self._table.transact(
                 Put({**_listed(tenant.id, "TENANT"), **pointer, **dumped}),
-                Put({**_listed(tenant.id, "SESSION"), **_sessions.dump_python(session, mode="json")}),
+                Put({**_listed(tenant.id, "SESSION"), **new_session_item(tenant.id, tenant.created_at)}),
                 _assistant_put(tenant.id, assistant),
-                self._timeline.line(Event(tenant.id, tenant.created_at, Happened.CREATED, by=by)),
+                self._timeline.line(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
                 *([invite_put(invite)] if invite is not None else []),
             )
         except ConditionFailed:
@@ -111,16 +109,16 @@ class Tenants:
             set={name: dumped[name] for name in (*changes, "revision", "assistant_version")},
             when=Attr("revision").eq(expected_revision),
         )
-        told = Event(tenant, now, Happened.EDITED, ", ".join(changed), by)
+        told = Event(tenant, now, EventKind.EDITED, ", ".join(changed), by)
         try:
             self._table.transact(update, self._timeline.line(told), *writes)
         except ConditionFailed:
             raise Conflict from None
         return self.get(tenant)
 
-    def set_wanted(self, tenant: str, wanted: Active, *, now: int, by: str) -> bool:
+    def set_wanted(self, tenant: str, wanted: TenantState, *, now: int, by: str) -> bool:
         """True if this changed it; then tell ``placement.wanted``."""
-        happened = Happened.RESUMED if wanted is Active.ACTIVE else Happened.PAUSED
+        happened = EventKind.RESUMED if wanted is TenantState.ACTIVE else EventKind.PAUSED
         update = Update(*_key(tenant), set={"wanted": wanted}, when=Attr("pk").exists() & Attr("wanted").ne(wanted))
         return self._change(update, Event(tenant, now, happened, by=by))
 
@@ -194,11 +192,11 @@ class Tenants:
         differs = Attr(name).not_exists() | Attr(f"{name}.code").ne(problem.code)
         dumped = _problems.dump_python(problem, mode="json")
         update = Update(*_key(tenant), set={name: dumped}, when=Attr("pk").exists() & differs)
-        return self._change(update, Event(tenant, problem.since, Happened.PROBLEM, problem.code))
+        return self._change(update, Event(tenant, problem.since, EventKind.PROBLEM, problem.code))
 
     def _clear_problem(self, tenant: str, name: str, now: int, by: str) -> bool:
         update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & Attr(name).exists())
-        return self._change(update, Event(tenant, now, Happened.MENDED, name.removesuffix("_problem"), by))
+        return self._change(update, Event(tenant, now, EventKind.MENDED, name.removesuffix("_problem"), by))
 
     def _change(self, update: Update, event: Event) -> bool:
         """The change and its line in the timeline, or neither because it stands already."""

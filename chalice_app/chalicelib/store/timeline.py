@@ -4,14 +4,10 @@ import itertools
 from collections.abc import Callable
 from datetime import timedelta
 
-from pydantic import TypeAdapter
-
-from chalicelib.model import Event, milliseconds
-from chalicelib.store.table import Put, Table
+from chalicelib.model import Event, EventKind, milliseconds
+from chalicelib.store.table import Item, Put, Table
 
 EVENTS_KEPT_FOR = timedelta(days=400)
-
-_events = TypeAdapter(Event)
 
 
 class Timeline:
@@ -39,15 +35,28 @@ class Timeline:
                 "pk": f"TENANT#{event.tenant}",
                 "sk": f"EVENT#{stamp}#{next(self._numbers):09d}-{self._new_id()}",
                 "expires_at": seconds(event.at + milliseconds(EVENTS_KEPT_FOR)),
-                **_events.dump_python(event, mode="json"),
+                "tenant": event.tenant,
                 "at": stamp,
+                "happened": event.kind,
+                "detail": event.detail,
+                "by": event.by,
             }
         )
 
     def latest(self, tenant: str, limit: int) -> list[Event]:
         """Newest first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="EVENT#", newest_first=True, limit=limit)
-        return [_events.validate_python(item) for item in items]
+        return [_event_from(item) for item in items]
+
+
+def _event_from(item: Item) -> Event:
+    return Event(
+        item["tenant"],
+        int(item["at"]),
+        EventKind(item["happened"]),
+        item.get("detail", ""),
+        item.get("by", "answerline"),
+    )
 
 
 def seconds(instant: int) -> int:

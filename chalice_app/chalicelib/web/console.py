@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chalicelib.errors import AnswerlineError
 from chalicelib.log_context import trace
 from chalicelib.log_events import LogEvent
-from chalicelib.model.line_health import Line, Rank, Standing
+from chalicelib.model.line_health import HealthReport, Line, LineHealth
 from chalicelib.model.times import month_of
 from chalicelib.reconcilers import health_report
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
@@ -46,13 +46,13 @@ Whoever looks at the dashboard needs `lambda:InvokeFunction` on this function.
 OVERDUE: Final = "An answer is overdue. The saved query “one tenant’s story” says what became of it."
 
 #: rank → the colour of its mark and words: on white, on CloudWatch's dark
-COLOURS: Final[Mapping[Rank, tuple[str, str]]] = {
-    Rank.NOT_RUNNING: ("#d91515", "#ff7a7a"),
-    Rank.NEEDS_SOMEONE: ("#b35900", "#ffb454"),
-    Rank.SLOW: ("#b35900", "#ffb454"),
-    Rank.ON_THE_WAY: ("#0972d3", "#6cb2ff"),
-    Rank.FINE: ("#037f0c", "#4fd15c"),
-    Rank.QUIET: ("#687078", "#95a5b8"),
+COLOURS: Final[Mapping[LineHealth, tuple[str, str]]] = {
+    LineHealth.NOT_RUNNING: ("#d91515", "#ff7a7a"),
+    LineHealth.NEEDS_ACTION: ("#b35900", "#ffb454"),
+    LineHealth.SLOW: ("#b35900", "#ffb454"),
+    LineHealth.PENDING: ("#0972d3", "#6cb2ff"),
+    LineHealth.HEALTHY: ("#037f0c", "#4fd15c"),
+    LineHealth.IDLE: ("#687078", "#95a5b8"),
 }
 #: everything else: text, quiet text, lines between rows, links
 INK: Final[Mapping[str, tuple[str, str]]] = {
@@ -88,12 +88,12 @@ def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str
     now = services.clock()
     stands = health_report.read(services)
     only_trouble = event.get("only") == "trouble"
-    lines = [line for line in stands.lines if line.rank.trouble or not only_trouble]
+    lines = [line for line in stands.lines if line.health.needs_attention or not only_trouble]
     shown = lines[: _rows(event)]
     dark = _dark(event)
     return fill(
         "console/overview.html",
-        standing=stands,
+        health_report=stands,
         headline=headline(stands),
         lines=shown,
         left_out=len(lines) - len(shown),
@@ -107,15 +107,15 @@ def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str
         phase=phase,
         sentence=sentence,
         problem_name=problem_name,
-        colour=lambda rank: COLOURS[rank][dark],
+        colour=lambda health: COLOURS[health][dark],
         ink=_ink(dark),
     )
 
 
-def headline(stands: Standing) -> str:
+def headline(stands: HealthReport) -> str:
     """How it stands, in one line: ``12 should run, 12 online``."""
     told = [f"{stands.should_run} should run", f"{stands.online} online"]
-    needing = sum(line.rank is Rank.NEEDS_SOMEONE for line in stands.lines)
+    needing = sum(line.health is LineHealth.NEEDS_ACTION for line in stands.lines)
     showing = sum(line.should_run and not line.online and line.session.up for line in stands.lines)
     for count, words in (
         (stands.not_running, "not running for more than 5 min"),
@@ -142,9 +142,9 @@ def sentence(line: Line) -> str:
     say = speaker(DEFAULT_LANGUAGE)
     if line.problem is not None:
         return say(f"admin.problem.{line.problem.code}.sentence")
-    if line.rank in (Rank.NOT_RUNNING, Rank.NEEDS_SOMEONE):
+    if line.health in (LineHealth.NOT_RUNNING, LineHealth.NEEDS_ACTION):
         return say(f"admin.phase.{line.session.phase}.sentence")
-    return OVERDUE if line.rank is Rank.SLOW else ""
+    return OVERDUE if line.health is LineHealth.SLOW else ""
 
 
 def lasting(time: timedelta) -> str:

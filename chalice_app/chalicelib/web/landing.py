@@ -27,7 +27,7 @@ from typing import Any, Final
 from chalice.app import Chalice, Response
 
 from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
-from chalicelib.model import Active, Invite, Session, Tenant
+from chalicelib.model import Invite, Session, Tenant, TenantState
 from chalicelib.rendering.languages import preferred
 from chalicelib.web.browser_auth import (
     came_from_our_page,
@@ -168,13 +168,13 @@ class Landing:
         if digits is None:
             return self._render("number", guest, status=422, number=form.get("number", "")[:40], error=True)
         self._count(guest, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
-        if guest.tenant.wanted is Active.ACTIVE:
+        if guest.tenant.wanted is TenantState.ACTIVE:
             self._services.placement.pair_with(guest.tenant.id, digits, self._services.clock())
         return self._to(guest, "/status")
 
     def show_qr(self, token: str) -> Response:
         guest, _ = self._acting_guest(token)
-        if guest.tenant.wanted is Active.ACTIVE:
+        if guest.tenant.wanted is TenantState.ACTIVE:
             self._services.placement.pair_with(guest.tenant.id, None, self._services.clock())
         return self._to(guest, "/status")
 
@@ -221,14 +221,14 @@ class Landing:
     # -- what it sees ------------------------------------------------------------------------------------------
 
     def _wake(self, guest: Guest) -> None:
-        if guest.tenant.wanted is Active.ACTIVE:
+        if guest.tenant.wanted is TenantState.ACTIVE:
             self._services.placement.watch(guest.tenant.id, self._services.clock())
 
     def _watched(self, guest: Guest, now: int) -> Session:
         """The session, watched on while a code is wanted; one that was logged out waits for its owner's wish."""
         session = self._services.placement.session(guest.tenant.id)
-        resting = session.phase is Phase.LOGGED_OUT and not session.watched(now)
-        if guest.tenant.wanted is Active.PAUSED or session.linked or resting:
+        resting = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
+        if guest.tenant.wanted is TenantState.PAUSED or session.linked or resting:
             return session
         return self._services.placement.watch(guest.tenant.id, now)
 

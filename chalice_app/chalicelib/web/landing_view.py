@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from chalicelib.model import Active, ExpiringCode, Session, Tenant, milliseconds
+from chalicelib.model import ExpiringCode, Session, Tenant, TenantState, milliseconds
 from chalicelib.rendering.languages import TONES
 from wire import Phase, ProblemCode
 
@@ -72,7 +72,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
     shown = what_is_shown(tenant, session, now)
     code = {Shown.QR: session.qr, Shown.PAIRING: session.pairing}.get(shown)
     left = timedelta(milliseconds=max(0, code.expires_at - now)) if code is not None else None
-    awaited = session.watched(now) and shown is Shown.MESSAGE
+    awaited = session.is_awake(now) and shown is Shown.MESSAGE
     lively = shown in LIVELY_SHOWN or session.phase in LIVELY_PHASES or awaited
     refresh = LIVELY_REFRESH if lively else CALM_REFRESH
     problem = tenant.assistant_problem if shown is Shown.CONNECTED else session.problem
@@ -105,7 +105,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
 
 def what_is_shown(tenant: Tenant, session: Session, now: int) -> Shown:
     """Never a code that expired."""
-    if tenant.wanted is Active.PAUSED:
+    if tenant.wanted is TenantState.PAUSED:
         return Shown.PAUSED
     if session.phase is Phase.ONLINE:
         return Shown.CONNECTED
@@ -118,7 +118,7 @@ def what_is_shown(tenant: Tenant, session: Session, now: int) -> Shown:
             return Shown.PAIRING if session.pairing is not None and session.pairing.alive(now) else Shown.WAITING
         case Phase.IDLE | Phase.STARTING | Phase.QR | Phase.PAIRING:
             return Shown.WAITING
-        case Phase.LOGGED_OUT if session.watched(now):
+        case Phase.LOGGED_OUT if session.is_awake(now):
             return Shown.WAITING
     return Shown.MESSAGE
 

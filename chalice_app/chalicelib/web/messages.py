@@ -4,29 +4,29 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from chalicelib.model import Event, Happened, Problem
+from chalicelib.model import Event, EventKind, Problem
 from wire import Phase, ProblemCode
 
 #: what happened → a few words, and the tone of its mark
-HAPPENED: Final[Mapping[Happened, tuple[str, str]]] = {
-    Happened.CREATED: ("Tenant created", ""),
-    Happened.EDITED: ("Settings changed", ""),
-    Happened.PAUSED: ("Paused", "attention"),
-    Happened.RESUMED: ("Resumed", "ok"),
-    Happened.INVITE_SENT: ("Invite sent", ""),
-    Happened.INVITE_OPENED: ("Invite opened", ""),
-    Happened.INVITE_REVOKED: ("Invite revoked", "attention"),
-    Happened.MAIL_FAILED: ("Mail could not be sent", "problem"),
-    Happened.LINKED: ("WhatsApp linked", "ok"),
-    Happened.LOGGED_OUT: ("WhatsApp logged out", "problem"),
-    Happened.ONLINE: ("Online", "ok"),
-    Happened.OFFLINE: ("Offline", "attention"),
-    Happened.PROBLEM: ("Problem", "problem"),
-    Happened.MENDED: ("Mended", "ok"),
-    Happened.TAKEOVER: ("A person took a chat over", ""),
-    Happened.TURN_GIVEN_UP: ("An answer was given up", "attention"),
-    Happened.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
-    Happened.RESTORE_FELL_BACK: ("The login was not usable; an earlier copy of it is tried", "attention"),
+HAPPENED: Final[Mapping[EventKind, tuple[str, str]]] = {
+    EventKind.CREATED: ("Tenant created", ""),
+    EventKind.EDITED: ("Settings changed", ""),
+    EventKind.PAUSED: ("Paused", "attention"),
+    EventKind.RESUMED: ("Resumed", "ok"),
+    EventKind.INVITE_SENT: ("Invite sent", ""),
+    EventKind.INVITE_OPENED: ("Invite opened", ""),
+    EventKind.INVITE_REVOKED: ("Invite revoked", "attention"),
+    EventKind.MAIL_FAILED: ("Mail could not be sent", "problem"),
+    EventKind.LINKED: ("WhatsApp linked", "ok"),
+    EventKind.LOGGED_OUT: ("WhatsApp logged out", "problem"),
+    EventKind.ONLINE: ("Online", "ok"),
+    EventKind.OFFLINE: ("Offline", "attention"),
+    EventKind.PROBLEM: ("Problem", "problem"),
+    EventKind.MENDED: ("Mended", "ok"),
+    EventKind.TAKEOVER: ("A person took a chat over", ""),
+    EventKind.TURN_GIVEN_UP: ("An answer was given up", "attention"),
+    EventKind.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
+    EventKind.RESTORE_FELL_BACK: ("The login was not usable; an earlier copy of it is tried", "attention"),
 }
 
 #: What a redirect after a form says, by the word in its address: nothing else can be made to appear there.
@@ -98,7 +98,7 @@ def problem_name(problem: Problem) -> str:
 
 def told(event: Event) -> str:
     """The detail of an event, in words: a problem by its name, an edit by what was changed."""
-    if event.happened is Happened.EDITED:
+    if event.kind is EventKind.EDITED:
         return ", ".join(EDITED[name] for name in event.detail.split(", ") if name in EDITED)
     return PROBLEMS[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
 

@@ -263,7 +263,7 @@ def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:
 
 def _hold(assignment: Assignment, now: int) -> Hold:
     """Pure: an unlinked session that nobody watches any more is to be released."""
-    watched = now < assignment.watched_until
+    watched = now < assignment.awake_until
     run = assignment.wanted is Wanted.RUN and (assignment.number is not None or watched)
     return Hold(
         tenant=assignment.tenant,

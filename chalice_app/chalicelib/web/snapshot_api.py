@@ -9,11 +9,11 @@ from chalice.app import Chalice
 
 from chalicelib.errors import BadRequest
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, Generation, Happened, restorable, snapshot_key
+from chalicelib.model import Event, EventKind, SnapshotVersion, restorable, snapshot_key
 from chalicelib.web.runner_auth import alive, door
 from chalicelib.wiring import Services
 from wire import CommitAnswer, CommitRequest, RestoreAnswer, RestoreRequest, UploadAnswer, UploadRequest
-from wire import Generation as Offered
+from wire import SnapshotVersion as Offered
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def commit(services: Services, token: str, request: CommitRequest) -> CommitAnsw
     if stored is None or stored.size_bytes != request.size_bytes or stored.sha256 != request.sha256:
         raise BadRequest("This snapshot was not uploaded as announced.")
     now = services.clock()
-    generation = Generation(
+    generation = SnapshotVersion(
         key=key,
         epoch=request.epoch,
         sequence=request.sequence,
@@ -63,7 +63,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     offered = [each for each in restorable(session) if each.key not in request.failed]
     if request.reason:
         now = services.clock()
-        services.tenants.record(Event(request.tenant, now, Happened.RESTORE_FELL_BACK, request.reason))
+        services.tenants.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, request.reason))
         log.warning(LogEvent.RESTORE_FELL_BACK, extra={"tenant": request.tenant, "left": len(offered)})
     return RestoreAnswer(
         generations=tuple(

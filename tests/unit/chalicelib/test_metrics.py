@@ -14,7 +14,7 @@ import app
 from chalicelib import log_context, metrics
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
-from chalicelib.model import Active, Assistant, Policies, Tenant
+from chalicelib.model import Assistant, Policies, Tenant, TenantState
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.events import (
     LambdaContext,
@@ -141,7 +141,7 @@ def stage(
         name="Bakery",
         owner_email="owner@example.com",
         language="en",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=clock(),
         assistant_version=1,

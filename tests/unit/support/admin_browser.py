@@ -4,7 +4,7 @@ from chalice.app import Chalice
 
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.llm.client import CheckResult
-from chalicelib.model import Assistant, Happened, Tenant
+from chalicelib.model import Assistant, EventKind, Tenant
 from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
@@ -128,5 +128,5 @@ class Admin:
         hidden = {name: form.hidden(name) for name in ("csrf", "revision")}
         return self.browser.post(f"/admin/tenants/{tenant}/edit", {**kept, **hidden, **changes})
 
-    def happened(self, tenant: str) -> list[Happened]:
-        return [event.happened for event in self.services.tenants.timeline(tenant)]
+    def happened(self, tenant: str) -> list[EventKind]:
+        return [event.kind for event in self.services.tenants.timeline(tenant)]

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from chalice.app import Chalice
 
 from chalicelib.model import (
-    Active,
     Session,
     Tenant,
+    TenantState,
 )
 from chalicelib.rendering.qr import qr_svg
 from chalicelib.store.table import Update
@@ -29,7 +29,7 @@ BAKERY, FLORIST = "bakery0001", "florist0001"
 
 
 def tenant(id: str, **changes: Any) -> Tenant:
-    made = {"name": "Corner <b>Bakery</b>", "language": "en", "wanted": Active.ACTIVE, **changes}
+    made = {"name": "Corner <b>Bakery</b>", "language": "en", "wanted": TenantState.ACTIVE, **changes}
     return Tenant(
         id=id,
         owner_email="inge@bakery.example",
@@ -157,7 +157,7 @@ class Lines:
         return [operation for operation in self.operations if operation not in ("GetItem", "Query")]
 
     def watching(self) -> bool:
-        return self.seen.watched(self.clock.now)
+        return self.seen.is_awake(self.clock.now)
 
 
 def shows_qr(answer: Answer, code: str = QR) -> bool:

@@ -16,7 +16,6 @@ from wire import (
     CommitAnswer,
     CommitRequest,
     Delivery,
-    Generation,
     Hold,
     Identity,
     Message,
@@ -33,6 +32,7 @@ from wire import (
     SentAnswer,
     SentRequest,
     SessionReport,
+    SnapshotVersion,
     SyncAnswer,
     SyncRequest,
     TakeAnswer,
@@ -146,7 +146,7 @@ class FakeControl:
     dead: set[str] = field(default_factory=set)
     bell: int = 0
     #: Newest first, by tenant; and what lies in the store.
-    snapshots: dict[str, list[Generation]] = field(default_factory=dict)
+    snapshots: dict[str, list[SnapshotVersion]] = field(default_factory=dict)
     stored: dict[str, bytes] = field(default_factory=dict)
     store_down: bool = False
     restores: list[RestoreRequest] = field(default_factory=list)
@@ -306,7 +306,7 @@ class FakeControl:
     async def commit(self, request: CommitRequest, token: str) -> CommitAnswer:
         self._fence(request.tenant, request.epoch, token)
         [key] = [key for key in self.stored if request.sha256 in key]
-        generation = Generation(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
+        generation = SnapshotVersion(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
         kept = self.snapshots.setdefault(request.tenant, [])
         if kept and (kept[0].epoch, kept[0].sequence) >= (generation.epoch, generation.sequence):
             return CommitAnswer(committed=generation.key in {each.key for each in kept})

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from chalicelib.model import Active, Chat, Policies, StoredMessage, Turn, TurnState, judge
+from chalicelib.model import Chat, Policies, StoredMessage, TenantState, Turn, TurnState, classify
 from chalicelib.store.chats import Chats, arrival
 from chalicelib.store.runners import Rung, Runners
 from chalicelib.store.table import Table
@@ -96,7 +96,7 @@ class StoredChats:
         """A message of each kind, one for each reason to skip it, and a chat that is known under two names."""
         for kind in stored(MessageKind):
             self._hand_in(self._message(9, kind=kind, sender="15550166@c.us"))
-        held: dict[str, Any] = {"answers_since": self.now - DAY, "takeover_until": 0, "wanted": Active.ACTIVE}
+        held: dict[str, Any] = {"answers_since": self.now - DAY, "takeover_until": 0, "wanted": TenantState.ACTIVE}
         for changes in (
             {"chat_id": "1@broadcast"},
             {"answers_since": None},
@@ -107,14 +107,14 @@ class StoredChats:
             {"kind": MessageKind.CIPHERTEXT},
             {"kind": MessageKind.OTHER},
             {"kind": MessageKind.IMAGE, "text": ""},
-            {"wanted": Active.PAUSED},
+            {"wanted": TenantState.PAUSED},
             {"takeover_until": self.now + DAY},
         ):
             message = self._message(10)
             about: dict[str, Any] = {**held, "chat_id": message.chat, "from_me": False, "kind": message.kind}
             about |= {"text": message.text, "phone": message.phone, "sent_at": message.sent_at_ms}
             about |= {"policies": Policies(), "now": self.now, **changes}
-            self._hand_in(message, judge(**about).reason)
+            self._hand_in(message, classify(**about).reason)
         named = self._message(11, chat="4711@lid", chat_alias="15550211@c.us")
         self._hand_in(named)
         chat, _ = self._hand_in(self._message(11, from_me=True))

@@ -9,20 +9,20 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.model import (
-    Active,
     Assistant,
     Event,
-    Generation,
-    Happened,
+    EventKind,
     Invite,
     Policies,
     Problem,
     Runner,
+    SnapshotVersion,
     Tenant,
+    TenantState,
     seen,
     snapshot_key,
 )
-from chalicelib.store.drains import Departures
+from chalicelib.store.drains import Drains
 from chalicelib.store.operators import OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
@@ -74,7 +74,7 @@ class StoredWorld:
         self.tenants = Tenants(table, new_id=lambda: f"{next(ids):08x}")
         self.runners = Runners(table)
         self.placement = Placement(table, self.runners, release="image:2")
-        self.departures = Departures(table, self.runners)
+        self.drains = Drains(table, self.runners)
         self.tasks = Tasks(table, self.runners)
         self.snapshots = Snapshots(table, self.placement)
         self.now = START
@@ -103,7 +103,7 @@ class StoredWorld:
                 name=name,
                 owner_email=f"owner@{name.split()[0].lower()}.example.com",
                 language=("de", "en", "fr", "es")[number],
-                wanted=Active.ACTIVE,
+                wanted=TenantState.ACTIVE,
                 revision=1,
                 created_at=self.now,
                 assistant_version=1,
@@ -148,7 +148,7 @@ class StoredWorld:
         self._invites()
         self._operators()
         self._counted()
-        for happened in stored(Happened):
+        for happened in stored(EventKind):
             self.tenants.record(Event(HOTEL, self.now, happened, f"detail of {happened}", "owner"))
 
     def _invites(self) -> None:
@@ -221,7 +221,7 @@ class StoredWorld:
         held = self.placement.session(BAKERY)
         assert held.runner is not None
         key = snapshot_key(BAKERY, held.epoch, sequence, sha)
-        snapshot = Generation(key, held.epoch, sequence, sha, size, CHROMIUM, WA_JS, self.now)
+        snapshot = SnapshotVersion(key, held.epoch, sequence, sha, size, CHROMIUM, WA_JS, self.now)
         assert self.snapshots.commit(BAKERY, held.runner, snapshot, self.now)
         self.now += SECOND
 
@@ -259,8 +259,8 @@ class StoredWorld:
         self._report(GARAGE, Phase.ONLINE, number="15550144")
         self._report(GARAGE, Phase.LOGGED_OUT, detail="the phone ended the link")
         self._release(GARAGE)
-        self.tenants.set_wanted(GARAGE, Active.PAUSED, now=self.now, by=OPERATOR)
-        self.placement.wanted(GARAGE, Active.PAUSED, self.now)
+        self.tenants.set_wanted(GARAGE, TenantState.PAUSED, now=self.now, by=OPERATOR)
+        self.placement.wanted(GARAGE, TenantState.PAUSED, self.now)
 
     def _hotel(self) -> None:
         """The owner's page is open, and two runners gave the session up."""
@@ -273,14 +273,14 @@ class StoredWorld:
             self.placement.place(HOTEL, self.now)
 
     def _leaving(self) -> None:
-        self.departures.protected(HOLDER, self.now + HOUR)
-        self.departures.drain(DRAINED, self.now)
-        self.departures.ask_for(DRAINED, self._runner(DRAINED).assigned, self.now + SECOND, moving=[FLORIST])
-        self.departures.drain(ENDING, self.now)
-        self.departures.freed(ENDING, self.now + SECOND)
-        self.departures.end(ENDING)
+        self.drains.protected(HOLDER, self.now + HOUR)
+        self.drains.drain(DRAINED, self.now)
+        self.drains.ask_for(DRAINED, self._runner(DRAINED).assigned, self.now + SECOND, moving=[FLORIST])
+        self.drains.drain(ENDING, self.now)
+        self.drains.freed(ENDING, self.now + SECOND)
+        self.drains.end(ENDING)
         self.runners.witness(self._runner(SILENT), HOLDER, self.now)
-        self.departures.note_surplus(self.now)
-        self.departures.leave_behind({HOTEL: "image:1"}, ())
+        self.drains.note_surplus(self.now)
+        self.drains.leave_behind({HOTEL: "image:1"}, ())
         self._renew(HOLDER, probes={BAKERY: self.now - SECOND})
         self._renew(ENDING, draining=True)

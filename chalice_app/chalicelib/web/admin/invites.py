@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import ActionRequired, NotDeployed, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, Happened, Problem, Tenant
+from chalicelib.model import Event, EventKind, Problem, Tenant
 from chalicelib.web.browser_auth import sha256
 from wire import ProblemCode
 
@@ -35,10 +35,10 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
         )
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, trouble.message))
-        services.tenants.record(Event(tenant.id, now, Happened.MAIL_FAILED, trouble.message, by))
+        services.tenants.record(Event(tenant.id, now, EventKind.MAIL_FAILED, trouble.message, by))
         return False
     services.tenants.clear_mail_problem(tenant.id, now=services.clock(), by=by)
-    services.tenants.record(Event(tenant.id, services.clock(), Happened.INVITE_SENT, by=by))
+    services.tenants.record(Event(tenant.id, services.clock(), EventKind.INVITE_SENT, by=by))
     return True
 
 

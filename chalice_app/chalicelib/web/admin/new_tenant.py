@@ -9,7 +9,7 @@ from chalice.app import Response
 
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.llm.client import CheckResult
-from chalicelib.model import Active, Happened, Invite, Tenant
+from chalicelib.model import EventKind, Invite, Tenant, TenantState
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
@@ -78,7 +78,7 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         name=form.name,
         owner_email=form.owner_email,
         language=form.language,
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=now,
         assistant_version=1,
@@ -95,10 +95,10 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
 def mail_if_nobody_did(admin: AdminPages, tenant_id: str, *, by: str) -> str:
     """The word for a form that was saved before: whoever saved it may have ended before its owner had mail."""
     services = admin.services
-    happened = {event.happened for event in services.tenants.timeline(tenant_id)}
+    happened = {event.kind for event in services.tenants.timeline(tenant_id)}
     invite = services.tenants.invites.current(tenant_id)
-    told_whole = Happened.CREATED in happened  # a longer story has its mail somewhere in it
-    mailed = not told_whole or Happened.INVITE_SENT in happened
+    told_whole = EventKind.CREATED in happened  # a longer story has its mail somewhere in it
+    mailed = not told_whole or EventKind.INVITE_SENT in happened
     if mailed or invite is None or invite.opened_at is not None or not may_mail(services, tenant_id):
         return "existed"
     return "created" if new_invite(services, services.tenants.get(tenant_id), by=by) else "unmailed"

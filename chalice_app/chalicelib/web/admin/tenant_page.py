@@ -7,7 +7,7 @@ from typing import Any, Final
 from chalice.app import Response
 
 from chalicelib.errors import Conflict, Invalid, TransientError
-from chalicelib.model import Active, Assistant, Policies, Tenant, TurnState
+from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_TRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
@@ -58,7 +58,7 @@ class TenantPage:
 
     def _seen(self, tenant: Tenant) -> dict[str, Any]:
         session = self.services.placement.session(tenant.id)
-        if tenant.wanted is Active.ACTIVE and not session.linked:
+        if tenant.wanted is TenantState.ACTIVE and not session.linked:
             session = self.services.placement.watch(tenant.id, self.services.clock())
         return {
             "tenant": tenant,
@@ -152,10 +152,10 @@ class TenantPage:
     # -- doing -------------------------------------------------------------------------------------------------
 
     def pause(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        return self._want(tenant, Active.PAUSED, operator.email)
+        return self._want(tenant, TenantState.PAUSED, operator.email)
 
     def resume(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        return self._want(tenant, Active.ACTIVE, operator.email)
+        return self._want(tenant, TenantState.ACTIVE, operator.email)
 
     def invite(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         found = self.services.tenants.get(tenant)
@@ -176,7 +176,7 @@ class TenantPage:
 
     # -- how -----------------------------------------------------------------------------------------------------
 
-    def _want(self, tenant: str, wanted: Active, by: str) -> Response:
+    def _want(self, tenant: str, wanted: TenantState, by: str) -> Response:
         now = self.services.clock()
         self.services.tenants.set_wanted(tenant, wanted, now=now, by=by)
         self.services.placement.wanted(tenant, wanted, now)

@@ -18,7 +18,7 @@ import pytest
 
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
 from chalicelib.llm.client import CheckResult, LlmClient, Reply
-from chalicelib.model import Assistant, Said
+from chalicelib.model import Assistant, ChatLine
 from infrastructure.checkout import REPOSITORY
 from tests.simulators.openai import FAULTS, OpenAISimulator
 from wire import ProblemCode
@@ -58,9 +58,9 @@ def llm(shared_llm: LlmClient, simulator: OpenAISimulator) -> LlmClient:
 
 
 def ask(
-    llm: LlmClient, key: str = KEY, assistant: Assistant = ASSISTANT, said: tuple[Said, ...] | None = None
+    llm: LlmClient, key: str = KEY, assistant: Assistant = ASSISTANT, said: tuple[ChatLine, ...] | None = None
 ) -> Reply:
-    history = said or (Said("user", QUESTION),)
+    history = said or (ChatLine("user", QUESTION),)
     return llm.reply(key, assistant, history, tenant="bakery0001", chat="4917@c.us", turn="turn-0001")
 
 
@@ -154,7 +154,12 @@ def test_a_request_carries_every_setting_and_tool(llm: LlmClient, simulator: Ope
 
 
 def test_the_whole_history_goes_along_in_order(llm: LlmClient, simulator: OpenAISimulator) -> None:
-    said = (Said("user", "Hello"), Said("assistant", "Hi!"), Said("user", "Open?"), Said("user", "Half \ud83d sign"))
+    said = (
+        ChatLine("user", "Hello"),
+        ChatLine("assistant", "Hi!"),
+        ChatLine("user", "Open?"),
+        ChatLine("user", "Half \ud83d sign"),
+    )
     reply = ask(llm, said=said)
     assert [(item["role"], item["content"]) for item in simulator.requests[-1].body["input"]] == [
         ("user", "Hello"),
@@ -167,7 +172,7 @@ def test_the_whole_history_goes_along_in_order(llm: LlmClient, simulator: OpenAI
 
 def test_contacts_are_told_apart_without_being_named(llm: LlmClient, simulator: OpenAISimulator) -> None:
     for tenant, chat in (("bakery0001", "4917@c.us"), ("bakery0001", "4918@c.us"), ("butcher001", "4917@c.us")):
-        llm.reply(KEY, ASSISTANT, (Said("user", "Hi"),), tenant=tenant, chat=chat, turn="turn-0001")
+        llm.reply(KEY, ASSISTANT, (ChatLine("user", "Hi"),), tenant=tenant, chat=chat, turn="turn-0001")
     assert len({request.body["safety_identifier"] for request in simulator.requests}) == 3
     assert "4917" not in json.dumps([request.body for request in simulator.requests])
 
@@ -519,11 +524,11 @@ def test_importing_the_client_does_not_import_openai_and_openai_log_stays_off() 
 import sys
 import chalicelib.llm.client as llm
 from chalicelib.errors import AnswerlineError
-from chalicelib.model import Assistant, Said
+from chalicelib.model import Assistant, ChatLine
 ours = llm.LlmClient("http://127.0.0.1:9/v1")
 assert not {{"openai", "httpx2"}} & set(sys.modules), "imported too early"
 try:
-    ours.reply({KEY!r}, Assistant(1, "m", "i"), [Said("user", {QUESTION!r})], tenant="t", chat="c", turn="u")
+    ours.reply({KEY!r}, Assistant(1, "m", "i"), [ChatLine("user", {QUESTION!r})], tenant="t", chat="c", turn="u")
 except AnswerlineError as trouble:
     print(type(trouble).__name__)
 assert "openai" in sys.modules

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from chalicelib.model import (
-    Active,
     Assistant,
     Problem,
     Runner,
     RunnerState,
     Session,
     Tenant,
+    TenantState,
     Turn,
     TurnState,
     down_for,
     seen,
 )
-from chalicelib.model.line_health import Line, Rank, standing
+from chalicelib.model.line_health import Line, LineHealth, health_report
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
@@ -41,7 +41,7 @@ def linked(**more: Any) -> Session:
 
 
 def watched(**more: Any) -> Session:
-    return replace(Session(T, watched_until=NOW + 60_000, phase=Phase.QR, runner="runneraaaa"), **more)
+    return replace(Session(T, awake_until=NOW + 60_000, phase=Phase.QR, runner="runneraaaa"), **more)
 
 
 def turn(state: TurnState, age_minutes: float, messages: int = 1, of: str = T) -> Turn:
@@ -61,7 +61,7 @@ def turn(state: TurnState, age_minutes: float, messages: int = 1, of: str = T) -
 
 
 def line_of(session: Session, *turns: Turn, **more: Any) -> Line:
-    return standing([(tenant(**more), session)], turns, [], NOW).lines[0]
+    return health_report([(tenant(**more), session)], turns, [], NOW).lines[0]
 
 
 # -- for how long a session is down ------------------------------------------------------------------------------------
@@ -124,12 +124,12 @@ def test_who_was_released_in_peace_was_not_down(table: Table, clock: Clock) -> N
 
 
 def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> None:
-    stands = standing(
+    stands = health_report(
         [
             (tenant("a" * 8), linked()),
             (tenant("b" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 4 * MINUTE)),
             (tenant("c" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 6 * MINUTE)),
-            (tenant("d" * 8, wanted=Active.PAUSED), linked(phase=Phase.IDLE, runner=None, down_since=1)),
+            (tenant("d" * 8, wanted=TenantState.PAUSED), linked(phase=Phase.IDLE, runner=None, down_since=1)),
             (tenant("e" * 8), Session("e" * 8)),
             (tenant("f" * 8), watched()),
         ],
@@ -146,7 +146,7 @@ def test_a_code_is_late_only_for_an_owner_who_looks() -> None:
     assert not line_of(watched(phase=Phase.STARTING, down_since=NOW - 44_000)).code_late
     assert line_of(watched(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
     assert line_of(watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW - 46_000)).code_late
-    assert not line_of(watched(phase=Phase.IDLE, watched_until=0, down_since=1)).code_late
+    assert not line_of(watched(phase=Phase.IDLE, awake_until=0, down_since=1)).code_late
     assert not line_of(linked(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
 
 
@@ -158,34 +158,34 @@ def test_who_waits_until_a_person_mends_something_is_unanswered_and_not_overdue(
 
 def test_what_waits_for_room_is_counted_once_its_time_has_come() -> None:
     waits = watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW)
-    assert standing([(tenant(), waits)], [], [], NOW).without_room == 1
-    assert standing([(tenant(), replace(waits, unplaced_since=NOW + 1))], [], [], NOW).without_room == 0
-    assert standing([(tenant(wanted=Active.PAUSED), waits)], [], [], NOW).without_room == 0
+    assert health_report([(tenant(), waits)], [], [], NOW).without_room == 1
+    assert health_report([(tenant(), replace(waits, unplaced_since=NOW + 1))], [], [], NOW).without_room == 0
+    assert health_report([(tenant(wanted=TenantState.PAUSED), waits)], [], [], NOW).without_room == 0
 
 
 def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
     alive = Runner("runneraaaa", RunnerState.ALIVE, "", NOW + 1, 2, 0)
     runners = [alive, replace(alive, lease_until=NOW), replace(alive, state=RunnerState.DEAD)]
-    stands = standing([], [], runners, NOW)
+    stands = health_report([], [], runners, NOW)
     assert (stands.runners, stands.runners_not_heard) == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("rank", "session", "more", "turns"),
+    ("health", "session", "more", "turns"),
     [
-        (Rank.NOT_RUNNING, linked(phase=Phase.FAILED, down_since=NOW - 6 * MINUTE), {}, []),
-        (Rank.NEEDS_SOMEONE, linked(problem=Problem(ProblemCode.CONFLICT, 1)), {}, []),
-        (Rank.NEEDS_SOMEONE, linked(), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, []),
-        (Rank.NEEDS_SOMEONE, Session(T, phase=Phase.LOGGED_OUT), {}, []),
-        (Rank.QUIET, Session(T, phase=Phase.LOGGED_OUT), {"wanted": Active.PAUSED}, []),
-        (Rank.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
-        (Rank.FINE, linked(), {}, [turn(TurnState.SENDING, 1.9)]),
-        (Rank.ON_THE_WAY, linked(phase=Phase.STARTING, down_since=NOW), {}, []),
-        (Rank.ON_THE_WAY, watched(), {}, []),
-        (Rank.QUIET, Session(T), {}, []),
+        (LineHealth.NOT_RUNNING, linked(phase=Phase.FAILED, down_since=NOW - 6 * MINUTE), {}, []),
+        (LineHealth.NEEDS_ACTION, linked(problem=Problem(ProblemCode.CONFLICT, 1)), {}, []),
+        (LineHealth.NEEDS_ACTION, linked(), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, []),
+        (LineHealth.NEEDS_ACTION, Session(T, phase=Phase.LOGGED_OUT), {}, []),
+        (LineHealth.IDLE, Session(T, phase=Phase.LOGGED_OUT), {"wanted": TenantState.PAUSED}, []),
+        (LineHealth.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
+        (LineHealth.HEALTHY, linked(), {}, [turn(TurnState.SENDING, 1.9)]),
+        (LineHealth.PENDING, linked(phase=Phase.STARTING, down_since=NOW), {}, []),
+        (LineHealth.PENDING, watched(), {}, []),
+        (LineHealth.IDLE, Session(T), {}, []),
     ],
 )
 def test_the_line_that_most_needs_a_person_comes_first(
-    rank: Rank, session: Session, more: dict[str, Any], turns: list[Turn]
+    health: LineHealth, session: Session, more: dict[str, Any], turns: list[Turn]
 ) -> None:
-    assert line_of(session, *turns, **more).rank is rank
+    assert line_of(session, *turns, **more).health is health

@@ -111,11 +111,11 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     write: dict[str, Callable[[], object]] = {
         "invite": lambda: new_invite(services, BAKERY, by="us"),
         "problem": lambda: notices.of_problem(services, BAKERY, trouble),
-        "logged_out": lambda: notices.of_session(services, BAKERY, Session(BAKERY.id, untold=Phase.LOGGED_OUT)),
+        "logged_out": lambda: notices.of_session(services, BAKERY, Session(BAKERY.id, unsent_notice=Phase.LOGGED_OUT)),
     }
     write[writer]()
     assert post.sent == []
-    failed = [event for event in services.tenants.timeline(BAKERY.id) if event.happened == "mail_failed"]
+    failed = [event for event in services.tenants.timeline(BAKERY.id) if event.kind == "mail_failed"]
     assert failed
     assert all(reason in event.detail for event in failed)
     logged = [record for record in caplog.records if record.getMessage() == "mail_not_sent"]

@@ -388,7 +388,7 @@ def test_from_an_old_runner_sessions_leave_only_for_the_current_commit() -> None
 def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
     settled = milliseconds(LOGIN_SETTLES_WITHIN)
     long = milliseconds(SCANNING_WAITED_FOR)
-    scanning = Session("t1", phase=Phase.QR, runner="a", watched_until=NOON + MINUTE)
+    scanning = Session("t1", phase=Phase.QR, runner="a", awake_until=NOON + MINUTE)
     for session, draining, expected in [
         (online("t1", "a", linked_at=NOON - settled + 1), Draining(NOON - HOUR), []),
         (online("t1", "a", linked_at=NOON - settled), Draining(NOON - HOUR), ["t1"]),
@@ -407,7 +407,7 @@ def test_what_was_asked_for_and_has_not_left_is_still_moving_and_not_asked_for_a
 
 
 def test_an_owner_who_scans_is_disturbed_last() -> None:
-    scanning = Session("t1", phase=Phase.QR, runner="a", watched_until=NOON + MINUTE)
+    scanning = Session("t1", phase=Phase.QR, runner="a", awake_until=NOON + MINUTE)
     sessions = [scanning, online("t2", "a", last_message_at=NOON), online("t3", "a", last_message_at=NOON)]
     assert asked(decided([leaving("a", "t1", "t2", "t3"), runner("b")], desired=2, sessions=sessions)) == ["t2", "t3"]
 

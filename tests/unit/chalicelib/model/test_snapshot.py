@@ -1,21 +1,21 @@
 """Which generations of a snapshot are kept."""
 
-from chalicelib.model import GENERATIONS_KEPT, Generation
+from chalicelib.model import VERSIONS_KEPT, SnapshotVersion
 from chalicelib.model.snapshot import EPOCHS_KEPT, kept
 
 NOON = 1_800_014_400_000
 
 
-def generation(epoch: int, sequence: int, taken_at: int = NOON) -> Generation:
-    return Generation(f"{epoch}-{sequence}", epoch, sequence, "0" * 64, 1_000, "153.0.1.2", "4.6.0", taken_at)
+def generation(epoch: int, sequence: int, taken_at: int = NOON) -> SnapshotVersion:
+    return SnapshotVersion(f"{epoch}-{sequence}", epoch, sequence, "0" * 64, 1_000, "153.0.1.2", "4.6.0", taken_at)
 
 
-def names(generations: tuple[Generation, ...]) -> list[str]:
+def names(generations: tuple[SnapshotVersion, ...]) -> list[str]:
     return [each.key for each in generations]
 
 
-def taken_one_after_the_other(*generations: Generation) -> tuple[Generation, ...]:
-    left: tuple[Generation, ...] = ()
+def taken_one_after_the_other(*generations: SnapshotVersion) -> tuple[SnapshotVersion, ...]:
+    left: tuple[SnapshotVersion, ...] = ()
     for each in generations:
         left = kept((each, *left), each.taken_at)
     return left
@@ -30,7 +30,7 @@ def test_however_many_one_browser_takes_the_last_one_of_the_browser_before_stays
 
 def test_holdings_long_past_are_forgotten() -> None:
     left = taken_one_after_the_other(*(generation(epoch, 1) for epoch in range(2, 40, 2)))
-    assert GENERATIONS_KEPT == EPOCHS_KEPT
+    assert VERSIONS_KEPT == EPOCHS_KEPT
     assert names(left) == ["38-1", "36-1", "34-1"]
 
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Happened, Problem, Tenant
+from chalicelib.model import Assistant, EventKind, Problem, Tenant, TenantState
 from chalicelib.notifications.bounces import DETAIL_TYPES, Fate, hear
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
@@ -18,7 +18,7 @@ OURS = "answerline-unit"
 
 @pytest.fixture
 def bakery(services: Services, clock: Clock) -> Services:
-    tenant = Tenant(T, "Bakery", OWNER, "en", Active.ACTIVE, 1, clock(), 1, "sealed", "1234")
+    tenant = Tenant(T, "Bakery", OWNER, "en", TenantState.ACTIVE, 1, clock(), 1, "sealed", "1234")
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     services._environment = {**services._environment, "MAIL_CONFIGURATION_SET": OURS}
     return services
@@ -81,8 +81,8 @@ def problem(services: Services) -> Problem | None:
     return services.tenants.get(T).mail_problem
 
 
-def happened(services: Services) -> list[tuple[Happened, str]]:
-    return [(each.happened, each.detail) for each in services.tenants.timeline(T)][:-1]
+def happened(services: Services) -> list[tuple[EventKind, str]]:
+    return [(each.kind, each.detail) for each in services.tenants.timeline(T)][:-1]
 
 
 def mails(services: Services) -> list[tuple[str, str, str]]:
@@ -93,7 +93,7 @@ def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(ba
     assert hear(bakery, bounced()) is Fate.MARKED
     told = problem(bakery)
     assert told == Problem(ProblemCode.MAIL_BOUNCED, clock(), "The owner's mail server refuses this address (5.1.1).")
-    assert happened(bakery) == [(Happened.PROBLEM, "mail_bounced")]
+    assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
     assert mails(bakery) == [("attention", "operators@example.com", f"https://line.example.com/api/admin/tenants/{T}")]
 
 
@@ -124,7 +124,7 @@ def test_a_passing_bounce_is_a_line_in_the_timeline(bakery: Services, kind: str)
     assert hear(bakery, bounced(kind, "MailboxFull")) is Fate.NOTED
     assert (problem(bakery), mails(bakery)) == (None, [])
     sentence = "The owner's mail server did not take the mail, in several tries (MailboxFull)."
-    assert happened(bakery) == [(Happened.MAIL_FAILED, sentence)]
+    assert happened(bakery) == [(EventKind.MAIL_FAILED, sentence)]
 
 
 def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: Services, clock: Clock) -> None:
@@ -150,7 +150,7 @@ def test_two_mails_that_bounce_tell_the_operators_once(bakery: Services) -> None
         told["detail"]["mail"]["messageId"] = f"message-{number}"
         assert hear(bakery, told) is Fate.MARKED
     assert len(mails(bakery)) == 1
-    assert happened(bakery) == [(Happened.PROBLEM, "mail_bounced")]
+    assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
 
 
 def test_a_bounce_at_a_former_address_says_nothing_of_the_new_one(bakery: Services) -> None:
@@ -176,12 +176,12 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
         (event("Email Delivery Delayed", deliveryDelay={"delayType": "MailboxFull", "delayedRecipients": []}), []),
         (
             event("Email Rendering Failed", failure={"errorMessage": "x", "templateName": "y"}),
-            [(Happened.MAIL_FAILED, "SES could not write this mail.")],
+            [(EventKind.MAIL_FAILED, "SES could not write this mail.")],
         ),
     ],
 )
 def test_what_may_still_arrive_or_cannot_be_is_no_problem(
-    bakery: Services, told: dict[str, Any], noted: list[tuple[Happened, str]]
+    bakery: Services, told: dict[str, Any], noted: list[tuple[EventKind, str]]
 ) -> None:
     assert hear(bakery, told) is Fate.NOTED
     assert (problem(bakery), mails(bakery), happened(bakery)) == (None, [], noted)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Draining, Runner, RunnerState, Tenant, seen
+from chalicelib.model import Assistant, Draining, Runner, RunnerState, Tenant, TenantState, seen
 from chalicelib.reconcilers import reconcile
 from chalicelib.sessions import lifecycle
-from chalicelib.store.drains import Departures
+from chalicelib.store.drains import Drains
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api
@@ -42,7 +42,7 @@ class Town:
 
     def tenant(self, name: str) -> None:
         """One whose line is linked and online as soon as anybody holds it."""
-        tenant = Tenant(name, name, "owner@example.com", "en", Active.ACTIVE, 1, self.clock(), 1, "x", "1234")
+        tenant = Tenant(name, name, "owner@example.com", "en", TenantState.ACTIVE, 1, self.clock(), 1, "x", "1234")
         self.services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
         self.services.placement.watch(name, self.clock())
         self.report(name)
@@ -152,20 +152,20 @@ def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
     assert town.where() == {"runnerold1": 1, "runnernew1": 3}
     town.minutes(14)
     assert town.where() == {"runnerold1": 0, "runnernew1": 4}
-    assert town.services.departures.left_behind() == dict.fromkeys(stuck, NEW)
+    assert town.services.drains.left_behind() == dict.fromkeys(stuck, NEW)
     told = [record for record in caplog.records if record.getMessage() == "sessions_left_behind"]
     assert [record.__dict__["tenants"] for record in told] == [[each] for each in stuck]
     assert {record.levelname for record in told} == {"WARNING"}
     for tenant in stuck:
         report(tenant)
     town.minute()
-    assert town.services.departures.left_behind() == {}
+    assert town.services.drains.left_behind() == {}
 
 
 def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
     session = town.services.placement.session(TENANTS[0])
-    assert town.services.departures.drain("runnerold1", clock())
-    assert not town.services.departures.drain("runnerold1", clock())
+    assert town.services.drains.drain("runnerold1", clock())
+    assert not town.services.drains.drain("runnerold1", clock())
     town.minute()
     assert town.named("runnerold1").state is RunnerState.DRAINING
     town.services.placement.release(TENANTS[0], "runnerold1", session.epoch, clock())
@@ -184,16 +184,16 @@ def test_a_fleet_that_is_too_large_shrinks_after_a_while_and_ecs_may_end_only_th
     assert town.named("runnerold2").state is RunnerState.DRAINING
     assert fleet.protected == {"task-runnerold1"}
     town.minute()
-    assert (fleet.count, town.services.departures.surplus_since()) == (1, town.clock() - 17 * 60_000)
+    assert (fleet.count, town.services.drains.surplus_since()) == (1, town.clock() - 17 * 60_000)
     assert town.where()["runnerold1"] == 4
     town.services.reaping.task_stopped("task-runnerold2", town.clock())
     town.minute()
-    assert town.services.departures.surplus_since() is None
+    assert town.services.drains.surplus_since() is None
 
 
 def test_who_waits_in_vain_to_be_ended_ends_itself(town: Town, clock: Clock) -> None:
     town.runner("runnernew1", capacity=0)
-    assert town.services.departures.drain("runnernew1", clock())
+    assert town.services.drains.drain("runnernew1", clock())
     town.minutes(5)
     assert not town.named("runnernew1").drain
     town.minute()
@@ -214,7 +214,7 @@ def test_without_protection_nobody_is_let_go(town: Town) -> None:
 def test_a_runner_whose_protection_ecs_does_not_lift_is_not_taken_for_free(town: Town, clock: Clock) -> None:
     town.runner("runnernew1")
     town.minute()
-    assert town.services.departures.drain("runnernew1", clock())
+    assert town.services.drains.drain("runnernew1", clock())
     fleet_of(town.services).protects = False
     town.minutes(3)
     draining = town.named("runnernew1").draining
@@ -238,20 +238,20 @@ def test_one_step_that_fails_stops_no_other(town: Town, monkeypatch: pytest.Monk
 
 def test_what_is_noted_of_a_leaving_runner_is_found_again(table: Table, clock: Clock) -> None:
     runners = Runners(table)
-    departures = Departures(table, runners)
+    drains = Drains(table, runners)
     runners.register("runneraaaa", "0" * 64, 2, clock())
-    departures.protected("runneraaaa", 77)
-    assert departures.drain("runneraaaa", clock())
+    drains.protected("runneraaaa", 77)
+    assert drains.drain("runneraaaa", clock())
     item = runners.get("runneraaaa")
     assert item is not None
     assert (item.protected_until, item.draining, item.free) == (77, Draining(clock()), 0)
-    departures.freed("runneraaaa", clock() + 5)
+    drains.freed("runneraaaa", clock() + 5)
     item = runners.get("runneraaaa")
     assert item is not None
     assert (item.protected_until, item.draining) == (0, Draining(clock(), free_since=clock() + 5))
-    departures.protected("nobody", 77)
-    departures.freed("nobody", 77)
-    assert not departures.drain("nobody", clock())
+    drains.protected("nobody", 77)
+    drains.freed("nobody", 77)
+    assert not drains.drain("nobody", clock())
     assert runners.get("nobody") is None
 
 
@@ -260,12 +260,12 @@ def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: S
     town.runner("runneraaaa")
     town.tenant(TENANTS[0])
     (assignment,) = town.named("runneraaaa").assigned
-    assert services.departures.drain("runneraaaa", clock())
+    assert services.drains.drain("runneraaaa", clock())
     before = services.runners.bell("runneraaaa").count
     later = replace(assignment, epoch=assignment.epoch + 1)
-    assert not services.departures.ask_for("runneraaaa", [later], clock(), moving=TENANTS[:1])
+    assert not services.drains.ask_for("runneraaaa", [later], clock(), moving=TENANTS[:1])
     assert services.runners.bell("runneraaaa").count == before
-    assert services.departures.ask_for("runneraaaa", [assignment], clock(), moving=TENANTS[:1])
+    assert services.drains.ask_for("runneraaaa", [assignment], clock(), moving=TENANTS[:1])
     runner = town.named("runneraaaa")
     assert [each.wanted for each in runner.assigned] == [Wanted.RELEASE]
     assert runner.draining == Draining(clock(), moving=(TENANTS[0],), asked_at=clock())
@@ -273,21 +273,21 @@ def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: S
 
 
 def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
-    departures = Departures(table, Runners(table))
-    assert departures.surplus_since() is None
+    drains = Drains(table, Runners(table))
+    assert drains.surplus_since() is None
     for since in (5, None):
-        departures.note_surplus(since)
-        assert departures.surplus_since() == since
+        drains.note_surplus(since)
+        assert drains.surplus_since() == since
 
 
 def test_who_is_left_behind_is_remembered_beside_it(table: Table) -> None:
-    departures = Departures(table, Runners(table))
-    assert departures.left_behind() == {}
-    departures.note_surplus(5)
+    drains = Drains(table, Runners(table))
+    assert drains.left_behind() == {}
+    drains.note_surplus(5)
     nobody: dict[str, str] = {}
     for tenants in ({"tenantaaaa": "old", "tenantbbbb": "new"}, nobody):
-        departures.leave_behind(tenants, departures.left_behind())
-        assert (departures.left_behind(), departures.surplus_since()) == (tenants, 5)
+        drains.leave_behind(tenants, drains.left_behind())
+        assert (drains.left_behind(), drains.surplus_since()) == (tenants, 5)
 
 
 def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is_to_end(
@@ -300,12 +300,12 @@ def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is
     town = Town(services, clock)
     town.tenant(TENANTS[0])
     (assignment,) = town.named(name).assigned
-    assert services.departures.drain(name, clock())
-    services.departures.ask_for(name, [assignment], clock())
+    assert services.drains.drain(name, clock())
+    services.drains.ask_for(name, [assignment], clock())
     clock.pass_seconds(11)
     told = runner_api.sync(services, token, SyncRequest(sequence=3, capacity=2))
     assert ([each.wanted for each in told.hold], told.drain) == ([Wanted.RELEASE], False)
-    services.departures.end(name)
+    services.drains.end(name)
     assert runner_api.sync(services, token, SyncRequest(sequence=4, capacity=2)).drain
 
 
@@ -326,7 +326,7 @@ def test_a_runner_that_is_heard_is_not_given_back_what_it_just_gave_up_while_ano
     town = Town(services, clock)
     town.runner("runneraaaa")
     placement = services.placement
-    tenant = Tenant(TENANTS[0], "Bakery", "owner@example.com", "en", Active.ACTIVE, 1, clock(), 1, "x", "1234")
+    tenant = Tenant(TENANTS[0], "Bakery", "owner@example.com", "en", TenantState.ACTIVE, 1, clock(), 1, "x", "1234")
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     session = placement.watch(TENANTS[0], clock())
     town.runner("runnerbbbb")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.errors import TransientError
-from chalicelib.model import Active, Assistant
+from chalicelib.model import Assistant, TenantState
 from chalicelib.reconcilers import reconcile
 from chalicelib.store.table import Update
 from chalicelib.wiring import Services
@@ -73,7 +73,7 @@ def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the
     line.placement.release(T, "runneraaaa", line.placement.session(T).epoch, clock())
     reconcile.reconcile(line)
     assert line.placement.session(T).runner == "runneraaaa"
-    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    line.tenants.set_wanted(T, TenantState.PAUSED, now=clock(), by="o")
     reconcile.reconcile(line)
     runner = line.runners.get("runneraaaa")
     assert runner is not None and runner.assigned[0].wanted == "release"

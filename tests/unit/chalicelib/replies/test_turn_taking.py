@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.model import Active, TurnState, out_of_date, seen
+from chalicelib.model import TenantState, TurnState, out_of_date, seen
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.store.table import Attr, Update
@@ -310,11 +310,11 @@ def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line:
     clock.pass_seconds(2)
     check(line)
     hand_in(line, message(clock, "M2"))
-    line.tenants.set_wanted(T, Active.PAUSED, now=clock(), by="o")
+    line.tenants.set_wanted(T, TenantState.PAUSED, now=clock(), by="o")
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.NOT_YET  # the reply that was ready is not sent
     assert check(line) is ReplyOutcome.PAUSED
-    line.tenants.set_wanted(T, Active.ACTIVE, now=clock(), by="o")
+    line.tenants.set_wanted(T, TenantState.ACTIVE, now=clock(), by="o")
     assert check(line) is ReplyOutcome.NOTHING_WAITS
     chat = line.chats.chat(T, CHAT)
     assert chat is not None

@@ -22,7 +22,7 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
     line: Services, clock: Clock
 ) -> None:
     online = line.placement.session(T)
-    ended = replace(online, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT)
+    ended = replace(online, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT)
     clock.pass_seconds(15 * 60)
     for _ in range(2):
         events.record_changes(line, online, ended, clock())
@@ -62,7 +62,7 @@ def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_an
     reports(line, clock, Phase.STARTING)
     assert minutes_pass(line, clock, 14) == []
     assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
-    assert line.placement.session(T).untold is None
+    assert line.placement.session(T).unsent_notice is None
 
 
 def test_an_owner_who_linked_again_is_mailed_of_no_logout(line: Services, clock: Clock) -> None:
@@ -105,7 +105,7 @@ def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_whe
 def told_of(services: Services, code: ProblemCode, now: int) -> None:
     """The session's runner reports this problem."""
     before = services.placement.session(T)
-    events.record_changes(services, before, replace(before, problem=Problem(code, now), untold=code), now)
+    events.record_changes(services, before, replace(before, problem=Problem(code, now), unsent_notice=code), now)
 
 
 def a_link(services: Services, now: int) -> Invite:
@@ -120,10 +120,10 @@ def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_l
 ) -> None:
     link = a_link(line, clock())
     session = line.placement.session(T)
-    assert session.watched(clock())
+    assert session.is_awake(clock())
     told_of(line, ProblemCode.PASSKEY, clock())
     events.record_changes(
-        line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, untold=Phase.LOGGED_OUT), clock()
+        line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT), clock()
     )
     assert mailed(line) == [("attention", "operators@example.com")]
     assert line.tenants.invites.find(link.token_sha256, now=clock()) == link

@@ -1,6 +1,6 @@
 """Who hosts which session, on a real table's rules."""
 
-from chalicelib.model import LEASE, Active, milliseconds, seen
+from chalicelib.model import LEASE, TenantState, milliseconds, seen
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Rung
 from chalicelib.store.tenants import Tenants
@@ -43,7 +43,7 @@ def test_an_unwatched_unlinked_or_paused_session_is_not_placed(
 ) -> None:
     registered(placement, clock)
     assert not placement.place(A, clock())
-    tenants.set_wanted(B, Active.PAUSED, now=clock(), by="operator@example.com")
+    tenants.set_wanted(B, TenantState.PAUSED, now=clock(), by="operator@example.com")
     assert placement.watch(B, clock()).runner is None
 
 
@@ -71,8 +71,8 @@ def test_pausing_asks_the_holder_to_release_and_rings(placement: Placement, tena
     runner = registered(placement, clock)
     placement.watch(A, clock())
     before = placement.runners.bell(runner.id).count
-    tenants.set_wanted(A, Active.PAUSED, now=clock(), by="operator@example.com")
-    placement.wanted(A, Active.PAUSED, clock())
+    tenants.set_wanted(A, TenantState.PAUSED, now=clock(), by="operator@example.com")
+    placement.wanted(A, TenantState.PAUSED, clock())
     held = placement.runners.get(runner.id)
     assert held is not None and held.assigned[0].wanted == "release"
     assert placement.runners.bell(runner.id).count == before + 1

@@ -20,9 +20,9 @@ from chalicelib.aws.s3 import Blobs
 from chalicelib.errors import StaleEpoch
 from chalicelib.model import (
     SNAPSHOTS,
-    Generation,
-    Happened,
+    EventKind,
     Session,
+    SnapshotVersion,
     kept,
     milliseconds,
     seen,
@@ -42,10 +42,10 @@ DAY = milliseconds(timedelta(days=1))
 START = 1_790_000_000_000
 
 
-def generation(epoch: int, sequence: int, taken_at: int = START) -> Generation:
+def generation(epoch: int, sequence: int, taken_at: int = START) -> SnapshotVersion:
     sha256 = hashlib.sha256(f"{epoch}/{sequence}".encode()).hexdigest()
     key = snapshot_key(T, epoch, sequence, sha256)
-    return Generation(key, epoch, sequence, sha256, 100, "156.0.1.2", "4.6.0", taken_at)
+    return SnapshotVersion(key, epoch, sequence, sha256, 100, "156.0.1.2", "4.6.0", taken_at)
 
 
 class Door:
@@ -204,7 +204,7 @@ def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None
     midnight = START // DAY * DAY
     hourly = [generation(2, 1 + hour, midnight + hour * DAY // 24) for hour in range(24 * 10)]
     now = hourly[-1].taken_at
-    left: tuple[Generation, ...] = ()
+    left: tuple[SnapshotVersion, ...] = ()
     for each in hourly:
         left = kept((each, *left), each.taken_at)
     assert [each.sequence for each in left[:3]] == [240, 239, 238]
@@ -220,9 +220,9 @@ def test_generations_are_ordered_by_epoch_and_sequence_whatever_their_size() -> 
 def test_a_restore_is_offered_the_newest_first_and_not_what_was_tried(door: Door) -> None:
     keys = [door.take(b"one", 1), door.take(b"two", 2)]
     assert door.offered() == [keys[1], keys[0]]
-    assert not [event for event in door.services.tenants.timeline(T) if event.happened is Happened.RESTORE_FELL_BACK]
+    assert not [event for event in door.services.tenants.timeline(T) if event.kind is EventKind.RESTORE_FELL_BACK]
     assert door.offered(failed=[keys[1]], reason="2-2: damaged") == [keys[0]]
-    [told] = [event for event in door.services.tenants.timeline(T) if event.happened is Happened.RESTORE_FELL_BACK]
+    [told] = [event for event in door.services.tenants.timeline(T) if event.kind is EventKind.RESTORE_FELL_BACK]
     assert told.detail == "2-2: damaged"
 
 

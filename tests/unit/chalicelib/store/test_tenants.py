@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import Active, Assistant, Event, Happened, Invite, Policies, Problem, Session, Tenant
+from chalicelib.model import Assistant, Event, EventKind, Invite, Policies, Problem, Session, Tenant, TenantState
 from chalicelib.store.operators import OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
@@ -27,7 +27,7 @@ def a_tenant(id: str = "hotel000", **changes: object) -> Tenant:
         name="Hotel Alpenblick",
         owner_email="owner@example.com",
         language="de",
-        wanted=Active.ACTIVE,
+        wanted=TenantState.ACTIVE,
         revision=1,
         created_at=1_790_000_000_000,
         assistant_version=1,
@@ -53,8 +53,8 @@ def hotel(tenants: Tenants) -> Tenant:
     return tenant
 
 
-def happened(tenants: Tenants, tenant: str = "hotel000") -> list[Happened]:
-    return [event.happened for event in tenants.timeline(tenant)]
+def happened(tenants: Tenants, tenant: str = "hotel000") -> list[EventKind]:
+    return [event.kind for event in tenants.timeline(tenant)]
 
 
 # --- tenants --------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_a_tenant_reads_back_as_it_was_created(tenants: Tenants, hotel: Tenant, 
     assert tenants.get(hotel.id) == hotel
     assert tenants.assistant(hotel.id, 1) == ASSISTANT
     assert Placement(table, Runners(table)).session(hotel.id) == Session(hotel.id, Phase.IDLE, hotel.created_at, 1)
-    assert happened(tenants) == [Happened.CREATED]
+    assert happened(tenants) == [EventKind.CREATED]
 
 
 def test_a_tenant_is_created_whole_or_not_at_all(tenants: Tenants, hotel: Tenant) -> None:
@@ -81,7 +81,7 @@ def test_what_is_not_there_is_not_found(tenants: Tenants) -> None:
         lambda: tenants.get("nobody00"),
         lambda: tenants.assistant("nobody00", 1),
         lambda: tenants.edit("nobody00", {"name": "x"}, expected_revision=1, now=1, by=OPERATOR),
-        lambda: tenants.set_wanted("nobody00", Active.PAUSED, now=1, by=OPERATOR),
+        lambda: tenants.set_wanted("nobody00", TenantState.PAUSED, now=1, by=OPERATOR),
         lambda: tenants.set_assistant_problem("nobody00", KEY_GONE),
         lambda: tenants.clear_mail_problem("nobody00", now=1),
         lambda: tenants.invites.prepare("nobody00", "a", now=1),
@@ -99,7 +99,7 @@ def test_an_edit_changes_what_it_names_and_raises_the_revision(tenants: Tenants,
     )
     assert edited == replace(hotel, name="Hotel Zwei", policies=policies, revision=2)
     [event, _] = sorted(tenants.timeline(hotel.id), key=lambda event: event.at)
-    assert (event.happened, event.detail, event.by) == (Happened.EDITED, "name, policies", OPERATOR)
+    assert (event.kind, event.detail, event.by) == (EventKind.EDITED, "name, policies", OPERATOR)
 
 
 def test_the_second_of_two_editors_is_told(tenants: Tenants, hotel: Tenant) -> None:
@@ -119,10 +119,10 @@ def test_a_changed_assistant_is_a_new_version_and_the_old_one_stays(tenants: Ten
 
 def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tenant) -> None:
     now = hotel.created_at + 1
-    assert tenants.set_wanted(hotel.id, Active.PAUSED, now=now, by=OPERATOR)
-    assert not tenants.set_wanted(hotel.id, Active.PAUSED, now=now + 1, by=OPERATOR)
-    assert tenants.get(hotel.id).wanted is Active.PAUSED
-    assert happened(tenants) == [Happened.PAUSED, Happened.CREATED]
+    assert tenants.set_wanted(hotel.id, TenantState.PAUSED, now=now, by=OPERATOR)
+    assert not tenants.set_wanted(hotel.id, TenantState.PAUSED, now=now + 1, by=OPERATOR)
+    assert tenants.get(hotel.id).wanted is TenantState.PAUSED
+    assert happened(tenants) == [EventKind.PAUSED, EventKind.CREATED]
 
 
 @pytest.mark.parametrize("of", ["assistant", "mail"])
@@ -137,7 +137,7 @@ def test_a_problem_is_told_once_however_often_it_is_met(tenants: Tenants, hotel:
     assert mend(hotel.id, now=hotel.created_at + 4)
     assert not mend(hotel.id, now=hotel.created_at + 5)
     assert getattr(tenants.get(hotel.id), f"{of}_problem") is None
-    assert happened(tenants) == [Happened.MENDED, Happened.PROBLEM, Happened.PROBLEM, Happened.CREATED]
+    assert happened(tenants) == [EventKind.MENDED, EventKind.PROBLEM, EventKind.PROBLEM, EventKind.CREATED]
 
 
 def test_the_overview_joins_every_tenant_with_its_session(tenants: Tenants, hotel: Tenant, table: Table) -> None:
@@ -159,14 +159,14 @@ def test_nothing_secret_is_shown_by_a_tenant_in_a_log(hotel: Tenant) -> None:
 
 def test_the_timeline_is_newest_first_and_bounded(tenants: Tenants, hotel: Tenant) -> None:
     for minute in range(1, 6):
-        tenants.record(Event(hotel.id, hotel.created_at + minute, Happened.ONLINE, str(minute)))
+        tenants.record(Event(hotel.id, hotel.created_at + minute, EventKind.ONLINE, str(minute)))
     assert [event.detail for event in tenants.timeline(hotel.id, 3)] == ["5", "4", "3"]
 
 
 def test_two_events_of_the_same_millisecond_are_both_kept(tenants: Tenants, hotel: Tenant) -> None:
     for _ in range(2):
-        tenants.record(Event(hotel.id, 9, Happened.TAKEOVER, by="owner"))
-    assert happened(tenants).count(Happened.TAKEOVER) == 2
+        tenants.record(Event(hotel.id, 9, EventKind.TAKEOVER, by="owner"))
+    assert happened(tenants).count(EventKind.TAKEOVER) == 2
 
 
 def test_every_event_is_forgotten_after_400_days(tenants: Tenants, hotel: Tenant, table: Table) -> None:
@@ -266,7 +266,7 @@ def test_opening_again_changes_nothing_and_never_moves_the_binding(
     first = tenants.invites.open("one", "laptop", now=clock())
     clock.pass_seconds(60)
     assert tenants.invites.open("one", "thief", now=clock()) == first
-    assert happened(tenants).count(Happened.INVITE_OPENED) == 1
+    assert happened(tenants).count(EventKind.INVITE_OPENED) == 1
 
 
 def test_continue_here_moves_the_binding_unless_a_third_browser_was_faster(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import TransientError
-from chalicelib.model import Active, Assistant, Problem, Tenant, Turn, TurnState
+from chalicelib.model import Assistant, Problem, Tenant, TenantState, Turn, TurnState
 from chalicelib.reconcilers import health_report
 from chalicelib.store.table import Update
 from chalicelib.web import console
@@ -64,7 +64,7 @@ def test_the_worst_come_first_each_with_what_to_mend(services: Services, clock: 
     minute = 60_000
     down = {"phase": "failed", "down_since": clock() - 6 * minute}
     add(services, "fineaaaaaa", session=online(clock))
-    add(services, "pausedaaaa", wanted=Active.PAUSED)
+    add(services, "pausedaaaa", wanted=TenantState.PAUSED)
     add(services, "downaaaaaa", session=online(clock, **down))
     revoked = Problem(ProblemCode.KEY_REVOKED, clock() - 2 * 3_600_000, "sk-…1234 was refused")
     add(services, "keyaaaaaaa", session=online(clock), assistant_problem=revoked)

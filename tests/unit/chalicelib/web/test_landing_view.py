@@ -1,9 +1,9 @@
 import pytest
 
 from chalicelib.model import (
-    Active,
     ExpiringCode,
     Session,
+    TenantState,
 )
 from chalicelib.web.landing_view import Shown, digits_of, landing_view, what_is_shown
 from tests.unit.support.landing_browser import BAKERY, tenant
@@ -30,12 +30,12 @@ LIVING = ExpiringCode("code", NOW + 1_000)
         (Session(BAKERY, Phase.SYNCING), Shown.MESSAGE),
         (Session(BAKERY, Phase.ONLINE, number="49170"), Shown.CONNECTED),
         (Session(BAKERY, Phase.LOGGED_OUT), Shown.MESSAGE),
-        (Session(BAKERY, Phase.LOGGED_OUT, watched_until=NOW + 1), Shown.WAITING),
+        (Session(BAKERY, Phase.LOGGED_OUT, awake_until=NOW + 1), Shown.WAITING),
     ],
 )
 def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, shown: Shown) -> None:
     assert what_is_shown(tenant(BAKERY), session, NOW) is shown
-    assert what_is_shown(tenant(BAKERY, wanted=Active.PAUSED), session, NOW) is Shown.PAUSED
+    assert what_is_shown(tenant(BAKERY, wanted=TenantState.PAUSED), session, NOW) is Shown.PAUSED
 
 
 def test_a_showing_tells_no_code_when_it_is_printed() -> None:
@@ -63,6 +63,6 @@ def test_numbers_are_read_as_people_write_them(written: str, digits: str | None)
 
 @pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
 def test_the_page_looks_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
-    waiting = Session(BAKERY, phase, number="49170", watched_until=NOW + 1)
+    waiting = Session(BAKERY, phase, number="49170", awake_until=NOW + 1)
     assert landing_view(tenant(BAKERY), waiting, NOW).every_ms == 1_000
     assert landing_view(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000

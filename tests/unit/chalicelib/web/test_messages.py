@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.model import Event, Happened, Problem
+from chalicelib.model import Event, EventKind, Problem
 from chalicelib.rendering.languages import speaker
 from chalicelib.web.messages import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
 from wire import Phase, ProblemCode
@@ -35,7 +35,7 @@ def test_what_never_happened_is_never() -> None:
 
 
 def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
-    assert set(HAPPENED) == set(Happened)
+    assert set(HAPPENED) == set(EventKind)
     assert set(PROBLEMS) == set(ProblemCode)
     say = speaker("en")
     assert all(say(f"admin.problem.{code}.action") for code in MENDING)
@@ -44,8 +44,8 @@ def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
 
 
 def test_an_edit_is_told_in_words_and_a_problem_by_its_name() -> None:
-    edited = Event("hotel000", NOW, Happened.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
+    edited = Event("hotel000", NOW, EventKind.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
     assert told(edited) == "OpenAI key, owner’s e-mail, assistant"
-    assert told(Event("hotel000", NOW, Happened.PROBLEM, "out_of_credit")) == "Out of credit"
-    assert told(Event("hotel000", NOW, Happened.OFFLINE, "no network")) == "no network"
+    assert told(Event("hotel000", NOW, EventKind.PROBLEM, "out_of_credit")) == "Out of credit"
+    assert told(Event("hotel000", NOW, EventKind.OFFLINE, "no network")) == "no network"
     assert problem_name(Problem(ProblemCode.PASSKEY, NOW)) == "Passkey needed"

@@ -81,7 +81,7 @@ def test_not_even_while_its_runner_is_silent_or_drains(services: Services, clock
     with pytest.raises(TaskRefused):
         register(services)
     sync(services, first.token)
-    assert services.departures.drain(first.runner, clock())
+    assert services.drains.drain(first.runner, clock())
     with pytest.raises(TaskRefused):
         register(services)
     assert state_of(services, first) is RunnerState.DRAINING

@@ -13,14 +13,14 @@ from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
     DEBOUNCE,
     LEASE_RENEWED_EVERY,
-    Active,
     Assistant,
     Policies,
     Tenant,
+    TenantState,
     snapshot_key,
 )
-from chalicelib.model import Generation as Stored
-from chalicelib.model.snapshot import DAILY_KEPT_FOR, GENERATIONS_KEPT, ORPHANS_KEPT_FOR
+from chalicelib.model import SnapshotVersion as Stored
+from chalicelib.model.snapshot import DAILY_KEPT_FOR, ORPHANS_KEPT_FOR, VERSIONS_KEPT
 from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Table
@@ -137,7 +137,7 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_S
     assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_S / conversation.CAUGHT_UP_STEP_S + 1
     assert model.SNAPSHOTS_APART_SECONDS == schedule.MAX_UNSAVED_SECONDS
-    assert GENERATIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
+    assert VERSIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
     assert ORPHANS_KEPT_FOR.days + 0.5 == model.SWEPT_AFTER_DAYS
     assert Policies().retention_days == model.MESSAGES_KEPT_DAYS
 
@@ -285,7 +285,7 @@ class Runner:
             name="The bakery at the corner",
             owner_email="owner@bakery.example.com",
             language="en",
-            wanted=Active.ACTIVE,
+            wanted=TenantState.ACTIVE,
             revision=1,
             created_at=self.clock(),
             assistant_version=1,
@@ -296,7 +296,7 @@ class Runner:
         self.services.tenants.create(tenant, assistant, by="operator@example.com")
 
     def _snapshots(self, hold: Hold, day: int) -> None:
-        for sequence in range(day * GENERATIONS_KEPT + 1, (day + 1) * GENERATIONS_KEPT + 1):
+        for sequence in range(day * VERSIONS_KEPT + 1, (day + 1) * VERSIONS_KEPT + 1):
             sha256 = f"{sequence:064x}"
             stored = Stored(
                 key=snapshot_key(hold.tenant, hold.epoch, sequence, sha256),

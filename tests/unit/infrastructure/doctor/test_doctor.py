@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.model import Active, Assignment, Problem, Runner, RunnerState, Session, Tenant
+from chalicelib.model import Assignment, Problem, Runner, RunnerState, Session, Tenant, TenantState
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from infrastructure.checkout import REPOSITORY
@@ -71,10 +71,10 @@ def bads(found: list[Finding]) -> list[str]:
         (TENANT, ONLINE, False),
         (TENANT, replace(ONLINE, phase=Phase.OFFLINE), True),
         (TENANT, replace(ONLINE, phase=Phase.IDLE, runner=None), True),
-        (replace(TENANT, wanted=Active.PAUSED), replace(ONLINE, phase=Phase.IDLE), False),
+        (replace(TENANT, wanted=TenantState.PAUSED), replace(ONLINE, phase=Phase.IDLE), False),
         (TENANT, Session(tenant=TENANT.id), False),  # nobody linked it, nobody watches it
-        (TENANT, Session(tenant=TENANT.id, watched_until=NOW + 1000), True),
-        (TENANT, Session(tenant=TENANT.id, watched_until=NOW + 1000, phase=Phase.QR), False),
+        (TENANT, Session(tenant=TENANT.id, awake_until=NOW + 1000), True),
+        (TENANT, Session(tenant=TENANT.id, awake_until=NOW + 1000, phase=Phase.QR), False),
     ],
 )
 def test_active_means_running(tenant: Tenant, session: Session, wrong: bool) -> None:

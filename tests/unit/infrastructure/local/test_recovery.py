@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.model import Active, Assistant, Generation, RunnerState, Tenant, snapshot_key
+from chalicelib.model import Assistant, RunnerState, SnapshotVersion, Tenant, TenantState, snapshot_key
 from chalicelib.store.table import Table, Update
 from chalicelib.wiring import Services
 from infrastructure.local.recovery import EPOCH_LEAP, repair
@@ -18,7 +18,7 @@ T = "tenantaaaa"
 def machine(services: Services, table: Table, clock: Clock, tmp_path: Path) -> Services:
     """One linked line that nobody holds, in a table that `recovery.py` can reach."""
     services.__dict__["table"] = table
-    tenant = Tenant(T, "Bakery", "owner@example.com", "en", Active.ACTIVE, 1, clock(), 1, "sealed", "last")
+    tenant = Tenant(T, "Bakery", "owner@example.com", "en", TenantState.ACTIVE, 1, clock(), 1, "sealed", "last")
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     services.table.update(Update(f"TENANT#{T}", "SESSION", set={"number": "491701111111", "linked_at": clock()}))
     return services
@@ -96,10 +96,10 @@ def test_who_held_it_before_somebody_else_knows_that_its_profile_is_old(machine:
 def test_the_snapshots_survive_the_leap(machine: Services, tmp_path: Path) -> None:
     epoch = held_by(machine, "runnerone", tmp_path / "slot-1")
     key = snapshot_key(T, epoch, 1, "a" * 64)
-    old = Generation(key, epoch, 1, "a" * 64, 10, "156.0", "", machine.clock())
+    old = SnapshotVersion(key, epoch, 1, "a" * 64, 10, "156.0", "", machine.clock())
     assert machine.snapshots.commit(T, "runnerone", old, machine.clock())
     after, _ = recovered(machine)
     key = snapshot_key(T, after, 1, "b" * 64)
-    new = Generation(key, after, 1, "b" * 64, 10, "156.0", "", machine.clock())
+    new = SnapshotVersion(key, after, 1, "b" * 64, 10, "156.0", "", machine.clock())
     assert machine.snapshots.commit(T, "runnerafterwards", new, machine.clock())
     assert machine.placement.session(T).snapshots == (new, old)

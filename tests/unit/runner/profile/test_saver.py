@@ -21,7 +21,7 @@ from runner.profile.directory import Profile
 from runner.profile.restorer import MAX_STEPS_BACK, MAX_SUSPECT_OPENINGS, Restorer
 from runner.profile.saver import Saver, SharedResources
 from tests.unit.support.runner_fakes import TENANT, FakeClient, FakeClock, FakeControl
-from wire import Generation, Hold, Wanted
+from wire import Hold, SnapshotVersion, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
@@ -113,7 +113,7 @@ class Machine:
         return self.profile.is_suspect
 
     @property
-    def kept(self) -> list[Generation]:
+    def kept(self) -> list[SnapshotVersion]:
         return self.control.snapshots.get(TENANT, [])
 
 

@@ -27,7 +27,7 @@ from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
 from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClient, FakeClock, FakeControl, FakePage, settle
-from wire import Generation, Hold, Message, MessageKind, Phase, ProblemCode, SyncRequest, Wanted
+from wire import Hold, Message, MessageKind, Phase, ProblemCode, SnapshotVersion, SyncRequest, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
@@ -682,7 +682,7 @@ def archived(control: FakeControl, directory: Path, *logins: str, chromium: str 
         key = f"profiles/{TENANT}/{1:016d}-{sequence:06d}-{packed.sha256}.tar.zst"
         control.stored[key] = packed.path.read_bytes()
         found = {"epoch": 1, "sequence": sequence, "sha256": packed.sha256, "size_bytes": packed.size_bytes}
-        generation = Generation.model_validate({"key": key, "url": f"{STORE}{key}", "chromium": chromium, **found})
+        generation = SnapshotVersion.model_validate({"key": key, "url": f"{STORE}{key}", "chromium": chromium, **found})
         control.snapshots.setdefault(TENANT, []).insert(0, generation)
 
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from chalicelib.errors import ActionRequired, Invalid, TransientError
 from chalicelib.llm.client import CheckResult
-from chalicelib.model import Active, Assistant, Happened
+from chalicelib.model import Assistant, EventKind, TenantState
 from chalicelib.web.admin.forms import NewTenantForm
 from chalicelib.web.admin.new_tenant import id_of
 from chalicelib.web.browser_auth import sha256
@@ -21,12 +21,12 @@ def test_a_new_tenant_is_active_saved_whole_and_its_owner_has_mail(olga: Admin) 
     tenant = olga.create()
     stored = olga.services.tenants.get(tenant)
     assert (stored.name, stored.owner_email, stored.language) == ("Hotel Alpenblick", "owner@example.com", "de")
-    assert (stored.wanted, stored.key_last4) == (Active.ACTIVE, "1234")
+    assert (stored.wanted, stored.key_last4) == (TenantState.ACTIVE, "1234")
     assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
     assert olga.services.tenants.assistant(tenant, 1).instructions == "You answer for the hotel."
     [(mailed, link)] = olga.mailer.sent
     assert mailed.id == tenant and link.startswith("https://lines.example/api/join/")
-    assert olga.happened(tenant) == [Happened.INVITE_SENT, Happened.CREATED]
+    assert olga.happened(tenant) == [EventKind.INVITE_SENT, EventKind.CREATED]
     page = olga.browser.get(f"/admin/tenants/{tenant}?done=created")
     assert "its owner has mail" in page.text and "sk-…1234" in page.text and KEY not in page.html
 
@@ -230,7 +230,7 @@ def test_a_mail_that_fails_is_said_on_the_tenants_page_with_what_to_do(olga: Adm
     page = olga.browser.follow(olga.browser.post("/admin/new", olga.fill_in()))
     assert "could not be sent" in page.text and str(trouble) in page.text and "Send a new link" in page.text
     tenant = page.path.rpartition("/")[2]
-    assert Happened.MAIL_FAILED in olga.happened(tenant)
+    assert EventKind.MAIL_FAILED in olga.happened(tenant)
     olga.mailer.trouble = None
     assert "A new link was mailed" in olga.press(tenant, "invite").text
     assert olga.services.tenants.get(tenant).mail_problem is None

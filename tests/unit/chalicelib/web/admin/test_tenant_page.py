@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.errors import NotFound, TransientError
-from chalicelib.model import Active, Problem
+from chalicelib.model import Problem, TenantState
 from chalicelib.store.table import Update
 from chalicelib.web.admin.invites import MAILS_PER_HOUR
 from tests.unit.conftest import Clock, FakeJobs
@@ -30,20 +30,20 @@ def test_the_list_says_of_every_tenant_where_it_stands(olga: Admin, clock: Clock
 def test_looking_at_an_unlinked_tenant_keeps_its_session_running(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     olga.browser.get(f"/admin/tenants/{tenant}")
-    assert olga.services.placement.session(tenant).watched(clock())
+    assert olga.services.placement.session(tenant).is_awake(clock())
     clock.pass_seconds(16 * 60)
-    assert not olga.services.placement.session(tenant).watched(clock())
+    assert not olga.services.placement.session(tenant).is_awake(clock())
     olga.browser.get(f"/admin/tenants/{tenant}/live")
-    assert olga.services.placement.session(tenant).watched(clock())
+    assert olga.services.placement.session(tenant).is_awake(clock())
 
 
 def test_looking_at_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
     paused, linked = olga.create(), olga.create()
-    olga.services.tenants.set_wanted(paused, Active.PAUSED, now=1, by=OLGA)
+    olga.services.tenants.set_wanted(paused, TenantState.PAUSED, now=1, by=OLGA)
     olga.services.table.update(Update(f"TENANT#{linked}", "SESSION", set={"number": "491701234567"}))
     for tenant in (paused, linked):
         assert olga.browser.get(f"/admin/tenants/{tenant}").status == 200
-        assert olga.services.placement.session(tenant).watched_until == 0
+        assert olga.services.placement.session(tenant).awake_until == 0
 
 
 def test_a_living_code_is_shown_and_a_dead_one_never(olga: Admin, clock: Clock) -> None:
@@ -76,9 +76,9 @@ def test_an_unknown_tenant_is_a_page_that_tells_nothing(olga: Admin) -> None:
 def test_pausing_and_resuming_is_wanted_told_and_done(olga: Admin) -> None:
     tenant = olga.create()
     assert "The line is silent" in olga.press(tenant, "pause").text
-    assert olga.services.tenants.get(tenant).wanted is Active.PAUSED
+    assert olga.services.tenants.get(tenant).wanted is TenantState.PAUSED
     assert "Resumed" in olga.press(tenant, "resume").text
-    assert olga.services.tenants.get(tenant).wanted is Active.ACTIVE
+    assert olga.services.tenants.get(tenant).wanted is TenantState.ACTIVE
 
 
 def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin, clock: Clock) -> None:

@@ -1,5 +1,5 @@
 from chalicelib.model import (
-    WATCHED_FOR,
+    AWAKE_FOR,
     milliseconds,
 )
 from chalicelib.rendering.languages import speaker
@@ -44,11 +44,11 @@ def test_looking_keeps_the_session_watched_and_writes_once_a_minute(coded: Lines
     written = []
     for _ in range(18):
         coded.clock.pass_seconds(10)
-        before = coded.seen.watched_until
+        before = coded.seen.awake_until
         browser.get("/live")
-        written += [coded.clock.now] if coded.seen.watched_until != before else []
+        written += [coded.clock.now] if coded.seen.awake_until != before else []
     assert len(written) in (2, 3)
-    assert coded.seen.watched_until > coded.clock.now + milliseconds(WATCHED_FOR) - 70_000
+    assert coded.seen.awake_until > coded.clock.now + milliseconds(AWAKE_FOR) - 70_000
 
 
 def test_a_linked_line_needs_no_watching(coded: Lines) -> None:
@@ -67,9 +67,9 @@ def test_without_javascript_the_page_loads_itself_anew(coded: Lines) -> None:
     coded.session(qr=(QR, 3))
     assert '<meta http-equiv="refresh" content="3">' in browser.get("/status").body
     coded.clock.pass_seconds(200)
-    before = coded.seen.watched_until
+    before = coded.seen.awake_until
     browser.get("/status")
-    assert coded.seen.watched_until > before
+    assert coded.seen.awake_until > before
 
 
 def test_a_pairing_code_is_asked_for_with_the_owners_own_number(coded: Lines) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chalicelib.model import (
     INVITE_UNOPENED_FOR,
-    Active,
+    TenantState,
 )
 from chalicelib.rendering.languages import LANGUAGES, speaker
 from chalicelib.web import landing
@@ -160,7 +160,7 @@ def test_an_old_browser_that_names_no_site_may_open(lines: Lines) -> None:
 
 
 def test_a_paused_line_is_not_woken(lines: Lines) -> None:
-    lines.tenant(wanted=Active.PAUSED)
+    lines.tenant(wanted=TenantState.PAUSED)
     browser = lines.browser().opened()
     assert browser.get("/status").shown == Shown.PAUSED
     assert not lines.watching()
