@@ -101,19 +101,19 @@ DEPLOYING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m
 
 .PHONY: deploy
 deploy: python ## AWS: create or update a stage (STAGE=prod MAIL_FROM=… OPERATORS_EMAIL=… DOMAIN=… YES=1 …)
-	@$(DEPLOYING) infrastructure.deploy deploy
+	@$(DEPLOYING) infrastructure.deploying deploy
 
 .PHONY: rollback
 rollback: python ## AWS: an earlier release runs again (STAGE=… TO=<commit>; without TO they are listed)
-	@$(DEPLOYING) infrastructure.deploy rollback
+	@$(DEPLOYING) infrastructure.deploying rollback
 
 .PHONY: rotate-token
 rotate-token: python ## AWS: a new bootstrap token for runners (STAGE=…); those that run are not disturbed
-	@$(DEPLOYING) infrastructure.deploy rotate-token
+	@$(DEPLOYING) infrastructure.deploying rotate-token
 
 .PHONY: destroy
 destroy: python ## AWS: remove a stage and keep its data (STAGE=…; DATA=delete removes that too)
-	@$(DEPLOYING) infrastructure.deploy destroy
+	@$(DEPLOYING) infrastructure.deploying destroy
 
 .PHONY: doctor
 doctor: python ## is the installation on this machine (DATA=…), or a stage on AWS (STAGE=…), well?

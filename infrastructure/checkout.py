@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrastructure.findings import Finding, bad, ok
+from infrastructure.checks import Finding, bad, ok
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GIT_SECONDS = 30

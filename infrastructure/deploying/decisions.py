@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from infrastructure.deploying import checks
-from infrastructure.deploying.aws import api_logs, quotas, sender, zones
+from infrastructure.deploying import prerequisites
+from infrastructure.deploying.aws import api_logs, availability_zones, quotas, sender
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.parameters import Parameters
 
@@ -18,7 +18,7 @@ def decide(
     elsewhere = api_logs.set_up_elsewhere(account.client("apigateway"), resources)
     return {
         "MailIdentity": mail_identity(account, resources, parameters),
-        "HostedZoneId": checks.hosted_zone(account, parameters),
+        "HostedZoneId": prerequisites.hosted_zone(account, parameters),
         "ApiLogsAreSetUp": "true" if elsewhere else "false",
         "ThinkAtOnce": _think_at_once(account, parameters, say),
         **_runner_zones(account, resources),
@@ -51,5 +51,5 @@ def _runner_zones(account: Account, resources: Resources) -> dict[str, str]:
     """Where new subnets are made; those that are there stay, by what the stage remembers."""
     if "SubnetA" in resources:
         return {}
-    a, b = zones.choose(account.client("ec2"), account.region)
+    a, b = availability_zones.choose(account.client("ec2"), account.region)
     return {"RunnerZoneA": a, "RunnerZoneB": b}

@@ -8,15 +8,15 @@ from typing import Any, cast
 
 from chalicelib.model.public_address import why_unfit
 from infrastructure.checkout import checkout
-from infrastructure.deploying import CannotDeploy, arrival, checks, decisions
-from infrastructure.deploying.aws import images, operators, secret, sender, service_role
+from infrastructure.checks import Finding, State, is_bad
+from infrastructure.deploying import CannotDeploy, decisions, prerequisites, readiness
+from infrastructure.deploying.aws import bootstrap_token, images, operators, sender, service_role
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts, Release
+from infrastructure.deploying.aws.changes import ChangeSet, refused
 from infrastructure.deploying.aws.stack import Stack, StillChanges
-from infrastructure.deploying.changes import ChangeSet, refused
 from infrastructure.deploying.parameters import Parameters
 from infrastructure.deploying.settings import Settings
-from infrastructure.findings import Finding, State, is_bad
 from infrastructure.packaging import package, template
 from infrastructure.packaging.package import Architecture, Package
 
@@ -42,7 +42,7 @@ class Place:
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    look: Callable[[str], arrival.Health] = arrival.ask
+    look: Callable[[str], readiness.Health] = readiness.ask
 
     def stack(self, name: str) -> Stack:
         """The stack of this name, which tells its progress here."""
@@ -51,13 +51,13 @@ class Place:
 
 def deploy(place: Place, settings: Settings) -> None:
     """This checkout becomes the stage. Raises CannotDeploy."""
-    findings = checks.account(place.account)
+    findings = prerequisites.account(place.account)
     reached = not is_bad(findings)
     parameters = settings.over(place.stack(settings.stack).parameters() if reached else {})
     architecture = cast("Architecture", parameters.value("Architecture") or package.own_architecture())
     source = checkout(place.repository)
-    findings += checks.here(settings, source, architecture)
-    _demand(place, [*findings, *(checks.stage(place.account, parameters) if reached else ())])
+    findings += prerequisites.here(settings, source, architecture)
+    _demand(place, [*findings, *(prerequisites.stage(place.account, parameters) if reached else ())])
     decided = decisions.decide(place.account, held(place, settings), parameters, place.say)
     images.keep_what_runs(place.account.client("ecr"), place.stack(settings.stack))
     made = _packaged(place, architecture)
@@ -68,7 +68,7 @@ def deploy(place: Place, settings: Settings) -> None:
 
 def rollback(place: Place, settings: Settings) -> None:
     """An earlier release becomes the stage again, with today's settings; without TO they are listed."""
-    _demand(place, checks.account(place.account), quiet=True)
+    _demand(place, prerequisites.account(place.account), quiet=True)
     artifacts = Artifacts(place.account, settings.stack)
     if not artifacts.there():
         raise CannotDeploy(f"Nothing was ever deployed as {settings.stage} from this account and region.")
@@ -107,7 +107,7 @@ def roll_out(place: Place, settings: Settings, parameters: Parameters, commit: s
     template_key, code_key = artifacts.upload(body, made.zip)
     own = {"Stage": settings.stage, "Commit": commit, "RunnerImage": image, "Architecture": made.architecture}
     values = latest.with_decisions(own).for_template(body["Parameters"])
-    if secret.ensure(place.account.client("ssm"), settings.stack):
+    if bootstrap_token.ensure(place.account.client("ssm"), settings.stack):
         place.say("the runners' bootstrap token was made")
     service_role.ensure(place.account.client("iam"))
     take_back(place, settings, artifacts, body, values)
@@ -198,7 +198,7 @@ def settle(place: Place, settings: Settings, commit: str) -> None:
     )
     place.say(f"\nwaiting for {address} and its runners to be at {commit} …")
     runners = int(parameters.get("RunnersAtLeast") or 1) > 0
-    health, there = arrival.wait(
+    health, there = readiness.wait(
         address, commit, runners=runners, look=place.look, clock=place.clock, pause=place.pause
     )
     place.say(f"\n  admin    {address}/admin\n  address  {address}\n  health   {_told(health)}")
@@ -302,7 +302,7 @@ def _demand_whole(place: Place, settings: Settings, artifacts: Artifacts, releas
         )
 
 
-def _told(health: arrival.Health) -> str:
+def _told(health: readiness.Health) -> str:
     if health.trouble:
         return f"no good answer: {health.trouble}"
     return f"commit {health.commit}, runners at {', '.join(health.runners) or 'none'}"

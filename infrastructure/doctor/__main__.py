@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure import deploy
 from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.checks import Finding, is_bad
 from infrastructure.deploying.aws.account import Account
 from infrastructure.doctor import machine
 from infrastructure.doctor import stage as doctor_stage
-from infrastructure.findings import Finding, is_bad
 from infrastructure.local import settings as local_settings
 
 

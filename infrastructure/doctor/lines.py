@@ -13,7 +13,7 @@ from chalicelib.model import Runner, Session, Tenant, should_run
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
-from infrastructure.findings import DENIED, Finding, bad, ok, unknown
+from infrastructure.checks import DENIED, Finding, bad, ok, unknown
 
 #: More lines than this are counted, not listed.
 LISTED_AT_MOST = 20

@@ -10,11 +10,11 @@ from typing import Any
 
 import psutil
 
-from infrastructure.deploying import arrival
-from infrastructure.deploying.arrival import Health
+from infrastructure.checks import Finding, bad, looked_at, ok, unknown
+from infrastructure.deploying import readiness
+from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import lines as doctor_lines
 from infrastructure.doctor.stage import judged
-from infrastructure.findings import Finding, bad, looked_at, ok, unknown
 from infrastructure.local import preflight, resources
 from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.mail import relay, spool
@@ -38,7 +38,7 @@ class Machine:
     #: epoch milliseconds
     now: int
     pause: Callable[[float], None]
-    look: Callable[[str], Health] = arrival.ask
+    look: Callable[[str], Health] = readiness.ask
 
 
 def examine(machine: Machine) -> list[Finding]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.model.public_address import why_unfit
-from infrastructure.deploying import arrival, checks
-from infrastructure.deploying.arrival import Health
-from infrastructure.deploying.aws import images, quotas, secret, sender
+from infrastructure.checks import Finding, bad, is_bad, looked_at, ok
+from infrastructure.deploying import prerequisites, readiness
+from infrastructure.deploying.aws import bootstrap_token, images, quotas, sender
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
 from infrastructure.deploying.deployment import base_url
+from infrastructure.deploying.readiness import Health
 from infrastructure.deploying.settings import stack_name
 from infrastructure.doctor import lines as doctor_lines
-from infrastructure.findings import Finding, bad, is_bad, looked_at, ok
 
 #: A token's and a presigned link's times are compared with other clocks.
 SKEW_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Stage:
     #: epoch milliseconds
     now: int
     pause: Callable[[float], None]
-    look: Callable[[str], Health] = arrival.ask
+    look: Callable[[str], Health] = readiness.ask
 
     @property
     def stack(self) -> str:
@@ -45,7 +45,7 @@ class Stage:
 
 def examine(stage: Stage) -> list[Finding]:
     """Everything; what cannot be asked is `unknown`, and ends nothing."""
-    found = checks.account(stage.account)
+    found = prerequisites.account(stage.account)
     if is_bad(found):
         return found
     stack = Stack(stage.account.client("cloudformation"), stage.stack)
@@ -184,8 +184,8 @@ def look_at_alarms(cloudwatch: Any, stack: str) -> list[Finding]:
 
 def look_at_token(stage: Stage) -> Finding:
     """What new runners register with."""
-    name = secret.name(stage.stack)
-    if secret.there(stage.account.client("ssm"), stage.stack):
+    name = bootstrap_token.name(stage.stack)
+    if bootstrap_token.there(stage.account.client("ssm"), stage.stack):
         return ok(f"{name} is there")
     return bad(f"{name} is missing: no new runner can register", "deploy again: it is made anew")
 
@@ -212,7 +212,7 @@ def quota(stage: Stage, parameters: dict[str, str]) -> list[Finding]:
         return quotas.look_at_fargate(
             stage.account.client("service-quotas"),
             runners=wanted,
-            cpu_units=int(parameters.get("RunnerCpuUnits") or checks.RUNNER_CPU_UNITS),
+            cpu_units=int(parameters.get("RunnerCpuUnits") or prerequisites.RUNNER_CPU_UNITS),
             spot=parameters.get("RunnersOnSpot") == "true",
         )
 

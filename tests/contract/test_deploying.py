@@ -21,14 +21,14 @@ import yaml
 from botocore.exceptions import ClientError
 
 from infrastructure.checkout import checkout
-from infrastructure.deploying import CannotDeploy, removal
-from infrastructure.deploying.arrival import Health
-from infrastructure.deploying.aws import images, operators, secret
+from infrastructure.deploying import CannotDeploy, teardown
+from infrastructure.deploying.aws import bootstrap_token, images, operators
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.aws.changes import ChangeSet
 from infrastructure.deploying.aws.stack import Stack, StillChanges
-from infrastructure.deploying.changes import ChangeSet
 from infrastructure.deploying.deployment import Place, deploy, rollback
+from infrastructure.deploying.readiness import Health
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
 from infrastructure.local.programs import Programs
 from infrastructure.local.resources import REGION
@@ -247,7 +247,7 @@ def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
     assert parameters["MailFrom"] == "line@agency.example"
     assert parameters["MailIdentity"] == ""  # SES knows the domain already
     assert "-runner@sha256:" in parameters["RunnerImage"]
-    assert secret.there(world.account.client("ssm"), world.name)
+    assert bootstrap_token.there(world.account.client("ssm"), world.name)
     release = world.artifacts.release(world.commit)
     assert release is not None
     assert release.image == parameters["RunnerImage"]
@@ -384,7 +384,7 @@ def test_an_identity_that_the_stack_made_stays_its_own_until_the_stage_is_destro
     world.deploy(MAIL_FROM="")
     assert world.stack.resources()["MailSender"][1] == domain
     world.answers = [world.stage]
-    removal.destroy(world.place, Settings(world.stage))
+    teardown.destroy(world.place, Settings(world.stage))
     world.deploy(MAIL_FROM=f"line@{domain}")
     assert world.parameters()["MailIdentity"] == ""
     assert "MailSender" not in world.stack.resources()
@@ -553,7 +553,7 @@ def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, m
     resources = world.stack.resources()
     world.said.clear()
     world.answers = [world.stage]
-    removal.destroy(world.place, Settings(world.stage, yes=True))
+    teardown.destroy(world.place, Settings(world.stage, yes=True))
     assert not world.stack.exists()
     assert world.artifacts.kept() == {
         "Table": {"TableName": world.name},
@@ -579,11 +579,11 @@ def test_a_stage_goes_only_by_its_typed_name_and_its_data_by_a_second_sentence(w
     for answers in ([], ["prod"], [""]):
         world.answers = answers
         with pytest.raises(CannotDeploy, match="Nothing was removed"):
-            removal.destroy(world.place, Settings(stage, yes=True))
+            teardown.destroy(world.place, Settings(stage, yes=True))
     for answers in ([stage], [stage, stage], [stage, "yes"]):
         world.answers = answers
         with pytest.raises(CannotDeploy, match="Nothing was removed"):
-            removal.destroy(world.place, Settings(stage, yes=True, delete_data=True))
+            teardown.destroy(world.place, Settings(stage, yes=True, delete_data=True))
     assert world.stack.exists()
     assert world.artifacts.kept() == {}
 
@@ -597,12 +597,12 @@ def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: W
     account.client("s3").delete_object(Bucket=f"{world.name}-data", Key="profile")
     account.client("dynamodb").update_table(TableName=world.name, DeletionProtectionEnabled=True)
     world.answers = [world.stage, f"delete {world.stage}"]
-    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
     assert not world.named(account.client("s3").list_buckets()["Buckets"], "Name")
     assert world.name not in account.client("dynamodb").list_tables()["TableNames"]
     assert not world.named(account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"], "Name")
     assert not world.named(account.client("ecr").describe_repositories()["repositories"], "repositoryName")
-    assert not secret.there(account.client("ssm"), world.name)
+    assert not bootstrap_token.there(account.client("ssm"), world.name)
     assert account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
 
@@ -612,19 +612,19 @@ def test_what_a_stage_let_go_before_its_removal_got_stuck_is_deleted_too(world: 
     dynamodb.create_table(TableName=f"{world.name}-let-go", BillingMode="PAY_PER_REQUEST", **KEYS)
     world.artifacts.keep({"LetGo": {"TableName": f"{world.name}-let-go"}})
     world.answers = [world.stage, f"delete {world.stage}"]
-    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
     assert not {world.name, f"{world.name}-let-go"} & set(dynamodb.list_tables()["TableNames"])
 
 
 def test_what_was_kept_can_be_deleted_later(world: World) -> None:
     world.deploy()
     world.answers = [world.stage]
-    removal.destroy(world.place, Settings(world.stage))
+    teardown.destroy(world.place, Settings(world.stage))
     world.answers = [f"delete {world.stage}"]
-    removal.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
     assert world.name not in world.account.client("dynamodb").list_tables()["TableNames"]
     with pytest.raises(CannotDeploy, match="no stage"):
-        removal.destroy(world.place, Settings(world.stage, delete_data=True))
+        teardown.destroy(world.place, Settings(world.stage, delete_data=True))
 
 
 def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(world: World) -> None:
@@ -634,7 +634,7 @@ def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(worl
     dynamodb = world.account.client("dynamodb")
     dynamodb.put_item(TableName=world.name, Item={"pk": {"S": "TENANT#bakery"}})
     world.answers = [world.stage]
-    removal.destroy(world.place, Settings(world.stage))
+    teardown.destroy(world.place, Settings(world.stage))
     world.said.clear()
     world.deploy()
     after = world.stack.resources()

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 
 from infrastructure.checkout import REPOSITORY, Checkout, checkout
-from infrastructure.deploying import arrival, checks
-from infrastructure.deploying.aws import operators, secret
+from infrastructure.checks import State
+from infrastructure.deploying import prerequisites, readiness
+from infrastructure.deploying.aws import bootstrap_token, operators
 from infrastructure.deploying.decisions import decide
 from infrastructure.deploying.deployment import Place, base_url, held, roll_out, settle
 from infrastructure.deploying.settings import Settings
-from infrastructure.findings import State
 from infrastructure.local.operators import Operator
 from infrastructure.packaging import lambda_python as packaging_python
 from infrastructure.packaging.package import Package, build_with, own_architecture
@@ -70,7 +70,7 @@ class Deployed:
 
     def register(self, task: str) -> tuple[int, str]:
         """What somebody is told who has the bootstrap token and names this task: the status, and the code if any."""
-        name = secret.name(self.stack)
+        name = bootstrap_token.name(self.stack)
         token = self.world.account.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
         answer = httpx.post(
             f"{self.base_url}/runner/sync",
@@ -78,7 +78,7 @@ class Deployed:
             headers={"Authorization": f"Bearer {token}"},
             proxy=self.world.internet.proxy,
             verify=self.world.trust,
-            timeout=arrival.ANSWER_WITHIN_SECONDS,
+            timeout=readiness.ANSWER_WITHIN_SECONDS,
         )
         return answer.status_code, str(answer.json().get("code", ""))
 
@@ -124,7 +124,7 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
 def _release(place: Place, settings: Settings, source: Checkout, made: Package) -> None:
     """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
     parameters = settings.over(place.stack(settings.stack).parameters())
-    findings = [*checks.account(place.account), *checks.stage(place.account, parameters)]
+    findings = [*prerequisites.account(place.account), *prerequisites.stage(place.account, parameters)]
     wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
     assert not wrong, wrong
     decided = decide(place.account, held(place, settings), parameters, place.say)
@@ -132,15 +132,18 @@ def _release(place: Place, settings: Settings, source: Checkout, made: Package) 
     roll_out(place, settings, parameters.with_decisions(decided), source.commit, made, image)
 
 
-def _health(played: World, address: str) -> arrival.Health:
-    """What `arrival.ask` asks, through the played Internet."""
+def _health(played: World, address: str) -> readiness.Health:
+    """What `readiness.ask` asks, through the played Internet."""
     try:
         answer = httpx.get(
-            f"{address}/health", proxy=played.internet.proxy, verify=played.trust, timeout=arrival.ANSWER_WITHIN_SECONDS
+            f"{address}/health",
+            proxy=played.internet.proxy,
+            verify=played.trust,
+            timeout=readiness.ANSWER_WITHIN_SECONDS,
         )
-        return arrival.Health(answer.raise_for_status().json())
+        return readiness.Health(answer.raise_for_status().json())
     except (httpx.HTTPError, ValueError) as trouble:
-        return arrival.Health({}, str(trouble))
+        return readiness.Health({}, str(trouble))
 
 
 def _fargate(played: World, stack: str, say: Say) -> Fargate:

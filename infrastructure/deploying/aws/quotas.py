@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infrastructure.findings import Finding, State, bad, ok, unknown
+from infrastructure.checks import Finding, State, bad, ok, unknown
 
 #: Service Quotas' codes: vCPUs of Fargate tasks that run at the same time.
 FARGATE_ON_DEMAND: Final = "L-3032A538"

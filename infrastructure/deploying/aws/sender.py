@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infrastructure.checks import Finding, bad, ok, unknown
 from infrastructure.deploying.settings import address_of
-from infrastructure.findings import Finding, bad, ok, unknown
 
 #: Below this, an agency's busy day would meet the limit.
 MAILS_PER_DAY = 200

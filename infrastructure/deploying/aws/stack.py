@@ -7,7 +7,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained, refusal
+from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explained, refusal
 
 CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 LOOK_EVERY_SECONDS: Final = 5.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.checkout import checkout, look_at_checkout
-from infrastructure.findings import State
+from infrastructure.checks import State
 from infrastructure.local import environment
 
 

@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from infrastructure.checks import Finding, State, bad, is_bad, looked_at, ok
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.aws import api_logs, domains, operators, quotas, secret, sender, service_role, zones
+from infrastructure.deploying.aws import (
+    api_logs,
+    availability_zones,
+    bootstrap_token,
+    hosted_zones,
+    operators,
+    quotas,
+    sender,
+    service_role,
+)
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.sender import Sender
 from infrastructure.deploying.deployment import Place
-from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.settings import Settings
-from infrastructure.findings import Finding, State, bad, is_bad, looked_at, ok
+from infrastructure.deploying.token_rotation import rotate_token
 from tests.unit.infrastructure.conftest import STACK
 
 # -- the sender -------------------------------------------------------------------------------------------------------
@@ -156,18 +165,20 @@ class Ec2:
 
 
 def test_runners_live_in_two_zones_that_the_account_has(account: Account) -> None:
-    assert zones.choose(account.client("ec2"), account.region) == ("eu-west-1a", "eu-west-1b")
+    assert availability_zones.choose(account.client("ec2"), account.region) == ("eu-west-1a", "eu-west-1b")
 
 
 def test_a_zone_without_fargate_is_left_out() -> None:
-    assert zones.choose(Ec2(b="apne1-az3", d="apne1-az1", c="apne1-az2", a="apne1-az4"), "ap-northeast-1") == ("a", "c")
-    assert zones.choose(Ec2(b="usw1-az3", a="usw1-az2", c="usw1-az1"), "us-west-1") == ("b", "c")
+    assert availability_zones.choose(
+        Ec2(b="apne1-az3", d="apne1-az1", c="apne1-az2", a="apne1-az4"), "ap-northeast-1"
+    ) == ("a", "c")
+    assert availability_zones.choose(Ec2(b="usw1-az3", a="usw1-az2", c="usw1-az1"), "us-west-1") == ("b", "c")
 
 
 def test_one_zone_is_enough_and_none_is_refused() -> None:
-    assert zones.choose(Ec2(a="usw1-az2", c="usw1-az1"), "us-west-1") == ("c", "c")
+    assert availability_zones.choose(Ec2(a="usw1-az2", c="usw1-az1"), "us-west-1") == ("c", "c")
     with pytest.raises(CannotDeploy, match="choose another AWS_REGION"):
-        zones.choose(Ec2(a="usw1-az2"), "us-west-1")
+        availability_zones.choose(Ec2(a="usw1-az2"), "us-west-1")
 
 
 def test_only_available_zones_of_the_region_itself_are_asked_for(account: Account) -> None:
@@ -176,7 +187,7 @@ def test_only_available_zones_of_the_region_itself_are_asked_for(account: Accoun
     ec2.meta.events.register(
         "provide-client-params.ec2.DescribeAvailabilityZones", lambda params, **_: asked.extend(params["Filters"])
     )
-    zones.choose(ec2, account.region)
+    availability_zones.choose(ec2, account.region)
     assert {each["Name"]: each["Values"] for each in asked} == {
         "zone-type": ["availability-zone"],
         "state": ["available"],
@@ -188,13 +199,13 @@ def test_only_available_zones_of_the_region_itself_are_asked_for(account: Accoun
 
 def test_a_domain_lies_in_the_closest_public_zone(account: Account) -> None:
     route53 = account.client("route53")
-    assert domains.zone_of(route53, "line.agency.example") == ""
+    assert hosted_zones.zone_of(route53, "line.agency.example") == ""
     route53.create_hosted_zone(Name="example", CallerReference="0")
     outer = route53.create_hosted_zone(Name="agency.example", CallerReference="1")["HostedZone"]["Id"]
-    assert outer.endswith(domains.zone_of(route53, "line.agency.example"))
-    assert domains.zone_of(route53, "line.agencyx.example") == ""
+    assert outer.endswith(hosted_zones.zone_of(route53, "line.agency.example"))
+    assert hosted_zones.zone_of(route53, "line.agencyx.example") == ""
     inner = route53.create_hosted_zone(Name="line.agency.example", CallerReference="2")["HostedZone"]["Id"]
-    assert inner.endswith(domains.zone_of(route53, "line.agency.example"))
+    assert inner.endswith(hosted_zones.zone_of(route53, "line.agency.example"))
 
 
 def test_a_private_zone_is_no_use(account: Account) -> None:
@@ -202,7 +213,7 @@ def test_a_private_zone_is_no_use(account: Account) -> None:
     account.client("route53").create_hosted_zone(
         Name="agency.example", CallerReference="1", VPC=vpc, HostedZoneConfig={"PrivateZone": True}
     )
-    assert domains.zone_of(account.client("route53"), "line.agency.example") == ""
+    assert hosted_zones.zone_of(account.client("route53"), "line.agency.example") == ""
 
 
 # -- the token and the first operator ---------------------------------------------------------------------------------
@@ -210,16 +221,18 @@ def test_a_private_zone_is_no_use(account: Account) -> None:
 
 def test_the_bootstrap_token_is_made_once_and_secret(account: Account) -> None:
     ssm = account.client("ssm")
-    assert not secret.there(ssm, STACK)
-    assert secret.ensure(ssm, STACK)
-    value = ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]
+    assert not bootstrap_token.there(ssm, STACK)
+    assert bootstrap_token.ensure(ssm, STACK)
+    value = ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]
     assert value["Type"] == "SecureString"
     assert len(value["Value"]) >= 43
-    assert not secret.ensure(ssm, STACK)
-    assert ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]["Value"] == value["Value"]
-    assert secret.there(ssm, STACK)
-    secret.remove(ssm, STACK)
-    assert not secret.there(ssm, STACK)
+    assert not bootstrap_token.ensure(ssm, STACK)
+    assert (
+        ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]["Value"] == value["Value"]
+    )
+    assert bootstrap_token.there(ssm, STACK)
+    bootstrap_token.remove(ssm, STACK)
+    assert not bootstrap_token.there(ssm, STACK)
 
 
 def test_the_bootstrap_token_is_made_anew_without_being_shown(
@@ -229,16 +242,16 @@ def test_the_bootstrap_token_is_made_anew_without_being_shown(
     place = Place(account, tmp_path, say=said.append)
     with pytest.raises(CannotDeploy, match="no stage unit"):
         rotate_token(place, Settings("unit"))
-    assert not secret.there(ssm, STACK)
-    secret.ensure(ssm, STACK)
+    assert not bootstrap_token.there(ssm, STACK)
+    bootstrap_token.ensure(ssm, STACK)
     values = []
     for _ in range(2):
         rotate_token(place, Settings("unit"))
-        parameter = ssm.get_parameter(Name=secret.name(STACK), WithDecryption=True)["Parameter"]
+        parameter = ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]
         assert parameter["Type"] == "SecureString" and len(parameter["Value"]) >= 43
         values.append(parameter["Value"])
     assert parameter["Version"] == 3 and values[0] != values[1]
-    (tag,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=secret.name(STACK))["TagList"]
+    (tag,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=bootstrap_token.name(STACK))["TagList"]
     assert tag == {"Key": "answerline:stack", "Value": STACK}
     assert len(said) == 2 and said[0].startswith("unit has a new bootstrap token")
     assert not any(value in line for value in values for line in said)

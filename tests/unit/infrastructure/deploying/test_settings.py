@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.deploying import CannotDeploy, checks
+from infrastructure.deploying import CannotDeploy, prerequisites
 from infrastructure.deploying.aws import quotas
 from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
 from infrastructure.packaging import template
@@ -122,7 +122,7 @@ def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_
     decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp", "ThinkAtOnce"}
     decided |= {"RunnerZoneA", "RunnerZoneB"}
     assert {*REMEMBERED.values(), *decided} <= set(body["Parameters"])
-    assert int(body["Parameters"]["RunnerCpuUnits"]["Default"]) == checks.RUNNER_CPU_UNITS
+    assert int(body["Parameters"]["RunnerCpuUnits"]["Default"]) == prerequisites.RUNNER_CPU_UNITS
     text = json.dumps(body)
     for name in ("runner-bootstrap-token", "public-base-url"):
         assert f"/${{AWS::StackName}}/{name}" in text

@@ -16,17 +16,17 @@ from chalicelib.model import Assignment, Problem, Runner, RunnerState, Session, 
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from infrastructure.checkout import REPOSITORY
-from infrastructure.deploying.arrival import Health
+from infrastructure.checks import Finding, State, bad, ok, unknown
 from infrastructure.deploying.aws import images
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
+from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import __main__
 from infrastructure.doctor import lines as doctor_lines
 from infrastructure.doctor import machine as doctor_machine
 from infrastructure.doctor import stage as doctor_stage
 from infrastructure.doctor.lines import Lines
 from infrastructure.doctor.machine import Machine
-from infrastructure.findings import Finding, State, bad, ok, unknown
 from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES

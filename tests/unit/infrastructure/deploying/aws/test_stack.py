@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.artifacts import Artifacts
+from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explained, refused
 from infrastructure.deploying.aws.stack import APPLIED_WITHIN_SECONDS, Stack
-from infrastructure.deploying.changes import Change, ChangeSet, Kind, explained, refused
 from tests.unit.infrastructure.conftest import STACK, Time
 
 

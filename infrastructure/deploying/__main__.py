@@ -1,4 +1,4 @@
-"""`python -m infrastructure.deploy VERB`: what `make deploy STAGE=…` and its like do to a stage on AWS."""
+"""`python -m infrastructure.deploying VERB`: what `make deploy STAGE=…` and its like do to a stage on AWS."""
 
 import os
 import sys
@@ -8,17 +8,17 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.deploying import CannotDeploy, removal
+from infrastructure.deploying import CannotDeploy, teardown
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.deployment import Place, deploy, rollback
-from infrastructure.deploying.rotation import rotate_token
 from infrastructure.deploying.settings import parse
+from infrastructure.deploying.token_rotation import rotate_token
 from infrastructure.packaging.deployment_zip import NotCompiled
 from infrastructure.packaging.lambda_python import PythonMissing
 from infrastructure.packaging.package import PackageFailed
 from infrastructure.packaging.template import Clash
 
-VERBS = {"deploy": deploy, "rollback": rollback, "rotate-token": rotate_token, "destroy": removal.destroy}
+VERBS = {"deploy": deploy, "rollback": rollback, "rotate-token": rotate_token, "destroy": teardown.destroy}
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.aws import images, secret
+from infrastructure.deploying.aws import bootstrap_token, images
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
 from infrastructure.deploying.deployment import IDENTIFIERS, Place
@@ -55,10 +55,12 @@ def delete_data(place: Place, settings: Settings, kept: Mapping[str, Mapping[str
             _delete(account, name, value)
             place.say(f"  {value} is gone" + (f" in {KEY_KEPT_DAYS} days" if name == "KeyId" else ""))
     images.remove(account.client("ecr"), settings.stack)
-    secret.remove(account.client("ssm"), settings.stack)
+    bootstrap_token.remove(account.client("ssm"), settings.stack)
     bucket = Artifacts(account, settings.stack).bucket
     _empty_and_delete(account, bucket)
-    place.say(f"  {images.repository_name(settings.stack)}, {secret.name(settings.stack)} and {bucket} are gone")
+    place.say(
+        f"  {images.repository_name(settings.stack)}, {bootstrap_token.name(settings.stack)} and {bucket} are gone"
+    )
 
 
 def _data(resources: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:

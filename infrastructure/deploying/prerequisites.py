@@ -3,12 +3,12 @@
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.checkout import Checkout, look_at_checkout
-from infrastructure.deploying import workplace
-from infrastructure.deploying.aws import domains, quotas, sender
+from infrastructure.checks import Finding, bad, looked_at, ok
+from infrastructure.deploying import build_machine
+from infrastructure.deploying.aws import hosted_zones, quotas, sender
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.parameters import Parameters
 from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
-from infrastructure.findings import Finding, bad, looked_at, ok
 from infrastructure.packaging.package import Architecture
 
 #: What the templates say where nothing was given; only for what is looked at here.
@@ -20,8 +20,8 @@ def here(settings: Settings, checkout: Checkout, architecture: Architecture) -> 
     committed_only = settings.stage in COMMITTED_ONLY and not settings.dirty
     return [
         look_at_checkout(checkout, committed_only=committed_only),
-        workplace.look_at_python(),
-        *workplace.look_at_builder(architecture),
+        build_machine.look_at_python(),
+        *build_machine.look_at_builder(architecture),
     ]
 
 
@@ -89,4 +89,4 @@ def hosted_zone(found: Account, parameters: Parameters) -> str:
     remembered = parameters.remembered
     if remembered.get("HostedZoneId") and remembered.get("DomainName") == domain:
         return remembered["HostedZoneId"]
-    return domains.zone_of(found.client("route53"), domain)
+    return hosted_zones.zone_of(found.client("route53"), domain)

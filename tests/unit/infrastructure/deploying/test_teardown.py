@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.deploying import removal
+from infrastructure.deploying import teardown
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
-from infrastructure.deploying.changes import DATA_TYPES
+from infrastructure.deploying.aws.changes import DATA_TYPES
 from infrastructure.deploying.deployment import IDENTIFIERS, Place
 from infrastructure.deploying.settings import parse
 from infrastructure.packaging import template
@@ -60,14 +60,14 @@ def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
         "RunnerCluster": ("AWS::ECS::Cluster", "answerline-unit"),
         "Queue": ("AWS::SQS::Queue", "url"),
     }
-    removal._let_go(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
+    teardown._let_go(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
     assert events.off == ["answerline-unit-Reconcile"]
     assert ecs.let_go == [["one", "two"], ["three"]]
 
 
 def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
     ecs = Ecs(["one"])
-    removal._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
+    teardown._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
     assert ecs.let_go == []
 
 
@@ -83,10 +83,10 @@ def test_a_table_is_deleted_only_after_its_protection_has_ended(account: Account
     )
     asked: list[str] = []
     dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
-    removal._delete(account, "TableName", "answerline-unit")
+    teardown._delete(account, "TableName", "answerline-unit")
     end_of_protection = ["UpdateTable", "DescribeTable"] if protected else []
     assert asked == ["DescribeTable", *end_of_protection, "DeleteTable"]
-    removal._delete(account, "TableName", "answerline-unit")  # gone already is fine
+    teardown._delete(account, "TableName", "answerline-unit")  # gone already is fine
 
 
 class RolledBack:
@@ -125,7 +125,7 @@ def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_i
     dynamodb.create_table(TableName=STACK, BillingMode="PAY_PER_REQUEST", **table)
     answers = ["unit", "delete unit"]
     place = Place(account, Path(), say=said.append, ask=lambda _: answers.pop(0))
-    removal.destroy(place, parse({"STAGE": "unit", "DATA": data}))
+    teardown.destroy(place, parse({"STAGE": "unit", "DATA": data}))
     if data:
         assert dynamodb.list_tables()["TableNames"] == []
     else:
@@ -147,7 +147,7 @@ def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -
     for name in data:
         assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain", name
         assert resources[name]["Type"] in IDENTIFIERS, name
-        assert resources[name]["Type"] in removal.COSTS, name
+        assert resources[name]["Type"] in teardown.COSTS, name
 
 
 def test_what_is_taken_back_needs_nothing_that_is_not_there_yet() -> None:

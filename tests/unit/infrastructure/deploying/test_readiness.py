@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from infrastructure.deploying import arrival
-from infrastructure.deploying.arrival import Health
+from infrastructure.deploying import readiness
+from infrastructure.deploying.readiness import Health
 from tests.unit.infrastructure.conftest import Time
 
 
@@ -40,7 +40,7 @@ def answers() -> Iterator[Callable[..., Health]]:
 
     def ask(status: int, body: object, date: str = "") -> Health:
         Door.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
-        return arrival.ask(f"http://127.0.0.1:{server.server_port}/api")
+        return readiness.ask(f"http://127.0.0.1:{server.server_port}/api")
 
     yield ask
     server.shutdown()
@@ -75,8 +75,8 @@ def test_an_answer_that_is_none_is_told_in_its_own_words(
 
 
 def test_nobody_there_is_told_and_not_raised() -> None:
-    assert arrival.ask("http://127.0.0.1:9/api").trouble
-    assert arrival.ask("http://[broken/api").trouble
+    assert readiness.ask("http://127.0.0.1:9/api").trouble
+    assert readiness.ask("http://[broken/api").trouble
 
 
 def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time) -> None:
@@ -86,7 +86,7 @@ def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time)
         Health({"commit": "new", "runners": ["old"]}),
         Health({"commit": "new", "runners": ["new", "old"]}),
     ]
-    health, there = arrival.wait(
+    health, there = readiness.wait(
         "https://x", "new", runners=True, look=lambda _: told.pop(0), clock=time, pause=time.pause
     )
     assert there
@@ -96,13 +96,15 @@ def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time)
 
 def test_where_no_runner_should_run_none_is_waited_for(time: Time) -> None:
     told = [Health({"commit": "new", "runners": []})]
-    _, there = arrival.wait("https://x", "new", runners=False, look=lambda _: told.pop(0), clock=time, pause=time.pause)
+    _, there = readiness.wait(
+        "https://x", "new", runners=False, look=lambda _: told.pop(0), clock=time, pause=time.pause
+    )
     assert there
 
 
 def test_it_does_not_wait_for_ever(time: Time) -> None:
-    health, there = arrival.wait(
+    health, there = readiness.wait(
         "https://x", "new", runners=True, look=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
     )
     assert (health.trouble, there) == ("nobody", False)
-    assert arrival.ARRIVED_WITHIN_SECONDS <= time.now < arrival.ARRIVED_WITHIN_SECONDS + 30
+    assert readiness.ARRIVED_WITHIN_SECONDS <= time.now < readiness.ARRIVED_WITHIN_SECONDS + 30

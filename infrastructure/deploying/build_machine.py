@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infrastructure.findings import Finding, bad, ok, unknown
+from infrastructure.checks import Finding, bad, ok, unknown
 from infrastructure.packaging import image, lambda_python
 from infrastructure.packaging.package import Architecture, own_architecture
 
