@@ -1,11 +1,11 @@
-"""What is checked out here: its folder, and the one word for its state."""
+"""The checkout that this code runs from: its folder, and a version that names its exact state."""
 
 import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrastructure.checks import Finding, bad, ok
+from infrastructure.checks import CheckResult, bad, ok
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GIT_SECONDS = 30
@@ -13,27 +13,27 @@ GIT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """What would be built, run or deployed.
+    """The state of a checkout that is built, run or deployed.
 
-    ``commit`` is exact: of files that differ from it, it carries a ``+`` and eight digits of their hash, so that two
-    states of the same checkout are never taken for each other.
+    ``commit`` is exact: if files differ from it, it carries a ``+`` and eight digits of their hash, so that two states
+    of the same checkout never have the same name. It is empty where there is no git.
     """
 
     commit: str
 
     @property
     def clean(self) -> bool:
-        """Whether it is the commit and nothing else."""
+        """Whether no file differs from the commit."""
         return bool(self.commit) and "+" not in self.commit
 
     @property
     def tag(self) -> str:
-        """The commit as a registry takes it."""
+        """The commit as an image's tag, which may not contain a ``+``."""
         return self.commit.replace("+", "-")
 
 
 def checkout(repository: Path) -> Checkout:
-    """What is checked out; an empty commit where git has nothing to say."""
+    """Reads the state of a checkout from git."""
     try:
         commit = _git(repository, "rev-parse", "--short=12", "HEAD").decode().strip()
         changed = _git(repository, "status", "--porcelain")
@@ -49,13 +49,13 @@ def checkout(repository: Path) -> Checkout:
     return Checkout(f"{commit}+{state.hexdigest()[:8]}")
 
 
-def look_at_checkout(found: Checkout, *, committed_only: bool) -> Finding:
-    """Whether this may be deployed: what runs should be found again in git."""
+def check_checkout(found: Checkout, *, committed_only: bool) -> CheckResult:
+    """Checks that the deployed version can be found in git again."""
     if not found.commit:
-        return bad("no git commit", "deploy from a git checkout, so that everybody can tell what runs")
+        return bad("no git commit", "deploy from a git checkout, so that the deployed version can be identified")
     if found.clean or not committed_only:
         return ok(f"commit {found.commit}" + ("" if found.clean else " (files differ from the commit)"))
-    return bad(f"commit {found.commit}: files differ from the commit", "commit them, or say DIRTY=1")
+    return bad(f"commit {found.commit}: files differ from the commit", "commit them, or set DIRTY=1")
 
 
 def _git(repository: Path, *arguments: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What was looked at and how it stands: one line each, with the mend; shared by `make deploy` and `make doctor`."""
+"""Results of health checks, one line each with its fix; `make deploy` and `make doctor` print them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,67 +6,67 @@ from enum import StrEnum
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-#: What AWS says when these credentials may not ask.
+#: AWS's error codes for a call that these credentials may not make.
 DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized"}
 )
 
 
 class State(StrEnum):
-    """How one thing stands."""
+    """The outcome of one check."""
 
     OK = "ok"  #: nothing to do
-    BAD = "bad"  #: the mend says what to do
-    UNKNOWN = "unknown"  #: it could not be asked, or it is too early to tell
+    BAD = "bad"  #: the fix says what to do
+    UNKNOWN = "unknown"  #: the check could not be made, or it is too early to tell
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
+class CheckResult:
+    """The result of one check.
 
-    ``stops``: a deployment does not begin while this is bad.
+    ``blocks``: a deployment does not begin while this is bad.
     """
 
     state: State
-    what: str
-    mend: str = ""
-    stops: bool = True
+    subject: str
+    fix: str = ""
+    blocks: bool = True
 
     def __str__(self) -> str:
-        return f"{self.state:<7}  {self.what}" + (f" — {self.mend}" if self.mend else "")
+        return f"{self.state:<7}  {self.subject}" + (f" — {self.fix}" if self.fix else "")
 
 
-def ok(what: str) -> Finding:
-    """Nothing to do."""
-    return Finding(State.OK, what)
+def ok(subject: str) -> CheckResult:
+    """A result that needs no action."""
+    return CheckResult(State.OK, subject)
 
 
-def bad(what: str, mend: str, *, stops: bool = True) -> Finding:
-    """A person must do what ``mend`` says."""
-    return Finding(State.BAD, what, mend, stops)
+def bad(subject: str, fix: str, *, blocks: bool = True) -> CheckResult:
+    """A result that needs a person: ``fix`` says what they do."""
+    return CheckResult(State.BAD, subject, fix, blocks)
 
 
-def unknown(what: str, mend: str = "") -> Finding:
-    """It could not be found out."""
-    return Finding(State.UNKNOWN, what, mend)
+def unknown(subject: str, fix: str = "") -> CheckResult:
+    """A result of a check that could not be made."""
+    return CheckResult(State.UNKNOWN, subject, fix)
 
 
-def looked_at(what: str, look: Callable[[], Finding | list[Finding]]) -> list[Finding]:
-    """What ``look`` found; what keeps it from looking is a finding too, and never the end of the others."""
+def run_check(subject: str, check: Callable[[], CheckResult | list[CheckResult]]) -> list[CheckResult]:
+    """Runs one check; an error of AWS becomes an unknown result, so that the other checks still run."""
     try:
-        found = look()
+        results = check()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in DENIED:
-            mend = f"these credentials may not ask ({error.operation_name})"
+            fix = f"these credentials may not call {error.operation_name}"
         else:
-            mend = f"AWS answered {code} to {error.operation_name}"
-        return [unknown(what, mend)]
+            fix = f"AWS answered {code} to {error.operation_name}"
+        return [unknown(subject, fix)]
     except BotoCoreError as error:
-        return [unknown(what, f"AWS could not be asked: {error}")]
-    return found if isinstance(found, list) else [found]
+        return [unknown(subject, f"AWS cannot be reached: {error}")]
+    return results if isinstance(results, list) else [results]
 
 
-def is_bad(findings: Iterable[Finding]) -> bool:
-    """Whether anything needs a mend."""
-    return any(finding.state is State.BAD for finding in findings)
+def any_bad(results: Iterable[CheckResult]) -> bool:
+    """Whether any result needs a fix."""
+    return any(result.state is State.BAD for result in results)

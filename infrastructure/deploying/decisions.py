@@ -1,4 +1,4 @@
-"""What a deployment decides by itself, from what the account and the stack are like today."""
+"""Decisions of a deployment: stack parameters that follow from the account and the stack as they are today."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,48 +7,59 @@ from infrastructure.deploying.aws import api_logs, availability_zones, quotas, s
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.parameters import Parameters
 
-#: Logical id → type and the resource's own id, as the stack tells them.
+#: Logical id → type and the resource's own id.
 Resources = Mapping[str, tuple[str, str]]
 
 
 def decide(
-    account: Account, resources: Resources, parameters: Parameters, say: Callable[[str], None]
+    account: Account, resources: Resources, parameters: Parameters, report: Callable[[str], None]
 ) -> dict[str, str]:
-    """Stack parameter → value. Raises CannotDeploy."""
-    elsewhere = api_logs.set_up_elsewhere(account.client("apigateway"), resources)
+    """Returns stack parameter → value.
+
+    Args:
+        account: the account to read.
+        resources: those of the stack.
+        parameters: the given and the remembered ones.
+        report: prints a sentence for the operator.
+
+    Raises:
+        CannotDeploy: the region has no zone for runners.
+    """
+    elsewhere = api_logs.configured_elsewhere(account.client("apigateway"), resources)
     return {
         "MailIdentity": mail_identity(account, resources, parameters),
-        "HostedZoneId": prerequisites.hosted_zone(account, parameters),
+        "HostedZoneId": prerequisites.find_hosted_zone(account, parameters),
         "ApiLogsAreSetUp": "true" if elsewhere else "false",
-        "ThinkAtOnce": _think_at_once(account, parameters, say),
+        "ThinkAtOnce": _think_at_once(account, parameters, report),
         **_runner_zones(account, resources),
     }
 
 
 def mail_identity(account: Account, resources: Resources, parameters: Parameters) -> str:
-    """The SES identity that the stack makes or holds; empty when one that it does not hold speaks for the sender.
+    """Returns the SES identity that the stack holds; empty if the sender uses one outside of the stack.
 
-    The parameter from before does not tell: it is also there after a deployment that never came so far, or that was
-    rolled back, which leaves the identity in SES and takes it out of the stack.
+    The remembered parameter does not show whether the stack holds it: the parameter also remains after a deployment
+    that ended before it created the identity, and after a rollback, which takes the identity out of the stack and
+    leaves it in SES.
     """
     _, held = resources.get("MailSender", ("", ""))
-    return sender.find(account.client("sesv2"), parameters.value("MailFrom")).to_make(held)
+    return sender.find(account.client("sesv2"), parameters.value("MailFrom")).identity_to_create(held)
 
 
-def _think_at_once(account: Account, parameters: Parameters, say: Callable[[str], None]) -> str:
-    """As Lambda's quota is today; an operator's own number is another parameter, and goes before."""
-    at_once = quotas.think_at_once(account.client("lambda"))
-    if at_once < quotas.THINK_AT_ONCE and not parameters.number("ThinkAtOnceGiven", 0):
-        say(
-            f"Lambda allows this account so few functions at the same time that only {at_once} chats instead of"
-            f" {quotas.THINK_AT_ONCE} are thought about at once, which leaves the other half to the doors:"
-            " ask for 1000 in Service Quotas, and the next deployment allows more."
+def _think_at_once(account: Account, parameters: Parameters, report: Callable[[str], None]) -> str:
+    """The limit that Lambda's quota allows today; an operator's own limit, another parameter, takes precedence."""
+    limit = quotas.think_at_once(account.client("lambda"))
+    if limit < quotas.THINK_AT_ONCE and not parameters.number("ThinkAtOnceGiven", 0):
+        report(
+            f"Lambda's quota is so low in this account that only {limit} chats instead of {quotas.THINK_AT_ONCE} are"
+            " checked at the same time, which leaves the other half of the quota for pages and runners: ask for 1000"
+            " in Service Quotas, and the next deployment raises the limit."
         )
-    return str(at_once)
+    return str(limit)
 
 
 def _runner_zones(account: Account, resources: Resources) -> dict[str, str]:
-    """Where new subnets are made; those that are there stay, by what the stage remembers."""
+    """The zones of new subnets; existing subnets stay in the zones that the stage remembers."""
     if "SubnetA" in resources:
         return {}
     a, b = availability_zones.choose(account.client("ec2"), account.region)

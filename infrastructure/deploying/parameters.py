@@ -1,4 +1,4 @@
-"""The stack parameters of one deployment, resolved once: what is decided, else given now, else remembered."""
+"""Stack parameters of one deployment, resolved once: decided ones, else given ones, else remembered ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,12 +8,12 @@ from infrastructure.deploying import CannotDeploy
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The layers that a deployment's stack parameters come from, as parameter → value each.
+    """The layers of a deployment's stack parameters, each a mapping of parameter → value.
 
     Args:
-        given: from the operator, now; an empty value forgets the remembered one.
-        remembered: of the stack's last deployment.
-        decided: by the deployment itself, over both.
+        given: the operator's, of this command; an empty value forgets the remembered one.
+        remembered: those of the stack's last deployment.
+        decided: the deployment's own, which take precedence.
     """
 
     given: Mapping[str, str]
@@ -21,22 +21,22 @@ class Parameters:
     decided: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str, default: str = "") -> str:
-        """Returns what the operator gives now, else what the stage remembers; empty: forgotten now."""
+        """Returns the operator's value, else the remembered one; empty if the operator forgets it now."""
         return {**self.remembered, **self.given}.get(name, default)
 
     def number(self, name: str, default: int) -> int:
-        """Returns a parameter that is a whole number; ``default`` where it is forgotten or was never given."""
+        """Returns the value as a whole number; ``default`` if it is forgotten or was never given."""
         return int(self.value(name) or default)
 
     def with_decisions(self, decided: Mapping[str, str]) -> "Parameters":
-        """Adds what the deployment decides."""
+        """Adds decisions of the deployment."""
         return replace(self, decided={**self.decided, **decided})
 
     def for_template(self, declared: Mapping[str, object]) -> dict[str, str]:
         """Returns the values for a template that declares these parameters; its defaults hold for the others.
 
         Raises:
-            CannotDeploy: a parameter that is given or decided now is not declared.
+            CannotDeploy: a given or decided parameter is not declared.
         """
         unknown = (set(self.given) | set(self.decided)) - set(declared)
         if unknown:

@@ -1,9 +1,9 @@
-"""Everything that a deployment needs, looked at before anything is built, and told all at once."""
+"""Prerequisites of a deployment, all checked and reported before anything is built."""
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.checkout import Checkout, look_at_checkout
-from infrastructure.checks import Finding, bad, looked_at, ok
+from infrastructure.checkout import Checkout, check_checkout
+from infrastructure.checks import CheckResult, bad, ok, run_check
 from infrastructure.deploying import build_machine
 from infrastructure.deploying.aws import hosted_zones, quotas, sender
 from infrastructure.deploying.aws.account import Account
@@ -11,76 +11,77 @@ from infrastructure.deploying.parameters import Parameters
 from infrastructure.deploying.settings import COMMITTED_ONLY, Settings
 from infrastructure.packaging.package import Architecture
 
-#: What the templates say where nothing was given; only for what is looked at here.
+#: The template's default; used only for the check of Fargate's quota.
 RUNNER_CPU_UNITS = 2048
 
 
-def here(settings: Settings, checkout: Checkout, architecture: Architecture) -> list[Finding]:
-    """What this machine needs."""
+def check_machine(settings: Settings, checkout: Checkout, architecture: Architecture) -> list[CheckResult]:
+    """Checks the checkout and this machine's tools."""
     committed_only = settings.stage in COMMITTED_ONLY and not settings.dirty
     return [
-        look_at_checkout(checkout, committed_only=committed_only),
-        build_machine.look_at_python(),
-        *build_machine.look_at_builder(architecture),
+        check_checkout(checkout, committed_only=committed_only),
+        build_machine.check_python(),
+        *build_machine.check_builder(architecture),
     ]
 
 
-def account(found: Account) -> list[Finding]:
-    """Credentials and region; without them nothing else can be asked."""
-    findings = []
-    if not found.region:
-        findings.append(bad("no AWS region", "say which: AWS_REGION=eu-central-1 make deploy …"))
+def check_credentials(account: Account) -> list[CheckResult]:
+    """Checks credentials and region; no other call to AWS works without them."""
+    results = []
+    if not account.region:
+        results.append(bad("no AWS region", "set it: AWS_REGION=eu-central-1 make deploy …"))
     try:
-        if found.region:
-            identity = found.identity
-            findings.append(ok(f"AWS account {identity.account} in {found.region}, as {identity.arn}"))
+        if account.region:
+            identity = account.identity
+            results.append(ok(f"AWS account {identity.account} in {account.region}, as {identity.arn}"))
     except (ClientError, BotoCoreError) as error:
-        findings.append(bad(f"no AWS credentials that work ({error})", "sign in, for example with `aws sso login`"))
-    return findings
+        results.append(bad(f"no AWS credentials that work ({error})", "sign in, for example with `aws sso login`"))
+    return results
 
 
-def stage(found: Account, parameters: Parameters) -> list[Finding]:
-    """What the account must allow, and what must have been said once."""
+def check_account(account: Account, parameters: Parameters) -> list[CheckResult]:
+    """Checks the account's limits, and the settings that every stage needs."""
     runners = parameters.number("RunnersAtLeast", 1)
     spot = parameters.value("RunnersOnSpot") == "true"
     cpu_units = parameters.number("RunnerCpuUnits", RUNNER_CPU_UNITS)
-    findings = []
+    results = []
     mail_from = parameters.value("MailFrom")
     if mail_from:
-        ses = found.client("sesv2")
-        findings += looked_at(
-            f"may SES send as {mail_from}?", lambda: sender.look_at_identity(sender.find(ses, mail_from))
+        ses = account.client("sesv2")
+        results += run_check(
+            f"may SES send as {mail_from}?", lambda: sender.check_identity(sender.find(ses, mail_from))
         )
-        findings += looked_at("may SES send to everybody?", lambda: sender.look_at_account(ses))
+        results += run_check("may SES send to everybody?", lambda: sender.check_account(ses))
     else:
-        findings.append(bad("MAIL_FROM is not given", "say who writes to owners: MAIL_FROM='Your agency <line@…>'"))
+        results.append(bad("MAIL_FROM is not set", "set the sender of mails: MAIL_FROM='Your agency <line@…>'"))
     if not parameters.value("OperatorsEmail"):
-        mend = "say who signs in first and is told of problems: OPERATORS_EMAIL=…"
-        findings.append(bad("OPERATORS_EMAIL is not given", mend))
-    findings += looked_at(
+        fix = "set the address of the first operator, who is also notified of problems: OPERATORS_EMAIL=…"
+        results.append(bad("OPERATORS_EMAIL is not set", fix))
+    results += run_check(
         "how many vCPU of Fargate?",
-        lambda: quotas.look_at_fargate(found.client("service-quotas"), runners=runners, cpu_units=cpu_units, spot=spot),
+        lambda: quotas.check_fargate(account.client("service-quotas"), runners=runners, cpu_units=cpu_units, spot=spot),
     )
-    findings += looked_at(
-        "how many Lambdas at the same time?", lambda: quotas.look_at_lambda(found.client("lambda"), runners=runners)
+    results += run_check(
+        "how many Lambdas at the same time?",
+        lambda: quotas.check_lambda(account.client("lambda"), runners=runners),
     )
     domain = parameters.value("DomainName")
     if domain:
-        findings += looked_at(f"the zone of {domain}", lambda: zone(found, parameters, domain))
-    return findings
+        results += run_check(f"the zone of {domain}", lambda: check_hosted_zone(account, parameters, domain))
+    return results
 
 
-def zone(found: Account, parameters: Parameters, domain: str) -> Finding:
-    """A domain needs its zone in Route 53."""
-    known = hosted_zone(found, parameters)
-    if known:
-        return ok(f"{domain} is in the Route 53 zone {known}")
-    mend = "create its zone there, say HOSTED_ZONE=…, or put your own proxy before it and say BASE_URL=https://…"
-    return bad(f"Route 53 has no public zone for {domain}", mend)
+def check_hosted_zone(account: Account, parameters: Parameters, domain: str) -> CheckResult:
+    """Checks that Route 53 has a public zone for the stage's domain."""
+    zone = find_hosted_zone(account, parameters)
+    if zone:
+        return ok(f"{domain} is in the Route 53 zone {zone}")
+    fix = "create its zone there, set HOSTED_ZONE=…, or put your own proxy before it and set BASE_URL=https://…"
+    return bad(f"Route 53 has no public zone for {domain}", fix)
 
 
-def hosted_zone(found: Account, parameters: Parameters) -> str:
-    """Given, else found for the domain; the remembered one only while the domain stays."""
+def find_hosted_zone(account: Account, parameters: Parameters) -> str:
+    """Returns the given zone, else the remembered one while the domain stays, else the one that Route 53 has."""
     domain = parameters.value("DomainName")
     if not domain:
         return ""
@@ -89,4 +90,4 @@ def hosted_zone(found: Account, parameters: Parameters) -> str:
     remembered = parameters.remembered
     if remembered.get("HostedZoneId") and remembered.get("DomainName") == domain:
         return remembered["HostedZoneId"]
-    return hosted_zones.zone_of(found.client("route53"), domain)
+    return hosted_zones.find(account.client("route53"), domain)

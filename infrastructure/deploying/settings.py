@@ -1,4 +1,4 @@
-"""What `make deploy NAME=…` was told, checked; the stage remembers most of it as stack parameters."""
+"""Settings of a deployment, as `make deploy NAME=value` passes them, checked; the stage remembers most of them."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +7,10 @@ from typing import Final
 
 from chalicelib.model.public_address import why_unfit
 from infrastructure.deploying import CannotDeploy
+from infrastructure.deploying.aws.sender import address_of
 from infrastructure.deploying.parameters import Parameters
 
-#: What may be said at `make deploy`, and the stack parameter that remembers it.
+#: The settings of `make deploy` that a stage remembers, each with its stack parameter.
 REMEMBERED: Final[Mapping[str, str]] = {
     "MAIL_FROM": "MailFrom",
     "OPERATORS_EMAIL": "OperatorsEmail",
@@ -28,16 +29,16 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
     "WAF_REQUESTS_PER_5_MINUTES": "WafRequestsPer5Minutes",
 }
-#: Said instead of a value, it forgets the remembered one.
-NOTHING: Final = "none"
-#: A bucket’s name has at most 63 letters, and ours carry more than the stage: `answerline-<stage>-deploy-<account>`.
+#: The value that makes a stage forget a setting, so that the template's default holds.
+FORGET: Final = "none"
+#: A bucket’s name has at most 63 letters, and ours contain more than the stage: `answerline-<stage>-deploy-<account>`.
 STAGE: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
-#: Stages of which only a commit may be deployed, unless DIRTY=1 says otherwise.
+#: Stages to which only a commit is deployed, unless DIRTY=1.
 COMMITTED_ONLY: Final = frozenset({"prod", "production"})
 
 #: The smallest rate that AWS WAF takes.
 WAF_AT_LEAST: Final = 10
-#: What SQS takes as a trigger's limit.
+#: The limits that SQS takes for a trigger.
 THINK_AT_ONCE: Final = range(2, 1001)
 
 _NUMBER = re.compile(r"\d{1,9}")
@@ -47,95 +48,90 @@ _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a deployment is told."""
+    """The settings of one command."""
 
     stage: str
-    #: stack parameter → value; empty: forget it
+    #: stack parameter → value; empty: forget the remembered value
     given: Mapping[str, str] = field(default_factory=dict)
     yes: bool = False
     dirty: bool = False
-    #: a parameter's resource that is known not to be replaced although CloudFormation can't rule it out
+    #: resources that the operator knows not to be replaced although CloudFormation cannot rule it out
     may_replace: frozenset[str] = frozenset()
     print_password: bool = False
     delete_data: bool = False
-    #: the commit to go back to
+    #: the commit of a rollback
     to: str = ""
 
     @property
     def stack(self) -> str:
-        """Everything is named after it."""
+        """The stack's name, with which every name of the stage begins."""
         return stack_name(self.stage)
 
     def over(self, remembered: Mapping[str, str]) -> Parameters:
-        """Joins what is given with what the stage remembers."""
+        """Joins the given parameters with those that the stage remembers."""
         return Parameters(self.given, remembered)
 
 
 def stack_name(stage: str) -> str:
-    """The stack of a stage."""
+    """The name of a stage's stack."""
     return f"answerline-{stage}"
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
-    """Settings from `make deploy NAME=value`, which make hands on as environment. Raises CannotDeploy, all at once."""
+    """Reads the settings of `make deploy NAME=value`, which make exports. Raises CannotDeploy with all errors."""
     stage = environment.get("STAGE", "")
-    wrong = []
+    errors = []
     if not STAGE.fullmatch(stage) or stage == "local":
-        wrong.append("STAGE: say which stage, at most 20 small letters, digits and dashes, for example STAGE=prod.")
+        errors.append("STAGE: name the stage, in at most 20 small letters, digits and dashes, for example STAGE=prod.")
     given = {}
     for name, parameter in REMEMBERED.items():
         value = environment.get(name, "").strip()
         if value:
-            given[parameter] = "" if value == NOTHING else value
-            if sentence := given[parameter] and _wrong(name, given[parameter]):
-                wrong.append(f"{name}={value}: {sentence}")
+            given[parameter] = "" if value == FORGET else value
+            if error := given[parameter] and _error(name, given[parameter]):
+                errors.append(f"{name}={value}: {error}")
     if "MailFrom" in given:
         before, at, domain = given["MailFrom"].rpartition("@")
         given["MailFrom"] = before + at + domain.lower()  # as SES writes its identities
-    if wrong:
-        raise CannotDeploy("\n".join(wrong))
+    if errors:
+        raise CannotDeploy("\n".join(errors))
     return Settings(
         stage=stage,
         given=given,
-        yes=_said(environment, "YES"),
-        dirty=_said(environment, "DIRTY"),
+        yes=_flag(environment, "YES"),
+        dirty=_flag(environment, "DIRTY"),
         may_replace=frozenset(environment.get("REPLACE", "").replace(",", " ").split()),
-        print_password=_said(environment, "PRINT_PASSWORD"),
+        print_password=_flag(environment, "PRINT_PASSWORD"),
         delete_data=environment.get("DATA", "") == "delete",
         to=environment.get("TO", ""),
     )
 
 
-def address_of(mail_from: str) -> str:
-    """The address alone, of ``Name <address>`` or an address."""
-    return mail_from.rpartition("<")[2].rstrip("> ").strip()
-
-
-def _said(environment: Mapping[str, str], name: str) -> bool:
+def _flag(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() in ("1", "yes", "true")
 
 
-def _wrong(name: str, value: str) -> str:
-    """What is wrong with this value, as a sentence; empty if nothing is."""
+def _error(name: str, value: str) -> str:
+    """The error of this value, as a sentence; empty if it is valid."""
     if name == "BASE_URL":
         reason = why_unfit(value)
-        return f"{reason}; links in mails would lead nowhere." if reason else ""
+        return f"{reason}; links in mails would not work." if reason else ""
     if name == "MAIL_FROM":
         return "" if _ADDRESS.fullmatch(address_of(value)) else "it is not an address, or `Name <address>`."
     if name == "OPERATORS_EMAIL":
         return "" if _ADDRESS.fullmatch(value) else "it is not an e-mail address."
     if name == "DOMAIN":
-        fit = _DOMAIN.fullmatch(value) and why_unfit(f"https://{value}") is None
-        return "" if fit else "it is not a domain name that the world knows, like line.example.com."
+        valid = _DOMAIN.fullmatch(value) and why_unfit(f"https://{value}") is None
+        return "" if valid else "it is not a public domain name, like line.example.com."
     choices = {
         "ARCHITECTURE": ("arm64", "x86_64"),
         "RUNNERS_ON_SPOT": ("true", "false"),
         "OPERATORS_MFA": ("ON", "OPTIONAL"),
     }
     if name in choices:
-        return "" if value in choices[name] else f"say {' or '.join(choices[name])}."
+        return "" if value in choices[name] else f"it must be {' or '.join(choices[name])}."
     if name == "WAF_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and 0 < int(value) < WAF_AT_LEAST:
-        return f"AWS WAF counts from {WAF_AT_LEAST} on; 0 is no limit."
+        return f"AWS WAF takes {WAF_AT_LEAST} or more; 0 is no limit."
     if name == "THINK_AT_ONCE" and _NUMBER.fullmatch(value) and int(value) not in THINK_AT_ONCE:
         return f"SQS takes {THINK_AT_ONCE[0]} to {THINK_AT_ONCE[-1]}; none lets the deployment decide."
     if name in ("HOSTED_ZONE",) or _NUMBER.fullmatch(value):

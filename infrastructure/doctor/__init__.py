@@ -1,1 +1,1 @@
-"""Checks of an installation that runs, each with its fix."""
+"""Health checks of a running installation, each with its fix (`make doctor`)."""

@@ -1,4 +1,4 @@
-"""The one-machine installation that runs here, from outside and inside: one line per thing, with the mend."""
+"""Checks of the one-machine installation that runs here, from outside and inside."""
 
 import json
 import shutil
@@ -10,27 +10,26 @@ from typing import Any
 
 import psutil
 
-from infrastructure.checks import Finding, bad, looked_at, ok, unknown
-from infrastructure.deploying import readiness
-from infrastructure.deploying.readiness import Health
-from infrastructure.doctor import lines as doctor_lines
-from infrastructure.doctor.stage import judged
+from infrastructure.checks import CheckResult, bad, ok, run_check, unknown
+from infrastructure.deploying.readiness import Health, check_health
+from infrastructure.doctor import lines
+from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight, resources
 from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
-#: The state is written every five seconds while anything changes, at the least once a minute.
+#: The state is saved every five seconds while anything changes, at the least once a minute.
 CHECKPOINT_SECONDS = 120.0
-#: A mail server that is busy gets this long.
+#: The time that a busy mail server gets.
 RELAYED_WITHIN_SECONDS = 600.0
 AGAIN = "`make up` again"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Whom to examine, and with what."""
+    """The installation to examine, and the versions to compare it with."""
 
     settings: Settings
     commit: str
@@ -38,27 +37,26 @@ class Machine:
     #: epoch milliseconds
     now: int
     pause: Callable[[float], None]
-    look: Callable[[str], Health] = readiness.ask
+    check_health: Callable[[str], Health] = check_health
 
 
-def examine(machine: Machine) -> list[Finding]:
-    """Everything; what needs the running stack only if it runs."""
+def examine(machine: Machine) -> list[CheckResult]:
+    """Runs all checks; those of the running stack only if it runs."""
     settings = machine.settings
-    found = [look_at_disk(settings.data), *look_at_browser(settings)]
-    running = running_here(settings.data)
+    results = [check_disk(settings.data), *check_browser(settings)]
+    running = running_stack(settings.data)
     if running is None:
-        return [bad(f"nothing runs on {settings.data}", "`make up`, or say which with DATA=…"), *found]
-    found.insert(0, ok(f"running on {settings.data} (process {running['pid']})"))
-    found += look_at_ports(running["ports"])
-    address = str(running["admin"]).removesuffix("/admin")
-    found += from_here_and_outside(machine, address)
-    found += inside(machine, running)
-    found += [look_at_checkpoints(settings.data, machine.now), look_at_outbox(settings.data, machine.now)]
-    return found
+        return [bad(f"nothing runs on {settings.data}", "`make up`, or name the directory with DATA=…"), *results]
+    results.insert(0, ok(f"running on {settings.data} (process {running['pid']})"))
+    results += check_ports(running["ports"])
+    results += check_addresses(machine, str(running["admin"]).removesuffix("/admin"))
+    results += check_lines(machine, running)
+    results += [check_checkpoints(settings.data, machine.now), check_outbox(settings.data, machine.now)]
+    return results
 
 
-def running_here(data: Path) -> dict[str, Any] | None:
-    """What the stack wrote down about itself, if its process lives."""
+def running_stack(data: Path) -> dict[str, Any] | None:
+    """Reads the file in which a running stack describes itself; None if its process does not run."""
     try:
         known = dict(json.loads((data / "stack.json").read_text()))
         return known if psutil.pid_exists(int(known["pid"])) else None
@@ -66,38 +64,38 @@ def running_here(data: Path) -> dict[str, Any] | None:
         return None
 
 
-def look_at_disk(data: Path) -> Finding:
-    """Profiles and snapshots need room."""
-    there = next((each for each in (data, *data.parents) if each.exists()), Path("/"))
-    free = shutil.disk_usage(there).free
-    what = f"{free / (1 << 30):.1f} GiB free for {data}"
+def check_disk(data: Path) -> CheckResult:
+    """Checks the free space, which profiles and snapshots need."""
+    existing = next((each for each in (data, *data.parents) if each.exists()), Path("/"))
+    free = shutil.disk_usage(existing).free
+    subject = f"{free / (1 << 30):.1f} GiB free for {data}"
     if free < ROOM_TO_SAVE_BYTES:
-        return bad(what, f"make room: no login is archived below {ROOM_TO_SAVE_BYTES >> 30} GiB")
+        return bad(subject, f"make room: no login is archived below {ROOM_TO_SAVE_BYTES >> 30} GiB")
     if free < ROOM_TO_HOST_BYTES:
-        return bad(what, f"make room: no new line is started below {ROOM_TO_HOST_BYTES >> 30} GiB")
-    return ok(what)
+        return bad(subject, f"make room: no new line is started below {ROOM_TO_HOST_BYTES >> 30} GiB")
+    return ok(subject)
 
 
-def look_at_browser(settings: Settings) -> list[Finding]:
-    """Chromium and wa-js."""
-    found = []
-    looks: list[tuple[str, Callable[[], None]]] = [
+def check_browser(settings: Settings) -> list[CheckResult]:
+    """Checks for Chromium and wa-js."""
+    results = []
+    checks: list[tuple[str, Callable[[], None]]] = [
         ("Chromium is there", lambda: preflight.chromium(settings)),
         ("wa-js is there", preflight.wa_js),
     ]
-    for what, look in looks:
+    for subject, check in checks:
         try:
-            look()
+            check()
         except CannotStart as error:
-            sentence, _, mend = str(error).partition(": ")
-            found.append(bad(sentence.rstrip("."), mend or sentence))
+            sentence, _, fix = str(error).partition(": ")
+            results.append(bad(sentence.rstrip("."), fix or sentence))
         else:
-            found.append(ok(what))
-    return found
+            results.append(ok(subject))
+    return results
 
 
-def look_at_ports(ports: dict[str, int]) -> list[Finding]:
-    """Each of the stack's parts takes connections."""
+def check_ports(ports: dict[str, int]) -> list[CheckResult]:
+    """Checks that each part of the stack accepts connections."""
     simulated = {"phone", "whatsapp", "openai"}
     closed = [name for name, port in ports.items() if not _listens(port)]
     needed = [name for name in closed if name not in simulated]
@@ -109,44 +107,44 @@ def look_at_ports(ports: dict[str, int]) -> list[Finding]:
     return [ok(f"{len(ports) - len(closed)} ports answer" + (f" ({', '.join(closed)} not started)" if closed else ""))]
 
 
-def from_here_and_outside(machine: Machine, address: str) -> list[Finding]:
-    """The application itself, and the address that owners use if it is another."""
-    health = machine.look(address)
-    public = str(health.told.get("base_url", address))
-    found = judged(public, health, machine.commit, again=AGAIN)
-    if public != address and (trouble := machine.look(public).trouble):
-        found.append(bad(f"owners cannot reach {public}: {trouble}", "see DNS, certificate and the reverse proxy"))
-    return found
+def check_addresses(machine: Machine, address: str) -> list[CheckResult]:
+    """Checks the application at its own address, and at the owners' address if that is another."""
+    health = machine.check_health(address)
+    public = str(health.answer.get("base_url", address))
+    results = check_answer(public, health, machine.commit, again=AGAIN)
+    if public != address and (error := machine.check_health(public).error):
+        results.append(bad(f"owners cannot reach {public}: {error}", "see DNS, certificate and the reverse proxy"))
+    return results
 
 
-def inside(machine: Machine, running: dict[str, Any]) -> list[Finding]:
-    """Tenants and runners, and what was kept from other programs of this machine."""
-    found: list[Finding] = []
+def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
+    """Checks tenants, runners and the encryption key, which need the table."""
+    results: list[CheckResult] = []
     endpoint = f"http://127.0.0.1:{running['ports']['ministack']}"
     stack = machine.settings.stack
 
-    def lines() -> list[Finding]:
-        read = doctor_lines.read(resources.client("dynamodb", endpoint), stack, machine.now, machine.pause)
-        found.extend(doctor_lines.look_at_tenants(read))
-        found.extend(doctor_lines.look_at_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=AGAIN))
+    def check_table() -> list[CheckResult]:
+        read = lines.read(resources.client("dynamodb", endpoint), stack, machine.now, machine.pause)
+        results.extend(lines.check_tenants(read))
+        results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=AGAIN))
         kms = resources.client("kms", endpoint)
-        return looked_at("the key", lambda: doctor_lines.look_at_secrets(kms, f"alias/{stack}", read))
+        return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))
 
-    return [*looked_at("the table", lines), *found]
+    return [*run_check("the table", check_table), *results]
 
 
-def look_at_checkpoints(data: Path, now: int) -> Finding:
-    """What a power cut would leave."""
+def check_checkpoints(data: Path, now: int) -> CheckResult:
+    """Checks the age of the saved state, which is what a power cut leaves."""
     newest = Generations(data / "ministack" / "generations").newest()
     if newest is None:
-        return bad("the state was never written down", "see data/logs/ministack.log")
+        return bad("the state was never saved", "see data/logs/ministack.log")
     age = now / 1000 - newest.directory.stat().st_mtime
-    what = f"the state was written down {age:.0f} s ago"
-    return ok(what) if age < CHECKPOINT_SECONDS else unknown(what, "it is written when something changes")
+    subject = f"the state was saved {age:.0f} s ago"
+    return ok(subject) if age < CHECKPOINT_SECONDS else unknown(subject, "it is saved when something changes")
 
 
-def look_at_outbox(data: Path, now: int) -> Finding:
-    """Mails that the mail server should have by now; without one they stay here."""
+def check_outbox(data: Path, now: int) -> CheckResult:
+    """Checks for mails that the mail server should have by now; without a mail server they stay here."""
     directory = data / "ministack" / "outbox"
     mails = spool.read(directory)
     if not relay.relays(directory):

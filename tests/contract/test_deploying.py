@@ -27,8 +27,10 @@ from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
 from infrastructure.deploying.aws.changes import ChangeSet
 from infrastructure.deploying.aws.stack import Stack, StillChanges
-from infrastructure.deploying.deployment import Place, deploy, rollback
+from infrastructure.deploying.context import Context
+from infrastructure.deploying.deployment import deploy
 from infrastructure.deploying.readiness import Health
+from infrastructure.deploying.rollback import rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
 from infrastructure.local.programs import Programs
 from infrastructure.local.resources import REGION
@@ -36,7 +38,7 @@ from infrastructure.local.settings import Ports
 from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.packaging import lambda_python, package
 from infrastructure.packaging.package import Architecture, Package
-from tests.unit.infrastructure.conftest import Time, programs, repository, said, time  # noqa: F401 - fixtures
+from tests.unit.infrastructure.conftest import Time, programs, reported, repository, time  # noqa: F401 - fixtures
 from tests.unit.infrastructure.deploying.aws.test_images import MANIFEST
 from tests.unit.infrastructure.deploying.test_parts import Ec2, Lambda, Quotas
 from tests.unit.infrastructure.doctor.test_doctor import Refusing
@@ -99,13 +101,13 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 class World:
-    """A place to deploy from, and the person in front of it; each has a stage of its own."""
+    """A context to deploy from, and the person in front of it; each has a stage of its own."""
 
-    def __init__(self, account: Account, repository: Path, said: list[str], time: Time) -> None:
+    def __init__(self, account: Account, repository: Path, reported: list[str], time: Time) -> None:
         self.stage = f"unit{next(NUMBERS)}"
         self.account = account
         self.repository = repository
-        self.said = said
+        self.reported = reported
         self.time = time
         self.body = body()
         self.answers: list[str] = []
@@ -113,16 +115,16 @@ class World:
         self.hours = 0
 
     @property
-    def place(self) -> Place:
-        return Place(
+    def context(self) -> Context:
+        return Context(
             self.account,
             self.repository,
-            say=self.said.append,
+            report=self.reported.append,
             ask=self._ask,
             clock=self.time,
             pause=self.time.pause,
             now=self._now,
-            look=lambda url: Health({"commit": self.seen, "runners": [self.seen], "base_url": url}),
+            check_health=lambda url: Health({"commit": self.seen, "runners": [self.seen], "base_url": url}),
         )
 
     @property
@@ -131,7 +133,7 @@ class World:
 
     @property
     def stack(self) -> Stack:
-        return self.place.stack(self.name)
+        return self.context.stack(self.name)
 
     @property
     def commit(self) -> str:
@@ -141,12 +143,12 @@ class World:
     def artifacts(self) -> Artifacts:
         return Artifacts(self.account, self.name)
 
-    def settings(self, **said: str) -> Settings:
-        return parse({"STAGE": self.stage, **said})
+    def settings(self, **reported: str) -> Settings:
+        return parse({"STAGE": self.stage, **reported})
 
     def deploy(self, **more: str) -> None:
         self.seen = self.commit
-        deploy(self.place, self.settings(**{**SAID, "YES": "1", **more}))
+        deploy(self.context, self.settings(**{**SAID, "YES": "1", **more}))
 
     def change_the_checkout(self, text: str) -> str:
         (self.repository / "file").write_text(text)
@@ -202,14 +204,14 @@ def account(endpoint: str) -> Account:
 def world(
     account: Account,
     repository: Path,
-    said: list[str],
+    reported: list[str],
     time: Time,
     programs: Callable[[str, str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    world = World(account, repository, said, time)
+    world = World(account, repository, reported, time)
     programs("podman", "exit 0")
     (repository / ".gitignore").write_text("build\n")
     python = programs("python3.13", "echo 3 13")
@@ -238,7 +240,7 @@ def world(
 
 def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
     world.deploy()
-    told = "\n".join(world.said)
+    told = "\n".join(world.reported)
     assert "https://line.agency.example/api/admin" in told
     assert f"commit {world.commit}, runners at {world.commit}" in told
     assert "Cognito has mailed the first password" in told
@@ -247,20 +249,20 @@ def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
     assert parameters["MailFrom"] == "line@agency.example"
     assert parameters["MailIdentity"] == ""  # SES knows the domain already
     assert "-runner@sha256:" in parameters["RunnerImage"]
-    assert bootstrap_token.there(world.account.client("ssm"), world.name)
+    assert bootstrap_token.exists(world.account.client("ssm"), world.name)
     release = world.artifacts.release(world.commit)
     assert release is not None
     assert release.image == parameters["RunnerImage"]
     digest = release.image.partition("@")[2]
     tag = f"released-{digest.removeprefix('sha256:')}"
-    assert images.pushed(world.account.client("ecr"), world.name, tag) == digest
+    assert images.digest_of(world.account.client("ecr"), world.name, tag) == digest
 
 
 def test_later_it_knows_what_was_said(world: World) -> None:
     world.deploy(RUNNER_CAPACITY="5")
     world.change_the_checkout("two\n")
     world.seen = world.commit
-    deploy(world.place, world.settings(YES="1", RUNNERS_AT_LEAST="2"))
+    deploy(world.context, world.settings(YES="1", RUNNERS_AT_LEAST="2"))
     parameters = world.parameters()
     assert (parameters["MailFrom"], parameters["RunnerCapacity"]) == ("line@agency.example", "5")
     assert (parameters["RunnersAtLeast"], parameters["Commit"]) == ("2", world.commit)
@@ -268,10 +270,10 @@ def test_later_it_knows_what_was_said(world: World) -> None:
 
 def test_nothing_new_changes_nothing(world: World) -> None:
     world.deploy()
-    world.said.clear()
+    world.reported.clear()
     world.deploy()
-    assert any("nothing changes" in line for line in world.said)
-    assert any("is there already" in line for line in world.said)
+    assert any("nothing changes" in line for line in world.reported)
+    assert any("is there already" in line for line in world.reported)
 
 
 def test_everything_that_is_missing_is_said_at_once_and_nothing_is_made(
@@ -281,8 +283,8 @@ def test_everything_that_is_missing_is_said_at_once_and_nothing_is_made(
     world.account._clients.update({"lambda": Lambda(3), "service-quotas": Quotas(1)})
     with pytest.raises(CannotDeploy, match="Nothing was built or changed"):
         world.stage = "prod"
-        deploy(world.place, world.settings(DOMAIN="line.agency.example"))
-    bad = [line for line in world.said if line.startswith("bad")]
+        deploy(world.context, world.settings(DOMAIN="line.agency.example"))
+    bad = [line for line in world.reported if line.startswith("bad")]
     for missing in ("+", "container builder", "MAIL_FROM", "OPERATORS_EMAIL", "vCPU", "Lambda", "Route 53"):
         assert any(missing in line for line in bad), missing
     assert not world.named(world.account.client("s3").list_buckets()["Buckets"], "Name")
@@ -349,8 +351,8 @@ def test_who_may_not_ask_what_a_deployment_decides_from_is_told_before_anything_
     world.account._clients[service] = Refusing()
     with pytest.raises(ClientError, match="AccessDenied"):
         world.deploy()
-    assert not any("packag" in line or "building" in line for line in world.said)
-    assert not world.artifacts.there()
+    assert not any("packag" in line or "building" in line for line in world.reported)
+    assert not world.artifacts.exists()
 
 
 def test_an_identity_that_came_to_ses_without_the_stack_is_not_made_again(world: World) -> None:
@@ -384,7 +386,7 @@ def test_an_identity_that_the_stack_made_stays_its_own_until_the_stage_is_destro
     world.deploy(MAIL_FROM="")
     assert world.stack.resources()["MailSender"][1] == domain
     world.answers = [world.stage]
-    teardown.destroy(world.place, Settings(world.stage))
+    teardown.destroy(world.context, Settings(world.stage))
     world.deploy(MAIL_FROM=f"line@{domain}")
     assert world.parameters()["MailIdentity"] == ""
     assert "MailSender" not in world.stack.resources()
@@ -413,28 +415,28 @@ def test_a_stage_whose_links_would_lead_nowhere_is_not_called_deployed(world: Wo
         world.body["Resources"]["Address"]["Properties"]["Value"] = address
         with pytest.raises(CannotDeploy, match="public address"):
             world.deploy()
-    assert not operators.anybody(world.account.client("cognito-idp"), world.stack.resources()["UserPool"][1])
+    assert not operators.any_operator(world.account.client("cognito-idp"), world.stack.resources()["UserPool"][1])
 
 
 def test_a_version_that_does_not_arrive_is_said_with_where_to_look(world: World) -> None:
     with pytest.raises(CannotDeploy, match=r"make doctor STAGE=unit\d+"):
-        deploy(world.place, world.settings(**SAID, YES="1"))
-    assert any("admin" in line for line in world.said)
+        deploy(world.context, world.settings(**SAID, YES="1"))
+    assert any("admin" in line for line in world.reported)
 
 
 def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) -> None:
     world.deploy(PRINT_PASSWORD="1")
-    assert any("first password " in line for line in world.said)
+    assert any("first password " in line for line in world.reported)
     world.sign_in()
-    world.said.clear()
+    world.reported.clear()
     world.deploy(PRINT_PASSWORD="1")
-    assert not [line for line in world.said if "first password" in line]
+    assert not [line for line in world.reported if "first password" in line]
 
 
 def test_a_first_deployment_that_fails_returns_to_empty_stores_and_the_next_one_goes_on(world: World) -> None:
     properties = {"UserPoolId": "eu-west-1_nowhere", "ClientName": "people"}
     world.body["Resources"]["Broken"] = {"Type": "AWS::Cognito::UserPoolClient", "Properties": properties}
-    with pytest.raises(CannotDeploy, match="What ran before runs on"):
+    with pytest.raises(CannotDeploy, match="The former version runs on"):
         world.deploy()
     made = world.stack.resources()
     assert set(made) == {"Table", "Bucket", "Key", "UserPool"}
@@ -455,7 +457,7 @@ def test_an_earlier_release_runs_again_with_todays_settings(world: World) -> Non
     world.deploy(RUNNER_CAPACITY="9")
     assert world.parameters()["RunnerImage"] != image
     world.seen = first
-    rollback(world.place, world.settings(YES="1", TO=first))
+    rollback(world.context, world.settings(YES="1", TO=first))
     parameters = world.parameters()
     assert (parameters["Commit"], parameters["RunnerImage"]) == (first, image)
     assert parameters["RunnerCapacity"] == "9"
@@ -490,14 +492,14 @@ def test_an_image_that_came_up_when_nobody_was_there_any_more_is_marked_by_the_n
         here.setattr(Stack, "apply", interrupted)
         world.deploy()
     ecr, digest = world.account.client("ecr"), world.parameters()["RunnerImage"].partition("@")[2]
-    assert not images.marked_released(ecr, world.name, digest)
+    assert not images.is_released(ecr, world.name, digest)
     if next_command == "deploy":
         world.change_the_checkout("two\n")
         with pytest.raises(CannotDeploy, match="Nothing was changed"):
             world.deploy(YES="")
     else:
-        rollback(world.place, world.settings())
-    assert images.marked_released(ecr, world.name, digest)
+        rollback(world.context, world.settings())
+    assert images.is_released(ecr, world.name, digest)
 
 
 def test_without_a_commit_the_releases_are_listed(world: World) -> None:
@@ -505,11 +507,11 @@ def test_without_a_commit_the_releases_are_listed(world: World) -> None:
     first = world.commit
     second = world.change_the_checkout("two\n")
     world.deploy()
-    world.said.clear()
-    rollback(world.place, world.settings())
-    assert [line.split()[0] for line in world.said[:2]] == [second, first]
-    assert "runs now" in world.said[0]
-    assert "runs now" not in world.said[1]
+    world.reported.clear()
+    rollback(world.context, world.settings())
+    assert [line.split()[0] for line in world.reported[:2]] == [second, first]
+    assert "runs now" in world.reported[0]
+    assert "runs now" not in world.reported[1]
 
 
 def test_a_release_is_named_by_the_beginning_of_its_commit_but_never_by_a_guess(world: World) -> None:
@@ -518,10 +520,10 @@ def test_a_release_is_named_by_the_beginning_of_its_commit_but_never_by_a_guess(
     world.deploy()
     settings = Settings(world.stage, yes=True)
     with pytest.raises(CannotDeploy, match="2 releases begin"):
-        rollback(world.place, replace(settings, to=world.commit[:6]))
+        rollback(world.context, replace(settings, to=world.commit[:6]))
     with pytest.raises(CannotDeploy, match="no release"):
-        rollback(world.place, replace(settings, to="fffff"))
-    rollback(world.place, replace(settings, to=world.commit[:-2]))
+        rollback(world.context, replace(settings, to="fffff"))
+    rollback(world.context, replace(settings, to=world.commit[:-2]))
 
 
 def test_a_release_whose_image_was_forgotten_says_so_before_anything_changes(world: World) -> None:
@@ -536,13 +538,13 @@ def test_a_release_whose_image_was_forgotten_says_so_before_anything_changes(wor
         repositoryName=f"{world.name}-runner", imageIds=[{"imageDigest": release.image.partition("@")[2]}]
     )
     with pytest.raises(CannotDeploy, match="check that commit out"):
-        rollback(world.place, Settings(world.stage, yes=True, to=first))
+        rollback(world.context, Settings(world.stage, yes=True, to=first))
     assert world.parameters()["Commit"] == world.commit
 
 
 def test_a_stage_that_never_was_cannot_go_back(world: World) -> None:
     with pytest.raises(CannotDeploy, match="Nothing was ever deployed"):
-        rollback(world.place, Settings(world.stage, to="abc"))
+        rollback(world.context, Settings(world.stage, to="abc"))
 
 
 # -- going away -------------------------------------------------------------------------------------------------------
@@ -551,9 +553,9 @@ def test_a_stage_that_never_was_cannot_go_back(world: World) -> None:
 def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.deploy()
     resources = world.stack.resources()
-    world.said.clear()
+    world.reported.clear()
     world.answers = [world.stage]
-    teardown.destroy(world.place, Settings(world.stage, yes=True))
+    teardown.destroy(world.context, Settings(world.stage, yes=True))
     assert not world.stack.exists()
     assert world.artifacts.kept() == {
         "Table": {"TableName": world.name},
@@ -561,7 +563,7 @@ def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, m
         "Key": {"KeyId": resources["Key"][1]},
         "UserPool": {"UserPoolId": resources["UserPool"][1]},
     }
-    told = "\n".join(world.said)
+    told = "\n".join(world.reported)
     for kept in (
         world.name,
         f"{world.name}-data",
@@ -579,11 +581,11 @@ def test_a_stage_goes_only_by_its_typed_name_and_its_data_by_a_second_sentence(w
     for answers in ([], ["prod"], [""]):
         world.answers = answers
         with pytest.raises(CannotDeploy, match="Nothing was removed"):
-            teardown.destroy(world.place, Settings(stage, yes=True))
+            teardown.destroy(world.context, Settings(stage, yes=True))
     for answers in ([stage], [stage, stage], [stage, "yes"]):
         world.answers = answers
         with pytest.raises(CannotDeploy, match="Nothing was removed"):
-            teardown.destroy(world.place, Settings(stage, yes=True, delete_data=True))
+            teardown.destroy(world.context, Settings(stage, yes=True, delete_data=True))
     assert world.stack.exists()
     assert world.artifacts.kept() == {}
 
@@ -597,12 +599,12 @@ def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: W
     account.client("s3").delete_object(Bucket=f"{world.name}-data", Key="profile")
     account.client("dynamodb").update_table(TableName=world.name, DeletionProtectionEnabled=True)
     world.answers = [world.stage, f"delete {world.stage}"]
-    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.context, Settings(world.stage, delete_data=True))
     assert not world.named(account.client("s3").list_buckets()["Buckets"], "Name")
     assert world.name not in account.client("dynamodb").list_tables()["TableNames"]
     assert not world.named(account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"], "Name")
     assert not world.named(account.client("ecr").describe_repositories()["repositories"], "repositoryName")
-    assert not bootstrap_token.there(account.client("ssm"), world.name)
+    assert not bootstrap_token.exists(account.client("ssm"), world.name)
     assert account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
 
@@ -610,21 +612,21 @@ def test_what_a_stage_let_go_before_its_removal_got_stuck_is_deleted_too(world: 
     world.deploy()
     dynamodb = world.account.client("dynamodb")
     dynamodb.create_table(TableName=f"{world.name}-let-go", BillingMode="PAY_PER_REQUEST", **KEYS)
-    world.artifacts.keep({"LetGo": {"TableName": f"{world.name}-let-go"}})
+    world.artifacts.save_kept({"LetGo": {"TableName": f"{world.name}-let-go"}})
     world.answers = [world.stage, f"delete {world.stage}"]
-    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.context, Settings(world.stage, delete_data=True))
     assert not {world.name, f"{world.name}-let-go"} & set(dynamodb.list_tables()["TableNames"])
 
 
 def test_what_was_kept_can_be_deleted_later(world: World) -> None:
     world.deploy()
     world.answers = [world.stage]
-    teardown.destroy(world.place, Settings(world.stage))
+    teardown.destroy(world.context, Settings(world.stage))
     world.answers = [f"delete {world.stage}"]
-    teardown.destroy(world.place, Settings(world.stage, delete_data=True))
+    teardown.destroy(world.context, Settings(world.stage, delete_data=True))
     assert world.name not in world.account.client("dynamodb").list_tables()["TableNames"]
     with pytest.raises(CannotDeploy, match="no stage"):
-        teardown.destroy(world.place, Settings(world.stage, delete_data=True))
+        teardown.destroy(world.context, Settings(world.stage, delete_data=True))
 
 
 def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(world: World) -> None:
@@ -634,14 +636,14 @@ def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(worl
     dynamodb = world.account.client("dynamodb")
     dynamodb.put_item(TableName=world.name, Item={"pk": {"S": "TENANT#bakery"}})
     world.answers = [world.stage]
-    teardown.destroy(world.place, Settings(world.stage))
-    world.said.clear()
+    teardown.destroy(world.context, Settings(world.stage))
+    world.reported.clear()
     world.deploy()
     after = world.stack.resources()
     data = ("Table", "Bucket", "Key", "UserPool")
     assert {name: after[name] for name in data} == {name: before[name] for name in data}
     assert set(after) == set(before)
     assert dynamodb.get_item(TableName=world.name, Key={"pk": {"S": "TENANT#bakery"}})["Item"]
-    assert any("taken back" in line for line in world.said)
-    assert not any("first operator" in line for line in world.said)  # they are still there
+    assert any("taken back" in line for line in world.reported)
+    assert not any("first operator" in line for line in world.reported)  # they are still there
     assert world.artifacts.kept() == {}

@@ -31,7 +31,7 @@ def pushed(ecr: Any, stack: str, checkout: Checkout, architecture: Architecture)
         imageManifestMediaType=MANIFEST_TYPE,
         imageTag=f"{checkout.tag}-{architecture}",
     )
-    return images.ensure_image(ecr, stack, checkout, architecture, say=lambda text: None)
+    return images.ensure_image(ecr, stack, checkout, architecture, report=lambda text: None)
 
 
 def commit_of(ecr: Any, image: str) -> str:

@@ -11,9 +11,10 @@ import httpx
 from infrastructure.checkout import REPOSITORY, Checkout, checkout
 from infrastructure.checks import State
 from infrastructure.deploying import prerequisites, readiness
-from infrastructure.deploying.aws import bootstrap_token, operators
+from infrastructure.deploying.aws import bootstrap_token, operators, public_address
+from infrastructure.deploying.context import Context
 from infrastructure.deploying.decisions import decide
-from infrastructure.deploying.deployment import Place, base_url, held, roll_out, settle
+from infrastructure.deploying.deployment import finish, roll_out
 from infrastructure.deploying.settings import Settings
 from infrastructure.local.operators import Operator
 from infrastructure.packaging import lambda_python as packaging_python
@@ -43,15 +44,15 @@ class Deployed:
     resources: int
     fargate: Fargate
     #: from where it was deployed, and what
-    place: Place
+    context: Context
     made: Package
     commit: str
 
     def deploy(self, source: Checkout) -> None:
         """What `make deploy` does with another commit: what was said before is remembered."""
         settings = Settings(STAGE, yes=True)
-        _release(self.place, settings, source, self.made)
-        settle(self.place, settings, source.commit)
+        _release(self.context, settings, source, self.made)
+        finish(self.context, settings, source.commit)
 
     @property
     def admin_url(self) -> str:
@@ -95,16 +96,16 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             given={"MailFrom": MAIL_FROM, "OperatorsEmail": OPERATOR, "OperatorsMfa": "OPTIONAL"},
             yes=True,
         )
-        place = Place(
+        context = Context(
             played.account,
             REPOSITORY,
-            say=lambda text: None,
+            report=lambda text: None,
             pause=lambda seconds: time.sleep(min(seconds, LOOK_EVERY_SECONDS)),
-            look=lambda address: _health(played, address),
+            check_health=lambda address: _health(played, address),
         )
         source = checkout(REPOSITORY)
-        _release(place, settings, source, made)
-        stack = place.stack(settings.stack)
+        _release(context, settings, source, made)
+        stack = context.stack(settings.stack)
         resources = stack.resources()
         say(f"deployed {len(resources)} resources")
         first = operators.invite_first(
@@ -112,24 +113,27 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
         )
         assert first is not None
         with _fargate(played, settings.stack, say) as fargate:
-            settle(place, settings, source.commit)
-            address = base_url(played.account, settings.stack)
+            finish(context, settings, source.commit)
+            address = public_address.read(played.account.client("ssm"), settings.stack)
             say(f"{address} and a runner are at {source.commit}")
             operator = Operator(first.email, first.password)
             yield Deployed(
-                played, settings.stack, address, operator, len(resources), fargate, place, made, source.commit
+                played, settings.stack, address, operator, len(resources), fargate, context, made, source.commit
             )
 
 
-def _release(place: Place, settings: Settings, source: Checkout, made: Package) -> None:
+def _release(context: Context, settings: Settings, source: Checkout, made: Package) -> None:
     """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
-    parameters = settings.over(place.stack(settings.stack).parameters())
-    findings = [*prerequisites.account(place.account), *prerequisites.stage(place.account, parameters)]
-    wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.stops]
+    parameters = settings.over(context.stack(settings.stack).parameters())
+    findings = [
+        *prerequisites.check_credentials(context.account),
+        *prerequisites.check_account(context.account, parameters),
+    ]
+    wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.blocks]
     assert not wrong, wrong
-    decided = decide(place.account, held(place, settings), parameters, place.say)
-    image = registry.pushed(place.account.client("ecr"), settings.stack, source, made.architecture)
-    roll_out(place, settings, parameters.with_decisions(decided), source.commit, made, image)
+    decided = decide(context.account, context.resources(settings.stack), parameters, context.report)
+    image = registry.pushed(context.account.client("ecr"), settings.stack, source, made.architecture)
+    roll_out(context, settings, parameters.with_decisions(decided), source.commit, made, image)
 
 
 def _health(played: World, address: str) -> readiness.Health:

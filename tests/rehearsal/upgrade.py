@@ -10,7 +10,7 @@ from chalicelib.model import Runner
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from infrastructure.checkout import checkout
-from infrastructure.deploying.deployment import rollback
+from infrastructure.deploying.rollback import rollback
 from infrastructure.deploying.settings import Settings
 from tests.rehearsal.conversations import Conversations, Line, Outcome
 from tests.rehearsal.fargate import Ended
@@ -149,13 +149,13 @@ def _upgrade(stage: Deployed, repository: Path) -> str:
 
 
 def _roll_back(stage: Deployed, commit: str) -> str:
-    rollback(stage.place, Settings(STAGE, yes=True, to=commit))
+    rollback(stage.context, Settings(STAGE, yes=True, to=commit))
     return commit
 
 
 def _runners(stage: Deployed) -> Runners:
     """The runners' own records, read as the application reads them."""
-    table = stage.place.stack(stage.stack).resources()["Table"][1]
+    table = stage.context.stack(stage.stack).resources()["Table"][1]
     return Runners(Table(stage.world.account.client("dynamodb"), table))
 
 

@@ -1,1 +1,1 @@
-"""One file for each AWS service that a deployment asks or changes."""
+"""Calls to AWS, one file for each service that a deployment reads or changes."""

@@ -1,5 +1,6 @@
 """The AWS account and region that a deployment talks to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from botocore.config import Config
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who these credentials are."""
+    """The owner of the credentials, as STS knows them."""
 
     account: str
     arn: str
@@ -29,24 +30,30 @@ class Account:
         self._endpoint = endpoint
         self._clients: dict[str, Any] = {}
 
+    @classmethod
+    def of_operator(cls, environment: Mapping[str, str]) -> "Account":
+        """Takes the operator's credentials and region as the AWS CLI does; AWS_ENDPOINT_URL names an emulator."""
+        session = boto3.Session(region_name=environment.get("AWS_REGION") or None)  # boto3 alone ignores AWS_REGION
+        return cls(session, environment.get("AWS_ENDPOINT_URL") or None)
+
     @property
     def region(self) -> str:
-        """Empty if none is set."""
+        """The region's name; empty if none is set."""
         return str(self._session.region_name or "")
 
     @property
     def partition(self) -> str:
-        """``aws``, ``aws-cn`` …"""
+        """The partition of ARNs: ``aws``, ``aws-cn`` …"""
         return str(self._session.get_partition_for_region(self.region))
 
     @cached_property
     def identity(self) -> Identity:
-        """Asks STS; raises what botocore raises without usable credentials."""
+        """The answer of STS. Raises botocore's errors without usable credentials."""
         caller = self.client("sts").get_caller_identity()
         return Identity(caller["Account"], caller["Arn"])
 
     def client(self, service: str) -> Any:
-        """The client of a service, made once."""
+        """Returns the client of a service, created once."""
         if service not in self._clients:
             config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 5})
             self._clients[service] = self._session.client(

@@ -1,11 +1,11 @@
-"""API Gateway: one role writes the logs of all APIs of an account and region, whoever set it first."""
+"""API Gateway's role for logs: an account has one in each region, whichever stack set it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
-def set_up_elsewhere(apigateway: Any, resources: Mapping[str, tuple[str, str]]) -> bool:
-    """Whether somebody else's setting is there already, which this stack must not replace."""
+def configured_elsewhere(apigateway: Any, resources: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether the role is set already and not by this stack, which then must not replace it."""
     if any(kind == "AWS::ApiGateway::Account" for kind, _ in resources.values()):
         return False
     return bool(apigateway.get_account().get("cloudwatchRoleArn"))

@@ -1,4 +1,4 @@
-"""The deploy bucket: packages and templates under their hashes, releases by commit, and what a destroyed stage left."""
+"""S3: the deploy bucket, with packages and templates by hash, releases by commit, and what a destroyed stage left."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 @dataclass(frozen=True)
 class Release:
-    """Everything that makes a version run again."""
+    """A version that was deployed, with everything that makes it run again."""
 
     commit: str
     #: epoch milliseconds
@@ -30,11 +30,11 @@ class Release:
 
 
 class Artifacts:
-    """What was uploaded for one stack.
+    """The deploy bucket of one stack.
 
     Args:
-        account: where.
-        stack: whose.
+        account: the account that owns the bucket.
+        stack: the stack's name.
     """
 
     def __init__(self, account: Account, stack: str) -> None:
@@ -45,14 +45,14 @@ class Artifacts:
 
     @property
     def bucket(self) -> str:
-        """Its name; somebody else's bucket of this name is never used."""
+        """The bucket's name; another account's bucket of this name is never used."""
         return f"{self._stack}-deploy-{self._account.identity.account}"
 
     def ensure_bucket(self) -> None:
-        """Private, versioned, encrypted, HTTPS only."""
-        if not self.there():
-            place = self._account.region
-            more = {} if place == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": place}}
+        """Makes the bucket private, versioned, encrypted and HTTPS only; creates it if it is missing."""
+        if not self.exists():
+            region = self._account.region
+            more = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
             try:
                 self._s3.create_bucket(Bucket=self.bucket, ObjectOwnership="BucketOwnerEnforced", **more)
             except ClientError as error:
@@ -69,8 +69,8 @@ class Artifacts:
         s3.put_bucket_policy(**bucket, Policy=json.dumps(self._policy()))
         s3.put_bucket_tagging(**bucket, Tagging={"TagSet": [{"Key": "answerline:stack", "Value": self._stack}]})
 
-    def there(self) -> bool:
-        """Whether the bucket exists and is ours."""
+    def exists(self) -> bool:
+        """Whether the bucket exists in this account. Raises CannotDeploy if another account has it."""
         try:
             self._s3.head_bucket(Bucket=self.bucket, **self._owner)
         except ClientError as error:
@@ -78,30 +78,32 @@ class Artifacts:
             if code in MISSING:
                 return False
             if code == "403":
-                raise CannotDeploy(f"The bucket {self.bucket} belongs to somebody else, or is closed to you.") from None
+                raise CannotDeploy(
+                    f"The bucket {self.bucket} belongs to another account, or these credentials may not read it."
+                ) from None
             raise
         return True
 
     def upload(self, body: dict[str, Any], archive: Path) -> tuple[str, str]:
-        """Keys of a template, whose functions were pointed at the zip, and of the zip. What is there stays."""
+        """Uploads the zip and a template whose functions point at it; returns the keys of the template and the zip."""
         code = archive.read_bytes()
         code_key = f"code/{hashlib.sha256(code).hexdigest()}.zip"
         self._put(code_key, code, "application/zip")
         return self.upload_template(with_code(body, f"s3://{self.bucket}/{code_key}")), code_key
 
     def upload_template(self, body: dict[str, Any]) -> str:
-        """Its key, made of its hash."""
+        """Uploads a template; returns its key, which is its hash."""
         text = json.dumps(body, sort_keys=True, indent=1).encode()
         key = f"templates/{hashlib.sha256(text).hexdigest()}.json"
         self._put(key, text, "application/json")
         return key
 
     def url(self, key: str) -> str:
-        """Where CloudFormation finds it."""
+        """Returns the address from which CloudFormation reads an object."""
         return f"{self._s3.meta.endpoint_url}/{self.bucket}/{key}"
 
-    def holds(self, key: str) -> bool:
-        """Whether it was uploaded and is still there."""
+    def contains(self, key: str) -> bool:
+        """Whether the object is in the bucket."""
         try:
             self._s3.head_object(Bucket=self.bucket, Key=key, **self._owner)
         except ClientError as error:
@@ -110,23 +112,23 @@ class Artifacts:
             return False
         return True
 
-    def body(self, key: str) -> dict[str, Any]:
-        """A template that was uploaded."""
+    def template(self, key: str) -> dict[str, Any]:
+        """Reads an uploaded template."""
         return dict(json.loads(self._get(key) or b"{}"))
 
-    # -- releases and what was kept -----------------------------------------------------------------------------
+    # -- releases, and what a destroyed stage left behind --------------------------------------------------------
 
-    def remember(self, release: Release) -> None:
-        """So that it can be gone back to."""
+    def save_release(self, release: Release) -> None:
+        """Stores a release, so that a rollback can deploy it again."""
         self._write(f"releases/{release.commit}.json", asdict(release))
 
     def release(self, commit: str) -> Release | None:
-        """What was deployed as this commit."""
+        """Reads the release of this commit; None if it was never deployed."""
         content = self._get(f"releases/{commit}.json")
         return Release(**json.loads(content)) if content is not None else None
 
     def releases(self) -> list[Release]:
-        """All of them, newest first."""
+        """Lists all releases, newest first."""
         found = []
         for page in self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix="releases/", **self._owner
@@ -135,24 +137,24 @@ class Artifacts:
                 found.append(Release(**json.loads(self._get(entry["Key"]) or b"{}")))
         return sorted(found, key=lambda release: release.at, reverse=True)
 
-    def keep(self, identifiers: dict[str, dict[str, str]]) -> None:
-        """What a destroyed stage leaves behind: logical id → what CloudFormation imports it by."""
+    def save_kept(self, identifiers: dict[str, dict[str, str]]) -> None:
+        """Stores what a destroyed stage leaves behind: logical id → the identifier for CloudFormation's import."""
         self._write("kept.json", identifiers)
 
     def kept(self) -> dict[str, dict[str, str]]:
-        """Empty if nothing waits to be taken back."""
+        """Reads what a destroyed stage left behind; empty if nothing."""
         content = self._get("kept.json")
         return dict(json.loads(content)) if content is not None else {}
 
-    def forget_kept(self) -> None:
-        """It was taken back."""
+    def delete_kept(self) -> None:
+        """Deletes the list, once a new stage has imported the resources."""
         self._s3.delete_object(Bucket=self.bucket, Key="kept.json", **self._owner)
 
     # -- S3 ---------------------------------------------------------------------------------------------------
 
     def _put(self, key: str, content: bytes, kind: str) -> None:
-        """Named by its hash, so what is there is the same."""
-        if not self.holds(key):
+        """Uploads an object that is named by its hash, unless it exists."""
+        if not self.contains(key):
             self._s3.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -192,7 +194,7 @@ class Artifacts:
 
 
 def with_code(body: dict[str, Any], uri: str) -> dict[str, Any]:
-    """The template with every function's code at this place; the one given stays as it is."""
+    """Returns a copy of the template in which every function's code is at this place."""
     resources = {
         name: {**resource, "Properties": {**resource["Properties"], "CodeUri": uri}}
         if resource["Type"] == "AWS::Serverless::Function"

@@ -1,4 +1,4 @@
-"""The runners' bootstrap token: a SecureString, which CloudFormation cannot create."""
+"""SSM: the runners' bootstrap token, a SecureString, which CloudFormation cannot create."""
 
 import secrets
 from typing import Any
@@ -7,18 +7,18 @@ from botocore.exceptions import ClientError
 
 
 def name(stack: str) -> str:
-    """Where the execution role finds it."""
+    """The parameter's name, which the runners' execution role may read."""
     return f"/{stack}/runner-bootstrap-token"
 
 
 def ensure(ssm: Any, stack: str) -> bool:
-    """True if it was made now; one that is there is kept, because runners know it."""
+    """Creates the token and returns True; keeps an existing one, because runners know it."""
     try:
         ssm.put_parameter(
             Name=name(stack),
             Description="What a new runner registers with",
             Type="SecureString",
-            Value=_made(),
+            Value=_new_token(),
             Overwrite=False,
             Tags=[{"Key": "answerline:stack", "Value": stack}],
         )
@@ -30,24 +30,24 @@ def ensure(ssm: Any, stack: str) -> bool:
 
 
 def rotate(ssm: Any, stack: str) -> bool:
-    """Another value from now on, which tasks that start read; False if there was none."""
-    if not there(ssm, stack):
+    """Replaces the token; tasks that start read the new one. Returns False if there was none."""
+    if not exists(ssm, stack):
         return False
-    ssm.put_parameter(Name=name(stack), Type="SecureString", Value=_made(), Overwrite=True)
+    ssm.put_parameter(Name=name(stack), Type="SecureString", Value=_new_token(), Overwrite=True)
     return True
 
 
-def there(ssm: Any, stack: str) -> bool:
-    """Whether it exists as a SecureString; its value is not read."""
+def exists(ssm: Any, stack: str) -> bool:
+    """Whether the token exists as a SecureString; its value is not read."""
     found = ssm.describe_parameters(ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name(stack)]}])
     return any(each["Type"] == "SecureString" for each in found["Parameters"])
 
 
-def remove(ssm: Any, stack: str) -> None:
-    """With the data, for good."""
+def delete(ssm: Any, stack: str) -> None:
+    """Deletes the token for good."""
     ssm.delete_parameters(Names=[name(stack)])
 
 
-def _made() -> str:
-    """256 bits."""
+def _new_token() -> str:
+    """256 random bits."""
     return secrets.token_urlsafe(32)

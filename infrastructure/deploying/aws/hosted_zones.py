@@ -1,11 +1,11 @@
-"""Route 53: the zone in which a domain's records are made."""
+"""Route 53: the hosted zone in which a domain's records are created."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
-def zone_of(route53: Any, domain: str) -> str:
-    """The id of the public zone that holds this domain, the closest one; empty if there is none."""
+def find(route53: Any, domain: str) -> str:
+    """Returns the id of the closest public zone that holds this domain; empty if there is none."""
     for name in _parents(domain):
         answer = route53.list_hosted_zones_by_name(DNSName=name, MaxItems="10")
         for zone in answer["HostedZones"]:

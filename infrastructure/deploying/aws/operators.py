@@ -1,32 +1,37 @@
-"""Cognito: somebody must be able to sign in first."""
+"""Cognito: the invitation of a stage's first operator."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.passwords import new_password
 
+#: Cognito's status of a user who was invited and has not signed in yet.
+INVITED = "FORCE_CHANGE_PASSWORD"
+
 
 @dataclass(frozen=True, slots=True)
-class First:
-    """Who was invited, and the password if it was asked for instead of mailed."""
+class FirstOperator:
+    """The invited operator, with the password if it is printed instead of mailed."""
 
     email: str
     password: str | None
 
 
-#: Cognito's word for somebody who was invited and has not signed in yet.
-INVITED = "FORCE_CHANGE_PASSWORD"
-
-
-def anybody(cognito: Any, user_pool: str) -> bool:
-    """Whether there is any operator."""
+def any_operator(cognito: Any, user_pool: str) -> bool:
+    """Whether the pool has an operator."""
     return bool(cognito.list_users(UserPoolId=user_pool, Limit=1)["Users"])
 
 
-def invite_first(cognito: Any, user_pool: str, email: str, *, mailed: bool) -> First | None:
-    """The first operator, until one has signed in: Cognito mails the temporary password, or it is returned, once.
+def invite_first(cognito: Any, user_pool: str, email: str, *, mailed: bool) -> FirstOperator | None:
+    """Invites the first operator, again at each deployment until one has signed in; then returns None.
 
-    An invitation runs out, and its mail may never have arrived, so it is sent again as long as nobody came of it.
+    An invitation expires, and its mail may not have arrived.
+
+    Args:
+        cognito: a boto3 client.
+        user_pool: the pool's id.
+        email: the operator's address.
+        mailed: Cognito mails the temporary password; otherwise it is returned, once.
     """
     users = cognito.list_users(UserPoolId=user_pool)["Users"]
     if any(user["UserStatus"] != INVITED for user in users):
@@ -38,7 +43,7 @@ def invite_first(cognito: Any, user_pool: str, email: str, *, mailed: bool) -> F
         _invite_again(cognito, user_pool, email, password)
     else:
         _invite(cognito, user_pool, email, password)
-    return First(email, password)
+    return FirstOperator(email, password)
 
 
 def _invite(cognito: Any, user_pool: str, email: str, password: str | None) -> None:

@@ -1,26 +1,26 @@
-"""How much of Fargate and Lambda this account may use, against what the runners and functions need."""
+"""Service Quotas and Lambda: the account's limits, against the need of the runners and functions."""
 
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infrastructure.checks import Finding, State, bad, ok, unknown
+from infrastructure.checks import CheckResult, State, bad, ok, unknown
 
 #: Service Quotas' codes: vCPUs of Fargate tasks that run at the same time.
 FARGATE_ON_DEMAND: Final = "L-3032A538"
 FARGATE_SPOT: Final = "L-36FBB829"
-#: Chats that are thought about at the same time, where Lambda allows enough.
+#: Invocations of the think function at the same time, where Lambda's quota allows it.
 THINK_AT_ONCE: Final = 50
-#: SQS lets no trigger take less.
+#: SQS takes no lower limit of a trigger.
 THINK_AT_ONCE_AT_LEAST: Final = 2
-#: A runner's held call takes one of Lambda's places, a second one may report a change meanwhile.
+#: A runner's held call is one running invocation; a second call may report a change meanwhile.
 CALLS_PER_RUNNER: Final = 2
-#: Doors, looks at chats and events.
+#: Invocations for pages, turn-taking checks and events.
 CALLS_BESIDES: Final = 5
 
 
-def look_at_fargate(service_quotas: Any, *, runners: int, cpu_units: int, spot: bool) -> Finding:
-    """While runners are being replaced, twice as many run."""
+def check_fargate(service_quotas: Any, *, runners: int, cpu_units: int, spot: bool) -> CheckResult:
+    """Checks the quota of vCPUs: while runners are replaced, twice as many run."""
     needed = 2 * max(1, runners) * cpu_units / 1024
     kind = "Fargate Spot" if spot else "Fargate"
     try:
@@ -30,39 +30,39 @@ def look_at_fargate(service_quotas: Any, *, runners: int, cpu_units: int, spot: 
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "NoSuchResourceException":
             raise
-        return unknown(f"{kind}: this region tells no vCPU quota", f"see Service Quotas: {needed:g} vCPU are needed")
+        return unknown(f"{kind}: this region reports no vCPU quota", f"see Service Quotas: {needed:g} vCPU are needed")
     allowed = float(answer["Quota"]["Value"])
-    what = f"{kind}: {allowed:g} vCPU allowed, {needed:g} needed to replace {max(1, runners)} runner(s)"
+    subject = f"{kind}: {allowed:g} vCPU allowed, {needed:g} needed to replace {max(1, runners)} runner(s)"
     if allowed < needed:
-        return bad(what, f"ask for more in Service Quotas (fargate, {FARGATE_SPOT if spot else FARGATE_ON_DEMAND})")
-    return ok(what)
+        return bad(subject, f"ask for more in Service Quotas (fargate, {FARGATE_SPOT if spot else FARGATE_ON_DEMAND})")
+    return ok(subject)
 
 
-def look_at_lambda(client: Any, *, runners: int) -> Finding:
-    """New accounts may run only ten functions at the same time."""
+def check_lambda(client: Any, *, runners: int) -> CheckResult:
+    """Checks the quota of concurrent executions, which is ten in a new account."""
     needed = CALLS_PER_RUNNER * max(1, runners) + CALLS_BESIDES
-    allowed = _functions(client)
-    what = f"Lambda: {allowed} at the same time allowed, {needed} needed for {max(1, runners)} runner(s)"
+    allowed = _concurrent_executions(client)
+    subject = f"Lambda: {allowed} concurrent executions allowed, {needed} needed for {max(1, runners)} runner(s)"
     if allowed < needed:
-        return bad(what, "ask for 1000 in Service Quotas (lambda, Concurrent executions)")
-    return ok(what)
+        return bad(subject, "ask for 1000 in Service Quotas (lambda, Concurrent executions)")
+    return ok(subject)
 
 
-def look_at_thinking(client: Any, *, at_once: int, given: bool) -> Finding:
-    """A quota that was raised is used from the next deployment on; ``given``: an operator said the number."""
+def check_think_limit(client: Any, *, limit: int, given: bool) -> CheckResult:
+    """Checks whether a raised quota is unused; ``given``: an operator chose the limit."""
     allowed = think_at_once(client)
-    what = f"Lambda: {at_once} chats are thought about at once"
-    if allowed > at_once and not given:
-        return Finding(State.OK, f"{what}, {allowed} would be by the quota of today", "deploy again to use it")
-    return ok(what)
+    subject = f"Lambda: {limit} chats are checked at the same time"
+    if allowed > limit and not given:
+        return CheckResult(State.OK, f"{subject}, today's quota allows {allowed}", "deploy again to use it")
+    return ok(subject)
 
 
 def think_at_once(client: Any) -> int:
-    """At most half of the functions think, so that doors answer however many chats there are."""
-    return max(THINK_AT_ONCE_AT_LEAST, min(THINK_AT_ONCE, _functions(client) // 2))
+    """Returns the limit of the think function: half of the quota, so that pages are served however many chats wait."""
+    return max(THINK_AT_ONCE_AT_LEAST, min(THINK_AT_ONCE, _concurrent_executions(client) // 2))
 
 
-def _functions(client: Any) -> int:
-    """How many may run at the same time, without those that somebody reserved for others."""
+def _concurrent_executions(client: Any) -> int:
+    """The account's limit, without the part that is reserved for other functions."""
     limit = client.get_account_settings()["AccountLimit"]
     return int(limit.get("UnreservedConcurrentExecutions", limit["ConcurrentExecutions"]))

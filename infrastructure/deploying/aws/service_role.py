@@ -1,4 +1,4 @@
-"""IAM: the role by which ECS works in an account, which a new account lacks until somebody makes it."""
+"""IAM: the service-linked role of ECS, which a new account lacks."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ SERVICE = "ecs.amazonaws.com"
 
 
 def ensure(iam: Any) -> None:
-    """Made before the first service needs it; one that is there is fine.
+    """Creates the role before the first service needs it; keeps one that exists.
 
-    Credentials that may not make it go on without: it may be there, and if it is not, CloudFormation says so.
+    Credentials that may not create it go on without: the role may exist, and if it does not, CloudFormation reports it.
     """
     try:
         iam.create_service_linked_role(AWSServiceName=SERVICE)
-    except ClientError as error:
-        told = error.response.get("Error", {})
-        there = told.get("Code") == "EntityAlreadyExists" or "has been taken" in told.get("Message", "")
-        if not there and told.get("Code") not in ("AccessDenied", "AccessDeniedException"):
+    except ClientError as caught:
+        error = caught.response.get("Error", {})
+        exists = error.get("Code") == "EntityAlreadyExists" or "has been taken" in error.get("Message", "")
+        if not exists and error.get("Code") not in ("AccessDenied", "AccessDeniedException"):
             raise

@@ -1,4 +1,4 @@
-"""CloudFormation: a change is proposed, shown, applied and waited for; what failed is said in its own words."""
+"""CloudFormation: proposes, applies and waits for the changes of a stack, and explains a failure."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,26 +7,26 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explained, refusal
+from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explain_failure, explain_rejection
 
 CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
-LOOK_EVERY_SECONDS: Final = 5.0
+POLL_EVERY_SECONDS: Final = 5.0
 PROPOSED_WITHIN_SECONDS: Final = 600
 #: Longer than the three hours that runners may take to hand their sessions over.
 APPLIED_WITHIN_SECONDS: Final = 12_600
-#: A change succeeded.
-DONE: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
-#: Or what ran before runs on.
-SETTLED: Final = (*DONE, "UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE")
-GONE: Final = "DELETE_COMPLETE"
-#: A policy kept the resource when it left the stack, or when the stack's first change was rolled back.
+#: The statuses after a change that succeeded.
+SUCCEEDED: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+#: The statuses in which a version runs: the new one, or after a rollback the former one.
+SETTLED: Final = (*SUCCEEDED, "UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE")
+DELETED: Final = "DELETE_COMPLETE"
+#: The status of a resource that a policy kept when it left the stack, or when the first change was rolled back.
 RETAINED: Final = "DELETE_SKIPPED"
-#: CloudFormation's two ways of saying that nothing differs.
+#: CloudFormation's two messages for a change set without changes.
 NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed")
 
 
 class StillChanges(CannotDeploy):
-    """Patience ended before CloudFormation did."""
+    """CloudFormation still changes the stack after the time limit; it goes on by itself."""
 
 
 class Stack:
@@ -34,10 +34,10 @@ class Stack:
 
     Args:
         cloudformation: a boto3 client.
-        name: the stack's.
-        say: shows a line of progress.
-        clock: seconds that only grow.
-        pause: sleeps; takes seconds.
+        name: the stack's name.
+        report: prints a line of progress.
+        clock: monotonic seconds.
+        pause: sleeps for so many seconds.
     """
 
     def __init__(
@@ -45,50 +45,54 @@ class Stack:
         cloudformation: Any,
         name: str,
         *,
-        say: Callable[[str], None] = print,
+        report: Callable[[str], None] = print,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cloudformation = cloudformation
         self.name = name
-        self._say = say
+        self._report = report
         self._clock = clock
         self._pause = pause
 
-    # -- as it is -----------------------------------------------------------------------------------------------
+    # -- its state -----------------------------------------------------------------------------------------------
 
     def described(self) -> dict[str, Any] | None:
-        """What CloudFormation tells of it; None if there is none."""
+        """Returns CloudFormation's description; None if there is no stack."""
         try:
             stacks = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "ValidationError":
                 return None
             raise
-        return next((stack for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"), None)
+        return next((stack for stack in stacks if stack["StackStatus"] != DELETED), None)
 
     def exists(self) -> bool:
-        """Whether anything was ever applied."""
+        """Whether any change was ever applied."""
         described = self.described()
         return described is not None and described["StackStatus"] != "REVIEW_IN_PROGRESS"
 
     def settled(self) -> bool:
-        """Whether it runs as its parameters say, after a change that succeeded or was rolled back."""
+        """Whether the last change has ended, in success or a rollback, so that the parameters describe what runs."""
         return (self.described() or {}).get("StackStatus") in SETTLED
 
     def parameters(self) -> dict[str, str]:
-        """The values of its last deployment."""
+        """Returns the values of the last deployment."""
         described = self.described()
         parameters = described.get("Parameters", []) if described is not None else []
         return {each["ParameterKey"]: each.get("ParameterValue", "") for each in parameters}
 
     def resources(self, *, with_retained: bool = False) -> dict[str, tuple[str, str]]:
-        """Logical id → type and the resource's own id; what was let go is left out, what was retained unless asked."""
-        let_go = (GONE,) if with_retained else (GONE, RETAINED)
+        """Maps each logical id to the resource's type and its own id.
+
+        Args:
+            with_retained: also lists resources that left the stack and that a policy retained.
+        """
+        left_out = (DELETED,) if with_retained else (DELETED, RETAINED)
         found = {}
         for page in self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name):
             for each in page["StackResourceSummaries"]:
-                if each.get("PhysicalResourceId") and each.get("ResourceStatus") not in let_go:
+                if each.get("PhysicalResourceId") and each.get("ResourceStatus") not in left_out:
                     found[each["LogicalResourceId"]] = (each["ResourceType"], str(each["PhysicalResourceId"]))
         return found
 
@@ -103,14 +107,25 @@ class Stack:
         tags: Mapping[str, str] | None = None,
         to_import: Iterable[Mapping[str, Any]] = (),
     ) -> ChangeSet | None:
-        """What would change; None if nothing would. Raises CannotDeploy in a state that allows no change."""
+        """Creates a change set and returns it; None if nothing would change.
+
+        Args:
+            template_url: the template in the deploy bucket.
+            parameters: stack parameter → value.
+            name: of the change set.
+            tags: for the stack and its resources.
+            to_import: existing resources, as CloudFormation takes them.
+
+        Raises:
+            CannotDeploy: the stack's state allows no change, or CloudFormation rejects it.
+        """
         status = (self.described() or {}).get("StackStatus", "")
         imported = list(to_import)
         kind = Kind.IMPORT if imported else self._kind(status)
         more: dict[str, Any] = {"ResourcesToImport": imported} if imported else {}
         if kind is not Kind.IMPORT:
             more["OnStackFailure"] = "ROLLBACK"
-        made = self._cloudformation.create_change_set(
+        created = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=name,
             ChangeSetType=kind.value,
@@ -120,20 +135,20 @@ class Stack:
             Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
             **more,
         )
-        return self._proposed(made["Id"], kind)
+        return self._proposed(created["Id"], kind)
 
     def apply(self, change_set: ChangeSet) -> None:
-        """Execute and wait, with a line for each resource. Raises CannotDeploy with what failed first, and why."""
+        """Executes a change set and waits; reports each resource. Raises CannotDeploy with the first failures."""
         seen = {event["EventId"] for event in self._events(set())}
         self._cloudformation.execute_change_set(StackName=self.name, ChangeSetName=change_set.id)
         self._wait(seen, len(change_set.changes))
 
     def discard(self, change_set: ChangeSet) -> None:
-        """Nobody wanted it."""
+        """Deletes a change set that the operator did not agree to."""
         self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=change_set.id)
 
     def delete(self) -> None:
-        """Away with everything that no policy retains."""
+        """Deletes the stack, with every resource that no policy retains."""
         described = self.described()
         if described is None:
             return
@@ -142,51 +157,51 @@ class Stack:
         self._cloudformation.delete_stack(StackName=self.name)
         self._wait(seen, resources, stack=described["StackId"])
 
-    # -- how ----------------------------------------------------------------------------------------------------
+    # -- steps ----------------------------------------------------------------------------------------------------
 
     def _kind(self, status: str) -> Kind:
         if status in ("", "REVIEW_IN_PROGRESS"):
             return Kind.CREATE
         if status.endswith("_IN_PROGRESS"):
-            raise CannotDeploy(f"Another change of {self.name} is under way ({status}): wait for it, then try again.")
+            raise CannotDeploy(f"Another change of {self.name} is in progress ({status}): wait for it, then try again.")
         if status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             stage = self.name.partition("-")[2]
             raise CannotDeploy(
-                f"{self.name} can only be removed ({status}): `make destroy STAGE={stage}` (data stays), then deploy"
-                " again: that takes the data back."
+                f"{self.name} can only be deleted ({status}): `make destroy STAGE={stage}` (data stays), then deploy"
+                " again: the new stage takes the data over."
             )
         if status == "UPDATE_FAILED":
             raise CannotDeploy(
-                f"{self.name} stands half changed ({status}): run `aws cloudformation rollback-stack --stack-name"
-                f" {self.name}`, and deploy again when it has ended."
+                f"{self.name} is half changed ({status}): run `aws cloudformation rollback-stack --stack-name"
+                f" {self.name}`, and deploy again once that has ended."
             )
         if status == "UPDATE_ROLLBACK_FAILED":
             raise CannotDeploy(
-                f"{self.name} could not be rolled back: mend what its last events name, then run"
+                f"{self.name} could not be rolled back: fix the errors in its last events, then run"
                 f" `aws cloudformation continue-update-rollback --stack-name {self.name}`."
             )
         return Kind.UPDATE
 
     def _proposed(self, change_set: str, kind: Kind) -> ChangeSet | None:
-        until = self._clock() + PROPOSED_WITHIN_SECONDS
+        deadline = self._clock() + PROPOSED_WITHIN_SECONDS
         while True:
-            told = self._cloudformation.describe_change_set(StackName=self.name, ChangeSetName=change_set)
-            if told["Status"] == "CREATE_COMPLETE":
-                return ChangeSet(change_set, kind, tuple(self._changes(told)))
-            if told["Status"] == "FAILED":
-                reason = told.get("StatusReason", "no reason was given")
+            described = self._cloudformation.describe_change_set(StackName=self.name, ChangeSetName=change_set)
+            if described["Status"] == "CREATE_COMPLETE":
+                return ChangeSet(change_set, kind, tuple(self._changes(described)))
+            if described["Status"] == "FAILED":
+                reason = described.get("StatusReason", "no reason was given")
                 unchanged = any(words in reason for words in NO_CHANGES)
-                failed = [] if unchanged else self._validated(change_set)
+                failed = [] if unchanged else self._failed_validations(change_set)
                 self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=change_set)
                 if unchanged:
                     return None
-                raise CannotDeploy(refusal(reason, failed))
-            if self._clock() >= until:
-                raise CannotDeploy("CloudFormation did not say within ten minutes what would change; try again.")
-            self._pause(LOOK_EVERY_SECONDS)
+                raise CannotDeploy(explain_rejection(reason, failed))
+            if self._clock() >= deadline:
+                raise CannotDeploy("CloudFormation created no change set within ten minutes; try again.")
+            self._pause(POLL_EVERY_SECONDS)
 
-    def _validated(self, change_set: str) -> list[dict[str, Any]]:
-        """What did not pass validation, as long as the change set is there; nothing if it cannot be asked.
+    def _failed_validations(self, change_set: str) -> list[dict[str, Any]]:
+        """Returns the failed validations, which exist as long as their change set; none if these may not be read.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
         """
@@ -198,9 +213,9 @@ class Stack:
         except (ClientError, BotoCoreError):
             return []
 
-    def _changes(self, told: dict[str, Any]) -> Iterable[Change]:
+    def _changes(self, described: dict[str, Any]) -> Iterable[Change]:
         while True:
-            for each in told["Changes"]:
+            for each in described["Changes"]:
                 change = each["ResourceChange"]
                 yield Change(
                     action=change["Action"],
@@ -208,49 +223,49 @@ class Stack:
                     type=change["ResourceType"],
                     replacement=change.get("Replacement", "False"),
                 )
-            if not told.get("NextToken"):
+            if not described.get("NextToken"):
                 return
-            told = self._cloudformation.describe_change_set(
-                StackName=self.name, ChangeSetName=told["ChangeSetId"], NextToken=told["NextToken"]
+            described = self._cloudformation.describe_change_set(
+                StackName=self.name, ChangeSetName=described["ChangeSetId"], NextToken=described["NextToken"]
             )
 
     def _wait(self, seen: set[str], resources: int, *, stack: str | None = None) -> None:
-        until = self._clock() + APPLIED_WITHIN_SECONDS
+        deadline = self._clock() + APPLIED_WITHIN_SECONDS
         done: set[str] = set()
         failed: list[dict[str, Any]] = []
         ended = False
         while True:
             for event in reversed(self._events(seen, stack)):
                 seen.add(event["EventId"])
-                self._tell(event, done, failed, resources)
+                self._report_event(event, done, failed, resources)
                 ended = event["LogicalResourceId"] == self.name and not event["ResourceStatus"].endswith("_IN_PROGRESS")
             status = self._status(stack)
             # The status alone may still be the one from before the change.
-            if status == "DELETE_COMPLETE" or (ended and not status.endswith("_IN_PROGRESS")):
+            if status == DELETED or (ended and not status.endswith("_IN_PROGRESS")):
                 break
-            if self._clock() >= until:
+            if self._clock() >= deadline:
                 raise StillChanges(
                     f"{self.name} still changes after {APPLIED_WITHIN_SECONDS / 60:.0f} minutes ({status});"
-                    " CloudFormation goes on by itself. Look at its events in the console, and run the same command"
+                    " CloudFormation goes on by itself. Follow its events in the console, and run the same command"
                     " again afterwards."
                 )
-            self._pause(LOOK_EVERY_SECONDS)
-        good = ("DELETE_COMPLETE",) if stack else DONE
-        if status not in good:
-            raise CannotDeploy(explained(self.name, status, failed))
+            self._pause(POLL_EVERY_SECONDS)
+        expected = (DELETED,) if stack else SUCCEEDED
+        if status not in expected:
+            raise CannotDeploy(explain_failure(self.name, status, failed))
 
     def _status(self, stack: str | None) -> str:
-        """A stack that was deleted is still known by its id, at most places."""
+        """The stack's status; a deleted stack is found by its id only, and by some emulators not at all."""
         try:
             stacks = self._cloudformation.describe_stacks(StackName=stack or self.name)["Stacks"]
         except ClientError as error:
             if stack is None or error.response.get("Error", {}).get("Code") != "ValidationError":
                 raise
-            return "DELETE_COMPLETE"
-        return str(stacks[0]["StackStatus"]) if stacks else "DELETE_COMPLETE"
+            return DELETED
+        return str(stacks[0]["StackStatus"]) if stacks else DELETED
 
     def _events(self, seen: set[str], stack: str | None = None) -> list[dict[str, Any]]:
-        """Those not seen, newest first."""
+        """The events that were not seen yet, newest first."""
         found: list[dict[str, Any]] = []
         try:
             for page in self._cloudformation.get_paginator("describe_stack_events").paginate(
@@ -265,13 +280,15 @@ class Stack:
                 raise
         return found
 
-    def _tell(self, event: dict[str, Any], done: set[str], failed: list[dict[str, Any]], resources: int) -> None:
+    def _report_event(
+        self, event: dict[str, Any], done: set[str], failed: list[dict[str, Any]], resources: int
+    ) -> None:
         resource, status = event["LogicalResourceId"], event.get("ResourceStatus", "")
         if resource == self.name:
             return
         if status.endswith("_FAILED"):
             failed.append(event)
-            self._say(f"  failed   {resource}: {event.get('ResourceStatusReason', 'no reason was given')}")
+            self._report(f"  failed   {resource}: {event.get('ResourceStatusReason', 'no reason was given')}")
         elif status.endswith(("_COMPLETE", "_SKIPPED")) and resource not in done:
             done.add(resource)
-            self._say(f"  {len(done):>3} of {max(resources, len(done))}  {resource}")
+            self._report(f"  {len(done):>3} of {max(resources, len(done))}  {resource}")

@@ -66,14 +66,14 @@ def time() -> Time:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reported() -> list[str]:
     """Every line that was shown."""
     return []
 
 
 @pytest.fixture
-def stack(account: Account, said: list[str], time: Time) -> Stack:
-    return Stack(account.client("cloudformation"), STACK, say=said.append, clock=time, pause=time.pause)
+def stack(account: Account, reported: list[str], time: Time) -> Stack:
+    return Stack(account.client("cloudformation"), STACK, report=reported.append, clock=time, pause=time.pause)
 
 
 @pytest.fixture

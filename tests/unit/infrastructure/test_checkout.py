@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.checkout import checkout, look_at_checkout
+from infrastructure.checkout import check_checkout, checkout
 from infrastructure.checks import State
 from infrastructure.local import environment
 
@@ -39,15 +39,15 @@ def test_two_states_of_a_changed_checkout_are_never_taken_for_each_other(reposit
 def test_only_a_commit_is_deployed_as_prod_unless_it_is_meant(repository: Path) -> None:
     (repository / "file").write_text("two\n")
     found = checkout(repository)
-    refused = look_at_checkout(found, committed_only=True)
-    assert (refused.state, refused.mend) == (State.BAD, "commit them, or say DIRTY=1")
-    assert look_at_checkout(found, committed_only=False).state is State.OK
+    refused = check_checkout(found, committed_only=True)
+    assert (refused.state, refused.fix) == (State.BAD, "commit them, or set DIRTY=1")
+    assert check_checkout(found, committed_only=False).state is State.OK
 
 
 def test_without_git_nobody_could_tell_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     found = checkout(tmp_path)
-    assert look_at_checkout(found, committed_only=False).state is State.BAD
+    assert check_checkout(found, committed_only=False).state is State.BAD
 
 
 def test_a_running_stack_and_the_runners_it_starts_stay_one_release_while_files_change(

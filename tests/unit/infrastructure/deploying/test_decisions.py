@@ -21,77 +21,77 @@ def account(account: Account) -> Account:
 
 def decide(
     account: Account,
-    said: list[str],
+    reported: list[str],
     resources: Resources | None = None,
     former: dict[str, str] | None = None,
     settings: Settings | None = None,
 ) -> dict[str, str]:
     parameters = (settings or parse(SAID)).over(former or {})
-    return decisions.decide(account, resources or {}, parameters, said.append)
+    return decisions.decide(account, resources or {}, parameters, reported.append)
 
 
 # -- how many chats are thought about at once -------------------------------------------------------------------------
 
 
 def test_few_functions_are_shared_with_the_doors_which_is_said_in_one_sentence(
-    account: Account, said: list[str]
+    account: Account, reported: list[str]
 ) -> None:
     account._clients["lambda"] = Lambda(10)
-    assert decide(account, said)["ThinkAtOnce"] == "5"
-    (sentence,) = said
+    assert decide(account, reported)["ThinkAtOnce"] == "5"
+    (sentence,) = reported
     assert "only 5 chats instead of 50" in sentence
     assert "Service Quotas" in sentence
 
 
 def test_a_raised_quota_raises_it_at_the_next_deployment_and_enough_is_not_spoken_of(
-    account: Account, said: list[str]
+    account: Account, reported: list[str]
 ) -> None:
-    assert decide(account, said, former={"ThinkAtOnce": "5", "ThinkAtOnceGiven": "0"})["ThinkAtOnce"] == "50"
-    assert said == []
+    assert decide(account, reported, former={"ThinkAtOnce": "5", "ThinkAtOnceGiven": "0"})["ThinkAtOnce"] == "50"
+    assert reported == []
 
 
-def test_an_operators_own_number_stays_without_a_word(account: Account, said: list[str]) -> None:
+def test_an_operators_own_number_stays_without_a_word(account: Account, reported: list[str]) -> None:
     account._clients["lambda"] = Lambda(10)
     own = parse({**SAID, "THINK_AT_ONCE": "30"})
     later = parse(SAID)
     declared = dict.fromkeys(("ThinkAtOnce", "ThinkAtOnceGiven", "MailFrom"))
 
     def values(settings: Settings, former: dict[str, str]) -> dict[str, str]:
-        decided = {"ThinkAtOnce": decide(account, said, former=former, settings=settings)["ThinkAtOnce"]}
+        decided = {"ThinkAtOnce": decide(account, reported, former=former, settings=settings)["ThinkAtOnce"]}
         return settings.over(former).with_decisions(decided).for_template(declared)
 
     former = values(own, {})
     assert values(later, former)["ThinkAtOnceGiven"] == "30"
-    assert said == []
-    decide(account, said, former=former, settings=parse({**SAID, "THINK_AT_ONCE": "none"}))
-    assert len(said) == 1
+    assert reported == []
+    decide(account, reported, former=former, settings=parse({**SAID, "THINK_AT_ONCE": "none"}))
+    assert len(reported) == 1
 
 
 # -- where runners live -----------------------------------------------------------------------------------------------
 
 
-def test_a_new_stage_gets_two_zones(account: Account, said: list[str]) -> None:
-    decided = decide(account, said)
+def test_a_new_stage_gets_two_zones(account: Account, reported: list[str]) -> None:
+    decided = decide(account, reported)
     assert (decided["RunnerZoneA"], decided["RunnerZoneB"]) == ("a", "b")
 
 
-def test_a_subnet_that_is_there_stays_where_it_is(account: Account, said: list[str]) -> None:
+def test_a_subnet_that_is_there_stays_where_it_is(account: Account, reported: list[str]) -> None:
     subnets: Resources = {"SubnetA": ("AWS::EC2::Subnet", "subnet-1")}
-    assert "RunnerZoneA" not in decide(account, said, subnets)
+    assert "RunnerZoneA" not in decide(account, reported, subnets)
 
 
 # -- the sender's identity --------------------------------------------------------------------------------------------
 
 
-def test_an_identity_that_ses_does_not_know_is_made_and_then_held(account: Account, said: list[str]) -> None:
-    assert decide(account, said)["MailIdentity"] == "agency.example"
+def test_an_identity_that_ses_does_not_know_is_made_and_then_held(account: Account, reported: list[str]) -> None:
+    assert decide(account, reported)["MailIdentity"] == "agency.example"
     account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
-    assert decide(account, said, HELD)["MailIdentity"] == "agency.example"
+    assert decide(account, reported, HELD)["MailIdentity"] == "agency.example"
 
 
 def test_an_identity_that_is_there_and_that_the_stack_does_not_hold_is_not_made_whatever_is_remembered(
-    account: Account, said: list[str]
+    account: Account, reported: list[str]
 ) -> None:
     account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
     for former in ({}, {"MailIdentity": "agency.example"}):  # destroyed; rolled back, or never agreed to
-        assert decide(account, said, former=former)["MailIdentity"] == ""
+        assert decide(account, reported, former=former)["MailIdentity"] == ""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infrastructure.checks import Finding, State, bad, is_bad, looked_at, ok
+from infrastructure.checks import CheckResult, State, any_bad, bad, ok, run_check
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws import (
     api_logs,
@@ -21,7 +21,7 @@ from infrastructure.deploying.aws import (
 )
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.sender import Sender
-from infrastructure.deploying.deployment import Place
+from infrastructure.deploying.context import Context
 from infrastructure.deploying.settings import Settings
 from infrastructure.deploying.token_rotation import rotate_token
 from tests.unit.infrastructure.conftest import STACK
@@ -34,38 +34,38 @@ def test_a_verified_domain_speaks_for_its_addresses(account: Account) -> None:
     ses.create_email_identity(EmailIdentity="agency.example")
     found = sender.find(ses, "Your agency <line@agency.example>")
     assert (found.address, found.identity) == ("line@agency.example", "agency.example")
-    assert found.to_make("") == ""  # somebody else's identity is not made again
+    assert found.identity_to_create("") == ""  # somebody else's identity is not made again
 
 
 def test_the_stack_makes_the_domain_that_nobody_verified_and_keeps_the_one_it_made(account: Account) -> None:
     ses = account.client("sesv2")
     found = sender.find(ses, "line@agency.example")
-    assert (found.identity, found.to_make("")) == (None, "agency.example")
+    assert (found.identity, found.identity_to_create("")) == (None, "agency.example")
     ses.create_email_identity(EmailIdentity="agency.example")  # as the stack does
     found = sender.find(ses, "line@agency.example")
-    assert found.to_make("") == ""
-    assert found.to_make("agency.example") == "agency.example"
-    assert found.to_make("other.example") == ""
+    assert found.identity_to_create("") == ""
+    assert found.identity_to_create("agency.example") == "agency.example"
+    assert found.identity_to_create("other.example") == ""
 
 
 @pytest.mark.parametrize(
     ("found", "deployed", "state", "says"),
     [
         (Sender("a@b.example", "b.example", True), False, State.OK, "may send as a@b.example"),
-        (Sender("a@b.example", None), False, State.UNKNOWN, "this stack makes b.example"),
+        (Sender("a@b.example", None), False, State.UNKNOWN, "this stack creates b.example"),
         (Sender("a@b.example", None), True, State.BAD, "deploy again"),
         (Sender("a@b.example", "b.example", False, ("t1",)), False, State.BAD, "t1._domainkey.b.example  CNAME"),
         (Sender("a@b.example", "a@b.example"), False, State.BAD, "click its link"),
     ],
 )
 def test_how_a_sender_stands_is_said_with_the_mend(found: Sender, deployed: bool, state: State, says: str) -> None:
-    finding = sender.look_at_identity(found, deployed=deployed)
-    assert finding.state is state
-    assert says in str(finding)
+    result = sender.check_identity(found, deployed=deployed)
+    assert result.state is state
+    assert says in str(result)
 
 
 def test_an_unverified_domain_does_not_stop_a_deployment_because_its_records_may_come_later() -> None:
-    assert not sender.look_at_identity(Sender("a@b.example", "b.example")).stops
+    assert not sender.check_identity(Sender("a@b.example", "b.example")).blocks
 
 
 class Ses:
@@ -88,14 +88,14 @@ class Ses:
     ],
 )
 def test_what_keeps_mails_from_strangers_is_bad_but_stops_no_deployment(account: dict[str, Any], says: str) -> None:
-    found = [finding for finding in sender.look_at_account(Ses(**account)) if finding.state is State.BAD]
-    assert [says in finding.what for finding in found] == [True]
-    assert not found[0].stops
+    found = [result for result in sender.check_account(Ses(**account)) if result.state is State.BAD]
+    assert [says in result.subject for result in found] == [True]
+    assert not found[0].blocks
 
 
 def test_a_productive_account_has_nothing_to_mend() -> None:
     quota = {"Max24HourSend": 50_000.0, "SentLast24Hours": 10.0}
-    assert not is_bad(sender.look_at_account(Ses(ProductionAccessEnabled=True, SendQuota=quota)))
+    assert not any_bad(sender.check_account(Ses(ProductionAccessEnabled=True, SendQuota=quota)))
 
 
 # -- quotas -----------------------------------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ class Quotas:
 def test_fargate_must_hold_twice_the_runners_while_they_are_replaced(
     value: float | None, runners: int, state: State
 ) -> None:
-    assert quotas.look_at_fargate(Quotas(value), runners=runners, cpu_units=2048, spot=False).state is state
+    assert quotas.check_fargate(Quotas(value), runners=runners, cpu_units=2048, spot=False).state is state
 
 
 def test_spot_has_a_quota_of_its_own() -> None:
     asked = Quotas(100)
-    quotas.look_at_fargate(asked, runners=1, cpu_units=2048, spot=True)
+    quotas.check_fargate(asked, runners=1, cpu_units=2048, spot=True)
     assert asked.asked == [{"ServiceCode": "fargate", "QuotaCode": quotas.FARGATE_SPOT}]
 
 
@@ -148,7 +148,7 @@ def test_at_most_half_of_the_functions_think_so_that_doors_answer(allowed: int, 
 
 @pytest.mark.parametrize(("allowed", "runners", "state"), [(10, 1, State.OK), (10, 3, State.BAD), (1000, 90, State.OK)])
 def test_each_runner_may_hold_a_call(allowed: int, runners: int, state: State) -> None:
-    assert quotas.look_at_lambda(Lambda(allowed), runners=runners).state is state
+    assert quotas.check_lambda(Lambda(allowed), runners=runners).state is state
 
 
 # -- zones ------------------------------------------------------------------------------------------------------------
@@ -199,13 +199,13 @@ def test_only_available_zones_of_the_region_itself_are_asked_for(account: Accoun
 
 def test_a_domain_lies_in_the_closest_public_zone(account: Account) -> None:
     route53 = account.client("route53")
-    assert hosted_zones.zone_of(route53, "line.agency.example") == ""
+    assert hosted_zones.find(route53, "line.agency.example") == ""
     route53.create_hosted_zone(Name="example", CallerReference="0")
     outer = route53.create_hosted_zone(Name="agency.example", CallerReference="1")["HostedZone"]["Id"]
-    assert outer.endswith(hosted_zones.zone_of(route53, "line.agency.example"))
-    assert hosted_zones.zone_of(route53, "line.agencyx.example") == ""
+    assert outer.endswith(hosted_zones.find(route53, "line.agency.example"))
+    assert hosted_zones.find(route53, "line.agencyx.example") == ""
     inner = route53.create_hosted_zone(Name="line.agency.example", CallerReference="2")["HostedZone"]["Id"]
-    assert inner.endswith(hosted_zones.zone_of(route53, "line.agency.example"))
+    assert inner.endswith(hosted_zones.find(route53, "line.agency.example"))
 
 
 def test_a_private_zone_is_no_use(account: Account) -> None:
@@ -213,7 +213,7 @@ def test_a_private_zone_is_no_use(account: Account) -> None:
     account.client("route53").create_hosted_zone(
         Name="agency.example", CallerReference="1", VPC=vpc, HostedZoneConfig={"PrivateZone": True}
     )
-    assert hosted_zones.zone_of(account.client("route53"), "line.agency.example") == ""
+    assert hosted_zones.find(account.client("route53"), "line.agency.example") == ""
 
 
 # -- the token and the first operator ---------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_a_private_zone_is_no_use(account: Account) -> None:
 
 def test_the_bootstrap_token_is_made_once_and_secret(account: Account) -> None:
     ssm = account.client("ssm")
-    assert not bootstrap_token.there(ssm, STACK)
+    assert not bootstrap_token.exists(ssm, STACK)
     assert bootstrap_token.ensure(ssm, STACK)
     value = ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]
     assert value["Type"] == "SecureString"
@@ -230,31 +230,31 @@ def test_the_bootstrap_token_is_made_once_and_secret(account: Account) -> None:
     assert (
         ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]["Value"] == value["Value"]
     )
-    assert bootstrap_token.there(ssm, STACK)
-    bootstrap_token.remove(ssm, STACK)
-    assert not bootstrap_token.there(ssm, STACK)
+    assert bootstrap_token.exists(ssm, STACK)
+    bootstrap_token.delete(ssm, STACK)
+    assert not bootstrap_token.exists(ssm, STACK)
 
 
 def test_the_bootstrap_token_is_made_anew_without_being_shown(
-    account: Account, said: list[str], tmp_path: Path
+    account: Account, reported: list[str], tmp_path: Path
 ) -> None:
     ssm = account.client("ssm")
-    place = Place(account, tmp_path, say=said.append)
+    context = Context(account, tmp_path, report=reported.append)
     with pytest.raises(CannotDeploy, match="no stage unit"):
-        rotate_token(place, Settings("unit"))
-    assert not bootstrap_token.there(ssm, STACK)
+        rotate_token(context, Settings("unit"))
+    assert not bootstrap_token.exists(ssm, STACK)
     bootstrap_token.ensure(ssm, STACK)
     values = []
     for _ in range(2):
-        rotate_token(place, Settings("unit"))
+        rotate_token(context, Settings("unit"))
         parameter = ssm.get_parameter(Name=bootstrap_token.name(STACK), WithDecryption=True)["Parameter"]
         assert parameter["Type"] == "SecureString" and len(parameter["Value"]) >= 43
         values.append(parameter["Value"])
     assert parameter["Version"] == 3 and values[0] != values[1]
     (tag,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=bootstrap_token.name(STACK))["TagList"]
     assert tag == {"Key": "answerline:stack", "Value": STACK}
-    assert len(said) == 2 and said[0].startswith("unit has a new bootstrap token")
-    assert not any(value in line for value in values for line in said)
+    assert len(reported) == 2 and reported[0].startswith("unit has a new bootstrap token")
+    assert not any(value in line for value in values for line in reported)
 
 
 @pytest.mark.parametrize("mailed", [True, False])
@@ -319,7 +319,7 @@ class ApiGateway:
 def test_a_setting_of_the_whole_account_is_made_only_where_nobody_made_it(
     account: dict[str, str], resources: dict[str, tuple[str, str]], elsewhere: bool
 ) -> None:
-    assert api_logs.set_up_elsewhere(ApiGateway(**account), resources) is elsewhere
+    assert api_logs.configured_elsewhere(ApiGateway(**account), resources) is elsewhere
 
 
 class Iam:
@@ -348,21 +348,21 @@ def test_ecs_has_its_role_before_a_service_needs_it_and_keeps_one_that_is_there(
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetAccount"), "may not ask (GetAccount)"),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetAccount"), "may not call GetAccount"),
         (ClientError({"Error": {"Code": "Throttling"}}, "GetAccount"), "Throttling"),
-        (EndpointConnectionError(endpoint_url="https://aws.example"), "could not be asked"),
+        (EndpointConnectionError(endpoint_url="https://aws.example"), "cannot be reached"),
     ],
 )
 def test_what_cannot_be_asked_is_unknown_and_ends_nothing(error: Exception, says: str) -> None:
-    def look() -> Finding:
+    def look() -> CheckResult:
         raise error
 
-    (found,) = looked_at("SES", look)
+    (found,) = run_check("SES", look)
     assert found.state is State.UNKNOWN
-    assert says in found.mend
+    assert says in found.fix
 
 
 def test_a_finding_is_one_line_with_its_mend() -> None:
-    look: Callable[[], Finding] = lambda: bad("no region", "say which")  # noqa: E731
-    assert [str(finding) for finding in looked_at("region", look)] == ["bad      no region — say which"]
+    look: Callable[[], CheckResult] = lambda: bad("no region", "say which")  # noqa: E731
+    assert [str(result) for result in run_check("region", look)] == ["bad      no region — say which"]
     assert str(ok("fine")) == "ok       fine"

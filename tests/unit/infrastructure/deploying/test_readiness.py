@@ -40,7 +40,7 @@ def answers() -> Iterator[Callable[..., Health]]:
 
     def ask(status: int, body: object, date: str = "") -> Health:
         Door.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
-        return readiness.ask(f"http://127.0.0.1:{server.server_port}/api")
+        return readiness.check_health(f"http://127.0.0.1:{server.server_port}/api")
 
     yield ask
     server.shutdown()
@@ -49,7 +49,7 @@ def answers() -> Iterator[Callable[..., Health]]:
 
 def test_health_is_read_with_the_clocks_difference(answers: Callable[..., Health]) -> None:
     health = answers(200, {"commit": "abc", "runners": ["abc", "old"]}, formatdate(wall.time() + 100, usegmt=True))
-    assert (health.commit, health.runners, health.trouble) == ("abc", ["abc", "old"], "")
+    assert (health.commit, health.runners, health.error) == ("abc", ["abc", "old"], "")
     assert health.ahead_seconds is not None
     assert 95 < health.ahead_seconds < 105
     assert answers(200, {"commit": "abc"}).ahead_seconds is None
@@ -70,13 +70,13 @@ def test_an_answer_that_is_none_is_told_in_its_own_words(
     answers: Callable[..., Health], status: int, body: object, says: str
 ) -> None:
     health = answers(status, body)
-    assert says in health.trouble
+    assert says in health.error
     assert health.commit == ""
 
 
 def test_nobody_there_is_told_and_not_raised() -> None:
-    assert readiness.ask("http://127.0.0.1:9/api").trouble
-    assert readiness.ask("http://[broken/api").trouble
+    assert readiness.check_health("http://127.0.0.1:9/api").error
+    assert readiness.check_health("http://[broken/api").error
 
 
 def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time) -> None:
@@ -86,8 +86,8 @@ def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time)
         Health({"commit": "new", "runners": ["old"]}),
         Health({"commit": "new", "runners": ["new", "old"]}),
     ]
-    health, there = readiness.wait(
-        "https://x", "new", runners=True, look=lambda _: told.pop(0), clock=time, pause=time.pause
+    health, there = readiness.wait_until_ready(
+        "https://x", "new", runners=True, check=lambda _: told.pop(0), clock=time, pause=time.pause
     )
     assert there
     assert health.runners == ["new", "old"]
@@ -96,15 +96,15 @@ def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time)
 
 def test_where_no_runner_should_run_none_is_waited_for(time: Time) -> None:
     told = [Health({"commit": "new", "runners": []})]
-    _, there = readiness.wait(
-        "https://x", "new", runners=False, look=lambda _: told.pop(0), clock=time, pause=time.pause
+    _, there = readiness.wait_until_ready(
+        "https://x", "new", runners=False, check=lambda _: told.pop(0), clock=time, pause=time.pause
     )
     assert there
 
 
 def test_it_does_not_wait_for_ever(time: Time) -> None:
-    health, there = readiness.wait(
-        "https://x", "new", runners=True, look=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
+    health, there = readiness.wait_until_ready(
+        "https://x", "new", runners=True, check=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
     )
-    assert (health.trouble, there) == ("nobody", False)
-    assert readiness.ARRIVED_WITHIN_SECONDS <= time.now < readiness.ARRIVED_WITHIN_SECONDS + 30
+    assert (health.error, there) == ("nobody", False)
+    assert readiness.READY_WITHIN_SECONDS <= time.now < readiness.READY_WITHIN_SECONDS + 30

@@ -8,7 +8,8 @@ import pytest
 from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import CannotDeploy, prerequisites
 from infrastructure.deploying.aws import quotas
-from infrastructure.deploying.settings import REMEMBERED, Settings, address_of, parse
+from infrastructure.deploying.aws.sender import address_of
+from infrastructure.deploying.settings import REMEMBERED, Settings, parse
 from infrastructure.packaging import template
 from infrastructure.packaging.package import PARTS
 
@@ -96,7 +97,7 @@ def test_a_stage_has_a_short_plain_name(stage: str) -> None:
 
 
 def test_a_good_value_of_each_kind_is_taken() -> None:
-    said = {
+    reported = {
         "STAGE": "staging-2",
         "BASE_URL": "https://line.agency.example/api",
         "DOMAIN": "line.agency.example",
@@ -110,8 +111,8 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
         "YES": "1",
         "REPLACE": "Table,UserPool",
     }
-    settings = parse(said)
-    assert settings.given["PublicBaseUrl"] == said["BASE_URL"]
+    settings = parse(reported)
+    assert settings.given["PublicBaseUrl"] == reported["BASE_URL"]
     assert (settings.yes, settings.dirty, settings.may_replace) == (True, False, frozenset({"Table", "UserPool"}))
     assert address_of(settings.given["MailFrom"]) == "line@agency.example"
 

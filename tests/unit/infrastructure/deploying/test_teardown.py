@@ -9,9 +9,9 @@ from infrastructure.checkout import REPOSITORY
 from infrastructure.deploying import teardown
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
-from infrastructure.deploying.aws.changes import DATA_TYPES
-from infrastructure.deploying.deployment import IDENTIFIERS, Place
+from infrastructure.deploying.context import Context
 from infrastructure.deploying.settings import parse
+from infrastructure.deploying.stateful_resources import IDENTIFIERS, STATEFUL_TYPES
 from infrastructure.packaging import template
 from infrastructure.packaging.package import PARTS
 from tests.unit.infrastructure.conftest import STACK
@@ -60,14 +60,14 @@ def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
         "RunnerCluster": ("AWS::ECS::Cluster", "answerline-unit"),
         "Queue": ("AWS::SQS::Queue", "url"),
     }
-    teardown._let_go(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
+    teardown._release_runners(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
     assert events.off == ["answerline-unit-Reconcile"]
     assert ecs.let_go == [["one", "two"], ["three"]]
 
 
 def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
     ecs = Ecs(["one"])
-    teardown._let_go(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
+    teardown._release_runners(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
     assert ecs.let_go == []
 
 
@@ -114,7 +114,7 @@ class RolledBack:
 
 @pytest.mark.parametrize("data", ["", "delete"])
 def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_it_was_said(
-    account: Account, artifacts: Artifacts, said: list[str], data: str
+    account: Account, artifacts: Artifacts, reported: list[str], data: str
 ) -> None:
     account._clients["cloudformation"] = RolledBack()
     table = {
@@ -124,8 +124,8 @@ def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_i
     dynamodb = account.client("dynamodb")
     dynamodb.create_table(TableName=STACK, BillingMode="PAY_PER_REQUEST", **table)
     answers = ["unit", "delete unit"]
-    place = Place(account, Path(), say=said.append, ask=lambda _: answers.pop(0))
-    teardown.destroy(place, parse({"STAGE": "unit", "DATA": data}))
+    context = Context(account, Path(), report=reported.append, ask=lambda _: answers.pop(0))
+    teardown.destroy(context, parse({"STAGE": "unit", "DATA": data}))
     if data:
         assert dynamodb.list_tables()["TableNames"] == []
     else:
@@ -142,7 +142,7 @@ def declared() -> dict[str, Any]:
 
 def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -> None:
     resources = declared()
-    data = {name for name, resource in resources.items() if resource["Type"] in DATA_TYPES}
+    data = {name for name, resource in resources.items() if resource["Type"] in STATEFUL_TYPES}
     assert data == {"Table", "Bucket", "Key", "UserPool"}
     for name in data:
         assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain", name

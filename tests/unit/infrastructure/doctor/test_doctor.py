@@ -1,4 +1,4 @@
-"""The doctor: one line per thing, with the mend, and nothing that is wrong passes for well."""
+"""The doctor: one line per thing, with the fix, and nothing that is wrong passes for well."""
 
 import json
 import os
@@ -16,15 +16,12 @@ from chalicelib.model import Assignment, Problem, Runner, RunnerState, Session, 
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from infrastructure.checkout import REPOSITORY
-from infrastructure.checks import Finding, State, bad, ok, unknown
+from infrastructure.checks import CheckResult, State, bad, ok, unknown
 from infrastructure.deploying.aws import images
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
 from infrastructure.deploying.readiness import Health
-from infrastructure.doctor import __main__
-from infrastructure.doctor import lines as doctor_lines
-from infrastructure.doctor import machine as doctor_machine
-from infrastructure.doctor import stage as doctor_stage
+from infrastructure.doctor import __main__, lines, machine, stage
 from infrastructure.doctor.lines import Lines
 from infrastructure.doctor.machine import Machine
 from infrastructure.local.emulator.checkpoints import Generations
@@ -54,12 +51,12 @@ RUNNER = Runner(
 )
 
 
-def lines(*tenants: tuple[Tenant, Session], runners: tuple[Runner, ...] = (RUNNER,)) -> Lines:
+def some_lines(*tenants: tuple[Tenant, Session], runners: tuple[Runner, ...] = (RUNNER,)) -> Lines:
     return Lines(list(tenants), list(runners), NOW)
 
 
-def bads(found: list[Finding]) -> list[str]:
-    return [finding.what for finding in found if finding.state is State.BAD]
+def bads(found: list[CheckResult]) -> list[str]:
+    return [result.subject for result in found if result.state is State.BAD]
 
 
 # -- lines and runners ------------------------------------------------------------------------------------------------
@@ -78,7 +75,7 @@ def bads(found: list[Finding]) -> list[str]:
     ],
 )
 def test_active_means_running(tenant: Tenant, session: Session, wrong: bool) -> None:
-    found = doctor_lines.look_at_tenants(lines((tenant, session)))
+    found = lines.check_tenants(some_lines((tenant, session)))
     assert bool(bads(found)) is wrong
     if wrong:
         assert f"{tenant.id} is {session.phase}" in bads(found)[1]
@@ -86,12 +83,12 @@ def test_active_means_running(tenant: Tenant, session: Session, wrong: bool) -> 
 
 def test_what_only_a_person_can_mend_is_named() -> None:
     tenant = replace(TENANT, assistant_problem=Problem(ProblemCode.OUT_OF_CREDIT, NOW, ""))
-    assert "out_of_credit" in bads(doctor_lines.look_at_tenants(lines((tenant, ONLINE))))[0]
+    assert "out_of_credit" in bads(lines.check_tenants(some_lines((tenant, ONLINE))))[0]
 
 
 def test_many_lines_that_are_down_are_counted() -> None:
     down = [(replace(TENANT, id=f"t{n}"), replace(ONLINE, tenant=f"t{n}", phase=Phase.OFFLINE)) for n in range(30)]
-    found = bads(doctor_lines.look_at_tenants(lines(*down)))
+    found = bads(lines.check_tenants(some_lines(*down)))
     assert found[0].startswith("0 of 30 lines")
     assert found[-1].strip() == "and 10 more"
 
@@ -99,7 +96,7 @@ def test_many_lines_that_are_down_are_counted() -> None:
 @pytest.mark.parametrize(
     ("runners", "says"),
     [
-        ((), "no runner is heard"),
+        ((), "no runner is alive"),
         ((replace(RUNNER, lease_until=NOW),), "runner r1 is silent"),
         ((replace(RUNNER, commit="old"),), "runners' commit: old, and abc here"),
         ((RUNNER, replace(RUNNER, id="r2", commit="old")), "runners' commit: abc ×1, old ×1"),
@@ -108,20 +105,20 @@ def test_many_lines_that_are_down_are_counted() -> None:
     ],
 )
 def test_runners_are_heard_and_all_alike(runners: tuple[Runner, ...], says: str) -> None:
-    found = bads(doctor_lines.look_at_runners(lines(runners=runners), commit="abc", wa_js="4.6.0", again="again"))
+    found = bads(lines.check_runners(some_lines(runners=runners), commit="abc", wa_js="4.6.0", again="again"))
     assert any(what.startswith(says) for what in found), found
 
 
 def test_good_runners_tell_their_versions() -> None:
-    found = doctor_lines.look_at_runners(lines(), commit="abc", wa_js="4.6.0", again="again")
+    found = lines.check_runners(some_lines(), commit="abc", wa_js="4.6.0", again="again")
     assert bads(found) == []
-    assert "runners' Chromium: 147.0.1" in [finding.what for finding in found]
+    assert "runners' Chromium: 147.0.1" in [result.subject for result in found]
 
 
 class Kms:
     """moto decrypts instead of a dry run, and knows no key policy."""
 
-    def __init__(self, answer: str = doctor_lines.WOULD_WORK, state: str = "Enabled") -> None:
+    def __init__(self, answer: str = lines.WOULD_WORK, state: str = "Enabled") -> None:
         self._answer = answer
         self._state = state
         self.asked: list[dict[str, Any]] = []
@@ -137,7 +134,7 @@ class Kms:
 @pytest.mark.parametrize(
     ("kms", "state", "says"),
     [
-        (Kms(), State.OK, "opens all 1"),
+        (Kms(), State.OK, "decrypts all 1"),
         (Kms(state="PendingDeletion"), State.BAD, "PendingDeletion"),
         (Kms("IncorrectKeyException"), State.BAD, "another KMS key"),
         (Kms("InvalidCiphertextException"), State.BAD, "another KMS key"),
@@ -146,9 +143,9 @@ class Kms:
     ],
 )
 def test_secrets_would_open_and_none_is_opened(kms: Kms, state: State, says: str) -> None:
-    (found,) = doctor_lines.look_at_secrets(kms, "alias/x", lines((TENANT, ONLINE)))
+    (found,) = lines.check_secrets(kms, "alias/x", some_lines((TENANT, ONLINE)))
     assert found.state is state
-    assert says in found.what
+    assert says in found.subject
     for request in kms.asked:
         assert request["DryRun"] is True
         assert request["EncryptionContext"]["tenant"] == TENANT.id
@@ -158,7 +155,7 @@ def test_lines_are_read_with_the_applications_own_eyes(table: Table) -> None:
     from chalicelib.model import Assistant
 
     Tenants(table).create(TENANT, Assistant(version=1, model="m", instructions=""), by="us")
-    read = doctor_lines.read(boto3.client("dynamodb", region_name=REGION), STACK, NOW, lambda seconds: None)
+    read = lines.read(boto3.client("dynamodb", region_name=REGION), STACK, NOW, lambda seconds: None)
     assert [tenant.id for tenant, _ in read.tenants] == [TENANT.id]
     assert read.runners == []
 
@@ -172,17 +169,17 @@ def test_lines_are_read_with_the_applications_own_eyes(table: Table) -> None:
         (Health({}, "HTTP 503: The parameter is missing"), "gives no good answer"),
         (Health({"commit": "old", "runners": ["old"], "base_url": URL}), "control plane at old, this checkout at abc"),
         (Health({"commit": "abc", "runners": ["old"], "base_url": URL}), "runners at old, control plane at abc"),
-        (Health({"commit": "abc", "runners": [], "base_url": "https://other.example"}), "takes itself for"),
+        (Health({"commit": "abc", "runners": [], "base_url": "https://other.example"}), "its own address is"),
         (Health({"commit": "abc", "base_url": URL}, ahead_seconds=-45.0), "45 s apart"),
     ],
 )
 def test_what_is_seen_from_outside_is_judged(health: Health, says: str) -> None:
-    assert any(says in what for what in bads(doctor_stage.judged(URL, health, "abc")))
+    assert any(says in what for what in bads(stage.check_answer(URL, health, "abc")))
 
 
 def test_a_good_answer_leaves_nothing_to_mend() -> None:
     health = Health({"commit": "abc", "runners": ["abc"], "base_url": URL}, ahead_seconds=0.4)
-    assert bads(doctor_stage.judged(URL, health, "abc")) == []
+    assert bads(stage.check_answer(URL, health, "abc")) == []
 
 
 @pytest.fixture
@@ -190,32 +187,32 @@ def account(aws: None) -> Account:
     return Account(boto3.Session(region_name=REGION))
 
 
-def stage(account: Account, health: Health | None = None) -> doctor_stage.Stage:
+def a_stage(account: Account, health: Health | None = None) -> stage.Stage:
     told = health or Health({}, "nobody")
-    return doctor_stage.Stage(account, "unit", "abc", "4.6.0", NOW, lambda seconds: None, lambda url: told)
+    return stage.Stage(account, "unit", "abc", "4.6.0", NOW, lambda seconds: None, lambda url: told)
 
 
 @pytest.mark.parametrize("address", [None, "http://line.agency.example", "https://localhost/api", "https://10.0.0.1"])
 def test_an_address_that_nobody_can_open_is_not_even_tried(account: Account, address: str | None) -> None:
     if address:
         account.client("ssm").put_parameter(Name=f"/{STACK}/public-base-url", Value=address, Type="String")
-    (found,) = doctor_stage.from_outside(stage(account, Health({"commit": "abc"})))
+    (found,) = stage.check_public_address(a_stage(account, Health({"commit": "abc"})))
     assert found.state is State.BAD
-    assert "public address" in found.what
+    assert "public address" in found.subject
 
 
 def test_dead_letters_and_a_queue_that_nobody_empties_are_bad(account: Account) -> None:
     sqs = account.client("sqs")
-    assert bads(doctor_stage.look_at_queues(sqs, STACK)) == ["there are no queues"]
+    assert bads(stage.check_queues(sqs, STACK)) == ["there are no queues"]
     jobs, dead = (sqs.create_queue(QueueName=f"{STACK}-{name}")["QueueUrl"] for name in ("jobs", "jobs-dead"))
-    assert bads(doctor_stage.look_at_queues(sqs, STACK)) == []
+    assert bads(stage.check_queues(sqs, STACK)) == []
     sqs.send_message(QueueUrl=jobs, MessageBody="a look")
-    assert bads(doctor_stage.look_at_queues(sqs, STACK)) == []
+    assert bads(stage.check_queues(sqs, STACK)) == []
     sqs.send_message(QueueUrl=dead, MessageBody="a look")
-    assert bads(doctor_stage.look_at_queues(sqs, STACK)) == [f"queue {STACK}-jobs-dead: 1 waiting"]
-    for _ in range(doctor_stage.WAITING_AT_MOST):
+    assert bads(stage.check_queues(sqs, STACK)) == [f"queue {STACK}-jobs-dead: 1 waiting"]
+    for _ in range(stage.MAX_WAITING):
         sqs.send_message(QueueUrl=jobs, MessageBody="a look")
-    assert len(bads(doctor_stage.look_at_queues(sqs, STACK))) == 2
+    assert len(bads(stage.check_queues(sqs, STACK))) == 2
 
 
 def test_alarms_that_ring_are_told_with_their_description(account: Account) -> None:
@@ -233,11 +230,11 @@ def test_alarms_that_ring_are_told_with_their_description(account: Account) -> N
             Statistic="Sum",
         )
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="-")
-    assert bads(doctor_stage.look_at_alarms(cloudwatch, STACK)) == []
+    assert bads(stage.check_alarms(cloudwatch, STACK)) == []
     for name in (f"{STACK}-unanswered", "somebody-elses"):
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="-")
-    (found,) = doctor_stage.look_at_alarms(cloudwatch, STACK)
-    assert (found.what, found.mend) == (f"alarm {STACK}-unanswered", "look at the think function")
+    (found,) = stage.check_alarms(cloudwatch, STACK)
+    assert (found.subject, found.fix) == (f"alarm {STACK}-unanswered", "look at the think function")
 
 
 def test_a_schedule_that_is_off_is_bad(account: Account) -> None:
@@ -246,9 +243,9 @@ def test_a_schedule_that_is_off_is_bad(account: Account) -> None:
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": {"Every": rule}}))
     events.enable_rule(Name="every")
     stack = Stack(cloudformation, STACK)
-    assert bads(doctor_stage.look_at_schedules(events, stack)) == []
+    assert bads(stage.check_schedules(events, stack)) == []
     events.disable_rule(Name="every")
-    assert bads(doctor_stage.look_at_schedules(events, stack)) == ["every is switched off"]
+    assert bads(stage.check_schedules(events, stack)) == ["every is switched off"]
 
 
 class Ecs:
@@ -278,7 +275,7 @@ class Ecs:
 )
 def test_as_many_runners_run_as_should(account: Account, ecs: Ecs, state: State, says: str) -> None:
     account._clients["ecs"] = ecs
-    found = doctor_stage.look_at_service(stage(account))
+    found = stage.check_service(a_stage(account))
     assert found.state is state
     assert says in str(found)
 
@@ -286,32 +283,32 @@ def test_as_many_runners_run_as_should(account: Account, ecs: Ecs, state: State,
 def test_an_image_that_runs_must_be_kept(account: Account) -> None:
     ecr, name = account.client("ecr"), images.repository_name(STACK)
     missing = f"{name}@sha256:{'0' * 64}"
-    assert "not in ECR" in doctor_stage.look_at_image(stage(account), missing).what
+    assert "not in ECR" in stage.check_image(a_stage(account), missing).subject
     images.ensure_repository(ecr, STACK)
-    assert "not in ECR" in doctor_stage.look_at_image(stage(account), missing).what
+    assert "not in ECR" in stage.check_image(a_stage(account), missing).subject
     pushed = ecr.put_image(repositoryName=name, imageManifest=MANIFEST, imageTag="abc")["image"]["imageId"]
     digest = pushed["imageDigest"]
-    (found,) = bads([doctor_stage.look_at_image(stage(account), f"{name}@{digest}")])
+    (found,) = bads([stage.check_image(a_stage(account), f"{name}@{digest}")])
     assert "not marked" in found
     images.mark_released(ecr, STACK, digest)
-    assert doctor_stage.look_at_image(stage(account), f"{name}@{digest}").state is State.OK
+    assert stage.check_image(a_stage(account), f"{name}@{digest}").state is State.OK
 
 
 @pytest.mark.parametrize(
-    ("decided", "given", "mend"),
+    ("decided", "given", "fix"),
     [("5", "0", "deploy again to use it"), ("50", "0", ""), ("5", "8", "")],
-    ids=["raised since", "as it is", "said by an operator"],
+    ids=["raised since", "as it is", "reported by an operator"],
 )
-def test_a_quota_that_was_raised_waits_for_a_deployment(account: Account, decided: str, given: str, mend: str) -> None:
+def test_a_quota_that_was_raised_waits_for_a_deployment(account: Account, decided: str, given: str, fix: str) -> None:
     account._clients["lambda"] = Lambda(1000)
-    found = doctor_stage.quota(stage(account), {"ThinkAtOnce": decided, "ThinkAtOnceGiven": given})[-1]
-    assert (found.state, found.mend) == (State.OK, mend)
-    assert found.what.startswith(f"Lambda: {decided if given == '0' else given} chats")
+    found = stage.check_quotas(a_stage(account), {"ThinkAtOnce": decided, "ThinkAtOnceGiven": given})[-1]
+    assert (found.state, found.fix) == (State.OK, fix)
+    assert found.subject.startswith(f"Lambda: {decided if given == '0' else given} chats")
 
 
 def test_a_stage_that_is_not_there_is_said_and_no_more(account: Account) -> None:
-    found = doctor_stage.examine(stage(account))
-    assert [finding.what for finding in found if finding.state is State.BAD] == [f"there is no stack {STACK} here"]
+    found = stage.examine(a_stage(account))
+    assert [result.subject for result in found if result.state is State.BAD] == [f"there is no stack {STACK} here"]
 
 
 def test_every_part_of_a_stage_is_looked_at_whatever_is_broken(account: Account) -> None:
@@ -319,7 +316,7 @@ def test_every_part_of_a_stage_is_looked_at_whatever_is_broken(account: Account)
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": {}}))
     for service in ("lambda", "service-quotas", "ecs", "sesv2"):
         account._clients[service] = Refusing()
-    told = "\n".join(str(finding) for finding in doctor_stage.examine(stage(account)))
+    told = "\n".join(str(result) for result in stage.examine(a_stage(account)))
     for part in (
         "stack",
         "public address",
@@ -348,25 +345,25 @@ class Refusing:
 
 
 def test_the_checkouts_wa_js_is_known() -> None:
-    assert doctor_stage.wa_js_of(REPOSITORY).count(".") == 2
+    assert stage.wa_js_of(REPOSITORY).count(".") == 2
 
 
 # -- this machine -----------------------------------------------------------------------------------------------------
 
 
 def test_where_nothing_runs_the_command_is_said(tmp_path: Path) -> None:
-    found = doctor_machine.examine(Machine(Settings(data=tmp_path / "none"), "abc", "4.6.0", NOW, lambda seconds: None))
+    found = machine.examine(Machine(Settings(data=tmp_path / "none"), "abc", "4.6.0", NOW, lambda seconds: None))
     assert found[0].state is State.BAD
-    assert "make up" in found[0].mend
+    assert "make up" in found[0].fix
 
 
 def test_a_stack_whose_process_ended_does_not_run(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps({"pid": 2**22 + 1}))
-    assert doctor_machine.running_here(tmp_path) is None
+    assert machine.running_stack(tmp_path) is None
     (tmp_path / "stack.json").write_text(json.dumps({"pid": os.getpid()}))
-    assert doctor_machine.running_here(tmp_path) == {"pid": os.getpid()}
+    assert machine.running_stack(tmp_path) == {"pid": os.getpid()}
     (tmp_path / "stack.json").write_text("{")
-    assert doctor_machine.running_here(tmp_path) is None
+    assert machine.running_stack(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -383,15 +380,15 @@ def test_a_disk_is_full_where_runners_find_it_full(
 ) -> None:
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    assert doctor_machine.look_at_disk(tmp_path / "not" / "there").state is state
+    assert machine.check_disk(tmp_path / "not" / "there").state is state
 
 
 def test_a_part_that_does_not_listen_is_named_unless_it_was_not_started() -> None:
     with socket.create_server(("127.0.0.1", 0)) as open_one, socket.create_server(("127.0.0.1", 0)) as closed_one:
         there, gone = open_one.getsockname()[1], closed_one.getsockname()[1]
         closed_one.close()
-        assert bads(doctor_machine.look_at_ports({"gateway": there, "openai": gone})) == []
-        assert bads(doctor_machine.look_at_ports({"gateway": gone})) == [f"gateway does not listen on port {gone}"]
+        assert bads(machine.check_ports({"gateway": there, "openai": gone})) == []
+        assert bads(machine.check_ports({"gateway": gone})) == [f"gateway does not listen on port {gone}"]
 
 
 def test_owners_address_is_tried_too(tmp_path: Path) -> None:
@@ -400,8 +397,8 @@ def test_owners_address_is_tried_too(tmp_path: Path) -> None:
             return Health({}, "certificate expired")
         return Health({"commit": "abc", "runners": ["abc"], "base_url": URL})
 
-    machine = Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None, look)
-    found = doctor_machine.from_here_and_outside(machine, "http://localhost:4700/api")
+    here = Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None, look)
+    found = machine.check_addresses(here, "http://localhost:4700/api")
     assert bads(found) == [f"owners cannot reach {URL}: certificate expired"]
 
 
@@ -410,25 +407,25 @@ def test_mails_that_a_mail_server_does_not_take_are_told(tmp_path: Path) -> None
     outbox.mkdir(parents=True)
     record = {"identifier": "m1@x", "sent_at": NOW / 1000 - 3600, "sender": "a", "recipients": ["b"], "raw": ""}
     (outbox / "1.json").write_text(json.dumps(record))
-    assert bads([doctor_machine.look_at_outbox(tmp_path, NOW)]) == []  # nobody takes them on
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == []  # nobody takes them on
     (outbox / "relayed").mkdir()
-    assert bads([doctor_machine.look_at_outbox(tmp_path, NOW)]) == ["1 of 1 mails wait for the mail server"]
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == ["1 of 1 mails wait for the mail server"]
     (outbox / "relayed" / "m1").touch()
-    assert bads([doctor_machine.look_at_outbox(tmp_path, NOW)]) == []
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == []
 
 
 def test_a_state_that_was_never_written_is_bad(tmp_path: Path) -> None:
     now = round(wall.time() * 1000)
-    assert doctor_machine.look_at_checkpoints(tmp_path, now).state is State.BAD
+    assert machine.check_checkpoints(tmp_path, now).state is State.BAD
     Generations(tmp_path / "ministack" / "generations").write(lambda directory: None)
-    assert doctor_machine.look_at_checkpoints(tmp_path, now).state is State.OK
-    assert doctor_machine.look_at_checkpoints(tmp_path, now + 3_600_000).state is State.UNKNOWN
+    assert machine.check_checkpoints(tmp_path, now).state is State.OK
+    assert machine.check_checkpoints(tmp_path, now + 3_600_000).state is State.UNKNOWN
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
 def test_one_bad_line_makes_the_command_fail(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.told([ok("fine"), unknown("who knows")]) == 0
-    assert __main__.told([ok("fine"), bad("broken", "mend it")]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "bad      broken — mend it"
+    assert __main__.report([ok("fine"), unknown("who knows")]) == 0
+    assert __main__.report([ok("fine"), bad("broken", "fix it")]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "bad      broken — fix it"

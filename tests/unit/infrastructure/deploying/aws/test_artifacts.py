@@ -31,10 +31,10 @@ def archive(tmp_path: Path) -> Path:
 
 def test_the_bucket_is_private_versioned_encrypted_and_https_only(account: Account) -> None:
     artifacts = Artifacts(account, STACK)
-    assert not artifacts.there()
+    assert not artifacts.exists()
     artifacts.ensure_bucket()
     artifacts.ensure_bucket()  # again is fine
-    assert artifacts.there()
+    assert artifacts.exists()
     s3, bucket = account.client("s3"), artifacts.bucket
     assert bucket == f"{STACK}-deploy-{account.identity.account}"
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
@@ -48,7 +48,7 @@ def test_a_template_points_at_the_uploaded_zip_and_both_are_named_by_their_conte
     account: Account, artifacts: Artifacts, archive: Path
 ) -> None:
     template_key, code_key = artifacts.upload(BODY, archive)
-    functions = artifacts.body(template_key)["Resources"]
+    functions = artifacts.template(template_key)["Resources"]
     assert functions["Think"]["Properties"] == {"CodeUri": f"s3://{artifacts.bucket}/{code_key}", "Timeout": 3}
     assert functions["Queue"] == {"Type": "AWS::SQS::Queue"}
     assert artifacts.upload(BODY, archive) == (template_key, code_key)
@@ -62,14 +62,14 @@ def test_a_template_points_at_the_uploaded_zip_and_both_are_named_by_their_conte
 def test_cloudformation_finds_the_template(artifacts: Artifacts, archive: Path) -> None:
     key, _ = artifacts.upload(BODY, archive)
     assert artifacts.url(key).endswith(f"/{artifacts.bucket}/{key}")
-    assert artifacts.holds(key)
-    assert not artifacts.holds("templates/other.json")
+    assert artifacts.contains(key)
+    assert not artifacts.contains("templates/other.json")
 
 
 def test_releases_are_listed_from_the_newest(artifacts: Artifacts) -> None:
     assert artifacts.releases() == []
     for commit, at in [("old", 1), ("new", 3), ("middle+1a2b3c4d", 2)]:
-        artifacts.remember(replace(RELEASE, commit=commit, at=at))
+        artifacts.save_release(replace(RELEASE, commit=commit, at=at))
     assert [release.commit for release in artifacts.releases()] == ["new", "middle+1a2b3c4d", "old"]
     assert artifacts.release("middle+1a2b3c4d") == replace(RELEASE, commit="middle+1a2b3c4d", at=2)
     assert artifacts.release("other") is None
@@ -77,9 +77,9 @@ def test_releases_are_listed_from_the_newest(artifacts: Artifacts) -> None:
 
 def test_what_a_destroyed_stage_left_is_remembered_until_it_is_taken_back(artifacts: Artifacts) -> None:
     assert artifacts.kept() == {}
-    artifacts.keep({"Key": {"KeyId": "1"}})
+    artifacts.save_kept({"Key": {"KeyId": "1"}})
     assert artifacts.kept() == {"Key": {"KeyId": "1"}}
-    artifacts.forget_kept()
+    artifacts.delete_kept()
     assert artifacts.kept() == {}
 
 
@@ -93,7 +93,7 @@ def test_somebody_elses_bucket_of_this_name_is_never_used(account: Account, monk
         raise ClientError({"Error": {"Code": "403"}}, "HeadBucket")
 
     monkeypatch.setattr(account.client("s3"), "head_bucket", head)
-    with pytest.raises(CannotDeploy, match="belongs to somebody else"):
+    with pytest.raises(CannotDeploy, match="belongs to another account"):
         artifacts.ensure_bucket()
     assert asked[0]["ExpectedBucketOwner"] == account.identity.account
 

@@ -20,8 +20,8 @@ TAG = "abc123abc123-arm64"
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"})
 
 
-def ensured(account: Account, said: list[str], checkout: Checkout = CLEAN) -> str:
-    return images.ensure_image(account.client("ecr"), STACK, checkout, "arm64", say=said.append)
+def ensured(account: Account, reported: list[str], checkout: Checkout = CLEAN) -> str:
+    return images.ensure_image(account.client("ecr"), STACK, checkout, "arm64", report=reported.append)
 
 
 def notes(tmp_path: Path) -> list[str]:
@@ -54,10 +54,10 @@ def pushes(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_image_is_built_pushed_and_named_by_digest(
-    account: Account, podman: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, podman: Path, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
-    address, _, digest = ensured(account, said).partition("@")
+    address, _, digest = ensured(account, reported).partition("@")
     assert address.endswith(f"/{STACK}-runner")
     assert digest.startswith("sha256:")
     verbs = [line.split()[0] for line in notes(tmp_path)]
@@ -71,74 +71,76 @@ def test_an_image_is_built_pushed_and_named_by_digest(
 
 
 def test_the_password_goes_through_standard_input_and_is_forgotten(
-    account: Account, podman: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, podman: Path, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
-    ensured(account, said)
+    ensured(account, reported)
     password = (tmp_path / "notes.password").read_text()
     assert password
     login = notes(tmp_path)[2]
     assert "--password-stdin" in login
-    assert all(password not in line for line in [*notes(tmp_path), *said])
+    assert all(password not in line for line in [*notes(tmp_path), *reported])
     authfile = login.split("--authfile ")[1].split()[0]
     assert not Path(authfile).parent.exists()
 
 
 def test_an_image_that_is_there_is_not_built_again(
-    account: Account, podman: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, podman: Path, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
-    first = ensured(account, said)
+    first = ensured(account, reported)
     (tmp_path / "notes").write_text("")
-    assert ensured(account, said) == first
+    assert ensured(account, reported) == first
     assert notes(tmp_path) == []
 
 
 def test_another_state_of_the_checkout_is_another_image(
-    account: Account, podman: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, podman: Path, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
-    ensured(account, said)
-    ensured(account, said, Checkout("abc123abc123+1a2b3c4d"))
+    ensured(account, reported)
+    ensured(account, reported, Checkout("abc123abc123+1a2b3c4d"))
     built = [line for line in notes(tmp_path) if line.startswith("build")]
     assert len(built) == 2
     assert ":abc123abc123-1a2b3c4d-arm64" in built[1]
 
 
-def test_a_push_that_did_not_arrive_is_not_believed(account: Account, podman: Path, said: list[str]) -> None:
-    with pytest.raises(CannotDeploy, match="ECR does not know it"):
-        ensured(account, said)
+def test_a_push_that_did_not_arrive_is_not_believed(account: Account, podman: Path, reported: list[str]) -> None:
+    with pytest.raises(CannotDeploy, match="ECR does not have it"):
+        ensured(account, reported)
 
 
 def test_a_build_that_fails_ends_the_deployment_before_anything_is_pushed(
-    account: Account, programs: Put, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, programs: Put, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     programs("buildah", 'echo "$@" >>"$NOTES"\n[ "$1" = build ] && exit 3\nexit 0')
     with pytest.raises(CannotDeploy, match=r"`buildah build` ended with 3"):
-        ensured(account, said)
+        ensured(account, reported)
     assert not any(line.startswith(("login", "push")) for line in notes(tmp_path))
 
 
 def test_a_login_is_forgotten_also_when_the_push_fails(
-    account: Account, programs: Put, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, programs: Put, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     programs("docker", 'echo "$@" >>"$NOTES"\n[ "$1" = push ] && exit 1\nexit 0')
     with pytest.raises(CannotDeploy, match="docker push"):
-        ensured(account, said)
+        ensured(account, reported)
     assert notes(tmp_path)[-1].startswith("logout")
 
 
-def test_a_builder_that_hangs_is_ended(programs: Put, said: list[str]) -> None:
+def test_a_builder_that_hangs_is_ended(programs: Put, reported: list[str]) -> None:
     program = programs("podman", "exec sleep 30")
     with pytest.raises(CannotDeploy, match="took longer"):
         images._run([str(program), "build"], 0.2)
 
 
-def test_without_a_builder_the_sentence_says_which_to_install(account: Account, programs: Put, said: list[str]) -> None:
+def test_without_a_builder_the_sentence_says_which_to_install(
+    account: Account, programs: Put, reported: list[str]
+) -> None:
     with pytest.raises(CannotDeploy, match="docker, podman, buildah"):
-        ensured(account, said)
+        ensured(account, reported)
 
 
 def test_the_repository_keeps_tags_for_ever_scans_and_forgets_the_oldest(account: Account) -> None:
@@ -156,11 +158,11 @@ def test_the_repository_keeps_tags_for_ever_scans_and_forgets_the_oldest(account
 
 
 def test_an_image_that_runs_is_marked_once_so_that_none_that_only_was_pushed_displaces_it(
-    account: Account, podman: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    account: Account, podman: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
     ecr = account.client("ecr")
-    digest = ensured(account, said).partition("@")[2]
+    digest = ensured(account, reported).partition("@")[2]
     for _ in range(2):
         images.mark_released(ecr, STACK, digest)
     (found,) = ecr.describe_images(repositoryName=images.repository_name(STACK))["imageDetails"]
@@ -171,7 +173,7 @@ def test_an_image_that_runs_is_marked_once_so_that_none_that_only_was_pushed_dis
 def test_a_removed_repository_may_be_removed_again(account: Account) -> None:
     ecr = account.client("ecr")
     images.ensure_repository(ecr, STACK)
-    images.remove(ecr, STACK)
-    images.remove(ecr, STACK)
+    images.delete(ecr, STACK)
+    images.delete(ecr, STACK)
     assert ecr.describe_repositories()["repositories"] == []
-    assert images.pushed(ecr, STACK, TAG) is None
+    assert images.digest_of(ecr, STACK, TAG) is None

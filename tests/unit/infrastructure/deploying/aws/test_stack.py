@@ -1,4 +1,4 @@
-"""CloudFormation: proposed, shown, applied; what would lose data is refused; what failed is said in its own words."""
+"""CloudFormation: a change is proposed, shown, applied; a loss of data is refused; a failure is explained."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.artifacts import Artifacts
-from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explained, refused
+from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explain_failure
 from infrastructure.deploying.aws.stack import APPLIED_WITHIN_SECONDS, Stack
+from infrastructure.deploying.stateful_resources import data_loss
 from tests.unit.infrastructure.conftest import STACK, Time
 
 
@@ -125,8 +126,8 @@ class CloudFormation:
         return [{"StackEvents": [*own, *self.events] if self.executed else []}]
 
 
-def stack_of(cloudformation: CloudFormation, said: list[str], time: Time) -> Stack:
-    return Stack(cloudformation, STACK, say=said.append, clock=time, pause=time.pause)
+def stack_of(cloudformation: CloudFormation, reported: list[str], time: Time) -> Stack:
+    return Stack(cloudformation, STACK, report=reported.append, clock=time, pause=time.pause)
 
 
 def event(number: int, resource: str, status: str, reason: str = "") -> dict[str, Any]:
@@ -143,7 +144,7 @@ NOTHING: dict[str, Any] = {"Status": "CREATE_COMPLETE", "Changes": [], "ChangeSe
 EMPTY = ChangeSet("change-set", Kind.UPDATE, ())
 
 
-def test_a_failed_change_says_what_failed_first_and_what_to_do(said: list[str], time: Time) -> None:
+def test_a_failed_change_says_what_failed_first_and_what_to_do(reported: list[str], time: Time) -> None:
     newest_first = (
         event(5, "Other", "UPDATE_COMPLETE"),
         event(4, "Third", "CREATE_FAILED", "Resource creation cancelled"),
@@ -155,42 +156,42 @@ def test_a_failed_change_says_what_failed_first_and_what_to_do(said: list[str], 
         "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE", events=newest_first
     )
     with pytest.raises(CannotDeploy) as failure:
-        stack_of(cloudformation, said, time).apply(EMPTY)
+        stack_of(cloudformation, reported, time).apply(EMPTY)
     told = str(failure.value)
     assert told.index("First") < told.index("Second")
     assert "remove it, or choose another STAGE" in told
     assert "permission" in told
     assert "Third" not in told
-    assert "What ran before runs on" in told
-    assert [line.split()[-1] for line in said if "of" in line] == ["Before", "Other"]  # each once, in their order
+    assert "The former version runs on" in told
+    assert [line.split()[-1] for line in reported if "of" in line] == ["Before", "Other"]  # each once, in their order
 
 
-def test_the_status_from_before_a_change_is_not_taken_for_its_end(said: list[str], time: Time) -> None:
+def test_the_status_from_before_a_change_is_not_taken_for_its_end(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation(
         "UPDATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"
     )
     with pytest.raises(CannotDeploy, match="UPDATE_ROLLBACK_COMPLETE"):
-        stack_of(cloudformation, said, time).apply(EMPTY)
+        stack_of(cloudformation, reported, time).apply(EMPTY)
 
 
-def test_a_change_that_does_not_end_is_not_waited_for_for_ever(said: list[str], time: Time) -> None:
+def test_a_change_that_does_not_end_is_not_waited_for_for_ever(reported: list[str], time: Time) -> None:
     with pytest.raises(CannotDeploy, match="still changes after 210 minutes"):
-        stack_of(CloudFormation("UPDATE_IN_PROGRESS"), said, time).apply(EMPTY)
+        stack_of(CloudFormation("UPDATE_IN_PROGRESS"), reported, time).apply(EMPTY)
     assert APPLIED_WITHIN_SECONDS <= time.now < APPLIED_WITHIN_SECONDS + 60
 
 
-def test_a_proposal_that_does_not_come_is_not_waited_for_for_ever(said: list[str], time: Time) -> None:
+def test_a_proposal_that_does_not_come_is_not_waited_for_for_ever(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [{"Status": "CREATE_IN_PROGRESS"}]
     with pytest.raises(CannotDeploy, match="within ten minutes"):
-        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+        stack_of(cloudformation, reported, time).propose("url", {}, name="n")
 
 
-def test_cloudformations_refusal_is_told_and_leaves_no_proposal(said: list[str], time: Time) -> None:
+def test_cloudformations_refusal_is_told_and_leaves_no_proposal(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [{"Status": "FAILED", "StatusReason": "Parameter X must be a domain"}]
     with pytest.raises(CannotDeploy, match="must be a domain"):
-        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+        stack_of(cloudformation, reported, time).propose("url", {}, name="n")
     assert cloudformation.deleted == [ARN]
 
 
@@ -200,7 +201,7 @@ EARLY = {
 }
 
 
-def test_what_did_not_pass_validation_is_named_with_its_mend(said: list[str], time: Time) -> None:
+def test_what_did_not_pass_validation_is_named_with_its_mend(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [EARLY]
     cloudformation.invalid = [
@@ -213,25 +214,25 @@ def test_what_did_not_pass_validation_is_named_with_its_mend(said: list[str], ti
         },
     ]
     with pytest.raises(CannotDeploy) as refused_change:
-        stack_of(cloudformation, said, time).propose("url", {}, name="n")
-    sentence, named, mend = str(refused_change.value).splitlines()
+        stack_of(cloudformation, reported, time).propose("url", {}, name="n")
+    sentence, named, fix = str(refused_change.value).splitlines()
     assert "ResourceExistenceCheck" in sentence
     assert named.startswith("  Bucket: ")
     assert named.endswith("already exists. (/Resources/Bucket)")
-    assert "remove it, or choose another STAGE" in mend
+    assert "remove it, or choose another STAGE" in fix
     assert cloudformation.deleted == [ARN]
 
 
-def test_who_may_not_ask_what_did_not_pass_is_told_the_sentence_alone(said: list[str], time: Time) -> None:
+def test_who_may_not_ask_what_did_not_pass_is_told_the_sentence_alone(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [EARLY]
     cloudformation.invalid = ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeEvents")
     with pytest.raises(CannotDeploy, match="ResourceExistenceCheck"):
-        stack_of(cloudformation, said, time).propose("url", {}, name="n")
+        stack_of(cloudformation, reported, time).propose("url", {}, name="n")
     assert cloudformation.deleted == [ARN]
 
 
-def test_a_long_proposal_is_read_to_its_end(said: list[str], time: Time) -> None:
+def test_a_long_proposal_is_read_to_its_end(reported: list[str], time: Time) -> None:
     def page(name: str) -> list[dict[str, Any]]:
         return [{"ResourceChange": {"Action": "Add", "LogicalResourceId": name, "ResourceType": "T"}}]
 
@@ -240,7 +241,7 @@ def test_a_long_proposal_is_read_to_its_end(said: list[str], time: Time) -> None
         {**NOTHING, "Changes": page("One"), "NextToken": "more"},
         {**NOTHING, "Changes": page("Two")},
     ]
-    found = stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    found = stack_of(cloudformation, reported, time).propose("url", {}, name="n")
     assert found is not None
     assert [change.resource for change in found.changes] == ["One", "Two"]
 
@@ -254,15 +255,17 @@ def test_a_long_proposal_is_read_to_its_end(said: list[str], time: Time) -> None
         ("IMPORT_COMPLETE", "UPDATE"),
     ],
 )
-def test_a_change_that_fails_returns_to_what_was_before(status: str, kind: str, said: list[str], time: Time) -> None:
+def test_a_change_that_fails_returns_to_what_was_before(
+    status: str, kind: str, reported: list[str], time: Time
+) -> None:
     cloudformation = CloudFormation(status)
     cloudformation.proposals = [NOTHING]
-    stack_of(cloudformation, said, time).propose("url", {}, name="n")
+    stack_of(cloudformation, reported, time).propose("url", {}, name="n")
     assert (cloudformation.made["ChangeSetType"], cloudformation.made["OnStackFailure"]) == (kind, "ROLLBACK")
 
 
 @pytest.mark.parametrize(
-    ("status", "mend"),
+    ("status", "fix"),
     [
         ("UPDATE_IN_PROGRESS", "wait for it"),
         ("ROLLBACK_COMPLETE", "make destroy STAGE=unit"),
@@ -272,9 +275,9 @@ def test_a_change_that_fails_returns_to_what_was_before(status: str, kind: str, 
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
 )
-def test_a_state_that_allows_no_change_says_what_to_do(status: str, mend: str, said: list[str], time: Time) -> None:
-    with pytest.raises(CannotDeploy, match=mend):
-        stack_of(CloudFormation(status), said, time).propose("url", {}, name="n")
+def test_a_state_that_allows_no_change_says_what_to_do(status: str, fix: str, reported: list[str], time: Time) -> None:
+    with pytest.raises(CannotDeploy, match=fix):
+        stack_of(CloudFormation(status), reported, time).propose("url", {}, name="n")
 
 
 class Listed:
@@ -320,7 +323,7 @@ def table(action: str, replacement: str = "False") -> Change:
     "change", [table("Remove"), table("Modify", "True"), table("Modify", "Conditional")], ids=lambda c: c.word
 )
 def test_what_would_lose_data_is_refused(change: Change) -> None:
-    assert "Table" in refused([change])[0]
+    assert "Table" in data_loss([change])[0]
 
 
 @pytest.mark.parametrize(
@@ -335,13 +338,13 @@ def test_what_would_lose_data_is_refused(change: Change) -> None:
     ids=lambda change: f"{change.word} {change.resource}",
 )
 def test_what_loses_nothing_is_not(change: Change) -> None:
-    assert refused([change]) == []
+    assert data_loss([change]) == []
 
 
 def test_a_replacement_that_a_person_ruled_out_by_name_goes_on_but_never_a_certain_one() -> None:
-    assert refused([table("Modify", "Conditional")], {"Table"}) == []
-    assert refused([table("Modify", "True")], {"Table"})
-    assert refused([table("Remove")], {"Table"})
+    assert data_loss([table("Modify", "Conditional")], {"Table"}) == []
+    assert data_loss([table("Modify", "True")], {"Table"})
+    assert data_loss([table("Remove")], {"Table"})
 
 
 def test_the_table_shows_the_dangerous_first() -> None:
@@ -356,4 +359,4 @@ def test_the_table_shows_the_dangerous_first() -> None:
 
 
 def test_a_failure_without_a_resource_points_at_the_events() -> None:
-    assert "console" in explained(STACK, "CREATE_FAILED", [])
+    assert "console" in explain_failure(STACK, "CREATE_FAILED", [])
