@@ -1,4 +1,4 @@
-"""The control plane as Chalice serves it: the doors are mounted, the event handlers are one line each."""
+"""The Chalice application of the control plane: mounts the routes, and declares the event handlers, one line each."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ from chalicelib.wiring import Services, from_environment
 
 
 def create_app(services: Services) -> Chalice:
-    """The doors, mounted on a Chalice application."""
+    """Returns a Chalice application with all routes."""
     application = Chalice(app_name="answerline", debug=False, configure_logs=False)
     pages.mount(application, services)
     admin.mount(application, services)
@@ -43,26 +43,26 @@ def create_app(services: Services) -> Chalice:
     @application.route("/health", methods=["GET"])
     @partial(guarded_json, application)
     def health() -> Response:
-        """What this installation is, and that it can read its own address and its table."""
-        told: dict[str, Any] = {"stage": services.stage, "commit": services.commit}
+        """Health check: returns stage, commits and address; proves that the table and the address can be read."""
+        health: dict[str, Any] = {"stage": services.stage, "commit": services.commit}
         try:
-            told["base_url"] = services.base_url()
-        except NotDeployed as trouble:
-            return json_response(json.dumps({**told, "problem": trouble.message}), status=trouble.status)
-        told["runners"] = sorted({runner.commit for runner in services.runners.alive()})
-        return json_response(json.dumps(told))
+            health["base_url"] = services.base_url()
+        except NotDeployed as error:
+            return json_response(json.dumps({**health, "problem": error.message}), status=error.status)
+        health["runners"] = sorted({runner.commit for runner in services.runners.alive()})
+        return json_response(json.dumps(health))
 
     return application
 
 
 class FunctionFailed(Exception):
-    """What Lambda is told of; the log has the line that says more."""
+    """The error that Lambda sees: the name of the exception's type. The log has the rest."""
 
 
-def emit(measured: Iterable[metrics.Measured]) -> None:
+def emit(measurements: Iterable[metrics.Measurement]) -> None:
     """Prints metrics in CloudWatch's embedded format: all that have the same dimensions in one line."""
     by_kind: dict[str, EphemeralMetrics] = {}
-    for each in measured:
+    for each in measurements:
         emitter = by_kind.get(each.kind)
         if emitter is None:
             emitter = by_kind[each.kind] = EphemeralMetrics(namespace=metrics.NAMESPACE, service=SERVICE)
@@ -74,18 +74,21 @@ def emit(measured: Iterable[metrics.Measured]) -> None:
         emitter.flush_metrics()
 
 
-class Counting(logging.Handler):
-    """What is logged is counted."""
+class MetricsHandler(logging.Handler):
+    """Emits the metrics that a line of the log changes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            emit(metrics.of_line(record))
+            emit(metrics.of_log_record(record))
         except Exception:
-            self.handleError(record)  # as every handler of logging does: counting stops nothing
+            self.handleError(record)  # as every handler of logging does: a metric stops nothing
 
 
-def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """Each line names what it is about; what ends an event's function is a line too, without others' messages."""
+def with_log_context(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Middleware: binds the request and its tenant to each line, and logs the exception that ends a function.
+
+    Of an exception only types and places are logged: its message may quote a contact.
+    """
     with log_context.bound_context():
         if isinstance(event, Request):
             names = event.uri_params or {}
@@ -104,28 +107,28 @@ def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
 SERVICE = "answerline"
 logger = Logger(service=SERVICE, level=os.environ.get("LOG_LEVEL", "INFO"))
 for to_cloudwatch in logger.handlers:
-    to_cloudwatch.addFilter(log_context.Named())
-logging.getLogger("chalicelib").handlers = [*logger.handlers, Counting()]
+    to_cloudwatch.addFilter(log_context.ContextFilter())
+logging.getLogger("chalicelib").handlers = [*logger.handlers, MetricsHandler()]
 logging.getLogger("chalicelib").propagate = False
 logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 services = from_environment()
 app = create_app(services)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
-app.register_middleware(watched)
+app.register_middleware(with_log_context)
 
 
 @app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
 def think(event: SQSEvent) -> None:
-    """A look at one chat, alone in its batch: one that fails repeats nobody else's."""
+    """Checks one chat. Each batch is one message, so that a check that fails repeats no other."""
     for record in event:
-        job = TurnCheck.model_validate_json(record.body)
-        log_context.bind(tenant=job.tenant)
-        turn_taking.take_turn(services, job)
+        check = TurnCheck.model_validate_json(record.body)
+        log_context.bind(tenant=check.tenant)
+        turn_taking.take_turn(services, check)
 
 
 @app.schedule("rate(1 minute)", name="reconcile")
 def every_minute(event: CloudWatchEvent) -> None:
-    """Closes the distance between wanted and seen."""
+    """Reconciles the desired and the observed state, and emits the metrics of this minute."""
     try:
         reconcile.reconcile(services)
     finally:
@@ -135,11 +138,11 @@ def every_minute(event: CloudWatchEvent) -> None:
 
 @app.schedule("rate(1 day)", name="sweep")
 def every_day(event: CloudWatchEvent) -> None:
-    """Forgets archived profiles that nobody refers to."""
-    snapshot_gc.sweep(services)
+    """Deletes archived profiles that no session refers to."""
+    snapshot_gc.collect(services)
 
 
-#: Of every task's every change of state in the account, the ends.
+#: The pattern of the events that ECS sends when a task has ended, of all tasks in the account.
 TASK_STOPPED = {
     "source": ["aws.ecs"],
     "detail-type": ["ECS Task State Change"],
@@ -149,18 +152,18 @@ TASK_STOPPED = {
 
 @app.on_cw_event(TASK_STOPPED, name="task_stopped")
 def task_stopped(event: CloudWatchEvent) -> None:
-    """ECS says that a runner's task ended."""
+    """Fails over the sessions of a runner whose task ended."""
     detail: dict[str, Any] = event.detail
     lifecycle.handle_stopped_task(services, str(detail.get("taskArn", "")))
 
 
 @app.on_cw_event({"source": ["aws.ses"], "detail-type": list(bounces.DETAIL_TYPES)}, name="mail_event")
 def mail_event(event: CloudWatchEvent) -> None:
-    """SES says what became of a mail."""
+    """Handles an event of SES: a bounce, a complaint, a rejected or a delayed mail."""
     bounces.hear(services, event.to_dict())
 
 
 @app.lambda_function(name="overview")
 def overview_widget(event: dict[str, Any], context: Any) -> str:
-    """The table of tenants in the CloudWatch console: a dashboard's custom widget."""
+    """Returns the table of tenants for the custom widget of the CloudWatch dashboard."""
     return console.widget(services, event, str(getattr(context, "invoked_function_arn", "")))

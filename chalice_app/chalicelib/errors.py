@@ -1,20 +1,20 @@
-"""What can go wrong, and what each kind becomes in HTTP: the one place that knows.
+"""The errors that the control plane expects, and the HTTP status and code of each: the one place that maps them.
 
 AnswerlineError
-├── BadRequest            400  the caller can mend it; the message says how
-│   └── Invalid           422  a form with a sentence per field
-├── Unauthorised          401  nobody we know
-│   └── TaskRefused       401  it knows the bootstrap token, but its task may not have a runner of its own
-├── Forbidden             403  somebody we know, who may not
-├── NotFound              404  not there, or not theirs: the same answer
-├── Conflict              409  somebody else changed it first
-│   └── StaleEpoch        409  the session moved on; this runner no longer speaks for it
+├── BadRequest            400  the caller can correct the request; the message says how
+│   └── Invalid           422  a form, with a sentence per field
+├── Unauthorised          401  the caller is not authenticated
+│   └── TaskRefused       401  the bootstrap token is right, but its task may not have a runner of its own
+├── Forbidden             403  the caller is authenticated and may not do this
+├── NotFound              404  it does not exist or belongs to another tenant: the same answer for both
+├── Conflict              409  another request changed it first
+│   └── StaleEpoch        409  the session has a later epoch (fencing token); this runner no longer holds it
 ├── TooLarge              413
-├── TooMany               429
-├── TransientError              503  passing: the same call may work later
+├── TooMany               429  rate limit
+├── TransientError        503  the same call may succeed later: retry with backoff
 ├── NotDeployed           503  the deployment left something out that this process cannot work without
-├── ActionRequired            422  a person must mend it first (a problem of the assistant or of the mail)
-└── PermanentError                422  it will never work; never shown to a contact
+├── ActionRequired        422  a person must fix something first (a problem of the assistant or of the mail)
+└── PermanentError        422  no retry can succeed; never shown to a contact
 """
 
 from collections.abc import Mapping
@@ -23,26 +23,29 @@ from wire import ProblemCode
 
 
 class AnswerlineError(Exception):
-    """Something went wrong that we expected could."""
+    """Base of all expected errors. ``sentence`` is the message for people where the raiser gives none."""
 
     status = 500
     code = "trouble"
+    sentence = "Something went wrong that we expected could."
 
     def __init__(self, message: str | None = None) -> None:
-        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.message = message or self.sentence
         super().__init__(self.message)
 
 
 class BadRequest(AnswerlineError):
-    """This request is not of the expected form."""
+    """A request that its caller can correct."""
 
     status, code = 400, "bad_request"
+    sentence = "This request is not of the expected form."
 
 
 class Invalid(BadRequest):
-    """Some fields need another look."""
+    """A form with fields that its user must correct."""
 
     status, code = 422, "invalid"
+    sentence = "Some fields need another look."
 
     def __init__(self, fields: Mapping[str, str], message: str | None = None) -> None:
         super().__init__(message)
@@ -51,74 +54,85 @@ class Invalid(BadRequest):
 
 
 class Unauthorised(AnswerlineError):
-    """Sign in first."""
+    """A caller that is not authenticated."""
 
     status, code = 401, "unauthorised"
+    sentence = "Sign in first."
 
 
 class TaskRefused(Unauthorised):
-    """No runner is taken in from this task."""
+    """A registration with the right bootstrap token from a task that may not have a runner."""
 
     code = "task_refused"
+    sentence = "No runner is taken in from this task."
 
 
 class Forbidden(AnswerlineError):
-    """This is not allowed."""
+    """An authenticated caller that may not do this."""
 
     status, code = 403, "forbidden"
+    sentence = "This is not allowed."
 
 
 class NotFound(AnswerlineError):
-    """There is nothing here."""
+    """A thing that does not exist, or that belongs to another tenant."""
 
     status, code = 404, "not_found"
+    sentence = "There is nothing here."
 
 
 class Conflict(AnswerlineError):
-    """Somebody else changed this meanwhile; load it again."""
+    """A change of a state that another request changed first."""
 
     status, code = 409, "conflict"
+    sentence = "Somebody else changed this meanwhile; load it again."
 
 
 class StaleEpoch(Conflict):
-    """This session is held by somebody else now."""
+    """A call of a runner that no longer holds the session: its epoch (fencing token) is not the latest."""
 
     code = "stale_epoch"
+    sentence = "This session is held by somebody else now."
 
 
 class TooLarge(AnswerlineError):
-    """This is larger than allowed."""
+    """A request that exceeds a limit of size."""
 
     status, code = 413, "too_large"
+    sentence = "This is larger than allowed."
 
 
 class TooMany(AnswerlineError):
-    """Too many requests; wait a little."""
+    """A request beyond a rate limit."""
 
     status, code = 429, "too_many"
+    sentence = "Too many requests; wait a little."
 
 
 class TransientError(AnswerlineError):
-    """This did not work just now; the same may work later."""
+    """A failure that may be gone at the next retry."""
 
     status, code = 503, "try_again"
+    sentence = "This did not work just now; the same may work later."
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
-        #: what the other side asked for, if it did
+        #: the pause that the other side asked for, if it did
         self.retry_after_seconds = retry_after_seconds
 
 
 class NotDeployed(AnswerlineError):
-    """The deployment is incomplete; deploying again mends it."""
+    """A part of the deployment that is missing."""
 
     status, code = 503, "not_deployed"
+    sentence = "The deployment is incomplete; deploying again fixes it."
 
 
 class ActionRequired(AnswerlineError):
-    """A person must mend something first."""
+    """A failure that lasts until a person fixes its cause."""
 
     status, code = 422, "ask_someone"
+    sentence = "A person must fix something first."
 
     def __init__(self, problem: ProblemCode, message: str | None = None) -> None:
         super().__init__(message)
@@ -126,9 +140,10 @@ class ActionRequired(AnswerlineError):
 
 
 class PermanentError(AnswerlineError):
-    """This will never work."""
+    """A failure that no retry can avoid."""
 
     status, code = 422, "give_up"
+    sentence = "This will never work."
 
     def __init__(self, reason: str, message: str | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What a line of the log is about, and what of an exception may stand in it: ids, types and places."""
+"""The ids that are bound to each line of the log, and the trace of an exception without texts of others."""
 
 import logging
 import traceback
@@ -9,63 +9,64 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-#: Of exceptions that caused each other, and of each one's inner ones, only the first are told.
-CAUSES_AT_MOST: Final = 8
+#: At most so many exceptions of a chain of causes are logged, and so many of a group.
+MAX_CAUSES: Final = 8
 
-#: None: nothing began that could end, so nothing is remembered.
-_known: ContextVar[Mapping[str, str] | None] = ContextVar("_known", default=None)
+#: The ids that are bound now; None outside of any ``bound_context``, where nothing could unbind them.
+_bound: ContextVar[Mapping[str, str] | None] = ContextVar("_bound", default=None)
 
 
 @contextmanager
 def bound_context(**ids: str | None) -> Iterator[None]:
-    """Every line logged meanwhile names these (tenant, turn, runner, request) unless it names its own."""
-    token = _known.set({**(_known.get() or {}), **{name: id for name, id in ids.items() if id}})
+    """Binds these ids (tenant, turn, runner, request) to each line within; a line's own fields win."""
+    token = _bound.set({**(_bound.get() or {}), **{name: id for name, id in ids.items() if id}})
     try:
         yield
     finally:
-        _known.reset(token)
+        _bound.reset(token)
 
 
 def bind(**ids: str | None) -> None:
-    """Something more became known of what the lines are about, until the enclosing ``bound_context`` ends."""
-    known = _known.get()
-    if known is not None:
-        _known.set({**known, **{name: id for name, id in ids.items() if id}})
+    """Binds more ids to each line until the enclosing ``bound_context`` ends; outside of one it does nothing."""
+    bound = _bound.get()
+    if bound is not None:
+        _bound.set({**bound, **{name: id for name, id in ids.items() if id}})
 
 
-class Named(logging.Filter):
-    """For a handler: adds what the line is about."""
+class ContextFilter(logging.Filter):
+    """Filter of a handler that adds the bound ids to each line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        for name, id in (_known.get() or {}).items():
+        for name, id in (_bound.get() or {}).items():
             if not hasattr(record, name):
                 setattr(record, name, id)
         return True
 
 
 def trace(error: BaseException) -> list[str]:
-    """An exception nobody expected, with what caused it, outermost first.
+    """Returns an unexpected exception and its causes, outermost first.
 
-    Types and places, not others' messages: a message may quote what it did not like, and that may be a secret.
+    It keeps types and places, and messages only of our own exceptions: another message may quote its input, and that
+    may be a secret.
     """
-    told: list[str] = []
+    lines: list[str] = []
     cause: BaseException | None = error
-    while cause is not None and len(told) < CAUSES_AT_MOST:
-        told.append(_told(cause))
+    while cause is not None and len(lines) < MAX_CAUSES:
+        lines.append(_described(cause))
         if isinstance(cause, BaseExceptionGroup):
-            for inner in cause.exceptions[:CAUSES_AT_MOST]:
-                told += trace(inner)
+            for inner in cause.exceptions[:MAX_CAUSES]:
+                lines += trace(inner)
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return told
+    return lines
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     kind = type(error)
-    said = ""
+    message = ""
     if isinstance(error, ClientError):
-        said = f"{error.operation_name} {error.response.get('Error', {}).get('Code')}"
+        message = f"{error.operation_name} {error.response.get('Error', {}).get('Code')}"
     elif kind.__module__.startswith("chalicelib."):
-        said = str(error)
-    notes = " ".join(getattr(error, "__notes__", ()))  # only we write them
+        message = str(error)
+    notes = " ".join(getattr(error, "__notes__", ()))  # only our own code writes them
     places = "".join(traceback.format_tb(error.__traceback__))
-    return f"{kind.__module__}.{kind.__qualname__} {said} {notes}".rstrip() + f"\n{places}"
+    return f"{kind.__module__}.{kind.__qualname__} {message} {notes}".rstrip() + f"\n{places}"

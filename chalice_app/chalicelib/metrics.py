@@ -1,6 +1,6 @@
-"""Which metrics there are, and which of them change by what stands, and by each line that is logged.
+"""The metrics in CloudWatch: their units, and how the health report and each line of the log change them.
 
-What happens is counted where it is logged: whoever sees a step in a graph finds its lines by the same words.
+Events are counted where they are logged: a step in a graph and its lines in the log have the same LogEvent.
 """
 
 import logging
@@ -16,7 +16,7 @@ Unit = Literal["Count", "Seconds", "Milliseconds"]
 
 #: Every metric there is.
 UNITS: Final[Mapping[str, Unit]] = {
-    # how it stands, each minute
+    # the state, each minute
     "TenantsShouldRun": "Count",
     "TenantsOnline": "Count",
     "TenantsNotRunning": "Count",
@@ -26,7 +26,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "RunnersWanted": "Count",
     "Runners": "Count",
     "RunnersNotHeard": "Count",
-    # what happens, when it does
+    # events
     "Replies": "Count",
     "ReplyLatencyMs": "Milliseconds",
     "DeliveryLatencyMs": "Milliseconds",
@@ -40,7 +40,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "ErrorsByKind": "Count",
 }
 
-#: The line that is logged → what it adds: one, or what it carries under this name.
+#: The logged event → the metrics it adds to: one, or the number in this field of the line.
 COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
     LogEvent.MODEL_ANSWERED: {"TokensIn": "input_tokens", "TokensOut": "output_tokens"},
     LogEvent.REPLY_STORED: {"Replies": None, "ReplyLatencyMs": "latency_ms"},
@@ -51,13 +51,13 @@ COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
     LogEvent.RUNNER_LOST: {"RunnerRestarts": None},
     LogEvent.MAIL_BOUNCED: {"MailBounced": None},
 }
-#: A warning or an error that is not of our own words has no end of kinds.
-KIND_AT_MOST: Final = 60
+#: The longest value of the dimension ``kind``, in characters: the text of a library's error has no bound.
+MAX_KIND_LENGTH: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One value of one metric; ``kind`` is a dimension of its own."""
+class Measurement:
+    """The value of a metric at one moment; ``kind`` is a dimension of its own."""
 
     name: str
     value: float
@@ -68,28 +68,28 @@ class Measured:
         return UNITS[self.name]
 
 
-def of_health_report(report: HealthReport) -> tuple[Measured, ...]:
-    """How it stands this minute."""
+def of_health_report(report: HealthReport) -> tuple[Measurement, ...]:
+    """Returns the metrics of the health report."""
     return (
-        Measured("TenantsShouldRun", report.should_run),
-        Measured("TenantsOnline", report.online),
-        Measured("TenantsNotRunning", report.not_running),
-        Measured("OldestUnansweredSeconds", round(report.oldest_unanswered.total_seconds(), 1)),
-        Measured("QrLate", report.codes_late),
-        Measured("SessionsWithoutRoom", report.without_room),
-        Measured("Runners", report.runners),
-        Measured("RunnersNotHeard", report.runners_not_heard),
+        Measurement("TenantsShouldRun", report.should_run),
+        Measurement("TenantsOnline", report.online),
+        Measurement("TenantsNotRunning", report.not_running),
+        Measurement("OldestUnansweredSeconds", round(report.oldest_unanswered.total_seconds(), 1)),
+        Measurement("QrLate", report.codes_late),
+        Measurement("SessionsWithoutRoom", report.without_room),
+        Measurement("Runners", report.runners),
+        Measurement("RunnersNotHeard", report.runners_not_heard),
     )
 
 
-def of_fleet(wanted: int) -> tuple[Measured, ...]:
-    """How many runners ECS is asked for: those that are heard should be as many."""
-    return (Measured("RunnersWanted", wanted),)
+def of_fleet(desired: int) -> tuple[Measurement, ...]:
+    """Returns the metric of the desired count of runners: as many should send heartbeats."""
+    return (Measurement("RunnersWanted", desired),)
 
 
-def of_line(record: logging.LogRecord) -> Iterator[Measured]:
-    """What this line counts."""
+def of_log_record(record: logging.LogRecord) -> Iterator[Measurement]:
+    """Yields the metrics that this line of the log adds to."""
     for name, carried in COUNTED.get(str(record.msg), {}).items():
-        yield Measured(name, 1 if carried is None else float(getattr(record, carried)))
+        yield Measurement(name, 1 if carried is None else float(getattr(record, carried)))
     if record.levelno >= logging.WARNING:
-        yield Measured("ErrorsByKind", 1, kind=str(getattr(record, "error", None) or record.msg)[:KIND_AT_MOST])
+        yield Measurement("ErrorsByKind", 1, kind=str(getattr(record, "error", None) or record.msg)[:MAX_KIND_LENGTH])

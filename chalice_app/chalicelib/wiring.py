@@ -1,6 +1,6 @@
-"""From the environment to the services: the only place that reads it, and the only one that makes boto3 clients.
+"""Composition of the services: the only module that reads the environment and that creates boto3 clients.
 
-Nothing here runs on import; each service is made when it is first asked for.
+Importing it does nothing; each service is created at its first use.
 """
 
 import os
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 class Misconfigured(Exception):
-    """The environment lacks something this service cannot guess."""
+    """A missing environment variable that has no default."""
 
 
 class Services:
-    """Everything a door or a worker may ask for.
+    """Container of all services that a route or an event handler uses.
 
     Args:
         environment: usually ``os.environ``.
-        clock: epoch milliseconds.
-        token: a new 256-bit secret, URL-safe.
-        pause: sleeps; takes seconds.
+        clock: returns the time as epoch milliseconds.
+        token: returns a new 256-bit secret, URL-safe.
+        pause: sleeps for this many seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Services:
         self.token = token
         self.pause = pause
 
-    # -- what this installation is ---------------------------------------------------------------------------
+    # -- this installation -----------------------------------------------------------------------------------
 
     @property
     def stage(self) -> str:
@@ -74,13 +74,13 @@ class Services:
 
     @property
     def release(self) -> str:
-        """What runners are started from now, as they report it themselves; their commit where that is not told."""
+        """The release that new runners are started from, as they report it; the commit where it is not set."""
         return self._environment.get("RUNNER_RELEASE") or self.commit
 
     def base_url(self) -> str:
-        """The public address that links are written with, without a trailing slash, with the stage's prefix.
+        """Returns the public address for links, with the stage's prefix and without a trailing slash.
 
-        Raises NotDeployed rather than returning one that nobody outside could open.
+        Raises NotDeployed rather than returning an address that cannot be opened from outside.
         """
         name = self._required("BASE_URL_PARAMETER")
         address = self.parameters.get(name).strip().rstrip("/")
@@ -90,17 +90,17 @@ class Services:
         return address
 
     def runner_token(self, *, at_most_old_ms: int = REMEMBERED_FOR_MS) -> str:
-        """The bootstrap token with which a new runner registers, as it was at most so long ago."""
+        """Returns the bootstrap token with which a new runner registers, at most so many milliseconds old."""
         return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), at_most_old_ms=at_most_old_ms)
 
     @property
     def operators_email(self) -> str:
-        """Who is told of tenants' problems; empty: nobody."""
+        """The address that gets notices of tenants' problems; empty where no operator wants them."""
         return self._environment.get("OPERATORS_EMAIL", "")
 
     @property
     def mail_configuration_set(self) -> str:
-        """Under which SES reports what became of our mails; empty where nobody does."""
+        """The configuration set under which SES reports bounces and complaints; empty where it reports none."""
         return self._environment.get("MAIL_CONFIGURATION_SET", "")
 
     @property
@@ -155,7 +155,7 @@ class Services:
 
     @cached_property
     def blobs(self) -> Blobs:
-        # A link must carry the bucket's own region: the default host redirects, which no signature survives.
+        # A link must carry the bucket's own region: the default host redirects, and that breaks a signature.
         signing = {"signature_version": "s3v4", "s3": {"addressing_style": "virtual"}}
         return Blobs(self._client("s3", **signing), self._required("BUCKET_NAME"), self._required("KMS_KEY_ID"))
 
@@ -198,7 +198,7 @@ class Services:
     def llm(self) -> LlmClient:
         return LlmClient(self._environment.get("OPENAI_BASE_URL") or OPENAI)
 
-    # -- how -------------------------------------------------------------------------------------------------
+    # -- composition ------------------------------------------------------------------------------------------
 
     @property
     def _allow_local_links(self) -> bool:
@@ -224,5 +224,5 @@ class Services:
 
 
 def from_environment() -> Services:
-    """The services of this process."""
+    """Returns the services of this process."""
     return Services(os.environ)

@@ -1,1 +1,1 @@
-"""Loops that close the difference between the wanted and the seen state."""
+"""Loops that close the difference between the desired and the observed state."""

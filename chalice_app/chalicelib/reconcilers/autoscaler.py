@@ -1,4 +1,4 @@
-"""Carries out what ``model/fleet.py`` decides: grows the fleet, replaces old runners, and lets go of idle ones."""
+"""The autoscaler: carries out the plan of ``model/scaling.py``, which scales, upgrades and drains the runners."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,12 +10,17 @@ from chalicelib.model.scaling import PROTECTED_FOR, Demand, Plan, Service, plan
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
-#: What it is, and how it is done.
+#: The subject of a step (for its errors), and the function that performs it.
 Step = tuple[str, Callable[[], object]]
 
 
 def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> list[Step]:
-    """This minute's steps for the fleet, each for itself; ``sessions`` are those that should run, by tenant."""
+    """Returns this minute's steps for the fleet, independent of each other.
+
+    Args:
+        sessions: the sessions that should run, by tenant.
+        now: epoch milliseconds.
+    """
     service = services.fleet.service()
     demand = Demand(
         sessions,
@@ -63,6 +68,6 @@ def _protect(services: "Services", renew: Sequence[Runner], protect: Sequence[Ru
 
 
 def _free(services: "Services", runner: Runner, now: int) -> None:
-    """Noted only once ECS has it: its place is given up by whoever reads the note."""
+    """Removes the scale-in protection, and records it only after ECS confirmed: readers rely on the record."""
     if not runner.protected_until or services.fleet.unprotect(runner.task):
         services.drains.freed(runner.id, now)

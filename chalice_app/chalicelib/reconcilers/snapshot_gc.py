@@ -1,4 +1,4 @@
-"""Once a day: deletes archived profiles that no session refers to any more."""
+"""Garbage collection of snapshots: deletes archived profiles that no session refers to, once a day."""
 
 import logging
 from collections import defaultdict
@@ -11,11 +11,11 @@ from chalicelib.wiring import Services
 log = logging.getLogger(__name__)
 
 
-def sweep(services: Services) -> int:
-    """Says how many were deleted.
+def collect(services: Services) -> int:
+    """Deletes unreferenced snapshots and returns their count.
 
-    Asks each tenant's own record, not an index: an index that lags must not cost anybody a login. An object of a
-    tenant that nobody knows is left alone, because a table that was restored knows fewer tenants than there are.
+    It reads each tenant's own record and no index: an index that lags must not cost a tenant the login. An object of an
+    unknown tenant is kept, because a table that was restored from a backup lacks the newest tenants.
     """
     now = services.clock()
     old = defaultdict(list)
@@ -25,12 +25,12 @@ def sweep(services: Services) -> int:
     deleted = 0
     for tenant, keys in old.items():
         try:
-            referred = {each.key for each in services.placement.session(tenant).snapshots}
+            referenced = {each.key for each in services.placement.session(tenant).snapshots}
         except NotFound:
             log.warning(LogEvent.SNAPSHOTS_OF_UNKNOWN_TENANT, extra={"tenant": tenant, "count": len(keys)})
             continue
         for key in keys:
-            if key not in referred:
+            if key not in referenced:
                 services.blobs.delete(key)
                 deleted += 1
     log.info(LogEvent.SNAPSHOTS_DELETED, extra={"deleted": deleted})

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 #: One message; WhatsApp itself folds longer ones away behind "read more".
 CHARACTERS_PER_PART = 3_500
-PARTS_AT_MOST = 5
-#: Said at the end of a last part that is not the whole text.
+MAX_PARTS = 5
+#: The end of a last part that is not the whole text.
 CUT_SHORT = " …"
 FENCE = "```"
-#: Deeper lists and quotes than this are not Markdown anybody meant; such a text is sent as it is.
+#: Lists and quotes that are nested deeper are no Markdown on purpose; such a text is sent as it is.
 DEEPEST_NESTING = 40
 #: A part ends at a paragraph, line or sentence only in its second half, so that parts stay few.
 SHORTEST_SHARE = 0.5
@@ -24,12 +24,12 @@ CLOSERS = frozenset("\"'”’»)]*_~")
 JOINER = "\u200d"
 
 
-def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int = PARTS_AT_MOST) -> tuple[str, ...]:
-    """The messages to send for a model's text, in order; none if it says nothing.
+def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int = MAX_PARTS) -> tuple[str, ...]:
+    """Returns the messages to send for a model's text, in order; none for a text without words.
 
     Bold, italics, strikethrough, lists, quotes and code become WhatsApp's own; headings become bold, links
-    "title (address)", table rows lines; control characters go. A text of more than `parts` messages is cut and
-    says so. Emphasis that spans the end of a part is not reopened in the next.
+    "title (address)", table rows lines; control characters are removed. A text of more than `parts` messages is cut
+    and ends with "…". Emphasis that spans the end of a part is not reopened in the next.
 
     Args:
         text: Markdown, or plain text, of any length.
@@ -47,13 +47,13 @@ def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int
 
 
 def printable(text: str) -> str:
-    """`text` without control characters; lines end in a newline, and half surrogates become a question mark."""
+    """Returns `text` without control characters, with newlines as line ends, and with "?" for half surrogates."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-    kept = (" " if letter == "\t" else letter for letter in text if letter in "\n\t" or _shown(letter))
+    kept = (" " if letter == "\t" else letter for letter in text if letter in "\n\t" or _is_printable(letter))
     return "".join(kept).encode("utf-8", "replace").decode("utf-8")
 
 
-def _shown(letter: str) -> bool:
+def _is_printable(letter: str) -> bool:
     return unicodedata.category(letter) != "Cc"
 
 
@@ -62,9 +62,9 @@ def _shown(letter: str) -> bool:
 
 @cache
 def _parser() -> "MarkdownIt":
-    """CommonMark with tables and strikethrough, without what a chat text means literally or would lose.
+    """CommonMark with tables and strikethrough, without the syntax that a chat text means literally or would lose.
 
-    Models write no HTML and no link definitions on purpose, and what is indented is not code.
+    Models write no HTML and no link definitions on purpose, and indented text is not code.
     """
     from markdown_it import MarkdownIt
 
@@ -115,7 +115,7 @@ def _block(node: "SyntaxTreeNode") -> str:
 
 
 def _list_item(item: "SyntaxTreeNode") -> str:
-    """One item: its mark, then its blocks, the lines after the first indented below it."""
+    """Formats one item: its mark, then its blocks; the lines after the first are indented."""
     mark = f"{item.info}{item.markup}" if item.info else item.markup.replace("*", "-")
     body = _blocks(item.children, between="\n")
     if not body:
@@ -128,11 +128,11 @@ def _table(table: "SyntaxTreeNode") -> str:
     rows = [row for section in table.children for row in section.children]
     written = "\n".join(text for text in map(_row, rows) if text)
     source = str(table.meta["source"])
-    # Cells beyond the columns of the header are not parsed: then the table as it stands is better.
-    return written if _said(written) == _said(source) else source
+    # Cells beyond the columns of the header are not parsed: then the table is better sent as it is.
+    return written if _letters(written) == _letters(source) else source
 
 
-def _said(text: str) -> str:
+def _letters(text: str) -> str:
     return "".join(letter for letter in text if letter.isalnum())
 
 
@@ -143,7 +143,7 @@ def _row(row: "SyntaxTreeNode") -> str:
 
 
 def _inline(nodes: list["SyntaxTreeNode"], *, inside: str = "") -> str:
-    """The text of inline nodes; `inside` holds the marks that are open around them."""
+    """Formats inline nodes; `inside` holds the marks that are open around them."""
     written = ""
     for position, node in enumerate(nodes):
         following = _first_letter(nodes[position + 1 :])
@@ -183,14 +183,14 @@ def _first_letter(nodes: list["SyntaxTreeNode"]) -> str:
 
 
 def _emphasised(mark: str, text: str) -> str:
-    """`text` between two marks, line by line: WhatsApp's marks do not reach over the end of a line."""
+    """Returns `text` between two marks, line by line: WhatsApp's marks do not reach over the end of a line."""
     if not mark:
         return text
     return "\n".join(f"{mark}{line.strip()}{mark}" if line.strip() else "" for line in text.split("\n"))
 
 
 def _link(title: str, address: str) -> str:
-    """`title (address)`; just one of them if the other adds nothing or leads nowhere outside OpenAI."""
+    """Returns `title (address)`, or only one of them if the other adds nothing or works only inside OpenAI."""
     bare = address.removeprefix("mailto:").removeprefix("tel:")
     if not title.strip():
         return bare
@@ -226,7 +226,7 @@ def _split(text: str, characters: int, parts: int) -> tuple[str, ...]:
 
 
 def _end_of_part(text: str, room: int) -> int:
-    """Where to cut: after a paragraph, a line, a sentence or a word, else anywhere between two signs."""
+    """Returns the position to cut: after a paragraph, a line, a sentence or a word, else between any two characters."""
     least = max(1, int(room * SHORTEST_SHARE))
     for pause in ("\n\n", "\n"):
         end = text.rfind(pause, least, room + 1)
@@ -252,7 +252,7 @@ def _ends_a_sentence(text: str, end: int) -> bool:
 
 
 def _belongs_together(before: str, after: str) -> bool:
-    """Whether a cut between these two would tear an accent, an emoji or a flag apart."""
+    """Returns True if a cut between these two would break an accent, an emoji or a flag."""
     if before == JOINER or after == JOINER or unicodedata.category(after) in ("Mn", "Me", "Mc"):
         return True
     return 0x1F3FB <= ord(after) <= 0x1F3FF or (_regional(before) and _regional(after))

@@ -1,6 +1,5 @@
-"""What becomes of a message that a runner hands in."""
+"""Inbound messages: each is classified, stored once, and a check of its chat is enqueued."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -20,20 +19,21 @@ from chalicelib.store.chats import arrival
 from chalicelib.wiring import Services
 from wire import Acknowledgement, Message, Outcome
 
-log = logging.getLogger(__name__)
-
-#: How long before its delivery the last message of a turn has come, as a rule …
-OWN_REPLIES_LOOKED_BACK = timedelta(hours=1)
-#: … and may have come at most, with what a runner that had taken it needs to send it.
-OWN_REPLIES_AT_MOST = TOO_OLD + timedelta(hours=1)
-#: A look that was enqueued before the messages were stored comes late enough if storing took no longer.
+#: An own reply is searched among the turns of this time first: as a rule it follows its message soon …
+OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
+#: … and then as far back as a reply may wait, with the time that a runner needs to send one that it took.
+OWN_REPLIES_SEARCHED = TOO_OLD + timedelta(hours=1)
+#: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
+#: The reason in the acknowledgement of a message that is stored already.
+HANDED_IN_BEFORE = "handed in before"
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
-    """Stores each message once and says what becomes of it; one look per chat that waits is enqueued before that.
+    """Stores each message once (idempotent) and returns its outcome.
 
-    Whoever dies half way has stored nothing that nobody will look at, even if the messages are never handed in again.
+    One check per chat that waits is enqueued before its messages are stored: a process that dies in between leaves no
+    message without a check, even if the messages are never handed in again.
     """
     tenant = services.tenants.get(tenant_id)
     session = services.placement.session(tenant_id)
@@ -45,13 +45,11 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
         chat = services.chats.meet(tenant_id, message)
-        verdict = _received(services, tenant, session, chat, message, arrival(now, index), now)
-        if verdict.outcome is Outcome.DUPLICATE and verdict.reason == "":
-            verdict = Classification(Outcome.QUEUED, "handed in before")
-        if verdict.outcome is Outcome.QUEUED:
+        classified = _store(services, tenant, session, chat, message, arrival(now, index), now)
+        if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
         acknowledged.append(
-            Acknowledgement(id=message.id, chat=message.chat, outcome=verdict.outcome, reason=verdict.reason)
+            Acknowledgement(id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason)
         )
     slow = services.clock() - now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
@@ -63,11 +61,11 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
 
 
 def _may_wait(tenant: Tenant, session: Session, message: Message, now: int) -> bool:
-    """As far as can be said without reading its chat."""
-    return _judged(tenant, session, message, message.phone, 0, now).outcome is Outcome.QUEUED
+    """Returns whether the message may wait for a reply, as far as the message itself says (its chat is not read)."""
+    return _classify(tenant, session, message, message.phone, 0, now).outcome is Outcome.QUEUED
 
 
-def _judged(
+def _classify(
     tenant: Tenant, session: Session, message: Message, phone: str | None, takeover_until: int, now: int
 ) -> Classification:
     return classify(
@@ -85,25 +83,26 @@ def _judged(
     )
 
 
-def _received(
+def _store(
     services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, at: str, now: int
 ) -> Classification:
     if message.from_me and _is_own_reply(services, chat, message, now):
         return Classification(Outcome.DELIVERY)
-    verdict = _judged(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
-    if verdict.reason in ("not decrypted yet", "history", "broadcast"):
-        return verdict  # not stored: it comes again once it can be read, or never matters
-    skipped = verdict.reason if verdict.outcome is Outcome.SKIPPED else None
+    classified = _classify(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
+    if classified.reason in ("not decrypted yet", "history", "broadcast"):
+        return classified  # not stored: it is handed in again once it is readable, or never matters
+    skipped = classified.reason if classified.outcome is Outcome.SKIPPED else None
     stored = services.chats.hand_in(
         chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
     )
-    if verdict.outcome is Outcome.TAKEOVER:
-        _take_over(services, tenant, chat, message.sent_at_ms, now)  # again for a duplicate: it may have failed before
+    if classified.outcome is Outcome.TAKEOVER:
+        # For a duplicate too: the first try may have failed.
+        _take_over(services, tenant, chat, message.sent_at_ms, now)
     if stored is None:
         before = services.chats.message(chat, message)
-        reason = "" if before is not None and not before.from_me and before.skipped is None else "handed in before"
-        return Classification(Outcome.DUPLICATE, reason)
-    return verdict
+        waits = before is not None and not before.from_me and before.skipped is None
+        return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, HANDED_IN_BEFORE)
+    return classified
 
 
 def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> bool:
@@ -111,8 +110,8 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return True
-    # Echoes come with every reply and are found at once; takeovers are rare, and must be nothing else.
-    for back in (OWN_REPLIES_LOOKED_BACK, OWN_REPLIES_AT_MOST):
+    # An echo comes with every reply and is found at once; a takeover is rare, and must not be mistaken for one.
+    for back in (OWN_REPLIES_SEARCHED_FIRST, OWN_REPLIES_SEARCHED):
         recent = services.chats.recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
         if recent.turn_with_part(message.id) is not None:
             return True
@@ -120,12 +119,12 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
 
 
 def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:
-    """A person wrote from the phone: what was not sent yet is theirs now, and what follows for a while."""
+    """Takes the chat over for the person who wrote from the phone: discards the open turn and pauses the line there."""
     if tenant.policies.takeover_minutes == 0:
         return
     until = written_at + tenant.policies.takeover_minutes * 60_000
     if until > max(now, chat.takeover_until):
-        services.chats.take_over(chat, until)  # first, so that no turn is opened after the next look
+        services.chats.take_over(chat, until)  # first, so that no turn is opened after the next check
         if chat.takeover_until < now:
             services.tenants.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
     fresh = services.chats.chat(chat.tenant, chat.id)

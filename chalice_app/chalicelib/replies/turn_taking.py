@@ -1,6 +1,5 @@
 """A look at a chat: is it time to answer, what, or why not. One open turn per chat, its batch frozen first."""
 
-import logging
 from datetime import timedelta
 
 from chalicelib.aws.sqs import TurnCheck
@@ -21,8 +20,6 @@ from chalicelib.replies import bell
 from chalicelib.replies.model_call import ReplyOutcome, answer
 from chalicelib.store.chats import Recent
 from chalicelib.wiring import Services
-
-log = logging.getLogger(__name__)
 
 #: A chat that has not settled is looked at again after this.
 LOOK_AGAIN_SECONDS = 1

@@ -292,8 +292,8 @@ def test_every_metric_has_a_unit_that_cloudwatch_knows_and_every_counted_one_exi
 
 def test_a_kind_of_error_has_an_end() -> None:
     record = logging.LogRecord("chalicelib", logging.ERROR, "", 1, "x" * 500, None, None)
-    (measured,) = metrics.of_line(record)
-    assert (measured.name, len(measured.kind)) == ("ErrorsByKind", metrics.KIND_AT_MOST)
+    (measured,) = metrics.of_log_record(record)
+    assert (measured.name, len(measured.kind)) == ("ErrorsByKind", metrics.MAX_KIND_LENGTH)
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -387,10 +387,10 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
 def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
     record = logging.LogRecord("chalicelib", logging.INFO, "", 1, "x", None, None)
     log_context.bind(tenant="tenantbbbb")
-    assert log_context.Named().filter(record) and not hasattr(record, "tenant")
+    assert log_context.ContextFilter().filter(record) and not hasattr(record, "tenant")
     with log_context.bound_context(tenant=T):
         log_context.bind(turn="turn", runner=None)
-        assert log_context.Named().filter(record)
+        assert log_context.ContextFilter().filter(record)
     assert (vars(record)["tenant"], vars(record)["turn"], hasattr(record, "runner")) == (T, "turn", False)
 
 
