@@ -28,7 +28,7 @@ from chalicelib.model import (
     seen,
     snapshot_key,
 )
-from chalicelib.reconcilers.snapshot_gc import sweep
+from chalicelib.reconcilers.snapshot_gc import collect
 from chalicelib.store.table import Update
 from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
@@ -261,9 +261,9 @@ def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock:
     stranger = orphan.replace(T, "strangerrr")
     door.s3.put_object(Bucket=BUCKET, Key=stranger, Body=b"x")
     clock.now = time.time_ns() // 1_000_000 + milliseconds(timedelta(hours=23))
-    assert sweep(door.services) == 0
+    assert collect(door.services) == 0
     clock.pass_seconds(2 * 3600)
-    assert sweep(door.services) == 1
+    assert collect(door.services) == 1
     left = {each.key for each in door.services.blobs.under("profiles/")}
     assert left == {kept_key, stranger}
 
