@@ -133,8 +133,8 @@ async def run(settings: Settings) -> None:
         asyncio.TaskGroup() as group,
     ):
         beside = [
-            group.create_task(health.beat(settings.data_directory, clock), name="signs of life"),
-            group.create_task(browsers.supervise_driver(), name="watch driver"),
+            group.create_task(health.write_heartbeats(settings.data_directory, clock), name="heartbeats"),
+            group.create_task(browsers.supervise_driver(), name="supervise driver"),
         ]
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await task_of(metadata, clock) if metadata else "")

@@ -1,9 +1,9 @@
-"""How long to wait before trying again."""
+"""The exponential backoff of retries."""
 
-LONGEST = 30.0
-FIRST = 0.5
+MAX_SECONDS = 30.0
+FIRST_SECONDS = 0.5
 
 
 def backoff_seconds(attempt: int, chance: float) -> float:
-    """Doubling from half a second to half a minute, ±50 %; ``chance`` is a number from 0 to 1."""
-    return float(min(LONGEST, FIRST * 2.0 ** min(attempt, 10)) * (0.5 + chance))
+    """Returns a delay that doubles from half a second to half a minute, ±50 %; ``chance`` is a number from 0 to 1."""
+    return float(min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(attempt, 10)) * (0.5 + chance))

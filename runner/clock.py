@@ -1,4 +1,4 @@
-"""Time as an argument: the only place that reads the system's clocks."""
+"""The clock that the runner passes as an argument; the only module that reads the system's clocks."""
 
 import asyncio
 import time
@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the runner needs of time; tests bring one that never really waits."""
+    """The runner's view of time; tests bring one that never really waits."""
 
     def now(self) -> float:
-        """Seconds that only grow, also while the machine is suspended."""
+        """Returns seconds that only grow, also while the machine is suspended."""
 
     def wall_ms(self) -> int:
-        """Epoch milliseconds of this machine: for WhatsApp's own times only, never for the lease."""
+        """Returns the machine's epoch milliseconds: for WhatsApp's own times only, never for the lease."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; cancellation ends it."""
+        """Waits; cancellation ends it."""
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        """Wait for ``event`` at most so long; say whether it came."""
+        """Waits for ``event`` at most ``seconds``; returns whether it came."""
 
 
 class SystemClock:
-    """``CLOCK_BOOTTIME``: a suspended machine must wake up with its lease run out."""
+    """The system's clock, by ``CLOCK_BOOTTIME``: a suspended machine must wake up with its lease run out."""
 
     def now(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

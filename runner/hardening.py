@@ -1,4 +1,4 @@
-"""What the programs a runner starts are told, and what they cannot find out although they run as the same user."""
+"""Hardens the runner's process: its browsers, which run as the same user, neither inherit nor read its secrets."""
 
 import ctypes
 import os
@@ -6,39 +6,39 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 
-#: All that Chromium is told: where things lie, which language and fonts. A page that broke out of it reads the rest.
-OF_THE_BROWSER = re.compile(
+#: The variables that Chromium inherits: paths, language and fonts. A page that broke out of it could read any other.
+BROWSER_VARIABLES = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LD_LIBRARY_PATH|CHROME_DEVEL_SANDBOX|(LC|XDG|FONTCONFIG)_\w+"
 )
-#: What Playwright's driver looks for, and the runner's own HTTP client after the settings were read.
-OF_THE_RUNNER = re.compile(r"PLAYWRIGHT_\w+|SSL_CERT_(FILE|DIR)|(HTTP|HTTPS|ALL|NO)_PROXY", re.IGNORECASE)
+#: The variables that Playwright's driver reads, and the runner's own HTTP client after the settings were read.
+RUNNER_VARIABLES = re.compile(r"PLAYWRIGHT_\w+|SSL_CERT_(FILE|DIR)|(HTTP|HTTPS|ALL|NO)_PROXY", re.IGNORECASE)
 PR_SET_DUMPABLE = 4
 
 
 def browser_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of an environment that Chromium gets."""
-    return {name: value for name, value in environment.items() if OF_THE_BROWSER.fullmatch(name)}
+    """Returns the part of an environment that Chromium inherits."""
+    return {name: value for name, value in environment.items() if BROWSER_VARIABLES.fullmatch(name)}
 
 
 def remove_settings(environment: MutableMapping[str, str]) -> None:
-    """Leave nothing for children to inherit but what they need: no bootstrap token, no cloud's credentials."""
+    """Removes what children must not inherit from the environment: the bootstrap token, the cloud's credentials."""
     for name in list(environment):
-        if not OF_THE_BROWSER.fullmatch(name) and not OF_THE_RUNNER.fullmatch(name):
+        if not BROWSER_VARIABLES.fullmatch(name) and not RUNNER_VARIABLES.fullmatch(name):
             del environment[name]
 
 
 def deny_memory_access() -> None:
-    """Give this process's memory and first environment to root (``/proc/<pid>/mem``, ``environ``, ptrace); Linux only.
+    """Gives root alone this process's memory and first environment (``/proc/<pid>/{mem,environ}``, ptrace); Linux only.
 
-    The kernel keeps the environment a process was started with, whatever is deleted from it later: prctl(2),
-    PR_SET_DUMPABLE. Children start readable again.
+    The kernel keeps the environment with which a process was started, whatever is deleted from it later: prctl(2),
+    PR_SET_DUMPABLE. Children start readable again. Raises OSError.
     """
     if sys.platform == "linux" and (failed := _prctl(PR_SET_DUMPABLE, 0)):
         raise OSError(failed, os.strerror(failed))
 
 
 def _prctl(option: int, value: int) -> int:
-    """The error's number, 0 if it went well."""
+    """Returns the error's number, 0 for success."""
     library = ctypes.CDLL(None, use_errno=True)
     zero = ctypes.c_ulong(0)
     return ctypes.get_errno() if library.prctl(option, ctypes.c_ulong(value), zero, zero, zero) else 0

@@ -1,7 +1,7 @@
-"""Proves that this machine can run a browser for us: `python -m runner.smoke`, also while the image is built.
+"""The smoke test of a machine or an image: `python -m runner.smoke` starts a browser and looks at what it draws.
 
-It goes the way every session goes (Playwright's driver, our flags, our script in the page) to a page of its own that
-draws a letter and an emoji, and answers as the bridge would: by what it drew.
+It takes the path of every session (Playwright's driver, our flags, our script in the page) to a page of its own, which
+draws a letter and an emoji and answers, in place of the bridge, with the names of what it drew.
 """
 
 import asyncio
@@ -16,9 +16,13 @@ from runner.browser.whatsapp import whatsapp
 from runner.clock import SystemClock
 from runner.settings import Settings, read_settings
 
-WITHIN_SECONDS = 90.0
-#: What a runner must be told and what is not needed here.
-NOBODY = {"CONTROL_URL": "https://nobody.invalid", "RUNNER_BOOTSTRAP_TOKEN": "nobody asks", "DATA_DIRECTORY": "."}
+TIMEOUT_SECONDS = 90.0
+#: Required settings that the test does not use.
+UNUSED_SETTINGS = {
+    "CONTROL_URL": "https://unused.invalid",
+    "RUNNER_BOOTSTRAP_TOKEN": "not used",
+    "DATA_DIRECTORY": ".",
+}
 DRAWN = "a letter and an emoji"
 #: An emoji in colour proves its font; a letter in black proves any.
 PAGE = """<!doctype html><meta charset="utf-8"><canvas width="64" height="32"></canvas><script>
@@ -36,22 +40,23 @@ window.answerline = async () => ({ value: { version: drawn } });
 </script>"""
 
 
-async def drawn_by(settings: Settings) -> tuple[str, str]:
-    """What the browser drew, and its version."""
+async def draw(settings: Settings) -> tuple[str, str]:
+    """Returns the names of what the browser drew, and its version."""
     with tempfile.TemporaryDirectory(prefix="smoke-") as directory:
         async with (
             whatsapp(settings, SystemClock(), lambda: 0.0) as browsers,
-            browsers.open(Path(directory) / "profile", lambda _kind, _detail: None) as page,
+            browsers.open(Path(directory) / "profile", lambda _hint, _detail: None) as page,
         ):
             await page.load()
             return (await page.observe()).version, browsers.browser.version
 
 
 def main() -> int:
-    """0 and one line if all of it works."""
-    settings = read_settings({**os.environ, **NOBODY, "WHATSAPP_URL": "data:text/html;charset=utf-8," + quote(PAGE)})
+    """Returns the exit code: 0, with one line, if the browser drew both."""
+    address = "data:text/html;charset=utf-8," + quote(PAGE)
+    settings = read_settings({**os.environ, **UNUSED_SETTINGS, "WHATSAPP_URL": address})
     started = time.perf_counter()
-    drawn, version = asyncio.run(asyncio.wait_for(drawn_by(settings), WITHIN_SECONDS))
+    drawn, version = asyncio.run(asyncio.wait_for(draw(settings), TIMEOUT_SECONDS))
     if drawn != DRAWN:
         print(f"Chromium {version} drew only {drawn or 'nothing'}: is a font missing?", file=sys.stderr)
         return 1

@@ -1,1 +1,1 @@
-"""WhatsApp Web in Chromium: the process, the page, what the page shows and how it recovers."""
+"""WhatsApp Web in Chromium: the process, the page, the page's state and its recovery."""

@@ -1,4 +1,4 @@
-"""The browser as a program: where it is, how it is started, and which processes are its own."""
+"""Chromium as a program: its path, its version, its flags and its processes."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,16 @@ from pathlib import Path
 
 import psutil
 
-#: One process of a browser.
+#: A process of a browser.
 Process = psutil.Process
 VERSION_TIMEOUT_SECONDS = 20.0
+#: A killed process is gone within this time, or the kernel holds it.
+KILL_TIMEOUT_SECONDS = 5.0
 DEBIAN_NAMES = ("chromium-headless-shell", "chromium")
 
 
 class ChromiumMissing(Exception):
-    """No browser on this machine."""
+    """There is no browser on this machine."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -28,7 +30,7 @@ class ChromiumMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chromium:
-    """One browser on this machine."""
+    """A browser on this machine."""
 
     path: Path
     version: str
@@ -38,12 +40,12 @@ class Chromium:
         return self.version.partition(".")[0]
 
 
-async def find(wanted: Path | None, of_playwright: Path | None) -> Chromium:
-    """The wanted browser, else Debian's, else Playwright's own."""
-    if wanted is not None and not wanted.is_file():
-        raise ChromiumMissing(f"CHROMIUM names {wanted}, which does not exist.")
+async def find(configured: Path | None, bundled: Path | None) -> Chromium:
+    """Returns the configured browser, else Debian's, else the one that Playwright bundles. Raises ChromiumMissing."""
+    if configured is not None and not configured.is_file():
+        raise ChromiumMissing(f"CHROMIUM names {configured}, which does not exist.")
     debian = (shutil.which(name) for name in DEBIAN_NAMES)
-    candidates = [wanted] if wanted else [*(Path(path) for path in debian if path), of_playwright]
+    candidates = [configured] if configured else [*(Path(path) for path in debian if path), bundled]
     for path in candidates:
         if path is not None and path.is_file():
             return Chromium(path, await _version(path))
@@ -59,7 +61,7 @@ async def _version(path: Path) -> str:
             answer, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        raise ChromiumMissing(f"{path} does not tell its version within {VERSION_TIMEOUT_SECONDS:.0f} s.") from None
+        raise ChromiumMissing(f"{path} does not print its version within {VERSION_TIMEOUT_SECONDS:.0f} s.") from None
     found = re.search(rb"\d+(\.\d+){1,3}", answer)
     if found is None:
         raise ChromiumMissing(f"{path} is no Chromium.")
@@ -67,7 +69,7 @@ async def _version(path: Path) -> str:
 
 
 def user_agent(chromium: Chromium) -> str:
-    """What a windowed Chromium of this version says: WhatsApp turns HeadlessChrome away (wa-js #3501)."""
+    """Returns the user agent of a windowed Chromium of this version: WhatsApp refuses HeadlessChrome (wa-js #3501)."""
     return (
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
         f" Chrome/{chromium.major}.0.0.0 Safari/537.36"
@@ -75,7 +77,7 @@ def user_agent(chromium: Chromium) -> str:
 
 
 def user_agent_metadata(chromium: Chromium) -> dict[str, object]:
-    """The same for ``sec-ch-ua`` and ``navigator.userAgentData``, where headless-shell leaks its name."""
+    """Returns the same for ``sec-ch-ua`` and ``navigator.userAgentData``, where headless-shell leaks its name."""
     return {
         "brands": [
             {"brand": "Chromium", "version": chromium.major},
@@ -95,7 +97,7 @@ def user_agent_metadata(chromium: Chromium) -> dict[str, object]:
 
 
 def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -> list[str]:
-    """What we add to Playwright's own flags, each for a measured or documented reason."""
+    """Returns the flags that we add to Playwright's own, each for a measured or documented reason."""
     flags = [
         "--disable-blink-features=AutomationControlled",  # navigator.webdriver
         "--disable-dev-shm-usage",
@@ -104,7 +106,7 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -
         "--enable-features=NetworkServiceInProcess2",  # one less again: with the next, 77 → 57 MiB of anonymous PSS
         "--mute-audio",
         "--js-flags=--max-old-space-size=512 --optimize-for-size",  # about -20 % memory
-        # Only the last such flag counts, and an EXCLUDE beats a MAP: one setting holds the whole of it.
+        # Only the last such flag counts, and an EXCLUDE beats a MAP: one setting holds all the rules.
         f"--host-resolver-rules={host_rules}",
         # A proxy would resolve names itself, past the rules above; the headless shell ignores --no-proxy-server.
         "--proxy-server=direct://",
@@ -117,12 +119,12 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool) -
 
 
 def child_processes() -> set[psutil.Process]:
-    """What this process itself started and has not seen the end of."""
+    """Returns the running processes that this process started itself."""
     return set(psutil.Process().children())
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Neither gone nor a zombie."""
+    """Returns whether a process runs: it is neither gone nor a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -130,20 +132,20 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def processes_of(profile: Path) -> list[psutil.Process]:
-    """The browsers of exactly this profile directory and everything they started; one scan of the process table."""
+    """Returns the browsers of exactly this profile and their descendants; scans the process table once."""
     mark = f"--user-data-dir={profile}"
-    everybody = list(psutil.process_iter(["ppid", "cmdline"]))
-    found = {one.pid: one for one in everybody if mark in (one.info["cmdline"] or ())}
+    processes = list(psutil.process_iter(["ppid", "cmdline"]))
+    found = {each.pid: each for each in processes if mark in (each.info["cmdline"] or ())}
     grown = True
     while grown:
-        children = [one for one in everybody if one.info["ppid"] in found and one.pid not in found]
-        found.update({one.pid: one for one in children})
+        children = [each for each in processes if each.info["ppid"] in found and each.pid not in found]
+        found.update({each.pid: each for each in children})
         grown = bool(children)
     return list(found.values())
 
 
 def memory_bytes(processes: Sequence[psutil.Process]) -> int:
-    """What the processes and everything they started take, each shared page counted in parts (PSS)."""
+    """Returns the memory of the processes and their descendants, each shared page counted in parts (PSS)."""
     counted: dict[int, int] = {}
     for root in processes:
         with contextlib.suppress(psutil.Error):
@@ -155,14 +157,14 @@ def memory_bytes(processes: Sequence[psutil.Process]) -> int:
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL; psutil compares the start time first, so a reused pid is safe."""
+    """Sends SIGKILL; psutil compares the start time first, so a reused pid is safe."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
 def kill_trees(processes: Sequence[psutil.Process]) -> None:
-    """The processes and everything they started."""
+    """Kills the processes and their descendants."""
     started: list[psutil.Process] = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -171,18 +173,18 @@ def kill_trees(processes: Sequence[psutil.Process]) -> None:
 
 
 async def ensure_gone(profile: Path, known: Sequence[psutil.Process]) -> None:
-    """Kill what is left of a browser and wait until it is gone: only then may others use the profile."""
+    """Kills the rest of a browser and waits for its end: only then may another browser use the profile."""
     await asyncio.to_thread(_kill_and_wait, profile, known)
 
 
 def _kill_and_wait(profile: Path, known: Sequence[psutil.Process]) -> None:
     left = [*known, *processes_of(profile)]
     kill(left)
-    psutil.wait_procs(left, timeout=5)
+    psutil.wait_procs(left, timeout=KILL_TIMEOUT_SECONDS)
 
 
 def clear_stale_lock(profile: Path) -> None:
-    """Remove what a dead browser left in its profile. Only for who holds our own lock and made sure it is dead.
+    """Removes a dead browser's lock from its profile. The caller holds our own lock and has killed the browser.
 
     Chromium refuses a profile locked from another host name, as after a container's restart, and headless-shell
     has no lock at all (both seen with Chromium 156).

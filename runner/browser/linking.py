@@ -1,4 +1,4 @@
-"""Keeps a fresh code in front of an owner who wants to link: QR or pairing code."""
+"""Keeps a fresh QR code or pairing code on the page while an owner wants to link."""
 
 from runner.browser.page import Page, PageObservation, PageRefused, PageSilent
 from runner.clock import Clock
@@ -6,15 +6,16 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from wire import Hold
 
-#: After a refresh, new codes come within this or not at all.
+#: After a refresh, new codes come within this time or not at all.
 REFRESH_TIMEOUT_SECONDS = 10.0
 MAX_RELOADS = 3
 PAIRING_RETRY_SECONDS = 15.0
+#: A pairing code that is valid for less than this is replaced.
 MIN_PAIRING_LEFT_MS = 5_000
 
 
 class Linking:
-    """idle → refresh → reload → new browser; and a pairing code whenever one is asked for and none lives."""
+    """The codes of one session: idle → refresh → reload → new browser; and a pairing code where one is asked for."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -24,13 +25,13 @@ class Linking:
         self._asked_to_pair_at: float | None = None
 
     def reset(self) -> None:
-        """A new document."""
+        """Begins anew with a new document."""
         self._without_code_since = None
         self._refreshed_at = None
         self._asked_to_pair_at = None
 
     async def refresh_code(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
-        """Do what keeps a code alive; say whether a new browser is needed."""
+        """Does what keeps a code valid; returns whether a new browser is needed."""
         if hold.pair_with is not None:
             await self._pair(page, observation, hold.pair_with)
             return False
@@ -44,10 +45,10 @@ class Linking:
             return False
         if not hold.watched:
             self._without_code_since = None
-            return False  # nobody looks: WhatsApp need not be asked for codes
-        return await self._without_code(page, observation)
+            return False  # no owner has the page open: WhatsApp need not be asked for codes
+        return await self._recover_code(page, observation)
 
-    async def _without_code(self, page: Page, observation: PageObservation) -> bool:
+    async def _recover_code(self, page: Page, observation: PageObservation) -> bool:
         now = self._clock.now()
         if self._without_code_since is None:
             self._without_code_since = now
@@ -74,5 +75,5 @@ class Linking:
         self._asked_to_pair_at = now
         try:
             await page.pair(digits)
-        except (PageRefused, PageSilent) as trouble:
-            log(LogEvent.PAIRING_FAILED, error=trouble, code=str(trouble))
+        except (PageRefused, PageSilent) as error:
+            log(LogEvent.PAIRING_FAILED, error=error, code=str(error))

@@ -1,4 +1,4 @@
-"""Keeps a linked page honest: online only if WhatsApp's server says so, and alone with its login."""
+"""Checks the liveness of a linked page: WhatsApp's server must confirm that it is online; settles login conflicts."""
 
 from runner.browser.page import Page, PageObservation
 from runner.browser.page_state import PageState
@@ -8,14 +8,15 @@ from runner.logs import log
 from wire import Hold, Phase, ProblemCode
 
 PROOF_INTERVAL_SECONDS = 60.0
+#: Before the first takeover; each further one waits twice as long.
 TAKEOVER_DELAY_SECONDS = 15.0
 MAX_TAKEOVERS = 3
-#: So long without a conflict, and the next one is a new story.
+#: After this time without a conflict the takeovers are counted from zero.
 CONFLICT_MEMORY_SECONDS = 3600.0
 
 
 class Liveness:
-    """What is known about being online, across the pages of one session."""
+    """The proofs and conflicts of one session, across its pages."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,13 +26,16 @@ class Liveness:
         self._takeovers = 0
 
     def reset(self) -> None:
-        """Not online any more: the next time needs a new proof."""
+        """Forgets the last proof: the page is not online any more."""
         self._proven_at = None
 
     async def verify(
         self, page: Page, observation: PageObservation, claim: PageState, hold: Hold, confirmed_at: float
     ) -> PageState:
-        """What is true of our account's page that claims ``claim``; ``confirmed_at``: the hold was confirmed then."""
+        """Returns the true state of our account's page that claims ``claim``.
+
+        ``confirmed_at`` is when the control plane last confirmed the hold, by the runner's clock.
+        """
         if claim.phase is Phase.CONFLICT:
             return await self._take_back(page, hold, confirmed_at)
         self._conflict_at = None
@@ -40,11 +44,11 @@ class Liveness:
         return claim
 
     async def _is_proven(self, page: Page, observation: PageObservation) -> bool:
-        """By a round trip to WhatsApp's server, or by what the server sent since the last one."""
+        """Proves it by a round trip to WhatsApp's server, or by what the server sent since the last one."""
         now = self._clock.now()
-        heard = observation.server_event_ms_ago
-        if self._proven_at is not None and heard is not None:
-            self._proven_at = max(self._proven_at, now - heard / 1000)
+        event_ms_ago = observation.server_event_ms_ago
+        if self._proven_at is not None and event_ms_ago is not None:
+            self._proven_at = max(self._proven_at, now - event_ms_ago / 1000)
         if self._proven_at is None or now - self._proven_at >= PROOF_INTERVAL_SECONDS:
             if not await page.prove():
                 return False
@@ -52,7 +56,7 @@ class Liveness:
         return True
 
     async def _take_back(self, page: Page, hold: Hold, confirmed_at: float) -> PageState:
-        """Another browser uses this login: ask the control plane first, then take it back, three times at most."""
+        """Takes the login back from another browser, three times at most, and only after the hold was confirmed."""
         now = self._clock.now()
         if self._last_conflict_at is not None and now - self._last_conflict_at > CONFLICT_MEMORY_SECONDS:
             self._takeovers = 0

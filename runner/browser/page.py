@@ -1,16 +1,23 @@
-"""What the runner can see of a WhatsApp Web page and ask of it, without saying how."""
+"""The interface of a WhatsApp Web page: the runner's calls to it, its answers and its errors."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
+
+#: The limits of the wire. The page is not trusted to respect them.
+NUMBER = re.compile(r"[0-9]{5,20}")
+MAX_CODE_LENGTH = 2048
+MAX_NAME_LENGTH = 40
 
 
 class PageError(Exception):
-    """Something is wrong with the page.
+    """The page did not do what the runner asked.
 
     PageError
     ├── PageGone         the renderer or the browser died: only a new browser helps
-    ├── PageSilent       no answer in time, or the document went away under the question: ask again
+    ├── PageSilent       no answer in time, or the document was unloaded during the call: ask again
     ├── PageUnreachable  WhatsApp Web could not be loaded
     └── PageRefused      the page answered with an error; ``code`` names it
     """
@@ -29,16 +36,50 @@ class PageUnreachable(PageError):
 
 
 class PageRefused(PageError):
-    """The page refused; its code says why. Never carries the page's own words: they hold numbers."""
+    """The page refused a call; ``code`` names the reason. The page's own text is never kept: it holds numbers."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
+class Hint(StrEnum):
+    """A notification from the page: a reason to observe it at once. Hints may be lost or come twice."""
+
+    #: Any change of the page's state, and every hint that this version does not know.
+    STATE = "state"
+    #: A message came, or the server has delivered the messages of an absence.
+    MESSAGE = "message"
+    #: WhatsApp ends the login; the detail is its LogoutReason.
+    LOGOUT = "logout"
+    #: The page or its browser died.
+    GONE = "gone"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Hint":
+        return cls.STATE
+
+
+#: Called with a hint and its detail.
+OnHint = Callable[[Hint, str], None]
+
+
+class Dialog(StrEnum):
+    """A dialog of WhatsApp Web that covers the page."""
+
+    #: It leaves one thing to do, which the runner may do.
+    CONFIRM = "confirm"
+    #: It asks for a decision or an entry, which is a person's.
+    UNCLEAR = "unclear"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Dialog":
+        return cls.UNCLEAR
+
+
 @dataclass(frozen=True, slots=True)
 class LiveCode:
-    """A QR string or a pairing code and how long it still lives."""
+    """A QR string or a pairing code, and how long it is still valid."""
 
     value: str
     remaining_ms: int
@@ -46,7 +87,7 @@ class LiveCode:
 
 @dataclass(frozen=True, slots=True)
 class PageObservation:
-    """One look at the page. Modes and states are wa-js's StreamMode, StreamInfo and SOCKET_STATE."""
+    """The state of the page at one moment. Modes and states are wa-js's StreamMode, StreamInfo and SOCKET_STATE."""
 
     injected: bool = False
     mode: str | None = None
@@ -64,22 +105,42 @@ class PageObservation:
     logout_reason: str | None = None
     #: The server has delivered everything that came while the browser was away.
     delivered_offline: bool = False
-    #: Since the server last sent something; ``None``: nothing yet in this document.
+    #: Time since the server last sent something; ``None``: nothing yet in this document.
     server_event_ms_ago: int | None = None
-    #: Since the server last sent something that nobody had asked for: a message, a receipt.
+    #: Time since the server last sent something without having been asked: a message, a receipt.
     unsolicited_event_ms_ago: int | None = None
-    #: A dialog stands before everything else: "confirm" when it leaves only one thing to do, else "unclear".
-    dialog: str | None = None
-    #: What wa-js does not find in this page although it should be there by now.
+    dialog: Dialog | None = None
+    #: Names that wa-js does not find in this page although they should be there by now.
     missing: tuple[str, ...] = ()
-    #: What the page's objects take.
+    #: The memory of the page's objects.
     heap_bytes: int = 0
     version: str = ""
 
 
+def parse_observation(answer: Mapping[str, Any]) -> PageObservation:
+    """Parses the page's answer; a number, a code or a dialog that is out of bounds counts as none."""
+    number, dialog = answer.get("number"), answer.get("dialog")
+    return PageObservation(
+        **{
+            **answer,
+            "number": number if number and NUMBER.fullmatch(number) else None,
+            "qr": _parse_code(answer.get("qr")),
+            "pairing": _parse_code(answer.get("pairing")),
+            "dialog": None if dialog is None else Dialog(dialog),
+            "missing": tuple(str(name)[:MAX_NAME_LENGTH] for name in answer.get("missing") or ()),
+        }
+    )
+
+
+def _parse_code(answer: Mapping[str, Any] | None) -> LiveCode | None:
+    if not answer or not 0 < len(str(answer["value"])) <= MAX_CODE_LENGTH:
+        return None
+    return LiveCode(str(answer["value"]), int(answer["remaining_ms"]))
+
+
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What the page says of one sent message: ``ack`` ≥ 1 means WhatsApp's server has it."""
+    """The page's answer for one sent message: ``ack`` ≥ 1 means that WhatsApp's server has it."""
 
     ack: int
 
@@ -88,46 +149,46 @@ class Page(Protocol):
     """A WhatsApp Web page with wa-js and our bridge in it. Every call ends in time or raises PageError."""
 
     async def load(self) -> None:
-        """Open WhatsApp Web, or load it again."""
+        """Opens WhatsApp Web, or loads it again."""
 
     async def observe(self) -> PageObservation:
-        """Say what is there now."""
+        """Returns the page's present state."""
 
     async def prove(self) -> bool:
-        """Ask WhatsApp's server whether the own number exists: the only proof of being online."""
+        """Asks WhatsApp's server whether the own number exists: the only proof of being online."""
 
     async def refresh_qr(self) -> None:
-        """Ask for new QR codes after the page stopped showing them."""
+        """Asks for new QR codes after the page stopped showing them."""
 
     async def pair(self, digits: str) -> None:
-        """Ask for a pairing code for the phone with this number."""
+        """Asks for a pairing code for the phone with this number."""
 
     async def take_over(self) -> None:
-        """Take the login back from another browser."""
+        """Takes the login back from another browser."""
 
     async def set_offline(self, offline: bool) -> None:
-        """Cut the page off from the network, or let it back."""
+        """Cuts the page off from the network, or connects it again."""
 
     async def confirm_dialog(self) -> bool:
-        """Do the one thing that the dialog leaves to do; whether there was one."""
+        """Does the one thing that the dialog leaves to do; returns whether there was one."""
 
     async def memory_bytes(self) -> int:
-        """How much memory its browser takes, all processes together."""
+        """Returns the memory of the page's browser, all its processes together."""
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
-        """The messages after each chat's second that were not acknowledged, oldest first."""
+        """Returns the messages after each chat's second that were not acknowledged, oldest first."""
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
-        """Never show these messages in ``tail`` again."""
+        """Removes these messages from ``tail`` for good."""
 
     async def find(self, chat: str, message: str) -> int | None:
-        """The ack of one of our own messages, or ``None`` if the chat does not hold it."""
+        """Returns the ack of one of our own messages, or ``None`` if the chat does not hold it."""
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
-        """Send under a chosen id and wait for the server's ack."""
+        """Sends under a chosen id and waits for the server's ack."""
 
     async def mark_seen(self, chat: str) -> None:
-        """Tell the contact that the chat was read."""
+        """Sends the contact a read receipt for the chat."""
 
     async def show_typing(self, chat: str, typing: bool) -> None:
-        """Show or end "typing…"."""
+        """Shows or ends "typing…"."""

@@ -1,4 +1,4 @@
-"""Makes a whole browser stand still for a moment, so that its files can be copied as of one instant."""
+"""Freezes a whole browser for a moment (SIGSTOP), so that its files can be copied as of one instant."""
 
 import contextlib
 import threading
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import psutil
 
-#: A browser that stands still longer than this would be missed.
+#: A browser that is frozen for longer would be missed.
 MAX_FREEZE_SECONDS = 2.0
 CHECK_INTERVAL_SECONDS = 0.001
-#: Whoever is in one of these states writes no file any more.
+#: A process in one of these states writes no file any more.
 AT_REST = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 class Frozen:
-    """A browser that stands still; it goes on by itself when it stood too long."""
+    """A frozen browser; it goes on by itself when it was frozen for too long."""
 
     def __init__(self) -> None:
         self._stopped: list[psutil.Process] = []
@@ -24,11 +24,11 @@ class Frozen:
 
     @property
     def still(self) -> bool:
-        """Whether nothing has moved so far."""
+        """Whether no process was thawed so far."""
         return not self._thawed.is_set()
 
     def stop(self, process: psutil.Process) -> bool:
-        """SIGSTOP, unless it is over already; whether it was sent now."""
+        """Sends SIGSTOP, unless the freeze is over already; returns whether it was sent now."""
         with self._lock, contextlib.suppress(psutil.Error):
             if self.still and process not in self._stopped:
                 process.suspend()
@@ -37,12 +37,12 @@ class Frozen:
         return False
 
     def settle(self) -> None:
-        """Until the last one stands: who runs on another processor hears of a signal a moment later."""
+        """Waits for the last process to stop: a signal reaches another processor a moment later."""
         while self.still and any(_moves(process) for process in self._stopped):
             self._thawed.wait(CHECK_INTERVAL_SECONDS)
 
     def thaw(self) -> None:
-        """SIGCONT in reverse: the browser itself moves when all its helpers do."""
+        """Sends SIGCONT in reverse order: the browser itself moves when all its helpers do."""
         with self._lock:
             self._thawed.set()
             for process in reversed(self._stopped):
@@ -52,9 +52,9 @@ class Frozen:
 
 @contextmanager
 def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
-    """Every process of a browser stands still within; afterwards each goes on, whatever happened.
+    """Freezes every process of a browser; afterwards each goes on, whatever happened.
 
-    The tree is walked until nobody new is found: who stands cannot start more.
+    The tree is walked until it shows no new process: a stopped process cannot start more.
     """
     state = Frozen()
     too_long = threading.Timer(MAX_FREEZE_SECONDS, state.thaw)
@@ -72,7 +72,7 @@ def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
 
 
 def _trees(roots: Sequence[psutil.Process]) -> Iterator[psutil.Process]:
-    """Each before those it started."""
+    """Yields each process before those that it started."""
     for root in roots:
         yield root
         with contextlib.suppress(psutil.Error):

@@ -1,69 +1,73 @@
-"""When a line that claims to be online is too silent to be believed: pure decisions, ``now`` is an argument.
+"""Detects a stale connection: a line that claims to be online and receives nothing; pure, ``now`` is an argument.
 
-A page can be online by every look-up and still be told nothing any more (whatsapp-web.js #2231). Silence alone proves
-nothing: at night nobody writes. So there are two rules. A reply that was sent is owed at least a receipt; ten minutes
+A page can be online by every proof and still receive nothing any more (whatsapp-web.js #2231). Silence alone proves
+nothing: at night no contact writes. So there are two rules. A sent reply must bring at least a receipt; ten minutes
 without anything from the server are too long then. And a silence is suspicious once it is several times as long as
-this line's usual lulls. Either way the page gets a new line, then a new browser; every attempt that brings nothing
-doubles the patience, so that a line to which really nobody writes is not disturbed more than every six hours.
+this line's usual pauses. Either way the page gets a new connection, then a new browser; every attempt that brings
+nothing doubles the patience, so that a line to which really no contact writes is not disturbed more than every six
+hours.
 """
 
 from runner.browser.recovery_ladder import Step
 
+#: A sent reply must bring something from the server within this time.
 RECEIPT_TIMEOUT_SECONDS = 600.0
-#: The page says how long ago it was, so that one event is told each time with a slightly different instant.
+#: The page reports the age of an event, so that each report of one event names a slightly different instant.
 SAME_EVENT_SECONDS = 1.0
 #: Shorter pauses belong to one and the same conversation.
 MIN_PAUSE_SECONDS = 300.0
-#: A silence is suspicious after so many usual lulls, …
+#: A silence is suspicious after this many usual pauses, …
 SUSPICIOUS_PAUSES = 4.0
-#: … of which a new line is taken to have one of this length …
+#: … of which a new line is assumed to have one of this length …
 INITIAL_PAUSE_SECONDS = 900.0
-#: … and which count the more the newer they are.
+#: … and of which the newest has this weight in the moving average.
 NEWEST_PAUSE_WEIGHT = 0.25
 MIN_SILENCE_SECONDS = 1200.0
 MAX_SILENCE_SECONDS = 21_600.0
-#: An owed receipt is a reason for a new line and for a new browser, not for more.
+#: A missing receipt is a reason for a new connection and for a new browser, not for more.
 RECEIPT_ATTEMPTS = 2
 
 
 class StaleConnectionDetector:
-    """One session's, across its pages."""
+    """The server's events and the sent replies of one session, across its pages."""
 
     def __init__(self, now: float) -> None:
-        self._heard_at = now
-        self._spoke_at: float | None = None
-        self._renewed_at = now
-        self._lull = INITIAL_PAUSE_SECONDS
+        self._received_at = now
+        self._sent_at: float | None = None
+        self._reconnected_at = now
+        self._usual_pause_seconds = INITIAL_PAUSE_SECONDS
         self._attempts = 0
 
     def received(self, at: float) -> None:
-        """Then the server sent something that nobody here had asked for: a message, a receipt."""
-        if at - self._heard_at < SAME_EVENT_SECONDS:
+        """Records that the server sent something without having been asked: a message, a receipt."""
+        silence_seconds = at - self._received_at
+        if silence_seconds < SAME_EVENT_SECONDS:
             return
-        silence = at - self._heard_at
-        if silence >= MIN_PAUSE_SECONDS:
-            self._lull += (min(silence, MAX_SILENCE_SECONDS / SUSPICIOUS_PAUSES) - self._lull) * NEWEST_PAUSE_WEIGHT
-        self._heard_at = at
+        if silence_seconds >= MIN_PAUSE_SECONDS:
+            pause_seconds = min(silence_seconds, MAX_SILENCE_SECONDS / SUSPICIOUS_PAUSES)
+            self._usual_pause_seconds += (pause_seconds - self._usual_pause_seconds) * NEWEST_PAUSE_WEIGHT
+        self._received_at = at
         self._attempts = 0
 
     def sent(self, at: float) -> None:
-        """Then a reply was sent."""
-        self._spoke_at = at
+        """Records that a reply was sent."""
+        self._sent_at = at
 
     def reconnected(self, now: float) -> None:
-        """The page has a new line, for whatever reason."""
-        self._renewed_at = now
+        """Records that the page has a new connection, for whatever reason."""
+        self._reconnected_at = now
 
     def next_step(self, now: float) -> Step:
-        """What to do about the silence; what is not WAIT counts as done."""
+        """Returns the step to take; any but WAIT counts as taken."""
         if now < self._suspicious_at():
             return Step.WAIT
         self._attempts += 1
-        self._renewed_at = now
+        self._reconnected_at = now
         return Step.RELAUNCH if self._attempts == RECEIPT_ATTEMPTS else Step.RELOAD
 
     def _suspicious_at(self) -> float:
-        if self._spoke_at is not None and self._spoke_at > self._heard_at and self._attempts < RECEIPT_ATTEMPTS:
-            return max(self._spoke_at, self._renewed_at) + RECEIPT_TIMEOUT_SECONDS
-        patience = max(MIN_SILENCE_SECONDS, SUSPICIOUS_PAUSES * self._lull) * 2.0 ** min(self._attempts, 10)
-        return max(self._heard_at, self._renewed_at) + min(MAX_SILENCE_SECONDS, patience)
+        if self._sent_at is not None and self._sent_at > self._received_at and self._attempts < RECEIPT_ATTEMPTS:
+            return max(self._sent_at, self._reconnected_at) + RECEIPT_TIMEOUT_SECONDS
+        patience_seconds = max(MIN_SILENCE_SECONDS, SUSPICIOUS_PAUSES * self._usual_pause_seconds)
+        patience_seconds *= 2.0 ** min(self._attempts, 10)
+        return max(self._received_at, self._reconnected_at) + min(MAX_SILENCE_SECONDS, patience_seconds)

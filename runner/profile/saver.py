@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale
-from runner.disk import REFUSALS, Disk
+from runner.disk import WRITE_ERRORS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.profile.archive import CopyStopped, Manifest, Packed, copy_profile, fingerprint, list_files, pack
@@ -29,9 +29,9 @@ from wire import SNAPSHOT_AT_MOST_BYTES, CommitRequest, Hold, UploadRequest
 
 CHECK_INTERVAL_SECONDS = 1.0
 #: The last snapshot, of a browser that was closed: part of the time a drain has.
-LAST_SNAPSHOT_TIMEOUT_SECONDS = 40.0
-LAST_SNAPSHOT_ATTEMPTS = 3
-LAST_SNAPSHOT_RETRY_SECONDS = 1.0
+FINAL_SNAPSHOT_TIMEOUT_SECONDS = 40.0
+FINAL_SNAPSHOT_ATTEMPTS = 3
+FINAL_SNAPSHOT_RETRY_SECONDS = 1.0
 
 #: Stops the browser for as long as it is entered; used in another thread.
 Freeze = Callable[[], AbstractContextManager[Frozen]]
@@ -142,18 +142,18 @@ class Saver:
             group.create_task(self._watch_disk())
             group.create_task(self._save_when_due(directory, freeze, is_online))
 
-    async def save_last(self, directory: Path) -> None:
+    async def save_final(self, directory: Path) -> None:
         """The browser was online and closed in peace: what it left is the best snapshot there can be."""
         self._look_at_disk()
         if self._suspect:
             log(LogEvent.FINAL_SNAPSHOT_SKIPPED, tenant=self.tenant)
             return
         try:
-            async with asyncio.timeout(LAST_SNAPSHOT_TIMEOUT_SECONDS):
-                for _ in range(LAST_SNAPSHOT_ATTEMPTS):
+            async with asyncio.timeout(FINAL_SNAPSHOT_TIMEOUT_SECONDS):
+                for _ in range(FINAL_SNAPSHOT_ATTEMPTS):
                     if await self._save(directory):
                         return
-                    await self._clock.sleep(LAST_SNAPSHOT_RETRY_SECONDS)
+                    await self._clock.sleep(FINAL_SNAPSHOT_RETRY_SECONDS)
         except TimeoutError:
             log(LogEvent.FINAL_SNAPSHOT_TIMED_OUT, tenant=self.tenant)
 
@@ -195,7 +195,7 @@ class Saver:
             if not self._schedule.failures:
                 log(LogEvent.SNAPSHOT_FAILED, tenant=self.tenant, error=trouble, code=getattr(trouble, "code", ""))
             self._schedule.failed(self._clock.now())
-            if isinstance(trouble, OSError) and trouble.errno in REFUSALS:
+            if isinstance(trouble, OSError) and trouble.errno in WRITE_ERRORS:
                 self._doubt()
             return isinstance(trouble, Stale) or self._suspect  # somebody else holds the session, or it is no good
         finally:

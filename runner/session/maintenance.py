@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from runner.browser.page import Page, PageObservation
+from runner.browser.page import Dialog, Page, PageObservation
+from runner.browser.page_loading import RenewalReason
 from runner.browser.recovery_ladder import Step
 from runner.browser.rotation import Rotation, RotationSlots
 from runner.browser.stale_connection import StaleConnectionDetector
@@ -22,10 +23,10 @@ CONFIRMATIONS_AT_MOST = 3
 
 
 class Renewal(NamedTuple):
-    """What to do now, and why."""
+    """A step to take now, and its reason."""
 
     step: Step
-    reason: str = ""
+    reason: RenewalReason
 
 
 class Maintenance:
@@ -50,7 +51,7 @@ class Maintenance:
         self._rotation = Rotation(clock, chance)
         self._updated_at: float | None = None
         self._wanted_since: float | None = None
-        self._dialog: str | None = None
+        self._dialog: Dialog | None = None
         self._confirmations = 0
 
     def new_browser(self) -> None:
@@ -63,26 +64,26 @@ class Maintenance:
         self._dialog = None
         self._confirmations = 0
 
-    async def attend(self, page: Page, observation: PageObservation) -> Renewal:
-        """After each look."""
+    async def attend(self, page: Page, observation: PageObservation) -> Renewal | None:
+        """Answers dialogs after each observation; returns the renewal that is due now, if there is one."""
         await self._answer_dialog(page, observation)
         self._listen(observation)
         now = self._clock.now()
         if observation.needs_update and (self._updated_at is None or now - self._updated_at >= UPDATES_APART):
-            if self._is_time():
-                self._updated_at = now
-                return Renewal(Step.RELOAD, "WhatsApp Web was updated")
-            return Renewal(Step.WAIT)
+            if not self._is_time():
+                return None
+            self._updated_at = now
+            return Renewal(Step.RELOAD, RenewalReason.WHATSAPP_UPDATED)
         if (reason := await self._reason_for_new_browser(page, observation)) is not None:
-            return Renewal(Step.RELAUNCH if self._is_time() and self._rotation_slots.take() else Step.WAIT, reason)
+            return Renewal(Step.RELAUNCH, reason) if self._is_time() and self._rotation_slots.take() else None
         self._wanted_since = None
         if self._conversation.is_quiet() and (step := self._stale_connection.next_step(now)) is not Step.WAIT:
-            return Renewal(step, "nothing was heard for too long")
-        return Renewal(Step.WAIT)
+            return Renewal(step, RenewalReason.CONNECTION_STALE)
+        return None
 
-    async def _reason_for_new_browser(self, page: Page, observation: PageObservation) -> str | None:
+    async def _reason_for_new_browser(self, page: Page, observation: PageObservation) -> RenewalReason | None:
         if self._files_are_doubtful():
-            return "its files were written on a disk without room"
+            return RenewalReason.PROFILE_SUSPECT
         return await self._rotation.reason_to_replace(page, observation)
 
     async def _answer_dialog(self, page: Page, observation: PageObservation) -> None:
@@ -90,7 +91,7 @@ class Maintenance:
         stays, self._dialog = observation.dialog is not None and observation.dialog == self._dialog, observation.dialog
         if not stays or self._confirmations >= CONFIRMATIONS_AT_MOST:
             return
-        if observation.dialog == "confirm":
+        if observation.dialog is Dialog.CONFIRM:
             confirmed = await page.confirm_dialog()
             log(LogEvent.DIALOG_CONFIRMED, tenant=self._tenant, confirmed=confirmed)
             self._confirmations += 1

@@ -7,7 +7,7 @@ from enum import Enum
 from runner.browser.linking import Linking
 from runner.browser.liveness import Liveness
 from runner.browser.page import Page, PageError, PageGone, PageObservation, PageRefused, PageUnreachable
-from runner.browser.page_loading import INCOMPATIBLE_RETRY_SECONDS, PageLoader
+from runner.browser.page_loading import INCOMPATIBLE_RETRY_SECONDS, PageLoader, RenewalReason
 from runner.browser.page_state import PageState, classify, is_logged_out, is_other_account
 from runner.browser.recovery_ladder import RecoveryLadder, Step
 from runner.clock import Clock
@@ -147,9 +147,9 @@ class PageSupervisor:
         stuck = STUCK_AFTER.get(seen.phase)
         if self._login.linked and stuck is not None and self._clock.now() - self._status.since > stuck:
             self._status.since = self._clock.now()
-            await self._page_loader.reload(page, "stuck")
+            await self._page_loader.reload(page, RenewalReason.STUCK)
         elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
-            await self._page_loader.reload(page, "replies are not confirmed")
+            await self._page_loader.reload(page, RenewalReason.REPLIES_UNCONFIRMED)
         elif seen.phase is Phase.ONLINE:
             return await self._keep_up(page, observation)
         return None
@@ -175,7 +175,7 @@ class PageSupervisor:
 
     async def _keep_up(self, page: Page, observation: PageObservation) -> End | None:
         renewal = await self._maintenance.attend(page, observation)
-        if renewal.step is Step.WAIT:
+        if renewal is None:
             return None
         self.quiet()
         if renewal.step is Step.RELAUNCH:
@@ -197,7 +197,7 @@ class PageSupervisor:
             if self._page_loader.is_incompatible:
                 detail = "wa-js does not find WhatsApp's modules"
                 self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-            await self._page_loader.reload(page, "wa-js was not injected")
+            await self._page_loader.reload(page, RenewalReason.WA_JS_NOT_INJECTED)
         return None
 
     async def _incompatible(self, page: Page, detail: str) -> None:
@@ -205,7 +205,7 @@ class PageSupervisor:
         self.quiet()
         self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
         if self._page_loader.may_retry():
-            await self._page_loader.reload(page, "wa-js did not find all it needs")
+            await self._page_loader.reload(page, RenewalReason.WA_JS_INCOMPLETE)
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class PageSupervisor:
             self._status.see(PageState(phase, problem, str(trouble or "no proof of being online")))
         if step is Step.RELOAD:
             try:
-                await self._page_loader.reload(page, "no answer")
+                await self._page_loader.reload(page, RenewalReason.NO_ANSWER)
             except PageUnreachable:
                 return False
             except PageError:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from runner.backoff import backoff_seconds
-from runner.browser.page import Page, PageError
+from runner.browser.page import Hint, Page, PageError
 from runner.browser.page_state import PageState
 from runner.browser.recovery_ladder import Relaunches
 from runner.browser.rotation import RotationSlots
@@ -262,7 +262,7 @@ class Session:
         self._status.see(PageState(Phase.STARTING))
         self._supervisor.begin()
         self._saver.new_browser()
-        async with self._whatsapp.open(directory, self._hinted) as page:
+        async with self._whatsapp.open(directory, self._on_hint) as page:
             self._page = page
             try:
                 if self._desired.parked:
@@ -287,7 +287,7 @@ class Session:
                 self._conversation.page_gone()
                 self._saver.online(False)
         if was_online:
-            await self._saver.save_last(directory)
+            await self._saver.save_final(directory)
         return end
 
     async def _after_logout(self) -> None:
@@ -300,10 +300,10 @@ class Session:
         while (not desired.hold.watched or desired.confirmed_at < at) and desired.leaving is None:
             await desired.pause(LOOK_EVERY_UNWATCHED)
 
-    def _hinted(self, kind: str, detail: str) -> None:
-        if kind == "message":
+    def _on_hint(self, hint: Hint, detail: str) -> None:
+        if hint is Hint.MESSAGE:
             self._conversation.hint()
             return
-        if kind == "logout":
+        if hint is Hint.LOGOUT:
             self._login.ending(detail)
         self._desired.ring()

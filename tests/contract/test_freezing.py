@@ -98,7 +98,7 @@ async def browsers(tmp_path: Path) -> AsyncIterator[WhatsApp]:
 
 @asynccontextmanager
 async def page_on(browsers: WhatsApp, profile: Path) -> AsyncIterator[WhatsAppPage]:
-    async with browsers.open(profile, lambda _kind, _detail: None) as page:
+    async with browsers.open(profile, lambda _hint, _detail: None) as page:
         await page.load()
         yield page
 

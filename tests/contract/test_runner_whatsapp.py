@@ -146,7 +146,7 @@ async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_
         free = settings_for(tmp_path, whatsapp_url=addresses[0], browser_host_rules="EXCLUDE nothing.test")
         async with (
             whatsapp(free, SystemClock(), random.random) as browsers,
-            browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page,
+            browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page,
         ):
             await page.load()
         assert visits
@@ -170,7 +170,7 @@ async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(tmp_pa
 
 async def refuses(browsers: WhatsApp, addresses: list[str]) -> None:
     profile = browsers._settings.data_directory / "profile"
-    async with browsers.open(profile, lambda _kind, _detail: None) as page:
+    async with browsers.open(profile, lambda _hint, _detail: None) as page:
         for address in addresses:
             page._url = address
             with pytest.raises(PageUnreachable, match="ERR_NAME_NOT_RESOLVED"):
@@ -180,7 +180,7 @@ async def refuses(browsers: WhatsApp, addresses: list[str]) -> None:
 async def test_the_page_cannot_tell_that_nobody_looks_at_it(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
-    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page:
+    async with browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page:
         await page.load()
         told = await page._page.evaluate(
             """async () => [navigator.userAgent, JSON.stringify(navigator.userAgentData),
@@ -196,13 +196,13 @@ async def test_no_process_is_left_after_a_browser_was_closed_or_its_task_cancell
     browsers: WhatsApp, tmp_path: Path
 ) -> None:
     profile = tmp_path / "profile"
-    async with browsers.open(profile, lambda _kind, _detail: None):
+    async with browsers.open(profile, lambda _hint, _detail: None):
         assert processes_of(profile)
     assert not processes_of(profile)
     opened = asyncio.Event()
 
     async def hold_open() -> None:
-        async with browsers.open(profile, lambda _kind, _detail: None):
+        async with browsers.open(profile, lambda _hint, _detail: None):
             opened.set()
             await asyncio.Event().wait()
 
@@ -529,7 +529,7 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     hinted = asyncio.Event()
-    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: hinted.set()) as page:
+    async with browsers.open(tmp_path / "profile", lambda _hint, _detail: hinted.set()) as page:
         await page.load()
 
         async def look_until(condition: Callable[[PageObservation], bool]) -> PageObservation:
@@ -598,7 +598,7 @@ async def test_an_old_browser_is_replaced_by_a_new_one_without_a_new_code(
 
 
 async def test_a_browser_says_how_much_memory_it_takes(browsers: WhatsApp, tmp_path: Path) -> None:
-    async with browsers.open(tmp_path / "profile", lambda _kind, _detail: None) as page:
+    async with browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page:
         await page.load()
         assert 20_000_000 < await page.memory_bytes() < 900_000_000
 

@@ -89,7 +89,7 @@ class Line:
     @asynccontextmanager
     async def opened(self, profile: Path | None = None, browsers: WhatsApp | None = None) -> AsyncIterator[Page]:
         """A page on a profile, loading; the browser is gone afterwards, whatever was done to it."""
-        async with (browsers or self.browsers).open(profile or self.profile, lambda _kind, _detail: None) as page:
+        async with (browsers or self.browsers).open(profile or self.profile, lambda _hint, _detail: None) as page:
             await page.load()
             yield page
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.async_api import Error
 
+from runner.browser.page import Hint, OnHint
 from tests.simulation.document_model import Document
 from tests.simulation.whatsapp_model import Login, WhatsAppServer
 
@@ -13,7 +14,7 @@ from tests.simulation.whatsapp_model import Login, WhatsAppServer
 class Browser:
     """One Chromium on one login. It dies with its runner, or alone."""
 
-    def __init__(self, server: WhatsAppServer, login: Login, process: Any, hinted: Callable[[str, str], None]) -> None:
+    def __init__(self, server: WhatsAppServer, login: Login, process: Any, on_hint: OnHint) -> None:
         self.server = server
         self.loop = server.loop
         self.login = login
@@ -30,7 +31,7 @@ class Browser:
         self.epoch = 0
         self.sending: Callable[[Browser, str], None] = lambda browser, message: None
         self.finding: Callable[[], None] = lambda: None
-        self._hinted = hinted
+        self._on_hint = on_hint
         self._handlers: list[Callable[[Any], None]] = []
 
     def hint(self, kind: str) -> None:
@@ -42,7 +43,7 @@ class Browser:
             times = 2
         self.server.faults += times != 1
         for _ in range(times):
-            self._in_process(self._hinted, kind, "")
+            self._in_process(self._on_hint, Hint(kind), "")
 
     def die(self) -> None:
         """All its processes are gone; who listens is told."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx2
 
 import runner.__main__ as runner_process
-from runner.browser.page import PageGone
+from runner.browser.page import OnHint, PageGone
 from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.client import ControlPlaneClient
 from runner.control_plane.lease import Guard, Lease
@@ -257,7 +257,7 @@ class Browsers:
         self._names: dict[Path, str] = {}
 
     @asynccontextmanager
-    async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[WhatsAppPage]:
+    async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator[WhatsAppPage]:
         machine = self._machine
         async with self._starting:
             await asyncio.sleep(machine.chance.uniform(0.4, 2.5))
@@ -265,7 +265,7 @@ class Browsers:
                 machine.world.count("launch failed")
                 raise PageGone("Chromium does not start")
             login, name = machine.world.open_login(profile)
-            browser = Browser(machine.world.server, login, self._process, hinted)
+            browser = Browser(machine.world.server, login, self._process, on_hint)
             browser.unplugged = machine.unplugged
             machine.browsers[profile] = browser
             machine.let_write(browser)
@@ -273,7 +273,7 @@ class Browsers:
             browser.finding = machine.spring_ambush
             machine.world.open_browser(browser, profile)
         try:
-            yield WhatsAppPage(cast(Any, browser), cast(Any, browser), "https://web/", hinted)
+            yield WhatsAppPage(cast(Any, browser), cast(Any, browser), "https://web/", on_hint)
             await asyncio.sleep(machine.chance.uniform(0.1, 1.0))
             browser.die()
             machine.world.write_down(profile, login)

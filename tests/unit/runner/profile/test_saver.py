@@ -144,7 +144,7 @@ def first(tmp_path: Path, control: FakeControl) -> Machine:
 
 async def saved(machine: Machine, *logins: str) -> None:
     for login in logins:
-        await machine.saver.save_last(machine.login(login))
+        await machine.saver.save_final(machine.login(login))
 
 
 # -- saving -------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> Non
 async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
     directory = first.login("one")
     first.control.hold(epoch=3)
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert first.control.stored == {}
 
 
@@ -273,7 +273,7 @@ async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_sn
     await a_full_moment(first, directory)
     first.journal.seen_count += 1
     await first.keep_for(120, directory)
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert [each.sequence for each in first.kept] == [1]
     assert first.doubts()
 
@@ -300,11 +300,11 @@ async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_
     assert first.doubts()
     first.move_to(hold(2))  # the process was killed; the mark stays on its disk
     first.saver.new_browser()
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert first.kept == []
     first.saver.online(True)
     assert not first.doubts()
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert [each.sequence for each in first.kept] == [1]
 
 
@@ -324,7 +324,7 @@ async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(fi
     first.saver.new_browser()
     first.saver.online(True)
     first.journal.write_errors += 1  # whatever it says of its room
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -337,7 +337,7 @@ async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
     directory = first.login("one")
     first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.pack", full)
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert first.doubts() and first.kept == []
 
 
@@ -350,7 +350,7 @@ async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
     directory = first.login("one")
     first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.copy_profile", slowly)
-    await first.saver.save_last(directory)
+    await first.saver.save_final(directory)
     assert first.doubts() and first.control.stored == {}
 
 

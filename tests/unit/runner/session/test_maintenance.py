@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.browser.page import Dialog, Hint
 from runner.browser.rotation import (
     LIFETIME_SECONDS,
     LIFETIME_SPREAD_SECONDS,
@@ -32,7 +33,7 @@ def loads(scene: Scene) -> int:
 def expect_an_answer(scene: Scene) -> None:
     """A contact wrote, and the control plane is making a reply."""
     scene.page.receive("3EB01", at_s=scene.clock.wall_ms() // 1000 + 1)
-    scene.whatsapp.hinted("message", "")
+    scene.whatsapp.hint(Hint.MESSAGE, "")
 
 
 # -- an updated WhatsApp Web -------------------------------------------------------------------------------------------
@@ -64,7 +65,7 @@ async def test_an_updated_page_in_a_chat_that_never_rests_is_loaded_between_two_
         scene.page.observation = UPDATE
         for minute in range(40):
             scene.page.receive(f"3EB0{minute}", at_s=scene.clock.wall_ms() // 1000 + 1)
-            scene.whatsapp.hinted("message", "")
+            scene.whatsapp.hint(Hint.MESSAGE, "")
             await scene.clock.advance(60, step=5)
             if minute < WAITS_AT_MOST / 60 - 1:
                 assert loads(scene) == 1
@@ -85,28 +86,28 @@ async def test_a_page_is_never_loaded_again_while_a_reply_is_due(tmp_path: Path)
 
 async def test_a_dialog_that_stays_is_confirmed_and_one_that_goes_away_is_not(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, dialog="confirm"))
+        await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM))
         assert "confirm_dialog" not in scene.page.asked
         await scene.shows(MAIN, PROBE_EVERY)
-        await scene.shows(replace(MAIN, dialog="confirm"), 2 * PROBE_EVERY)
+        await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 2 * PROBE_EVERY)
         assert "confirm_dialog" in scene.page.asked
 
 
 async def test_a_dialog_that_comes_back_however_often_it_is_confirmed_is_left_alone(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, dialog="confirm"), 600)
+        await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 600)
         assert scene.page.asked.count("confirm_dialog") == 3
 
 
 async def test_a_dialog_with_something_to_decide_is_not_touched(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(MAIN, dialog="unclear"), 120)
+        await scene.shows(replace(MAIN, dialog=Dialog.UNCLEAR), 120)
         assert "confirm_dialog" not in scene.page.asked
 
 
 async def test_a_dialog_before_the_linking_is_not_touched(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        await scene.shows(replace(QR, dialog="confirm"), 60)
+        await scene.shows(replace(QR, dialog=Dialog.CONFIRM), 60)
         assert "confirm_dialog" not in scene.page.asked
 
 

@@ -13,7 +13,16 @@ from typing import Any, cast
 import pytest
 
 from runner.backoff import backoff_seconds
-from runner.browser.page import LiveCode, PageGone, PageObservation, PageRefused, PageSilent, PageUnreachable
+from runner.browser.page import (
+    Hint,
+    LiveCode,
+    OnHint,
+    PageGone,
+    PageObservation,
+    PageRefused,
+    PageSilent,
+    PageUnreachable,
+)
 from runner.browser.process_freeze import Frozen
 from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
@@ -52,17 +61,17 @@ class FakeWhatsApp:
         self.page = FakePage(observation=QR)
         self.opened: list[Path] = []
         self.closed: list[str] = []
-        self.hinted: Callable[[str, str], None] = lambda _kind, _detail: None
+        self.hint: OnHint = lambda _hint, _detail: None
         self.trouble: list[Exception] = []
         #: What is to be seen may depend on what is in the profile.
         self.opening: Callable[[Path], None] = lambda _profile: None
 
     @asynccontextmanager
-    async def open(self, profile: Path, hinted: Callable[[str, str], None]) -> AsyncIterator[FakePage]:
+    async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator[FakePage]:
         if self.trouble:
             raise self.trouble.pop()
         self.opened.append(profile)
-        self.hinted = hinted
+        self.hint = on_hint
         self.opening(profile)
         self.page.trouble = None
         try:
@@ -143,7 +152,7 @@ class Scene:
     async def shows(self, observation: PageObservation, seconds: float = 0.0) -> None:
         """The page changes, says so, and time passes."""
         self.page.observation = observation
-        self.whatsapp.hinted("state", "")
+        self.whatsapp.hint(Hint.STATE, "")
         await self.clock.advance(seconds)
         await settle()
 
@@ -331,7 +340,7 @@ async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) ->
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.page.trouble = PageGone("crash")
-        scene.whatsapp.hinted("gone", "")
+        scene.whatsapp.hint(Hint.GONE, "")
         await scene.clock.advance(5)
         assert scene.phase is Phase.ONLINE
         assert scene.whatsapp.opened == [scene.profile.home / "current"] * 2
@@ -341,7 +350,7 @@ async def test_too_many_restarts_release_the_session(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         scene.whatsapp.trouble = [PageGone("does not start")] * 10
         scene.page.trouble = PageGone("crash")
-        scene.whatsapp.hinted("gone", "")
+        scene.whatsapp.hint(Hint.GONE, "")
         await scene.clock.advance(60)
         assert scene.task.result().startswith("wedged")
         assert scene.session.gave_up
@@ -412,7 +421,7 @@ async def test_only_a_real_logout_deletes_the_profile(tmp_path: Path, reason: st
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         (scene.whatsapp.opened[0] / "login").write_text("secret")
-        scene.whatsapp.hinted("logout", reason)
+        scene.whatsapp.hint(Hint.LOGOUT, reason)
         await scene.shows(replace(QR, logged_out=True))
         await scene.becomes(Phase.LOGGED_OUT)
         assert scene.session.report().number is None
@@ -557,7 +566,7 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
         waits = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
         scene.whatsapp.trouble = [PageGone("no room")] * 50
         scene.page.trouble = PageGone("killed")
-        scene.whatsapp.hinted("state", "")
+        scene.whatsapp.hint(Hint.STATE, "")
         await scene.clock.advance(0.1)
         assert not scene.task.done()
         scene.conversation._journal.see("a", waits)
