@@ -1,4 +1,4 @@
-"""One try to answer a frozen batch: OpenAI → text for WhatsApp → the runner's bell, or what else it comes to."""
+"""The model call for one frozen batch: a reply for the bell, a retry, a problem for a person, or none of them."""
 
 import logging
 import random
@@ -30,25 +30,25 @@ from wire import ProblemCode
 
 log = logging.getLogger(__name__)
 
-#: Passing trouble of the model: the first pause, doubled each time up to what SQS can delay.
+#: The first pause of the exponential backoff after a transient error; it doubles up to the longest delay of SQS.
 BACKOFF_SECONDS = 2.0
-#: A turn that waits for a person is tried again this often: the trouble may be mended on OpenAI's side.
-WAITING_TRIED_EVERY_MS = 15 * 60_000
+#: A turn that waits for a person is retried this often: the cause may be fixed at OpenAI.
+WAITING_RETRIED_EVERY_MS = 15 * 60_000
 DAY_MS = 86_400_000
 
 
 class ReplyOutcome(StrEnum):
-    """What a look at a chat came to."""
+    """The outcome of one check of a chat."""
 
-    NOTHING_WAITS = "nothing waits"
-    NOT_YET = "not yet"  #: the contact may still be writing, or a cap says wait: looked at again
-    BUSY = "busy"  #: somebody else is at this turn
-    RANG = "rang"  #: the text is stored and the runner's bell rang
-    SUPERSEDED = "superseded"  #: the contact wrote on while the model thought
-    PUT_OFF = "put off"  #: passing trouble: tried again later
-    WAITS_FOR_SOMEONE = "waits for someone"
-    SKIPPED = "skipped"
-    PAUSED = "paused"
+    NOTHING_WAITS = "nothing_waits"  #: no message of the chat waits for a reply
+    NOT_YET = "not_yet"  #: another check is enqueued: the contact may still write, a cap says wait, or a turn ended
+    BUSY = "busy"  #: the open turn goes on without this check: at its runner, at the model, or at its next retry
+    RANG = "rang"  #: the text is stored, and the bell of the runner rang
+    SUPERSEDED = "superseded"  #: the contact wrote more during the model call; the batch is frozen again
+    POSTPONED = "postponed"  #: a transient error: the turn is retried later
+    ACTION_REQUIRED = "action_required"  #: a person must fix a problem of the assistant first
+    SKIPPED = "skipped"  #: the messages get no reply; the turn stores the reason
+    PAUSED = "paused"  #: the tenant is paused; messages that waited are skipped
 
 
 def answer(
@@ -57,23 +57,23 @@ def answer(
     turn: Turn,
     recent: Recent,
     waiting: tuple[StoredMessage, ...],
-    job: TurnCheck,
+    check: TurnCheck,
 ) -> ReplyOutcome:
-    """One call of the model for one frozen batch; the text is stored before anything is sent."""
+    """Calls the model once for one frozen batch; the text is stored before any of it is sent."""
     log_context.bind(turn=turn.id)
     others = tuple(other for other in recent.turns if other.id != turn.id)
     lines = history(recent.messages, others, waiting, tenant.policies.history_messages)
     try:
-        text = _reply(services, tenant, turn, lines)
-    except TransientError as trouble:
-        return _put_off(services, tenant, turn, trouble, job)
-    except ActionRequired as trouble:
-        return _ask_someone(services, tenant, turn, trouble)
-    except PermanentError as trouble:
+        text = _call_model(services, tenant, turn, lines)
+    except TransientError as error:
+        return _postpone(services, tenant, turn, error, check)
+    except ActionRequired as error:
+        return _wait_for_action(services, tenant, turn, error)
+    except PermanentError as error:
         text = tenant.policies.give_up_text
         if not text:
-            return _give_up(services, tenant, turn, trouble.reason)
-        _note_given_up(turn, trouble.reason)
+            return _give_up(services, tenant, turn, error.reason)
+        _log_given_up(turn, error.reason)
     parts = for_whatsapp(text)
     if not parts:
         return _give_up(services, tenant, turn, "empty reply")
@@ -90,7 +90,7 @@ def answer(
     return ReplyOutcome.RANG
 
 
-def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
+def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
     budget = tenant.policies.tokens_per_month
     if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
@@ -105,55 +105,49 @@ def _reply(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine
     return reply.text
 
 
-def _put_off(services: Services, tenant: Tenant, turn: Turn, trouble: TransientError, job: TurnCheck) -> ReplyOutcome:
+def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, check: TurnCheck) -> ReplyOutcome:
     attempts = turn.attempts + 1
     if attempts >= THINK_ATTEMPTS_AT_MOST:
         return _give_up(services, tenant, turn, "the model did not answer")
     now = services.clock()
-    pause = max(trouble.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
+    pause = max(error.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
     pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
     services.turns.put_off(
-        turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=trouble.code
+        turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=error.code
     )
-    # The reason in our words, and of a cause only its name: what others wrote may quote the contact.
-    cause = getattr(trouble.__cause__, "response", {}).get("Error", {}).get("Code", "")
-    told = {
-        "tenant": tenant.id,
-        "turn": turn.id,
-        "attempts": attempts,
-        "error_message": trouble.message,
-        "cause": cause,
-    }
-    log.warning(LogEvent.TURN_POSTPONED, extra=told)
-    services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=job.attempt + 1)
-    return ReplyOutcome.PUT_OFF
+    # Our own message, and only the code of its cause: the text of another system may quote the contact.
+    cause = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
+    why = {"error_message": error.message, "cause": cause}
+    log.warning(LogEvent.TURN_POSTPONED, extra={"tenant": tenant.id, "turn": turn.id, "attempts": attempts, **why})
+    services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=check.attempt + 1)
+    return ReplyOutcome.POSTPONED
 
 
-def _ask_someone(services: Services, tenant: Tenant, turn: Turn, trouble: ActionRequired) -> ReplyOutcome:
+def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: ActionRequired) -> ReplyOutcome:
     now = services.clock()
     services.turns.put_off(
         turn,
         TurnState.WAITING,
-        due_at=now + WAITING_TRIED_EVERY_MS,
+        due_at=now + WAITING_RETRIED_EVERY_MS,
         attempts=turn.attempts,
-        reason=trouble.problem,
+        reason=error.problem,
     )
-    problem = Problem(trouble.problem, now, trouble.message)
+    problem = Problem(error.problem, now, error.message)
     if services.tenants.set_assistant_problem(tenant.id, problem):
         log.warning(
-            LogEvent.ASSISTANT_NEEDS_ACTION, extra={"tenant": tenant.id, "turn": turn.id, "problem": trouble.problem}
+            LogEvent.ASSISTANT_NEEDS_ACTION, extra={"tenant": tenant.id, "turn": turn.id, "problem": error.problem}
         )
         notices.of_problem(services, tenant, problem)
-    return ReplyOutcome.WAITS_FOR_SOMEONE
+    return ReplyOutcome.ACTION_REQUIRED
 
 
 def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> ReplyOutcome:
-    _note_given_up(turn, reason)
+    _log_given_up(turn, reason)
     now = services.clock()
     services.turns.discard(turn, reason, now)
     services.tenants.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
     return ReplyOutcome.SKIPPED
 
 
-def _note_given_up(turn: Turn, reason: str) -> None:
+def _log_given_up(turn: Turn, reason: str) -> None:
     log.warning(LogEvent.TURN_GIVEN_UP, extra={"tenant": turn.tenant, "turn": turn.id, "reason": reason})

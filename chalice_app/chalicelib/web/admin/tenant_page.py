@@ -9,7 +9,7 @@ from chalice.app import Response
 from chalicelib.errors import Conflict, Invalid, TransientError
 from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
 from chalicelib.rendering.languages import LANGUAGE_NAMES
-from chalicelib.replies.model_call import WAITING_TRIED_EVERY_MS
+from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.invites import may_mail, new_invite
@@ -186,7 +186,7 @@ class TenantPage:
         """The assistant's problem counts as mended, and the chats that waited for that are looked at now."""
         now = self.services.clock()
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
-        for turn in self.services.turns.open_turns(due_before=now + WAITING_TRIED_EVERY_MS, tenant=tenant):
+        for turn in self.services.turns.open_turns(due_before=now + WAITING_RETRIED_EVERY_MS, tenant=tenant):
             if turn.state is TurnState.WAITING:
                 self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 

@@ -194,7 +194,7 @@ def test_a_reply_that_waited_for_hours_is_recognised_when_the_tail_is_handed_in_
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
-    assert check(line) is ReplyOutcome.WAITS_FOR_SOMEONE
+    assert check(line) is ReplyOutcome.ACTION_REQUIRED
     clock.pass_seconds(11 * 3600)
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator@example.com")
     assert check(line) is ReplyOutcome.RANG

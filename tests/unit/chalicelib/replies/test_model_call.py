@@ -49,7 +49,7 @@ def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mende
     llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.WAITS_FOR_SOMEONE
+    assert check(line) is ReplyOutcome.ACTION_REQUIRED
     problem = line.tenants.get(T).assistant_problem
     assert problem is not None and problem.code is ProblemCode.KEY_REVOKED
     assert check(line) is ReplyOutcome.BUSY
@@ -64,7 +64,7 @@ def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(li
     llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.WAITS_FOR_SOMEONE
+    assert check(line) is ReplyOutcome.ACTION_REQUIRED
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator")
     assert check(line) is ReplyOutcome.RANG
 
@@ -74,7 +74,7 @@ def test_a_rate_limit_that_asks_for_short_pauses_is_outlasted(line: Services, cl
     hand_in(line, message(clock, "M1"))
     began = clock()
     clock.pass_seconds(2)
-    while check(line) is ReplyOutcome.PUT_OFF:
+    while check(line) is ReplyOutcome.POSTPONED:
         clock.pass_seconds(jobs(line).sent[-1][2])
     assert open_turn(line).state is TurnState.READY
     assert clock() - began > 30 * 60_000
@@ -85,7 +85,7 @@ def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(li
         llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
         clock.pass_seconds(2)
-        assert check(line, f"471{number}@lid") is ReplyOutcome.WAITS_FOR_SOMEONE
+        assert check(line, f"471{number}@lid") is ReplyOutcome.ACTION_REQUIRED
     assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
     link = cast(FakeMailer, line.mailer).sent[1][2]
     invite = line.tenants.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
@@ -97,7 +97,7 @@ def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line
     llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.WAITS_FOR_SOMEONE
+    assert check(line) is ReplyOutcome.ACTION_REQUIRED
     assert "SES is busy." in [event.detail for event in line.tenants.timeline(T)]
 
 
@@ -111,7 +111,7 @@ def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_rai
     deliver(line, clock)
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.WAITS_FOR_SOMEONE
+    assert check(line) is ReplyOutcome.ACTION_REQUIRED
     with_policies(line, replace(UNCAPPED, tokens_per_month=100))
     clock.pass_seconds(15 * 60)
     assert check(line) is ReplyOutcome.RANG
@@ -121,7 +121,7 @@ def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, c
     llm(line).next = [TransientError("busy", retry_after_seconds=7)]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.PUT_OFF
+    assert check(line) is ReplyOutcome.POSTPONED
     delay = jobs(line).sent[-1][2]
     assert 7 <= delay <= 11
     assert open_turn(line).parts == ()
@@ -138,7 +138,7 @@ def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
     llm(line).next = [trouble]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    assert check(line) is ReplyOutcome.PUT_OFF
+    assert check(line) is ReplyOutcome.POSTPONED
     (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn_postponed"]
     assert (told["error_message"], told["cause"]) == (
         "The key could not be unlocked just now.",
