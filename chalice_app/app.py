@@ -27,7 +27,7 @@ from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
 from chalicelib.web import admin, console, landing, pages, runner_api, snapshot_api
-from chalicelib.web.pages import guarded_json, json_response
+from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services, from_environment
 
 
@@ -41,7 +41,7 @@ def create_app(services: Services) -> Chalice:
     snapshot_api.mount(application, services)
 
     @application.route("/health", methods=["GET"])
-    @partial(guarded_json, application)
+    @partial(handle_json_errors, application)
     def health() -> Response:
         """Health check: returns stage, commits and address; proves that the table and the address can be read."""
         health: dict[str, Any] = {"stage": services.stage, "commit": services.commit}

@@ -21,7 +21,8 @@ RUNNER = ROOT / "runner"
 ONLY_IMPORTERS: dict[str, set[str]] = {
     "chalice": {"chalice_app/app.py", *(f"chalice_app/chalicelib/{door}" for door in ("web/admin/", "web/landing.py"))}
     | {"chalice_app/chalicelib/web/runner_api.py", "chalice_app/chalicelib/web/snapshot_api.py"}
-    | {"chalice_app/chalicelib/web/runner_auth.py", "chalice_app/chalicelib/web/pages.py"},
+    | {"chalice_app/chalicelib/web/runner_auth.py"}
+    | {"chalice_app/chalicelib/web/pages.py", "chalice_app/chalicelib/web/responses.py"},
     "aws_lambda_powertools": {"chalice_app/app.py"},
     "boto3": {"chalice_app/chalicelib/wiring.py"}
     | {f"chalice_app/chalicelib/store/{room}.py" for room in ("table", "expressions")},

@@ -9,7 +9,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from chalicelib.model import Assistant, Problem, Tenant, TenantState
-from chalicelib.web.admin.invites import new_invite
+from chalicelib.notifications.invites import renew_invite
 from chalicelib.wiring import Services
 from infrastructure.local.settings import Ports
 from infrastructure.local.stack import local_stack
@@ -74,7 +74,7 @@ def test_a_mail_that_the_mail_server_refuses_is_on_the_tenants_page(
                 "test",
             )
             services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@agency.example")
-            assert new_invite(services, tenant, by="operator@agency.example")
+            assert renew_invite(services, tenant, by="operator@agency.example")
 
             def shown() -> Problem | None:
                 return services.tenants.get(tenant.id).mail_problem

@@ -7,7 +7,6 @@ from email.errors import HeaderParseError
 from email.header import Header
 from email.message import EmailMessage
 from email.utils import parseaddr
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,8 +15,8 @@ from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
 from chalicelib.model.public_address import why_unfit
-from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, speaker
-from chalicelib.rendering.templating import environment
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, translator
+from chalicelib.rendering.templating import render_mail
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TEMPLATES: Final = Path(__file__).parents[1] / "rendering" / "mail"
 #: RFC 5321: a path has at most 256 octets with its brackets.
 ADDRESS_AT_MOST: Final = 254
 #: A longer subject is cut by every mail program.
@@ -133,10 +131,9 @@ class Mailer:
         from email.policy import SMTP  # brings the whole grammar of addresses, which only a mail needs
 
         language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
-        context = {"say": speaker(language), "language": language, "name": tenant.name, "link": link, **values}
+        context = {"translate": translator(language), "language": language, "name": tenant.name, "link": link, **values}
         subject, text, html = (
-            environment(TEMPLATES).get_template(f"{kind}/{part}").render(context)
-            for part in ("subject.txt", "text.txt", "html.html")
+            render_mail(f"{kind}/{part}", **context) for part in ("subject.txt", "text.txt", "html.html")
         )
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender

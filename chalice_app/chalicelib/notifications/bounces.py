@@ -153,7 +153,7 @@ def _of_tenant(services: "Services", tenant: Tenant, heard: MailEvent) -> Fate:
 def _marked(services: "Services", tenant: Tenant, problem: Problem, told: Mapping[str, str]) -> Fate:
     log.warning(LogEvent.MAIL_BOUNCED, extra=dict(told))
     services.tenants.set_mail_problem(tenant.id, problem)
-    notices.of_problem(services, tenant, problem)
+    notices.notify_of_problem(services, tenant, problem)
     return Fate.MARKED
 
 

@@ -1,4 +1,4 @@
-"""Tells owner and operators by mail what needs a person: once for each trouble, never a flood."""
+"""Notifications: mails to the owner and the operators about what needs a person, deduplicated and rate limited."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Problem, Session, Tenant, milliseconds
-from chalicelib.web.browser_auth import sha256
+from chalicelib.notifications import invites
 from wire import Phase, ProblemCode
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The same news reaches the same people at most once within this time.
-TOLD_AGAIN_AFTER: Final = timedelta(hours=6)
-#: What an owner can do nothing about, or would not hear of by mail.
+#: The same notice goes to the same people at most once within this time.
+REPEATED_AFTER: Final = timedelta(hours=6)
+#: Problems that an owner cannot fix, or would not read about by mail.
 OPERATORS_ONLY: Final = frozenset(
     {
         ProblemCode.INCOMPATIBLE,
@@ -29,45 +29,48 @@ OPERATORS_ONLY: Final = frozenset(
 )
 
 
-def of_problem(services: "Services", tenant: Tenant, problem: Problem) -> None:
-    """A problem of the assistant or of the mail: one mail to the operators, and one to the owner if it is theirs."""
-    to_operators(services, tenant, problem)
-    _problem_to_owner(services, tenant, problem)
+def notify_of_problem(services: "Services", tenant: Tenant, problem: Problem) -> None:
+    """Mails a problem of the assistant or of the mail to the operators, and to the owner who can fix it."""
+    notify_operators(services, tenant, problem)
+    _notify_owner_of_problem(services, tenant, problem)
 
 
-def to_operators(services: "Services", tenant: Tenant, problem: Problem) -> None:
-    """A new problem, whosever."""
+def notify_operators(services: "Services", tenant: Tenant, problem: Problem) -> None:
+    """Mails a new problem to the operators."""
     operators = services.operators_email
     if operators:
 
-        def attention() -> None:
-            link = f"{services.base_url()}/admin/tenants/{tenant.id}"
-            services.mailer.attention(operators, tenant, problem, link)
+        def send() -> None:
+            page = f"{services.base_url()}/admin/tenants/{tenant.id}"
+            services.mailer.attention(operators, tenant, problem, page)
 
-        _once(services, tenant, problem.code, attention)
+        _send_once(services, tenant, problem.code, send)
 
 
-def of_session(services: "Services", tenant: Tenant, session: Session, *, again: bool = False) -> None:
-    """What the owner is still to be told of the session: the phone ended the link, or there is a problem.
+def notify_of_session(services: "Services", tenant: Tenant, session: Session, *, again: bool = False) -> None:
+    """Mails the owner the unsent notice of a session: the phone ended the link, or there is a problem.
 
-    Not while the page is open: it says so itself, and a mail's fresh link would kill it. It stays to be told until the
-    mail has left; ``again`` tries, and adds no line to the timeline each minute.
+    The page of the owner keeps the notice back while it is open: it shows the same, and a mail's new link would end it.
+    The notice stays unsent until the mail has left.
+
+    Args:
+        again: a retry, which adds no line to the timeline each minute.
     """
     if session.unsent_notice == Phase.LOGGED_OUT:
-        told = _to_owner(
+        sent = _notify_owner(
             services, tenant, session.unsent_notice, lambda link: services.mailer.logged_out(tenant, link), again=again
         )
     else:
-        told = session.problem is None or _problem_to_owner(services, tenant, session.problem, again=again)
-    if told and session.unsent_notice is not None:
+        sent = session.problem is None or _notify_owner_of_problem(services, tenant, session.problem, again=again)
+    if sent and session.unsent_notice is not None:
         services.placement.told(tenant.id, session.unsent_notice)
 
 
-def _problem_to_owner(services: "Services", tenant: Tenant, problem: Problem, *, again: bool = False) -> bool:
-    """True if nothing of it is still to be told."""
+def _notify_owner_of_problem(services: "Services", tenant: Tenant, problem: Problem, *, again: bool = False) -> bool:
+    """Returns True once nothing is left to send."""
     if problem.code in OPERATORS_ONLY:
         return True
-    return _to_owner(
+    return _notify_owner(
         services,
         tenant,
         f"{problem.code}-owner",
@@ -76,37 +79,35 @@ def _problem_to_owner(services: "Services", tenant: Tenant, problem: Problem, *,
     )
 
 
-def _to_owner(
-    services: "Services", tenant: Tenant, news: str, send: Callable[[str], object], *, again: bool = False
+def _notify_owner(
+    services: "Services", tenant: Tenant, notice: str, send: Callable[[str], object], *, again: bool = False
 ) -> bool:
-    """Only a link's hash is stored, so a mail carries a new one; the former one dies once the mail has left."""
+    def send_link(token: str) -> bool:
+        send(invites.join_link(services, token))
+        return True
 
-    def sending() -> None:
-        token = services.token()
-        invite = services.tenants.invites.prepare(tenant.id, sha256(token), now=services.clock())
-        send(f"{services.base_url()}/join/{token}")
-        services.tenants.invites.settle(invite, now=services.clock())
-
-    return _once(services, tenant, news, sending, again=again)
+    return _send_once(services, tenant, notice, lambda: invites.mail_new_link(services, tenant, send_link), again=again)
 
 
-def _once(services: "Services", tenant: Tenant, news: str, send: Callable[[], object], *, again: bool = False) -> bool:
-    """True if it was sent now. A mail that cannot leave is a line in the timeline and never stops what it tells of.
+def _send_once(
+    services: "Services", tenant: Tenant, notice: str, send: Callable[[], object], *, again: bool = False
+) -> bool:
+    """Returns True if the notice was sent now. A mail that fails is a line in the timeline and stops nothing else.
 
-    Whoever may send it says so first: two at once send one. What failed for a moment may be sent by the next.
+    The sender claims the notice first, so that two at once send one mail; a transient error returns the claim.
     """
     now = services.clock()
-    if not services.tenants.may_tell(tenant.id, news, again_after_ms=milliseconds(TOLD_AGAIN_AFTER), now=now):
+    if not services.tenants.may_tell(tenant.id, notice, again_after_ms=milliseconds(REPEATED_AFTER), now=now):
         return False
     try:
         send()
-    except AnswerlineError as trouble:
+    except AnswerlineError as error:
         log.warning(
-            LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": trouble.code, "error_message": trouble.message}
+            LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": error.code, "error_message": error.message}
         )
-        if isinstance(trouble, TransientError):
-            services.tenants.not_told(tenant.id, news, now=now)
+        if isinstance(error, TransientError):
+            services.tenants.not_told(tenant.id, notice, now=now)
         if not again:
-            services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, trouble.message))
+            services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, error.message))
         return False
     return True

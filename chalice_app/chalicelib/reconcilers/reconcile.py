@@ -55,4 +55,4 @@ def _notify_owner(services: Services, tenant: Tenant, now: int) -> None:
     """Sends the owner the mail that was not sent yet: the page was open, or SES failed."""
     session = services.placement.session(tenant.id)
     if not session.is_awake(now):
-        notices.of_session(services, tenant, session, again=True)
+        notices.notify_of_session(services, tenant, session, again=True)

@@ -1,1 +1,1 @@
-"""Templates, sentences, QR codes and static files: from values to what a person reads."""
+"""Rendering for people: templates, translations, QR codes and static files."""

@@ -1,4 +1,4 @@
-"""What people read, by key and language; every sentence of the landing, the mails and the admin is in `locales/`."""
+"""Translations: the texts of landing page, mails and admin by key and language, which are in ``locales/``."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from typing import Final
 from wire import Phase
 
 LANGUAGES: Final = ("en", "de", "es", "pt", "fr")
-#: Their own names, for the form that chooses one.
+#: Each language by its own name, for the form that chooses one.
 LANGUAGE_NAMES: Final[Mapping[str, str]] = {
     "en": "English",
     "de": "Deutsch",
@@ -19,7 +19,7 @@ LANGUAGE_NAMES: Final[Mapping[str, str]] = {
 }
 DEFAULT_LANGUAGE: Final = "en"
 
-#: How a phase looks: the class of its badge, notice and mark in the style sheet.
+#: The style of a phase: the class of its badge, notice and mark in the style sheet.
 TONES: Final[Mapping[Phase, str]] = {
     Phase.IDLE: "quiet",
     Phase.STARTING: "working",
@@ -35,27 +35,30 @@ TONES: Final[Mapping[Phase, str]] = {
     Phase.FAILED: "attention",
 }
 
-Say = Callable[..., str]
+Translate = Callable[..., str]
 
 
-def speaker(language: str) -> Say:
-    """A function of key and values that speaks this language; a value never is a format string itself."""
+def translator(language: str) -> Translate:
+    """Returns a function of key and values that returns a text in this language.
+
+    An unknown language is English, and so is a text that a language lacks. A value is never read as a format string.
+    """
     texts = _texts(language if language in LANGUAGES else DEFAULT_LANGUAGE)
 
-    def say(key: str, **values: object) -> str:
+    def translate(key: str, **values: object) -> str:
         text = texts.get(key)
         if text is None:
             text = _texts(DEFAULT_LANGUAGE)[key]
         return text.format(**values) if values else text
 
-    return say
+    return translate
 
 
-def preferred(accept_language: str) -> str:
-    """The language of ours that an Accept-Language header likes best."""
+def preferred_language(accept_language: str) -> str:
+    """Returns the supported language that an Accept-Language header gives the highest weight."""
     best, best_weight = DEFAULT_LANGUAGE, 0.0
-    for wish in accept_language[:200].split(","):
-        tag, _, parameter = wish.partition(";")
+    for choice in accept_language[:200].split(","):
+        tag, _, parameter = choice.partition(";")
         language = tag.strip().lower().partition("-")[0]
         weight = _weight(parameter)
         if language in LANGUAGES and weight > best_weight:
@@ -64,6 +67,7 @@ def preferred(accept_language: str) -> str:
 
 
 def _weight(parameter: str) -> float:
+    """Parses the weight of one language (RFC 9110, 12.4.2); 1 without a weight, 0 for one that cannot be read."""
     name, _, value = parameter.strip().partition("=")
     if not name:
         return 1.0

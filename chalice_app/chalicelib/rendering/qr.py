@@ -1,4 +1,4 @@
-"""Only qrcode: a QR code as inline SVG, because the gateway breaks binary images."""
+"""Draws QR codes as inline SVG, because the gateway breaks binary images. The only importer of qrcode."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,12 @@ if TYPE_CHECKING:
 
 
 def qr_svg(code: str, label: str) -> "Markup":
-    """A QR code as inline SVG with the quiet zone that scanners want; coloured by the style sheet's ``qr-code``."""
+    """Returns a QR code as inline SVG with the quiet zone that scanners need; the style sheet's ``qr-code`` colours it.
+
+    Args:
+        code: the text of the code.
+        label: the description for people who cannot see it.
+    """
     import qrcode
     from markupsafe import Markup, escape
     from qrcode.constants import ERROR_CORRECT_L
@@ -15,16 +20,16 @@ def qr_svg(code: str, label: str) -> "Markup":
     image = qrcode.QRCode(error_correction=ERROR_CORRECT_L, border=4)
     image.add_data(code)
     rows: list[list[bool]] = image.get_matrix()
-    marks = []
+    modules = []
     for y, row in enumerate(rows):
         x = 0
         while x < len(row):
             width = next((n for n, dark in enumerate(row[x:]) if not dark), len(row) - x)
             if width:
-                marks.append(f"M{x} {y}h{width}v1h-{width}z")
+                modules.append(f"M{x} {y}h{width}v1h-{width}z")
             x += width or 1
     size = len(rows)
     return Markup(
         '<svg class="qr-code" viewBox="0 0 {0} {0}" role="img" aria-label="{1}" xmlns="http://www.w3.org/2000/svg">'
         '<rect width="{0}" height="{0}" fill="#fff"/><path d="{2}" fill="#000"/></svg>'
-    ).format(size, escape(label), "".join(marks))
+    ).format(size, escape(label), "".join(modules))

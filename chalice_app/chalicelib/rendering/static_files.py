@@ -19,24 +19,26 @@ STATIC: Final = Path(__file__).parent / "static"
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One of them."""
+    """The content of a style sheet, script or image."""
 
     text: str
+    #: its Content-Type
     type: str
+    #: the start of its SHA-256
     version: str
 
 
 def static_file(name: str) -> StaticFile:
-    """Only those that exist can be asked for: a path can lead nowhere else."""
-    file = _every().get(name)
+    """Returns a file of ``static/`` by its name, and never by a path. Raises NotFound."""
+    file = _files().get(name)
     if file is None:
         raise NotFound
     return file
 
 
 @cache
-def _every() -> Mapping[str, StaticFile]:
-    """By name."""
+def _files() -> Mapping[str, StaticFile]:
+    """Reads all files, by name."""
     found = {}
     for path in sorted(STATIC.iterdir()):
         if path.suffix in TEXT_TYPES:

@@ -1,17 +1,32 @@
-"""Only Jinja: templates as pages and mails are filled from them, with every value in HTML and SVG escaped."""
+"""Renders Jinja templates of pages and mails; every value in HTML and SVG is escaped. The only importer of Jinja."""
 
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from chalicelib.rendering.qr import qr_svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+PAGES: Final = Path(__file__).parent / "templates"
+MAILS: Final = Path(__file__).parent / "mail"
+
+
+def render_page(template: str, **context: Any) -> str:
+    """Renders a template of ``templates/``, which may draw QR codes."""
+    return environment(PAGES, qr_svg=qr_svg).get_template(template).render(context)
+
+
+def render_mail(template: str, **context: Any) -> str:
+    """Renders a template of ``mail/``."""
+    return environment(MAILS).get_template(template).render(context)
+
 
 @cache
 def environment(folder: Path, **functions: Callable[..., str]) -> "Environment":
-    """The templates of a folder, which may call these functions; a name that nobody gave is an error."""
+    """Returns the templates of a folder, which may call ``functions``; an undefined name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     made = Environment(

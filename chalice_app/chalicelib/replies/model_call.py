@@ -137,7 +137,7 @@ def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: Acti
         log.warning(
             LogEvent.ASSISTANT_NEEDS_ACTION, extra={"tenant": tenant.id, "turn": turn.id, "problem": error.problem}
         )
-        notices.of_problem(services, tenant, problem)
+        notices.notify_of_problem(services, tenant, problem)
     return ReplyOutcome.ACTION_REQUIRED
 
 

@@ -21,9 +21,9 @@ def record_changes(services: Services, before: Session, after: Session, now: int
         services.tenants.record(Event(after.tenant, now, happened, detail))
         log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
         if happened is EventKind.PROBLEM and after.problem is not None:
-            notices.to_operators(services, services.tenants.get(after.tenant), after.problem)
+            notices.notify_operators(services, services.tenants.get(after.tenant), after.problem)
     if after.unsent_notice is not None and after.unsent_notice != before.unsent_notice and not after.is_awake(now):
-        notices.of_session(services, services.tenants.get(after.tenant), after)
+        notices.notify_of_session(services, services.tenants.get(after.tenant), after)
 
 
 def changes(before: Session, after: Session) -> list[tuple[EventKind, str]]:

@@ -14,9 +14,9 @@ from chalicelib.log_events import LogEvent
 from chalicelib.model.line_health import HealthReport, Line, LineHealth
 from chalicelib.model.times import month_of
 from chalicelib.reconcilers import health_report
-from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
+from chalicelib.rendering.templating import render_page
 from chalicelib.web.messages import ago, problem_name
-from chalicelib.web.pages import fill
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -81,7 +81,7 @@ def widget(services: "Services", event: Mapping[str, Any], function: str) -> str
         kind = type(error).__name__
         log.error(LogEvent.OVERVIEW_FAILED, extra={"error": kind, "trace": trace(error)})
         sentence = f"Something went wrong on our side ({kind}); the log of this function says where. It is asked again."
-    return fill("console/trouble.html", sentence=sentence, ink=_ink(_dark(event)))
+    return render_page("console/error.html", sentence=sentence, ink=_ink(_dark(event)))
 
 
 def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str:
@@ -91,7 +91,7 @@ def _shown(services: "Services", event: Mapping[str, Any], function: str) -> str
     lines = [line for line in stands.lines if line.health.needs_attention or not only_trouble]
     shown = lines[: _rows(event)]
     dark = _dark(event)
-    return fill(
+    return render_page(
         "console/overview.html",
         health_report=stands,
         headline=headline(stands),
@@ -131,19 +131,19 @@ def headline(stands: HealthReport) -> str:
 
 def phase(line: Line) -> str:
     """Where its session stands, in two or three words."""
-    say = speaker(DEFAULT_LANGUAGE)
+    translate = translator(DEFAULT_LANGUAGE)
     if line.paused:
         return "Paused"
-    return say(f"phase.{line.session.phase}.label")
+    return translate(f"phase.{line.session.phase}.label")
 
 
 def sentence(line: Line) -> str:
     """What a person must mend; without that, why it does not answer; empty if it does."""
-    say = speaker(DEFAULT_LANGUAGE)
+    translate = translator(DEFAULT_LANGUAGE)
     if line.problem is not None:
-        return say(f"admin.problem.{line.problem.code}.sentence")
+        return translate(f"admin.problem.{line.problem.code}.sentence")
     if line.health in (LineHealth.NOT_RUNNING, LineHealth.NEEDS_ACTION):
-        return say(f"admin.phase.{line.session.phase}.sentence")
+        return translate(f"admin.phase.{line.session.phase}.sentence")
     return OVERDUE if line.health is LineHealth.SLOW else ""
 
 

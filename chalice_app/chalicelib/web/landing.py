@@ -28,18 +28,12 @@ from chalice.app import Chalice, Response
 
 from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
 from chalicelib.model import Invite, Session, Tenant, TenantState
-from chalicelib.rendering.languages import preferred
-from chalicelib.web.browser_auth import (
-    came_from_our_page,
-    cookie,
-    cookies,
-    demand_own_form,
-    derived,
-    same,
-    sha256,
-)
+from chalicelib.rendering.languages import preferred_language
+from chalicelib.tokens import derive, secrets_match, sha256
+from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
 from chalicelib.web.landing_view import LandingView, digits_of, landing_view
-from chalicelib.web.pages import FORM, Pages, json_response
+from chalicelib.web.pages import FORM, Pages
+from chalicelib.web.responses import json_response
 from chalicelib.wiring import Services
 from wire import Phase
 
@@ -48,7 +42,7 @@ BOUND_FOR: Final = timedelta(days=180)
 POSTS_PER_ADDRESS_PER_MINUTE: Final = 20
 #: WhatsApp itself refuses more pairing codes than a few.
 PAIRING_CODES_PER_TENANT, PAIRING_WINDOW = 5, timedelta(minutes=10)
-FORM_AT_MOST_BYTES: Final = 4_000
+MAX_FORM_BYTES: Final = 4_000
 NO_INDEX: Final = {"X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -58,7 +52,7 @@ def mount(app: Chalice, services: Services) -> None:
     door = Landing(pages, services)
 
     def route(path: str, method: str, view: Callable[[str], Response]) -> None:
-        guarded = pages.guarded(door.guarded(view))
+        guarded = pages.handle_errors(door.guarded(view))
         if method == "POST":
             app.route(f"/join/{{token}}{path}", methods=["POST"], content_types=[FORM])(guarded)
         else:
@@ -87,11 +81,11 @@ class Guest:
 
     @property
     def bound(self) -> bool:
-        return self.invite.bound_sha256 is not None and same(sha256(self.secret), self.invite.bound_sha256)
+        return self.invite.bound_sha256 is not None and secrets_match(sha256(self.secret), self.invite.bound_sha256)
 
     @property
     def csrf(self) -> str:
-        return derived(self.secret, "landing")
+        return derive(self.secret, "landing")
 
 
 class Landing:
@@ -116,7 +110,9 @@ class Landing:
             return self._to(guest, "/status")
         secret = self._services.token()
         invite = self._services.tenants.invites.open(sha256(token), sha256(secret), now=self._services.clock())
-        return self._welcome(guest, secret) if same(invite.bound_sha256 or "", sha256(secret)) else self._to(guest, "")
+        if not secrets_match(invite.bound_sha256 or "", sha256(secret)):
+            return self._to(guest, "")
+        return self._welcome(guest, secret)
 
     def continue_here(self, token: str) -> Response:
         guest = self._posting_guest(token)
@@ -131,7 +127,7 @@ class Landing:
 
     def _welcome(self, guest: Guest, secret: str) -> Response:
         self._wake(guest)
-        return self._to(guest, "/status", cookie(_cookie_name(guest.invite), secret, BOUND_FOR))
+        return self._to(guest, "/status", set_cookie(_cookie_name(guest.invite), secret, BOUND_FOR))
 
     # -- the bound browser looks -------------------------------------------------------------------------------
 
@@ -189,23 +185,23 @@ class Landing:
         """Raises NotFound, after one read, for whatever is not a living link."""
         invite = self._services.tenants.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
-        return Guest(token, invite, tenant, cookies(self._pages.headers).get(_cookie_name(invite), ""))
+        return Guest(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
 
     def _posting_guest(self, token: str) -> Guest:
         guest = self._guest(token)
         address = f"landing-{sha256(self._pages.address)[:16]}"
         self._count(guest, address, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
-        if not came_from_our_page(self._pages.headers):
+        if not is_same_origin(self._pages.headers):
             raise Forbidden
         return guest
 
     def _acting_guest(self, token: str) -> tuple[Guest, dict[str, str]]:
         """A browser that lost its binding is told so by the status page it is sent to."""
         guest = self._posting_guest(token)
-        form = self._pages.form(FORM_AT_MOST_BYTES)
+        form = self._pages.form(MAX_FORM_BYTES)
         if not guest.bound:
             raise _Unbound(guest)
-        demand_own_form(self._pages.headers, form, guest.csrf)
+        require_csrf_token(self._pages.headers, form, guest.csrf)
         return guest, form
 
     def _bound_page(self, token: str, name: str, **context: Any) -> Response:
@@ -263,10 +259,10 @@ class Landing:
             except AnswerlineError as trouble:
                 about = {404: "gone", 429: "busy"}.get(trouble.status, "trouble")
                 return self._pages.render(
-                    "landing/trouble.html",
+                    "landing/error.html",
                     status=trouble.status,
                     headers=NO_INDEX,
-                    language=preferred(self._pages.headers.get("accept-language", "")),
+                    language=preferred_language(self._pages.headers.get("accept-language", "")),
                     about=about,
                 )
 

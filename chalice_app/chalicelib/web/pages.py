@@ -1,59 +1,37 @@
-"""HTML and forms for the doors that browsers use: pages, security headers, static files, and errors as answers.
+"""Renders HTML pages, reads posted forms, serves static files, and turns the errors of a page into pages.
 
-Chalice makes a 500 of every exception of a view before any middleware sees it; so every view is wrapped in
-``Pages.guarded`` or ``guarded_json``, the one place where trouble becomes HTTP.
+Chalice makes a 500 of every exception of a view before any middleware runs; so every view is wrapped in
+``Pages.handle_errors`` or ``responses.handle_json_errors``, the one place where errors become HTTP.
 """
 
 import functools
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge, TransientError
-from chalicelib.log_context import trace
-from chalicelib.log_events import LogEvent
-from chalicelib.rendering.languages import DEFAULT_LANGUAGE, speaker
-from chalicelib.rendering.qr import qr_svg
+from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.static_files import static_file
-from chalicelib.rendering.templating import environment
-from wire import Refusal
+from chalicelib.rendering.templating import render_page
+from chalicelib.web.responses import View, log_refusal, log_unexpected, respond, retry_after
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
-log = logging.getLogger(__name__)
-
-View = Callable[..., Response]
-
 FORM: Final = "application/x-www-form-urlencoded"
-FORM_AT_MOST_BYTES: Final = 400_000
-FORM_FIELDS_AT_MOST: Final = 100
-#: A static file's address carries its content's hash, so a browser need never ask again.
-STATIC_KEPT_FOR: Final = "public, max-age=31536000, immutable"
-TEMPLATES: Final = Path(__file__).parents[1] / "rendering" / "templates"
-
-SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+MAX_FORM_BYTES: Final = 400_000
+MAX_FORM_FIELDS: Final = 100
+#: The address of a static file carries its content's hash, so a browser may keep the file for good.
+STATIC_CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 
 
 class Pages:
-    """What a door needs to answer a browser.
+    """Requests from and responses to a browser.
 
     Args:
-        app: whose requests these are; one per thread.
+        app: the application that receives the requests; one per thread.
         services: for the stage, the commit and the public address.
     """
 
@@ -65,6 +43,7 @@ class Pages:
 
     @property
     def request(self) -> Request:
+        """The request that is being answered."""
         request = self._app.current_request
         if request is None:
             raise RuntimeError("a page is only rendered while a request is answered")
@@ -72,29 +51,32 @@ class Pages:
 
     @property
     def headers(self) -> Mapping[str, str]:
+        """The request's headers, by lower-case name."""
         headers: Mapping[str, str] = self.request.headers
         return headers
 
     @property
     def address(self) -> str:
-        """The caller's IP address as the gateway saw it; a header could say anything."""
+        """The client's IP address as the gateway saw it; a header is the client's own claim."""
         context: Mapping[str, Any] = self.request.context
         return str((context.get("identity") or {}).get("sourceIp") or "unknown")
 
     def query(self, name: str) -> str:
+        """Returns a parameter of the query; empty when it is missing."""
         parameters = cast(Mapping[str, str], self.request.query_params or {})
         return parameters.get(name, "")
 
-    def form(self, at_most: int = FORM_AT_MOST_BYTES) -> dict[str, str]:
-        """The fields of a posted form (of a repeated one the last). Its route needs ``content_types=[FORM]``."""
+    def form(self, max_bytes: int = MAX_FORM_BYTES) -> dict[str, str]:
+        """Parses the fields of a posted form; of a repeated field the last value counts.
+
+        The route needs ``content_types=[FORM]``. Raises TooLarge and BadRequest.
+        """
         raw = self.request.raw_body
         body = raw.encode() if isinstance(raw, str) else raw
-        if len(body) > at_most:
+        if len(body) > max_bytes:
             raise TooLarge("This form is longer than allowed.")
         try:
-            pairs = parse_qsl(
-                body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FORM_FIELDS_AT_MOST
-            )
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
         except ValueError:
             raise BadRequest("This form could not be read.") from None
         return dict(pairs)
@@ -102,17 +84,14 @@ class Pages:
     # -- addresses ---------------------------------------------------------------------------------------------
 
     def url_for(self, path: str) -> str:
-        """The address of one of our paths on this host, under the stage's prefix."""
+        """Returns the address of a path on this host, under the stage's prefix."""
         return urlsplit(self._services.base_url()).path.rstrip("/") + path
 
-    def link(self, path: str) -> str:
-        """The whole address, for a mail."""
-        return self._services.base_url() + path
-
     def static(self, name: str) -> str:
+        """Returns the address of a static file, with its version."""
         return self.url_for(f"/static/{name}?v={static_file(name).version}")
 
-    # -- answers -----------------------------------------------------------------------------------------------
+    # -- responses -----------------------------------------------------------------------------------------------
 
     def render(
         self,
@@ -124,11 +103,11 @@ class Pages:
         language: str = DEFAULT_LANGUAGE,
         **context: Any,
     ) -> Response:
-        """A page (or a fragment of one) from ``templates/``; ``say`` speaks its language."""
-        html = fill(
+        """Renders a page or a fragment of ``templates/``; there ``translate`` has the texts of ``language``."""
+        html = render_page(
             template,
             language=language,
-            say=speaker(language),
+            translate=translator(language),
             url_for=self.url_for,
             static=self.static,
             stage=self._services.stage,
@@ -141,63 +120,68 @@ class Pages:
     def html(
         self, html: str, *, status: int = 200, cookies: Sequence[str] = (), headers: Mapping[str, str] | None = None
     ) -> Response:
-        return _response(html, status, {"Content-Type": "text/html; charset=utf-8", **(headers or {})}, cookies)
+        """Returns HTML that is rendered already."""
+        content = {"Content-Type": "text/html; charset=utf-8", **(headers or {})}
+        return respond(html, status=status, headers=content, cookies=cookies)
 
     def redirect(self, path: str, *, cookies: Sequence[str] = ()) -> Response:
-        """To one of our own paths, as a GET."""
-        return _response("", 303, {"Content-Type": "text/plain", "Location": self.url_for(path)}, cookies)
+        """Redirects to one of our own paths, as a GET."""
+        location = {"Content-Type": "text/plain", "Location": self.url_for(path)}
+        return respond("", status=303, headers=location, cookies=cookies)
 
-    def trouble(self, trouble: AnswerlineError) -> Response:
-        """The same look for everything that went wrong; what is not there looks the same whatever it was."""
-        _note(trouble)
+    def error(self, error: AnswerlineError) -> Response:
+        """Renders any error as a page of the same form; every kind of NotFound reads the same."""
+        log_refusal(error)
         return self.render(
-            "trouble.html",
-            status=trouble.status,
-            headers=_retry_after(trouble),
-            title=TITLES.get(trouble.status, "That did not work"),
-            sentence=GONE if isinstance(trouble, NotFound) else trouble.message,
-            way_back=self._way_back(),
+            "error.html",
+            status=error.status,
+            headers=retry_after(error),
+            title=ERROR_TITLES.get(error.status, "That did not work"),
+            sentence=NOT_FOUND if isinstance(error, NotFound) else error.message,
+            back_link=self._back_link(),
             request_id=None,
         )
 
-    def guarded(self, view: View) -> View:
-        """The view with every exception turned into a page."""
+    def handle_errors(self, view: View) -> View:
+        """Wraps a view: every exception becomes a page."""
 
         @functools.wraps(view)
-        def guard(*args: Any, **path: Any) -> Response:
+        def handled(*args: Any, **path: Any) -> Response:
             try:
-                return self._shown(view, args, path)
-            except NotDeployed as trouble:  # no page can be drawn without our own address
-                _note(trouble)
-                return _response(trouble.message, trouble.status, {"Content-Type": "text/plain; charset=utf-8"}, ())
+                return self._with_error_pages(view, args, path)
+            except NotDeployed as error:  # no page can be rendered without our own address
+                log_refusal(error)
+                return respond(
+                    error.message, status=error.status, headers={"Content-Type": "text/plain; charset=utf-8"}
+                )
 
-        return guard
+        return handled
 
-    def _shown(self, view: View, args: tuple[Any, ...], path: Mapping[str, Any]) -> Response:
+    def _with_error_pages(self, view: View, args: tuple[Any, ...], path: Mapping[str, Any]) -> Response:
         try:
             return view(*args, **path)
         except NotDeployed:
             raise
-        except AnswerlineError as trouble:
-            return self.trouble(trouble)
+        except AnswerlineError as error:
+            return self.error(error)
         except Exception as error:
-            request_id = report(self._app, error)
+            request_id = log_unexpected(self._app, error)
             return self.render(
-                "trouble.html",
+                "error.html",
                 status=500,
                 title="Something went wrong on our side",
                 sentence="It was noted, with the number below. Try again in a moment.",
-                way_back=self._way_back(),
+                back_link=self._back_link(),
                 request_id=request_id,
             )
 
-    def _way_back(self) -> str | None:
-        """Only an operator has somewhere to go back to."""
+    def _back_link(self) -> str | None:
+        """The address to go back to: only an operator has one."""
         return self.url_for("/admin") if self.request.path.startswith("/admin") else None
 
 
-GONE: Final = "The address may be incomplete, or what was here is gone."
-TITLES: Final[Mapping[int, str]] = {
+NOT_FOUND: Final = "The address may be incomplete, or what was here is gone."
+ERROR_TITLES: Final[Mapping[int, str]] = {
     400: "That did not work",
     401: "Sign in first",
     403: "Not like this",
@@ -209,78 +193,13 @@ TITLES: Final[Mapping[int, str]] = {
 }
 
 
-def guarded_json(app: Chalice, view: View) -> View:
-    """For programs: the same, with a ``wire.Refusal`` as body.
-
-    Whoever reads a request says ``BadRequest`` itself; pydantic's complaint about anything else is our mistake.
-    """
-
-    @functools.wraps(view)
-    def guard(*args: Any, **path: Any) -> Response:
-        try:
-            return view(*args, **path)
-        except AnswerlineError as trouble:
-            _note(trouble)
-            return json_response(
-                Refusal(code=trouble.code, message=trouble.message).model_dump_json(),
-                status=trouble.status,
-                headers=_retry_after(trouble),
-            )
-        except Exception as error:
-            message = f"Something went wrong on our side ({report(app, error)})."
-            return json_response(Refusal(code="internal", message=message).model_dump_json(), status=500)
-
-    return guard
-
-
-def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return _response(body, status, {"Content-Type": "application/json", **(headers or {})}, ())
-
-
-def _note(trouble: AnswerlineError) -> None:
-    """Trouble on our side is ours to know about; its message is our own sentence."""
-    if trouble.status >= 500:
-        log.warning(LogEvent.REQUEST_FAILED, extra={"error": trouble.code, "error_message": trouble.message})
-
-
-def report(app: Chalice, error: BaseException) -> str:
-    """Logs an exception nobody expected under the request's id, which is returned.
-
-    Types and places, not others' messages: a message may quote what it did not like, and that may be a secret.
-    """
-    context = app.current_request.context if app.current_request is not None else {}
-    request_id = str(context.get("requestId") or "unknown")
-    log.error(
-        LogEvent.UNEXPECTED_ERROR, extra={"error": type(error).__name__, "request": request_id, "trace": trace(error)}
-    )
-    return request_id
-
-
 def mount(app: Chalice, services: "Services") -> None:
-    """Static files, for every door."""
+    """Registers the route of static files."""
     pages = Pages(app, services)
 
     @app.route("/static/{name}", methods=["GET"])
-    @pages.guarded
+    @pages.handle_errors
     def static(name: str) -> Response:
         file = static_file(name)
-        kept = STATIC_KEPT_FOR if pages.query("v") == file.version else "no-cache"
-        return _response(file.text, 200, {"Content-Type": file.type, "Cache-Control": kept}, ())
-
-
-def fill(template: str, **context: Any) -> str:
-    """A template of ``templates/`` with its values, which are escaped."""
-    return environment(TEMPLATES, qr_svg=qr_svg).get_template(template).render(context)
-
-
-def _response(body: str, status: int, headers: Mapping[str, str], cookies: Sequence[str]) -> Response:
-    named: dict[str, str | list[str]] = {**SECURITY_HEADERS, **headers}
-    if cookies:
-        named["Set-Cookie"] = list(cookies)
-    return Response(body=body, status_code=status, headers=named)
-
-
-def _retry_after(trouble: AnswerlineError) -> dict[str, str]:
-    if isinstance(trouble, TransientError) and trouble.retry_after_seconds is not None:
-        return {"Retry-After": str(max(1, round(trouble.retry_after_seconds)))}
-    return {}
+        cache_control = STATIC_CACHE_CONTROL if pages.query("v") == file.version else "no-cache"
+        return respond(file.text, headers={"Content-Type": file.type, "Cache-Control": cache_control})

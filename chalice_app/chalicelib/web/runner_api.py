@@ -20,7 +20,7 @@ from chalicelib.model import (
 from chalicelib.replies import inbound
 from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
-from chalicelib.web.browser_auth import same, sha256
+from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.runner_auth import alive, door, known
 from chalicelib.wiring import Services
 from wire import (
@@ -206,11 +206,11 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
 
 def _is_bootstrap(services: Services, token: str) -> bool:
     """Whether it is the stage's token. One that was made anew is known to everybody as soon as somebody has it."""
-    if same(token, services.runner_token()):
+    if secrets_match(token, services.runner_token()):
         return True
     if "." in token:
         return False  # a runner's own, and nobody need be asked
-    return same(token, services.runner_token(at_most_old_ms=BOOTSTRAP_TOKEN_AT_MOST_OLD_MS))
+    return secrets_match(token, services.runner_token(at_most_old_ms=BOOTSTRAP_TOKEN_AT_MOST_OLD_MS))
 
 
 def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:

@@ -1,6 +1,5 @@
 """What every call of a runner has in common: its token, its body in a version we speak, its answer."""
 
-import hmac
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ from pydantic import ValidationError
 from chalicelib import log_context
 from chalicelib.errors import BadRequest, TooLarge, Unauthorised
 from chalicelib.model import Runner, RunnerState
-from chalicelib.web.browser_auth import sha256
-from chalicelib.web.pages import guarded_json, json_response
+from chalicelib.tokens import secrets_match, sha256
+from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
 from wire import TEXT_AT_MOST_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
 
@@ -40,14 +39,14 @@ def door(
         return json_response(answer(services, token, request).model_dump_json(exclude_none=True))
 
     view.__name__ = path.strip("/").replace("/", "_")
-    app.route(path, methods=["POST"], content_types=["application/json"])(guarded_json(app, view))
+    app.route(path, methods=["POST"], content_types=["application/json"])(handle_json_errors(app, view))
 
 
 def known(services: Services, token: str) -> Runner:
     """The runner of this token, dead or alive."""
     name, _, secret = token.partition(".")
     runner = services.runners.get(name) if name.isalnum() and secret else None
-    if runner is None or not hmac.compare_digest(runner.token_sha256, sha256(secret)):
+    if runner is None or not secrets_match(runner.token_sha256, sha256(secret)):
         raise Unauthorised("This token is unknown; register again.")
     return runner
 

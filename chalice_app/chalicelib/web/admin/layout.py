@@ -9,7 +9,7 @@ from chalice.app import Chalice, Response
 
 from chalicelib.errors import NotFound, Unauthorised
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.browser_auth import Operators, demand_own_form
+from chalicelib.web.browser_auth import OperatorAuth, require_csrf_token
 from chalicelib.web.messages import ago, moment, problem_name, told
 from chalicelib.web.pages import FORM, Pages
 
@@ -30,8 +30,8 @@ class AdminPages:
         self.pages = Pages(app, services)
 
     @property
-    def operators(self) -> Operators:
-        return Operators(self.services.tenants, self.services.clock, self.services.token)
+    def operators(self) -> OperatorAuth:
+        return OperatorAuth(self.services.tenants, self.services.clock, self.services.token)
 
     def get(self, path: str, view: OperatorView, *, fragment: bool = False) -> None:
         """A screen; its view takes the operator first. Who is not signed in is sent there, a script is told."""
@@ -39,14 +39,14 @@ class AdminPages:
         @functools.wraps(view)
         def screen(**names: str) -> Response:
             try:
-                operator = self.operators.known(self.pages.headers)
+                operator = self.operators.authenticate(self.pages.headers)
             except Unauthorised:
                 if fragment:
                     raise
                 return self.pages.redirect("/admin/sign-in")
             return view(operator, **_possible(names))
 
-        self.app.route(path, methods=["GET"])(self.pages.guarded(screen))
+        self.app.route(path, methods=["GET"])(self.pages.handle_errors(screen))
 
     def post(self, path: str, view: OperatorView) -> None:
         """A form; its view takes the operator and the fields, once both are known to be ours."""
@@ -54,20 +54,20 @@ class AdminPages:
         @functools.wraps(view)
         def answer(**names: str) -> Response:
             try:
-                operator = self.operators.known(self.pages.headers)
+                operator = self.operators.authenticate(self.pages.headers)
             except Unauthorised:
                 return self.pages.redirect("/admin/sign-in")
             fields = self.pages.form()
-            demand_own_form(self.pages.headers, fields, operator.csrf)
+            require_csrf_token(self.pages.headers, fields, operator.csrf)
             return view(operator, fields, **_possible(names))
 
-        guarded = self.pages.guarded(answer)
+        guarded = self.pages.handle_errors(answer)
         self.app.route(path, methods=["POST"], content_types=[FORM])(guarded)
 
     def open(self, method: str, path: str, view: Callable[..., Response]) -> None:
         """A screen for somebody who has not signed in yet."""
         more: dict[str, Any] = {"content_types": [FORM]} if method == "POST" else {}
-        self.app.route(path, methods=[method], **more)(self.pages.guarded(view))
+        self.app.route(path, methods=[method], **more)(self.pages.handle_errors(view))
 
     def render(self, template: str, operator: OperatorSession, **context: Any) -> Response:
         """A whole page, or a fragment of one: their names begin with an underscore."""

@@ -10,12 +10,12 @@ from chalice.app import Response
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import EventKind, Invite, Tenant, TenantState
+from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
+from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
-from chalicelib.web.admin.invites import mail_invite, may_mail, new_invite
 from chalicelib.web.admin.layout import AdminPages
-from chalicelib.web.browser_auth import sha256
 from wire import ProblemCode
 
 SHAPE_OF_FORM_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -99,9 +99,9 @@ def mail_if_nobody_did(admin: AdminPages, tenant_id: str, *, by: str) -> str:
     invite = services.tenants.invites.current(tenant_id)
     told_whole = EventKind.CREATED in happened  # a longer story has its mail somewhere in it
     mailed = not told_whole or EventKind.INVITE_SENT in happened
-    if mailed or invite is None or invite.opened_at is not None or not may_mail(services, tenant_id):
+    if mailed or invite is None or invite.opened_at is not None or not allow_mail(services, tenant_id):
         return "existed"
-    return "created" if new_invite(services, services.tenants.get(tenant_id), by=by) else "unmailed"
+    return "created" if renew_invite(services, services.tenants.get(tenant_id), by=by) else "unmailed"
 
 
 def show(

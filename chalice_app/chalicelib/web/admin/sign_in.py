@@ -10,16 +10,15 @@ from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, S
 from chalicelib.errors import TooMany
 from chalicelib.log_events import LogEvent
 from chalicelib.store.operators import OperatorSession, SignInStep
+from chalicelib.tokens import derive, sha256
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.browser_auth import (
     OPERATOR_COOKIE,
     VISITOR_COOKIE,
-    cookie,
-    cookies,
-    demand_own_form,
-    derived,
-    no_cookie,
-    sha256,
+    delete_cookie,
+    parse_cookies,
+    require_csrf_token,
+    set_cookie,
 )
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class SignIn:
         if len(email) > EMAIL_AT_MOST or len(password) > PASSWORD_AT_MOST:
             return self._form(visitor, "", "This e-mail and password do not belong together.")
         try:
-            self.admin.operators.attempt(email, self.admin.pages.address)
+            self.admin.operators.count_attempt(email, self.admin.pages.address)
         except TooMany as trouble:
             return self._form(visitor, email, trouble.message, status=429)
         return self._go_on(visitor, email, self.admin.services.identity.sign_in(email, password))
@@ -82,14 +81,14 @@ class SignIn:
             self.admin.services.tenants.operators.asked_no_more(sha256(visitor))
             return self._form(visitor)
         try:
-            self.admin.operators.attempt(step.email, self.admin.pages.address)
+            self.admin.operators.count_attempt(step.email, self.admin.pages.address)
         except TooMany as trouble:
             return self._ask(visitor, step, trouble.message, status=429)
         return self._answer(visitor, step, fields)
 
     def sign_out(self, operator: OperatorSession, fields: dict[str, str]) -> Response:
-        self.admin.operators.end(cookies(self.admin.pages.headers))
-        return self.admin.pages.redirect("/admin/sign-in", cookies=[no_cookie(OPERATOR_COOKIE)])
+        self.admin.operators.end_session(parse_cookies(self.admin.pages.headers))
+        return self.admin.pages.redirect("/admin/sign-in", cookies=[delete_cookie(OPERATOR_COOKIE)])
 
     # -- how ----------------------------------------------------------------------------------------------------
 
@@ -120,8 +119,10 @@ class SignIn:
             case SignedIn():
                 log.info(LogEvent.OPERATOR_SIGNED_IN, extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
-                signed_in, _ = self.admin.operators.welcome(outcome.email, cookies(self.admin.pages.headers))
-                return self.admin.pages.redirect("/admin", cookies=[signed_in, no_cookie(VISITOR_COOKIE)])
+                signed_in, _ = self.admin.operators.start_session(
+                    outcome.email, parse_cookies(self.admin.pages.headers)
+                )
+                return self.admin.pages.redirect("/admin", cookies=[signed_in, delete_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
                 log.warning(LogEvent.SIGN_IN_REFUSED, extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
@@ -142,20 +143,20 @@ class SignIn:
         return step
 
     def _visitor(self) -> str:
-        visitor = cookies(self.admin.pages.headers).get(VISITOR_COOKIE, "")
+        visitor = parse_cookies(self.admin.pages.headers).get(VISITOR_COOKIE, "")
         return visitor if SHAPE_OF_VISITOR.fullmatch(visitor) else ""
 
     def _posted(self) -> tuple[str, dict[str, str]]:
         visitor, fields = self._visitor(), self.admin.pages.form()
-        demand_own_form(self.admin.pages.headers, fields, derived(visitor, "sign-in") if visitor else "")
+        require_csrf_token(self.admin.pages.headers, fields, derive(visitor, "sign-in") if visitor else "")
         return visitor, fields
 
     def _form(self, visitor: str, email: str = "", error: str = "", status: int | None = None) -> Response:
         return self.admin.pages.render(
             "admin/sign_in.html",
             status=status or (422 if error else 200),
-            cookies=[cookie(VISITOR_COOKIE, visitor)],
-            csrf=derived(visitor, "sign-in"),
+            cookies=[set_cookie(VISITOR_COOKIE, visitor)],
+            csrf=derive(visitor, "sign-in"),
             email=email,
             error=error,
         )
@@ -165,7 +166,7 @@ class SignIn:
         return self.admin.pages.render(
             "admin/sign_in_next.html",
             status=status or (422 if error else 200),
-            csrf=derived(visitor, "sign-in"),
+            csrf=derive(visitor, "sign-in"),
             step=step,
             uri=uri,
             error=error,

@@ -8,11 +8,11 @@ from chalice.app import Response
 
 from chalicelib.errors import Conflict, Invalid, TransientError
 from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
+from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import EditTenantForm
-from chalicelib.web.admin.invites import may_mail, new_invite
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import demand_working
 from chalicelib.web.admin.tenant_list import Row
@@ -159,9 +159,9 @@ class TenantPage:
 
     def invite(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         found = self.services.tenants.get(tenant)
-        if not may_mail(self.services, tenant):
+        if not allow_mail(self.services, tenant):
             return self._back(tenant, "busy")
-        mailed = new_invite(self.services, found, by=operator.email)
+        mailed = renew_invite(self.services, found, by=operator.email)
         return self._back(tenant, "invited" if mailed else "uninvited")
 
     def revoke(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:

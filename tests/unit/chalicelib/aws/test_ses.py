@@ -15,7 +15,7 @@ from moto import mock_aws
 from chalicelib.aws.ses import Mailer
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Problem, Tenant
-from chalicelib.rendering.languages import LANGUAGES, speaker
+from chalicelib.rendering.languages import LANGUAGES, translator
 from tests.unit.conftest import a_tenant
 from wire import ProblemCode
 
@@ -101,11 +101,11 @@ def test_both_parts_of_a_mail_carry_the_very_same_link(kind: str, language: str)
 def test_a_mail_speaks_the_owners_language(kind: str, language: str) -> None:
     post = Post()
     send(kind, mailer(post), replace(BAKERY, language=language))
-    say = speaker(language)
-    assert post.mail["Subject"] == say(f"mail.{kind}.subject", name=BAKERY.name)
+    translate = translator(language)
+    assert post.mail["Subject"] == translate(f"mail.{kind}.subject", name=BAKERY.name)
     assert post.mail["Content-Language"] == language
-    assert say(f"mail.{kind}.why", name=BAKERY.name) in body(post.mail, "plain")
-    assert say(f"mail.{kind}.button") in body(post.mail, "html")
+    assert translate(f"mail.{kind}.why", name=BAKERY.name) in body(post.mail, "plain")
+    assert translate(f"mail.{kind}.button") in body(post.mail, "html")
 
 
 def test_the_raw_mail_is_what_mail_servers_like() -> None:
@@ -169,23 +169,23 @@ def test_a_name_is_text_and_never_markup() -> None:
 def test_a_subject_survives_its_encoding(name: str) -> None:
     post = Post()
     mailer(post).invite(replace(BAKERY, name=name), LINK)
-    assert post.mail["Subject"] == speaker("de")("mail.invite.subject", name=name).strip()[:150]
+    assert post.mail["Subject"] == translator("de")("mail.invite.subject", name=name).strip()[:150]
 
 
 @pytest.mark.parametrize("code", [code for code in ProblemCode if code is not ProblemCode.MAIL_BOUNCED])
 def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
     """What only the operator can mend has no action on the owner's page either, and its sentence says who knows."""
-    post, say = Post(), speaker("de")
+    post, translate = Post(), translator("de")
     mailer(post).problem(BAKERY, Problem(code, 0), LINK)
-    waits = say("mail.silent.how") in body(post.mail, "plain")
-    assert waits == say(f"problem.{code}.sentence").endswith("Wer das für Sie eingerichtet hat, weiß davon.")
+    waits = translate("mail.silent.how") in body(post.mail, "plain")
+    assert waits == translate(f"problem.{code}.sentence").endswith("Wer das für Sie eingerichtet hat, weiß davon.")
 
 
 def test_the_technical_detail_of_a_problem_stays_with_the_operator() -> None:
     post = Post()
     send("problem", mailer(post))
     assert "never shown" not in body(post.mail, "plain") + body(post.mail, "html")
-    assert speaker("de")("problem.blocked.sentence") in body(post.mail, "plain")
+    assert translator("de")("problem.blocked.sentence") in body(post.mail, "plain")
 
 
 @EVERY_MAIL

@@ -12,9 +12,9 @@ from chalicelib.aws.ses import Mailer
 from chalicelib.errors import NotDeployed, PermanentError
 from chalicelib.model import Assistant, Problem, Session
 from chalicelib.notifications import notices
+from chalicelib.notifications.invites import renew_invite
 from chalicelib.store.table import Table
-from chalicelib.web.admin.invites import new_invite
-from chalicelib.web.browser_auth import sha256
+from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.conftest import SESSION, Clock, a_tenant
@@ -109,9 +109,11 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     services, post = deployed(memory_table, clock, address)
     trouble = Problem(ProblemCode.KEY_REVOKED, clock(), "")
     write: dict[str, Callable[[], object]] = {
-        "invite": lambda: new_invite(services, BAKERY, by="us"),
-        "problem": lambda: notices.of_problem(services, BAKERY, trouble),
-        "logged_out": lambda: notices.of_session(services, BAKERY, Session(BAKERY.id, unsent_notice=Phase.LOGGED_OUT)),
+        "invite": lambda: renew_invite(services, BAKERY, by="us"),
+        "problem": lambda: notices.notify_of_problem(services, BAKERY, trouble),
+        "logged_out": lambda: notices.notify_of_session(
+            services, BAKERY, Session(BAKERY.id, unsent_notice=Phase.LOGGED_OUT)
+        ),
     }
     write[writer]()
     assert post.sent == []
@@ -125,7 +127,7 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
 
 def test_a_failed_invite_shows_on_the_tenants_page_what_is_wrong(aws: None, memory_table: Table, clock: Clock) -> None:
     services, _ = deployed(memory_table, clock, "https://localhost/api")
-    assert new_invite(services, BAKERY, by="us") is False
+    assert renew_invite(services, BAKERY, by="us") is False
     problem = services.tenants.get(BAKERY.id).mail_problem
     assert problem is not None
     assert "loopback or private" in problem.detail
@@ -151,7 +153,7 @@ def test_a_public_address_is_told_with_the_commits_of_the_runners(aws: None, mem
         "base_url": "https://line.agency.example/api",
         "runners": ["0ld", "abc1234"],
     }
-    assert new_invite(services, BAKERY, by="us")
+    assert renew_invite(services, BAKERY, by="us")
     assert len(post.sent) == 1
 
 

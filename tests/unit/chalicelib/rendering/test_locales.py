@@ -3,7 +3,7 @@ import string
 
 import pytest
 
-from chalicelib.rendering.languages import LANGUAGE_NAMES, LANGUAGES, TONES, preferred, speaker
+from chalicelib.rendering.languages import LANGUAGE_NAMES, LANGUAGES, TONES, preferred_language, translator
 from infrastructure.checkout import REPOSITORY
 from wire import Phase, ProblemCode
 
@@ -59,15 +59,15 @@ def test_nothing_is_empty_but_an_action_that_does_not_exist(language: str) -> No
 
 @EVERY_LANGUAGE
 def test_every_phase_and_problem_has_its_sentences(language: str) -> None:
-    say = speaker(language)
+    translate = translator(language)
     for phase in Phase:
-        assert all(say(f"phase.{phase}.{part}") for part in ("label", "title", "sentence"))
-        assert len(say(f"phase.{phase}.action")) < 30
-        assert say(f"admin.phase.{phase}.sentence")
+        assert all(translate(f"phase.{phase}.{part}") for part in ("label", "title", "sentence"))
+        assert len(translate(f"phase.{phase}.action")) < 30
+        assert translate(f"admin.phase.{phase}.sentence")
     for problem in ProblemCode:
-        assert say(f"problem.{problem}.sentence")
-        assert len(say(f"problem.{problem}.action")) < 30
-        assert say(f"admin.problem.{problem}.sentence")
+        assert translate(f"problem.{problem}.sentence")
+        assert len(translate(f"problem.{problem}.action")) < 30
+        assert translate(f"admin.problem.{problem}.sentence")
 
 
 def test_every_phase_has_a_tone() -> None:
@@ -76,11 +76,11 @@ def test_every_phase_has_a_tone() -> None:
 
 
 def test_a_value_is_never_read_as_a_format_string() -> None:
-    assert speaker("en")("landing.for", name="{0.__class__}%s") == "for {0.__class__}%s"
+    assert translator("en")("landing.for", name="{0.__class__}%s") == "for {0.__class__}%s"
 
 
 def test_an_unknown_language_speaks_english() -> None:
-    assert speaker("xx")("landing.title") == speaker("en")("landing.title")
+    assert translator("xx")("landing.title") == translator("en")("landing.title")
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_an_unknown_language_speaks_english() -> None:
     ],
 )
 def test_the_language_a_browser_likes_best_is_chosen(header: str, language: str) -> None:
-    assert preferred(header) == language
+    assert preferred_language(header) == language

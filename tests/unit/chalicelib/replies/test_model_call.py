@@ -10,7 +10,7 @@ from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import TurnState
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies.model_call import ReplyOutcome
-from chalicelib.web.browser_auth import sha256
+from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
 from tests.unit.support.online_line import (

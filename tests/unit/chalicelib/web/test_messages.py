@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.model import Event, EventKind, Problem
-from chalicelib.rendering.languages import speaker
+from chalicelib.rendering.languages import translator
 from chalicelib.web.messages import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
 from wire import Phase, ProblemCode
 
@@ -37,10 +37,10 @@ def test_what_never_happened_is_never() -> None:
 def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
     assert set(HAPPENED) == set(EventKind)
     assert set(PROBLEMS) == set(ProblemCode)
-    say = speaker("en")
-    assert all(say(f"admin.problem.{code}.action") for code in MENDING)
-    assert all(say(f"admin.phase.{phase}.action") for phase in HELPING)
-    assert all(say(f"admin.phase.{phase}.sentence") for phase in Phase)
+    translate = translator("en")
+    assert all(translate(f"admin.problem.{code}.action") for code in MENDING)
+    assert all(translate(f"admin.phase.{phase}.action") for phase in HELPING)
+    assert all(translate(f"admin.phase.{phase}.sentence") for phase in Phase)
 
 
 def test_an_edit_is_told_in_words_and_a_problem_by_its_name() -> None:

@@ -16,10 +16,12 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel
 
 from chalicelib import errors
+from chalicelib.notifications.invites import join_link
 from chalicelib.rendering.qr import qr_svg
 from chalicelib.rendering.static_files import static_file
 from chalicelib.web import pages
-from chalicelib.web.pages import FORM, Pages, guarded_json, json_response
+from chalicelib.web.pages import FORM, Pages
+from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.support.headless_browser import Browser, Page
@@ -37,7 +39,7 @@ class Site:
         self.base_url = "https://lines.example/api"
         self.app = Chalice("site")
         stand_in = SimpleNamespace(stage="unit", commit="abc1234", base_url=lambda: self.base_url)
-        services = cast(Services, stand_in)
+        self.services = services = cast(Services, stand_in)
         self.pages = Pages(self.app, services)
         self.act: Callable[[], Response] = lambda: self.pages.html("<p>fine</p>")
         pages.mount(self.app, services)
@@ -45,9 +47,9 @@ class Site:
         def view() -> Response:
             return self.act()
 
-        self.app.route("/page", methods=["GET"])(self.pages.guarded(view))
-        self.app.route("/form", methods=["POST"], content_types=[FORM])(self.pages.guarded(view))
-        self.app.route("/json", methods=["GET"])(guarded_json(self.app, view))
+        self.app.route("/page", methods=["GET"])(self.pages.handle_errors(view))
+        self.app.route("/form", methods=["POST"], content_types=[FORM])(self.pages.handle_errors(view))
+        self.app.route("/json", methods=["GET"])(handle_json_errors(self.app, view))
         self.browser = Browser(Gateway(self.app))
 
     def show(self, act: Callable[[], Response] | Exception, path: str = "/page") -> Page:
@@ -105,7 +107,7 @@ def test_no_template_has_a_script_or_a_style_of_its_own() -> None:
 def test_what_people_typed_is_escaped(site: Site) -> None:
     evil = '<script>alert("x")</script>'
     answer = site.show(
-        lambda: site.pages.render("trouble.html", title=evil, sentence=evil, way_back=None, request_id=None)
+        lambda: site.pages.render("error.html", title=evil, sentence=evil, back_link=None, request_id=None)
     )
     assert "<script>alert" not in answer.html and "&lt;script&gt;" in answer.html
 
@@ -120,7 +122,7 @@ def test_every_page_says_which_installation_it_is(site: Site) -> None:
 
 def test_addresses_carry_the_stages_prefix(site: Site) -> None:
     assert site.pages.url_for("/admin") == "/api/admin"
-    assert site.pages.link("/join/x") == "https://lines.example/api/join/x"
+    assert join_link(site.services, "x") == "https://lines.example/api/join/x"
     assert site.show(lambda: site.pages.redirect("/admin")).headers["location"] == "/api/admin"
 
 
@@ -196,7 +198,7 @@ def test_trouble_has_its_status_and_sentence_for_people_and_programs(
     site: Site, trouble: errors.AnswerlineError, status: int
 ) -> None:
     page = site.show(trouble)
-    sentence = pages.GONE if isinstance(trouble, errors.NotFound) else trouble.message
+    sentence = pages.NOT_FOUND if isinstance(trouble, errors.NotFound) else trouble.message
     assert page.status == status and sentence in page.text
     refusal = site.show(trouble, "/json")
     assert refusal.status == status

@@ -8,9 +8,9 @@ from pydantic import TypeAdapter
 from chalicelib.errors import ActionRequired, Invalid, TransientError
 from chalicelib.llm.client import CheckResult
 from chalicelib.model import Assistant, EventKind, TenantState
+from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import NewTenantForm
 from chalicelib.web.admin.new_tenant import id_of
-from chalicelib.web.browser_auth import sha256
 from tests.unit.conftest import Clock
 from tests.unit.support.admin_browser import FIELDS, KEY, Admin
 from tests.unit.support.headless_browser import Browser, Page

@@ -13,8 +13,8 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.table import Table
+from chalicelib.tokens import sha256
 from chalicelib.web import landing, pages
-from chalicelib.web.browser_auth import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeFleet
 from tests.unit.support.landing_browser import (

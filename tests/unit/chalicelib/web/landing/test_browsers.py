@@ -5,8 +5,8 @@ import pytest
 from chalicelib.model import (
     Problem,
 )
-from chalicelib.rendering.languages import LANGUAGES, speaker
-from chalicelib.web.browser_auth import sha256
+from chalicelib.rendering.languages import LANGUAGES, translator
+from chalicelib.tokens import sha256
 from chalicelib.web.landing_view import Shown
 from tests.unit.support.landing_browser import BAKERY, OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
 from wire import Phase, ProblemCode
@@ -45,7 +45,7 @@ def test_continuing_elsewhere_takes_the_code_from_the_first_and_tells_it(coded: 
     assert shows_qr(second.get("/status"))
     assert first.get("/live").json == {"reload": True}
     told = first.get("/status")
-    assert speaker("en")("landing.moved.title") in told.body
+    assert translator("en")("landing.moved.title") in told.body
     assert not shows_qr(told)
     assert first.post("/continue").goes_to("/status")
     assert shows_qr(first.get("/status"))
@@ -98,7 +98,7 @@ def test_every_phase_has_its_page_in_the_owners_language(lines: Lines, language:
         assert (answer.status, f'data-phase="{phase}"' in answer.body) == (200, True)
         assert f'<html lang="{language}">' in answer.body
         if answer.shown in (Shown.MESSAGE, Shown.CONNECTED):
-            assert speaker(language)(f"phase.{phase}.sentence").partition("’")[0] in answer.body
+            assert translator(language)(f"phase.{phase}.sentence").partition("’")[0] in answer.body
 
 
 def test_a_line_that_was_logged_out_waits_for_its_owners_wish(lines: Lines) -> None:
@@ -117,7 +117,7 @@ def test_the_assistants_trouble_is_told_without_its_details(lines: Lines) -> Non
     lines.session(phase=Phase.ONLINE, number="491701234567")
     lines.services.tenants.set_assistant_problem(BAKERY, Problem(ProblemCode.KEY_REVOKED, 1, "sk-…abcd refused"))
     answer = browser.get("/status")
-    assert speaker("en")("problem.key_revoked.sentence") in answer.body
+    assert translator("en")("problem.key_revoked.sentence") in answer.body
     assert "sk-" not in answer.body
 
 
@@ -125,7 +125,7 @@ def test_a_passkey_has_a_page_of_its_own(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.PASSKEY_REQUIRED)
     assert f'href="/api/join/{TOKEN}/passkey"' in browser.get("/status").body
-    assert speaker("en")("landing.passkey.step_remove") in browser.get("/passkey").body
+    assert translator("en")("landing.passkey.step_remove") in browser.get("/passkey").body
 
 
 def test_every_answer_keeps_itself_out_of_caches_indexes_and_frames(coded: Lines) -> None:

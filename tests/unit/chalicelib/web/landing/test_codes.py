@@ -2,9 +2,9 @@ from chalicelib.model import (
     AWAKE_FOR,
     milliseconds,
 )
-from chalicelib.rendering.languages import speaker
+from chalicelib.rendering.languages import translator
+from chalicelib.tokens import sha256
 from chalicelib.web import landing
-from chalicelib.web.browser_auth import sha256
 from chalicelib.web.landing_view import Shown
 from tests.unit.support.landing_browser import QR, Lines, shows_qr
 from wire import Phase
@@ -16,7 +16,7 @@ def test_an_expired_code_is_never_shown(coded: Lines) -> None:
     for answer in (browser.get("/status"), browser.get("/live")):
         assert not shows_qr(answer)
     assert browser.get("/status").shown == Shown.WAITING
-    assert speaker("en")("landing.qr.expired") in browser.get("/status").body
+    assert translator("en")("landing.qr.expired") in browser.get("/status").body
 
 
 def test_the_script_gets_what_changed_and_nothing_else(coded: Lines) -> None:
@@ -98,7 +98,7 @@ def test_what_is_no_number_is_said_next_to_the_field(coded: Lines) -> None:
     for number in ("", "0170 1234567", "+49", "hello", "+49170123456789012", "+491701\0", "<b>1</b>"):
         answer = browser.post("/pair", number=number, csrf=csrf)
         assert answer.status == 422
-        assert speaker("en")("landing.pair.error") in answer.body
+        assert translator("en")("landing.pair.error") in answer.body
         assert "<b>1" not in answer.body
     assert coded.seen.pair_with is None
 

@@ -6,9 +6,9 @@ from chalicelib.model import (
     INVITE_UNOPENED_FOR,
     TenantState,
 )
-from chalicelib.rendering.languages import LANGUAGES, speaker
+from chalicelib.rendering.languages import LANGUAGES, translator
+from chalicelib.tokens import sha256
 from chalicelib.web import landing
-from chalicelib.web.browser_auth import sha256
 from chalicelib.web.landing_view import Shown
 from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
 
@@ -54,7 +54,7 @@ def test_a_thousand_mutated_tokens_get_one_and_the_same_page_and_write_nothing(l
     browser = lines.browser()
     reference = browser.get("", "no-such-token")
     assert reference.status == 404
-    assert speaker("en")("landing.gone.title") in reference.body
+    assert translator("en")("landing.gone.title") in reference.body
     tried: set[str] = set()
     for mutated in mutations(TOKEN):
         if len(tried) >= 1_000:
@@ -90,7 +90,7 @@ def test_the_page_of_a_dead_link_speaks_the_browsers_language(lines: Lines) -> N
     for language in LANGUAGES:
         answer = lines.browser(language=f"{language};q=0.9").get("", "unknown")
         assert f'<html lang="{language}">' in answer.body
-        assert speaker(language)("landing.gone.title") in answer.body
+        assert translator(language)("landing.gone.title") in answer.body
 
 
 def test_the_script_is_told_when_the_link_died_under_an_open_page(lines: Lines) -> None:

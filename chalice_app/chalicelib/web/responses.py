@@ -1,0 +1,98 @@
+"""Builds HTTP responses with our security headers, and turns the errors of a JSON endpoint into responses."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chalice.app import Chalice, Response
+
+from chalicelib.errors import AnswerlineError, TransientError
+from chalicelib.log_context import trace
+from chalicelib.log_events import LogEvent
+from wire import Refusal
+
+log = logging.getLogger(__name__)
+
+View = Callable[..., Response]
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def respond(
+    body: str, *, status: int = 200, headers: Mapping[str, str] | None = None, cookies: Sequence[str] = ()
+) -> Response:
+    """Returns a response with the security headers, which ``headers`` may replace.
+
+    Args:
+        cookies: values of ``Set-Cookie``.
+    """
+    named: dict[str, str | list[str]] = {**SECURITY_HEADERS, **(headers or {})}
+    if cookies:
+        named["Set-Cookie"] = list(cookies)
+    return Response(body=body, status_code=status, headers=named)
+
+
+def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns JSON that is encoded already."""
+    return respond(body, status=status, headers={"Content-Type": "application/json", **(headers or {})})
+
+
+def handle_json_errors(app: Chalice, view: View) -> View:
+    """Wraps a view for programs: every exception becomes a ``wire.Refusal``.
+
+    A view raises ``BadRequest`` itself for a body it cannot read; any other error of pydantic is a mistake of ours.
+    """
+
+    @functools.wraps(view)
+    def handled(*args: Any, **path: Any) -> Response:
+        try:
+            return view(*args, **path)
+        except AnswerlineError as error:
+            log_refusal(error)
+            return json_response(
+                Refusal(code=error.code, message=error.message).model_dump_json(),
+                status=error.status,
+                headers=retry_after(error),
+            )
+        except Exception as error:
+            message = f"Something went wrong on our side ({log_unexpected(app, error)})."
+            return json_response(Refusal(code="internal", message=message).model_dump_json(), status=500)
+
+    return handled
+
+
+def log_refusal(error: AnswerlineError) -> None:
+    """Logs an error that is the control plane's own (5xx); its message is one of our sentences."""
+    if error.status >= 500:
+        log.warning(LogEvent.REQUEST_FAILED, extra={"error": error.code, "error_message": error.message})
+
+
+def log_unexpected(app: Chalice, error: BaseException) -> str:
+    """Logs an exception that no code expected; returns the request's id, under which the line is found.
+
+    The line has types and places but no message of other code: a message may quote a secret.
+    """
+    context = app.current_request.context if app.current_request is not None else {}
+    request_id = str(context.get("requestId") or "unknown")
+    log.error(
+        LogEvent.UNEXPECTED_ERROR, extra={"error": type(error).__name__, "request": request_id, "trace": trace(error)}
+    )
+    return request_id
+
+
+def retry_after(error: AnswerlineError) -> dict[str, str]:
+    """Returns the ``Retry-After`` header of an error that names a wait; else no header."""
+    if isinstance(error, TransientError) and error.retry_after_seconds is not None:
+        return {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
+    return {}
