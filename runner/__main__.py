@@ -90,7 +90,7 @@ def compose(
             restorer=Restorer(
                 hold=hold, client=own_client, profile=profile, packing=packing, chromium=chromium, clock=clock
             ),
-            saver=Saver(hold=hold, client=own_client, profile=profile, signs=journal, shared=shared, clock=clock),
+            saver=Saver(hold=hold, client=own_client, profile=profile, journal=journal, shared=shared, clock=clock),
             rotation_slots=rotation_slots,
             clock=clock,
             chance=chance.random,

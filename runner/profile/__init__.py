@@ -1,1 +1,1 @@
-"""The browser profile of a session: its directory, its archive, when it is saved and from what it is restored."""
+"""The browser profile of a session: its directory, its archive, the saver and the restorer of its snapshots."""

@@ -1,7 +1,7 @@
-"""A browser profile's login as one file: what is copied, how it is packed, and what is checked on the way back.
+"""Packs the login of a browser profile into one archive, and unpacks it with every check.
 
 The archive is a tar under zstd: ``manifest.json`` first, then the files it names, in its order. Only IndexedDB and
-Local Storage travel; everything else of a profile can be fetched again.
+Local Storage are archived; the rest of a profile can be fetched again.
 """
 
 import errno
@@ -17,10 +17,10 @@ from typing import IO, Annotated, NamedTuple
 import zstandard
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-#: What holds the login and the chats; copied together, because one without the other reads as empty.
-KEPT = ("Default/IndexedDB", "Default/Local Storage")
-#: A lock of a live database, and its own diary.
-LEFT_BEHIND = frozenset({"LOCK", "LOG", "LOG.old"})
+#: The directories with the login and the chats; copied together, because one without the other reads as empty.
+KEPT_DIRECTORIES = ("Default/IndexedDB", "Default/Local Storage")
+#: The lock of a live database, and its own log.
+EXCLUDED_NAMES = frozenset({"LOCK", "LOG", "LOG.old"})
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 8 << 20
 MAX_FILES = 20_000
@@ -28,25 +28,25 @@ MAX_UNPACKED_BYTES = 2 << 30
 MAX_PATH_LENGTH = 200
 CHUNK_BYTES = 1 << 20
 #: Fast, and within a few percent of the slower ones on LevelDB's own compressed blocks.
-LEVEL = 3
-#: More memory than this to read an archive back, and it was not written by us.
+COMPRESSION_LEVEL = 3
+#: An archive that needs more memory than this to be read was not written by us.
 MAX_WINDOW_BYTES = 1 << 27
 
 
 class SnapshotDamaged(Exception):
-    """This archive must not be used; another one may."""
+    """The archive must not be used; another one may."""
 
 
 class ChromiumTooOld(Exception):
-    """A newer Chromium wrote this archive: ours would take it for broken and wipe it."""
+    """A newer Chromium wrote the archive: ours would take it for broken and wipe it."""
 
 
 class CopyStopped(Exception):
-    """The copy took too long or grew too large; nothing came of it."""
+    """The copy took too long or grew too large; it must not be used."""
 
 
 class File(BaseModel):
-    """One file of the archive."""
+    """A file of the archive."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -56,7 +56,7 @@ class File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the archive says of itself."""
+    """The archive's description of itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -65,12 +65,12 @@ class Manifest(BaseModel):
     sequence: int
     chromium: str
     wa_js: str = ""
-    #: a list, because JSON has no tuples
+    #: A list, because JSON has no tuples.
     files: Annotated[list[File], Field(max_length=MAX_FILES)]
 
 
 class Packed(NamedTuple):
-    """An archive that is ready to travel."""
+    """An archive that is ready for the upload."""
 
     path: Path
     sha256: str
@@ -78,7 +78,7 @@ class Packed(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What the control plane committed, and who wants to open it."""
+    """The archive as the control plane committed it, and the Chromium that is to open it."""
 
     tenant: str
     epoch: int
@@ -90,15 +90,18 @@ class Expected(NamedTuple):
 # -- copying ------------------------------------------------------------------------------------------------------
 
 
-def copy_profile(profile: Path, into: Path, go_on: Callable[[], bool]) -> int:
-    """Copy what is kept of a profile whose browser stands still; the number of bytes. ``go_on`` may end it."""
+def copy_profile(profile: Path, into: Path, may_continue: Callable[[], bool]) -> int:
+    """Copies the kept part of a profile whose browser is frozen, while ``may_continue``; returns the number of bytes.
+
+    Raises CopyStopped.
+    """
     copied = 0
     for count, source in enumerate(_kept_files(profile), 1):
         target = into / source.relative_to(profile)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for written in _clone(source, target):
             copied += written
-            if not go_on():
+            if not may_continue():
                 raise CopyStopped("the copy took too long")
         if count > MAX_FILES or copied > MAX_UNPACKED_BYTES:
             raise CopyStopped("the profile is too large")
@@ -106,23 +109,23 @@ def copy_profile(profile: Path, into: Path, go_on: Callable[[], bool]) -> int:
 
 
 def _kept_files(profile: Path) -> Iterator[Path]:
-    for kept in KEPT:
+    for kept in KEPT_DIRECTORIES:
         for directory, folders, names in os.walk(profile / kept):
             folders.sort()
             for name in sorted(names):
                 path = Path(directory) / name
-                if name not in LEFT_BEHIND and path.is_file() and not path.is_symlink():
+                if name not in EXCLUDED_NAMES and path.is_file() and not path.is_symlink():
                     yield path
 
 
 def _clone(source: Path, target: Path) -> Iterator[int]:
-    """Within the kernel, without moving a byte where the file system shares blocks; the bytes of each step."""
+    """Copies within the kernel, without moving a byte where the file system shares blocks; yields each step's bytes."""
     with source.open("rb") as reading, target.open("xb") as writing:
         try:
             while step := os.copy_file_range(reading.fileno(), writing.fileno(), 64 * CHUNK_BYTES):
                 yield step
-        except OSError as trouble:
-            if trouble.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
                 raise
             reading.seek(os.lseek(writing.fileno(), 0, os.SEEK_CUR))
             while chunk := reading.read(CHUNK_BYTES):
@@ -134,7 +137,7 @@ def _clone(source: Path, target: Path) -> Iterator[int]:
 
 
 def list_files(directory: Path) -> list[File]:
-    """Every file below, in order, with its hash."""
+    """Returns every file below a directory, in order, with its hash."""
     return [
         File(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256_of(path))
         for path in sorted(directory.rglob("*"))
@@ -143,29 +146,29 @@ def list_files(directory: Path) -> list[File]:
 
 
 def fingerprint(files: list[File]) -> str:
-    """The same for the same content, whoever packs it and when."""
+    """Returns a hash that depends on nothing but the content."""
     return hashlib.sha256(repr([(each.path, each.sha256) for each in files]).encode()).hexdigest()
 
 
 def pack(directory: Path, manifest: Manifest, archive: Path) -> Packed:
-    """Write the archive; its bytes depend on nothing but the arguments."""
-    told = manifest.model_dump_json().encode()
+    """Writes the archive; its bytes depend on nothing but the arguments."""
+    description = manifest.model_dump_json().encode()
     with archive.open("xb") as file:
-        writer = _Hashing(file)
-        compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+        writer = _HashingWriter(file)
+        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
         with (
             compressor.stream_writer(writer, closefd=False) as compressed,  # type: ignore[arg-type]
             tarfile.open(fileobj=compressed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
         ):
-            tar.addfile(_member(MANIFEST, len(told)), io.BytesIO(told))
+            tar.addfile(_member(MANIFEST, len(description)), io.BytesIO(description))
             for each in manifest.files:
                 with (directory / each.path).open("rb") as content:
                     tar.addfile(_member(each.path, each.size), content)
     return Packed(archive, writer.hash.hexdigest(), writer.size)
 
 
-class _Hashing:
-    """A file that remembers the hash and the length of what was written."""
+class _HashingWriter:
+    """A file that remembers the hash and the length of its content."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -192,9 +195,9 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def unpack(archive: Path, into: Path, expected: Expected) -> Manifest:
-    """Bring an archive into a directory that does not exist yet; nothing is left of it if anything is wrong.
+    """Unpacks an archive into a directory that does not exist yet; deletes it again if anything is wrong.
 
-    Raises SnapshotDamaged, or ChromiumTooOld; OSError is this machine's own trouble.
+    Raises SnapshotDamaged or ChromiumTooOld for the archive's faults, OSError for this machine's.
     """
     if _sha256_of(archive) != expected.sha256:
         raise SnapshotDamaged("the archive is not the one that was committed")
@@ -203,18 +206,18 @@ def unpack(archive: Path, into: Path, expected: Expected) -> Manifest:
         with archive.open("rb") as file:
             decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
             with decompressor.stream_reader(file, closefd=False) as reader:
-                return _Unpacking(reader, into, expected).run()
-    except BaseException as trouble:
+                return _Unpacker(reader, into, expected).run()
+    except BaseException as error:
         shutil.rmtree(into, ignore_errors=True)
-        if isinstance(trouble, zstandard.ZstdError | tarfile.TarError | ValidationError):
-            raise SnapshotDamaged("the archive cannot be read") from trouble
-        if isinstance(trouble, NotADirectoryError | FileExistsError | IsADirectoryError):
-            raise SnapshotDamaged("the archive names a place twice") from trouble
+        if isinstance(error, zstandard.ZstdError | tarfile.TarError | ValidationError):
+            raise SnapshotDamaged("the archive cannot be read") from error
+        if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
+            raise SnapshotDamaged("the archive names a place twice") from error
         raise
 
 
-class _Unpacking:
-    """Reads one member after another; only plain files that the manifest names, and each of them."""
+class _Unpacker:
+    """Reads one member after another: only plain files that the manifest names, and each of them."""
 
     def __init__(self, reader: zstandard.ZstdDecompressionReader, into: Path, expected: Expected) -> None:
         self._reader = reader
@@ -243,11 +246,11 @@ class _Unpacking:
             raise ChromiumTooOld("a newer Chromium wrote this archive")
         if sum(file.size for file in manifest.files) > MAX_UNPACKED_BYTES:
             raise SnapshotDamaged("the archive is larger than any profile")
-        if not all(_is_ours(file.path) for file in manifest.files):
+        if not all(_is_kept_path(file.path) for file in manifest.files):
             raise SnapshotDamaged("the archive names a place outside of a profile")
 
     def _next(self) -> tuple[str, int] | None:
-        """Name and size of the next member; None at the end."""
+        """Returns name and size of the next member; None at the end."""
         try:
             header = tarfile.TarInfo.frombuf(self._exactly(tarfile.BLOCKSIZE), "utf-8", "strict")
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -288,7 +291,7 @@ class _Unpacking:
 
 
 def is_older(ours: str, theirs: str) -> bool:
-    """By the milestone: within one, the databases' own formats do not change, and an image may be rolled back."""
+    """Compares milestones: within one the databases' formats do not change, so that an image may be rolled back."""
     return _milestone(ours) < _milestone(theirs)
 
 
@@ -297,14 +300,14 @@ def _milestone(version: str) -> int:
     return int(major) if major.isdigit() else 0
 
 
-def _is_ours(path: str) -> bool:
+def _is_kept_path(path: str) -> bool:
     pure = PurePosixPath(path)
     return (
         0 < len(path) <= MAX_PATH_LENGTH
         and pure.as_posix() == path
         and "\0" not in path
         and ".." not in pure.parts
-        and any(pure.is_relative_to(kept) and path != kept for kept in KEPT)
+        and any(pure.is_relative_to(kept) and path != kept for kept in KEPT_DIRECTORIES)
     )
 
 

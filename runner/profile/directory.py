@@ -1,22 +1,22 @@
-"""A tenant's browser profile on this machine: locked, and reused only by the rule below.
+"""The directory of a tenant's browser profile on this machine: locked, and reused only by the rule below.
 
 ``<data directory>/<tenant>/`` holds::
 
     lock                held with flock for as long as a session lives; headless-shell has no lock of its own
-    marker.json         {"tenant", "epoch", "linked"}: who used ``current`` last, and whether it was linked
+    marker.json         {"tenant", "epoch", "linked"}: the last use of ``current``, and whether it was linked
     current/            Chromium's user data directory
-    suspect             there while ``current`` was written on a disk without room, and not proven since
-    journal.jsonl       what the conversation has seen, and beside it keeper.json (journal.py)
+    suspect             exists while ``current`` was written on a disk without room, and not proven since
+    journal.jsonl       the messages that the conversation has seen, and beside it keeper.json (journal.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
-    scratch-N/          what is being archived or restored; worth nothing once its process is gone
+    scratch-N/          an archive being packed or restored; worth nothing once its process is gone
 
-**The rule.** The control plane tells ``last_epoch``: the epoch at which the session was held last, by whomever. If
-the marker says the same, nobody used the account since and ``current`` is the newest there is. So it is if the
-marker's epoch is higher: epochs only grow, so a control plane that was set back to an earlier state (an older
-generation of one machine's data, whose epochs then leap) has forgotten that it was this directory that held the
-session after all it remembers. If it is lower, another runner held it in between: a snapshot, where there is one, is
-newer, and ``current`` is set aside. Without a snapshot an old login is still better than none (WhatsApp re-syncs it;
-in the worst case the owner scans again), so then ``current``, or else the newest set aside, is used.
+**The rule.** The control plane sends ``last_epoch``: the epoch at which a runner last held the session. If the marker
+has the same epoch, no other runner used the account since, and ``current`` is the newest profile. The same is true if
+the marker's epoch is higher: epochs only grow, so a control plane that was restored to an earlier checkpoint (whose
+epochs then leap) has forgotten that this directory held the session last. If the marker's epoch is lower, another
+runner held the session in between: a snapshot, where there is one, is newer, and ``current`` is set aside. Without a
+snapshot an old login is still better than none (WhatsApp syncs it again; in the worst case the owner scans again), so
+then ``current``, or else the newest profile that was set aside, is used.
 """
 
 import fcntl
@@ -37,20 +37,20 @@ SCRATCH = "scratch-"
 
 
 class ProfileBusy(Exception):
-    """Another process works with this profile."""
+    """Another process holds the lock of this profile."""
 
 
 class Opened(NamedTuple):
-    """What a session starts with."""
+    """The profile that a session starts with."""
 
     directory: Path
-    #: The profile was linked to an account when it was used last.
+    #: Whether the profile was linked to an account at its last use.
     was_linked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Who used the profile last."""
+    """The last use of the profile."""
 
     tenant: str
     epoch: int
@@ -58,7 +58,7 @@ class Marker:
 
 
 class Profile:
-    """One tenant's profile. Everything except ``locked`` is called while holding the lock."""
+    """The profile of one tenant. Its methods, except ``locked``, are called while holding the lock."""
 
     def __init__(self, data_directory: Path, tenant: str) -> None:
         self.tenant = tenant
@@ -70,7 +70,7 @@ class Profile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the profile; ``ProfileBusy`` if somebody else does."""
+        """Holds the lock of the profile; raises ProfileBusy if another process does."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -83,12 +83,12 @@ class Profile:
             os.close(descriptor)
 
     def is_newest(self, last_epoch: int | None) -> bool:
-        """Whether ``current`` is used rather than any snapshot: the module's rule."""
+        """Returns whether ``current`` is used rather than any snapshot, by the module's rule."""
         marker = self.marker()
         return marker is not None and marker.epoch >= (last_epoch or 0) and self._current.is_dir()
 
     def open(self, epoch: int) -> Opened:
-        """What this machine has, marked with ``epoch``: to start the browser on where there is no snapshot to use."""
+        """Opens this machine's profile and marks it with ``epoch``: for a session that uses no snapshot."""
         marker = self.marker()
         linked = marker.linked if marker is not None else False
         if not self._current.is_dir():
@@ -98,7 +98,7 @@ class Profile:
         return Opened(self._current, linked)
 
     def replace(self, epoch: int, directory: Path, *, keep: bool) -> Opened:
-        """Work with this copy of a snapshot; what was there is set aside, unless it is itself but such a copy."""
+        """Replaces ``current`` by a copy of a snapshot; ``keep`` sets the old one aside, else it is deleted."""
         if keep:
             self.set_aside()
         else:
@@ -109,17 +109,17 @@ class Profile:
         return Opened(self._current, was_linked=True)
 
     def new_scratch_path(self) -> Path:
-        """A place that does not exist yet, on the disk of the profile."""
+        """Returns a path that does not exist yet, on the disk of the profile."""
         taken = {path.name for path in self.leftover_scratch()}
         number = next(number for number in itertools.count() if f"{SCRATCH}{number}" not in taken)
         return self.home / f"{SCRATCH}{number}"
 
     def leftover_scratch(self) -> list[Path]:
-        """What an earlier process was working on."""
+        """Returns the scratch paths that an earlier process left."""
         return list(self.home.glob(f"{SCRATCH}*"))
 
     def clear_scratch(self) -> None:
-        """Delete it."""
+        """Deletes all scratch paths."""
         for path in self.leftover_scratch():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -127,26 +127,26 @@ class Profile:
                 path.unlink(missing_ok=True)
 
     def mark_linked(self, epoch: int) -> None:
-        """The profile is logged in from now on."""
+        """Marks the profile as linked."""
         marker = self.marker() or Marker(self.tenant, epoch)
         if not marker.linked:
             self._write(replace(marker, linked=True))
 
     @property
     def is_suspect(self) -> bool:
-        """Whether Chromium may have given up what is in ``current``, although its page goes on in memory."""
+        """Whether Chromium may have given up the databases in ``current``, although its page goes on in memory."""
         return self._suspect.exists()
 
     def mark_suspect(self) -> None:
-        """The disk had no room while a browser used ``current``. An empty file: it needs next to none itself."""
+        """Marks ``current`` as used on a disk without room; an empty file needs next to none itself."""
         self._suspect.touch(mode=0o600)
 
     def clear_suspect(self) -> None:
-        """A browser that was started on ``current`` came online with it."""
+        """Records that a browser that was started on ``current`` came online with it."""
         self._suspect.unlink(missing_ok=True)
 
     def set_aside(self) -> None:
-        """Keep ``current`` under another name and begin a fresh one; the oldest beyond a few are deleted."""
+        """Keeps ``current`` under another name and begins a fresh one; deletes the oldest beyond a few."""
         marker = self.marker()
         if self._current.is_dir() and marker is not None and marker.linked:
             kept = self.home / f"{SET_ASIDE}{marker.epoch}"
@@ -157,7 +157,7 @@ class Profile:
         self._begin_fresh(marker)
 
     def wipe(self) -> None:
-        """Delete the login for good: only after the phone or WhatsApp really ended it."""
+        """Deletes the login for good: only after the phone or WhatsApp really ended it."""
         self._begin_fresh(self.marker())
 
     def _begin_fresh(self, marker: Marker | None) -> None:
@@ -169,7 +169,7 @@ class Profile:
         self._write(Marker(self.tenant, marker.epoch if marker else 0))
 
     def marker(self) -> Marker | None:
-        """Who used the profile last; an unreadable marker counts as none."""
+        """Returns the last use of the profile; an unreadable marker counts as none."""
         try:
             seen = json.loads(self._marker.read_text(encoding="utf-8"))
             marker = Marker(str(seen["tenant"]), int(seen["epoch"]), bool(seen.get("linked", False)))
@@ -185,9 +185,9 @@ class Profile:
         return True
 
     def _set_aside(self) -> list[Path]:
-        """Newest first."""
-        found = [one for one in self.home.glob(f"{SET_ASIDE}*") if one.name.removeprefix(SET_ASIDE).isdigit()]
-        return sorted(found, key=lambda one: int(one.name.removeprefix(SET_ASIDE)), reverse=True)
+        """Returns the profiles that were set aside, newest first."""
+        found = [each for each in self.home.glob(f"{SET_ASIDE}*") if each.name.removeprefix(SET_ASIDE).isdigit()]
+        return sorted(found, key=lambda each: int(each.name.removeprefix(SET_ASIDE)), reverse=True)
 
     def _write(self, marker: Marker) -> None:
         new = self._marker.with_suffix(".new")

@@ -1,7 +1,7 @@
-"""From which profile a session starts: this machine's, or the newest snapshot that serves.
+"""Restores the profile that a session starts from: this machine's, or the newest snapshot that works.
 
-A session that should start from a snapshot and cannot fetch it waits for it: an older login would come back with
-older keys. A snapshot that does not serve is never deleted; the one before it is tried, until there is none.
+A session that should start from a snapshot and cannot fetch it waits for it: an older login would come online with
+older keys. A snapshot that does not work is never deleted; the one before it is tried, until there is none.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from runner.profile.archive import Expected, SnapshotDamaged, unpack
 from runner.profile.directory import Opened, Profile
 from wire import Hold, RestoreRequest, SnapshotVersion
 
-#: A login that comes up and is lost again and again is lost.
+#: A login that comes online and is lost again more often than this is lost.
 MAX_STEPS_BACK = 10
-#: A suspect profile is newer than any snapshot, if it serves at all.
+#: A suspect profile is newer than any snapshot, if it works at all.
 MAX_SUSPECT_OPENINGS = 2
 
 
 class Restorer:
-    """One session's. Used only while the profile's lock is held; ``packing`` is shared by all sessions."""
+    """The restores of one session. Used only while the profile's lock is held; all sessions share ``packing``."""
 
     def __init__(
         self,
@@ -41,101 +41,102 @@ class Restorer:
         self._packing = packing
         self._chromium = chromium
         self._clock = clock
-        #: Keys that did not serve; and why the last one did not, until the control plane was told.
+        #: Keys of snapshots that did not work; and the last one's reason, until it was reported to the control plane.
         self._failed: list[str] = []
-        self._untold = ""
-        #: What the profile is a mere copy of, as long as it was never online.
+        self._unreported_reason = ""
+        #: The snapshot that the profile is a mere copy of, while it was never online.
         self._copy_of: SnapshotVersion | None = None
         self._steps = 0
-        self._wants_older = False
+        self._needs_older = False
         self._gave_up = False
         #: How often this machine's suspect profile was opened and did not come online.
-        self._opened_suspect = 0
+        self._suspect_openings = 0
 
     async def open(self, hold: Hold) -> Opened:
-        """The newest profile there is (profile.py has the rule).
+        """Opens the newest profile there is, by the rule in ``directory``.
 
-        Raises ControlPlaneError, ChromiumTooOld or OSError when that cannot be had just now.
+        Raises ControlPlaneError, ChromiumTooOld or OSError when it cannot be opened just now.
         """
         if self._profile.leftover_scratch():
             await asyncio.to_thread(self._profile.clear_scratch)
-        while self._wants_older or not self._is_here(hold):
-            offered = await self._offered()
-            if not offered:
-                self._wants_older = False
+        while self._needs_older or not self._is_local_newest(hold):
+            versions = await self._fetch_versions()
+            if not versions:
+                self._needs_older = False
                 break
             try:
-                return await self._restore(offered[0])
+                return await self._restore(versions[0])
             except SnapshotDamaged as damage:
-                self._strike(offered[0], str(damage))
+                self._reject(versions[0], str(damage))
         opened = self._profile.open(hold.epoch)
-        self._opened_suspect += self._profile.is_suspect
-        # The control plane knows an account: a code on the screen then means that its login is lost.
+        self._suspect_openings += self._profile.is_suspect
+        # If the control plane knows an account, a code on the page means that its login is lost.
         return Opened(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
 
     async def step_back(self, hold: Hold) -> bool:
-        """The profile was linked and shows a code: whether there is another to try, which `open` then brings."""
+        """Rejects a linked profile that shows a code; returns whether there is another to try, which ``open`` opens."""
         self._steps += 1
         if self._gave_up or hold.number is None or self._steps > MAX_STEPS_BACK:
             return False
         if self._copy_of is not None:
-            self._strike(self._copy_of, "it shows a code")
+            self._reject(self._copy_of, "it shows a code")
         else:
-            self._untold = "the runner's own copy shows a code"
+            self._unreported_reason = "the runner's own copy shows a code"
         try:
-            self._wants_older = bool(await self._offered())
+            self._needs_older = bool(await self._fetch_versions())
         except ControlPlaneError:
-            self._wants_older = True  # `open` asks again
-        return self._wants_older
+            self._needs_older = True  # `open` retries
+        return self._needs_older
 
     def linked(self) -> None:
-        """The owner scanned a code: what was before is history."""
+        """Records that the owner scanned a code: earlier logins do not count any more."""
         self._gave_up = False
         self.came_online()
 
     def came_online(self) -> None:
-        """The profile came online: from now on it is this machine's own, and newer than any snapshot."""
+        """Records that the profile came online: it is this machine's own now, and newer than any snapshot."""
         self._copy_of = None
-        self._opened_suspect = 0
+        self._suspect_openings = 0
 
     def give_up(self) -> None:
-        """The login is over: the next profile is a new one."""
+        """Records that the login is over: the next profile is a new one."""
         self._gave_up = True
-        self._wants_older = False
+        self._needs_older = False
         self._copy_of = None
 
-    def _is_here(self, hold: Hold) -> bool:
-        """Whether no snapshot is needed: nothing was ever linked, or this machine has the newest."""
+    def _is_local_newest(self, hold: Hold) -> bool:
+        """Returns whether no snapshot is needed: no account was ever linked, or this machine has the newest profile."""
         if hold.number is None or self._gave_up:
             return True
-        if self._profile.is_suspect and self._opened_suspect >= MAX_SUSPECT_OPENINGS:
+        if self._profile.is_suspect and self._suspect_openings >= MAX_SUSPECT_OPENINGS:
             return False
         marker = self._profile.marker()
         return marker is not None and marker.linked and self._profile.is_newest(hold.last_epoch)
 
-    async def _offered(self) -> tuple[SnapshotVersion, ...]:
-        told = self._untold
+    async def _fetch_versions(self) -> tuple[SnapshotVersion, ...]:
+        """Returns the snapshots that were not rejected, newest first; reports the last rejection."""
+        reason = self._unreported_reason
         answer = await self._client.restore(
-            RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed[-32:]), reason=told[:200])
+            RestoreRequest(tenant=self.tenant, epoch=self.epoch, failed=tuple(self._failed[-32:]), reason=reason[:200])
         )
-        self._untold = ""
+        self._unreported_reason = ""
         return answer.generations
 
-    def _strike(self, generation: SnapshotVersion, why: str) -> None:
-        """This session does not try it again. It stays where it is."""
-        name = f"{generation.epoch}-{generation.sequence}"
-        log(LogEvent.SNAPSHOT_REJECTED, level=logging.WARNING, tenant=self.tenant, snapshot=name, reason=why)
-        if generation.key not in self._failed:
-            self._failed.append(generation.key)
-        self._untold = f"snapshot {name}: {why}"
+    def _reject(self, version: SnapshotVersion, reason: str) -> None:
+        """Excludes a snapshot from this session's further attempts. It is not deleted."""
+        name = f"{version.epoch}-{version.sequence}"
+        log(LogEvent.SNAPSHOT_REJECTED, level=logging.WARNING, tenant=self.tenant, snapshot=name, reason=reason)
+        if version.key not in self._failed:
+            self._failed.append(version.key)
+        self._unreported_reason = f"snapshot {name}: {reason}"
 
-    async def _restore(self, generation: SnapshotVersion) -> Opened:
-        begun = self._clock.now()
+    async def _restore(self, version: SnapshotVersion) -> Opened:
+        begun_at = self._clock.now()
         directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")
-        expected = Expected(self.tenant, generation.epoch, generation.sequence, generation.sha256, self._chromium)
+        expected = Expected(self.tenant, version.epoch, version.sequence, version.sha256, self._chromium)
         try:
-            await self._client.fetch(generation.url, archive, generation.size_bytes)
+            await self._client.fetch(version.url, archive, version.size_bytes)
             async with self._packing:
                 await asyncio.to_thread(unpack, archive, directory, expected)
         except Refused as refusal:
@@ -143,13 +144,13 @@ class Restorer:
         finally:
             archive.unlink(missing_ok=True)
         opened = self._profile.replace(self.epoch, directory, keep=self._copy_of is None)
-        self._copy_of = generation
-        self._wants_older = False
+        self._copy_of = version
+        self._needs_older = False
         log(
             LogEvent.SNAPSHOT_RESTORED,
             tenant=self.tenant,
-            snapshot=f"{generation.epoch}-{generation.sequence}",
-            bytes=generation.size_bytes,
-            seconds=round(self._clock.now() - begun, 2),
+            snapshot=f"{version.epoch}-{version.sequence}",
+            bytes=version.size_bytes,
+            seconds=round(self._clock.now() - begun_at, 2),
         )
         return opened

@@ -1,11 +1,11 @@
-"""Saves a session's profile: while it is online, whenever it is due, and once more after its browser was closed.
+"""Saves snapshots of a session's profile: whenever one is due while it is online, and one after its browser was closed.
 
-Nothing here is needed to be online: when a snapshot cannot be taken or stored, the session does not notice, and the
-next one is tried later.
+A session needs no snapshot to be online: when one cannot be taken or stored, the session does not notice, and the
+saver retries later.
 
-A browser on a disk without room goes on in memory, while its databases on disk may be given up. So from the moment
-when there was none the profile is **suspect**: nothing is saved of it, and the good snapshots stay, until a browser
-was started anew on it, with room, and came online.
+A browser on a disk without room goes on in memory, while it may give up its databases on disk. So from the moment
+without room the profile is **suspect**: the saver saves nothing of it, and the good snapshots stay, until a new
+browser was started on it, with room, and came online.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from runner.profile.schedule import SnapshotSchedule
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitRequest, Hold, UploadRequest
 
 CHECK_INTERVAL_SECONDS = 1.0
-#: The last snapshot, of a browser that was closed: part of the time a drain has.
+#: For the snapshot of a closed browser: part of the time that a drain has.
 FINAL_SNAPSHOT_TIMEOUT_SECONDS = 40.0
 FINAL_SNAPSHOT_ATTEMPTS = 3
 FINAL_SNAPSHOT_RETRY_SECONDS = 1.0
 
-#: Stops the browser for as long as it is entered; used in another thread.
+#: Freezes the browser within its context; used in another thread.
 Freeze = Callable[[], AbstractContextManager[Frozen]]
 
 
-class Signs(Protocol):
-    """What the session's journal tells by the way."""
+class JournalCounters(Protocol):
+    """The counters of the session's journal: messages that came, and writes that the disk refused."""
 
     seen_count: int
     write_errors: int
@@ -46,46 +46,56 @@ class Signs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """What all sessions of this runner have in common."""
+    """The parts that all sessions of this runner share."""
 
     disk: Disk
     #: Packing takes a processor for a moment; the replies of all sessions need one too.
     packing: asyncio.Semaphore
     chromium: str
     wa_js: str
-    #: By tenant: the epoch of the snapshot begun last, and its sequence.
+    #: By tenant: the epoch and the sequence of the snapshot that was begun last.
     begun: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def next_sequence(self, tenant: str, epoch: int) -> int:
-        """A session that was killed and started again at the same epoch goes on where it was, not at nought."""
+        """Returns the next sequence; it goes on for a session that was killed and started again at the same epoch."""
         last_epoch, last_sequence = self.begun.get(tenant, (epoch, 0))
         sequence = last_sequence + 1 if last_epoch == epoch else 1
         self.begun[tenant] = epoch, sequence
         return sequence
 
 
-class NotNewest(Exception):
-    """The control plane has a later snapshot of this holding: it counts this one for nothing."""
+class SnapshotAbandoned(Exception):
+    """The snapshot must not be stored, or was not accepted.
+
+    SnapshotAbandoned
+    ├── SnapshotSuperseded  the control plane has a later one
+    ├── NotOnline           the copy may be of a login that is over
+    └── ProfileSuspect      the copy may be of databases that Chromium had given up
+    """
 
 
-class NotOnline(Exception):
-    """The page was found to be not online any more: what was copied may be a login that is over."""
+class SnapshotSuperseded(SnapshotAbandoned):
+    """The control plane has a later snapshot of this epoch and ignores this one."""
 
 
-class Suspect(Exception):
-    """The disk had no room meanwhile: what was copied may be what Chromium had given up."""
+class NotOnline(SnapshotAbandoned):
+    """The page is not online any more."""
 
 
-class Taken(NamedTuple):
+class ProfileSuspect(SnapshotAbandoned):
+    """The disk had no room meanwhile."""
+
+
+class StagedSnapshot(NamedTuple):
     """A snapshot on this disk."""
 
     packed: Packed | None  #: None: nothing changed since the last one
     fingerprint: str
-    stood_still: float
+    frozen_seconds: float
 
 
 class Saver:
-    """One session's. Used only while the profile's lock is held."""
+    """The snapshots of one session. Used only while the profile's lock is held."""
 
     def __init__(
         self,
@@ -93,7 +103,7 @@ class Saver:
         hold: Hold,
         client: ControlPlaneClient,
         profile: Profile,
-        signs: Signs,
+        journal: JournalCounters,
         shared: SharedResources,
         clock: Clock,
     ) -> None:
@@ -101,31 +111,31 @@ class Saver:
         self.epoch = hold.epoch
         self._client = client
         self._profile = profile
-        self._signs = signs
-        self._counted = 0
-        self._errors = 0
+        self._journal = journal
+        self._seen_count = 0
+        self._write_errors = 0
         self._shared = shared
         self._clock = clock
         self._schedule = SnapshotSchedule()
         self._sequence = 0
-        self._saved = ""
-        #: The disk had no room since this browser was started; and so it was for the one before, which left its files.
+        self._saved_fingerprint: str | None = None
+        #: The disk had no room since this browser was started; ``_suspect`` also covers the browsers before it.
         self._spoiled = False
         self._suspect = False
 
     def linked(self) -> None:
-        """The account was linked just now."""
+        """Records that the account was linked just now."""
         self._schedule.linked()
 
     def new_browser(self) -> None:
-        """A browser is started on the profile."""
+        """Begins anew with a browser that is started on the profile."""
         self._spoiled = False
         self._suspect = self._profile.is_suspect
-        self._errors = self._signs.write_errors
-        self._look_at_disk()
+        self._write_errors = self._journal.write_errors
+        self._check_disk()
 
     def online(self, online: bool) -> None:
-        """Proven online with the expected account, or not any more."""
+        """Records whether the page is proven to be online with the expected account."""
         self._schedule.online(online, self._clock.now())
         if online and self._suspect and not self._spoiled:
             self._suspect = False
@@ -133,18 +143,18 @@ class Saver:
             log(LogEvent.PROFILE_TRUSTED, tenant=self.tenant)
 
     def needs_new_browser(self) -> bool:
-        """Whether only a new browser can tell if the files are sound: there is room now, and there was none."""
+        """Returns whether only a new browser can show if the files are sound: there is room now, and there was none."""
         return self._suspect and self._shared.disk.has_room_to_save()
 
     async def run(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
-        """Save the profile of a running browser whenever it is due, until cancelled."""
+        """Saves the profile of a running browser whenever a snapshot is due, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_disk())
+            group.create_task(self._check_disk_regularly())
             group.create_task(self._save_when_due(directory, freeze, is_online))
 
     async def save_final(self, directory: Path) -> None:
-        """The browser was online and closed in peace: what it left is the best snapshot there can be."""
-        self._look_at_disk()
+        """Saves the profile of a browser that was online and closed normally: the best snapshot there can be."""
+        self._check_disk()
         if self._suspect:
             log(LogEvent.FINAL_SNAPSHOT_SKIPPED, tenant=self.tenant)
             return
@@ -157,17 +167,17 @@ class Saver:
         except TimeoutError:
             log(LogEvent.FINAL_SNAPSHOT_TIMED_OUT, tenant=self.tenant)
 
-    async def _watch_disk(self) -> None:
+    async def _check_disk_regularly(self) -> None:
         while True:
-            self._look_at_disk()
+            self._check_disk()
             await self._clock.sleep(CHECK_INTERVAL_SECONDS)
 
     async def _save_when_due(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
         while True:
             await self._clock.sleep(CHECK_INTERVAL_SECONDS)
-            seen = self._signs.seen_count
-            if seen != self._counted:
-                self._counted = seen
+            seen = self._journal.seen_count
+            if seen != self._seen_count:
+                self._seen_count = seen
                 self._schedule.active(self._clock.now())
             if not self._suspect and self._schedule.is_due(self._clock.now()):
                 await self._save(directory, freeze, is_online)
@@ -175,69 +185,71 @@ class Saver:
     async def _save(
         self, directory: Path, freeze: Freeze | None = None, is_online: Callable[[], Awaitable[bool]] | None = None
     ) -> bool:
-        """Take, pack, store and commit one; whether nothing is left to save."""
-        begun = self._clock.now()
+        """Takes, packs, stores and commits a snapshot; returns whether nothing is left to save."""
+        begun_at = self._clock.now()
         if not self._shared.disk.has_room_to_save():
-            self._schedule.failed(begun)
+            self._schedule.failed(begun_at)
             return False
         try:
             async with self._shared.packing:
-                taken = await self._take(directory, freeze)
-            # After the copy: a page that is logged in now was so when it stood still.
+                staged = await self._stage(directory, freeze)
+            # After the copy: a page that is logged in now was so while it was frozen.
             if is_online is not None and not await is_online():
                 raise NotOnline
-            self._look_at_disk()
+            self._check_disk()
             if self._suspect:
-                raise Suspect
-            if taken.packed is not None:
-                await self._store(taken.packed)
-        except (ControlPlaneError, CopyStopped, NotNewest, NotOnline, Suspect, OSError, ValueError) as trouble:
+                raise ProfileSuspect
+            if staged.packed is not None:
+                await self._store(staged.packed)
+        except (ControlPlaneError, CopyStopped, SnapshotAbandoned, OSError, ValueError) as error:
             if not self._schedule.failures:
-                log(LogEvent.SNAPSHOT_FAILED, tenant=self.tenant, error=trouble, code=getattr(trouble, "code", ""))
+                log(LogEvent.SNAPSHOT_FAILED, tenant=self.tenant, error=error, code=getattr(error, "code", ""))
             self._schedule.failed(self._clock.now())
-            if isinstance(trouble, OSError) and trouble.errno in WRITE_ERRORS:
-                self._doubt()
-            return isinstance(trouble, Stale) or self._suspect  # somebody else holds the session, or it is no good
+            if isinstance(error, OSError) and error.errno in WRITE_ERRORS:
+                self._mark_suspect()
+            return (
+                isinstance(error, Stale) or self._suspect
+            )  # another runner holds the session, or the files are no good
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)
         if self._schedule.failures:
             log(LogEvent.SNAPSHOTS_RECOVERED, tenant=self.tenant)
         now = self._clock.now()
-        self._saved = taken.fingerprint
-        self._schedule.saved(begun, now)
-        if taken.packed is not None:
+        self._saved_fingerprint = staged.fingerprint
+        self._schedule.saved(begun_at, now)
+        if staged.packed is not None:
             log(
                 LogEvent.SNAPSHOT_TAKEN,
                 tenant=self.tenant,
                 snapshot=f"{self.epoch}-{self._sequence}",
-                bytes=taken.packed.size_bytes,
-                still_ms=round(taken.stood_still * 1000),
-                seconds=round(now - begun, 2),
+                bytes=staged.packed.size_bytes,
+                frozen_ms=round(staged.frozen_seconds * 1000),
+                seconds=round(now - begun_at, 2),
             )
         return True
 
-    def _look_at_disk(self) -> None:
-        """Often enough to see also what lasts a moment; what the disk refused in between it refused the journal too."""
-        if self._signs.write_errors != self._errors or not self._shared.disk.has_room_to_write():
-            self._errors = self._signs.write_errors
-            self._doubt()
-        elif self._spoiled and not self._profile.is_suspect:  # the mark itself was refused
-            self._doubt()
+    def _check_disk(self) -> None:
+        """Marks the profile if the disk has no room; a failure between two checks shows in the journal's writes."""
+        if self._journal.write_errors != self._write_errors or not self._shared.disk.has_room_to_write():
+            self._write_errors = self._journal.write_errors
+            self._mark_suspect()
+        elif self._spoiled and not self._profile.is_suspect:  # the disk refused the mark itself
+            self._mark_suspect()
 
-    def _doubt(self) -> None:
+    def _mark_suspect(self) -> None:
         if not self._suspect:
             log(LogEvent.PROFILE_SUSPECT, level=logging.WARNING, tenant=self.tenant)
         self._spoiled = self._suspect = True
-        with suppress(OSError):  # the next look tries again
+        with suppress(OSError):  # the next check tries again
             self._profile.mark_suspect()
 
-    async def _take(self, directory: Path, freeze: Freeze | None) -> Taken:
+    async def _stage(self, directory: Path, freeze: Freeze | None) -> StagedSnapshot:
         staging = await asyncio.to_thread(self._profile.new_scratch_path)
-        stood_still = await asyncio.to_thread(self._copy, directory, staging, freeze)
+        frozen_seconds = await asyncio.to_thread(self._copy, directory, staging, freeze)
         files = await asyncio.to_thread(list_files, staging)
-        print_of_it = fingerprint(files)
-        if print_of_it == self._saved:
-            return Taken(None, print_of_it, stood_still)
+        content = fingerprint(files)
+        if content == self._saved_fingerprint:
+            return StagedSnapshot(None, content, frozen_seconds)
         self._sequence = self._shared.next_sequence(self.tenant, self.epoch)
         manifest = Manifest(
             tenant=self.tenant,
@@ -250,19 +262,20 @@ class Saver:
         packed = await asyncio.to_thread(pack, staging, manifest, staging.with_suffix(".tar.zst"))
         if packed.size_bytes > SNAPSHOT_AT_MOST_BYTES:
             raise CopyStopped("the archive is too large")
-        return Taken(packed, print_of_it, stood_still)
+        return StagedSnapshot(packed, content, frozen_seconds)
 
     def _copy(self, directory: Path, staging: Path, freeze: Freeze | None) -> float:
+        """Copies the profile; returns for how many seconds the browser was frozen."""
         staging.mkdir(mode=0o700)
         if freeze is None:
             copy_profile(directory, staging, lambda: True)
             return 0.0
-        begun = self._clock.now()
+        begun_at = self._clock.now()
         with freeze() as frozen:
             copy_profile(directory, staging, lambda: frozen.still)
             if not frozen.still:
                 raise CopyStopped("the copy took too long")
-        return self._clock.now() - begun
+        return self._clock.now() - begun_at
 
     async def _store(self, packed: Packed) -> None:
         upload = UploadRequest(
@@ -272,9 +285,9 @@ class Saver:
             sha256=packed.sha256,
             size_bytes=packed.size_bytes,
         )
-        place = await self._client.upload(upload)
-        await self._client.put(place.url, place.headers, packed.path)
+        target = await self._client.upload(upload)
+        await self._client.put(target.url, target.headers, packed.path)
         versions = {"chromium": self._shared.chromium, "wa_js": self._shared.wa_js}
         answer = await self._client.commit(CommitRequest(**{**upload.model_dump(), **versions}))
         if not answer.committed:
-            raise NotNewest
+            raise SnapshotSuperseded

@@ -28,8 +28,8 @@ LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log
 
 
 @dataclass
-class Noted:
-    """What a journal tells by the way."""
+class FakeJournal:
+    """The counters of a journal."""
 
     seen_count: int = 0
     write_errors: int = 0
@@ -44,7 +44,7 @@ class Machine:
         self.free = 1 << 40
         self.profile = Profile(directory, TENANT)
         self.profile.home.mkdir(parents=True, exist_ok=True)
-        self.journal = Noted()
+        self.journal = FakeJournal()
         self.frozen = 0
         self.online = True
         self.takes_too_long = False
@@ -71,7 +71,7 @@ class Machine:
             hold=self.hold,
             client=FakeClient(self.control),
             profile=self.profile,
-            signs=self.journal,
+            journal=self.journal,
             shared=self.shared,
             clock=self.clock,
         )

@@ -128,7 +128,7 @@ class Scene:
                 clock=self.clock,
             ),
             saver=Saver(
-                hold=self.hold, client=client, profile=self.profile, signs=journal, shared=shared, clock=self.clock
+                hold=self.hold, client=client, profile=self.profile, journal=journal, shared=shared, clock=self.clock
             ),
             rotation_slots=RotationSlots(self.clock),
             clock=self.clock,
