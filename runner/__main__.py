@@ -1,8 +1,4 @@
-"""The runner as a process: settings from the environment, one composition, signals and exit codes.
-
-Exit codes: 0 drained · 70 ended itself: the event loop was stuck past the lease, Playwright's driver died, or a bug ·
-77 the control plane does not accept the bootstrap token · 78 the environment is incomplete, or there is no Chromium.
-"""
+"""The runner's process: reads the settings, wires the parts, handles SIGTERM, and ends with an exit code."""
 
 import asyncio
 import json
@@ -18,11 +14,12 @@ from runner.browser.chromium import ChromiumMissing
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
-from runner.control_plane.client import ControlPlaneClient, connection, task_of
-from runner.control_plane.lease import Guard, Lease
+from runner.control_plane.client import ControlPlaneClient, connect, fetch_task_arn
+from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
+from runner.exit_codes import ExitCode
 from runner.host import Host, RegistrationRefused, RunnerInfo
-from runner.hosted_sessions import innermost
+from runner.hosted_sessions import first_error
 from runner.log_events import LogEvent
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner
@@ -34,12 +31,8 @@ from runner.session.session import Session
 from runner.settings import Settings, SettingsError, read_settings
 from wire import Hold
 
-EXIT_OK = 0
-EXIT_BUG = 70
-EXIT_NOT_WELCOME = 77
-EXIT_SETTINGS = 78
 #: Snapshots that are packed or unpacked at the same time.
-PACKED_AT_ONCE = 2
+MAX_PACKED_AT_ONCE = 2
 
 
 def compose(
@@ -52,11 +45,10 @@ def compose(
     chance: random.Random,
     task: str = "",
 ) -> Host:
-    """Builds the whole runner; the only place where its parts meet."""
-
+    """Wires the whole runner; the only place where its parts meet."""
     rotation_slots = RotationSlots(clock)
     disk = Disk(settings.data_directory)
-    packing = asyncio.Semaphore(PACKED_AT_ONCE)
+    packing = asyncio.Semaphore(MAX_PACKED_AT_ONCE)
     chromium, wa_js = browsers.browser.version, wa_js_version(settings)
     shared = SharedResources(disk, packing, chromium, wa_js)
 
@@ -124,59 +116,59 @@ def compose(
 
 
 async def run(settings: Settings) -> None:
-    """Until drained."""
+    """Runs a runner until it is drained."""
     clock, chance = SystemClock(), random.Random()  # noqa: S311 - jitter
     lease = Lease(clock.now)
     async with (
         whatsapp(settings, clock, chance.random) as browsers,
-        connection(settings.control_url, settings.runner_bootstrap_token) as client,
+        connect(settings.control_url, settings.runner_bootstrap_token) as client,
         asyncio.TaskGroup() as group,
     ):
-        beside = [
+        side_tasks = [
             group.create_task(health.write_heartbeats(settings.data_directory, clock), name="heartbeats"),
             group.create_task(browsers.supervise_driver(), name="supervise driver"),
         ]
         metadata = settings.ecs_container_metadata_uri_v4
-        task = settings.task or (await task_of(metadata, clock) if metadata else "")
+        task = settings.task or (await fetch_task_arn(metadata, clock) if metadata else "")
         host = compose(
             settings=settings, browsers=browsers, client=client, lease=lease, clock=clock, chance=chance, task=task
         )
-        Guard(lease, browsers.kill_everything).start()
+        Watchdog(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.stop)
         await host.run()
-        for each in beside:
-            each.cancel()
+        for side_task in side_tasks:
+            side_task.cancel()
 
 
 def wa_js_version(settings: Settings) -> str:
-    """What the package beside the bundle says; empty for a bundle that stands alone."""
+    """Returns the version in the package beside the bundle; empty for a bundle without one."""
     package = settings.wa_js.parent.parent / "package.json"
     return str(json.loads(package.read_text("utf-8")).get("version", "")) if package.is_file() else ""
 
 
-def main() -> int:
-    """The process; its exit code."""
-    code = EXIT_OK
+def main() -> ExitCode:
+    """Runs the process; returns its exit code."""
+    code = ExitCode.DRAINED
     try:
         hardening.deny_memory_access()
         settings = read_settings(os.environ)
         hardening.remove_settings(os.environ)
         logs.start(settings.log_level)
         asyncio.run(run(settings))
-    except* (SettingsError, ChromiumMissing) as troubles:
-        code = _say(troubles, EXIT_SETTINGS)
-    except* RegistrationRefused as troubles:
-        code = _say(troubles, EXIT_NOT_WELCOME)
-    except* Exception as troubles:
-        logs.log(LogEvent.RUNNER_FAILED, level=logging.CRITICAL, error=innermost(troubles))
-        code = EXIT_BUG
+    except* (SettingsError, ChromiumMissing) as errors:
+        code = _fail(errors, ExitCode.MISCONFIGURED)
+    except* RegistrationRefused as errors:
+        code = _fail(errors, ExitCode.REGISTRATION_REFUSED)
+    except* Exception as errors:
+        logs.log(LogEvent.RUNNER_FAILED, level=logging.CRITICAL, error=first_error(errors))
+        code = ExitCode.FAILED
     return code
 
 
-def _say(troubles: BaseExceptionGroup[BaseException], code: int) -> int:
-    print(innermost(troubles), file=sys.stderr)
+def _fail(errors: BaseExceptionGroup[BaseException], code: ExitCode) -> ExitCode:
+    print(first_error(errors), file=sys.stderr)
     return code
 
 

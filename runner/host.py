@@ -1,4 +1,4 @@
-"""Keeps a runner in step with the control plane: registers, renews the lease, reports, obeys, drains."""
+"""The reconcile loop of a runner: heartbeat, lease, hosted sessions, and the graceful shutdown."""
 
 import asyncio
 import logging
@@ -11,19 +11,21 @@ from runner.control_plane.lease import Lease
 from runner.hosted_sessions import HostedSessions, MakeSession
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
+from runner.messages.orphaned_journals import MAX_ATTEMPTS
+from runner.session.release_reason import ReleaseReason
 from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
-RETRY_EVERY = 2.0
-#: A control plane that does not hold a call it was asked to hold must not be asked in a storm.
-CALLS_APART_AT_LEAST = 0.2
-#: Fargate kills 120 s after SIGTERM.
-DRAIN_WITHIN = 100.0
-HURRY_WITHIN = 5.0
-#: What nobody could take when it was noted here is offered again so often.
-LEFTOVERS_EVERY = 30.0
-#: For saying that what was killed is gone.
-LAST_WORDS_WITHIN = 5.0
+RETRY_SECONDS = 2.0
+#: A control plane that answers a held call at once must not be called in a storm.
+MIN_CALL_INTERVAL_SECONDS = 0.2
+#: The time for a graceful shutdown: Fargate kills 120 s after SIGTERM.
+DRAIN_TIMEOUT_SECONDS = 100.0
+#: The same, after a second signal.
+HASTENED_DRAIN_TIMEOUT_SECONDS = 5.0
+#: Orphaned journals that could not be handed in are tried again this often.
+ORPHANED_JOURNALS_EVERY_SECONDS = 30.0
+#: The time to release sessions that were killed.
+FINAL_RELEASES_TIMEOUT_SECONDS = 5.0
 
 
 class RegistrationRefused(Exception):
@@ -32,10 +34,11 @@ class RegistrationRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunnerInfo:
-    """What this runner says of itself."""
+    """The runner as it describes itself to the control plane."""
 
+    #: How many sessions the runner hosts at most.
     capacity: int
-    #: What the outside calls this process, so that its death can be told by others.
+    #: The name under which ECS or the supervisor knows this process, and reports its end.
     task: str = ""
     image: str = ""
     commit: str = ""
@@ -44,10 +47,10 @@ class RunnerInfo:
 
 
 class Host:
-    """Level, not edge: each answer is the whole truth, so that a lost one costs a call and nothing else.
+    """The level-triggered loop: each answer is the whole desired state, so that a lost one costs a call and no more.
 
-    It does not promise that nobody else uses a session at the same time: it promises to stop before the lease says
-    somebody may, and never to go back online before the same epoch was confirmed.
+    Not guaranteed: that no other runner uses a session at the same time. The host stops its sessions before the lease
+    lets the control plane give them to another, and goes back online only after the same epoch was confirmed.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class Host:
         info: RunnerInfo,
         clock: Clock,
         chance: Callable[[], float],
-        capacity: Callable[[int], int] = lambda wanted: wanted,
+        capacity: Callable[[int], int] = lambda desired: desired,
         hand_in_orphans: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
+        #: Bound to the bootstrap token; a registered runner has a token of its own.
         self._client = client
         self._hand_in_orphans = hand_in_orphans
         self._capacity = capacity
@@ -70,76 +74,77 @@ class Host:
         self._clock = clock
         self._chance = chance
         self._sessions = HostedSessions(
-            client=client, make_session=make_session, clock=clock, chance=chance, on_change=self._tell
+            client=client, make_session=make_session, clock=clock, chance=chance, on_change=self._notify
         )
         self._identity: Identity | None = None
         self._sequence = 0
-        self._applied = 0
+        self._applied_sequence = 0
         self._bell = 0
         self._changed = asyncio.Event()
-        self._awake = asyncio.Event()
+        self._woken = asyncio.Event()
         self._draining = asyncio.Event()
-        self._hurried = False
-        self._drain_deadline: asyncio.Timeout | None = None
+        self._hastened = False
+        self._drain_timeout: asyncio.Timeout | None = None
         self._reachable = True
         self._group: asyncio.TaskGroup
 
     async def run(self) -> None:
-        """Until drained. ``RegistrationRefused`` if the control plane refuses this runner."""
+        """Runs until drained. Raises RegistrationRefused if the control plane does not accept this runner."""
         async with asyncio.TaskGroup() as self._group:
-            side = [
-                self._group.create_task(self._beat(), name="beat"),
-                self._group.create_task(self._tell_changes(), name="tell changes"),
+            loops = [
+                self._group.create_task(self._send_heartbeats(), name="heartbeat"),
+                self._group.create_task(self._report_changes(), name="report changes"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
-                self._group.create_task(self._clear_leftovers(), name="clear leftovers"),
+                self._group.create_task(self._retry_orphaned_journals(), name="orphaned journals"),
             ]
             await self._draining.wait()
             await self._drain()
-            for task in side:
-                task.cancel()
+            for loop in loops:
+                loop.cancel()
 
     def stop(self) -> None:
-        """Drain; asked a second time, faster."""
+        """Starts the graceful shutdown; a second call shortens it."""
         if not self._draining.is_set():
             log(LogEvent.DRAIN_STARTED, sessions=len(self._sessions))
             self._draining.set()
-            self._tell()
-        elif not self._hurried:
-            self._hurried = True
+            self._notify()
+        elif not self._hastened:
+            self._hastened = True
             log(LogEvent.DRAIN_HASTENED)
-            if self._drain_deadline is not None and not self._drain_deadline.expired():
-                self._drain_deadline.reschedule(asyncio.get_running_loop().time() + HURRY_WITHIN)
+            if self._drain_timeout is not None and not self._drain_timeout.expired():
+                now = asyncio.get_running_loop().time()
+                self._drain_timeout.reschedule(now + HASTENED_DRAIN_TIMEOUT_SECONDS)
 
-    # -- talking to the control plane -----------------------------------------------------------------------------
+    # -- the calls to the control plane ---------------------------------------------------------------------------
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            started = self._clock.now()
+            started_at = self._clock.now()
             registers = self._identity is None
             held = not registers and self._sessions.is_pending()
             try:
                 answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
-            except Unauthorised as refusal:
-                await self._start_over(refusal.code)
-            except ControlPlaneError as trouble:
-                self._note_unreachable(trouble)
-                await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
+            except Unauthorised as error:
+                await self._start_over(error.code)
+            except ControlPlaneError as error:
+                self._log_unreachable(error)
+                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._chance()))
             else:
                 if registers and self._hand_in_orphans is not None:
-                    await self._hand_in_orphans(ATTEMPTS_AT_MOST)
-                await self._rest(CALLS_APART_AT_LEAST if held else answer.next_in_ms / 1000, started)
+                    await self._hand_in_orphans(MAX_ATTEMPTS)
+                await self._rest(MIN_CALL_INTERVAL_SECONDS if held else answer.next_in_ms / 1000, started_at)
 
-    async def _rest(self, seconds: float, started: float) -> None:
-        """Until the next call is due, or something is pending that should be heard of at once."""
-        end = started + seconds
+    async def _rest(self, interval_seconds: float, started_at: float) -> None:
+        """Waits until the next call is due, or until a session expects an answer that a held call would bring."""
+        end = started_at + interval_seconds
         while (left := end - self._clock.now()) > 0:
-            woken = await self._clock.wait(self._awake, left)
-            self._awake.clear()
-            if woken and seconds > CALLS_APART_AT_LEAST and self._sessions.is_pending():
+            woken = await self._clock.wait(self._woken, left)
+            self._woken.clear()
+            if woken and interval_seconds > MIN_CALL_INTERVAL_SECONDS and self._sessions.is_pending():
                 return
 
-    async def _tell_changes(self) -> None:
-        """What changed goes out at once, beside the call that is being held."""
+    async def _report_changes(self) -> None:
+        """Reports a change at once, beside the call that is being held."""
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -148,18 +153,18 @@ class Host:
             try:
                 await self._sync(0)
             except Unauthorised:
-                continue  # the other loop hears it too, and starts over
-            except ControlPlaneError as trouble:
-                self._note_unreachable(trouble)
-                await self._clock.sleep(RETRY_EVERY * (0.5 + self._chance()))
+                continue  # the heartbeat gets the same answer, and starts over
+            except ControlPlaneError as error:
+                self._log_unreachable(error)
+                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._chance()))
                 self._changed.set()
 
-    async def _clear_leftovers(self) -> None:
-        """What neither a session that ended here nor the first look could hand in, because nobody answered."""
+    async def _retry_orphaned_journals(self) -> None:
+        """Hands in the journals that neither an ended session nor the first attempt could hand in."""
         while self._hand_in_orphans is not None:
-            await self._clock.sleep(LEFTOVERS_EVERY)
+            await self._clock.sleep(ORPHANED_JOURNALS_EVERY_SECONDS)
             if self._identity is not None and self._reachable:
-                await self._hand_in_orphans(1)  # each holds a profile's lock meanwhile; the next time comes soon
+                await self._hand_in_orphans(1)  # each attempt holds a profile's lock; the next round comes soon
 
     async def _sync(self, wait_ms: int) -> SyncAnswer:
         identity = self._identity
@@ -194,8 +199,8 @@ class Host:
             self._identity = answer.identity
             log(LogEvent.REGISTERED, runner=answer.identity.runner)
         self._lease.renew(sent_at)
-        if sequence > self._applied:
-            self._applied = sequence
+        if sequence > self._applied_sequence:
+            self._applied_sequence = sequence
             if answer.drain and not self._draining.is_set():
                 self.stop()
             self._reconcile(answer.hold, sent_at, self._identity.token)
@@ -208,8 +213,8 @@ class Host:
                 session.deliver(delivery)
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
-        """Bring what we host to what we hold."""
-        for hosted in self._sessions.others_than(holds):
+        """Ends, updates, starts and releases sessions until the runner hosts what it holds."""
+        for hosted in self._sessions.not_among(holds):
             self._group.create_task(self._sessions.end(hosted))
         for hold in holds:
             session = self._sessions.get(hold.tenant, hold.epoch)
@@ -219,9 +224,9 @@ class Host:
                 if hold.wanted is Wanted.RUN and not self._draining.is_set():
                     self._sessions.start(hold, token, self._group)
                 else:
-                    self._group.create_task(self._sessions.release(hold, token, "never started"))
-            elif self._sessions.is_unheard(hold):
-                self._group.create_task(self._sessions.release(hold, token, "given back before"))
+                    self._group.create_task(self._sessions.release(hold, token, ReleaseReason.NEVER_STARTED))
+            elif self._sessions.is_release_lost(hold):
+                self._group.create_task(self._sessions.release(hold, token, ReleaseReason.RELEASED_BEFORE))
         if self._lease.parked and not self._lease.is_over():
             self._lease.parked = False
             log(LogEvent.SESSIONS_RESUMED, sessions=len(self._sessions))
@@ -235,45 +240,46 @@ class Host:
                 log(LogEvent.SESSIONS_PARKED, level=logging.WARNING, sessions=len(self._sessions))
                 await self._sessions.park_all()
                 self._lease.parked = True
-            await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining())))
+            await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining_seconds())))
 
     async def _start_over(self, code: str) -> None:
-        """401: this identity is dead. Save what was seen under its token, kill everything, come back as another."""
+        """Ends a dead identity (401): hands in messages under its token, kills all sessions, registers anew."""
         if self._identity is None:
             if self._hand_in_orphans is not None:
-                # Nobody comes to this disk again, and what waits there is taken under its former tokens for a day.
-                await self._hand_in_orphans(ATTEMPTS_AT_MOST)
+                # No other runner uses this disk, and its journals are accepted under their former tokens for a day.
+                await self._hand_in_orphans(MAX_ATTEMPTS)
             raise RegistrationRefused(f"{RegistrationRefused.__doc__} ({code})")
         log(LogEvent.DECLARED_DEAD, level=logging.WARNING, runner=self._identity.runner, sessions=len(self._sessions))
         self._identity = None
         await self._sessions.end_all()
-        self._lease.forget()
+        self._lease.reset()
         self._bell = 0
 
     async def _drain(self) -> None:
-        """In peace within the time there is; then by force."""
+        """Ends all sessions in peace within the time there is, then by force."""
+        timeout_seconds = HASTENED_DRAIN_TIMEOUT_SECONDS if self._hastened else DRAIN_TIMEOUT_SECONDS
         try:
-            async with asyncio.timeout(HURRY_WITHIN if self._hurried else DRAIN_WITHIN) as self._drain_deadline:
+            async with asyncio.timeout(timeout_seconds) as self._drain_timeout:
                 try:
                     await self._sessions.drain()
                 finally:
-                    self._drain_deadline = None  # one that is over cannot be brought forward
+                    self._drain_timeout = None  # one that has expired cannot be rescheduled
         except TimeoutError:
             log(LogEvent.DRAIN_TIMED_OUT, level=logging.WARNING, sessions=len(self._sessions))
             try:
-                async with asyncio.timeout(LAST_WORDS_WITHIN):
+                async with asyncio.timeout(FINAL_RELEASES_TIMEOUT_SECONDS):
                     await self._sessions.drain_by_force()
             except TimeoutError:
                 log(LogEvent.RELEASES_TIMED_OUT, level=logging.WARNING)
         log(LogEvent.DRAIN_FINISHED)
 
-    # -- small things ---------------------------------------------------------------------------------------------
+    # -- notifications --------------------------------------------------------------------------------------------
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
-        self._awake.set()
+        self._woken.set()
 
-    def _note_unreachable(self, trouble: ControlPlaneError) -> None:
+    def _log_unreachable(self, error: ControlPlaneError) -> None:
         if self._reachable:
             self._reachable = False
-            log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=trouble, code=trouble.code)
+            log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=error, code=error.code)

@@ -1,4 +1,4 @@
-"""The sessions this runner hosts: started, parked, resumed, released and ended, each without touching the others."""
+"""The sessions that a runner hosts: each is started, parked, resumed, drained and released apart from the others."""
 
 import asyncio
 import logging
@@ -8,24 +8,25 @@ from dataclasses import dataclass, field
 from runner.backoff import backoff_seconds
 from runner.browser.page import PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, StaleEpoch, Unauthorised
 from runner.log_events import LogEvent
 from runner.logs import log
+from runner.session.release_reason import ReleaseReason
 from runner.session.session import Session
 from wire import Hold, ReleaseRequest, SessionReport
 
-PARK_WITHIN = 5.0
-HARVEST_WITHIN = 10.0
-DRAINED_AT_ONCE = 4
-RELEASE_ATTEMPTS = 6
+PARK_TIMEOUT_SECONDS = 5.0
+FLUSH_TIMEOUT_SECONDS = 10.0
+MAX_DRAINED_AT_ONCE = 4
+MAX_RELEASE_ATTEMPTS = 6
 
-#: Makes a session for a hold, under a token, that calls the last argument when something changed.
+#: Makes a session for a hold, under a token; the session calls the last argument when its report changed.
 MakeSession = Callable[[Hold, str, Callable[[], None]], Session]
 
 
 @dataclass(eq=False)
 class HostedSession:
-    """One session, the task that lives it, and whether it is being ended."""
+    """One session, the task that runs it, and whether it is being ended."""
 
     session: Session
     token: str
@@ -38,13 +39,13 @@ class HostedSession:
         return self.session.hold
 
     def kill(self) -> None:
-        """Its browser dies with its task."""
+        """Cancels the task; the browser dies with it."""
         if self.task is not None:
             self.task.cancel()
 
 
 class HostedSessions:
-    """By tenant. ``on_change`` is called whenever the control plane should hear of something."""
+    """The hosted sessions, by tenant. ``on_change`` is called whenever the control plane should get a report."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class HostedSessions:
         self._chance = chance
         self._on_change = on_change
         self._hosted: dict[str, HostedSession] = {}
+        #: By tenant, the latest epoch (the fencing token) that was released here.
         self._released: dict[str, int] = {}
         self._releasing: set[tuple[str, int]] = set()
 
@@ -68,93 +70,95 @@ class HostedSessions:
         return len(self._hosted)
 
     def reports(self) -> tuple[SessionReport, ...]:
-        """What every session sees."""
+        """Returns the report of every session."""
         return tuple(hosted.session.report() for hosted in self._hosted.values())
 
     def is_pending(self) -> bool:
-        """Whether any of them expects something soon."""
+        """Returns whether any session expects something soon."""
         return any(hosted.session.is_pending() for hosted in self._hosted.values())
 
     def get(self, tenant: str, epoch: int) -> Session | None:
-        """The session of this tenant, if it is of this epoch."""
+        """Returns the session of this tenant, if it is of this epoch."""
         hosted = self._hosted.get(tenant)
         return hosted.session if hosted is not None and hosted.hold.epoch == epoch else None
 
-    def others_than(self, holds: Iterable[Hold]) -> list[HostedSession]:
-        """What is hosted and, by this truth, not ours."""
+    def not_among(self, holds: Iterable[Hold]) -> list[HostedSession]:
+        """Returns the hosted sessions that the runner does not hold any more."""
         ours = {(hold.tenant, hold.epoch) for hold in holds}
         return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in ours]
 
     def is_new(self, hold: Hold) -> bool:
-        """Neither hosted nor released: an answer on its way may still name what was just given back."""
+        """Returns whether it was neither hosted nor released; an answer on its way may name a released session."""
         return hold.tenant not in self._hosted and hold.epoch > self._released.get(hold.tenant, 0)
 
-    def is_unheard(self, hold: Hold) -> bool:
-        """Given back, and the control plane still says that it is ours: so many calls in vain, or one on its way."""
-        given_back = hold.tenant not in self._hosted and hold.epoch == self._released.get(hold.tenant)
-        return given_back and (hold.tenant, hold.epoch) not in self._releasing
+    def is_release_lost(self, hold: Hold) -> bool:
+        """Returns whether it was released and is still held: no release arrived, or this answer overtook it."""
+        released = hold.tenant not in self._hosted and hold.epoch == self._released.get(hold.tenant)
+        return released and (hold.tenant, hold.epoch) not in self._releasing
 
     def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
-        """Host a session from now on."""
+        """Hosts a session from now on."""
         hosted = HostedSession(self._make_session(hold, token, self._on_change), token)
         self._hosted[hold.tenant] = hosted
-        hosted.task = group.create_task(self._live(hosted, hold), name=f"session {hold.tenant}")
+        hosted.task = group.create_task(self._run(hosted, hold), name=f"session {hold.tenant}")
 
-    async def release(self, hold: Hold, token: str, reason: str, *, failed: bool = False) -> None:
-        """The browser is gone; say so. If nobody hears it, it is said again as long as the session is called ours."""
+    async def release(
+        self, hold: Hold, token: str, reason: ReleaseReason, detail: str = "", *, failed: bool = False
+    ) -> None:
+        """Releases a session without a browser; if that does not arrive, the host repeats it while it is held."""
         self._released[hold.tenant] = max(hold.epoch, self._released.get(hold.tenant, 0))
         self._releasing.add((hold.tenant, hold.epoch))
         try:
-            await self._say_released(hold, token, reason, failed)
+            await self._send_release(hold, token, f"{reason}: {detail}" if detail else reason, failed)
         finally:
             self._releasing.discard((hold.tenant, hold.epoch))
 
     async def end(self, hosted: HostedSession) -> None:
-        """Not ours any more: off the network, save what it saw, kill."""
+        """Ends a session that the runner lost: parks it, hands in its messages, kills it."""
         if hosted.ending:
             await hosted.gone.wait()
             return
         hosted.ending = True
         log(LogEvent.SESSION_LOST, tenant=hosted.hold.tenant, epoch=hosted.hold.epoch)
         try:
-            async with asyncio.timeout(PARK_WITHIN + HARVEST_WITHIN):
+            async with asyncio.timeout(PARK_TIMEOUT_SECONDS + FLUSH_TIMEOUT_SECONDS):
                 await hosted.session.park()
-                await hosted.session.harvest()
-        except Exception as trouble:
-            log(LogEvent.FLUSH_FAILED, level=level_of(trouble), tenant=hosted.hold.tenant, error=innermost(trouble))
+                await hosted.session.flush()
+        except Exception as error:
+            _log_failure(LogEvent.FLUSH_FAILED, hosted, error)
         hosted.kill()
         await hosted.gone.wait()
 
     async def end_all(self) -> None:
-        """This runner is dead to the control plane: nothing is ours."""
+        """Ends all sessions: the control plane declared this runner dead."""
         async with asyncio.TaskGroup() as group:
             for hosted in list(self._hosted.values()):
                 group.create_task(self.end(hosted))
         self._released.clear()
 
     async def park_all(self) -> None:
-        """Silence everything, and kill what cannot be silenced."""
+        """Takes all sessions off the network, and kills those that do not obey."""
         async with asyncio.TaskGroup() as group:
             for hosted in list(self._hosted.values()):
                 group.create_task(self._park(hosted))
 
     async def resume_all(self) -> None:
-        """All that is still here was confirmed to be ours."""
+        """Brings all sessions back onto the network: the control plane confirmed them."""
         async with asyncio.TaskGroup() as group:
             for hosted in list(self._hosted.values()):
                 if not hosted.ending:
                     group.create_task(self._resume(hosted))
 
     async def drain(self) -> None:
-        """Let each finish its reply, close its browser and be released; a few at a time."""
-        turns = asyncio.Semaphore(DRAINED_AT_ONCE)
+        """Lets each session finish its reply and close its browser, and releases it; a few at a time."""
+        slots = asyncio.Semaphore(MAX_DRAINED_AT_ONCE)
         while self._hosted:
             async with asyncio.TaskGroup() as group:
                 for hosted in list(self._hosted.values()):
-                    group.create_task(self._let_go(hosted, turns))
+                    group.create_task(self._drain_one(hosted, slots))
 
     async def drain_by_force(self) -> None:
-        """Kill what is left, and still say that it is gone."""
+        """Kills the sessions that are left, and releases them."""
         left = list(self._hosted.values())
         for hosted in left:
             hosted.kill()
@@ -162,64 +166,62 @@ class HostedSessions:
             for hosted in left:
                 group.create_task(self._release_once_gone(hosted))
 
-    async def _say_released(self, hold: Hold, token: str, reason: str, failed: bool) -> None:
+    async def _send_release(self, hold: Hold, token: str, reason: str, failed: bool) -> None:
         request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
-        for attempt in range(RELEASE_ATTEMPTS):
+        for attempt in range(MAX_RELEASE_ATTEMPTS):
             try:
                 await self._client.bound_to(token).release(request)
                 return
-            except (Stale, Unauthorised):
+            except (StaleEpoch, Unauthorised):
                 return
-            except ControlPlaneError as trouble:
-                log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=trouble, code=trouble.code)
+            except ControlPlaneError as error:
+                log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=error, code=error.code)
                 await self._clock.sleep(backoff_seconds(attempt, self._chance()))
 
-    async def _live(self, hosted: HostedSession, hold: Hold) -> None:
-        """A session and its release. One tenant's trouble is never another's: it ends here."""
+    async def _run(self, hosted: HostedSession, hold: Hold) -> None:
+        """Runs a session and releases it. An error of one tenant ends here and never reaches another's session."""
         log(LogEvent.SESSION_STARTED, tenant=hold.tenant, epoch=hold.epoch)
-        reason, failed = "", True
+        reason, detail, failed = ReleaseReason.KILLED, "", True
         try:
             try:
                 reason = await hosted.session.run()
                 failed = hosted.session.gave_up
             except Exception as group:
-                trouble = innermost(group)
-                log(LogEvent.SESSION_CRASHED, level=logging.ERROR, tenant=hold.tenant, error=trouble)
-                reason = f"crashed: {type(trouble).__name__}"
-            await self.release(hold, hosted.token, reason, failed=failed)
+                error = first_error(group)
+                log(LogEvent.SESSION_CRASHED, level=logging.ERROR, tenant=hold.tenant, error=error)
+                reason, detail = ReleaseReason.CRASHED, type(error).__name__
+            await self.release(hold, hosted.token, reason, detail, failed=failed)
         finally:
-            log(LogEvent.SESSION_ENDED, tenant=hold.tenant, epoch=hold.epoch, reason=reason or "killed")
+            log(LogEvent.SESSION_ENDED, tenant=hold.tenant, epoch=hold.epoch, reason=reason)
             del self._hosted[hold.tenant]
             hosted.gone.set()
             self._on_change()
 
     async def _park(self, hosted: HostedSession) -> None:
         try:
-            async with asyncio.timeout(PARK_WITHIN):
+            async with asyncio.timeout(PARK_TIMEOUT_SECONDS):
                 await hosted.session.park()
-        except Exception as trouble:
-            level = level_of(trouble)
-            log(LogEvent.PARK_FAILED, level=level, tenant=hosted.hold.tenant, error=innermost(trouble))
+        except Exception as error:
+            _log_failure(LogEvent.PARK_FAILED, hosted, error)
             hosted.kill()
 
     async def _resume(self, hosted: HostedSession) -> None:
         try:
             await hosted.session.resume()
         except PageError:
-            return  # its own watch sees the same, and starts another browser
-        except Exception as trouble:
-            level = level_of(trouble)
-            log(LogEvent.RESUME_FAILED, level=level, tenant=hosted.hold.tenant, error=innermost(trouble))
+            return  # the page's supervisor gets the same error, and starts another browser
+        except Exception as error:
+            _log_failure(LogEvent.RESUME_FAILED, hosted, error)
             hosted.kill()
 
-    async def _let_go(self, hosted: HostedSession, turns: asyncio.Semaphore) -> None:
-        async with turns:
-            hosted.session.leave("drained")
-            await self._until_closed(hosted)
+    async def _drain_one(self, hosted: HostedSession, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            hosted.session.leave(ReleaseReason.DRAINED)
+            await self._wait_until_closed(hosted)
         await hosted.gone.wait()
 
-    async def _until_closed(self, hosted: HostedSession) -> None:
-        """What is left then waits for the control plane, which may take longer than a drain has for everybody."""
+    async def _wait_until_closed(self, hosted: HostedSession) -> None:
+        """Waits for the browser's end; a session may then wait for the control plane longer than a drain may take."""
         ways = [asyncio.ensure_future(event.wait()) for event in (hosted.session.closed, hosted.gone)]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -229,16 +231,18 @@ class HostedSessions:
 
     async def _release_once_gone(self, hosted: HostedSession) -> None:
         await hosted.gone.wait()
-        await self.release(hosted.hold, hosted.token, "drain took too long")
+        await self.release(hosted.hold, hosted.token, ReleaseReason.DRAIN_TIMED_OUT)
 
 
-def innermost(trouble: BaseException) -> BaseException:
-    """The first reason inside a group of exceptions."""
-    while isinstance(trouble, BaseExceptionGroup):
-        trouble = trouble.exceptions[0]
-    return trouble
+def first_error(error: BaseException) -> BaseException:
+    """Returns the first error inside a group of exceptions."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
-def level_of(trouble: BaseException) -> int:
-    """A page that is gone or stuck happens every day; anything else is a mistake of ours, and no other tenant's."""
-    return logging.INFO if isinstance(innermost(trouble), PageError | TimeoutError) else logging.ERROR
+def _log_failure(event: LogEvent, hosted: HostedSession, error: Exception) -> None:
+    """Logs a page that is gone or stuck, which happens every day, as INFO; any other error is a bug of the runner."""
+    first = first_error(error)
+    level = logging.INFO if isinstance(first, PageError | TimeoutError) else logging.ERROR
+    log(event, level=level, tenant=hosted.hold.tenant, error=first)

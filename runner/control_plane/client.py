@@ -1,4 +1,4 @@
-"""The control plane as the runner calls it: the only HTTP client."""
+"""The HTTP client of the control plane: bearer token, timeouts, and errors that say whether a retry may help."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -31,20 +31,20 @@ from wire import (
     Wire,
 )
 
-ANSWER_WITHIN = 10.0
-CONNECT_WITHIN = 5.0
-#: The agent that tells a container its task may be a moment late.
-METADATA_ASKED_AT_MOST = 5
-METADATA_ASKED_EVERY = 1.0
-#: What a held sync may take beyond the time it asked to be held.
-HELD_MARGIN = 8.0
+ANSWER_TIMEOUT_SECONDS = 10.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+#: The ECS agent may be a moment late with a container's metadata.
+MAX_METADATA_ATTEMPTS = 5
+METADATA_RETRY_SECONDS = 1.0
+#: A held sync (long polling) may take this much longer than it asked to be held.
+HELD_MARGIN_SECONDS = 8.0
 #: The largest snapshot over a slow line.
-TRANSFERRED_WITHIN = 300.0
+TRANSFER_TIMEOUT_SECONDS = 300.0
 #: A transfer on which nothing moves is given up: its other end may be gone without a word.
-STALLED = httpx2.Timeout(15.0, connect=CONNECT_WITHIN)
+STALL_TIMEOUT = httpx2.Timeout(15.0, connect=CONNECT_TIMEOUT_SECONDS)
 CHUNK_BYTES = 1 << 20
 #: As many as 25 sessions need at once, and the two syncs.
-CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 
 Answer = TypeVar("Answer", bound=Wire)
 
@@ -53,10 +53,10 @@ class ControlPlaneError(Exception):
     """The control plane did not do what it was asked.
 
     ControlPlaneError
-    ├── TransientError       no answer, an unreadable one, 429 or 5xx
-    ├── Unauthorised   401: this token is unknown, or its runner is dead
-    ├── Stale          409 and 410: the epoch is not ours any more
-    └── Refused        413, and any other 4xx of our own: asking again will not help
+    ├── TransientError  no answer, an unreadable one, 429 or 5xx
+    ├── Unauthorised    401: this token is unknown, or its runner is dead
+    ├── StaleEpoch      409 and 410: another runner holds the session at a later epoch
+    └── Refused         413, and any other 4xx of the control plane's own: a retry does not help
     """
 
     def __init__(self, code: str) -> None:
@@ -65,15 +65,15 @@ class ControlPlaneError(Exception):
 
 
 class TransientError(ControlPlaneError):
-    """Asking again may help."""
+    """A retry may help."""
 
 
 class Unauthorised(ControlPlaneError):
     """The token is unknown, or its runner was declared dead."""
 
 
-class Stale(ControlPlaneError):
-    """Somebody else holds the session now."""
+class StaleEpoch(ControlPlaneError):
+    """The epoch (the fencing token) is outdated: another runner holds the session."""
 
 
 class Refused(ControlPlaneError):
@@ -81,52 +81,54 @@ class Refused(ControlPlaneError):
 
 
 class ControlPlaneClient:
-    """One method per path of ``wire.py``; each ends within its own time."""
+    """One method per path of ``wire.py``, authenticated with one token; each call ends within its own time.
+
+    Every method raises a ControlPlaneError if the control plane does not do it.
+    """
 
     def __init__(self, http: httpx2.AsyncClient, base_url: str, token: str) -> None:
-        self._token = token
         self._http = http
         self._base_url = base_url
+        self._token = token
 
     def bound_to(self, token: str) -> "ControlPlaneClient":
         """Returns a client that authenticates with ``token`` and shares this one's connections."""
         return ControlPlaneClient(self._http, self._base_url, token)
 
     async def sync(self, request: SyncRequest) -> SyncAnswer:
-        """Register or renew; may be held for ``request.wait_ms``."""
-        within = request.wait_ms / 1000 + HELD_MARGIN
-        return await self._post("sync", request, SyncAnswer, within)
+        """Registers the runner, or sends its heartbeat; the answer may be held for ``request.wait_ms``."""
+        return await self._post("sync", request, SyncAnswer, request.wait_ms / 1000 + HELD_MARGIN_SECONDS)
 
-    async def messages(self, request: MessagesRequest) -> MessagesAnswer:
-        """Hand in messages: idempotent, and allowed to a dead runner."""
+    async def hand_in(self, request: MessagesRequest) -> MessagesAnswer:
+        """Hands in messages; idempotent, and allowed to a dead runner."""
         return await self._post("messages", request, MessagesAnswer)
 
     async def take(self, request: TakeRequest) -> TakeAnswer:
-        """Take a turn before sending it."""
+        """Takes a turn before it is sent."""
         return await self._post("take", request, TakeAnswer)
 
-    async def sent(self, request: SentRequest) -> SentAnswer:
-        """Say that a part is on WhatsApp's server: monotone, and allowed to a dead runner."""
+    async def report_sent(self, request: SentRequest) -> SentAnswer:
+        """Reports a part that WhatsApp's server has; idempotent, and allowed to a dead runner."""
         return await self._post("sent", request, SentAnswer)
 
     async def release(self, request: ReleaseRequest) -> ReleaseAnswer:
-        """Give a session back, its browser being gone."""
+        """Gives a session back after its browser ended."""
         return await self._post("release", request, ReleaseAnswer)
 
     async def upload(self, request: UploadRequest) -> UploadAnswer:
-        """Where may this snapshot go?"""
+        """Asks for a link under which a snapshot may be stored."""
         return await self._post("snapshots/upload", request, UploadAnswer)
 
     async def commit(self, request: CommitRequest) -> CommitAnswer:
-        """The snapshot is uploaded: let it count."""
+        """Makes an uploaded snapshot count."""
         return await self._post("snapshots/commit", request, CommitAnswer)
 
     async def restore(self, request: RestoreRequest) -> RestoreAnswer:
-        """Which snapshots are there?"""
+        """Asks for the snapshots that a session may start from."""
         return await self._post("snapshots/restore", request, RestoreAnswer)
 
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        """Store a file under a link; that it is there already is as good."""
+        """Stores a file under a link; idempotent."""
 
         async def content() -> AsyncIterator[bytes]:
             with path.open("rb") as file:
@@ -134,21 +136,21 @@ class ControlPlaneClient:
                     yield chunk
 
         try:
-            async with asyncio.timeout(TRANSFERRED_WITHIN):
-                response = await self._http.put(url, content=content(), headers=dict(headers), timeout=STALLED)
+            async with asyncio.timeout(TRANSFER_TIMEOUT_SECONDS):
+                response = await self._http.put(url, content=content(), headers=dict(headers), timeout=STALL_TIMEOUT)
         except TimeoutError:
             raise TransientError("not_stored_in_time") from None
-        except httpx2.HTTPError as trouble:
-            raise TransientError(type(trouble).__name__) from None
+        except httpx2.HTTPError as error:
+            raise TransientError(type(error).__name__) from None
         if response.status_code not in (httpx2.codes.OK, httpx2.codes.PRECONDITION_FAILED):
             raise TransientError(f"store_{response.status_code}")
 
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
-        """Bring what a link leads to into a new file; ``Refused`` if there is nothing, or more than announced."""
+    async def fetch(self, url: str, path: Path, max_bytes: int) -> None:
+        """Downloads a link's content into a new file; raises Refused if there is none, or more than ``max_bytes``."""
         try:
             async with (
-                asyncio.timeout(TRANSFERRED_WITHIN),
-                self._http.stream("GET", url, timeout=STALLED) as response,
+                asyncio.timeout(TRANSFER_TIMEOUT_SECONDS),
+                self._http.stream("GET", url, timeout=STALL_TIMEOUT) as response,
             ):
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     raise Refused("store_404")
@@ -156,17 +158,19 @@ class ControlPlaneClient:
                     raise TransientError(f"store_{response.status_code}")
                 with path.open("xb") as file:
                     async for chunk in response.aiter_raw(CHUNK_BYTES):
-                        if file.tell() + len(chunk) > at_most_bytes:
+                        if file.tell() + len(chunk) > max_bytes:
                             raise Refused("store_too_large")
                         file.write(chunk)
         except TimeoutError:
             raise TransientError("not_fetched_in_time") from None
-        except httpx2.HTTPError as trouble:
-            raise TransientError(type(trouble).__name__) from None
+        except httpx2.HTTPError as error:
+            raise TransientError(type(error).__name__) from None
 
-    async def _post(self, path: str, request: Wire, answer: type[Answer], within: float = ANSWER_WITHIN) -> Answer:
+    async def _post(
+        self, path: str, request: Wire, answer: type[Answer], timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+    ) -> Answer:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(timeout_seconds):
                 response = await self._http.post(
                     f"{self._base_url}/runner/{path}",
                     content=request.model_dump_json(exclude_none=True),
@@ -174,10 +178,10 @@ class ControlPlaneClient:
                 )
         except TimeoutError:
             raise TransientError("no_answer_in_time") from None
-        except httpx2.HTTPError as trouble:
-            raise TransientError(type(trouble).__name__) from None
+        except httpx2.HTTPError as error:
+            raise TransientError(type(error).__name__) from None
         if response.status_code != httpx2.codes.OK:
-            raise _trouble(response)
+            raise _error_from(response)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError:
@@ -185,30 +189,30 @@ class ControlPlaneClient:
 
 
 @asynccontextmanager
-async def connection(base_url: str, token: str) -> AsyncIterator[ControlPlaneClient]:
-    """A client whose sockets are closed at the end."""
-    limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    # The deadline of each call is its own `asyncio.timeout`; here only what it cannot see.
-    timeout = httpx2.Timeout(None, connect=CONNECT_WITHIN)
+async def connect(base_url: str, token: str) -> AsyncIterator[ControlPlaneClient]:
+    """Opens a client whose sockets are closed at the end."""
+    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+    # The timeout of each call is its own `asyncio.timeout`; here only what it cannot see.
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
     async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as http:
         yield ControlPlaneClient(http, base_url, token)
 
 
-async def task_of(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:
-    """The ARN of the ECS task this process is in, without which no stage takes it in; empty if nobody says."""
-    for _ in range(METADATA_ASKED_AT_MOST):
+async def fetch_task_arn(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:
+    """Returns the ARN of the ECS task that this process runs in, which registration needs; empty if ECS has none."""
+    for _ in range(MAX_METADATA_ATTEMPTS):
         try:
-            async with asyncio.timeout(CONNECT_WITHIN), httpx2.AsyncClient(transport=transport) as client:
-                response = await client.get(f"{metadata_uri}/task")
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), httpx2.AsyncClient(transport=transport) as http:
+                response = await http.get(f"{metadata_uri}/task")
             if task := str(response.json().get("TaskARN", "")):
                 return task[:200]
         except (TimeoutError, httpx2.HTTPError, ValueError, AttributeError):
             pass
-        await clock.sleep(METADATA_ASKED_EVERY)
+        await clock.sleep(METADATA_RETRY_SECONDS)
     return ""
 
 
-def _trouble(response: httpx2.Response) -> ControlPlaneError:
+def _error_from(response: httpx2.Response) -> ControlPlaneError:
     status = response.status_code
     try:
         code = Refusal.model_validate_json(response.content).code
@@ -217,10 +221,10 @@ def _trouble(response: httpx2.Response) -> ControlPlaneError:
     if status == httpx2.codes.UNAUTHORIZED:
         return Unauthorised(code)
     if status in (httpx2.codes.CONFLICT, httpx2.codes.GONE):
-        return Stale(code)
+        return StaleEpoch(code)
     if status == httpx2.codes.CONTENT_TOO_LARGE:
-        return Refused(code)  # whoever says it, API Gateway too: the same request will always be as large
-    # 403 is also what API Gateway and a WAF say while they are being deployed; only our own code makes it final.
+        return Refused(code)  # also if API Gateway answers it: the same request is always as large
+    # API Gateway and a WAF answer 403 while they are being deployed; only the control plane's own code makes it final.
     if status == httpx2.codes.TOO_MANY_REQUESTS or status >= 500 or code == f"http_{status}":
         return TransientError(code)
     return Refused(code)

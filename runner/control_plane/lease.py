@@ -1,4 +1,4 @@
-"""How long this runner may believe that its sessions are its own, and who ends it when it cannot stop itself."""
+"""The lease of a runner: how long it may believe that its sessions are its own, and the watchdog that enforces it."""
 
 import os
 import threading
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-#: The control plane gives our sessions to others after this (docs/design/placement.md).
+from runner.exit_codes import ExitCode
+
+#: The control plane gives the runner's sessions to others after this (docs/design/placement.md).
 LEASE = timedelta(seconds=60)
-#: We stop this long after *sending* the last sync that was answered. The 15 s in between pay for a clock that runs
-#: up to a third too fast and for an answer that travelled slowly.
+#: The runner stops this long after *sending* the last sync that was answered. The 15 s in between pay for a clock
+#: that runs up to a third too fast and for an answer that travelled slowly.
 DEADLINE = timedelta(seconds=45)
 #: The process is ended this long after the deadline if the event loop did not park its sessions.
 EXIT_AFTER = timedelta(seconds=10)
 #: A send is not started with less than this left.
 SEND_MARGIN = timedelta(seconds=10)
-LOOK_EVERY = 0.5
-#: A machine that slept wakes up long past the deadline: its event loop gets this many looks to park by itself.
-LOOKS_BEFORE_THE_END = 3
-#: The exit code of a runner that ended itself (EX_SOFTWARE).
-EXIT_WEDGED = 70
+CHECK_EVERY = timedelta(seconds=0.5)
+#: A machine that slept wakes up long past the deadline: its event loop gets this many checks to park by itself.
+WEDGED_CHECKS_BEFORE_EXIT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +39,51 @@ class Durations:
 
 
 class Lease:
-    """Counts from the moment before a sync was sent; only an answer can renew it.
+    """The lease, counted from the moment before a sync was sent; only an answer renews it.
 
-    It is no proof: a process stopped between the check and the send still sends. The fence at the control plane,
-    the message ids and WhatsApp's own conflict rule bound what that can do.
+    Not guaranteed: a process that is stopped between the check and the send still sends. The fencing token at the
+    control plane, the message ids and WhatsApp's own conflict rule bound what that can do.
     """
 
     def __init__(self, clock: Callable[[], float], durations: Durations | None = None) -> None:
         self.durations = durations or Durations()
         self._clock = clock
         self._renewed_at: float | None = None
-        #: Set by the event loop once no session can send; the guard thread then leaves the process alone.
+        #: Set by the event loop once no session can send; the watchdog then leaves the process alone.
         self.parked = False
 
     def renew(self, sent_at: float) -> None:
-        """A sync sent at ``sent_at`` was answered."""
+        """Extends the lease: a sync sent at ``sent_at`` was answered."""
         self._renewed_at = max(sent_at, self._renewed_at or sent_at)
 
-    def forget(self) -> None:
-        """Nothing is held any more."""
+    def reset(self) -> None:
+        """Ends the lease: nothing is held any more."""
         self._renewed_at = None
         self.parked = False
 
-    def remaining(self) -> float:
-        """Seconds to the deadline; negative after it, or when nothing was ever renewed."""
+    def remaining_seconds(self) -> float:
+        """Returns the seconds to the deadline; negative after it, or when nothing was ever renewed."""
         if self._renewed_at is None:
             return -1.0
         return self._renewed_at + self.durations.deadline.total_seconds() - self._clock()
 
     def allows_sending(self) -> bool:
-        """Whether a send may be started now."""
-        return self.remaining() >= SEND_MARGIN.total_seconds()
+        """Returns whether a send may be started now."""
+        return self.remaining_seconds() >= SEND_MARGIN.total_seconds()
 
     def is_over(self) -> bool:
-        """Whether the sessions must be parked."""
-        return self.remaining() <= 0
+        """Returns whether the sessions must be parked."""
+        return self.remaining_seconds() <= 0
 
     def is_wedged(self) -> bool:
-        """Whether the event loop failed to park in time."""
+        """Returns whether the event loop failed to park in time."""
         if self._renewed_at is None or self.parked:
             return False
-        return self.remaining() < -self.durations.exit_after.total_seconds()
+        return self.remaining_seconds() < -self.durations.exit_after.total_seconds()
 
 
-class Guard(threading.Thread):
-    """Ends the process if the event loop is stuck past the deadline: the one stop that needs nobody's help."""
+class Watchdog(threading.Thread):
+    """Ends the process if the event loop is stuck past the deadline: the one stop that needs no event loop."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Guard(threading.Thread):
         end: Callable[[int], None] = os._exit,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(name="lease guard", daemon=True)
+        super().__init__(name="lease watchdog", daemon=True)
         self._lease = lease
         self._kill_everything = kill_everything
         self._end = end
@@ -101,10 +101,10 @@ class Guard(threading.Thread):
 
     def run(self) -> None:
         wedged = 0
-        while wedged < LOOKS_BEFORE_THE_END:
-            self._sleep(LOOK_EVERY)
+        while wedged < WEDGED_CHECKS_BEFORE_EXIT:
+            self._sleep(CHECK_EVERY.total_seconds())
             wedged = wedged + 1 if self._lease.is_wedged() else 0
         try:
             self._kill_everything()
         finally:
-            self._end(EXIT_WEDGED)
+            self._end(ExitCode.FAILED)

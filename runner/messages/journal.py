@@ -1,10 +1,11 @@
-"""What a conversation has seen and what of it the control plane acknowledged, kept on disk.
+"""The journal of one session's messages on disk (a write-ahead log): read from WhatsApp, not yet acknowledged.
 
 One append-only file of JSON lines, rewritten when it has grown. A line reaches the operating system at once, so
-that a killed process forgets nothing; ``fsync`` happens on rewriting only, because what a dying machine loses is
-still in WhatsApp's own database and is handed in again.
+that a killed process loses nothing; ``fsync`` happens on rewriting only, because the messages that a dying machine
+loses are still in WhatsApp's own database and are handed in again.
 
-Beside it, while a session lives or something waits, stands under whose name it may be handed in (leftovers.py).
+While a session lives or messages wait, a file beside it names the owner whose token hands them in
+(orphaned_journals.py).
 """
 
 import json
@@ -22,120 +23,122 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from wire import Message, MessageKind
 
-#: Messages may reach us this much later than others with a higher time; they are looked for again.
-OVERLAP_S = 600
-#: Beyond this the page is not asked for more: its own database keeps what we have no room for.
-WAITING_AT_MOST = 1_000
+#: Messages may reach the page this much later than others with a higher time; the page is read again from there.
+OVERLAP_SECONDS = 600
+#: Beyond this the page is not asked for more: its own database keeps the messages that have no room here.
+MAX_WAITING = 1_000
 #: The file is rewritten after so many new lines or characters.
-LINES_AT_MOST = 4_000
-BYTES_AT_MOST = 4_000_000
-
-
+MAX_LINES = 4_000
+MAX_BYTES = 4_000_000
 #: The file beside the journal; its token is as secret as the login in the profile.
 OWNER_FILE = "keeper.json"
 
 
 @dataclass(frozen=True, slots=True)
 class JournalOwner:
-    """Who noted the messages, and at which epoch: the control plane takes them from nobody else."""
+    """The epoch (the fencing token) and the token under which the messages were read; no others may hand them in."""
 
     epoch: int
     token: str = field(repr=False)
 
 
 class Journal:
-    """Waiting messages in the order they were seen, and per chat up to when all were acknowledged."""
+    """The waiting messages in the order they were read, and per chat the time up to which all were acknowledged."""
 
-    def __init__(self, path: Path, keeper: JournalOwner | None = None) -> None:
+    def __init__(self, path: Path, owner: JournalOwner | None = None) -> None:
         self._path = path
-        self._keeper = keeper
+        self._owner = owner
         self._file: TextIO | None = None
-        #: How many messages were seen, in and out: a sign of life.
+        #: The number of messages read, in and out: the profile has changed if it grew.
         self.seen_count = 0
-        #: How often the disk took nothing: what a browser wrote there meanwhile is as doubtful.
+        #: The number of failed writes: the files that a browser wrote on this disk meanwhile are as suspect.
         self.write_errors = 0
         self._lines = self._bytes = 0
-        #: The last attempt to write failed; the next one writes the whole.
+        #: The last attempt to write failed; the next one rewrites the whole file.
         self._broken = False
-        #: Nothing before this second is ever looked at; ``None`` until the first linking.
+        #: The second before which no message is read; ``None`` until the first linking.
         self.floor_s: int | None = None
-        #: By key, in the order of seeing.
+        #: By key, in the order of reading.
         self.waiting: dict[str, Message] = {}
-        self._up_to: dict[str, int] = {}
+        self._up_to_s: dict[str, int] = {}
         #: Acknowledged as ciphertext, by chat and id; in memory only, a new page shows them again.
         self._undecrypted: dict[tuple[str, str], int] = {}
         self._acknowledged: dict[str, tuple[str, int]] = {}
 
     def open(self) -> None:
-        """Read what an earlier process left; torn and unreadable lines are skipped."""
+        """Reads the file of an earlier process; torn and unreadable lines are skipped."""
         if self._path.exists():
             with self._path.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     self._replay(line)
-        with self._at_worst_in_memory():
+        with self._in_memory_on_error():
             self._rewrite()
 
     def close(self) -> None:
-        """If nothing waits, nobody needs the token any more."""
+        """Closes the file, and deletes the owner's token if no message waits."""
         self._close_file()
         self._broken = False
         if not self.waiting:
             try:
-                self.disown()
-            except OSError as trouble:  # a token that stays is no reason for a session to fail
-                log(LogEvent.JOURNAL_OWNER_NOT_DELETED, level=logging.WARNING, error=trouble)
+                self.delete_owner()
+            except OSError as error:  # a token that stays is no reason for a session to fail
+                log(LogEvent.JOURNAL_OWNER_NOT_DELETED, level=logging.WARNING, error=error)
 
-    def disown(self) -> None:
-        """Nobody can hand in what waits here but the next session of this tenant, if it comes here."""
+    def delete_owner(self) -> None:
+        """Deletes the owner's token: only the tenant's next session on this disk can hand in the messages then."""
         self._path.with_name(OWNER_FILE).unlink(missing_ok=True)
 
-    def begin_at(self, second: int) -> None:
-        """Raise the floor: everything before is history or done."""
-        if self.floor_s is None or second > self.floor_s:
-            self.floor_s = second
-            self._append({"floor": second})
+    def raise_floor(self, floor_s: int) -> None:
+        """Raises the floor: everything before this second is history or done."""
+        if self.floor_s is None or floor_s > self.floor_s:
+            self.floor_s = floor_s
+            self._append({"floor": floor_s})
 
-    def since(self) -> dict[str, int]:
-        """Per chat, the second from which messages are looked for; other chats begin at the floor."""
+    def read_from_s(self) -> dict[str, int]:
+        """Returns per chat the second from which the page is read; other chats begin at the floor."""
         floor = self.floor_s or 0
-        return {chat: up_to - OVERLAP_S for chat, up_to in self._up_to.items() if up_to - OVERLAP_S > floor}
+        starts = {chat: up_to - OVERLAP_SECONDS for chat, up_to in self._up_to_s.items()}
+        return {chat: start for chat, start in starts.items() if start > floor}
 
     def knows(self, key: str) -> bool:
-        """Whether the message waits already or was acknowledged."""
+        """Returns whether the message waits already or was acknowledged (deduplicates)."""
         return key in self.waiting or key in self._acknowledged
 
     def room(self) -> int:
-        """How many more messages may wait."""
-        return max(0, WAITING_AT_MOST - len(self.waiting))
+        """Returns the number of messages that may still be added."""
+        return max(0, MAX_WAITING - len(self.waiting))
 
-    def see(self, key: str, message: Message) -> None:
-        """Keep a message until it is acknowledged."""
+    def add(self, key: str, message: Message) -> None:
+        """Keeps a message until it is acknowledged."""
         self.waiting[key] = message
         self.seen_count += 1
         self._append({"seen": key, "message": message.model_dump(mode="json")})
 
     def acknowledge(self, key: str) -> None:
-        """The control plane has the message."""
+        """Records that the control plane has the message."""
         message = self.waiting.get(key)
         if message is not None:
             second = message.sent_at_ms // 1000
             unreadable = message.kind is MessageKind.CIPHERTEXT
-            self._settle(key, message.chat, second, message.id, unreadable)
+            self._move_to_acknowledged(key, message.chat, second, message.id, unreadable)
             self._append({"acknowledged": key, "chat": message.chat, "second": second})
 
-    def caught_up_to_s(self, now_s: int, lag_s: int, decrypted_within_s: int) -> int | None:
-        """The second before which everything was acknowledged, if a whole sweep found no more; never later than
-        ``now_s - lag_s``, nor than a message that is still to be decrypted."""
+    def caught_up_to_s(self, now_s: int, lag_seconds: int, decryption_seconds: int) -> int | None:
+        """Returns the second before which everything was acknowledged, if the whole page was read.
+
+        It is never later than ``now_s - lag_seconds``, nor than a message that may still be decrypted, which takes
+        ``decryption_seconds`` at most.
+        """
         if self.floor_s is None:
             return None
-        latest = min(now_s - lag_s, max(self._up_to.values(), default=0))
-        unreadable = [at for at in self._undecrypted.values() if now_s - at < decrypted_within_s]
+        latest = min(now_s - lag_seconds, max(self._up_to_s.values(), default=0))
+        unreadable = [at for at in self._undecrypted.values() if now_s - at < decryption_seconds]
         return max(self.floor_s, min([latest, *unreadable]))
 
-    def _settle(self, key: str, chat: str, second: int, message: str, unreadable: bool) -> None:
+    def _move_to_acknowledged(self, key: str, chat: str, second: int, message: str, unreadable: bool) -> None:
         self.waiting.pop(key, None)
         self._acknowledged[key] = (chat, second)
-        self._up_to[chat] = max(second, self._up_to.get(chat, 0))
+        self._up_to_s[chat] = max(second, self._up_to_s.get(chat, 0))
         if unreadable:
             self._undecrypted[chat, message] = second
         else:
@@ -149,7 +152,8 @@ class Journal:
             elif "seen" in entry:
                 self.waiting[str(entry["seen"])] = Message.model_validate(entry["message"])
             elif "acknowledged" in entry:
-                self._settle(str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"]), "", False)
+                key, chat, second = str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"])
+                self._move_to_acknowledged(key, chat, second, "", False)
         except (ValueError, ValidationError, KeyError, TypeError):
             return
 
@@ -157,7 +161,7 @@ class Journal:
         if self._file is None and not self._broken:
             return
         text = json.dumps(entry) + "\n"
-        with self._at_worst_in_memory():
+        with self._in_memory_on_error():
             if self._file is None:
                 self._rewrite()
             else:
@@ -165,31 +169,31 @@ class Journal:
                 self._file.flush()
                 self._lines += 1
                 self._bytes += len(text)
-                if self._lines > LINES_AT_MOST or self._bytes > BYTES_AT_MOST:
+                if self._lines > MAX_LINES or self._bytes > MAX_BYTES:
                     self._rewrite()
 
     @contextmanager
-    def _at_worst_in_memory(self) -> Iterator[None]:
-        """On a disk that cannot be written the journal goes on in memory: what it holds is handed in all the same."""
+    def _in_memory_on_error(self) -> Iterator[None]:
+        """Lets the journal go on in memory if the disk cannot be written: its messages can still be handed in."""
         try:
             yield
             self._broken = False
-        except OSError as trouble:
+        except OSError as error:
             self.write_errors += 1
             if not self._broken:
-                log(LogEvent.JOURNAL_WRITE_FAILED, level=logging.WARNING, error=trouble)
+                log(LogEvent.JOURNAL_WRITE_FAILED, level=logging.WARNING, error=error)
             self._close_file()
             self._broken = True
 
     def _rewrite(self) -> None:
-        """Keep what still matters: the floor, what waits, and what the overlap could show again."""
-        since, floor = self.since(), self.floor_s or 0
+        """Compacts the file to the floor, the waiting messages, and the keys that the overlap could show again."""
+        starts, floor = self.read_from_s(), self.floor_s or 0
         self._acknowledged = {
             key: (chat, second)
             for key, (chat, second) in self._acknowledged.items()
-            if second >= since.get(chat, floor)
+            if second >= starts.get(chat, floor)
         }
-        self._up_to = {chat: up_to for chat, up_to in self._up_to.items() if up_to >= floor}
+        self._up_to_s = {chat: up_to for chat, up_to in self._up_to_s.items() if up_to >= floor}
         entries: list[dict[str, Any]] = []
         if self.floor_s is not None:
             entries.append({"floor": self.floor_s})
@@ -200,10 +204,10 @@ class Journal:
         self._close_file()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self._path, entries)
-        if self._keeper is not None:
-            _write(self._path.with_name(OWNER_FILE), [{"epoch": self._keeper.epoch, "token": self._keeper.token}])
+        if self._owner is not None:
+            _write(self._path.with_name(OWNER_FILE), [{"epoch": self._owner.epoch, "token": self._owner.token}])
         self._file = self._path.open("a", encoding="utf-8")
-        # Counted from here: a journal that is big for good must not be rewritten with each line.
+        # Counted from here: a journal that stays big must not be rewritten with each line.
         self._lines = self._bytes = 0
 
     def _close_file(self) -> None:
@@ -214,16 +218,16 @@ class Journal:
 
 
 def owner_of(journal: Path) -> JournalOwner | None:
-    """Who may hand in what waits there; None if nobody can. OSError if that cannot be read just now."""
+    """Returns the owner of a journal; None without a valid one. Raises OSError if it cannot be read just now."""
     try:
-        told = json.loads(journal.with_name(OWNER_FILE).read_text(encoding="utf-8"))
-        return JournalOwner(int(told["epoch"]), str(told["token"]))
+        stored = json.loads(journal.with_name(OWNER_FILE).read_text(encoding="utf-8"))
+        return JournalOwner(int(stored["epoch"]), str(stored["token"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
 def _write(path: Path, entries: Iterable[dict[str, Any]]) -> None:
-    """All of it or nothing, for nobody else to read."""
+    """Writes a file atomically, readable by no other user."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
-"""What sessions that ended or were killed on this disk had noted and could not hand in.
+"""The recovery of orphaned journals: hands in the messages that ended or killed sessions left on this disk.
 
-WhatsApp has its receipt for these messages and brings them to nobody else, and the next holder may be on another
-machine, with a snapshot that is older. So they are handed in before this runner hosts anything, and now and then
-afterwards, under the name of who noted them: the control plane takes them for a day.
+WhatsApp has its receipts for these messages and delivers them to no other browser, and the session's next runner may
+be another machine, with an older snapshot. So the runner hands them in before it hosts a session, and now and then
+afterwards, under the token of the runner that received them: the control plane accepts it for a day.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from runner.messages.conversation import Conversation
 from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
 from runner.profile.directory import Profile, ProfileBusy
 
-#: All of them together: nobody waits longer for a runner that comes up.
-WITHIN = 15.0
-ATTEMPTS_AT_MOST = 5
+#: The time for all journals together: a runner that starts hosts no session before.
+TIMEOUT_SECONDS = 15.0
+MAX_ATTEMPTS = 5
 
 
 class OrphanedJournals:
-    """One disk's. A session that lives here answers for its own: its profile is locked, and left alone."""
+    """The journals on one disk. That of a session that lives here is left alone: its profile is locked."""
 
     def __init__(
         self,
@@ -42,49 +42,49 @@ class OrphanedJournals:
         self._clock = clock
         self._chance = chance
 
-    async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
-        """What cannot be handed in now stays where it is, for the next time."""
-        tenants = sorted(left.parent.name for left in self._directory.glob(f"*/{OWNER_FILE}"))
-        # By chance, so that those who take all the time there is are not before the same others each time.
+    async def hand_in(self, max_attempts: int = MAX_ATTEMPTS) -> None:
+        """Hands in all journals; a journal that fails stays on the disk for the next call."""
+        tenants = sorted(owner.parent.name for owner in self._directory.glob(f"*/{OWNER_FILE}"))
+        # In random order, so that journals that take all the time do not starve the same others each time.
         tenants.sort(key=lambda _: self._chance())
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 for tenant in tenants:
-                    await self._hand_in(tenant, attempts_at_most)
+                    await self._hand_in(tenant, max_attempts)
         except TimeoutError:
             log(LogEvent.ORPHANED_JOURNALS_TIMED_OUT, level=logging.WARNING)
 
-    async def _hand_in(self, tenant: str, attempts_at_most: int) -> None:
-        """One tenant's trouble is never another's, whatever stands on the disk: it ends here."""
+    async def _hand_in(self, tenant: str, max_attempts: int) -> None:
+        """Hands in one journal. An error of one tenant, whatever its files contain, ends here."""
         try:
             profile = self._profile_of(tenant)
             with profile.locked():
-                await self._hand_in_journal(tenant, profile.journal, attempts_at_most)
+                await self._hand_in_journal(tenant, profile.journal, max_attempts)
         except ProfileBusy:
             return
-        except (ControlPlaneError, OSError) as trouble:
-            log(LogEvent.ORPHANED_JOURNAL_POSTPONED, tenant=tenant, error=trouble, code=getattr(trouble, "code", ""))
-        except Exception as trouble:
-            log(LogEvent.ORPHANED_JOURNAL_FAILED, level=logging.ERROR, tenant=tenant, error=trouble)
+        except (ControlPlaneError, OSError) as error:
+            log(LogEvent.ORPHANED_JOURNAL_POSTPONED, tenant=tenant, error=error, code=getattr(error, "code", ""))
+        except Exception as error:
+            log(LogEvent.ORPHANED_JOURNAL_FAILED, level=logging.ERROR, tenant=tenant, error=error)
 
-    async def _hand_in_journal(self, tenant: str, path: Path, attempts_at_most: int) -> None:
-        journal, keeper = Journal(path), owner_of(path)
+    async def _hand_in_journal(self, tenant: str, path: Path, max_attempts: int) -> None:
+        journal, owner = Journal(path), owner_of(path)
         journal.open()
         count = len(journal.waiting)
         try:
-            if keeper is None:
-                journal.disown()
-            elif await self._tell(self._conversation_of(tenant, keeper, journal), attempts_at_most) and count:
+            if owner is None:
+                journal.delete_owner()
+            elif await self._retry(self._conversation_of(tenant, owner, journal), max_attempts) and count:
                 log(LogEvent.ORPHANED_JOURNAL_HANDED_IN, tenant=tenant, messages=count)
         except Unauthorised:
             log(LogEvent.ORPHANED_JOURNAL_EXPIRED, level=logging.WARNING, tenant=tenant, messages=count)
-            journal.disown()
+            journal.delete_owner()
         finally:
             journal.close()
 
-    async def _tell(self, conversation: Conversation, attempts_at_most: int) -> bool:
-        """Whether the control plane has all of it."""
-        for attempt in range(attempts_at_most - 1):
+    async def _retry(self, conversation: Conversation, max_attempts: int) -> bool:
+        """Retries with backoff; returns whether the control plane has all messages."""
+        for attempt in range(max_attempts - 1):
             try:
                 return await conversation.hand_in()
             except TransientError:

@@ -1,39 +1,53 @@
-"""Replies out: each turn taken, looked up in its chat, sent under its own id, and said to be sent."""
+"""The delivery of replies: takes a turn, deduplicates its messages in the chat, sends them, retries, reports them."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, Stale
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, StaleEpoch
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
 from wire import Delivery, SentRequest, TakeRequest
 
-#: A sent message without the server's ack is looked at this often; others speak meanwhile.
-ACK_EVERY = 1.0
-#: After this it counts as an attempt in vain.
-ACK_WITHIN = 10.0
-#: A page that says it is online sends what has no ack only when it has a new line to WhatsApp.
-UNCONFIRMED_AT_MOST = 30.0
-ATTEMPTS_AT_MOST = 5
-#: As long as an answer that still names a finished turn may be on its way.
-FINISHED_KNOWN_FOR = 12.0
+#: The interval of checks for the server's ack of a sent message; other turns are sent meanwhile.
+ACK_CHECK_SECONDS = 1.0
+#: After this a missing ack counts as a failed attempt.
+ACK_TIMEOUT_SECONDS = 10.0
+#: After this the page is loaded again: a page that is online re-sends a message without ack only when it reconnects.
+MAX_UNCONFIRMED_SECONDS = 30.0
+MAX_ATTEMPTS = 5
+#: An answer that still names a finished turn may be on its way for so long.
+FINISHED_MEMORY_SECONDS = 12.0
 
 
-class NotNow(Exception):
-    """The reply has to wait: the lease is too short, or WhatsApp's server does not take it."""
+class PostponeReason(StrEnum):
+    """The reason why a turn is delivered later."""
+
+    #: The lease ends too soon for a send.
+    LEASE_TOO_SHORT = "lease_too_short"
+    #: The page does not have the message any more that it sent.
+    MESSAGE_LOST = "message_lost"
+    #: WhatsApp's server did not accept the message.
+    NOT_ACCEPTED = "not_accepted"
+    #: WhatsApp's server did not confirm the message yet.
+    UNCONFIRMED = "unconfirmed"
 
 
-class NotConfirmed(Exception):
-    """The page has the message and WhatsApp's server did not say yet that it does, too."""
+class Postponed(Exception):
+    """The reply has to wait; the reason says what for."""
+
+    def __init__(self, reason: PostponeReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass
-class Due:
+class DueTurn:
     """A turn to deliver, and when to try next."""
 
     delivery: Delivery
@@ -44,7 +58,7 @@ class Due:
 
 
 class Replies:
-    """One send at a time per session. A turn is asked for again by the control plane until it is done."""
+    """One session's replies, one send at a time. The control plane names a turn again until it is done."""
 
     def __init__(
         self,
@@ -59,72 +73,72 @@ class Replies:
     ) -> None:
         self.tenant = tenant
         self.epoch = epoch
-        #: Turns to deliver, by id, in the order they were heard of.
-        self.due: dict[str, Due] = {}
-        #: When WhatsApp's server last took one.
-        self.spoke_at: float | None = None
+        #: Turns to deliver, by id, in the order of their notification.
+        self.due: dict[str, DueTurn] = {}
+        #: When WhatsApp's server last accepted a message.
+        self.sent_at: float | None = None
         self._client = client
         self._lease = lease
         self._clock = clock
         self._chance = chance
         self._on_answered = on_answered
         self._online = False
-        self._leaving = False
-        self._rung = asyncio.Event()
-        self._speaking = asyncio.Lock()
+        self._finishing = False
+        self._woken = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._finished: dict[tuple[str, int], float] = {}
         self._unreported: list[SentRequest] = []
-        #: Own messages the page has and WhatsApp's server did not confirm, since when.
+        #: When each own message was sent that the page has and WhatsApp's server did not confirm.
         self._unconfirmed: dict[str, float] = {}
 
-    def online(self, online: bool) -> None:
-        """Replies may be sent from now on, or not any more."""
+    def set_online(self, online: bool) -> None:
+        """Allows or stops sending."""
         if online and not self._online:
-            self._rung.set()
+            self._woken.set()
         self._online = online
 
     def deliver(self, delivery: Delivery) -> None:
-        """A turn is ready; hearing it twice is harmless, and an answer on its way may name one just finished."""
+        """Queues a turn; idempotent, also for an answer on its way that names a turn just finished."""
         now = self._clock.now()
-        self._finished = {turn: at for turn, at in self._finished.items() if now - at < FINISHED_KNOWN_FOR}
+        self._finished = {turn: at for turn, at in self._finished.items() if now - at < FINISHED_MEMORY_SECONDS}
         if delivery.turn not in self.due and (delivery.turn, delivery.revision) not in self._finished:
-            self.due[delivery.turn] = Due(delivery)
-            self._rung.set()
+            self.due[delivery.turn] = DueTurn(delivery)
+            self._woken.set()
 
     def are_idle(self) -> bool:
-        """Whether none is due, none is being sent, and none is still to be reported."""
-        return not (self.due or self._unreported or self._speaking.locked())
+        """Returns whether no turn is due, being sent, or still to be reported."""
+        return not (self.due or self._unreported or self._sending.locked())
 
     def are_stuck(self) -> bool:
-        """Whether WhatsApp's server owes this document a confirmation for too long."""
+        """Returns whether WhatsApp's server owes this page a confirmation for too long."""
         oldest = min(self._unconfirmed.values(), default=None)
-        return oldest is not None and self._clock.now() - oldest >= UNCONFIRMED_AT_MOST
+        return oldest is not None and self._clock.now() - oldest >= MAX_UNCONFIRMED_SECONDS
 
-    def page_gone(self) -> None:
-        """A new document sends again what was not confirmed: from now it has its time."""
+    def forget_page(self) -> None:
+        """Restarts the wait for confirmations: a new page sends unconfirmed messages again."""
         self._unconfirmed.clear()
 
     async def finish(self) -> None:
-        """Take no new turn and wait for the one being sent, as long as WhatsApp may still confirm it."""
-        self._leaving = True
+        """Takes no new turn and waits for the one being sent, as long as WhatsApp may still confirm it."""
+        self._finishing = True
         while True:
-            async with self._speaking:
+            async with self._sending:
                 unconfirmed = any(self._may_be_confirmed(due) for due in self.due.values())
             if not unconfirmed:
                 return
-            await self._clock.sleep(ACK_EVERY)
+            await self._clock.sleep(ACK_CHECK_SECONDS)
 
     async def run(self, page: Page) -> None:
-        """Deliver what is due until cancelled; trouble with the page is the session's to mend."""
+        """Delivers due turns until cancelled; the page's supervisor recovers from errors of the page."""
         while True:
             now = self._clock.now()
-            ready = [one for one in self.due.values() if one.not_before <= now and self._may_speak(one)]
+            ready = [one for one in self.due.values() if one.not_before <= now and self._may_send(one)]
             if not ready:
-                await self._clock.wait(self._rung, ACK_EVERY)
-                self._rung.clear()
+                await self._clock.wait(self._woken, ACK_CHECK_SECONDS)
+                self._woken.clear()
                 continue
             due = ready[0]
-            async with self._speaking:
+            async with self._sending:
                 done = await self._try(page, due)
             if done:
                 self.due.pop(due.delivery.turn, None)
@@ -132,48 +146,47 @@ class Replies:
                 self._on_answered(due.delivery.chat)
 
     async def report_sent(self) -> None:
-        """Say what was sent and not yet said."""
+        """Reports sent parts that the control plane does not know yet. Raises ControlPlaneError."""
         for request in list(self._unreported):
             try:
-                await self._client.sent(request)
-            except Refused as trouble:
-                log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=request.turn, code=trouble.code)
+                await self._client.report_sent(request)
+            except Refused as error:
+                log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=request.turn, code=error.code)
             if request in self._unreported:  # another task may have reported it meanwhile
                 self._unreported.remove(request)
 
-    def _may_speak(self, due: Due) -> bool:
+    def _may_send(self, due: DueTurn) -> bool:
         begun = due.awaited is not None
-        return self._online and (begun or not self._leaving) and self._lease.allows_sending()
+        return self._online and (begun or not self._finishing) and self._lease.allows_sending()
 
-    def _may_be_confirmed(self, due: Due) -> bool:
-        since = self._unconfirmed.get(due.awaited[1]) if due.awaited is not None else None
-        return since is not None and self._clock.now() - since < ACK_WITHIN
+    def _may_be_confirmed(self, due: DueTurn) -> bool:
+        sent_at = self._unconfirmed.get(due.awaited[1]) if due.awaited is not None else None
+        return sent_at is not None and self._clock.now() - sent_at < ACK_TIMEOUT_SECONDS
 
-    async def _try(self, page: Page, due: Due) -> bool:
-        """Deliver one turn; say whether it is off the list."""
-        delivery = due.delivery
+    async def _try(self, page: Page, due: DueTurn) -> bool:
+        """Delivers one turn; returns whether it leaves the queue."""
         try:
             await self._deliver(page, due)
             return True
-        except NotConfirmed as trouble:
-            if self._may_be_confirmed(due):
-                due.not_before = self._clock.now() + ACK_EVERY
+        except Postponed as error:
+            if error.reason is PostponeReason.UNCONFIRMED and self._may_be_confirmed(due):
+                due.not_before = self._clock.now() + ACK_CHECK_SECONDS
                 return False
-            return self._put_off(due, trouble)
-        except (Stale, Refused) as trouble:
-            log(LogEvent.TURN_REFUSED, tenant=self.tenant, turn=delivery.turn, code=trouble.code)
+            return self._postpone(due, error)
+        except (StaleEpoch, Refused) as error:
+            log(LogEvent.TURN_REFUSED, tenant=self.tenant, turn=due.delivery.turn, code=error.code)
             return True
-        except (ControlPlaneError, PageError, NotNow) as trouble:
-            return self._put_off(due, trouble)
+        except (ControlPlaneError, PageError) as error:
+            return self._postpone(due, error)
 
-    def _put_off(self, due: Due, trouble: Exception) -> bool:
-        """Try again later; say whether it is off the list: the control plane names an overdue turn again."""
+    def _postpone(self, due: DueTurn, error: Exception) -> bool:
+        """Retries later, with backoff; returns whether it leaves the queue: the control plane names it again."""
         due.attempts += 1
         due.not_before = self._clock.now() + backoff_seconds(due.attempts, self._chance())
-        log(LogEvent.TURN_POSTPONED, tenant=self.tenant, turn=due.delivery.turn, error=trouble, code=str(trouble))
-        return due.attempts >= ATTEMPTS_AT_MOST
+        log(LogEvent.TURN_POSTPONED, tenant=self.tenant, turn=due.delivery.turn, error=error, code=str(error))
+        return due.attempts >= MAX_ATTEMPTS
 
-    async def _deliver(self, page: Page, due: Due) -> None:
+    async def _deliver(self, page: Page, due: DueTurn) -> None:
         turn, chat = due.delivery.turn, due.delivery.chat
         if due.awaited is not None:
             self._confirm(due, due.awaited, await page.find(*due.awaited))
@@ -185,29 +198,29 @@ class Replies:
             part = taken.parts[index]
             await self._send(page, due, (taken.chat, part.id), part.text, taken.quote if index == 0 else None)
             sent = SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
-            if sent not in self._unreported:  # an earlier attempt could not say it
+            if sent not in self._unreported:  # an earlier attempt could not report it
                 self._unreported.append(sent)
             await self.report_sent()
         log(LogEvent.TURN_DELIVERED, tenant=self.tenant, turn=turn, parts=len(taken.parts))
 
-    async def _send(self, page: Page, due: Due, message: tuple[str, str], text: str, quote: str | None) -> None:
-        """An earlier attempt's message is found again, never sent beside."""
+    async def _send(self, page: Page, due: DueTurn, message: tuple[str, str], text: str, quote: str | None) -> None:
+        """Sends a message once (deduplicates): a message of an earlier attempt is found, and not sent again."""
         ack = await page.find(*message)
         if ack is None:
             if not self._lease.allows_sending():
-                raise NotNow("lease")
+                raise Postponed(PostponeReason.LEASE_TOO_SHORT)
             ack = (await page.send(*message, text, quote)).ack
         self._confirm(due, message, ack)
-        self.spoke_at = self._clock.now()
+        self.sent_at = self._clock.now()
 
-    def _confirm(self, due: Due, message: tuple[str, str], ack: int | None) -> None:
-        """WhatsApp's server has it; or an exception says when to look again, and others speak meanwhile."""
+    def _confirm(self, due: DueTurn, message: tuple[str, str], ack: int | None) -> None:
+        """Returns if WhatsApp's server has the message; raises Postponed otherwise."""
         due.awaited = message if ack == 0 else None
         if ack is None:
-            raise NotNow("the page forgot it")
+            raise Postponed(PostponeReason.MESSAGE_LOST)
         if ack < 0:
-            raise NotNow(f"ack {ack}")
-        if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, on its next line
+            raise Postponed(PostponeReason.NOT_ACCEPTED)
+        if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, when it reconnects
             self._unconfirmed.setdefault(message[1], self._clock.now())
-            raise NotConfirmed("ack 0")
+            raise Postponed(PostponeReason.UNCONFIRMED)
         self._unconfirmed.pop(message[1], None)

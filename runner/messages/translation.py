@@ -1,4 +1,4 @@
-"""WhatsApp's messages in the words of the wire: cut, cleaned, and refused if they make no sense."""
+"""The translation of WhatsApp's messages into wire messages: validates, sanitizes and truncates them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from wire import TEXT_AT_MOST_BYTES, Message, MessageKind
 
 
 def message_from(seen: Mapping[str, Any]) -> Message | None:
-    """A message as ``bridge.js`` tells it, or ``None`` if it cannot be one."""
+    """Returns the wire message of one that ``bridge.js`` read, or ``None`` if it is not valid."""
     try:
         return Message(
             id=seen["id"],
@@ -20,17 +20,17 @@ def message_from(seen: Mapping[str, Any]) -> Message | None:
             from_me=seen["from_me"],
             sent_at_ms=int(seen["sent_at_s"]) * 1000,
             kind=MessageKind(seen["kind"]),
-            text=cut(clean(str(seen.get("text") or ""))),
+            text=truncate(sanitize(str(seen.get("text") or ""))),
         )
     except (ValidationError, KeyError, TypeError, ValueError):
         return None
 
 
-def clean(text: str) -> str:
-    """Without NULs, and with lone surrogates replaced: neither survives every store and encoder on the way."""
+def sanitize(text: str) -> str:
+    """Removes NULs and replaces lone surrogates: neither survives every store and encoder on the way."""
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def cut(text: str, at_most: int = TEXT_AT_MOST_BYTES) -> str:
-    """At most so many bytes of UTF-8, never half a character."""
-    return text.encode("utf-8")[:at_most].decode("utf-8", "ignore")
+def truncate(text: str, max_bytes: int = TEXT_AT_MOST_BYTES) -> str:
+    """Shortens a text to ``max_bytes`` of UTF-8, and never splits a character."""
+    return text.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")

@@ -1,58 +1,60 @@
-"""What the contact sees while an answer is being made: "seen" at once, then "typing…"."""
+"""The typing indicator: while a reply is being made, the contact sees "seen" at once, then "typing…"."""
 
 import asyncio
 
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
 
-TYPING_FOR = 60.0
+#: A reply that takes longer than this is not announced any more.
+TYPING_SECONDS = 60.0
 #: The contact's phone forgets "typing…" after about 25 s.
-RENEW_EVERY = 10.0
+RENEW_SECONDS = 10.0
+#: The longest sleep while no chat waits for a reply.
+IDLE_SECONDS = 3600.0
 
 
 class TypingIndicator:
-    """Best effort by design: a sign that fails is not worth a retry."""
+    """One session's indicators, by chat. Best effort by design: an indicator that fails is not retried."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: dict[str, float] = {}
-        self._renewed: dict[str, float] = {}
+        self._renewed_at: dict[str, float] = {}
         self._changed = asyncio.Event()
 
-    def expect(self, chat: str) -> None:
-        """An answer to this chat is being made."""
-        self._until[chat] = self._clock.now() + TYPING_FOR
-        self._renewed.pop(chat, None)
+    def start(self, chat: str) -> None:
+        """Shows that a reply to this chat is being made."""
+        self._until[chat] = self._clock.now() + TYPING_SECONDS
+        self._renewed_at.pop(chat, None)
         self._changed.set()
 
-    def end(self, chat: str) -> None:
-        """The answer was sent, or will not come."""
+    def stop(self, chat: str) -> None:
+        """Ends the indicator: the reply was sent, or does not come."""
         if chat in self._until:
             self._until[chat] = 0.0
             self._changed.set()
 
     async def run(self, page: Page) -> None:
-        """Show the signs until cancelled."""
+        """Keeps the indicators up to date until cancelled."""
         while True:
-            await self.show(page)
-            await self._clock.wait(self._changed, RENEW_EVERY if self._until else 3600.0)
+            await self._update(page)
+            await self._clock.wait(self._changed, RENEW_SECONDS if self._until else IDLE_SECONDS)
             self._changed.clear()
 
-    async def show(self, page: Page) -> None:
-        """Bring each chat's sign up to date."""
+    async def _update(self, page: Page) -> None:
         for chat, until in list(self._until.items()):
             now = self._clock.now()
             try:
                 if until <= now:
                     self._until.pop(chat, None)
-                    self._renewed.pop(chat, None)
+                    self._renewed_at.pop(chat, None)
                     await page.show_typing(chat, False)
-                elif chat not in self._renewed:
-                    self._renewed[chat] = now
+                elif chat not in self._renewed_at:
+                    self._renewed_at[chat] = now
                     await page.mark_seen(chat)
                     await page.show_typing(chat, True)
-                elif now - self._renewed[chat] >= RENEW_EVERY:
-                    self._renewed[chat] = now
+                elif now - self._renewed_at[chat] >= RENEW_SECONDS:
+                    self._renewed_at[chat] = now
                     await page.show_typing(chat, True)
             except PageError:
                 continue

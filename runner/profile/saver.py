@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from runner.browser.process_freeze import Frozen
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Stale
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, StaleEpoch
 from runner.disk import WRITE_ERRORS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
@@ -208,7 +208,7 @@ class Saver:
             if isinstance(error, OSError) and error.errno in WRITE_ERRORS:
                 self._mark_suspect()
             return (
-                isinstance(error, Stale) or self._suspect
+                isinstance(error, StaleEpoch) or self._suspect
             )  # another runner holds the session, or the files are no good
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)

@@ -1,45 +1,47 @@
-"""What the host asks of one session, and the bell that wakes it to hear."""
+"""The desired state of one session, as the host sets it, and the bell that wakes the session to read it."""
 
 import asyncio
 
 from runner.clock import Clock
+from runner.session.release_reason import ReleaseReason
 from wire import Hold, Wanted
 
 
 class DesiredState:
-    """Written by the host at any time, read by the session whenever it looks up."""
+    """The desired state; the host writes it at any time, the session reads it before each step."""
 
     def __init__(self, hold: Hold, clock: Clock) -> None:
+        #: The last one that the control plane sent.
         self.hold = hold
-        #: The hold was confirmed by a call that began then.
+        #: When the call began that confirmed the hold.
         self.confirmed_at = clock.now()
-        #: Off the network and silent, until the control plane confirms the session again.
+        #: The session stays off the network until the control plane confirms it again.
         self.parked = False
-        #: Why the session is to be released, once it is.
-        self.leaving: str | None = None
+        #: The reason to release the session; None while it is to run.
+        self.release_reason: ReleaseReason | None = None
         self._clock = clock
         self._bell = asyncio.Event()
 
     def confirm(self, hold: Hold, sent_at: float) -> None:
-        """The control plane, asked at ``sent_at``, still says that this session is ours."""
+        """Stores the hold that a call begun at ``sent_at`` brought."""
         if hold.wanted is Wanted.RELEASE:
-            self.leave("no longer wanted")
+            self.leave(ReleaseReason.NO_LONGER_WANTED)
         before = self.hold
         if (hold.watched, hold.pair_with, hold.number) != (before.watched, before.pair_with, before.number):
             self.ring()
         self.hold = hold
         self.confirmed_at = sent_at
 
-    def leave(self, reason: str) -> None:
-        """Finish the reply being sent, close the browser in peace, end."""
-        self.leaving = self.leaving or reason
+    def leave(self, reason: ReleaseReason) -> None:
+        """Asks the session to finish the reply being sent, close its browser in peace, and end."""
+        self.release_reason = self.release_reason or reason
         self.ring()
 
     def ring(self) -> None:
-        """There is a reason to look at once."""
+        """Wakes the session."""
         self._bell.set()
 
     async def pause(self, seconds: float) -> None:
-        """Until the bell, or so long."""
+        """Waits for the bell, at most ``seconds``."""
         await self._clock.wait(self._bell, seconds)
         self._bell.clear()

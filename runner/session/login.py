@@ -1,4 +1,4 @@
-"""The login in a session's profile: whether there is one, how it came, how it ended, and what is kept of it."""
+"""The login in a session's profile: whether there is one, its start, its end, and the profile that is kept of it."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from wire import Hold
 
 
 class Login:
-    """One session's. ``linked`` is what the profile was last known to be, also while no page is open."""
+    """One session's login. ``linked`` is the last known state of the profile, also while no page is open."""
 
     def __init__(self, tenant: str, profile: Profile, restorer: Restorer, saver: Saver) -> None:
         self.linked = False
@@ -21,11 +21,11 @@ class Login:
         self._profile = profile
         self._restorer = restorer
         self._saver = saver
-        #: What WhatsApp said when it ended the login.
-        self._reason: str | None = None
+        #: The reason that WhatsApp gave for the logout.
+        self._logout_reason: str | None = None
 
-    def came(self, hold: Hold) -> None:
-        """The page is logged in."""
+    def mark_linked(self, hold: Hold) -> None:
+        """Records that the page is logged in."""
         if not self.linked:
             self.linked = True
             self._profile.mark_linked(hold.epoch)
@@ -33,28 +33,28 @@ class Login:
             self._saver.linked()
             log(LogEvent.LINKED, tenant=self._tenant)
 
-    def served(self) -> None:
-        """It was proven to be online."""
+    def mark_online(self) -> None:
+        """Records that the page was proven to be online."""
         self._restorer.came_online()
 
-    def ending(self, reason: str | None) -> None:
-        """WhatsApp ends it, and perhaps says why."""
-        self._reason = reason or self._reason
+    def mark_logging_out(self, reason: str | None) -> None:
+        """Records that WhatsApp ends the login, and the reason if it gives one."""
+        self._logout_reason = reason or self._logout_reason
 
-    def ended(self, observation: PageObservation) -> None:
-        """The page is not logged in any more; what was said while it ended counts first."""
-        self._reason = self._reason or observation.logout_reason
+    def mark_logged_out(self, observation: PageObservation) -> None:
+        """Records that the page is not logged in any more; a reason that was given before counts first."""
+        self._logout_reason = self._logout_reason or observation.logout_reason
 
     async def is_lost(self, hold: Hold) -> bool:
-        """Whether no older state of it can be tried."""
-        return self._reason in REAL_LOGOUTS or not await self._restorer.step_back(hold)
+        """Returns whether no older profile can be tried."""
+        return self._logout_reason in REAL_LOGOUTS or not await self._restorer.step_back(hold)
 
-    async def put_away(self) -> str:
-        """Delete the profile, or keep it aside when WhatsApp did not mean it; the result says why it ended."""
-        real, reason = self._reason in REAL_LOGOUTS, self._reason or "unknown"
+    async def discard(self) -> str:
+        """Deletes the profile, or sets it aside if the logout may be a mistake; returns the reason of the logout."""
+        real, reason = self._logout_reason in REAL_LOGOUTS, self._logout_reason or "unknown"
         log(LogEvent.LOGGED_OUT, tenant=self._tenant, reason=reason, wiped=real)
         self._restorer.give_up()
         await asyncio.to_thread(self._profile.wipe if real else self._profile.set_aside)
         self.linked = False
-        self._reason = None
+        self._logout_reason = None
         return reason

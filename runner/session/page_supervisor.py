@@ -1,4 +1,4 @@
-"""Looks after one session's page: look, understand, act, wait; until its browser has to be closed."""
+"""The supervisor of one session's page: observes it, recovers it, and ends when its browser has to be closed."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,27 +21,35 @@ from runner.session.maintenance import Maintenance
 from runner.session.status import Status
 from wire import Phase, ProblemCode
 
-PROBE_EVERY = 15.0
-LOOK_EVERY_WHILE_UNSETTLED = 1.0
-LOOK_EVERY_UNWATCHED = 5.0
-LOOK_EVERY_AFTER_A_MISS = 5.0
-#: A linked page that stays in one of these phases so long is loaded again.
-STUCK_AFTER = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
-FINISH_WITHIN = 30.0
+#: The interval between two checks of a page that is online, and of a session that is parked.
+ONLINE_CHECK_SECONDS = 15.0
+#: The same while the page changes: an owner waits for a code, or a linked page is on its way to be online.
+UNSETTLED_CHECK_SECONDS = 1.0
+#: The same while the page is not linked and no owner's page is open.
+IDLE_CHECK_SECONDS = 5.0
+#: The same after the page failed to answer.
+FAILED_CHECK_SECONDS = 5.0
+#: A linked page that stays in one of these phases for so long is loaded again.
+STUCK_AFTER_SECONDS = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
+FINISH_TIMEOUT_SECONDS = 30.0
 LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
 
 
-class End(Enum):
-    """Why a browser was closed."""
+class BrowserEnd(Enum):
+    """The reason why a browser was closed."""
 
-    LEAVE = "leave"  #: the session is to be released
-    RELAUNCH = "relaunch"  #: only a new browser helps
-    RENEW = "renew"  #: a new browser is due, and this is a good moment
-    LOGGED_OUT = "logged_out"  #: the login is over
+    #: The session is to be released.
+    RELEASE = "release"
+    #: Only a new browser recovers the page.
+    RELAUNCH = "relaunch"
+    #: A new browser is due, and this is a quiet moment.
+    RENEW = "renew"
+    #: The login is over.
+    LOGGED_OUT = "logged_out"
 
 
 class PageSupervisor:
-    """Lives as long as its session and watches one page after the other."""
+    """One session's supervisor, for one page after the other."""
 
     def __init__(
         self,
@@ -64,164 +72,168 @@ class PageSupervisor:
         self._clock = clock
         self._liveness = Liveness(clock)
         self._linking = Linking(clock)
-        self._page_loader = PageLoader(desired.hold.tenant, clock, chance, self._forget_page)
+        self._page_loader = PageLoader(desired.hold.tenant, clock, chance, self._new_document)
         self._ladder = RecoveryLadder()
 
-    def begin(self) -> None:
-        """There is a new browser, with nothing in it."""
+    def new_browser(self) -> None:
+        """Starts over for a new browser."""
         self._page_loader.reset()
         self._ladder.succeeded()
         self._maintenance.new_browser()
 
-    def quiet(self) -> None:
-        """Nothing more is sent or saved before the next proof."""
-        self._conversation.offline()
+    def mark_offline(self) -> None:
+        """Stops sending and saving until the page is proven online again."""
+        self._conversation.mark_offline()
         self._saver.online(False)
         self._liveness.reset()
 
-    async def keep(self, page: Page) -> End:
-        """Until the browser has to be closed."""
+    async def supervise(self, page: Page) -> BrowserEnd:
+        """Keeps the page online until its browser has to be closed; returns the reason."""
         while True:
-            if self._desired.leaving is not None:
-                await self._finish()
-                await self._take_along(page)
-                return End.LEAVE
+            if self._desired.release_reason is not None:
+                await self._finish_replies()
+                await self._read_once_more(page)
+                return BrowserEnd.RELEASE
             try:
                 if not self._desired.parked:
-                    end = await self._attend(page)
+                    end = await self._check(page)
                     if end is not None:
                         return end
             except PageGone:
-                return End.RELAUNCH
-            except PageUnreachable as trouble:
-                self._status.looked_after()
+                return BrowserEnd.RELAUNCH
+            except PageUnreachable as error:
+                self._status.mark_probed()
                 phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-                self._status.see(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {trouble}"))
+                self._status.update(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {error}"))
                 await self._desired.pause(self._page_loader.retry_delay_seconds())
                 continue
-            except PageError as trouble:
-                if await self._climb(page, trouble):
-                    return End.RELAUNCH
-            await self._desired.pause(self._interval())
+            except PageError as error:
+                if await self._escalate(page, error):
+                    return BrowserEnd.RELAUNCH
+            await self._desired.pause(self._interval_seconds())
 
     async def is_online_now(self, page: Page) -> bool:
-        """Asked again before anything is saved: a login that ended a moment ago must not replace a good one."""
+        """Returns whether the page is online; checked before saving: a login that ended must not replace a good one."""
         try:
             observation = await page.observe()
         except PageError:
             return False
         claims = observation.authenticated and classify(observation, self._login.linked).phase is Phase.ONLINE
-        proven = self._status.seen.phase is Phase.ONLINE and not self._desired.parked
+        proven = self._status.state.phase is Phase.ONLINE and not self._desired.parked
         return claims and proven and not is_other_account(self._desired.hold.number, observation.number)
 
-    # -- one look -------------------------------------------------------------------------------------------------
+    # -- one check ------------------------------------------------------------------------------------------------
 
-    async def _attend(self, page: Page) -> End | None:
+    async def _check(self, page: Page) -> BrowserEnd | None:
         await self._page_loader.load(page)
         observation = await page.observe()
-        self._status.looked_after()
+        self._status.mark_probed()
         if not observation.injected:
-            return await self._without_injection(page)
+            return await self._recover_injection(page)
         self._page_loader.responded()
         if self._page_loader.is_incomplete(observation.missing):
-            await self._incompatible(page, f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}")
+            await self._report_incompatible(
+                page, f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}"
+            )
             return None
         if is_logged_out(observation, self._login.linked):
-            self._login.ended(observation)
-            return End.LOGGED_OUT
-        seen = classify(observation, self._login.linked)
+            self._login.mark_logged_out(observation)
+            return BrowserEnd.LOGGED_OUT
+        state = classify(observation, self._login.linked)
         if observation.authenticated:
-            seen = await self._attend_linked(page, observation, seen)
+            state = await self._check_linked(page, observation, state)
         elif (
-            seen.phase in LINKING
+            state.phase in LINKING
             and not observation.missing
             and await self._linking.refresh_code(page, observation, self._desired.hold)
         ):
-            return End.RELAUNCH
-        if seen.phase is Phase.ONLINE:
-            self._login.served()
+            return BrowserEnd.RELAUNCH
+        if state.phase is Phase.ONLINE:
+            self._login.mark_online()
             self._saver.online(True)
         else:
-            self.quiet()
-        self._status.see(seen, observation)
-        stuck = STUCK_AFTER.get(seen.phase)
-        if self._login.linked and stuck is not None and self._clock.now() - self._status.since > stuck:
-            self._status.since = self._clock.now()
+            self.mark_offline()
+        self._status.update(state, observation)
+        stuck_after_seconds = STUCK_AFTER_SECONDS.get(state.phase)
+        in_phase_seconds = self._clock.now() - self._status.phase_since
+        if self._login.linked and stuck_after_seconds is not None and in_phase_seconds > stuck_after_seconds:
+            self._status.phase_since = self._clock.now()
             await self._page_loader.reload(page, RenewalReason.STUCK)
-        elif seen.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
+        elif state.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
             await self._page_loader.reload(page, RenewalReason.REPLIES_UNCONFIRMED)
-        elif seen.phase is Phase.ONLINE:
-            return await self._keep_up(page, observation)
+        elif state.phase is Phase.ONLINE:
+            return await self._maintain(page, observation)
         return None
 
-    async def _attend_linked(self, page: Page, observation: PageObservation, claim: PageState) -> PageState:
+    async def _check_linked(self, page: Page, observation: PageObservation, claim: PageState) -> PageState:
+        """Returns the proven state of a linked page that claims ``claim``."""
         hold = self._desired.hold
-        self._login.came(hold)
+        self._login.mark_linked(hold)
         if is_other_account(hold.number, observation.number):
             return PageState(Phase.FAILED, detail="another account is linked than this session's own")
         if hold.number is None and observation.number is not None and self._status.number is None:
-            self._tell_link(observation, claim)
+            self._report_link(observation, claim)
         self._status.number = observation.number or self._status.number
-        self._conversation.linked(hold.caught_up_to_ms)
+        self._conversation.mark_linked(hold.caught_up_to_ms)
         if observation.number is not None:
-            self._conversation.readable()  # before the proof is waited for: WhatsApp has its receipts already
-        seen = await self._liveness.verify(page, observation, claim, hold, self._desired.confirmed_at)
-        if seen.phase is Phase.ONLINE:
+            self._conversation.mark_readable()  # before the proof is waited for: WhatsApp has its receipts already
+        state = await self._liveness.verify(page, observation, claim, hold, self._desired.confirmed_at)
+        if state.phase is Phase.ONLINE:
             self._ladder.succeeded()
-            self._conversation.online(observation.delivered_offline)
-        elif claim.phase is Phase.ONLINE and await self._climb(page, None):
+            self._conversation.mark_online(observation.delivered_offline)
+        elif claim.phase is Phase.ONLINE and await self._escalate(page, None):
             raise PageGone("the proof of being online failed too often")
-        return seen
+        return state
 
-    async def _keep_up(self, page: Page, observation: PageObservation) -> End | None:
-        renewal = await self._maintenance.attend(page, observation)
+    async def _maintain(self, page: Page, observation: PageObservation) -> BrowserEnd | None:
+        renewal = await self._maintenance.check(page, observation)
         if renewal is None:
             return None
-        self.quiet()
+        self.mark_offline()
         if renewal.step is Step.RELAUNCH:
             log(LogEvent.BROWSER_ROTATED, tenant=self._desired.hold.tenant, reason=renewal.reason)
-            return End.RENEW
+            return BrowserEnd.RENEW
         await self._page_loader.reload(page, renewal.reason)
         return None
 
-    def _tell_link(self, observation: PageObservation, claim: PageState) -> None:
-        """Before the proof is waited for, too: nothing is handed in until the control plane knows of the link."""
+    def _report_link(self, observation: PageObservation, claim: PageState) -> None:
+        """Reports the number before the proof is waited for: messages are handed in only after the link is known."""
         self._status.number = observation.number
-        self._status.see(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
+        self._status.update(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
 
-    async def _without_injection(self, page: Page) -> End | None:
+    async def _recover_injection(self, page: Page) -> BrowserEnd | None:
         step = self._page_loader.next_step()
         if step is Step.RELAUNCH:
-            return End.RELAUNCH
+            return BrowserEnd.RELAUNCH
         if step is Step.RELOAD:
             if self._page_loader.is_incompatible:
                 detail = "wa-js does not find WhatsApp's modules"
-                self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+                self._status.update(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
             await self._page_loader.reload(page, RenewalReason.WA_JS_NOT_INJECTED)
         return None
 
-    async def _incompatible(self, page: Page, detail: str) -> None:
-        """A person must bring a newer wa-js; no new browser helps, so that only the page is loaded now and then."""
-        self.quiet()
-        self._status.see(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
+    async def _report_incompatible(self, page: Page, detail: str) -> None:
+        """Reports that an operator must bring a newer wa-js; a new browser does not help, a reload now and then may."""
+        self.mark_offline()
+        self._status.update(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
         if self._page_loader.may_retry():
             await self._page_loader.reload(page, RenewalReason.WA_JS_INCOMPLETE)
 
-    # -- trouble --------------------------------------------------------------------------------------------------
+    # -- recovery -------------------------------------------------------------------------------------------------
 
-    async def _climb(self, page: Page, trouble: PageError | None) -> bool:
-        """One step up the ladder; whether a new browser is needed."""
-        self.quiet()
-        broken = isinstance(trouble, PageRefused) and trouble.code in {"TypeError", "ReferenceError"}
+    async def _escalate(self, page: Page, error: PageError | None) -> bool:
+        """Takes one step up the recovery ladder; returns whether a new browser is needed."""
+        self.mark_offline()
+        broken = isinstance(error, PageRefused) and error.code in {"TypeError", "ReferenceError"}
         problem = ProblemCode.INCOMPATIBLE if broken else None
         now = self._clock.now()
         step = self._ladder.failed(now)
         if broken and step is Step.RELAUNCH:
-            # A new browser understands WhatsApp's new page no better: no storm of restarts, only a look now and then.
+            # A new browser understands WhatsApp's new page no better: no storm of restarts, only a reload now and then.
             step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY_SECONDS)
         if step is not Step.WAIT:
             phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-            self._status.see(PageState(phase, problem, str(trouble or "no proof of being online")))
+            self._status.update(PageState(phase, problem, str(error or "no proof of being online")))
         if step is Step.RELOAD:
             try:
                 await self._page_loader.reload(page, RenewalReason.NO_ANSWER)
@@ -231,39 +243,39 @@ class PageSupervisor:
                 return True
         return step is Step.RELAUNCH
 
-    def _forget_page(self) -> None:
+    def _new_document(self) -> None:
         self._liveness.reset()
         self._linking.reset()
         self._maintenance.new_document()
-        self._conversation.page_gone()
+        self._conversation.forget_page()
 
-    async def _finish(self) -> None:
+    async def _finish_replies(self) -> None:
         try:
-            async with asyncio.timeout(FINISH_WITHIN):
+            async with asyncio.timeout(FINISH_TIMEOUT_SECONDS):
                 await self._conversation.replies.finish()
         except TimeoutError:
             log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._desired.hold.tenant)
 
-    async def _take_along(self, page: Page) -> None:
-        """What the page received but nobody read yet: WhatsApp has its receipt and will not bring it to the next."""
+    async def _read_once_more(self, page: Page) -> None:
+        """Hands in messages that only the page has: WhatsApp has its receipts and does not bring them to the next."""
         if not self._login.linked:
             return
         try:
             observation = await page.observe()
             if observation.authenticated and not is_other_account(self._desired.hold.number, observation.number):
                 self._status.number = observation.number or self._status.number
-                self._status.see(self._status.seen)
-                self._conversation.linked(self._desired.hold.caught_up_to_ms)
-                await self._conversation.harvest(page, of_our_account=True)
-        except PageError as trouble:
-            log(LogEvent.FINAL_READ_FAILED, tenant=self._desired.hold.tenant, error=trouble)
+                self._status.update(self._status.state)
+                self._conversation.mark_linked(self._desired.hold.caught_up_to_ms)
+                await self._conversation.flush(page, own_account=True)
+        except PageError as error:
+            log(LogEvent.FINAL_READ_FAILED, tenant=self._desired.hold.tenant, error=error)
 
-    def _interval(self) -> float:
+    def _interval_seconds(self) -> float:
         if self._ladder.failures:
-            return LOOK_EVERY_AFTER_A_MISS
-        seen = self._status.seen
-        if seen.phase in {Phase.ONLINE, Phase.BLOCKED} or seen.problem is ProblemCode.INCOMPATIBLE:
-            return PROBE_EVERY
+            return FAILED_CHECK_SECONDS
+        state = self._status.state
+        if state.phase in {Phase.ONLINE, Phase.BLOCKED} or state.problem is ProblemCode.INCOMPATIBLE:
+            return ONLINE_CHECK_SECONDS
         if self._login.linked or self._desired.hold.watched:
-            return LOOK_EVERY_WHILE_UNSETTLED
-        return LOOK_EVERY_UNWATCHED
+            return UNSETTLED_CHECK_SECONDS
+        return IDLE_CHECK_SECONDS

@@ -1,4 +1,4 @@
-"""One session's life, told top to bottom."""
+"""One session's life: opens the profile, runs one browser after the other, hands in the rest, and is released."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from runner.browser.recovery_ladder import Relaunches
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneError, Stale
+from runner.control_plane.client import ControlPlaneError, StaleEpoch
 from runner.log_events import LogEvent
 from runner.logs import log
+from runner.messages import orphaned_journals
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal
-from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
 from runner.profile.archive import ChromiumTooOld
 from runner.profile.directory import Opened, Profile, ProfileBusy
 from runner.profile.restorer import Restorer
@@ -24,20 +24,21 @@ from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
 from runner.session.maintenance import Maintenance
-from runner.session.page_supervisor import LOOK_EVERY_UNWATCHED, PROBE_EVERY, End, PageSupervisor
+from runner.session.page_supervisor import IDLE_CHECK_SECONDS, ONLINE_CHECK_SECONDS, BrowserEnd, PageSupervisor
+from runner.session.release_reason import ReleaseReason
 from runner.session.status import Status
 from wire import Delivery, Hold, Phase, SessionReport
 
-#: So often a profile cannot be put in place (the disk is full), and another runner should try.
-OPENINGS_AT_MOST = 5
-#: Before another runner is asked to open what is too new for this one's Chromium.
-TOO_OLD_PAUSE = 60.0
-#: What is left in the journal is handed in before the session is given back, which nobody hears either while the
-#: control plane is away. Once it was away for three leases this runner is dead to it, and leftovers.py hands it in.
-HAND_IN_FOR = 200.0
-HAND_IN_EVERY = 5.0
-#: Orphaned journals on this disk hold the profile for a moment; whoever has it for longer is another process.
-LOCK_EVERY = 1.0
+#: A profile that cannot be put in place so often (the disk is full) is left to another runner.
+MAX_OPENING_ATTEMPTS = 5
+#: The wait before another runner is asked to open a snapshot that is too new for this one's Chromium.
+TOO_OLD_PAUSE_SECONDS = 60.0
+#: The journal is handed in before the session is released; a release does not arrive either while the control plane is
+#: away. After three leases the control plane declares this runner dead, and orphaned_journals.py hands it in.
+HAND_IN_TIMEOUT_SECONDS = 200.0
+MAX_HAND_IN_RETRY_SECONDS = 5.0
+#: Orphaned journals on this disk lock the profile for a moment; a longer lock is another process's.
+LOCK_RETRY_SECONDS = 1.0
 #: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -59,14 +60,14 @@ class Session:
         conversation: Conversation,
         restorer: Restorer,
         saver: Saver,
+        rotation_slots: RotationSlots,
         clock: Clock,
         chance: Callable[[], float],
         on_change: Callable[[], None],
-        rotation_slots: RotationSlots,
     ) -> None:
-        #: It is given back because this runner could not help it.
+        #: The session is released because this runner could not bring it online.
         self.gave_up = False
-        #: No browser is left, and none will be started: at most some of what it heard is still to be handed in.
+        #: No browser is left, and none will be started: at most some messages are still to be handed in.
         self.closed = asyncio.Event()
         self._tenant = hold.tenant
         self._whatsapp = whatsapp
@@ -88,7 +89,7 @@ class Session:
             maintenance=Maintenance(
                 tenant=hold.tenant,
                 conversation=conversation,
-                files_are_doubtful=saver.needs_new_browser,
+                is_profile_suspect=saver.needs_new_browser,
                 rotation_slots=rotation_slots,
                 clock=clock,
                 chance=chance,
@@ -101,77 +102,77 @@ class Session:
         #: How often this session was parked: a resume that comes late must not undo a later one.
         self._parkings = 0
         self._relaunches = Relaunches()
-        self._openings_failed = 0
-        conversation.may_hand_in(hold.number is not None)
+        self._failed_openings = 0
+        conversation.allow_hand_in(hold.number is not None)
 
-    # -- what the host tells and asks -----------------------------------------------------------------------------
+    # -- the host's side ------------------------------------------------------------------------------------------
 
     @property
     def hold(self) -> Hold:
-        """What the control plane said last."""
+        """The last hold that the control plane sent."""
         return self._desired.hold
 
     def update(self, hold: Hold, sent_at: float) -> None:
-        """The control plane, asked at ``sent_at``, still says that this session is ours."""
-        if self._status.seen.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
-            self._desired.ring()  # both wait for just this
+        """Stores a hold of the same epoch, which a call begun at ``sent_at`` brought."""
+        if self._status.state.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
+            self._desired.ring()  # both phases wait for a confirmation
         self._desired.confirm(hold, sent_at)
-        self._conversation.may_hand_in(hold.number is not None)
+        self._conversation.allow_hand_in(hold.number is not None)
 
     def deliver(self, delivery: Delivery) -> None:
-        """A reply is ready."""
+        """Queues a reply that is ready."""
         self._conversation.replies.deliver(delivery)
 
-    def leave(self, reason: str) -> None:
-        """Finish the reply being sent, close the browser in peace, end."""
+    def leave(self, reason: ReleaseReason) -> None:
+        """Asks the session to finish the reply being sent, close its browser in peace, and end."""
         self._desired.leave(reason)
 
     def is_pending(self) -> bool:
-        """Whether an answer or a scan is expected soon."""
-        phase = self._status.seen.phase
-        awaited = self.hold.watched and phase not in LINKED and phase is not Phase.BLOCKED
-        return awaited or self._conversation.is_pending()
+        """Returns whether an answer or a scan is expected soon."""
+        phase = self._status.state.phase
+        scan_expected = self.hold.watched and phase not in LINKED and phase is not Phase.BLOCKED
+        return scan_expected or self._conversation.is_pending()
 
     def report(self) -> SessionReport:
-        """What is seen now."""
+        """Builds the report for the control plane."""
         return self._status.report(self.hold, self._conversation.caught_up_to_ms)
 
     async def park(self) -> None:
-        """Off the network and silent, until ``resume``."""
+        """Takes the session off the network until ``resume``."""
         self._desired.parked = True
         self._parkings += 1
-        self._supervisor.quiet()
+        self._supervisor.mark_offline()
         if self._login.linked:
-            self._status.see(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
+            self._status.update(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
         if self._page is not None:
             await self._page.set_offline(True)
 
     async def resume(self) -> None:
-        """The control plane confirmed that the session is still ours."""
+        """Brings the session back onto the network: the control plane confirmed it."""
         parkings = self._parkings
         try:
-            # First: a login taken back while the page is offline is an attempt in vain, of three.
+            # First: a login taken back while the page is offline wastes one of three attempts.
             if self._page is not None:
                 await self._page.set_offline(False)
         finally:
-            if self._parkings == parkings:  # not parked anew meanwhile
+            if self._parkings == parkings:  # not parked again meanwhile
                 self._desired.parked = False
                 self._desired.ring()
 
-    async def harvest(self) -> None:
-        """Hand in what the page still holds, at once: no word about a link comes any more to who is not the holder."""
-        self._conversation.may_hand_in(True)
-        await self._conversation.harvest(self._page)
+    async def flush(self) -> None:
+        """Hands in the page's messages at once, without the link's confirmation: a lost session gets none any more."""
+        self._conversation.allow_hand_in(True)
+        await self._conversation.flush(self._page)
 
     # -- the life -------------------------------------------------------------------------------------------------
 
-    async def run(self) -> str:
-        """Live; the result says why the session is released."""
+    async def run(self) -> ReleaseReason:
+        """Runs until the session is to be released; returns the reason. Raises ProfileBusy."""
         with ExitStack() as held:
             await self._lock_profile(held)
             self._journal.open()
             try:
-                reason = await self._live()
+                reason = await self._run_browsers()
                 self.closed.set()
                 await self._hand_in_the_rest()
                 return reason
@@ -179,88 +180,87 @@ class Session:
                 self._journal.close()
 
     async def _lock_profile(self, held: ExitStack) -> None:
-        """``ProfileBusy`` if somebody has it for longer than leftovers may."""
-        begun = self._clock.now()
-        while self._clock.now() - begun < LEFTOVERS_WITHIN:
+        """Locks the profile; raises ProfileBusy if the lock is held for longer than orphaned journals need."""
+        begun_at = self._clock.now()
+        while self._clock.now() - begun_at < orphaned_journals.TIMEOUT_SECONDS:
             with suppress(ProfileBusy):
                 held.enter_context(self._profile.locked())
                 return
-            await self._clock.sleep(LOCK_EVERY)
+            await self._clock.sleep(LOCK_RETRY_SECONDS)
         held.enter_context(self._profile.locked())
 
     async def _hand_in_the_rest(self) -> None:
-        """Nobody else would: the next holder has another disk, and WhatsApp's word that these were delivered.
+        """Hands in the journal: the next runner has another disk, and WhatsApp counts these messages as delivered.
 
-        A link that is still to be told is in the reports meanwhile, and waited for; what is left of a login that
-        nobody knows any more is not.
+        While the link's number is in the reports, its confirmation is waited for; after a logout there is none.
         """
-        begun, attempt = self._clock.now(), 0
+        begun_at, attempt = self._clock.now(), 0
         while True:
             if self._status.number is None:
-                self._conversation.may_hand_in(True)
-            await self._conversation.harvest(None)
-            if not self._journal.waiting or self._clock.now() - begun >= HAND_IN_FOR:
+                self._conversation.allow_hand_in(True)
+            await self._conversation.flush(None)
+            if not self._journal.waiting or self._clock.now() - begun_at >= HAND_IN_TIMEOUT_SECONDS:
                 return
-            self._status.looked_after()
-            if self._status.seen.phase in {Phase.SYNCING, Phase.ONLINE}:
-                self._status.see(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
-            await self._clock.sleep(min(HAND_IN_EVERY, backoff_seconds(attempt, self._chance())))
+            self._status.mark_probed()
+            if self._status.state.phase in {Phase.SYNCING, Phase.ONLINE}:
+                self._status.update(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
+            await self._clock.sleep(min(MAX_HAND_IN_RETRY_SECONDS, backoff_seconds(attempt, self._chance())))
             attempt += 1
 
-    async def _live(self) -> str:
+    async def _run_browsers(self) -> ReleaseReason:
         desired = self._desired
         while True:
-            while desired.parked and desired.leaving is None:
-                await desired.pause(PROBE_EVERY)
-            if desired.leaving is not None:
-                return desired.leaving
+            while desired.parked and desired.release_reason is None:
+                await desired.pause(ONLINE_CHECK_SECONDS)
+            if desired.release_reason is not None:
+                return desired.release_reason
             try:
                 opened = await self._restorer.open(self.hold)
-            except (ControlPlaneError, ChromiumTooOld, OSError) as trouble:
-                if (reason := await self._without_profile(trouble)) is not None:
+            except (ControlPlaneError, ChromiumTooOld, OSError) as error:
+                if (reason := await self._wait_for_profile(error)) is not None:
                     return reason
                 continue
-            self._openings_failed = 0
+            self._failed_openings = 0
             try:
-                end = await self._one_browser(opened)
-            except PageError as trouble:
-                log(LogEvent.BROWSER_LOST, tenant=self._tenant, error=trouble, detail=str(trouble))
-                end = End.RELAUNCH
-            if end is End.LOGGED_OUT and await self._login.is_lost(self.hold):
-                await self._after_logout()
-            elif end is End.RELAUNCH:
+                end = await self._run_browser(opened)
+            except PageError as error:
+                log(LogEvent.BROWSER_LOST, tenant=self._tenant, error=error, detail=str(error))
+                end = BrowserEnd.RELAUNCH
+            if end is BrowserEnd.LOGGED_OUT and await self._login.is_lost(self.hold):
+                await self._wait_for_new_link()
+            elif end is BrowserEnd.RELAUNCH:
                 count = self._relaunches.count(self._clock.now())
                 if self._relaunches.too_many(count):
-                    self.gave_up = True
-                    return "wedged: too many restarts"
-                self._status.see(
-                    PageState(Phase.FAILED, self._status.seen.problem, "the browser is being started again")
-                )
+                    return self._give_up(ReleaseReason.TOO_MANY_RESTARTS)
+                problem = self._status.state.problem
+                self._status.update(PageState(Phase.FAILED, problem, "the browser is being started again"))
                 await desired.pause(backoff_seconds(count, self._chance()))
 
-    async def _without_profile(self, trouble: Exception) -> str | None:
-        """The newest profile cannot be had just now: wait; the result says why to give the session back."""
-        if isinstance(trouble, Stale):
-            return "somebody else's"
-        if not self._openings_failed:
-            log(LogEvent.PROFILE_UNAVAILABLE, tenant=self._tenant, error=trouble, detail=str(trouble)[:100])
-        self._openings_failed += 1
-        self._status.looked_after()
-        self._status.see(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(trouble).__name__}"))
-        if isinstance(trouble, ChromiumTooOld):
-            await self._desired.pause(TOO_OLD_PAUSE)
-            self.gave_up = True
-            return str(trouble)
-        if isinstance(trouble, OSError) and self._openings_failed >= OPENINGS_AT_MOST:
-            self.gave_up = True
-            return "no room for the profile"
-        await self._desired.pause(backoff_seconds(self._openings_failed, self._chance()))
+    async def _wait_for_profile(self, error: Exception) -> ReleaseReason | None:
+        """Waits before the newest profile is tried again; returns a reason if the session is to be released."""
+        if isinstance(error, StaleEpoch):
+            return ReleaseReason.STALE_EPOCH
+        if not self._failed_openings:
+            log(LogEvent.PROFILE_UNAVAILABLE, tenant=self._tenant, error=error, detail=str(error)[:100])
+        self._failed_openings += 1
+        self._status.mark_probed()
+        self._status.update(PageState(Phase.FAILED, detail=f"the login cannot be restored: {type(error).__name__}"))
+        if isinstance(error, ChromiumTooOld):
+            await self._desired.pause(TOO_OLD_PAUSE_SECONDS)
+            return self._give_up(ReleaseReason.CHROMIUM_TOO_OLD)
+        if isinstance(error, OSError) and self._failed_openings >= MAX_OPENING_ATTEMPTS:
+            return self._give_up(ReleaseReason.NO_ROOM)
+        await self._desired.pause(backoff_seconds(self._failed_openings, self._chance()))
         return None
 
-    async def _one_browser(self, opened: Opened) -> End:
+    def _give_up(self, reason: ReleaseReason) -> ReleaseReason:
+        self.gave_up = True
+        return reason
+
+    async def _run_browser(self, opened: Opened) -> BrowserEnd:
         directory, self._login.linked = opened
-        self._status.see(PageState(Phase.STARTING))
-        self._supervisor.begin()
+        self._status.update(PageState(Phase.STARTING))
+        self._supervisor.new_browser()
         self._saver.new_browser()
         async with self._whatsapp.open(directory, self._on_hint) as page:
             self._page = page
@@ -268,7 +268,7 @@ class Session:
                 if self._desired.parked:
                     await page.set_offline(True)
                 async with asyncio.TaskGroup() as group:
-                    beside = [
+                    side_tasks = [
                         group.create_task(self._conversation.run(page)),
                         group.create_task(
                             self._saver.run(
@@ -278,32 +278,32 @@ class Session:
                             )
                         ),
                     ]
-                    end = await self._supervisor.keep(page)
-                    was_online = end is End.LEAVE and await self._supervisor.is_online_now(page)
-                    for task in beside:
+                    end = await self._supervisor.supervise(page)
+                    was_online = end is BrowserEnd.RELEASE and await self._supervisor.is_online_now(page)
+                    for task in side_tasks:
                         task.cancel()
             finally:
                 self._page = None
-                self._conversation.page_gone()
+                self._conversation.forget_page()
                 self._saver.online(False)
         if was_online:
             await self._saver.save_final(directory)
         return end
 
-    async def _after_logout(self) -> None:
-        """Say so, and wait for somebody who wants to scan."""
-        reason = await self._login.put_away()
+    async def _wait_for_new_link(self) -> None:
+        """Reports the logout, and waits until an owner opens the page to scan a code."""
+        reason = await self._login.discard()
         self._status.number = None
-        self._status.see(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
-        at, desired = self._clock.now(), self._desired
-        # The control plane must have heard it before there is a new code: it forgets the old number then.
-        while (not desired.hold.watched or desired.confirmed_at < at) and desired.leaving is None:
-            await desired.pause(LOOK_EVERY_UNWATCHED)
+        self._status.update(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
+        logged_out_at, desired = self._clock.now(), self._desired
+        # The control plane must have the report before there is a new code: it then forgets the old number.
+        while (not desired.hold.watched or desired.confirmed_at < logged_out_at) and desired.release_reason is None:
+            await desired.pause(IDLE_CHECK_SECONDS)
 
     def _on_hint(self, hint: Hint, detail: str) -> None:
         if hint is Hint.MESSAGE:
-            self._conversation.hint()
+            self._conversation.wake()
             return
         if hint is Hint.LOGOUT:
-            self._login.ending(detail)
+            self._login.mark_logging_out(detail)
         self._desired.ring()

@@ -1,4 +1,4 @@
-"""What a session tells about itself, and whether it changed."""
+"""The status of a session: its page's last state, the codes on screen, and the report that the heartbeat carries."""
 
 from collections.abc import Callable
 
@@ -11,73 +11,71 @@ from wire import Code, Hold, Phase, SessionReport
 
 
 class Status:
-    """The last judgement with its codes; says once that something changed."""
+    """The last state of the page with its codes; ``on_change`` is called when the report changes."""
 
-    def __init__(self, tenant: str, clock: Clock, changed: Callable[[], None]) -> None:
-        self.seen = PageState(Phase.STARTING)
-        #: Since when the phase has been this one.
-        self.since = clock.now()
+    def __init__(self, tenant: str, clock: Clock, on_change: Callable[[], None]) -> None:
+        self.state = PageState(Phase.STARTING)
+        #: The start of the current phase.
+        self.phase_since = clock.now()
         #: The linked account's phone number.
         self.number: str | None = None
-        #: When the page last answered a look, or somebody last tried to bring it so far.
+        #: When the page last answered, or the session last tried to make it answer.
         self.probed_at: float | None = None
         self._tenant = tenant
         self._clock = clock
-        self._changed = changed
+        self._on_change = on_change
         self._qr: LiveCode | None = None
         self._pairing: LiveCode | None = None
         self._codes_at = clock.now()
-        self._told: object = None
-        self._shown = self._essence()
-        # A session that was killed and started again at the same epoch must go on where it was, not at nought.
+        self._reported: object = None
+        self._announced = self._content()
+        # A session that was killed and started again at the same epoch must continue its sequence, not begin at 0.
         self._sequence = int(clock.now() * 1000)
 
-    def looked_after(self) -> None:
-        """The session is in good hands, whatever its page says: nobody needs to take it away (as from a wedged one)."""
+    def mark_probed(self) -> None:
+        """Records that the session works on its page, whatever the page shows: it is not wedged."""
         self.probed_at = self._clock.now()
 
-    def see(self, seen: PageState, observation: PageObservation | None = None) -> None:
-        """Remember what is true now, and tell if it was not before."""
-        now = self._clock.now()
-        if seen.phase is not self.seen.phase:
-            log(
-                LogEvent.PHASE_CHANGED, tenant=self._tenant, phase=seen.phase, problem=seen.problem, was=self.seen.phase
-            )
-            self.since = now
-        self.seen = seen
-        self._qr = observation.qr if observation is not None and seen.phase is Phase.QR else None
-        self._pairing = observation.pairing if observation is not None and seen.phase is Phase.PAIRING else None
+    def update(self, state: PageState, observation: PageObservation | None = None) -> None:
+        """Stores the current state; notifies the host if the report changes."""
+        now, was = self._clock.now(), self.state.phase
+        if state.phase is not was:
+            log(LogEvent.PHASE_CHANGED, tenant=self._tenant, phase=state.phase, problem=state.problem, was=was)
+            self.phase_since = now
+        self.state = state
+        self._qr = observation.qr if observation is not None and state.phase is Phase.QR else None
+        self._pairing = observation.pairing if observation is not None and state.phase is Phase.PAIRING else None
         self._codes_at = now
-        if (shown := self._essence()) != self._shown:
-            self._shown = shown
-            self._changed()
+        if (content := self._content()) != self._announced:
+            self._announced = content
+            self._on_change()
 
     def report(self, hold: Hold, caught_up_to_ms: int | None) -> SessionReport:
-        """What is seen now; its sequence grows with each change and only then, so that it is stored once."""
+        """Builds the report; its sequence grows with each change and only then, so that each is stored once."""
         now = self._clock.now()
-        if (told := (self._essence(), caught_up_to_ms)) != self._told:
-            self._told = told
+        if (content := (self._content(), caught_up_to_ms)) != self._reported:
+            self._reported = content
             self._sequence += 1
         return SessionReport(
             tenant=hold.tenant,
             epoch=hold.epoch,
             sequence=self._sequence,
-            phase=self.seen.phase,
-            problem=self.seen.problem,
-            detail=self.seen.detail[:200],
-            qr=self._alive(self._qr),
-            pairing=self._alive(self._pairing),
+            phase=self.state.phase,
+            problem=self.state.problem,
+            detail=self.state.detail[:200],
+            qr=self._living(self._qr),
+            pairing=self._living(self._pairing),
             number=self.number,
             caught_up_to_ms=caught_up_to_ms,
             probed_ms_ago=None if self.probed_at is None else int((now - self.probed_at) * 1000),
         )
 
-    def _essence(self) -> tuple[object, ...]:
-        """What makes a report another report: a code's value, not how long it still lives."""
-        return self.seen, self._qr and self._qr.value, self._pairing and self._pairing.value, self.number
+    def _content(self) -> tuple[object, ...]:
+        """Returns the values that make a new report: of a code its value, but not its remaining time."""
+        return self.state, self._qr and self._qr.value, self._pairing and self._pairing.value, self.number
 
-    def _alive(self, code: LiveCode | None) -> Code | None:
+    def _living(self, code: LiveCode | None) -> Code | None:
         if code is None:
             return None
-        left = code.remaining_ms - int((self._clock.now() - self._codes_at) * 1000)
-        return Code(code=code.value, expires_in_ms=left) if left > 0 else None
+        left_ms = code.remaining_ms - int((self._clock.now() - self._codes_at) * 1000)
+        return Code(code=code.value, expires_in_ms=left_ms) if left_ms > 0 else None

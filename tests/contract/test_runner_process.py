@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from runner.browser.chromium import kill, processes_of
-from runner.control_plane.client import ControlPlaneError, Stale, TransientError, Unauthorised
+from runner.control_plane.client import ControlPlaneError, StaleEpoch, TransientError, Unauthorised
 from runner.log_events import LogEvent
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl
@@ -40,7 +40,7 @@ NUMBER = "491701111111"
 CONTACT = "491702222222"
 #: As in production, where nobody is root: a program of the same user that has no capabilities either.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-STATUS: dict[type[ControlPlaneError], int] = {Unauthorised: 401, Stale: 409, TransientError: 503}
+STATUS: dict[type[ControlPlaneError], int] = {Unauthorised: 401, StaleEpoch: 409, TransientError: 503}
 
 
 def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> Any:

@@ -495,8 +495,8 @@ async def test_a_long_tail_that_came_while_the_browser_was_closed_is_complete_an
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every half second at a page that is online, and waits for quiet moments no longer than that."""
-    monkeypatch.setattr("runner.session.page_supervisor.PROBE_EVERY", 0.5)
-    monkeypatch.setattr("runner.messages.conversation.QUIET_AFTER", 0.5)
+    monkeypatch.setattr("runner.session.page_supervisor.ONLINE_CHECK_SECONDS", 0.5)
+    monkeypatch.setattr("runner.messages.conversation.QUIET_AFTER_SECONDS", 0.5)
 
 
 async def test_a_dialog_that_wants_to_be_confirmed_is_confirmed_before_the_device_is_unlinked(

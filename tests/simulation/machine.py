@@ -16,7 +16,7 @@ import runner.__main__ as runner_process
 from runner.browser.page import OnHint, PageGone
 from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.client import ControlPlaneClient
-from runner.control_plane.lease import Guard, Lease
+from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
 from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
@@ -241,7 +241,7 @@ class Machine:
             return
         if not process.stopped and lease.is_wedged():
             self.world.trace("the guard ends the process", who=process.name)
-            Guard(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None).run()
+            Watchdog(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None).run()
             return
         self.loop.after(GUARD_LOOKS_EVERY, self._guard, process, lease)
 

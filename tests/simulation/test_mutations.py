@@ -114,7 +114,7 @@ def test_an_event_that_is_taken_for_the_message_itself_is_found_out(monkeypatch:
 
 
 def test_a_sweep_that_never_comes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "SWEEP_EVERY", 1e6)
+    monkeypatch.setattr(conversation, "SWEEP_SECONDS", 1e6)
     caught("unanswered", range(30), replace(ROUGH, hint_lost=0.97, writes_every=25.0, lasts=60.0))
 
 
@@ -171,7 +171,7 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
 
 
 def test_a_disk_whose_leftovers_nobody_looks_at_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(self: OrphanedJournals, attempts_at_most: int) -> None:
+    async def nothing(self: OrphanedJournals, max_attempts: int) -> None:
         return
 
     monkeypatch.setattr(OrphanedJournals, "hand_in", nothing)
@@ -186,5 +186,5 @@ def test_a_profile_that_is_trusted_after_a_full_disk_is_found_out(monkeypatch: p
 
 
 def test_a_runner_that_does_not_watch_its_own_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lease, "remaining", lambda self: 45.0)
+    monkeypatch.setattr(Lease, "remaining_seconds", lambda self: 45.0)
     caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))

@@ -12,9 +12,9 @@ import pytest
 from runner.browser.page import PageSilent
 from runner.control_plane.client import TransientError, Unauthorised
 from runner.control_plane.lease import Lease
-from runner.host import LEFTOVERS_EVERY, Host, RegistrationRefused, RunnerInfo
-from runner.hosted_sessions import DRAINED_AT_ONCE, RELEASE_ATTEMPTS
-from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST
+from runner.host import ORPHANED_JOURNALS_EVERY_SECONDS, Host, RegistrationRefused, RunnerInfo
+from runner.hosted_sessions import MAX_DRAINED_AT_ONCE, MAX_RELEASE_ATTEMPTS
+from runner.messages.orphaned_journals import MAX_ATTEMPTS
 from runner.session.session import Session
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, settle
 from wire import Delivery, Hold, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
@@ -77,8 +77,8 @@ class FakeSession:
         if self.trouble_resuming is not None:
             raise self.trouble_resuming
 
-    async def harvest(self) -> None:
-        self.done.append("harvest")
+    async def flush(self) -> None:
+        self.done.append("flush")
 
     def crash(self) -> None:
         self._reason = "crash"
@@ -144,11 +144,11 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
     settled = asyncio.Event()
     asked: list[int] = []
 
-    async def settle_leftovers(_attempts_at_most: int) -> None:
+    async def hand_in_orphans(_max_attempts: int) -> None:
         asked.append(stage.control.registered)
         await settled.wait()
 
-    stage.host._hand_in_orphans = settle_leftovers
+    stage.host._hand_in_orphans = hand_in_orphans
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
     assert (asked, len(stage.control.syncs)) == ([1], 1)
@@ -166,16 +166,16 @@ async def test_what_was_left_behind_is_settled_after_each_registration_and_befor
 async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answers() -> None:
     asked: list[int] = []
 
-    async def settle_leftovers(attempts_at_most: int) -> None:
-        asked.append(attempts_at_most)
+    async def hand_in_orphans(max_attempts: int) -> None:
+        asked.append(max_attempts)
 
     stage = Stage()
-    stage.host._hand_in_orphans = settle_leftovers
+    stage.host._hand_in_orphans = hand_in_orphans
     stage.task = asyncio.create_task(stage.host.run())
-    await stage.clock.advance(2 * LEFTOVERS_EVERY + 5)
-    assert asked == [ATTEMPTS_AT_MOST, 1, 1]
+    await stage.clock.advance(2 * ORPHANED_JOURNALS_EVERY_SECONDS + 5)
+    assert asked == [MAX_ATTEMPTS, 1, 1]
     stage.control.down = True
-    await stage.clock.advance(3 * LEFTOVERS_EVERY)
+    await stage.clock.advance(3 * ORPHANED_JOURNALS_EVERY_SECONDS)
     assert len(asked) == 3
     stage.task.cancel()
     await asyncio.gather(stage.task, return_exceptions=True)
@@ -236,7 +236,7 @@ async def test_a_session_that_is_not_held_any_more_is_harvested_and_killed_but_n
     async with running() as stage:
         del stage.control.holds[TENANT]
         await stage.clock.advance(4)
-        assert stage.session.done == ["run", "park", "harvest", "killed"]
+        assert stage.session.done == ["run", "park", "flush", "killed"]
         assert stage.control.releases == []
 
 
@@ -329,7 +329,7 @@ async def test_a_parked_session_that_somebody_else_got_is_harvested_and_killed()
         stage.control.hold(epoch=3)
         stage.control.down = False
         await stage.clock.advance(4)
-        assert stage.sessions[0].done == ["run", "park", "park", "harvest", "killed"]
+        assert stage.sessions[0].done == ["run", "park", "park", "flush", "killed"]
 
 
 async def test_a_session_that_cannot_be_parked_is_killed() -> None:
@@ -372,7 +372,7 @@ async def test_a_runner_declared_dead_kills_everything_and_comes_back_as_another
     async with running() as stage:
         stage.control.kill("runner0001.secret")
         await stage.clock.advance(8)
-        assert stage.sessions[0].done == ["run", "park", "harvest", "killed"]
+        assert stage.sessions[0].done == ["run", "park", "flush", "killed"]
         assert stage.sessions[0].token == "runner0001.secret"
         assert stage.control.registered == 2
         assert stage.sessions[1].token == "runner0002.secret"
@@ -389,11 +389,11 @@ async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
 async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
     handed_in_at: list[int] = []
 
-    async def settle_leftovers(_attempts_at_most: int) -> None:
+    async def hand_in_orphans(_max_attempts: int) -> None:
         handed_in_at.append(stage.control.registered)
 
     stage = Stage()
-    stage.host._hand_in_orphans = settle_leftovers
+    stage.host._hand_in_orphans = hand_in_orphans
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
     assert handed_in_at == [1]
@@ -434,7 +434,7 @@ async def test_draining_takes_nothing_new_releases_everything_and_ends() -> None
 
 async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -> None:
     async with running() as stage:
-        for number in range(2, DRAINED_AT_ONCE + 3):
+        for number in range(2, MAX_DRAINED_AT_ONCE + 3):
             stage.control.hold(f"tenant{number:05}")
         await stage.clock.advance(4)
         for session in stage.sessions:
@@ -442,13 +442,13 @@ async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -
         stage.host.stop()
         await stage.clock.advance(1)
         asked = [session for session in stage.sessions if "leave" in session.done]
-        assert (len(asked), len(stage.sessions)) == (DRAINED_AT_ONCE, DRAINED_AT_ONCE + 2)
+        assert (len(asked), len(stage.sessions)) == (MAX_DRAINED_AT_ONCE, MAX_DRAINED_AT_ONCE + 2)
         asked[0].closed.set()
         await stage.clock.advance(1)
-        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 1
+        assert sum("leave" in session.done for session in stage.sessions) == MAX_DRAINED_AT_ONCE + 1
         asked[1].crash()
         await stage.clock.advance(1)
-        assert sum("leave" in session.done for session in stage.sessions) == DRAINED_AT_ONCE + 2
+        assert sum("leave" in session.done for session in stage.sessions) == MAX_DRAINED_AT_ONCE + 2
         assert not stage.task.done()
 
 
@@ -477,7 +477,7 @@ async def test_a_second_signal_after_all_is_drained_is_one_too_many_and_no_harm(
 async def test_a_second_signal_kills_what_does_not_finish_and_still_releases_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("runner.host.HURRY_WITHIN", 0.0)
+    monkeypatch.setattr("runner.host.HASTENED_DRAIN_TIMEOUT_SECONDS", 0.0)
     async with running() as stage:
         stage.session.finishes = False
         stage.host.stop()
@@ -519,7 +519,7 @@ async def test_a_release_that_failed_to_its_last_attempt_is_made_when_the_sessio
 
         stage.control.release = unreachable_for_long  # type: ignore[method-assign]
         stage.control.hold(wanted=Wanted.RELEASE)
-        while asked < RELEASE_ATTEMPTS:
+        while asked < MAX_RELEASE_ATTEMPTS:
             await stage.clock.advance(5)
         assert stage.control.releases == []
         down = False

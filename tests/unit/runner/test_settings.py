@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.__main__ import EXIT_SETTINGS, main
+from runner.__main__ import main
 from runner.browser.chromium import (
     Chromium,
     ChromiumMissing,
@@ -12,6 +12,7 @@ from runner.browser.chromium import (
     find,
     user_agent,
 )
+from runner.exit_codes import ExitCode
 from runner.settings import PRODUCTION_HOST_RULES, SettingsError, read_settings
 
 
@@ -63,7 +64,7 @@ def test_an_empty_environment_ends_with_its_own_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("os.environ", {})
-    assert main() == EXIT_SETTINGS
+    assert main() == ExitCode.MISCONFIGURED
     assert "CONTROL_URL" in capsys.readouterr().err
 
 

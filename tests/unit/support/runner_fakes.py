@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runner.browser.page import PageObservation, PageRefused, SendResult
-from runner.control_plane.client import ControlPlaneClient, Refused, Stale, TransientError, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, Refused, StaleEpoch, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
     CommitAnswer,
@@ -263,7 +263,7 @@ class FakeControl:
         if token in self.dead:
             raise Unauthorised("dead")
         if self.holds[request.tenant].epoch != request.epoch:
-            raise Stale("epoch")
+            raise StaleEpoch("epoch")
         self.taken.append(request)
         turn = self.turns.get(request.turn)
         if turn is None or turn.cursor >= len(turn.parts):
@@ -290,7 +290,7 @@ class FakeControl:
         self.releases.append(request)
         hold = self.holds.get(request.tenant)
         if hold is None or hold.epoch != request.epoch:
-            raise Stale("epoch")
+            raise StaleEpoch("epoch")
         del self.holds[request.tenant]
         self._reported.set()
         return ReleaseAnswer(released=True)
@@ -326,19 +326,19 @@ class FakeControl:
         assert headers["Content-Length"] == str(path.stat().st_size)
         self.stored[url.removeprefix(STORE)] = path.read_bytes()
 
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
+    async def fetch(self, url: str, path: Path, max_bytes: int) -> None:
         if self.store_down:
             raise TransientError("store_503")
         content = self.stored.get(url.removeprefix(STORE))
         if content is None:
             raise Refused("store_404")
-        path.write_bytes(content[:at_most_bytes])
+        path.write_bytes(content[:max_bytes])
 
     def _fence(self, tenant: str, epoch: int, token: str) -> None:
         self._knock(token)
         hold = self.holds.get(tenant)
         if hold is None or hold.epoch != epoch:
-            raise Stale("epoch")
+            raise StaleEpoch("epoch")
 
 
 class FakeClient(ControlPlaneClient):
@@ -354,10 +354,10 @@ class FakeClient(ControlPlaneClient):
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
         await self._control.put(url, headers, path)
 
-    async def fetch(self, url: str, path: Path, at_most_bytes: int) -> None:
-        await self._control.fetch(url, path, at_most_bytes)
+    async def fetch(self, url: str, path: Path, max_bytes: int) -> None:
+        await self._control.fetch(url, path, max_bytes)
 
-    async def _post(self, path: str, request: Wire, answer: type[Any], within: float = 0.0) -> Any:
+    async def _post(self, path: str, request: Wire, answer: type[Any], timeout_seconds: float = 0.0) -> Any:
         return await getattr(self._control, path.rpartition("/")[2])(request, self._token)
 
 

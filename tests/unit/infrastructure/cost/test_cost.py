@@ -134,8 +134,8 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert model.BELL_LOOKED_AT_EVERY_SECONDS == runner_api.BELL_LOOKED_AT_EVERY_SECONDS
     assert LEASE_RENEWED_EVERY.total_seconds() == model.LEASE_RENEWED_EVERY_SECONDS
     assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
-    assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_S
-    assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_S / conversation.CAUGHT_UP_STEP_S + 1
+    assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_SECONDS
+    assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_SECONDS / conversation.CAUGHT_UP_STEP_SECONDS + 1
     assert model.SNAPSHOTS_APART_SECONDS == schedule.MAX_UNSAVED_SECONDS
     assert VERSIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
     assert ORPHANS_KEPT_FOR.days + 0.5 == model.SWEPT_AFTER_DAYS

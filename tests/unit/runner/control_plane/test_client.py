@@ -1,4 +1,4 @@
-"""What the control plane says becomes an answer or one of four kinds of trouble."""
+"""What the control plane says becomes an answer or one of four kinds of error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import httpx2
 import pytest
 
 from runner.control_plane.client import (
-    METADATA_ASKED_AT_MOST,
+    MAX_METADATA_ATTEMPTS,
     ControlPlaneClient,
     ControlPlaneError,
     Refused,
-    Stale,
+    StaleEpoch,
     TransientError,
     Unauthorised,
-    task_of,
+    fetch_task_arn,
 )
 from tests.unit.support.runner_fakes import FakeClock
 from wire import ReleaseRequest, SyncRequest
@@ -62,8 +62,8 @@ async def test_a_client_of_another_token_speaks_over_the_same_connections() -> N
     ("status", "body", "kind"),
     [
         (401, {"code": "unauthorised", "message": ""}, Unauthorised),
-        (409, {"code": "stale", "message": ""}, Stale),
-        (410, {}, Stale),
+        (409, {"code": "stale", "message": ""}, StaleEpoch),
+        (410, {}, StaleEpoch),
         (400, {"code": "bad_request", "message": ""}, Refused),
         (404, {"code": "not_found", "message": ""}, Refused),
         (413, {"message": "Request Too Long"}, Refused),
@@ -124,7 +124,7 @@ async def told(*answers: httpx2.Response) -> tuple[str, list[str]]:
         asked.append(str(request.url))
         return answers[min(len(asked), len(answers)) - 1]
 
-    finding = asyncio.create_task(task_of("http://169.254.170.2/v4/x", clock, httpx2.MockTransport(answer)))
+    finding = asyncio.create_task(fetch_task_arn("http://169.254.170.2/v4/x", clock, httpx2.MockTransport(answer)))
     while not finding.done():
         await clock.advance(1)
     return finding.result(), asked
@@ -139,4 +139,4 @@ async def test_the_task_is_asked_for_until_the_agent_knows() -> None:
 
 async def test_an_agent_that_never_knows_is_not_waited_for_for_ever() -> None:
     task, asked = await told(httpx2.Response(404, text="not now"))
-    assert (task, len(asked)) == ("", METADATA_ASKED_AT_MOST)
+    assert (task, len(asked)) == ("", MAX_METADATA_ATTEMPTS)

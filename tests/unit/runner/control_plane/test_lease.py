@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from runner.control_plane.lease import EXIT_WEDGED, Durations, Guard, Lease
+from runner.control_plane.lease import Durations, Lease, Watchdog
+from runner.exit_codes import ExitCode
 
 
 class Time:
@@ -26,14 +27,14 @@ def test_the_deadline_is_measured_from_before_the_sync_was_sent() -> None:
     lease = Lease(time)
     time.now = 108.0
     lease.renew(sent_at=100.0)
-    assert lease.remaining() == 37.0
+    assert lease.remaining_seconds() == 37.0
 
 
 def test_an_answer_to_an_older_sync_never_shortens_the_lease() -> None:
     lease = Lease(Time())
     lease.renew(100.0)
     lease.renew(95.0)
-    assert lease.remaining() == 45.0
+    assert lease.remaining_seconds() == 45.0
 
 
 def test_no_send_is_started_in_the_last_ten_seconds() -> None:
@@ -70,8 +71,8 @@ def test_the_guard_kills_the_browsers_and_then_the_process() -> None:
     def sleep(seconds: float) -> None:
         time.now += seconds
 
-    Guard(lease, lambda: done.append("browsers killed"), end=done.append, sleep=sleep).run()
-    assert done == ["browsers killed", EXIT_WEDGED]
+    Watchdog(lease, lambda: done.append("browsers killed"), end=done.append, sleep=sleep).run()
+    assert done == ["browsers killed", ExitCode.FAILED]
     assert 155.0 < time.now < 157.0
 
 
@@ -90,7 +91,7 @@ def test_a_machine_that_slept_gets_to_park_by_itself() -> None:
             lease.parked = False
             lease.renew(time.now)
 
-    Guard(lease, lambda: None, end=lambda _code: ended.append(time.now), sleep=sleep).run()
+    Watchdog(lease, lambda: None, end=lambda _code: ended.append(time.now), sleep=sleep).run()
     assert ended == [3803.0]
 
 
@@ -104,8 +105,8 @@ def test_the_guard_ends_the_process_even_if_killing_fails() -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        Guard(lease, fail, end=codes.append, sleep=lambda _seconds: None).run()
-    assert codes == [EXIT_WEDGED]
+        Watchdog(lease, fail, end=codes.append, sleep=lambda _seconds: None).run()
+    assert codes == [ExitCode.FAILED]
 
 
 @pytest.mark.parametrize(("deadline", "exit_after"), [(55, 10), (60, 1), (5, 1)])

@@ -16,8 +16,8 @@ from runner.browser.page import PageGone
 from runner.control_plane.client import Refused, TransientError
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
-from runner.messages.journal import OVERLAP_S, Journal
-from runner.messages.replies import ACK_WITHIN
+from runner.messages.journal import OVERLAP_SECONDS, Journal
+from runner.messages.replies import ACK_TIMEOUT_SECONDS
 from tests.unit.support.runner_fakes import (
     TENANT,
     FakeClient,
@@ -65,8 +65,8 @@ class Line:
         self.changes += 1
 
     def link(self, caught_up_to_ms: int | None = None) -> None:
-        self.conversation.linked(caught_up_to_ms)
-        self.conversation.online(delivered_offline=True)
+        self.conversation.mark_linked(caught_up_to_ms)
+        self.conversation.mark_online(delivered_offline=True)
 
     def handed_in(self) -> list[str]:
         return [message.id for request in self.control.handed_in for message in request.messages]
@@ -130,8 +130,8 @@ async def test_the_first_linking_hands_in_no_history(line: Line) -> None:
 
 
 async def test_a_fresh_runner_looks_ten_minutes_back_and_no_further(line: Line) -> None:
-    line.page.receive("OLD", at_s=line.now_s - OVERLAP_S - 1)
-    line.page.receive("LATE", at_s=line.now_s - OVERLAP_S + 1)
+    line.page.receive("OLD", at_s=line.now_s - OVERLAP_SECONDS - 1)
+    line.page.receive("LATE", at_s=line.now_s - OVERLAP_SECONDS + 1)
     line.link(caught_up_to_ms=line.now_s * 1000)
     await line.conversation.sweep(line.page)
     assert line.handed_in() == ["LATE"]
@@ -280,7 +280,7 @@ async def test_a_hint_is_enough_and_a_lost_one_costs_five_seconds(line: Line) ->
     async with running(line):
         await line.clock.advance()
         line.page.receive("A", at_s=line.now_s)
-        line.conversation.hint()
+        line.conversation.wake()
         await settle()
         assert line.handed_in() == ["A"]
         line.page.receive("B", at_s=line.now_s)
@@ -299,7 +299,7 @@ async def test_what_arrives_while_the_control_plane_hangs_is_on_disk_at_once(lin
     async with running(line):
         await line.clock.advance(1)
         line.page.receive("B", at_s=line.now_s)
-        line.conversation.hint()
+        line.conversation.wake()
         await settle()
     assert [each.id for each in line.reread().waiting.values()] == ["A", "B"]
 
@@ -319,9 +319,9 @@ async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(lin
     assert len(line.conversation.replies._unreported) == 1
 
 
-async def test_a_page_of_our_account_is_read_before_it_is_proven_online(line: Line) -> None:
-    line.conversation.linked(line.now_s * 1000)
-    line.conversation.readable()
+async def test_a_page_own_account_is_read_before_it_is_proven_online(line: Line) -> None:
+    line.conversation.mark_linked(line.now_s * 1000)
+    line.conversation.mark_readable()
     line.page.receive("A", at_s=line.now_s)
     await speak(line)
     assert line.handed_in() == ["A"]
@@ -341,9 +341,9 @@ async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> 
 
 async def test_harvest_hands_in_from_an_offline_page(line: Line) -> None:
     line.link()
-    line.conversation.offline()
+    line.conversation.mark_offline()
     line.page.receive("A", at_s=line.now_s)
-    await line.conversation.harvest(line.page)
+    await line.conversation.flush(line.page)
     assert line.handed_in() == ["A"]
 
 
@@ -358,12 +358,12 @@ async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the
     line.ring("one")
     await speak(line, 10)
     line.page.receive("A", at_s=line.now_s)
-    await line.conversation.harvest(line.page, of_our_account=True)
+    await line.conversation.flush(line.page, own_account=True)
     assert line.handed_in() == ["A"]
 
     line.control.sent, line.control.messages = sent, unavailable  # type: ignore[method-assign, assignment]
     line.page.receive("B", at_s=line.now_s)
-    await line.conversation.harvest(line.page, of_our_account=True)
+    await line.conversation.flush(line.page, own_account=True)
     assert {request.part for request in line.control.sent_parts} == {0}
     assert [message.id for message in line.journal.waiting.values()] == ["B"]
 
@@ -456,7 +456,7 @@ async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after
         await line.clock.advance(5)
         assert line.conversation.replies.are_stuck()
         assert [text for _, _, text, _ in line.page.sent].count("one") == 1
-        line.conversation.page_gone()
+        line.conversation.forget_page()
         assert not line.conversation.replies.are_stuck(), "a new document has its own time"
 
 
@@ -482,7 +482,7 @@ async def test_who_leaves_does_not_wait_for_ever(line: Line) -> None:
     async with running(line):
         await line.clock.advance(1)
         leaving = asyncio.create_task(line.conversation.replies.finish())
-        await line.clock.advance(ACK_WITHIN + 1)
+        await line.clock.advance(ACK_TIMEOUT_SECONDS + 1)
         assert leaving.done()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner.log_events import LogEvent
 from runner.messages import journal as journal_module
-from runner.messages.journal import OVERLAP_S, OWNER_FILE, Journal, JournalOwner, owner_of
+from runner.messages.journal import OVERLAP_SECONDS, OWNER_FILE, Journal, JournalOwner, owner_of
 from wire import Message, MessageKind
 
 CHAT = "49170@c.us"
@@ -29,9 +29,9 @@ def opened(path: Path) -> Journal:
 
 def test_what_waits_and_what_is_done_survive_without_closing(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    journal.begin_at(NOW - 10)
-    journal.see("a", message("A"))
-    journal.see("b", message("B", NOW + 1))
+    journal.raise_floor(NOW - 10)
+    journal.add("a", message("A"))
+    journal.add("b", message("B", NOW + 1))
     journal.acknowledge("a")
     again = opened(tmp_path / "journal")
     assert list(again.waiting) == ["b"]
@@ -55,12 +55,12 @@ def test_a_journal_of_the_former_release_is_read_and_the_names_in_it_go_from_the
 
 def test_on_a_full_disk_it_goes_on_in_memory_and_is_whole_again_afterwards(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    journal.begin_at(NOW - 10)
-    journal.see("a", message("A"))
+    journal.raise_floor(NOW - 10)
+    journal.add("a", message("A"))
     with Path("/dev/full").open("w") as full:
         journal.close()
         journal._file = full
-        journal.see("b", message("B", NOW + 1))
+        journal.add("b", message("B", NOW + 1))
     assert list(journal.waiting) == ["a", "b"]
     journal.acknowledge("a")
     again = opened(tmp_path / "journal")
@@ -72,17 +72,17 @@ def test_on_a_full_disk_it_goes_on_in_memory_and_is_whole_again_afterwards(tmp_p
 
 def test_a_journal_that_can_only_be_read_is_opened_and_whole_once_it_can_be_written(tmp_path: Path) -> None:
     earlier = opened(tmp_path / "journal")
-    earlier.see("a", message("A"))
+    earlier.add("a", message("A"))
     earlier.close()
     in_the_way = tmp_path / "journal.new"
     in_the_way.mkdir()
     journal = Journal(tmp_path / "journal", OWN)
     journal.open()
-    journal.see("b", message("B", NOW + 1))
+    journal.add("b", message("B", NOW + 1))
     assert list(journal.waiting) == ["a", "b"]
     assert journal.write_errors == 2
     in_the_way.rmdir()
-    journal.see("c", message("C", NOW + 2))
+    journal.add("c", message("C", NOW + 2))
     assert owner_of(tmp_path / "journal") == OWN
     again = opened(tmp_path / "journal")
     assert list(again.waiting) == ["a", "b", "c"]
@@ -97,7 +97,7 @@ def test_a_keeper_that_cannot_be_noted_is_noted_with_the_next_message(tmp_path: 
     journal.open()
     assert (journal.write_errors, owner_of(tmp_path / "journal")) == (1, None)
     in_the_way.rmdir()
-    journal.see("a", message("A"))
+    journal.add("a", message("A"))
     assert owner_of(tmp_path / "journal") == OWN
     journal.close()
 
@@ -113,9 +113,9 @@ def test_a_full_disk_is_complained_of_once_until_it_could_be_written(
             journal._close_file()
             journal._file = full
             for index in range(3):
-                journal.see(f"{time}-{index}", message(f"M{time}{index}", NOW + index))
+                journal.add(f"{time}-{index}", message(f"M{time}{index}", NOW + index))
         in_the_way.rmdir()
-        journal.see(f"{time}-room", message(f"R{time}"))
+        journal.add(f"{time}-room", message(f"R{time}"))
     assert [record.message for record in caplog.records] == [LogEvent.JOURNAL_WRITE_FAILED] * 2
     assert journal.write_errors == 6
     journal.close()
@@ -136,7 +136,7 @@ def test_a_keeper_never_shows_its_token() -> None:
 
 def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    journal.see("a", message("A"))
+    journal.add("a", message("A"))
     journal.close()
     with (tmp_path / "journal").open("a") as file:
         file.write('{"seen": "b", "mess')
@@ -147,28 +147,28 @@ def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
 
 def test_a_chat_is_looked_at_from_ten_minutes_before_its_last_message(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    journal.begin_at(NOW)
-    journal.see("a", message("A", NOW + 10_000))
+    journal.raise_floor(NOW)
+    journal.add("a", message("A", NOW + 10_000))
     journal.acknowledge("a")
-    assert journal.since() == {CHAT: NOW + 10_000 - OVERLAP_S}
+    assert journal.read_from_s() == {CHAT: NOW + 10_000 - OVERLAP_SECONDS}
     journal.close()
 
 
 def test_the_floor_never_sinks(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    journal.begin_at(NOW)
-    journal.begin_at(NOW - 100)
+    journal.raise_floor(NOW)
+    journal.raise_floor(NOW - 100)
     assert journal.floor_s == NOW
     journal.close()
 
 
 def test_it_is_rewritten_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "LINES_AT_MOST", 20)
+    monkeypatch.setattr(journal_module, "MAX_LINES", 20)
     path = tmp_path / "journal"
     journal = opened(path)
-    journal.begin_at(NOW)
+    journal.raise_floor(NOW)
     for index in range(200):
-        journal.see(str(index), message(f"M{index}", NOW + 100 * index))
+        journal.add(str(index), message(f"M{index}", NOW + 100 * index))
         journal.acknowledge(str(index))
     assert len(path.read_text().splitlines()) < 40
     assert journal.knows("199")

@@ -13,7 +13,7 @@ from runner.control_plane.client import TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
 from runner.messages.journal import OWNER_FILE, Journal, JournalOwner, owner_of
-from runner.messages.orphaned_journals import ATTEMPTS_AT_MOST, OrphanedJournals
+from runner.messages.orphaned_journals import MAX_ATTEMPTS, OrphanedJournals
 from runner.profile.directory import Profile
 from tests.unit.support.runner_fakes import TENANT, FakeClient, FakeClock, FakeControl
 from wire import Message, MessageKind, MessagesAnswer, MessagesRequest
@@ -42,17 +42,17 @@ class Disk:
         for id in ids:
             at = self.clock.wall_ms()
             message = Message(id=id, chat="49170@c.us", from_me=False, sent_at_ms=at, kind=MessageKind.TEXT, text="hi")
-            journal.see(id, message)
+            journal.add(id, message)
 
     def conversation(self, tenant: str, owner: JournalOwner, journal: Journal) -> Conversation:
         disk = self
 
         class Client(FakeClient):
-            async def messages(self, request: MessagesRequest) -> MessagesAnswer:
+            async def hand_in(self, request: MessagesRequest) -> MessagesAnswer:
                 disk.asked.append((self._token, request.epoch))
                 if disk.trouble:
                     raise disk.trouble.pop()
-                return await super().messages(request)
+                return await super().hand_in(request)
 
         return Conversation(
             tenant=tenant,
@@ -68,7 +68,7 @@ class Disk:
     def chance(self) -> float:
         return self.chances.pop() if self.chances else 0.5
 
-    async def hand_in(self, attempts_at_most: int = ATTEMPTS_AT_MOST) -> None:
+    async def hand_in(self, max_attempts: int = MAX_ATTEMPTS) -> None:
         orphaned_journals = OrphanedJournals(
             directory=self.directory,
             profile_of=lambda tenant: Profile(self.directory, tenant),
@@ -76,7 +76,7 @@ class Disk:
             clock=self.clock,
             chance=self.chance,
         )
-        handing = asyncio.create_task(orphaned_journals.hand_in(attempts_at_most))
+        handing = asyncio.create_task(orphaned_journals.hand_in(max_attempts))
         await self.clock.advance(60)
         await handing
 
@@ -120,9 +120,9 @@ async def test_who_hosts_the_tenant_next_answers_for_what_the_former_left(disk: 
 
 async def test_a_control_plane_that_is_busy_is_asked_again_and_then_the_next_time(disk: Disk) -> None:
     disk.noted("A")
-    disk.trouble = [TransientError("busy")] * ATTEMPTS_AT_MOST
+    disk.trouble = [TransientError("busy")] * MAX_ATTEMPTS
     await disk.hand_in()
-    assert disk.handed_in == [] and len(disk.asked) == ATTEMPTS_AT_MOST
+    assert disk.handed_in == [] and len(disk.asked) == MAX_ATTEMPTS
     disk.trouble = [TransientError("busy")]
     await disk.hand_in()
     assert disk.handed_in == [(TENANT, "A")]
@@ -130,7 +130,7 @@ async def test_a_control_plane_that_is_busy_is_asked_again_and_then_the_next_tim
 
 async def test_who_is_in_a_hurry_asks_once(disk: Disk) -> None:
     disk.noted("A")
-    disk.trouble = [TransientError("busy")] * ATTEMPTS_AT_MOST
+    disk.trouble = [TransientError("busy")] * MAX_ATTEMPTS
     await disk.hand_in(1)
     assert len(disk.asked) == 1
 

@@ -1,8 +1,8 @@
-"""Texts are cut and cleaned so that every store and encoder on the way can carry them."""
+"""Texts are truncate and cleaned so that every store and encoder on the way can carry them."""
 
 import pytest
 
-from runner.messages.translation import clean, cut, message_from
+from runner.messages.translation import message_from, sanitize, truncate
 from wire import TEXT_AT_MOST_BYTES, MessageKind
 
 SEEN = {
@@ -25,21 +25,21 @@ def test_a_message_has_its_time_in_milliseconds() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "ü", "€", "😀"])
 def test_a_long_text_is_cut_between_two_letters(letter: str) -> None:
-    text = cut("x" + letter * TEXT_AT_MOST_BYTES)
+    text = truncate("x" + letter * TEXT_AT_MOST_BYTES)
     assert len(text.encode()) <= TEXT_AT_MOST_BYTES
     assert len(text.encode()) > TEXT_AT_MOST_BYTES - 4
     assert set(text) <= {"x", letter}
 
 
 def test_a_text_of_just_the_right_size_is_left_alone() -> None:
-    assert cut("a" * TEXT_AT_MOST_BYTES) == "a" * TEXT_AT_MOST_BYTES
+    assert truncate("a" * TEXT_AT_MOST_BYTES) == "a" * TEXT_AT_MOST_BYTES
 
 
 def test_nuls_and_half_characters_are_taken_out() -> None:
-    assert clean("a\0b") == "ab"
-    assert clean("a\ud83d") == "a\ufffd"
-    assert clean("\ud83d\ude00") == "😀"
-    clean("a\udc00\ud800b").encode()
+    assert sanitize("a\0b") == "ab"
+    assert sanitize("a\ud83d") == "a\ufffd"
+    assert sanitize("\ud83d\ude00") == "😀"
+    sanitize("a\udc00\ud800b").encode()
 
 
 def test_of_who_a_contact_is_no_more_than_ids_and_phone_leave_the_page() -> None:

@@ -15,8 +15,8 @@ from runner.browser.rotation import (
     Rotation,
     RotationSlots,
 )
-from runner.session.maintenance import WAITS_AT_MOST
-from runner.session.page_supervisor import PROBE_EVERY
+from runner.session.maintenance import MAX_WAIT_SECONDS
+from runner.session.page_supervisor import ONLINE_CHECK_SECONDS
 from tests.unit.runner.session.test_session import MAIN, QR, Scene, living, no_other_thread
 from tests.unit.support.runner_fakes import FakeClock, FakePage
 from wire import Delivery, Phase, ProblemCode
@@ -67,7 +67,7 @@ async def test_an_updated_page_in_a_chat_that_never_rests_is_loaded_between_two_
             scene.page.receive(f"3EB0{minute}", at_s=scene.clock.wall_ms() // 1000 + 1)
             scene.whatsapp.hint(Hint.MESSAGE, "")
             await scene.clock.advance(60, step=5)
-            if minute < WAITS_AT_MOST / 60 - 1:
+            if minute < MAX_WAIT_SECONDS / 60 - 1:
                 assert loads(scene) == 1
         assert loads(scene) == 2
 
@@ -88,8 +88,8 @@ async def test_a_dialog_that_stays_is_confirmed_and_one_that_goes_away_is_not(tm
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM))
         assert "confirm_dialog" not in scene.page.asked
-        await scene.shows(MAIN, PROBE_EVERY)
-        await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 2 * PROBE_EVERY)
+        await scene.shows(MAIN, ONLINE_CHECK_SECONDS)
+        await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 2 * ONLINE_CHECK_SECONDS)
         assert "confirm_dialog" in scene.page.asked
 
 

@@ -29,12 +29,13 @@ from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner, owner_of
-from runner.messages.orphaned_journals import WITHIN as LEFTOVERS_WITHIN
+from runner.messages.orphaned_journals import TIMEOUT_SECONDS as ORPHANED_JOURNALS_TIMEOUT_SECONDS
 from runner.profile.archive import Manifest, list_files, pack
 from runner.profile.directory import Profile, ProfileBusy
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
-from runner.session.session import HAND_IN_EVERY, HAND_IN_FOR, OPENINGS_AT_MOST, Session
+from runner.session.release_reason import ReleaseReason
+from runner.session.session import HAND_IN_TIMEOUT_SECONDS, MAX_HAND_IN_RETRY_SECONDS, MAX_OPENING_ATTEMPTS, Session
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClient, FakeClock, FakeControl, FakePage, settle
 from wire import Hold, Message, MessageKind, Phase, ProblemCode, SnapshotVersion, SyncRequest, Wanted
 
@@ -262,11 +263,11 @@ async def test_a_fresh_link_is_told_before_a_session_is_given_back_with_what_it_
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
-        scene.session.leave("drained")
-        await scene.clock.advance(HAND_IN_EVERY)
+        scene.session.leave(ReleaseReason.DRAINED)
+        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert (scene.control.handed_in, scene.task.done()) == ([], False)
         await scene.tells()
-        await scene.clock.advance(HAND_IN_EVERY)
+        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
         assert scene.task.result() == "drained"
 
@@ -277,11 +278,11 @@ async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, number=None))
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
-        scene.session.leave("drained")
+        scene.session.leave(ReleaseReason.DRAINED)
         scene.page.observation = MAIN
         await settle()
         await scene.tells()
-        await scene.clock.advance(HAND_IN_EVERY)
+        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
@@ -291,15 +292,15 @@ async def test_who_is_not_the_holder_any_more_hands_in_although_nobody_confirmed
         await scene.shows(MAIN)
         scene.control.holds[TENANT] = scene.hold.model_copy(update={"number": NUMBER, "epoch": 2})
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
-        await scene.session.harvest()
+        await scene.session.flush()
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
 async def test_what_is_left_of_a_login_that_nobody_knows_holds_up_no_release(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         left = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
-        scene.conversation._journal.see("a", left)
-        scene.session.leave("no longer wanted")
+        scene.conversation._journal.add("a", left)
+        scene.session.leave(ReleaseReason.NO_LONGER_WANTED)
         await scene.clock.advance(1)
         assert scene.task.done()
 
@@ -569,8 +570,8 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
         scene.whatsapp.hint(Hint.STATE, "")
         await scene.clock.advance(0.1)
         assert not scene.task.done()
-        scene.conversation._journal.see("a", waits)
-        scene.session.leave("no room for the profile")
+        scene.conversation._journal.add("a", waits)
+        scene.session.leave(ReleaseReason.NO_ROOM)
         await scene.clock.advance(60)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
         assert scene.task.done()
@@ -581,13 +582,13 @@ async def test_a_session_is_not_given_back_before_the_control_plane_has_what_wai
         await scene.shows(MAIN)
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
-        scene.session.leave("no longer wanted")
+        scene.session.leave(ReleaseReason.NO_LONGER_WANTED)
         assert not scene.session.closed.is_set()
         await scene.clock.advance(100)
         assert not scene.task.done()
         assert (scene.session.closed.is_set(), scene.phase) == (True, Phase.OFFLINE)
         scene.control.down = False
-        await scene.clock.advance(HAND_IN_EVERY * 2)
+        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS * 2)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
         assert scene.task.result() == "no longer wanted"
 
@@ -597,8 +598,8 @@ async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
         await scene.shows(MAIN)
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
-        scene.session.leave("no longer wanted")
-        await scene.clock.advance(HAND_IN_FOR + 2 * HAND_IN_EVERY)
+        scene.session.leave(ReleaseReason.NO_LONGER_WANTED)
+        await scene.clock.advance(HAND_IN_TIMEOUT_SECONDS + 2 * MAX_HAND_IN_RETRY_SECONDS)
         assert scene.task.done()
         assert owner_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
 
@@ -617,7 +618,7 @@ async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: 
 async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
-        scene.session.leave("drained")
+        scene.session.leave(ReleaseReason.DRAINED)
         async with asyncio.timeout(5):
             assert await scene.task == "drained"
         assert not scene.session.gave_up
@@ -632,7 +633,7 @@ async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_i
     async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(replace(MAIN, mode="SYNCING", number=number))
         scene.page.receive("caught", at_s=scene.clock.wall_ms() // 1000 + 1)
-        scene.session.leave("drained")
+        scene.session.leave(ReleaseReason.DRAINED)
         async with asyncio.timeout(5):
             assert await scene.task == "drained"
         assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
@@ -642,7 +643,7 @@ async def test_a_profile_whose_leftovers_are_just_being_handed_in_is_waited_for(
     with Profile(tmp_path, TENANT).locked():
         scene = Scene(tmp_path)
         task = asyncio.create_task(scene.session.run())
-        await scene.clock.advance(LEFTOVERS_WITHIN - 1)
+        await scene.clock.advance(ORPHANED_JOURNALS_TIMEOUT_SECONDS - 1)
         assert (task.done(), scene.whatsapp.opened) == (False, [])
     await scene.clock.advance(2)
     assert len(scene.whatsapp.opened) == 1
@@ -654,7 +655,7 @@ async def test_a_profile_that_another_process_works_with_is_not_waited_for_for_e
     with Profile(tmp_path, TENANT).locked():
         scene = Scene(tmp_path)
         task = asyncio.create_task(scene.session.run())
-        await scene.clock.advance(LEFTOVERS_WITHIN + 1)
+        await scene.clock.advance(ORPHANED_JOURNALS_TIMEOUT_SECONDS + 1)
         with pytest.raises(ProfileBusy):
             task.result()
 
@@ -773,5 +774,5 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("runner.profile.restorer.unpack", full)
     async with moved_here(tmp_path, "good") as scene:
-        await scene.clock.advance(sum(backoff_seconds(attempt, 0.5) for attempt in range(1, OPENINGS_AT_MOST)))
+        await scene.clock.advance(sum(backoff_seconds(attempt, 0.5) for attempt in range(1, MAX_OPENING_ATTEMPTS)))
         assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for

@@ -9,18 +9,18 @@ HOLD = Hold(tenant=TENANT, epoch=1, wanted=Wanted.RUN)
 
 
 def test_a_report_gets_a_new_number_only_when_it_says_something_else() -> None:
-    reporting = Status(TENANT, FakeClock(), lambda: None)
-    first = reporting.report(HOLD, None).sequence
-    assert reporting.report(HOLD, None).sequence == first
-    reporting.see(PageState(Phase.ONLINE))
-    assert reporting.report(HOLD, None).sequence > first
+    status = Status(TENANT, FakeClock(), lambda: None)
+    first = status.report(HOLD, None).sequence
+    assert status.report(HOLD, None).sequence == first
+    status.update(PageState(Phase.ONLINE))
+    assert status.report(HOLD, None).sequence > first
 
 
 def test_a_session_started_again_at_the_same_epoch_is_not_taken_for_old_news() -> None:
     clock = FakeClock()
     killed = Status(TENANT, clock, lambda: None)
     for phase in (Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE):
-        killed.see(PageState(phase))
+        killed.update(PageState(phase))
         last = killed.report(HOLD, None).sequence
     clock.time += 1.0
     assert Status(TENANT, clock, lambda: None).report(HOLD, None).sequence > last
