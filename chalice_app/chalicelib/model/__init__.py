@@ -3,6 +3,10 @@
 All instants are epoch milliseconds of the control plane's clock, unless a name says "WhatsApp time".
 """
 
+from chalicelib.model.classification import (
+    Classification,
+    classify,
+)
 from chalicelib.model.conversation import (
     ANSWER_AT_LATEST,
     DEBOUNCE,
@@ -14,12 +18,11 @@ from chalicelib.model.conversation import (
     TURN_OVERDUE_AFTER,
     Chat,
     ChatLine,
-    Classification,
+    SkipReason,
     StoredMessage,
     Turn,
     TurnState,
     answered_by_a_person,
-    classify,
     frozen,
     history,
     looks_like_a_loop,
@@ -110,6 +113,7 @@ __all__ = [
     "Runner",
     "RunnerState",
     "Session",
+    "SkipReason",
     "SnapshotVersion",
     "StoredMessage",
     "Tenant",

@@ -4,11 +4,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import StrEnum
 
-from chalicelib.model.tenant import Policies, TenantState
+from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
-from wire import MessageKind, Outcome
+from wire import MessageKind
 
 #: A chat is answered once nobody wrote in it for this long …
 QUIET_FOR = timedelta(milliseconds=1_500)
@@ -49,6 +48,42 @@ class Chat:
     again: bool = False
 
 
+class SkipReason(StoredEnum):
+    """Why a message gets no answer, or a turn is not sent. The values are stored."""
+
+    BROADCAST = "broadcast"  #: it went to a broadcast list, a status or a channel
+    HISTORY = "history"  #: it was written before this login was linked
+    GROUP = "group"  #: it was written in a group, and the line does not answer groups
+    IGNORED_CONTACT = "ignored contact"  #: the tenant's policies name this phone as one that gets no answer
+    NOT_ALLOWED = "not an allowed contact"  #: the policies name the phones that get an answer, and not this one
+    TOO_OLD = "too old"  #: see :data:`TOO_OLD`
+    NOT_DECRYPTED = "not decrypted yet"  #: its text is not readable yet; the runner hands it in again once it is
+    NO_TEXT_BLANK = "no text (text)"  #: a text of nothing but white space
+    NO_TEXT_IMAGE = "no text (image)"  #: an image without a caption
+    NO_TEXT_VOICE = "no text (voice)"  #: a voice message
+    NO_TEXT_AUDIO = "no text (audio)"  #: an audio file
+    NO_TEXT_VIDEO = "no text (video)"  #: a video without a caption
+    NO_TEXT_DOCUMENT = "no text (document)"  #: a file without a caption
+    NO_TEXT_STICKER = "no text (sticker)"  #: a sticker
+    NO_TEXT_LOCATION = "no text (location)"  #: a location without a comment
+    NO_TEXT_CONTACT_CARD = "no text (contact_card)"  #: the card of a contact
+    NO_TEXT_OTHER = "no text (other)"  #: a kind of message that the line cannot read
+    PAUSED = "paused"  #: the operator paused the tenant
+    TAKEOVER = "takeover"  #: the owner answers this chat from the phone
+    HANDED_IN_BEFORE = "handed in before"  #: the same message was stored already
+    OTHER_LOGIN = "another login"  #: it came to an earlier login, perhaps of another account
+    BOT_LOOP = "two bots talk"  #: see :func:`looks_like_a_loop`
+    DAILY_CAP = "daily cap"  #: this contact got the replies of one day
+    EMPTY_REPLY = "empty reply"  #: nothing is left of the model's text once it is formatted for WhatsApp
+    MODEL_UNAVAILABLE = "the model did not answer"  #: see :data:`THINK_ATTEMPTS_AT_MOST`
+    UNKNOWN = "unknown"  #: written by a later release: not answered
+
+    @classmethod
+    def no_text(cls, kind: MessageKind) -> "SkipReason":
+        """Returns the reason to skip a message of this kind that carries no text."""
+        return cls(f"no text ({kind})")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """A message that was handed in. ``at`` orders a chat by arrival at the control plane."""
@@ -62,7 +97,7 @@ class StoredMessage:
     sent_at: int
     received_at: int
     at: str
-    skipped: str | None = None
+    skipped: SkipReason | None = None
 
     @property
     def key(self) -> str:
@@ -74,7 +109,7 @@ def message_key(from_me: bool, sender: str | None, id: str) -> str:
     return f"{'me' if from_me else sender or 'contact'}#{id}"
 
 
-class TurnState(StrEnum):
+class TurnState(StoredEnum):
     """A turn only goes forward, except that a new message may send it back to thinking."""
 
     THINKING = "thinking"  #: the batch is frozen, there is no text yet
@@ -83,6 +118,7 @@ class TurnState(StrEnum):
     SENT = "sent"  #: every part is on WhatsApp's server
     WAITING = "waiting"  #: a person must mend a problem first
     DISCARDED = "discarded"  #: it will never be sent; ``reason`` says why
+    UNKNOWN = "unknown"  #: written by a later release: neither sent, nor answered again, nor discarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,61 +167,11 @@ def reply_id(tenant: str, first_message: str, part: int) -> str:
     return "3EB0" + digest[:18].upper()
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What is to become of a message that is handed in for the first time."""
-
-    outcome: Outcome
-    reason: str = ""
-
-
-def classify(
-    *,
-    chat_id: str,
-    from_me: bool,
-    kind: MessageKind,
-    text: str,
-    phone: str | None,
-    sent_at: int,
-    answers_since: int | None,
-    takeover_until: int,
-    wanted: TenantState,
-    policies: Policies,
-    now: int,
-) -> Classification:
-    """Answer it, or skip it and say why. Own messages that are not our replies are a takeover."""
-    if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
-        return Classification(Outcome.SKIPPED, "broadcast")
-    if from_me:
-        if now - sent_at > milliseconds(TOO_OLD) or answers_since is None or sent_at < answers_since:
-            return Classification(Outcome.SKIPPED, "history")
-        return Classification(Outcome.TAKEOVER)
-    if answers_since is None or sent_at < answers_since:
-        return Classification(Outcome.SKIPPED, "history")
-    if chat_id.endswith("@g.us") and not policies.answer_groups:
-        return Classification(Outcome.SKIPPED, "group")
-    if phone is not None and phone in policies.ignored_phones:
-        return Classification(Outcome.SKIPPED, "ignored contact")
-    if policies.allowed_phones and phone not in policies.allowed_phones:
-        return Classification(Outcome.SKIPPED, "not an allowed contact")
-    if now - sent_at > milliseconds(TOO_OLD):
-        return Classification(Outcome.SKIPPED, "too old")
-    if kind is MessageKind.CIPHERTEXT:
-        return Classification(Outcome.SKIPPED, "not decrypted yet")
-    if kind is MessageKind.OTHER or not text.strip():
-        return Classification(Outcome.SKIPPED, f"no text ({kind})")
-    if wanted is TenantState.PAUSED:
-        return Classification(Outcome.SKIPPED, "paused")
-    if now < takeover_until:
-        return Classification(Outcome.SKIPPED, "takeover")
-    return Classification(Outcome.QUEUED)
-
-
-def out_of_date(turn: Turn, answers_since: int | None, now: int) -> str | None:
+def out_of_date(turn: Turn, answers_since: int | None, now: int) -> SkipReason | None:
     """Why a reply must not be sent any more: what it answers is too old, or came to another login."""
     if answers_since is None or turn.oldest_sent_at < answers_since:
-        return "another login"
-    return "too old" if now - turn.oldest_sent_at > milliseconds(TOO_OLD) else None
+        return SkipReason.OTHER_LOGIN
+    return SkipReason.TOO_OLD if now - turn.oldest_sent_at > milliseconds(TOO_OLD) else None
 
 
 def of_this_login(
@@ -253,7 +239,7 @@ def history(
     for message in messages:
         if message.key in waiting_keys or not message.text.strip():
             continue
-        if message.skipped in ("broadcast", "not decrypted yet"):
+        if message.skipped in (SkipReason.BROADCAST, SkipReason.NOT_DECRYPTED):
             continue
         lines.append((message.at + "#0", ChatLine("assistant" if message.from_me else "user", message.text)))
     for turn in turns:

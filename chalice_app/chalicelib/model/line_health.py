@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from chalicelib.model.conversation import Turn, TurnState
 from chalicelib.model.session import Runner, RunnerState, Session, down_for, should_run
-from chalicelib.model.tenant import Problem, Tenant, TenantState
+from chalicelib.model.tenant import Problem, Tenant
 from wire import Phase
 
 #: A session that should run and is down for longer than this is not running, and the operators hear of it.
@@ -51,7 +51,7 @@ class Line:
 
     @property
     def paused(self) -> bool:
-        return self.tenant.wanted is TenantState.PAUSED
+        return self.tenant.paused
 
     @property
     def online(self) -> bool:

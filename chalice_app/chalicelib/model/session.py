@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import StrEnum
 
 from chalicelib.model.snapshot import SnapshotVersion
+from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.tenant import Problem, TenantState
 from chalicelib.model.times import milliseconds
 from wire import Phase, SessionReport, Wanted
@@ -195,12 +195,13 @@ def _a_moment_before(linked_at: int) -> int:
     return linked_at // 1000 * 1000 - milliseconds(LINKED_A_MOMENT_AGO)
 
 
-class RunnerState(StrEnum):
+class RunnerState(StoredEnum):
     """A runner's life only goes forward."""
 
     ALIVE = "alive"
     DRAINING = "draining"  #: releases what it holds, takes nothing new
     DEAD = "dead"  #: final; the same process comes back under a new id
+    UNKNOWN = "unknown"  #: written by a later release: keeps what it holds while its lease lasts, is given nothing
 
 
 @dataclass(frozen=True, slots=True)

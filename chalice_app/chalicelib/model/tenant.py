@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 
+from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 from wire import ProblemCode
 
@@ -13,11 +13,12 @@ OPERATOR_IDLE_FOR = timedelta(minutes=30)
 OPERATOR_AT_MOST = timedelta(hours=12)
 
 
-class TenantState(StrEnum):
+class TenantState(StoredEnum):
     """What the operator wants of a tenant."""
 
     ACTIVE = "active"  #: its line should answer
     PAUSED = "paused"  #: its line should be silent; the login is kept
+    UNKNOWN = "unknown"  #: written by a later release: silent, as if it were paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class Tenant:
     assistant_problem: Problem | None = None
     mail_problem: Problem | None = None
 
+    @property
+    def paused(self) -> bool:
+        """True if the line should be silent."""
+        return self.wanted is not TenantState.ACTIVE
+
 
 @dataclass(frozen=True, slots=True)
 class Invite:
@@ -104,7 +110,7 @@ class Invite:
         return self.opened_at is not None or now < self.created_at + milliseconds(INVITE_UNOPENED_FOR)
 
 
-class EventKind(StrEnum):
+class EventKind(StoredEnum):
     """What the timeline of a tenant tells."""
 
     CREATED = "created"
@@ -125,6 +131,7 @@ class EventKind(StrEnum):
     TURN_GIVEN_UP = "turn_given_up"
     RUNNER_LOST = "runner_lost"
     RESTORE_FELL_BACK = "restore_fell_back"
+    UNKNOWN = "unknown"  #: written by a later release
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from chalicelib.model import (
     Event,
     EventKind,
     Session,
+    SkipReason,
     Tenant,
     classify,
     milliseconds,
@@ -25,8 +26,8 @@ OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
 OWN_REPLIES_SEARCHED = TOO_OLD + timedelta(hours=1)
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
-#: The reason in the acknowledgement of a message that is stored already.
-HANDED_IN_BEFORE = "handed in before"
+#: Messages that are skipped for these reasons are not stored: the runner hands them in again, or they never matter.
+NOT_STORED = frozenset({SkipReason.NOT_DECRYPTED, SkipReason.HISTORY, SkipReason.BROADCAST})
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
@@ -49,7 +50,9 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
         acknowledged.append(
-            Acknowledgement(id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason)
+            Acknowledgement(
+                id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason or ""
+            )
         )
     slow = services.clock() - now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
@@ -89,8 +92,8 @@ def _store(
     if message.from_me and _is_own_reply(services, chat, message, now):
         return Classification(Outcome.DELIVERY)
     classified = _classify(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
-    if classified.reason in ("not decrypted yet", "history", "broadcast"):
-        return classified  # not stored: it is handed in again once it is readable, or never matters
+    if classified.reason in NOT_STORED:
+        return classified
     skipped = classified.reason if classified.outcome is Outcome.SKIPPED else None
     stored = services.chats.hand_in(
         chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
@@ -101,7 +104,7 @@ def _store(
     if stored is None:
         before = services.chats.message(chat, message)
         waits = before is not None and not before.from_me and before.skipped is None
-        return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, HANDED_IN_BEFORE)
+        return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
     return classified
 
 
@@ -131,4 +134,4 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, 
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
         if turn is not None and (until > now or turn.oldest_sent_at <= written_at):
-            services.turns.discard(turn, "takeover", now)
+            services.turns.discard(turn, SkipReason.TAKEOVER, now)

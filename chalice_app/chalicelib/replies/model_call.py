@@ -14,6 +14,7 @@ from chalicelib.model import (
     Event,
     EventKind,
     Problem,
+    SkipReason,
     StoredMessage,
     Tenant,
     Turn,
@@ -76,7 +77,7 @@ def answer(
         _log_given_up(turn, error.reason)
     parts = for_whatsapp(text)
     if not parts:
-        return _give_up(services, tenant, turn, "empty reply")
+        return _give_up(services, tenant, turn, SkipReason.EMPTY_REPLY)
     now = services.clock()
     ready = services.turns.store_text(turn, parts, now)
     if ready is None:
@@ -108,7 +109,7 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
 def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, check: TurnCheck) -> ReplyOutcome:
     attempts = turn.attempts + 1
     if attempts >= THINK_ATTEMPTS_AT_MOST:
-        return _give_up(services, tenant, turn, "the model did not answer")
+        return _give_up(services, tenant, turn, SkipReason.MODEL_UNAVAILABLE)
     now = services.clock()
     pause = max(error.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
     pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311

@@ -5,9 +5,9 @@ from datetime import timedelta
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import (
     Chat,
+    SkipReason,
     StoredMessage,
     Tenant,
-    TenantState,
     Turn,
     TurnState,
     answered_by_a_person,
@@ -51,7 +51,7 @@ def take_turn(services: Services, job: TurnCheck) -> ReplyOutcome:
     waiting, others = of_this_login(waiting, services.placement.session(tenant.id).answers_since)
     if others:
         return _forget_other_login(services, tenant, chat, turn, waiting, others, job)
-    if tenant.wanted is TenantState.PAUSED:
+    if tenant.paused:
         return _keep_silent(services, tenant, chat, turn, waiting, job)
     if turn is not None:
         return _go_on(services, tenant, chat, turn, recent, waiting, job)
@@ -59,16 +59,16 @@ def take_turn(services: Services, job: TurnCheck) -> ReplyOutcome:
         return ReplyOutcome.NOTHING_WAITS
     policies = tenant.policies
     if now < chat.takeover_until:
-        services.turns.cover(chat, waiting, "takeover", retention_days=policies.retention_days, now=now)
+        services.turns.cover(chat, waiting, SkipReason.TAKEOVER, retention_days=policies.retention_days, now=now)
         return ReplyOutcome.SKIPPED
     theirs = answered_by_a_person(recent.messages, waiting) if policies.takeover_minutes else ()
     if theirs:
-        services.turns.cover(chat, theirs, "takeover", retention_days=policies.retention_days, now=now)
+        services.turns.cover(chat, theirs, SkipReason.TAKEOVER, retention_days=policies.retention_days, now=now)
         return _look_again(services, job, 0)
     if not settled(waiting, now):
         return _look_again(services, job, LOOK_AGAIN_SECONDS)
     if policies.replies_per_minute and looks_like_a_loop(recent.turns, now):
-        services.turns.cover(chat, waiting, "two bots talk", retention_days=policies.retention_days, now=now)
+        services.turns.cover(chat, waiting, SkipReason.BOT_LOOP, retention_days=policies.retention_days, now=now)
         return ReplyOutcome.SKIPPED
     capped = _capped(services, tenant, chat, recent, waiting, job, now)
     if capped is not None:
@@ -97,7 +97,7 @@ def _go_on(
             bell.ring(services, turn)
         return ReplyOutcome.BUSY
     if not waiting:
-        services.turns.discard(turn, "too old", now)
+        services.turns.discard(turn, SkipReason.TOO_OLD, now)
         return ReplyOutcome.SKIPPED
     more = {message.key for message in waiting} - set(turn.messages)
     if more:
@@ -119,7 +119,7 @@ def _go_on(
     if claimed is None:
         return ReplyOutcome.BUSY
     if not batch:
-        services.turns.discard(claimed, "too old", now)
+        services.turns.discard(claimed, SkipReason.TOO_OLD, now)
         return ReplyOutcome.SKIPPED
     return answer(services, tenant, claimed, recent, batch, job)
 
@@ -149,12 +149,12 @@ def _keep_silent(
     """The tenant was paused: what came before and was not answered yet is skipped like what comes meanwhile."""
     now = services.clock()
     if turn is not None:
-        if services.turns.discard(turn, "paused", now):
+        if services.turns.discard(turn, SkipReason.PAUSED, now):
             return _look_again(services, job, 0)
         if {message.key for message in waiting} - set(turn.messages):
             _once_done(services, chat, turn, job)
     elif waiting:
-        services.turns.cover(chat, waiting, "paused", retention_days=tenant.policies.retention_days, now=now)
+        services.turns.cover(chat, waiting, SkipReason.PAUSED, retention_days=tenant.policies.retention_days, now=now)
     return ReplyOutcome.PAUSED
 
 
@@ -173,9 +173,11 @@ def _forget_other_login(
     """
     now = services.clock()
     if turn is None:
-        services.turns.cover(chat, others, "another login", retention_days=tenant.policies.retention_days, now=now)
+        services.turns.cover(
+            chat, others, SkipReason.OTHER_LOGIN, retention_days=tenant.policies.retention_days, now=now
+        )
         return _somebody_was_faster(services, job)
-    if turn.state is not TurnState.SENDING and services.turns.discard(turn, "another login", now):
+    if turn.state is not TurnState.SENDING and services.turns.discard(turn, SkipReason.OTHER_LOGIN, now):
         return _somebody_was_faster(services, job)
     beyond = {message.key for message in (*waiting, *others)} - set(turn.messages)
     if beyond and not _once_done(services, chat, turn, job):
@@ -209,7 +211,7 @@ def _capped(
     if policies.replies_per_contact_per_day:
         counted = services.tenants.count_within(tenant.id, f"replies#{chat.id}", DAY, now)
         if counted > policies.replies_per_contact_per_day:
-            services.turns.cover(chat, waiting, "daily cap", retention_days=policies.retention_days, now=now)
+            services.turns.cover(chat, waiting, SkipReason.DAILY_CAP, retention_days=policies.retention_days, now=now)
             return ReplyOutcome.SKIPPED
     return None
 

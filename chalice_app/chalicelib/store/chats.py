@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from chalicelib.model import (
     TOO_OLD,
     Chat,
+    SkipReason,
     StoredMessage,
     Turn,
     TurnState,
@@ -12,6 +13,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.wire_enums import read_enum
 from wire import Message, MessageKind
 
 #: How far back of the answered part late arrivals are looked for (clocks of different machines differ).
@@ -98,7 +100,7 @@ class Chats:
     # -- messages --------------------------------------------------------------------------------------------
 
     def hand_in(
-        self, chat: Chat, message: Message, *, arrival: str, skipped: str | None, retention_days: int, now: int
+        self, chat: Chat, message: Message, *, arrival: str, skipped: SkipReason | None, retention_days: int, now: int
     ) -> StoredMessage | None:
         """Stores a message once. None if it was handed in before (see :meth:`message`)."""
         stored = StoredMessage(
@@ -198,12 +200,12 @@ def _message_from(chat: str, item: Item) -> StoredMessage:
         chat=chat,
         sender=item.get("sender"),
         from_me=item["from_me"],
-        kind=MessageKind(item["kind"]),
+        kind=read_enum(MessageKind, item["kind"]),
         text=item["text"],
         sent_at=item["sent_at"],
         received_at=item["received_at"],
         at=item["at"],
-        skipped=item.get("skipped"),
+        skipped=SkipReason(item["skipped"]) if "skipped" in item else None,
     )
 
 

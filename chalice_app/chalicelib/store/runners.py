@@ -23,6 +23,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.wire_enums import read_enum
 from wire import Wanted
 
 log = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def runner_from(item: Item) -> Runner:
             Assignment(
                 tenant=tenant,
                 epoch=entry["epoch"],
-                wanted=Wanted(entry.get("wanted", Wanted.RUN)),
+                wanted=read_enum(Wanted, entry.get("wanted")),
                 sequence=entry.get("sequence", 0),
                 awake_until=entry.get("watched_until", 0),
                 pair_with=entry.get("pair_with"),

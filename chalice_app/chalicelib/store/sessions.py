@@ -4,21 +4,21 @@ from typing import Any
 
 from chalicelib.model import ExpiringCode, Problem, Session, SnapshotVersion
 from chalicelib.store.table import Item
-from wire import Phase, ProblemCode
+from chalicelib.store.wire_enums import read_enum, read_problem
+from wire import Phase
 
 
 def session_from(item: Item) -> Session:
     """All that is known of it."""
-    problem = item.get("problem")
     qr, pairing = item.get("qr"), item.get("pairing")
     return Session(
         tenant=item["pk"].removeprefix("TENANT#"),
-        phase=Phase(item.get("phase", Phase.IDLE)),
+        phase=read_enum(Phase, item.get("phase")),
         since=item.get("since", 0),
         epoch=item.get("epoch", 1),
         runner=item.get("runner"),
         sequence=item.get("sequence", 0),
-        problem=Problem(ProblemCode(problem["code"]), problem["since"], problem.get("detail", "")) if problem else None,
+        problem=read_problem(item.get("problem")),
         unsent_notice=item.get("untold"),
         detail=item.get("detail", ""),
         qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,

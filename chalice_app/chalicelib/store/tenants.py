@@ -20,6 +20,7 @@ from chalicelib.store.operators import Operators
 from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
+from chalicelib.store.wire_enums import read_problem
 
 _tenants = TypeAdapter(Tenant)
 _assistants = TypeAdapter(Assistant)
@@ -210,7 +211,8 @@ class Tenants:
 
 
 def tenant_from(item: Item) -> Tenant:
-    return _tenants.validate_python(item)
+    problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
+    return _tenants.validate_python({**item, **problems})
 
 
 def _key(tenant: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from chalicelib.model import (
     DISCARDS_AT_MOST,
     TURN_OVERDUE_AFTER,
     Chat,
+    SkipReason,
     StoredMessage,
     Turn,
     TurnState,
@@ -21,7 +22,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.chats import DAY_SECONDS, chat_key, turn_from
-from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
 
 
 class Turns:
@@ -58,7 +59,7 @@ class Turns:
         return turn
 
     def cover(
-        self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: str, *, retention_days: int, now: int
+        self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: SkipReason, *, retention_days: int, now: int
     ) -> bool:
         """Says why these messages get no answer: a turn that was discarded from the start. False if one is open."""
         turn = replace(_first_of(chat, waiting, now), state=TurnState.DISCARDED, reason=reason)
@@ -90,12 +91,7 @@ class Turns:
             "discards": anew.discards,
             "due_at": anew.due_at,
         }
-        unsent = (
-            Attr("state").eq(TurnState.THINKING)
-            | Attr("state").eq(TurnState.READY)
-            | Attr("state").eq(TurnState.WAITING)
-        )
-        return self._change(turn, changes, unsent & Attr("revision").eq(turn.revision))
+        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision))
 
     def think_again(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more attempt of the model."""
@@ -128,13 +124,12 @@ class Turns:
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
         """The turn will not be sent. False once a runner took it."""
         changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
-        unsent = Attr("state").ne(TurnState.SENDING) & Attr("state").ne(TurnState.SENT)
-        if self._change(turn, changes, unsent) is None:
+        if self._change(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED)) is None:
             return False
         self.close(turn)
         return True
 
-    def abandon(self, turn: Turn, reason: str) -> bool:
+    def abandon(self, turn: Turn, reason: SkipReason) -> bool:
         """As discard, but also for a turn that a runner took and nobody may send any more."""
         changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
         if self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)) is None:
@@ -267,6 +262,12 @@ def _first_of(chat: Chat, waiting: tuple[StoredMessage, ...], now: int) -> Turn:
         at=last.at,
         oldest_sent_at=min(message.sent_at for message in waiting),
     )
+
+
+def _unsent() -> ConditionBase:
+    """Holds for a turn of which no runner may have sent a part; not for a state that a later release wrote."""
+    state = Attr("state")
+    return state.eq(TurnState.THINKING) | state.eq(TurnState.READY) | state.eq(TurnState.WAITING)
 
 
 def _item(turn: Turn, retention_days: int, now: int) -> Item:

@@ -224,7 +224,7 @@ class Landing:
         """The session, watched on while a code is wanted; one that was logged out waits for its owner's wish."""
         session = self._services.placement.session(guest.tenant.id)
         resting = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
-        if guest.tenant.wanted is TenantState.PAUSED or session.linked or resting:
+        if guest.tenant.paused or session.linked or resting:
             return session
         return self._services.placement.watch(guest.tenant.id, now)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from chalicelib.model import ExpiringCode, Session, Tenant, TenantState, milliseconds
+from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
 from chalicelib.rendering.languages import TONES
 from wire import Phase, ProblemCode
 
@@ -105,7 +105,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
 
 def what_is_shown(tenant: Tenant, session: Session, now: int) -> Shown:
     """Never a code that expired."""
-    if tenant.wanted is TenantState.PAUSED:
+    if tenant.paused:
         return Shown.PAUSED
     if session.phase is Phase.ONLINE:
         return Shown.CONNECTED

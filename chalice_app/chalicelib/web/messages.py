@@ -27,6 +27,7 @@ HAPPENED: Final[Mapping[EventKind, tuple[str, str]]] = {
     EventKind.TURN_GIVEN_UP: ("An answer was given up", "attention"),
     EventKind.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
     EventKind.RESTORE_FELL_BACK: ("The login was not usable; an earlier copy of it is tried", "attention"),
+    EventKind.UNKNOWN: ("An event of a later release", ""),
 }
 
 #: What a redirect after a form says, by the word in its address: nothing else can be made to appear there.

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from chalicelib.model import Chat, Policies, StoredMessage, TenantState, Turn, TurnState, classify
+from chalicelib.model import Chat, Policies, SkipReason, StoredMessage, TenantState, Turn, TurnState, classify
 from chalicelib.store.chats import Chats, arrival
 from chalicelib.store.runners import Rung, Runners
 from chalicelib.store.table import Table
@@ -46,7 +46,7 @@ class StoredChats:
         given = {"id": f"3EB0{self.now}", "chat": f"{contact}@c.us", "phone": contact, "from_me": False}
         return Message.model_validate({**given, "sent_at_ms": self.now, "kind": MessageKind.TEXT, "text": text, **more})
 
-    def _hand_in(self, message: Message, skipped: str | None = None) -> tuple[Chat, StoredMessage]:
+    def _hand_in(self, message: Message, skipped: SkipReason | None = None) -> tuple[Chat, StoredMessage]:
         chat = self._chats.meet(self._tenant, message)
         at = arrival(self.now, 0)
         stored = self._chats.hand_in(
@@ -87,8 +87,8 @@ class StoredChats:
                 self._turns.again(sending)
             else:
                 self._turns.sent(sending, 1, self.now + SECOND)
-        self._turns.discard(self._frozen(7), "too old", self.now)
-        for reason in ("takeover", "two bots talk", "paused", "another login", "daily cap"):
+        self._turns.discard(self._frozen(7), SkipReason.TOO_OLD, self.now)
+        for reason in map(SkipReason, ("takeover", "two bots talk", "paused", "another login", "daily cap")):
             chat, waiting = self._hand_in(self._message(8))
             self._turns.cover(chat, (waiting,), reason, retention_days=RETENTION_DAYS, now=self.now)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chalice.app import Response
 
-from chalicelib.model import Problem, Session, Tenant, TenantState
+from chalicelib.model import Problem, Session, Tenant
 from chalicelib.model.line_health import first_problem
 from chalicelib.rendering.languages import TONES
 from chalicelib.store.operators import OperatorSession
@@ -21,7 +21,7 @@ class Row:
 
     @property
     def paused(self) -> bool:
-        return self.tenant.wanted is TenantState.PAUSED
+        return self.tenant.paused
 
     @property
     def tone(self) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.model import TenantState, TurnState, out_of_date, seen
+from chalicelib.model import SkipReason, TenantState, TurnState, out_of_date, seen
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.store.table import Attr, Update
@@ -202,7 +202,7 @@ def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former
     jobs(line).sent.clear()
     assert check(line) is ReplyOutcome.BUSY
     assert len(jobs(line).sent) == 1  # no other check of this chat is enqueued
-    line.turns.abandon(sending, "another login")
+    line.turns.abandon(sending, SkipReason.OTHER_LOGIN)
     clock.pass_seconds(30)
     assert check(line) is ReplyOutcome.RANG
     assert open_turn(line).messages == ("contact#M2",)

@@ -1,0 +1,58 @@
+"""Classifies an inbound message: it is answered, it is a takeover, or it is skipped and why. Pure; takes `now`."""
+
+from dataclasses import dataclass
+
+from chalicelib.model.conversation import TOO_OLD, SkipReason
+from chalicelib.model.tenant import Policies, TenantState
+from chalicelib.model.times import milliseconds
+from wire import MessageKind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What becomes of a message that is handed in; ``reason`` says why a message is skipped or a duplicate."""
+
+    outcome: Outcome
+    reason: SkipReason | None = None
+
+
+def classify(
+    *,
+    chat_id: str,
+    from_me: bool,
+    kind: MessageKind,
+    text: str,
+    phone: str | None,
+    sent_at: int,
+    answers_since: int | None,
+    takeover_until: int,
+    wanted: TenantState,
+    policies: Policies,
+    now: int,
+) -> Classification:
+    """Decides by the first rule that applies. The line's own messages that are not its replies are a takeover."""
+    if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
+        return Classification(Outcome.SKIPPED, SkipReason.BROADCAST)
+    if from_me:
+        if now - sent_at > milliseconds(TOO_OLD) or answers_since is None or sent_at < answers_since:
+            return Classification(Outcome.SKIPPED, SkipReason.HISTORY)
+        return Classification(Outcome.TAKEOVER)
+    if answers_since is None or sent_at < answers_since:
+        return Classification(Outcome.SKIPPED, SkipReason.HISTORY)
+    if chat_id.endswith("@g.us") and not policies.answer_groups:
+        return Classification(Outcome.SKIPPED, SkipReason.GROUP)
+    if phone is not None and phone in policies.ignored_phones:
+        return Classification(Outcome.SKIPPED, SkipReason.IGNORED_CONTACT)
+    if policies.allowed_phones and phone not in policies.allowed_phones:
+        return Classification(Outcome.SKIPPED, SkipReason.NOT_ALLOWED)
+    if now - sent_at > milliseconds(TOO_OLD):
+        return Classification(Outcome.SKIPPED, SkipReason.TOO_OLD)
+    if kind is MessageKind.CIPHERTEXT:
+        return Classification(Outcome.SKIPPED, SkipReason.NOT_DECRYPTED)
+    if kind is MessageKind.OTHER or not text.strip():
+        return Classification(Outcome.SKIPPED, SkipReason.no_text(kind))
+    if wanted is not TenantState.ACTIVE:
+        return Classification(Outcome.SKIPPED, SkipReason.PAUSED)
+    if now < takeover_until:
+        return Classification(Outcome.SKIPPED, SkipReason.TAKEOVER)
+    return Classification(Outcome.QUEUED)
