@@ -1,8 +1,8 @@
-/* The little that runs in the page, on top of wa-js: one object, answers as plain data, errors as codes.
+/* The runner's bridge into WhatsApp Web, on top of wa-js: one function, answers as plain data, errors as codes.
  *
  * Injected after the unmodified wa-js bundle, in the top frame of WhatsApp Web only (whatsapp.py). It decides
- * nothing: it says what it sees, and tells the runner through `answerlineHint` that it is worth looking again.
- * Sources of the facts used: wa-js 4.6.0, file names in brackets.
+ * nothing: it returns the state of the page, and notifies the runner of changes through `answerlineHint`.
+ * Sources of the protocol facts: wa-js 4.6.0, file names in brackets.
  */
 (() => {
   "use strict";
@@ -13,15 +13,15 @@
   const NEXT_QR_LIFE_MS = 20_000;
   const QR_MARGIN_MS = 2_000;
   const PAIRING_LIFE_MS = 195_000; // [linkDeviceCodeLifecycle.ts: 3.25 min]
-  const CODE_MADE_WITHIN_MS = 10_000;
+  const CODE_TIMEOUT_MS = 10_000;
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
-  const CONFIRMED_WITHIN_MS = 5_000;
-  const DONE_AT_MOST = 20_000;
-  const PAGES_AT_MOST = 40;
+  const ACK_TIMEOUT_MS = 5_000;
+  const MAX_ACKNOWLEDGED = 20_000;
+  const MAX_PAGES = 40;
   const MESSAGES_PER_PAGE = 50;
-  const TEXT_AT_MOST = 65_537; // UTF-16 units; the runner cuts by bytes and says so
+  const MAX_TEXT_LENGTH = 65_537; // UTF-16 units; the runner cuts by bytes and marks the cut
 
-  // What WhatsApp puts into a chat without anybody having written it; never handed in.
+  // Entries that WhatsApp adds to a chat by itself; never handed in.
   const NOT_WRITTEN = new Set([
     "e2e_notification", "notification", "notification_template", "gp2", "broadcast_notification", "call_log",
     "protocol", "debug", "reaction", "reaction_enc", "poll_update", "revoked", "pinned_message", "keep_in_chat",
@@ -37,11 +37,11 @@
   const W = window.WPP;
   const state = {
     injected: false, qr: null, freshBatch: true, pairing: null, passkeyAt: null, loggedOut: false, reason: null,
-    serverEventAt: null, heardAt: null,
+    serverEventAt: null, unsolicitedEventAt: null,
   };
-  const waiting = new Map(); // key → message not acknowledged yet
-  const done = new Map(); // key → true, oldest first, bounded
-  const reached = new Map(); // chat → the second down to which its messages were loaded
+  const pending = new Map(); // key → message not acknowledged yet
+  const acknowledged = new Map(); // key → true, oldest first, bounded
+  const loadedSince = new Map(); // chat → the second down to which its messages were loaded
 
   const hint = (kind, detail = "") => {
     try { window.answerlineHint(kind, String(detail)); } catch { /* the page is going away */ }
@@ -49,12 +49,12 @@
   const attempt = (read, otherwise = null) => {
     try { return read() ?? otherwise; } catch { return otherwise; }
   };
-  const text = (value) => (typeof value === "string" ? value.slice(0, TEXT_AT_MOST).toWellFormed() : "");
-  const fromServer = () => { state.serverEventAt = performance.now(); };
-  const unasked = () => { state.heardAt = state.serverEventAt = performance.now(); };
-  const ago = (at) => (at === null ? null : Math.floor(performance.now() - at));
+  const text = (value) => (typeof value === "string" ? value.slice(0, MAX_TEXT_LENGTH).toWellFormed() : "");
+  const serverEvent = () => { state.serverEventAt = performance.now(); };
+  const unsolicitedEvent = () => { state.unsolicitedEventAt = state.serverEventAt = performance.now(); };
+  const msSince = (at) => (at === null ? null : Math.floor(performance.now() - at));
 
-  // -- what is seen ---------------------------------------------------------------------------------------------
+  // -- the state of the page ------------------------------------------------------------------------------------
 
   W.on("loader.injected", () => {
     state.injected = true;
@@ -69,8 +69,8 @@
       state.qr = null;
     } else if (value !== state.qr?.value) {
       const usual = state.freshBatch ? FIRST_QR_LIFE_MS : NEXT_QR_LIFE_MS;
-      const told = Number(attempt(() => W.whatsapp.Conn.refTTL)); // unit unproven on the real site: never prolongs
-      const life = told >= 1_000 ? Math.min(told, usual) : usual;
+      const lifetime = Number(attempt(() => W.whatsapp.Conn.refTTL)); // unit unproven on the real site: never prolongs
+      const life = lifetime >= 1_000 ? Math.min(lifetime, usual) : usual;
       state.freshBatch = false;
       state.qr = { value, endsAt: performance.now() + life - QR_MARGIN_MS };
     }
@@ -97,12 +97,12 @@
     if (name === "offline_delivery_end") hint("message");
   });
   W.on("chat.new_message", (message) => {
-    if (!message?.id?.fromMe) unasked();
+    if (!message?.id?.fromMe) unsolicitedEvent();
     hint("message");
   });
-  W.on("chat.msg_ack_change", unasked); // receipts only: the server's ack is no such event [registerAckMessageEvent.ts]
+  W.on("chat.msg_ack_change", unsolicitedEvent); // receipts only: an ack answers a send [registerAckMessageEvent.ts]
 
-  // A page that asks for a passkey cannot be helped by this browser: a person has to know.
+  // This browser cannot answer a page that asks for a passkey: a person has to be notified.
   attempt(() => {
     const credentials = navigator.credentials;
     const get = credentials.get.bind(credentials);
@@ -145,16 +145,16 @@
       logged_out: state.loggedOut || location.search.includes("post_logout=1"),
       logout_reason: state.reason || new URLSearchParams(location.search).get("logout_reason"),
       delivered_offline: attempt(() => W.whatsapp.BackendEventBus.isOfflineDeliveryEnd === true, false),
-      server_event_ms_ago: ago(state.serverEventAt),
-      unsolicited_event_ms_ago: ago(state.heardAt),
-      dialog: authenticated && stream.mode === "MAIN" ? attempt(seenDialog) : null,
+      server_event_ms_ago: msSince(state.serverEventAt),
+      unsolicited_event_ms_ago: msSince(state.unsolicitedEventAt),
+      dialog: authenticated && stream.mode === "MAIN" ? attempt(dialogKind) : null,
       missing: missing(stream.mode === "MAIN"),
       heap_bytes: performance.memory?.usedJSHeapSize ?? 0,
       version: text(attempt(() => window.Debug.VERSION, "")),
     };
   }
 
-  // Without these nothing can be received, proven or sent; the second half may come with the main bundle.
+  // The runner needs these to receive, to prove that it is online and to send; some may come with the main bundle.
   const NEEDED = ["Conn", "Socket", "Stream", "Cmd"];
   const NEEDED_IN_MAIN = ["ChatStore", "MsgStore", "MsgKey"];
   const FUNCTIONS_IN_MAIN = ["queryWidExists", "findOrCreateLatestChat", "addAndSendMsgToChat"];
@@ -164,23 +164,23 @@
     const functions = inMain ? FUNCTIONS_IN_MAIN : [];
     const lost = [...models, ...functions.filter((name) => !attempt(() => W.whatsapp.functions[name]))];
     // The page has a reference to show, and wa-js cannot make a code of it.
-    const codeless = !inMain && !state.qr && performance.now() > CODE_MADE_WITHIN_MS
+    const codeless = !inMain && !state.qr && performance.now() > CODE_TIMEOUT_MS
       && attempt(() => W.whatsapp.Stream.mode === "QR" && Boolean(W.whatsapp.Conn.ref) && !W.conn.isIdle(), false);
     return codeless ? [...lost, "authCode"] : lost;
   }
 
   // -- dialogs --------------------------------------------------------------------------------------------------
 
-  // "What's new" and its like stand before everything until they are confirmed; left alone, WhatsApp unlinks the
-  // device some minutes later (whatsapp-web.js #3550). They are known by their roles, not by their words.
+  // "What's new" and similar dialogs cover the page until they are confirmed; left alone, WhatsApp unlinks the
+  // device some minutes later (whatsapp-web.js #3550). They are found by their roles, not by their words.
   const DIALOGS = '[role="dialog"], [role="alertdialog"], [aria-modal="true"], dialog[open]';
   const BUTTONS = 'button, [role="button"]';
   const ENTRIES = 'input, textarea, select, [contenteditable="true"], [role="textbox"], [role="checkbox"], [role="radio"]';
   const shown = (element) =>
     element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && element.getClientRects().length > 0;
 
-  // The one thing a dialog leaves to do: its only button with words, or else its only button. With two of them there
-  // is something to decide, with an entry something to say; neither is ours.
+  // The one action that a dialog leaves: its only button with words, or else its only button. Two buttons are a
+  // decision, an entry is an answer; both are a person's.
   function dialogButton(dialog) {
     if (dialog.querySelector(ENTRIES)) return null;
     const buttons = [...dialog.querySelectorAll(BUTTONS)].filter(
@@ -196,7 +196,7 @@
     return [...document.querySelectorAll(DIALOGS)].filter(shown).pop() ?? null;
   }
 
-  function seenDialog() {
+  function dialogKind() {
     const dialog = topDialog();
     return dialog && (dialogButton(dialog) ? "confirm" : "unclear");
   }
@@ -214,7 +214,7 @@
     // The native query: wa-js's own queryExists answers from its caches [contact/functions/queryWidExists.ts].
     const me = W.conn.getMyUserId();
     const answer = await W.whatsapp.functions.queryWidExists(me);
-    if (answer?.wid) fromServer();
+    if (answer?.wid) serverEvent();
     return Boolean(answer?.wid);
   }
 
@@ -233,7 +233,7 @@
     W.whatsapp.Socket.takeover();
   }
 
-  // -- messages in ----------------------------------------------------------------------------------------------
+  // -- received messages ----------------------------------------------------------------------------------------
 
   const second = (message) => Number(message.t) || 0;
 
@@ -251,10 +251,10 @@
 
   function plain(message, key, kind) {
     const remote = message.id.remote;
-    const member = message.id.participant ?? null; // who wrote it, in a group
+    const member = message.id.participant ?? null; // the author, in a group
     const alias = member ? null : aliasOf(remote);
-    const names = member ? [String(member), aliasOf(member)] : [String(remote), alias];
-    const phone = member && message.id.fromMe ? null : names.find((id) => id?.endsWith("@c.us"));
+    const ids = member ? [String(member), aliasOf(member)] : [String(remote), alias];
+    const phone = member && message.id.fromMe ? null : ids.find((id) => id?.endsWith("@c.us"));
     const body = kind === "text" ? message.body : message.caption; // a picture's body is its thumbnail
     return {
       key,
@@ -270,26 +270,26 @@
     };
   }
 
-  function wait(message, since) {
+  function enqueue(message, since) {
     if (!message?.id || second(message) < since || NOT_WRITTEN.has(message.type)) return;
     const kind = KINDS[message.type] ?? "other";
     const key = keyOf(message, kind);
-    if (!done.has(key) && !waiting.has(key)) waiting.set(key, plain(message, key, kind));
+    if (!acknowledged.has(key) && !pending.has(key)) pending.set(key, plain(message, key, kind));
   }
 
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
   async function load(chat, since, inMemory) {
     let oldest = inMemory.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
     let anchor = oldest ? oldest.id : chat.lastReceivedKey;
-    for (let page = 0; anchor && page < PAGES_AT_MOST && (!oldest || second(oldest) >= since); page += 1) {
+    for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= since); page += 1) {
       const found = await W.chat.getMessages(chat.id, {
         count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString(),
       });
       if (!oldest && page === 0) {
         const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
-        if (last) wait(last, since);
+        if (last) enqueue(last, since);
       }
-      for (const message of found) wait(message, since);
+      for (const message of found) enqueue(message, since);
       const next = found.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
       if (!next || (oldest && String(next.id) === String(oldest.id))) break;
       oldest = next;
@@ -305,29 +305,29 @@
       const inMemory = attempt(() => chat.msgs.getModelsArray().slice(), []);
       const last = Math.max(Number(chat.t) || 0, ...inMemory.slice(-1).map(second));
       if (last < from) continue;
-      for (const message of inMemory) wait(message, from);
-      if ((reached.get(id) ?? Infinity) > from) {
+      for (const message of inMemory) enqueue(message, from);
+      if ((loadedSince.get(id) ?? Infinity) > from) {
         await load(chat, from, inMemory);
-        reached.set(id, from);
+        loadedSince.set(id, from);
       }
     }
-    const found = [...waiting.values()];
+    const found = [...pending.values()];
     found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order
     return found.slice(0, limit);
   }
 
   function acknowledge(keys) {
     for (const key of keys) {
-      waiting.delete(key);
-      done.set(key, true);
+      pending.delete(key);
+      acknowledged.set(key, true);
     }
-    for (const key of done.keys()) {
-      if (done.size <= DONE_AT_MOST) break;
-      done.delete(key);
+    for (const key of acknowledged.keys()) {
+      if (acknowledged.size <= MAX_ACKNOWLEDGED) break;
+      acknowledged.delete(key);
     }
   }
 
-  // -- replies out ----------------------------------------------------------------------------------------------
+  // -- sent replies ---------------------------------------------------------------------------------------------
 
   // The key's remote must be the chat as WhatsApp has it, which changes with the LID migration
   // [chat/functions/prepareRawMessage.ts: message_key_remote_id_is_not_same_of_chat].
@@ -342,36 +342,36 @@
     try {
       const found = await W.chat.getMessageById(ownKey(chat, message));
       return { ack: Number(found.ack ?? 0) };
-    } catch (trouble) {
-      if (trouble?.code === "msg_not_found") return null;
-      throw trouble;
+    } catch (error) {
+      if (error?.code === "msg_not_found") return null;
+      throw error;
     }
   }
 
   async function quoted(chat, message) {
-    const inMemory = attempt(() => chat.msgs.getModelsArray().find((one) => one.id.id === message && !one.id.fromMe));
+    const inMemory = attempt(() => chat.msgs.getModelsArray().find(({ id }) => id.id === message && !id.fromMe));
     if (inMemory) return inMemory;
     return await W.chat.getMessageById(`false_${chat.id}_${message}`).catch(() => null);
   }
 
-  // wa-js waits for the server's word without end; replies to other chats wait behind it.
-  function confirmed(sending) {
-    return Promise.race([sending, new Promise((late) => setTimeout(late, CONFIRMED_WITHIN_MS, null))]);
+  // wa-js waits for the server's ack without end; replies to other chats wait behind it.
+  function withTimeout(sending) {
+    return Promise.race([sending, new Promise((resolve) => setTimeout(resolve, ACK_TIMEOUT_MS, null))]);
   }
 
   async function send(chatId, message, body, quote) {
     const chat = await W.chat.find(chatId);
-    const say = (more) => confirmed(W.chat.sendTextMessage(chat.id, body, {
+    const sendText = (more) => withTimeout(W.chat.sendTextMessage(chat.id, body, {
       messageId: ownKey(chat, message), waitForAck: true, linkPreview: false, detectMentioned: false,
       markIsRead: false, ...more,
     }));
     const original = quote ? await quoted(chat, quote) : null;
     let result;
     try {
-      result = await say(original ? { quotedMsg: original } : {});
-    } catch (trouble) {
-      if (trouble?.code !== "quoted_msg_can_not_reply" && trouble?.code !== "invalid_quoted_msg") throw trouble;
-      result = await say({});
+      result = await sendText(original ? { quotedMsg: original } : {});
+    } catch (error) {
+      if (error?.code !== "quoted_msg_can_not_reply" && error?.code !== "invalid_quoted_msg") throw error;
+      result = await sendText({});
     }
     if (!result) return { ack: 0 };
     const accepted = result.sendMsgResult?.messageSendResult === "OK" ? 1 : 0;
@@ -386,18 +386,18 @@
     await (typing ? W.chat.markIsComposing(chatId) : W.chat.markIsPaused(chatId));
   }
 
-  // -- the one door ---------------------------------------------------------------------------------------------
+  // -- the one entry point --------------------------------------------------------------------------------------
 
-  const doors = {
+  const calls = {
     observe, prove, confirmDialog, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
   };
   Object.defineProperty(window, "answerline", {
     value: async (name, args) => {
       try {
-        return { value: (await doors[name](...args)) ?? null };
-      } catch (trouble) {
+        return { value: (await calls[name](...args)) ?? null };
+      } catch (error) {
         // Only a code leaves the page: error texts hold numbers ("Chat not found for …").
-        return { code: String(trouble?.code ?? trouble?.name ?? "error").slice(0, 80) };
+        return { code: String(error?.code ?? error?.name ?? "error").slice(0, 80) };
       }
     },
   });

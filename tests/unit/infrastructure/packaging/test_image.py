@@ -62,6 +62,14 @@ def test_all_it_copies_is_there_and_not_ignored() -> None:
     assert allowed == ["runner", "chalice_app", "chalice_app/vendor"]
 
 
+def test_it_copies_every_folder_of_the_runner_that_holds_modules() -> None:
+    copied = {shlex.split(rest)[-1].rstrip("/") for rest in said("COPY")}
+    runner = REPOSITORY / "runner"
+    folders = {path.parent for path in runner.rglob("*.py") if "node_modules" not in path.parts}
+    assert len(folders) > 4
+    assert {folder.relative_to(REPOSITORY).as_posix() for folder in folders} <= copied
+
+
 def test_its_programs_are_those_of_this_repository() -> None:
     entry = " ".join(said("ENTRYPOINT") + said("HEALTHCHECK") + said("RUN"))
     modules = set(re.findall(r'-m"?,? "?(runner[.\w]*)', entry))
