@@ -1,4 +1,4 @@
-"""The sessions that a runner hosts: each is started, parked, resumed, drained and released apart from the others."""
+"""The sessions that a runner hosts: starts, parks, resumes, drains and releases each, isolated from the others."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ MakeSession = Callable[[Hold, str, Callable[[], None]], Session]
 
 @dataclass(eq=False)
 class HostedSession:
-    """One session, the task that runs it, and whether it is being ended."""
+    """A session, the task that runs it, and the state of its end."""
 
     session: Session
     token: str
@@ -84,8 +84,8 @@ class HostedSessions:
 
     def not_among(self, holds: Iterable[Hold]) -> list[HostedSession]:
         """Returns the hosted sessions that the runner does not hold any more."""
-        ours = {(hold.tenant, hold.epoch) for hold in holds}
-        return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in ours]
+        held = {(hold.tenant, hold.epoch) for hold in holds}
+        return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held]
 
     def is_new(self, hold: Hold) -> bool:
         """Returns whether it was neither hosted nor released; an answer on its way may name a released session."""

@@ -24,7 +24,7 @@ class LogEvent(StrEnum):
     SESSIONS_RESUMED = "sessions_resumed"
     #: The graceful shutdown began.
     DRAIN_STARTED = "drain_started"
-    #: The graceful shutdown was asked for a second time and has less time now.
+    #: The graceful shutdown was requested a second time and has less time now.
     DRAIN_HASTENED = "drain_hastened"
     #: The graceful shutdown took too long: the sessions that are left are killed.
     DRAIN_TIMED_OUT = "drain_timed_out"
@@ -51,7 +51,7 @@ class LogEvent(StrEnum):
     FLUSH_FAILED = "flush_failed"
     #: A session did not go off the network in time, and was killed.
     PARK_FAILED = "park_failed"
-    #: A session did not come back onto the network, and was killed.
+    #: A session did not return to the network, and was killed.
     RESUME_FAILED = "resume_failed"
     #: The control plane did not confirm a release; the runner retries.
     RELEASE_FAILED = "release_failed"

@@ -1,4 +1,4 @@
-"""One line of JSON per change of state, with tenant and turn ids and never a text, number, code or token."""
+"""The runner's log: a line of JSON per change of state, with ids and never a text, number, code or token."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ def log(event: LogEvent, *, level: int = logging.INFO, error: BaseException | No
 
 
 def start(level: str, stream: TextIO = sys.stderr) -> None:
-    """Sends our own lines, and other libraries' warnings, to ``stream`` as JSON."""
+    """Sends the runner's lines, and the warnings of libraries, to ``stream`` as JSON."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -35,7 +35,7 @@ class OneLine(logging.Formatter):
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            # A library's message is not ours to vouch for: its name and place are enough.
+            # A library's message may contain anything: its name and place are enough.
             "event": record.getMessage() if own else f"{record.name}:{record.lineno}",
             **getattr(record, "fields", {}),
         }

@@ -1,4 +1,4 @@
-"""The HTTP client of the control plane: bearer token, timeouts, and errors that say whether a retry may help."""
+"""The HTTP client of the control plane: bearer token, timeouts, and errors that show whether a retry may help."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -36,11 +36,11 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 #: The ECS agent may be a moment late with a container's metadata.
 MAX_METADATA_ATTEMPTS = 5
 METADATA_RETRY_SECONDS = 1.0
-#: A held sync (long polling) may take this much longer than it asked to be held.
+#: A held sync (long polling) may take this much longer than it requested to be held.
 HELD_MARGIN_SECONDS = 8.0
 #: The largest snapshot over a slow line.
 TRANSFER_TIMEOUT_SECONDS = 300.0
-#: A transfer on which nothing moves is given up: its other end may be gone without a word.
+#: A transfer on which nothing moves is given up: its other end may be gone without a notice.
 STALL_TIMEOUT = httpx2.Timeout(15.0, connect=CONNECT_TIMEOUT_SECONDS)
 CHUNK_BYTES = 1 << 20
 #: As many as 25 sessions need at once, and the two syncs.
@@ -50,7 +50,7 @@ Answer = TypeVar("Answer", bound=Wire)
 
 
 class ControlPlaneError(Exception):
-    """The control plane did not do what it was asked.
+    """The control plane did not do what a call asked for.
 
     ControlPlaneError
     ├── TransientError  no answer, an unreadable one, 429 or 5xx
@@ -81,7 +81,7 @@ class Refused(ControlPlaneError):
 
 
 class ControlPlaneClient:
-    """One method per path of ``wire.py``, authenticated with one token; each call ends within its own time.
+    """The client of one token, with a method per path of ``wire.py``; each call ends within its own time.
 
     Every method raises a ControlPlaneError if the control plane does not do it.
     """

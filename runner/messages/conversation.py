@@ -1,4 +1,4 @@
-"""One session's messages: reads them from the page, deduplicates them, and hands them in completely and in order."""
+"""The messages of a session: reads them from the page, deduplicates them, and hands them in completely and in order."""
 
 import asyncio
 import json
@@ -42,11 +42,11 @@ DECRYPTION_SECONDS = 600
 
 
 class Conversation:
-    """One session's messages and replies, across its pages.
+    """The messages and replies of a session, across its pages.
 
     Events are hints: after each, the same sweep reads every chat's tail, so that a lost event costs five seconds and
     never a message. A message is in the journal before the conversation waits for anything else, since WhatsApp has
-    its receipt; it stays there until the control plane acknowledged it. A reply is looked up in the chat before it is
+    its receipt; it stays there until the control plane acknowledged it. A reply is searched in the chat before it is
     sent, under an id that is the same after any crash.
     """
 

@@ -55,7 +55,7 @@ class OrphanedJournals:
             log(LogEvent.ORPHANED_JOURNALS_TIMED_OUT, level=logging.WARNING)
 
     async def _hand_in(self, tenant: str, max_attempts: int) -> None:
-        """Hands in one journal. An error of one tenant, whatever its files contain, ends here."""
+        """Hands in one journal. An error of one tenant ends here, also one that its files cause."""
         try:
             profile = self._profile_of(tenant)
             with profile.locked():

@@ -39,7 +39,7 @@ class PostponeReason(StrEnum):
 
 
 class Postponed(Exception):
-    """The reply has to wait; the reason says what for."""
+    """The reply has to wait, for the given reason."""
 
     def __init__(self, reason: PostponeReason) -> None:
         super().__init__(reason)
@@ -58,7 +58,7 @@ class DueTurn:
 
 
 class Replies:
-    """One session's replies, one send at a time. The control plane names a turn again until it is done."""
+    """The replies of a session, one send at a time. The control plane names a turn again until it is done."""
 
     def __init__(
         self,

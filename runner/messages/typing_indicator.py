@@ -14,7 +14,7 @@ IDLE_SECONDS = 3600.0
 
 
 class TypingIndicator:
-    """One session's indicators, by chat. Best effort by design: an indicator that fails is not retried."""
+    """The indicators of a session, by chat. Best effort by design: an indicator that fails is not retried."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

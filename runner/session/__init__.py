@@ -1,1 +1,1 @@
-"""The life of one session: its browser, its page, its status and what the host asks of it."""
+"""The life of one session: its browser, its page, its status and its desired state."""

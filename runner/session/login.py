@@ -13,7 +13,7 @@ from wire import Hold
 
 
 class Login:
-    """One session's login. ``linked`` is the last known state of the profile, also while no page is open."""
+    """The login of a session. ``linked`` is the last known state of the profile, also while no page is open."""
 
     def __init__(self, tenant: str, profile: Profile, restorer: Restorer, saver: Saver) -> None:
         self.linked = False

@@ -30,7 +30,7 @@ class Renewal(NamedTuple):
 
 
 class Maintenance:
-    """One session's maintenance, across its browsers. Used only while the page is proven to be online."""
+    """The maintenance of a session, across its browsers. Used only while the page is proven to be online."""
 
     def __init__(
         self,

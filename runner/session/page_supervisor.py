@@ -1,4 +1,4 @@
-"""The supervisor of one session's page: observes it, recovers it, and ends when its browser has to be closed."""
+"""The supervisor of a session's page: observes it, recovers it, and ends when its browser has to be closed."""
 
 import asyncio
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class BrowserEnd(Enum):
 
 
 class PageSupervisor:
-    """One session's supervisor, for one page after the other."""
+    """The supervisor of a session, for one page after the other."""
 
     def __init__(
         self,

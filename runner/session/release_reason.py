@@ -10,7 +10,7 @@ class ReleaseReason(StrEnum):
     DRAINED = "drained"
     #: The runner shuts down, and the session did not end in time: it was killed.
     DRAIN_TIMED_OUT = "drain took too long"
-    #: The control plane asks for the session back.
+    #: The control plane wants the session back.
     NO_LONGER_WANTED = "no longer wanted"
     #: The session was to be released, or the runner was draining, before it began.
     NEVER_STARTED = "never started"
@@ -26,5 +26,5 @@ class ReleaseReason(StrEnum):
     CHROMIUM_TOO_OLD = "a newer Chromium wrote this archive"
     #: The session ended with an error that it did not handle; the error's type follows.
     CRASHED = "crashed"
-    #: The session's task was cancelled. Only the log says so: it is released, if at all, for another reason.
+    #: The session's task was cancelled. Stands in the log alone: a release then has another reason, or none.
     KILLED = "killed"

@@ -1,4 +1,4 @@
-"""One session's life: opens the profile, runs one browser after the other, hands in the rest, and is released."""
+"""The life of a session: opens the profile, runs one browser after the other, hands in the rest, and is released."""
 
 import asyncio
 from collections.abc import Callable

@@ -33,7 +33,7 @@ class Status:
         self._sequence = int(clock.now() * 1000)
 
     def mark_probed(self) -> None:
-        """Records that the session works on its page, whatever the page shows: it is not wedged."""
+        """Records that the session works on its page, also on one that does not answer: it is not wedged."""
         self.probed_at = self._clock.now()
 
     def update(self, state: PageState, observation: PageObservation | None = None) -> None:

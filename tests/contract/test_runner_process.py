@@ -38,19 +38,19 @@ pytestmark = pytest.mark.chromium
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBER = "491701111111"
 CONTACT = "491702222222"
-#: As in production, where nobody is root: a program of the same user that has no capabilities either.
+#: As in production, where no user is root: a program of the same user that has no capabilities either.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 STATUS: dict[type[ControlPlaneError], int] = {Unauthorised: 401, StaleEpoch: 409, TransientError: 503}
 
 
-def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> Any:
+def endpoint(request_type: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> Any:
     async def view(request: web.Request) -> web.Response:
         token = request.headers["Authorization"].removeprefix("Bearer ")
         try:
-            done = await answer(asked.model_validate_json(await request.read()), token)
-        except ControlPlaneError as trouble:
-            body = {"code": trouble.code, "message": ""}
-            return web.json_response(body, status=STATUS[type(trouble)])
+            done = await answer(request_type.model_validate_json(await request.read()), token)
+        except ControlPlaneError as error:
+            body = {"code": error.code, "message": ""}
+            return web.json_response(body, status=STATUS[type(error)])
         return web.json_response(text=done.model_dump_json())
 
     return view
@@ -60,7 +60,7 @@ def door(asked: type[Wire], answer: Callable[[Any, str], Awaitable[Wire]]) -> An
 async def serving(control: FakeControl) -> AsyncIterator[str]:
     """The fake control plane over HTTP."""
     application = web.Application(client_max_size=8_000_000)
-    doors: list[tuple[str, type[Wire], Any]] = [
+    endpoints: list[tuple[str, type[Wire], Any]] = [
         ("sync", SyncRequest, control.sync),
         ("messages", MessagesRequest, control.messages),
         ("take", TakeRequest, control.take),
@@ -69,8 +69,8 @@ async def serving(control: FakeControl) -> AsyncIterator[str]:
         ("snapshots/upload", UploadRequest, control.upload),
         ("snapshots/restore", RestoreRequest, control.restore),
     ]
-    for path, asked, answer in doors:
-        application.router.add_post(f"/api/runner/{path}", door(asked, answer))
+    for path, request_type, answer in endpoints:
+        application.router.add_post(f"/api/runner/{path}", endpoint(request_type, answer))
     server = web.AppRunner(application, access_log=None, shutdown_timeout=1)
     await server.setup()
     await web.TCPSite(server, "127.0.0.1", 0).start()
@@ -108,13 +108,13 @@ async def process(
 
 
 async def ended(child: asyncio.subprocess.Process, within: float = 20.0) -> tuple[int, str]:
-    """The exit code and the last thing said."""
+    """Returns the exit code and the output."""
     async with asyncio.timeout(within):
-        _, said = await child.communicate()
-    return int(child.returncode or 0), said.decode()
+        _, output = await child.communicate()
+    return int(child.returncode or 0), output.decode()
 
 
-async def test_a_runner_drains_on_sigterm_and_tells_no_secret(tmp_path: Path) -> None:
+async def test_a_runner_drains_on_sigterm_and_logs_no_secret(tmp_path: Path) -> None:
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
     control.hold(watched=True)
     async with (
@@ -130,21 +130,21 @@ async def test_a_runner_drains_on_sigterm_and_tells_no_secret(tmp_path: Path) ->
         contact.write("a private matter")
         await contact.wait_for_reply()
         child.send_signal(signal.SIGTERM)
-        code, said = await ended(child)
+        code, output = await ended(child)
         assert code == 0
         assert control.releases[0].reason == "drained"
         assert not processes_of(tmp_path / TENANT / "current")
         secrets = [NUMBER, CONTACT, "Annabella", "private matter", report.qr.code, BOOTSTRAP, ".secret"]
-        assert [secret for secret in secrets if secret in said] == []
-        assert f'"event": "{LogEvent.TURN_DELIVERED}"' in said
+        assert [secret for secret in secrets if secret in output] == []
+        assert f'"event": "{LogEvent.TURN_DELIVERED}"' in output
 
 
-def told(process: psutil.Process) -> str:
+def environment_of(process: psutil.Process) -> str:
     """The environment a process was started with, as the kernel keeps it."""
     return "\n".join(f"{name}={value}" for name, value in process.environ().items())
 
 
-async def test_no_program_a_runner_starts_is_told_its_settings_or_a_clouds_credentials(tmp_path: Path) -> None:
+async def test_no_program_a_runner_starts_gets_its_settings_or_a_clouds_credentials(tmp_path: Path) -> None:
     control = FakeControl()
     control.hold(watched=True)
     async with (
@@ -157,12 +157,12 @@ async def test_no_program_a_runner_starts_is_told_its_settings_or_a_clouds_crede
         browser = processes_of(tmp_path / TENANT / "current")
         assert driver.pid not in {one.pid for one in browser}
         # Chromium's renderers write their names over theirs, its first process does not.
-        assert "LANG=C.UTF-8" in told(driver)
-        assert any("LANG=C.UTF-8" in told(one) for one in browser)
-        for environment in map(told, (driver, *browser)):
+        assert "LANG=C.UTF-8" in environment_of(driver)
+        assert any("LANG=C.UTF-8" in environment_of(one) for one in browser)
+        for environment in map(environment_of, (driver, *browser)):
             secrets = [BOOTSTRAP, "RUNNER_BOOTSTRAP_TOKEN", "CONTROL_URL", "cloud-secret"]
             assert [secret for secret in secrets if secret in environment] == []
-        # Nor can they look it up: the kernel keeps what the runner was started with.
+        # Nor can they read it: the kernel keeps what the runner was started with.
         assert (
             subprocess.run([*UNPRIVILEGED, "cat", f"/proc/{driver.pid}/environ"], capture_output=True).returncode == 0
         )
@@ -199,7 +199,7 @@ async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_r
         assert sorted(reply.text for reply in replies) == sorted(f"re message {index}" for index in range(21))
 
 
-async def test_a_runner_that_can_start_no_browser_any_more_ends_and_says_why(tmp_path: Path) -> None:
+async def test_a_runner_that_can_start_no_browser_any_more_ends_and_logs_why(tmp_path: Path) -> None:
     control = FakeControl()
     control.hold(watched=True)
     async with (
@@ -210,9 +210,9 @@ async def test_a_runner_that_can_start_no_browser_any_more_ends_and_says_why(tmp
         await control.until_report(lambda report: report.qr is not None)
         (driver,) = psutil.Process(child.pid).children()
         driver.kill()
-        code, said = await ended(child)
+        code, output = await ended(child)
         assert code == 70
-        last = json.loads(said.splitlines()[-1])
+        last = json.loads(output.splitlines()[-1])
         assert (last["event"], last["error"]) == (LogEvent.RUNNER_FAILED, "DriverGone")
         assert not processes_of(tmp_path / TENANT / "current")
 
@@ -225,9 +225,9 @@ async def test_a_refused_bootstrap_token_has_its_own_exit_code(tmp_path: Path) -
         serving(control) as url,
         process(url, simulator, tmp_path) as child,
     ):
-        code, said = await ended(child)
+        code, output = await ended(child)
         assert code == 77
-        assert "RUNNER_BOOTSTRAP_TOKEN" in said.splitlines()[-1]
+        assert "RUNNER_BOOTSTRAP_TOKEN" in output.splitlines()[-1]
 
 
 async def test_a_missing_browser_has_its_own_exit_code_and_one_sentence(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ async def test_a_missing_browser_has_its_own_exit_code_and_one_sentence(tmp_path
         WhatsAppSimulator() as simulator,
         process("http://127.0.0.1:9/api", simulator, tmp_path, CHROMIUM="/nowhere/chromium") as child,
     ):
-        code, said = await ended(child)
+        code, output = await ended(child)
         assert code == 78
-        assert "apt-get install chromium-headless-shell" in said.splitlines()[-1]
-        assert "Traceback" not in said
+        assert "apt-get install chromium-headless-shell" in output.splitlines()[-1]
+        assert "Traceback" not in output

@@ -551,7 +551,7 @@ def disk(tmp_path: Path) -> Disk:
 
 async def test_a_journal_is_handed_in_under_the_name_of_its_owner(disk: Disk) -> None:
     await disk.hand_in()
-    assert set(disk.asked) == {("runner0001.secret", 4)}
+    assert set(disk.calls) == {("runner0001.secret", 4)}
     messages = [message for request in disk.control.handed_in for message in request.messages]
     assert messages == [
         wire.Message(

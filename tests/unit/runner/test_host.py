@@ -1,4 +1,4 @@
-"""The host holds what the control plane says, for as long as it may believe it, and no longer."""
+"""The host holds the sessions that the control plane names, as long as its lease lasts, and no longer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHER = "tenant00002"
 
 
 class FakeSession:
-    """A session that does as told and remembers what it was told."""
+    """A session that does as the test says, and remembers its calls."""
 
     def __init__(self, hold: Hold, token: str, changed: Callable[[], None]) -> None:
         self.hold = hold
@@ -34,8 +34,8 @@ class FakeSession:
         self.phase = Phase.STARTING
         self.pending = False
         self.sequence = 1
-        self.trouble: Exception | None = None
-        self.trouble_resuming: Exception | None = None
+        self.error: Exception | None = None
+        self.resume_error: Exception | None = None
         self._end = asyncio.Event()
         self._reason = ""
         self.finishes = True
@@ -69,13 +69,13 @@ class FakeSession:
 
     async def park(self) -> None:
         self.done.append("park")
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
 
     async def resume(self) -> None:
         self.done.append("resume")
-        if self.trouble_resuming is not None:
-            raise self.trouble_resuming
+        if self.resume_error is not None:
+            raise self.resume_error
 
     async def flush(self) -> None:
         self.done.append("flush")
@@ -142,41 +142,41 @@ async def running(*, hold: bool = True) -> AsyncIterator[Stage]:
 async def test_what_was_left_behind_is_settled_after_each_registration_and_before_anything_is_hosted() -> None:
     stage = Stage()
     settled = asyncio.Event()
-    asked: list[int] = []
+    calls: list[int] = []
 
     async def hand_in_orphans(_max_attempts: int) -> None:
-        asked.append(stage.control.registered)
+        calls.append(stage.control.registered)
         await settled.wait()
 
     stage.host._hand_in_orphans = hand_in_orphans
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(5)
-    assert (asked, len(stage.control.syncs)) == ([1], 1)
+    assert (calls, len(stage.control.syncs)) == ([1], 1)
     settled.set()
     stage.control.hold()
     await stage.clock.advance(5)
     assert len(stage.sessions) == 1
     stage.control.kill("runner0001.secret")
     await stage.clock.advance(10)
-    assert asked == [1, 2]
+    assert calls == [1, 2]
     stage.task.cancel()
     await asyncio.gather(stage.task, return_exceptions=True)
 
 
-async def test_leftovers_are_looked_at_again_and_again_but_not_while_nobody_answers() -> None:
-    asked: list[int] = []
+async def test_orphaned_journals_are_retried_but_not_while_the_control_plane_is_unreachable() -> None:
+    calls: list[int] = []
 
     async def hand_in_orphans(max_attempts: int) -> None:
-        asked.append(max_attempts)
+        calls.append(max_attempts)
 
     stage = Stage()
     stage.host._hand_in_orphans = hand_in_orphans
     stage.task = asyncio.create_task(stage.host.run())
     await stage.clock.advance(2 * ORPHANED_JOURNALS_EVERY_SECONDS + 5)
-    assert asked == [MAX_ATTEMPTS, 1, 1]
+    assert calls == [MAX_ATTEMPTS, 1, 1]
     stage.control.down = True
     await stage.clock.advance(3 * ORPHANED_JOURNALS_EVERY_SECONDS)
-    assert len(asked) == 3
+    assert len(calls) == 3
     stage.task.cancel()
     await asyncio.gather(stage.task, return_exceptions=True)
 
@@ -222,7 +222,7 @@ async def test_a_call_is_held_while_something_is_pending() -> None:
         assert stage.control.syncs[-1].wait_ms == 10_000
 
 
-async def test_a_change_is_told_at_once_beside_the_call_being_held() -> None:
+async def test_a_change_is_reported_at_once_beside_the_call_being_held() -> None:
     async with running() as stage:
         stage.session.pending = True
         await stage.clock.advance(4)
@@ -268,7 +268,7 @@ async def test_an_answer_on_its_way_does_not_start_again_what_was_released() -> 
         assert len(stage.sessions) == 2
 
 
-async def test_a_crash_of_one_session_is_told_and_touches_no_other() -> None:
+async def test_a_crash_of_one_session_is_reported_and_touches_no_other() -> None:
     async with running() as stage:
         stage.control.hold(OTHER)
         await stage.clock.advance(4)
@@ -322,7 +322,7 @@ async def test_at_the_deadline_every_session_is_parked_and_the_same_epoch_resume
         assert not stage.lease.parked
 
 
-async def test_a_parked_session_that_somebody_else_got_is_harvested_and_killed() -> None:
+async def test_a_parked_session_that_another_runner_got_is_flushed_and_killed() -> None:
     async with running() as stage:
         stage.control.down = True
         await stage.clock.advance(50)
@@ -334,7 +334,7 @@ async def test_a_parked_session_that_somebody_else_got_is_harvested_and_killed()
 
 async def test_a_session_that_cannot_be_parked_is_killed() -> None:
     async with running() as stage:
-        stage.session.trouble = PageSilent("stuck")
+        stage.session.error = PageSilent("stuck")
         stage.control.down = True
         await stage.clock.advance(50)
         assert stage.session.done == ["run", "park", "killed"]
@@ -345,7 +345,7 @@ async def test_a_bug_in_parking_or_resuming_one_session_kills_it_and_touches_no_
         stage.control.hold(OTHER)
         await stage.clock.advance(4)
         parking, resuming = stage.sessions
-        parking.trouble, resuming.trouble_resuming = RuntimeError("a bug"), RuntimeError("a bug")
+        parking.error, resuming.resume_error = RuntimeError("a bug"), RuntimeError("a bug")
         stage.control.down = True
         await stage.clock.advance(50)
         assert (parking.done, resuming.done) == (["run", "park", "killed"], ["run", "park"])
@@ -360,7 +360,7 @@ async def test_a_bug_in_harvesting_one_session_kills_it_and_touches_no_other() -
     async with running() as stage:
         stage.control.hold(OTHER)
         await stage.clock.advance(4)
-        stage.sessions[0].trouble = RuntimeError("a bug")
+        stage.sessions[0].error = RuntimeError("a bug")
         stage.control.hold(epoch=3)
         await stage.clock.advance(4)
         assert stage.sessions[0].done == ["run", "park", "killed"]
@@ -406,7 +406,7 @@ async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_
     assert handed_in_at == [1, 1]
 
 
-async def test_an_unreachable_control_plane_is_asked_again_every_two_seconds() -> None:
+async def test_an_unreachable_control_plane_is_retried_every_two_seconds() -> None:
     stage = Stage()
     stage.control.down = True
     task = asyncio.create_task(stage.host.run())
@@ -432,7 +432,7 @@ async def test_draining_takes_nothing_new_releases_everything_and_ends() -> None
         assert stage.control.syncs[-1].draining
 
 
-async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -> None:
+async def test_a_session_that_only_hands_in_its_journal_holds_up_no_other_in_a_drain() -> None:
     async with running() as stage:
         for number in range(2, MAX_DRAINED_AT_ONCE + 3):
             stage.control.hold(f"tenant{number:05}")
@@ -441,12 +441,12 @@ async def test_those_who_only_hand_in_what_is_left_hold_up_nobody_in_a_drain() -
             session.finishes = False
         stage.host.stop()
         await stage.clock.advance(1)
-        asked = [session for session in stage.sessions if "leave" in session.done]
-        assert (len(asked), len(stage.sessions)) == (MAX_DRAINED_AT_ONCE, MAX_DRAINED_AT_ONCE + 2)
-        asked[0].closed.set()
+        leaving = [session for session in stage.sessions if "leave" in session.done]
+        assert (len(leaving), len(stage.sessions)) == (MAX_DRAINED_AT_ONCE, MAX_DRAINED_AT_ONCE + 2)
+        leaving[0].closed.set()
         await stage.clock.advance(1)
         assert sum("leave" in session.done for session in stage.sessions) == MAX_DRAINED_AT_ONCE + 1
-        asked[1].crash()
+        leaving[1].crash()
         await stage.clock.advance(1)
         assert sum("leave" in session.done for session in stage.sessions) == MAX_DRAINED_AT_ONCE + 2
         assert not stage.task.done()
@@ -490,14 +490,14 @@ async def test_a_second_signal_kills_what_does_not_finish_and_still_releases_it(
         assert stage.control.releases[0].reason == "drain took too long"
 
 
-async def test_a_release_nobody_heard_is_repeated() -> None:
+async def test_a_release_that_did_not_arrive_is_repeated() -> None:
     async with running() as stage:
         release = stage.control.release
-        troubles: list[Exception] = [TransientError("down"), TransientError("down")]
+        errors: list[Exception] = [TransientError("down"), TransientError("down")]
 
         async def flaky(request: Any, token: str) -> Any:
-            if troubles:
-                raise troubles.pop()
+            if errors:
+                raise errors.pop()
             return await release(request, token)
 
         stage.control.release = flaky  # type: ignore[method-assign]
@@ -508,18 +508,18 @@ async def test_a_release_nobody_heard_is_repeated() -> None:
 
 async def test_a_release_that_failed_to_its_last_attempt_is_made_when_the_session_is_called_ours_again() -> None:
     async with running() as stage:
-        release, asked, down = stage.control.release, 0, True
+        release, calls, down = stage.control.release, 0, True
 
         async def unreachable_for_long(request: Any, token: str) -> Any:
-            nonlocal asked
-            asked += 1
+            nonlocal calls
+            calls += 1
             if down:
                 raise TransientError("down")
             return await release(request, token)
 
         stage.control.release = unreachable_for_long  # type: ignore[method-assign]
         stage.control.hold(wanted=Wanted.RELEASE)
-        while asked < MAX_RELEASE_ATTEMPTS:
+        while calls < MAX_RELEASE_ATTEMPTS:
             await stage.clock.advance(5)
         assert stage.control.releases == []
         down = False

@@ -56,7 +56,7 @@ def message_id(tenant: str, first: str, part: int = 0) -> str:
 
 
 class FakeClock:
-    """Time moves when the test says so, and everybody whose time has come is woken."""
+    """A clock that the test moves; each step wakes the tasks that are due."""
 
     def __init__(self, now: float = 1_000.0) -> None:
         self.time = now
@@ -81,7 +81,7 @@ class FakeClock:
         return event.is_set()
 
     async def advance(self, seconds: float = 0.0, step: float = 1.0) -> None:
-        """Let everybody act, then move on, a step at a time."""
+        """Lets every task act, then moves the time, a step at a time."""
         await settle()
         end = self.time + seconds
         while self.time < end:
@@ -111,7 +111,7 @@ async def settle(turns: int = 40) -> None:
 
 @dataclass
 class Turn:
-    """One reply of the fake control plane."""
+    """A reply of the fake control plane."""
 
     tenant: str
     chat: str
@@ -124,7 +124,7 @@ class Turn:
 class FakeControl:
     """The control plane's runner door, small but obeying the same rules.
 
-    A session that it was not told to be linked has nothing but history: no message of it is kept.
+    A session without a reported link has only history: none of its messages is kept.
     """
 
     holds: dict[str, Hold] = field(default_factory=dict)
@@ -177,13 +177,13 @@ class FakeControl:
         await self.until(lambda: tenant in self.reports and condition(self.reports[tenant]), within)
         return self.reports[tenant]
 
-    def _knock(self, token: str) -> None:
+    def _authenticate(self, token: str) -> None:
         self.tokens.append(token)
         if self.down:
             raise TransientError("down")
 
     async def sync(self, request: SyncRequest, token: str) -> SyncAnswer:
-        self._knock(token)
+        self._authenticate(token)
         if token in self.dead:
             raise Unauthorised("dead")
         self.syncs.append(request)
@@ -191,7 +191,7 @@ class FakeControl:
             known = self.reports.get(report.tenant)
             if known is None or (report.epoch, report.sequence) >= (known.epoch, known.sequence):
                 self.reports[report.tenant] = report
-                self._hear_of_link(report)
+                self._record_link(report)
         self._reported.set()
         identity = None
         if token == BOOTSTRAP:
@@ -217,7 +217,7 @@ class FakeControl:
             deliver=deliver,
         )
 
-    def _hear_of_link(self, report: SessionReport) -> None:
+    def _record_link(self, report: SessionReport) -> None:
         hold = self.holds.get(report.tenant)
         if hold is None or hold.epoch != report.epoch:
             return
@@ -225,7 +225,7 @@ class FakeControl:
         self.holds[report.tenant] = hold.model_copy(update={"number": number})
 
     async def messages(self, request: MessagesRequest, token: str) -> MessagesAnswer:
-        self._knock(token)
+        self._authenticate(token)
         self.handed_in.append(request)
         acknowledged = tuple(self._acknowledge(request.tenant, message) for message in request.messages)
         self._reported.set()
@@ -234,13 +234,13 @@ class FakeControl:
     def _acknowledge(self, tenant: str, message: Message) -> Acknowledgement:
         key = (message.chat, message.id, message.from_me)
         hold = self.holds.get(tenant)
-        ours = {part.id for turn in self.turns.values() for part in turn.parts}
-        if hold is not None and hold.number is None and message.id not in ours:
+        own_ids = {part.id for turn in self.turns.values() for part in turn.parts}
+        if hold is not None and hold.number is None and message.id not in own_ids:
             return Acknowledgement(id=message.id, chat=message.chat, outcome=Outcome.SKIPPED, reason="history")
         first = key not in self.messages_seen
         self.messages_seen[key] = message
         if message.from_me:
-            outcome = Outcome.DELIVERY if message.id in ours else Outcome.TAKEOVER
+            outcome = Outcome.DELIVERY if message.id in own_ids else Outcome.TAKEOVER
         elif not first:
             outcome = Outcome.DUPLICATE
         elif self.outcome is not None:
@@ -259,7 +259,7 @@ class FakeControl:
         return name
 
     async def take(self, request: TakeRequest, token: str) -> TakeAnswer:
-        self._knock(token)
+        self._authenticate(token)
         if token in self.dead:
             raise Unauthorised("dead")
         if self.holds[request.tenant].epoch != request.epoch:
@@ -278,7 +278,7 @@ class FakeControl:
         )
 
     async def sent(self, request: SentRequest, token: str) -> SentAnswer:
-        self._knock(token)
+        self._authenticate(token)
         self.sent_parts.append(request)
         turn = self.turns[request.turn]
         turn.cursor = max(turn.cursor, request.part + 1)
@@ -286,7 +286,7 @@ class FakeControl:
         return SentAnswer(done=turn.cursor >= len(turn.parts))
 
     async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
-        self._knock(token)
+        self._authenticate(token)
         self.releases.append(request)
         hold = self.holds.get(request.tenant)
         if hold is None or hold.epoch != request.epoch:
@@ -335,7 +335,7 @@ class FakeControl:
         path.write_bytes(content[:max_bytes])
 
     def _fence(self, tenant: str, epoch: int, token: str) -> None:
-        self._knock(token)
+        self._authenticate(token)
         hold = self.holds.get(tenant)
         if hold is None or hold.epoch != epoch:
             raise StaleEpoch("epoch")
@@ -363,7 +363,7 @@ class FakeClient(ControlPlaneClient):
 
 @dataclass
 class FakePage:
-    """A WhatsApp Web page in memory; ``answers`` and ``trouble`` steer it."""
+    """A WhatsApp Web page in memory; ``answers`` and ``error`` steer it."""
 
     observation: PageObservation = field(default_factory=PageObservation)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -371,13 +371,13 @@ class FakePage:
     sent: list[tuple[str, str, str, str | None]] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     typing: list[tuple[str, bool]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     proof: bool = True
     offline: bool = False
-    trouble: Exception | None = None
+    error: Exception | None = None
     memory: int = 0
-    #: What the server says to the next sends; afterwards 1.
+    #: The acks of the server for the next sends; afterwards 1.
     acks: list[int] = field(default_factory=list)
 
     def receive(self, message: str, text: str = "hello", *, at_s: int, chat: str = "49170@c.us", **fields: Any) -> None:
@@ -395,45 +395,45 @@ class FakePage:
             }
         )
 
-    def _ask(self, what: str) -> None:
-        self.asked.append(what)
-        if self.trouble is not None:
-            raise self.trouble
+    def _call(self, what: str) -> None:
+        self.calls.append(what)
+        if self.error is not None:
+            raise self.error
 
     async def load(self) -> None:
-        self._ask("load")
+        self._call("load")
 
     async def observe(self) -> PageObservation:
-        self._ask("observe")
+        self._call("observe")
         return self.observation
 
     async def prove(self) -> bool:
-        self._ask("prove")
+        self._call("prove")
         return self.proof
 
     async def refresh_qr(self) -> None:
-        self._ask("refresh_qr")
+        self._call("refresh_qr")
 
     async def pair(self, digits: str) -> None:
-        self._ask(f"pair {digits}")
+        self._call(f"pair {digits}")
 
     async def take_over(self) -> None:
-        self._ask("take_over")
+        self._call("take_over")
 
     async def set_offline(self, offline: bool) -> None:
-        self._ask(f"set_offline {offline}")
+        self._call(f"set_offline {offline}")
         self.offline = offline
 
     async def confirm_dialog(self) -> bool:
-        self._ask("confirm_dialog")
+        self._call("confirm_dialog")
         return True
 
     async def memory_bytes(self) -> int:
-        self._ask("memory_bytes")
+        self._call("memory_bytes")
         return self.memory
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
-        self._ask("tail")
+        self._call("tail")
         found = [
             message
             for message in self.messages
@@ -442,15 +442,15 @@ class FakePage:
         return sorted(found, key=lambda message: int(message["sent_at_s"]))[:limit]
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
-        self._ask("acknowledge")
+        self._call("acknowledge")
         self.done.update(keys)
 
     async def find(self, chat: str, message: str) -> int | None:
-        self._ask("find")
+        self._call("find")
         return self.own.get((chat, message))
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
-        self._ask("send")
+        self._call("send")
         if (chat, message) in self.own:
             raise PageRefused("the same id twice")
         self.sent.append((chat, message, text, quote))
@@ -459,9 +459,9 @@ class FakePage:
         return SendResult(ack)
 
     async def mark_seen(self, chat: str) -> None:
-        self._ask("mark_seen")
+        self._call("mark_seen")
         self.seen.append(chat)
 
     async def show_typing(self, chat: str, typing: bool) -> None:
-        self._ask("show_typing")
+        self._call("show_typing")
         self.typing.append((chat, typing))

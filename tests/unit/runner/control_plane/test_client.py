@@ -1,4 +1,4 @@
-"""What the control plane says becomes an answer or one of four kinds of error."""
+"""Each response of the control plane becomes an answer or one of four kinds of error."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def client_with(answers: Callable[[httpx2.Request], httpx2.Response], token: str
 
 
 async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
-    asked: list[httpx2.Request] = []
+    requested: list[httpx2.Request] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
-        asked.append(request)
+        requested.append(request)
         return httpx2.Response(200, json={"sequence": 7, "hold": [], "something_new": 1})
 
     got = await client_with(answer, "the-token").sync(SyncRequest(sequence=7, capacity=2))
     assert got.sequence == 7
-    assert str(asked[0].url) == "https://line.test/api/runner/sync"
-    assert asked[0].headers["authorization"] == "Bearer the-token"
-    assert json.loads(asked[0].content)["capacity"] == 2
+    assert str(requested[0].url) == "https://line.test/api/runner/sync"
+    assert requested[0].headers["authorization"] == "Bearer the-token"
+    assert json.loads(requested[0].content)["capacity"] == 2
 
 
-async def test_a_client_of_another_token_speaks_over_the_same_connections() -> None:
+async def test_a_client_of_another_token_uses_the_same_connections() -> None:
     tokens: list[str] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -76,22 +76,22 @@ async def test_a_client_of_another_token_speaks_over_the_same_connections() -> N
         (200, {"nonsense": True}, TransientError),
     ],
 )
-async def test_each_answer_is_one_kind_of_trouble(status: int, body: object, kind: type[ControlPlaneError]) -> None:
+async def test_each_answer_is_one_kind_of_error(status: int, body: object, kind: type[ControlPlaneError]) -> None:
     client = client_with(lambda _request: httpx2.Response(status, json=body))
     with pytest.raises(kind):
         await client.release(RELEASE)
 
 
-@pytest.mark.parametrize("trouble", [httpx2.ConnectError, httpx2.ReadTimeout, httpx2.RemoteProtocolError])
-async def test_a_broken_network_means_try_again(trouble: type[httpx2.TransportError]) -> None:
+@pytest.mark.parametrize("error", [httpx2.ConnectError, httpx2.ReadTimeout, httpx2.RemoteProtocolError])
+async def test_a_broken_network_is_a_transient_error(error: type[httpx2.TransportError]) -> None:
     def fail(request: httpx2.Request) -> httpx2.Response:
-        raise trouble("x", request=request)
+        raise error("x", request=request)
 
-    with pytest.raises(TransientError, match=trouble.__name__):
+    with pytest.raises(TransientError, match=error.__name__):
         await client_with(fail).release(RELEASE)
 
 
-async def test_no_text_of_the_answer_gets_into_the_trouble() -> None:
+async def test_no_text_of_the_answer_gets_into_the_error() -> None:
     client = client_with(lambda _request: httpx2.Response(400, text="about +49 170 1234567"))
     with pytest.raises(ControlPlaneError) as caught:
         await client.release(RELEASE)
@@ -115,28 +115,28 @@ async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> 
 TASK = "arn:aws:ecs:eu-central-1:123456789012:task/ours/1"
 
 
-async def told(*answers: httpx2.Response) -> tuple[str, list[str]]:
-    """What is found of an agent that answers so, the last thing for ever; and what it was asked."""
-    asked: list[str] = []
+async def find_task(*answers: httpx2.Response) -> tuple[str, list[str]]:
+    """Returns the task that is found with these answers, the last one for ever, and the requested addresses."""
+    requested: list[str] = []
     clock = FakeClock()
 
     def answer(request: httpx2.Request) -> httpx2.Response:
-        asked.append(str(request.url))
-        return answers[min(len(asked), len(answers)) - 1]
+        requested.append(str(request.url))
+        return answers[min(len(requested), len(answers)) - 1]
 
     finding = asyncio.create_task(fetch_task_arn("http://169.254.170.2/v4/x", clock, httpx2.MockTransport(answer)))
     while not finding.done():
         await clock.advance(1)
-    return finding.result(), asked
+    return finding.result(), requested
 
 
-async def test_the_task_is_asked_for_until_the_agent_knows() -> None:
+async def test_the_task_is_fetched_until_the_agent_knows_it() -> None:
     late = httpx2.Response(500), httpx2.Response(200, json={}), httpx2.Response(200, json=[])
-    assert await told(httpx2.Response(200, json={"TaskARN": TASK})) == (TASK, ["http://169.254.170.2/v4/x/task"])
-    task, asked = await told(*late, httpx2.Response(200, json={"TaskARN": TASK}))
-    assert (task, len(asked)) == (TASK, 4)
+    assert await find_task(httpx2.Response(200, json={"TaskARN": TASK})) == (TASK, ["http://169.254.170.2/v4/x/task"])
+    task, requested = await find_task(*late, httpx2.Response(200, json={"TaskARN": TASK}))
+    assert (task, len(requested)) == (TASK, 4)
 
 
 async def test_an_agent_that_never_knows_is_not_waited_for_for_ever() -> None:
-    task, asked = await told(httpx2.Response(404, text="not now"))
-    assert (task, len(asked)) == ("", MAX_METADATA_ATTEMPTS)
+    task, requested = await find_task(httpx2.Response(404, text="not now"))
+    assert (task, len(requested)) == ("", MAX_METADATA_ATTEMPTS)

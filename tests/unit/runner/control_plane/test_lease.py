@@ -62,7 +62,7 @@ def test_a_process_that_did_not_park_is_wedged_ten_seconds_after_the_deadline() 
     assert not lease.is_wedged()
 
 
-def test_the_guard_kills_the_browsers_and_then_the_process() -> None:
+def test_the_watchdog_kills_the_browsers_and_then_the_process() -> None:
     time = Time()
     lease = Lease(time)
     lease.renew(100.0)
@@ -95,7 +95,7 @@ def test_a_machine_that_slept_gets_to_park_by_itself() -> None:
     assert ended == [3803.0]
 
 
-def test_the_guard_ends_the_process_even_if_killing_fails() -> None:
+def test_the_watchdog_ends_the_process_even_if_killing_fails() -> None:
     time = Time()
     lease = Lease(time)
     lease.renew(0.0)

@@ -1,4 +1,4 @@
-"""What a contact writes is handed in once and in order; what is to be said is said once."""
+"""Messages of a contact are handed in once and in order; replies are sent once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Line:
         return [message.id for request in self.control.handed_in for message in request.messages]
 
     def reread(self) -> Journal:
-        """What a new process would find on the disk."""
+        """Returns the journal as a new process would find it on the disk."""
         self.journal.close()
         journal = Journal(self.path)
         journal.open()
@@ -113,7 +113,7 @@ async def running(line: Line) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def speak(line: Line, seconds: float = 0.0) -> None:
+async def send_replies(line: Line, seconds: float = 0.0) -> None:
     async with running(line):
         await line.clock.advance(seconds)
 
@@ -129,7 +129,7 @@ async def test_the_first_linking_hands_in_no_history(line: Line) -> None:
     assert line.handed_in() == ["NEW"]
 
 
-async def test_a_fresh_runner_looks_ten_minutes_back_and_no_further(line: Line) -> None:
+async def test_a_fresh_runner_reads_ten_minutes_back_and_no_further(line: Line) -> None:
     line.page.receive("OLD", at_s=line.now_s - OVERLAP_SECONDS - 1)
     line.page.receive("LATE", at_s=line.now_s - OVERLAP_SECONDS + 1)
     line.link(caught_up_to_ms=line.now_s * 1000)
@@ -195,7 +195,7 @@ async def test_after_a_long_outage_what_waits_is_handed_in_within_a_sweep(line: 
         assert line.handed_in() == ["A"]
 
 
-async def test_more_than_one_look_can_bring_is_still_handed_in_completely(line: Line) -> None:
+async def test_more_messages_than_one_read_returns_are_handed_in_completely(line: Line) -> None:
     for index in range(450):
         line.page.receive(f"M{index:03}", at_s=line.now_s)
     line.link()
@@ -237,12 +237,12 @@ async def test_a_message_the_control_plane_refuses_does_not_hold_up_the_others(l
 
 async def test_two_who_split_a_refused_batch_at_the_same_time_take_nothing_from_each_other(line: Line) -> None:
     receive_a_bad_one_among_others(line)
-    messages, asked = line.control.messages, 0
+    messages, calls = line.control.messages, 0
 
     async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
-        nonlocal asked
-        asked += 1
-        await line.clock.sleep(10 if asked == 2 else 1)  # who comes second finds nothing left once it splits
+        nonlocal calls
+        calls += 1
+        await line.clock.sleep(10 if calls == 2 else 1)  # the second caller finds no message left once it splits
         return await messages(request, token)
 
     line.control.messages = slow  # type: ignore[method-assign]
@@ -323,7 +323,7 @@ async def test_a_page_own_account_is_read_before_it_is_proven_online(line: Line)
     line.conversation.mark_linked(line.now_s * 1000)
     line.conversation.mark_readable()
     line.page.receive("A", at_s=line.now_s)
-    await speak(line)
+    await send_replies(line)
     assert line.handed_in() == ["A"]
 
 
@@ -356,7 +356,7 @@ async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the
     line.control.sent = unavailable  # type: ignore[method-assign, assignment]
     line.link()
     line.ring("one")
-    await speak(line, 10)
+    await send_replies(line, 10)
     line.page.receive("A", at_s=line.now_s)
     await line.conversation.flush(line.page, own_account=True)
     assert line.handed_in() == ["A"]
@@ -400,7 +400,7 @@ async def test_a_skipped_message_is_not_marked_seen(line: Line) -> None:
     line.control.outcome = lambda _message: Outcome.SKIPPED
     line.page.receive("A", at_s=line.now_s)
     line.link()
-    await speak(line)
+    await send_replies(line)
     assert line.page.seen == []
 
 
@@ -410,7 +410,7 @@ async def test_a_skipped_message_is_not_marked_seen(line: Line) -> None:
 async def test_parts_are_sent_in_order_under_their_ids_and_reported(line: Line) -> None:
     line.link()
     line.ring("one", "two", quote="IN1")
-    await speak(line)
+    await send_replies(line)
     assert line.page.sent == [
         (CHAT, message_id(TENANT, "IN1", 0), "one", "IN1"),
         (CHAT, message_id(TENANT, "IN1", 1), "two", None),
@@ -422,7 +422,7 @@ async def test_a_part_that_is_in_the_chat_already_is_only_reported(line: Line) -
     line.link()
     line.page.own[CHAT, message_id(TENANT, "IN1", 0)] = 2
     line.ring("one")
-    await speak(line)
+    await send_replies(line)
     assert line.page.sent == []
     assert len(line.control.sent_parts) == 1
 
@@ -440,7 +440,9 @@ async def test_a_part_without_ack_is_waited_for_and_not_sent_again(line: Line) -
         assert len(line.control.sent_parts) == 1
 
 
-async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after_half_a_minute(line: Line) -> None:
+async def test_an_unconfirmed_part_lets_other_turns_be_sent_and_is_stuck_after_half_a_minute(
+    line: Line,
+) -> None:
     line.link()
     line.page.acks = [0]
     line.ring("one")
@@ -448,7 +450,7 @@ async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after
     async with running(line):
         await line.clock.advance()
         assert len(line.control.sent_parts) == 1, "the second is not held up by the first"
-        for second in range(1, 26):  # nor is anything later, whenever the first is looked at
+        for second in range(1, 26):  # nor is anything later, whenever the first is checked
             line.ring("more", answers=f"IN{second + 2}")
             await line.clock.advance(1)
             assert len(line.control.sent_parts) == second + 1
@@ -457,7 +459,7 @@ async def test_a_part_that_is_not_confirmed_lets_others_speak_and_is_stuck_after
         assert line.conversation.replies.are_stuck()
         assert [text for _, _, text, _ in line.page.sent].count("one") == 1
         line.conversation.forget_page()
-        assert not line.conversation.replies.are_stuck(), "a new document has its own time"
+        assert not line.conversation.replies.are_stuck(), "a new page has its own time"
 
 
 async def test_who_leaves_waits_a_little_for_what_is_sent_and_not_confirmed(line: Line) -> None:
@@ -504,7 +506,7 @@ async def test_sending_begins_at_the_cursor(line: Line) -> None:
     line.link()
     delivery = line.ring("one", "two")
     line.control.turns[delivery.turn].cursor = 1
-    await speak(line)
+    await send_replies(line)
     assert [text for _, _, text, _ in line.page.sent] == ["two"]
 
 
@@ -512,7 +514,7 @@ async def test_nothing_is_sent_with_less_than_ten_seconds_of_lease(line: Line) -
     line.link()
     line.clock.time += 36
     line.ring("one")
-    await speak(line, 3)
+    await send_replies(line, 3)
     assert line.page.sent == []
     assert line.control.taken == []
 
@@ -527,16 +529,16 @@ async def test_a_lease_that_runs_short_after_taking_stops_the_send(line: Line) -
 
     line.control.take = slow  # type: ignore[method-assign, assignment]
     line.ring("one")
-    await speak(line)
+    await send_replies(line)
     assert line.page.sent == []
 
 
 async def test_nothing_is_sent_while_offline_or_leaving(line: Line) -> None:
     line.ring("one")
-    await speak(line, 3)
+    await send_replies(line, 3)
     line.link()
     await line.conversation.replies.finish()
-    await speak(line, 3)
+    await send_replies(line, 3)
     assert line.page.sent == []
 
 
@@ -544,19 +546,19 @@ async def test_a_turn_of_an_older_epoch_is_forgotten(line: Line) -> None:
     line.link()
     line.ring("one")
     line.control.hold(epoch=3)
-    await speak(line, 3)
+    await send_replies(line, 3)
     assert line.page.sent == []
     assert not line.conversation.replies.due
 
 
-async def test_an_unheard_sent_is_repeated_and_the_message_is_not(line: Line) -> None:
+async def test_a_lost_report_of_a_sent_part_is_repeated_and_the_message_is_not(line: Line) -> None:
     line.link()
     sent = line.control.sent
-    troubles = [TransientError("down")]
+    errors = [TransientError("down")]
 
     async def flaky(request: object, token: str) -> object:
-        if troubles:
-            raise troubles.pop()
+        if errors:
+            raise errors.pop()
         return await sent(request, token)  # type: ignore[arg-type]
 
     line.control.sent = flaky  # type: ignore[method-assign, assignment]
@@ -569,12 +571,12 @@ async def test_an_unheard_sent_is_repeated_and_the_message_is_not(line: Line) ->
 
 async def test_a_dead_page_ends_neither_loop_and_loses_no_turn(line: Line) -> None:
     line.link()
-    line.page.trouble = PageGone("crash")
+    line.page.error = PageGone("crash")
     line.ring("one")
     async with running(line) as task:
         await line.clock.advance(2)
         assert not task.done()
-        line.page.trouble = None
+        line.page.error = None
         await line.clock.advance(10)
         assert len(line.page.sent) == 1
 
@@ -582,9 +584,9 @@ async def test_a_dead_page_ends_neither_loop_and_loses_no_turn(line: Line) -> No
 async def test_a_turn_named_by_an_answer_on_its_way_is_not_taken_twice(line: Line) -> None:
     line.link()
     delivery = line.ring("one")
-    await speak(line)
+    await send_replies(line)
     line.conversation.replies.deliver(delivery)
-    await speak(line)
+    await send_replies(line)
     assert len(line.control.taken) == 1
 
 

@@ -90,7 +90,7 @@ def test_a_journal_that_can_only_be_read_is_opened_and_whole_once_it_can_be_writ
     journal.close()
 
 
-def test_a_keeper_that_cannot_be_noted_is_noted_with_the_next_message(tmp_path: Path) -> None:
+def test_an_owner_that_cannot_be_written_is_written_with_the_next_message(tmp_path: Path) -> None:
     in_the_way = (tmp_path / OWNER_FILE).with_suffix(".new")
     in_the_way.mkdir()
     journal = Journal(tmp_path / "journal", OWN)
@@ -121,7 +121,7 @@ def test_a_full_disk_is_complained_of_once_until_it_could_be_written(
     journal.close()
 
 
-def test_a_keeper_that_cannot_be_deleted_is_no_trouble_of_the_session(
+def test_an_owner_that_cannot_be_deleted_is_no_error_of_the_session(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = opened(tmp_path / "journal")
@@ -145,7 +145,7 @@ def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_chat_is_looked_at_from_ten_minutes_before_its_last_message(tmp_path: Path) -> None:
+def test_a_chat_is_read_from_ten_minutes_before_its_last_message(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     journal.raise_floor(NOW)
     journal.add("a", message("A", NOW + 10_000))

@@ -1,4 +1,4 @@
-"""What was noted on this disk by sessions that were killed is handed in before anything else happens there."""
+"""The journals of killed sessions are handed in before the runner uses the disk for anything else."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DEAD = JournalOwner(epoch=4, token="runner0001.secret")
 
 
 class Disk:
-    """A runner's data directory, and the control plane that is asked."""
+    """A runner's data directory, and the control plane that receives its messages."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.clock = FakeClock()
         self.control = FakeControl()
-        self.trouble: list[Exception] = []
-        self.asked: list[tuple[str, int]] = []
+        self.errors: list[Exception] = []
+        self.calls: list[tuple[str, int]] = []
         self.chances: list[float] = []
 
     def journal(self, tenant: str = TENANT) -> Path:
         return Profile(self.directory, tenant).journal
 
-    def noted(self, *ids: str, tenant: str = TENANT) -> None:
-        """A session that noted these was killed."""
+    def leave(self, *ids: str, tenant: str = TENANT) -> None:
+        """Leaves the journal of a killed session with these messages."""
         journal = Journal(self.journal(tenant), DEAD)
         journal.open()
         for id in ids:
@@ -49,9 +49,9 @@ class Disk:
 
         class Client(FakeClient):
             async def hand_in(self, request: MessagesRequest) -> MessagesAnswer:
-                disk.asked.append((self._token, request.epoch))
-                if disk.trouble:
-                    raise disk.trouble.pop()
+                disk.calls.append((self._token, request.epoch))
+                if disk.errors:
+                    raise disk.errors.pop()
                 return await super().hand_in(request)
 
         return Conversation(
@@ -90,17 +90,17 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path)
 
 
-async def test_what_waits_is_handed_in_once_under_the_name_of_who_noted_it(disk: Disk) -> None:
-    disk.noted("A", "B")
-    disk.noted("C", tenant="tenant00002")
+async def test_waiting_messages_are_handed_in_once_under_their_owners_token(disk: Disk) -> None:
+    disk.leave("A", "B")
+    disk.leave("C", tenant="tenant00002")
     await disk.hand_in()
     assert disk.handed_in == [(TENANT, "A"), (TENANT, "B"), ("tenant00002", "C")]
-    assert set(disk.asked) == {(DEAD.token, DEAD.epoch)}
+    assert set(disk.calls) == {(DEAD.token, DEAD.epoch)}
     await disk.hand_in()
     assert len(disk.handed_in) == 3
 
 
-def test_the_name_is_for_nobody_else_to_read_and_gone_when_nothing_waits(disk: Disk) -> None:
+def test_the_owners_token_is_unreadable_to_other_users_and_gone_when_no_message_waits(disk: Disk) -> None:
     journal = Journal(disk.journal(), DEAD)
     journal.open()
     kept = disk.journal().with_name(OWNER_FILE)
@@ -109,8 +109,8 @@ def test_the_name_is_for_nobody_else_to_read_and_gone_when_nothing_waits(disk: D
     assert not kept.exists()
 
 
-async def test_who_hosts_the_tenant_next_answers_for_what_the_former_left(disk: Disk) -> None:
-    disk.noted("A")
+async def test_the_tenants_next_session_hands_in_the_former_ones_messages(disk: Disk) -> None:
+    disk.leave("A")
     journal = Journal(disk.journal(), JournalOwner(6, "runner0002.secret"))
     journal.open()
     assert [*journal.waiting] == ["A"]
@@ -118,33 +118,33 @@ async def test_who_hosts_the_tenant_next_answers_for_what_the_former_left(disk: 
     assert owner_of(disk.journal()) == JournalOwner(6, "runner0002.secret")
 
 
-async def test_a_control_plane_that_is_busy_is_asked_again_and_then_the_next_time(disk: Disk) -> None:
-    disk.noted("A")
-    disk.trouble = [TransientError("busy")] * MAX_ATTEMPTS
+async def test_a_busy_control_plane_is_retried_and_then_again_the_next_time(disk: Disk) -> None:
+    disk.leave("A")
+    disk.errors = [TransientError("busy")] * MAX_ATTEMPTS
     await disk.hand_in()
-    assert disk.handed_in == [] and len(disk.asked) == MAX_ATTEMPTS
-    disk.trouble = [TransientError("busy")]
+    assert disk.handed_in == [] and len(disk.calls) == MAX_ATTEMPTS
+    disk.errors = [TransientError("busy")]
     await disk.hand_in()
     assert disk.handed_in == [(TENANT, "A")]
 
 
-async def test_who_is_in_a_hurry_asks_once(disk: Disk) -> None:
-    disk.noted("A")
-    disk.trouble = [TransientError("busy")] * MAX_ATTEMPTS
+async def test_a_single_attempt_calls_once(disk: Disk) -> None:
+    disk.leave("A")
+    disk.errors = [TransientError("busy")] * MAX_ATTEMPTS
     await disk.hand_in(1)
-    assert len(disk.asked) == 1
+    assert len(disk.calls) == 1
 
 
 async def test_whose_turn_it_is_first_is_left_to_chance(disk: Disk) -> None:
-    disk.noted("A")
-    disk.noted("C", tenant="tenant00002")
+    disk.leave("A")
+    disk.leave("C", tenant="tenant00002")
     disk.chances = [0.1, 0.9]
     await disk.hand_in()
     assert disk.handed_in == [("tenant00002", "C"), (TENANT, "A")]
 
 
 async def test_a_name_that_cannot_be_read_just_now_is_kept(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk.noted("A")
+    disk.leave("A")
     opened = Path.open
 
     def out_of_descriptors(path: Path, *arguments: Any, **more: Any) -> Any:
@@ -161,31 +161,31 @@ async def test_a_name_that_cannot_be_read_just_now_is_kept(disk: Disk, monkeypat
 
 
 async def test_what_makes_no_sense_is_passed_over(disk: Disk) -> None:
-    disk.noted("A", tenant="lost+found")
-    disk.noted("B")
+    disk.leave("A", tenant="lost+found")
+    disk.leave("B")
     disk.journal().with_name(OWNER_FILE).write_text('{"epoch": 0, "token": "runner0001.secret"}')
-    disk.noted("C", tenant="tenant00002")
+    disk.leave("C", tenant="tenant00002")
     await disk.hand_in()
     assert disk.handed_in == [("tenant00002", "C")]
 
 
-async def test_what_nobody_takes_any_more_is_left_to_the_next_session_of_the_tenant(disk: Disk) -> None:
-    disk.noted("A")
-    disk.trouble = [Unauthorised("unauthorised")]
+async def test_messages_of_an_expired_token_are_left_to_the_tenants_next_session(disk: Disk) -> None:
+    disk.leave("A")
+    disk.errors = [Unauthorised("unauthorised")]
     await disk.hand_in()
     await disk.hand_in()
-    assert len(disk.asked) == 1
+    assert len(disk.calls) == 1
     journal = Journal(disk.journal())
     journal.open()
     assert [*journal.waiting] == ["A"]
     journal.close()
 
 
-async def test_one_tenants_trouble_is_not_anothers(disk: Disk) -> None:
-    disk.noted("A")
-    disk.noted("C", tenant="tenant00002")
+async def test_one_tenants_error_is_not_anothers(disk: Disk) -> None:
+    disk.leave("A")
+    disk.leave("C", tenant="tenant00002")
     disk.journal().with_name(OWNER_FILE).write_text("torn")
     with Profile(disk.directory, "tenant00003").locked():
-        disk.noted("D", tenant="tenant00003")
+        disk.leave("D", tenant="tenant00003")
         await disk.hand_in()
     assert disk.handed_in == [("tenant00002", "C")]

@@ -1,4 +1,4 @@
-"""A page that seems well is kept well, at moments when nobody notices."""
+"""A page that is online is maintained, at moments when no contact notices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UPDATE = replace(MAIN, needs_update=True)
 
 
 def loads(scene: Scene) -> int:
-    return scene.page.asked.count("load")
+    return scene.page.calls.count("load")
 
 
 def expect_an_answer(scene: Scene) -> None:
@@ -50,7 +50,7 @@ async def test_an_updated_page_is_loaded_again_once(tmp_path: Path) -> None:
 async def test_an_updated_page_waits_until_the_answer_that_is_expected_was_given(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)
-        await scene.tells()
+        await scene.heartbeat()
         expect_an_answer(scene)
         await scene.shows(UPDATE, 100)
         assert loads(scene) == 1
@@ -61,7 +61,7 @@ async def test_an_updated_page_waits_until_the_answer_that_is_expected_was_given
 async def test_an_updated_page_in_a_chat_that_never_rests_is_loaded_between_two_sends(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)
-        await scene.tells()
+        await scene.heartbeat()
         scene.page.observation = UPDATE
         for minute in range(40):
             scene.page.receive(f"3EB0{minute}", at_s=scene.clock.wall_ms() // 1000 + 1)
@@ -87,28 +87,28 @@ async def test_a_page_is_never_loaded_again_while_a_reply_is_due(tmp_path: Path)
 async def test_a_dialog_that_stays_is_confirmed_and_one_that_goes_away_is_not(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM))
-        assert "confirm_dialog" not in scene.page.asked
+        assert "confirm_dialog" not in scene.page.calls
         await scene.shows(MAIN, ONLINE_CHECK_SECONDS)
         await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 2 * ONLINE_CHECK_SECONDS)
-        assert "confirm_dialog" in scene.page.asked
+        assert "confirm_dialog" in scene.page.calls
 
 
 async def test_a_dialog_that_comes_back_however_often_it_is_confirmed_is_left_alone(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, dialog=Dialog.CONFIRM), 600)
-        assert scene.page.asked.count("confirm_dialog") == 3
+        assert scene.page.calls.count("confirm_dialog") == 3
 
 
 async def test_a_dialog_with_something_to_decide_is_not_touched(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, dialog=Dialog.UNCLEAR), 120)
-        assert "confirm_dialog" not in scene.page.asked
+        assert "confirm_dialog" not in scene.page.calls
 
 
 async def test_a_dialog_before_the_linking_is_not_touched(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(QR, dialog=Dialog.CONFIRM), 60)
-        assert "confirm_dialog" not in scene.page.asked
+        assert "confirm_dialog" not in scene.page.calls
 
 
 # -- browsers that are old or large ------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.browser.rotation.MIN_GROWN_AGE_SECONDS", float(EARLY))
 
 
-async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_trouble(
+async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_an_error(
     tmp_path: Path, early: None
 ) -> None:
     async with living(tmp_path) as scene:
@@ -138,7 +138,7 @@ async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_
 async def test_a_grown_heap_is_a_reason_too_but_not_while_an_answer_is_expected(tmp_path: Path, early: None) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), EARLY)
-        await scene.tells()
+        await scene.heartbeat()
         expect_an_answer(scene)
         await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10, heap_bytes=450_000_000), 100)
         assert len(scene.whatsapp.opened) == 1
@@ -191,7 +191,7 @@ def test_browsers_are_replaced_one_after_the_other() -> None:
 # -- deaf pages --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_page_that_is_proven_online_and_hears_nothing_is_loaded_again_then_replaced(tmp_path: Path) -> None:
+async def test_a_page_that_is_proven_online_and_receives_nothing_is_loaded_again_then_replaced(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 3_700)
         assert (loads(scene), len(scene.whatsapp.opened)) == (2, 1)
@@ -200,13 +200,13 @@ async def test_a_page_that_is_proven_online_and_hears_nothing_is_loaded_again_th
         assert scene.phase is Phase.ONLINE
 
 
-async def test_a_page_that_is_told_something_now_and_then_is_left_alone(tmp_path: Path) -> None:
+async def test_a_page_that_receives_an_event_now_and_then_is_left_alone(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(MAIN, unsolicited_event_ms_ago=10), 2 * 3_600)
         assert loads(scene) == 1
 
 
-async def test_a_message_that_only_the_sweep_found_counts_as_heard(tmp_path: Path) -> None:
+async def test_a_message_that_only_the_sweep_found_counts_as_received(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 3_000)
         expect_an_answer(scene)
@@ -218,7 +218,7 @@ async def test_a_message_that_only_the_sweep_found_counts_as_heard(tmp_path: Pat
 
 
 @pytest.mark.parametrize("observation", [replace(QR, qr=None), MAIN], ids=["unlinked", "linked"])
-async def test_what_stays_missing_is_incompatible_and_looked_at_again_every_five_minutes(
+async def test_a_part_that_stays_missing_is_incompatible_and_checked_again_every_five_minutes(
     tmp_path: Path, observation: object
 ) -> None:
     async with living(tmp_path) as scene:

@@ -1,4 +1,4 @@
-"""One session's life, on a page in memory and a clock that waits for nobody."""
+"""The life of a session, on a page in memory and a clock that never waits."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MAIN = PageObservation(injected=True, mode="MAIN", info="NORMAL", socket="CONNEC
 
 @pytest.fixture(autouse=True)
 def no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock waits for nobody, so nothing may happen beside it."""
+    """The clock never waits, so no thread may work beside it."""
 
     async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -63,18 +63,18 @@ class FakeWhatsApp:
         self.opened: list[Path] = []
         self.closed: list[str] = []
         self.hint: OnHint = lambda _hint, _detail: None
-        self.trouble: list[Exception] = []
+        self.errors: list[Exception] = []
         #: What is to be seen may depend on what is in the profile.
         self.opening: Callable[[Path], None] = lambda _profile: None
 
     @asynccontextmanager
     async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator[FakePage]:
-        if self.trouble:
-            raise self.trouble.pop()
+        if self.errors:
+            raise self.errors.pop()
         self.opened.append(profile)
         self.hint = on_hint
         self.opening(profile)
-        self.page.trouble = None
+        self.page.error = None
         try:
             yield self.page
             self.closed.append("in peace")
@@ -151,7 +151,7 @@ class Scene:
         self.phases.append(self.phase)
 
     async def shows(self, observation: PageObservation, seconds: float = 0.0) -> None:
-        """The page changes, says so, and time passes."""
+        """The page changes, sends its hint, and time passes."""
         self.page.observation = observation
         self.whatsapp.hint(Hint.STATE, "")
         await self.clock.advance(seconds)
@@ -163,8 +163,8 @@ class Scene:
             while self.phase is not phase:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
-    async def tells(self) -> None:
-        """The control plane hears what the session reports, and says what it knows now."""
+    async def heartbeat(self) -> None:
+        """Sends the session's report, and applies the hold in the answer."""
         sent_at = self.clock.now()
         request = SyncRequest(sequence=1, capacity=1, sessions=(self.session.report(),))
         [self.hold] = (await self.control.sync(request, "runner0001.secret")).hold
@@ -199,7 +199,7 @@ async def test_from_a_code_to_online(tmp_path: Path) -> None:
         report = scene.session.report()
         assert (report.phase, report.number, report.qr) == (Phase.ONLINE, NUMBER, None)
         assert scene.profile.marker() is not None
-        assert scene.page.asked.count("prove") == 1
+        assert scene.page.calls.count("prove") == 1
 
 
 async def test_a_code_that_ran_out_is_not_reported(tmp_path: Path) -> None:
@@ -220,13 +220,13 @@ async def test_the_sequence_grows_with_a_change_and_not_with_time(tmp_path: Path
         assert scene.session.report().sequence == first + 1
 
 
-async def test_online_is_proven_every_minute_unless_the_server_was_heard(tmp_path: Path) -> None:
+async def test_online_is_proven_every_minute_unless_the_server_sent_an_event(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         await scene.clock.advance(121)
-        assert scene.page.asked.count("prove") == 3
+        assert scene.page.calls.count("prove") == 3
         await scene.shows(replace(MAIN, server_event_ms_ago=10), 300)
-        assert scene.page.asked.count("prove") == 3
+        assert scene.page.calls.count("prove") == 3
 
 
 async def test_what_a_page_received_is_handed_in_while_the_proof_is_still_awaited(
@@ -241,7 +241,7 @@ async def test_what_a_page_received_is_handed_in_while_the_proof_is_still_awaite
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
-async def test_what_a_freshly_linked_page_received_is_noted_at_once_and_handed_in_when_the_link_is_known(
+async def test_messages_of_a_freshly_linked_page_are_journaled_at_once_and_handed_in_when_the_link_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before, the control plane would take it for history, and keep nothing of it."""
@@ -251,28 +251,28 @@ async def test_what_a_freshly_linked_page_received_is_noted_at_once_and_handed_i
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
         await scene.shows(MAIN)
         assert (scene.session.report().number, scene.phase) == (NUMBER, Phase.SYNCING)
-        assert scene.changes > changes  # it is told, although the proof is still awaited
+        assert scene.changes > changes  # it is reported, although the proof is still awaited
         await scene.clock.advance(10)
         assert "Hello?" in scene.profile.journal.read_text("utf-8")
         assert scene.control.handed_in == []
-        await scene.tells()
+        await scene.heartbeat()
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
-async def test_a_fresh_link_is_told_before_a_session_is_given_back_with_what_it_received(tmp_path: Path) -> None:
+async def test_a_fresh_link_is_reported_before_a_session_is_released_with_its_messages(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave(ReleaseReason.DRAINED)
         await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert (scene.control.handed_in, scene.task.done()) == ([], False)
-        await scene.tells()
+        await scene.heartbeat()
         await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
         assert scene.task.result() == "drained"
 
 
-async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
+async def test_a_session_that_leaves_before_the_first_proof_of_a_fresh_link_reports_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with living(tmp_path) as scene:
@@ -281,12 +281,12 @@ async def test_who_leaves_before_the_first_proof_of_a_fresh_link_tells_it_too(
         scene.session.leave(ReleaseReason.DRAINED)
         scene.page.observation = MAIN
         await settle()
-        await scene.tells()
+        await scene.heartbeat()
         await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
-async def test_who_is_not_the_holder_any_more_hands_in_although_nobody_confirmed_its_link(tmp_path: Path) -> None:
+async def test_a_lost_session_hands_in_although_its_link_was_not_confirmed(tmp_path: Path) -> None:
     """Perhaps only the confirmation was lost; and no other will come."""
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
@@ -296,7 +296,7 @@ async def test_who_is_not_the_holder_any_more_hands_in_although_nobody_confirmed
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
-async def test_what_is_left_of_a_login_that_nobody_knows_holds_up_no_release(tmp_path: Path) -> None:
+async def test_messages_of_a_login_that_is_over_hold_up_no_release(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         left = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
         scene.conversation._journal.add("a", left)
@@ -310,10 +310,10 @@ async def test_a_page_whose_replies_are_not_confirmed_is_loaded_again(
 ) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
-        loads = scene.page.asked.count("load")
-        monkeypatch.setattr(scene.conversation.replies, "are_stuck", lambda: scene.page.asked.count("load") == loads)
+        loads = scene.page.calls.count("load")
+        monkeypatch.setattr(scene.conversation.replies, "are_stuck", lambda: scene.page.calls.count("load") == loads)
         await scene.clock.advance(60)
-        assert scene.page.asked.count("load") == loads + 1
+        assert scene.page.calls.count("load") == loads + 1
         assert scene.phase is Phase.ONLINE
 
 
@@ -323,7 +323,7 @@ async def test_a_failed_proof_means_offline_then_a_reload_then_a_new_browser(tmp
         await scene.shows(MAIN)
         assert scene.phase is Phase.OFFLINE
         await scene.clock.advance(6)
-        assert scene.page.asked.count("load") == 2
+        assert scene.page.calls.count("load") == 2
         await scene.clock.advance(70)
         assert len(scene.whatsapp.opened) == 2
 
@@ -331,16 +331,16 @@ async def test_a_failed_proof_means_offline_then_a_reload_then_a_new_browser(tmp
 async def test_a_page_that_does_not_answer_is_loaded_again(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
-        scene.page.trouble = PageSilent("stuck")
+        scene.page.error = PageSilent("stuck")
         await scene.clock.advance(60)
-        assert scene.page.asked.count("load") >= 2
+        assert scene.page.calls.count("load") >= 2
         assert len(scene.whatsapp.opened) >= 2
 
 
 async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
-        scene.page.trouble = PageGone("crash")
+        scene.page.error = PageGone("crash")
         scene.whatsapp.hint(Hint.GONE, "")
         await scene.clock.advance(5)
         assert scene.phase is Phase.ONLINE
@@ -349,8 +349,8 @@ async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) ->
 
 async def test_too_many_restarts_release_the_session(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
-        scene.whatsapp.trouble = [PageGone("does not start")] * 10
-        scene.page.trouble = PageGone("crash")
+        scene.whatsapp.errors = [PageGone("does not start")] * 10
+        scene.page.error = PageGone("crash")
         scene.whatsapp.hint(Hint.GONE, "")
         await scene.clock.advance(60)
         assert scene.task.result().startswith("wedged")
@@ -373,7 +373,7 @@ async def test_a_login_that_cannot_be_fetched_at_first_is_waited_for(tmp_path: P
 
 async def test_a_page_that_cannot_be_loaded_is_tried_again_without_a_new_browser(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    scene.page.trouble = None
+    scene.page.error = None
 
     async def unreachable() -> None:
         raise PageUnreachable("net::ERR_INTERNET_DISCONNECTED")
@@ -397,9 +397,9 @@ async def test_a_page_without_modules_is_a_problem_and_no_storm_of_restarts(tmp_
         report = scene.session.report()
         assert report.problem is ProblemCode.INCOMPATIBLE
         assert len(scene.whatsapp.opened) == 2
-        loads = scene.page.asked.count("load")
+        loads = scene.page.calls.count("load")
         await scene.clock.advance(250)
-        assert scene.page.asked.count("load") - loads <= 1
+        assert scene.page.calls.count("load") - loads <= 1
         await scene.shows(QR, 1)
         assert scene.session.report().problem is None
 
@@ -413,7 +413,7 @@ async def test_calls_that_fail_after_an_update_are_named_incompatible_and_no_sto
         scene.page.prove = broken  # type: ignore[method-assign]
         await scene.shows(MAIN, 250)
         assert scene.session.report().problem is ProblemCode.INCOMPATIBLE
-        assert scene.page.asked.count("load") == 2
+        assert scene.page.calls.count("load") == 2
         assert len(scene.whatsapp.opened) == 1
 
 
@@ -430,7 +430,9 @@ async def test_only_a_real_logout_deletes_the_profile(tmp_path: Path, reason: st
         assert not (scene.profile.home / "current" / "login").exists()
 
 
-async def test_after_a_logout_a_new_code_waits_until_it_was_told_and_somebody_looks(tmp_path: Path) -> None:
+async def test_after_a_logout_a_new_code_waits_for_its_report_and_for_an_owner(
+    tmp_path: Path,
+) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.confirm(watched=False)
@@ -449,22 +451,22 @@ async def test_another_account_does_not_go_online(tmp_path: Path) -> None:
         await scene.shows(MAIN, 10)
         report = scene.session.report()
         assert (report.phase, report.number) == (Phase.FAILED, None)
-        assert "prove" not in scene.page.asked
+        assert "prove" not in scene.page.calls
 
 
 async def test_an_idle_page_is_refreshed_then_loaded_again_then_replaced(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(replace(QR, qr=None, idle=True), 1)
-        assert scene.page.asked.count("refresh_qr") == 1
+        assert scene.page.calls.count("refresh_qr") == 1
         await scene.clock.advance(100)
-        assert scene.page.asked.count("load") >= 4
+        assert scene.page.calls.count("load") >= 4
         assert len(scene.whatsapp.opened) >= 2
 
 
-async def test_an_unwatched_page_is_not_asked_for_codes(tmp_path: Path) -> None:
+async def test_a_page_without_an_owner_is_not_asked_for_codes(tmp_path: Path) -> None:
     async with living(tmp_path, watched=False) as scene:
         await scene.shows(replace(QR, qr=None, idle=True), 60)
-        assert "refresh_qr" not in scene.page.asked
+        assert "refresh_qr" not in scene.page.calls
         assert not scene.session.is_pending()
 
 
@@ -472,14 +474,14 @@ async def test_a_pairing_code_is_asked_for_once_and_again_when_it_dies(tmp_path:
     async with living(tmp_path) as scene:
         scene.confirm(pair_with=NUMBER)
         await scene.clock.advance(3)
-        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        assert scene.page.calls.count(f"pair {NUMBER}") == 1
         code = LiveCode("ABCD1234", 190_000)
         await scene.shows(replace(QR, pairing=code, pairing_phone=NUMBER), 30)
         report = scene.session.report()
         assert (report.phase, report.pairing and report.pairing.code) == (Phase.PAIRING, "ABCD1234")
-        assert scene.page.asked.count(f"pair {NUMBER}") == 1
+        assert scene.page.calls.count(f"pair {NUMBER}") == 1
         await scene.shows(QR, 10)
-        assert scene.page.asked.count(f"pair {NUMBER}") == 2
+        assert scene.page.calls.count(f"pair {NUMBER}") == 2
 
 
 async def test_a_conflict_is_taken_back_only_after_the_control_plane_confirmed(tmp_path: Path) -> None:
@@ -487,10 +489,10 @@ async def test_a_conflict_is_taken_back_only_after_the_control_plane_confirmed(t
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         await scene.shows(conflict, 20)
-        assert "take_over" not in scene.page.asked
+        assert "take_over" not in scene.page.calls
         scene.confirm()
         await scene.clock.advance(2)
-        assert scene.page.asked.count("take_over") == 1
+        assert scene.page.calls.count("take_over") == 1
 
 
 async def test_the_fourth_conflict_is_a_persons(tmp_path: Path) -> None:
@@ -501,7 +503,7 @@ async def test_the_fourth_conflict_is_a_persons(tmp_path: Path) -> None:
             scene.confirm()
             await scene.clock.advance(1)
         report = scene.session.report()
-        assert scene.page.asked.count("take_over") == 3
+        assert scene.page.calls.count("take_over") == 3
         assert (report.phase, report.problem) == (Phase.CONFLICT, ProblemCode.CONFLICT)
 
 
@@ -511,11 +513,11 @@ async def test_a_parked_session_is_offline_and_resumes_with_a_new_proof(tmp_path
         await scene.session.park()
         await scene.clock.advance(100)
         assert (scene.page.offline, scene.phase) == (True, Phase.OFFLINE)
-        proofs = scene.page.asked.count("prove")
+        proofs = scene.page.calls.count("prove")
         await scene.session.resume()
         await scene.clock.advance(1)
         assert (scene.page.offline, scene.phase) == (False, Phase.ONLINE)
-        assert scene.page.asked.count("prove") == proofs + 1
+        assert scene.page.calls.count("prove") == proofs + 1
 
 
 async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
@@ -531,14 +533,14 @@ async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
             scene.page.offline = offline
 
         monkeypatch.setattr(scene.page, "set_offline", slow)
-        looks = scene.page.asked.count("observe")
+        observations = scene.page.calls.count("observe")
         resuming = asyncio.create_task(scene.session.resume())
         await scene.clock.advance(30)
-        assert scene.page.asked.count("observe") == looks
+        assert scene.page.calls.count("observe") == observations
         gate.set()
         await resuming
         await scene.clock.advance(1)
-        assert scene.page.asked.count("observe") > looks
+        assert scene.page.calls.count("observe") > observations
         assert scene.phase is Phase.ONLINE
 
 
@@ -565,8 +567,8 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
     async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(MAIN)
         waits = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
-        scene.whatsapp.trouble = [PageGone("no room")] * 50
-        scene.page.trouble = PageGone("killed")
+        scene.whatsapp.errors = [PageGone("no room")] * 50
+        scene.page.error = PageGone("killed")
         scene.whatsapp.hint(Hint.STATE, "")
         await scene.clock.advance(0.1)
         assert not scene.task.done()
@@ -608,14 +610,14 @@ async def test_a_parked_session_starts_no_browser_until_it_is_resumed(tmp_path: 
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         await scene.session.park()
-        scene.page.trouble = PageGone("crash")
+        scene.page.error = PageGone("crash")
         with pytest.raises(PageGone):
             await scene.session.resume()
         await scene.clock.advance(5)
         assert len(scene.whatsapp.opened) == 2
 
 
-async def test_leaving_closes_the_browser_in_peace_and_says_why(tmp_path: Path) -> None:
+async def test_leaving_closes_the_browser_in_peace_and_returns_the_reason(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.session.leave(ReleaseReason.DRAINED)
@@ -639,7 +641,7 @@ async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_i
         assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
 
 
-async def test_a_profile_whose_leftovers_are_just_being_handed_in_is_waited_for(tmp_path: Path) -> None:
+async def test_a_profile_whose_orphaned_journal_is_being_handed_in_is_waited_for(tmp_path: Path) -> None:
     with Profile(tmp_path, TENANT).locked():
         scene = Scene(tmp_path)
         task = asyncio.create_task(scene.session.run())
@@ -704,10 +706,10 @@ async def moved_here(directory: Path, *logins: str, **more: Any) -> AsyncIterato
 
     shown = {"good": MAIN, "ended": replace(QR, logged_out=True, logout_reason="user_initiated")}
 
-    def look(profile: Path) -> None:
+    def observe_login(profile: Path) -> None:
         scene.page.observation = shown.get((profile / LOGIN).read_text(), QR) if (profile / LOGIN).exists() else QR
 
-    scene.whatsapp.opening = look
+    scene.whatsapp.opening = observe_login
     scene.task = asyncio.create_task(scene.session.run())
     try:
         yield scene
@@ -735,7 +737,7 @@ async def test_snapshots_that_show_a_code_are_passed_over_before_anybody_sees_it
         ]
 
 
-async def test_when_none_is_left_the_session_says_that_it_is_logged_out(tmp_path: Path) -> None:
+async def test_when_no_snapshot_is_left_the_session_reports_that_it_is_logged_out(tmp_path: Path) -> None:
     async with moved_here(tmp_path, "stale", "torn") as scene:
         await scene.clock.advance(5)
         assert scene.phase is Phase.LOGGED_OUT
@@ -743,7 +745,7 @@ async def test_when_none_is_left_the_session_says_that_it_is_logged_out(tmp_path
         assert len(scene.control.stored) == 2
 
 
-async def test_a_login_that_the_phone_ended_is_not_looked_for_in_older_snapshots(tmp_path: Path) -> None:
+async def test_a_login_that_the_phone_ended_is_not_restored_from_older_snapshots(tmp_path: Path) -> None:
     async with moved_here(tmp_path, "good", "ended") as scene:
         await scene.clock.advance(5)
         assert scene.phase is Phase.LOGGED_OUT

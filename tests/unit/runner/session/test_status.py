@@ -1,4 +1,4 @@
-"""What a session tells is taken for news by the control plane, and told once."""
+"""The reports of a session: each change is new to the control plane, and is sent once."""
 
 from runner.browser.page_state import PageState
 from runner.session.status import Status
@@ -8,7 +8,7 @@ from wire import Hold, Phase, Wanted
 HOLD = Hold(tenant=TENANT, epoch=1, wanted=Wanted.RUN)
 
 
-def test_a_report_gets_a_new_number_only_when_it_says_something_else() -> None:
+def test_a_report_gets_a_new_sequence_number_only_when_its_content_changes() -> None:
     status = Status(TENANT, FakeClock(), lambda: None)
     first = status.report(HOLD, None).sequence
     assert status.report(HOLD, None).sequence == first
