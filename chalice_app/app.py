@@ -166,4 +166,4 @@ def mail_event(event: CloudWatchEvent) -> None:
 @app.lambda_function(name="overview")
 def overview_widget(event: dict[str, Any], context: Any) -> str:
     """Returns the table of tenants for the custom widget of the CloudWatch dashboard."""
-    return console.widget(services, event, str(getattr(context, "invoked_function_arn", "")))
+    return console.render_widget(services, event, str(getattr(context, "invoked_function_arn", "")))

@@ -89,9 +89,9 @@ class Services:
             raise NotDeployed(f"The public address in the parameter {name} cannot be used: {reason}.")
         return address
 
-    def runner_token(self, *, at_most_old_ms: int = REMEMBERED_FOR_MS) -> str:
+    def runner_token(self, *, max_age_ms: int = REMEMBERED_FOR_MS) -> str:
         """Returns the bootstrap token with which a new runner registers, at most so many milliseconds old."""
-        return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), at_most_old_ms=at_most_old_ms)
+        return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), max_age_ms=max_age_ms)
 
     @property
     def operators_email(self) -> str:

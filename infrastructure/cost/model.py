@@ -52,7 +52,7 @@ LOGS_KEPT_DAYS = 30  # LogRetentionDays
 IDLE_SYNC_EVERY_SECONDS = 3.0
 #: After the bell rang, the next call is held to its end, while the reply is sent (wire.py: SYNC_HELD_AT_MOST_MS).
 SYNC_HELD_AT_MOST_SECONDS = 10.0
-BELL_LOOKED_AT_EVERY_SECONDS = 0.2  # runner_api.py
+BELL_POLLED_EVERY_SECONDS = 0.2  # runner_api.py
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
 DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
 #: After a message "caught up to" moves in steps until it reaches it
@@ -217,7 +217,7 @@ def _table(tenants: int, asked: Load) -> float:
         + asked.reports * REPORT_READ_UNITS
         + asked.snapshots * SNAPSHOT_READ_UNITS
         + asked.syncs * SYNC_READ_UNITS
-        + asked.held_seconds / BELL_LOOKED_AT_EVERY_SECONDS
+        + asked.held_seconds / BELL_POLLED_EVERY_SECONDS
         + renewals * (0.5 + all_runners)
         + MINUTES_A_MONTH * (all_tenants + 2 * all_runners)
     )

@@ -180,7 +180,7 @@ class Cloud:
 
         def work() -> tuple[int, bytes]:
             try:
-                request = runner_auth._read(asked, body)
+                request = runner_auth._parse_body(asked, body)
                 worker().asked = token.partition(".")[0], getattr(request, "epoch", 0)
                 self.heard.add(token.partition(".")[0])
                 if isinstance(request, SyncRequest) and request.wait_ms:

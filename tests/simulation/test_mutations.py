@@ -124,9 +124,9 @@ def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyP
         return runner_from(self._table.update(Update(f"RUNNER#{runner.id}", "RUNNER", set=changes)))
 
     monkeypatch.setattr(Runners, "renew", renew)
-    monkeypatch.setattr(runner_auth, "alive", runner_auth.known)
+    monkeypatch.setattr(runner_auth, "authenticate_alive", runner_auth.authenticate)
     for door in ("runner_api", "snapshot_api"):
-        monkeypatch.setattr(f"chalicelib.web.{door}.alive", runner_auth.known)
+        monkeypatch.setattr(f"chalicelib.web.{door}.authenticate_alive", runner_auth.authenticate)
     caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
 
 

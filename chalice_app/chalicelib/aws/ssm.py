@@ -27,11 +27,11 @@ class Parameters:
         self._clock = clock
         self._remembered: dict[str, tuple[int, str]] = {}
 
-    def get(self, name: str, *, at_most_old_ms: int = REMEMBERED_FOR_MS) -> str:
+    def get(self, name: str, *, max_age_ms: int = REMEMBERED_FOR_MS) -> str:
         """The decrypted value. Raises NotDeployed when there is none."""
         now = self._clock()
         remembered = self._remembered.get(name)
-        if remembered is not None and now - remembered[0] < at_most_old_ms:
+        if remembered is not None and now - remembered[0] < max_age_ms:
             return remembered[1]
         try:
             answer = self._client.get_parameter(Name=name, WithDecryption=True)

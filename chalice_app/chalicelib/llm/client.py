@@ -47,18 +47,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class AssistantCheck:
     """Whether a key and an assistant would answer now; if not, one sentence that says what to do."""
 
     sentence: str
     #: what a person must mend; None if nothing, or if the trouble may pass by itself
     problem: ProblemCode | None = None
     #: neither works nor is known to be wrong: network, OpenAI down, rate limit; check again later
-    passing: bool = False
+    transient: bool = False
 
     @property
     def ok(self) -> bool:
-        return self.problem is None and not self.passing
+        return self.problem is None and not self.transient
 
 
 class LlmClient:
@@ -90,7 +90,7 @@ class LlmClient:
         self._connecting = Lock()
         self._client: openai.OpenAI | None = None
 
-    def check(self, api_key: str, assistant: Assistant) -> CheckResult:
+    def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
         """Tries the key and the assistant's settings with one call for a fraction of a cent; never raises.
 
         The call is a real `POST /v1/responses` for at most 16 tokens, with all settings but the instructions. Counting
@@ -110,12 +110,12 @@ class LlmClient:
             if response.status == "failed":
                 raise failed(response)
         except ActionRequired as trouble:
-            return CheckResult(trouble.message, problem=trouble.problem)
+            return AssistantCheck(trouble.message, problem=trouble.problem)
         except TransientError as trouble:
-            return CheckResult(trouble.message, passing=True)
+            return AssistantCheck(trouble.message, transient=True)
         except PermanentError as trouble:
-            return CheckResult(trouble.message, problem=ProblemCode.ASSISTANT_REFUSED)
-        return CheckResult(f"The key works, and {assistant.model} answers.")
+            return AssistantCheck(trouble.message, problem=ProblemCode.ASSISTANT_REFUSED)
+        return AssistantCheck(f"The key works, and {assistant.model} answers.")
 
     def reply(
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str

@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from wire import Phase
-
 LANGUAGES: Final = ("en", "de", "es", "pt", "fr")
 #: Each language by its own name, for the form that chooses one.
 LANGUAGE_NAMES: Final[Mapping[str, str]] = {
@@ -18,22 +16,6 @@ LANGUAGE_NAMES: Final[Mapping[str, str]] = {
     "fr": "Français",
 }
 DEFAULT_LANGUAGE: Final = "en"
-
-#: The style of a phase: the class of its badge, notice and mark in the style sheet.
-TONES: Final[Mapping[Phase, str]] = {
-    Phase.IDLE: "quiet",
-    Phase.STARTING: "working",
-    Phase.QR: "attention",
-    Phase.PAIRING: "attention",
-    Phase.PASSKEY_REQUIRED: "problem",
-    Phase.SYNCING: "working",
-    Phase.ONLINE: "ok",
-    Phase.OFFLINE: "attention",
-    Phase.CONFLICT: "attention",
-    Phase.BLOCKED: "problem",
-    Phase.LOGGED_OUT: "problem",
-    Phase.FAILED: "attention",
-}
 
 Translate = Callable[..., str]
 

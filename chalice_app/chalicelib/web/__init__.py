@@ -1,1 +1,1 @@
-"""Everything that answers HTTP: the owner's page, the admin, the runners' API, the console's widget."""
+"""HTTP: the owner's landing page, the admin, the runners' API, and the widget of the CloudWatch console."""

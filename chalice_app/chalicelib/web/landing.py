@@ -1,20 +1,20 @@
-"""The owner's door: the emailed link, the live code to scan or type, and afterwards how the line is doing.
+"""The owner's landing page: the emailed link, the live code to scan or type, and afterwards the state of the line.
 
 ========================  =====  ============================================================================
-``/join/{token}``         GET    renders only, because mail scanners fetch links; a bound browser goes on to status
-``/join/{token}/open``    POST   binds this browser if none is bound, wakes the session
+``/join/{token}``         GET    renders only, because mail scanners fetch links; redirects a bound browser to status
+``/join/{token}/open``    POST   binds this browser if none is bound, keeps the session awake
 ``/join/{token}/continue``  POST  binds this browser instead of the other one
-``/join/{token}/status``  GET    what the bound browser sees; renews the watch
-``/join/{token}/live``    GET    the same as JSON, for the script; renews the watch
+``/join/{token}/status``  GET    the page of the bound browser; keeps the session awake
+``/join/{token}/live``    GET    the same as JSON, for the script; keeps the session awake
 ``/join/{token}/code``    GET    the form that asks for the phone's number
 ``/join/{token}/pair``    POST   asks for a pairing code
-``/join/{token}/qr``      POST   a QR code again
+``/join/{token}/qr``      POST   asks for a QR code instead of a pairing code
 ``/join/{token}/again``   POST   the owner's action: connect again
-``/join/{token}/passkey``  GET   what to do when WhatsApp asks for a passkey
+``/join/{token}/passkey``  GET   instructions for an account that WhatsApp protects by a passkey
 ========================  =====  ============================================================================
 
-The token in the path is the capability; the cookie says which browser uses it. A token that is expired, revoked,
-unknown or not even one costs the same single read and gets the same page.
+The token in the path is the capability; the cookie proves which browser uses it. A token that is expired, revoked,
+unknown or malformed costs the same single read and gets the same page.
 """
 
 import json
@@ -31,14 +31,15 @@ from chalicelib.model import Invite, Session, Tenant, TenantState
 from chalicelib.rendering.languages import preferred_language
 from chalicelib.tokens import derive, secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
-from chalicelib.web.landing_view import LandingView, digits_of, landing_view
+from chalicelib.web.landing_view import LandingView, landing_view, parse_phone_number
 from chalicelib.web.pages import FORM, Pages
 from chalicelib.web.responses import json_response
 from chalicelib.wiring import Services
 from wire import Phase
 
-#: The browser keeps its cookie this long after it was bound; the link itself lives until it is revoked.
+#: The lifetime of a bound browser's cookie; the link itself lives until it is revoked.
 BOUND_FOR: Final = timedelta(days=180)
+#: The rate limit of one IP address.
 POSTS_PER_ADDRESS_PER_MINUTE: Final = 20
 #: WhatsApp itself refuses more pairing codes than a few.
 PAIRING_CODES_PER_TENANT, PAIRING_WINDOW = 5, timedelta(minutes=10)
@@ -49,30 +50,35 @@ NO_INDEX: Final = {"X-Robots-Tag": "noindex, nofollow"}
 def mount(app: Chalice, services: Services) -> None:
     """Registers the routes."""
     pages = Pages(app, services)
-    door = Landing(pages, services)
+    landing = Landing(pages, services)
 
     def route(path: str, method: str, view: Callable[[str], Response]) -> None:
-        guarded = pages.handle_errors(door.guarded(view))
+        handled = pages.handle_errors(landing.handle_errors(view))
         if method == "POST":
-            app.route(f"/join/{{token}}{path}", methods=["POST"], content_types=[FORM])(guarded)
+            app.route(f"/join/{{token}}{path}", methods=["POST"], content_types=[FORM])(handled)
         else:
-            app.route(f"/join/{{token}}{path}", methods=["GET"])(guarded)
+            app.route(f"/join/{{token}}{path}", methods=["GET"])(handled)
 
-    route("", "GET", door.first_page)
-    route("/open", "POST", door.open)
-    route("/continue", "POST", door.continue_here)
-    route("/status", "GET", door.status)
-    route("/live", "GET", door.live)
-    route("/code", "GET", door.number_form)
-    route("/pair", "POST", door.pair)
-    route("/qr", "POST", door.show_qr)
-    route("/again", "POST", door.again)
-    route("/passkey", "GET", door.passkey)
+    route("", "GET", landing.first_page)
+    route("/open", "POST", landing.open)
+    route("/continue", "POST", landing.continue_here)
+    route("/status", "GET", landing.status)
+    route("/live", "GET", landing.live)
+    route("/code", "GET", landing.number_form)
+    route("/pair", "POST", landing.pair)
+    route("/qr", "POST", landing.show_qr)
+    route("/again", "POST", landing.again)
+    route("/passkey", "GET", landing.passkey)
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who holds a living link, and whether it is the browser that may see the code."""
+    """A browser that opened a usable link.
+
+    Args:
+        token: the link's.
+        secret: of this browser's cookie; empty without one.
+    """
 
     token: str
     invite: Invite
@@ -81,10 +87,12 @@ class Guest:
 
     @property
     def bound(self) -> bool:
+        """True for the one browser that may see the code."""
         return self.invite.bound_sha256 is not None and secrets_match(sha256(self.secret), self.invite.bound_sha256)
 
     @property
     def csrf(self) -> str:
+        """The token of this browser's forms."""
         return derive(self.secret, "landing")
 
 
@@ -95,142 +103,154 @@ class Landing:
         self._pages = pages
         self._services = services
 
-    # -- a browser comes ---------------------------------------------------------------------------------------
+    # -- binding a browser -------------------------------------------------------------------------------------
 
     def first_page(self, token: str) -> Response:
-        guest = self._guest(token)
+        """Redirects the bound browser; asks any other whether to open the link here."""
+        guest = self._find_guest(token)
         if guest.bound:
-            return self._to(guest, "/status")
+            return self._redirect(guest, "/status")
         return self._render("opening" if guest.invite.bound_sha256 is None else "elsewhere", guest, moved=False)
 
     def open(self, token: str) -> Response:
-        guest = self._posting_guest(token)
+        """Binds this browser if no other one is bound."""
+        guest = self._find_posting_guest(token)
         if guest.bound:
-            self._wake(guest)
-            return self._to(guest, "/status")
+            self._keep_awake(guest)
+            return self._redirect(guest, "/status")
         secret = self._services.token()
         invite = self._services.tenants.invites.open(sha256(token), sha256(secret), now=self._services.clock())
         if not secrets_match(invite.bound_sha256 or "", sha256(secret)):
-            return self._to(guest, "")
-        return self._welcome(guest, secret)
+            return self._redirect(guest, "")
+        return self._redirect_bound(guest, secret)
 
     def continue_here(self, token: str) -> Response:
-        guest = self._posting_guest(token)
+        """Binds this browser instead of the one that is bound."""
+        guest = self._find_posting_guest(token)
         secret, former = self._services.token(), guest.invite.bound_sha256
         try:
             self._services.tenants.invites.bind(
                 sha256(token), sha256(secret), instead_of=former, now=self._services.clock()
             )
         except Conflict:
-            return self._to(guest, "")
-        return self._welcome(guest, secret)
+            return self._redirect(guest, "")
+        return self._redirect_bound(guest, secret)
 
-    def _welcome(self, guest: Guest, secret: str) -> Response:
-        self._wake(guest)
-        return self._to(guest, "/status", set_cookie(_cookie_name(guest.invite), secret, BOUND_FOR))
+    def _redirect_bound(self, guest: Guest, secret: str) -> Response:
+        self._keep_awake(guest)
+        return self._redirect(guest, "/status", set_cookie(_cookie_name(guest.invite), secret, BOUND_FOR))
 
-    # -- the bound browser looks -------------------------------------------------------------------------------
+    # -- pages of the bound browser ----------------------------------------------------------------------------
 
     def status(self, token: str) -> Response:
-        guest = self._guest(token)
+        """Renders the live code or the state of the line."""
+        guest = self._find_guest(token)
         if not guest.bound:
-            return self._render("elsewhere", guest, moved=True) if guest.secret else self._to(guest, "")
-        return self._render("status", guest, view=self._show(guest))
+            return self._render("elsewhere", guest, moved=True) if guest.secret else self._redirect(guest, "")
+        return self._render("status", guest, view=self._view(guest))
 
     def live(self, token: str) -> Response:
+        """Returns the status as JSON, with HTML only if the page would look different."""
         try:
-            guest = self._guest(token)
+            guest = self._find_guest(token)
         except NotFound:
             return json_response('{"reload": true}', status=404, headers=NO_INDEX)
         if not guest.bound:
             return json_response('{"reload": true}', headers=NO_INDEX)
-        view = self._show(guest)
+        view = self._view(guest)
         answer: dict[str, str | int] = {"version": view.version, "every_ms": view.every_ms}
         if self._pages.query("seen") != view.version:
             answer["html"] = str(self._render("live", guest, view=view).body)
         return json_response(json.dumps(answer), headers=NO_INDEX)
 
     def number_form(self, token: str) -> Response:
-        return self._bound_page(token, "number", number="", error=False)
+        """Renders the form that asks for the phone's number."""
+        return self._render_bound(token, "number", number="", error=False)
 
     def passkey(self, token: str) -> Response:
-        return self._bound_page(token, "passkey")
+        """Renders the instructions about passkeys."""
+        return self._render_bound(token, "passkey")
 
-    # -- the bound browser acts --------------------------------------------------------------------------------
+    # -- actions of the bound browser --------------------------------------------------------------------------
 
     def pair(self, token: str) -> Response:
-        guest, form = self._acting_guest(token)
-        digits = digits_of(form.get("number", ""))
-        if digits is None:
+        """Asks WhatsApp for a pairing code for the number in the form."""
+        guest, form = self._find_acting_guest(token)
+        number = parse_phone_number(form.get("number", ""))
+        if number is None:
             return self._render("number", guest, status=422, number=form.get("number", "")[:40], error=True)
-        self._count(guest, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
+        self._limit_rate(guest, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
         if guest.tenant.wanted is TenantState.ACTIVE:
-            self._services.placement.pair_with(guest.tenant.id, digits, self._services.clock())
-        return self._to(guest, "/status")
+            self._services.placement.pair_with(guest.tenant.id, number, self._services.clock())
+        return self._redirect(guest, "/status")
 
     def show_qr(self, token: str) -> Response:
-        guest, _ = self._acting_guest(token)
+        """Asks for a QR code instead of a pairing code."""
+        guest, _ = self._find_acting_guest(token)
         if guest.tenant.wanted is TenantState.ACTIVE:
             self._services.placement.pair_with(guest.tenant.id, None, self._services.clock())
-        return self._to(guest, "/status")
+        return self._redirect(guest, "/status")
 
     def again(self, token: str) -> Response:
-        guest, _ = self._acting_guest(token)
-        self._wake(guest)
-        return self._to(guest, "/status")
+        """Starts the session again: the owner wants to reconnect."""
+        guest, _ = self._find_acting_guest(token)
+        self._keep_awake(guest)
+        return self._redirect(guest, "/status")
 
-    # -- who is it ---------------------------------------------------------------------------------------------
+    # -- authentication ----------------------------------------------------------------------------------------
 
-    def _guest(self, token: str) -> Guest:
-        """Raises NotFound, after one read, for whatever is not a living link."""
+    def _find_guest(self, token: str) -> Guest:
+        """Raises NotFound, after one read, for any token that is not a usable link's."""
         invite = self._services.tenants.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
         return Guest(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
 
-    def _posting_guest(self, token: str) -> Guest:
-        guest = self._guest(token)
-        address = f"landing-{sha256(self._pages.address)[:16]}"
-        self._count(guest, address, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
+    def _find_posting_guest(self, token: str) -> Guest:
+        guest = self._find_guest(token)
+        counter = f"landing-{sha256(self._pages.address)[:16]}"
+        self._limit_rate(guest, counter, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
         if not is_same_origin(self._pages.headers):
             raise Forbidden
         return guest
 
-    def _acting_guest(self, token: str) -> tuple[Guest, dict[str, str]]:
-        """A browser that lost its binding is told so by the status page it is sent to."""
-        guest = self._posting_guest(token)
+    def _find_acting_guest(self, token: str) -> tuple[Guest, dict[str, str]]:
+        """Returns the bound browser and its form; another browser is redirected to the status page, which explains."""
+        guest = self._find_posting_guest(token)
         form = self._pages.form(MAX_FORM_BYTES)
         if not guest.bound:
-            raise _Unbound(guest)
+            raise _BrowserNotBound(guest)
         require_csrf_token(self._pages.headers, form, guest.csrf)
         return guest, form
 
-    def _bound_page(self, token: str, name: str, **context: Any) -> Response:
-        guest = self._guest(token)
-        if not guest.bound:
-            raise _Unbound(guest)
-        return self._render(name, guest, **context)
-
-    def _count(self, guest: Guest, what: str, within: timedelta, at_most: int) -> None:
-        if self._services.tenants.count_within(guest.tenant.id, what, within, self._services.clock()) > at_most:
+    def _limit_rate(self, guest: Guest, counter: str, within: timedelta, limit: int) -> None:
+        if self._services.tenants.count_within(guest.tenant.id, counter, within, self._services.clock()) > limit:
             raise TooMany
 
-    # -- what it sees ------------------------------------------------------------------------------------------
+    # -- the session -------------------------------------------------------------------------------------------
 
-    def _wake(self, guest: Guest) -> None:
+    def _keep_awake(self, guest: Guest) -> None:
         if guest.tenant.wanted is TenantState.ACTIVE:
             self._services.placement.watch(guest.tenant.id, self._services.clock())
 
-    def _watched(self, guest: Guest, now: int) -> Session:
-        """The session, watched on while a code is wanted; one that was logged out waits for its owner's wish."""
+    def _awake_session(self, guest: Guest, now: int) -> Session:
+        """Returns the session, kept awake while a code is needed; after a logout only the owner's action wakes it."""
         session = self._services.placement.session(guest.tenant.id)
-        resting = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
-        if guest.tenant.paused or session.linked or resting:
+        logged_out = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
+        if guest.tenant.paused or session.linked or logged_out:
             return session
         return self._services.placement.watch(guest.tenant.id, now)
 
-    def _show(self, guest: Guest) -> LandingView:
+    def _view(self, guest: Guest) -> LandingView:
         now = self._services.clock()
-        return landing_view(guest.tenant, self._watched(guest, now), now)
+        return landing_view(guest.tenant, self._awake_session(guest, now), now)
+
+    # -- responses ---------------------------------------------------------------------------------------------
+
+    def _render_bound(self, token: str, name: str, **context: Any) -> Response:
+        guest = self._find_guest(token)
+        if not guest.bound:
+            raise _BrowserNotBound(guest)
+        return self._render(name, guest, **context)
 
     def _render(self, name: str, guest: Guest, *, status: int = 200, **context: Any) -> Response:
         return self._pages.render(
@@ -244,33 +264,33 @@ class Landing:
             **context,
         )
 
-    def _to(self, guest: Guest, path: str, *set_cookies: str) -> Response:
-        return self._pages.redirect(f"/join/{guest.token}{path}", cookies=set_cookies)
+    def _redirect(self, guest: Guest, path: str, *cookies: str) -> Response:
+        return self._pages.redirect(f"/join/{guest.token}{path}", cookies=cookies)
 
-    def guarded(self, view: Callable[[str], Response]) -> Callable[..., Response]:
-        """The view with expected trouble as a page in the reader's language, which tells nothing of the link."""
+    def handle_errors(self, view: Callable[[str], Response]) -> Callable[..., Response]:
+        """Wraps a view: an expected error is a page in the reader's language that reveals nothing about the link."""
 
         @wraps(view)
-        def guard(token: str) -> Response:
+        def handled(token: str) -> Response:
             try:
                 return view(token)
-            except _Unbound as unbound:
-                return self._to(unbound.guest, "/status")
-            except AnswerlineError as trouble:
-                about = {404: "gone", 429: "busy"}.get(trouble.status, "trouble")
+            except _BrowserNotBound as error:
+                return self._redirect(error.guest, "/status")
+            except AnswerlineError as error:
+                about = {404: "gone", 429: "busy"}.get(error.status, "trouble")
                 return self._pages.render(
                     "landing/error.html",
-                    status=trouble.status,
+                    status=error.status,
                     headers=NO_INDEX,
                     language=preferred_language(self._pages.headers.get("accept-language", "")),
                     about=about,
                 )
 
-        return guard
+        return handled
 
 
-class _Unbound(Exception):
-    """This browser may not see this page (any more)."""
+class _BrowserNotBound(Exception):
+    """Another browser is bound, so this one may not see this page (any more)."""
 
     def __init__(self, guest: Guest) -> None:
         super().__init__("another browser is bound")
@@ -278,5 +298,5 @@ class _Unbound(Exception):
 
 
 def _cookie_name(invite: Invite) -> str:
-    """One per link: an owner may have several lines."""
+    """Returns a name for each link: an owner may have several lines."""
     return f"__Host-join-{invite.token_sha256[:16]}"

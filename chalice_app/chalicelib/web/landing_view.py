@@ -1,4 +1,4 @@
-"""What an owner's browser shows of a session: pure."""
+"""The view model of the owner's landing page: what it shows of a session at one moment. Pure; takes ``now``."""
 
 import hashlib
 import re
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
-from chalicelib.rendering.languages import TONES
+from chalicelib.rendering.tones import PHASE_TONES, Tone
 from wire import Phase, ProblemCode
 
 #: ITU-T E.164: at most 15 digits; the shortest numbers with a country code have 7.
@@ -18,39 +18,50 @@ NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 BETWEEN_DIGITS: Final = re.compile(r"\(0\)|[\s()./\u00a0\u2010-\u2015-]")
 
 
-class Shown(StrEnum):
-    """What the owner sees."""
+class Screen(StrEnum):
+    """The content of the page."""
 
     PAUSED = "paused"  #: the operator paused the line
-    QR = "qr"  #: a living QR code
-    PAIRING = "pairing"  #: a living pairing code
-    WAITING = "waiting"  #: a code is wanted and not there yet
-    CONNECTED = "connected"
+    QR = "qr"  #: a valid QR code
+    PAIRING = "pairing"  #: a valid pairing code
+    WAITING = "waiting"  #: a code is needed and not there yet
+    CONNECTED = "connected"  #: the line is online
     MESSAGE = "message"  #: the phase's sentence and its action
 
 
-#: How often the page looks: while something is expected to happen, and otherwise.
-LIVELY_EVERY, CALM_EVERY = timedelta(seconds=1), timedelta(seconds=15)
-#: A page without JavaScript loads itself anew.
-LIVELY_REFRESH, CALM_REFRESH = timedelta(seconds=5), timedelta(seconds=15)
-LIVELY_SHOWN: Final = frozenset({Shown.QR, Shown.PAIRING, Shown.WAITING})
-LIVELY_PHASES: Final = frozenset({Phase.STARTING, Phase.SYNCING})
-#: The owner's one action of a phase: how, and where below the link.
-ACTIONS: Final[Mapping[Phase, tuple[str, str]]] = {
-    Phase.PASSKEY_REQUIRED: ("GET", "passkey"),
-    Phase.CONFLICT: ("POST", "again"),
-    Phase.LOGGED_OUT: ("POST", "again"),
+#: The page polls in this interval: while a change is expected, and otherwise.
+ACTIVE_POLL, IDLE_POLL = timedelta(seconds=1), timedelta(seconds=15)
+#: A page without JavaScript reloads in this interval.
+ACTIVE_REFRESH, IDLE_REFRESH = timedelta(seconds=5), timedelta(seconds=15)
+ACTIVE_SCREENS: Final = frozenset({Screen.QR, Screen.PAIRING, Screen.WAITING})
+ACTIVE_PHASES: Final = frozenset({Phase.STARTING, Phase.SYNCING})
+
+
+class Action(NamedTuple):
+    """A link or a button of the owner."""
+
+    #: ``GET`` or ``POST``
+    method: str
+    #: below the link of the invite
+    path: str
+
+
+#: The owner's one action of a phase.
+ACTIONS: Final[Mapping[Phase, Action]] = {
+    Phase.PASSKEY_REQUIRED: Action("GET", "passkey"),
+    Phase.CONFLICT: Action("POST", "again"),
+    Phase.LOGGED_OUT: Action("POST", "again"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LandingView:
-    """Everything the page says about a session at one moment."""
+    """The values that the page renders."""
 
-    shown: Shown
+    screen: Screen
     phase: Phase
-    tone: str
-    #: differs whenever the page would look different, apart from the time that is left
+    tone: Tone
+    #: changes whenever the page would look different, apart from the time that is left
     version: str
     every_ms: int
     refresh_seconds: int
@@ -58,26 +69,26 @@ class LandingView:
     pairing_code: str = field(default="", repr=False)
     #: the owner asked for a pairing code instead of a QR
     wants_pairing: bool = False
-    #: a code was shown and died; the next one is on its way
+    #: the code that was shown has expired; the next one is on its way
     expired: bool = False
     left_ms: int = 0
-    #: •••• 4567
+    #: the linked number as ``•••• 4567``
     masked_number: str = ""
     problem: ProblemCode | None = None
-    action: tuple[str, str] | None = None
+    action: Action | None = None
 
 
 def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
-    """The page of this moment."""
-    shown = what_is_shown(tenant, session, now)
-    code = {Shown.QR: session.qr, Shown.PAIRING: session.pairing}.get(shown)
+    """Returns the view of this moment."""
+    screen = choose_screen(tenant, session, now)
+    code = {Screen.QR: session.qr, Screen.PAIRING: session.pairing}.get(screen)
     left = timedelta(milliseconds=max(0, code.expires_at - now)) if code is not None else None
-    awaited = session.is_awake(now) and shown is Shown.MESSAGE
-    lively = shown in LIVELY_SHOWN or session.phase in LIVELY_PHASES or awaited
-    refresh = LIVELY_REFRESH if lively else CALM_REFRESH
-    problem = tenant.assistant_problem if shown is Shown.CONNECTED else session.problem
+    awaited = session.is_awake(now) and screen is Screen.MESSAGE
+    active = screen in ACTIVE_SCREENS or session.phase in ACTIVE_PHASES or awaited
+    refresh = ACTIVE_REFRESH if active else IDLE_REFRESH
+    problem = tenant.assistant_problem if screen is Screen.CONNECTED else session.problem
     state = (
-        shown,
+        screen,
         session.phase,
         code,
         code and code.code,
@@ -86,16 +97,16 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
         problem and problem.code,
     )
     return LandingView(
-        shown=shown,
+        screen=screen,
         phase=session.phase,
-        tone="quiet" if shown is Shown.PAUSED else TONES[session.phase],
+        tone=Tone.QUIET if screen is Screen.PAUSED else PHASE_TONES[session.phase],
         version=hashlib.sha256(repr(state).encode()).hexdigest()[:16],
-        every_ms=milliseconds(LIVELY_EVERY if lively else CALM_EVERY),
+        every_ms=milliseconds(ACTIVE_POLL if active else IDLE_POLL),
         refresh_seconds=max(1, int(min(refresh, left or refresh).total_seconds())),
-        qr=code.code if code is not None and shown is Shown.QR else "",
-        pairing_code=_grouped(code) if code is not None and shown is Shown.PAIRING else "",
+        qr=code.code if code is not None and screen is Screen.QR else "",
+        pairing_code=_grouped(code) if code is not None and screen is Screen.PAIRING else "",
         wants_pairing=session.pair_with is not None,
-        expired=shown is Shown.WAITING and session.phase in (Phase.QR, Phase.PAIRING),
+        expired=screen is Screen.WAITING and session.phase in (Phase.QR, Phase.PAIRING),
         left_ms=milliseconds(left) if left is not None else 0,
         masked_number=f"•••• {session.number[-4:]}" if session.number else "",
         problem=problem.code if problem is not None else None,
@@ -103,34 +114,34 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
     )
 
 
-def what_is_shown(tenant: Tenant, session: Session, now: int) -> Shown:
-    """Never a code that expired."""
+def choose_screen(tenant: Tenant, session: Session, now: int) -> Screen:
+    """Returns the content for this moment; a code that has expired is never shown."""
     if tenant.paused:
-        return Shown.PAUSED
+        return Screen.PAUSED
     if session.phase is Phase.ONLINE:
-        return Shown.CONNECTED
+        return Screen.CONNECTED
     if session.linked:
-        return Shown.MESSAGE
+        return Screen.MESSAGE
     match session.phase:
         case Phase.QR if session.pair_with is None:
-            return Shown.QR if session.qr is not None and session.qr.alive(now) else Shown.WAITING
+            return Screen.QR if session.qr is not None and session.qr.alive(now) else Screen.WAITING
         case Phase.PAIRING if session.pair_with is not None:
-            return Shown.PAIRING if session.pairing is not None and session.pairing.alive(now) else Shown.WAITING
+            return Screen.PAIRING if session.pairing is not None and session.pairing.alive(now) else Screen.WAITING
         case Phase.IDLE | Phase.STARTING | Phase.QR | Phase.PAIRING:
-            return Shown.WAITING
+            return Screen.WAITING
         case Phase.LOGGED_OUT if session.is_awake(now):
-            return Shown.WAITING
-    return Shown.MESSAGE
+            return Screen.WAITING
+    return Screen.MESSAGE
 
 
-def digits_of(number: str) -> str | None:
-    """The digits of a number with its country code, as people write it; None if it cannot be one."""
+def parse_phone_number(number: str) -> str | None:
+    """Returns the digits of a number with its country code, as people write it; None if it cannot be one."""
     plain = BETWEEN_DIGITS.sub("", number.strip())
     plain = plain[1:] if plain.startswith("+") else plain.removeprefix("00")
     return plain if NUMBER.fullmatch(plain) else None
 
 
 def _grouped(code: ExpiringCode) -> str:
-    """XXXX-XXXX, as the phone asks for it."""
+    """Returns a code as ``XXXX-XXXX``, as the phone asks for it."""
     letters = code.code.replace("-", "").upper()
     return f"{letters[:4]}-{letters[4:]}" if len(letters) == 8 else letters

@@ -1,53 +1,85 @@
-"""What the operator reads about things that happened, and when."""
+"""Texts of the admin: events of the timeline, results of forms, problems, times."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from chalicelib.model import Event, EventKind, Problem
+from chalicelib.rendering.tones import Tone
 from wire import Phase, ProblemCode
 
-#: what happened → a few words, and the tone of its mark
-HAPPENED: Final[Mapping[EventKind, tuple[str, str]]] = {
-    EventKind.CREATED: ("Tenant created", ""),
-    EventKind.EDITED: ("Settings changed", ""),
-    EventKind.PAUSED: ("Paused", "attention"),
-    EventKind.RESUMED: ("Resumed", "ok"),
-    EventKind.INVITE_SENT: ("Invite sent", ""),
-    EventKind.INVITE_OPENED: ("Invite opened", ""),
-    EventKind.INVITE_REVOKED: ("Invite revoked", "attention"),
-    EventKind.MAIL_FAILED: ("Mail could not be sent", "problem"),
-    EventKind.LINKED: ("WhatsApp linked", "ok"),
-    EventKind.LOGGED_OUT: ("WhatsApp logged out", "problem"),
-    EventKind.ONLINE: ("Online", "ok"),
-    EventKind.OFFLINE: ("Offline", "attention"),
-    EventKind.PROBLEM: ("Problem", "problem"),
-    EventKind.MENDED: ("Mended", "ok"),
-    EventKind.TAKEOVER: ("A person took a chat over", ""),
-    EventKind.TURN_GIVEN_UP: ("An answer was given up", "attention"),
-    EventKind.RUNNER_LOST: ("The runner was lost; another takes over", "attention"),
-    EventKind.RESTORE_FELL_BACK: ("The login was not usable; an earlier copy of it is tried", "attention"),
-    EventKind.UNKNOWN: ("An event of a later release", ""),
+
+class Message(NamedTuple):
+    """A text with the tone of its mark or notice."""
+
+    tone: Tone
+    text: str
+
+
+#: The label of each kind of event.
+EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
+    EventKind.CREATED: Message(Tone.NEUTRAL, "Tenant created"),
+    EventKind.EDITED: Message(Tone.NEUTRAL, "Settings changed"),
+    EventKind.PAUSED: Message(Tone.ATTENTION, "Paused"),
+    EventKind.RESUMED: Message(Tone.OK, "Resumed"),
+    EventKind.INVITE_SENT: Message(Tone.NEUTRAL, "Invite sent"),
+    EventKind.INVITE_OPENED: Message(Tone.NEUTRAL, "Invite opened"),
+    EventKind.INVITE_REVOKED: Message(Tone.ATTENTION, "Invite revoked"),
+    EventKind.MAIL_FAILED: Message(Tone.PROBLEM, "Mail could not be sent"),
+    EventKind.LINKED: Message(Tone.OK, "WhatsApp linked"),
+    EventKind.LOGGED_OUT: Message(Tone.PROBLEM, "WhatsApp logged out"),
+    EventKind.ONLINE: Message(Tone.OK, "Online"),
+    EventKind.OFFLINE: Message(Tone.ATTENTION, "Offline"),
+    EventKind.PROBLEM: Message(Tone.PROBLEM, "Problem"),
+    EventKind.MENDED: Message(Tone.OK, "Fixed"),
+    EventKind.TAKEOVER: Message(Tone.NEUTRAL, "A person took a chat over"),
+    EventKind.TURN_GIVEN_UP: Message(Tone.ATTENTION, "An answer was given up"),
+    EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),
+    EventKind.UNKNOWN: Message(Tone.NEUTRAL, "An event of a later release"),
+    EventKind.RESTORE_FELL_BACK: Message(Tone.ATTENTION, "The login was not usable; an earlier copy of it is tried"),
 }
 
-#: What a redirect after a form says, by the word in its address: nothing else can be made to appear there.
-DONE: Final[Mapping[str, tuple[str, str]]] = {
-    "created": ("ok", "The tenant is there, and its owner has mail."),
-    "unmailed": ("problem", "The tenant is there, but the mail with its link could not be sent."),
-    "existed": ("quiet", "This form was saved before: here is its tenant."),
-    "edited": ("ok", "Saved."),
-    "unchanged": ("quiet", "Nothing was changed."),
-    "paused": ("ok", "Paused. The line is silent; its login is kept."),
-    "active": ("ok", "Resumed."),
-    "invited": ("ok", "A new link was mailed; older ones no longer work."),
-    "uninvited": ("problem", "The mail could not be sent; if there was a link before, it still works. Try again."),
-    "revoked": ("ok", "The link no longer works."),
-    "checking": ("ok", "Waiting messages are tried again now."),
-    "busy": ("attention", "This tenant had many mails already. Wait an hour before sending another one."),
+
+class FormResult(StrEnum):
+    """The result of a form: the word in the address that the form redirects to."""
+
+    CREATED = "created"  #: the tenant is saved and its owner has mail
+    UNMAILED = "unmailed"  #: the tenant is saved, but the mail could not be sent
+    EXISTED = "existed"  #: the same form was posted before
+    EDITED = "edited"  #: the changes are saved
+    UNCHANGED = "unchanged"  #: the form had no change
+    PAUSED = "paused"  #: the line is paused
+    RESUMED = "active"  #: the line is active again
+    INVITED = "invited"  #: a new link was mailed
+    UNINVITED = "uninvited"  #: a new link could not be mailed
+    REVOKED = "revoked"  #: the link is revoked
+    CHECKING = "checking"  #: the waiting turns are checked again
+    BUSY = "busy"  #: the rate limit of mails is reached
+
+
+#: The sentence of each result: no other text can be shown by an address.
+FORM_RESULTS: Final[Mapping[str, Message]] = {
+    FormResult.CREATED: Message(Tone.OK, "The tenant is there, and its owner has mail."),
+    FormResult.UNMAILED: Message(Tone.PROBLEM, "The tenant is there, but the mail with its link could not be sent."),
+    FormResult.EXISTED: Message(Tone.QUIET, "This form was saved before: here is its tenant."),
+    FormResult.EDITED: Message(Tone.OK, "Saved."),
+    FormResult.UNCHANGED: Message(Tone.QUIET, "Nothing was changed."),
+    FormResult.PAUSED: Message(Tone.OK, "Paused. The line is silent; its login is kept."),
+    FormResult.RESUMED: Message(Tone.OK, "Resumed."),
+    FormResult.INVITED: Message(Tone.OK, "A new link was mailed; older ones no longer work."),
+    FormResult.UNINVITED: Message(
+        Tone.PROBLEM, "The mail could not be sent; if there was a link before, it still works. Try again."
+    ),
+    FormResult.REVOKED: Message(Tone.OK, "The link no longer works."),
+    FormResult.CHECKING: Message(Tone.OK, "Waiting messages are tried again now."),
+    FormResult.BUSY: Message(
+        Tone.ATTENTION, "This tenant had many mails already. Wait an hour before sending another one."
+    ),
 }
 
 #: A problem in two or three words; its sentences are in ``locales/``.
-PROBLEMS: Final[Mapping[ProblemCode, str]] = {
+PROBLEM_NAMES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PASSKEY: "Passkey needed",
     ProblemCode.CONFLICT: "In use elsewhere",
     ProblemCode.BLOCKED: "Blocked by WhatsApp",
@@ -63,8 +95,8 @@ PROBLEMS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.MAIL_COMPLAINED: "Mail marked as spam",
 }
 
-#: What an edit changed: attributes of a tenant as people call them.
-EDITED: Final[Mapping[str, str]] = {
+#: The attributes of a tenant that an edit may change, as people call them.
+ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
     "name": "name",
     "owner_email": "owner’s e-mail",
     "language": "language",
@@ -73,8 +105,8 @@ EDITED: Final[Mapping[str, str]] = {
     "policies": "how the line behaves",
 }
 
-#: The one action of a problem: a field of the edit form, or a form of the page.
-MENDING: Final[Mapping[ProblemCode, str]] = {
+#: The operator's one action for a problem: a field of the edit form, or a form of the page.
+PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PASSKEY: "invite",
     ProblemCode.KEY_REVOKED: "edit#api_key",
     ProblemCode.KEY_FORBIDDEN: "edit#api_key",
@@ -85,8 +117,8 @@ MENDING: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.MAIL_BOUNCED: "edit#owner_email",
     ProblemCode.MAIL_COMPLAINED: "edit#owner_email",
 }
-#: The one action of a phase that has no problem.
-HELPING: Final[Mapping[Phase, str]] = {
+#: The operator's one action for a phase that has no problem.
+PHASE_ACTIONS: Final[Mapping[Phase, str]] = {
     Phase.QR: "invite",
     Phase.PASSKEY_REQUIRED: "invite",
     Phase.LOGGED_OUT: "invite",
@@ -94,30 +126,37 @@ HELPING: Final[Mapping[Phase, str]] = {
 
 
 def problem_name(problem: Problem) -> str:
-    return PROBLEMS[problem.code]
+    """Returns a problem in two or three words."""
+    return PROBLEM_NAMES[problem.code]
 
 
-def told(event: Event) -> str:
-    """The detail of an event, in words: a problem by its name, an edit by what was changed."""
+def describe_event(event: Event) -> str:
+    """Returns the detail of an event in words: a problem by its name, an edit by the attributes it changed."""
     if event.kind is EventKind.EDITED:
-        return ", ".join(EDITED[name] for name in event.detail.split(", ") if name in EDITED)
-    return PROBLEMS[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
+        return ", ".join(ATTRIBUTE_NAMES[name] for name in event.detail.split(", ") if name in ATTRIBUTE_NAMES)
+    return PROBLEM_NAMES[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
 
 
-def ago(instant: int | None, now: int) -> str:
-    """How long ago, roughly; in one piece, so that a narrow column does not break it."""
+def format_age(instant: int | None, now: int) -> str:
+    """Returns the rough time since an instant, for example ``3 min ago``; ``never`` without one."""
     if not instant:
         return "never"
     seconds = max(0, now - instant) // 1000
     if seconds < 45:
         return "just\u00a0now"
+    return f"{format_duration(timedelta(seconds=max(60, seconds)))}\u00a0ago"
+
+
+def format_duration(duration: timedelta) -> str:
+    """Returns ``3 min``, ``2 h``, ``5 days``, with an unbreakable space for narrow columns."""
+    seconds = max(0, round(duration.total_seconds()))
     for size, one, several in ((86_400, "day", "days"), (3_600, "h", "h"), (60, "min", "min")):
         if seconds >= size:
             count = seconds // size
-            return f"{count}\u00a0{one if count == 1 else several}\u00a0ago"
-    return "1\u00a0min\u00a0ago"
+            return f"{count}\u00a0{one if count == 1 else several}"
+    return f"{seconds}\u00a0s"
 
 
-def moment(instant: int) -> str:
-    """The instant for a ``datetime`` attribute and its tooltip."""
+def format_instant(instant: int) -> str:
+    """Returns an instant for a ``datetime`` attribute and its tooltip."""
     return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,4 +1,4 @@
-"""The runners' door: sync, messages, take, sent, release."""
+"""The runners' API: heartbeat (sync), messages, take, sent, release; `wire.py` has its models."""
 
 import hashlib
 import logging
@@ -21,7 +21,7 @@ from chalicelib.replies import inbound
 from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
 from chalicelib.tokens import secrets_match, sha256
-from chalicelib.web.runner_auth import alive, door, known
+from chalicelib.web.runner_auth import authenticate, authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import (
     SYNC_HELD_AT_MOST_MS,
@@ -44,45 +44,38 @@ from wire import (
 
 log = logging.getLogger(__name__)
 
-#: How often a held call looks at the bell.
-BELL_LOOKED_AT_EVERY_SECONDS = 0.2
-#: A turn that ended is rung no more, at whatever revision.
+#: The interval in which a held call reads the bell.
+BELL_POLLED_EVERY_SECONDS = 0.2
+#: The bell of a turn that has ended is silenced for all revisions.
 NO_LATER_REVISION = 2**53
-#: Whoever comes with a token that may be a newer one than ours is not refused for what we knew longer ago than this.
-BOOTSTRAP_TOKEN_AT_MOST_OLD_MS = 10_000
+#: A token that the cache does not know may be newer than the cache: it is compared with one that is no older than this.
+BOOTSTRAP_TOKEN_MAX_AGE_MS = 10_000
 #: An idle runner calls again after this.
 NEXT_CALL_MS = 3_000
 
 
 def mount(app: Chalice, services: Services) -> None:
     """Registers the routes."""
-    door(app, services, "/runner/sync", SyncRequest, sync)
-    door(app, services, "/runner/messages", MessagesRequest, messages)
-    door(app, services, "/runner/take", TakeRequest, take)
-    door(app, services, "/runner/sent", SentRequest, sent)
-    door(app, services, "/runner/release", ReleaseRequest, release)
+    mount_endpoint(app, services, "/runner/sync", SyncRequest, sync)
+    mount_endpoint(app, services, "/runner/messages", MessagesRequest, messages)
+    mount_endpoint(app, services, "/runner/take", TakeRequest, take)
+    mount_endpoint(app, services, "/runner/sent", SentRequest, sent)
+    mount_endpoint(app, services, "/runner/release", ReleaseRequest, release)
 
 
-# -- what the doors do ---------------------------------------------------------------------------------------
+# -- endpoints -------------------------------------------------------------------------------------------------
 
 
 def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
-    """Registers or renews, stores what changed, answers what to hold and what to deliver; held until the bell."""
+    """Handles a heartbeat: renews the lease, stores changed reports, and answers what to hold and to deliver.
+
+    The answer is held back until the runner's bell rings, or until the time that the runner waits is over (long poll).
+    """
     now = services.clock()
     if _is_bootstrap(services, token):
         return _register(services, request, now)
-    runner = alive(services, token)
-    by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
-    changed = False
-    for report in request.sessions:
-        assignment = by_tenant.get(report.tenant)
-        if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
-            continue
-        before = services.placement.session(report.tenant)
-        after = seen(before, report, now)
-        if before.epoch == report.epoch and services.placement.reported(runner, before, after):
-            events.record_changes(services, before, after, now)
-            changed = True
+    runner = authenticate_alive(services, token)
+    changed = _store_reports(services, runner, request, now)
     renewed = services.runners.renew(
         runner,
         now,
@@ -98,13 +91,32 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     )
     if renewed is not runner:
         claimed = lifecycle.handle_heartbeat(services, renewed, now)
-        runner = _again(services, renewed) if claimed or changed else renewed
+        runner = _reload(services, renewed) if claimed or changed else renewed
     elif changed:
-        runner = _again(services, runner)
-    bell = _wait(services, runner.id, request)
+        runner = _reload(services, runner)
+    bell = _wait_for_bell(services, runner.id, request)
     if bell.count != request.bell:
-        runner = _again(services, runner)
-    now = services.clock()
+        runner = _reload(services, runner)
+    return _answer(runner, bell, request, services.clock())
+
+
+def _store_reports(services: Services, runner: Runner, request: SyncRequest, now: int) -> bool:
+    """Stores those reports that are newer than the stored ones; returns whether a session changed."""
+    by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
+    changed = False
+    for report in request.sessions:
+        assignment = by_tenant.get(report.tenant)
+        if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
+            continue
+        before = services.placement.session(report.tenant)
+        after = seen(before, report, now)
+        if before.epoch == report.epoch and services.placement.reported(runner, before, after):
+            events.record_changes(services, before, after, now)
+            changed = True
+    return changed
+
+
+def _answer(runner: Runner, bell: Bell, request: SyncRequest, now: int) -> SyncAnswer:
     epochs = {assignment.tenant: assignment.epoch for assignment in runner.assigned}
     return SyncAnswer(
         sequence=request.sequence,
@@ -127,18 +139,18 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
 
 
 def messages(services: Services, token: str, request: MessagesRequest) -> MessagesAnswer:
-    """Stores what was handed in and enqueues one look per chat. Not fenced: a dead runner may still hand in."""
+    """Stores messages and enqueues one check for each chat. Not fenced: a dead runner may still hand messages in."""
     now = services.clock()
-    runner = known(services, token)
+    runner = authenticate(services, token)
     if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     return MessagesAnswer(acknowledged=tuple(inbound.hand_in(services, request.tenant, request.messages)))
 
 
 def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
-    """``ready → sending`` for whom the session's epoch names; ``gone`` for everybody else."""
+    """Gives a reply to the runner that holds the session (``ready → sending``); any other one gets ``gone``."""
     now = services.clock()
-    runner = alive(services, token)
+    runner = authenticate_alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
         reason = out_of_date(turn, services.placement.session(request.tenant).answers_since, now)
@@ -166,9 +178,9 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
 
 
 def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
-    """A part is on WhatsApp's server. Monotone, and not fenced."""
+    """Marks a part as sent: it is on WhatsApp's server. Idempotent, and not fenced."""
     now = services.clock()
-    runner = known(services, token)
+    runner = authenticate(services, token)
     if not services.runners.may_still_speak(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     turn = services.turns.get(request.tenant, request.chat, request.turn)
@@ -179,9 +191,9 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     after, again = services.turns.sent(turn, request.part, now)
     if after.state is TurnState.SENT:
         if turn.state is not TurnState.SENT:
-            # As the contact saw it: from the moment WhatsApp dates the message to.
-            told = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
-            log.info(LogEvent.REPLY_DELIVERED, extra={**told, "latency_ms": now - turn.oldest_sent_at})
+            # The contact's latency: since the time that WhatsApp dates the message.
+            ids = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
+            log.info(LogEvent.REPLY_DELIVERED, extra={**ids, "latency_ms": now - turn.oldest_sent_at})
         services.runners.hush(runner.id, turn.id, turn.revision)
         services.placement.heard(services.placement.session(request.tenant), now, reply=True)
         if again:
@@ -190,9 +202,9 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
 
 
 def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseAnswer:
-    """The browser of this session is gone: it may be placed again, if it should run."""
+    """Frees a session whose browser has ended, and places it again if it should run."""
     now = services.clock()
-    runner = alive(services, token)
+    runner = authenticate_alive(services, token)
     released = services.placement.release(
         request.tenant, runner.id, request.epoch, now, failed=request.failed, reason=request.reason
     )
@@ -201,26 +213,26 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
     return ReleaseAnswer(released=released)
 
 
-# -- how -----------------------------------------------------------------------------------------------------
+# -- helpers -------------------------------------------------------------------------------------------------
 
 
 def _is_bootstrap(services: Services, token: str) -> bool:
-    """Whether it is the stage's token. One that was made anew is known to everybody as soon as somebody has it."""
+    """Compares with the stage's token; a rotated token counts as soon as a runner has it."""
     if secrets_match(token, services.runner_token()):
         return True
     if "." in token:
-        return False  # a runner's own, and nobody need be asked
-    return secrets_match(token, services.runner_token(at_most_old_ms=BOOTSTRAP_TOKEN_AT_MOST_OLD_MS))
+        return False  # a runner's own token: no need to read the parameter
+    return secrets_match(token, services.runner_token(max_age_ms=BOOTSTRAP_TOKEN_MAX_AGE_MS))
 
 
 def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
-    """A new runner without room: sessions are for whom this answer reached, which its next call, made at once, shows.
+    """Registers a new runner, with no capacity yet: its next call proves that it received this answer.
 
-    Otherwise a lost answer would leave a runner that nobody is, with sessions, until its lease has run out.
+    Otherwise a lost answer would leave sessions with a runner that does not exist, until its lease has expired.
     """
     secret = services.token()
     name = hashlib.sha256(services.token().encode()).hexdigest()[:20]
-    _admit(services, request.task, name, now)
+    _require_free_task(services, request.task, name, now)
     services.runners.register(
         name,
         sha256(secret),
@@ -236,10 +248,10 @@ def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
     return SyncAnswer(sequence=request.sequence, identity=identity, next_in_ms=0)
 
 
-def _admit(services: Services, task: str, runner: str, now: int) -> None:
-    """Raises TaskRefused unless it comes from a task of ours that no other runner speaks for.
+def _require_free_task(services: Services, task: str, runner: str, now: int) -> None:
+    """Raises TaskRefused unless the call comes from a task of ours that no other runner has registered.
 
-    The token alone opens nothing: whoever broke into a browser may have read it, and gets no second runner by it.
+    The token alone is not enough: an attacker who broke into a browser may have read it, and gets no runner with it.
     """
     if not services.fleet.runs(task):
         why = "it is not a running task of this stage's service"
@@ -251,25 +263,25 @@ def _admit(services: Services, task: str, runner: str, now: int) -> None:
     raise TaskRefused(f"No runner is taken in from this task: {why}.")
 
 
-def _wait(services: Services, runner: str, request: SyncRequest) -> Bell:
-    """The bell, once it differs from what the runner knows, or when the time is over."""
-    until = services.clock() + min(request.wait_ms, SYNC_HELD_AT_MOST_MS)
+def _wait_for_bell(services: Services, runner: str, request: SyncRequest) -> Bell:
+    """Returns the bell once it differs from the one that the runner knows, or when the time is over."""
+    deadline = services.clock() + min(request.wait_ms, SYNC_HELD_AT_MOST_MS)
     while True:
         bell = services.runners.bell(runner)
-        if bell.count != request.bell or services.clock() >= until:
+        if bell.count != request.bell or services.clock() >= deadline:
             return bell
-        services.pause(BELL_LOOKED_AT_EVERY_SECONDS)
+        services.pause(BELL_POLLED_EVERY_SECONDS)
 
 
 def _hold(assignment: Assignment, now: int) -> Hold:
-    """Pure: an unlinked session that nobody watches any more is to be released."""
-    watched = now < assignment.awake_until
-    run = assignment.wanted is Wanted.RUN and (assignment.number is not None or watched)
+    """Returns the order for a session: an unlinked one is released unless a page keeps it awake. Pure."""
+    awake = now < assignment.awake_until
+    run = assignment.wanted is Wanted.RUN and (assignment.number is not None or awake)
     return Hold(
         tenant=assignment.tenant,
         epoch=assignment.epoch,
         wanted=Wanted.RUN if run else Wanted.RELEASE,
-        watched=watched,
+        watched=awake,
         pair_with=assignment.pair_with,
         caught_up_to_ms=assignment.caught_up_to,
         number=assignment.number,
@@ -277,7 +289,8 @@ def _hold(assignment: Assignment, now: int) -> Hold:
     )
 
 
-def _again(services: Services, runner: Runner) -> Runner:
+def _reload(services: Services, runner: Runner) -> Runner:
+    """Reads the runner again. Raises Unauthorised if it was declared dead meanwhile."""
     fresh = services.runners.get(runner.id)
     if fresh is None or fresh.state is RunnerState.DEAD:
         raise Unauthorised("This runner was declared dead.")

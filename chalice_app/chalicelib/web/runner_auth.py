@@ -1,4 +1,4 @@
-"""What every call of a runner has in common: its token, its body in a version we speak, its answer."""
+"""Authenticates runners: bearer token, wire version and body of their calls, and the JSON response."""
 
 import json
 import re
@@ -16,34 +16,42 @@ from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
 from wire import TEXT_AT_MOST_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
 
-#: Lambda takes 6 MB at most; a full batch of the longest texts fits.
-BODY_AT_MOST_BYTES = 5_500_000
+#: Lambda accepts 6 MB; a full batch of the longest texts fits.
+MAX_BODY_BYTES = 5_500_000
 SHAPE_OF_RUNNER = re.compile(r"[0-9a-f]{20}", re.ASCII)
 
-Asked = TypeVar("Asked", bound=Wire)
+RequestModel = TypeVar("RequestModel", bound=Wire)
 
 
-def door(
-    app: Chalice, services: Services, path: str, asked: type[Asked], answer: Callable[[Services, str, Asked], Wire]
+def mount_endpoint(
+    app: Chalice,
+    services: Services,
+    path: str,
+    model: type[RequestModel],
+    handle: Callable[[Services, str, RequestModel], Wire],
 ) -> None:
-    """Registers one path of `wire.py`: POST of JSON with a bearer token, answered with a model."""
+    """Registers an endpoint of `wire.py`: POST of JSON with a bearer token, answered with a model.
+
+    Args:
+        handle: takes the services, the token and the request.
+    """
 
     def view() -> Response:
-        token, request = _asked(app, asked)
-        name = token.partition(".")[0]  # as it says; nothing is allowed because of this
+        token, request = _read_request(app, model)
+        runner = token.partition(".")[0]  # unproven: only for the log
         log_context.bind(
-            runner=name if SHAPE_OF_RUNNER.fullmatch(name) else None,
+            runner=runner if SHAPE_OF_RUNNER.fullmatch(runner) else None,
             tenant=getattr(request, "tenant", None),
             turn=getattr(request, "turn", None),
         )
-        return json_response(answer(services, token, request).model_dump_json(exclude_none=True))
+        return json_response(handle(services, token, request).model_dump_json(exclude_none=True))
 
     view.__name__ = path.strip("/").replace("/", "_")
     app.route(path, methods=["POST"], content_types=["application/json"])(handle_json_errors(app, view))
 
 
-def known(services: Services, token: str) -> Runner:
-    """The runner of this token, dead or alive."""
+def authenticate(services: Services, token: str) -> Runner:
+    """Returns the runner of this token, dead or alive. Raises Unauthorised."""
     name, _, secret = token.partition(".")
     runner = services.runners.get(name) if name.isalnum() and secret else None
     if runner is None or not secrets_match(runner.token_sha256, sha256(secret)):
@@ -51,26 +59,27 @@ def known(services: Services, token: str) -> Runner:
     return runner
 
 
-def alive(services: Services, token: str) -> Runner:
-    runner = known(services, token)
+def authenticate_alive(services: Services, token: str) -> Runner:
+    """Returns the runner of this token. Raises Unauthorised also for one that was declared dead."""
+    runner = authenticate(services, token)
     if runner.state is RunnerState.DEAD:
         raise Unauthorised("This runner was declared dead; register again.")
     return runner
 
 
-def _asked(app: Chalice, asked: type[Asked]) -> tuple[str, Asked]:
-    """Who knocks and what is asked."""
+def _read_request(app: Chalice, model: type[RequestModel]) -> tuple[str, RequestModel]:
+    """Returns the bearer token and the parsed body."""
     request = app.current_request
     assert request is not None, "only called while a request is served"
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorised("This call needs a bearer token.")
-    return token.strip(), _read(asked, request.raw_body)
+    return token.strip(), _parse_body(model, request.raw_body)
 
 
-def _read(asked: type[Asked], raw: bytes | str) -> Asked:
-    if len(raw) > BODY_AT_MOST_BYTES:
-        raise TooLarge(f"At most {BODY_AT_MOST_BYTES} bytes fit into one call; hand in fewer messages.")
+def _parse_body(model: type[RequestModel], raw: bytes | str) -> RequestModel:
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLarge(f"At most {MAX_BODY_BYTES} bytes fit into one call; hand in fewer messages.")
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError):
@@ -80,18 +89,18 @@ def _read(asked: type[Asked], raw: bytes | str) -> Asked:
     version = data.get("wire", WIRE_VERSION)
     if not isinstance(version, int) or not WIRE_VERSION - 1 <= version <= WIRE_VERSION:
         raise BadRequest(f"This control plane speaks wire version {WIRE_VERSION}; update the older side.")
-    if asked is MessagesRequest:
-        data = {**data, "messages": list(_readable(data.get("messages")))}
+    if model is MessagesRequest:
+        data = {**data, "messages": list(_sanitize(data.get("messages")))}
     try:
-        return asked.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadRequest(f"{where}: {first['msg']}") from None
 
 
-def _readable(entries: Any) -> Iterator[Any]:
-    """Mends what a page may produce, so that one odd message does not hold up its chat."""
+def _sanitize(entries: Any) -> Iterator[Any]:
+    """Repairs texts and kinds that a page may produce, so that one odd message does not hold up its chat."""
     if not isinstance(entries, list):
         raise BadRequest("messages: a list is expected")
     known = {kind.value for kind in MessageKind}

@@ -1,4 +1,4 @@
-"""The runners' door to archived profiles: where to upload, commit, what to restore; all fenced by epoch.
+"""The runners' API for snapshots of profiles: upload, commit, restore; every call is fenced by the epoch.
 
 An upload counts only once it is committed, and only the session's holder can commit. Nothing here deletes.
 """
@@ -10,24 +10,24 @@ from chalice.app import Chalice
 from chalicelib.errors import BadRequest
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, SnapshotVersion, restorable, snapshot_key
-from chalicelib.web.runner_auth import alive, door
+from chalicelib.web.runner_auth import authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import CommitAnswer, CommitRequest, RestoreAnswer, RestoreRequest, UploadAnswer, UploadRequest
-from wire import SnapshotVersion as Offered
+from wire import SnapshotVersion as WireVersion
 
 log = logging.getLogger(__name__)
 
 
 def mount(app: Chalice, services: Services) -> None:
     """Registers the routes."""
-    door(app, services, "/runner/snapshots/upload", UploadRequest, upload)
-    door(app, services, "/runner/snapshots/commit", CommitRequest, commit)
-    door(app, services, "/runner/snapshots/restore", RestoreRequest, restore)
+    mount_endpoint(app, services, "/runner/snapshots/upload", UploadRequest, upload)
+    mount_endpoint(app, services, "/runner/snapshots/commit", CommitRequest, commit)
+    mount_endpoint(app, services, "/runner/snapshots/restore", RestoreRequest, restore)
 
 
 def upload(services: Services, token: str, request: UploadRequest) -> UploadAnswer:
-    """A link under which exactly this content can be stored, once."""
-    runner = alive(services, token)
+    """Returns a presigned link under which exactly this content can be stored, once."""
+    runner = authenticate_alive(services, token)
     services.snapshots.held(request.tenant, runner.id, request.epoch)
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     link = services.blobs.put_link(key, size_bytes=request.size_bytes, sha256=request.sha256)
@@ -35,15 +35,15 @@ def upload(services: Services, token: str, request: UploadRequest) -> UploadAnsw
 
 
 def commit(services: Services, token: str, request: CommitRequest) -> CommitAnswer:
-    """The uploaded object becomes the newest snapshot, after a look at what was really stored."""
-    runner = alive(services, token)
+    """Makes the uploaded object the newest snapshot, if S3 stored the announced content."""
+    runner = authenticate_alive(services, token)
     services.snapshots.held(request.tenant, runner.id, request.epoch)
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     stored = services.blobs.head(key)
     if stored is None or stored.size_bytes != request.size_bytes or stored.sha256 != request.sha256:
         raise BadRequest("This snapshot was not uploaded as announced.")
     now = services.clock()
-    generation = SnapshotVersion(
+    version = SnapshotVersion(
         key=key,
         epoch=request.epoch,
         sequence=request.sequence,
@@ -53,12 +53,12 @@ def commit(services: Services, token: str, request: CommitRequest) -> CommitAnsw
         wa_js=request.wa_js,
         taken_at=now,
     )
-    return CommitAnswer(committed=services.snapshots.commit(request.tenant, runner.id, generation, now))
+    return CommitAnswer(committed=services.snapshots.commit(request.tenant, runner.id, version, now))
 
 
 def restore(services: Services, token: str, request: RestoreRequest) -> RestoreAnswer:
-    """The snapshots of the account that is linked now, newest first, without those that were tried."""
-    runner = alive(services, token)
+    """Returns the snapshots of the account that is linked now, newest first, without those that the runner tried."""
+    runner = authenticate_alive(services, token)
     session = services.snapshots.held(request.tenant, runner.id, request.epoch)
     offered = [each for each in restorable(session) if each.key not in request.failed]
     if request.reason:
@@ -67,7 +67,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
         log.warning(LogEvent.RESTORE_FELL_BACK, extra={"tenant": request.tenant, "left": len(offered)})
     return RestoreAnswer(
         generations=tuple(
-            Offered(
+            WireVersion(
                 key=each.key,
                 url=services.blobs.get_link(each.key),
                 epoch=each.epoch,

@@ -3,7 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
-from chalicelib.llm.client import CheckResult
+from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Assistant, EventKind, Tenant
 from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
@@ -35,10 +35,10 @@ class FakeLlmClient:
     """Says of a key and an assistant what the test wants."""
 
     def __init__(self) -> None:
-        self.result = CheckResult("The key works, and gpt-6-luna answers.")
+        self.result = AssistantCheck("The key works, and gpt-6-luna answers.")
         self.checked: list[tuple[str, Assistant]] = []
 
-    def check(self, api_key: str, assistant: Assistant) -> CheckResult:
+    def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
         self.checked.append((api_key, assistant))
         return self.result
 

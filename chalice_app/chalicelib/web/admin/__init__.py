@@ -1,4 +1,4 @@
-"""The operator's door: signing in, the list of tenants, creating one, and one tenant's page with what can be done."""
+"""The admin: pages where operators sign in, list tenants, create one, and manage one."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def mount(app: Chalice, services: "Services") -> None:
+    """Registers the routes."""
     admin = AdminPages(app, services)
     sign_in.mount(admin)
     tenant_list.mount(admin)

@@ -1,4 +1,4 @@
-"""What an operator may type, field by field, and the sentence for everything else."""
+"""Validates the forms of tenants: each field is parsed, or gets one sentence that names what to change."""
 
 import re
 import unicodedata
@@ -14,15 +14,15 @@ from chalicelib.model import Assistant, Policies
 from chalicelib.rendering.languages import LANGUAGES
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
-NAME_AT_MOST: Final = 80
-EMAIL_AT_MOST: Final = 254
-KEY_AT_MOST: Final = 300
-MODEL_AT_MOST: Final = 100
-INSTRUCTIONS_AT_MOST: Final = 32_000
-GIVE_UP_TEXT_AT_MOST: Final = 500
-PHONES_AT_MOST: Final = 500
+MAX_NAME_LENGTH: Final = 80
+MAX_EMAIL_LENGTH: Final = 254
+MAX_KEY_LENGTH: Final = 300
+MAX_MODEL_LENGTH: Final = 100
+MAX_INSTRUCTIONS_LENGTH: Final = 32_000
+MAX_GIVE_UP_TEXT_LENGTH: Final = 500
+MAX_PHONES: Final = 500
 
-#: How keys of others begin, the more particular first.
+#: The prefixes of other providers' keys, the longer ones first.
 OTHER_PROVIDERS: Final[Mapping[str, str]] = {
     "sk-ant-": "Anthropic",
     "sk-or-": "OpenRouter",
@@ -34,7 +34,7 @@ OTHER_PROVIDERS: Final[Mapping[str, str]] = {
     "r8_": "Replicate",
     "AKIA": "AWS",
 }
-#: Things of OpenAI that are no key.
+#: The prefixes of OpenAI's ids that are not keys.
 NOT_KEYS: Final[Mapping[str, str]] = {
     "org-": "an organisation's id",
     "proj_": "a project's id",
@@ -46,7 +46,7 @@ NOT_KEYS: Final[Mapping[str, str]] = {
 SHAPE_OF_KEY: Final = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 SHAPE_OF_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 SHAPE_OF_REFERENCE: Final = re.compile(r"(asst|pmpt)_[A-Za-z0-9]{6,80}")
-#: They turn a name around for whoever reads it.
+#: Control characters that change the reading direction of a name.
 BIDI_CONTROLS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 ASSISTANTS_ENDED: Final = (
@@ -63,161 +63,162 @@ WORKFLOWS_ENDED: Final = (
 )
 
 
-def wrong(sentence: str) -> PydanticCustomError:
+def invalid(sentence: str) -> PydanticCustomError:
+    """Returns the error of one field, with the sentence that the form shows."""
     return PydanticCustomError("field", "{sentence}", {"sentence": sentence})
 
 
-def _line(value: Any) -> str:
-    """One line of text without anything invisible in it; spaces around it are dropped."""
+def _parse_line(value: Any) -> str:
+    """Parses one line of text without invisible characters; strips the spaces around it."""
     text = str(value or "").strip()
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text) or BIDI_CONTROLS.search(text):
-        raise wrong("This must be one line, without line breaks or invisible characters. Type it by hand.")
+        raise invalid("This must be one line, without line breaks or invisible characters. Type it by hand.")
     return text
 
 
-def _name(value: Any) -> str:
-    name = " ".join(_line(value).split())
+def _parse_name(value: Any) -> str:
+    name = " ".join(_parse_line(value).split())
     if not name:
-        raise wrong("Enter the client's name, as its people will read it in the mail.")
-    if len(name) > NAME_AT_MOST:
-        raise wrong(f"Use at most {NAME_AT_MOST} characters.")
+        raise invalid("Enter the client's name, as its people will read it in the mail.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise invalid(f"Use at most {MAX_NAME_LENGTH} characters.")
     if "<" in name or ">" in name:
-        raise wrong("A name cannot contain < or >.")
+        raise invalid("A name cannot contain < or >.")
     if not any(letter.isalnum() for letter in name):
-        raise wrong("A name needs at least one letter or digit.")
+        raise invalid("A name needs at least one letter or digit.")
     return name
 
 
-def _email(value: Any) -> str:
+def _parse_email(value: Any) -> str:
     from email_validator import EmailNotValidError, validate_email
 
-    email = _line(value)
+    email = _parse_line(value)
     if not email:
-        raise wrong("Enter the owner's e-mail address. The link to connect WhatsApp goes there.")
-    if len(email) > EMAIL_AT_MOST:
-        raise wrong(f"This is longer than an e-mail address can be ({EMAIL_AT_MOST} characters).")
+        raise invalid("Enter the owner's e-mail address. The link to connect WhatsApp goes there.")
+    if len(email) > MAX_EMAIL_LENGTH:
+        raise invalid(f"This is longer than an e-mail address can be ({MAX_EMAIL_LENGTH} characters).")
     try:
         # SES delivers to ASCII addresses only; a domain with accents has an ASCII form
         address = validate_email(email, check_deliverability=False, allow_smtputf8=False, strict=True).ascii_email
     except EmailNotValidError:
-        raise wrong("This is not an e-mail address. It looks like name@example.com.") from None
+        raise invalid("This is not an e-mail address. It looks like name@example.com.") from None
     return str(address)
 
 
-def _language(value: Any) -> str:
+def _parse_language(value: Any) -> str:
     if value not in LANGUAGES:
-        raise wrong("Choose one of the languages in the list.")
+        raise invalid("Choose one of the languages in the list.")
     return str(value)
 
 
-def _key(value: Any) -> str:
+def _parse_key(value: Any) -> str:
     key = str(value or "").strip()
     if not key:
-        raise wrong("Enter the OpenAI key of this client. It begins with sk-.")
-    for start, provider in OTHER_PROVIDERS.items():
-        if key.startswith(start):
-            raise wrong(f"This is a key of {provider}. Answerline needs one of OpenAI; it begins with sk-.")
-    for start, what in NOT_KEYS.items():
-        if key.startswith(start):
-            raise wrong(f"This is {what}, not a key. A key of OpenAI begins with sk-.")
+        raise invalid("Enter the OpenAI key of this client. It begins with sk-.")
+    for prefix, provider in OTHER_PROVIDERS.items():
+        if key.startswith(prefix):
+            raise invalid(f"This is a key of {provider}. Answerline needs one of OpenAI; it begins with sk-.")
+    for prefix, kind in NOT_KEYS.items():
+        if key.startswith(prefix):
+            raise invalid(f"This is {kind}, not a key. A key of OpenAI begins with sk-.")
     if any(not "!" <= letter <= "~" for letter in key):
-        raise wrong("There are spaces, line breaks or foreign characters inside this key. Copy it again as a whole.")
-    if len(key) > KEY_AT_MOST:
-        raise wrong("This is longer than a key can be. Copy the key alone.")
+        raise invalid("There are spaces, line breaks or foreign characters inside this key. Copy it again as a whole.")
+    if len(key) > MAX_KEY_LENGTH:
+        raise invalid("This is longer than a key can be. Copy the key alone.")
     if "*" in key or "…" in key or "..." in key:
-        raise wrong("This is a shortened key. OpenAI shows a whole key only once: create a new one.")
+        raise invalid("This is a shortened key. OpenAI shows a whole key only once: create a new one.")
     if not SHAPE_OF_KEY.fullmatch(key):
-        raise wrong("This does not look like a key of OpenAI. One begins with sk- and has letters, digits, - and _.")
+        raise invalid("This does not look like a key of OpenAI. One begins with sk- and has letters, digits, - and _.")
     return key
 
 
-def _key_or_nothing(value: Any) -> str:
-    return _key(value) if str(value or "").strip() else ""
+def _parse_optional_key(value: Any) -> str:
+    return _parse_key(value) if str(value or "").strip() else ""
 
 
-def _model(value: Any) -> str:
-    model = _line(value)
+def _parse_model(value: Any) -> str:
+    model = _parse_line(value)
     if not model:
-        raise wrong(f"Enter the name of a model, for example {DEFAULT_MODEL}.")
+        raise invalid(f"Enter the name of a model, for example {DEFAULT_MODEL}.")
     if re.match(r"(asst|pmpt|wf)_", model):
-        raise wrong(
+        raise invalid(
             f"This is an id of something stored at OpenAI, not a model. A model is called {DEFAULT_MODEL}, say."
         )
-    if len(model) > MODEL_AT_MOST or not SHAPE_OF_MODEL.fullmatch(model):
-        raise wrong(f"This is not the name of a model. One looks like {DEFAULT_MODEL}.")
+    if len(model) > MAX_MODEL_LENGTH or not SHAPE_OF_MODEL.fullmatch(model):
+        raise invalid(f"This is not the name of a model. One looks like {DEFAULT_MODEL}.")
     return model
 
 
-def _instructions(value: Any) -> str:
-    """Long text; line ends become one kind, and control characters that came along with a copy are dropped."""
+def _parse_instructions(value: Any) -> str:
+    """Parses long text; unifies line ends and drops control characters that a copy may bring along."""
     text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
     text = "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
     text = text.strip()
     if not text:
-        raise wrong("Tell the assistant who it speaks for and how it should answer.")
-    if len(text) > INSTRUCTIONS_AT_MOST:
-        raise wrong(f"Use at most {INSTRUCTIONS_AT_MOST:,} characters; these are {len(text):,}.")
+        raise invalid("Tell the assistant who it speaks for and how it should answer.")
+    if len(text) > MAX_INSTRUCTIONS_LENGTH:
+        raise invalid(f"Use at most {MAX_INSTRUCTIONS_LENGTH:,} characters; these are {len(text):,}.")
     return text
 
 
-def _reference(value: Any) -> str:
-    reference = _line(value)
+def _parse_reference(value: Any) -> str:
+    reference = _parse_line(value)
     if reference.startswith("wf_"):
-        raise wrong(WORKFLOWS_ENDED)
+        raise invalid(WORKFLOWS_ENDED)
     if reference and not SHAPE_OF_REFERENCE.fullmatch(reference):
-        raise wrong("An id of an assistant looks like asst_… or pmpt_…. Leave this empty if there is none.")
+        raise invalid("An id of an assistant looks like asst_… or pmpt_…. Leave this empty if there is none.")
     return reference
 
 
-def _whole(least: int, most: int) -> Callable[[Any], int]:
+def _whole_number(least: int, most: int) -> Callable[[Any], int]:
     def number(value: Any) -> int:
         text = str(value or "").strip()
         if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) or not least <= int(text) <= most:
-            raise wrong(f"Enter a whole number from {least:,} to {most:,}.")
+            raise invalid(f"Enter a whole number from {least:,} to {most:,}.")
         return int(text)
 
     return number
 
 
-def _phones(value: Any) -> tuple[str, ...]:
+def _parse_phones(value: Any) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for line in re.split(r"[\n\r,;]+", str(value or "")):
         digits = re.sub(r"[ ()./\u00a0-]", "", line.strip()).removeprefix("+").removeprefix("00")
         if not digits:
             continue
         if not re.fullmatch(r"[1-9][0-9]{4,19}", digits, re.ASCII):
-            raise wrong("Enter one phone number per line, with its country code, for example +44 7700 900123.")
+            raise invalid("Enter one phone number per line, with its country code, for example +44 7700 900123.")
         found[digits] = None
-    if len(found) > PHONES_AT_MOST:
-        raise wrong(f"Enter at most {PHONES_AT_MOST} numbers.")
+    if len(found) > MAX_PHONES:
+        raise invalid(f"Enter at most {MAX_PHONES} numbers.")
     return tuple(found)
 
 
-def _give_up_text(value: Any) -> str:
+def _parse_give_up_text(value: Any) -> str:
     text = str(value or "").replace("\r\n", "\n").strip()
     text = "".join(letter for letter in text if letter == "\n" or unicodedata.category(letter) not in ("Cc", "Cs"))
-    if len(text) > GIVE_UP_TEXT_AT_MOST:
-        raise wrong(f"Use at most {GIVE_UP_TEXT_AT_MOST} characters.")
+    if len(text) > MAX_GIVE_UP_TEXT_LENGTH:
+        raise invalid(f"Use at most {MAX_GIVE_UP_TEXT_LENGTH} characters.")
     return text
 
 
 class Form(BaseModel):
-    """Fields as a browser posts them; one that is missing counts as empty."""
+    """The fields that a browser posts; a missing one counts as empty."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True)
 
     @classmethod
-    def read(cls, fields: Mapping[str, str]) -> Self:
-        """Raises Invalid with a sentence for each field that needs another look."""
+    def parse(cls, fields: Mapping[str, str]) -> Self:
+        """Validates all fields. Raises Invalid with a sentence for each field that is wrong."""
         try:
             return cls.model_validate(dict(fields))
-        except ValidationError as invalid:
-            sentences = {str(error["loc"][0]): error["msg"] for error in invalid.errors(include_input=False)}
-        raise Invalid(sentences | _better(sentences, fields))
+        except ValidationError as error:
+            sentences = {str(each["loc"][0]): each["msg"] for each in error.errors(include_input=False)}
+        raise Invalid(sentences | _explain_reference(sentences, fields))
 
 
-def _better(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
-    """Who gives only an id hopes that we read the rest at OpenAI: say why we cannot."""
+def _explain_reference(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Explains, to an operator who entered an id without instructions, that OpenAI no longer gives those out."""
     reference = fields.get("legacy_reference", "").strip()
     if "instructions" in sentences and not fields.get("instructions", "").strip():
         if reference.startswith("asst_"):
@@ -228,17 +229,17 @@ def _better(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str
 
 
 class TenantForm(Form):
-    """Who the client is, and how its line answers."""
+    """The client, and how its line answers."""
 
-    name: Annotated[str, BeforeValidator(_name)] = ""
-    owner_email: Annotated[str, BeforeValidator(_email)] = ""
-    language: Annotated[str, BeforeValidator(_language)] = ""
-    model: Annotated[str, BeforeValidator(_model)] = ""
-    instructions: Annotated[str, BeforeValidator(_instructions)] = ""
-    legacy_reference: Annotated[str, BeforeValidator(_reference)] = ""
+    name: Annotated[str, BeforeValidator(_parse_name)] = ""
+    owner_email: Annotated[str, BeforeValidator(_parse_email)] = ""
+    language: Annotated[str, BeforeValidator(_parse_language)] = ""
+    model: Annotated[str, BeforeValidator(_parse_model)] = ""
+    instructions: Annotated[str, BeforeValidator(_parse_instructions)] = ""
+    legacy_reference: Annotated[str, BeforeValidator(_parse_reference)] = ""
 
     def assistant(self, former: Assistant | None = None) -> Assistant:
-        """The next version of ``former``, with what the form does not show kept."""
+        """Returns the next version of ``former``; settings that the form does not show are kept."""
         reference = self.legacy_reference or None
         if former is None:
             return Assistant(1, self.model, self.instructions, legacy_reference=reference)
@@ -246,24 +247,29 @@ class TenantForm(Form):
 
 
 class NewTenantForm(TenantForm):
-    api_key: Annotated[str, BeforeValidator(_key)] = ""
+    """The form that creates a tenant."""
+
+    api_key: Annotated[str, BeforeValidator(_parse_key)] = ""
 
 
 class EditTenantForm(TenantForm):
-    #: empty keeps the one that is stored
-    api_key: Annotated[str, BeforeValidator(_key_or_nothing)] = ""
-    revision: Annotated[int, BeforeValidator(_whole(1, 10**9))] = 0
+    """The form that edits a tenant, with its policies."""
 
-    takeover_minutes: Annotated[int, BeforeValidator(_whole(0, 10_080))] = 0
-    replies_per_minute: Annotated[int, BeforeValidator(_whole(0, 60))] = 0
-    replies_per_contact_per_day: Annotated[int, BeforeValidator(_whole(0, 10_000))] = 0
-    tokens_per_month: Annotated[int, BeforeValidator(_whole(0, 10_000_000_000))] = 0
-    history_messages: Annotated[int, BeforeValidator(_whole(0, 100))] = 0
-    retention_days: Annotated[int, BeforeValidator(_whole(1, 90))] = 0
+    #: empty: the stored key is kept
+    api_key: Annotated[str, BeforeValidator(_parse_optional_key)] = ""
+    revision: Annotated[int, BeforeValidator(_whole_number(1, 10**9))] = 0
+
+    takeover_minutes: Annotated[int, BeforeValidator(_whole_number(0, 10_080))] = 0
+    replies_per_minute: Annotated[int, BeforeValidator(_whole_number(0, 60))] = 0
+    replies_per_contact_per_day: Annotated[int, BeforeValidator(_whole_number(0, 10_000))] = 0
+    tokens_per_month: Annotated[int, BeforeValidator(_whole_number(0, 10_000_000_000))] = 0
+    history_messages: Annotated[int, BeforeValidator(_whole_number(0, 100))] = 0
+    retention_days: Annotated[int, BeforeValidator(_whole_number(1, 90))] = 0
     answer_groups: Annotated[bool, BeforeValidator(lambda value: value == "yes")] = False
-    ignored_phones: Annotated[tuple[str, ...], BeforeValidator(_phones)] = ()
-    allowed_phones: Annotated[tuple[str, ...], BeforeValidator(_phones)] = ()
-    give_up_text: Annotated[str, BeforeValidator(_give_up_text)] = ""
+    ignored_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
+    allowed_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
+    give_up_text: Annotated[str, BeforeValidator(_parse_give_up_text)] = ""
 
     def policies(self) -> Policies:
+        """Returns the policies of the form."""
         return Policies(**{name: getattr(self, name) for name in Policies.__dataclass_fields__})

@@ -1,4 +1,4 @@
-"""What every screen of the operator shares: who looks, the form's token, the frame around the page."""
+"""The common part of all pages of the admin: authentication, CSRF protection, and the frame around the page."""
 
 import functools
 import re
@@ -10,19 +10,19 @@ from chalice.app import Chalice, Response
 from chalicelib.errors import NotFound, Unauthorised
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.browser_auth import OperatorAuth, require_csrf_token
-from chalicelib.web.messages import ago, moment, problem_name, told
+from chalicelib.web.messages import describe_event, format_age, format_instant, problem_name
 from chalicelib.web.pages import FORM, Pages
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
 SHAPE_OF_TENANT: Final = re.compile(r"[a-z0-9]{8,32}", re.ASCII)
-#: A view of somebody who signed in.
+#: A view that takes the operator first.
 OperatorView = Callable[..., Response]
 
 
 class AdminPages:
-    """Registers screens and renders them."""
+    """Registers and renders the pages of the admin."""
 
     def __init__(self, app: Chalice, services: "Services") -> None:
         self.app = app
@@ -31,46 +31,50 @@ class AdminPages:
 
     @property
     def operators(self) -> OperatorAuth:
+        """The authentication of operators."""
         return OperatorAuth(self.services.tenants, self.services.clock, self.services.token)
 
     def get(self, path: str, view: OperatorView, *, fragment: bool = False) -> None:
-        """A screen; its view takes the operator first. Who is not signed in is sent there, a script is told."""
+        """Registers a page. A browser without a session is redirected to the sign-in.
+
+        Args:
+            fragment: for a script, which gets status 401 instead of a redirect.
+        """
 
         @functools.wraps(view)
-        def screen(**names: str) -> Response:
+        def page(**names: str) -> Response:
             try:
                 operator = self.operators.authenticate(self.pages.headers)
             except Unauthorised:
                 if fragment:
                     raise
                 return self.pages.redirect("/admin/sign-in")
-            return view(operator, **_possible(names))
+            return view(operator, **_checked(names))
 
-        self.app.route(path, methods=["GET"])(self.pages.handle_errors(screen))
+        self.app.route(path, methods=["GET"])(self.pages.handle_errors(page))
 
     def post(self, path: str, view: OperatorView) -> None:
-        """A form; its view takes the operator and the fields, once both are known to be ours."""
+        """Registers a form. Its view takes the operator and the fields, once both are authenticated."""
 
         @functools.wraps(view)
-        def answer(**names: str) -> Response:
+        def submit(**names: str) -> Response:
             try:
                 operator = self.operators.authenticate(self.pages.headers)
             except Unauthorised:
                 return self.pages.redirect("/admin/sign-in")
             fields = self.pages.form()
             require_csrf_token(self.pages.headers, fields, operator.csrf)
-            return view(operator, fields, **_possible(names))
+            return view(operator, fields, **_checked(names))
 
-        guarded = self.pages.handle_errors(answer)
-        self.app.route(path, methods=["POST"], content_types=[FORM])(guarded)
+        self.app.route(path, methods=["POST"], content_types=[FORM])(self.pages.handle_errors(submit))
 
-    def open(self, method: str, path: str, view: Callable[..., Response]) -> None:
-        """A screen for somebody who has not signed in yet."""
+    def public(self, method: str, path: str, view: Callable[..., Response]) -> None:
+        """Registers a page or form that needs no session."""
         more: dict[str, Any] = {"content_types": [FORM]} if method == "POST" else {}
         self.app.route(path, methods=[method], **more)(self.pages.handle_errors(view))
 
     def render(self, template: str, operator: OperatorSession, **context: Any) -> Response:
-        """A whole page, or a fragment of one: their names begin with an underscore."""
+        """Renders a whole page, or a fragment of one: the names of fragments begin with an underscore."""
         now = self.services.clock()
         if not template.startswith("_"):
             runners = self.services.runners.alive()
@@ -80,16 +84,16 @@ class AdminPages:
             operator=operator.email,
             csrf=operator.csrf,
             now=now,
-            ago=lambda instant: ago(instant, now),
-            moment=moment,
+            format_age=lambda instant: format_age(instant, now),
+            format_instant=format_instant,
             problem_name=problem_name,
-            told=told,
+            describe_event=describe_event,
             **context,
         )
 
 
-def _possible(names: dict[str, str]) -> dict[str, str]:
-    """What no tenant can be called is not looked for: a key that is too long would be an error of the database."""
+def _checked(names: dict[str, str]) -> dict[str, str]:
+    """Raises NotFound for a name that no tenant can have: DynamoDB would refuse a key that is too long."""
     if not all(SHAPE_OF_TENANT.fullmatch(name) for name in names.values()):
         raise NotFound
     return names

@@ -1,4 +1,4 @@
-"""A new tenant: checked at the door, checked at OpenAI, saved whole or not at all, then its owner gets mail."""
+"""Creates a tenant: checks the form, checks key and model at OpenAI, saves all or nothing, then mails the owner."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from typing import Final
 from chalice.app import Response
 
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
-from chalicelib.llm.client import CheckResult
+from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import EventKind, Invite, Tenant, TenantState
 from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
@@ -16,11 +16,12 @@ from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
+from chalicelib.web.messages import FormResult
 from wire import ProblemCode
 
 SHAPE_OF_FORM_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-#: Which field shows what OpenAI says.
-FIELD_OF: Final[Mapping[ProblemCode, str]] = {
+#: The field that shows a problem of OpenAI.
+PROBLEM_FIELDS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.KEY_REVOKED: "api_key",
     ProblemCode.KEY_FORBIDDEN: "api_key",
     ProblemCode.OUT_OF_CREDIT: "api_key",
@@ -30,47 +31,49 @@ FIELD_OF: Final[Mapping[ProblemCode, str]] = {
 
 
 def mount(admin: AdminPages) -> None:
+    """Registers the routes."""
+
     def new(operator: OperatorSession) -> Response:
         fields = {"form_id": admin.services.token(), "language": DEFAULT_LANGUAGE, "model": DEFAULT_MODEL}
-        return show(admin, operator, fields)
+        return render_form(admin, operator, fields)
 
     def create(operator: OperatorSession, fields: dict[str, str]) -> Response:
         form_id = fields.get("form_id", "")
         if not SHAPE_OF_FORM_ID.fullmatch(form_id):
             raise BadRequest("This form is not complete. Load the page again.")
-        tenant_id = id_of(form_id)
+        tenant_id = derive_tenant_id(form_id)
         if _exists(admin, tenant_id):
-            done = mail_if_nobody_did(admin, tenant_id, by=operator.email)
-            return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
+            result = mail_if_unmailed(admin, tenant_id, by=operator.email)
+            return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
         try:
-            form = NewTenantForm.read(fields)
-            demand_working(admin.services.llm.check(form.api_key, form.assistant()))
-            done = save(admin, tenant_id, form, by=operator.email)
-        except Invalid as invalid:
-            return show(admin, operator, fields, errors=invalid.fields, status=422)
-        except TransientError as trouble:
-            return show(admin, operator, fields, trouble=trouble.message, status=503)
-        return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={done}")
+            form = NewTenantForm.parse(fields)
+            require_passed(admin.services.llm.check(form.api_key, form.assistant()))
+            result = save(admin, tenant_id, form, by=operator.email)
+        except Invalid as error:
+            return render_form(admin, operator, fields, errors=error.fields, status=422)
+        except TransientError as error:
+            return render_form(admin, operator, fields, failure=error.message, status=503)
+        return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
 
     admin.get("/admin/new", new)
     admin.post("/admin/new", create)
 
 
-def id_of(form_id: str) -> str:
-    """The same form is the same tenant, however often it is posted."""
+def derive_tenant_id(form_id: str) -> str:
+    """Returns the same id for the same form, so that posting it again is idempotent."""
     return hashlib.sha256(f"tenant|{form_id}".encode()).hexdigest()[:16]
 
 
-def demand_working(result: CheckResult) -> None:
-    """Raises Invalid at the field that OpenAI objects to, TransientError if nobody knows yet."""
-    if result.passing:
-        raise TransientError(result.sentence)
-    if result.problem is not None:
-        raise Invalid({FIELD_OF.get(result.problem, "api_key"): result.sentence})
+def require_passed(check: AssistantCheck) -> None:
+    """Raises Invalid at the field that OpenAI objects to, TransientError if OpenAI could not be asked."""
+    if check.transient:
+        raise TransientError(check.sentence)
+    if check.problem is not None:
+        raise Invalid({PROBLEM_FIELDS.get(check.problem, "api_key"): check.sentence})
 
 
-def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> str:
-    """The word for what was done. Of two equal forms at once, one creates and mails."""
+def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> FormResult:
+    """Saves the tenant and mails its owner. Of two equal forms at once, one does so."""
     services = admin.services
     now, token = services.clock(), services.token()
     tenant = Tenant(
@@ -88,38 +91,44 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
     try:
         services.tenants.create(tenant, form.assistant(), by=by, invite=Invite(sha256(token), tenant_id, now))
     except Conflict:
-        return "existed"
-    return "created" if mail_invite(services, tenant, token, by=by) else "unmailed"
+        return FormResult.EXISTED
+    return FormResult.CREATED if mail_invite(services, tenant, token, by=by) else FormResult.UNMAILED
 
 
-def mail_if_nobody_did(admin: AdminPages, tenant_id: str, *, by: str) -> str:
-    """The word for a form that was saved before: whoever saved it may have ended before its owner had mail."""
+def mail_if_unmailed(admin: AdminPages, tenant_id: str, *, by: str) -> FormResult:
+    """Mails the owner of a form that was saved before: that request may have ended before the mail left."""
     services = admin.services
-    happened = {event.kind for event in services.tenants.timeline(tenant_id)}
+    kinds = {event.kind for event in services.tenants.timeline(tenant_id)}
     invite = services.tenants.invites.current(tenant_id)
-    told_whole = EventKind.CREATED in happened  # a longer story has its mail somewhere in it
-    mailed = not told_whole or EventKind.INVITE_SENT in happened
+    complete = EventKind.CREATED in kinds  # an older event than these may be the mail's
+    mailed = not complete or EventKind.INVITE_SENT in kinds
     if mailed or invite is None or invite.opened_at is not None or not allow_mail(services, tenant_id):
-        return "existed"
-    return "created" if renew_invite(services, services.tenants.get(tenant_id), by=by) else "unmailed"
+        return FormResult.EXISTED
+    renewed = renew_invite(services, services.tenants.get(tenant_id), by=by)
+    return FormResult.CREATED if renewed else FormResult.UNMAILED
 
 
-def show(
+def render_form(
     admin: AdminPages,
     operator: OperatorSession,
     fields: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
-    trouble: str = "",
+    failure: str = "",
     status: int = 200,
 ) -> Response:
-    """The form; what was typed stays, but never a key."""
+    """Renders the form with its former values, but never with a key.
+
+    Args:
+        errors: a sentence for each field that is wrong.
+        failure: a sentence about the whole form.
+    """
     return admin.render(
         "new.html",
         operator,
         status=status,
         fields={name: value for name, value in fields.items() if name != "api_key"},
         errors=errors or {},
-        trouble=trouble,
+        failure=failure,
         key_dropped=bool(fields.get("api_key")),
         languages=LANGUAGE_NAMES,
     )

@@ -1,8 +1,9 @@
-"""Signing in: the password, then what else Cognito asks for, until a browser is an operator's."""
+"""The sign-in of an operator: the password, then each further step that Cognito asks for."""
 
 import logging
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chalice.app import Response
 
@@ -23,97 +24,112 @@ from chalicelib.web.browser_auth import (
 
 log = logging.getLogger(__name__)
 
-EMAIL_AT_MOST = 254
-#: As the user pool has it (`infrastructure/cloudformation/resources.yaml`).
-PASSWORD_AT_LEAST = 12
-PASSWORD_AT_MOST = 256
-#: It is sent back to the browser, so it must be one that we could have sent.
+MAX_EMAIL_LENGTH = 254
+#: The password policy of the user pool (`infrastructure/cloudformation/resources.yaml`).
+MIN_PASSWORD_LENGTH = 12
+MAX_PASSWORD_LENGTH = 256
+#: The cookie is sent back to the browser, so it must be one that this code may have made.
 SHAPE_OF_VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
-STEPS: dict[str, type[NewPassword] | type[Code] | type[SetUp]] = {
-    "new_password": NewPassword,
-    "code": Code,
-    "set_up": SetUp,
+
+
+class StepKind(StrEnum):
+    """The step that is due next, as it is stored."""
+
+    REPLACE = "new_password"  #: choose a password that replaces the first one
+    CODE = "code"  #: six digits of the authenticator app
+    SET_UP = "set_up"  #: set up an authenticator app
+
+
+STEPS: dict[StepKind, type[NewPassword] | type[Code] | type[SetUp]] = {
+    StepKind.REPLACE: NewPassword,
+    StepKind.CODE: Code,
+    StepKind.SET_UP: SetUp,
 }
 
 
 def mount(admin: AdminPages) -> None:
-    screens = SignIn(admin)
-    admin.open("GET", "/admin/sign-in", screens.show)
-    admin.open("POST", "/admin/sign-in", screens.password)
-    admin.open("POST", "/admin/sign-in/next", screens.next)
-    admin.post("/admin/sign-out", screens.sign_out)
+    """Registers the routes."""
+    sign_in = SignIn(admin)
+    admin.public("GET", "/admin/sign-in", sign_in.show)
+    admin.public("POST", "/admin/sign-in", sign_in.password)
+    admin.public("POST", "/admin/sign-in/next", sign_in.next)
+    admin.post("/admin/sign-out", sign_in.sign_out)
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A visitor's cookie carries the form's token (double submit) and finds the step that is due."""
+    """The views. A visitor's cookie carries the form's CSRF token (double submit) and finds the step that is due."""
 
     admin: AdminPages
 
     def show(self) -> Response:
+        """Renders the step that is due."""
         visitor = self._visitor()
         if visitor:
             step = self.admin.services.tenants.operators.asked(sha256(visitor), now=self.admin.services.clock())
             if step is not None:
-                return self._ask(visitor, step)
-        return self._form(visitor or self.admin.services.token())
+                return self._render_step(visitor, step)
+        return self._render_form(visitor or self.admin.services.token())
 
     def password(self) -> Response:
-        visitor, fields = self._posted()
+        """Checks address and password."""
+        visitor, fields = self._read_form()
         email, password = fields.get("email", "").strip(), fields.get("password", "")
         if not email or not password:
-            return self._form(visitor, email, "Enter your e-mail address and your password.")
-        if len(email) > EMAIL_AT_MOST or len(password) > PASSWORD_AT_MOST:
-            return self._form(visitor, "", "This e-mail and password do not belong together.")
+            return self._render_form(visitor, email, "Enter your e-mail address and your password.")
+        if len(email) > MAX_EMAIL_LENGTH or len(password) > MAX_PASSWORD_LENGTH:
+            return self._render_form(visitor, "", "This e-mail and password do not belong together.")
         try:
             self.admin.operators.count_attempt(email, self.admin.pages.address)
-        except TooMany as trouble:
-            return self._form(visitor, email, trouble.message, status=429)
-        return self._go_on(visitor, email, self.admin.services.identity.sign_in(email, password))
+        except TooMany as error:
+            return self._render_form(visitor, email, error.message, status=429)
+        return self._follow(visitor, email, self.admin.services.identity.sign_in(email, password))
 
     def next(self) -> Response:
-        visitor, fields = self._posted()
+        """Checks the answer to the step that is due."""
+        visitor, fields = self._read_form()
         now = self.admin.services.clock()
         step = self.admin.services.tenants.operators.asked(sha256(visitor), now=now)
         if step is None:
-            return self._form(visitor, "", "That took too long. Sign in again.")
+            return self._render_form(visitor, "", "That took too long. Sign in again.")
         if "start_over" in fields:
             self.admin.services.tenants.operators.asked_no_more(sha256(visitor))
-            return self._form(visitor)
+            return self._render_form(visitor)
         try:
             self.admin.operators.count_attempt(step.email, self.admin.pages.address)
-        except TooMany as trouble:
-            return self._ask(visitor, step, trouble.message, status=429)
+        except TooMany as error:
+            return self._render_step(visitor, step, error.message, status=429)
         return self._answer(visitor, step, fields)
 
     def sign_out(self, operator: OperatorSession, fields: dict[str, str]) -> Response:
+        """Ends the session."""
         self.admin.operators.end_session(parse_cookies(self.admin.pages.headers))
         return self.admin.pages.redirect("/admin/sign-in", cookies=[delete_cookie(OPERATOR_COOKIE)])
 
-    # -- how ----------------------------------------------------------------------------------------------------
+    # -- steps --------------------------------------------------------------------------------------------------
 
     def _answer(self, visitor: str, step: SignInStep, fields: dict[str, str]) -> Response:
         identity = self.admin.services.identity
-        if step.kind == "new_password":
+        if step.kind == StepKind.REPLACE:
             password = fields.get("password", "")
             if password != fields.get("again", ""):
-                return self._ask(visitor, step, "The two passwords are not the same.")
-            if not PASSWORD_AT_LEAST <= len(password) <= PASSWORD_AT_MOST:
-                weak = f"Take at least {PASSWORD_AT_LEAST} characters, with capitals, small letters and digits."
-                return self._ask(visitor, step, weak)
+                return self._render_step(visitor, step, "The two passwords are not the same.")
+            if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+                weak = f"Take at least {MIN_PASSWORD_LENGTH} characters, with capitals, small letters and digits."
+                return self._render_step(visitor, step, weak)
             asked = NewPassword(step.username, step.cognito_session)
-            return self._go_on(visitor, step.email, identity.new_password(asked, step.email, password))
+            return self._follow(visitor, step.email, identity.new_password(asked, step.email, password))
         code = "".join(fields.get("code", "").split())
         if not (len(code) == 6 and code.isascii() and code.isdigit()):
-            return self._ask(visitor, step, "Enter the six digits that the app shows now.")
-        if step.kind == "set_up":
+            return self._render_step(visitor, step, "Enter the six digits that the app shows now.")
+        if step.kind == StepKind.SET_UP:
             setting_up = SetUp(step.username, step.cognito_session, step.secret)
-            return self._go_on(visitor, step.email, identity.set_up(setting_up, step.email, code))
-        return self._go_on(
+            return self._follow(visitor, step.email, identity.set_up(setting_up, step.email, code))
+        return self._follow(
             visitor, step.email, identity.code(Code(step.username, step.cognito_session), step.email, code)
         )
 
-    def _go_on(self, visitor: str, email: str, outcome: Outcome) -> Response:
+    def _follow(self, visitor: str, email: str, outcome: Outcome) -> Response:
         operators = self.admin.services.tenants.operators
         match outcome:
             case SignedIn():
@@ -126,19 +142,19 @@ class SignIn:
             case Refused(again=None):
                 log.warning(LogEvent.SIGN_IN_REFUSED, extra={"operator": sha256(email)[:12]})
                 operators.asked_no_more(sha256(visitor))
-                return self._form(visitor, email, outcome.sentence, status=401)
+                return self._render_form(visitor, email, outcome.sentence, status=401)
             case Refused():
                 assert outcome.again is not None
-                return self._ask(visitor, self._remember(visitor, email, outcome.again), outcome.sentence)
+                return self._render_step(visitor, self._store_step(visitor, email, outcome.again), outcome.sentence)
             case _:
-                self._remember(visitor, email, outcome)
+                self._store_step(visitor, email, outcome)
                 return self.admin.pages.redirect("/admin/sign-in")
 
-    def _remember(self, visitor: str, email: str, asked: NewPassword | Code | SetUp) -> SignInStep:
+    def _store_step(self, visitor: str, email: str, asked: NewPassword | Code | SetUp) -> SignInStep:
         kind = next(name for name, step in STEPS.items() if isinstance(asked, step))
         secret = asked.secret if isinstance(asked, SetUp) else ""
         now = self.admin.services.clock()
-        step = SignInStep(sha256(visitor), email, kind, asked.username, asked.session, now, secret)
+        step = SignInStep(sha256(visitor), email, kind.value, asked.username, asked.session, now, secret)
         self.admin.services.tenants.operators.ask(step)
         return step
 
@@ -146,12 +162,12 @@ class SignIn:
         visitor = parse_cookies(self.admin.pages.headers).get(VISITOR_COOKIE, "")
         return visitor if SHAPE_OF_VISITOR.fullmatch(visitor) else ""
 
-    def _posted(self) -> tuple[str, dict[str, str]]:
+    def _read_form(self) -> tuple[str, dict[str, str]]:
         visitor, fields = self._visitor(), self.admin.pages.form()
         require_csrf_token(self.admin.pages.headers, fields, derive(visitor, "sign-in") if visitor else "")
         return visitor, fields
 
-    def _form(self, visitor: str, email: str = "", error: str = "", status: int | None = None) -> Response:
+    def _render_form(self, visitor: str, email: str = "", error: str = "", status: int | None = None) -> Response:
         return self.admin.pages.render(
             "admin/sign_in.html",
             status=status or (422 if error else 200),
@@ -161,7 +177,7 @@ class SignIn:
             error=error,
         )
 
-    def _ask(self, visitor: str, step: SignInStep, error: str = "", status: int | None = None) -> Response:
+    def _render_step(self, visitor: str, step: SignInStep, error: str = "", status: int | None = None) -> Response:
         uri = SetUp(step.username, step.cognito_session, step.secret).uri(step.email) if step.secret else ""
         return self.admin.pages.render(
             "admin/sign_in_next.html",

@@ -1,4 +1,4 @@
-"""One tenant's page: where it stands, its code to scan, its timeline, and everything an operator can do about it."""
+"""The page of one tenant: its state, the code to scan, its timeline, and the operator's actions."""
 
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
@@ -14,14 +14,16 @@ from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
-from chalicelib.web.admin.new_tenant import demand_working
+from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.tenant_list import Row
-from chalicelib.web.messages import DONE, HAPPENED, HELPING, MENDING
+from chalicelib.web.messages import EVENT_LABELS, FORM_RESULTS, PHASE_ACTIONS, PROBLEM_ACTIONS, FormResult
 
-EVENTS_SHOWN: Final = 40
+#: The events of the timeline that the page shows.
+MAX_EVENTS: Final = 40
 
 
 def mount(admin: AdminPages) -> None:
+    """Registers the routes."""
     page = TenantPage(admin)
     admin.get("/admin/tenants/{tenant}", page.tenant)
     admin.get("/admin/tenants/{tenant}/live", page.live, fragment=True)
@@ -35,28 +37,32 @@ def mount(admin: AdminPages) -> None:
 
 
 class TenantPage:
+    """The views; each takes the signed-in operator first."""
+
     def __init__(self, admin: AdminPages) -> None:
         self.admin = admin
         self.services = admin.services
 
-    # -- looking: keeps the session of an unlinked tenant running ----------------------------------------------
+    # -- the page: keeps the session of an unlinked tenant awake -----------------------------------------------
 
     def tenant(self, operator: OperatorSession, tenant: str) -> Response:
+        """Renders the page."""
         found = self.services.tenants.get(tenant)
         return self.admin.render(
             "tenant.html",
             operator,
             assistant=self.services.tenants.assistant(tenant, found.assistant_version),
             invite=self.services.tenants.invites.current(tenant),
-            done=DONE.get(self.admin.pages.query("done")),
+            result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
-            **self._seen(found),
+            **self._live_context(found),
         )
 
     def live(self, operator: OperatorSession, tenant: str) -> Response:
-        return self.admin.render("_tenant.html", operator, **self._seen(self.services.tenants.get(tenant)))
+        """Renders the part of the page that refreshes itself."""
+        return self.admin.render("_tenant.html", operator, **self._live_context(self.services.tenants.get(tenant)))
 
-    def _seen(self, tenant: Tenant) -> dict[str, Any]:
+    def _live_context(self, tenant: Tenant) -> dict[str, Any]:
         session = self.services.placement.session(tenant.id)
         if tenant.wanted is TenantState.ACTIVE and not session.linked:
             session = self.services.placement.watch(tenant.id, self.services.clock())
@@ -64,31 +70,33 @@ class TenantPage:
             "tenant": tenant,
             "row": Row(tenant, session),
             "session": session,
-            "events": self.services.tenants.timeline(tenant.id, EVENTS_SHOWN),
-            "happened": HAPPENED,
-            "mending": MENDING,
-            "helping": HELPING,
+            "events": self.services.tenants.timeline(tenant.id, MAX_EVENTS),
+            "event_labels": EVENT_LABELS,
+            "problem_actions": PROBLEM_ACTIONS,
+            "phase_actions": PHASE_ACTIONS,
         }
 
     # -- editing -----------------------------------------------------------------------------------------------
 
     def edit(self, operator: OperatorSession, tenant: str) -> Response:
+        """Renders the form with the stored values."""
         found = self.services.tenants.get(tenant)
         assistant = self.services.tenants.assistant(tenant, found.assistant_version)
-        return self._form(operator, found, as_fields(found, assistant))
+        return self._render_form(operator, found, as_fields(found, assistant))
 
     def save(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Saves the form; with an error it is rendered again, and keeps what was typed."""
         found = self.services.tenants.get(tenant)
         former = self.services.tenants.assistant(tenant, found.assistant_version)
         try:
-            form = EditTenantForm.read(fields)
+            form = EditTenantForm.parse(fields)
             assistant = form.assistant(former)
             if form.api_key:
-                demand_working(self.services.llm.check(form.api_key, assistant))
+                require_passed(self.services.llm.check(form.api_key, assistant))
             changes = self._changes(found, form)
             changed = assistant != former
             if not changes and not changed:
-                return self._back(tenant, "unchanged")
+                return self._redirect(tenant, FormResult.UNCHANGED)
             self.services.tenants.edit(
                 tenant,
                 changes,
@@ -97,10 +105,10 @@ class TenantPage:
                 by=operator.email,
                 assistant=assistant if changed else None,
             )
-        except Invalid as invalid:
-            return self._form(operator, found, fields, errors=invalid.fields, status=422)
-        except TransientError as trouble:
-            return self._form(operator, found, fields, trouble=trouble.message, status=503)
+        except Invalid as error:
+            return self._render_form(operator, found, fields, errors=error.fields, status=422)
+        except TransientError as error:
+            return self._render_form(operator, found, fields, failure=error.message, status=503)
         except Conflict:
             current = self.services.tenants.get(tenant)
             sentence = (
@@ -108,33 +116,33 @@ class TenantPage:
                 "saving again replaces their changes. Or go back and look at theirs first."
             )
             kept = {**fields, "revision": str(current.revision)}
-            return self._form(operator, current, kept, trouble=sentence, status=409)
+            return self._render_form(operator, current, kept, failure=sentence, status=409)
         if form.api_key or changed or "policies" in changes:
-            self._try_again(tenant, operator.email)
+            self._check_waiting_turns(tenant, operator.email)
         if "owner_email" in changes:
             self.services.tenants.clear_mail_problem(tenant, now=self.services.clock(), by=operator.email)
-        return self._back(tenant, "edited")
+        return self._redirect(tenant, FormResult.EDITED)
 
     def _changes(self, tenant: Tenant, form: EditTenantForm) -> dict[str, Any]:
-        wanted: dict[str, Any] = {
+        values: dict[str, Any] = {
             "name": form.name,
             "owner_email": form.owner_email,
             "language": form.language,
             "policies": form.policies(),
         }
-        changes = {name: value for name, value in wanted.items() if getattr(tenant, name) != value}
+        changes = {name: value for name, value in values.items() if getattr(tenant, name) != value}
         if form.api_key:
             changes["key_ciphertext"] = self.services.key_encryption.encrypt(tenant.id, form.api_key)
             changes["key_last4"] = form.api_key[-4:]
         return changes
 
-    def _form(
+    def _render_form(
         self,
         operator: OperatorSession,
         tenant: Tenant,
         fields: Mapping[str, str],
         errors: Mapping[str, str] | None = None,
-        trouble: str = "",
+        failure: str = "",
         status: int = 200,
     ) -> Response:
         return self.admin.render(
@@ -144,58 +152,62 @@ class TenantPage:
             tenant=tenant,
             fields={name: value for name, value in fields.items() if name != "api_key"},
             errors=errors or {},
-            trouble=trouble,
+            failure=failure,
             key_dropped=bool(fields.get("api_key")),
             languages=LANGUAGE_NAMES,
         )
 
-    # -- doing -------------------------------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------------------
 
     def pause(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        return self._want(tenant, TenantState.PAUSED, operator.email)
+        """Pauses the line; its login is kept."""
+        return self._set_state(tenant, TenantState.PAUSED, operator.email, FormResult.PAUSED)
 
     def resume(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        return self._want(tenant, TenantState.ACTIVE, operator.email)
+        """Resumes the line."""
+        return self._set_state(tenant, TenantState.ACTIVE, operator.email, FormResult.RESUMED)
 
     def invite(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Mails the owner a new link."""
         found = self.services.tenants.get(tenant)
         if not allow_mail(self.services, tenant):
-            return self._back(tenant, "busy")
+            return self._redirect(tenant, FormResult.BUSY)
         mailed = renew_invite(self.services, found, by=operator.email)
-        return self._back(tenant, "invited" if mailed else "uninvited")
+        return self._redirect(tenant, FormResult.INVITED if mailed else FormResult.UNINVITED)
 
     def revoke(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Revokes the link."""
         self.services.tenants.invites.revoke(tenant, now=self.services.clock(), by=operator.email)
-        return self._back(tenant, "revoked")
+        return self._redirect(tenant, FormResult.REVOKED)
 
     def check(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        """Only the function *think* may read the key, so trying again means letting it try."""
+        """Checks the waiting turns again: only the function *think* may read the key and try it."""
         self.services.tenants.get(tenant)
-        self._try_again(tenant, operator.email)
-        return self._back(tenant, "checking")
+        self._check_waiting_turns(tenant, operator.email)
+        return self._redirect(tenant, FormResult.CHECKING)
 
-    # -- how -----------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------
 
-    def _want(self, tenant: str, wanted: TenantState, by: str) -> Response:
+    def _set_state(self, tenant: str, state: TenantState, by: str, result: FormResult) -> Response:
         now = self.services.clock()
-        self.services.tenants.set_wanted(tenant, wanted, now=now, by=by)
-        self.services.placement.wanted(tenant, wanted, now)
-        return self._back(tenant, wanted)
+        self.services.tenants.set_wanted(tenant, state, now=now, by=by)
+        self.services.placement.wanted(tenant, state, now)
+        return self._redirect(tenant, result)
 
-    def _try_again(self, tenant: str, by: str) -> None:
-        """The assistant's problem counts as mended, and the chats that waited for that are looked at now."""
+    def _check_waiting_turns(self, tenant: str, by: str) -> None:
+        """Clears the assistant's problem and checks the chats that waited for that now."""
         now = self.services.clock()
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
         for turn in self.services.turns.open_turns(due_before=now + WAITING_RETRIED_EVERY_MS, tenant=tenant):
             if turn.state is TurnState.WAITING:
                 self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 
-    def _back(self, tenant: str, done: str) -> Response:
-        return self.admin.pages.redirect(f"/admin/tenants/{tenant}?done={done}")
+    def _redirect(self, tenant: str, result: FormResult) -> Response:
+        return self.admin.pages.redirect(f"/admin/tenants/{tenant}?done={result}")
 
 
 def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
-    """The stored tenant as its form shows it."""
+    """Returns the stored tenant as the fields of its form."""
     return {
         **{field.name: _as_field(getattr(tenant.policies, field.name)) for field in fields_of(Policies)},
         "name": tenant.name,

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
-from chalicelib.llm.client import CheckResult, LlmClient, Reply
+from chalicelib.llm.client import AssistantCheck, LlmClient, Reply
 from chalicelib.model import Assistant, ChatLine
 from infrastructure.checkout import REPOSITORY
 from tests.simulators.openai import FAULTS, OpenAISimulator
@@ -568,7 +568,7 @@ def test_neither_keys_nor_texts_reach_the_log(simulator: OpenAISimulator, caplog
 def test_a_check_of_what_works_is_one_tiny_call(llm: LlmClient, simulator: OpenAISimulator) -> None:
     result = llm.check(KEY, replace(ASSISTANT, web_search=True, max_output_tokens=4000))
     assert result.ok
-    assert result == CheckResult("The key works, and gpt-6-luna answers.")
+    assert result == AssistantCheck("The key works, and gpt-6-luna answers.")
     (request,) = simulator.requests
     assert request.path == "/v1/responses"
     assert request.body["max_output_tokens"] == 16
@@ -582,7 +582,7 @@ def test_a_check_does_not_mind_a_model_that_only_thinks(llm: LlmClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "problem", "passing", "sentence"),
+    ("key", "problem", "transient", "sentence"),
     [
         ("sk-wrong", ProblemCode.KEY_REVOKED, False, "make a new one"),
         ("sk-scopes", ProblemCode.KEY_FORBIDDEN, False, "api.responses.write"),
@@ -596,11 +596,11 @@ def test_a_check_does_not_mind_a_model_that_only_thinks(llm: LlmClient) -> None:
     ],
 )
 def test_a_check_says_exactly_what_is_wrong(
-    llm: LlmClient, key: str, problem: ProblemCode | None, passing: bool, sentence: str
+    llm: LlmClient, key: str, problem: ProblemCode | None, transient: bool, sentence: str
 ) -> None:
     result = llm.check(key, ASSISTANT)
     assert not result.ok
-    assert (result.problem, result.passing) == (problem, passing)
+    assert (result.problem, result.transient) == (problem, transient)
     assert sentence in result.sentence
 
 
@@ -613,8 +613,8 @@ def test_a_check_knows_a_retired_model_and_a_refused_setting(llm: LlmClient) -> 
 
 def test_a_check_of_an_unreachable_server_says_so() -> None:
     result = LlmClient("http://127.0.0.1:9/v1").check(KEY, ASSISTANT)
-    assert result == CheckResult(
-        "OpenAI could not be reached: check this server's network, or try again in a minute.", passing=True
+    assert result == AssistantCheck(
+        "OpenAI could not be reached: check this server's network, or try again in a minute.", transient=True
     )
 
 

@@ -3,7 +3,7 @@ import string
 
 import pytest
 
-from chalicelib.rendering.languages import LANGUAGE_NAMES, LANGUAGES, TONES, preferred_language, translator
+from chalicelib.rendering.languages import LANGUAGE_NAMES, LANGUAGES, preferred_language, translator
 from infrastructure.checkout import REPOSITORY
 from wire import Phase, ProblemCode
 
@@ -68,11 +68,6 @@ def test_every_phase_and_problem_has_its_sentences(language: str) -> None:
         assert translate(f"problem.{problem}.sentence")
         assert len(translate(f"problem.{problem}.action")) < 30
         assert translate(f"admin.problem.{problem}.sentence")
-
-
-def test_every_phase_has_a_tone() -> None:
-    assert set(TONES) == set(Phase)
-    assert set(TONES.values()) <= {"ok", "working", "attention", "problem", "quiet"}
 
 
 def test_a_value_is_never_read_as_a_format_string() -> None:

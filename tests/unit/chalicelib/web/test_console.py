@@ -35,7 +35,7 @@ def online(clock: Clock, **more: Any) -> dict[str, Any]:
 
 
 def shown(services: Services, **event: Any) -> Page:
-    return Page(200, {}, (), console.widget(services, event, FUNCTION), "")
+    return Page(200, {}, (), console.render_widget(services, event, FUNCTION), "")
 
 
 def rows(page: Page) -> list[str]:
@@ -45,7 +45,7 @@ def rows(page: Page) -> list[str]:
 
 def test_it_says_what_it_is_when_cloudwatch_asks(services: Services) -> None:
     services.table = None  # type: ignore[assignment]
-    told = console.widget(services, {"describe": True}, FUNCTION)
+    told = console.render_widget(services, {"describe": True}, FUNCTION)
     assert told.startswith("## ") and "only: trouble" in told and "lambda:InvokeFunction" in told
 
 

@@ -5,7 +5,7 @@ from chalicelib.model import (
     Session,
     TenantState,
 )
-from chalicelib.web.landing_view import Shown, digits_of, landing_view, what_is_shown
+from chalicelib.web.landing_view import Screen, choose_screen, landing_view, parse_phone_number
 from tests.unit.support.landing_browser import BAKERY, tenant
 from wire import Phase
 
@@ -14,31 +14,31 @@ LIVING = ExpiringCode("code", NOW + 1_000)
 
 
 @pytest.mark.parametrize(
-    ("session", "shown"),
+    ("session", "screen"),
     [
-        (Session(BAKERY), Shown.WAITING),
-        (Session(BAKERY, Phase.STARTING), Shown.WAITING),
-        (Session(BAKERY, Phase.QR, qr=LIVING), Shown.QR),
-        (Session(BAKERY, Phase.QR, qr=ExpiringCode("code", NOW)), Shown.WAITING),
-        (Session(BAKERY, Phase.QR), Shown.WAITING),
-        (Session(BAKERY, Phase.QR, qr=LIVING, pair_with="49170"), Shown.WAITING),
-        (Session(BAKERY, Phase.IDLE, qr=LIVING), Shown.WAITING),
-        (Session(BAKERY, Phase.PAIRING, pairing=LIVING, pair_with="49170"), Shown.PAIRING),
-        (Session(BAKERY, Phase.PAIRING, pairing=LIVING), Shown.WAITING),
-        (Session(BAKERY, Phase.QR, qr=LIVING, number="49170"), Shown.MESSAGE),
-        (Session(BAKERY, Phase.STARTING, number="49170"), Shown.MESSAGE),
-        (Session(BAKERY, Phase.SYNCING), Shown.MESSAGE),
-        (Session(BAKERY, Phase.ONLINE, number="49170"), Shown.CONNECTED),
-        (Session(BAKERY, Phase.LOGGED_OUT), Shown.MESSAGE),
-        (Session(BAKERY, Phase.LOGGED_OUT, awake_until=NOW + 1), Shown.WAITING),
+        (Session(BAKERY), Screen.WAITING),
+        (Session(BAKERY, Phase.STARTING), Screen.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING), Screen.QR),
+        (Session(BAKERY, Phase.QR, qr=ExpiringCode("code", NOW)), Screen.WAITING),
+        (Session(BAKERY, Phase.QR), Screen.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING, pair_with="49170"), Screen.WAITING),
+        (Session(BAKERY, Phase.IDLE, qr=LIVING), Screen.WAITING),
+        (Session(BAKERY, Phase.PAIRING, pairing=LIVING, pair_with="49170"), Screen.PAIRING),
+        (Session(BAKERY, Phase.PAIRING, pairing=LIVING), Screen.WAITING),
+        (Session(BAKERY, Phase.QR, qr=LIVING, number="49170"), Screen.MESSAGE),
+        (Session(BAKERY, Phase.STARTING, number="49170"), Screen.MESSAGE),
+        (Session(BAKERY, Phase.SYNCING), Screen.MESSAGE),
+        (Session(BAKERY, Phase.ONLINE, number="49170"), Screen.CONNECTED),
+        (Session(BAKERY, Phase.LOGGED_OUT), Screen.MESSAGE),
+        (Session(BAKERY, Phase.LOGGED_OUT, awake_until=NOW + 1), Screen.WAITING),
     ],
 )
-def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, shown: Shown) -> None:
-    assert what_is_shown(tenant(BAKERY), session, NOW) is shown
-    assert what_is_shown(tenant(BAKERY, wanted=TenantState.PAUSED), session, NOW) is Shown.PAUSED
+def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, screen: Screen) -> None:
+    assert choose_screen(tenant(BAKERY), session, NOW) is screen
+    assert choose_screen(tenant(BAKERY, wanted=TenantState.PAUSED), session, NOW) is Screen.PAUSED
 
 
-def test_a_showing_tells_no_code_when_it_is_printed() -> None:
+def test_the_repr_of_a_view_has_no_code() -> None:
     session = Session(BAKERY, Phase.QR, qr=ExpiringCode("secret-code", NOW + 1_000))
     assert "secret-code" not in repr(landing_view(tenant(BAKERY), session, NOW))
 
@@ -58,7 +58,7 @@ def test_a_showing_tells_no_code_when_it_is_printed() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(written: str, digits: str | None) -> None:
-    assert digits_of(written) == digits
+    assert parse_phone_number(written) == digits
 
 
 @pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])

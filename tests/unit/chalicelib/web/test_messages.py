@@ -4,7 +4,18 @@ import pytest
 
 from chalicelib.model import Event, EventKind, Problem
 from chalicelib.rendering.languages import translator
-from chalicelib.web.messages import HAPPENED, HELPING, MENDING, PROBLEMS, ago, moment, problem_name, told
+from chalicelib.web.messages import (
+    EVENT_LABELS,
+    FORM_RESULTS,
+    PHASE_ACTIONS,
+    PROBLEM_ACTIONS,
+    PROBLEM_NAMES,
+    FormResult,
+    describe_event,
+    format_age,
+    format_instant,
+    problem_name,
+)
 from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000
@@ -26,26 +37,27 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
     ],
 )
 def test_the_past_is_told_roughly(before: int, words: str) -> None:
-    assert " ".join(ago(NOW - before, NOW).split()) == words
+    assert " ".join(format_age(NOW - before, NOW).split()) == words
 
 
 def test_what_never_happened_is_never() -> None:
-    assert ago(None, NOW) == ago(0, NOW) == "never"
-    assert moment(NOW) == "2026-09-21 14:13:20 UTC"
+    assert format_age(None, NOW) == format_age(0, NOW) == "never"
+    assert format_instant(NOW) == "2026-09-21 14:13:20 UTC"
 
 
 def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
-    assert set(HAPPENED) == set(EventKind)
-    assert set(PROBLEMS) == set(ProblemCode)
+    assert set(EVENT_LABELS) == set(EventKind)
+    assert set(PROBLEM_NAMES) == set(ProblemCode)
+    assert set(FORM_RESULTS) == set(FormResult)
     translate = translator("en")
-    assert all(translate(f"admin.problem.{code}.action") for code in MENDING)
-    assert all(translate(f"admin.phase.{phase}.action") for phase in HELPING)
+    assert all(translate(f"admin.problem.{code}.action") for code in PROBLEM_ACTIONS)
+    assert all(translate(f"admin.phase.{phase}.action") for phase in PHASE_ACTIONS)
     assert all(translate(f"admin.phase.{phase}.sentence") for phase in Phase)
 
 
 def test_an_edit_is_told_in_words_and_a_problem_by_its_name() -> None:
     edited = Event("hotel000", NOW, EventKind.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
-    assert told(edited) == "OpenAI key, owner’s e-mail, assistant"
-    assert told(Event("hotel000", NOW, EventKind.PROBLEM, "out_of_credit")) == "Out of credit"
-    assert told(Event("hotel000", NOW, EventKind.OFFLINE, "no network")) == "no network"
+    assert describe_event(edited) == "OpenAI key, owner’s e-mail, assistant"
+    assert describe_event(Event("hotel000", NOW, EventKind.PROBLEM, "out_of_credit")) == "Out of credit"
+    assert describe_event(Event("hotel000", NOW, EventKind.OFFLINE, "no network")) == "no network"
     assert problem_name(Problem(ProblemCode.PASSKEY, NOW)) == "Passkey needed"

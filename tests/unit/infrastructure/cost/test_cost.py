@@ -131,7 +131,7 @@ def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_how
 def test_the_intervals_are_the_codes_own() -> None:
     assert model.IDLE_SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
     assert model.SYNC_HELD_AT_MOST_SECONDS == SYNC_HELD_AT_MOST_MS / 1000
-    assert model.BELL_LOOKED_AT_EVERY_SECONDS == runner_api.BELL_LOOKED_AT_EVERY_SECONDS
+    assert model.BELL_POLLED_EVERY_SECONDS == runner_api.BELL_POLLED_EVERY_SECONDS
     assert LEASE_RENEWED_EVERY.total_seconds() == model.LEASE_RENEWED_EVERY_SECONDS
     assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
     assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_SECONDS

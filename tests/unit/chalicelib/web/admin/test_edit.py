@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from chalicelib.errors import ActionRequired
-from chalicelib.llm.client import CheckResult
+from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Policies, Problem
 from tests.unit.conftest import Clock
 from tests.unit.support.admin_browser import FIELDS, KEY, POLICIES, Admin
@@ -78,7 +78,7 @@ def test_a_new_key_is_checked_with_the_new_settings_and_mends_the_problem(olga: 
 
 def test_a_new_key_that_fails_changes_nothing_at_all(olga: Admin) -> None:
     tenant = olga.create()
-    olga.llm.result = CheckResult("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED)
+    olga.llm.result = AssistantCheck("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED)
     answer = olga.edit(tenant, api_key="sk-proj-zyxwvutsrqponmlk9876", name="Other")
     assert answer.status == 422 and "does not accept" in answer.error("api_key") and answer.value("name") == "Other"
     stored = olga.services.tenants.get(tenant)

@@ -6,11 +6,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from chalicelib.errors import ActionRequired, Invalid, TransientError
-from chalicelib.llm.client import CheckResult
+from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Assistant, EventKind, TenantState
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import NewTenantForm
-from chalicelib.web.admin.new_tenant import id_of
+from chalicelib.web.admin.new_tenant import derive_tenant_id
 from tests.unit.conftest import Clock
 from tests.unit.support.admin_browser import FIELDS, KEY, Admin
 from tests.unit.support.headless_browser import Browser, Page
@@ -73,7 +73,7 @@ def test_of_two_equal_forms_at_the_same_moment_one_creates(olga: Admin) -> None:
     inner: list[Page] = []
     check = olga.llm.check
 
-    def meanwhile(api_key: str, assistant: Assistant) -> CheckResult:
+    def meanwhile(api_key: str, assistant: Assistant) -> AssistantCheck:
         olga.llm.check = check  # type: ignore[method-assign]
         inner.append(Browser(olga.gateway, cookies=dict(olga.browser.cookies)).post("/admin/new", fields))
         return check(api_key, assistant)
@@ -142,7 +142,7 @@ BAD_INPUT: list[tuple[dict[str, str], str, str]] = [
 @pytest.mark.parametrize(("changes", "field", "sentence"), BAD_INPUT)
 def test_each_bad_field_has_its_own_sentence(changes: dict[str, str], field: str, sentence: str) -> None:
     with pytest.raises(Invalid) as caught:
-        NewTenantForm.read({**FIELDS, **changes})
+        NewTenantForm.parse({**FIELDS, **changes})
     assert sentence in caught.value.fields[field]
     typed = changes[field].strip()
     assert len(typed) < 5 or typed not in caught.value.fields[field]
@@ -193,15 +193,15 @@ def test_small_blemishes_are_mended_silently(olga: Admin) -> None:
 @pytest.mark.parametrize(
     ("result", "field"),
     [
-        (CheckResult("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED), "api_key"),
-        (CheckResult("This key lacks a permission.", ProblemCode.KEY_FORBIDDEN), "api_key"),
-        (CheckResult("The OpenAI account of this key has no credit left.", ProblemCode.OUT_OF_CREDIT), "api_key"),
-        (CheckResult("OpenAI does not know the model.", ProblemCode.MODEL_RETIRED), "model"),
-        (CheckResult("OpenAI refuses these settings.", ProblemCode.ASSISTANT_REFUSED), "model"),
+        (AssistantCheck("OpenAI does not accept this key.", ProblemCode.KEY_REVOKED), "api_key"),
+        (AssistantCheck("This key lacks a permission.", ProblemCode.KEY_FORBIDDEN), "api_key"),
+        (AssistantCheck("The OpenAI account of this key has no credit left.", ProblemCode.OUT_OF_CREDIT), "api_key"),
+        (AssistantCheck("OpenAI does not know the model.", ProblemCode.MODEL_RETIRED), "model"),
+        (AssistantCheck("OpenAI refuses these settings.", ProblemCode.ASSISTANT_REFUSED), "model"),
     ],
 )
 def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
-    olga: Admin, result: CheckResult, field: str
+    olga: Admin, result: AssistantCheck, field: str
 ) -> None:
     olga.llm.result = result
     answer = olga.browser.post("/admin/new", olga.fill_in())
@@ -211,13 +211,13 @@ def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
 
 
 def test_an_openai_out_of_reach_saves_nothing_and_keeps_the_form(olga: Admin) -> None:
-    olga.llm.result = CheckResult("OpenAI did not answer in time: try again in a minute.", passing=True)
+    olga.llm.result = AssistantCheck("OpenAI did not answer in time: try again in a minute.", transient=True)
     fields = olga.fill_in()
     answer = olga.browser.post("/admin/new", fields)
     assert (
         answer.status == 503 and "Not saved" in answer.text and "in a minute" in answer.text and KEY not in answer.html
     )
-    olga.llm.result = CheckResult("fine")
+    olga.llm.result = AssistantCheck("fine")
     assert olga.browser.post("/admin/new", fields).status == 303
 
 
@@ -260,4 +260,8 @@ def test_no_secret_is_ever_logged(olga: Admin, caplog: pytest.LogCaptureFixture)
 
 
 def test_a_tenants_id_comes_from_its_form_and_fits_the_wire() -> None:
-    assert TypeAdapter(TenantId).validate_python(id_of("form")) == id_of("form") != id_of("another")
+    assert (
+        TypeAdapter(TenantId).validate_python(derive_tenant_id("form"))
+        == derive_tenant_id("form")
+        != derive_tenant_id("another")
+    )

@@ -7,7 +7,7 @@ from chalicelib.model import (
 )
 from chalicelib.rendering.languages import LANGUAGES, translator
 from chalicelib.tokens import sha256
-from chalicelib.web.landing_view import Shown
+from chalicelib.web.landing_view import Screen
 from tests.unit.support.landing_browser import BAKERY, OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
 from wire import Phase, ProblemCode
 
@@ -15,7 +15,7 @@ from wire import Phase, ProblemCode
 def test_the_bound_browser_sees_the_code_and_its_seconds(coded: Lines) -> None:
     browser = coded.browser().opened()
     answer = browser.get("/status")
-    assert answer.shown == Shown.QR
+    assert answer.shown == Screen.QR
     assert shows_qr(answer)
     assert 'data-left-ms="60000"' in answer.body
     assert "New code in 60 s" in answer.body
@@ -76,13 +76,13 @@ def test_an_owner_may_have_two_lines_in_one_browser(coded: Lines) -> None:
     assert browser.get("/status").status == browser.get("/status", OTHER_TOKEN).status == 200
 
 
-def test_a_connected_line_shows_only_the_last_digits_of_its_number(lines: Lines) -> None:
+def test_a_connected_line_shows_only_the_last_parse_phone_number_its_number(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.ONLINE, number="491701234567")
     answer = browser.get("/status")
     assert 'id="number">•••• 4567<' in answer.body
     assert "491701234567" not in answer.body
-    assert answer.shown == Shown.CONNECTED
+    assert answer.shown == Screen.CONNECTED
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -97,19 +97,19 @@ def test_every_phase_has_its_page_in_the_owners_language(lines: Lines, language:
         answer = browser.get("/status")
         assert (answer.status, f'data-phase="{phase}"' in answer.body) == (200, True)
         assert f'<html lang="{language}">' in answer.body
-        if answer.shown in (Shown.MESSAGE, Shown.CONNECTED):
+        if answer.shown in (Screen.MESSAGE, Screen.CONNECTED):
             assert translator(language)(f"phase.{phase}.sentence").partition("’")[0] in answer.body
 
 
 def test_a_line_that_was_logged_out_waits_for_its_owners_wish(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.LOGGED_OUT, watched_until=0)
-    assert browser.get("/status").shown == Shown.MESSAGE
+    assert browser.get("/status").shown == Screen.MESSAGE
     assert not lines.watching()
     assert f'action="/api/join/{TOKEN}/again"' in browser.get("/status").body
     assert browser.post("/again", csrf=browser.csrf).goes_to("/status")
     assert lines.watching()
-    assert browser.get("/status").shown == Shown.WAITING
+    assert browser.get("/status").shown == Screen.WAITING
 
 
 def test_the_assistants_trouble_is_told_without_its_details(lines: Lines) -> None:

@@ -5,7 +5,7 @@ from chalicelib.model import (
 from chalicelib.rendering.languages import translator
 from chalicelib.tokens import sha256
 from chalicelib.web import landing
-from chalicelib.web.landing_view import Shown
+from chalicelib.web.landing_view import Screen
 from tests.unit.support.landing_browser import QR, Lines, shows_qr
 from wire import Phase
 
@@ -15,7 +15,7 @@ def test_an_expired_code_is_never_shown(coded: Lines) -> None:
     coded.clock.pass_seconds(60)
     for answer in (browser.get("/status"), browser.get("/live")):
         assert not shows_qr(answer)
-    assert browser.get("/status").shown == Shown.WAITING
+    assert browser.get("/status").shown == Screen.WAITING
     assert translator("en")("landing.qr.expired") in browser.get("/status").body
 
 
@@ -76,7 +76,7 @@ def test_a_pairing_code_is_asked_for_with_the_owners_own_number(coded: Lines) ->
     browser = coded.browser().opened()
     assert browser.post("/pair", number="+49 (0)170 / 123-45 67", csrf=browser.csrf).goes_to("/status")
     assert coded.seen.pair_with == "491701234567"
-    assert browser.get("/status").shown == Shown.WAITING
+    assert browser.get("/status").shown == Screen.WAITING
     coded.session(phase=Phase.PAIRING, pairing=("abcd1234", 170), qr=None)
     answer = browser.get("/status")
     assert '<output class="pairing-code" id="pairing-code" data-dies>ABCD-1234</output>' in answer.body

@@ -9,7 +9,7 @@ from chalicelib.model import (
 from chalicelib.rendering.languages import LANGUAGES, translator
 from chalicelib.tokens import sha256
 from chalicelib.web import landing
-from chalicelib.web.landing_view import Shown
+from chalicelib.web.landing_view import Screen
 from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
 
 
@@ -131,7 +131,7 @@ def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
     assert re.match(r"__Host-join-[0-9a-f]{16}=[\w-]{43}; Path=/; Secure; HttpOnly; SameSite=Lax", set_cookie)
     assert lines.watching()
     assert browser.get("").goes_to("/status")
-    assert browser.get("/status").shown == Shown.WAITING
+    assert browser.get("/status").shown == Screen.WAITING
 
 
 def test_only_the_hash_of_the_cookie_is_stored(lines: Lines) -> None:
@@ -162,7 +162,7 @@ def test_an_old_browser_that_names_no_site_may_open(lines: Lines) -> None:
 def test_a_paused_line_is_not_woken(lines: Lines) -> None:
     lines.tenant(wanted=TenantState.PAUSED)
     browser = lines.browser().opened()
-    assert browser.get("/status").shown == Shown.PAUSED
+    assert browser.get("/status").shown == Screen.PAUSED
     assert not lines.watching()
 
 
