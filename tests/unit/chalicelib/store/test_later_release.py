@@ -32,7 +32,7 @@ from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.turns import Turns
 from chalicelib.store.wire_enums import NEUTRAL, read_enum
-from chalicelib.web.messages import HAPPENED
+from chalicelib.web.messages import EVENT_LABELS
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport, Wanted
 
@@ -134,7 +134,7 @@ def test_an_unknown_event_is_a_line_of_the_timeline(tenants: Tenants, table: Tab
     table.update(Update(item["pk"], item["sk"], set={"happened": LATER}))
     [event] = [event for event in tenants.timeline(T) if event.detail == "detail"]
     assert event == Event(T, 99_999, EventKind.UNKNOWN, "detail")
-    assert HAPPENED[event.kind]
+    assert EVENT_LABELS[event.kind]
 
 
 # --- runners ---------------------------------------------------------------------------------------------------
