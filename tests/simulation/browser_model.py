@@ -7,12 +7,12 @@ from typing import Any
 from playwright.async_api import Error
 
 from runner.browser.page import Hint, OnHint
-from tests.simulation.document_model import Document
+from tests.simulation.page_model import LoadedPage
 from tests.simulation.whatsapp_model import Login, WhatsAppServer
 
 
 class Browser:
-    """One Chromium on one login. It dies with its runner, or alone."""
+    """A Chromium on a login. It dies with its runner, or alone."""
 
     def __init__(self, server: WhatsAppServer, login: Login, process: Any, on_hint: OnHint) -> None:
         self.server = server
@@ -20,12 +20,12 @@ class Browser:
         self.login = login
         self.process = process
         self.alive = True
-        #: The renderer answers nobody until then.
+        #: The renderer does not answer until then.
         self.stuck_until = 0.0
-        #: The cable is out: WhatsApp cannot be reached, whatever the runner wants.
+        #: The cable is out: WhatsApp cannot be reached, also if the runner is online.
         self.unplugged = False
         self.offline = False
-        self.document: Document | None = None
+        self.page: LoadedPage | None = None
         #: Whose it is, at which epoch, and who wants to know of each send that a runner begins.
         self.tenant = ""
         self.epoch = 0
@@ -46,16 +46,16 @@ class Browser:
             self._in_process(self._on_hint, Hint(kind), "")
 
     def die(self) -> None:
-        """All its processes are gone; who listens is told."""
+        """Ends all its processes, and notifies its handlers."""
         if self.alive:
             self.alive = False
-            self._close_document()
+            self._close_page()
             for handler in self._handlers:
                 self._in_process(handler, self)
 
     def network_changed(self) -> None:
-        if self.document is not None and self.alive:
-            self.document.network_changed()
+        if self.page is not None and self.alive:
+            self.page.network_changed()
 
     def _in_process(self, callback: Callable[..., None], *args: Any) -> None:
         self.loop.after(self.server.chance.uniform(0.001, 0.02), self._deliver, callback, args)
@@ -63,10 +63,10 @@ class Browser:
     def _deliver(self, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
         self.loop.call_soon(callback, *args, context=self.process.context)
 
-    def _close_document(self) -> None:
-        if self.document is not None:
-            self.document.close()
-            self.document = None
+    def _close_page(self) -> None:
+        if self.page is not None:
+            self.page.close()
+            self.page = None
 
     # -- Playwright's page and context ---------------------------------------------------------------------------
 
@@ -78,8 +78,8 @@ class Browser:
         await self._answer(lambda answer: self.loop.after(self.server.chance.uniform(0.1, 0.8), answer, None))
         if self.unplugged or self.offline:
             raise Error("Page.goto: net::ERR_INTERNET_DISCONNECTED at the page")
-        self._close_document()
-        self.document = Document(self)
+        self._close_page()
+        self.page = LoadedPage(self)
 
     async def set_offline(self, offline: bool) -> None:
         await self._answer(lambda answer: self.loop.after(0.005, answer, None))
@@ -87,28 +87,28 @@ class Browser:
         self.network_changed()
 
     async def evaluate(self, script: str, arguments: Sequence[Any]) -> Any:
-        door, args = arguments
-        if door == "send":
+        function, args = arguments
+        if function == "send":
             self.sending(self, str(args[1]))
-        elif door == "find":
+        elif function == "find":
             self.finding()
-        return await self._answer(lambda answer: self._ask(door, args, answer))
+        return await self._answer(lambda answer: self._call(function, args, answer))
 
-    def _ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
-        """The question reaches the page, even if nobody waits for the answer any more."""
+    def _call(self, function: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        """Brings a call to the page, also if its caller does not wait any more."""
         if not self.alive:
             return
         if self.loop.time() < self.stuck_until:
-            self.loop.after(self.stuck_until - self.loop.time() + 0.001, self._ask, door, args, answer)
+            self.loop.after(self.stuck_until - self.loop.time() + 0.001, self._call, function, args, answer)
             return
-        document = self.document
-        if document is None or not document.injected:
+        page = self.page
+        if page is None or not page.injected:
             answer(None)
             return
-        document.ask(door, args, answer)
+        page.call(function, args, answer)
 
-    async def _answer(self, ask: Callable[[Callable[[Any], None]], object]) -> Any:
-        """Waits for what the page says; the browser's death is an answer too."""
+    async def _answer(self, call: Callable[[Callable[[Any], None]], object]) -> Any:
+        """Waits for the answer of the page; the browser's death is an answer too."""
         if not self.alive:
             raise Error("Target page, context or browser has been closed")
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -122,7 +122,7 @@ class Browser:
                 future.set_exception(Error("Target page, context or browser has been closed"))
 
         self._handlers.append(died)
-        self.loop.after(self.server.chance.uniform(0.001, 0.01), ask, answer)
+        self.loop.after(self.server.chance.uniform(0.001, 0.01), call, answer)
         try:
             return await future
         finally:

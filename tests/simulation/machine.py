@@ -18,6 +18,7 @@ from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.client import ControlPlaneClient
 from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
+from runner.hosted_sessions import first_error
 from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MAX_CONCURRENT_STARTS = 2
-GUARD_LOOKS_EVERY = 0.5
+WATCHDOG_CHECK_SECONDS = 0.5
 
 
 class MachineClock:
@@ -78,7 +79,7 @@ class SimulatedProfile(Profile):
 
 
 class SimulatedDisk(Disk):
-    """The real judgement of a disk that is as full as the history says."""
+    """The real checks of a disk that is as full as the history plans."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, lambda where: 0 if where in _full else 1 << 40)
@@ -97,15 +98,15 @@ class Machine:
         self.loop = world.loop
         self.slot = slot
         self.commit = commit
-        self.generation = 0
+        self.starts = 0
         self.started_at = 0.0
         self.chance = random.Random(f"{world.seed}/machine/{slot}")
         self.partitioned = False
         #: WhatsApp cannot be reached from here.
         self.unplugged = False
-        #: When it last could not be heard for reasons of its own.
+        #: When it was last unreachable for reasons of its own.
         self.last_bad = -1e9
-        #: Where it looks for a message before sending it, it will be stopped for so many seconds.
+        #: The runner is stopped for so many seconds where it searches a message before sending it.
         self.ambush: float | None = None
         self.process: Process | None = None
         self.browsers: dict[Path, Browser] = {}
@@ -118,7 +119,7 @@ class Machine:
 
     @property
     def task(self) -> str:
-        return f"task-{self.slot}-{self.generation}"
+        return f"task-{self.slot}-{self.starts}"
 
     @property
     def identity(self) -> str | None:
@@ -132,7 +133,7 @@ class Machine:
 
     @property
     def settled(self) -> bool:
-        """It has been there for so long that whoever looks every minute has seen it."""
+        """True once it lives so long that a check each minute has found it."""
         return self.loop.time() - self.started_at > 150.0
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -141,9 +142,9 @@ class Machine:
         """A new process on this machine's disk."""
         if self.up:
             return
-        self.generation += 1
+        self.starts += 1
         self.started_at = self.loop.time()
-        self.process = process = Process(f"runner-{self.slot}.{self.generation}")
+        self.process = process = Process(f"runner-{self.slot}.{self.starts}")
         process.on_death.append(lambda: self._died(process))
         self.disk.mkdir(parents=True, exist_ok=True)
         skew, rate = self.chance.uniform(-0.5, 0.5), self.chance.uniform(0.99, 1.01)
@@ -172,10 +173,10 @@ class Machine:
         self.world.trace("process starts", who=process.name)
         main = self.loop.start(process, self.host.run())
         main.add_done_callback(lambda done: self._ended(process, done), context=self.loop.outside)
-        self._guard(process, lease)
+        self._watchdog(process, lease)
 
     def kill(self, *, disk_lost: bool = False) -> None:
-        """As SIGKILL, or as the end of the whole container."""
+        """Kills the process, as SIGKILL does or the end of the whole container."""
         if self.process is not None:
             self.process.kill()
         if disk_lost:
@@ -194,7 +195,7 @@ class Machine:
             self.loop.after(seconds, self.go_on, process)
 
     def fill_disk(self, full: bool) -> None:
-        """What browsers write from now on may be lost; there is always room for what the runner itself writes."""
+        """Lets browsers lose their writes from now on; the runner itself always has room."""
         if full:
             _full.add(self.disk)
             for browser in self.browsers.values():
@@ -203,7 +204,7 @@ class Machine:
             _full.discard(self.disk)
 
     def let_write(self, browser: Browser) -> None:
-        """It writes all the time; a disk without room soon tells."""
+        """Spoils the login of a browser on a full disk: it writes all the time."""
         if self.disk in _full:
             self.loop.after(self.chance.uniform(0.0, 3.0), self._spoil, browser)
 
@@ -231,19 +232,20 @@ class Machine:
 
     def _ended(self, process: Process, done: "asyncio.Task[Any]") -> None:
         if process.alive:
-            if not done.cancelled() and done.exception() is not None:
-                self.loop.troubles.append(f"{process.name} ended with {_first(done.exception())!r}")
+            error = None if done.cancelled() else done.exception()
+            if error is not None:
+                self.loop.troubles.append(f"{process.name} ended with {first_error(error)!r}")
             process.kill()
 
-    def _guard(self, process: Process, lease: Lease) -> None:
+    def _watchdog(self, process: Process, lease: Lease) -> None:
         """The thread outside the loop; it stands still only when the whole process does."""
         if not process.alive:
             return
         if not process.stopped and lease.is_wedged():
-            self.world.trace("the guard ends the process", who=process.name)
+            self.world.trace("the watchdog ends the process", who=process.name)
             Watchdog(lease, lambda: None, end=lambda code: process.kill(), sleep=lambda seconds: None).run()
             return
-        self.loop.after(GUARD_LOOKS_EVERY, self._guard, process, lease)
+        self.loop.after(WATCHDOG_CHECK_SECONDS, self._watchdog, process, lease)
 
 
 class Browsers:
@@ -284,7 +286,7 @@ class Browsers:
 
     @contextmanager
     def frozen(self, profile: Path) -> Iterator[SimpleNamespace]:
-        """Nothing moves while its files are copied."""
+        """Freezes the browser while its files are copied."""
         world, browser = self._machine.world, self._machine.browsers.get(profile)
         if browser is None or not browser.alive:
             yield SimpleNamespace(still=False)
@@ -296,7 +298,7 @@ class Browsers:
             world.go_on_writing(profile, self._names[profile])
 
     async def ensure_gone(self, profile: Path) -> None:
-        """Nothing runs on this profile any more."""
+        """Ends the processes on this profile: the model has none left."""
 
     def kill_everything(self) -> None:
         for browser in self._machine.browsers.values():
@@ -335,7 +337,7 @@ class Network:
     async def _travel(
         self, arrive: Callable[[Callable[[int, bytes], None]], None], silent_at_most: float | None = None
     ) -> httpx2.Response:
-        """A request and its answer; either may be lost, and then nobody says so."""
+        """Carries a request and its answer; either may be lost without a notice."""
         world, machine, chance = self._machine.world, self._machine, self._machine.chance
         loop = machine.loop
         future: asyncio.Future[httpx2.Response] = loop.create_future()
@@ -372,9 +374,3 @@ class Network:
                 return await future
         except TimeoutError:
             raise httpx2.ReadTimeout("nothing moves") from None
-
-
-def _first(trouble: BaseException | None) -> BaseException | None:
-    while isinstance(trouble, BaseExceptionGroup):
-        trouble = trouble.exceptions[0]
-    return trouble

@@ -11,7 +11,7 @@ from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from tests.simulation.document_model import Document
+    from tests.simulation.page_model import LoadedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Account:
     migrated: bool = False
     #: Sent to the account and not yet acknowledged by its linked browser, in order.
     queue: list[Stanza] = field(default_factory=list)
-    stream: "Document | None" = None
+    stream: "LoadedPage | None" = None
     shown: dict[Contact, list[Shown]] = field(default_factory=dict)
     #: Every contact message in the order of sending.
     sent: dict[Contact, list[Stanza]] = field(default_factory=dict)
@@ -127,8 +127,8 @@ class WhatsAppServer:
         self.trouble = Trouble()
         self.accounts: dict[str, Account] = {}
         self.faults = 0
-        #: QR codes on show: code → the document that shows it.
-        self.codes: dict[str, Document] = {}
+        #: QR codes on show: code → the page that shows it.
+        self.codes: dict[str, LoadedPage] = {}
         self._ids = itertools.count(1)
 
     # -- people --------------------------------------------------------------------------------------------------
@@ -154,18 +154,18 @@ class WhatsAppServer:
 
     def scan(self, account: Account, code: str) -> bool:
         """The owner's phone reads a code from a screen."""
-        document = self.codes.pop(code, None)
-        if document is None or not document.shows(code):
+        page = self.codes.pop(code, None)
+        if page is None or not page.shows(code):
             return False
-        document.link(account)
+        page.link(account)
         return True
 
     # -- browsers ------------------------------------------------------------------------------------------------
 
-    def connect(self, account: Account, document: "Document") -> None:
+    def connect(self, account: Account, page: "LoadedPage") -> None:
         """The newest connection wins."""
-        before, account.stream = account.stream, document
-        if before is not None and before is not document:
+        before, account.stream = account.stream, page
+        if before is not None and before is not page:
             self.trace("stream replaced", account=account.number)
             before.replaced()
         self.pump(account)
@@ -181,7 +181,7 @@ class WhatsAppServer:
         stream.pumping = True
         self.loop.after(self.chance.uniform(0.01, 0.1), self._hand_over, account, stream)
 
-    def _hand_over(self, account: Account, stream: "Document") -> None:
+    def _hand_over(self, account: Account, stream: "LoadedPage") -> None:
         stream.pumping = False
         if account.stream is stream and stream.reachable and account.queue:
             stanza = account.queue[0]
@@ -201,6 +201,6 @@ class WhatsAppServer:
         account.shown[contact].append(Shown(id, text, self.loop.time()))
         self.trace("shown", account=account.number, id=id, text=text[:12])
 
-    def asked(self, document: "Document", answer: Callable[[Any], None], value: Any) -> None:
+    def asked(self, page: "LoadedPage", answer: Callable[[Any], None], value: Any) -> None:
         """A round trip to the server."""
         self.loop.after(self.chance.uniform(0.02, 0.3), answer, value)

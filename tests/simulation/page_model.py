@@ -1,4 +1,4 @@
-"""WhatsApp Web once it was loaded, with our bridge in it: what it remembers, shows, receives and sends."""
+"""A model of a loaded WhatsApp Web page with the runner's bridge in it: its memory, screen, messages and sends."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,17 +10,17 @@ from tests.simulation.whatsapp_model import Account, Own, Stanza
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser
 
-RECONNECT_WITHIN = (1.0, 5.0)
-RESENT_AFTER = (8.0, 20.0)
-#: The bridge waits no longer for the server's word (bridge.js: CONFIRMED_WITHIN_MS).
-CONFIRMED_WITHIN = 5.0
-CODE_LIVES = 20.0
-#: A message that is not in the page's memory is looked for in its database.
-FINDING_TAKES = (0.003, 0.01, 0.05, 0.3, 1.5)
+RECONNECT_SECONDS = (1.0, 5.0)
+RESENT_AFTER_SECONDS = (8.0, 20.0)
+#: The bridge waits no longer for the server's ack (bridge.js: ACK_TIMEOUT_MS).
+CONFIRMED_WITHIN_SECONDS = 5.0
+CODE_SECONDS = 20.0
+#: A message that is not in the page's memory is read from its database.
+FIND_SECONDS = (0.003, 0.01, 0.05, 0.3, 1.5)
 
 
-class Document:
-    """One load of the page: its memory is gone with it, its database stays in the profile."""
+class LoadedPage:
+    """A loaded page: its memory ends with it, its database stays in the profile."""
 
     def __init__(self, browser: "Browser") -> None:
         self.browser = browser
@@ -34,7 +34,7 @@ class Document:
         self.delivered_offline = False
         self.code: tuple[str, float] | None = None
         self._closed = False
-        self._heard_at: float | None = None
+        self._event_at: float | None = None
         self._done: set[str] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
@@ -83,7 +83,7 @@ class Document:
         self.loop.after(0.1, self._hint_state)
 
     def receive(self, stanza: Stanza) -> None:
-        self._heard_at = self.loop.time()
+        self._event_at = self.loop.time()
         if stanza.key in self.login.received:
             return
         self.login.received[stanza.key] = stanza
@@ -117,9 +117,9 @@ class Document:
     def _new_code(self) -> None:
         if not self._closed and self.login.number is None:
             code = f"qr-{self.server.chance.getrandbits(48):012x}"
-            self.code = (code, self.loop.time() + CODE_LIVES)
+            self.code = (code, self.loop.time() + CODE_SECONDS)
             self.server.codes[code] = self
-            self.loop.after(CODE_LIVES, self._new_code)
+            self.loop.after(CODE_SECONDS, self._new_code)
             self.browser.hint("state")
 
     def _connect_soon(self) -> None:
@@ -129,7 +129,7 @@ class Document:
         if self._closed or self.connected or self.conflict or self.account is None:
             return
         if not self.networked:
-            self.loop.after(self.server.chance.uniform(*RECONNECT_WITHIN), self._connect)
+            self.loop.after(self.server.chance.uniform(*RECONNECT_SECONDS), self._connect)
             return
         self.connected = True
         self.server.connect(self.account, self)
@@ -147,28 +147,28 @@ class Document:
 
     # -- the bridge ----------------------------------------------------------------------------------------------
 
-    def ask(self, door: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
-        if door == "prove":
+    def call(self, function: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        if function == "prove":
             if self.reachable:
                 self.server.asked(self, self._proven(answer), {"value": True})
             return
-        if door == "send":
+        if function == "send":
             self._send(answer, *args)
             return
-        doors: dict[str, Any] = {
+        functions: dict[str, Any] = {
             "observe": self._observe,
             "takeOver": self._take_over,
             "tail": self._tail,
             "acknowledge": self._acknowledge,
             "find": self._find,
         }
-        takes = self.server.chance.choice(FINDING_TAKES) if door == "find" else 0.003
-        self.loop.after(takes, answer, {"value": doors.get(door, _nothing)(*args)})
+        takes = self.server.chance.choice(FIND_SECONDS) if function == "find" else 0.003
+        self.loop.after(takes, answer, {"value": functions.get(function, _ignore)(*args)})
 
     def _proven(self, answer: Callable[[Any], None]) -> Callable[[Any], None]:
         def proven(value: Any) -> None:
             if self.reachable:
-                self._heard_at = self.loop.time()
+                self._event_at = self.loop.time()
                 answer(value)
 
         return proven
@@ -178,7 +178,7 @@ class Document:
         code = None
         if not linked and self.code is not None and self.loop.time() < self.code[1]:
             code = LiveCode(self.code[0], int((self.code[1] - self.loop.time()) * 1000))
-        heard = None if self._heard_at is None else int((self.loop.time() - self._heard_at) * 1000)
+        event_ms_ago = None if self._event_at is None else int((self.loop.time() - self._event_at) * 1000)
         return {
             "injected": True,
             "mode": "CONFLICT" if self.conflict else "MAIN" if linked else "QR",
@@ -188,7 +188,7 @@ class Document:
             "number": self.login.number,
             "qr": {"value": code.value, "remaining_ms": code.remaining_ms} if code else None,
             "delivered_offline": self.delivered_offline,
-            "server_event_ms_ago": heard,
+            "server_event_ms_ago": event_ms_ago,
         }
 
     def _take_over(self) -> None:
@@ -204,12 +204,12 @@ class Document:
         for stanza in self._unread:
             chat = account.chat_of(stanza.contact)
             if stanza.second < since.get(chat, otherwise):
-                later.append(stanza)  # a chat may be asked for from further back
+                later.append(stanza)  # a chat may be read from further back
                 continue
             kind = "ciphertext" if stanza.readable_at > self.loop.time() else "text"
             key = "|".join(("me" if stanza.from_me else "contact", chat, stanza.id, "c" if kind != "text" else ""))
             if key not in self._done:
-                self._waiting.setdefault(key, _told(account, stanza, key, chat, kind))
+                self._waiting.setdefault(key, _bridge_message(account, stanza, key, chat, kind))
         self._unread = later
         found = sorted(self._waiting.values(), key=lambda message: int(message["sent_at_s"]))
         return found[:limit]
@@ -234,7 +234,7 @@ class Document:
         self.login.own[message] = own
         self._unread.append(own.stanza)
         self._acked.setdefault(message, []).append(answer)
-        self.loop.after(CONFIRMED_WITHIN, answer, {"value": {"ack": 0}})
+        self.loop.after(CONFIRMED_WITHIN_SECONDS, answer, {"value": {"ack": 0}})
         self._transmit(own)
 
     def _transmit(self, own: Own) -> None:
@@ -242,7 +242,7 @@ class Document:
             return  # connecting again sends again
         if self.reachable:
             self.loop.after(self.server.chance.uniform(0.02, 0.3), self._arrives, own)
-        self.loop.after(self.server.chance.uniform(*RESENT_AFTER), self._transmit, own)
+        self.loop.after(self.server.chance.uniform(*RESENT_AFTER_SECONDS), self._transmit, own)
 
     def _arrives(self, own: Own) -> None:
         if not self.reachable or self.account is None or self.account.stream is not self:
@@ -257,16 +257,16 @@ class Document:
         if self._closed:
             return
         own.ack = 1
-        self._heard_at = self.loop.time()
+        self._event_at = self.loop.time()
         for answer in self._acked.pop(own.stanza.id, []):
             answer({"value": {"ack": 1}})
 
 
-def _nothing(*args: Any) -> None:
-    """What shows on the contact's phone for a moment: seen, and typing."""
+def _ignore(*args: Any) -> None:
+    """Ignores signs that the contact's phone shows for a moment: seen, and typing."""
 
 
-def _told(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> dict[str, Any]:
+def _bridge_message(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> dict[str, Any]:
     alias = stanza.contact.phone_chat if account.migrated else None
     return {
         "key": key,
