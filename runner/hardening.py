@@ -21,7 +21,7 @@ def browser_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def remove_settings(environment: MutableMapping[str, str]) -> None:
-    """Removes what children must not inherit from the environment: the bootstrap token, the cloud's credentials."""
+    """Removes the secrets that children must not inherit: the bootstrap token, the cloud's credentials."""
     for name in list(environment):
         if not BROWSER_VARIABLES.fullmatch(name) and not RUNNER_VARIABLES.fullmatch(name):
             del environment[name]
@@ -30,7 +30,7 @@ def remove_settings(environment: MutableMapping[str, str]) -> None:
 def deny_memory_access() -> None:
     """Gives root alone this process's memory and first environment (``/proc/<pid>/{mem,environ}``, ptrace); Linux only.
 
-    The kernel keeps the environment with which a process was started, whatever is deleted from it later: prctl(2),
+    The kernel keeps the environment with which a process was started, even if variables are deleted later: prctl(2),
     PR_SET_DUMPABLE. Children start readable again. Raises OSError.
     """
     if sys.platform == "linux" and (failed := _prctl(PR_SET_DUMPABLE, 0)):

@@ -1,7 +1,7 @@
-"""The smoke test of a machine or an image: `python -m runner.smoke` starts a browser and looks at what it draws.
+"""The smoke test of a machine or an image: `python -m runner.smoke` starts a browser and checks its drawing.
 
 It takes the path of every session (Playwright's driver, our flags, our script in the page) to a page of its own, which
-draws a letter and an emoji and answers, in place of the bridge, with the names of what it drew.
+draws a letter and an emoji and answers, in place of the bridge, with the names of the drawn shapes.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ window.answerline = async () => ({ value: { version: drawn } });
 
 
 async def draw(settings: Settings) -> tuple[str, str]:
-    """Returns the names of what the browser drew, and its version."""
+    """Returns the names of the drawn shapes, and the browser's version."""
     with tempfile.TemporaryDirectory(prefix="smoke-") as directory:
         async with (
             whatsapp(settings, SystemClock(), lambda: 0.0) as browsers,

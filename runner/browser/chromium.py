@@ -19,7 +19,7 @@ DEBIAN_NAMES = ("chromium-headless-shell", "chromium")
 
 
 class ChromiumMissing(Exception):
-    """There is no browser on this machine."""
+    """No browser is installed on this machine."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(

@@ -31,7 +31,7 @@ class Linking:
         self._asked_to_pair_at = None
 
     async def refresh_code(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
-        """Does what keeps a code valid; returns whether a new browser is needed."""
+        """Keeps a code valid; returns whether a new browser is needed."""
         if hold.pair_with is not None:
             await self._pair(page, observation, hold.pair_with)
             return False

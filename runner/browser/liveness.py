@@ -44,7 +44,7 @@ class Liveness:
         return claim
 
     async def _is_proven(self, page: Page, observation: PageObservation) -> bool:
-        """Proves it by a round trip to WhatsApp's server, or by what the server sent since the last one."""
+        """Proves it by a round trip to WhatsApp's server, or by the server's events since the last one."""
         now = self._clock.now()
         event_ms_ago = observation.server_event_ms_ago
         if self._proven_at is not None and event_ms_ago is not None:

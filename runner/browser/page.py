@@ -13,7 +13,7 @@ MAX_NAME_LENGTH = 40
 
 
 class PageError(Exception):
-    """The page did not do what the runner asked.
+    """A call to the page failed.
 
     PageError
     ├── PageGone         the renderer or the browser died: only a new browser helps

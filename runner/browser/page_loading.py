@@ -61,7 +61,7 @@ class PageLoader:
 
     @property
     def is_incompatible(self) -> bool:
-        """Whether wa-js did not find WhatsApp's modules, however often the page was loaded."""
+        """Returns whether wa-js did not find WhatsApp's modules, however often the page was loaded."""
         return self._failed_loads >= MAX_FAILED_LOADS
 
     def reset(self) -> None:

@@ -24,7 +24,7 @@ class Frozen:
 
     @property
     def still(self) -> bool:
-        """Whether no process was thawed so far."""
+        """Returns whether no process was thawed so far."""
         return not self._thawed.is_set()
 
     def stop(self, process: psutil.Process) -> bool:
@@ -52,7 +52,7 @@ class Frozen:
 
 @contextmanager
 def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
-    """Freezes every process of a browser; afterwards each goes on, whatever happened.
+    """Freezes every process of a browser; afterwards each goes on, also after an error.
 
     The tree is walked until it shows no new process: a stopped process cannot start more.
     """

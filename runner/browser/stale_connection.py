@@ -54,7 +54,7 @@ class StaleConnectionDetector:
         self._sent_at = at
 
     def reconnected(self, now: float) -> None:
-        """Records that the page has a new connection, for whatever reason."""
+        """Records that the page has a new connection, for any reason."""
         self._reconnected_at = now
 
     def next_step(self, now: float) -> Step:

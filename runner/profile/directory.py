@@ -134,7 +134,7 @@ class Profile:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether Chromium may have given up the databases in ``current``, although its page goes on in memory."""
+        """Returns whether Chromium may have given up the databases in ``current`` while its page goes on in memory."""
         return self._suspect.exists()
 
     def mark_suspect(self) -> None:

@@ -7,7 +7,7 @@ FRESH_LOGIN_SECONDS = 10.0
 SETTLED_SECONDS = (60.0, 300.0)
 #: After the last message, in or out …
 QUIET_SECONDS = 15.0
-#: … but while they keep coming, what is not saved is never older than this.
+#: … but while messages keep coming, unsaved changes are never older than this.
 MAX_UNSAVED_SECONDS = 60.0
 MIN_INTERVAL_SECONDS = 15.0
 FIRST_RETRY_SECONDS = 15.0

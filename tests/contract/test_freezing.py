@@ -1,4 +1,4 @@
-"""What is copied from a running Chromium is whole: databases under load, and keys that no script can read out."""
+"""A copy of a running Chromium is complete: databases under load, and keys that no script can read out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPEN = """
   });
 """
 
-#: A key that never leaves the browser, what it locked, and then records without end; each is counted once written.
+#: A key that never leaves the browser, a text that it encrypted, and then endless records, each counted once written.
 WRITE = f"""async () => {{
   {OPEN}
   const put = (database, entries) => new Promise((resolve, reject) => {{
@@ -109,19 +109,19 @@ async def evaluate(page: WhatsAppPage, script: str) -> Any:
 
 
 def archived(profile: Path, browsers: WhatsApp, place: Path) -> tuple[Path, float, int]:
-    """A frozen copy, packed and brought back; how long the browser stood still, and the archive's size."""
+    """A frozen copy, packed and brought back; the seconds for which it was frozen, and the archive's size."""
     staging, archive, back = place / "staging", place / "archive", place / "back"
     staging.mkdir(parents=True)
     begun = time.monotonic()
     with browsers.frozen(profile) as frozen:
         copy_profile(profile, staging, lambda: frozen.still)
         assert frozen.still
-    stood_still = time.monotonic() - begun
+    frozen_seconds = time.monotonic() - begun
     files = list_files(staging)
     manifest = Manifest(tenant=TENANT, epoch=2, sequence=1, chromium=browsers.browser.version, files=files)
     packed = pack(staging, manifest, archive)
     unpack(archive, back, Expected(TENANT, 2, 1, packed.sha256, browsers.browser.version))
-    return back, stood_still, packed.size_bytes
+    return back, frozen_seconds, packed.size_bytes
 
 
 @pytest.mark.timeout(120)
@@ -134,9 +134,11 @@ async def test_databases_and_keys_survive_being_copied_under_load(browsers: What
         for number in range(COPIES):
             await asyncio.sleep(chance.uniform(0.3, 0.8))
             before = int(await evaluate(page, "() => window.written"))
-            back, stood_still, size = await asyncio.to_thread(archived, profile, browsers, tmp_path / f"copy-{number}")
-            print(f"copy {number}: {before} records written, still for {stood_still * 1000:.0f} ms, {size:,} bytes")
-            assert stood_still < 1.0
+            back, frozen_seconds, size = await asyncio.to_thread(
+                archived, profile, browsers, tmp_path / f"copy-{number}"
+            )
+            print(f"copy {number}: {before} records written, frozen for {frozen_seconds * 1000:.0f} ms, {size:,} bytes")
+            assert frozen_seconds < 1.0
             copies.append((back, before))
         assert int(await evaluate(page, "() => window.written")) > before, "it went on"
     for back, before in copies:
@@ -152,7 +154,7 @@ def fail_while_frozen(browsers: WhatsApp, profile: Path) -> None:
         (profile / "nowhere" / "file").read_bytes()
 
 
-async def test_every_process_of_a_browser_stands_still_and_goes_on(browsers: WhatsApp, tmp_path: Path) -> None:
+async def test_every_process_of_a_browser_is_frozen_and_goes_on(browsers: WhatsApp, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
 
     def states() -> set[str]:
@@ -168,17 +170,17 @@ async def test_every_process_of_a_browser_stands_still_and_goes_on(browsers: Wha
         assert psutil.STATUS_STOPPED not in states()
 
 
-async def test_a_browser_that_stands_still_too_long_goes_on_by_itself(browsers: WhatsApp, tmp_path: Path) -> None:
+async def test_a_browser_that_is_frozen_too_long_goes_on_by_itself(browsers: WhatsApp, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     async with page_on(browsers, profile) as page:
         with browsers.frozen(profile) as frozen:
             before = frozen.still
             await asyncio.sleep(MAX_FREEZE_SECONDS + 0.3)
-            assert (before, frozen.still) == (True, False), "whoever copies must know"
+            assert (before, frozen.still) == (True, False), "the copy must be discarded"
             assert await evaluate(page, "() => 1 + 1") == 2
 
 
-async def test_what_a_killed_runner_left_standing_still_is_gone_before_the_next_browser(
+async def test_the_frozen_browser_of_a_killed_runner_is_gone_before_the_next_browser(
     browsers: WhatsApp, tmp_path: Path
 ) -> None:
     profile = tmp_path / "profile"

@@ -82,7 +82,7 @@ async def running(
 
 async def becomes_true(condition: Callable[[], bool], within: float = 15.0) -> None:
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - looks at processes and sockets, which tell nobody
+        while not condition():  # noqa: ASYNC110 - processes and sockets send no notification
             await asyncio.sleep(0.1)
 
 
@@ -177,19 +177,19 @@ async def refuses(browsers: WhatsApp, addresses: list[str]) -> None:
                 await page.load()
 
 
-async def test_the_page_cannot_tell_that_nobody_looks_at_it(
+async def test_the_page_cannot_detect_that_it_is_headless(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     async with browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page:
         await page.load()
-        told = await page._page.evaluate(
+        seen = await page._page.evaluate(
             """async () => [navigator.userAgent, JSON.stringify(navigator.userAgentData),
                 JSON.stringify(await navigator.userAgentData.getHighEntropyValues(['fullVersionList'])),
                 String(navigator.webdriver)]"""
         )
-    assert not [text for text in told if "Headless" in text]
-    assert told[3] == "false"
-    assert f"Chrome/{browsers.browser.major}." in told[0]
+    assert not [text for text in seen if "Headless" in text]
+    assert seen[3] == "false"
+    assert f"Chrome/{browsers.browser.major}." in seen[0]
 
 
 async def test_no_process_is_left_after_a_browser_was_closed_or_its_task_cancelled(
@@ -242,7 +242,7 @@ async def test_an_owner_can_link_with_a_pairing_code_instead(
         await control.until_report(is_online)
 
 
-async def test_idle_codes_are_refreshed_while_watched_and_an_expired_one_is_never_shown(
+async def test_idle_codes_are_refreshed_while_the_owner_looks_and_an_expired_one_is_never_shown(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     simulator.set(qr_first_ms=4_000, qr_next_ms=4_000, qr_max=1)
@@ -261,7 +261,7 @@ async def test_idle_codes_are_refreshed_while_watched_and_an_expired_one_is_neve
         await control.until_report(is_online)
 
 
-async def test_a_crashed_page_comes_back_and_answers_what_came_meanwhile(
+async def test_a_crashed_page_recovers_and_answers_the_messages_of_the_meantime(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(answer=lambda message: [f"re {message.text}"])
@@ -298,12 +298,12 @@ async def test_a_reply_that_is_not_confirmed_holds_up_no_other_chat(
         await bob.wait_for_reply(1, timeout=30)
         assert not control.sent_parts
         simulator.set(withhold_acks=False)
-        simulator.phone(NUMBER).drop()  # on its next line the page sends again what nobody confirmed
+        simulator.phone(NUMBER).drop()  # on its next connection the page sends the unconfirmed messages again
         await control.until(lambda: len(control.sent_parts) == 2, 30)
         assert [len(contact.replies()) for contact in (ann, bob)] == [1, 1]
 
 
-async def test_a_parked_page_is_offline_and_comes_back_with_the_same_epoch(
+async def test_a_parked_page_is_offline_and_resumes_with_the_same_epoch(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.control_plane.lease.SEND_MARGIN", timedelta(seconds=1))
@@ -323,7 +323,7 @@ async def test_a_parked_page_is_offline_and_comes_back_with_the_same_epoch(
         assert control.reports[TENANT].epoch == 1
 
 
-async def test_a_session_somebody_else_holds_is_harvested_and_killed(
+async def test_a_session_that_another_runner_holds_is_flushed_and_killed(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl()
@@ -367,7 +367,7 @@ async def test_an_account_that_demands_a_passkey_is_a_problem_of_its_own(
         assert report.problem is ProblemCode.PASSKEY
 
 
-async def test_a_blocked_account_is_said_to_be_blocked(
+async def test_a_blocked_account_is_reported_as_blocked(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl()
@@ -388,9 +388,9 @@ async def test_another_account_than_the_sessions_own_does_not_go_online(
     async with running(browsers, control, tmp_path):
         report = await control.until_report(lambda report: report.qr is not None)
         assert report.qr is not None
-        heard = len(control.syncs)
+        syncs = len(control.syncs)
         control.hold(watched=True, number="491709999999")  # it was forgotten, since there was no login
-        await control.until(lambda: len(control.syncs) > heard)
+        await control.until(lambda: len(control.syncs) > syncs)
         simulator.phone(NUMBER).scan(report.qr.code)
         report = await control.until_report(lambda report: report.phase is Phase.FAILED)
         assert "another account" in report.detail
@@ -417,7 +417,7 @@ async def test_a_picture_is_handed_in_with_its_caption_and_not_its_thumbnail(
         assert own.from_me
 
 
-async def test_a_group_is_answered_under_its_own_id_and_says_who_wrote(
+async def test_a_group_is_answered_under_its_own_id_and_names_the_author(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(answer=lambda message: ["to all"])
@@ -453,7 +453,7 @@ async def test_a_late_reply_quotes_and_a_quote_that_is_gone_is_left_out(
         await contact.wait_for_reply(2)
 
 
-async def test_what_cannot_be_decrypted_yet_is_handed_in_twice(
+async def test_a_message_that_cannot_be_decrypted_yet_is_handed_in_twice(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     simulator.set(ciphertext_ms=1_500, duplicate_delivery=True)
@@ -499,7 +499,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.messages.conversation.QUIET_AFTER_SECONDS", 0.5)
 
 
-async def test_a_dialog_that_wants_to_be_confirmed_is_confirmed_before_the_device_is_unlinked(
+async def test_a_dialog_with_one_button_is_confirmed_before_the_device_is_unlinked(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None
 ) -> None:
     simulator.set(whats_new_ms=4_000)
@@ -562,7 +562,7 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
             assert clicked is (expected == "confirm"), html
 
 
-async def test_a_page_that_is_told_nothing_any_more_gets_a_new_line_and_answers(
+async def test_a_page_that_receives_nothing_any_more_is_reconnected_and_answers(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.browser.stale_connection.MIN_SILENCE_SECONDS", 2.0)
@@ -597,7 +597,7 @@ async def test_an_old_browser_is_replaced_by_a_new_one_without_a_new_code(
         await contact.wait_for_reply()
 
 
-async def test_a_browser_says_how_much_memory_it_takes(browsers: WhatsApp, tmp_path: Path) -> None:
+async def test_a_browser_reports_its_memory(browsers: WhatsApp, tmp_path: Path) -> None:
     async with browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page:
         await page.load()
         assert 20_000_000 < await page.memory_bytes() < 900_000_000
@@ -635,6 +635,6 @@ async def test_a_page_whose_modules_wa_js_does_not_find_is_incompatible_and_not_
         assert report.phase is Phase.FAILED
         assert named in report.detail
         before = {process.pid for process in processes_of(tmp_path / TENANT / "current")}
-        simulator.set(hidden_modules="")  # WhatsApp mends it, or an update of wa-js does
+        simulator.set(hidden_modules="")  # WhatsApp fixes it, or an update of wa-js does
         await control.until_report(lambda report: report.problem is None and (linked or report.qr is not None))
         assert before <= {process.pid for process in processes_of(tmp_path / TENANT / "current")}

@@ -1,4 +1,4 @@
-"""What the bridge uses of wa-js is there: by name, on a linked page."""
+"""wa-js has every name that the bridge uses, on a linked page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
 
 
 def names_used(bridge: str) -> set[str]:
-    """Every `WPP.…` the bridge mentions, as a path."""
+    """Returns the path of every `WPP.…` in the bridge."""
     paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat)\.\w+)", bridge))
     paths.discard("whatsapp.functions")
     for line in LISTED.finditer(bridge):

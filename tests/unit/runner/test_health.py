@@ -1,4 +1,4 @@
-"""A runner is healthy while its event loop turns, whatever else is down."""
+"""A runner is healthy while its event loop works, also when other parts are down."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from runner.health import HEARTBEAT_EVERY, MAX_SILENCE, find_failure, heartbeat_
 from tests.unit.support.runner_fakes import FakeClock, settle
 
 
-async def test_a_runner_is_well_for_as_long_as_its_loop_turns(tmp_path: Path) -> None:
+async def test_a_runner_is_healthy_while_its_loop_works(tmp_path: Path) -> None:
     clock, directory = FakeClock(), tmp_path / "not made yet"
     beating = asyncio.create_task(write_heartbeats(directory, clock))
     await settle()
@@ -23,11 +23,11 @@ async def test_a_runner_is_well_for_as_long_as_its_loop_turns(tmp_path: Path) ->
     assert find_failure(directory, clock) == "The runner has shown no sign of life for 31 s."
 
 
-def test_a_runner_that_never_came_to_life_is_not_well(tmp_path: Path) -> None:
+def test_a_runner_that_never_started_is_not_healthy(tmp_path: Path) -> None:
     assert "No such file" in (find_failure(tmp_path, FakeClock()) or "")
 
 
-async def test_a_disk_that_takes_nothing_ends_no_runner(tmp_path: Path) -> None:
+async def test_a_full_disk_ends_no_runner(tmp_path: Path) -> None:
     clock = FakeClock()
     heartbeat_file(tmp_path).symlink_to(tmp_path / "missing" / "file")
     beating = asyncio.create_task(write_heartbeats(tmp_path, clock))
@@ -37,7 +37,7 @@ async def test_a_disk_that_takes_nothing_ends_no_runner(tmp_path: Path) -> None:
     beating.cancel()
 
 
-def test_the_check_as_a_program_says_no_and_why(tmp_path: Path) -> None:
+def test_the_check_as_a_program_fails_with_a_reason(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "DATA_DIRECTORY": str(tmp_path)}
     command = [sys.executable, "-m", "runner.health"]
     before = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)

@@ -1,4 +1,4 @@
-"""The environment is read once, and what is missing is said in one sentence."""
+"""The environment is read once; one sentence names all that is missing."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_the_defaults_are_productions(environment: dict[str, str]) -> None:
+def test_the_defaults_are_for_production(environment: dict[str, str]) -> None:
     settings = read_settings(environment)
     assert settings.control_url == "https://line.test/api"
     assert settings.browser_host_rules == PRODUCTION_HOST_RULES
@@ -37,7 +37,7 @@ def test_the_defaults_are_productions(environment: dict[str, str]) -> None:
     assert settings.chromium is None
 
 
-def test_all_that_is_missing_is_named_and_no_value_is_shown(environment: dict[str, str]) -> None:
+def test_every_missing_setting_is_named_and_no_value_is_shown(environment: dict[str, str]) -> None:
     del environment["CONTROL_URL"], environment["DATA_DIRECTORY"]
     environment["RUNNER_BOOTSTRAP_TOKEN"] = "short"
     with pytest.raises(SettingsError, match=r"CONTROL_URL.*RUNNER_BOOTSTRAP_TOKEN.*DATA_DIRECTORY") as caught:
@@ -68,7 +68,7 @@ def test_an_empty_environment_ends_with_its_own_exit_code(
     assert "CONTROL_URL" in capsys.readouterr().err
 
 
-def test_the_browser_says_its_own_version_and_not_that_it_is_headless() -> None:
+def test_the_user_agent_names_the_version_and_not_that_it_is_headless() -> None:
     agent = user_agent(Chromium(Path("chromium"), "156.0.7.8"))
     assert "Chrome/156.0.0.0" in agent
     assert "Headless" not in agent

@@ -1,4 +1,4 @@
-"""What a look at the page means."""
+"""An observation of the page stands for a phase of its session."""
 
 import pytest
 
@@ -32,11 +32,11 @@ MAIN = {"injected": True, "authenticated": True, "mode": "MAIN", "info": "NORMAL
         ({**MAIN, "mode": "DEPRECATED_VERSION"}, Phase.FAILED),
     ],
 )
-def test_a_sight_stands_for_a_phase(observation: dict[str, object], phase: Phase) -> None:
+def test_an_observation_stands_for_a_phase(observation: dict[str, object], phase: Phase) -> None:
     assert classify(PageObservation(**observation), linked=False).phase is phase  # type: ignore[arg-type]
 
 
-def test_what_a_person_must_mend_is_named() -> None:
+def test_a_problem_that_a_person_must_fix_is_named() -> None:
     assert classify(PageObservation(injected=True, mode="TOS_BLOCK"), False).problem is ProblemCode.BLOCKED
     assert (
         classify(PageObservation(injected=True, mode="DEPRECATED_VERSION"), False).problem is ProblemCode.INCOMPATIBLE
@@ -44,7 +44,7 @@ def test_what_a_person_must_mend_is_named() -> None:
     assert classify(PageObservation(injected=True, passkey_asked=True), False).problem is ProblemCode.PASSKEY
 
 
-def test_a_linked_page_is_logged_out_by_a_word_or_by_a_new_code_and_not_by_a_slow_start() -> None:
+def test_a_linked_page_is_logged_out_by_a_logout_or_a_new_code_and_not_by_a_slow_start() -> None:
     assert not is_logged_out(PageObservation(injected=True, mode="QR"), linked=True)
     assert is_logged_out(PageObservation(injected=True, mode="QR", qr=CODE), linked=True)
     assert is_logged_out(PageObservation(injected=True, logged_out=True), linked=True)
@@ -54,7 +54,7 @@ def test_a_linked_page_is_logged_out_by_a_word_or_by_a_new_code_and_not_by_a_slo
     assert not is_logged_out(PageObservation(injected=True, mode="QR", qr=CODE), linked=False)
 
 
-def test_an_unknown_number_is_nobody_elses() -> None:
+def test_an_unknown_number_is_not_another_account() -> None:
     assert is_other_account("1", "2")
     assert not is_other_account(None, "2")
     assert not is_other_account("1", None)

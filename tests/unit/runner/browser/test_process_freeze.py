@@ -1,4 +1,4 @@
-"""A browser stands still only once the last of its processes does."""
+"""A browser is frozen only once the last of its processes has stopped."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,11 +10,11 @@ from runner.browser.process_freeze import frozen
 
 @dataclass(eq=False)
 class Process:
-    """Hears of a signal only when it has been looked at so many times."""
+    """A process that stops only after its status was read so many times."""
 
     pid: int
-    hears_after: int = 0
-    #: started by it before it heard, and found from then on
+    stops_after: int = 0
+    #: Started by it before it stopped, and found from then on.
     starts: "list[Process]" = field(default_factory=list)
     stopped: bool = False
 
@@ -28,25 +28,25 @@ class Process:
         self.stopped = False
 
     def status(self) -> str:
-        self.hears_after -= 1
-        stands = self.stopped and self.hears_after < 0
+        self.stops_after -= 1
+        stands = self.stopped and self.stops_after < 0
         return str(psutil.STATUS_STOPPED if stands else psutil.STATUS_RUNNING)
 
     def children(self, *, recursive: bool) -> "list[Process]":
         assert recursive
-        return self.starts if self.hears_after < 0 else []
+        return self.starts if self.stops_after < 0 else []
 
 
-def test_nothing_is_copied_before_the_last_process_has_heard_the_signal() -> None:
-    late = Process(7, hears_after=3)
+def test_nothing_is_copied_before_the_last_process_has_stopped() -> None:
+    late = Process(7, stops_after=3)
     with frozen(cast(Any, [late])) as state:
         assert (late.status(), state.still) == (psutil.STATUS_STOPPED, True)
     assert not late.stopped
 
 
-def test_what_a_process_started_before_it_stood_stands_too() -> None:
-    child = Process(8, hears_after=2)
-    late = Process(7, hears_after=3, starts=[child])
+def test_a_process_that_was_started_by_a_stopping_one_stops_too() -> None:
+    child = Process(8, stops_after=2)
+    late = Process(7, stops_after=3, starts=[child])
     with frozen(cast(Any, [late])):
         assert child.status() == psutil.STATUS_STOPPED
     assert not child.stopped

@@ -1,9 +1,9 @@
-"""When a page is loaded again, and when its browser is started again."""
+"""A page that does not answer is loaded again, then gets a new browser."""
 
 from runner.browser.recovery_ladder import RecoveryLadder, Relaunches, Step
 
 
-def test_two_misses_reload_and_a_minute_later_a_new_browser_is_started() -> None:
+def test_two_failures_reload_and_a_minute_later_a_new_browser_is_started() -> None:
     ladder = RecoveryLadder()
     steps = [ladder.failed(now) for now in (0.0, 15.0, 30.0, 45.0, 75.0)]
     assert steps == [Step.WAIT, Step.RELOAD, Step.WAIT, Step.WAIT, Step.RELAUNCH]

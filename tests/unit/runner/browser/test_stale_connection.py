@@ -1,4 +1,4 @@
-"""How long a line may be silent before it is not believed any more."""
+"""A line that is silent for too long gets a new connection, then a new browser."""
 
 from itertools import pairwise
 
@@ -18,12 +18,12 @@ NIGHT = 10 * 3600
 
 
 def steps(detector: StaleConnectionDetector, since: int, until: int) -> list[tuple[int, Step]]:
-    """What is done about the silence, asked every 15 s."""
+    """Returns the steps that are taken, at a check every 15 s."""
     asked = ((now, detector.next_step(now)) for now in range(since, until, 15))
     return [(now - since, step) for now, step in asked if step is not Step.WAIT]
 
 
-def test_a_reply_without_any_receipt_for_ten_minutes_gets_a_new_line_then_a_new_browser() -> None:
+def test_a_reply_without_any_receipt_for_ten_minutes_reconnects_then_starts_a_new_browser() -> None:
     detector = StaleConnectionDetector(0)
     detector.received(1_000)
     detector.sent(1_001)
@@ -40,7 +40,7 @@ def test_a_receipt_is_enough() -> None:
     assert steps(detector, 1_010, 1_010 + 3_000) == []
 
 
-def test_a_new_line_to_which_nobody_writes_is_disturbed_ever_less_often() -> None:
+def test_a_new_line_to_which_no_contact_writes_is_disturbed_ever_less_often() -> None:
     done = [at for at, _ in steps(StaleConnectionDetector(0), 0, 3 * 24 * 3600)]
     assert done[0] == INITIAL_PAUSE_SECONDS * SUSPICIOUS_PAUSES
     gaps = [later - earlier for earlier, later in pairwise(done)]
@@ -49,11 +49,11 @@ def test_a_new_line_to_which_nobody_writes_is_disturbed_ever_less_often() -> Non
     assert len(done) <= 15
 
 
-def test_what_brings_nothing_is_a_new_browser_only_once() -> None:
+def test_a_silence_without_end_leads_to_a_new_browser_only_once() -> None:
     assert [step for _, step in steps(StaleConnectionDetector(0), 0, 3 * 24 * 3600)].count(Step.RELAUNCH) == 1
 
 
-def test_the_line_s_own_rhythm_says_when_a_silence_is_suspicious() -> None:
+def test_a_silence_is_suspicious_by_the_usual_pauses_of_the_line() -> None:
     busy, calm = StaleConnectionDetector(0), StaleConnectionDetector(0)
     for number in range(1, 60):
         busy.received(number * 310)
@@ -64,7 +64,7 @@ def test_the_line_s_own_rhythm_says_when_a_silence_is_suspicious() -> None:
     assert 3.5 * 3_600 < calm_after <= MAX_SILENCE_SECONDS
 
 
-def test_pauses_within_a_conversation_are_no_rhythm() -> None:
+def test_pauses_within_a_conversation_do_not_count() -> None:
     chatting = StaleConnectionDetector(0)
     for number in range(1, 200):
         chatting.received(number * 5)
@@ -72,7 +72,7 @@ def test_pauses_within_a_conversation_are_no_rhythm() -> None:
 
 
 @pytest.mark.parametrize("jitter", [0.003, -0.003])
-def test_an_event_that_is_told_again_and_again_is_one_event(jitter: float) -> None:
+def test_an_event_that_is_reported_again_and_again_is_one_event(jitter: float) -> None:
     detector = StaleConnectionDetector(0)
     done = []
     for now in range(0, 4 * 3600, 15):
@@ -81,7 +81,7 @@ def test_an_event_that_is_told_again_and_again_is_one_event(jitter: float) -> No
     assert Step.RELAUNCH in done
 
 
-def test_a_line_that_was_renewed_for_another_reason_is_given_its_time() -> None:
+def test_a_line_that_was_reconnected_for_another_reason_is_given_its_time() -> None:
     detector = StaleConnectionDetector(0)
     detector.sent(1_000)
     detector.reconnected(1_500)

@@ -1,4 +1,4 @@
-"""A packed profile comes back whole or not at all, whoever wrote the archive."""
+"""A packed profile is unpacked completely or not at all, also from a hostile archive."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ CHROMIUM = "156.0.7900.1"
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
-    """What a browser leaves behind, as far as it matters."""
+    """The files of a browser, as far as they matter."""
     files = {
         f"{DATABASE}/000003.log": b"keys " * 1000,
         f"{DATABASE}/CURRENT": b"MANIFEST-000001\n",
         f"{DATABASE}/LOCK": b"",
-        f"{DATABASE}/LOG": b"diary",
+        f"{DATABASE}/LOG": b"log",
         "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.blob/1/00/2": random.Random(1).randbytes(3_000_000),
         "Default/Local Storage/leveldb/000004.ldb": b"wid",
         "Default/Local Storage/leveldb/empty": b"",
@@ -91,10 +91,10 @@ def archive(staged: Path, tmp_path: Path) -> Path:
     return packed(staged, tmp_path / "archive").path
 
 
-# -- the way there and back ---------------------------------------------------------------------------------------
+# -- packing and unpacking ---------------------------------------------------------------------------------------
 
 
-def test_only_the_login_is_copied_without_locks_diaries_links_or_caches(profile: Path, staged: Path) -> None:
+def test_only_the_login_is_copied_without_locks_logs_links_or_caches(profile: Path, staged: Path) -> None:
     names = {each.path for each in list_files(staged)}
     assert names == {
         f"{DATABASE}/000003.log",
@@ -123,7 +123,7 @@ def test_a_copy_that_takes_too_long_ends_at_the_next_step(profile: Path, tmp_pat
         copy_profile(profile, tmp_path / "staging", lambda: next(steps))
 
 
-def test_what_was_packed_comes_back_byte_for_byte(staged: Path, archive: Path, tmp_path: Path) -> None:
+def test_a_packed_profile_is_unpacked_byte_for_byte(staged: Path, archive: Path, tmp_path: Path) -> None:
     manifest = unpack(archive, tmp_path / "back", expected(archive))
     assert (manifest.chromium, manifest.wa_js) == (CHROMIUM, "4.6.0")
     assert list_files(tmp_path / "back") == list_files(staged) == manifest.files
@@ -141,7 +141,7 @@ def test_the_same_profile_has_the_same_fingerprint_and_the_same_archive(staged: 
     assert fingerprint(list_files(staged)) != before
 
 
-# -- what is refused ----------------------------------------------------------------------------------------------
+# -- refused archives --------------------------------------------------------------------------------------------
 
 
 def refused(archive: Path, into: Path, match: str, **more: object) -> None:
@@ -186,7 +186,7 @@ def test_the_archive_of_another_session_is_refused(archive: Path, tmp_path: Path
     refused(archive, tmp_path / "back", "another session", **other)
 
 
-def test_an_older_chromium_does_not_open_what_a_newer_one_wrote(archive: Path, tmp_path: Path) -> None:
+def test_an_older_chromium_does_not_open_the_archive_of_a_newer_one(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(ChromiumTooOld):
         unpack(archive, tmp_path / "back", expected(archive, chromium="155.0.9999.9"))
     assert not (tmp_path / "back").exists()
@@ -196,11 +196,11 @@ def test_an_older_chromium_does_not_open_what_a_newer_one_wrote(archive: Path, t
 
 
 def hostile(into: Path, manifest: Manifest | bytes, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-    """An archive that somebody with a runner's token made by hand."""
-    told = manifest if isinstance(manifest, bytes) else manifest.model_dump_json().encode()
+    """An archive that an attacker with a runner's token made by hand."""
+    description = manifest if isinstance(manifest, bytes) else manifest.model_dump_json().encode()
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        for info, content in ((member(MANIFEST, len(told)), told), *members):
+        for info, content in ((member(MANIFEST, len(description)), description), *members):
             tar.addfile(info, io.BytesIO(content))
     into.write_bytes(zstandard.ZstdCompressor().compress(raw.getvalue()))
     return into
@@ -239,7 +239,7 @@ OURS = f"{DATABASE}/CURRENT"
         "Default/IndexedDB/" + "x" * 300,
     ],
 )
-def test_no_path_leads_out_of_what_a_profile_keeps(tmp_path: Path, path: str) -> None:
+def test_no_path_leads_out_of_the_kept_directories(tmp_path: Path, path: str) -> None:
     archive = hostile(tmp_path / "archive", naming(path), (member(path, 1), b"x"))
     refused(archive, tmp_path / "back", "outside")
 

@@ -31,7 +31,7 @@ def login_of(directory: Path) -> str | None:
 
 
 def restored(profile: Profile, epoch: int, login: str, *, keep: bool = True) -> tuple[Path, bool]:
-    """A copy of a snapshot takes the place of what is there."""
+    """A copy of a snapshot replaces the current profile."""
     directory = profile.new_scratch_path()
     directory.mkdir()
     (directory / "login").write_text(login)
@@ -45,7 +45,7 @@ def test_only_one_process_may_hold_a_profile(tmp_path: Path) -> None:
         pass
 
 
-def test_nobody_else_may_look_into_a_profile(tmp_path: Path) -> None:
+def test_no_other_user_may_read_a_profile(tmp_path: Path) -> None:
     profile = Profile(tmp_path / "data", TENANT)
     with profile.locked():
         directory = profile.open(1).directory
@@ -58,7 +58,7 @@ def test_the_first_profile_is_empty_and_unlinked(profile: Profile) -> None:
     assert not linked
 
 
-def test_a_profile_nobody_used_since_is_the_newest_there_is(profile: Profile) -> None:
+def test_a_profile_that_no_other_runner_used_since_is_the_newest(profile: Profile) -> None:
     assert not profile.is_newest(None)
     use(profile, 1, "mine")
     assert profile.is_newest(1)
@@ -71,14 +71,14 @@ def test_a_restart_within_the_same_epoch_reuses_the_profile(profile: Profile) ->
     assert profile.is_newest(3)
 
 
-def test_a_control_plane_that_was_set_back_does_not_make_our_profile_old(profile: Profile) -> None:
-    """It forgot the claim at epoch 7; after the leap it tells the last epoch that it remembers, or none."""
+def test_a_restored_control_plane_does_not_make_our_profile_old(profile: Profile) -> None:
+    """The control plane forgot the claim at epoch 7; after the leap it sends an older last epoch, or none."""
     use(profile, 7, "mine")
     assert profile.is_newest(5)
     assert profile.is_newest(None)
 
 
-def test_if_somebody_held_the_session_since_ours_is_old_and_set_aside_for_the_snapshot(profile: Profile) -> None:
+def test_if_another_runner_held_the_session_since_ours_is_set_aside_for_the_snapshot(profile: Profile) -> None:
     use(profile, 1, "mine")
     assert not profile.is_newest(3)
     directory, linked = restored(profile, 5, "newer")
@@ -87,7 +87,7 @@ def test_if_somebody_held_the_session_since_ours_is_old_and_set_aside_for_the_sn
     assert profile.is_newest(5)
 
 
-def test_a_copy_of_a_snapshot_that_did_not_serve_is_not_set_aside(profile: Profile) -> None:
+def test_a_copy_of_a_snapshot_that_did_not_work_is_not_set_aside(profile: Profile) -> None:
     use(profile, 1, "mine")
     restored(profile, 5, "bad")
     directory, _ = restored(profile, 5, "older", keep=False)
@@ -95,7 +95,7 @@ def test_a_copy_of_a_snapshot_that_did_not_serve_is_not_set_aside(profile: Profi
     assert [path.name for path in profile.home.glob("set-aside-*")] == ["set-aside-epoch-1"]
 
 
-def test_what_a_killed_process_was_archiving_is_cleared_away(profile: Profile) -> None:
+def test_the_scratch_files_of_a_killed_process_are_deleted(profile: Profile) -> None:
     first = profile.new_scratch_path()
     first.mkdir()
     first.with_suffix(".tar.zst").write_text("torn")
@@ -131,7 +131,7 @@ def test_few_old_profiles_are_kept(profile: Profile) -> None:
     assert len(kept) == MAX_SET_ASIDE
 
 
-def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
+def test_after_a_wipe_no_older_login_is_used(profile: Profile) -> None:
     use(profile, 1, "old")
     profile.set_aside()
     use(profile, 3, "new")
@@ -140,7 +140,7 @@ def test_after_a_wipe_no_older_login_comes_back(profile: Profile) -> None:
     assert (login_of(directory), linked) == (None, False)
 
 
-def test_doubt_is_about_the_files_that_are_there_and_ends_with_them(profile: Profile) -> None:
+def test_a_suspect_mark_belongs_to_the_current_files_and_ends_with_them(profile: Profile) -> None:
     profile.open(2)
     profile.mark_linked(2)
     profile.mark_suspect()

@@ -1,4 +1,4 @@
-"""Profiles are saved and brought back; whatever fails, no login is taken for a newer one than it is."""
+"""Profiles are saved and restored; no failure makes an older login count as a newer one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FakeJournal:
 
 
 class Machine:
-    """One runner's disk, and what of a session deals with snapshots there."""
+    """One runner's disk, and a session's saver and restorer on it."""
 
     def __init__(self, directory: Path, control: FakeControl, hold: Hold, chromium: str = "156.0.1.2") -> None:
         self.control = control
@@ -108,8 +108,8 @@ class Machine:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
 
-    def doubts(self) -> bool:
-        """Whether what stands on the disk is suspect."""
+    def is_suspect(self) -> bool:
+        """Returns whether the profile on the disk is suspect."""
         return self.profile.is_suspect
 
     @property
@@ -119,7 +119,7 @@ class Machine:
 
 @pytest.fixture(autouse=True)
 def no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock waits for nobody, so nothing may happen beside it."""
+    """Runs threads' work at once: the fake clock does not wait for another thread."""
 
     async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -138,7 +138,7 @@ def hold(epoch: int, last_epoch: int | None = None, number: str | None = NUMBER)
 
 @pytest.fixture
 def first(tmp_path: Path, control: FakeControl) -> Machine:
-    """Where the account was linked."""
+    """The machine on which the account was linked."""
     return Machine(tmp_path / "first", control, hold(2))
 
 
@@ -161,7 +161,7 @@ async def test_a_fresh_login_is_frozen_copied_and_committed(first: Machine) -> N
     assert only.size_bytes == len(first.control.stored[only.key])
 
 
-async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Machine) -> None:
+async def test_messages_make_a_snapshot_due_and_unchanged_files_make_none(first: Machine) -> None:
     directory = first.login("one")
     first.saver.online(True)
     await first.keep_for(400, directory)
@@ -173,7 +173,7 @@ async def test_messages_make_a_snapshot_due_and_nothing_new_makes_none(first: Ma
     assert [one.sequence for one in first.kept] == [2, 1]
 
 
-async def test_a_session_started_again_at_the_same_epoch_saves_newer_ones_than_before(first: Machine) -> None:
+async def test_a_session_started_again_at_the_same_epoch_continues_the_sequence(first: Machine) -> None:
     await saved(first, "one", "two")
     first.start_again()
     await saved(first, "three")
@@ -184,7 +184,7 @@ async def test_a_session_started_again_at_the_same_epoch_saves_newer_ones_than_b
     assert (first.kept[0].epoch, first.kept[0].sequence) == (3, 1)
 
 
-async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_uncommitted_snapshot_does_not_count(first: Machine, caplog: pytest.LogCaptureFixture) -> None:
     await saved(first, "one", "two", "three", "four", "five")
     first.shared.begun.clear()
     directory = first.login("six")
@@ -199,7 +199,7 @@ async def test_a_snapshot_that_was_not_counted_is_no_snapshot(first: Machine, ca
     assert first.kept[0].sequence == 6
 
 
-async def test_the_last_one_is_of_a_closed_browser_and_needs_no_freezing(first: Machine) -> None:
+async def test_the_final_snapshot_is_of_a_closed_browser_and_needs_no_freeze(first: Machine) -> None:
     await saved(first, "one")
     assert (len(first.kept), first.frozen) == (1, 0)
 
@@ -213,7 +213,7 @@ async def test_a_page_that_is_not_online_any_more_is_not_saved(first: Machine) -
     assert (first.frozen, first.kept) == (1, [])
 
 
-async def test_a_copy_that_took_too_long_is_thrown_away(first: Machine) -> None:
+async def test_a_copy_that_took_too_long_is_discarded(first: Machine) -> None:
     directory = first.login("one")
     first.saver.linked()
     first.saver.online(True)
@@ -223,7 +223,7 @@ async def test_a_copy_that_took_too_long_is_thrown_away(first: Machine) -> None:
     assert first.profile.leftover_scratch() == []
 
 
-async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
+async def test_a_store_that_is_down_is_retried_and_logged_once(
     first: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory = first.login("one")
@@ -234,8 +234,8 @@ async def test_a_store_that_is_down_is_tried_again_and_complained_of_once(
         await first.keep_for(100, directory)
         first.control.store_down = False
         await first.keep_for(300, directory)
-    said = [record.message for record in caplog.records]
-    assert said == [LogEvent.SNAPSHOT_FAILED, LogEvent.SNAPSHOTS_RECOVERED, LogEvent.SNAPSHOT_TAKEN]
+    logged = [record.message for record in caplog.records]
+    assert logged == [LogEvent.SNAPSHOT_FAILED, LogEvent.SNAPSHOTS_RECOVERED, LogEvent.SNAPSHOT_TAKEN]
     assert len(first.kept) == 1
 
 
@@ -248,7 +248,7 @@ async def test_without_room_on_the_disk_nothing_is_copied(first: Machine) -> Non
     assert (first.frozen, first.kept) == (0, [])
 
 
-async def test_a_session_that_somebody_else_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
+async def test_a_session_that_another_runner_holds_saves_nothing_and_ends_soon(first: Machine) -> None:
     directory = first.login("one")
     first.control.hold(epoch=3)
     await first.saver.save_final(directory)
@@ -275,7 +275,7 @@ async def test_a_profile_that_was_in_use_on_a_full_disk_never_replaces_a_good_sn
     await first.keep_for(120, directory)
     await first.saver.save_final(directory)
     assert [each.sequence for each in first.kept] == [1]
-    assert first.doubts()
+    assert first.is_suspect()
 
 
 async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_room(
@@ -288,22 +288,22 @@ async def test_a_mark_that_the_full_disk_refused_is_made_as_soon_as_there_is_roo
     with monkeypatch.context() as refusing:
         refusing.setattr(Profile, "mark_suspect", full)
         await a_full_moment(first, directory)
-    assert not first.doubts()
+    assert not first.is_suspect()
     await first.keep_for(1, directory)
-    assert first.doubts()
+    assert first.is_suspect()
 
 
-async def test_it_is_saved_again_once_a_browser_that_was_started_with_room_came_online_with_it(first: Machine) -> None:
+async def test_a_suspect_profile_is_saved_again_once_a_new_browser_came_online_with_it(first: Machine) -> None:
     directory = first.login("one")
     await a_full_moment(first, directory)
     first.saver.online(True)  # the old browser goes on in memory: that proves nothing
-    assert first.doubts()
+    assert first.is_suspect()
     first.move_to(hold(2))  # the process was killed; the mark stays on its disk
     first.saver.new_browser()
     await first.saver.save_final(directory)
     assert first.kept == []
     first.saver.online(True)
-    assert not first.doubts()
+    assert not first.is_suspect()
     await first.saver.save_final(directory)
     assert [each.sequence for each in first.kept] == [1]
 
@@ -314,21 +314,21 @@ async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(
     first.free = 1 << 20
     first.saver.new_browser()
     first.saver.online(True)
-    assert first.doubts() and not first.saver.needs_new_browser()
+    assert first.is_suspect() and not first.saver.needs_new_browser()
     first.free = 1 << 40
     assert first.saver.needs_new_browser()
 
 
-async def test_what_the_disk_refused_to_the_journal_it_refused_to_the_browser(first: Machine) -> None:
+async def test_a_refused_write_of_the_journal_makes_the_profile_suspect(first: Machine) -> None:
     directory = first.login("one")
     first.saver.new_browser()
     first.saver.online(True)
-    first.journal.write_errors += 1  # whatever it says of its room
+    first.journal.write_errors += 1  # although it reports enough room
     await first.saver.save_final(directory)
-    assert first.doubts() and first.kept == []
+    assert first.is_suspect() and first.kept == []
 
 
-async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
+async def test_a_refused_write_of_the_copy_makes_the_profile_suspect(
     first: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -338,7 +338,7 @@ async def test_what_the_disk_refuses_to_the_copy_makes_the_profile_suspect(
     first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.pack", full)
     await first.saver.save_final(directory)
-    assert first.doubts() and first.kept == []
+    assert first.is_suspect() and first.kept == []
 
 
 async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
@@ -351,10 +351,12 @@ async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
     first.saver.new_browser()
     monkeypatch.setattr("runner.profile.saver.copy_profile", slowly)
     await first.saver.save_final(directory)
-    assert first.doubts() and first.control.stored == {}
+    assert first.is_suspect() and first.control.stored == {}
 
 
-async def test_a_suspect_profile_that_does_not_come_online_makes_way_for_the_last_good_snapshot(first: Machine) -> None:
+async def test_a_suspect_profile_that_does_not_come_online_gives_way_to_the_last_snapshot(
+    first: Machine,
+) -> None:
     await saved(first, "good")
     directory = first.login("spoiled")
     await a_full_moment(first, directory)
@@ -362,7 +364,7 @@ async def test_a_suspect_profile_that_does_not_come_online_makes_way_for_the_las
     for _ in range(MAX_SUSPECT_OPENINGS):
         assert await first.opened() == ("spoiled", True)  # the newest there is, if it serves
     assert await first.opened() == ("good", True)
-    assert not first.doubts()
+    assert not first.is_suspect()
 
 
 async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -> None:
@@ -394,7 +396,7 @@ async def test_an_empty_disk_starts_from_the_newest_snapshot(
     assert (marker.epoch, marker.linked) == (4, True)
 
 
-async def test_this_machines_own_profile_is_used_if_nobody_held_the_session_since(first: Machine) -> None:
+async def test_this_machines_own_profile_is_used_if_no_other_runner_held_the_session_since(first: Machine) -> None:
     await saved(first, "one")
     first.login("newer than the snapshot")
     first.move_to(hold(4, last_epoch=2))
@@ -402,7 +404,7 @@ async def test_this_machines_own_profile_is_used_if_nobody_held_the_session_sinc
     assert first.control.restores == []
 
 
-async def test_so_it_is_when_the_control_plane_was_set_back_and_leapt(first: Machine) -> None:
+async def test_this_machines_own_profile_is_used_after_the_control_plane_was_restored(first: Machine) -> None:
     first.move_to(hold(1, last_epoch=None))
     await saved(first, "one")
     first.move_to(hold(7, last_epoch=5))
@@ -412,7 +414,7 @@ async def test_so_it_is_when_the_control_plane_was_set_back_and_leapt(first: Mac
     assert await first.opened() == ("newer than the snapshot", True)
 
 
-async def test_if_somebody_held_it_since_the_snapshot_is_newer(
+async def test_if_another_runner_held_the_session_since_the_snapshot_is_newer(
     first: Machine, tmp_path: Path, control: FakeControl
 ) -> None:
     await saved(first, "one")
@@ -424,7 +426,7 @@ async def test_if_somebody_held_it_since_the_snapshot_is_newer(
     assert (first.profile.home / "set-aside-epoch-2" / LOGIN).read_text() == "one"
 
 
-async def test_a_damaged_snapshot_is_passed_over_told_of_and_left_where_it_is(
+async def test_a_damaged_snapshot_is_skipped_reported_and_not_deleted(
     first: Machine, tmp_path: Path, control: FakeControl
 ) -> None:
     await saved(first, "one", "two", "three")
@@ -441,7 +443,7 @@ async def test_a_damaged_snapshot_is_passed_over_told_of_and_left_where_it_is(
     assert three.key in control.stored
 
 
-async def test_a_store_that_does_not_answer_is_waited_for_rather_than_going_back(
+async def test_a_store_that_does_not_answer_is_waited_for_instead_of_an_older_login(
     first: Machine, tmp_path: Path, control: FakeControl
 ) -> None:
     await saved(first, "one", "two")
@@ -462,7 +464,7 @@ async def test_an_older_chromium_leaves_a_newer_ones_snapshot_alone(
         await second.opened()
 
 
-async def test_one_that_shows_a_code_is_passed_over_until_none_is_left(
+async def test_a_snapshot_that_shows_a_code_is_skipped_until_none_is_left(
     first: Machine, tmp_path: Path, control: FakeControl
 ) -> None:
     await saved(first, "one", "two", "three")
@@ -475,8 +477,8 @@ async def test_one_that_shows_a_code_is_passed_over_until_none_is_left(
     assert not await second.restorer.step_back(second.hold)
     second.restorer.give_up()
     assert len(second.kept) == 3
-    told = [request.reason for request in control.restores if request.reason]
-    assert told == [f"snapshot 2-{sequence}: it shows a code" for sequence in (3, 2, 1)]
+    reasons = [request.reason for request in control.restores if request.reason]
+    assert reasons == [f"snapshot 2-{sequence}: it shows a code" for sequence in (3, 2, 1)]
     assert not list(second.profile.home.glob("set-aside-*")), "copies of snapshots need no keeping"
 
 

@@ -1,4 +1,4 @@
-"""Snapshots are taken soon after what matters, never too often, and only while online."""
+"""Snapshots are taken soon after a change, never too often, and only while online."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
     ("free", "saves", "hosts"),
     [(ROOM_TO_HOST_BYTES, True, 8), (ROOM_TO_HOST_BYTES - 1, True, 0), (ROOM_TO_SAVE_BYTES - 1, False, 0)],
 )
-def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_says_so_once(
+def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_logs_it_once(
     free: int, saves: bool, hosts: int, tmp_path: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     room = [free]
@@ -118,8 +118,8 @@ def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_says_so_once(
     with caplog.at_level("INFO", logger="runner"):
         for _ in range(3):
             assert (disk.has_room_to_save(), disk.capacity(8)) == (saves, hosts)
-        said = [record.message for record in caplog.records]
-        assert said == [LogEvent.DISK_NEARLY_FULL] * ((not saves) + (hosts == 0))
+        logged = [record.message for record in caplog.records]
+        assert logged == [LogEvent.DISK_NEARLY_FULL] * ((not saves) + (hosts == 0))
         room[0] = 1 << 40
         assert (disk.has_room_to_save(), disk.capacity(8)) == (True, 8)
-        assert [record.message for record in caplog.records[len(said) :]] == [LogEvent.DISK_RECOVERED] * len(said)
+        assert [record.message for record in caplog.records[len(logged) :]] == [LogEvent.DISK_RECOVERED] * len(logged)
