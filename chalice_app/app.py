@@ -160,7 +160,7 @@ def task_stopped(event: CloudWatchEvent) -> None:
 @app.on_cw_event({"source": ["aws.ses"], "detail-type": list(bounces.DETAIL_TYPES)}, name="mail_event")
 def mail_event(event: CloudWatchEvent) -> None:
     """Handles an event of SES: a bounce, a complaint, a rejected or a delayed mail."""
-    bounces.hear(services, event.to_dict())
+    bounces.handle(services, event.to_dict())
 
 
 @app.lambda_function(name="overview")

@@ -16,7 +16,7 @@ from chalicelib.aws.kms import KeyEncryption
 from chalicelib.aws.s3 import Blobs
 from chalicelib.aws.ses import Mailer
 from chalicelib.aws.sqs import Jobs
-from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
+from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import why_unfit
@@ -89,7 +89,7 @@ class Services:
             raise NotDeployed(f"The public address in the parameter {name} cannot be used: {reason}.")
         return address
 
-    def runner_token(self, *, max_age_ms: int = REMEMBERED_FOR_MS) -> str:
+    def runner_token(self, *, max_age_ms: int = CACHED_FOR_MS) -> str:
         """Returns the bootstrap token with which a new runner registers, at most so many milliseconds old."""
         return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), max_age_ms=max_age_ms)
 
@@ -123,7 +123,7 @@ class Services:
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, crowded=self.fleet.grow, release=self.release)
+        return Placement(self.table, self.runners, crowded=self.fleet.scale_out, release=self.release)
 
     @cached_property
     def reaping(self) -> Reaping:

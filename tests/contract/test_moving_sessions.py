@@ -185,7 +185,7 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     assert line.falls == [
         f"snapshot {before[0].epoch}-{before[0].sequence}: the archive is not the one that was committed"
     ]
-    assert {each.key for each in before} <= {each.key for each in services.blobs.under("profiles/")}
+    assert {each.key for each in before} <= {each.key for each in services.blobs.list_prefix("profiles/")}
 
 
 def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line: Line, tmp_path: Path) -> None:

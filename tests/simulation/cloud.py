@@ -11,8 +11,8 @@ from typing import Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.aws.s3 import PutLink, Stored
-from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
+from chalicelib.aws.s3 import StoredObject, UploadLink
+from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
 from chalicelib.errors import AnswerlineError, PermanentError, TransientError
 from chalicelib.model import Assistant, ChatLine
 from chalicelib.reconcilers import reconcile
@@ -105,15 +105,15 @@ class Store:
 
     # -- as Blobs ------------------------------------------------------------------------------------------------
 
-    def put_link(self, key: str, *, size_bytes: int, sha256: str) -> PutLink:
-        return PutLink(STORE + key, {})
+    def sign_upload(self, key: str, *, size_bytes: int, sha256: str) -> UploadLink:
+        return UploadLink(STORE + key, {})
 
-    def get_link(self, key: str) -> str:
+    def sign_download(self, key: str) -> str:
         return STORE + key
 
-    def head(self, key: str) -> Stored | None:
+    def head(self, key: str) -> StoredObject | None:
         found = self.objects.get(key)
-        return None if found is None else Stored(key, len(found), 0, hashlib.sha256(found).hexdigest())
+        return None if found is None else StoredObject(key, len(found), 0, hashlib.sha256(found).hexdigest())
 
     # -- as S3 ---------------------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class Cloud:
     def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
         self.step("enqueue")
         body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
-        delay = min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds)))
+        delay = min(MAX_DELAY_SECONDS, max(0, round(delay_seconds)))
         times = 2 if self._chance.random() < self.weather.delivered_twice else 1
         self.faults += times - 1
         for _ in range(times):

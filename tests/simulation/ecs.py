@@ -32,7 +32,7 @@ class Ecs:
         """Nobody needs more here, and fewer are never enough."""
         raise AssertionError(f"{count} machines are desired instead of {self.world.plan.machines}")
 
-    def grow(self) -> None:
+    def scale_out(self) -> None:
         """A hint that nobody takes: every session finds room sooner or later."""
 
     def runs(self, task: str) -> bool:

@@ -179,7 +179,7 @@ class FakeFleet:
     def set_desired(self, count: int) -> None:
         self.count = count
 
-    def grow(self) -> None:
+    def scale_out(self) -> None:
         self.count += 1
 
     def runs(self, task: str) -> bool:

@@ -1,1 +1,1 @@
-"""One file for each AWS service, and the only importer of its client; DynamoDB is in ``store/``."""
+"""Adapters of AWS services, one file for each; DynamoDB is in ``store/``."""

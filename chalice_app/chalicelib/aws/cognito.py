@@ -1,4 +1,4 @@
-"""Only Cognito: whether somebody is an operator, asked step by step, every answer as data.
+"""Cognito: signs operators in, step by step, with each outcome as data.
 
 A sign-in is a password, then perhaps a new password, then perhaps a code of an authenticator app, or setting one
 up. Cognito's own session string ties the steps together and dies after 15 minutes.
@@ -22,7 +22,7 @@ ISSUER: Final = "Answerline"
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """This is an operator."""
+    """The sign-in is complete."""
 
     email: str
 
@@ -52,18 +52,16 @@ class SetUp:
     secret: str = field(repr=False)
 
     def uri(self, email: str) -> str:
-        """What the QR code says (the format of Google Authenticator's key URI)."""
+        """Returns the text of the QR code, in the format of Google Authenticator's key URI."""
         return f"otpauth://totp/{ISSUER}:{quote(email)}?secret={self.secret}&issuer={ISSUER}"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No; the sentence says what to do, and never whether the account exists.
-
-    ``again`` is the step that may be repeated; None means to start over.
-    """
+    """The answer was wrong; the sentence explains what to do, and never whether the account exists."""
 
     sentence: str
+    #: the step that may be repeated; None: start over
     again: "Code | NewPassword | SetUp | None" = None
 
 
@@ -72,14 +70,14 @@ Outcome = SignedIn | NewPassword | Code | SetUp | Refused
 WRONG: Final = "This e-mail and password do not belong together."
 WRONG_CODE: Final = "This code is not right. Enter the six digits that the app shows now."
 TOO_LATE: Final = "That took too long. Sign in again."
-#: What every wrong guess looks like, so that nobody learns who has an account.
-_wrong: Final = {"NotAuthorizedException", "UserNotFoundException", "InvalidParameterException"}
-_wrong_code: Final = {"CodeMismatchException", "EnableSoftwareTokenMFAException", "ExpiredCodeException"}
-_busy: Final = {"TooManyRequestsException", "LimitExceededException", "TooManyFailedAttemptsException"}
+#: Error codes that all read the same, so that an attacker does not learn which accounts exist.
+_WRONG: Final = {"NotAuthorizedException", "UserNotFoundException", "InvalidParameterException"}
+_WRONG_CODE: Final = {"CodeMismatchException", "EnableSoftwareTokenMFAException", "ExpiredCodeException"}
+_BUSY: Final = {"TooManyRequestsException", "LimitExceededException", "TooManyFailedAttemptsException"}
 
 
 class Identity:
-    """One pool of operators; nobody can sign up.
+    """The user pool of operators; it has no sign-up.
 
     Args:
         client: a boto3 Cognito client.
@@ -91,6 +89,7 @@ class Identity:
         self._client_id = client_id
 
     def sign_in(self, email: str, password: str) -> Outcome:
+        """Starts a sign-in. Raises TransientError, as the other steps do."""
         try:
             answer = self._client.initiate_auth(
                 ClientId=self._client_id,
@@ -99,16 +98,17 @@ class Identity:
             )
         except (ClientError, BotoCoreError) as error:
             match _code(error):
-                case code if code in _wrong:
+                case code if code in _WRONG:
                     return Refused(WRONG)
                 case "PasswordResetRequiredException":
                     return Refused("Your password must be reset first. Ask whoever runs Answerline.")
                 case "UserNotConfirmedException":
                     return Refused(WRONG)
-            return _trouble(error)
+            return _refusal(error)
         return self._next(email, email, answer)
 
     def new_password(self, step: NewPassword, email: str, password: str) -> Outcome:
+        """Replaces the first password."""
         answers = {"USERNAME": step.username, "NEW_PASSWORD": password}
         try:
             return self._respond("NEW_PASSWORD_REQUIRED", step.session, email, answers)
@@ -123,23 +123,24 @@ class Identity:
             return _start_over(error)
 
     def code(self, step: Code, email: str, code: str) -> Outcome:
+        """Checks six digits of the authenticator app."""
         answers = {"USERNAME": step.username, "SOFTWARE_TOKEN_MFA_CODE": code}
         try:
             return self._respond("SOFTWARE_TOKEN_MFA", step.session, email, answers)
         except (ClientError, BotoCoreError) as error:
-            if _code(error) in _wrong_code | {"InvalidParameterException"}:
+            if _code(error) in _WRONG_CODE | {"InvalidParameterException"}:
                 return Refused(WRONG_CODE, again=step)
             return _start_over(error)
 
     def set_up(self, step: SetUp, email: str, code: str) -> Outcome:
-        """Proves the authenticator app, then finishes signing in."""
+        """Verifies the authenticator app, then completes the sign-in."""
         try:
             proven = self._client.verify_software_token(Session=step.session, UserCode=code, FriendlyDeviceName=ISSUER)
             if proven.get("Status") != "SUCCESS":
                 return Refused(WRONG_CODE, again=step)
             return self._respond("MFA_SETUP", proven["Session"], email, {"USERNAME": step.username})
         except (ClientError, BotoCoreError) as error:
-            if _code(error) in _wrong_code | {"InvalidParameterException"}:
+            if _code(error) in _WRONG_CODE | {"InvalidParameterException"}:
                 return Refused(WRONG_CODE, again=step)
             return _start_over(error)
 
@@ -152,7 +153,7 @@ class Identity:
     def _next(self, email: str, username: str, answer: Mapping[str, Any]) -> Outcome:
         if answer.get("AuthenticationResult"):
             return SignedIn(email)
-        # Cognito may know the user by another name than the one that was typed, and wants that one from now on
+        # Cognito may name the user otherwise than the operator did, and requires its own name from now on
         username = answer.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", username)
         session = answer.get("Session", "")
         match answer.get("ChallengeName"):
@@ -171,12 +172,13 @@ def _code(error: Exception) -> str:
 
 
 def _start_over(error: Exception) -> Refused:
-    """A later step failed: its session is over, or the account was closed meanwhile."""
-    return Refused(TOO_LATE) if _code(error) in _wrong else _trouble(error)
+    """Handles the failure of a later step: its session has expired, or the account was disabled meanwhile."""
+    return Refused(TOO_LATE) if _code(error) in _WRONG else _refusal(error)
 
 
-def _trouble(error: Exception) -> Refused:
-    if _code(error) in _busy:
+def _refusal(error: Exception) -> Refused:
+    """Returns a refusal when Cognito limits the rate; else raises TransientError."""
+    if _code(error) in _BUSY:
         return Refused("Too many attempts. Wait a few minutes, then try again.")
-    # without a cause: what botocore says may quote the password
+    # without a cause: a message of botocore may quote the password
     raise TransientError("Signing in does not work just now. Try again in a moment.") from None

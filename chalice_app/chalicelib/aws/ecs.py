@@ -1,4 +1,4 @@
-"""Only ECS: how many runners there should be, which of them it may not end, and which tasks are runners at all."""
+"""ECS: the desired count of runners, scale-in protection of their tasks, and the check whether a task is a runner."""
 
 import logging
 import re
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A new task needs about this long until it registers; until then, more sessions without room say nothing new.
-GROW_EVERY_MS: Final = 60_000
-#: UpdateTaskProtection takes no more at once.
-PROTECTED_AT_ONCE: Final = 10
-#: What ECS says to one protection more than there should be runners: during a rollout, until old ones were let go.
+#: A new task needs about this long until it registers; until then a further session without room changes nothing.
+SCALE_OUT_EVERY_MS: Final = 60_000
+#: The limit of UpdateTaskProtection.
+PROTECTION_BATCH: Final = 10
+#: ECS refuses more protected tasks than the desired count: during a rollout, until old tasks are unprotected.
 TOO_MANY: Final = "DEPLOYMENT_BLOCKED"
-#: What it says of a task that has ended meanwhile.
+#: ECS does not find the task: it has ended meanwhile.
 GONE: Final = "MISSING"
 #: The last part of a task's ARN.
 TASK_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
-#: A task that is there or will be; whatever comes after these is its end.
+#: The statuses of a task that runs or will run; all later ones belong to its end.
 STAYING: Final = frozenset({"PROVISIONING", "PENDING", "ACTIVATING", "RUNNING"})
 
 
-class FleetMissing(Exception):
+class ServiceMissing(Exception):
     """The ECS service does not exist; the deployment creates it."""
 
 
 class Fleet:
-    """The ECS service whose tasks are runners; on one machine a supervisor obeys the same number.
+    """The ECS service whose tasks are runners; on one machine a supervisor follows the same desired count.
 
     Args:
         client: a boto3 ECS client.
@@ -50,57 +50,57 @@ class Fleet:
         self._cluster = cluster
         self._service = service
         self._clock = clock
-        self._grown_at: int | None = None
-        self._hears = True
-        self._protects = True
+        self._scaled_out_at: int | None = None
+        self._scaling_works = True
+        self._protection_works = True
 
     def service(self) -> Service:
-        """How many runners there should be, and whether a rollout failed. Raises FleetMissing."""
-        described = self._described()
+        """Returns the desired count, and whether a rollout failed. Raises ServiceMissing."""
+        described = self._describe()
         failed = any(each.get("rolloutState") == "FAILED" for each in described.get("deployments", ()))
         return Service(described["desiredCount"], rollout_failed=failed)
 
     def set_desired(self, count: int) -> None:
-        """There should be this many runners."""
+        """Sets the desired count of runners."""
         self._client.update_service(cluster=self._cluster, service=self._service, desiredCount=count)
 
-    def grow(self) -> None:
-        """A session found no room: one more runner, unless one is starting already.
+    def scale_out(self) -> None:
+        """Adds one runner for a session that found no room, unless one is starting already.
 
-        Only a hint: whoever gives it has more to do, and the next round tells the alarm when ECS does not listen. One
-        too many leaves as others do, once fewer would have done for a while.
+        Best effort: an error is logged once and does not stop the caller, because the reconciler retries each minute
+        and an alarm watches it. The autoscaler removes a runner too many later.
         """
         now = self._clock()
-        if self._grown_at is not None and now - self._grown_at < GROW_EVERY_MS:
+        if self._scaled_out_at is not None and now - self._scaled_out_at < SCALE_OUT_EVERY_MS:
             return
-        self._grown_at = now
+        self._scaled_out_at = now
         try:
-            service = self._described()
-            if _running(service) >= service["desiredCount"]:
+            service = self._describe()
+            if _running_count(service) >= service["desiredCount"]:
                 self._client.update_service(
                     cluster=self._cluster, service=self._service, desiredCount=service["desiredCount"] + 1
                 )
-        except (ClientError, BotoCoreError, FleetMissing) as trouble:
-            if self._hears:
-                log.warning(LogEvent.SCALE_OUT_FAILED, extra={"error_message": str(trouble)})
-            self._hears = False
+        except (ClientError, BotoCoreError, ServiceMissing) as error:
+            if self._scaling_works:
+                log.warning(LogEvent.SCALE_OUT_FAILED, extra={"error_message": str(error)})
+            self._scaling_works = False
         else:
-            self._hears = True
+            self._scaling_works = True
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
     def runs(self, task: str) -> bool:
-        """True if this is a task of the service that is to stay. Raises TransientError when ECS does not tell."""
+        """Returns whether this is a task of the service that keeps running. Raises TransientError."""
         name = task.partition(f":task/{self._cluster}/")[2]
         if not TASK_NAME.fullmatch(name):
-            return False  # and ECS is not asked about what anybody makes up
+            return False  # made up by the caller: no need to ask ECS
         try:
             answer = self._client.describe_tasks(cluster=self._cluster, tasks=[name])
-        except (ClientError, BotoCoreError) as trouble:
-            if isinstance(trouble, ClientError) and trouble.response["Error"]["Code"] == "InvalidParameterException":
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] == "InvalidParameterException":
                 return False
-            log.warning(LogEvent.TASK_LOOKUP_FAILED, extra={"error_message": str(trouble)})
-            raise TransientError("ECS does not tell whether this task is one of ours; ask again.") from trouble
+            log.warning(LogEvent.TASK_LOOKUP_FAILED, extra={"error_message": str(error)})
+            raise TransientError("ECS does not tell whether this task is one of ours; ask again.") from error
         return any(
             each["taskArn"] == task
             and each.get("group") == f"service:{self._service}"
@@ -111,17 +111,17 @@ class Fleet:
 
     # -- protection ------------------------------------------------------------------------------------------
     #
-    # One that cannot be had stops nothing else: without it no runner is let go, and it is tried again in a minute.
+    # An error stops nothing else: without a protection no runner is drained, and the reconciler retries in a minute.
 
     def renew(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
-        """Those of these protected tasks that are protected for so long from now on."""
+        """Extends the protection of tasks by ``minutes`` from now; returns those for which ECS did."""
         done: set[str] = set()
-        for first in range(0, len(tasks), PROTECTED_AT_ONCE):
-            done |= self._set(tasks[first : first + PROTECTED_AT_ONCE], minutes)[0]
+        for first in range(0, len(tasks), PROTECTION_BATCH):
+            done |= self._set(tasks[first : first + PROTECTION_BATCH], minutes)[0]
         return done
 
     def protect(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
-        """Those that ECS does not end from now on; one by one, because it allows no more than there should be."""
+        """Protects tasks one by one, because ECS allows no more than the desired count; returns the protected ones."""
         done: set[str] = set()
         for task in tasks:
             protected, full = self._set([task], minutes)
@@ -131,49 +131,51 @@ class Fleet:
         return done
 
     def unprotect(self, task: str) -> bool:
-        """True if ECS may end this task now, or has."""
+        """Ends the protection of a task; returns whether ECS may stop it now, or has."""
         return task in self._set([task], None)[0]
 
     def _set(self, tasks: Sequence[str], minutes: int | None) -> tuple[set[str], bool]:
-        """The tasks for which it is so now, and whether there are too many protected ones."""
-        wanted = minutes is not None
+        """Sets protection, or removes it without ``minutes``; returns the changed tasks, and if the limit is reached."""
+        protect = minutes is not None
         try:
             answer = self._client.update_task_protection(
                 cluster=self._cluster,
                 tasks=list(tasks),
-                protectionEnabled=wanted,
+                protectionEnabled=protect,
                 **({} if minutes is None else {"expiresInMinutes": minutes}),
             )
-        except (ClientError, BotoCoreError) as trouble:
-            self._complain(str(trouble))
+        except (ClientError, BotoCoreError) as error:
+            self._log_protection_failure(str(error))
             return set(), False
-        done = {each["taskArn"] for each in answer["protectedTasks"] if each["protectionEnabled"] is wanted}
+        done = {each["taskArn"] for each in answer["protectedTasks"] if each["protectionEnabled"] is protect}
         reasons = {each.get("arn", ""): each.get("reason", "") for each in answer["failures"]}
-        if not wanted:
+        if not protect:
             done |= {task for task, reason in reasons.items() if reason == GONE}
-        odd = {task: reason for task, reason in reasons.items() if reason not in (TOO_MANY, GONE)}
-        silent = set(tasks) - done - set(reasons)
-        if odd or silent:
-            self._complain(", ".join(sorted({*odd.values(), *(["no answer"] if silent else [])})))
+        unexpected = {task: reason for task, reason in reasons.items() if reason not in (TOO_MANY, GONE)}
+        unanswered = set(tasks) - done - set(reasons)
+        if unexpected or unanswered:
+            self._log_protection_failure(
+                ", ".join(sorted({*unexpected.values(), *(["no answer"] if unanswered else [])}))
+            )
         else:
-            self._protects = True
+            self._protection_works = True
         return done, TOO_MANY in reasons.values()
 
-    def _complain(self, trouble: str) -> None:
-        if self._protects:
-            log.error(LogEvent.TASK_PROTECTION_FAILED, extra={"error_message": trouble})
-        self._protects = False
+    def _log_protection_failure(self, reason: str) -> None:
+        if self._protection_works:
+            log.error(LogEvent.TASK_PROTECTION_FAILED, extra={"error_message": reason})
+        self._protection_works = False
 
-    def _described(self) -> "ServiceTypeDef":
+    def _describe(self) -> "ServiceTypeDef":
         answer = self._client.describe_services(cluster=self._cluster, services=[self._service])
         for service in answer["services"]:
             if service["status"] == "ACTIVE":
                 return service
-        raise FleetMissing(f"no active service {self._service} in cluster {self._cluster}")
+        raise ServiceMissing(f"no active service {self._service} in cluster {self._cluster}")
 
 
-def _running(service: "ServiceTypeDef") -> int:
-    """How many of the newest deployment run: during a rollout the service's own number has the old ones too."""
+def _running_count(service: "ServiceTypeDef") -> int:
+    """Returns the running tasks of the newest deployment: during a rollout the service's count has old ones too."""
     for each in service.get("deployments", ()):
         if each.get("status") == "PRIMARY":
             return each.get("runningCount", 0)

@@ -1,4 +1,4 @@
-"""Only S3: links that let a runner store or fetch exactly one object, and what the daily sweep needs."""
+"""S3: presigned links with which a runner stores or fetches exactly one object; listing and deletion of objects."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
@@ -12,32 +12,32 @@ from chalicelib.errors import TransientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: How long a link works: a slow upload of the largest snapshot fits.
+#: The lifetime of a link: a slow upload of the largest snapshot fits.
 LINK_SECONDS: Final = 900
 CONTENT_TYPE: Final = "application/zstd"
 
 
 @dataclass(frozen=True, slots=True)
-class PutLink:
-    """Stores one object: the headers are part of the signature, so nothing else can be stored with it."""
+class UploadLink:
+    """A link that stores one object: the headers are part of the signature, so no other content can be stored."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What lies under a key."""
+class StoredObject:
+    """An object of the bucket."""
 
     key: str
     size_bytes: int
     modified_at: int
-    #: hex; as S3 computed it from what it received
+    #: hex; computed by S3 from the content that it received
     sha256: str | None = None
 
 
 class Blobs:
-    """One bucket. Making a link asks nobody.
+    """One bucket. Signing a link makes no request.
 
     Args:
         client: a boto3 S3 client that signs with version 4 for the bucket's own region.
@@ -50,8 +50,12 @@ class Blobs:
         self._bucket = bucket
         self._key_id = key_id
 
-    def put_link(self, key: str, *, size_bytes: int, sha256: str) -> PutLink:
-        """For an object that is not there yet, of this length and content."""
+    def sign_upload(self, key: str, *, size_bytes: int, sha256: str) -> UploadLink:
+        """Returns a link that stores an object of this length and content, if its key is free.
+
+        Args:
+            sha256: of the content, in hex.
+        """
         checksum = b64encode(bytes.fromhex(sha256)).decode("ascii")
         url = self._client.generate_presigned_url(
             "put_object",
@@ -76,16 +80,16 @@ class Blobs:
             "x-amz-server-side-encryption": "aws:kms",
             "x-amz-server-side-encryption-aws-kms-key-id": self._key_id,
         }
-        return PutLink(url, headers)
+        return UploadLink(url, headers)
 
-    def get_link(self, key: str) -> str:
-        """To fetch this object."""
+    def sign_download(self, key: str) -> str:
+        """Returns a link that fetches this object."""
         return self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=LINK_SECONDS
         )
 
-    def head(self, key: str) -> Stored | None:
-        """What S3 says of the object; None if there is none."""
+    def head(self, key: str) -> StoredObject | None:
+        """Returns the object's metadata; None if there is none. Raises TransientError."""
         try:
             found = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -95,19 +99,19 @@ class Blobs:
         except BotoCoreError as error:
             raise TransientError("The store does not answer just now.") from error
         checksum = found.get("ChecksumSHA256")
-        return Stored(
+        return StoredObject(
             key,
             found["ContentLength"],
             round(found["LastModified"].timestamp() * 1000),
             b64decode(checksum).hex() if checksum else None,
         )
 
-    def under(self, prefix: str) -> Iterator[Stored]:
-        """Every object whose key begins so."""
+    def list_prefix(self, prefix: str) -> Iterator[StoredObject]:
+        """Returns all objects whose key begins with this prefix."""
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             for each in page.get("Contents", ()):
-                yield Stored(each["Key"], each["Size"], round(each["LastModified"].timestamp() * 1000))
+                yield StoredObject(each["Key"], each["Size"], round(each["LastModified"].timestamp() * 1000))
 
     def delete(self, key: str) -> None:
-        """The bucket keeps deleted versions for some days, so that a person can undo this."""
+        """Deletes an object. The bucket keeps deleted versions for some days, so that a person can restore one."""
         self._client.delete_object(Bucket=self._bucket, Key=key)

@@ -1,4 +1,4 @@
-"""Only SES: the few mails that an owner gets, as text and HTML, in the owner's language."""
+"""SES: sends the mails to owners and operators, as text and HTML, in the recipient's language."""
 
 import logging
 import unicodedata
@@ -7,6 +7,7 @@ from email.errors import HeaderParseError
 from email.header import Header
 from email.message import EmailMessage
 from email.utils import parseaddr
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,23 +28,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: RFC 5321: a path has at most 256 octets with its brackets.
-ADDRESS_AT_MOST: Final = 254
-#: A longer subject is cut by every mail program.
-SUBJECT_AT_MOST: Final = 150
-#: What SES says when it is busy, or when we were too fast: the same mail may be sent later.
-PASSING: Final = frozenset(
+MAX_ADDRESS_LENGTH: Final = 254
+#: Mail programs cut a longer subject.
+MAX_SUBJECT_LENGTH: Final = 150
+#: Error codes of SES when it is busy or throttles us: the same mail may be sent later.
+TRANSIENT: Final = frozenset(
     {"TooManyRequestsException", "LimitExceededException", "ThrottlingException", "Throttling", "RequestTimeout"}
 )
-#: What a person has to mend in SES or at the address; a mail sent again meets the same answer.
-TO_MEND: Final[Mapping[str, str]] = {
+#: Error codes of SES that a person must fix, in SES or at the address: a retry gets the same answer.
+NEEDS_ACTION: Final[Mapping[str, str]] = {
     "MessageRejected": "SES refused this mail. Is the owner's address right, and are both addresses allowed?",
     "MailFromDomainNotVerifiedException": "The sender's domain is not verified in SES.",
     "AccountSuspendedException": "SES has suspended this account's sending.",
     "SendingPausedException": "Sending is paused in SES, for the account or for its configuration set.",
     "NotFoundException": "SES does not know the configuration set, or the sender.",
 }
-#: Problems that an owner can only wait out: their mail says so, and asks for nothing.
-OF_THE_ASSISTANT: Final = frozenset(
+#: Problems that only the operators can fix: the owner's mail asks the owner for nothing.
+OPERATORS_FIX: Final = frozenset(
     {
         ProblemCode.KEY_REVOKED,
         ProblemCode.KEY_FORBIDDEN,
@@ -53,18 +54,28 @@ OF_THE_ASSISTANT: Final = frozenset(
         ProblemCode.BUDGET_REACHED,
     }
 )
-#: Control characters, line and paragraph separators, half surrogates.
+#: Unicode categories: control characters, line and paragraph separators, half surrogates.
 UNFIT_FOR_HEADERS: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 
 
+class MailKind(StrEnum):
+    """The kind of a mail: the folder of its templates, and the tag that SES reports with each event."""
+
+    INVITE = "invite"  #: asks the owner to connect
+    LOGGED_OUT = "logged_out"  #: the phone ended the connection
+    PROBLEM = "problem"  #: a problem that the owner can fix
+    SILENT = "silent"  #: a problem of the assistant, which only the operators can fix
+    ATTENTION = "attention"  #: a problem, for the operators
+
+
 class Mailer:
-    """Writes mails and hands them to SES; counting how many a tenant gets is the caller's.
+    """Renders mails and sends them with SES; the caller limits the rate.
 
     Args:
         client: a boto3 SES v2 client.
         sender: an address, or ``Name <address>``.
-        configuration_set: where SES reports bounces; none on one machine.
-        allow_local_links: True only where the reader sits at this very machine.
+        configuration_set: SES reports bounces to it; None on one machine.
+        allow_local_links: True only if the reader uses this very machine.
     """
 
     def __init__(
@@ -81,56 +92,66 @@ class Mailer:
         self._allow_local_links = allow_local_links
 
     def invite(self, tenant: Tenant, link: str) -> str:
-        """Asks the owner to connect; returns SES's message id.
+        """Mails the owner the link to connect; returns SES's message id.
 
         Raises:
             TransientError: SES is busy or out of reach.
             ActionRequired: the address bounces or SES's own settings refuse it.
             PermanentError: this mail can never be sent, for example because its link leads to a private host.
         """
-        return self._send("invite", tenant, link, hours=int(INVITE_UNOPENED_FOR.total_seconds()) // 3600)
+        return self._send(MailKind.INVITE, tenant, link, hours=int(INVITE_UNOPENED_FOR.total_seconds()) // 3600)
 
     def logged_out(self, tenant: Tenant, link: str) -> str:
-        """Tells the owner that the phone ended the connection; raises as ``invite`` does."""
-        return self._send("logged_out", tenant, link)
+        """Notifies the owner that the phone ended the connection; raises as ``invite`` does."""
+        return self._send(MailKind.LOGGED_OUT, tenant, link)
 
     def problem(self, tenant: Tenant, problem: Problem, link: str) -> str:
-        """Tells the owner what keeps the line from working; raises as ``invite`` does."""
-        kind = "silent" if problem.code in OF_THE_ASSISTANT else "problem"
+        """Notifies the owner of a problem that keeps the line from working; raises as ``invite`` does."""
+        kind = MailKind.SILENT if problem.code in OPERATORS_FIX else MailKind.PROBLEM
         return self._send(kind, tenant, link, problem=problem.code)
 
     def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
-        """Tells the operators what a tenant needs of them, in English; raises as ``invite`` does."""
-        return self._send("attention", tenant, link, to=operator, language=DEFAULT_LANGUAGE, problem=problem.code)
+        """Notifies the operators of a problem of a tenant, in English; raises as ``invite`` does."""
+        return self._send(
+            MailKind.ATTENTION, tenant, link, to=operator, language=DEFAULT_LANGUAGE, problem=problem.code
+        )
 
-    def _send(self, kind: str, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object) -> str:
-        _demand_public(link, self._allow_local_links)
+    def _send(
+        self, kind: MailKind, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object
+    ) -> str:
+        _require_public(link, self._allow_local_links)
         recipient = _address(to or tenant.owner_email)
         message = self._message(kind, tenant, recipient, link, language or tenant.language, values)
         request: dict[str, Any] = {
             "FromEmailAddress": _unfolded(message["From"].fold(policy=message.policy)),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
-            # By these `mail_events.py` knows what it hears of.
-            "EmailTags": [{"Name": "kind", "Value": kind}, {"Name": "tenant", "Value": tenant.id}],
+            # `notifications/bounces.py` reads these tags.
+            "EmailTags": [{"Name": "kind", "Value": kind.value}, {"Name": "tenant", "Value": tenant.id}],
         }
         if self._configuration_set is not None:
             request["ConfigurationSetName"] = self._configuration_set
         try:
             answer = self._client.send_email(**request)
         except ClientError as error:
-            raise _translated(error) from None
+            raise _classify(error) from None
         except BotoCoreError:
             raise TransientError("The mail service is out of reach; this will be tried again.") from None
-        log.info(LogEvent.MAIL_SENT, extra={"tenant": tenant.id, "kind": kind, "mail": answer["MessageId"]})
+        log.info(LogEvent.MAIL_SENT, extra={"tenant": tenant.id, "kind": kind.value, "mail": answer["MessageId"]})
         return str(answer["MessageId"])
 
     def _message(
-        self, kind: str, tenant: Tenant, recipient: "Address", link: str, wanted: str, values: Mapping[str, object]
+        self,
+        kind: MailKind,
+        tenant: Tenant,
+        recipient: "Address",
+        link: str,
+        language: str,
+        values: Mapping[str, object],
     ) -> EmailMessage:
         from email.policy import SMTP  # brings the whole grammar of addresses, which only a mail needs
 
-        language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
+        language = language if language in LANGUAGES else DEFAULT_LANGUAGE
         context = {"translate": translator(language), "language": language, "name": tenant.name, "link": link, **values}
         subject, text, html = (
             render_mail(f"{kind}/{part}", **context) for part in ("subject.txt", "text.txt", "html.html")
@@ -139,7 +160,7 @@ class Mailer:
         message["From"] = self._sender
         message["To"] = recipient
         # EmailMessage's own folding loses spaces between encoded words (Python 3.11); Header's does not.
-        one_line = _one_line(subject.strip())[:SUBJECT_AT_MOST]
+        one_line = _one_line(subject.strip())[:MAX_SUBJECT_LENGTH]
         message.set_raw("Subject", Header(one_line, "utf-8", header_name="Subject").encode())
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text, cte="quoted-printable")
@@ -149,7 +170,7 @@ class Mailer:
 
 
 def _one_line(text: str) -> str:
-    """A header's value; one that could begin another header is refused."""
+    """Returns a header's value. Raises PermanentError for a value that could begin another header."""
     if any(unicodedata.category(letter) in UNFIT_FOR_HEADERS for letter in text):
         raise PermanentError(
             "mail_header", "A name or address in this mail contains a line break or control character."
@@ -158,15 +179,15 @@ def _one_line(text: str) -> str:
 
 
 def _unfolded(header: str) -> str:
-    """The value alone, on one line: a long name is folded for a mail, and SES refuses a request with a line break."""
+    """Returns the value alone, on one line: SES refuses a request with the line break of a folded header."""
     return header.partition(":")[2].replace("\r\n", "").strip()
 
 
 def _address(address: str, name: str = "") -> "Address":
-    """The parsed address. SES takes ASCII only, so an address beyond it is refused rather than mangled."""
+    """Parses an address. Raises PermanentError also for one beyond ASCII, which SES does not accept."""
     from email.headerregistry import Address
 
-    if not address.isascii() or len(address) > ADDRESS_AT_MOST or address != _one_line(address).strip():
+    if not address.isascii() or len(address) > MAX_ADDRESS_LENGTH or address != _one_line(address).strip():
         raise PermanentError("mail_address", "This is not an e-mail address that mail can be sent to.")
     try:
         parsed = Address(_one_line(name), addr_spec=address)
@@ -177,17 +198,18 @@ def _address(address: str, name: str = "") -> "Address":
     return parsed
 
 
-def _demand_public(link: str, allow_local: bool) -> None:
-    """Raises PermanentError for a link that its reader could not open, or should not."""
+def _require_public(link: str, allow_local: bool) -> None:
+    """Raises PermanentError for a link that its reader cannot open, or must not."""
     if why_unfit(_one_line(link), allow_local=allow_local) is not None:
         raise PermanentError("mail_link", "The public address of this installation cannot be reached from outside.")
 
 
-def _translated(error: ClientError) -> TransientError | ActionRequired | PermanentError:
+def _classify(error: ClientError) -> TransientError | ActionRequired | PermanentError:
+    """Returns our error for an error of SES."""
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in PASSING or status >= 500 or status == 429:
+    if code in TRANSIENT or status >= 500 or status == 429:
         return TransientError("The mail service is busy; this will be tried again.")
-    if code in TO_MEND:
-        return ActionRequired(ProblemCode.MAIL_BOUNCED, TO_MEND[code])
+    if code in NEEDS_ACTION:
+        return ActionRequired(ProblemCode.MAIL_BOUNCED, NEEDS_ACTION[code])
     return PermanentError("mail_refused", f"The mail service refused this mail ({code}).")

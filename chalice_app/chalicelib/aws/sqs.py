@@ -1,4 +1,4 @@
-"""Only SQS: what is to be thought about, and when."""
+"""SQS: the queue of checks of chats, each of which may answer the contact."""
 
 import json
 from functools import cached_property
@@ -11,23 +11,23 @@ from wire import ChatId, TenantId
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-#: SQS delays a message by at most 15 minutes.
-DELAY_AT_MOST_SECONDS: Final = 900
+#: The maximum of SQS.
+MAX_DELAY_SECONDS: Final = 900
 
 
 class TurnCheck(BaseModel):
-    """Look at this chat: perhaps somebody waits there for an answer."""
+    """A check of one chat, where a contact may wait for an answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     tenant: TenantId
     chat: ChatId
-    #: how often this look was put off because of passing trouble
+    #: retries of this check because of transient errors
     attempt: Annotated[int, Field(ge=0)] = 0
 
 
 class Jobs:
-    """The queue of looks at chats. A look is cheap and harmless to repeat.
+    """The queue of checks. A check is cheap and idempotent.
 
     Args:
         client: a boto3 SQS client.
@@ -39,12 +39,12 @@ class Jobs:
         self._queue = queue
 
     def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
-        """Enqueues a look at this chat, in whole seconds from now."""
+        """Enqueues a check of this chat; SQS delays it in whole seconds, at most by ``MAX_DELAY_SECONDS``."""
         check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt)
         self._client.send_message(
             QueueUrl=self._url,
             MessageBody=json.dumps(check.model_dump()),
-            DelaySeconds=min(DELAY_AT_MOST_SECONDS, max(0, round(delay_seconds))),
+            DelaySeconds=min(MAX_DELAY_SECONDS, max(0, round(delay_seconds))),
         )
 
     @cached_property

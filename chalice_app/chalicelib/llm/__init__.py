@@ -1,1 +1,1 @@
-"""OpenAI's Responses API: the only package that knows it."""
+"""OpenAI's Responses API; no other package imports its client."""

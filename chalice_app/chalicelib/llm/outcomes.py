@@ -1,4 +1,4 @@
-"""What OpenAI answered: the text in it, or one of our three kinds of trouble."""
+"""Classifies OpenAI's responses: the text, or one of our three kinds of error."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import openai
     from openai.types.responses import Response
 
-#: A code, parameter or request id may appear in our texts only if it looks like one; no key looks like this.
+#: The forms of a code, a parameter and a request id that our texts may quote; no key has such a form.
 CODE = re.compile(r"[a-z0-9_]{1,64}")
 PARAMETER = re.compile(r"[a-z0-9_.\[\]]{1,64}")
 REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}")
@@ -24,7 +24,8 @@ CITATION_MARKS = re.compile(
     r"[ \t]?【[^【】]{0,200}†[^【】]{0,200}】|[ \t]?\ue200[^\ue200\ue201]{0,500}\ue201|[\ue200-\ue206]"
 )
 
-MONEY = {
+#: Codes about credit and limits, and how our sentence continues.
+BILLING = {
     "insufficient_quota": "has no credit left",
     "credit_balance_exhausted": "has used up its prepaid credit",
     "organization_spend_limit_exceeded": "has reached its organisation's spend limit",
@@ -34,17 +35,17 @@ MONEY = {
     "billing_hard_limit_reached": "has reached its billing limit",
 }
 KEY_CODES = {"invalid_api_key", "account_deactivated", "access_terminated"}
-TRY_AGAIN_CODES = {"conversation_locked", "rate_limit_exceeded", "server_error", "slow_down", "vector_store_timeout"}
-#: The contact's messages, not the settings, are what OpenAI objects to.
-GIVE_UP_CODES = re.compile(r"context_length_exceeded|invalid_prompt|.*policy.*|.*moderation.*|.*safety.*|.*image.*")
-#: The settings of an assistant as OpenAI names them; a 400 about one of them is for a person to mend.
+TRANSIENT_CODES = {"conversation_locked", "rate_limit_exceeded", "server_error", "slow_down", "vector_store_timeout"}
+#: OpenAI objects to the contact's messages, not to the settings.
+PERMANENT_CODES = re.compile(r"context_length_exceeded|invalid_prompt|.*policy.*|.*moderation.*|.*safety.*|.*image.*")
+#: The settings of an assistant as OpenAI names them; a person must fix a 400 about one of them.
 SETTINGS = re.compile(r"^(model|instructions|reasoning|text|temperature|tools?|max_output_tokens|include)\b")
 
 
-def text_of(response: "Response") -> str:
-    """What the contact should read, or nothing; raises what a 200 may hide."""
+def extract_text(response: "Response") -> str:
+    """Returns the text for the contact, empty without one. Raises the error that a status 200 may hide."""
     if response.status == "failed":
-        raise failed(response)
+        raise classify_failed_response(response)
     if response.status in ("cancelled", "queued", "in_progress"):
         raise TransientError(f"OpenAI left the answer {response.status}: try again in a minute.")
     incomplete = response.status == "incomplete"
@@ -65,50 +66,54 @@ def text_of(response: "Response") -> str:
     return f"{text} …" if text and incomplete else text
 
 
-def failed(response: "Response") -> AnswerlineError:
-    """Status `failed`: by the code of its error, else worth another try."""
+def classify_failed_response(response: "Response") -> AnswerlineError:
+    """Returns the error of a response with status `failed`: transient unless its code says otherwise."""
     code = _safe(CODE, response.error.code if response.error else None)
     if code == "data_residency_mismatch":
-        return ActionRequired(ProblemCode.KEY_FORBIDDEN, _said(200, code, "", "The key belongs to another region."))
-    if code not in TRY_AGAIN_CODES and GIVE_UP_CODES.fullmatch(code):
-        return PermanentError(code, _said(200, code, "", "OpenAI will not answer this."))
-    return TransientError(_said(200, code, "", "OpenAI failed while answering: try again in a minute."))
+        return ActionRequired(
+            ProblemCode.KEY_FORBIDDEN, _with_facts(200, code, "", "The key belongs to another region.")
+        )
+    if code not in TRANSIENT_CODES and PERMANENT_CODES.fullmatch(code):
+        return PermanentError(code, _with_facts(200, code, "", "OpenAI will not answer this."))
+    return TransientError(_with_facts(200, code, "", "OpenAI failed while answering: try again in a minute."))
 
 
-def refused(error: "openai.APIStatusError", assistant: Assistant) -> AnswerlineError:
-    """What an HTTP error means for us; codes first, because OpenAI uses several statuses for some of them."""
+def classify_status_error(error: "openai.APIStatusError", assistant: Assistant) -> AnswerlineError:
+    """Returns our error for an HTTP error; codes count first, because OpenAI uses several statuses for some."""
     status, headers = error.status_code, error.response.headers
     code = _safe(CODE, error.code)
     parameter = _safe(PARAMETER, error.param)
     request_id = _safe(REQUEST_ID, headers.get("x-request-id"))
     model = assistant.model
 
-    def ask(problem: ProblemCode, sentence: str) -> ActionRequired:
-        return ActionRequired(problem, _said(status, code, request_id, sentence))
+    def action_required(problem: ProblemCode, sentence: str) -> ActionRequired:
+        return ActionRequired(problem, _with_facts(status, code, request_id, sentence))
 
-    if code in MONEY or (status == 429 and error.type in MONEY):
-        why = MONEY.get(code) or MONEY["insufficient_quota"]
+    if code in BILLING or (status == 429 and error.type in BILLING):
+        why = BILLING.get(code) or BILLING["insufficient_quota"]
         sentence = f"The OpenAI account of this key {why}: add credit or raise the limit in its billing settings."
-        return ask(ProblemCode.OUT_OF_CREDIT, sentence)
+        return action_required(ProblemCode.OUT_OF_CREDIT, sentence)
     if code == "model_not_found":
         sentence = f"OpenAI does not know the model {model}, or this key may not use it: choose another model."
-        return ask(ProblemCode.MODEL_RETIRED, sentence)
-    if code in TRY_AGAIN_CODES or status in (408, 409, 425, 429) or status >= 500 or status < 400:
+        return action_required(ProblemCode.MODEL_RETIRED, sentence)
+    if code in TRANSIENT_CODES or status in (408, 409, 425, 429) or status >= 500 or status < 400:
         sentence = "OpenAI has too much to do for this key" if status == 429 else "OpenAI is in trouble"
         after = _retry_after(headers)
         return TransientError(
-            _said(status, code, request_id, f"{sentence}: try again in a minute."), retry_after_seconds=after
+            _with_facts(status, code, request_id, f"{sentence}: try again in a minute."), retry_after_seconds=after
         )
     if status in (401, 403) or code in KEY_CODES:
-        return ask(*_denied(status, code, error.message))
-    if GIVE_UP_CODES.fullmatch(code):
-        return PermanentError(code, _said(status, code, request_id, "OpenAI will not answer this."))
+        return action_required(*_classify_denial(status, code, error.message))
+    if PERMANENT_CODES.fullmatch(code):
+        return PermanentError(code, _with_facts(status, code, request_id, "OpenAI will not answer this."))
     if status == 404 or SETTINGS.match(parameter) or code.startswith(("unsupported_", "unknown_parameter")):
-        return ask(ProblemCode.ASSISTANT_REFUSED, _what_to_change(status, parameter, error.message, assistant))
-    return PermanentError("rejected", _said(status, code, request_id, "OpenAI rejected the request."))
+        return action_required(
+            ProblemCode.ASSISTANT_REFUSED, _describe_setting(status, parameter, error.message, assistant)
+        )
+    return PermanentError("rejected", _with_facts(status, code, request_id, "OpenAI rejected the request."))
 
 
-def _denied(status: int, code: str, message: str) -> tuple[ProblemCode, str]:
+def _classify_denial(status: int, code: str, message: str) -> tuple[ProblemCode, str]:
     scopes = SCOPES.search(message)
     if scopes or code == "missing_scope":
         missing = scopes[1].rstrip(", ") if scopes else "Responses: write"
@@ -124,7 +129,7 @@ def _denied(status: int, code: str, message: str) -> tuple[ProblemCode, str]:
     return ProblemCode.KEY_REVOKED, sentence
 
 
-def _what_to_change(status: int, parameter: str, message: str, assistant: Assistant) -> str:
+def _describe_setting(status: int, parameter: str, message: str, assistant: Assistant) -> str:
     for store in assistant.vector_store_ids:
         if store in message:
             return f"OpenAI does not find the vector store {store}: take it out, or use the key it belongs to."
@@ -135,19 +140,19 @@ def _what_to_change(status: int, parameter: str, message: str, assistant: Assist
     return "OpenAI refuses the assistant's settings: check model, reasoning, temperature and tools."
 
 
-def _said(status: int, code: str, request_id: str, sentence: str) -> str:
-    """The sentence, then what OpenAI's support would ask for."""
+def _with_facts(status: int, code: str, request_id: str, sentence: str) -> str:
+    """Returns the sentence with the facts that OpenAI's support asks for."""
     facts = ", ".join(filter(None, (f"HTTP {status}", code, request_id)))
     return f"{sentence} ({facts})"
 
 
 def _safe(pattern: re.Pattern[str], value: object) -> str:
-    """`value` if it looks as it should, else nothing: a server can write anything there, even the key."""
+    """Returns the value if it has the right form, else nothing: a server can write any text there, even the key."""
     return str(value) if value is not None and pattern.fullmatch(str(value)) else ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `retry-after-ms` or `retry-after` (seconds or a date) ask for; None if they don't."""
+    """Returns the seconds of `retry-after-ms` or `retry-after` (seconds or a date); None without one."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * scale
@@ -156,8 +161,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     try:
-        # by the server's own clock, so that ours may be wrong
-        wanted, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
-        return max(0.0, (wanted - now).total_seconds())
+        # compared with the server's own clock: ours may be wrong
+        retry_at, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+        return max(0.0, (retry_at - now).total_seconds())
     except (KeyError, ValueError, TypeError):
         return None

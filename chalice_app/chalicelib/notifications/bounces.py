@@ -1,12 +1,13 @@
-"""What SES tells of our mails once it has taken them: bounced, marked as spam, refused (through EventBridge).
+"""Handles bounces, complaints and refusals that SES reports (through EventBridge) after it took a mail.
 
-The owner whose address does not work is told nothing, for it would not arrive: the tenant shows it, and the operators
-have mail. Each event may come twice, late, or for an address that is no longer the owner's.
+The owner whose address fails gets no mail about it, which would not arrive: the tenant shows the problem, and the
+operators have mail. Each event may come twice, late, or for an address that is no longer the owner's.
 """
 
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parseaddr
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chalicelib.aws.ses import MailKind
 from chalicelib.errors import NotFound
 from chalicelib.log_context import bind
 from chalicelib.log_events import LogEvent
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What EventBridge calls those that are heard.
+#: The events of EventBridge that are handled.
 DETAIL_TYPES: Final = (
     "Email Bounced",
     "Email Complaint Received",
@@ -34,61 +36,90 @@ DETAIL_TYPES: Final = (
     "Email Rendering Failed",
     "Email Delivery Delayed",
 )
-#: The tags that `mailer.py` gives a mail, and the one that SES adds.
+#: The tags that `aws/ses.py` gives a mail, and the one that SES adds.
 TENANT, KIND, CONFIGURATION_SET = "tenant", "kind", "ses:configuration-set"
-#: A mail of this kind went to the operators themselves.
-TO_OPERATORS: Final = "attention"
-#: EventBridge tries for a day; a person may mend it meanwhile, and must not see it come back.
-REMEMBERED_FOR: Final = timedelta(days=3)
+#: EventBridge retries for a day; a problem that a person fixed meanwhile must not be set again by a duplicate.
+DEDUPLICATED_FOR: Final = timedelta(days=3)
 #: Bounces that SES itself makes, of an address that bounced or complained before.
 SUPPRESSED: Final = frozenset({"Suppressed", "OnAccountSuppressionList"})
 
 
-class Fate(StrEnum):
-    """What became of an event."""
+class EventOutcome(StrEnum):
+    """The outcome of handling an event."""
 
-    MARKED = "marked"  #: the tenant shows it, and the operators were told
-    NOTED = "noted"  #: a line in the tenant's timeline, or in the log
+    MARKED = "marked"  #: the tenant has a problem, and the operators were notified
+    RECORDED = "recorded"  #: a line in the tenant's timeline, or in the log
     FORMER_ADDRESS = "former_address"  #: the owner has another address by now
     OPERATORS = "operators"  #: the operators' own mail did not arrive
-    AGAIN = "again"  #: it was heard before
-    NOT_OURS = "not_ours"  #: of another stage, of a tenant nobody knows, or not understood
+    DUPLICATE = "duplicate"  #: the event was handled before
+    IGNORED = "ignored"  #: of another stage, of an unknown tenant, or of an unknown form
 
 
-class _Part(BaseModel):
+class DeliveryStatus(StrEnum):
+    """The delivery status of a mail after an event."""
+
+    DELAYED = "delayed"  #: SES still tries; the mail may arrive
+    FAILED = "failed"  #: this mail did not arrive; the address may still be right
+    REFUSED = "refused"  #: mail to this address does not arrive until a person fixes the cause
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The delivery status of a mail, with a sentence for the operators unless it is delayed."""
+
+    status: DeliveryStatus
+    sentence: str = ""
+    #: the tenant's problem; only if the mail is refused
+    code: ProblemCode | None = None
+
+
+class _SesModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Recipient(_Part):
+class Recipient(_SesModel):
+    """The recipient of a mail that bounced."""
+
     address: str = Field("", alias="emailAddress")
     #: as ``5.1.1``
     status: str | None = None
 
 
-class Bounce(_Part):
+class Bounce(_SesModel):
+    """The reason of a bounce."""
+
     type: str = Field(alias="bounceType")
     subtype: str = Field("", alias="bounceSubType")
     recipients: tuple[Recipient, ...] = Field((), alias="bouncedRecipients")
 
 
-class Complaint(_Part):
+class Complaint(_SesModel):
+    """The recipients who reported a mail as spam."""
+
     recipients: tuple[Recipient, ...] = Field((), alias="complainedRecipients")
 
 
-class Reject(_Part):
+class Reject(_SesModel):
+    """The reason why SES refused a mail."""
+
     reason: str = ""
 
 
-class Mail(_Part):
+class Mail(_SesModel):
+    """The mail of an event, with the tags that it was sent with."""
+
     id: str = Field(alias="messageId", min_length=1, max_length=200)
     destination: tuple[str, ...] = ()
     tags: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def tag(self, name: str) -> str:
+        """Returns the value of a tag; empty without one."""
         return next(iter(self.tags.get(name, ())), "")
 
 
-class Detail(_Part):
+class Detail(_SesModel):
+    """The mail and what happened to it."""
+
     mail: Mail
     bounce: Bounce | None = None
     complaint: Complaint | None = None
@@ -98,91 +129,99 @@ class Detail(_Part):
 
     @property
     def addresses(self) -> frozenset[str]:
-        """Whom it is about."""
-        of = self.bounce or self.complaint
-        told = [each.address for each in of.recipients] if of is not None else []
-        return frozenset(parseaddr(each)[1].casefold() for each in told or self.mail.destination)
+        """The addresses that the event is about."""
+        report = self.bounce or self.complaint
+        reported = [each.address for each in report.recipients] if report is not None else []
+        return frozenset(parseaddr(each)[1].casefold() for each in reported or self.mail.destination)
 
 
-class MailEvent(_Part):
+class MailEvent(_SesModel):
+    """An event of SES as EventBridge delivers it."""
+
     detail_type: str = Field(alias="detail-type")
     detail: Detail
 
 
-def hear(services: "Services", event: Mapping[str, Any]) -> Fate:
-    """One event as EventBridge gives it; what is not understood is a line in the log, and is not tried again."""
+def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
+    """Handles one event as EventBridge delivers it; an event of unknown form is logged and not retried."""
     try:
-        heard = MailEvent.model_validate(event)
+        parsed = MailEvent.model_validate(event)
     except ValidationError as error:
         log.error(LogEvent.MAIL_EVENT_INVALID, extra={"fields": [".".join(map(str, e["loc"])) for e in error.errors()]})
-        return Fate.NOT_OURS
-    mail = heard.detail.mail
+        return EventOutcome.IGNORED
+    mail = parsed.detail.mail
     bind(mail=mail.id)
     if services.mail_configuration_set not in mail.tags.get(CONFIGURATION_SET, (services.mail_configuration_set,)):
-        return Fate.NOT_OURS  # another stage of the same account: its events come over the same bus
+        return EventOutcome.IGNORED  # another stage of the same account: its events come over the same bus
     try:
         tenant = services.tenants.get(mail.tag(TENANT))
     except NotFound:
         log.warning(LogEvent.MAIL_EVENT_OF_UNKNOWN_TENANT, extra={"kind": mail.tag(KIND)})
-        return Fate.NOT_OURS
+        return EventOutcome.IGNORED
     bind(tenant=tenant.id)
-    return _of_tenant(services, tenant, heard)
+    return _handle_of_tenant(services, tenant, parsed)
 
 
-def _of_tenant(services: "Services", tenant: Tenant, heard: MailEvent) -> Fate:
-    mail, now = heard.detail.mail, services.clock()
-    problem, sentence = judged(heard.detail, now)
-    told = {"kind": mail.tag(KIND), "event": heard.detail_type, "code": problem.code if problem else ""}
-    if mail.tag(KIND) == TO_OPERATORS:
-        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra=told)
-        return Fate.OPERATORS
-    if problem is None and not sentence:
-        log.info(LogEvent.MAIL_DELAYED, extra=told)
-        return Fate.NOTED
-    if tenant.owner_email.casefold() not in heard.detail.addresses:
-        log.info(LogEvent.MAIL_BOUNCED_AT_FORMER_ADDRESS, extra=told)
-        return Fate.FORMER_ADDRESS
-    key = f"mail-event#{mail.id}#{heard.detail_type}"
+def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) -> EventOutcome:
+    mail, now = event.detail.mail, services.clock()
+    delivery = classify(event.detail)
+    fields = {"kind": mail.tag(KIND), "event": event.detail_type, "code": delivery.code or ""}
+    if mail.tag(KIND) == MailKind.ATTENTION:
+        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra=fields)
+        return EventOutcome.OPERATORS
+    if delivery.status is DeliveryStatus.DELAYED:
+        log.info(LogEvent.MAIL_DELAYED, extra=fields)
+        return EventOutcome.RECORDED
+    if tenant.owner_email.casefold() not in event.detail.addresses:
+        log.info(LogEvent.MAIL_BOUNCED_AT_FORMER_ADDRESS, extra=fields)
+        return EventOutcome.FORMER_ADDRESS
+    key = f"mail-event#{mail.id}#{event.detail_type}"
     if services.tenants.counted(tenant.id, key, "heard"):
-        return Fate.AGAIN
-    fate = _marked(services, tenant, problem, told) if problem else _noted(services, tenant, sentence, told)
-    services.tenants.count(tenant.id, key, "heard", 1, expires_at=now + milliseconds(REMEMBERED_FOR))
-    return fate
+        return EventOutcome.DUPLICATE
+    if delivery.code is not None:
+        log.warning(LogEvent.MAIL_BOUNCED, extra=fields)
+        problem = Problem(delivery.code, now, delivery.sentence)
+        services.tenants.set_mail_problem(tenant.id, problem)
+        notices.notify_of_problem(services, tenant, problem)
+    else:
+        log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=fields)
+        services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, delivery.sentence))
+    services.tenants.count(tenant.id, key, "heard", 1, expires_at=now + milliseconds(DEDUPLICATED_FOR))
+    return EventOutcome.RECORDED if delivery.code is None else EventOutcome.MARKED
 
 
-def _marked(services: "Services", tenant: Tenant, problem: Problem, told: Mapping[str, str]) -> Fate:
-    log.warning(LogEvent.MAIL_BOUNCED, extra=dict(told))
-    services.tenants.set_mail_problem(tenant.id, problem)
-    notices.notify_of_problem(services, tenant, problem)
-    return Fate.MARKED
-
-
-def _noted(services: "Services", tenant: Tenant, sentence: str, told: Mapping[str, str]) -> Fate:
-    log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=dict(told))
-    services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, sentence))
-    return Fate.NOTED
-
-
-def judged(detail: Detail, now: int) -> tuple[Problem | None, str]:
-    """What a person must mend, or else a sentence for the timeline; neither for a mail that may still arrive. Pure."""
+def classify(detail: Detail) -> Delivery:
+    """Returns the delivery status that an event reports. Pure."""
     if detail.complaint is not None:
         why = "SES sends nothing more to it until somebody takes it off the account's suppression list."
-        return Problem(ProblemCode.MAIL_COMPLAINED, now, f"This address reported our mail as spam. {why}"), ""
+        sentence = f"This address reported our mail as spam. {why}"
+        return _refused(sentence, ProblemCode.MAIL_COMPLAINED)
     if detail.reject is not None:
-        reason = _word(detail.reject.reason) or "no reason"
-        return Problem(ProblemCode.MAIL_BOUNCED, now, f"SES refused the mail for what is in it ({reason})."), ""
-    if detail.bounce is None:
-        return None, "" if detail.failure is None else "SES could not write this mail."
-    subtype = _word(detail.bounce.subtype) or _word(detail.bounce.type)
-    if detail.bounce.type != "Permanent":
-        return None, f"The owner's mail server did not take the mail, in several tries ({subtype})."
-    if detail.bounce.subtype in SUPPRESSED:
+        reason = _sanitized(detail.reject.reason) or "no reason"
+        return _refused(f"SES refused the mail for what is in it ({reason}).")
+    if detail.bounce is not None:
+        return _classify_bounce(detail.bounce)
+    if detail.failure is not None:
+        return Delivery(DeliveryStatus.FAILED, "SES could not write this mail.")
+    return Delivery(DeliveryStatus.DELAYED)
+
+
+def _classify_bounce(bounce: Bounce) -> Delivery:
+    subtype = _sanitized(bounce.subtype) or _sanitized(bounce.type)
+    if bounce.type != "Permanent":
+        sentence = f"The owner's mail server did not take the mail, in several tries ({subtype})."
+        return Delivery(DeliveryStatus.FAILED, sentence)
+    if bounce.subtype in SUPPRESSED:
         why = "Once it works again, take it off the account's suppression list in SES."
-        return Problem(ProblemCode.MAIL_BOUNCED, now, f"Mail to this address failed before. {why}"), ""
-    status = next((_word(each.status or "") for each in detail.bounce.recipients if each.status), "") or subtype
-    return Problem(ProblemCode.MAIL_BOUNCED, now, f"The owner's mail server refuses this address ({status})."), ""
+        return _refused(f"Mail to this address failed before. {why}")
+    status = next((_sanitized(each.status or "") for each in bounce.recipients if each.status), "") or subtype
+    return _refused(f"The owner's mail server refuses this address ({status}).")
 
 
-def _word(text: str) -> str:
-    """A code or a few words of somebody else's, without anything that could be an address or a text."""
+def _refused(sentence: str, code: ProblemCode = ProblemCode.MAIL_BOUNCED) -> Delivery:
+    return Delivery(DeliveryStatus.REFUSED, sentence, code)
+
+
+def _sanitized(text: str) -> str:
+    """Returns a code or a few words of a mail server, without anything that could be an address or a text."""
     return re.sub(r"[^A-Za-z0-9. -]", "", text)[:40]

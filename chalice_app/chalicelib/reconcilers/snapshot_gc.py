@@ -19,7 +19,7 @@ def collect(services: Services) -> int:
     """
     now = services.clock()
     old = defaultdict(list)
-    for stored in services.blobs.under(SNAPSHOTS):
+    for stored in services.blobs.list_prefix(SNAPSHOTS):
         if now - stored.modified_at >= milliseconds(ORPHANS_KEPT_FOR):
             old[tenant_of(stored.key)].append(stored.key)
     deleted = 0

@@ -5,7 +5,7 @@ import random
 from enum import StrEnum
 
 from chalicelib import log_context
-from chalicelib.aws.sqs import DELAY_AT_MOST_SECONDS, TurnCheck
+from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
@@ -112,7 +112,7 @@ def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientEr
         return _give_up(services, tenant, turn, SkipReason.MODEL_UNAVAILABLE)
     now = services.clock()
     pause = max(error.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
-    pause = min(DELAY_AT_MOST_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
+    pause = min(MAX_DELAY_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
     services.turns.put_off(
         turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=error.code
     )

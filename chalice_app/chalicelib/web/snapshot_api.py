@@ -30,7 +30,7 @@ def upload(services: Services, token: str, request: UploadRequest) -> UploadAnsw
     runner = authenticate_alive(services, token)
     services.snapshots.held(request.tenant, runner.id, request.epoch)
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
-    link = services.blobs.put_link(key, size_bytes=request.size_bytes, sha256=request.sha256)
+    link = services.blobs.sign_upload(key, size_bytes=request.size_bytes, sha256=request.sha256)
     return UploadAnswer(key=key, url=link.url, headers=dict(link.headers))
 
 
@@ -69,7 +69,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
         generations=tuple(
             WireVersion(
                 key=each.key,
-                url=services.blobs.get_link(each.key),
+                url=services.blobs.sign_download(each.key),
                 epoch=each.epoch,
                 sequence=each.sequence,
                 sha256=each.sha256,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.aws.ecs import GROW_EVERY_MS, Fleet, FleetMissing
+from chalicelib.aws.ecs import SCALE_OUT_EVERY_MS, Fleet, ServiceMissing
 from chalicelib.model.scaling import Service
 
 
@@ -130,17 +130,17 @@ def test_it_grows_by_one_and_then_waits() -> None:
     ecs, now = Ecs(1, 1), [0]
     chosen = fleet(ecs, now)
     for _ in range(5):
-        chosen.grow()
+        chosen.scale_out()
     assert ecs.written == [2]
     ecs.service["runningCount"] = 2
-    now[0] += GROW_EVERY_MS
-    chosen.grow()
+    now[0] += SCALE_OUT_EVERY_MS
+    chosen.scale_out()
     assert ecs.written == [2, 3]
 
 
 def test_it_does_not_grow_while_one_is_starting() -> None:
     ecs = Ecs(2, 1)
-    fleet(ecs, [0]).grow()
+    fleet(ecs, [0]).scale_out()
     assert ecs.written == []
 
 
@@ -150,10 +150,10 @@ def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> Non
         {"status": "ACTIVE", "runningCount": 2},
         {"status": "PRIMARY", "runningCount": 1},
     ]
-    fleet(ecs, now).grow()
+    fleet(ecs, now).scale_out()
     assert ecs.written == []
     ecs.service["deployments"][1]["runningCount"] = 2
-    fleet(ecs, now).grow()
+    fleet(ecs, now).scale_out()
     assert ecs.written == [3]
 
 
@@ -163,7 +163,7 @@ def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> Non
         ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeServices"),
         ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateService"),
         EndpointConnectionError(endpoint_url="https://ecs.example"),
-        FleetMissing("no active service"),
+        ServiceMissing("no active service"),
     ],
 )
 def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
@@ -178,16 +178,16 @@ def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
     ecs.describe_services = refuse  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING, logger="chalicelib"):
         for _ in range(3):
-            chosen.grow()
-            now[0] += GROW_EVERY_MS
+            chosen.scale_out()
+            now[0] += SCALE_OUT_EVERY_MS
     assert [record.message for record in caplog.records] == ["scale_out_failed"]
     with pytest.raises(type(trouble)):
         chosen.service()
     del ecs.describe_services
-    chosen.grow()
+    chosen.scale_out()
     assert ecs.written == [2]
 
 
 def test_a_missing_service_is_named() -> None:
-    with pytest.raises(FleetMissing, match="no active service s in cluster c"):
+    with pytest.raises(ServiceMissing, match="no active service s in cluster c"):
         fleet(Ecs(0, 0, "INACTIVE"), [0]).service()

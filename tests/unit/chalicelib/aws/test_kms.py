@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from chalicelib.aws.kms import KeyEncryption, Sealed
+from chalicelib.aws.kms import DecryptionFailed, KeyEncryption
 from chalicelib.errors import TransientError
 from tests.unit.conftest import SESSION
 
@@ -24,7 +24,7 @@ def test_a_key_opens_for_its_tenant(key_encryption: KeyEncryption) -> None:
 
 
 def test_a_key_does_not_open_for_another_tenant(key_encryption: KeyEncryption) -> None:
-    with pytest.raises(Sealed):
+    with pytest.raises(DecryptionFailed):
         key_encryption.decrypt("bakery00", key_encryption.encrypt("hotel000", SECRET))
 
 

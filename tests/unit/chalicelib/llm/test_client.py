@@ -450,7 +450,7 @@ def test_a_redirect_does_not_take_the_key_along() -> None:
 
 
 def test_a_silent_server_is_left_in_time(simulator: OpenAISimulator) -> None:
-    llm = LlmClient(simulator.base_url, reply_within=timedelta(seconds=7))  # of which 1 is for reading
+    llm = LlmClient(simulator.base_url, reply_timeout=timedelta(seconds=7))  # of which 1 is for reading
     simulator.fault(KEY, "hang")
     started = time.monotonic()
     with pytest.raises(TransientError, match="in time") as caught:

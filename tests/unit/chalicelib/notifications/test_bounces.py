@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.model import Assistant, EventKind, Problem, Tenant, TenantState
-from chalicelib.notifications.bounces import DETAIL_TYPES, Fate, hear
+from chalicelib.notifications.bounces import DETAIL_TYPES, EventOutcome, handle
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
 from wire import ProblemCode
@@ -90,7 +90,7 @@ def mails(services: Services) -> list[tuple[str, str, str]]:
 
 
 def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(bakery: Services, clock: Clock) -> None:
-    assert hear(bakery, bounced()) is Fate.MARKED
+    assert handle(bakery, bounced()) is EventOutcome.MARKED
     told = problem(bakery)
     assert told == Problem(ProblemCode.MAIL_BOUNCED, clock(), "The owner's mail server refuses this address (5.1.1).")
     assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
@@ -112,7 +112,7 @@ def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(ba
 def test_a_complaint_and_a_refusal_are_too_and_never_mail_the_owner(
     bakery: Services, told: dict[str, Any], code: ProblemCode, sentence: str
 ) -> None:
-    assert hear(bakery, told) is Fate.MARKED
+    assert handle(bakery, told) is EventOutcome.MARKED
     shown = problem(bakery)
     assert shown is not None and shown.code is code
     assert sentence in shown.detail
@@ -121,41 +121,44 @@ def test_a_complaint_and_a_refusal_are_too_and_never_mail_the_owner(
 
 @pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
 def test_a_passing_bounce_is_a_line_in_the_timeline(bakery: Services, kind: str) -> None:
-    assert hear(bakery, bounced(kind, "MailboxFull")) is Fate.NOTED
+    assert handle(bakery, bounced(kind, "MailboxFull")) is EventOutcome.RECORDED
     assert (problem(bakery), mails(bakery)) == (None, [])
     sentence = "The owner's mail server did not take the mail, in several tries (MailboxFull)."
     assert happened(bakery) == [(EventKind.MAIL_FAILED, sentence)]
 
 
 def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: Services, clock: Clock) -> None:
-    assert [hear(bakery, told) for told in (bounced("Transient"), bounced("Transient"))] == [Fate.NOTED, Fate.AGAIN]
+    assert [handle(bakery, told) for told in (bounced("Transient"), bounced("Transient"))] == [
+        EventOutcome.RECORDED,
+        EventOutcome.DUPLICATE,
+    ]
     assert len(happened(bakery)) == 1
     other = bounced()
     other["detail"]["mail"]["messageId"] = "another"
-    assert hear(bakery, other) is Fate.MARKED
+    assert handle(bakery, other) is EventOutcome.MARKED
     bakery.tenants.clear_mail_problem(T, now=clock())
     clock.pass_seconds(7 * 3600)
-    assert hear(bakery, other) is Fate.AGAIN
+    assert handle(bakery, other) is EventOutcome.DUPLICATE
     assert (problem(bakery), len(mails(bakery))) == (None, 1)
 
 
 def test_a_mail_that_is_reported_after_it_was_late_is_heard_of_again(bakery: Services) -> None:
-    assert hear(bakery, bounced("Transient")) is Fate.NOTED
-    assert hear(bakery, event("Email Complaint Received", complaint=COMPLAINT)) is Fate.MARKED
+    assert handle(bakery, bounced("Transient")) is EventOutcome.RECORDED
+    assert handle(bakery, event("Email Complaint Received", complaint=COMPLAINT)) is EventOutcome.MARKED
 
 
 def test_two_mails_that_bounce_tell_the_operators_once(bakery: Services) -> None:
     for number in range(2):
         told = bounced()
         told["detail"]["mail"]["messageId"] = f"message-{number}"
-        assert hear(bakery, told) is Fate.MARKED
+        assert handle(bakery, told) is EventOutcome.MARKED
     assert len(mails(bakery)) == 1
     assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
 
 
 def test_a_bounce_at_a_former_address_says_nothing_of_the_new_one(bakery: Services) -> None:
-    assert hear(bakery, bounced(address="inge@old.example")) is Fate.FORMER_ADDRESS
-    assert hear(bakery, event("Email Rejected", "inge@old.example", reject={})) is Fate.FORMER_ADDRESS
+    assert handle(bakery, bounced(address="inge@old.example")) is EventOutcome.FORMER_ADDRESS
+    assert handle(bakery, event("Email Rejected", "inge@old.example", reject={})) is EventOutcome.FORMER_ADDRESS
     assert (problem(bakery), happened(bakery), mails(bakery)) == (None, [], [])
 
 
@@ -165,7 +168,7 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
     with caplog.at_level(logging.ERROR, logger="chalicelib"):
         told = bounced(address="operators@example.com")
         told["detail"]["mail"]["tags"]["kind"] = ["attention"]
-        assert hear(bakery, told) is Fate.OPERATORS
+        assert handle(bakery, told) is EventOutcome.OPERATORS
     assert (problem(bakery), mails(bakery)) == (None, [])
     assert [record.message for record in caplog.records] == ["mail_to_operators_bounced"]
 
@@ -183,7 +186,7 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
 def test_what_may_still_arrive_or_cannot_be_is_no_problem(
     bakery: Services, told: dict[str, Any], noted: list[tuple[EventKind, str]]
 ) -> None:
-    assert hear(bakery, told) is Fate.NOTED
+    assert handle(bakery, told) is EventOutcome.RECORDED
     assert (problem(bakery), mails(bakery), happened(bakery)) == (None, [], noted)
 
 
@@ -193,7 +196,7 @@ def test_events_of_another_stage_or_of_nobody_are_not_ours(bakery: Services) -> 
     nobody, nameless = bounced(), bounced()
     nobody["detail"]["mail"]["tags"]["tenant"] = ["tenantzzzz"]
     del nameless["detail"]["mail"]["tags"]
-    assert [hear(bakery, told) for told in (other, nobody, nameless)] == [Fate.NOT_OURS] * 3
+    assert [handle(bakery, told) for told in (other, nobody, nameless)] == [EventOutcome.IGNORED] * 3
     assert problem(bakery) is None
 
 
@@ -211,7 +214,7 @@ def test_what_is_not_understood_is_logged_without_its_words(
     bakery: Services, told: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="chalicelib"):
-        assert hear(bakery, told) is Fate.NOT_OURS
+        assert handle(bakery, told) is EventOutcome.IGNORED
     (record,) = caplog.records
     assert record.message == "mail_event_invalid"
     assert "secret" not in str(record.__dict__)
@@ -229,7 +232,7 @@ def test_neither_log_nor_problem_quotes_an_address_or_what_a_server_said(
             )
         ):
             told["detail"]["mail"]["messageId"] = f"message-{number}"
-            hear(bakery, told)
+            handle(bakery, told)
     shown = problem(bakery)
     words = (
         str([record.__dict__ for record in caplog.records]) + str(happened(bakery)) + (shown.detail if shown else "")

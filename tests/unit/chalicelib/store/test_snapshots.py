@@ -264,7 +264,7 @@ def test_only_old_objects_that_no_session_refers_to_are_swept(door: Door, clock:
     assert collect(door.services) == 0
     clock.pass_seconds(2 * 3600)
     assert collect(door.services) == 1
-    left = {each.key for each in door.services.blobs.under("profiles/")}
+    left = {each.key for each in door.services.blobs.list_prefix("profiles/")}
     assert left == {kept_key, stranger}
 
 

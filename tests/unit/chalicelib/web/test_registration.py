@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.aws.ssm import REMEMBERED_FOR_MS, Parameters
+from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import TaskRefused, TransientError, Unauthorised
 from chalicelib.model import RunnerState
 from chalicelib.store.runners import Runners
@@ -224,7 +224,7 @@ def test_a_token_that_was_made_anew_is_taken_at_once_and_ends_the_former(rotated
 
 def test_a_former_token_is_taken_for_five_minutes_at_most(rotated: Services, clock: Clock) -> None:
     sync(rotated, "the-former", "task-b")
-    clock.pass_seconds(REMEMBERED_FOR_MS / 1000 - 60)
+    clock.pass_seconds(CACHED_FOR_MS / 1000 - 60)
     with pytest.raises(Unauthorised):
         sync(rotated, "the-former", "task-c")
 

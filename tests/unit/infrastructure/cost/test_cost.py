@@ -325,7 +325,7 @@ def runner(services: Services, memory_table: BilledTable, clock: Clock) -> Runne
 class Shelf:
     """A store that has everything it was ever asked about."""
 
-    def put_link(self, key: str, *, size_bytes: int, sha256: str) -> "Shelf":
+    def sign_upload(self, key: str, *, size_bytes: int, sha256: str) -> "Shelf":
         self.url, self.headers = "https://store.example.com/" + key, dict[str, str]()
         self.size_bytes, self.sha256 = size_bytes, sha256
         return self

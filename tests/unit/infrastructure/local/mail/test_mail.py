@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.notifications.bounces import DETAIL_TYPES, MailEvent, judged
+from chalicelib.notifications.bounces import DETAIL_TYPES, DeliveryStatus, MailEvent, classify
 from infrastructure.local.lambda_runtime.events import mail_bounced_event, matches
 from infrastructure.local.mail import spool as mail_spool
 from infrastructure.local.mail.outbox import Outbox
@@ -176,11 +176,11 @@ def test_a_refused_mail_is_the_event_that_ses_would_send(tmp_path: Path) -> None
         "id@x", ["owner@b.example"], {"tenant": "tenantaaaa", "kind": "invite"}, 550, 1_800_000_000
     )
     heard = MailEvent.model_validate(event)
-    problem, _ = judged(heard.detail, 7)
+    delivery = classify(heard.detail)
     assert matches(event, {"source": ["aws.ses"], "detail-type": list(DETAIL_TYPES)})
     assert (heard.detail.mail.tag("tenant"), heard.detail.mail.tag("kind")) == ("tenantaaaa", "invite")
     assert heard.detail.addresses == {"owner@b.example"}
-    assert problem is not None and "(5.0.0)" in problem.detail
+    assert delivery.status is DeliveryStatus.REFUSED and "(5.0.0)" in delivery.sentence
 
 
 def test_mails_from_before_there_was_a_mail_server_stay_where_they_are(tmp_path: Path) -> None:
