@@ -135,7 +135,7 @@ class Fleet:
         return task in self._set([task], None)[0]
 
     def _set(self, tasks: Sequence[str], minutes: int | None) -> tuple[set[str], bool]:
-        """Sets protection, or removes it without ``minutes``; returns the changed tasks, and if the limit is reached."""
+        """Sets protection, or removes it without ``minutes``; returns the changed tasks and if the limit is reached."""
         protect = minutes is not None
         try:
             answer = self._client.update_task_protection(
