@@ -14,7 +14,7 @@ CHECK_INTERVAL_SECONDS = 0.001
 AT_REST = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
-class Frozen:
+class FrozenBrowser:
     """A frozen browser; it goes on by itself when it was frozen for too long."""
 
     def __init__(self) -> None:
@@ -51,12 +51,12 @@ class Frozen:
 
 
 @contextmanager
-def frozen(processes: Sequence[psutil.Process]) -> Iterator[Frozen]:
+def freeze(processes: Sequence[psutil.Process]) -> Iterator[FrozenBrowser]:
     """Freezes every process of a browser; afterwards each goes on, also after an error.
 
     The tree is walked until it shows no new process: a stopped process cannot start more.
     """
-    state = Frozen()
+    state = FrozenBrowser()
     too_long = threading.Timer(MAX_FREEZE_SECONDS, state.thaw)
     too_long.daemon = True
     too_long.start()

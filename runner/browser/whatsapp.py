@@ -25,7 +25,7 @@ from runner.browser.page import (
     SendResult,
     parse_observation,
 )
-from runner.browser.process_freeze import Frozen, frozen
+from runner.browser.process_freeze import FrozenBrowser, freeze
 from runner.clock import Clock
 from runner.settings import Settings
 
@@ -91,9 +91,9 @@ class WhatsApp:
         finally:
             await asyncio.shield(chromium.ensure_gone(profile, self._running.pop(profile, ())))
 
-    def frozen(self, profile: Path) -> AbstractContextManager[Frozen]:
+    def freeze(self, profile: Path) -> AbstractContextManager[FrozenBrowser]:
         """Freezes the profile's browser. For a thread, because it waits for the processes and the disk."""
-        return frozen(self._running.get(profile, ()))
+        return freeze(self._running.get(profile, ()))
 
     async def supervise_driver(self) -> None:
         """Waits while the driver lives, then raises DriverGone: only a new process helps."""

@@ -45,7 +45,7 @@ class CopyStopped(Exception):
     """The copy took too long or grew too large; it must not be used."""
 
 
-class File(BaseModel):
+class ArchivedFile(BaseModel):
     """A file of the archive."""
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -66,10 +66,10 @@ class Manifest(BaseModel):
     chromium: str
     wa_js: str = ""
     #: A list, because JSON has no tuples.
-    files: Annotated[list[File], Field(max_length=MAX_FILES)]
+    files: Annotated[list[ArchivedFile], Field(max_length=MAX_FILES)]
 
 
-class Packed(NamedTuple):
+class PackedArchive(NamedTuple):
     """An archive that is ready for the upload."""
 
     path: Path
@@ -77,7 +77,7 @@ class Packed(NamedTuple):
     size_bytes: int
 
 
-class Expected(NamedTuple):
+class ExpectedArchive(NamedTuple):
     """The archive as the control plane committed it, and the Chromium that is to open it."""
 
     tenant: str
@@ -136,21 +136,21 @@ def _clone(source: Path, target: Path) -> Iterator[int]:
 # -- packing ------------------------------------------------------------------------------------------------------
 
 
-def list_files(directory: Path) -> list[File]:
+def list_files(directory: Path) -> list[ArchivedFile]:
     """Returns every file below a directory, in order, with its hash."""
     return [
-        File(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256_of(path))
+        ArchivedFile(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256_of(path))
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     ]
 
 
-def fingerprint(files: list[File]) -> str:
+def fingerprint(files: list[ArchivedFile]) -> str:
     """Returns a hash that depends on nothing but the content."""
     return hashlib.sha256(repr([(each.path, each.sha256) for each in files]).encode()).hexdigest()
 
 
-def pack(directory: Path, manifest: Manifest, archive: Path) -> Packed:
+def pack(directory: Path, manifest: Manifest, archive: Path) -> PackedArchive:
     """Writes the archive; its bytes depend on nothing but the arguments."""
     description = manifest.model_dump_json().encode()
     with archive.open("xb") as file:
@@ -164,7 +164,7 @@ def pack(directory: Path, manifest: Manifest, archive: Path) -> Packed:
             for each in manifest.files:
                 with (directory / each.path).open("rb") as content:
                     tar.addfile(_member(each.path, each.size), content)
-    return Packed(archive, writer.hash.hexdigest(), writer.size)
+    return PackedArchive(archive, writer.hash.hexdigest(), writer.size)
 
 
 class _HashingWriter:
@@ -194,7 +194,7 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 # -- unpacking ----------------------------------------------------------------------------------------------------
 
 
-def unpack(archive: Path, into: Path, expected: Expected) -> Manifest:
+def unpack(archive: Path, into: Path, expected: ExpectedArchive) -> Manifest:
     """Unpacks an archive into a directory that does not exist yet; deletes it again if anything is wrong.
 
     Raises SnapshotDamaged or ChromiumTooOld for the archive's faults, OSError for this machine's.
@@ -219,7 +219,7 @@ def unpack(archive: Path, into: Path, expected: Expected) -> Manifest:
 class _Unpacker:
     """Reads one member after another: only plain files that the manifest names, and each of them."""
 
-    def __init__(self, reader: zstandard.ZstdDecompressionReader, into: Path, expected: Expected) -> None:
+    def __init__(self, reader: zstandard.ZstdDecompressionReader, into: Path, expected: ExpectedArchive) -> None:
         self._reader = reader
         self._into = into
         self._expected = expected
@@ -259,7 +259,7 @@ class _Unpacker:
             raise SnapshotDamaged("the archive holds something that is no plain file")
         return header.name, header.size
 
-    def _write(self, file: File) -> None:
+    def _write(self, file: ArchivedFile) -> None:
         target = self._into / file.path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         digest = hashlib.sha256()

@@ -40,7 +40,7 @@ class ProfileBusy(Exception):
     """Another process holds the lock of this profile."""
 
 
-class Opened(NamedTuple):
+class OpenedProfile(NamedTuple):
     """The profile that a session starts with."""
 
     directory: Path
@@ -87,7 +87,7 @@ class Profile:
         marker = self.marker()
         return marker is not None and marker.epoch >= (last_epoch or 0) and self._current.is_dir()
 
-    def open(self, epoch: int) -> Opened:
+    def open(self, epoch: int) -> OpenedProfile:
         """Opens this machine's profile and marks it with ``epoch``: for a session that uses no snapshot."""
         marker = self.marker()
         linked = marker.linked if marker is not None else False
@@ -95,9 +95,9 @@ class Profile:
             linked = self._take_newest_set_aside()
         self._current.mkdir(mode=0o700, exist_ok=True)
         self._write(Marker(self.tenant, epoch, linked))
-        return Opened(self._current, linked)
+        return OpenedProfile(self._current, linked)
 
-    def replace(self, epoch: int, directory: Path, *, keep: bool) -> Opened:
+    def replace(self, epoch: int, directory: Path, *, keep: bool) -> OpenedProfile:
         """Replaces ``current`` by a copy of a snapshot; ``keep`` sets the old one aside, else it is deleted."""
         if keep:
             self.set_aside()
@@ -106,7 +106,7 @@ class Profile:
         self._current.rmdir()
         directory.rename(self._current)
         self._write(Marker(self.tenant, epoch, linked=True))
-        return Opened(self._current, was_linked=True)
+        return OpenedProfile(self._current, was_linked=True)
 
     def new_scratch_path(self) -> Path:
         """Returns a path that does not exist yet, on the disk of the profile."""

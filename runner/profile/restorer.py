@@ -11,8 +11,8 @@ from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.profile.archive import Expected, SnapshotDamaged, unpack
-from runner.profile.directory import Opened, Profile
+from runner.profile.archive import ExpectedArchive, SnapshotDamaged, unpack
+from runner.profile.directory import OpenedProfile, Profile
 from wire import Hold, RestoreRequest, SnapshotVersion
 
 #: A login that comes online and is lost again more often than this is lost.
@@ -52,7 +52,7 @@ class Restorer:
         #: How often this machine's suspect profile was opened and did not come online.
         self._suspect_openings = 0
 
-    async def open(self, hold: Hold) -> Opened:
+    async def open(self, hold: Hold) -> OpenedProfile:
         """Opens the newest profile there is, by the rule in ``directory``.
 
         Raises ControlPlaneError, ChromiumTooOld or OSError when it cannot be opened just now.
@@ -71,7 +71,7 @@ class Restorer:
         opened = self._profile.open(hold.epoch)
         self._suspect_openings += self._profile.is_suspect
         # If the control plane knows an account, a code on the page means that its login is lost.
-        return Opened(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
+        return OpenedProfile(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
 
     async def step_back(self, hold: Hold) -> bool:
         """Rejects a linked profile that shows a code; returns whether there is another to try, which ``open`` opens."""
@@ -130,11 +130,11 @@ class Restorer:
             self._failed.append(version.key)
         self._unreported_reason = f"snapshot {name}: {reason}"
 
-    async def _restore(self, version: SnapshotVersion) -> Opened:
+    async def _restore(self, version: SnapshotVersion) -> OpenedProfile:
         begun_at = self._clock.now()
         directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")
-        expected = Expected(self.tenant, version.epoch, version.sequence, version.sha256, self._chromium)
+        expected = ExpectedArchive(self.tenant, version.epoch, version.sequence, version.sha256, self._chromium)
         try:
             await self._client.fetch(version.url, archive, version.size_bytes)
             async with self._packing:

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from runner.browser.process_freeze import Frozen
+from runner.browser.process_freeze import FrozenBrowser
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, StaleEpoch
 from runner.disk import WRITE_ERRORS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.profile.archive import CopyStopped, Manifest, Packed, copy_profile, fingerprint, list_files, pack
+from runner.profile.archive import CopyStopped, Manifest, PackedArchive, copy_profile, fingerprint, list_files, pack
 from runner.profile.directory import Profile
 from runner.profile.schedule import SnapshotSchedule
 from wire import SNAPSHOT_AT_MOST_BYTES, CommitRequest, Hold, UploadRequest
@@ -34,7 +34,7 @@ FINAL_SNAPSHOT_ATTEMPTS = 3
 FINAL_SNAPSHOT_RETRY_SECONDS = 1.0
 
 #: Freezes the browser within its context; used in another thread.
-Freeze = Callable[[], AbstractContextManager[Frozen]]
+Freeze = Callable[[], AbstractContextManager[FrozenBrowser]]
 
 
 class JournalCounters(Protocol):
@@ -89,7 +89,7 @@ class ProfileSuspect(SnapshotAbandoned):
 class StagedSnapshot(NamedTuple):
     """A snapshot on this disk."""
 
-    packed: Packed | None  #: None: nothing changed since the last one
+    packed: PackedArchive | None  #: None: nothing changed since the last one
     fingerprint: str
     frozen_seconds: float
 
@@ -277,7 +277,7 @@ class Saver:
                 raise CopyStopped("the copy took too long")
         return self._clock.now() - begun_at
 
-    async def _store(self, packed: Packed) -> None:
+    async def _store(self, packed: PackedArchive) -> None:
         upload = UploadRequest(
             tenant=self.tenant,
             epoch=self.epoch,

@@ -18,7 +18,7 @@ from runner.messages import orphaned_journals
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal
 from runner.profile.archive import ChromiumTooOld
-from runner.profile.directory import Opened, Profile, ProfileBusy
+from runner.profile.directory import OpenedProfile, Profile, ProfileBusy
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
@@ -257,7 +257,7 @@ class Session:
         self.gave_up = True
         return reason
 
-    async def _run_browser(self, opened: Opened) -> BrowserEnd:
+    async def _run_browser(self, opened: OpenedProfile) -> BrowserEnd:
         directory, self._login.linked = opened
         self._status.update(PageState(Phase.STARTING))
         self._supervisor.new_browser()
@@ -273,7 +273,7 @@ class Session:
                         group.create_task(
                             self._saver.run(
                                 directory,
-                                lambda: self._whatsapp.frozen(directory),
+                                lambda: self._whatsapp.freeze(directory),
                                 lambda: self._supervisor.is_online_now(page),
                             )
                         ),

@@ -17,7 +17,7 @@ from runner.browser.chromium import processes_of
 from runner.browser.process_freeze import MAX_FREEZE_SECONDS
 from runner.browser.whatsapp import WhatsApp, WhatsAppPage, whatsapp
 from runner.clock import SystemClock
-from runner.profile.archive import Expected, Manifest, copy_profile, list_files, pack, unpack
+from runner.profile.archive import ExpectedArchive, Manifest, copy_profile, list_files, pack, unpack
 from runner.settings import Settings
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT
@@ -113,14 +113,14 @@ def archived(profile: Path, browsers: WhatsApp, place: Path) -> tuple[Path, floa
     staging, archive, back = place / "staging", place / "archive", place / "back"
     staging.mkdir(parents=True)
     begun = time.monotonic()
-    with browsers.frozen(profile) as frozen:
+    with browsers.freeze(profile) as frozen:
         copy_profile(profile, staging, lambda: frozen.still)
         assert frozen.still
     frozen_seconds = time.monotonic() - begun
     files = list_files(staging)
     manifest = Manifest(tenant=TENANT, epoch=2, sequence=1, chromium=browsers.browser.version, files=files)
     packed = pack(staging, manifest, archive)
-    unpack(archive, back, Expected(TENANT, 2, 1, packed.sha256, browsers.browser.version))
+    unpack(archive, back, ExpectedArchive(TENANT, 2, 1, packed.sha256, browsers.browser.version))
     return back, frozen_seconds, packed.size_bytes
 
 
@@ -150,7 +150,7 @@ async def test_databases_and_keys_survive_being_copied_under_load(browsers: What
 
 
 def fail_while_frozen(browsers: WhatsApp, profile: Path) -> None:
-    with browsers.frozen(profile):
+    with browsers.freeze(profile):
         (profile / "nowhere" / "file").read_bytes()
 
 
@@ -161,7 +161,7 @@ async def test_every_process_of_a_browser_is_frozen_and_goes_on(browsers: WhatsA
         return {process.status() for process in processes_of(profile)}
 
     async with page_on(browsers, profile) as page:
-        with browsers.frozen(profile):
+        with browsers.freeze(profile):
             assert states() == {psutil.STATUS_STOPPED}
         assert psutil.STATUS_STOPPED not in states()
         assert await evaluate(page, "() => 1 + 1") == 2
@@ -173,7 +173,7 @@ async def test_every_process_of_a_browser_is_frozen_and_goes_on(browsers: WhatsA
 async def test_a_browser_that_is_frozen_too_long_goes_on_by_itself(browsers: WhatsApp, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     async with page_on(browsers, profile) as page:
-        with browsers.frozen(profile) as frozen:
+        with browsers.freeze(profile) as frozen:
             before = frozen.still
             await asyncio.sleep(MAX_FREEZE_SECONDS + 0.3)
             assert (before, frozen.still) == (True, False), "the copy must be discarded"

@@ -166,7 +166,7 @@ class Line:
 
         def frozen_copy() -> None:
             target.mkdir(parents=True)
-            with self.browsers.frozen(self.profile) as frozen:
+            with self.browsers.freeze(self.profile) as frozen:
                 copy_profile(self.profile, target, lambda: frozen.still)
 
         await asyncio.to_thread(frozen_copy)

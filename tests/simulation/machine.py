@@ -285,7 +285,7 @@ class Browsers:
                 del machine.browsers[profile]
 
     @contextmanager
-    def frozen(self, profile: Path) -> Iterator[SimpleNamespace]:
+    def freeze(self, profile: Path) -> Iterator[SimpleNamespace]:
         """Freezes the browser while its files are copied."""
         world, browser = self._machine.world, self._machine.browsers.get(profile)
         if browser is None or not browser.alive:

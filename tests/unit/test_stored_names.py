@@ -59,7 +59,7 @@ from infrastructure.local import backup
 from infrastructure.local.emulator.checkpoints import Generations
 from infrastructure.local.mail import relay, spool
 from runner.messages.journal import Journal, JournalOwner, owner_of
-from runner.profile.archive import Expected, unpack
+from runner.profile.archive import ExpectedArchive, unpack
 from runner.profile.directory import Marker, Profile
 from tests.simulation.memory_table import MemoryTable
 from tests.unit.runner.messages.test_orphaned_journals import Disk
@@ -598,7 +598,7 @@ def test_a_profile_is_opened_by_its_marker(disk: Disk) -> None:
 
 def test_a_snapshot_is_unpacked(world: World, tmp_path: Path) -> None:
     newest = world.session(BAKERY).snapshots[0]
-    expected = Expected(BAKERY, newest.epoch, newest.sequence, newest.sha256, chromium=CHROMIUM)
+    expected = ExpectedArchive(BAKERY, newest.epoch, newest.sequence, newest.sha256, chromium=CHROMIUM)
     manifest = unpack(WRITTEN / "snapshot.tar.zst", tmp_path / "profile", expected)
     assert (manifest.tenant, manifest.epoch, manifest.sequence) == (BAKERY, 4, 2)
     assert (manifest.chromium, manifest.wa_js) == (CHROMIUM, WA_JS)

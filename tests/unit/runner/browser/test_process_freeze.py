@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import psutil
 
-from runner.browser.process_freeze import frozen
+from runner.browser.process_freeze import freeze
 
 
 @dataclass(eq=False)
@@ -39,7 +39,7 @@ class Process:
 
 def test_nothing_is_copied_before_the_last_process_has_stopped() -> None:
     late = Process(7, stops_after=3)
-    with frozen(cast(Any, [late])) as state:
+    with freeze(cast(Any, [late])) as state:
         assert (late.status(), state.still) == (psutil.STATUS_STOPPED, True)
     assert not late.stopped
 
@@ -47,6 +47,6 @@ def test_nothing_is_copied_before_the_last_process_has_stopped() -> None:
 def test_a_process_that_was_started_by_a_stopping_one_stops_too() -> None:
     child = Process(8, stops_after=2)
     late = Process(7, stops_after=3, starts=[child])
-    with frozen(cast(Any, [late])):
+    with freeze(cast(Any, [late])):
         assert child.status() == psutil.STATUS_STOPPED
     assert not child.stopped

@@ -17,12 +17,12 @@ import zstandard
 from runner.profile import archive as snapshot
 from runner.profile.archive import (
     MANIFEST,
+    ArchivedFile,
     ChromiumTooOld,
     CopyStopped,
-    Expected,
-    File,
+    ExpectedArchive,
     Manifest,
-    Packed,
+    PackedArchive,
     SnapshotDamaged,
     copy_profile,
     fingerprint,
@@ -59,7 +59,7 @@ def profile(tmp_path: Path) -> Path:
     return tmp_path / "profile"
 
 
-def packed(directory: Path, into: Path, **more: object) -> Packed:
+def packed(directory: Path, into: Path, **more: object) -> PackedArchive:
     manifest = Manifest.model_validate(
         {
             "tenant": TENANT,
@@ -74,9 +74,9 @@ def packed(directory: Path, into: Path, **more: object) -> Packed:
     return pack(directory, manifest, into)
 
 
-def expected(archive: Path, **more: object) -> Expected:
+def expected(archive: Path, **more: object) -> ExpectedArchive:
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
-    return Expected(TENANT, 5, 2, sha256, CHROMIUM)._replace(**more)  # type: ignore[arg-type]
+    return ExpectedArchive(TENANT, 5, 2, sha256, CHROMIUM)._replace(**more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, target: str 
 def naming(*paths: str, content: bytes = b"x", size: int | None = None) -> Manifest:
     sha256 = hashlib.sha256(content).hexdigest()
     length = len(content) if size is None else size
-    files = [File.model_construct(path=path, size=length, sha256=sha256) for path in paths]
+    files = [ArchivedFile.model_construct(path=path, size=length, sha256=sha256) for path in paths]
     return Manifest.model_construct(tenant=TENANT, epoch=5, sequence=2, chromium=CHROMIUM, wa_js="", files=files)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.browser.process_freeze import Frozen
+from runner.browser.process_freeze import FrozenBrowser
 from runner.control_plane.client import TransientError
 from runner.disk import Disk
 from runner.log_events import LogEvent
@@ -90,9 +90,9 @@ class Machine:
         return login.read_text() if login.exists() else None, linked
 
     @contextmanager
-    def freeze(self) -> Iterator[Frozen]:
+    def freeze(self) -> Iterator[FrozenBrowser]:
         self.frozen += 1
-        frozen = Frozen()
+        frozen = FrozenBrowser()
         if self.takes_too_long:
             frozen.thaw()
         yield frozen

@@ -23,7 +23,7 @@ from runner.browser.page import (
     PageSilent,
     PageUnreachable,
 )
-from runner.browser.process_freeze import Frozen
+from runner.browser.process_freeze import FrozenBrowser
 from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
@@ -83,8 +83,8 @@ class FakeWhatsApp:
             raise
 
     @contextmanager
-    def frozen(self, _profile: Path) -> Iterator[Frozen]:
-        yield Frozen()
+    def freeze(self, _profile: Path) -> Iterator[FrozenBrowser]:
+        yield FrozenBrowser()
 
 
 class Scene:
