@@ -48,8 +48,8 @@ rehearse: install .make/rehearsal ## the package and the template, deployed into
 	@$(REHEARSING)
 
 .PHONY: rehearse-upgrade
-rehearse-upgrade: install .make/rehearsal ## there, a release takes over and is rolled back while people write; about half an hour
-	@$(REHEARSING) upgrade
+rehearse-upgrade: install .make/rehearsal ## there, this checkout takes over and is rolled back while people write; half an hour (FROM=<former commit>)
+	@$(REHEARSING) upgrade $(FROM)
 
 .PHONY: peers
 peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator

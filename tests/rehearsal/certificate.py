@@ -1,4 +1,4 @@
-"""One certificate that lives as long as a rehearsal: for every name that the rehearsal plays, signed by itself."""
+"""A self-signed certificate for every name that a rehearsal plays, valid as long as the rehearsal."""
 
 import base64
 import hashlib
@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 VALID_FOR = timedelta(days=2)
-#: A clock that is a little behind must not meet a certificate of the future.
+#: A clock that is a little behind must accept it, too.
 VALID_SINCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Where the certificate and its key are; ``spki`` is how Chromium is told to trust it."""
+    """The files of the certificate and its key; ``spki`` is the hash by which Chromium trusts it."""
 
     public: Path
     key: Path
@@ -29,10 +29,10 @@ class Certificate:
 
 
 def certificate(directory: Path, names: Sequence[str], now: datetime) -> Certificate:
-    """Make a key, and a certificate for all these names that whoever trusts the file trusts."""
+    """Creates a key, and a certificate for all these names."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Rehearsal")])
-    # Python 3.13 checks strictly: without these extensions it would not take it for its own issuer.
+    # Python 3.13 checks strictly: without these extensions it does not accept it as its own issuer.
     usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
     usage |= {"encipher_only": False, "decipher_only": False, "crl_sign": False}
     signed = (
@@ -50,16 +50,16 @@ def certificate(directory: Path, names: Sequence[str], now: datetime) -> Certifi
         .sign(key, hashes.SHA256())
     )
     encoded = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    made = Certificate(
+    created = Certificate(
         public=directory / "certificate.pem",
         key=directory / "certificate-key.pem",
         spki=base64.b64encode(hashlib.sha256(encoded).digest()).decode("ascii"),
     )
     directory.mkdir(parents=True, exist_ok=True)
-    made.public.write_bytes(signed.public_bytes(Encoding.PEM))
-    made.key.touch(mode=0o600)
-    made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return made
+    created.public.write_bytes(signed.public_bytes(Encoding.PEM))
+    created.key.touch(mode=0o600)
+    created.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return created
 
 
 def _named(name: str) -> x509.GeneralName:

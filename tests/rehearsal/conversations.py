@@ -1,4 +1,4 @@
-"""People who write to the lines all the time, each of them again once answered, and what became of what they wrote."""
+"""Contacts who write to the lines all the time, each again once answered, and the outcome of all they wrote."""
 
 import threading
 import time
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 from tests.simulators.whatsapp.client import ContactClient, SimulatorClient
 
-#: Each line hears from somebody this often …
+#: Each line gets a message this often …
 WRITE_EVERY_SECONDS = 5.0
-#: … of so many: nobody writes as fast as a bot would, and not all of Lambda starts when all chats are looked at anew.
+#: … from one of so many contacts: nobody writes as fast as a bot, and few functions start when all chats are checked.
 CONTACTS_OF_A_LINE = 4
 FIRST_CONTACT = 491755501001
 STOPPED_WITHIN_SECONDS = 30.0
-LOOK_EVERY_SECONDS = 0.5
+POLL_EVERY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Line:
-    """Whose line it is: its number, the name on its phone, and what its assistant's replies begin with."""
+    """A tenant's line: its number, the name on its phone, and the words with which its assistant's replies begin."""
 
     number: str
     name: str
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chat:
-    """What one contact asked a line, and what the phone shows of its replies, in order."""
+    """The questions of one contact to a line, and the replies that the phone shows, in order."""
 
     persona: str
     asked: tuple[str, ...]
@@ -37,7 +37,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of everything that was written."""
+    """The outcome of everything that was written."""
 
     asked: int
     answered: int
@@ -49,28 +49,28 @@ class Outcome:
         return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0)
 
 
-def judge(chats: Sequence[Chat]) -> Outcome:
-    """Each question has one reply, of its own line's assistant; what else is shown is mixed up, or once too often."""
+def count_outcome(chats: Sequence[Chat]) -> Outcome:
+    """Counts: each question has one reply of its own line's assistant; any other reply is mixed up or duplicated."""
     asked = answered = mixed = duplicated = 0
     for chat in chats:
         asked += len(chat.asked)
-        wanted = [f'"{question}"' for question in chat.asked]
-        for text in wanted:
+        quoted = [f'"{question}"' for question in chat.asked]
+        for text in quoted:
             count = sum(text in reply and chat.persona in reply for reply in chat.replies)
             answered += count > 0
             duplicated += max(0, count - 1)
-        mixed += sum(chat.persona not in reply or not any(text in reply for text in wanted) for reply in chat.replies)
+        mixed += sum(chat.persona not in reply or not any(text in reply for text in quoted) for reply in chat.replies)
     return Outcome(asked, answered, mixed, duplicated)
 
 
 @dataclass
 class Talk:
-    """One contact of a line, as far as they came."""
+    """The state of one contact's chat with a line."""
 
     line: Line
     number: str
     asked: list[str] = field(default_factory=list)
-    #: None while nothing is waited for
+    #: monotonic seconds; None while no reply is expected
     waits_since: float | None = None
 
     def write(self, whatsapp: SimulatorClient, now: float) -> None:
@@ -85,7 +85,7 @@ class Talk:
         return len(self._contact(whatsapp).replies()) >= len(self.asked)
 
     def chat(self, whatsapp: SimulatorClient) -> Chat:
-        """All that is shown."""
+        """Reads all that the phone shows."""
         replies = self._contact(whatsapp).replies()
         return Chat(self.line.persona, tuple(self.asked), tuple(str(reply["text"]) for reply in replies))
 
@@ -94,21 +94,21 @@ class Talk:
 
 
 class Conversations(threading.Thread):
-    """Writes to every line until it is told to stop, and looks whether a browser shows a code meanwhile.
+    """Writes to every line until it is stopped, and checks whether a browser shows a code meanwhile.
 
     Args:
-        phone_url: where contacts are played.
-        lines: to whom they write; linked already.
+        phone_url: the address that controls the simulated phones.
+        lines: the linked lines that contacts write to.
     """
 
     def __init__(self, phone_url: str, lines: Sequence[Line]) -> None:
         super().__init__(name="conversations", daemon=True)
-        #: that any browser showed
+        #: QR codes that any browser showed
         self.codes: set[str] = set()
-        #: what ended it too early
-        self.trouble: Exception | None = None
+        #: the error that ended the thread
+        self.error: Exception | None = None
         self.longest_wait_seconds = 0.0
-        #: by line, as far as it was seen
+        #: the number of seen replies, by line
         self.answered: Counter[str] = Counter()
         self._phone_url = phone_url
         self._lines = lines
@@ -122,30 +122,30 @@ class Conversations(threading.Thread):
                     whatsapp.phone(talk.line.number).contact(talk.number, f"Contact {talk.number[-3:]}")
                 while not self._stopped.is_set():
                     self._write(whatsapp)
-                    self._look_for(whatsapp, WRITE_EVERY_SECONDS)
-        except Exception as trouble:
-            self.trouble = trouble
+                    self._poll(whatsapp, WRITE_EVERY_SECONDS)
+        except Exception as error:
+            self.error = error
 
     def end(self, within_seconds: float) -> Outcome:
-        """Nobody writes any more; what became of it all, once everybody was answered or the time is over."""
+        """Stops writing, waits for the last replies, and returns the outcome."""
         self._stopped.set()
         self.join(STOPPED_WITHIN_SECONDS)
         with SimulatorClient(self._phone_url) as whatsapp:
-            until = time.monotonic() + within_seconds
-            while any(talk.waits_since for talk in self._talks) and time.monotonic() < until:
-                self._look_for(whatsapp, LOOK_EVERY_SECONDS)
-            return judge([talk.chat(whatsapp) for talk in self._talks])
+            deadline = time.monotonic() + within_seconds
+            while any(talk.waits_since for talk in self._talks) and time.monotonic() < deadline:
+                self._poll(whatsapp, POLL_EVERY_SECONDS)
+            return count_outcome([talk.chat(whatsapp) for talk in self._talks])
 
     def _write(self, whatsapp: SimulatorClient) -> None:
-        """On each line whoever was silent for longest; nobody, while everybody waits."""
+        """Lets the contact with the fewest questions write on each line; none if all of them wait for replies."""
         for line in self._lines:
             free = [talk for talk in self._talks if talk.line is line and talk.waits_since is None]
             if free:
                 min(free, key=lambda talk: len(talk.asked)).write(whatsapp, time.monotonic())
 
-    def _look_for(self, whatsapp: SimulatorClient, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until:
+    def _poll(self, whatsapp: SimulatorClient, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (now := time.monotonic()) < deadline:
             self.codes.update(whatsapp.codes_showing())
             for talk in self._talks:
                 if talk.waits_since is not None:
@@ -153,4 +153,4 @@ class Conversations(threading.Thread):
                     if talk.is_answered(whatsapp):
                         talk.waits_since = None
                         self.answered[talk.line.number] += 1
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(POLL_EVERY_SECONDS)

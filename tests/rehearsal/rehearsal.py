@@ -1,4 +1,4 @@
-"""`make rehearse`: the story on a deployed stage; then a thief knocks and a runner dies; nothing goes wrong unseen."""
+"""`make rehearse`: the story on a deployed stage, then a stolen token, a crash, and a search for hidden errors."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,12 @@ from typing import Any
 
 from infrastructure.local.processes import kill_tree
 from runner.log_events import LogEvent
+from tests.rehearsal import release
 from tests.rehearsal.stage import Deployed, Say, deployed
 from tests.simulators.whatsapp.client import SimulatorClient
 from tests.story.story import CLIENTS, CONTACT, NUMBERS, Told, browser, tell
 
-#: The story itself asks more on `make story`; here it is about the way there.
+#: Fewer than in `make story`: here the deployment is tested.
 MESSAGES_EACH = 3
 #: The first archive of a login comes ten seconds after it.
 ARCHIVED_WITHIN_SECONDS = 60.0
@@ -20,58 +21,60 @@ ARCHIVED_WITHIN_SECONDS = 60.0
 ANSWERED_WITHIN_SECONDS = 120.0
 #: The schedule's first tick comes a minute after it was made.
 RAN_WITHIN_SECONDS = 100.0
-LOOK_EVERY_SECONDS = 0.5
+POLL_EVERY_SECONDS = 0.5
 
-#: The functions that a story needs, as their log groups end.
+#: The functions that a story needs, as the names of their log groups end.
 NEEDED = ("doors", "think", "reconcile", "task-stopped")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the rehearsal went."""
+    """The result of the rehearsal."""
 
     resources: int
     told: Told
-    troubles: list[str]
+    problems: list[str]
 
     @property
     def line(self) -> str:
-        """The last one."""
-        how = "ok" if self.ended_well else f"FAILED ({self.told.line}; {len(self.troubles)} troubles)"
+        """The last line of the output."""
+        how = "ok" if self.ended_well else f"FAILED ({self.told.line}; {len(self.problems)} problems)"
         return f"rehearsal: {self.resources} resources, story {how}"
 
     @property
     def ended_well(self) -> bool:
-        return self.told.ended_well and not self.troubles
+        return self.told.ended_well and not self.problems
 
 
 def rehearse(data: Path, say: Say) -> Verdict:
-    """All of it; raises where a person would be let down."""
-    with deployed(data, say) as stage, browser(*stage.world.browser_flags) as people:
+    """Rehearses everything; raises if a step of it fails."""
+    this = release.of_this_checkout(data / "package")
+    say(f"packaged: {this.package.zip_bytes / 1e6:.1f} MB for {this.package.runtime}")
+    with deployed(this, data, say) as stage, browser(*stage.world.browser_flags) as people:
         try:
             told = tell(stage, people, None, say, MESSAGES_EACH)
             say(told.line)
-            keep_thieves_out(stage, say)
+            refuse_stolen_token(stage, say)
             survive_a_crash(stage, say)
         except Exception:
             for complaint in complaints(stage, '"level":"WARNING"', '"level":"ERROR"', "Task timed out"):
                 say(complaint)
             raise
-        return Verdict(stage.resources, told, troubles(stage))
+        return Verdict(stage.resources, told, problems(stage))
 
 
-def keep_thieves_out(stage: Deployed, say: Say) -> None:
-    """The bootstrap token, read in a runner's container: neither for its task nor for another is there a second one."""
+def refuse_stolen_token(stage: Deployed, say: Say) -> None:
+    """Registers with a bootstrap token that was read in a runner's container: every task has one runner already."""
     (task,) = stage.fargate.pids
-    for named in (task, task[:-8] + "0" * 8, task.replace(stage.stack, "another"), ""):
-        answer = stage.register(named)
+    for name in (task, task[:-8] + "0" * 8, task.replace(stage.stack, "another"), ""):
+        answer = stage.register(name)
         if answer != (401, "task_refused"):
-            raise AssertionError(f"a registration that names the task {named!r} was answered {answer}")
-    say("whoever knows the bootstrap token got no runner by it")
+            raise AssertionError(f"a registration that names the task {name!r} was answered {answer}")
+    say("a registration with a stolen bootstrap token was refused")
 
 
 def survive_a_crash(stage: Deployed, say: Say) -> None:
-    """The runner is killed; ECS tells of it, starts another, and both lines answer without a new code."""
+    """Kills the runner: ECS reports it and starts another one, and both lines answer without a new code."""
     ((task, pid),) = stage.fargate.pids.items()
     until(
         lambda: stage.fargate.log(task).count(f'"{LogEvent.SNAPSHOT_TAKEN}"') >= len(NUMBERS),
@@ -90,8 +93,8 @@ def survive_a_crash(stage: Deployed, say: Say) -> None:
     say("a runner was killed: both lines answered again without a new code")
 
 
-def troubles(stage: Deployed) -> list[str]:
-    """What is wrong although the story ended well; empty is good."""
+def problems(stage: Deployed) -> list[str]:
+    """Lists what is wrong although the story ended well; empty is good."""
     found = []
     try:
         until(lambda: not _idle(stage), RAN_WITHIN_SECONDS, "every function that a story needs ran")
@@ -103,7 +106,7 @@ def troubles(stage: Deployed) -> list[str]:
 
 
 def complaints(stage: Deployed, *signs: str) -> list[str]:
-    """What the functions said that has one of these in it."""
+    """Lists the log lines of the functions that contain one of these signs."""
     return [
         f"{group}: {message}"
         for group, messages in _logs(stage).items()
@@ -113,23 +116,23 @@ def complaints(stage: Deployed, *signs: str) -> list[str]:
 
 
 def until(done: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for it; TimeoutError with what was not seen otherwise."""
+    """Polls until it is done. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"it was not seen within {seconds:.0f} s that {what}")
-        time.sleep(LOOK_EVERY_SECONDS)
+            raise TimeoutError(f"within {seconds:.0f} s it did not happen that {what}")
+        time.sleep(POLL_EVERY_SECONDS)
 
 
 def _idle(stage: Deployed) -> list[str]:
-    """Those of the needed functions that never ran."""
+    """The needed functions that never ran."""
     logs = _logs(stage)
-    ran = {group for group, said in logs.items() if any(message.startswith("REPORT ") for message in said)}
+    ran = {group for group, messages in logs.items() if any(message.startswith("REPORT ") for message in messages)}
     return [function for function in NEEDED if f"/aws/lambda/{stage.stack}-{function}" not in ran]
 
 
 def _logs(stage: Deployed) -> dict[str, list[str]]:
-    """What every function said, by its log group."""
+    """The log lines of every function, by its log group."""
     logs = stage.world.account.client("logs")
     groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
     return {group["logGroupName"]: _messages(logs, group["logGroupName"]) for group in groups}

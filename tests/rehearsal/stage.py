@@ -1,4 +1,4 @@
-"""The package and the template, deployed as `make deploy` does, into a world that is played."""
+"""A stage that is deployed as `make deploy` does it, into a played world."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from infrastructure.checkout import REPOSITORY, Checkout, checkout
+from infrastructure.checkout import REPOSITORY
 from infrastructure.checks import State
 from infrastructure.deploying import prerequisites, readiness
 from infrastructure.deploying.aws import bootstrap_token, operators, public_address
@@ -17,11 +17,11 @@ from infrastructure.deploying.decisions import decide
 from infrastructure.deploying.deployment import finish, roll_out
 from infrastructure.deploying.settings import Settings
 from infrastructure.local.operators import Operator
-from infrastructure.packaging import lambda_python as packaging_python
-from infrastructure.packaging.package import Package, build_with, own_architecture
+from infrastructure.packaging import lambda_python
 from tests.rehearsal import registry
 from tests.rehearsal.fargate import Fargate
-from tests.rehearsal.lambda_python import lambda_python
+from tests.rehearsal.function_python import function_python
+from tests.rehearsal.release import Release
 from tests.rehearsal.world import World, world
 
 Say = Callable[[str], None]
@@ -29,8 +29,8 @@ Say = Callable[[str], None]
 STAGE = "rehearsal"
 OPERATOR = "operator@example.com"
 MAIL_FROM = "Rehearsal <line@example.com>"
-#: Nothing here takes as long as on AWS.
-LOOK_EVERY_SECONDS = 0.5
+#: Everything here is faster than on AWS.
+POLL_EVERY_SECONDS = 0.5
 
 
 @dataclass
@@ -43,34 +43,31 @@ class Deployed:
     operator: Operator
     resources: int
     fargate: Fargate
-    #: from where it was deployed, and what
+    #: of every deployment to it
     context: Context
-    made: Package
-    commit: str
 
-    def deploy(self, source: Checkout) -> None:
-        """What `make deploy` does with another commit: what was said before is remembered."""
-        settings = Settings(STAGE, yes=True)
-        _release(self.context, settings, source, self.made)
-        finish(self.context, settings, source.commit)
+    def deploy(self, release: Release) -> None:
+        """Deploys another release; the stage remembers the settings of the first one."""
+        _deploy(self.context, Settings(STAGE, yes=True), release)
+        finish(self.context, Settings(STAGE, yes=True), release.source.commit)
 
     @property
     def admin_url(self) -> str:
-        """Where the operator signs in."""
+        """The address where the operator signs in."""
         return f"{self.base_url}/admin"
 
     @property
     def outbox_url(self) -> str:
-        """Where sent mails are read."""
+        """The address that shows sent mails."""
         return f"http://localhost:{self.world.ports.outbox}"
 
     @property
     def phone_url(self) -> str:
-        """Where a person plays the phone."""
+        """The address that controls the simulated phones."""
         return f"http://localhost:{self.world.ports.phone}"
 
     def register(self, task: str) -> tuple[int, str]:
-        """What somebody is told who has the bootstrap token and names this task: the status, and the code if any."""
+        """Registers as a runner of this task with the real bootstrap token; returns the status and the error code."""
         name = bootstrap_token.name(self.stack)
         token = self.world.account.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
         answer = httpx.post(
@@ -85,12 +82,9 @@ class Deployed:
 
 
 @contextmanager
-def deployed(data: Path, say: Say) -> Iterator[Deployed]:
-    """Package, deploy and wait until the stage says of itself that it runs; end everything afterwards."""
-    python = packaging_python.find()
-    made = build_with(python, data / "package", own_architecture())
-    say(f"packaged: {made.zip_bytes / 1e6:.1f} MB for {made.runtime}")
-    with world(data, lambda_python(python), say) as played:
+def deployed(release: Release, data: Path, say: Say) -> Iterator[Deployed]:
+    """Deploys a release and waits until the stage answers with it; ends everything afterwards."""
+    with world(data, function_python(lambda_python.find()), say) as played:
         settings = Settings(
             STAGE,
             given={"MailFrom": MAIL_FROM, "OperatorsEmail": OPERATOR, "OperatorsMfa": "OPTIONAL"},
@@ -100,44 +94,41 @@ def deployed(data: Path, say: Say) -> Iterator[Deployed]:
             played.account,
             REPOSITORY,
             report=lambda text: None,
-            pause=lambda seconds: time.sleep(min(seconds, LOOK_EVERY_SECONDS)),
+            pause=lambda seconds: time.sleep(min(seconds, POLL_EVERY_SECONDS)),
             check_health=lambda address: _health(played, address),
         )
-        source = checkout(REPOSITORY)
-        _release(context, settings, source, made)
-        stack = context.stack(settings.stack)
-        resources = stack.resources()
-        say(f"deployed {len(resources)} resources")
+        _deploy(context, settings, release)
+        resources = context.resources(settings.stack)
+        say(f"deployed {len(resources)} resources of {release.source.commit}")
         first = operators.invite_first(
             played.account.client("cognito-idp"), resources["UserPool"][1], OPERATOR, mailed=False
         )
         assert first is not None
         with _fargate(played, settings.stack, say) as fargate:
-            finish(context, settings, source.commit)
+            finish(context, settings, release.source.commit)
             address = public_address.read(played.account.client("ssm"), settings.stack)
-            say(f"{address} and a runner are at {source.commit}")
+            say(f"{address} and a runner are at {release.source.commit}")
             operator = Operator(first.email, first.password)
-            yield Deployed(
-                played, settings.stack, address, operator, len(resources), fargate, context, made, source.commit
-            )
+            yield Deployed(played, settings.stack, address, operator, len(resources), fargate, context)
 
 
-def _release(context: Context, settings: Settings, source: Checkout, made: Package) -> None:
-    """What `make deploy` does on the way, but for what this machine must have, packaging, and building the image."""
+def _deploy(context: Context, settings: Settings, release: Release) -> None:
+    """Does what `make deploy` does, except for the checks of this machine, packaging, and building the image."""
     parameters = settings.over(context.stack(settings.stack).parameters())
-    findings = [
+    results = [
         *prerequisites.check_credentials(context.account),
         *prerequisites.check_account(context.account, parameters),
     ]
-    wrong = [str(finding) for finding in findings if finding.state is State.BAD and finding.blocks]
-    assert not wrong, wrong
+    blocking = [str(result) for result in results if result.state is State.BAD and result.blocks]
+    assert not blocking, blocking
     decided = decide(context.account, context.resources(settings.stack), parameters, context.report)
-    image = registry.pushed(context.account.client("ecr"), settings.stack, source, made.architecture)
-    roll_out(context, settings, parameters.with_decisions(decided), source.commit, made, image)
+    image = registry.push(context.account.client("ecr"), settings.stack, release)
+    parameters = parameters.with_decisions(decided)
+    roll_out(context, settings, parameters, release.source.commit, release.package, image)
 
 
 def _health(played: World, address: str) -> readiness.Health:
-    """What `readiness.ask` asks, through the played Internet."""
+    """Asks as `readiness.check_health` does, through the played Internet."""
     try:
         answer = httpx.get(
             f"{address}/health",
@@ -146,8 +137,8 @@ def _health(played: World, address: str) -> readiness.Health:
             timeout=readiness.ANSWER_WITHIN_SECONDS,
         )
         return readiness.Health(answer.raise_for_status().json())
-    except (httpx.HTTPError, ValueError) as trouble:
-        return readiness.Health({}, str(trouble))
+    except (httpx.HTTPError, ValueError) as error:
+        return readiness.Health({}, str(error))
 
 
 def _fargate(played: World, stack: str, say: Say) -> Fargate:
@@ -159,6 +150,6 @@ def _fargate(played: World, stack: str, say: Say) -> Fargate:
         cluster=stack,
         service=f"{stack}-runners",
         directory=played.data / "tasks",
-        bends={**played.network, **played.browser_settings},
+        overrides={**played.network, **played.browser_settings},
         say=say,
     )

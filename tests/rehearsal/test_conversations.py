@@ -1,8 +1,8 @@
-"""What became of what people wrote: judged from what their phones show."""
+"""The outcome of conversations, counted from what the phones show."""
 
 import pytest
 
-from tests.rehearsal.conversations import Chat, Outcome, judge
+from tests.rehearsal.conversations import Chat, Outcome, count_outcome
 
 OURS = "[Assistant AAAA]"
 
@@ -12,7 +12,7 @@ def reply(question: str, persona: str = OURS) -> str:
 
 
 def test_each_question_with_one_reply_of_its_own_assistant_is_good() -> None:
-    outcome = judge([Chat(OURS, ("one?", "two?"), (reply("one?"), reply("two?"))), Chat(OURS, (), ())])
+    outcome = count_outcome([Chat(OURS, ("one?", "two?"), (reply("one?"), reply("two?"))), Chat(OURS, (), ())])
     assert outcome == Outcome(asked=2, answered=2, mixed=0, duplicated=0)
     assert outcome.ended_well
 
@@ -28,5 +28,5 @@ def test_each_question_with_one_reply_of_its_own_assistant_is_good() -> None:
     ids=["no reply", "two replies", "another tenant's reply", "a reply to somebody else"],
 )
 def test_anything_else_is_bad(replies: tuple[str, ...], outcome: Outcome) -> None:
-    assert judge([Chat(OURS, ("one?",), replies)]) == outcome
+    assert count_outcome([Chat(OURS, ("one?",), replies)]) == outcome
     assert not outcome.ended_well

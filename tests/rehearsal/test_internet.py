@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.rehearsal.certificate import Certificate, certificate
-from tests.rehearsal.internet import Internet, Place
+from tests.rehearsal.internet import Internet, Target
 
 pytestmark = pytest.mark.stack
 
@@ -40,7 +40,7 @@ def server() -> Iterator[int]:
 
 @pytest.fixture
 def internet(signed: Certificate, server: int) -> Iterator[Internet]:
-    places = {"api.example.com": Place(server, speaks_tls=False), ".sub.example.com": Place(server, speaks_tls=False)}
+    places = {"api.example.com": Target(server, speaks_tls=False), ".sub.example.com": Target(server, speaks_tls=False)}
     with Internet(places, signed.public, signed.key) as internet:
         yield internet
 

@@ -1,4 +1,4 @@
-"""What is asked of a runner that was replaced, and of the whole in the end."""
+"""The conditions for the end of a replaced runner, and for the verdict."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from chalicelib.model import Draining, Runner, RunnerState
 from tests.rehearsal.conversations import Outcome
 from tests.rehearsal.fargate import Ended
-from tests.rehearsal.upgrade import Departure, Verdict
+from tests.rehearsal.upgrade import Replaced, Verdict
 
 OLD = Runner(
     id="old",
@@ -25,24 +25,24 @@ GOOD = Outcome(asked=9, answered=9, mixed=0, duplicated=0)
 
 
 def test_a_runner_that_was_drained_until_it_was_free_and_then_ended_went_well() -> None:
-    assert Departure("upgrade", OLD, [ENDED]).complaints == []
+    assert Replaced("upgrade", OLD, [ENDED]).complaints == []
 
 
 @pytest.mark.parametrize(
-    "departure",
+    "replaced",
     [
-        Departure("upgrade", replace(OLD, draining=None), [ENDED]),
-        Departure("upgrade", replace(OLD, draining=Draining(since=1)), [ENDED]),
-        Departure("upgrade", OLD, [replace(ENDED, sessions=1)]),
-        Departure("upgrade", OLD, [replace(ENDED, by_ecs=False)]),
-        Departure("upgrade", OLD, []),
-        Departure("upgrade", OLD, [ENDED, replace(ENDED, task="task/new")]),
+        Replaced("upgrade", replace(OLD, draining=None), [ENDED]),
+        Replaced("upgrade", replace(OLD, draining=Draining(since=1)), [ENDED]),
+        Replaced("upgrade", OLD, [replace(ENDED, sessions=1)]),
+        Replaced("upgrade", OLD, [replace(ENDED, by_ecs=False)]),
+        Replaced("upgrade", OLD, []),
+        Replaced("upgrade", OLD, [ENDED, replace(ENDED, task="task/new")]),
     ],
     ids=["not drained", "not free", "with a session", "by itself", "not at all", "another one too"],
 )
-def test_any_other_end_is_complained_of(departure: Departure) -> None:
-    assert len(departure.complaints) == 1
-    assert departure.complaints[0].startswith("upgrade: ")
+def test_any_other_end_is_complained_of(replaced: Replaced) -> None:
+    assert len(replaced.complaints) == 1
+    assert replaced.complaints[0].startswith("upgrade: ")
 
 
 def test_the_last_line_is_the_verdict() -> None:
@@ -54,7 +54,7 @@ def test_the_last_line_is_the_verdict() -> None:
 @pytest.mark.parametrize(
     "verdict",
     [Verdict(replace(GOOD, answered=8), 0), Verdict(GOOD, 1), Verdict(GOOD, 0, ["a function failed"])],
-    ids=["unanswered", "a code", "trouble"],
+    ids=["unanswered", "a code", "problem"],
 )
 def test_whatever_is_not_as_it_should_be_fails(verdict: Verdict) -> None:
     assert not verdict.ended_well

@@ -1,4 +1,4 @@
-"""What lies outside of a deployed stage, on this machine: AWS, the Internet, OpenAI, WhatsApp, people's mail."""
+"""The world around a deployed stage, on this machine: AWS, the Internet, OpenAI, WhatsApp, mailboxes."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.programs import Programs
 from infrastructure.local.settings import Ports, Settings
 from tests.rehearsal.certificate import Certificate, certificate
-from tests.rehearsal.internet import Internet, Place
+from tests.rehearsal.internet import Internet, Target
 
 REGION = "eu-central-1"
 #: Every name that a rehearsal plays; a star stands for one label.
@@ -37,11 +37,11 @@ READY_WITHIN_SECONDS = 60.0
 
 
 class OwnAccount(Account):
-    """The account as its owner sees it from here: under AWS's real names."""
+    """The operator's view of the account: under AWS's real names, through the played Internet."""
 
     def __init__(self, internet: Internet, trusted: Path) -> None:
         super().__init__(boto3.Session("test", "test", region_name=REGION))
-        self._made: dict[str, Any] = {}
+        self._cached: dict[str, Any] = {}
         self._verify = str(trusted)
         self._config = Config(
             proxies={"https": internet.proxy},
@@ -51,42 +51,42 @@ class OwnAccount(Account):
         )
 
     def client(self, service: str) -> Any:
-        """The client of a service, made once."""
-        if service not in self._made:
-            self._made[service] = self._session.client(
+        """Returns the client of a service, created once."""
+        if service not in self._cached:
+            self._cached[service] = self._session.client(
                 service,  # type: ignore[call-overload]
                 verify=self._verify,
                 config=self._config,
             )
-        return self._made[service]
+        return self._cached[service]
 
 
 @dataclass
 class World:
-    """AWS, OpenAI and WhatsApp as far as this machine goes, and the way to them."""
+    """AWS, OpenAI and WhatsApp as they are played on this machine, and the network to them."""
 
     data: Path
     ports: Ports
     certificate: Certificate
     internet: Internet
     account: OwnAccount
-    #: what makes a runner's browser take the simulator for web.whatsapp.com
+    #: environment with which a runner's browser takes the simulator for web.whatsapp.com
     browser_settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """Believes the certificate of this world, and no other."""
+        """Trusts the certificate of this world, and no other."""
         return ssl.create_default_context(cafile=self.certificate.public)
 
     @property
     def network(self) -> dict[str, str]:
-        """The environment that leads a process of ours through this Internet."""
+        """The environment with which a process uses this Internet."""
         trusted = str(self.certificate.public)
         return {"HTTPS_PROXY": self.internet.proxy, "SSL_CERT_FILE": trusted, "AWS_CA_BUNDLE": trusted}
 
     @property
     def browser_flags(self) -> tuple[str, ...]:
-        """What makes a person's Chromium find the deployed stage."""
+        """The flags with which a person's Chromium finds the deployed stage."""
         return (
             f"--host-resolver-rules=MAP *.amazonaws.com 127.0.0.1:{self.ports.ministack}",
             f"--ignore-certificate-errors-spki-list={self.certificate.spki}",
@@ -94,19 +94,19 @@ class World:
 
 
 @contextmanager
-def world(data: Path, lambda_python: Path, say: Callable[[str], None]) -> Iterator[World]:
-    """Start AWS, the Internet and the simulators; end them all."""
+def world(data: Path, function_python: Path, say: Callable[[str], None]) -> Iterator[World]:
+    """Starts AWS, the Internet and the simulators; ends them all afterwards."""
     settings = Settings(data=data, ports=Ports.free(), runners=1)
     preflight.check(settings)
     with ExitStack() as stack:
         signed = certificate(data, NAMES, datetime.now(UTC))
-        places = {
-            ".amazonaws.com": Place(settings.ports.ministack, speaks_tls=True),
-            "api.openai.com": Place(settings.ports.openai, speaks_tls=False),
+        targets = {
+            ".amazonaws.com": Target(settings.ports.ministack, speaks_tls=True),
+            "api.openai.com": Target(settings.ports.openai, speaks_tls=False),
         }
-        internet = stack.enter_context(Internet(places, signed.public, signed.key))
+        internet = stack.enter_context(Internet(targets, signed.public, signed.key))
         played = World(data, settings.ports, signed, internet, OwnAccount(internet, signed.public))
-        stack.callback(_aws(played, lambda_python).kill_tree)
+        stack.callback(_aws(played, function_python).kill_tree)
         say(f"AWS is played under its own names; its log is {data / 'logs' / 'aws.log'}")
         programs = Programs(settings)
         stack.callback(programs.stop)
@@ -118,7 +118,7 @@ def world(data: Path, lambda_python: Path, say: Callable[[str], None]) -> Iterat
         yield played
 
 
-def _aws(played: World, lambda_python: Path) -> Child:
+def _aws(played: World, function_python: Path) -> Child:
     temporary = played.data / "functions"
     temporary.mkdir()
     command = [
@@ -129,7 +129,7 @@ def _aws(played: World, lambda_python: Path) -> Child:
         *("--certificate", str(played.certificate.public)),
         *("--key", str(played.certificate.key)),
         *("--proxy", played.internet.proxy),
-        *("--python", str(lambda_python)),
+        *("--python", str(function_python)),
         *("--region", REGION),
     ]
     environment = {**plain_environment(), "TMPDIR": str(temporary)}
