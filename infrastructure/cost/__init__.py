@@ -1,1 +1,1 @@
-"""What an installation costs in a month."""
+"""Monthly costs of an installation (`make cost`)."""

@@ -1,4 +1,4 @@
-"""`make cost`: what an installation costs in a month, as a table in Markdown with its assumptions."""
+"""`make cost`: the monthly costs of an installation, as a table in Markdown with its assumptions."""
 
 import argparse
 import sys
@@ -30,13 +30,16 @@ COLUMNS = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the table for what was asked."""
+    """Prints the table or the price list."""
     parser = argparse.ArgumentParser(prog="make cost", description=__doc__)
     parser.add_argument("--tenants", type=_positive, action="append", help="how many tenants; may be repeated")
     for each in fields(Assumed):
         name = "--" + each.name.replace("_", "-")
         parser.add_argument(
-            name, type=_amount, default=each.default, help=each.metadata["said"].format(each.default).replace("%", "%%")
+            name,
+            type=_amount,
+            default=each.default,
+            help=each.metadata["sentence"].format(each.default).replace("%", "%%"),
         )
     parser.add_argument("--prices", action="store_true", help="print the price list instead")
     given = vars(parser.parse_args(arguments))
@@ -56,7 +59,7 @@ def report(tenants: Sequence[int], assumed: Assumed) -> str:
 
 
 def price_list() -> str:
-    """Every price with its page; what nobody was seen quoting says so."""
+    """Returns every price with its page, marked if it is unconfirmed."""
     lines = [
         f"List prices of {prices.REGION}, {prices.AS_OF}, in US dollars.",
         "",
@@ -86,8 +89,8 @@ def _row(usual: Cost, on_spot: Cost) -> str:
 
 
 def _assumptions(tenants: Sequence[int], assumed: Assumed) -> Iterator[str]:
-    said = "; ".join(each.metadata["said"].format(getattr(assumed, each.name)) for each in fields(Assumed))
-    yield textwrap.fill(f"Assumed, and each an option of `make cost`: {said}.", LINE)
+    sentences = "; ".join(each.metadata["sentence"].format(getattr(assumed, each.name)) for each in fields(Assumed))
+    yield textwrap.fill(f"Assumed, and each an option of `make cost`: {sentences}.", LINE)
     yield ""
     x86 = ", ".join(_dollars(cost(each, assumed, architecture="x86_64").total) for each in tenants)
     yield textwrap.fill(

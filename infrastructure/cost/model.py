@@ -1,4 +1,4 @@
-"""What an installation costs in a month, derived from what the code does and AWS's list prices.
+"""Cost model: the monthly costs of an installation, derived from what the code does and AWS's list prices.
 
 Free tiers, taxes, discounts and support are not counted.
 """
@@ -14,25 +14,27 @@ SECONDS_A_MONTH = HOURS_A_MONTH * 3600
 MINUTES_A_MONTH = HOURS_A_MONTH * 60
 
 
-def _said(default: float, sentence: str) -> float:
-    """An assumption with what it says of a month."""
-    value: float = field(default=default, metadata={"said": sentence})
+def _assume(default: float, sentence: str) -> float:
+    """A field with its default and the sentence that prints it."""
+    value: float = field(default=default, metadata={"sentence": sentence})
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumed:
-    """What nobody can read in the code: how lines are used, and what machines and models take. Each is an option."""
+    """Assumptions that the code does not contain: the use of lines, the speed of models. Each is an option."""
 
-    messages_per_day: float = _said(100, "{:g} messages answered for each tenant in a day")
-    active_hours_per_day: float = _said(12, "they come evenly over {:g} hours")
-    snapshot_megabytes: float = _said(40, "an archived browser profile has {:g} MB (not measured on real accounts yet)")
-    model_seconds: float = _said(3, "OpenAI takes {:g} s for a reply")
-    input_tokens: float = _said(1_500, "{:,.0f} tokens are sent for it")
-    output_tokens: float = _said(150, "{:,.0f} tokens come back")
-    spot_discount: float = _said(0.6, "Spot is cheaper by {:.0%} (it moves between 50 and 70 %)")
-    page_views_per_tenant: float = _said(2_000, "owners and operators load {:,.0f} pages or parts for each tenant")
-    mails_per_tenant: float = _said(2, "{:g} mails go to each tenant")
+    messages_per_day: float = _assume(100, "{:g} messages answered for each tenant in a day")
+    active_hours_per_day: float = _assume(12, "they come evenly over {:g} hours")
+    snapshot_megabytes: float = _assume(
+        40, "an archived browser profile has {:g} MB (not measured on real accounts yet)"
+    )
+    model_seconds: float = _assume(3, "OpenAI takes {:g} s for a reply")
+    input_tokens: float = _assume(1_500, "{:,.0f} tokens are sent for it")
+    output_tokens: float = _assume(150, "{:,.0f} tokens come back")
+    spot_discount: float = _assume(0.6, "Spot is cheaper by {:.0%} (it moves between 50 and 70 %)")
+    page_views_per_tenant: float = _assume(2_000, "owners and operators load {:,.0f} pages or parts for each tenant")
+    mails_per_tenant: float = _assume(2, "{:g} mails go to each tenant")
 
     def __post_init__(self) -> None:
         if not 0 < self.active_hours_per_day <= 24:
@@ -41,16 +43,16 @@ class Assumed:
             raise ValueError("Spot's discount is a share between 0 and 1")
 
 
-# -- what the code says; tests/unit/infrastructure/cost holds each to its source -------------------------------------
+# -- constants of the code; tests/unit/infrastructure/cost compares each with its source -----------------------------
 RUNNER_CAPACITY = 8  # RunnerCapacity, infrastructure/cloudformation/runners.yaml
 RUNNER_VCPU = 2  # RunnerCpuUnits
 RUNNER_GB = 8  # RunnerMemoryMiB
 RUNNERS_AT_LEAST = 1  # RunnersAtLeast
 LAMBDA_GB = 0.5  # lambda_memory_size, chalice_app/.chalice/config.json
 LOGS_KEPT_DAYS = 30  # LogRetentionDays
-#: A sync that nothing waits for is answered at once and comes again (runner_api.py: NEXT_CALL_MS).
+#: A sync without news is answered at once, and the runner calls again (runner_api.py: NEXT_CALL_MS).
 IDLE_SYNC_EVERY_SECONDS = 3.0
-#: After the bell rang, the next call is held to its end, while the reply is sent (wire.py: SYNC_HELD_AT_MOST_MS).
+#: After the bell, the next call is held to its end, while the reply is sent (wire.py: SYNC_HELD_AT_MOST_MS).
 SYNC_HELD_AT_MOST_SECONDS = 10.0
 BELL_POLLED_EVERY_SECONDS = 0.2  # runner_api.py
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
@@ -59,33 +61,33 @@ DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
 #: (runner/messages/conversation.py: LAG / STEP, and one).
 CAUGHT_UP_REPORTS = 3
 CAUGHT_UP_STEP_SECONDS = 60
-#: A message and its reply are one quiet moment later in a snapshot;
-#: under load, one a minute (runner/profile/schedule.py).
-SNAPSHOTS_APART_SECONDS = 60.0
+#: A snapshot follows a message and its reply in the next quiet moment; under load, one a minute
+#: (runner/profile/schedule.py).
+SNAPSHOT_EVERY_SECONDS = 60.0
 SNAPSHOTS_REFERRED_TO = 9  # model/snapshot.py: the newest three, and the last of each day for a week
-#: Then an object waits for the daily sweep (ORPHANS_KEPT_FOR and half a day) …
-SWEPT_AFTER_DAYS = 1.5
-#: … and the bucket keeps what was deleted (NoncurrentDays, infrastructure/cloudformation/resources.yaml).
+#: An unreferenced object waits for the daily garbage collection (ORPHANS_KEPT_FOR and half a day) …
+COLLECTED_AFTER_DAYS = 1.5
+#: … and the bucket keeps deleted objects (NoncurrentDays, infrastructure/cloudformation/resources.yaml).
 DELETED_KEPT_DAYS = 7
 MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
-# -- what was measured with the real code on a table that counts (tests/unit/infrastructure/cost) ---
+# -- measured with the real code on a table that counts (tests/unit/infrastructure/cost) ------------------------------
 ANSWER_WRITE_UNITS = 43  # hand in, think, take, sent
 ANSWER_READ_UNITS = 34  # with the 20 messages that a contact's chat holds
 ANSWER_STORED_BYTES = 780  # a message and its turn; the index holds them once more
 REPORT_WRITE_UNITS, REPORT_READ_UNITS = 15, 4
 SNAPSHOT_WRITE_UNITS, SNAPSHOT_READ_UNITS = 6, 5
 RENEWAL_WRITE_UNITS, SYNC_READ_UNITS = 4, 2
-RUNNER_BYTES, TENANT_BYTES = 1_700, 3_500  # as they stand in the directory
+RUNNER_BYTES, TENANT_BYTES = 1_700, 3_500  # as stored in the directory
 
-# -- what is assumed of machines; too small to be options -------------------------------------------------------------
+# -- assumptions about machines, too small to be options ----------------------------------------------------------
 SHORT_CALL_SECONDS = 0.06
-THINK_SECONDS = 0.5  # beside the model
+THINK_SECONDS = 0.5  # without the model
 RECONCILE_SECONDS, RECONCILE_SECONDS_PER_TENANT = 0.5, 0.004
-LOOKS_PER_ANSWER = 1.2
+CHECKS_PER_ANSWER = 1.2
 CALLS_PER_ANSWER = 4  # messages, take, sent, and messages again with our own reply
 CALLS_PER_SNAPSHOT = 2
-QUEUE_REQUESTS_PER_LOOK = 3
+QUEUE_REQUESTS_PER_CHECK = 3
 EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
@@ -98,7 +100,7 @@ IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/aws/images.py
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Dollars in a month, of one installation."""
+    """The monthly costs of one installation, in dollars."""
 
     tenants: int
     runners: int
@@ -108,8 +110,8 @@ class Cost:
     table: float
     snapshots: float
     watching: float
-    rest: float  #: KMS, mail, images, what leaves AWS
-    #: What tenants pay to OpenAI themselves; in no sum.
+    rest: float  #: KMS, mail, images, traffic out of AWS
+    #: The tenants' own payments to OpenAI, in no sum.
     openai: float
 
     @property
@@ -119,13 +121,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How often what happens in a month, of all tenants together."""
+    """The number of events in a month, of all tenants together."""
 
     runners: int
     answers: float
     reports: float
     snapshots: float
-    #: Seconds in which some call is held, of all runners; at most one a runner at a time.
+    #: Seconds in which a call is held, summed over all runners, each of which has at most one at a time.
     held_seconds: float
     syncs: float
     page_views: float
@@ -136,13 +138,13 @@ class Load:
 
 
 def load(tenants: int, assumed: Assumed) -> Load:
-    """What so many tenants make the installation do."""
+    """Estimates the load of so many tenants."""
     runners = max(RUNNERS_AT_LEAST, math.ceil(tenants / RUNNER_CAPACITY))
     active_seconds = assumed.active_hours_per_day * 3600 * DAYS_A_MONTH
     answers = assumed.messages_per_day * DAYS_A_MONTH
     rung_after = DEBOUNCE_SECONDS + THINK_SECONDS + assumed.model_seconds
     held = rung_after + SYNC_HELD_AT_MOST_SECONDS
-    # Messages come at random: the part of the time in which at least one is being answered.
+    # Messages come at random: this is the share of time in which at least one is being answered.
     busy = 1 - math.exp(-answers * tenants / runners / active_seconds * held)
     held_seconds = busy * active_seconds * runners
     reports = tenants * min(answers * CAUGHT_UP_REPORTS, active_seconds / CAUGHT_UP_STEP_SECONDS)
@@ -151,17 +153,17 @@ def load(tenants: int, assumed: Assumed) -> Load:
         runners=runners,
         answers=answers * tenants,
         reports=reports,
-        snapshots=tenants * min(answers, active_seconds / SNAPSHOTS_APART_SECONDS),
+        snapshots=tenants * min(answers, active_seconds / SNAPSHOT_EVERY_SECONDS),
         held_seconds=held_seconds,
-        # A held call ends when the bell rings, the next one by itself; and one says that a reply is expected.
+        # A held call ends with the bell, the next one by itself; and one reports that a reply is expected.
         syncs=idle_syncs + held_seconds / (held / 2) + answers * tenants + reports,
         page_views=assumed.page_views_per_tenant * tenants,
     )
 
 
 def cost(tenants: int, assumed: Assumed, *, architecture: str = "arm64", spot: bool = False) -> Cost:
-    """A month of so many tenants."""
-    asked = load(tenants, assumed)
+    """Estimates the costs of so many tenants."""
+    expected = load(tenants, assumed)
     runner_hour = (
         RUNNER_VCPU * prices.FARGATE_VCPU_HOUR[architecture].dollars
         + RUNNER_GB * prices.FARGATE_GB_HOUR[architecture].dollars
@@ -173,55 +175,56 @@ def cost(tenants: int, assumed: Assumed, *, architecture: str = "arm64", spot: b
     )
     return Cost(
         tenants=tenants,
-        runners=asked.runners,
-        fargate=asked.runners * HOURS_A_MONTH * runner_hour * (1 - discount),
-        addresses=asked.runners * HOURS_A_MONTH * prices.PUBLIC_IPV4_HOUR.dollars,
-        calls=_calls(tenants, asked, assumed, architecture),
-        table=_table(tenants, asked),
-        snapshots=_snapshots(tenants, asked, assumed),
-        watching=_watching(asked),
-        rest=_rest(tenants, asked, assumed),
-        openai=asked.answers * tokens,
+        runners=expected.runners,
+        fargate=expected.runners * HOURS_A_MONTH * runner_hour * (1 - discount),
+        addresses=expected.runners * HOURS_A_MONTH * prices.PUBLIC_IPV4_HOUR.dollars,
+        calls=_calls(tenants, expected, assumed, architecture),
+        table=_table(tenants, expected),
+        snapshots=_snapshots(tenants, expected, assumed),
+        watching=_watching(expected),
+        rest=_rest(tenants, expected, assumed),
+        openai=expected.answers * tokens,
     )
 
 
-def _calls(tenants: int, asked: Load, assumed: Assumed, architecture: str) -> float:
-    looks = asked.answers * LOOKS_PER_ANSWER
+def _calls(tenants: int, expected: Load, assumed: Assumed, architecture: str) -> float:
+    checks = expected.answers * CHECKS_PER_ANSWER
     seconds = (
-        asked.calls * SHORT_CALL_SECONDS
-        + asked.held_seconds
-        + asked.answers * (assumed.model_seconds + THINK_SECONDS)
+        expected.calls * SHORT_CALL_SECONDS
+        + expected.held_seconds
+        + expected.answers * (assumed.model_seconds + THINK_SECONDS)
         + MINUTES_A_MONTH * (RECONCILE_SECONDS + RECONCILE_SECONDS_PER_TENANT * tenants)
     )
     return (
-        asked.calls * prices.API_REQUEST.dollars
-        + (asked.calls + looks + MINUTES_A_MONTH) * prices.LAMBDA_REQUEST.dollars
+        expected.calls * prices.API_REQUEST.dollars
+        + (expected.calls + checks + MINUTES_A_MONTH) * prices.LAMBDA_REQUEST.dollars
         + seconds * LAMBDA_GB * prices.LAMBDA_GB_SECOND[architecture].dollars
-        + (looks * QUEUE_REQUESTS_PER_LOOK + MINUTES_A_MONTH * EMPTY_RECEIVES_PER_MINUTE) * prices.QUEUE_REQUEST.dollars
+        + (checks * QUEUE_REQUESTS_PER_CHECK + MINUTES_A_MONTH * EMPTY_RECEIVES_PER_MINUTE)
+        * prices.QUEUE_REQUEST.dollars
     )
 
 
-def _table(tenants: int, asked: Load) -> float:
-    renewals = asked.runners * SECONDS_A_MONTH / LEASE_RENEWED_EVERY_SECONDS
-    # Each renewal looks at all runners for silent ones, each minute at all tenants; half a unit for 4 KB.
-    all_runners = math.ceil(asked.runners * RUNNER_BYTES / 4096) / 2
+def _table(tenants: int, expected: Load) -> float:
+    renewals = expected.runners * SECONDS_A_MONTH / LEASE_RENEWED_EVERY_SECONDS
+    # Each renewal reads all runners to find silent ones, each minute all tenants; 4 KB cost half a unit.
+    all_runners = math.ceil(expected.runners * RUNNER_BYTES / 4096) / 2
     all_tenants = math.ceil(tenants * TENANT_BYTES / 4096) / 2
     writes = (
-        asked.answers * ANSWER_WRITE_UNITS
-        + asked.reports * REPORT_WRITE_UNITS
-        + asked.snapshots * SNAPSHOT_WRITE_UNITS
+        expected.answers * ANSWER_WRITE_UNITS
+        + expected.reports * REPORT_WRITE_UNITS
+        + expected.snapshots * SNAPSHOT_WRITE_UNITS
         + renewals * RENEWAL_WRITE_UNITS
     )
     reads = (
-        asked.answers * ANSWER_READ_UNITS
-        + asked.reports * REPORT_READ_UNITS
-        + asked.snapshots * SNAPSHOT_READ_UNITS
-        + asked.syncs * SYNC_READ_UNITS
-        + asked.held_seconds / BELL_POLLED_EVERY_SECONDS
+        expected.answers * ANSWER_READ_UNITS
+        + expected.reports * REPORT_READ_UNITS
+        + expected.snapshots * SNAPSHOT_READ_UNITS
+        + expected.syncs * SYNC_READ_UNITS
+        + expected.held_seconds / BELL_POLLED_EVERY_SECONDS
         + renewals * (0.5 + all_runners)
         + MINUTES_A_MONTH * (all_tenants + 2 * all_runners)
     )
-    stored_gb = asked.answers / DAYS_A_MONTH * MESSAGES_KEPT_DAYS * ANSWER_STORED_BYTES * 2 / 1e9
+    stored_gb = expected.answers / DAYS_A_MONTH * MESSAGES_KEPT_DAYS * ANSWER_STORED_BYTES * 2 / 1e9
     return (
         writes * prices.TABLE_WRITE_UNIT.dollars
         + reads * prices.TABLE_READ_UNIT.dollars
@@ -229,17 +232,19 @@ def _table(tenants: int, asked: Load) -> float:
     )
 
 
-def _snapshots(tenants: int, asked: Load, assumed: Assumed) -> float:
-    waiting_to_go = asked.snapshots / DAYS_A_MONTH * (SWEPT_AFTER_DAYS + DELETED_KEPT_DAYS)
-    stored_gb = (tenants * SNAPSHOTS_REFERRED_TO + waiting_to_go) * assumed.snapshot_megabytes / 1000
-    return stored_gb * prices.S3_GB_MONTH.dollars + asked.snapshots * (prices.S3_WRITE.dollars + prices.S3_READ.dollars)
+def _snapshots(tenants: int, expected: Load, assumed: Assumed) -> float:
+    unreferenced = expected.snapshots / DAYS_A_MONTH * (COLLECTED_AFTER_DAYS + DELETED_KEPT_DAYS)
+    stored_gb = (tenants * SNAPSHOTS_REFERRED_TO + unreferenced) * assumed.snapshot_megabytes / 1000
+    return stored_gb * prices.S3_GB_MONTH.dollars + expected.snapshots * (
+        prices.S3_WRITE.dollars + prices.S3_READ.dollars
+    )
 
 
-def _watching(asked: Load) -> float:
-    looks = asked.answers * LOOKS_PER_ANSWER
+def _watching(expected: Load) -> float:
+    checks = expected.answers * CHECKS_PER_ANSWER
     logs_gb = (
-        (asked.calls + looks) * LOG_BYTES_PER_CALL
-        + asked.answers * LOG_BYTES_PER_ANSWER
+        (expected.calls + checks) * LOG_BYTES_PER_CALL
+        + expected.answers * LOG_BYTES_PER_ANSWER
         + MINUTES_A_MONTH * LOG_BYTES_PER_MINUTE
     ) / 1e9
     return (
@@ -251,11 +256,11 @@ def _watching(asked: Load) -> float:
     )
 
 
-def _rest(tenants: int, asked: Load, assumed: Assumed) -> float:
-    out_gb = asked.syncs * SYNC_ANSWER_BYTES / 1e9 + tenants * WHATSAPP_OUT_MB_PER_TENANT / 1000
+def _rest(tenants: int, expected: Load, assumed: Assumed) -> float:
+    out_gb = expected.syncs * SYNC_ANSWER_BYTES / 1e9 + tenants * WHATSAPP_OUT_MB_PER_TENANT / 1000
     return (
         prices.KEY_MONTH.dollars
-        + asked.answers * prices.KEY_REQUEST.dollars
+        + expected.answers * prices.KEY_REQUEST.dollars
         + tenants * assumed.mails_per_tenant * prices.MAIL.dollars
         + IMAGES_GB * prices.IMAGE_GB_MONTH.dollars
         + out_gb * prices.OUT_GB.dollars

@@ -1,4 +1,4 @@
-"""AWS's list prices in one region, each with the page it stands on and whether somebody else was seen quoting it."""
+"""AWS's list prices in one region, each with its page and whether another source confirms it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ class Price:
 
     dollars: float
     unit: str
-    #: below https://aws.amazon.com/ unless it is a whole address
+    #: a path below https://aws.amazon.com/, or a whole address
     page: str
-    #: Found quoted for this region in 2024 to 2026; else it is the list price as generally known, unconfirmed.
+    #: Quoted for this region by another source in 2024 to 2026; otherwise the list price as generally known.
     confirmed: bool = True
 
     @property
     def address(self) -> str:
+        """The address of its page."""
         return self.page if "://" in self.page else f"https://aws.amazon.com/{self.page}/pricing/"
 
 
@@ -57,15 +58,15 @@ QUEUE_REQUEST: Final = Price(0.40e-6, "request", "sqs")
 #: The plan that accounts new to SES have had since 21 July 2026.
 MAIL: Final = Price(0.16e-3, "mail, Essentials plan", "ses")
 IMAGE_GB_MONTH: Final = Price(0.10, "GB of images and month", "ecr", confirmed=False)
-#: Also charged between two public addresses of one region, at less: counted in full.
+#: Traffic between two public addresses of one region costs less, and is counted in full here.
 OUT_GB: Final = Price(0.09, "GB out", "https://aws.amazon.com/ec2/pricing/on-demand/")
-#: What OpenAI charges the tenant's own account (https://platform.openai.com/docs/pricing), gpt-6-luna.
+#: The prices that OpenAI charges the tenant's own account (https://platform.openai.com/docs/pricing), gpt-6-luna.
 MODEL_INPUT_TOKEN: Final = Price(0.10e-6, "input token", "https://platform.openai.com/docs/pricing")
 MODEL_OUTPUT_TOKEN: Final = Price(0.50e-6, "output token", "https://platform.openai.com/docs/pricing")
 
 
 def every() -> Iterator[Price]:
-    """The price list, in the order of this file."""
+    """Lists the prices, in the order of this file."""
     for value in globals().values():
         if isinstance(value, Price):
             yield value

@@ -1,1 +1,1 @@
-"""Builds what is deployed: the template, the zip for Lambda, the runner's image."""
+"""Packages what is deployed: the template, the zip for Lambda, the runner's image."""

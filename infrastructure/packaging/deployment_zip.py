@@ -1,4 +1,4 @@
-"""The code as Lambda gets it: without what nobody reads there, with bytecode, the same bytes each time."""
+"""The zip for Lambda: without files that Lambda never reads, with bytecode, reproducible byte for byte."""
 
 import os
 import re
@@ -8,36 +8,36 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Too large to carry twice: what one function imports once in its life, and what nobody here imports at all.
+#: Libraries without bytecode, to save space: one function imports them once in its life, or none at all.
 WITHOUT_BYTECODE = (
     "openai",
     "dns",
     *(f"aws_lambda_powertools/{unused}" for unused in ("event_handler", "utilities/data_classes", "utilities/parser")),
 )
-#: Where Lambda unpacks the code; tracebacks name it.
+#: The folder into which Lambda unpacks the code; tracebacks name it.
 ON_LAMBDA = "/var/task"
-#: The earliest time that a zip can say.
-LONG_AGO = (1980, 1, 1, 0, 0, 0)
+#: The earliest time that a zip can store.
+EARLIEST = (1980, 1, 1, 0, 0, 0)
 COMPILE_SECONDS = 300
 
 
 class NotCompiled(Exception):
-    """Some file of the package is no Python; the message is the compiler's."""
+    """A file of the package is no valid Python; the message is the compiler's."""
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """What Chalice packed, without what Lambda has no use for."""
+    """Unpacks Chalice's zip, without the files that Lambda has no use for."""
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(into)
     for path in sorted(into.rglob("*"), reverse=True):
-        if path.is_dir() and _useless_folder(path.relative_to(into)):
+        if path.is_dir() and _is_unused_folder(path.relative_to(into)):
             shutil.rmtree(path)
-        elif path.is_file() and _useless(path):
+        elif path.is_file() and _is_unused(path):
             path.unlink()
 
 
 def compile_all(code: Path, python: Path) -> None:
-    """Bytecode that Lambda's Python trusts unread: times in a zip mean nothing, and its folder is read-only."""
+    """Compiles bytecode that Python uses unchecked: times in a zip mean nothing, and Lambda's folder is read-only."""
     command = [str(python), "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
     without = rf"^{re.escape(str(code))}/({'|'.join(WITHOUT_BYTECODE)})/"
     command += ["-s", str(code), "-p", ON_LAMBDA, "-x", without, str(code)]
@@ -50,10 +50,10 @@ def compile_all(code: Path, python: Path) -> None:
 
 
 def pack(code: Path, archive: Path) -> None:
-    """One zip, whoever packs, whenever."""
+    """Writes the zip: the same bytes for the same files."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for path in _files(code):
-            entry = zipfile.ZipInfo(path.relative_to(code).as_posix(), LONG_AGO)
+            entry = zipfile.ZipInfo(path.relative_to(code).as_posix(), EARLIEST)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, so that the permissions count
             entry.external_attr = (0o755 if path.suffix == ".so" else 0o644) << 16
@@ -64,12 +64,12 @@ def _files(code: Path) -> Iterator[Path]:
     return iter(sorted((path for path in code.rglob("*") if path.is_file()), key=lambda path: path.as_posix()))
 
 
-def _useless_folder(path: Path) -> bool:
-    """Tests of libraries, scripts for a command line, bytecode of whoever ran this before."""
+def _is_unused_folder(path: Path) -> bool:
+    """Whether a folder has tests of libraries, command-line scripts, or bytecode of an earlier run."""
     return path.name in ("tests", "__pycache__") or path.name.endswith(".data")
 
 
-def _useless(path: Path) -> bool:
-    """Types for checkers; and what an installer notes of the files it has put somewhere else."""
-    noted = path.parent.name.endswith(".dist-info") and path.name in ("RECORD", "INSTALLER", "REQUESTED")
-    return path.suffix == ".pyi" or path.name == "py.typed" or noted
+def _is_unused(path: Path) -> bool:
+    """Whether a file has types for checkers, or an installer's notes about files elsewhere."""
+    note = path.parent.name.endswith(".dist-info") and path.name in ("RECORD", "INSTALLER", "REQUESTED")
+    return path.suffix == ".pyi" or path.name == "py.typed" or note

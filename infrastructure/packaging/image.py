@@ -1,4 +1,4 @@
-"""Builds the runner's image with docker, podman or buildah, whichever works here: `make image`."""
+"""Image of the runner, built with docker, podman or buildah, whichever works here (`make image`)."""
 
 import argparse
 import shlex
@@ -20,11 +20,11 @@ _PLATFORMS = {"arm64": "linux/arm64", "x86_64": "linux/amd64"}
 
 
 class CannotBuild(Exception):
-    """One sentence that says what to do."""
+    """No program here builds images; the message says what to do."""
 
 
 def first_that_works(names: Sequence[str] = BUILDERS) -> str:
-    """The first of these programs that is installed and answers (a docker client without its daemon does not)."""
+    """Returns the first of these programs that is installed and answers (a docker client without a daemon does not)."""
     for name in names:
         if shutil.which(name) is not None and _answers(name):
             return name
@@ -40,14 +40,20 @@ def build_command(
     fresh: bool = False,
     more: Sequence[str] = (),
 ) -> list[str]:
-    """What builds the image. ``architecture``: another than this machine's needs binfmt (qemu-user-static).
+    """Returns the command that builds the image.
 
-    ``fresh`` takes nothing from earlier builds: the newest base images and the newest Chromium.
+    Args:
+        builder: docker, podman or buildah.
+        tag: the image's name.
+        commit: the version that the image contains.
+        architecture: another one than this machine's needs binfmt (qemu-user-static).
+        fresh: uses nothing of earlier builds: the newest base images and the newest Chromium.
+        more: further arguments for the builder.
     """
     command = [builder, "build", "--file", str(REPOSITORY / DOCKERFILE), "--tag", tag]
     command += ["--build-arg", f"COMMIT={commit}"]
     if builder != "docker":
-        command += ["--format", "docker"]  # OCI images cannot hold a health check
+        command += ["--format", "docker"]  # OCI images have no health check
     if architecture is not None:
         command += ["--platform", _PLATFORMS[architecture]]
     if fresh:
@@ -56,7 +62,7 @@ def build_command(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 and the image's name on the last line, 1 with one sentence on standard error otherwise."""
+    """Builds the image; returns 0 and prints its name last, or 1 with a sentence on standard error."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.packaging.image", description=__doc__)
     parser.add_argument("--tag", default=TAG, help="the image's name")
     parser.add_argument("--architecture", choices=tuple(_PLATFORMS), help="another than this machine's")

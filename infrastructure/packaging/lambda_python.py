@@ -1,4 +1,4 @@
-"""Which Python packages: the one whose version Lambda shall run, with Chalice and the application's libraries in it."""
+"""The Python that packages, whose version Lambda then runs, with Chalice and the application's libraries."""
 
 import fcntl
 import hashlib
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
 
-#: What Lambda shall run; its own end is in June 2029.
+#: The version for Lambda, which supports it until June 2029.
 PREFERRED = (3, 13)
-#: Its own environments, because the preferred Python is seldom the one that runs this.
+#: Separate environments, because the preferred Python is seldom the one that runs this.
 ENVIRONMENTS = REPOSITORY / ".venv-package"
 INSTALL_SECONDS = 900
 
 
 class PythonMissing(Exception):
-    """No Python can package; the message says what to do."""
+    """No Python here can package; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class PackagingPython:
 
     @property
     def runtime(self) -> str:
-        """Chalice makes this Python's own version the functions' runtime."""
+        """The functions' runtime, for which Chalice takes this Python's own version."""
         return "python{}.{}".format(*self.version)
 
     def libraries(self) -> Path:
-        """Where its installed libraries are, boto3 among them."""
+        """Returns the folder of its installed libraries, boto3 among them."""
         command = [str(self.path), "-c", "import boto3, pathlib; print(pathlib.Path(boto3.__file__).parents[1])"]
         return Path(subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip())
 
 
-def find(wanted: Path | None = None) -> PackagingPython:
-    """The wanted Python, else the preferred version wherever it is, else the one that runs this."""
+def find(given: Path | None = None) -> PackagingPython:
+    """Returns the given Python, else one of the preferred version, else this one. Raises PythonMissing."""
     found = None
-    for candidate in (wanted,) if wanted is not None else candidates():
+    for candidate in (given,) if given is not None else candidates():
         version = version_of(candidate)
-        if wanted is not None and version is None:
-            raise PythonMissing(f"{wanted} is not a Python that runs; give another one.")
-        if version is not None and (wanted is not None or version == PREFERRED):
+        if given is not None and version is None:
+            raise PythonMissing(f"{given} is not a Python that runs; give another one.")
+        if version is not None and (given is not None or version == PREFERRED):
             found = candidate, version
             break
     path, version = found or (Path(sys.executable), sys.version_info[:2])
@@ -58,23 +58,23 @@ def find(wanted: Path | None = None) -> PackagingPython:
 
 
 def version_of(python: Path) -> tuple[int, int] | None:
-    """None where this does not run at all, as a shim for a version that is not chosen."""
+    """Returns the version; None if this does not run, as pyenv's shim of a version that is not chosen."""
     command = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return None
-    return int(said[0]), int(said[1])
+    return int(answer[0]), int(answer[1])
 
 
 def pins(*names: str) -> list[str]:
-    """The lines of requirements.txt that pin these."""
+    """Returns the lines of requirements.txt that pin these packages."""
     lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
     return [line for line in lines if line.partition("==")[0] in names]
 
 
 def candidates() -> Iterator[Path]:
-    """Pythons that may be of the preferred version: this one, one on the path, pyenv's."""
+    """Lists Pythons that may be of the preferred version: this one, one on the path, pyenv's."""
     yield Path(sys.executable)
     name = "python{}.{}".format(*PREFERRED)
     on_path = shutil.which(name)
@@ -85,10 +85,10 @@ def candidates() -> Iterator[Path]:
 
 
 def _with_libraries(python: Path) -> Path:
-    """An environment of this Python; another one when a pin changes, because somebody may still use the former."""
+    """An environment of this Python; a changed pin makes another one, because a running build may use the former."""
     requirements = REPOSITORY / "chalice_app" / "requirements.txt"
-    wanted = [*pins("chalice", "boto3"), "-r", str(requirements)]
-    made_of = "\n".join([str(python), *wanted, requirements.read_text()])
+    packages = [*pins("chalice", "boto3"), "-r", str(requirements)]
+    made_of = "\n".join([str(python), *packages, requirements.read_text()])
     environment = ENVIRONMENTS / hashlib.sha256(made_of.encode()).hexdigest()[:12]
     inside, done = environment / "bin" / "python", environment / "done"
     ENVIRONMENTS.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ def _with_libraries(python: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             _run([str(python), "-m", "venv", "--clear", str(environment)])
-            _run([str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+            _run([str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
             done.touch()
     return inside
 
@@ -104,4 +104,4 @@ def _with_libraries(python: Path) -> Path:
 def _run(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if ended.returncode:
-        raise PythonMissing(f"No environment for packaging could be made:\n{ended.stderr.strip()}")
+        raise PythonMissing(f"No environment for packaging could be created:\n{ended.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""Makes what is deployed: one template and one zip, the same bytes each time (`make package`)."""
+"""The package: one template and one zip, reproducible byte for byte (`make package`)."""
 
 import argparse
 import hashlib
@@ -22,23 +22,22 @@ from infrastructure.packaging.lambda_python import PackagingPython
 Architecture = Literal["arm64", "x86_64"]
 
 APPLICATION = REPOSITORY / "chalice_app"
-#: Joined to Chalice's template in this order; none may say what another says.
-#: The parts of the template that are ours.
 CLOUDFORMATION = REPOSITORY / "infrastructure" / "cloudformation"
+#: Our parts of the template, merged with Chalice's in this order; none may set what another one sets.
 PARTS = ("resources.yaml", "functions.yaml", "runners.yaml", "watching.yaml")
-#: Resolved by CloudFormation: Chalice puts a queue's name into an `Fn::Sub`.
+#: CloudFormation resolves it: Chalice puts a queue's name into an `Fn::Sub`.
 JOBS_QUEUE = "${AWS::StackName}-jobs"
-ZIP_AT_MOST_BYTES = 12_000_000
+MAX_ZIP_BYTES = 12_000_000
 CHALICE_SECONDS = 600
-#: Chalice asks the region only for the names of AWS's own services.
+#: Chalice needs a region only for the names of AWS's own services.
 ANY_REGION = "us-east-1"
 
 
 class PackageFailed(Exception):
-    """There is no package; the message says why and what to do."""
+    """The package cannot be built; the message says why and what to do."""
 
 
-#: Everything that `build` raises when something about the project must be mended first.
+#: The errors of `build` that an engineer fixes in the project.
 FAILURES = (
     PackageFailed,
     lambda_python.PythonMissing,
@@ -50,14 +49,14 @@ FAILURES = (
 
 @dataclass(frozen=True)
 class Package:
-    """What CloudFormation and Lambda are given."""
+    """The files for CloudFormation and Lambda."""
 
     template: Path
     zip: Path
     zip_bytes: int
     #: hex, of the zip
     sha256: str
-    #: as Lambda names it, ``python3.13``
+    #: in Lambda's spelling: ``python3.13``
     runtime: str
     architecture: Architecture
     #: of the template, before Serverless makes more of them
@@ -65,19 +64,19 @@ class Package:
 
 
 def build(out: Path, *, python: Path | None = None, architecture: Architecture | None = None) -> Package:
-    """`template.yaml` and `deployment.zip` in ``out``. Raises one of FAILURES."""
+    """Builds `template.yaml` and `deployment.zip` in ``out``. Raises one of FAILURES."""
     return build_with(lambda_python.find(python), out, architecture or own_architecture())
 
 
 def build_with(python: PackagingPython, out: Path, architecture: Architecture) -> Package:
-    """The same with a Python that was found before."""
+    """Builds with a Python that was found before. Raises one of FAILURES."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="answerline-package-") as name:
         work = Path(name)
         packed = _chalice(python, architecture, work)
         code = work / "code"
         deployment_zip.unpack(packed / "deployment.zip", code)
-        _demand_whole(code)
+        _require_complete(code)
         deployment_zip.compile_all(code, python.path)
         archive = out / "deployment.zip"
         deployment_zip.pack(code, archive)
@@ -85,9 +84,9 @@ def build_with(python: PackagingPython, out: Path, architecture: Architecture) -
     written = out / "template.yaml"
     written.write_text(template.dump(body))
     content = archive.read_bytes()
-    if len(content) > ZIP_AT_MOST_BYTES:
+    if len(content) > MAX_ZIP_BYTES:
         raise PackageFailed(
-            f"The zip has {len(content) / 1e6:.1f} MB, {ZIP_AT_MOST_BYTES / 1e6:.0f} MB are allowed:"
+            f"The zip has {len(content) / 1e6:.1f} MB, {MAX_ZIP_BYTES / 1e6:.0f} MB are allowed:"
             " look for a new library in chalice_app/requirements.txt."
         )
     return Package(
@@ -102,21 +101,21 @@ def build_with(python: PackagingPython, out: Path, architecture: Architecture) -
 
 
 def template_alone(python: PackagingPython, architecture: Architecture) -> dict[str, Any]:
-    """The template without the code it deploys, in a second: for those who only want to look at it."""
+    """Builds the template without the code, in a second: for tests that only read it."""
     with tempfile.TemporaryDirectory(prefix="answerline-template-") as name:
         return _template(template.load(_chalice(python, architecture, Path(name), libraries=False) / "sam.yaml"))
 
 
 def own_architecture() -> Architecture:
-    """The building machine's, in Lambda's words."""
+    """The architecture of this machine, in Lambda's spelling."""
     return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
 
 
-# -- what Chalice makes of the application ----------------------------------------------------------------------------
+# -- Chalice's package of the application ----------------------------------------------------------------------------
 
 
 def _chalice(python: PackagingPython, architecture: Architecture, work: Path, *, libraries: bool = True) -> Path:
-    """Chalice's template and zip, from a copy: no bytecode of ours, no deployment of before."""
+    """Lets Chalice package a copy of the application, without our bytecode and former deployments."""
     project, out = work / "project", work / "packed"
     shutil.copytree(APPLICATION, project, ignore=shutil.ignore_patterns("__pycache__", "deployments", "deployed"))
     config = project / ".chalice" / "config.json"
@@ -143,7 +142,7 @@ def _chalice(python: PackagingPython, architecture: Architecture, work: Path, *,
 
 
 def _environment() -> dict[str, str]:
-    """The operator's, for pip's sake, but with nothing of their AWS."""
+    """The operator's environment, which pip may need, without their settings of AWS."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     return {
         **kept,
@@ -155,17 +154,17 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _demand_whole(code: Path) -> None:
-    """Chalice only warns of a library that it could not get, and takes any version of one that is not pinned."""
+def _require_complete(code: Path) -> None:
+    """Checks the libraries: Chalice only warns of a missing one, and takes any version of one that is not pinned."""
     lines = (APPLICATION / "requirements.txt").read_text().splitlines()
     pinned = [line.strip().replace("-", "_").split("==") for line in lines if line.strip() and not line.startswith("#")]
-    wanted = {f"{name}-{version}.dist-info" for name, version in pinned}
-    there = {path.name.lower() for path in code.glob("*.dist-info")}
-    if wanted != there:
+    expected = {f"{name}-{version}.dist-info" for name, version in pinned}
+    found = {path.name.lower() for path in code.glob("*.dist-info")}
+    if expected != found:
         raise PackageFailed(
-            f"chalice_app/requirements.txt pins {sorted(wanted - there) or 'nothing'} that the package has not"
+            f"chalice_app/requirements.txt pins {sorted(expected - found) or 'nothing'} that the package does not have"
             " (is there a wheel for this Python on Lambda?), and the package has"
-            f" {sorted(there - wanted) or 'nothing'} that it does not pin (add them)."
+            f" {sorted(found - expected) or 'nothing'} that it does not pin (add them)."
         )
 
 
@@ -173,14 +172,14 @@ def _demand_whole(code: Path) -> None:
 
 
 def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
-    """Chalice's template and all of ours in one."""
+    """Merges Chalice's template with our parts."""
     own = [CLOUDFORMATION / name for name in PARTS]
     parts = [(f"infrastructure/cloudformation/{path.name}", template.load(path)) for path in own if path.is_file()]
     body = template.merged([("Chalice's template", made_by_chalice), *parts])
     for name, resource in body["Resources"].items():
         if "Type" not in resource:
             raise PackageFailed(
-                f"A file of cloudformation/ adds to {name}, which Chalice does not make: is it in app.py?"
+                f"A file of cloudformation/ adds to {name}, which Chalice does not create: is it in app.py?"
             )
         if resource["Type"] == "AWS::Serverless::Function":
             _give_role(body["Resources"], name, resource["Properties"])
@@ -190,7 +189,7 @@ def _template(made_by_chalice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _give_role(resources: Mapping[str, Any], function: str, properties: dict[str, Any]) -> None:
-    """Chalice wants each function's role as text (`iam_role_arn`): config.json has its logical name there."""
+    """Replaces a role's logical name by its ARN: in config.json, Chalice takes text only (`iam_role_arn`)."""
     role = properties.get("Role")
     if not isinstance(role, str) or resources.get(role, {}).get("Type") != "AWS::IAM::Role":
         raise PackageFailed(
@@ -204,7 +203,7 @@ def _give_role(resources: Mapping[str, Any], function: str, properties: dict[str
 
 
 def main() -> int:
-    """`python -m infrastructure.packaging.package OUT`: prints what was made; 1 when it must not be deployed."""
+    """Runs `python -m infrastructure.packaging.package OUT`; returns 1 if the package must not be deployed."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.packaging.package", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--python", type=Path, help="the Python whose version Lambda shall run")
@@ -222,13 +221,13 @@ def main() -> int:
     print(f"{package.template}: {package.resources} resources")
     if python.version != lambda_python.PREFERRED:
         print("There is no Python 3.13 here, so Lambda would run {}.{}.".format(*python.version))
-    return _look_at_start(package, python)
+    return _check_cold_start(package, python)
 
 
-def _look_at_start(package: Package, python: PackagingPython) -> int:
-    """1 if a function would start slowly."""
+def _check_cold_start(package: Package, python: PackagingPython) -> int:
+    """The exit code: 1 if a function would start too slowly."""
     if package.architecture != own_architecture():
-        print(f"How fast it starts can be measured only on {package.architecture}.")
+        print(f"Its cold start can be measured only on {package.architecture}.")
         return 0
     with tempfile.TemporaryDirectory(prefix="answerline-start-") as name, zipfile.ZipFile(package.zip) as packed:
         packed.extractall(name)

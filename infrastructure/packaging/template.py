@@ -1,4 +1,4 @@
-"""Templates as Python values: read with their intrinsics in long form, and joined without overriding anything."""
+"""CloudFormation templates as Python values: read with intrinsics in long form, and merged without overriding."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -6,20 +6,20 @@ from typing import Any
 
 import yaml
 
-#: What has one meaning as a whole and is never joined with anything.
+#: Intrinsics without the prefix ``Fn::``.
 _INTRINSICS = ("Ref", "Condition")
 
 
 class Clash(Exception):
-    """Two files say different things about the same place; nothing here ever wins over anything."""
+    """Two files set the same place to different values; neither overrides the other."""
 
 
 class NotReadable(Exception):
-    """A file is no YAML; the message says where."""
+    """A file is no YAML; the message names the place."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Understands the short form of the intrinsics."""
+    """Reads the short form of intrinsics."""
 
 
 def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -40,14 +40,14 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes the same value twice where it stands twice, instead of pointing from one to the other."""
+    """Writes a value that occurs twice in full each time, without YAML's aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The template with its intrinsics in long form. Raises NotReadable."""
+    """Reads a template, with its intrinsics in long form. Raises NotReadable."""
     try:
         return dict(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader with more tags
     except yaml.YAMLError as error:
@@ -55,42 +55,42 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def dump(body: Mapping[str, Any]) -> str:
-    """The template as YAML, the same text for the same value."""
+    """Writes the template as YAML, the same text for the same value."""
     return yaml.dump(body, Dumper=_Dumper, sort_keys=True, width=10_000, allow_unicode=True)
 
 
 def merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """All parts in one; each is the name of its file and what that says. Raises Clash."""
+    """Merges all parts, each given as the name of its file and its content. Raises Clash."""
     body: dict[str, Any] = {}
-    said_by: dict[tuple[str, ...], str] = {}
+    origins: dict[tuple[str, ...], str] = {}
     for name, part in parts:
-        _add(body, part, name, said_by, ())
+        _add(body, part, name, origins, ())
     return body
 
 
 def _add(
-    into: dict[str, Any], part: Mapping[str, Any], name: str, said_by: dict[tuple[str, ...], str], at: tuple[str, ...]
+    into: dict[str, Any], part: Mapping[str, Any], name: str, origins: dict[tuple[str, ...], str], at: tuple[str, ...]
 ) -> None:
     for key, value in part.items():
         here = (*at, str(key))
         if key not in into:
             # Copied, so that a later addition does not change the part.
-            into[key] = {} if _joinable(value) else value
-            said_by[here] = name
-            if not _joinable(value):
+            into[key] = {} if _is_mergeable(value) else value
+            origins[here] = name
+            if not _is_mergeable(value):
                 continue
-        elif not (_joinable(into[key]) and _joinable(value)):
+        elif not (_is_mergeable(into[key]) and _is_mergeable(value)):
             if into[key] != value:
                 raise Clash(
-                    f"{said_by[here]} and {name} both say what {'.'.join(here)} is: {into[key]!r} and {value!r}."
-                    " Say it in one of them."
+                    f"{origins[here]} and {name} both set {'.'.join(here)}: {into[key]!r} and {value!r}."
+                    " Set it in one of them."
                 )
             continue
-        _add(into[key], value, name, said_by, here)
+        _add(into[key], value, name, origins, here)
 
 
-def _joinable(value: Any) -> bool:
-    """A mapping that is not an intrinsic; `Ref` and `Fn::…` stand for one value."""
+def _is_mergeable(value: Any) -> bool:
+    """Whether this is a mapping and no intrinsic: `Ref` and `Fn::…` stand for one value."""
     if not isinstance(value, Mapping):
         return False
     return not (len(value) == 1 and (next(iter(value)) in _INTRINSICS or str(next(iter(value))).startswith("Fn::")))

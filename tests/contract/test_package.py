@@ -11,7 +11,7 @@ import pytest
 
 from infrastructure.packaging.cold_import import loaded
 from infrastructure.packaging.lambda_python import find
-from infrastructure.packaging.package import ZIP_AT_MOST_BYTES, Architecture, Package, build
+from infrastructure.packaging.package import MAX_ZIP_BYTES, Architecture, Package, build
 from infrastructure.packaging.template import dump
 from tests.unit.support import final_template
 
@@ -36,7 +36,7 @@ def unpacked(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_it_is_small(package: Package) -> None:
-    assert package.zip_bytes == package.zip.stat().st_size <= ZIP_AT_MOST_BYTES == 12_000_000
+    assert package.zip_bytes == package.zip.stat().st_size <= MAX_ZIP_BYTES == 12_000_000
 
 
 def test_a_second_one_has_the_same_bytes(package: Package, tmp_path: Path) -> None:

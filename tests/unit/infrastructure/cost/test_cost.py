@@ -136,9 +136,9 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
     assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_SECONDS
     assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_SECONDS / conversation.CAUGHT_UP_STEP_SECONDS + 1
-    assert model.SNAPSHOTS_APART_SECONDS == schedule.MAX_UNSAVED_SECONDS
+    assert model.SNAPSHOT_EVERY_SECONDS == schedule.MAX_UNSAVED_SECONDS
     assert VERSIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
-    assert ORPHANS_KEPT_FOR.days + 0.5 == model.SWEPT_AFTER_DAYS
+    assert ORPHANS_KEPT_FOR.days + 0.5 == model.COLLECTED_AFTER_DAYS
     assert Policies().retention_days == model.MESSAGES_KEPT_DAYS
 
 

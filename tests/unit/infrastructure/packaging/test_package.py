@@ -33,7 +33,7 @@ def test_parts_add_to_each_other_at_any_depth() -> None:
 
 
 def test_two_values_for_one_place_are_an_error_that_names_both_files_and_both_values() -> None:
-    with pytest.raises(Clash, match=r"part 1 and part 2 both say what Resources\.Think\.Timeout is: 120 and 60"):
+    with pytest.raises(Clash, match=r"part 1 and part 2 both set Resources\.Think\.Timeout: 120 and 60"):
         joined({"Resources": {"Think": {"Timeout": 120}}}, {"Resources": {"Think": {"Timeout": 60}}})
 
 
@@ -86,7 +86,7 @@ def test_a_function_gets_the_role_that_configuration_names() -> None:
 
 
 def test_what_is_said_of_a_function_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(PackageFailed, match="adds to APIHandler, which Chalice does not make"):
+    with pytest.raises(PackageFailed, match="adds to APIHandler, which Chalice does not create"):
         _template({"Resources": {}})
 
 
@@ -169,17 +169,17 @@ def test_the_same_files_are_the_same_zip_whenever_and_in_whatever_order(code: Pa
     with zipfile.ZipFile(first) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
     assert list(entries) == sorted(entries)
-    assert {entry.date_time for entry in entries.values()} == {deployment_zip.LONG_AGO}
+    assert {entry.date_time for entry in entries.values()} == {deployment_zip.EARLIEST}
     assert (entries["app.py"].external_attr >> 16, entries["fast.so"].external_attr >> 16) == (0o644, 0o755)
 
 
 # -- how it starts ----------------------------------------------------------------------------------------------
 
 
-def test_a_start_that_brings_what_not_everybody_needs_names_it(code: Path, tmp_path: Path) -> None:
+def test_a_start_that_imports_what_not_every_function_needs_names_it(code: Path, tmp_path: Path) -> None:
     (code / "app.py").write_text("import pydantic, openai\n")
     (code / "pydantic.py").write_text("")
-    with pytest.raises(cold_import.TooEager, match="brings openai, which not every function needs"):
+    with pytest.raises(cold_import.TooEager, match="imports openai, which not every function needs"):
         cold_import.loaded(code, PYTHON, tmp_path / "behind")
 
 
