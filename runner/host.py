@@ -180,7 +180,7 @@ class Host:
             commit=self._info.commit,
             chromium=self._info.chromium,
             wa_js=self._info.wa_js,
-            sessions=self._sessions.reports(),
+            sessions=self._sessions.build_reports(),
         )
         sent_at = self._clock.now()
         client = self._client.bound_to(identity.token) if identity else self._client
@@ -214,7 +214,7 @@ class Host:
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
         """Ends, updates, starts and releases sessions until the runner hosts what it holds."""
-        for hosted in self._sessions.not_among(holds):
+        for hosted in self._sessions.list_lost(holds):
             self._group.create_task(self._sessions.end(hosted))
         for hold in holds:
             session = self._sessions.get(hold.tenant, hold.epoch)

@@ -69,8 +69,8 @@ class HostedSessions:
     def __len__(self) -> int:
         return len(self._hosted)
 
-    def reports(self) -> tuple[SessionReport, ...]:
-        """Returns the report of every session."""
+    def build_reports(self) -> tuple[SessionReport, ...]:
+        """Builds the report of every session."""
         return tuple(hosted.session.report() for hosted in self._hosted.values())
 
     def is_pending(self) -> bool:
@@ -82,7 +82,7 @@ class HostedSessions:
         hosted = self._hosted.get(tenant)
         return hosted.session if hosted is not None and hosted.hold.epoch == epoch else None
 
-    def not_among(self, holds: Iterable[Hold]) -> list[HostedSession]:
+    def list_lost(self, holds: Iterable[Hold]) -> list[HostedSession]:
         """Returns the hosted sessions that the runner does not hold any more."""
         held = {(hold.tenant, hold.epoch) for hold in holds}
         return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held]

@@ -214,7 +214,7 @@ class Conversation:
         """Moves every chat's tail to the journal; returns whether all of it fitted."""
         if self._journal.floor_s is None:
             return True
-        while limit := min(MAX_TAIL, self._journal.room()):
+        while limit := min(MAX_TAIL, self._journal.free_slots()):
             found = await page.tail(self._journal.read_from_s(), self._journal.floor_s, limit)
             for seen in found:
                 key = str(seen["key"])

@@ -104,7 +104,7 @@ class Journal:
         """Returns whether the message waits already or was acknowledged (deduplicates)."""
         return key in self.waiting or key in self._acknowledged
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """Returns the number of messages that may still be added."""
         return max(0, MAX_WAITING - len(self.waiting))
 
