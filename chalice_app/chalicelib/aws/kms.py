@@ -15,7 +15,7 @@ FIELD: Final = "openai_key"
 
 
 class DecryptionFailed(Exception):
-    """This ciphertext does not decrypt for this tenant."""
+    """The ciphertext does not decrypt for this tenant."""
 
 
 class KeyEncryption:

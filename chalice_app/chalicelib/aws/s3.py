@@ -37,7 +37,7 @@ class StoredObject:
 
 
 class Blobs:
-    """One bucket. Signing a link makes no request.
+    """The objects of a bucket. Signing a link makes no request.
 
     Args:
         client: a boto3 S3 client that signs with version 4 for the bucket's own region.

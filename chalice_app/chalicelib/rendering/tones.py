@@ -1,4 +1,4 @@
-"""The tones of the style sheet: how a badge, a notice or a mark looks."""
+"""The tones of the style sheet, for badges, notices and marks."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -80,7 +80,7 @@ def require_csrf_token(headers: Mapping[str, str], form: Mapping[str, str], expe
 
 @dataclass(frozen=True, slots=True)
 class OperatorAuth:
-    """The sessions of operators whom Cognito accepted, and the rate limit of their attempts to sign in.
+    """The sessions of operators that Cognito accepted, and the rate limit of their attempts to sign in.
 
     Args:
         tenants: the store of sessions and counters.

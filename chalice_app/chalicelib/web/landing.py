@@ -72,7 +72,7 @@ def mount(app: Chalice, services: Services) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class Visitor:
     """A browser that opened a usable link.
 
     Args:
@@ -107,60 +107,60 @@ class Landing:
 
     def first_page(self, token: str) -> Response:
         """Redirects the bound browser; asks any other whether to open the link here."""
-        guest = self._find_guest(token)
-        if guest.bound:
-            return self._redirect(guest, "/status")
-        return self._render("opening" if guest.invite.bound_sha256 is None else "elsewhere", guest, moved=False)
+        visitor = self._find_visitor(token)
+        if visitor.bound:
+            return self._redirect(visitor, "/status")
+        return self._render("opening" if visitor.invite.bound_sha256 is None else "elsewhere", visitor, moved=False)
 
     def open(self, token: str) -> Response:
         """Binds this browser if no other one is bound."""
-        guest = self._find_posting_guest(token)
-        if guest.bound:
-            self._keep_awake(guest)
-            return self._redirect(guest, "/status")
+        visitor = self._find_posting_visitor(token)
+        if visitor.bound:
+            self._keep_awake(visitor)
+            return self._redirect(visitor, "/status")
         secret = self._services.token()
         invite = self._services.tenants.invites.open(sha256(token), sha256(secret), now=self._services.clock())
         if not secrets_match(invite.bound_sha256 or "", sha256(secret)):
-            return self._redirect(guest, "")
-        return self._redirect_bound(guest, secret)
+            return self._redirect(visitor, "")
+        return self._redirect_bound(visitor, secret)
 
     def continue_here(self, token: str) -> Response:
         """Binds this browser instead of the one that is bound."""
-        guest = self._find_posting_guest(token)
-        secret, former = self._services.token(), guest.invite.bound_sha256
+        visitor = self._find_posting_visitor(token)
+        secret, former = self._services.token(), visitor.invite.bound_sha256
         try:
             self._services.tenants.invites.bind(
                 sha256(token), sha256(secret), instead_of=former, now=self._services.clock()
             )
         except Conflict:
-            return self._redirect(guest, "")
-        return self._redirect_bound(guest, secret)
+            return self._redirect(visitor, "")
+        return self._redirect_bound(visitor, secret)
 
-    def _redirect_bound(self, guest: Guest, secret: str) -> Response:
-        self._keep_awake(guest)
-        return self._redirect(guest, "/status", set_cookie(_cookie_name(guest.invite), secret, BOUND_FOR))
+    def _redirect_bound(self, visitor: Visitor, secret: str) -> Response:
+        self._keep_awake(visitor)
+        return self._redirect(visitor, "/status", set_cookie(_cookie_name(visitor.invite), secret, BOUND_FOR))
 
     # -- pages of the bound browser ----------------------------------------------------------------------------
 
     def status(self, token: str) -> Response:
         """Renders the live code or the state of the line."""
-        guest = self._find_guest(token)
-        if not guest.bound:
-            return self._render("elsewhere", guest, moved=True) if guest.secret else self._redirect(guest, "")
-        return self._render("status", guest, view=self._view(guest))
+        visitor = self._find_visitor(token)
+        if not visitor.bound:
+            return self._render("elsewhere", visitor, moved=True) if visitor.secret else self._redirect(visitor, "")
+        return self._render("status", visitor, view=self._view(visitor))
 
     def live(self, token: str) -> Response:
         """Returns the status as JSON, with HTML only if the page would look different."""
         try:
-            guest = self._find_guest(token)
+            visitor = self._find_visitor(token)
         except NotFound:
             return json_response('{"reload": true}', status=404, headers=NO_INDEX)
-        if not guest.bound:
+        if not visitor.bound:
             return json_response('{"reload": true}', headers=NO_INDEX)
-        view = self._view(guest)
+        view = self._view(visitor)
         answer: dict[str, str | int] = {"version": view.version, "every_ms": view.every_ms}
         if self._pages.query("seen") != view.version:
-            answer["html"] = str(self._render("live", guest, view=view).body)
+            answer["html"] = str(self._render("live", visitor, view=view).body)
         return json_response(json.dumps(answer), headers=NO_INDEX)
 
     def number_form(self, token: str) -> Response:
@@ -175,97 +175,97 @@ class Landing:
 
     def pair(self, token: str) -> Response:
         """Asks WhatsApp for a pairing code for the number in the form."""
-        guest, form = self._find_acting_guest(token)
+        visitor, form = self._find_acting_visitor(token)
         number = parse_phone_number(form.get("number", ""))
         if number is None:
-            return self._render("number", guest, status=422, number=form.get("number", "")[:40], error=True)
-        self._limit_rate(guest, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
-        if guest.tenant.wanted is TenantState.ACTIVE:
-            self._services.placement.pair_with(guest.tenant.id, number, self._services.clock())
-        return self._redirect(guest, "/status")
+            return self._render("number", visitor, status=422, number=form.get("number", "")[:40], error=True)
+        self._limit_rate(visitor, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
+        if visitor.tenant.wanted is TenantState.ACTIVE:
+            self._services.placement.pair_with(visitor.tenant.id, number, self._services.clock())
+        return self._redirect(visitor, "/status")
 
     def show_qr(self, token: str) -> Response:
         """Asks for a QR code instead of a pairing code."""
-        guest, _ = self._find_acting_guest(token)
-        if guest.tenant.wanted is TenantState.ACTIVE:
-            self._services.placement.pair_with(guest.tenant.id, None, self._services.clock())
-        return self._redirect(guest, "/status")
+        visitor, _ = self._find_acting_visitor(token)
+        if visitor.tenant.wanted is TenantState.ACTIVE:
+            self._services.placement.pair_with(visitor.tenant.id, None, self._services.clock())
+        return self._redirect(visitor, "/status")
 
     def again(self, token: str) -> Response:
         """Starts the session again: the owner wants to reconnect."""
-        guest, _ = self._find_acting_guest(token)
-        self._keep_awake(guest)
-        return self._redirect(guest, "/status")
+        visitor, _ = self._find_acting_visitor(token)
+        self._keep_awake(visitor)
+        return self._redirect(visitor, "/status")
 
     # -- authentication ----------------------------------------------------------------------------------------
 
-    def _find_guest(self, token: str) -> Guest:
+    def _find_visitor(self, token: str) -> Visitor:
         """Raises NotFound, after one read, for any token that is not a usable link's."""
         invite = self._services.tenants.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
-        return Guest(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
+        return Visitor(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
 
-    def _find_posting_guest(self, token: str) -> Guest:
-        guest = self._find_guest(token)
+    def _find_posting_visitor(self, token: str) -> Visitor:
+        visitor = self._find_visitor(token)
         counter = f"landing-{sha256(self._pages.address)[:16]}"
-        self._limit_rate(guest, counter, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
+        self._limit_rate(visitor, counter, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
         if not is_same_origin(self._pages.headers):
             raise Forbidden
-        return guest
+        return visitor
 
-    def _find_acting_guest(self, token: str) -> tuple[Guest, dict[str, str]]:
+    def _find_acting_visitor(self, token: str) -> tuple[Visitor, dict[str, str]]:
         """Returns the bound browser and its form; another browser is redirected to the status page, which explains."""
-        guest = self._find_posting_guest(token)
+        visitor = self._find_posting_visitor(token)
         form = self._pages.form(MAX_FORM_BYTES)
-        if not guest.bound:
-            raise _BrowserNotBound(guest)
-        require_csrf_token(self._pages.headers, form, guest.csrf)
-        return guest, form
+        if not visitor.bound:
+            raise _BrowserNotBound(visitor)
+        require_csrf_token(self._pages.headers, form, visitor.csrf)
+        return visitor, form
 
-    def _limit_rate(self, guest: Guest, counter: str, within: timedelta, limit: int) -> None:
-        if self._services.tenants.count_within(guest.tenant.id, counter, within, self._services.clock()) > limit:
+    def _limit_rate(self, visitor: Visitor, counter: str, within: timedelta, limit: int) -> None:
+        if self._services.tenants.count_within(visitor.tenant.id, counter, within, self._services.clock()) > limit:
             raise TooMany
 
     # -- the session -------------------------------------------------------------------------------------------
 
-    def _keep_awake(self, guest: Guest) -> None:
-        if guest.tenant.wanted is TenantState.ACTIVE:
-            self._services.placement.watch(guest.tenant.id, self._services.clock())
+    def _keep_awake(self, visitor: Visitor) -> None:
+        if visitor.tenant.wanted is TenantState.ACTIVE:
+            self._services.placement.watch(visitor.tenant.id, self._services.clock())
 
-    def _awake_session(self, guest: Guest, now: int) -> Session:
+    def _awake_session(self, visitor: Visitor, now: int) -> Session:
         """Returns the session, kept awake while a code is needed; after a logout only the owner's action wakes it."""
-        session = self._services.placement.session(guest.tenant.id)
+        session = self._services.placement.session(visitor.tenant.id)
         logged_out = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
-        if guest.tenant.paused or session.linked or logged_out:
+        if visitor.tenant.paused or session.linked or logged_out:
             return session
-        return self._services.placement.watch(guest.tenant.id, now)
+        return self._services.placement.watch(visitor.tenant.id, now)
 
-    def _view(self, guest: Guest) -> LandingView:
+    def _view(self, visitor: Visitor) -> LandingView:
         now = self._services.clock()
-        return landing_view(guest.tenant, self._awake_session(guest, now), now)
+        return landing_view(visitor.tenant, self._awake_session(visitor, now), now)
 
     # -- responses ---------------------------------------------------------------------------------------------
 
     def _render_bound(self, token: str, name: str, **context: Any) -> Response:
-        guest = self._find_guest(token)
-        if not guest.bound:
-            raise _BrowserNotBound(guest)
-        return self._render(name, guest, **context)
+        visitor = self._find_visitor(token)
+        if not visitor.bound:
+            raise _BrowserNotBound(visitor)
+        return self._render(name, visitor, **context)
 
-    def _render(self, name: str, guest: Guest, *, status: int = 200, **context: Any) -> Response:
+    def _render(self, name: str, visitor: Visitor, *, status: int = 200, **context: Any) -> Response:
         return self._pages.render(
             f"landing/{name}.html",
             status=status,
             headers=NO_INDEX,
-            language=guest.tenant.language,
-            name=guest.tenant.name,
-            here=self._pages.url_for(f"/join/{guest.token}"),
-            csrf=guest.csrf if guest.bound else "",
+            language=visitor.tenant.language,
+            name=visitor.tenant.name,
+            here=self._pages.url_for(f"/join/{visitor.token}"),
+            csrf=visitor.csrf if visitor.bound else "",
             **context,
         )
 
-    def _redirect(self, guest: Guest, path: str, *cookies: str) -> Response:
-        return self._pages.redirect(f"/join/{guest.token}{path}", cookies=cookies)
+    def _redirect(self, visitor: Visitor, path: str, *cookies: str) -> Response:
+        return self._pages.redirect(f"/join/{visitor.token}{path}", cookies=cookies)
 
     def handle_errors(self, view: Callable[[str], Response]) -> Callable[..., Response]:
         """Wraps a view: an expected error is a page in the reader's language that reveals nothing about the link."""
@@ -275,7 +275,7 @@ class Landing:
             try:
                 return view(token)
             except _BrowserNotBound as error:
-                return self._redirect(error.guest, "/status")
+                return self._redirect(error.visitor, "/status")
             except AnswerlineError as error:
                 about = {404: "gone", 429: "busy"}.get(error.status, "trouble")
                 return self._pages.render(
@@ -292,9 +292,9 @@ class Landing:
 class _BrowserNotBound(Exception):
     """Another browser is bound, so this one may not see this page (any more)."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, visitor: Visitor) -> None:
         super().__init__("another browser is bound")
-        self.guest = guest
+        self.visitor = visitor
 
 
 def _cookie_name(invite: Invite) -> str:

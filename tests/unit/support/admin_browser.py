@@ -1,4 +1,4 @@
-"""An operator at a browser in front of the real door, and fakes of what stands behind it."""
+"""An operator at a browser in front of the real admin, with fakes of OpenAI, SES and Cognito."""
 
 from chalice.app import Chalice
 
@@ -32,7 +32,7 @@ POLICIES = {
 
 
 class FakeLlmClient:
-    """Says of a key and an assistant what the test wants."""
+    """Answers each check of a key and an assistant as the test wants."""
 
     def __init__(self) -> None:
         self.result = AssistantCheck("The key works, and gpt-6-luna answers.")
@@ -48,17 +48,17 @@ class FakeMailer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Tenant, str]] = []
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
 
     def invite(self, tenant: Tenant, link: str) -> str:
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         self.sent.append((tenant, link))
         return "message-1"
 
 
 class FakeIdentity:
-    """One operator; further steps as the test wants."""
+    """Cognito with a single operator; further steps as the test wants."""
 
     def __init__(self) -> None:
         self.first: Outcome = SignedIn(OLGA)
@@ -83,7 +83,7 @@ class FakeIdentity:
 
 
 class Admin:
-    """An operator at a browser, and what stands behind the door."""
+    """An operator at a browser, and the fakes behind the admin."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -96,7 +96,7 @@ class Admin:
         self.gateway = Gateway(app)
         self.browser = Browser(self.gateway)
 
-    def knock(self, password: str = "right", email: str = OLGA) -> Page:
+    def sign_in(self, password: str = "right", email: str = OLGA) -> Page:
         form = self.browser.get("/admin/sign-in")
         fields = {"csrf": form.hidden("csrf"), "email": email, "password": password}
         return self.browser.post("/admin/sign-in", fields)
@@ -106,7 +106,7 @@ class Admin:
         return self.browser.post("/admin/sign-in/next", {"csrf": form.hidden("csrf"), **fields})
 
     def signed_in(self) -> "Admin":
-        assert self.knock().status == 303
+        assert self.sign_in().status == 303
         return self
 
     def fill_in(self, **changes: str) -> dict[str, str]:

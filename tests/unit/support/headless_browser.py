@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Page:
-    """What came back."""
+    """A response as a person and a script read it."""
 
     status: int
     headers: dict[str, str]
@@ -24,7 +24,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What a person reads, in one line."""
+        """The text that a person reads, in one line."""
         return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.html)).split())
 
     def hidden(self, name: str) -> str:
@@ -34,7 +34,7 @@ class Page:
         return unescape(found[1])
 
     def value(self, name: str) -> str:
-        """What stands in an input or a textarea."""
+        """The value of an input or a textarea."""
         found = re.search(rf'<input [^>]*name="{name}"[^>]* value="([^"]*)"', self.html) or re.search(
             rf'<textarea [^>]*name="{name}"[^>]*>\n?([^<]*)</textarea>', self.html
         )
@@ -48,7 +48,7 @@ class Page:
 
 @dataclass
 class Browser:
-    """One visitor."""
+    """A browser with its cookies and its address."""
 
     gateway: Gateway
     address: str = "203.0.113.7"

@@ -1,4 +1,4 @@
-"""A browser at the owner's door, and what it finds there."""
+"""A browser in front of the landing page, and the table behind it."""
 
 import json
 import re
@@ -138,7 +138,7 @@ class Lines:
         return Browser(self.app, **settings)
 
     def session(self, **changes: Any) -> None:
-        """What a runner would have reported."""
+        """Changes the session as a runner's report would."""
         for name in ("qr", "pairing"):
             if changes.get(name) is not None:
                 code, seconds = changes[name]
@@ -156,7 +156,7 @@ class Lines:
     def writes(self) -> list[str]:
         return [operation for operation in self.operations if operation not in ("GetItem", "Query")]
 
-    def watching(self) -> bool:
+    def awake(self) -> bool:
         return self.seen.is_awake(self.clock.now)
 
 

@@ -1,21 +1,21 @@
-// The owner's page: opens the link at once, keeps the code fresh, and counts its seconds. Everything works without it.
+// The owner's page: opens the link at once, polls for changes, and counts a code's seconds. The page works without it.
 "use strict";
 
 (() => {
-  const REST_AFTER_MS = 30 * 60 * 1000; // nobody scanned for this long: stop asking for codes
+  const REST_AFTER_MS = 30 * 60 * 1000; // the owner did not scan for this long: stop asking for codes
   const HIDDEN_EVERY_MS = 15 * 1000;
   const LOST_AFTER_FAILURES = 3;
 
   const opening = document.getElementById("open-form");
-  if (opening) whenSeen(() => open(opening));
+  if (opening) whenVisible(() => open(opening));
 
   const live = document.getElementById("live");
-  if (live) keepFresh(live);
+  if (live) keepUpToDate(live);
 
   for (const form of document.querySelectorAll("form")) submitOnce(form);
 
-  // A page that a browser renders in advance was opened by nobody yet.
-  function whenSeen(act) {
+  // A page that the browser prerenders was not opened by the owner yet.
+  function whenVisible(act) {
     if (document.prerendering) document.addEventListener("prerenderingchange", act, { once: true });
     else act();
   }
@@ -35,39 +35,39 @@
     window.addEventListener("pageshow", () => delete form.dataset.sent);
   }
 
-  function keepFresh(live) {
+  function keepUpToDate(live) {
     let everyMs = Number(live.dataset.everyMs);
     let failures = 0;
     let timer = 0;
-    let codeWantedSince = Date.now();
+    let codeNeededSince = Date.now();
     let countdown = startCountdown(live);
 
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) look();
+      if (!document.hidden) poll();
     });
-    window.addEventListener("online", look);
+    window.addEventListener("online", poll);
     schedule();
 
     function schedule() {
       clearTimeout(timer);
       const slow = document.hidden ? Math.max(everyMs, HIDDEN_EVERY_MS) : everyMs;
-      timer = setTimeout(look, slow * Math.min(2 ** failures, 8));
+      timer = setTimeout(poll, slow * Math.min(2 ** failures, 8));
     }
 
-    async function look() {
+    async function poll() {
       clearTimeout(timer);
-      if (wantsCode(live) && Date.now() - codeWantedSince > REST_AFTER_MS) return rest();
+      if (needsCode(live) && Date.now() - codeNeededSince > REST_AFTER_MS) return rest();
       try {
         const answer = await fetch(`${live.dataset.url}?seen=${live.dataset.version}`, {
           cache: "no-store",
           credentials: "same-origin",
           signal: AbortSignal.timeout(10_000),
         });
-        const news = await answer.json();
-        if (news.reload) return location.reload();
+        const update = await answer.json();
+        if (update.reload) return location.reload();
         if (!answer.ok) throw new Error(`status ${answer.status}`);
         failures = 0;
-        show(news);
+        show(update);
       } catch {
         failures += 1;
       }
@@ -75,15 +75,15 @@
       schedule();
     }
 
-    function show(news) {
-      everyMs = news.every_ms;
-      if (news.html === undefined) return;
+    function show(update) {
+      everyMs = update.every_ms;
+      if (update.html === undefined) return;
       countdown.stop();
-      const parsed = new DOMParser().parseFromString(news.html, "text/html");
+      const parsed = new DOMParser().parseFromString(update.html, "text/html");
       live.replaceChildren(...parsed.body.childNodes);
-      live.dataset.version = news.version;
+      live.dataset.version = update.version;
       live.querySelectorAll("form").forEach(submitOnce);
-      if (!wantsCode(live)) codeWantedSince = Date.now();
+      if (!needsCode(live)) codeNeededSince = Date.now();
       countdown = startCountdown(live);
     }
 
@@ -93,32 +93,32 @@
     }
   }
 
-  function wantsCode(live) {
+  function needsCode(live) {
     const shown = live.querySelector("#phase")?.dataset.shown;
     return shown === "qr" || shown === "pairing" || shown === "waiting";
   }
 
-  // Seconds run here between two looks; at zero the code is taken away even if no answer comes.
+  // Counts the seconds between two polls; at zero the code is removed even if no answer comes.
   function startCountdown(live) {
     const text = live.querySelector("#countdown");
     if (!text) return { stop() {} };
     const bar = live.querySelector("progress");
-    const diesAt = performance.now() + Number(text.dataset.leftMs);
+    const expiresAt = performance.now() + Number(text.dataset.leftMs);
     const timer = setInterval(tick, 250);
     return { stop: () => clearInterval(timer) };
 
     function tick() {
-      const leftMs = diesAt - performance.now();
-      if (leftMs <= 0) return die();
+      const leftMs = expiresAt - performance.now();
+      if (leftMs <= 0) return expire();
       const seconds = Math.ceil(leftMs / 1000);
       if (bar) bar.value = seconds;
-      const said = text.dataset.minutes
+      const label = text.dataset.minutes
         ? text.dataset.minutes.replace("#", Math.ceil(seconds / 60))
         : text.dataset.seconds.replace("#", seconds);
-      if (text.textContent !== said) text.textContent = said;
+      if (text.textContent !== label) text.textContent = label;
     }
 
-    function die() {
+    function expire() {
       clearInterval(timer);
       live.querySelectorAll("[data-dies]").forEach((code) => code.remove());
       live.querySelectorAll("[data-dead]").forEach((placeholder) => (placeholder.hidden = false));

@@ -1,4 +1,4 @@
-// A form that takes a while says so, and is sent once however often its button is pressed.
+// A slow form shows that it works, and is sent once, however often its button is pressed.
 "use strict";
 
 for (const form of document.querySelectorAll("form[data-once]")) {
@@ -11,7 +11,7 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-// Coming back with the browser's own button shows the form as it was: usable again.
+// The browser's back button restores the submitted form: reload it, so that it is usable again.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

@@ -14,7 +14,7 @@ from chalicelib.web.admin.layout import AdminPages
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tenant in the list, with its session and the problem that a person must fix first."""
+    """A tenant in the list, with its session and the problem that a person must fix first."""
 
     tenant: Tenant
     session: Session

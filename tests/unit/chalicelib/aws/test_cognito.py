@@ -40,7 +40,7 @@ def test_the_first_password_must_be_replaced_and_the_second_signs_in(pool: Ident
     assert pool.sign_in(OLGA, SECOND) == SignedIn(OLGA)
 
 
-def test_a_wrong_password_and_an_unknown_account_look_the_same(pool: Identity) -> None:
+def test_a_wrong_password_and_an_unknown_account_read_the_same(pool: Identity) -> None:
     assert pool.sign_in(OLGA, "wrong") == pool.sign_in("nobody@agency.example", "wrong")
     assert isinstance(pool.sign_in(OLGA, "wrong"), Refused)
 
@@ -136,7 +136,7 @@ def test_a_new_password_may_lead_to_setting_up_an_app(stub: Stubber, identity: I
         (lambda i: i.sign_in(OLGA, "x"), "initiate_auth", "TooManyRequestsException", None),
     ],
 )
-def test_a_refusal_is_a_sentence_and_says_what_may_be_repeated(
+def test_a_refusal_is_a_sentence_and_names_the_step_to_repeat(
     stub: Stubber, identity: Identity, call: Callable[[Identity], Any], operation: str, error: str, again: Any
 ) -> None:
     stub.add_client_error(operation, error)
@@ -150,7 +150,7 @@ def test_a_challenge_we_do_not_know_is_refused(stub: Stubber, identity: Identity
     assert isinstance(identity.sign_in(OLGA, SECOND), Refused)
 
 
-def test_trouble_at_cognito_is_passing_and_never_quotes_the_password(stub: Stubber, identity: Identity) -> None:
+def test_an_error_of_cognito_is_transient_and_never_quotes_the_password(stub: Stubber, identity: Identity) -> None:
     stub.add_client_error("initiate_auth", "InternalErrorException", f"about {SECOND}")
     with pytest.raises(TransientError) as caught:
         identity.sign_in(OLGA, SECOND)

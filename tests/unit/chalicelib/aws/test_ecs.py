@@ -57,7 +57,7 @@ def fleet(ecs: Any, now: list[int]) -> Fleet:
     return Fleet(ecs, cluster="c", service="s", clock=lambda: now[0])
 
 
-def test_it_tells_how_many_there_should_be_and_whether_a_rollout_failed() -> None:
+def test_it_returns_the_desired_count_and_whether_a_rollout_failed() -> None:
     ecs = Ecs(2, 2)
     chosen = fleet(ecs, [0])
     assert chosen.service() == Service(2)
@@ -81,7 +81,7 @@ def test_protections_are_renewed_ten_at_a_time() -> None:
     assert chosen.renew([], minutes=120) == set()
 
 
-def test_no_more_are_protected_than_there_should_be_and_that_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_more_are_protected_than_the_desired_count_and_that_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     ecs = Ecs(2, 4)
     with caplog.at_level(logging.WARNING, logger="chalicelib"):
         assert fleet(ecs, [0]).protect(["a", "b", "c", "d"], minutes=60) == {"a", "b"}
@@ -100,7 +100,7 @@ def test_a_task_that_has_ended_needs_no_protection_and_has_none(caplog: pytest.L
     assert (ecs.protected, caplog.records) == ({}, [])
 
 
-def test_an_ecs_that_does_not_protect_is_told_once_and_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_protection_that_ecs_refuses_is_logged_once_and_stops_no_caller(caplog: pytest.LogCaptureFixture) -> None:
     ecs = Ecs(2, 2)
     chosen = fleet(ecs, [0])
     ecs.refused = {"a": "TASK_NOT_VALID"}
@@ -158,7 +158,7 @@ def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> Non
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [
         ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeServices"),
         ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateService"),
@@ -166,14 +166,14 @@ def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> Non
         ServiceMissing("no active service"),
     ],
 )
-def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
-    trouble: Exception, caplog: pytest.LogCaptureFixture
+def test_a_failed_scale_out_stops_no_caller_and_is_logged_once(
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     ecs, now = Ecs(1, 1), [0]
     chosen = fleet(ecs, now)
 
     def refuse(**_: Any) -> dict[str, Any]:
-        raise trouble
+        raise error
 
     ecs.describe_services = refuse  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING, logger="chalicelib"):
@@ -181,7 +181,7 @@ def test_a_fleet_that_cannot_grow_fails_nobody_and_is_told_once(
             chosen.scale_out()
             now[0] += SCALE_OUT_EVERY_MS
     assert [record.message for record in caplog.records] == ["scale_out_failed"]
-    with pytest.raises(type(trouble)):
+    with pytest.raises(type(error)):
         chosen.service()
     del ecs.describe_services
     chosen.scale_out()

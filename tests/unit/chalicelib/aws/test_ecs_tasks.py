@@ -1,4 +1,4 @@
-"""Which tasks are runners: those of our own service that are to stay, as ECS itself tells it."""
+"""The tasks that are runners: those of our own service that are to stay, as ECS itself reports them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ class Account:
         self.fleet = Fleet(self.ecs, cluster="ours", service="runners", clock=lambda: 0)
 
     def task(self, cluster: str = "ours", group: str = "service:runners") -> str:
-        """One that is started now."""
+        """Starts a task."""
         started = self.ecs.run_task(
             cluster=cluster,
             taskDefinition="runner",
@@ -63,11 +63,13 @@ def test_a_task_of_our_service_is_a_runner_until_it_is_to_end(account: Account) 
     assert account.fleet.runs(second)
 
 
-def test_a_task_that_was_told_to_end_is_none_although_it_still_runs(account: Account) -> None:
+def test_a_task_that_is_to_end_is_no_runner_although_it_still_runs(account: Account) -> None:
     task = account.task()
-    told = account.ecs.describe_tasks
+    describe_tasks = account.ecs.describe_tasks
     ending = {"desiredStatus": "STOPPED"}  # moto stops at once; ECS waits for the container
-    account.ecs.describe_tasks = lambda **asked: {"tasks": [{**each, **ending} for each in told(**asked)["tasks"]]}
+    account.ecs.describe_tasks = lambda **asked: {
+        "tasks": [{**each, **ending} for each in describe_tasks(**asked)["tasks"]]
+    }
     assert not account.fleet.runs(task)
 
 
@@ -75,8 +77,8 @@ def test_a_task_that_ends_by_itself_is_none_from_its_first_step_on(account: Acco
     task = account.task()
     state_manager.set_transition(STEPS, {"progression": "manual", "times": 1})
     assert not account.fleet.runs(task)
-    (told,) = account.ecs.describe_tasks(cluster="ours", tasks=[task])["tasks"]
-    assert (told["desiredStatus"], told["lastStatus"]) == ("RUNNING", "STOPPING")
+    (described,) = account.ecs.describe_tasks(cluster="ours", tasks=[task])["tasks"]
+    assert (described["desiredStatus"], described["lastStatus"]) == ("RUNNING", "STOPPING")
 
 
 def test_a_task_of_another_service_or_cluster_or_account_is_none(account: Account) -> None:
@@ -100,16 +102,16 @@ def test_a_task_of_another_service_or_cluster_or_account_is_none(account: Accoun
         "arn:aws:ecs:eu-west-1:123456789012:task/other/" + "0" * 32,
     ],
 )
-def test_what_cannot_be_a_task_of_ours_is_not_asked_about(task: str) -> None:
+def test_an_impossible_arn_is_not_asked_about(task: str) -> None:
     assert not Fleet(None, cluster="ours", service="runners", clock=lambda: 0).runs(task)  # type: ignore[arg-type]
 
 
-def test_a_task_that_nobody_started_is_none(account: Account) -> None:
+def test_a_task_that_does_not_exist_is_no_runner(account: Account) -> None:
     assert not account.fleet.runs("arn:aws:ecs:eu-west-1:123456789012:task/ours/" + "0" * 32)
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [
         ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeTasks"),
         ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeTasks"),
@@ -117,17 +119,19 @@ def test_a_task_that_nobody_started_is_none(account: Account) -> None:
         EndpointConnectionError(endpoint_url="https://ecs.example"),
     ],
 )
-def test_an_ecs_that_does_not_tell_is_asked_again_and_vouches_for_nobody(account: Account, trouble: Exception) -> None:
+def test_while_ecs_does_not_answer_no_task_is_a_runner_and_the_caller_retries(
+    account: Account, error: Exception
+) -> None:
     task = account.task()
-    told = account.ecs.describe_tasks
+    describe_tasks = account.ecs.describe_tasks
 
     def refuse(**_: Any) -> Any:
-        raise trouble
+        raise error
 
     account.ecs.describe_tasks = refuse
     with pytest.raises(TransientError):
         account.fleet.runs(task)
-    account.ecs.describe_tasks = told
+    account.ecs.describe_tasks = describe_tasks
     assert account.fleet.runs(task)
 
 

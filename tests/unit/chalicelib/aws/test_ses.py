@@ -69,7 +69,7 @@ class Links(HTMLParser):
 
 
 def links(message: EmailMessage) -> tuple[set[str], set[str]]:
-    """Those of the text, those of the HTML."""
+    """Returns the links of the text and of the HTML."""
     return set(re.findall(r"https?://\S+", body(message, "plain"))), set(Links(body(message, "html")).found)
 
 
@@ -122,7 +122,7 @@ def test_the_raw_mail_is_what_mail_servers_like() -> None:
     assert mail["Auto-Submitted"] == "auto-generated"
 
 
-def test_ses_is_told_the_kind_and_the_configuration_set() -> None:
+def test_a_mail_carries_its_kind_and_the_configuration_set() -> None:
     post = Post()
     mailer(post, configuration_set="bounces").invite(BAKERY, LINK)
     mailer(post).invite(BAKERY, LINK)
@@ -151,9 +151,9 @@ def test_a_sender_beyond_ascii_stays_readable_for_ses_and_people() -> None:
 def test_a_long_senders_name_stays_on_one_line(name: str) -> None:
     post = Post()
     Mailer(post, sender=f"{name.strip()} <mail@agency.example>").invite(BAKERY, LINK)  # type: ignore[arg-type]
-    told = post.sent[0]["FromEmailAddress"]
-    assert told.isprintable() and told.isascii()
-    read = parsed(f"From: {told}\r\n\r\n".encode())["From"].addresses[0]
+    sender = post.sent[0]["FromEmailAddress"]
+    assert sender.isprintable() and sender.isascii()
+    read = parsed(f"From: {sender}\r\n\r\n".encode())["From"].addresses[0]
     assert (read.display_name, read.addr_spec) == (name.strip(), "mail@agency.example")
 
 
@@ -174,7 +174,7 @@ def test_a_subject_survives_its_encoding(name: str) -> None:
 
 @pytest.mark.parametrize("code", [code for code in ProblemCode if code is not ProblemCode.MAIL_BOUNCED])
 def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
-    """What only the operator can mend has no action on the owner's page either, and its sentence says who knows."""
+    """A problem that only the operators can fix has no action on the owner's page, and its sentence says who knows."""
     post, translate = Post(), translator("de")
     mailer(post).problem(BAKERY, Problem(code, 0), LINK)
     waits = translate("mail.silent.how") in body(post.mail, "plain")
@@ -190,7 +190,7 @@ def test_the_technical_detail_of_a_problem_stays_with_the_operator() -> None:
 
 @EVERY_MAIL
 @pytest.mark.parametrize("poison", ["\r\n", "\n", "\r", "\0", "\x1b", "\x85", "\u2028", "\ud800"])
-def test_nothing_that_could_begin_another_header_is_sent(kind: str, poison: str) -> None:
+def test_a_text_that_could_begin_another_header_is_not_sent(kind: str, poison: str) -> None:
     post = Post()
     injected = f"{poison}Bcc: everybody@evil.example"
     named, addressed = replace(BAKERY, name="Bakery" + injected), replace(BAKERY, owner_email="a@b.example" + injected)
@@ -305,7 +305,7 @@ def test_a_busy_mail_service_is_tried_again(error: Exception) -> None:
         "NotFoundException",
     ],
 )
-def test_what_a_person_must_mend_is_a_problem_of_the_mail(code: str) -> None:
+def test_an_error_that_a_person_must_fix_is_a_problem_of_the_mail(code: str) -> None:
     with pytest.raises(ActionRequired) as asked:
         mailer(Post(refusal(code))).invite(BAKERY, LINK)
     assert asked.value.problem is ProblemCode.MAIL_BOUNCED

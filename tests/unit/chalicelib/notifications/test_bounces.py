@@ -1,4 +1,4 @@
-"""What SES tells of our mails: the tenant shows it, the operators are told once, and nothing of it stops anything."""
+"""Bounces and complaints: the tenant shows them, and the operators are notified once."""
 
 import logging
 from typing import Any, cast
@@ -25,7 +25,10 @@ def bakery(services: Services, clock: Clock) -> Services:
 
 
 def event(detail_type: str, address: str = OWNER.lower(), kind: str = "invite", **detail: Any) -> dict[str, Any]:
-    """As EventBridge gives it (docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html)."""
+    """Returns an event as EventBridge delivers it.
+
+    docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html
+    """
     return {
         "version": "0",
         "id": "c3d4e5f6-a7b8-9012-cdef-123456789012",
@@ -58,14 +61,14 @@ def bounced(kind: str = "Permanent", subtype: str = "General", address: str = OW
         "status": "5.1.1",
         "diagnosticCode": f"smtp; 550 5.1.1 <{address}> user unknown",
     }
-    told = {
+    detail = {
         "bounceType": kind,
         "bounceSubType": subtype,
         "bouncedRecipients": [recipient],
         "timestamp": "2026-11-22T10:30:02.000Z",
         "feedbackId": "0100018d-1234-abcd-ef01-234567890abc-000000",
     }
-    return event("Email Bounced", address, bounce=told)
+    return event("Email Bounced", address, bounce=detail)
 
 
 COMPLAINT = {
@@ -89,16 +92,16 @@ def mails(services: Services) -> list[tuple[str, str, str]]:
     return cast(FakeMailer, services.mailer).sent
 
 
-def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(bakery: Services, clock: Clock) -> None:
+def test_a_permanent_bounce_is_the_tenants_problem_and_notifies_the_operators(bakery: Services, clock: Clock) -> None:
     assert handle(bakery, bounced()) is EventOutcome.MARKED
-    told = problem(bakery)
-    assert told == Problem(ProblemCode.MAIL_BOUNCED, clock(), "The owner's mail server refuses this address (5.1.1).")
+    marked = problem(bakery)
+    assert marked == Problem(ProblemCode.MAIL_BOUNCED, clock(), "The owner's mail server refuses this address (5.1.1).")
     assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
     assert mails(bakery) == [("attention", "operators@example.com", f"https://line.example.com/api/admin/tenants/{T}")]
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "sentence"),
+    ("reported", "code", "sentence"),
     [
         (
             event("Email Complaint Received", complaint=COMPLAINT),
@@ -109,10 +112,10 @@ def test_a_permanent_bounce_is_the_tenants_problem_and_the_operators_are_told(ba
         (bounced(subtype="OnAccountSuppressionList"), ProblemCode.MAIL_BOUNCED, "suppression list"),
     ],
 )
-def test_a_complaint_and_a_refusal_are_too_and_never_mail_the_owner(
-    bakery: Services, told: dict[str, Any], code: ProblemCode, sentence: str
+def test_a_complaint_and_a_refusal_are_problems_and_never_mail_the_owner(
+    bakery: Services, reported: dict[str, Any], code: ProblemCode, sentence: str
 ) -> None:
-    assert handle(bakery, told) is EventOutcome.MARKED
+    assert handle(bakery, reported) is EventOutcome.MARKED
     shown = problem(bakery)
     assert shown is not None and shown.code is code
     assert sentence in shown.detail
@@ -120,15 +123,15 @@ def test_a_complaint_and_a_refusal_are_too_and_never_mail_the_owner(
 
 
 @pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
-def test_a_passing_bounce_is_a_line_in_the_timeline(bakery: Services, kind: str) -> None:
+def test_a_transient_bounce_is_a_line_in_the_timeline(bakery: Services, kind: str) -> None:
     assert handle(bakery, bounced(kind, "MailboxFull")) is EventOutcome.RECORDED
     assert (problem(bakery), mails(bakery)) == (None, [])
     sentence = "The owner's mail server did not take the mail, in several tries (MailboxFull)."
     assert happened(bakery) == [(EventKind.MAIL_FAILED, sentence)]
 
 
-def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: Services, clock: Clock) -> None:
-    assert [handle(bakery, told) for told in (bounced("Transient"), bounced("Transient"))] == [
+def test_an_event_that_comes_twice_counts_once_also_after_its_problem_was_fixed(bakery: Services, clock: Clock) -> None:
+    assert [handle(bakery, reported) for reported in (bounced("Transient"), bounced("Transient"))] == [
         EventOutcome.RECORDED,
         EventOutcome.DUPLICATE,
     ]
@@ -142,21 +145,21 @@ def test_an_event_that_comes_twice_counts_once_also_after_it_was_mended(bakery: 
     assert (problem(bakery), len(mails(bakery))) == (None, 1)
 
 
-def test_a_mail_that_is_reported_after_it_was_late_is_heard_of_again(bakery: Services) -> None:
+def test_a_complaint_after_a_bounce_of_the_same_mail_counts(bakery: Services) -> None:
     assert handle(bakery, bounced("Transient")) is EventOutcome.RECORDED
     assert handle(bakery, event("Email Complaint Received", complaint=COMPLAINT)) is EventOutcome.MARKED
 
 
-def test_two_mails_that_bounce_tell_the_operators_once(bakery: Services) -> None:
+def test_two_mails_that_bounce_notify_the_operators_once(bakery: Services) -> None:
     for number in range(2):
-        told = bounced()
-        told["detail"]["mail"]["messageId"] = f"message-{number}"
-        assert handle(bakery, told) is EventOutcome.MARKED
+        reported = bounced()
+        reported["detail"]["mail"]["messageId"] = f"message-{number}"
+        assert handle(bakery, reported) is EventOutcome.MARKED
     assert len(mails(bakery)) == 1
     assert happened(bakery) == [(EventKind.PROBLEM, "mail_bounced")]
 
 
-def test_a_bounce_at_a_former_address_says_nothing_of_the_new_one(bakery: Services) -> None:
+def test_a_bounce_at_a_former_address_is_no_problem_of_the_new_one(bakery: Services) -> None:
     assert handle(bakery, bounced(address="inge@old.example")) is EventOutcome.FORMER_ADDRESS
     assert handle(bakery, event("Email Rejected", "inge@old.example", reject={})) is EventOutcome.FORMER_ADDRESS
     assert (problem(bakery), happened(bakery), mails(bakery)) == (None, [], [])
@@ -166,15 +169,15 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
     bakery: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="chalicelib"):
-        told = bounced(address="operators@example.com")
-        told["detail"]["mail"]["tags"]["kind"] = ["attention"]
-        assert handle(bakery, told) is EventOutcome.OPERATORS
+        reported = bounced(address="operators@example.com")
+        reported["detail"]["mail"]["tags"]["kind"] = ["attention"]
+        assert handle(bakery, reported) is EventOutcome.OPERATORS
     assert (problem(bakery), mails(bakery)) == (None, [])
     assert [record.message for record in caplog.records] == ["mail_to_operators_bounced"]
 
 
 @pytest.mark.parametrize(
-    ("told", "noted"),
+    ("reported", "recorded"),
     [
         (event("Email Delivery Delayed", deliveryDelay={"delayType": "MailboxFull", "delayedRecipients": []}), []),
         (
@@ -183,25 +186,25 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
         ),
     ],
 )
-def test_what_may_still_arrive_or_cannot_be_is_no_problem(
-    bakery: Services, told: dict[str, Any], noted: list[tuple[EventKind, str]]
+def test_a_delayed_mail_and_a_failed_template_are_no_problem(
+    bakery: Services, reported: dict[str, Any], recorded: list[tuple[EventKind, str]]
 ) -> None:
-    assert handle(bakery, told) is EventOutcome.RECORDED
-    assert (problem(bakery), mails(bakery), happened(bakery)) == (None, [], noted)
+    assert handle(bakery, reported) is EventOutcome.RECORDED
+    assert (problem(bakery), mails(bakery), happened(bakery)) == (None, [], recorded)
 
 
-def test_events_of_another_stage_or_of_nobody_are_not_ours(bakery: Services) -> None:
+def test_events_of_another_stage_or_of_an_unknown_tenant_are_ignored(bakery: Services) -> None:
     other = bounced()
     other["detail"]["mail"]["tags"]["ses:configuration-set"] = ["answerline-other"]
     nobody, nameless = bounced(), bounced()
     nobody["detail"]["mail"]["tags"]["tenant"] = ["tenantzzzz"]
     del nameless["detail"]["mail"]["tags"]
-    assert [handle(bakery, told) for told in (other, nobody, nameless)] == [EventOutcome.IGNORED] * 3
+    assert [handle(bakery, reported) for reported in (other, nobody, nameless)] == [EventOutcome.IGNORED] * 3
     assert problem(bakery) is None
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {},
         {"detail-type": "Email Bounced"},
@@ -210,29 +213,29 @@ def test_events_of_another_stage_or_of_nobody_are_not_ours(bakery: Services) -> 
         {"detail-type": 7, "detail": {"mail": {"messageId": "x", "tags": []}}},
     ],
 )
-def test_what_is_not_understood_is_logged_without_its_words(
-    bakery: Services, told: dict[str, Any], caplog: pytest.LogCaptureFixture
+def test_an_event_of_unknown_form_is_logged_without_its_words(
+    bakery: Services, reported: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="chalicelib"):
-        assert handle(bakery, told) is EventOutcome.IGNORED
+        assert handle(bakery, reported) is EventOutcome.IGNORED
     (record,) = caplog.records
     assert record.message == "mail_event_invalid"
     assert "secret" not in str(record.__dict__)
 
 
-def test_neither_log_nor_problem_quotes_an_address_or_what_a_server_said(
+def test_neither_log_nor_problem_quotes_an_address_or_a_servers_text(
     bakery: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="chalicelib"):
-        for number, told in enumerate(
+        for number, reported in enumerate(
             (
                 bounced(subtype="inge@bakery.example"),
                 bounced("Transient", "<b>inge@bakery.example</b>"),
                 event("Email Complaint Received", complaint=COMPLAINT),
             )
         ):
-            told["detail"]["mail"]["messageId"] = f"message-{number}"
-            handle(bakery, told)
+            reported["detail"]["mail"]["messageId"] = f"message-{number}"
+            handle(bakery, reported)
     shown = problem(bakery)
     words = (
         str([record.__dict__ for record in caplog.records]) + str(happened(bakery)) + (shown.detail if shown else "")
@@ -240,7 +243,7 @@ def test_neither_log_nor_problem_quotes_an_address_or_what_a_server_said(
     assert "@bakery" not in words and "<b>" not in words and "user unknown" not in words
 
 
-def test_the_application_hears_of_exactly_these() -> None:
+def test_the_application_subscribes_to_exactly_these_events() -> None:
     import app
 
     (config,) = [each for each in app.app.event_sources if each.name == "mail_event"]

@@ -49,7 +49,7 @@ def test_each_text_asks_for_the_same_values_as_the_english_one(language: str) ->
 
 
 @EVERY_LANGUAGE
-def test_nothing_is_empty_but_an_action_that_does_not_exist(language: str) -> None:
+def test_no_text_is_empty_but_an_action_that_does_not_exist(language: str) -> None:
     english = texts("en")
     for key, text in texts(language).items():
         assert text.strip() == text
@@ -74,7 +74,7 @@ def test_a_value_is_never_read_as_a_format_string() -> None:
     assert translator("en")("landing.for", name="{0.__class__}%s") == "for {0.__class__}%s"
 
 
-def test_an_unknown_language_speaks_english() -> None:
+def test_an_unknown_language_is_english() -> None:
     assert translator("xx")("landing.title") == translator("en")("landing.title")
 
 

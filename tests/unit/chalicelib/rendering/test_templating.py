@@ -20,7 +20,7 @@ def test_a_function_that_was_given_can_be_called_even_in_an_imported_macro(tmp_p
     assert environment(tmp_path, shout=str.upper).get_template("a.html").render() == "HM"
 
 
-def test_a_name_that_nobody_gave_is_an_error(tmp_path: Path) -> None:
+def test_an_undefined_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text("{{ nobody }}")
     with pytest.raises(UndefinedError):
         environment(tmp_path).get_template("a.html").render()

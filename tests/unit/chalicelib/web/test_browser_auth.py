@@ -52,12 +52,12 @@ def test_cookies_are_for_this_host_alone_and_out_of_reach_of_scripts() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "garbage", "a=b" + "c" * 20_000, "a\x00=b; =; ;;", '"="', "bad,name=1"])
-def test_a_strange_cookie_header_is_nobody(header: str, operators: OperatorAuth) -> None:
+def test_a_strange_cookie_header_authenticates_no_operator(header: str, operators: OperatorAuth) -> None:
     with pytest.raises(Unauthorised):
         operators.authenticate({"cookie": header})
 
 
-def test_several_cookies_are_told_apart() -> None:
+def test_several_cookies_are_kept_apart() -> None:
     assert parse_cookies({"cookie": "a=1; __Host-operator=xyz; b=2"})["__Host-operator"] == "xyz"
 
 
@@ -77,7 +77,7 @@ def test_a_name_with_a_rare_blank_is_not_ours() -> None:
     assert parse_cookies({"cookie": header}) == {"__Host-x": "ours"}
 
 
-def test_a_browser_is_known_by_its_cookie_until_it_is_ended(operators: OperatorAuth) -> None:
+def test_a_cookie_authenticates_its_browser_until_the_session_ends(operators: OperatorAuth) -> None:
     header, session = operators.start_session(OLGA, {})
     headers = browser(header)
     assert operators.authenticate(headers) == session
@@ -95,7 +95,7 @@ def test_signing_in_again_ends_what_this_browser_had_before(operators: OperatorA
     assert operators.authenticate(browser(later)).email == OLGA
 
 
-def test_looking_keeps_a_browser_signed_in_but_not_for_ever(operators: OperatorAuth, clock: Clock) -> None:
+def test_requests_keep_a_browser_signed_in_but_not_for_ever(operators: OperatorAuth, clock: Clock) -> None:
     headers = browser(operators.start_session(OLGA, {})[0])
     for _ in range(35):  # every 20 minutes for almost 12 hours
         clock.pass_seconds(20 * 60)
@@ -109,7 +109,7 @@ def test_looking_keeps_a_browser_signed_in_but_not_for_ever(operators: OperatorA
     ("site", "ours"),
     [("same-origin", True), ("none", True), (None, True), ("same-site", False), ("cross-site", False), ("", False)],
 )
-def test_a_request_that_another_site_made_is_told_by_its_header(site: str | None, ours: bool) -> None:
+def test_a_request_of_another_site_is_recognised_by_its_header(site: str | None, ours: bool) -> None:
     assert is_same_origin({} if site is None else {"sec-fetch-site": site}) is ours
 
 

@@ -1,4 +1,4 @@
-"""The widget in the CloudWatch console: what it shows of whom, in which order, and never of what."""
+"""The widget in the CloudWatch console: its rows, their order, and no secret in them."""
 
 import re
 from typing import Any
@@ -43,13 +43,13 @@ def rows(page: Page) -> list[str]:
     return re.findall(r'/admin/tenants/([a-z0-9]+)"', page.html)
 
 
-def test_it_says_what_it_is_when_cloudwatch_asks(services: Services) -> None:
+def test_it_describes_itself_when_cloudwatch_asks(services: Services) -> None:
     services.table = None  # type: ignore[assignment]
-    told = console.render_widget(services, {"describe": True}, FUNCTION)
-    assert told.startswith("## ") and "only: trouble" in told and "lambda:InvokeFunction" in told
+    description = console.render_widget(services, {"describe": True}, FUNCTION)
+    assert description.startswith("## ") and "only: trouble" in description and "lambda:InvokeFunction" in description
 
 
-def test_a_line_that_answers_is_told_in_one_row(services: Services, clock: Clock) -> None:
+def test_a_healthy_line_is_one_row(services: Services, clock: Clock) -> None:
     heard = {"last_message_at": clock() - 120_000, "last_reply_at": clock() - 60_000}
     add(services, "bakeryaaaa", session=online(clock, **heard))
     services.tenants.count("bakeryaaaa", "tokens", "2026-09", 12_345, expires_at=clock())
@@ -60,7 +60,7 @@ def test_a_line_that_answers_is_told_in_one_row(services: Services, clock: Clock
     assert NUMBER not in page.html and "owner@example.com" not in page.html
 
 
-def test_the_worst_come_first_each_with_what_to_mend(services: Services, clock: Clock) -> None:
+def test_the_worst_come_first_each_with_its_problem(services: Services, clock: Clock) -> None:
     minute = 60_000
     down = {"phase": "failed", "down_since": clock() - 6 * minute}
     add(services, "fineaaaaaa", session=online(clock))
@@ -76,7 +76,7 @@ def test_the_worst_come_first_each_with_what_to_mend(services: Services, clock: 
     assert "sk-…1234" not in page.text
 
 
-def test_only_trouble_leaves_out_what_is_fine_and_a_click_shows_all(services: Services, clock: Clock) -> None:
+def test_only_trouble_leaves_out_healthy_lines_and_a_click_shows_all(services: Services, clock: Clock) -> None:
     add(services, "fineaaaaaa", session=online(clock))
     page = shown(services, only="trouble")
     assert rows(page) == [] and "No line is in trouble." in page.text
@@ -121,7 +121,7 @@ def test_more_tenants_than_fit_are_counted_and_read_without_asking_for_each(serv
     assert len(rows(shown(services, rows="many"))) == 200
 
 
-def test_names_are_text_whatever_they_say(services: Services, clock: Clock) -> None:
+def test_names_are_rendered_as_text(services: Services, clock: Clock) -> None:
     add(services, "hostileaaa", session=online(clock), name=HOSTILE)
     page = shown(services)
     assert HOSTILE not in page.html and "<img" not in page.html and page.html.count("<cwdb-action") == 1
@@ -138,17 +138,17 @@ def test_it_has_no_script_and_its_colours_follow_the_console(services: Services,
 
 
 @pytest.mark.parametrize(
-    ("trouble", "sentence"),
+    ("error", "sentence"),
     [
         (TransientError("The database is busy; this will be tried again."), "The database is busy"),
         (ValueError(f"what is {NUMBER}?"), "Something went wrong on our side (ValueError)"),
     ],
 )
-def test_trouble_is_a_sentence_in_the_widget_and_a_line_in_the_log(
-    services: Services, caplog: pytest.LogCaptureFixture, trouble: Exception, sentence: str
+def test_an_error_is_a_sentence_in_the_widget_and_a_line_in_the_log(
+    services: Services, caplog: pytest.LogCaptureFixture, error: Exception, sentence: str
 ) -> None:
     def fail(operation: str) -> None:
-        raise trouble
+        raise error
 
     services.table._before = fail  # type: ignore[attr-defined]
     page = shown(services, widgetContext={"theme": "dark"})
@@ -163,14 +163,12 @@ def test_every_phase_has_words(services: Services, clock: Clock, phase: Phase) -
     assert rows(shown(services)) == ["someaaaaaa"]
 
 
-def test_an_installation_without_tenants_says_so(services: Services) -> None:
+def test_an_installation_without_tenants_has_a_sentence(services: Services) -> None:
     assert "0 should run, 0 online" in shown(services).text
     assert "There are no tenants yet." in shown(services).text
 
 
-def test_the_headline_counts_owners_who_see_a_code_and_runners_that_are_silent(
-    services: Services, clock: Clock
-) -> None:
+def test_the_headline_counts_unscanned_codes_and_silent_runners(services: Services, clock: Clock) -> None:
     add(services, "newaaaaaaa", session={"phase": "qr", "watched_until": clock() + 60_000, "runner": "runneraaaa"})
     services.runners.register("runneraaaa", "0" * 64, 5, clock())
     clock.pass_seconds(61)

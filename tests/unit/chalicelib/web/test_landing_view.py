@@ -33,7 +33,7 @@ LIVING = ExpiringCode("code", NOW + 1_000)
         (Session(BAKERY, Phase.LOGGED_OUT, awake_until=NOW + 1), Screen.WAITING),
     ],
 )
-def test_a_code_is_shown_only_while_it_lives_and_is_wanted(session: Session, screen: Screen) -> None:
+def test_a_code_is_shown_only_while_it_is_valid_and_needed(session: Session, screen: Screen) -> None:
     assert choose_screen(tenant(BAKERY), session, NOW) is screen
     assert choose_screen(tenant(BAKERY, wanted=TenantState.PAUSED), session, NOW) is Screen.PAUSED
 
@@ -62,7 +62,7 @@ def test_numbers_are_read_as_people_write_them(written: str, digits: str | None)
 
 
 @pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
-def test_the_page_looks_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
+def test_the_page_polls_often_while_its_owner_waits_for_a_change(phase: Phase) -> None:
     waiting = Session(BAKERY, phase, number="49170", awake_until=NOW + 1)
     assert landing_view(tenant(BAKERY), waiting, NOW).every_ms == 1_000
     assert landing_view(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000

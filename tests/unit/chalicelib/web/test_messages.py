@@ -36,16 +36,16 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
         (3 * DAY, "3 days ago"),
     ],
 )
-def test_the_past_is_told_roughly(before: int, words: str) -> None:
+def test_an_age_is_rounded(before: int, words: str) -> None:
     assert " ".join(format_age(NOW - before, NOW).split()) == words
 
 
-def test_what_never_happened_is_never() -> None:
+def test_without_an_instant_the_age_is_never() -> None:
     assert format_age(None, NOW) == format_age(0, NOW) == "never"
     assert format_instant(NOW) == "2026-09-21 14:13:20 UTC"
 
 
-def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
+def test_every_event_and_every_problem_has_a_text() -> None:
     assert set(EVENT_LABELS) == set(EventKind)
     assert set(PROBLEM_NAMES) == set(ProblemCode)
     assert set(FORM_RESULTS) == set(FormResult)
@@ -55,7 +55,7 @@ def test_everything_that_can_happen_or_go_wrong_has_words() -> None:
     assert all(translate(f"admin.phase.{phase}.sentence") for phase in Phase)
 
 
-def test_an_edit_is_told_in_words_and_a_problem_by_its_name() -> None:
+def test_an_edit_is_described_in_words_and_a_problem_by_its_name() -> None:
     edited = Event("hotel000", NOW, EventKind.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
     assert describe_event(edited) == "OpenAI key, owner’s e-mail, assistant"
     assert describe_event(Event("hotel000", NOW, EventKind.PROBLEM, "out_of_credit")) == "Out of credit"

@@ -1,4 +1,4 @@
-"""Pages, forms, headers and static files; and what becomes of trouble."""
+"""Pages, forms, headers, static files, and errors as responses."""
 
 import json
 import logging
@@ -9,15 +9,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import zxingcpp
 from botocore.exceptions import ClientError
 from chalice.app import Chalice, Response
-from PIL import Image, ImageDraw
 from pydantic import BaseModel
 
 from chalicelib import errors
 from chalicelib.notifications.invites import join_link
-from chalicelib.rendering.qr import qr_svg
 from chalicelib.rendering.static_files import static_file
 from chalicelib.web import pages
 from chalicelib.web.pages import FORM, Pages
@@ -33,7 +30,7 @@ TEMPLATES = CHALICELIB / "rendering" / "templates"
 
 
 class Site:
-    """An app whose one view does as the test says."""
+    """An app with one view that a test chooses."""
 
     def __init__(self) -> None:
         self.base_url = "https://lines.example/api"
@@ -99,7 +96,7 @@ def test_every_answer_carries_the_security_headers(site: Site) -> None:
 def test_no_template_has_a_script_or_a_style_of_its_own() -> None:
     for template in TEMPLATES.rglob("*.html"):
         if template.parent.name == "console":
-            continue  # not served by us: CloudWatch shows it, see test_overview.py
+            continue  # not served by us: CloudWatch shows it, see test_console.py
         html = template.read_text()
         assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", html), template
 
@@ -112,7 +109,7 @@ def test_what_people_typed_is_escaped(site: Site) -> None:
     assert "<script>alert" not in answer.html and "&lt;script&gt;" in answer.html
 
 
-def test_every_page_says_which_installation_it_is(site: Site) -> None:
+def test_every_page_names_its_installation(site: Site) -> None:
     answer = site.show(errors.NotFound())
     assert "Stage unit" in answer.text and "https://lines.example/api" in answer.text and "abc1234" in answer.text
 
@@ -138,11 +135,11 @@ def test_a_static_file_is_kept_for_ever_under_its_hash_and_asked_for_otherwise(s
     assert site.browser.get(address).headers["content-type"] == "text/css; charset=utf-8"
 
 
-def test_every_class_of_the_style_sheet_is_worn_by_something() -> None:
+def test_every_class_of_the_style_sheet_is_used() -> None:
     sheet = re.sub(r"/\*.*?\*/", "", static_file("answerline.css").text, flags=re.DOTALL)
     classes = set(re.findall(r"\.([a-z][a-z-]+)", re.sub(r"\{[^{}]*\}", "{}", sheet)))
-    wearers = [path for path in CHALICELIB.rglob("*") if path.suffix in {".html", ".js", ".py"}]
-    words = set(re.findall(r"[\w-]+", "\n".join(path.read_text() for path in wearers)))
+    users = [path for path in CHALICELIB.rglob("*") if path.suffix in {".html", ".js", ".py"}]
+    words = set(re.findall(r"[\w-]+", "\n".join(path.read_text() for path in users)))
     assert "card-head" in classes
     assert not classes - words
 
@@ -175,9 +172,9 @@ def test_another_content_type_is_refused(site: Site) -> None:
     assert site.browser.post("/form", b"{}", content_type="application/json").status == 415
 
 
-# --- trouble ------------------------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------------------
 
-TROUBLE = [
+ERRORS = [
     (errors.BadRequest(), 400),
     (errors.Invalid({"name": "Enter a name."}), 422),
     (errors.Unauthorised(), 401),
@@ -193,26 +190,26 @@ TROUBLE = [
 ]
 
 
-@pytest.mark.parametrize(("trouble", "status"), TROUBLE)
-def test_trouble_has_its_status_and_sentence_for_people_and_programs(
-    site: Site, trouble: errors.AnswerlineError, status: int
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+def test_an_error_has_its_status_and_sentence_for_people_and_programs(
+    site: Site, error: errors.AnswerlineError, status: int
 ) -> None:
-    page = site.show(trouble)
-    sentence = pages.NOT_FOUND if isinstance(trouble, errors.NotFound) else trouble.message
+    page = site.show(error)
+    sentence = pages.NOT_FOUND if isinstance(error, errors.NotFound) else error.message
     assert page.status == status and sentence in page.text
-    refusal = site.show(trouble, "/json")
+    refusal = site.show(error, "/json")
     assert refusal.status == status
-    assert json.loads(refusal.html) == {"code": trouble.code, "message": trouble.message}
+    assert json.loads(refusal.html) == {"code": error.code, "message": error.message}
 
 
-def test_what_is_not_there_looks_the_same_whatever_it_was(site: Site) -> None:
+def test_every_kind_of_not_found_reads_the_same(site: Site) -> None:
     assert site.show(errors.NotFound("no such tenant")).html == site.show(errors.NotFound("revoked")).html
 
 
-def test_trying_again_says_when(site: Site) -> None:
-    trouble = errors.TransientError(retry_after_seconds=2.4)
-    assert site.show(trouble).headers["retry-after"] == "2"
-    assert site.show(trouble, "/json").headers["retry-after"] == "2"
+def test_a_transient_error_says_when_to_retry(site: Site) -> None:
+    error = errors.TransientError(retry_after_seconds=2.4)
+    assert site.show(error).headers["retry-after"] == "2"
+    assert site.show(error, "/json").headers["retry-after"] == "2"
 
 
 @pytest.mark.parametrize("path", ["/page", "/json"])
@@ -246,21 +243,3 @@ def test_an_answer_that_breaks_our_own_contract_is_our_mistake_and_not_the_calle
     assert refusal.status == 500 and SECRET not in refusal.html
     logged = str(vars(caplog.records[0]))
     assert "ValidationError" in logged and SECRET not in logged
-
-
-# --- QR codes -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", ["2@" + "Ab9/x+" * 30 + "==,k3y,1", "otpauth://totp/Answerline:a%40b?secret=ABC", "1"])
-def test_a_qr_code_says_what_was_put_into_it(code: str) -> None:
-    svg = str(qr_svg(code, "a <code>"))
-    assert 'aria-label="a &lt;code&gt;"' in svg
-    found = re.search(r'viewBox="0 0 (\d+) ', svg)
-    assert found is not None
-    size = int(found[1]) * 4
-    image = Image.new("L", (size, size), 255)
-    draw = ImageDraw.Draw(image)
-    for x, y, width in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\d+z", svg):
-        left, top = int(x) * 4, int(y) * 4
-        draw.rectangle((left, top, left + int(width) * 4 - 1, top + 3), fill=0)
-    assert [barcode.text for barcode in zxingcpp.read_barcodes(image)] == [code]

@@ -1,4 +1,4 @@
-"""The bootstrap token opens one door to each task of ours, once: whoever reads it in a runner gets nothing more."""
+"""The bootstrap token registers one runner for each task of ours: an attacker who reads it gets no further one."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def state_of(services: Services, identity: Identity) -> RunnerState:
     return runner.state
 
 
-def test_a_task_that_is_not_one_of_ours_gets_no_runner_and_somebody_is_told(
+def test_a_task_of_another_service_gets_no_runner_and_the_log_has_a_line(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     fleet_of(services).ended.add("task-a")
@@ -47,12 +47,12 @@ def test_a_task_that_is_not_one_of_ours_gets_no_runner_and_somebody_is_told(
         register(services)
     assert (refused.value.status, refused.value.code) == (401, "task_refused")
     assert list(services.runners.listed()) == []
-    (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
-    assert (told.message, told.__dict__["task"]) == ("registration_refused", "task-a")
-    assert TOKEN not in str(told.__dict__)
+    (line,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert (line.message, line.__dict__["task"]) == ("registration_refused", "task-a")
+    assert TOKEN not in str(line.__dict__)
 
 
-def test_while_ecs_does_not_tell_nobody_is_let_in_and_asking_again_helps(services: Services) -> None:
+def test_while_ecs_does_not_answer_no_task_registers_and_a_retry_helps(services: Services) -> None:
     fleet_of(services).tells = False
     with pytest.raises(TransientError):
         register(services)
@@ -61,7 +61,7 @@ def test_while_ecs_does_not_tell_nobody_is_let_in_and_asking_again_helps(service
     register(services)
 
 
-def test_a_task_whose_runner_lives_gets_no_second_one_and_its_runner_notices_nothing(
+def test_a_task_whose_runner_is_alive_gets_no_second_one_and_its_runner_is_not_affected(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = register(services)
@@ -87,7 +87,7 @@ def test_not_even_while_its_runner_is_silent_or_drains(services: Services, clock
     assert state_of(services, first) is RunnerState.DRAINING
 
 
-def test_a_runner_that_was_declared_dead_comes_back_from_the_same_task_as_another(
+def test_a_runner_that_was_declared_dead_registers_again_from_the_same_task_as_another(
     services: Services, clock: Clock
 ) -> None:
     first = register(services)
@@ -129,7 +129,7 @@ def test_of_many_registrations_at_the_same_time_one_at_most_can_ever_be_used(ser
 # -- on a real table's rules --------------------------------------------------------------------------------------
 
 
-def test_who_is_overtaken_by_another_registration_for_its_task_is_told_to_try_again(
+def test_a_registration_that_another_one_overtook_is_asked_to_retry(
     table: Table, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = Tasks(table, Runners(table))
@@ -142,14 +142,14 @@ def test_who_is_overtaken_by_another_registration_for_its_task_is_told_to_try_ag
         return item
 
     monkeypatch.setattr(table, "get", overtaken)
-    for first in ("runneraaaa", "runnerbbbb"):  # nobody had it; somebody had it
+    for first in ("runneraaaa", "runnerbbbb"):  # no runner had registered; a runner had
         faster.append(first)
         with pytest.raises(TransientError):
             tasks.take("task-a", "runnercccc", clock())
     assert tasks.take("task-a", "runnercccc", clock())
 
 
-def test_a_lost_registration_that_was_heard_after_all_just_now_keeps_its_task(
+def test_a_registration_whose_answer_arrived_late_keeps_its_task(
     table: Table, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runners = Runners(table)
@@ -169,9 +169,7 @@ def test_a_lost_registration_that_was_heard_after_all_just_now_keeps_its_task(
     assert again is not None and again.state is RunnerState.ALIVE
 
 
-def test_a_runner_that_holds_something_makes_way_for_nobody_although_its_disk_is_full(
-    services: Services, clock: Clock
-) -> None:
+def test_a_runner_with_a_session_keeps_its_task_although_its_disk_is_full(services: Services, clock: Clock) -> None:
     services.tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
     first = register(services)
     sync(services, first.token)
@@ -195,7 +193,7 @@ def test_what_is_noted_of_a_task_expires_with_its_runner_and_not_before(table: T
         noted = table.get("TASK#task-a", "TASK")
         assert noted is not None and noted["expires_at"] > clock() // 1000
     assert tasks.take("task-a", "runnercccc", clock())
-    runners.register("runnerdddd", "0" * 64, 0, clock(), task="task-a")  # whoever took its task was faster
+    runners.register("runnerdddd", "0" * 64, 0, clock(), task="task-a")  # another registration took its task first
     runners.declare_dead("runnerdddd", clock())
     assert table.get("TASK#task-a", "TASK") == {"pk": "TASK#task-a", "sk": "TASK", "runner": "runnercccc"}
 
@@ -229,9 +227,7 @@ def test_a_former_token_is_taken_for_five_minutes_at_most(rotated: Services, clo
         sync(rotated, "the-former", "task-c")
 
 
-def test_what_wrong_tokens_cost_is_one_look_in_ten_seconds_and_runners_own_cost_none(
-    services: Services, clock: Clock
-) -> None:
+def test_wrong_tokens_cost_one_read_in_ten_seconds_and_runners_own_cost_none(services: Services, clock: Clock) -> None:
     asked: list[int] = []
 
     class Ssm:

@@ -1,4 +1,4 @@
-"""The runners' door: who may, what is refused, and that nothing readable is lost."""
+"""The runners' API: authentication, refusals, and that no readable message is lost."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ BOOTSTRAP = "bootstrap-token"
 
 
 class Caller:
-    """A runner as far as the door can tell."""
+    """A runner as the API knows it."""
 
     def __init__(self, client: Client, task: str = "task-a") -> None:
         self._client = client
@@ -130,9 +130,7 @@ def test_an_unknown_token_is_refused_on_every_path(client: Client, token: str) -
         )
 
 
-def test_a_sync_tells_what_to_hold_and_reports_are_stored_once(
-    holder: Caller, services: Services, clock: Clock
-) -> None:
+def test_a_sync_answers_what_to_hold_and_stores_reports_once(holder: Caller, services: Services, clock: Clock) -> None:
     answer = holder.sync(sessions=[online(1)])
     (hold,) = answer["hold"]
     assert (hold["tenant"], hold["epoch"], hold["wanted"], hold["number"]) == (T, 2, "run", "491709999999")
@@ -165,7 +163,9 @@ def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time
     assert clock() - start < 2_000
 
 
-def test_an_unlinked_session_nobody_watches_is_to_be_released(runner: Caller, services: Services, clock: Clock) -> None:
+def test_an_unlinked_session_that_no_page_keeps_awake_is_to_be_released(
+    runner: Caller, services: Services, clock: Clock
+) -> None:
     runner.sync()
     services.placement.watch(T, clock())
     assert runner.sync()["hold"][0]["wanted"] == "run"
@@ -178,7 +178,7 @@ def test_a_waiting_session_is_claimed_by_the_first_runner_with_room_that_knows_w
 ) -> None:
     services.placement.watch(T, clock())
     lost, runner = Caller(client), Caller(client)
-    lost.sync()  # as if nobody had got the answer
+    lost.sync()  # as if the answer was lost
     assert services.placement.watch(T, clock()).runner is None
     answer = runner.sync()
     assert answer["hold"] == [] and answer["next_in_ms"] == 0
@@ -202,7 +202,7 @@ def test_a_dead_runner_may_hand_in_but_neither_sync_nor_take(holder: Caller, ser
     assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
 
 
-def test_a_message_is_answered_taken_and_sent_through_the_door(
+def test_a_message_is_handed_in_taken_and_sent_through_the_api(
     holder: Caller, services: Services, clock: Clock
 ) -> None:
     assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
@@ -267,7 +267,7 @@ def test_an_answer_that_we_cannot_build_is_no_reason_to_drop_what_was_handed_in(
     assert (answer.status_code, answer.json_body["code"]) == (500, "internal")  # a runner hands it in again
 
 
-def test_unknown_fields_are_ignored_and_an_older_wire_is_understood(holder: Caller) -> None:
+def test_unknown_fields_are_ignored_and_an_older_wire_is_accepted(holder: Caller) -> None:
     holder.sync(wire=0, colour="blue", sessions=[online(1, mood="fine")])
 
 
@@ -276,7 +276,9 @@ def test_a_message_of_a_runner_of_the_former_release_is_taken_in(holder: Caller,
     assert [each["outcome"] for each in answer.json_body["acknowledged"]] == ["queued"]
 
 
-def test_the_log_says_why_a_runner_released_a_session(holder: Caller, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_reason_why_a_runner_released_a_session(
+    holder: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         refused = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "x" * 201})
         answer = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "drained"})
@@ -284,7 +286,7 @@ def test_the_log_says_why_a_runner_released_a_session(holder: Caller, caplog: py
     assert [vars(each)["reason"] for each in caplog.records if each.message == "session_released"] == ["drained"]
 
 
-def test_odd_texts_are_mended_and_none_is_lost(holder: Caller, services: Services, clock: Clock) -> None:
+def test_odd_texts_are_repaired_and_none_is_lost(holder: Caller, services: Services, clock: Clock) -> None:
     odd = {
         "NUL": "a\0b",
         "SURROGATE": "a\ud800b",

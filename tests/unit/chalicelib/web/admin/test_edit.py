@@ -56,7 +56,7 @@ BAD_EDITS = [
 ]
 
 
-def test_bad_edits_are_told_at_their_field_and_change_nothing(olga: Admin) -> None:
+def test_bad_edits_have_a_sentence_at_their_field_and_change_nothing(olga: Admin) -> None:
     tenant = olga.create()
     for changes, field in BAD_EDITS:
         answer = olga.edit(tenant, **changes)
@@ -64,7 +64,7 @@ def test_bad_edits_are_told_at_their_field_and_change_nothing(olga: Admin) -> No
     assert olga.services.tenants.get(tenant).revision == 1
 
 
-def test_a_new_key_is_checked_with_the_new_settings_and_mends_the_problem(olga: Admin, clock: Clock) -> None:
+def test_a_new_key_is_checked_with_the_new_settings_and_clears_the_problem(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.KEY_REVOKED, clock()))
     new_key = "sk-proj-zyxwvutsrqponmlk9876"
@@ -85,7 +85,7 @@ def test_a_new_key_that_fails_changes_nothing_at_all(olga: Admin) -> None:
     assert (stored.name, stored.key_last4, stored.revision) == ("Hotel Alpenblick", "1234", 1)
 
 
-def test_two_editors_at_once_lose_nothing_silently(olga: Admin) -> None:
+def test_two_editors_at_once_lose_no_change_silently(olga: Admin) -> None:
     tenant = olga.create()
     assert olga.edit(tenant, name="First").status == 303
     second = olga.edit(tenant, name="Second", revision="1")
@@ -95,8 +95,8 @@ def test_two_editors_at_once_lose_nothing_silently(olga: Admin) -> None:
     assert olga.services.tenants.get(tenant).name == "Second"
 
 
-def test_a_new_address_mends_the_mail(olga: Admin) -> None:
-    olga.mailer.trouble = ActionRequired(ProblemCode.MAIL_BOUNCED, "SES refused it.")
+def test_a_new_address_clears_the_problem_of_the_mail(olga: Admin) -> None:
+    olga.mailer.error = ActionRequired(ProblemCode.MAIL_BOUNCED, "SES refused it.")
     tenant = olga.create()
     assert olga.edit(tenant, owner_email="right@example.com").status == 303
     assert olga.services.tenants.get(tenant).mail_problem is None

@@ -1,4 +1,4 @@
-"""A new tenant: every bad field, whatever OpenAI says, the same form twice, a mail that fails."""
+"""A new tenant: every bad field, every answer of OpenAI, the same form twice, a mail that fails."""
 
 import logging
 
@@ -42,10 +42,10 @@ def test_the_same_form_posted_twice_creates_one_tenant_and_one_mail(olga: Admin)
 
 def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted_again(olga: Admin) -> None:
     fields = olga.fill_in()
-    olga.mailer.trouble = KeyboardInterrupt()  # type: ignore[assignment]
+    olga.mailer.error = KeyboardInterrupt()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         olga.browser.post("/admin/new", fields)
-    olga.mailer.trouble = None
+    olga.mailer.error = None
     assert "its owner has mail" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
     assert "saved before" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
     [(mailed, link)] = olga.mailer.sent
@@ -55,9 +55,9 @@ def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted
 def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(olga: Admin, clock: Clock) -> None:
     for end in ("open", "revoke"):
         fields = olga.fill_in()
-        olga.mailer.trouble = TransientError("SES is out of reach.")
+        olga.mailer.error = TransientError("SES is out of reach.")
         tenant = olga.browser.post("/admin/new", fields).headers["location"].rpartition("/")[2].partition("?")[0]
-        olga.mailer.trouble = None
+        olga.mailer.error = None
         invites, link = olga.services.tenants.invites, olga.services.tenants.invites.current(tenant)
         assert link is not None
         if end == "open":
@@ -148,7 +148,7 @@ def test_each_bad_field_has_its_own_sentence(changes: dict[str, str], field: str
     assert len(typed) < 5 or typed not in caught.value.fields[field]
 
 
-def test_bad_input_is_told_at_its_field_and_changes_nothing(olga: Admin) -> None:
+def test_bad_input_has_a_sentence_at_its_field_and_changes_nothing(olga: Admin) -> None:
     for changes, field, sentence in BAD_INPUT:
         fields = olga.fill_in(**changes)
         answer = olga.browser.post("/admin/new", fields)
@@ -161,7 +161,7 @@ def test_bad_input_is_told_at_its_field_and_changes_nothing(olga: Admin) -> None
     assert olga.llm.checked == [] and olga.mailer.sent == [] and olga.services.tenants.overview() == []
 
 
-def test_a_form_with_nothing_in_it_has_a_sentence_for_every_required_field(olga: Admin) -> None:
+def test_an_empty_form_has_a_sentence_for_every_required_field(olga: Admin) -> None:
     full = olga.fill_in()
     answer = olga.browser.post("/admin/new", {"csrf": full["csrf"], "form_id": full["form_id"]})
     assert answer.status == 422 and "6 fields need another look" in answer.text
@@ -175,7 +175,7 @@ def test_html_in_what_is_kept_is_shown_as_text(olga: Admin) -> None:
     assert evil not in page.html
 
 
-def test_small_blemishes_are_mended_silently(olga: Admin) -> None:
+def test_small_blemishes_are_fixed_silently(olga: Admin) -> None:
     tenant = olga.create(
         name="  Café   Zoë 👩‍🍳 ",
         owner_email=" owner@bücher.example ",
@@ -200,7 +200,7 @@ def test_small_blemishes_are_mended_silently(olga: Admin) -> None:
         (AssistantCheck("OpenAI refuses these settings.", ProblemCode.ASSISTANT_REFUSED), "model"),
     ],
 )
-def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
+def test_a_refusal_of_openai_is_shown_at_the_right_field_and_nothing_is_saved(
     olga: Admin, result: AssistantCheck, field: str
 ) -> None:
     olga.llm.result = result
@@ -210,7 +210,7 @@ def test_what_openai_refuses_is_told_at_the_right_field_and_nothing_is_saved(
     assert olga.services.tenants.overview() == [] and olga.mailer.sent == []
 
 
-def test_an_openai_out_of_reach_saves_nothing_and_keeps_the_form(olga: Admin) -> None:
+def test_without_openai_nothing_is_saved_and_the_form_is_kept(olga: Admin) -> None:
     olga.llm.result = AssistantCheck("OpenAI did not answer in time: try again in a minute.", transient=True)
     fields = olga.fill_in()
     answer = olga.browser.post("/admin/new", fields)
@@ -222,22 +222,22 @@ def test_an_openai_out_of_reach_saves_nothing_and_keeps_the_form(olga: Admin) ->
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [TransientError("The mail service is out of reach."), ActionRequired(ProblemCode.MAIL_BOUNCED, "SES refused it.")],
 )
-def test_a_mail_that_fails_is_said_on_the_tenants_page_with_what_to_do(olga: Admin, trouble: Exception) -> None:
-    olga.mailer.trouble = trouble
+def test_the_tenants_page_shows_a_failed_mail_and_what_to_do(olga: Admin, error: Exception) -> None:
+    olga.mailer.error = error
     page = olga.browser.follow(olga.browser.post("/admin/new", olga.fill_in()))
-    assert "could not be sent" in page.text and str(trouble) in page.text and "Send a new link" in page.text
+    assert "could not be sent" in page.text and str(error) in page.text and "Send a new link" in page.text
     tenant = page.path.rpartition("/")[2]
     assert EventKind.MAIL_FAILED in olga.happened(tenant)
-    olga.mailer.trouble = None
+    olga.mailer.error = None
     assert "A new link was mailed" in olga.press(tenant, "invite").text
     assert olga.services.tenants.get(tenant).mail_problem is None
 
 
 @pytest.mark.parametrize("spoil", ["missing", "wrong", "cross-site", "form_id"])
-def test_a_form_that_is_not_ours_creates_nothing(olga: Admin, spoil: str) -> None:
+def test_a_forged_form_creates_nothing(olga: Admin, spoil: str) -> None:
     fields = olga.fill_in()
     site = "cross-site" if spoil == "cross-site" else "same-origin"
     if spoil == "missing":

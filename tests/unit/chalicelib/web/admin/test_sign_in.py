@@ -12,7 +12,7 @@ from tests.unit.support.headless_browser import Browser
 ROOT = REPOSITORY
 
 
-def test_every_screen_asks_a_stranger_to_sign_in_and_tells_him_nothing_else(stranger: Admin) -> None:
+def test_every_page_asks_a_stranger_to_sign_in_and_shows_nothing_else(stranger: Admin) -> None:
     for path in ("/admin", "/admin/new", "/admin/tenants/hotel0000", "/admin/tenants/hotel0000/edit"):
         answer = stranger.browser.get(path)
         assert (answer.status, answer.headers["location"], answer.html) == (303, "/api/admin/sign-in", "")
@@ -29,7 +29,7 @@ def test_the_bare_address_leads_to_the_admin(stranger: Admin) -> None:
 
 
 def test_a_password_signs_in_and_the_cookie_is_opaque(stranger: Admin) -> None:
-    answer = stranger.knock()
+    answer = stranger.sign_in()
     assert answer.headers["location"] == "/api/admin"
     [operator] = [sent for sent in answer.set_cookies if sent.startswith("__Host-operator=")]
     assert "Secure; HttpOnly; SameSite=Lax" in operator and OLGA not in operator
@@ -37,14 +37,14 @@ def test_a_password_signs_in_and_the_cookie_is_opaque(stranger: Admin) -> None:
 
 
 def test_a_wrong_password_is_refused_and_not_echoed(stranger: Admin) -> None:
-    answer = stranger.knock("wr0ng-secret")
+    answer = stranger.sign_in("wr0ng-secret")
     assert answer.status == 401 and "do not belong together" in answer.text
     assert "wr0ng-secret" not in answer.html and answer.value("email") == OLGA
 
 
 @pytest.mark.parametrize(("email", "password"), [("", "x"), (OLGA, ""), ("x" * 300, "x"), (OLGA, "x" * 300)])
 def test_what_cannot_be_a_sign_in_never_reaches_cognito(stranger: Admin, email: str, password: str) -> None:
-    assert stranger.knock(password, email).status == 422
+    assert stranger.sign_in(password, email).status == 422
 
 
 def test_the_sign_in_form_needs_its_own_token_and_page(stranger: Admin) -> None:
@@ -60,18 +60,18 @@ def test_the_sign_in_form_needs_its_own_token_and_page(stranger: Admin) -> None:
 
 def test_many_attempts_have_to_wait(stranger: Admin, clock: Clock) -> None:
     for _ in range(10):
-        stranger.knock("wrong")
-    refused = stranger.knock()
+        stranger.sign_in("wrong")
+    refused = stranger.sign_in()
     assert refused.status == 429 and "Wait a quarter of an hour" in refused.text
     clock.pass_seconds(15 * 60)
-    assert stranger.knock().status == 303
+    assert stranger.sign_in().status == 303
 
 
 def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stranger: Admin) -> None:
     stranger.identity.first = NewPassword("sub", "session-1")
     setting_up = SetUp("sub", "session-2", "JBSWY3DPEHPK3PXP")
     stranger.identity.later = [setting_up, Refused("This code is not right.", again=setting_up), SignedIn(OLGA)]
-    assert "Choose a password" in stranger.browser.follow(stranger.knock()).text
+    assert "Choose a password" in stranger.browser.follow(stranger.sign_in()).text
     assert "not the same" in stranger.go_on(password="Second-Pass-1", again="other").text
     page = stranger.browser.follow(stranger.go_on(password="Second-Pass-1", again="Second-Pass-1"))
     assert "JBSWY3DPEHPK3PXP" in page.text and "<svg" in page.html
@@ -88,7 +88,7 @@ def test_a_new_password_that_is_too_short_for_the_user_pool_never_reaches_it(str
     at_least = resources["UserPool"]["Properties"]["Policies"]["PasswordPolicy"]["MinimumLength"]
     stranger.identity.first = NewPassword("sub", "session-1")
     stranger.identity.later = [SignedIn(OLGA)]
-    stranger.knock()
+    stranger.sign_in()
     short, long_enough = "Aa1" + "x" * (at_least - 4), "Aa1" + "x" * (at_least - 3)
     assert f"Take at least {at_least} characters" in stranger.go_on(password=short, again=short).text
     assert stranger.identity.answers == []
@@ -98,7 +98,7 @@ def test_a_new_password_that_is_too_short_for_the_user_pool_never_reaches_it(str
 
 def test_no_step_of_a_sign_in_is_a_way_in_by_itself(stranger: Admin, clock: Clock) -> None:
     stranger.identity.first = Code("sub", "session-1")
-    stranger.knock()
+    stranger.sign_in()
     assert stranger.browser.get("/admin").status == 303
     other = Browser(stranger.gateway)
     csrf = other.get("/admin/sign-in").hidden("csrf")
@@ -110,12 +110,12 @@ def test_no_step_of_a_sign_in_is_a_way_in_by_itself(stranger: Admin, clock: Cloc
 
 def test_cognitos_session_is_never_in_a_page(stranger: Admin) -> None:
     stranger.identity.first = Code("sub", "cognito-session-string")
-    assert "cognito-session-string" not in stranger.browser.follow(stranger.knock()).html
+    assert "cognito-session-string" not in stranger.browser.follow(stranger.sign_in()).html
 
 
 def test_starting_over_forgets_the_step(stranger: Admin) -> None:
     stranger.identity.first = Code("sub", "session-1")
-    stranger.knock()
+    stranger.sign_in()
     assert "Password" in stranger.go_on(start_over="yes").text
     assert "Password" in stranger.browser.get("/admin/sign-in").text
 

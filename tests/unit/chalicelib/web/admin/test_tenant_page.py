@@ -11,7 +11,7 @@ from tests.unit.support.admin_browser import OLGA, Admin
 from wire import Phase, ProblemCode
 
 
-def test_the_list_says_of_every_tenant_where_it_stands(olga: Admin, clock: Clock) -> None:
+def test_the_list_shows_the_state_of_every_tenant(olga: Admin, clock: Clock) -> None:
     assert "No tenants yet" in olga.browser.get("/admin").text
     online, broke, paused = olga.create(name="Zoo"), olga.create(name="Bakery"), olga.create(name="Attic")
     seen = {"phase": Phase.ONLINE, "since": clock() - 7_200_000, "number": "491701234567", "last_message_at": clock()}
@@ -27,7 +27,7 @@ def test_the_list_says_of_every_tenant_where_it_stands(olga: Admin, clock: Clock
     assert "<html" not in olga.browser.get("/admin/live").html
 
 
-def test_looking_at_an_unlinked_tenant_keeps_its_session_running(olga: Admin, clock: Clock) -> None:
+def test_the_page_of_an_unlinked_tenant_keeps_its_session_awake(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     olga.browser.get(f"/admin/tenants/{tenant}")
     assert olga.services.placement.session(tenant).is_awake(clock())
@@ -37,7 +37,7 @@ def test_looking_at_an_unlinked_tenant_keeps_its_session_running(olga: Admin, cl
     assert olga.services.placement.session(tenant).is_awake(clock())
 
 
-def test_looking_at_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
+def test_the_page_of_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
     paused, linked = olga.create(), olga.create()
     olga.services.tenants.set_wanted(paused, TenantState.PAUSED, now=1, by=OLGA)
     olga.services.table.update(Update(f"TENANT#{linked}", "SESSION", set={"number": "491701234567"}))
@@ -46,7 +46,7 @@ def test_looking_at_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> No
         assert olga.services.placement.session(tenant).awake_until == 0
 
 
-def test_a_living_code_is_shown_and_a_dead_one_never(olga: Admin, clock: Clock) -> None:
+def test_a_valid_code_is_shown_and_an_expired_one_never(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     code = {"code": "2@abc,def", "expires_at": clock() + 20_000}
     olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={"phase": Phase.QR, "qr": code}))
@@ -66,14 +66,14 @@ def test_every_phase_and_every_problem_has_a_page(olga: Admin) -> None:
             assert olga.browser.get(path).status == 200, (phase, problem)
 
 
-def test_an_unknown_tenant_is_a_page_that_tells_nothing(olga: Admin) -> None:
+def test_the_page_of_an_unknown_tenant_reveals_nothing(olga: Admin) -> None:
     pages_seen = [
         olga.browser.get(f"/admin/tenants/{id}") for id in ("hotel0000", "x", "..%2f..", "HOTEL0000", "0" * 3_000)
     ]
     assert {page.status for page in pages_seen} == {404} and len({page.html for page in pages_seen}) == 1
 
 
-def test_pausing_and_resuming_is_wanted_told_and_done(olga: Admin) -> None:
+def test_pausing_and_resuming_is_stored_shown_and_done(olga: Admin) -> None:
     tenant = olga.create()
     assert "The line is silent" in olga.press(tenant, "pause").text
     assert olga.services.tenants.get(tenant).wanted is TenantState.PAUSED
@@ -99,11 +99,11 @@ def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin
 def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     first = olga.services.tenants.invites.current(tenant)
-    olga.mailer.trouble = TransientError("SES is busy.")
+    olga.mailer.error = TransientError("SES is busy.")
     assert "it still works" in olga.press(tenant, "invite").text
     assert first is not None
     assert olga.services.tenants.invites.find(first.token_sha256, now=clock()) == first
-    olga.mailer.trouble = None
+    olga.mailer.error = None
     olga.press(tenant, "invite")
     with pytest.raises(NotFound):
         olga.services.tenants.invites.find(first.token_sha256, now=clock())

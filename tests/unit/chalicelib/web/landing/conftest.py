@@ -34,7 +34,7 @@ from wire import Phase
 
 @pytest.fixture
 def services(table: Table, clock: Clock) -> Services:
-    """Only what this door asks for."""
+    """The services that the landing page uses."""
     services = Services({"STAGE": "unit", "COMMIT": "abc1234"}, clock=clock)
     services.__dict__.update(table=table, fleet=FakeFleet())
     services.base_url = lambda: BASE_URL  # type: ignore[method-assign]

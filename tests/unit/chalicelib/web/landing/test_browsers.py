@@ -39,14 +39,14 @@ def test_a_second_browser_is_asked_and_never_sees_the_code(coded: Lines) -> None
     assert second.get("/live").json == {"reload": True}
 
 
-def test_continuing_elsewhere_takes_the_code_from_the_first_and_tells_it(coded: Lines) -> None:
+def test_continuing_elsewhere_takes_the_code_from_the_first_browser_which_shows_that(coded: Lines) -> None:
     first, second = coded.browser().opened(), coded.browser()
     assert second.post("/continue").goes_to("/status")
     assert shows_qr(second.get("/status"))
     assert first.get("/live").json == {"reload": True}
-    told = first.get("/status")
-    assert translator("en")("landing.moved.title") in told.body
-    assert not shows_qr(told)
+    page = first.get("/status")
+    assert translator("en")("landing.moved.title") in page.body
+    assert not shows_qr(page)
     assert first.post("/continue").goes_to("/status")
     assert shows_qr(first.get("/status"))
     assert second.get("/live").json == {"reload": True}
@@ -101,18 +101,18 @@ def test_every_phase_has_its_page_in_the_owners_language(lines: Lines, language:
             assert translator(language)(f"phase.{phase}.sentence").partition("’")[0] in answer.body
 
 
-def test_a_line_that_was_logged_out_waits_for_its_owners_wish(lines: Lines) -> None:
+def test_a_line_that_was_logged_out_waits_for_its_owners_action(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.LOGGED_OUT, watched_until=0)
     assert browser.get("/status").shown == Screen.MESSAGE
-    assert not lines.watching()
+    assert not lines.awake()
     assert f'action="/api/join/{TOKEN}/again"' in browser.get("/status").body
     assert browser.post("/again", csrf=browser.csrf).goes_to("/status")
-    assert lines.watching()
+    assert lines.awake()
     assert browser.get("/status").shown == Screen.WAITING
 
 
-def test_the_assistants_trouble_is_told_without_its_details(lines: Lines) -> None:
+def test_a_problem_of_the_assistant_is_shown_without_its_details(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.ONLINE, number="491701234567")
     lines.services.tenants.set_assistant_problem(BAKERY, Problem(ProblemCode.KEY_REVOKED, 1, "sk-…abcd refused"))

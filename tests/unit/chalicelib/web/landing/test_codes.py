@@ -19,7 +19,7 @@ def test_an_expired_code_is_never_shown(coded: Lines) -> None:
     assert translator("en")("landing.qr.expired") in browser.get("/status").body
 
 
-def test_the_script_gets_what_changed_and_nothing_else(coded: Lines) -> None:
+def test_the_script_gets_html_only_after_a_change(coded: Lines) -> None:
     browser = coded.browser().opened()
     first = browser.get("/live").json
     assert first["every_ms"] == 1_000
@@ -33,13 +33,13 @@ def test_the_script_gets_what_changed_and_nothing_else(coded: Lines) -> None:
     assert 'data-left-ms="20000"' in changed["html"]
 
 
-def test_the_script_looks_rarely_once_the_line_is_online(coded: Lines) -> None:
+def test_the_script_polls_rarely_once_the_line_is_online(coded: Lines) -> None:
     browser = coded.browser().opened()
     coded.session(phase=Phase.ONLINE, number="491701234567", qr=None)
     assert browser.get("/live").json["every_ms"] == 15_000
 
 
-def test_looking_keeps_the_session_watched_and_writes_once_a_minute(coded: Lines) -> None:
+def test_the_page_keeps_the_session_awake_and_writes_once_a_minute(coded: Lines) -> None:
     browser = coded.browser().opened()
     written = []
     for _ in range(18):
@@ -51,7 +51,7 @@ def test_looking_keeps_the_session_watched_and_writes_once_a_minute(coded: Lines
     assert coded.seen.awake_until > coded.clock.now + milliseconds(AWAKE_FOR) - 70_000
 
 
-def test_a_linked_line_needs_no_watching(coded: Lines) -> None:
+def test_a_linked_line_needs_no_page_to_stay_awake(coded: Lines) -> None:
     browser = coded.browser().opened()
     coded.session(phase=Phase.ONLINE, number="491701234567", qr=None)
     coded.clock.pass_seconds(3_600)
@@ -92,7 +92,7 @@ def test_the_owner_may_go_back_to_the_qr_code(coded: Lines) -> None:
     assert coded.seen.pair_with is None
 
 
-def test_what_is_no_number_is_said_next_to_the_field(coded: Lines) -> None:
+def test_a_wrong_number_has_a_sentence_at_its_field(coded: Lines) -> None:
     browser = coded.browser().opened()
     csrf = browser.csrf
     for number in ("", "0170 1234567", "+49", "hello", "+49170123456789012", "+491701\0", "<b>1</b>"):

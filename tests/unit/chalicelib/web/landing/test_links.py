@@ -14,7 +14,7 @@ from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKE
 
 
 def mutations(token: str) -> Iterator[str]:
-    """A thousand tokens that look like this one, and some that look like nothing."""
+    """A thousand tokens of the right form, and some that have no form."""
     chosen = random.Random(20261122)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     yield from ("", " ", ".", "..", "%", "%00", "\0", "null", "undefined", "{token}", "*", "#", "status")
@@ -76,7 +76,7 @@ def test_every_page_below_a_dead_link_is_the_same_too(lines: Lines) -> None:
     assert lines.writes == []
 
 
-def test_nothing_can_be_done_with_a_dead_link(lines: Lines) -> None:
+def test_a_dead_link_allows_no_action(lines: Lines) -> None:
     browser = lines.browser()
     reference = browser.get("", "no-such-token")
     for path in ("/open", "/continue", "/pair", "/qr", "/again"):
@@ -93,7 +93,7 @@ def test_the_page_of_a_dead_link_speaks_the_browsers_language(lines: Lines) -> N
         assert translator(language)("landing.gone.title") in answer.body
 
 
-def test_the_script_is_told_when_the_link_died_under_an_open_page(lines: Lines) -> None:
+def test_the_script_reloads_when_the_link_died_under_an_open_page(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.services.tenants.invites.revoke(BAKERY, now=lines.clock.now, by="ops")
     answer = browser.get("/live")
@@ -120,7 +120,7 @@ def test_a_mail_scanner_that_fetches_every_address_changes_nothing(lines: Lines)
     for path in ("", "/status", "/live", "/code", "/passkey"):
         lines.browser(site=None).get(path)
     assert lines.writes == []
-    assert not lines.watching()
+    assert not lines.awake()
 
 
 def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
@@ -129,7 +129,7 @@ def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
     assert answer.goes_to("/status")
     (set_cookie,) = answer.cookies
     assert re.match(r"__Host-join-[0-9a-f]{16}=[\w-]{43}; Path=/; Secure; HttpOnly; SameSite=Lax", set_cookie)
-    assert lines.watching()
+    assert lines.awake()
     assert browser.get("").goes_to("/status")
     assert browser.get("/status").shown == Screen.WAITING
 
@@ -152,7 +152,7 @@ def test_another_site_cannot_open_a_link(lines: Lines) -> None:
     for site in ("cross-site", "same-site"):
         for path in ("/open", "/continue"):
             assert lines.browser(site=site).post(path).status == 403
-    assert not lines.watching()
+    assert not lines.awake()
 
 
 def test_an_old_browser_that_names_no_site_may_open(lines: Lines) -> None:
@@ -163,7 +163,7 @@ def test_a_paused_line_is_not_woken(lines: Lines) -> None:
     lines.tenant(wanted=TenantState.PAUSED)
     browser = lines.browser().opened()
     assert browser.get("/status").shown == Screen.PAUSED
-    assert not lines.watching()
+    assert not lines.awake()
 
 
 def test_too_many_posts_from_one_address_have_to_wait(lines: Lines) -> None:
