@@ -2,10 +2,9 @@
 
 import logging
 import random
-from enum import StrEnum
 
 from chalicelib import log_context
-from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
+from chalicelib.aws.sqs import MAX_DELAY_SECONDS
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
@@ -22,10 +21,11 @@ from chalicelib.model import (
     history,
 )
 from chalicelib.model.times import month_of
+from chalicelib.model.turn_decisions import ReplyOutcome
+from chalicelib.model.turn_taking import ChatView
 from chalicelib.notifications import notices
 from chalicelib.replies import bell
 from chalicelib.replies.formatting import for_whatsapp
-from chalicelib.store.chats import Recent
 from chalicelib.wiring import Services
 from wire import ProblemCode
 
@@ -38,36 +38,16 @@ WAITING_RETRIED_EVERY_MS = 15 * 60_000
 DAY_MS = 86_400_000
 
 
-class ReplyOutcome(StrEnum):
-    """The outcome of one check of a chat."""
-
-    NOTHING_WAITS = "nothing_waits"  #: no message of the chat waits for a reply
-    NOT_YET = "not_yet"  #: another check is enqueued: the contact may still write, a cap says wait, or a turn ended
-    BUSY = "busy"  #: the open turn goes on without this check: at its runner, at the model, or at its next retry
-    RANG = "rang"  #: the text is stored, and the bell of the runner rang
-    SUPERSEDED = "superseded"  #: the contact wrote more during the model call; the batch is frozen again
-    POSTPONED = "postponed"  #: a transient error: the turn is retried later
-    ACTION_REQUIRED = "action_required"  #: a person must fix a problem of the assistant first
-    SKIPPED = "skipped"  #: the messages get no reply; the turn stores the reason
-    PAUSED = "paused"  #: the tenant is paused; messages that waited are skipped
-
-
-def answer(
-    services: Services,
-    tenant: Tenant,
-    turn: Turn,
-    recent: Recent,
-    waiting: tuple[StoredMessage, ...],
-    check: TurnCheck,
-) -> ReplyOutcome:
+def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
     """Calls the model once for one frozen batch; the text is stored before any of it is sent."""
     log_context.bind(turn=turn.id)
-    others = tuple(other for other in recent.turns if other.id != turn.id)
-    lines = history(recent.messages, others, waiting, tenant.policies.history_messages)
+    tenant = view.tenant
+    others = tuple(other for other in view.turns if other.id != turn.id)
+    lines = history(view.messages, others, batch, tenant.policies.history_messages)
     try:
         text = _call_model(services, tenant, turn, lines)
     except TransientError as error:
-        return _postpone(services, tenant, turn, error, check)
+        return _postpone(services, tenant, turn, error, view.attempt)
     except ActionRequired as error:
         return _wait_for_action(services, tenant, turn, error)
     except PermanentError as error:
@@ -83,7 +63,7 @@ def answer(
     if ready is None:
         services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
         return ReplyOutcome.SUPERSEDED
-    waited = now - min((message.received_at for message in waiting), default=now)
+    waited = now - min((message.received_at for message in batch), default=now)
     log.info(LogEvent.REPLY_STORED, extra={"tenant": tenant.id, "turn": turn.id, "latency_ms": waited})
     if tenant.assistant_problem is not None:
         services.tenants.clear_assistant_problem(tenant.id, now=now)
@@ -106,7 +86,7 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
     return reply.text
 
 
-def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, check: TurnCheck) -> ReplyOutcome:
+def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, attempt: int) -> ReplyOutcome:
     attempts = turn.attempts + 1
     if attempts >= THINK_ATTEMPTS_AT_MOST:
         return _give_up(services, tenant, turn, SkipReason.MODEL_UNAVAILABLE)
@@ -120,7 +100,7 @@ def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientEr
     cause = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
     why = {"error_message": error.message, "cause": cause}
     log.warning(LogEvent.TURN_POSTPONED, extra={"tenant": tenant.id, "turn": turn.id, "attempts": attempts, **why})
-    services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=check.attempt + 1)
+    services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=pause + 1, attempt=attempt + 1)
     return ReplyOutcome.POSTPONED
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from chalicelib.model import (
     ANSWER_AT_LATEST,
-    DISCARDS_AT_MOST,
     TURN_OVERDUE_AFTER,
     Chat,
     SkipReason,
@@ -76,9 +75,7 @@ class Turns:
         return True
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
-        """Freezes the open turn's batch anew, if nothing was sent yet and not too often. None if that is too late."""
-        if turn.discards >= DISCARDS_AT_MOST:
-            return None
+        """Freezes the open turn's batch anew, if nothing was sent yet. None if that is too late."""
         anew = frozen(turn, waiting, now)
         changes = {
             "state": anew.state,

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Policies, Turn
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
-from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeJobs, FakeLlmClient, FakeMailer

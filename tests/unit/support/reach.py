@@ -223,9 +223,9 @@ class Code:
         return ""
 
     def _stated(self, function: Function, node: ast.expr, known: Mapping[str, str]) -> bool:
-        """Whether something says what this is, even if it is none of our classes; or it is a module."""
+        """Whether something says what this is, even if it is none of our classes; or it is a module or its logger."""
         return bool(self._type(function, node, known)) or (
-            isinstance(node, ast.Name) and node.id in self.imports[function.module]
+            isinstance(node, ast.Name) and (node.id == "log" or node.id in self.imports[function.module])
         )
 
 

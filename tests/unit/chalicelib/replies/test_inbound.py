@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.errors import ActionRequired, TransientError
 from chalicelib.model import seen
-from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.support.online_line import (

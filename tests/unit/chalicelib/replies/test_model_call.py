@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import TurnState
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
-from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.model import SkipReason, TenantState, TurnState, out_of_date, seen
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
-from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.store.table import Attr, Update
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock

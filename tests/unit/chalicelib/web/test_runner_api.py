@@ -10,8 +10,8 @@ from chalice.test import Client, HTTPResponse
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Policies
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
-from chalicelib.replies.model_call import ReplyOutcome
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services

@@ -21,7 +21,7 @@ from chalicelib.model import (
 )
 from chalicelib.model import SnapshotVersion as Stored
 from chalicelib.model.snapshot import DAILY_KEPT_FOR, ORPHANS_KEPT_FOR, VERSIONS_KEPT
-from chalicelib.replies.model_call import ReplyOutcome
+from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api, snapshot_api
