@@ -21,14 +21,19 @@ from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import why_unfit
 from chalicelib.store.chats import Chats
+from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
+from chalicelib.store.invites import Invites
+from chalicelib.store.operators import Operators
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from chalicelib.store.turns import Turns
 
 if TYPE_CHECKING:
@@ -118,12 +123,32 @@ class Services:
         return Table(self._client("dynamodb"), self._required("TABLE_NAME"), self.pause)
 
     @cached_property
+    def timeline(self) -> Timeline:
+        return Timeline(self.table)
+
+    @cached_property
     def tenants(self) -> Tenants:
-        return Tenants(self.table)
+        return Tenants(self.table, self.timeline)
+
+    @cached_property
+    def invites(self) -> Invites:
+        return Invites(self.table, self.timeline)
+
+    @cached_property
+    def operators(self) -> Operators:
+        return Operators(self.table)
+
+    @cached_property
+    def counters(self) -> Counters:
+        return Counters(self.table)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.table, self.runners)
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, crowded=self.fleet.scale_out, release=self.release)
+        return Placement(self.table, self.runners, self.sessions, crowded=self.fleet.scale_out, release=self.release)
 
     @cached_property
     def reaping(self) -> Reaping:
@@ -151,7 +176,7 @@ class Services:
 
     @cached_property
     def snapshots(self) -> Snapshots:
-        return Snapshots(self.table, self.placement)
+        return Snapshots(self.table, self.sessions)
 
     @cached_property
     def blobs(self) -> Blobs:

@@ -13,6 +13,7 @@ from chalicelib.model import Runner, Session, Tenant, should_run
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from infrastructure.checks import DENIED, CheckResult, bad, ok, unknown
 
 #: The remaining lines are counted, not listed.
@@ -36,7 +37,7 @@ class Lines:
 def read(dynamodb: Any, table: str, now: int, pause: Callable[[float], None]) -> Lines:
     """Reads tenants and runners, with two queries."""
     opened = Table(dynamodb, table, pause)
-    return Lines(Tenants(opened).overview(), list(Runners(opened).alive()), now)
+    return Lines(Tenants(opened, Timeline(opened)).overview(), list(Runners(opened).alive()), now)
 
 
 def check_tenants(lines: Lines) -> list[CheckResult]:

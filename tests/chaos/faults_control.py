@@ -88,7 +88,7 @@ def store_fails(scene: Scene) -> Happening:
 def corrupt_newest(scene: Scene) -> Happening | None:
     """The newest snapshot of one line is damaged in the store, and its runner is lost with its disk."""
     line = scene.chance.choice(scene.lines)
-    generations = scene.services.placement.session(line.tenant).snapshots
+    generations = scene.services.sessions.get(line.tenant).snapshots
     if len(generations) < 2:
         return None
     slot = next((browser.slot for browser in scene.browsers() if browser.tenant == line.tenant), None)

@@ -68,7 +68,7 @@ def link(services: Services, whatsapp: SimulatorClient, lines: list[Line], withi
             phones[line.tenant].contact(contact, f"Contact {contact[-3:]}")
 
     def step(line: Line) -> bool:
-        session = services.placement.watch(line.tenant, services.clock())
+        session = services.placement.keep_awake(line.tenant, services.clock())
         if session.number is None and session.qr is not None and session.qr.alive(services.clock()):
             _scan(phones[line.tenant], session)
         return session.phase is Phase.ONLINE

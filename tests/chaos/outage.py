@@ -44,7 +44,7 @@ def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
 
         write()
         until(lambda: judged().answered == len(written), 30, "the line does not answer")
-        before = {line.tenant: services.placement.session(line.tenant) for line in lines}
+        before = {line.tenant: services.sessions.get(line.tenant) for line in lines}
         application = psutil.Process(stack.pids["functions"])
         application.suspend()
         try:
@@ -54,7 +54,7 @@ def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
         finally:
             application.resume()
         until(lambda: judged().answered == len(written), 60, "not all were answered", every=1.0)
-        sessions = {line.tenant: services.placement.session(line.tenant) for line in lines}
+        sessions = {line.tenant: services.sessions.get(line.tenant) for line in lines}
         verdict = judged()
     assert (verdict.lost, verdict.unanswered, verdict.duplicated, verdict.out_of_order) == ([], [], [], [])
     assert {tenant: (each.epoch, each.runner) for tenant, each in sessions.items()} == {

@@ -161,7 +161,7 @@ def _strike(scene: Scene, seconds: float, seed: int, began_at: float, say: Say) 
     finally:
         load.stop()
         watch.stop()
-    sessions = [scene.services.placement.session(line.tenant) for line in scene.lines]
+    sessions = [scene.services.sessions.get(line.tenant) for line in scene.lines]
     return Outcome(
         seed=seed,
         happenings=watch.happenings,

@@ -54,7 +54,7 @@ class Watch(threading.Thread):
     def _look(self, whatsapp: SimulatorClient, now: float) -> None:
         placement = self._scene.services.placement
         for line in self._scene.lines:
-            session = placement.session(line.tenant)
+            session = placement.sessions.get(line.tenant)
             online = session.phase is Phase.ONLINE and session.runner is not None
             if online and whatsapp.phone(line.number).view()["online"]:
                 since = self.away.pop(line.tenant, now)

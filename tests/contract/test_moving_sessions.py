@@ -36,7 +36,7 @@ class Line:
 
     @property
     def session(self) -> Session:
-        return self.services.placement.session(T)
+        return self.services.sessions.get(T)
 
     @property
     def snapshots(self) -> tuple[SnapshotVersion, ...]:
@@ -55,7 +55,7 @@ class Line:
     @property
     def falls(self) -> list[str]:
         """What the timeline says of logins that were not usable, newest first."""
-        events = self.services.tenants.timeline(T)
+        events = self.services.timeline.latest(T)
         return [event.detail for event in events if event.kind is EventKind.RESTORE_FELL_BACK]
 
     def lose_disk(self, slot: str) -> None:
@@ -112,13 +112,13 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         services = Services(stack.environment)
         create(services)
         until(lambda: sum(1 for _ in services.runners.alive()) == 2, 30)
-        services.placement.watch(T, services.clock())
-        until(lambda: services.placement.session(T).qr is not None, 30)
-        code = services.placement.session(T).qr
+        services.placement.keep_awake(T, services.clock())
+        until(lambda: services.sessions.get(T).qr is not None, 30)
+        code = services.sessions.get(T).qr
         assert code is not None
         phone = whatsapp.phone(NUMBER, "Bakery Moving")
         phone.scan(code.code)
-        until(lambda: services.placement.session(T).phase is Phase.ONLINE, 30)
+        until(lambda: services.sessions.get(T).phase is Phase.ONLINE, 30)
         yield Line(stack, services, phone)
 
 
@@ -166,7 +166,7 @@ def test_drained_the_line_takes_its_very_last_state_along(line: Line) -> None:
 def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_deleted(line: Line) -> None:
     services = line.services
     services.tenants.set_wanted(T, TenantState.PAUSED, now=services.clock(), by="test")
-    services.placement.wanted(T, TenantState.PAUSED, services.clock())
+    services.placement.apply_state(T, TenantState.PAUSED, services.clock())
     until(lambda: line.session.runner is None, 30)
     epoch, before = line.session.epoch, line.snapshots
     assert len(before) >= 2
@@ -178,7 +178,7 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     for slot in ("runner-1", "runner-2"):
         line.lose_disk(slot)
     services.tenants.set_wanted(T, TenantState.ACTIVE, now=services.clock(), by="test")
-    services.placement.wanted(T, TenantState.ACTIVE, services.clock())
+    services.placement.apply_state(T, TenantState.ACTIVE, services.clock())
     seconds = line.become_online(epoch)
     print(f"damaged: online again after {seconds:.1f} s")
     line.answers("Who are you after a fall?")
@@ -210,4 +210,4 @@ def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line
     line.answers("Who are you after two falls?")
     # After it came the one that the test before this damaged, and then a good one.
     assert line.falls[:2] == [damaged(session.snapshots[0]), f"snapshot {session.epoch}-900: it shows a code"]
-    assert sum(event.kind is EventKind.LINKED for event in services.tenants.timeline(T)) == 1
+    assert sum(event.kind is EventKind.LINKED for event in services.timeline.latest(T)) == 1

@@ -18,7 +18,7 @@ from chalicelib.model import Assistant, ChatLine
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
-from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from chalicelib.web import runner_api, runner_auth, snapshot_api
 from chalicelib.wiring import Services
 from tests.simulation.loop import VirtualLoop
@@ -156,7 +156,7 @@ class Cloud:
         self.services.__dict__.update(
             mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("attention", "problem", "logged_out")}),
             table=self.table,
-            tenants=Tenants(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
+            timeline=Timeline(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
             blobs=self.store,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
             key_encryption=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),

@@ -158,7 +158,7 @@ def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over_is_found_out(monke
 
 def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def held(self: Snapshots, tenant: str, runner: str, epoch: int) -> Session:
-        return self._placement.session(tenant)
+        return self._sessions.get(tenant)
 
     def commit(self: Snapshots, tenant: str, runner: str, generation: SnapshotVersion, now: int) -> bool:
         changes = {"snapshot_order": generation.order, "snapshots": [asdict(generation)]}

@@ -15,8 +15,10 @@ from chalicelib.store.chats import Chats, arrival
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from chalicelib.store.turns import Turns
 from infrastructure.local.template import Template, load
 from tests.simulation.memory_table import MemoryTable
@@ -35,9 +37,10 @@ class Side:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.runners = Runners(table)
-        self.placement = Placement(table, self.runners)
+        self.sessions = Sessions(table, self.runners)
+        self.placement = Placement(table, self.runners, self.sessions)
         self.reaping = Reaping(self.placement)
-        self.tenants = Tenants(table, new_id=lambda: "always-the-same")
+        self.tenants = Tenants(table, Timeline(table, new_id=lambda: "always-the-same"))
         self.chats = Chats(table)
         self.turns = Turns(table)
 
@@ -102,7 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=tenants)
     def watch(self, tenant: str) -> None:
-        self.both(lambda side: side.placement.watch(tenant, self.now))
+        self.both(lambda side: side.placement.keep_awake(tenant, self.now))
 
     @rule(tenant=tenants, active=st.booleans())
     def want(self, tenant: str, active: bool) -> None:
@@ -110,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         def want(side: Side) -> Any:
             changed = side.tenants.set_wanted(tenant, wanted, now=self.now, by="o")
-            side.placement.wanted(tenant, wanted, self.now)
+            side.placement.apply_state(tenant, wanted, self.now)
             return changed
 
         self.now += 1  # a line of the timeline is named by its instant
@@ -119,7 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def claim(self, tenant: str, runner: str, behind: int) -> None:
         def claim(side: Side) -> Any:
-            session = side.placement.session(tenant)
+            session = side.sessions.get(tenant)
             return side.placement.claim(session, runner, self.now)
 
         self.both(claim)
@@ -127,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def release(self, tenant: str, runner: str, behind: int) -> None:
         def release(side: Side) -> Any:
-            return side.placement.release(tenant, runner, side.placement.session(tenant).epoch - behind, self.now)
+            return side.placement.release(tenant, runner, side.sessions.get(tenant).epoch - behind, self.now)
 
         self.both(release)
 
@@ -185,13 +188,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def take(self, tenant: str, runner: str, behind: int) -> None:
         def take(side: Side) -> Any:
-            session = side.placement.session(tenant)
+            session = side.sessions.get(tenant)
             turn = self._open(side, side.chats.chat(tenant, CHAT))
             return turn and side.turns.take(turn, runner, session.epoch - behind, self.now)
 
         taken = self.both(take)
         if isinstance(taken, Turn):
-            session = self.sides[0].placement.session(tenant)
+            session = self.sides[0].sessions.get(tenant)
             assert (session.runner, session.epoch) == (runner, taken.epoch)
 
     @rule()
@@ -211,7 +214,7 @@ class StoreMachine(RuleBasedStateMachine):
     def epochs_grow_and_death_is_final(self) -> None:
         side = self.sides[1]
         for tenant in TENANTS:
-            epoch = side.placement.session(tenant).epoch
+            epoch = side.sessions.get(tenant).epoch
             assert epoch >= self.epochs[tenant]
             self.epochs[tenant] = epoch
         for runner in RUNNERS:

@@ -184,7 +184,9 @@ class World:
         while True:
             session = self.session(tenant)
             if session.get("number") is None or session.get("qr") is not None:
-                self.cloud.call("owner looks", lambda: services.placement.watch(tenant, services.clock()), mortal=False)
+                self.cloud.call(
+                    "owner looks", lambda: services.placement.keep_awake(tenant, services.clock()), mortal=False
+                )
                 await asyncio.sleep(self.chance.uniform(1.0, 4.0))
                 qr = self.session(tenant).get("qr")
                 if qr is not None and self.server.scan(account, qr["code"]):
@@ -215,7 +217,7 @@ class World:
         def change() -> bool:
             now = services.clock()
             services.tenants.set_wanted(tenant, wishes[0], now=now, by="operator")
-            services.placement.wanted(tenant, wishes[0], now)
+            services.placement.apply_state(tenant, wishes[0], now)
             return True
 
         def done(granted: bool | None) -> None:

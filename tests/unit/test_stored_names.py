@@ -46,14 +46,18 @@ from chalicelib.model import (
     TurnState,
 )
 from chalicelib.store.chats import Chats
+from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
-from chalicelib.store.operators import OperatorSession, SignInStep
+from chalicelib.store.invites import Invites
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Rung, Runners
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Put
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from chalicelib.store.turns import Turns
 from infrastructure.local import backup
 from infrastructure.local.emulator.checkpoints import Generations
@@ -100,13 +104,16 @@ class World:
         self.table = MemoryTable()
         for line in (WRITTEN / "items.jsonl").read_text().splitlines():
             self.table.put(Put(plain(json.loads(line))))
-        self.tenants, self.runners = Tenants(self.table), Runners(self.table)
-        self.placement = Placement(self.table, self.runners)
+        self.timeline = Timeline(self.table)
+        self.tenants, self.runners = Tenants(self.table, self.timeline), Runners(self.table)
+        self.invites, self.operators = Invites(self.table, self.timeline), Operators(self.table)
+        self.counters, self.sessions = Counters(self.table), Sessions(self.table, self.runners)
+        self.placement = Placement(self.table, self.runners, self.sessions)
         self.drains = Drains(self.table, self.runners)
         self.chats, self.turns = Chats(self.table), Turns(self.table)
 
     def session(self, tenant: str) -> Session:
-        return self.placement.session(tenant)
+        return self.sessions.get(tenant)
 
     def chat(self, number: int) -> Chat:
         chat = self.chats.chat(BAKERY, f"155502{number:02d}@c.us")
@@ -193,7 +200,7 @@ def test_the_links(world: World) -> None:
         revoked_at=None,
         bound_sha256=sha256("browser-2"),
     )
-    invites = world.tenants.invites
+    invites = world.invites
     assert invites.current(BAKERY) == invites.find(opened.token_sha256, now=START) == opened
     prepared = invites.find(sha256("invite-next"), now=START)
     assert prepared == Invite(sha256("invite-next"), BAKERY, at(60))
@@ -206,7 +213,7 @@ def test_the_links(world: World) -> None:
 
 
 def test_the_operators_browsers(world: World) -> None:
-    operators = world.tenants.operators
+    operators = world.operators
     assert operators.find(sha256("operator-cookie"), now=at(200)) == OperatorSession(
         token_sha256=sha256("operator-cookie"),
         email=OPERATOR,
@@ -226,21 +233,21 @@ def test_the_operators_browsers(world: World) -> None:
 
 
 def test_what_was_counted_and_mailed(world: World) -> None:
-    tenants, now = world.tenants, at(60)
-    assert tenants.counted(BAKERY, "tokens", "2026-09") == 1_500
-    assert tenants.counted_for([BAKERY, HOTEL], "tokens", "2026-09") == {BAKERY: 1_500}
-    assert tenants.counted(BAKERY, "mail-event#mail-1#Email Bounced", "heard") == 1
-    assert tenants.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), now) == 3
-    assert not tenants.may_tell(GARAGE, "logged_out", again_after_ms=60_000, now=now)
-    assert tenants.may_tell(HOTEL, "passkey-owner", again_after_ms=60_000, now=now), "it was put back"
+    counters, now = world.counters, at(60)
+    assert counters.total(BAKERY, "tokens", "2026-09") == 1_500
+    assert counters.totals([BAKERY, HOTEL], "tokens", "2026-09") == {BAKERY: 1_500}
+    assert counters.total(BAKERY, "mail-event#mail-1#Email Bounced", "heard") == 1
+    assert counters.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), now) == 3
+    assert not counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(minutes=1), now=now)
+    assert counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(minutes=1), now=now), "it was put back"
 
 
 def test_the_timeline(world: World) -> None:
-    recorded = [event for event in world.tenants.timeline(HOTEL) if event.by == "owner"]
+    recorded = [event for event in world.timeline.latest(HOTEL) if event.by == "owner"]
     assert [event.kind for event in reversed(recorded)] == stored(EventKind)
     assert {event.detail for event in recorded} == {f"detail of {happened}" for happened in stored(EventKind)}
     assert {(event.tenant, event.at) for event in recorded} == {(HOTEL, at(60))}
-    assert [(event.kind, event.detail, event.by) for event in world.tenants.timeline(BAKERY)] == [
+    assert [(event.kind, event.detail, event.by) for event in world.timeline.latest(BAKERY)] == [
         (EventKind.INVITE_OPENED, "", "owner"),
         (EventKind.PROBLEM, "mail_bounced", "answerline"),
         (EventKind.PROBLEM, "key_revoked", "answerline"),

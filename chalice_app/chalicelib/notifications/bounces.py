@@ -176,7 +176,7 @@ def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) ->
         log.info(LogEvent.MAIL_BOUNCED_AT_FORMER_ADDRESS, extra=fields)
         return EventOutcome.FORMER_ADDRESS
     key = f"mail-event#{mail.id}#{event.detail_type}"
-    if services.tenants.counted(tenant.id, key, "heard"):
+    if services.counters.total(tenant.id, key, "heard"):
         return EventOutcome.DUPLICATE
     if delivery.code is not None:
         log.warning(LogEvent.MAIL_BOUNCED, extra=fields)
@@ -185,8 +185,8 @@ def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) ->
         notices.notify_of_problem(services, tenant, problem)
     else:
         log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=fields)
-        services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, delivery.sentence))
-    services.tenants.count(tenant.id, key, "heard", 1, expires_at=now + milliseconds(DEDUPLICATED_FOR))
+        services.timeline.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, delivery.sentence))
+    services.counters.count(tenant.id, key, "heard", 1, expires_at=now + milliseconds(DEDUPLICATED_FOR))
     return EventOutcome.RECORDED if delivery.code is None else EventOutcome.MARKED
 
 

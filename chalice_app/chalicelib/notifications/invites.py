@@ -23,7 +23,7 @@ HOUR: Final = timedelta(hours=1)
 
 def allow_mail(services: "Services", tenant: str) -> bool:
     """Counts an invite that is about to be mailed; returns False if there were too many within the hour."""
-    return services.tenants.count_within(tenant, "invite-mails", HOUR, services.clock()) <= MAX_MAILS_PER_HOUR
+    return services.counters.count_within(tenant, "invite-mails", HOUR, services.clock()) <= MAX_MAILS_PER_HOUR
 
 
 def join_link(services: "Services", token: str) -> str:
@@ -38,10 +38,10 @@ def mail_new_link(services: "Services", tenant: Tenant, send: Callable[[str], bo
         send: mails the link of this token; returns whether the mail has left.
     """
     token = services.token()
-    invite = services.tenants.invites.prepare(tenant.id, sha256(token), now=services.clock())
+    invite = services.invites.prepare(tenant.id, sha256(token), now=services.clock())
     mailed = send(token)
     if mailed:
-        services.tenants.invites.settle(invite, now=services.clock())
+        services.invites.settle(invite, now=services.clock())
     return mailed
 
 
@@ -63,8 +63,8 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
         )
         now = services.clock()
         services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, error.message))
-        services.tenants.record(Event(tenant.id, now, EventKind.MAIL_FAILED, error.message, by))
+        services.timeline.record(Event(tenant.id, now, EventKind.MAIL_FAILED, error.message, by))
         return False
     services.tenants.clear_mail_problem(tenant.id, now=services.clock(), by=by)
-    services.tenants.record(Event(tenant.id, services.clock(), EventKind.INVITE_SENT, by=by))
+    services.timeline.record(Event(tenant.id, services.clock(), EventKind.INVITE_SENT, by=by))
     return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, EventKind, Problem, Session, Tenant, milliseconds
+from chalicelib.model import Event, EventKind, Problem, Session, Tenant
 from chalicelib.notifications import invites
 from wire import Phase, ProblemCode
 
@@ -63,7 +63,7 @@ def notify_of_session(services: "Services", tenant: Tenant, session: Session, *,
     else:
         sent = session.problem is None or _notify_owner_of_problem(services, tenant, session.problem, again=again)
     if sent and session.unsent_notice is not None:
-        services.placement.told(tenant.id, session.unsent_notice)
+        services.sessions.record_notice(tenant.id, session.unsent_notice)
 
 
 def _notify_owner_of_problem(services: "Services", tenant: Tenant, problem: Problem, *, again: bool = False) -> bool:
@@ -97,7 +97,7 @@ def _send_once(
     The sender claims the notice first, so that two at once send one mail; a transient error returns the claim.
     """
     now = services.clock()
-    if not services.tenants.may_tell(tenant.id, notice, again_after_ms=milliseconds(REPEATED_AFTER), now=now):
+    if not services.counters.claim_notice(tenant.id, notice, repeat_after=REPEATED_AFTER, now=now):
         return False
     try:
         send()
@@ -106,8 +106,8 @@ def _send_once(
             LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": error.code, "error_message": error.message}
         )
         if isinstance(error, TransientError):
-            services.tenants.not_told(tenant.id, notice, now=now)
+            services.counters.release_notice(tenant.id, notice, now=now)
         if not again:
-            services.tenants.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, error.message))
+            services.timeline.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, error.message))
         return False
     return True

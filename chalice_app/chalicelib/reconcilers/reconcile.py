@@ -31,7 +31,7 @@ def reconcile(services: Services) -> None:
         if run and session.runner is None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
-            isolation.run(tenant.id, services.placement.wanted, tenant.id, tenant.wanted, now)
+            isolation.run(tenant.id, services.placement.apply_state, tenant.id, tenant.wanted, now)
         if session.unsent_notice is not None and tenant.wanted is TenantState.ACTIVE and not session.is_awake(now):
             isolation.run(tenant.id, _notify_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):
@@ -53,6 +53,6 @@ def _wake(services: Services, turn: Turn, now: int) -> None:
 
 def _notify_owner(services: Services, tenant: Tenant, now: int) -> None:
     """Sends the owner the mail that was not sent yet: the page was open, or SES failed."""
-    session = services.placement.session(tenant.id)
+    session = services.sessions.get(tenant.id)
     if not session.is_awake(now):
         notices.notify_of_session(services, tenant, session, again=True)

@@ -25,7 +25,7 @@ def collect(services: Services) -> int:
     deleted = 0
     for tenant, keys in old.items():
         try:
-            referenced = {each.key for each in services.placement.session(tenant).snapshots}
+            referenced = {each.key for each in services.sessions.get(tenant).snapshots}
         except NotFound:
             log.warning(LogEvent.SNAPSHOTS_OF_UNKNOWN_TENANT, extra={"tenant": tenant, "count": len(keys)})
             continue

@@ -9,7 +9,7 @@ DAY_MS = 24 * 3_600_000
 
 def ring(services: Services, turn: Turn) -> None:
     """Notifies the runner that holds the session of this turn; without one, its next runner is notified."""
-    session = services.placement.session(turn.tenant)
+    session = services.sessions.get(turn.tenant)
     if session.runner is not None:
         services.runners.ring(session.runner, _rung(turn))
 

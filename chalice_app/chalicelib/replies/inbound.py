@@ -37,7 +37,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     message without a check, even if the messages are never handed in again.
     """
     tenant = services.tenants.get(tenant_id)
-    session = services.placement.session(tenant_id)
+    session = services.sessions.get(tenant_id)
     now = services.clock()
     enqueued = {message.chat: None for message in messages if _may_wait(tenant, session, message, now)}
     for chat_id in enqueued:
@@ -59,7 +59,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
         if slow or name not in enqueued:
             services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     if waiting:
-        services.placement.heard(session, now, message=True)
+        services.sessions.record_activity(session, now, message=True)
     return iter(acknowledged)
 
 
@@ -129,7 +129,7 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, 
     if until > max(now, chat.takeover_until):
         services.chats.take_over(chat, until)  # first, so that no turn is opened after the next check
         if chat.takeover_until < now:
-            services.tenants.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
+            services.timeline.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
     fresh = services.chats.chat(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)

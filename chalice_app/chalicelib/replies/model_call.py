@@ -73,7 +73,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
 
 def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
     budget = tenant.policies.tokens_per_month
-    if budget and services.tenants.counted(tenant.id, "tokens", month_of(services.clock())) >= budget:
+    if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
     key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
@@ -82,7 +82,7 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
     log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
     now = services.clock()
     used = reply.input_tokens + reply.output_tokens
-    services.tenants.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
+    services.counters.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
     return reply.text
 
 
@@ -126,7 +126,7 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Rep
     _log_given_up(turn, reason)
     now = services.clock()
     services.turns.discard(turn, reason, now)
-    services.tenants.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
+    services.timeline.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
     return ReplyOutcome.SKIPPED
 
 

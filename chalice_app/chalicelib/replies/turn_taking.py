@@ -43,7 +43,7 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
     without_answer = unanswered(recent.messages, recent.turns, now, ignoring=chat.open_turn)
-    waiting, former_login = of_this_login(without_answer, services.placement.session(tenant.id).answers_since)
+    waiting, former_login = of_this_login(without_answer, services.sessions.get(tenant.id).answers_since)
     view = ChatView(tenant, chat, turn, recent.messages, recent.turns, waiting, former_login, check.attempt)
     return _carry_out(services, check, view, now)
 
@@ -91,7 +91,7 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
             turns.discard(claimed, reason, now)
             return ReplyOutcome.SKIPPED
         case CountReply():
-            counted = services.tenants.count_within(view.tenant.id, f"replies#{view.chat.id}", DAY, now)
+            counted = services.counters.count_within(view.tenant.id, f"replies#{view.chat.id}", DAY, now)
             return _carry_out(services, check, replace(view, replies_today=counted), now)
         case Open(batch, otherwise):
             opened = turns.freeze(view.chat, batch, retention_days=retention_days, now=now)

@@ -18,7 +18,7 @@ def record_changes(services: Services, before: Session, after: Session, now: int
     mailed by ``reconcile``.
     """
     for happened, detail in changes(before, after):
-        services.tenants.record(Event(after.tenant, now, happened, detail))
+        services.timeline.record(Event(after.tenant, now, happened, detail))
         log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
         if happened is EventKind.PROBLEM and after.problem is not None:
             notices.notify_operators(services, services.tenants.get(after.tenant), after.problem)

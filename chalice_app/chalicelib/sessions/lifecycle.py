@@ -20,7 +20,7 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
     claimed = False
     if runner.free:
         for tenant in services.placement.unplaced(limit=min(runner.free, PLACED_AT_MOST)):
-            session = services.placement.session(tenant)
+            session = services.sessions.get(tenant)
             if services.placement.offer(session, runner, now):
                 claimed = True
                 bell.ring_all(services, tenant, runner.id, now)
@@ -38,13 +38,13 @@ def handle_stopped_task(services: Services, task: str) -> None:
 
 def fail_over(services: Services, tenant: str, now: int) -> None:
     """Records that the runner of this session died, and places the session elsewhere at once."""
-    services.tenants.record(Event(tenant, now, EventKind.RUNNER_LOST))
+    services.timeline.record(Event(tenant, now, EventKind.RUNNER_LOST))
     place(services, tenant, now)
 
 
 def place(services: Services, tenant: str, now: int) -> None:
     """Places the session if it should run, and lists its open turns at the bell of its new runner."""
     if services.placement.place(tenant, now):
-        session = services.placement.session(tenant)
+        session = services.sessions.get(tenant)
         if session.runner is not None:
             bell.ring_all(services, tenant, session.runner, now)

@@ -1,39 +1,31 @@
-"""Who hosts which session: sessions, runners, leases, epochs, bells.
+"""Places sessions: claims a session for a runner, releases it, and lists those that wait for room.
 
-The lease is the runner's; a session is held by whom its item names, at the epoch its item names. An epoch only
-grows, on every claim and every release, in one transaction with the runner's own record. ``dead`` is final.
+The lease is the runner's; the session's item names the runner that holds it, and the epoch of that hold. The epoch is
+the fencing token: it grows on every claim and on every release, in one transaction with the runner's own record.
 
-Not guaranteed: that a runner stopped when its lease ran out (it parks itself, see ``runner/host.py``), nor that
-two never run at once; what the epoch guarantees is that only one of them can take a turn, report, or release.
+Not guaranteed: that a runner stopped when its lease ran out (it parks itself, see ``runner/host.py``), nor that two
+runners never run a session at once. The epoch guarantees that only one of them can take a turn, report, or release.
 """
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
 
-from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
-    AWAKE_FOR,
     Runner,
     RunnerState,
     Session,
     TenantState,
     given_up,
-    milliseconds,
     should_run,
 )
 from chalicelib.model.placement import best_first, is_as_good_as_any
 from chalicelib.store.runners import Runners
-from chalicelib.store.sessions import seen_in, session_from
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
 from wire import Phase, Wanted
 
 log = logging.getLogger(__name__)
-
-#: A page that is looked at renews its watch when this much of it is gone.
-WATCH_RENEWED_EVERY_MS = 60_000
 
 
 class Placement:
@@ -41,50 +33,44 @@ class Placement:
 
     Args:
         table: the one table.
-        runners: who could hold them.
-        crowded: called when a session found no room, so that the fleet can grow.
-        release: runners of this one are preferred: the others leave soon.
+        runners: the runners that could hold a session.
+        sessions: the session items.
+        crowded: called when no runner has room for a session, so that the fleet can grow.
+        release: runners of this release are preferred, because the others leave soon.
     """
 
     def __init__(
-        self, table: Table, runners: Runners, crowded: Callable[[], None] = lambda: None, release: str = ""
+        self,
+        table: Table,
+        runners: Runners,
+        sessions: Sessions,
+        crowded: Callable[[], None] = lambda: None,
+        release: str = "",
     ) -> None:
         self._table = table
         self.runners = runners
+        self.sessions = sessions
         self._crowded = crowded
         self._release = release
 
-    # -- sessions --------------------------------------------------------------------------------------------
-
-    def session(self, tenant: str) -> Session:
-        item = self._table.get(f"TENANT#{tenant}", "SESSION")
-        if item is None:
-            raise NotFound
-        return session_from(item)
-
-    def watch(self, tenant: str, now: int) -> Session:
-        """Somebody looks at this tenant's page: its session should run for a while, and is placed at once."""
-        session = self.session(tenant)
-        until = now + milliseconds(AWAKE_FOR)
-        if session.awake_until < until - WATCH_RENEWED_EVERY_MS:
-            session = self._change(session, {"watched_until": until})
+    def keep_awake(self, tenant: str, now: int) -> Session:
+        """Lets an unlinked session run for a while, because somebody looks at its page; places it at once."""
+        session = self.sessions.keep_awake(self.sessions.get(tenant), now)
         if session.runner is None:
             self.place(tenant, now)
-            session = self.session(tenant)
+            session = self.sessions.get(tenant)
         return session
 
     def pair_with(self, tenant: str, digits: str | None, now: int) -> Session:
-        """The owner wants a pairing code for this phone (None: a QR code again)."""
-        session = self.session(tenant)
-        if session.pair_with != digits:
-            session = self._change(session, {"pair_with": digits, "pairing": None})
-        return self.watch(tenant, now)
+        """Asks for a pairing code for this phone (None: a QR code again), and keeps the session awake."""
+        self.sessions.pair_with(self.sessions.get(tenant), digits)
+        return self.keep_awake(tenant, now)
 
-    def wanted(self, tenant: str, wanted: TenantState, now: int) -> None:
-        """The operator's wish changed (it is stored with the tenant already): run it, or have it released."""
-        session = self.session(tenant)
+    def apply_state(self, tenant: str, state: TenantState, now: int) -> None:
+        """Runs the session or has it released, after the tenant's state was changed and stored."""
+        session = self.sessions.get(tenant)
         if session.runner is not None:
-            order = Wanted.RUN if wanted is TenantState.ACTIVE else Wanted.RELEASE
+            order = Wanted.RUN if state is TenantState.ACTIVE else Wanted.RELEASE
             try:
                 self._table.update(
                     Update(
@@ -95,63 +81,17 @@ class Placement:
                     )
                 )
             except ConditionFailed:
-                return self.wanted(tenant, wanted, now)  # it moved meanwhile: epochs only grow, so this ends
+                return self.apply_state(tenant, state, now)  # it moved meanwhile: epochs only grow, so this ends
             self.runners.ring(session.runner)
-        elif wanted is TenantState.ACTIVE:
+        elif state is TenantState.ACTIVE:
             self.place(tenant, now)
         else:
             self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("unplaced", "unplaced_since")))
         return None
 
-    def heard(self, session: Session, now: int, *, message: bool = False, reply: bool = False) -> None:
-        """Notes the last message or reply for the overview, at most once a minute."""
-        changes: dict[str, Any] = {}
-        if message and now - (session.last_message_at or 0) > 60_000:
-            changes["last_message_at"] = now
-        if reply and now - (session.last_reply_at or 0) > 60_000:
-            changes["last_reply_at"] = now
-        if changes:
-            self._table.update(Update(f"TENANT#{session.tenant}", "SESSION", set={**changes}))
-
-    def told(self, tenant: str, news: str) -> None:
-        """The owner knows of this; of anything that happened since, not yet."""
-        with suppress(ConditionFailed):
-            self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("untold",), when=Attr("untold").eq(news)))
-
-    def _change(self, session: Session, changes: dict[str, Any]) -> Session:
-        """Writes to the session and, if somebody holds it, to the runner's copy, and rings."""
-        for _ in range(5):
-            write = Update(
-                f"TENANT#{session.tenant}",
-                "SESSION",
-                set={**changes},
-                when=Attr("epoch").eq(session.epoch),
-            )
-            try:
-                if session.runner is None:
-                    return session_from(self._table.update(write))
-                copied = {name: value for name, value in changes.items() if name in ("watched_until", "pair_with")}
-                self._table.transact(
-                    write,
-                    Update(
-                        f"RUNNER#{session.runner}",
-                        "RUNNER",
-                        set={("assigned", session.tenant, name): value for name, value in copied.items()},
-                        when=Attr(f"assigned.{session.tenant}.epoch").eq(session.epoch),
-                    ),
-                )
-            except ConditionFailed:
-                session = self.session(session.tenant)
-                continue
-            self.runners.ring(session.runner)
-            return self.session(session.tenant)
-        raise StaleEpoch("This session is moving just now; try again in a moment.")
-
-    # -- placing ---------------------------------------------------------------------------------------------
-
     def place(self, tenant: str, now: int) -> bool:
         """Gives the session to the best of those that have room (``model/choosing.py``), if it may be placed now."""
-        session = self.session(tenant)
+        session = self.sessions.get(tenant)
         if session.runner is not None:
             return True
         item = self._table.get(f"TENANT#{tenant}", "TENANT")
@@ -163,7 +103,7 @@ class Placement:
         for runner in best_first(session, list(self.runners.alive()), self._release, now)[:5]:
             if self.claim(session, runner.id, now):
                 return True
-            session = self.session(tenant)
+            session = self.sessions.get(tenant)
             if session.runner is not None:
                 return True
         if self._list(tenant, now):
@@ -259,7 +199,7 @@ class Placement:
         ``failed``: the runner gave it up; if it never came up there, it is not placed again at once. ``reason`` is its
         own word, for the log.
         """
-        session = self.session(tenant)
+        session = self.sessions.get(tenant)
         if session.runner != runner or session.epoch != epoch:
             return False
         phase = session.phase if session.phase in (Phase.LOGGED_OUT, Phase.BLOCKED) else Phase.IDLE
@@ -305,33 +245,3 @@ class Placement:
             "UNPLACED", index="unplaced", keys=("unplaced", "unplaced_since"), limit=limit, consistent=False
         ):
             yield item["pk"].removeprefix("TENANT#")
-
-    def reported(self, runner: Runner, before: Session, after: Session) -> bool:
-        """Stores what the runner saw, unless the session moved on. Both records, so that a sync reads only one."""
-        changed = seen_in(after)
-        if before.unsent_notice != after.unsent_notice:  # else whoever told it meanwhile would tell it again
-            changed["untold"] = after.unsent_notice
-        copied = {("assigned", after.tenant, "sequence"): after.sequence}
-        for name in ("number", "caught_up_to"):
-            if getattr(before, name) != getattr(after, name):
-                copied["assigned", after.tenant, name] = getattr(after, name)
-        try:
-            self._table.transact(
-                Update(
-                    f"TENANT#{after.tenant}",
-                    "SESSION",
-                    set=changed,
-                    when=Attr("runner").eq(runner.id)
-                    & Attr("epoch").eq(after.epoch)
-                    & Attr("sequence").lt(after.sequence),
-                ),
-                Update(
-                    f"RUNNER#{runner.id}",
-                    "RUNNER",
-                    set={**copied},
-                    when=Attr("state").ne(RunnerState.DEAD) & Attr(f"assigned.{after.tenant}.epoch").eq(after.epoch),
-                ),
-            )
-        except ConditionFailed:
-            return False
-        return True

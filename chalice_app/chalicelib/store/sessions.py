@@ -1,15 +1,146 @@
-"""A session as it stands in the table."""
+"""The session items: reads them, stores what runners report of them, and what owners ask of them.
 
+Attributes that the code calls by another name keep their stored one here: ``awake_until`` is ``watched_until``, and
+``unsent_notice`` is ``untold``.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
-from chalicelib.model import ExpiringCode, Problem, Session, SnapshotVersion
-from chalicelib.store.table import Item
+from chalicelib.errors import NotFound, StaleEpoch
+from chalicelib.model import (
+    AWAKE_FOR,
+    ExpiringCode,
+    Problem,
+    Runner,
+    RunnerState,
+    Session,
+    SnapshotVersion,
+    milliseconds,
+)
+from chalicelib.store.runners import Runners
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.wire_enums import read_enum, read_problem
 from wire import Phase
 
+#: While an owner's page is open, ``awake_until`` is written again when this much of it has passed.
+AWAKE_RENEWED_EVERY = timedelta(minutes=1)
+#: The times of the last message and the last reply are written at most this often.
+ACTIVITY_RECORDED_EVERY = timedelta(minutes=1)
+#: A change is tried again this often when the session moves to another runner meanwhile.
+ATTEMPTS = 5
+
+
+class Sessions:
+    """The sessions of all tenants, whichever runner holds them.
+
+    Args:
+        table: the one table.
+        runners: their records hold copies, and their bells are rung after a change.
+    """
+
+    def __init__(self, table: Table, runners: Runners) -> None:
+        self._table = table
+        self._runners = runners
+
+    def get(self, tenant: str) -> Session:
+        """Returns the tenant's session. Raises NotFound if there is no such tenant."""
+        item = self._table.get(f"TENANT#{tenant}", "SESSION")
+        if item is None:
+            raise NotFound
+        return session_from(item)
+
+    def keep_awake(self, session: Session, now: int) -> Session:
+        """Lets the session run for a while although it is not linked; returns it as it is afterwards."""
+        until = now + milliseconds(AWAKE_FOR)
+        if session.awake_until >= until - milliseconds(AWAKE_RENEWED_EVERY):
+            return session
+        return self._change(session, {"watched_until": until})
+
+    def pair_with(self, session: Session, digits: str | None) -> Session:
+        """Asks for a pairing code for the phone with this number; None asks for a QR code again."""
+        if session.pair_with == digits:
+            return session
+        return self._change(session, {"pair_with": digits, "pairing": None})
+
+    def record_report(self, runner: Runner, before: Session, after: Session) -> bool:
+        """Stores what the runner reports, in both records, so that a sync reads only the runner's.
+
+        False if the session moved on meanwhile, or if a later report is stored.
+        """
+        changed = _reported_in(after)
+        if before.unsent_notice != after.unsent_notice:  # otherwise a notice that was sent meanwhile is sent twice
+            changed["untold"] = after.unsent_notice
+        copied = {("assigned", after.tenant, "sequence"): after.sequence}
+        for name in ("number", "caught_up_to"):
+            if getattr(before, name) != getattr(after, name):
+                copied["assigned", after.tenant, name] = getattr(after, name)
+        try:
+            self._table.transact(
+                Update(
+                    f"TENANT#{after.tenant}",
+                    "SESSION",
+                    set=changed,
+                    when=Attr("runner").eq(runner.id)
+                    & Attr("epoch").eq(after.epoch)
+                    & Attr("sequence").lt(after.sequence),
+                ),
+                Update(
+                    f"RUNNER#{runner.id}",
+                    "RUNNER",
+                    set={**copied},
+                    when=Attr("state").ne(RunnerState.DEAD) & Attr(f"assigned.{after.tenant}.epoch").eq(after.epoch),
+                ),
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def record_activity(self, session: Session, now: int, *, message: bool = False, reply: bool = False) -> None:
+        """Stores the time of the last message or reply, for the health report."""
+        changes: dict[Any, Any] = {}
+        if message and now - (session.last_message_at or 0) > milliseconds(ACTIVITY_RECORDED_EVERY):
+            changes["last_message_at"] = now
+        if reply and now - (session.last_reply_at or 0) > milliseconds(ACTIVITY_RECORDED_EVERY):
+            changes["last_reply_at"] = now
+        if changes:
+            self._table.update(Update(f"TENANT#{session.tenant}", "SESSION", set=changes))
+
+    def record_notice(self, tenant: str, notice: str) -> None:
+        """Removes a notice that was sent from the session, unless a later one took its place."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(f"TENANT#{tenant}", "SESSION", remove=("untold",), when=Attr("untold").eq(notice))
+            )
+
+    def _change(self, session: Session, changes: dict[Any, Any]) -> Session:
+        """Writes to the session and, if a runner holds it, to the runner's copy, and rings its bell."""
+        for _ in range(ATTEMPTS):
+            write = Update(f"TENANT#{session.tenant}", "SESSION", set=changes, when=Attr("epoch").eq(session.epoch))
+            try:
+                if session.runner is None:
+                    return session_from(self._table.update(write))
+                copied = {name: value for name, value in changes.items() if name in ("watched_until", "pair_with")}
+                self._table.transact(
+                    write,
+                    Update(
+                        f"RUNNER#{session.runner}",
+                        "RUNNER",
+                        set={("assigned", session.tenant, name): value for name, value in copied.items()},
+                        when=Attr(f"assigned.{session.tenant}.epoch").eq(session.epoch),
+                    ),
+                )
+            except ConditionFailed:
+                session = self.get(session.tenant)
+                continue
+            self._runners.ring(session.runner)
+            return self.get(session.tenant)
+        raise StaleEpoch("This session is moving just now; try again in a moment.")
+
 
 def session_from(item: Item) -> Session:
-    """All that is known of it."""
+    """Returns the session that this item holds."""
     qr, pairing = item.get("qr"), item.get("pairing")
     return Session(
         tenant=item["pk"].removeprefix("TENANT#"),
@@ -59,8 +190,8 @@ def new_session_item(tenant: str, now: int) -> Item:
     }
 
 
-def seen_in(session: Session) -> dict[Any, Any]:
-    """What changes there with a report; what is None is there no more."""
+def _reported_in(session: Session) -> dict[Any, Any]:
+    """Returns the attributes that a report changes; one that is None is removed."""
     return {
         "phase": session.phase,
         "since": session.since,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from chalicelib.errors import StaleEpoch, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Session, SnapshotVersion, kept
-from chalicelib.store.placement import Placement
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
 log = logging.getLogger(__name__)
@@ -20,16 +20,16 @@ class Snapshots:
 
     Args:
         table: the one table.
-        placement: reads sessions.
+        sessions: the session items.
     """
 
-    def __init__(self, table: Table, placement: Placement) -> None:
+    def __init__(self, table: Table, sessions: Sessions) -> None:
         self._table = table
-        self._placement = placement
+        self._sessions = sessions
 
     def held(self, tenant: str, runner: str, epoch: int) -> Session:
         """The session, if this runner holds it at this epoch; StaleEpoch otherwise."""
-        session = self._placement.session(tenant)
+        session = self._sessions.get(tenant)
         if session.runner != runner or session.epoch != epoch:
             raise StaleEpoch
         return session

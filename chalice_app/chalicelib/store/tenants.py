@@ -1,25 +1,21 @@
-"""What people decided about a tenant: profile, assistant, what is wanted, what they must mend, what was counted.
+"""Tenants: profile, assistants, desired state, and the problems that a person must fix.
 
 A tenant and its session are two items because they have two writers: people write the first; the second is created
-with it here and belongs to ``placement.py`` from then on.
+with it here and belongs to ``sessions.py`` from then on.
 """
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import Assistant, Event, EventKind, Invite, Problem, Session, Tenant, TenantState, milliseconds
-from chalicelib.store.invites import Invites, invite_put
-from chalicelib.store.operators import Operators
+from chalicelib.model import Assistant, Event, EventKind, Invite, Problem, Session, Tenant, TenantState
+from chalicelib.store.invites import invite_put
 from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
-from chalicelib.store.timeline import Timeline, seconds
+from chalicelib.store.timeline import Timeline
 from chalicelib.store.wire_enums import read_problem
 
 _tenants = TypeAdapter(Tenant)
@@ -28,20 +24,16 @@ _problems = TypeAdapter(Problem)
 
 
 class Tenants:
-    """Answers with dataclasses of ``model/``; what is not there is ``NotFound``.
-
-    ``invites`` and ``operators`` are the tenants' links and the operators' browsers.
+    """Tenants and their assistants; a method raises NotFound for one that does not exist.
 
     Args:
         table: the one table.
-        new_id: tells apart two events of the same millisecond.
+        timeline: each change is recorded there, in the transaction of the change.
     """
 
-    def __init__(self, table: Table, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
+    def __init__(self, table: Table, timeline: Timeline) -> None:
         self._table = table
-        self._timeline = Timeline(table, new_id)
-        self.invites = Invites(table, self._timeline)
-        self.operators = Operators(table)
+        self._timeline = timeline
 
     def create(self, tenant: Tenant, assistant: Assistant, *, by: str, invite: Invite | None = None) -> None:
         """The tenant with its first assistant, its session and its invite: all of it, or Conflict and nothing."""
@@ -118,7 +110,7 @@ class Tenants:
         return self.get(tenant)
 
     def set_wanted(self, tenant: str, wanted: TenantState, *, now: int, by: str) -> bool:
-        """True if this changed it; then tell ``placement.wanted``."""
+        """True if this changed it; then tell ``placement.apply_state``."""
         happened = EventKind.RESUMED if wanted is TenantState.ACTIVE else EventKind.PAUSED
         update = Update(*_key(tenant), set={"wanted": wanted}, when=Attr("pk").exists() & Attr("wanted").ne(wanted))
         return self._change(update, Event(tenant, now, happened, by=by))
@@ -136,56 +128,6 @@ class Tenants:
 
     def clear_mail_problem(self, tenant: str, *, now: int, by: str = "answerline") -> bool:
         return self._clear_problem(tenant, "mail_problem", now, by)
-
-    # -- timeline -------------------------------------------------------------------------------------------------
-
-    def record(self, event: Event) -> None:
-        self._timeline.record(event)
-
-    def timeline(self, tenant: str, limit: int = 50) -> list[Event]:
-        """Newest first."""
-        return self._timeline.latest(tenant, limit)
-
-    # -- counters -------------------------------------------------------------------------------------------------
-
-    def count(self, tenant: str, what: str, window: str, add: int, *, expires_at: int) -> int:
-        """Adds to a counter and tells what it stands at; ``window`` names the minute, day or month it counts."""
-        key = f"TENANT#{tenant}", f"COUNTER#{what}#{window}"
-        item = self._table.update(Update(*key, set={"expires_at": seconds(expires_at)}, add={"counted": add}))
-        return int(item["counted"])
-
-    def count_within(self, tenant: str, what: str, window: timedelta, now: int) -> int:
-        """Counts one more, and tells how many there were since this window began; windows follow each other."""
-        length = milliseconds(window)
-        return self.count(tenant, what, str(now // length), 1, expires_at=now + 2 * length)
-
-    def counted(self, tenant: str, what: str, window: str) -> int:
-        item = self._table.get(f"TENANT#{tenant}", f"COUNTER#{what}#{window}")
-        return int(item["counted"]) if item is not None else 0
-
-    def counted_for(self, tenants: Sequence[str], what: str, window: str) -> dict[str, int]:
-        """The same for many tenants at once, a moment old; who counted nothing is not in it."""
-        sk = f"COUNTER#{what}#{window}"
-        items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
-        return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
-
-    # -- who was told what by mail --------------------------------------------------------------------------------
-
-    def may_tell(self, tenant: str, news: str, *, again_after_ms: int, now: int) -> bool:
-        """True for one caller only, until that long has passed; who then could not tell it says so: ``not_told``."""
-        long_ago = Attr("told_at").not_exists() | Attr("told_at").lte(now - again_after_ms)
-        told = {"told_at": now, "expires_at": seconds(now + again_after_ms)}
-        try:
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", set=told, when=long_ago))
-        except ConditionFailed:
-            return False
-        return True
-
-    def not_told(self, tenant: str, news: str, *, now: int) -> None:
-        """The mail that was about to leave at ``now`` did not, and may be tried again."""
-        ours = Attr("told_at").eq(now)
-        with suppress(ConditionFailed):
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{news}", remove=("told_at",), when=ours))
 
     # -- how --------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The timeline of a tenant, which is also its audit log: append-only, forgotten after 400 days."""
 
 import itertools
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ class Timeline:
         new_id: tells apart two events of the same millisecond.
     """
 
-    def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
+    def __init__(self, table: Table, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
         self._table = table
         self._new_id = new_id
         #: keeps what one process does within a millisecond in order
@@ -43,7 +44,7 @@ class Timeline:
             }
         )
 
-    def latest(self, tenant: str, limit: int) -> list[Event]:
+    def latest(self, tenant: str, limit: int = 50) -> list[Event]:
         """Newest first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="EVENT#", newest_first=True, limit=limit)
         return [_event_from(item) for item in items]

@@ -10,8 +10,8 @@ from typing import Final
 
 from chalicelib.errors import Forbidden, TooMany, Unauthorised
 from chalicelib.model import OPERATOR_AT_MOST
-from chalicelib.store.operators import OperatorSession
-from chalicelib.store.tenants import Tenants
+from chalicelib.store.counters import Counters
+from chalicelib.store.operators import Operators, OperatorSession
 from chalicelib.tokens import secrets_match, sha256
 
 OPERATOR_COOKIE: Final = "__Host-operator"
@@ -83,12 +83,14 @@ class OperatorAuth:
     """The sessions of operators that Cognito accepted, and the rate limit of their attempts to sign in.
 
     Args:
-        tenants: the store of sessions and counters.
+        operators: the store of their sessions.
+        counters: count the attempts to sign in.
         clock: epoch milliseconds.
         token: a new 256-bit secret.
     """
 
-    tenants: Tenants
+    operators: Operators
+    counters: Counters
     clock: Callable[[], int]
     token: Callable[[], str]
 
@@ -100,7 +102,7 @@ class OperatorAuth:
             (f"address-{address}", ATTEMPTS_PER_ADDRESS),
             (f"account-{account}", ATTEMPTS_PER_ACCOUNT),
         ):
-            if self.tenants.count_within(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
+            if self.counters.count_within(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
                 raise TooMany("Too many attempts to sign in. Wait a quarter of an hour, then try again.")
 
     def start_session(self, email: str, former_cookies: Mapping[str, str]) -> tuple[str, OperatorSession]:
@@ -108,21 +110,21 @@ class OperatorAuth:
         self.end_session(former_cookies)
         token, now = self.token(), self.clock()
         session = OperatorSession(sha256(token), email, csrf=self.token(), created_at=now, seen_at=now)
-        self.tenants.operators.create(session)
+        self.operators.create(session)
         return set_cookie(OPERATOR_COOKIE, token, OPERATOR_AT_MOST), session
 
     def authenticate(self, headers: Mapping[str, str]) -> OperatorSession:
         """Returns the session of this browser. Raises Unauthorised."""
         token = parse_cookies(headers).get(OPERATOR_COOKIE, "")
         now = self.clock()
-        session = self.tenants.operators.find(sha256(token), now=now) if token else None
+        session = self.operators.find(sha256(token), now=now) if token else None
         if session is None:
             raise Unauthorised
-        self.tenants.operators.touch(session, now=now)
+        self.operators.touch(session, now=now)
         return session
 
     def end_session(self, cookies: Mapping[str, str]) -> None:
         """Ends the session of a browser with these cookies, if it has one."""
         token = cookies.get(OPERATOR_COOKIE, "")
         if token:
-            self.tenants.operators.end(sha256(token))
+            self.operators.end(sha256(token))

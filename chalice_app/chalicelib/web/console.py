@@ -98,7 +98,7 @@ def _render_overview(services: "Services", event: Mapping[str, Any], function: s
         left_out=len(lines) - len(shown),
         only_trouble=only_trouble,
         function=function,
-        tokens=services.tenants.counted_for([line.tenant.id for line in shown], "tokens", month_of(now)),
+        tokens=services.counters.totals([line.tenant.id for line in shown], "tokens", month_of(now)),
         admin=services.base_url() + "/admin",
         since=lambda instant: "" if not instant else format_duration(timedelta(milliseconds=now - instant)),
         format_age=lambda instant: format_age(instant, now),

@@ -119,7 +119,7 @@ class Landing:
             self._keep_awake(visitor)
             return self._redirect(visitor, "/status")
         secret = self._services.token()
-        invite = self._services.tenants.invites.open(sha256(token), sha256(secret), now=self._services.clock())
+        invite = self._services.invites.open(sha256(token), sha256(secret), now=self._services.clock())
         if not secrets_match(invite.bound_sha256 or "", sha256(secret)):
             return self._redirect(visitor, "")
         return self._redirect_bound(visitor, secret)
@@ -129,9 +129,7 @@ class Landing:
         visitor = self._find_posting_visitor(token)
         secret, former = self._services.token(), visitor.invite.bound_sha256
         try:
-            self._services.tenants.invites.bind(
-                sha256(token), sha256(secret), instead_of=former, now=self._services.clock()
-            )
+            self._services.invites.bind(sha256(token), sha256(secret), instead_of=former, now=self._services.clock())
         except Conflict:
             return self._redirect(visitor, "")
         return self._redirect_bound(visitor, secret)
@@ -201,7 +199,7 @@ class Landing:
 
     def _find_visitor(self, token: str) -> Visitor:
         """Raises NotFound, after one read, for any token that is not a usable link's."""
-        invite = self._services.tenants.invites.find(sha256(token), now=self._services.clock())
+        invite = self._services.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
         return Visitor(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
 
@@ -223,22 +221,22 @@ class Landing:
         return visitor, form
 
     def _limit_rate(self, visitor: Visitor, counter: str, within: timedelta, limit: int) -> None:
-        if self._services.tenants.count_within(visitor.tenant.id, counter, within, self._services.clock()) > limit:
+        if self._services.counters.count_within(visitor.tenant.id, counter, within, self._services.clock()) > limit:
             raise TooMany
 
     # -- the session -------------------------------------------------------------------------------------------
 
     def _keep_awake(self, visitor: Visitor) -> None:
         if visitor.tenant.wanted is TenantState.ACTIVE:
-            self._services.placement.watch(visitor.tenant.id, self._services.clock())
+            self._services.placement.keep_awake(visitor.tenant.id, self._services.clock())
 
     def _awake_session(self, visitor: Visitor, now: int) -> Session:
         """Returns the session, kept awake while a code is needed; after a logout only the owner's action wakes it."""
-        session = self._services.placement.session(visitor.tenant.id)
+        session = self._services.sessions.get(visitor.tenant.id)
         logged_out = session.phase is Phase.LOGGED_OUT and not session.is_awake(now)
         if visitor.tenant.paused or session.linked or logged_out:
             return session
-        return self._services.placement.watch(visitor.tenant.id, now)
+        return self._services.placement.keep_awake(visitor.tenant.id, now)
 
     def _view(self, visitor: Visitor) -> LandingView:
         now = self._services.clock()

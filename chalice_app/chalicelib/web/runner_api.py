@@ -108,9 +108,9 @@ def _store_reports(services: Services, runner: Runner, request: SyncRequest, now
         assignment = by_tenant.get(report.tenant)
         if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
             continue
-        before = services.placement.session(report.tenant)
+        before = services.sessions.get(report.tenant)
         after = seen(before, report, now)
-        if before.epoch == report.epoch and services.placement.reported(runner, before, after):
+        if before.epoch == report.epoch and services.sessions.record_report(runner, before, after):
             events.record_changes(services, before, after, now)
             changed = True
     return changed
@@ -153,7 +153,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     runner = authenticate_alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
-        reason = out_of_date(turn, services.placement.session(request.tenant).answers_since, now)
+        reason = out_of_date(turn, services.sessions.get(request.tenant).answers_since, now)
         if reason is not None:
             services.turns.abandon(turn, reason)
             services.runners.hush(runner.id, turn.id, turn.revision)
@@ -195,7 +195,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
             ids = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
             log.info(LogEvent.REPLY_DELIVERED, extra={**ids, "latency_ms": now - turn.oldest_sent_at})
         services.runners.hush(runner.id, turn.id, turn.revision)
-        services.placement.heard(services.placement.session(request.tenant), now, reply=True)
+        services.sessions.record_activity(services.sessions.get(request.tenant), now, reply=True)
         if again:
             services.jobs.enqueue_check(request.tenant, turn.chat, delay_seconds=0)
     return SentAnswer(done=after.state is TurnState.SENT)

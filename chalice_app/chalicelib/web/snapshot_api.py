@@ -63,7 +63,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     offered = [each for each in restorable(session) if each.key not in request.failed]
     if request.reason:
         now = services.clock()
-        services.tenants.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, request.reason))
+        services.timeline.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, request.reason))
         log.warning(LogEvent.RESTORE_FELL_BACK, extra={"tenant": request.tenant, "left": len(offered)})
     return RestoreAnswer(
         generations=tuple(

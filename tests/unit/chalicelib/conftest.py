@@ -15,8 +15,8 @@ def line(services: Services, clock: Clock) -> Services:
     tenant = a_tenant(T, key_ciphertext=services.key_encryption.encrypt(T, "sk-test-bakery"), policies=UNCAPPED)
     services.tenants.create(tenant, ASSISTANT, by="operator@example.com")
     runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
-    session = services.placement.watch(T, clock())
+    session = services.placement.keep_awake(T, clock())
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
-    services.placement.reported(runner, session, seen(session, online, clock()))
+    services.sessions.record_report(runner, session, seen(session, online, clock()))
     clock.pass_seconds(30)
     return services

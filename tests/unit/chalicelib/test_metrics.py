@@ -105,7 +105,7 @@ class Stage:
 
     def come_online(self) -> None:
         self.sync()
-        self.services.placement.watch(T, self.clock())
+        self.services.placement.keep_awake(T, self.clock())
         (hold,) = self.sync()["hold"]
         told = {"tenant": T, "epoch": hold["epoch"], "probed_ms_ago": 0}
         qr = {"code": QR, "expires_in_ms": 20_000}
@@ -115,7 +115,7 @@ class Stage:
 
     def write(self, id: str) -> None:
         message = {"id": id, "chat": CHAT, "from_me": False, "sent_at_ms": self.clock() // 1000 * 1000}
-        epoch = self.services.placement.session(T).epoch
+        epoch = self.services.sessions.get(T).epoch
         answer = self.post(
             "/runner/messages", tenant=T, epoch=epoch, messages=[{**message, "kind": "text", "text": TEXT}]
         )
@@ -348,7 +348,7 @@ def fail_with(words: str) -> Callable[..., Any]:
 
 def _batch(stage: Stage) -> Line:
     message = {"id": "Z", "chat": CHAT, "from_me": False, "sent_at_ms": stage.clock(), "kind": "text", "text": TEXT}
-    return {"tenant": T, "epoch": stage.services.placement.session(T).epoch, "messages": [message]}
+    return {"tenant": T, "epoch": stage.services.sessions.get(T).epoch, "messages": [message]}
 
 
 def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(

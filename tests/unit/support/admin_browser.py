@@ -129,4 +129,4 @@ class Admin:
         return self.browser.post(f"/admin/tenants/{tenant}/edit", {**kept, **hidden, **changes})
 
     def happened(self, tenant: str) -> list[EventKind]:
-        return [event.kind for event in self.services.tenants.timeline(tenant)]
+        return [event.kind for event in self.services.timeline.latest(tenant)]

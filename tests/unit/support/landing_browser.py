@@ -150,7 +150,7 @@ class Lines:
 
     @property
     def seen(self) -> Session:
-        return self.services.placement.session(BAKERY)
+        return self.services.sessions.get(BAKERY)
 
     @property
     def writes(self) -> list[str]:

@@ -68,7 +68,7 @@ def open_turn(services: Services) -> Turn:
 def deliver(services: Services, clock: Clock) -> Turn:
     """What the runner does: take, send every part, mark each sent."""
     turn = open_turn(services)
-    session = services.placement.session(T)
+    session = services.sessions.get(T)
     assert session.runner is not None
     taken = services.turns.take(turn, session.runner, session.epoch, clock())
     assert taken is not None

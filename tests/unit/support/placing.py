@@ -1,15 +1,24 @@
 """Two tenants who want to run, and runners that may hold them."""
 
+from typing import Any
+
 import pytest
 
 from chalicelib.model import Runner
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 
 A, B = "tenantaaaa", "tenantbbbb"
+
+
+def placement_on(table: Table, **more: Any) -> Placement:
+    runners = Runners(table)
+    return Placement(table, runners, Sessions(table, runners), **more)
 
 
 @pytest.fixture
@@ -20,12 +29,12 @@ def crowded() -> list[str]:
 
 @pytest.fixture
 def placement(table: Table, crowded: list[str]) -> Placement:
-    return Placement(table, Runners(table), crowded=lambda: crowded.append("crowded"))
+    return placement_on(table, crowded=lambda: crowded.append("crowded"))
 
 
 @pytest.fixture
 def tenants(table: Table) -> Tenants:
-    tenants = Tenants(table)
+    tenants = Tenants(table, Timeline(table))
     for id in (A, B):
         tenants.create(a_tenant(id), ASSISTANT, by="operator@example.com")
     return tenants

@@ -22,14 +22,18 @@ from chalicelib.model import (
     seen,
     snapshot_key,
 )
+from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
-from chalicelib.store.operators import OperatorSession, SignInStep
+from chalicelib.store.invites import Invites
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
+from chalicelib.store.sessions import Sessions
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from tests.unit.support.stored_chats import DAY, HOUR, MINUTE, SECOND, StoredChats, stored
 from wire import Code, Phase, ProblemCode, SessionReport
 
@@ -71,12 +75,17 @@ class StoredWorld:
     def __init__(self, table: Table) -> None:
         self._table = table
         ids = itertools.count(1)
-        self.tenants = Tenants(table, new_id=lambda: f"{next(ids):08x}")
+        self.timeline = Timeline(table, new_id=lambda: f"{next(ids):08x}")
+        self.tenants = Tenants(table, self.timeline)
+        self.invites = Invites(table, self.timeline)
+        self.operators = Operators(table)
+        self.counters = Counters(table)
         self.runners = Runners(table)
-        self.placement = Placement(table, self.runners, release="image:2")
+        self.sessions = Sessions(table, self.runners)
+        self.placement = Placement(table, self.runners, self.sessions, release="image:2")
         self.drains = Drains(table, self.runners)
         self.tasks = Tasks(table, self.runners)
-        self.snapshots = Snapshots(table, self.placement)
+        self.snapshots = Snapshots(table, self.sessions)
         self.now = START
 
     def write(self) -> None:
@@ -88,7 +97,7 @@ class StoredWorld:
         self._garage()
         self._hotel()
         chats = StoredChats(self._table, self.now)
-        chats.write(BAKERY, HOLDER, self.placement.session(BAKERY).epoch)
+        chats.write(BAKERY, HOLDER, self.sessions.get(BAKERY).epoch)
         self.now = chats.now
         self._leaving()
 
@@ -149,10 +158,10 @@ class StoredWorld:
         self._operators()
         self._counted()
         for happened in stored(EventKind):
-            self.tenants.record(Event(HOTEL, self.now, happened, f"detail of {happened}", "owner"))
+            self.timeline.record(Event(HOTEL, self.now, happened, f"detail of {happened}", "owner"))
 
     def _invites(self) -> None:
-        invites = self.tenants.invites
+        invites = self.invites
         invites.open(sha256(f"invite-{BAKERY}"), sha256("browser-1"), now=self.now)
         invites.bind(sha256(f"invite-{BAKERY}"), sha256("browser-2"), instead_of=sha256("browser-1"), now=self.now)
         invites.prepare(BAKERY, sha256("invite-next"), now=self.now)
@@ -161,22 +170,22 @@ class StoredWorld:
 
     def _operators(self) -> None:
         session = OperatorSession(sha256("operator-cookie"), OPERATOR, sha256("csrf"), self.now, self.now)
-        self.tenants.operators.create(session)
-        self.tenants.operators.touch(session, now=self.now + 2 * MINUTE)
-        self.tenants.operators.ask(
+        self.operators.create(session)
+        self.operators.touch(session, now=self.now + 2 * MINUTE)
+        self.operators.ask(
             SignInStep(sha256("step-cookie"), OPERATOR, "set_up", "user-1", "cognito-session", self.now, "TOTPSECRET")
         )
 
     def _counted(self) -> None:
-        self.tenants.count(BAKERY, "tokens", "2026-09", 1_500, expires_at=self.now + 400 * DAY)
-        self.tenants.count(BAKERY, "mail-event#mail-1#Email Bounced", "heard", 1, expires_at=self.now + 3 * DAY)
+        self.counters.count(BAKERY, "tokens", "2026-09", 1_500, expires_at=self.now + 400 * DAY)
+        self.counters.count(BAKERY, "mail-event#mail-1#Email Bounced", "heard", 1, expires_at=self.now + 3 * DAY)
         for _ in range(2):
-            self.tenants.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), self.now)
-        self.tenants.count_within(BAKERY, "invite-mails", timedelta(hours=1), self.now)
-        self.tenants.count_within("sign-in", "address-192.0.2.1", timedelta(minutes=15), self.now)
-        self.tenants.may_tell(GARAGE, "logged_out", again_after_ms=6 * HOUR, now=self.now)
-        self.tenants.may_tell(HOTEL, "passkey-owner", again_after_ms=6 * HOUR, now=self.now)
-        self.tenants.not_told(HOTEL, "passkey-owner", now=self.now)
+            self.counters.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), self.now)
+        self.counters.count_within(BAKERY, "invite-mails", timedelta(hours=1), self.now)
+        self.counters.count_within("sign-in", "address-192.0.2.1", timedelta(minutes=15), self.now)
+        self.counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(hours=6), now=self.now)
+        self.counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(hours=6), now=self.now)
+        self.counters.release_notice(HOTEL, "passkey-owner", now=self.now)
 
     # -- runners and sessions ----------------------------------------------------------------------------------
 
@@ -201,24 +210,24 @@ class StoredWorld:
         self.runners.renew(known, self.now, capacity=4, draining=draining, probes=probes or {}, image="image:2")
 
     def _claim(self, tenant: str, runner: str) -> None:
-        assert self.placement.claim(self.placement.session(tenant), runner, self.now)
+        assert self.placement.claim(self.sessions.get(tenant), runner, self.now)
         self.now += SECOND
 
     def _release(self, tenant: str, *, failed: bool = False) -> None:
-        held = self.placement.session(tenant)
+        held = self.sessions.get(tenant)
         assert held.runner is not None
         assert self.placement.release(tenant, held.runner, held.epoch, self.now, failed=failed, reason="moved")
         self.now += SECOND
 
     def _report(self, tenant: str, phase: Phase, **more: Any) -> None:
-        before = self.placement.session(tenant)
+        before = self.sessions.get(tenant)
         assert before.runner is not None
         report = SessionReport(tenant=tenant, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **more)
-        assert self.placement.reported(self._runner(before.runner), before, seen(before, report, self.now))
+        assert self.sessions.record_report(self._runner(before.runner), before, seen(before, report, self.now))
         self.now += SECOND
 
     def _commit(self, sequence: int, sha: str, size: int) -> None:
-        held = self.placement.session(BAKERY)
+        held = self.sessions.get(BAKERY)
         assert held.runner is not None
         key = snapshot_key(BAKERY, held.epoch, sequence, sha)
         snapshot = SnapshotVersion(key, held.epoch, sequence, sha, size, CHROMIUM, WA_JS, self.now)
@@ -230,7 +239,7 @@ class StoredWorld:
         self._claim(BAKERY, DEAD)
         self._report(BAKERY, Phase.ONLINE, number="15550199")
         self._report(BAKERY, Phase.LOGGED_OUT, detail="the phone ended the link")
-        self.placement.told(BAKERY, "logged_out")
+        self.sessions.record_notice(BAKERY, "logged_out")
         self._report(BAKERY, Phase.SYNCING, number=BAKERY_NUMBER)
         self._commit(1, sha256("first archive"), 1_000)
         self._release(BAKERY)
@@ -240,8 +249,8 @@ class StoredWorld:
         self._commit(1, sha256("second archive"), 2_000)
         self._commit(SNAPSHOT_SEQUENCE, SNAPSHOT_SHA256, SNAPSHOT_BYTES)
         self._report(BAKERY, Phase.ONLINE, number=BAKERY_NUMBER, caught_up_to_ms=self.now - 2 * MINUTE)
-        self.placement.watch(BAKERY, self.now)
-        self.placement.heard(self.placement.session(BAKERY), self.now, message=True, reply=True)
+        self.placement.keep_awake(BAKERY, self.now)
+        self.sessions.record_activity(self.sessions.get(BAKERY), self.now, message=True, reply=True)
         self.now += MINUTE
         for runner in (HOLDER, DRAINED, ENDING):
             self._renew(runner, probes={BAKERY: self.now - SECOND})
@@ -260,11 +269,11 @@ class StoredWorld:
         self._report(GARAGE, Phase.LOGGED_OUT, detail="the phone ended the link")
         self._release(GARAGE)
         self.tenants.set_wanted(GARAGE, TenantState.PAUSED, now=self.now, by=OPERATOR)
-        self.placement.wanted(GARAGE, TenantState.PAUSED, self.now)
+        self.placement.apply_state(GARAGE, TenantState.PAUSED, self.now)
 
     def _hotel(self) -> None:
         """The owner's page is open, and two runners gave the session up."""
-        self.placement.watch(HOTEL, self.now)
+        self.placement.keep_awake(HOTEL, self.now)
         for phase, wait in ((Phase.PASSKEY_REQUIRED, MINUTE), (Phase.FAILED, SECOND)):
             self._report(HOTEL, phase, problem=ProblemCode.PASSKEY, detail="the phone wants a passkey")
             self._release(HOTEL, failed=True)

@@ -32,7 +32,7 @@ class AdminPages:
     @property
     def operators(self) -> OperatorAuth:
         """The authentication of operators."""
-        return OperatorAuth(self.services.tenants, self.services.clock, self.services.token)
+        return OperatorAuth(self.services.operators, self.services.counters, self.services.clock, self.services.token)
 
     def get(self, path: str, view: OperatorView, *, fragment: bool = False) -> None:
         """Registers a page. A browser without a session is redirected to the sign-in.

@@ -98,8 +98,8 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
 def mail_if_unmailed(admin: AdminPages, tenant_id: str, *, by: str) -> FormResult:
     """Mails the owner of a form that was saved before: that request may have ended before the mail left."""
     services = admin.services
-    kinds = {event.kind for event in services.tenants.timeline(tenant_id)}
-    invite = services.tenants.invites.current(tenant_id)
+    kinds = {event.kind for event in services.timeline.latest(tenant_id)}
+    invite = services.invites.current(tenant_id)
     complete = EventKind.CREATED in kinds  # an older event than these may be the mail's
     mailed = not complete or EventKind.INVITE_SENT in kinds
     if mailed or invite is None or invite.opened_at is not None or not allow_mail(services, tenant_id):

@@ -66,7 +66,7 @@ class SignIn:
         """Renders the step that is due."""
         visitor = self._visitor()
         if visitor:
-            step = self.admin.services.tenants.operators.asked(sha256(visitor), now=self.admin.services.clock())
+            step = self.admin.services.operators.asked(sha256(visitor), now=self.admin.services.clock())
             if step is not None:
                 return self._render_step(visitor, step)
         return self._render_form(visitor or self.admin.services.token())
@@ -89,11 +89,11 @@ class SignIn:
         """Checks the answer to the step that is due."""
         visitor, fields = self._read_form()
         now = self.admin.services.clock()
-        step = self.admin.services.tenants.operators.asked(sha256(visitor), now=now)
+        step = self.admin.services.operators.asked(sha256(visitor), now=now)
         if step is None:
             return self._render_form(visitor, "", "That took too long. Sign in again.")
         if "start_over" in fields:
-            self.admin.services.tenants.operators.asked_no_more(sha256(visitor))
+            self.admin.services.operators.asked_no_more(sha256(visitor))
             return self._render_form(visitor)
         try:
             self.admin.operators.count_attempt(step.email, self.admin.pages.address)
@@ -130,7 +130,7 @@ class SignIn:
         )
 
     def _follow(self, visitor: str, email: str, outcome: Outcome) -> Response:
-        operators = self.admin.services.tenants.operators
+        operators = self.admin.services.operators
         match outcome:
             case SignedIn():
                 log.info(LogEvent.OPERATOR_SIGNED_IN, extra={"operator": sha256(email)[:12]})
@@ -155,7 +155,7 @@ class SignIn:
         secret = asked.secret if isinstance(asked, SetUp) else ""
         now = self.admin.services.clock()
         step = SignInStep(sha256(visitor), email, kind.value, asked.username, asked.session, now, secret)
-        self.admin.services.tenants.operators.ask(step)
+        self.admin.services.operators.ask(step)
         return step
 
     def _visitor(self) -> str:

@@ -52,7 +52,7 @@ class TenantPage:
             "tenant.html",
             operator,
             assistant=self.services.tenants.assistant(tenant, found.assistant_version),
-            invite=self.services.tenants.invites.current(tenant),
+            invite=self.services.invites.current(tenant),
             result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
             **self._live_context(found),
@@ -63,14 +63,14 @@ class TenantPage:
         return self.admin.render("_tenant.html", operator, **self._live_context(self.services.tenants.get(tenant)))
 
     def _live_context(self, tenant: Tenant) -> dict[str, Any]:
-        session = self.services.placement.session(tenant.id)
+        session = self.services.sessions.get(tenant.id)
         if tenant.wanted is TenantState.ACTIVE and not session.linked:
-            session = self.services.placement.watch(tenant.id, self.services.clock())
+            session = self.services.placement.keep_awake(tenant.id, self.services.clock())
         return {
             "tenant": tenant,
             "row": Row(tenant, session),
             "session": session,
-            "events": self.services.tenants.timeline(tenant.id, MAX_EVENTS),
+            "events": self.services.timeline.latest(tenant.id, MAX_EVENTS),
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,
             "phase_actions": PHASE_ACTIONS,
@@ -177,7 +177,7 @@ class TenantPage:
 
     def revoke(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Revokes the link."""
-        self.services.tenants.invites.revoke(tenant, now=self.services.clock(), by=operator.email)
+        self.services.invites.revoke(tenant, now=self.services.clock(), by=operator.email)
         return self._redirect(tenant, FormResult.REVOKED)
 
     def check(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
@@ -191,7 +191,7 @@ class TenantPage:
     def _set_state(self, tenant: str, state: TenantState, by: str, result: FormResult) -> Response:
         now = self.services.clock()
         self.services.tenants.set_wanted(tenant, state, now=now, by=by)
-        self.services.placement.wanted(tenant, state, now)
+        self.services.placement.apply_state(tenant, state, now)
         return self._redirect(tenant, result)
 
     def _check_waiting_turns(self, tenant: str, by: str) -> None:

@@ -20,11 +20,11 @@ from chalicelib.model import (
     seen,
 )
 from chalicelib.model.line_health import Line, LineHealth, health_report
-from chalicelib.store.placement import Placement
-from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import Clock, a_tenant
+from tests.unit.support.placing import placement_on
 from wire import Phase, ProblemCode, SessionReport
 
 NOW = 1_790_000_000_000
@@ -82,42 +82,42 @@ def test_the_wait_for_a_runner_counts_and_a_pause_before_the_next_attempt_does_n
 
 
 def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, clock: Clock) -> None:
-    tenants, placement = Tenants(table), Placement(table, Runners(table))
+    tenants, placement = Tenants(table, Timeline(table)), placement_on(table)
     tenants.create(tenant(), Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     placement.runners.register("runneraaaa", "0" * 64, 2, clock())
     began = clock()
-    session = placement.watch(T, began)
+    session = placement.keep_awake(T, began)
     assert session.down_since == began
     for phase in (Phase.STARTING, Phase.FAILED):
         clock.pass_seconds(10)
         report = SessionReport(tenant=T, epoch=session.epoch, sequence=clock() - began, phase=phase)
         runner = placement.runners.get("runneraaaa")
         assert runner is not None
-        assert placement.reported(runner, session, seen(session, report, clock()))
-        session = placement.session(T)
+        assert placement.sessions.record_report(runner, session, seen(session, report, clock()))
+        session = placement.sessions.get(T)
     assert placement.release(T, "runneraaaa", session.epoch, clock(), failed=True)
     clock.pass_seconds(20)
-    assert placement.claim(placement.session(T), "runneraaaa", clock())
-    session = placement.session(T)
+    assert placement.claim(placement.sessions.get(T), "runneraaaa", clock())
+    session = placement.sessions.get(T)
     assert session.down_since == began
     runner = placement.runners.get("runneraaaa")
     assert runner is not None
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
-    assert placement.reported(runner, session, seen(session, online, clock()))
-    session = placement.session(T)
+    assert placement.sessions.record_report(runner, session, seen(session, online, clock()))
+    session = placement.sessions.get(T)
     assert session.down_since is None
     offline = SessionReport(tenant=T, epoch=session.epoch, sequence=2, phase=Phase.OFFLINE)
-    assert placement.reported(runner, session, seen(session, offline, clock.pass_seconds(9)))
-    assert placement.session(T).down_since == clock()
+    assert placement.sessions.record_report(runner, session, seen(session, offline, clock.pass_seconds(9)))
+    assert placement.sessions.get(T).down_since == clock()
 
 
 def test_who_was_released_in_peace_was_not_down(table: Table, clock: Clock) -> None:
-    tenants, placement = Tenants(table), Placement(table, Runners(table))
+    tenants, placement = Tenants(table, Timeline(table)), placement_on(table)
     tenants.create(tenant(), Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     placement.runners.register("runneraaaa", "0" * 64, 2, clock())
-    session = placement.watch(T, clock())
+    session = placement.keep_awake(T, clock())
     assert placement.release(T, "runneraaaa", session.epoch, clock.pass_seconds(60))
-    assert placement.session(T).down_since is None
+    assert placement.sessions.get(T).down_since is None
 
 
 # -- what it comes to --------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     }
     write[writer]()
     assert post.sent == []
-    failed = [event for event in services.tenants.timeline(BAKERY.id) if event.kind == "mail_failed"]
+    failed = [event for event in services.timeline.latest(BAKERY.id) if event.kind == "mail_failed"]
     assert failed
     assert all(reason in event.detail for event in failed)
     logged = [record for record in caplog.records if record.getMessage() == "mail_not_sent"]

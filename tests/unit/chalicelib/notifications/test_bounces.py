@@ -85,7 +85,7 @@ def problem(services: Services) -> Problem | None:
 
 
 def happened(services: Services) -> list[tuple[EventKind, str]]:
-    return [(each.kind, each.detail) for each in services.tenants.timeline(T)][:-1]
+    return [(each.kind, each.detail) for each in services.timeline.latest(T)][:-1]
 
 
 def mails(services: Services) -> list[tuple[str, str, str]]:

@@ -44,11 +44,11 @@ class Town:
         """One whose line is linked and online as soon as anybody holds it."""
         tenant = Tenant(name, name, "owner@example.com", "en", TenantState.ACTIVE, 1, self.clock(), 1, "x", "1234")
         self.services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
-        self.services.placement.watch(name, self.clock())
+        self.services.placement.keep_awake(name, self.clock())
         self.report(name)
 
     def report(self, name: str) -> None:
-        session = self.services.placement.session(name)
+        session = self.services.sessions.get(name)
         holder = self.services.runners.get(session.runner or "")
         if holder is not None:
             told = SessionReport(
@@ -58,7 +58,7 @@ class Town:
                 phase=Phase.ONLINE,
                 number="491709999999",
             )
-            self.services.placement.reported(holder, session, seen(session, told, self.clock()))
+            self.services.sessions.record_report(holder, session, seen(session, told, self.clock()))
 
     def named(self, name: str) -> Runner:
         runner = self.services.runners.get(name)
@@ -79,7 +79,7 @@ class Town:
                 assert self.services.placement.release(each.tenant, runner.id, each.epoch, now)
                 lifecycle.place(self.services, each.tenant, now)
         for tenant in TENANTS:
-            if self.services.placement.session(tenant).runner:
+            if self.services.sessions.get(tenant).runner:
                 self.report(tenant)
 
     def minutes(self, count: int) -> None:
@@ -126,7 +126,7 @@ def test_an_upgrade_moves_the_sessions_little_by_little_and_then_lets_the_old_ru
     assert town.where() == {"runnerold1": 0, "runnernew1": 4}
     assert fleet.protected == {"task-runnernew1"}
     assert (town.most_asked, fleet.count) == (2, 1)
-    assert all(town.services.placement.session(tenant).epoch == 4 for tenant in TENANTS)
+    assert all(town.services.sessions.get(tenant).epoch == 4 for tenant in TENANTS)
 
 
 def test_a_new_runner_that_brings_no_session_online_gets_no_more_than_the_first_two(
@@ -136,7 +136,7 @@ def test_a_new_runner_that_brings_no_session_online_gets_no_more_than_the_first_
     town.runner("runnernew1")
     monkeypatch.setattr(town, "report", lambda name: None)
     for tenant in TENANTS:
-        assert town.services.placement.session(tenant).phase is Phase.ONLINE
+        assert town.services.sessions.get(tenant).phase is Phase.ONLINE
     town.minutes(20)
     assert town.where() == {"runnerold1": 2, "runnernew1": 2}
 
@@ -163,7 +163,7 @@ def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
 
 
 def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
-    session = town.services.placement.session(TENANTS[0])
+    session = town.services.sessions.get(TENANTS[0])
     assert town.services.drains.drain("runnerold1", clock())
     assert not town.services.drains.drain("runnerold1", clock())
     town.minute()
@@ -328,7 +328,7 @@ def test_a_runner_that_is_heard_is_not_given_back_what_it_just_gave_up_while_ano
     placement = services.placement
     tenant = Tenant(TENANTS[0], "Bakery", "owner@example.com", "en", TenantState.ACTIVE, 1, clock(), 1, "x", "1234")
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
-    session = placement.watch(TENANTS[0], clock())
+    session = placement.keep_awake(TENANTS[0], clock())
     town.runner("runnerbbbb")
     assert placement.release(TENANTS[0], "runneraaaa", session.epoch, clock(), failed=True)
     assert not placement.place(TENANTS[0], clock())

@@ -46,7 +46,7 @@ def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
     with pytest.raises(ExceptionGroup) as raised:
         reconcile.reconcile(line)
     assert [str(trouble) for trouble in raised.value.exceptions] == ["The database is busy."]
-    assert line.placement.session("tenantzzzz").runner == "runnerbbbb"
+    assert line.sessions.get("tenantzzzz").runner == "runnerbbbb"
     assert jobs(line).sent == [(T, CHAT, 0)]
     assert line.fleet.service().desired == 2
 
@@ -55,7 +55,7 @@ def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_agai
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
-    turn, session = open_turn(line), line.placement.session(T)
+    turn, session = open_turn(line), line.sessions.get(T)
     assert line.turns.take(turn, "runneraaaa", session.epoch, clock()) is not None
     line.runners.hush("runneraaaa", turn.id, turn.revision)
     for _ in range(31):
@@ -70,9 +70,9 @@ def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_agai
 def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
     line: Services, clock: Clock
 ) -> None:
-    line.placement.release(T, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.placement.release(T, "runneraaaa", line.sessions.get(T).epoch, clock())
     reconcile.reconcile(line)
-    assert line.placement.session(T).runner == "runneraaaa"
+    assert line.sessions.get(T).runner == "runneraaaa"
     line.tenants.set_wanted(T, TenantState.PAUSED, now=clock(), by="o")
     reconcile.reconcile(line)
     runner = line.runners.get("runneraaaa")

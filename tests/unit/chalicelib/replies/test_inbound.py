@@ -44,7 +44,7 @@ def test_a_hand_in_that_dies_after_storing_leaves_nobody_unanswered(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(line.placement, "heard", die)
+        dying.setattr(line.sessions, "record_activity", die)
         with pytest.raises(KeyboardInterrupt):
             hand_in(line, message(clock, "M1"))
     assert jobs(line).sent == [(T, CHAT, 2.0)]
@@ -130,12 +130,12 @@ def test_a_message_that_arrives_late_is_answered_although_the_runner_had_caught_
     line: Services, clock: Clock
 ) -> None:
     runner = line.runners.get("runneraaaa")
-    before = line.placement.session(T)
+    before = line.sessions.get(T)
     assert runner is not None
     caught_up = SessionReport(
         tenant=T, epoch=before.epoch, sequence=2, phase=Phase.ONLINE, number=before.number, caught_up_to_ms=clock()
     )
-    assert line.placement.reported(runner, before, seen(before, caught_up, clock()))
+    assert line.sessions.record_report(runner, before, seen(before, caught_up, clock()))
     late = message(clock, "M1", sent_at_ms=clock() - 20_000)
     assert hand_in(line, late)[0].outcome is Outcome.QUEUED
 
@@ -178,7 +178,7 @@ def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clo
     assert chat is not None and chat.open_turn is not None
     turn = line.turns.get(T, group, chat.open_turn)
     assert turn is not None
-    line.turns.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns.take(turn, "runneraaaa", line.sessions.get(T).epoch, clock())
     line.turns.sent(turn, 0, clock())
     echo = message(clock, turn.part_ids[0], turn.parts[0], chat=group, from_me=True)
     for number in range(10):

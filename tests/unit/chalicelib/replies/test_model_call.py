@@ -88,7 +88,7 @@ def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(li
         assert check(line, f"471{number}@lid") is ReplyOutcome.ACTION_REQUIRED
     assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
     link = cast(FakeMailer, line.mailer).sent[1][2]
-    invite = line.tenants.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
+    invite = line.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
     assert invite.tenant == T
 
 
@@ -98,7 +98,7 @@ def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.ACTION_REQUIRED
-    assert "SES is busy." in [event.detail for event in line.tenants.timeline(T)]
+    assert "SES is busy." in [event.detail for event in line.timeline.latest(T)]
 
 
 def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_raised(

@@ -112,7 +112,7 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     clock.pass_seconds(2)
     check(line)
     turn = open_turn(line)
-    session = line.placement.session(T)
+    session = line.sessions.get(T)
     taken = line.turns.take(turn, "runneraaaa", session.epoch, clock())
     assert taken is not None
     hand_in(line, message(clock, "M2", "more"))
@@ -129,7 +129,7 @@ def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock)
     clock.pass_seconds(2)
     check(line)
     turn = open_turn(line)
-    epoch = line.placement.session(T).epoch
+    epoch = line.sessions.get(T).epoch
     assert line.turns.take(turn, "runneraaaa", epoch - 1, clock()) is None
     assert line.turns.take(turn, "runnerbbbb", epoch, clock()) is None
     assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
@@ -165,9 +165,9 @@ def relinked(services: Services, clock: Clock, number: str) -> None:
     runner = services.runners.get("runneraaaa")
     assert runner is not None
     for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
-        before = services.placement.session(T)
+        before = services.sessions.get(T)
         report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
-        assert services.placement.reported(runner, before, seen(before, report, clock()))
+        assert services.sessions.record_report(runner, before, seen(before, report, clock()))
 
 
 def test_another_account_never_sends_what_the_former_was_asked(line: Services, clock: Clock) -> None:
@@ -178,7 +178,7 @@ def test_another_account_never_sends_what_the_former_was_asked(line: Services, c
     hand_in(line, message(clock, "M2", chat="4712@lid"))
     clock.pass_seconds(30)
     relinked(line, clock, "33123456789")
-    assert out_of_date(ready, line.placement.session(T).answers_since, clock()) == "another login"
+    assert out_of_date(ready, line.sessions.get(T).answers_since, clock()) == "another login"
     assert check(line) is ReplyOutcome.NOT_YET
     chat = line.chats.chat(T, CHAT)
     assert chat is not None and chat.open_turn is None
@@ -193,7 +193,7 @@ def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
-    sending = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    sending = line.turns.take(open_turn(line), "runneraaaa", line.sessions.get(T).epoch, clock())
     assert sending is not None
     clock.pass_seconds(30)
     relinked(line, clock, "491709999999")
@@ -213,7 +213,7 @@ def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock
     clock.pass_seconds(2)
     check(line)
     clock.pass_seconds(13 * 3600)
-    assert out_of_date(open_turn(line), line.placement.session(T).answers_since, clock()) == "too old"
+    assert out_of_date(open_turn(line), line.sessions.get(T).answers_since, clock()) == "too old"
     assert check(line) is ReplyOutcome.SKIPPED
 
 
@@ -277,7 +277,7 @@ def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock
     clock.pass_seconds(2)
     check(line)
     turn = open_turn(line)
-    line.turns.take(turn, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns.take(turn, "runneraaaa", line.sessions.get(T).epoch, clock())
     line.turns._change(turn, {"state": TurnState.SENT, "sent_at": clock()}, Attr("pk").exists())
     hand_in(line, message(clock, "M2"))
     clock.pass_seconds(2)
@@ -291,7 +291,7 @@ def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_tol
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
-    turn = line.turns.take(open_turn(line), "runneraaaa", line.placement.session(T).epoch, clock())
+    turn = line.turns.take(open_turn(line), "runneraaaa", line.sessions.get(T).epoch, clock())
     assert turn is not None
     for id in ("M2", "M3"):
         hand_in(line, message(clock, id))

@@ -21,7 +21,7 @@ from wire import Phase, ProblemCode, SessionReport
 def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_hours(
     line: Services, clock: Clock
 ) -> None:
-    online = line.placement.session(T)
+    online = line.sessions.get(T)
     ended = replace(online, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT)
     clock.pass_seconds(15 * 60)
     for _ in range(2):
@@ -34,11 +34,11 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
 def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> None:
     """The session's runner says what it sees, and the control plane tells of it."""
     runner = services.runners.get("runneraaaa")
-    before = services.placement.session(T)
+    before = services.sessions.get(T)
     assert runner is not None
     said = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
     after = seen(before, said, clock())
-    assert services.placement.reported(runner, before, after)
+    assert services.sessions.record_report(runner, before, after)
     events.record_changes(services, before, after, clock())
 
 
@@ -57,16 +57,16 @@ def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[s
 def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_any_more(
     line: Services, clock: Clock
 ) -> None:
-    line.placement.watch(T, clock())
+    line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.LOGGED_OUT)
     reports(line, clock, Phase.STARTING)
     assert minutes_pass(line, clock, 14) == []
     assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
-    assert line.placement.session(T).unsent_notice is None
+    assert line.sessions.get(T).unsent_notice is None
 
 
 def test_an_owner_who_linked_again_is_mailed_of_no_logout(line: Services, clock: Clock) -> None:
-    line.placement.watch(T, clock())
+    line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.LOGGED_OUT)
     reports(line, clock, Phase.ONLINE, number="491709999999")
     assert minutes_pass(line, clock, 20) == []
@@ -79,11 +79,11 @@ def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_ho
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
     reports(line, clock, Phase.LOGGED_OUT)
     assert minutes_pass(line, clock, 3) == []
-    assert [event.detail for event in line.tenants.timeline(T)].count("SES is busy.") == 1
+    assert [event.detail for event in line.timeline.latest(T)].count("SES is busy.") == 1
     cast(FakeMailer, line.mailer).trouble = None
     assert minutes_pass(line, clock, 10) == [("logged_out", "owner@example.com")]
     told_at = clock() - 9 * 60_000
-    line.placement.watch(T, clock())
+    line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.ONLINE, number="491709999999")
     reports(line, clock, Phase.LOGGED_OUT)
     assert minutes_pass(line, clock, (told_at - clock()) // 60_000 + 6 * 60 - 1) == []
@@ -94,7 +94,7 @@ def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_whe
     line: Services, clock: Clock
 ) -> None:
     for mended in (True, False):
-        line.placement.watch(T, clock())
+        line.placement.keep_awake(T, clock())
         reports(line, clock, Phase.CONFLICT, problem=ProblemCode.CONFLICT)
         if mended:
             reports(line, clock, Phase.ONLINE)
@@ -104,14 +104,14 @@ def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_whe
 
 def told_of(services: Services, code: ProblemCode, now: int) -> None:
     """The session's runner reports this problem."""
-    before = services.placement.session(T)
+    before = services.sessions.get(T)
     events.record_changes(services, before, replace(before, problem=Problem(code, now), unsent_notice=code), now)
 
 
 def a_link(services: Services, now: int) -> Invite:
     """The owner's link, as it was mailed once."""
-    invite = services.tenants.invites.prepare(T, "0" * 64, now=now)
-    services.tenants.invites.settle(invite, now=now)
+    invite = services.invites.prepare(T, "0" * 64, now=now)
+    services.invites.settle(invite, now=now)
     return invite
 
 
@@ -119,14 +119,14 @@ def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_l
     line: Services, clock: Clock
 ) -> None:
     link = a_link(line, clock())
-    session = line.placement.session(T)
+    session = line.sessions.get(T)
     assert session.is_awake(clock())
     told_of(line, ProblemCode.PASSKEY, clock())
     events.record_changes(
         line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT), clock()
     )
     assert mailed(line) == [("attention", "operators@example.com")]
-    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    assert line.invites.find(link.token_sha256, now=clock()) == link
     clock.pass_seconds(15 * 60)
     told_of(line, ProblemCode.PASSKEY, clock())
     assert mailed(line)[1:] == [("problem", "owner@example.com")]
@@ -138,7 +138,7 @@ def test_what_only_operators_can_mend_is_told_to_them_alone(line: Services, cloc
     clock.pass_seconds(15 * 60)
     told_of(line, code, clock())
     assert mailed(line) == [("attention", "operators@example.com")]
-    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    assert line.invites.find(link.token_sha256, now=clock()) == link
 
 
 def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
@@ -146,8 +146,8 @@ def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Service
     clock.pass_seconds(15 * 60)
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
     told_of(line, ProblemCode.BLOCKED, clock())
-    assert line.tenants.invites.find(link.token_sha256, now=clock()) == link
+    assert line.invites.find(link.token_sha256, now=clock()) == link
     cast(FakeMailer, line.mailer).trouble = None
     told_of(line, ProblemCode.CONFLICT, clock())
     with pytest.raises(NotFound):
-        line.tenants.invites.find(link.token_sha256, now=clock())
+        line.invites.find(link.token_sha256, now=clock())

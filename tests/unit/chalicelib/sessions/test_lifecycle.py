@@ -11,10 +11,10 @@ def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line
     clock.pass_seconds(2)
     check(line)
     before = open_turn(line)
-    line.turns.take(before, "runneraaaa", line.placement.session(T).epoch, clock())
+    line.turns.take(before, "runneraaaa", line.sessions.get(T).epoch, clock())
     line.runners.register("runnerbbbb", "0" * 64, 5, clock(), task="task-b")
     lifecycle.handle_stopped_task(line, "task-a")
-    session = line.placement.session(T)
+    session = line.sessions.get(T)
     assert session.runner == "runnerbbbb"
     assert [rung.turn for rung in line.runners.bell("runnerbbbb").rung] == [before.id]
     assert deliver(line, clock).part_ids == before.part_ids

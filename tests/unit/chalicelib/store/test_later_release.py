@@ -26,14 +26,15 @@ from chalicelib.model import (
 )
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.chats import Chats, arrival, chat_key
-from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from chalicelib.store.turns import Turns
 from chalicelib.store.wire_enums import NEUTRAL, read_enum
 from chalicelib.web.messages import EVENT_LABELS
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.support.placing import placement_on
 from wire import Message, MessageKind, Outcome, Phase, ProblemCode, SessionReport, Wanted
 
 T, CHAT, RUNNER = "tenantaaaa", "4711@lid", "runneraaaa"
@@ -47,7 +48,7 @@ def table(memory_table: Table) -> Table:
 
 @pytest.fixture
 def tenants(table: Table) -> Tenants:
-    tenants = Tenants(table)
+    tenants = Tenants(table, Timeline(table))
     tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
     return tenants
 
@@ -123,16 +124,16 @@ def test_an_unknown_problem_of_a_tenant_is_found_out_again(
 def test_a_session_in_an_unknown_phase_is_not_online(tenants: Tenants, table: Table) -> None:
     later = {"phase": LATER, "number": "4917", "problem": {"code": LATER, "since": 5}}
     table.update(Update(f"TENANT#{T}", "SESSION", set=later))
-    session = Placement(table, Runners(table)).session(T)
+    session = placement_on(table).sessions.get(T)
     assert (session.phase, session.problem, session.up) == (Phase.IDLE, None, False)
     assert not replace(session, number=None).up
 
 
-def test_an_unknown_event_is_a_line_of_the_timeline(tenants: Tenants, table: Table) -> None:
-    tenants.record(Event(T, 99_999, EventKind.ONLINE, "detail"))
+def test_an_unknown_event_is_a_line_of_the_timeline(tenants: Tenants, table: Table, timeline: Timeline) -> None:
+    timeline.record(Event(T, 99_999, EventKind.ONLINE, "detail"))
     [item] = [item for item in table.query(f"TENANT#{T}", begins_with="EVENT#") if item["detail"] == "detail"]
     table.update(Update(item["pk"], item["sk"], set={"happened": LATER}))
-    [event] = [event for event in tenants.timeline(T) if event.detail == "detail"]
+    [event] = [event for event in timeline.latest(T) if event.detail == "detail"]
     assert event == Event(T, 99_999, EventKind.UNKNOWN, "detail")
     assert EVENT_LABELS[event.kind]
 
@@ -144,16 +145,16 @@ def test_a_runner_in_an_unknown_state_keeps_what_it_holds_and_is_given_nothing(
     tenants: Tenants, table: Table, clock: Clock
 ) -> None:
     runners = Runners(table)
-    placement = Placement(table, runners)
+    placement = placement_on(table)
     runners.register(RUNNER, "0" * 64, 2, clock())
-    assert placement.watch(T, clock()).runner == RUNNER
+    assert placement.keep_awake(T, clock()).runner == RUNNER
     table.update(Update(f"RUNNER#{RUNNER}", "RUNNER", set={"state": LATER, ("assigned", T, "wanted"): LATER}))
     [runner] = runners.alive()
     assert (runner.state, runner.free) == (RunnerState.UNKNOWN, 0)
     assert [each.wanted for each in runner.assigned] == [Wanted.RUN]
     assert not may_reap(runner, clock())
     assert may_reap(runner, clock() + 9 * milliseconds(LEASE))
-    session = replace(placement.session(T), runner=None)
+    session = replace(placement.sessions.get(T), runner=None)
     assert not placement.claim(session, RUNNER, clock())
 
 
@@ -195,7 +196,7 @@ def test_a_turn_in_an_unknown_state_is_left_alone(
 ) -> None:
     chats, turns, runners = handed_in(table, clock), Turns(table), Runners(table)
     runners.register(RUNNER, "0" * 64, 2, clock())
-    assert Placement(table, runners).watch(T, clock()).epoch == 2
+    assert placement_on(table).keep_awake(T, clock()).epoch == 2
     chat = chats.chat(T, CHAT)
     assert chat is not None
     waiting = chats.recent(chat, depth=9, now=clock()).messages

@@ -19,7 +19,7 @@ def report(tenant: str, epoch: int, sequence: int, phase: Phase, **more: object)
 
 def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, tenants: Tenants, clock: Clock) -> None:
     runner = registered(placement, clock)
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     assert session.runner == runner.id
     assert session.epoch == 2
     held = placement.runners.get(runner.id)
@@ -30,11 +30,11 @@ def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, t
 def test_a_session_without_room_waits_as_unplaced_and_the_fleet_is_told(
     placement: Placement, tenants: Tenants, clock: Clock, crowded: list[str]
 ) -> None:
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     assert crowded
     assert list(placement.unplaced(10)) == [A]
     runner = registered(placement, clock)
-    assert placement.claim(placement.session(A), runner.id, clock())
+    assert placement.claim(placement.sessions.get(A), runner.id, clock())
     assert list(placement.unplaced(10)) == []
 
 
@@ -44,24 +44,24 @@ def test_an_unwatched_unlinked_or_paused_session_is_not_placed(
     registered(placement, clock)
     assert not placement.place(A, clock())
     tenants.set_wanted(B, TenantState.PAUSED, now=clock(), by="operator@example.com")
-    assert placement.watch(B, clock()).runner is None
+    assert placement.keep_awake(B, clock()).runner is None
 
 
 def test_a_runner_takes_no_more_than_its_room(placement: Placement, tenants: Tenants, clock: Clock) -> None:
     registered(placement, clock, capacity=1)
-    assert placement.watch(A, clock()).runner is not None
-    assert placement.watch(B, clock()).runner is None
+    assert placement.keep_awake(A, clock()).runner is not None
+    assert placement.keep_awake(B, clock()).runner is None
 
 
 def test_a_release_raises_the_epoch_and_only_the_holder_may(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     assert not placement.release(A, "somebodyelse", session.epoch, clock())
     assert not placement.release(A, runner.id, session.epoch - 1, clock())
     assert placement.release(A, runner.id, session.epoch, clock())
-    after = placement.session(A)
+    after = placement.sessions.get(A)
     assert (after.runner, after.epoch, after.last_runner, after.last_epoch) == (None, 3, runner.id, 2)
     freed = placement.runners.get(runner.id)
     assert freed is not None and freed.assigned == () and freed.free == 2
@@ -69,10 +69,10 @@ def test_a_release_raises_the_epoch_and_only_the_holder_may(
 
 def test_pausing_asks_the_holder_to_release_and_rings(placement: Placement, tenants: Tenants, clock: Clock) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     before = placement.runners.bell(runner.id).count
     tenants.set_wanted(A, TenantState.PAUSED, now=clock(), by="operator@example.com")
-    placement.wanted(A, TenantState.PAUSED, clock())
+    placement.apply_state(A, TenantState.PAUSED, clock())
     held = placement.runners.get(runner.id)
     assert held is not None and held.assigned[0].wanted == "release"
     assert placement.runners.bell(runner.id).count == before + 1
@@ -110,40 +110,40 @@ def test_a_session_is_not_given_to_a_runner_whose_lease_ran_out_meanwhile(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    assert not placement.claim(placement.session(A), runner.id, clock.pass_seconds(60))
+    assert not placement.claim(placement.sessions.get(A), runner.id, clock.pass_seconds(60))
     renewed(placement, runner, clock)
-    assert placement.claim(placement.session(A), runner.id, clock())
+    assert placement.claim(placement.sessions.get(A), runner.id, clock())
 
 
 def test_a_runner_that_is_declared_dead_while_it_reports_is_not_heard(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     placement.runners.declare_dead(runner.id, clock())  # its sessions are about to be freed
-    assert not placement.reported(runner, session, seen(session, report(A, 2, 1, Phase.ONLINE), clock()))
-    assert placement.session(A).phase is Phase.STARTING
+    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 1, Phase.ONLINE), clock()))
+    assert placement.sessions.get(A).phase is Phase.STARTING
 
 
 def test_a_report_is_stored_once_and_an_older_or_foreign_one_never(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     code = Code(code="qr-string", expires_in_ms=20_000)
     shown = seen(session, report(A, 2, 5, Phase.QR, qr=code), clock())
-    assert placement.reported(runner, session, shown)
-    assert not placement.reported(runner, session, seen(session, report(A, 2, 5, Phase.FAILED), clock()))
-    stored = placement.session(A)
+    assert placement.sessions.record_report(runner, session, shown)
+    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 5, Phase.FAILED), clock()))
+    stored = placement.sessions.get(A)
     assert stored.phase is Phase.QR and stored.qr is not None and stored.qr.expires_at == clock() + 20_000
     placement.release(A, runner.id, 2, clock())
-    assert not placement.reported(runner, session, seen(session, report(A, 2, 6, Phase.ONLINE), clock()))
+    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 6, Phase.ONLINE), clock()))
 
 
 def test_the_first_linking_sets_the_line_between_history_and_new_messages(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     linked = seen(session, report(A, 1, 1, Phase.SYNCING, number="491701234567"), clock())
     assert linked.linked and linked.caught_up_to is not None
     assert clock() - 6_000 <= linked.caught_up_to <= clock()
@@ -154,7 +154,7 @@ def test_the_first_linking_sets_the_line_between_history_and_new_messages(
 def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
-    session = seen(placement.session(A), report(A, 1, 1, Phase.ONLINE, number="491701234567"), clock())
+    session = seen(placement.sessions.get(A), report(A, 1, 1, Phase.ONLINE, number="491701234567"), clock())
     since = clock()
     session = seen(session, report(A, 1, 2, Phase.CONFLICT, problem=ProblemCode.CONFLICT), since)
     session = seen(session, report(A, 1, 3, Phase.CONFLICT, problem=ProblemCode.CONFLICT), clock.pass_seconds(9))

@@ -5,10 +5,11 @@ import pytest
 from chalicelib.model import Runner, given_up, seen
 from chalicelib.model.session import TRIED_AGAIN_AT_MOST, Session
 from chalicelib.store.placement import Placement
-from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.support.placing import placement_on
 from wire import Code, Phase, SessionReport
 
 A = "tenantaaaa"
@@ -22,19 +23,19 @@ def crowded() -> list[str]:
 
 @pytest.fixture
 def placement(memory_table: Table, clock: Clock, crowded: list[str]) -> Placement:
-    Tenants(memory_table).create(a_tenant(A), ASSISTANT, by="operator@example.com")
-    placement = Placement(memory_table, Runners(memory_table), crowded=lambda: crowded.append("crowded"))
+    Tenants(memory_table, Timeline(memory_table)).create(a_tenant(A), ASSISTANT, by="operator@example.com")
+    placement = placement_on(memory_table, crowded=lambda: crowded.append("crowded"))
     placement.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task")
     return placement
 
 
 def reported(placement: Placement, clock: Clock, phase: Phase, **more: object) -> None:
-    runner, before = placement.runners.get("runneraaaa"), placement.session(A)
+    runner, before = placement.runners.get("runneraaaa"), placement.sessions.get(A)
     assert runner is not None
     report = SessionReport.model_validate(
         {"tenant": A, "epoch": before.epoch, "sequence": before.sequence + 1, "phase": phase, **more}
     )
-    assert placement.reported(runner, before, seen(before, report, clock()))
+    assert placement.sessions.record_report(runner, before, seen(before, report, clock()))
 
 
 def heard(placement: Placement, clock: Clock, name: str) -> Runner:
@@ -47,15 +48,15 @@ def heard(placement: Placement, clock: Clock, name: str) -> Runner:
 def placed(placement: Placement, clock: Clock) -> bool:
     """Whether a runner takes the session now that somebody looks at its page."""
     heard(placement, clock, "runneraaaa")
-    return placement.watch(A, clock()).runner is not None
+    return placement.keep_awake(A, clock()).runner is not None
 
 
 def gives_up(placement: Placement, clock: Clock) -> int:
     """A runner gives the session up; how long it is left alone, in seconds."""
-    session = placement.session(A)
+    session = placement.sessions.get(A)
     assert session.runner is not None
     assert placement.release(A, session.runner, session.epoch, clock(), failed=True)
-    return max(0, placement.session(A).next_try_at - clock()) // 1000
+    return max(0, placement.sessions.get(A).next_try_at - clock()) // 1000
 
 
 def test_a_session_that_never_comes_up_is_placed_again_ever_later(placement: Placement, clock: Clock) -> None:
@@ -72,14 +73,14 @@ def test_a_session_that_never_comes_up_is_placed_again_ever_later(placement: Pla
 def test_while_it_waits_nobody_can_claim_it_and_no_runner_is_added_for_it(
     placement: Placement, clock: Clock, crowded: list[str]
 ) -> None:
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     wait = gives_up(placement, clock)
     assert not placement.place(A, clock())
     assert list(placement.unplaced(10)) == [A]
-    assert not placement.claim(placement.session(A), "runneraaaa", clock())
+    assert not placement.claim(placement.sessions.get(A), "runneraaaa", clock())
     assert crowded == []
     clock.pass_seconds(wait + 1)
-    assert placement.claim(placement.session(A), "runneraaaa", clock())
+    assert placement.claim(placement.sessions.get(A), "runneraaaa", clock())
     assert list(placement.unplaced(10)) == []
 
 
@@ -103,59 +104,59 @@ def test_once_it_came_up_it_is_placed_again_at_once_and_the_count_begins_anew(
 def test_a_session_that_was_given_up_goes_to_a_runner_of_another_commit_next(
     memory_table: Table, placement: Placement, clock: Clock
 ) -> None:
-    placement = Placement(memory_table, placement.runners, release="new")
+    placement = placement_on(memory_table, release="new")
     placement.runners.register("runnerbbbb", "0" * 64, 9, clock(), commit="new")
     placement.runners.register("runnercccc", "0" * 64, 8, clock(), commit="new")
-    assert placement.watch(A, clock()).runner == "runnerbbbb"
+    assert placement.keep_awake(A, clock()).runner == "runnerbbbb"
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    assert placement.watch(A, clock()).runner == "runneraaaa"
+    assert placement.keep_awake(A, clock()).runner == "runneraaaa"
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    assert placement.watch(A, clock()).runner == "runnerbbbb"
+    assert placement.keep_awake(A, clock()).runner == "runnerbbbb"
 
 
 def test_among_runners_of_one_commit_a_session_that_was_given_up_goes_to_another(
     placement: Placement, clock: Clock
 ) -> None:
     placement.runners.register("runnerbbbb", "0" * 64, 9, clock())
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     assert placement.release(A, "runnerbbbb", session.epoch, clock())
-    assert placement.watch(A, clock()).runner == "runnerbbbb"
+    assert placement.keep_awake(A, clock()).runner == "runnerbbbb"
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    assert placement.watch(A, clock()).runner == "runneraaaa"
+    assert placement.keep_awake(A, clock()).runner == "runneraaaa"
 
 
 def test_whoever_gave_a_session_up_is_not_given_it_back_while_another_has_room(
     placement: Placement, clock: Clock
 ) -> None:
-    assert placement.watch(A, clock()).runner == "runneraaaa"
+    assert placement.keep_awake(A, clock()).runner == "runneraaaa"
     placement.runners.register("runnerbbbb", "0" * 64, 1, clock())
     clock.pass_seconds(gives_up(placement, clock) + 1)
     first, other = heard(placement, clock, "runneraaaa"), heard(placement, clock, "runnerbbbb")
-    assert not placement.offer(placement.session(A), first, clock())
-    assert placement.offer(placement.session(A), other, clock())
-    assert not placement.offer(placement.session(A), first, clock()), "it is held"
+    assert not placement.offer(placement.sessions.get(A), first, clock())
+    assert placement.offer(placement.sessions.get(A), other, clock())
+    assert not placement.offer(placement.sessions.get(A), first, clock()), "it is held"
 
 
 def test_the_only_runner_is_given_back_what_it_gave_up(placement: Placement, clock: Clock) -> None:
     placement.runners.register("runnerfull", "0" * 64, 0, clock())
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    assert placement.offer(placement.session(A), heard(placement, clock, "runneraaaa"), clock())
+    assert placement.offer(placement.sessions.get(A), heard(placement, clock, "runneraaaa"), clock())
 
 
 def test_a_runner_of_another_release_is_given_what_waits_only_if_ours_have_no_room(
     memory_table: Table, placement: Placement, clock: Clock
 ) -> None:
-    placement = Placement(memory_table, placement.runners, release="new")
+    placement = placement_on(memory_table, release="new")
     new = placement.runners.register("runnerbbbb", "0" * 64, 1, clock(), commit="new")
     old = heard(placement, clock, "runneraaaa")
-    assert not placement.offer(placement.session(A), old, clock())
+    assert not placement.offer(placement.sessions.get(A), old, clock())
     placement.runners.renew(new, clock.pass_seconds(11), capacity=0, draining=False, probes={})
-    assert placement.offer(placement.session(A), old, clock())
+    assert placement.offer(placement.sessions.get(A), old, clock())
 
 
 def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placement, clock: Clock) -> None:
-    session = placement.watch(A, clock())
+    session = placement.keep_awake(A, clock())
     assert session.runner is not None
     placement.release(A, session.runner, session.epoch, clock())
     assert placement.place(A, clock())

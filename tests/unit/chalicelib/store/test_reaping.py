@@ -22,19 +22,19 @@ def test_a_silent_runner_alone_is_left_alone_for_three_leases(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     clock.pass_seconds(179)
     assert reaping.silent(clock()) == []
     clock.pass_seconds(2)
     assert reaping.silent(clock()) == [A]
-    assert placement.session(A).runner is None
+    assert placement.sessions.get(A).runner is None
 
 
 def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     clock.pass_seconds(50)
     other = registered(placement, clock, "runnerbbbb")
     clock.pass_seconds(11)
@@ -49,7 +49,7 @@ def test_a_runner_that_is_heard_again_forgets_its_witness(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     silent = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     clock.pass_seconds(50)
     other = registered(placement, clock, "runnerbbbb")
     clock.pass_seconds(11)
@@ -61,20 +61,20 @@ def test_a_runner_that_is_heard_again_forgets_its_witness(
 
 def test_death_is_final(placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     assert reaping.reap(runner.id, clock()) == [A]
     dead = placement.runners.get(runner.id)
     assert dead is not None and dead.free == 0
     with pytest.raises(Unauthorised):
         placement.runners.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
-    assert not placement.claim(placement.session(A), runner.id, clock())
+    assert not placement.claim(placement.sessions.get(A), runner.id, clock())
 
 
 def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     placement.runners.declare_dead(runner.id, clock())  # and no more: the function that did it was ended
     assert list(placement.runners.alive()) == []
     other = registered(placement, clock, "runnerbbbb")
@@ -86,7 +86,7 @@ def test_a_stopped_task_is_reaped_at_once(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     assert reaping.task_stopped("task-of-nobody", clock()) == []
     assert reaping.task_stopped(f"task-{runner.id}", clock()) == [A]
 
@@ -95,23 +95,23 @@ def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_hea
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
-    placement.watch(B, clock())
+    placement.keep_awake(A, clock())
+    placement.keep_awake(B, clock())
     for _ in range(19):
         clock.pass_seconds(10)
         fresh = placement.runners.get(runner.id)
         assert fresh is not None
         placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000})
     assert reaping.wedged(clock()) == [B]
-    assert placement.session(A).runner == runner.id
-    assert placement.session(B).epoch == 3
+    assert placement.sessions.get(A).runner == runner.id
+    assert placement.sessions.get(B).epoch == 3
 
 
 def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     clock.pass_seconds(200)
     fresh = placement.runners.get(runner.id)
     assert fresh is not None
@@ -123,7 +123,7 @@ def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.watch(A, clock())
+    placement.keep_awake(A, clock())
     reaping.reap(runner.id, clock())
     dead = placement.runners.get(runner.id)
     assert dead is not None

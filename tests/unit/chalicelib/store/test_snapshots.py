@@ -63,7 +63,7 @@ class Door:
         identity = self.post("/runner/sync", {"sequence": 1, "capacity": 3, "task": "a"}).json_body["identity"]
         self.token, self.runner = identity["token"], identity["runner"]
         self.post("/runner/sync", {"sequence": 2, "capacity": 3})
-        self.epoch = services.placement.session(T).epoch
+        self.epoch = services.sessions.get(T).epoch
 
     def post(self, path: str, body: dict[str, Any]) -> HTTPResponse:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
@@ -99,7 +99,7 @@ def door(services: Services, clock: Clock) -> Door:
     signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
     services.__dict__["blobs"] = Blobs(SESSION.client("s3", config=signing), BUCKET, "alias/unit")
     services.tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
-    services.placement.watch(T, clock())
+    services.placement.keep_awake(T, clock())
     door = Door(services)
     link(door)
     return door
@@ -107,11 +107,11 @@ def door(services: Services, clock: Clock) -> Door:
 
 def link(door: Door) -> None:
     """The account is linked now."""
-    session = door.services.placement.session(T)
+    session = door.services.sessions.get(T)
     linked = replace(session, number="491701111111", linked_at=door.services.clock(), sequence=session.sequence + 1)
     runner = door.services.runners.get(door.runner)
     assert runner is not None
-    assert door.services.placement.reported(runner, session, linked)
+    assert door.services.sessions.record_report(runner, session, linked)
 
 
 # -- upload and commit ------------------------------------------------------------------------------------------
@@ -146,10 +146,10 @@ def test_a_commit_counts_only_what_was_stored_as_announced(door: Door) -> None:
     assert door.post("/runner/snapshots/commit", announced).status_code == 400
     door.store(b"profile", announced, really=b"longer than that")
     assert door.post("/runner/snapshots/commit", announced).status_code == 400
-    assert door.services.placement.session(T).snapshots == ()
+    assert door.services.sessions.get(T).snapshots == ()
     key = door.store(b"profile", announced)
     assert door.post("/runner/snapshots/commit", announced).json_body == {"committed": True}
-    [newest] = door.services.placement.session(T).snapshots
+    [newest] = door.services.sessions.get(T).snapshots
     assert (newest.key, newest.chromium, newest.taken_at) == (key, "156.0.1.2", door.services.clock())
 
 
@@ -160,21 +160,21 @@ def test_a_repeated_commit_is_harmless_and_an_older_one_changes_nothing(door: Do
     late = door.announce(b"first", 1)
     door.store(b"first", late)
     assert door.post("/runner/snapshots/commit", late).json_body == {"committed": False}
-    assert [each.key for each in door.services.placement.session(T).snapshots] == [second]
+    assert [each.key for each in door.services.sessions.get(T).snapshots] == [second]
 
 
 def just_after_the_look(door: Door, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Something else happens between the next look at the session and what follows from it."""
-    placement, meanwhile = door.services.placement, [action]
-    look = placement.session
+    sessions, meanwhile = door.services.sessions, [action]
+    look = sessions.get
 
-    def session(tenant: str) -> Session:
+    def get(tenant: str) -> Session:
         seen = look(tenant)
         if meanwhile:
             meanwhile.pop()()
         return seen
 
-    monkeypatch.setattr(placement, "session", session)
+    monkeypatch.setattr(sessions, "get", get)
 
 
 def test_a_runner_that_lost_the_session_between_its_look_and_its_write_commits_nothing(
@@ -184,7 +184,7 @@ def test_a_runner_that_lost_the_session_between_its_look_and_its_write_commits_n
     just_after_the_look(door, monkeypatch, lambda: door.services.table.update(lost))
     with pytest.raises(StaleEpoch):
         door.services.snapshots.commit(T, door.runner, generation(door.epoch, 1), START)
-    assert door.services.placement.session(T).snapshots == ()
+    assert door.services.sessions.get(T).snapshots == ()
 
 
 def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
@@ -194,7 +194,7 @@ def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
     first, second = generation(door.epoch, 1), generation(door.epoch, 2)
     just_after_the_look(door, monkeypatch, lambda: snapshots.commit(T, door.runner, first, START))
     assert snapshots.commit(T, door.runner, second, START)
-    assert [each.sequence for each in door.services.placement.session(T).snapshots] == [2, 1]
+    assert [each.sequence for each in door.services.sessions.get(T).snapshots] == [2, 1]
 
 
 # -- what is kept, offered, forgotten --------------------------------------------------------------------------
@@ -220,21 +220,21 @@ def test_generations_are_ordered_by_epoch_and_sequence_whatever_their_size() -> 
 def test_a_restore_is_offered_the_newest_first_and_not_what_was_tried(door: Door) -> None:
     keys = [door.take(b"one", 1), door.take(b"two", 2)]
     assert door.offered() == [keys[1], keys[0]]
-    assert not [event for event in door.services.tenants.timeline(T) if event.kind is EventKind.RESTORE_FELL_BACK]
+    assert not [event for event in door.services.timeline.latest(T) if event.kind is EventKind.RESTORE_FELL_BACK]
     assert door.offered(failed=[keys[1]], reason="2-2: damaged") == [keys[0]]
-    [told] = [event for event in door.services.tenants.timeline(T) if event.kind is EventKind.RESTORE_FELL_BACK]
+    [told] = [event for event in door.services.timeline.latest(T) if event.kind is EventKind.RESTORE_FELL_BACK]
     assert told.detail == "2-2: damaged"
 
 
 def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Door, clock: Clock) -> None:
     door.take(b"one", 1)
     assert len(door.offered()) == 1
-    session = door.services.placement.session(T)
+    session = door.services.sessions.get(T)
     runner = door.services.runners.get(door.runner)
     assert runner is not None
     report = SessionReport(tenant=T, epoch=session.epoch, sequence=session.sequence + 1, phase=Phase.LOGGED_OUT)
     gone = seen(session, report, clock())
-    assert door.services.placement.reported(runner, session, gone)
+    assert door.services.sessions.record_report(runner, session, gone)
     assert door.offered() == []
     clock.pass_seconds(60)
     link(door)
@@ -247,11 +247,11 @@ def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Doo
 def test_a_snapshot_that_was_committed_before_the_linking_was_reported_is_offered(door: Door, clock: Clock) -> None:
     """History 4037: the sync that told of the linking was lost, the snapshot was not."""
     first = door.take(b"one", 1)
-    session = door.services.placement.session(T)
+    session = door.services.sessions.get(T)
     runner = door.services.runners.get(door.runner)
     assert runner is not None and session.linked_at is not None
     late = replace(session, linked_at=clock.pass_seconds(30), sequence=session.sequence + 1)
-    assert door.services.placement.reported(runner, session, late)
+    assert door.services.sessions.record_report(runner, session, late)
     assert door.offered() == [first]
 
 

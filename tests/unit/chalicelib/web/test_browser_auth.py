@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.errors import Forbidden, TooMany, Unauthorised
+from chalicelib.store.counters import Counters
+from chalicelib.store.operators import Operators
 from chalicelib.store.table import Table
-from chalicelib.store.tenants import Tenants
 from chalicelib.tokens import sha256
 from chalicelib.web import browser_auth
 from chalicelib.web.browser_auth import (
@@ -28,7 +29,7 @@ OLGA = "olga@agency.example"
 @pytest.fixture
 def operators(table: Table, clock: Clock) -> OperatorAuth:
     numbers = itertools.count()
-    return OperatorAuth(Tenants(table), clock, lambda: f"token-{next(numbers)}")
+    return OperatorAuth(Operators(table), Counters(table), clock, lambda: f"token-{next(numbers)}")
 
 
 def browser(header: str) -> dict[str, str]:

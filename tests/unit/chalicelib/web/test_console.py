@@ -52,7 +52,7 @@ def test_it_describes_itself_when_cloudwatch_asks(services: Services) -> None:
 def test_a_healthy_line_is_one_row(services: Services, clock: Clock) -> None:
     heard = {"last_message_at": clock() - 120_000, "last_reply_at": clock() - 60_000}
     add(services, "bakeryaaaa", session=online(clock, **heard))
-    services.tenants.count("bakeryaaaa", "tokens", "2026-09", 12_345, expires_at=clock())
+    services.counters.count("bakeryaaaa", "tokens", "2026-09", 12_345, expires_at=clock())
     page = shown(services)
     assert "1 should run, 1 online" in page.text
     assert "The bakeryaaaa Online 3 min 2 min ago 1 min ago 0 12,345" in page.text

@@ -173,7 +173,7 @@ def test_a_runner_with_a_session_keeps_its_task_although_its_disk_is_full(servic
     services.tenants.create(a_tenant(T), ASSISTANT, by="operator@example.com")
     first = register(services)
     sync(services, first.token)
-    services.placement.watch(T, clock())
+    services.placement.keep_awake(T, clock())
     clock.pass_seconds(11)
     full = runner_api.sync(services, first.token, SyncRequest(sequence=2, capacity=0, task="task-a"))
     assert len(full.hold) == 1

@@ -76,7 +76,7 @@ def holder(runner: Caller, services: Services, clock: Clock) -> Caller:
     """A runner that holds the tenant's linked session."""
     runner.sync()
     runner.sync()
-    services.placement.watch(T, clock())
+    services.placement.keep_awake(T, clock())
     runner.sync(sessions=[online(1)])
     clock.pass_seconds(60)
     return runner
@@ -134,13 +134,13 @@ def test_a_sync_answers_what_to_hold_and_stores_reports_once(holder: Caller, ser
     answer = holder.sync(sessions=[online(1)])
     (hold,) = answer["hold"]
     assert (hold["tenant"], hold["epoch"], hold["wanted"], hold["number"]) == (T, 2, "run", "491709999999")
-    assert services.placement.session(T).linked
+    assert services.sessions.get(T).linked
     holder.sync(sessions=[online(1, phase="failed")])
-    assert services.placement.session(T).phase == "online"
+    assert services.sessions.get(T).phase == "online"
     holder.sync(sessions=[online(2, phase="offline", epoch=1)])
-    assert services.placement.session(T).phase == "online"
+    assert services.sessions.get(T).phase == "online"
     holder.sync(sessions=[online(2, phase="offline")])
-    assert services.placement.session(T).phase == "offline"
+    assert services.sessions.get(T).phase == "offline"
 
 
 def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time_is_over(
@@ -167,7 +167,7 @@ def test_an_unlinked_session_that_no_page_keeps_awake_is_to_be_released(
     runner: Caller, services: Services, clock: Clock
 ) -> None:
     runner.sync()
-    services.placement.watch(T, clock())
+    services.placement.keep_awake(T, clock())
     assert runner.sync()["hold"][0]["wanted"] == "run"
     clock.pass_seconds(15 * 60)
     assert runner.sync()["hold"][0]["wanted"] == "release"
@@ -176,13 +176,13 @@ def test_an_unlinked_session_that_no_page_keeps_awake_is_to_be_released(
 def test_a_waiting_session_is_claimed_by_the_first_runner_with_room_that_knows_who_it_is(
     client: Client, services: Services, clock: Clock
 ) -> None:
-    services.placement.watch(T, clock())
+    services.placement.keep_awake(T, clock())
     lost, runner = Caller(client), Caller(client)
     lost.sync()  # as if the answer was lost
-    assert services.placement.watch(T, clock()).runner is None
+    assert services.placement.keep_awake(T, clock()).runner is None
     answer = runner.sync()
     assert answer["hold"] == [] and answer["next_in_ms"] == 0
-    assert services.placement.watch(T, clock()).runner is None
+    assert services.placement.keep_awake(T, clock()).runner is None
     assert [hold["tenant"] for hold in runner.sync()["hold"]] == [T]
 
 

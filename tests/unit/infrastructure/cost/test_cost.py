@@ -183,7 +183,7 @@ class Runner:
             self._create(f"tenant{number:04d}")
         self.sync()
         for tenant, _ in services.tenants.overview():
-            services.placement.watch(tenant.id, clock())
+            services.placement.keep_awake(tenant.id, clock())
         self.holds = self.sync().hold
         self.report(1)
         for day in range(DAILY_KEPT_FOR.days + 2):

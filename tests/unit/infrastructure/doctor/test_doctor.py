@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from chalicelib.model import Assignment, Problem, Runner, RunnerState, Session, Tenant, TenantState
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
 from infrastructure.checkout import REPOSITORY
 from infrastructure.checks import CheckResult, State, bad, ok, unknown
 from infrastructure.deploying.aws import images
@@ -154,7 +155,7 @@ def test_secrets_would_open_and_none_is_opened(kms: Kms, state: State, says: str
 def test_lines_are_read_with_the_applications_own_eyes(table: Table) -> None:
     from chalicelib.model import Assistant
 
-    Tenants(table).create(TENANT, Assistant(version=1, model="m", instructions=""), by="us")
+    Tenants(table, Timeline(table)).create(TENANT, Assistant(version=1, model="m", instructions=""), by="us")
     read = lines.read(boto3.client("dynamodb", region_name=REGION), STACK, NOW, lambda seconds: None)
     assert [tenant.id for tenant, _ in read.tenants] == [TENANT.id]
     assert read.runners == []

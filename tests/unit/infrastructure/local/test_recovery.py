@@ -28,7 +28,7 @@ def held_by(services: Services, name: str, slot: Path) -> int:
     """The runner of this slot claims the line and opens its profile; the epoch."""
     if services.runners.get(name) is None:
         services.runners.register(name, "hash", 5, services.clock())
-    session = services.placement.session(T)
+    session = services.sessions.get(T)
     assert services.placement.claim(session, name, services.clock())
     profile = Profile(slot, T)
     profile.home.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def recovered(services: Services, name: str = "runnerafterwards") -> tuple[int, 
     repaired = repair(SESSION.client("dynamodb"), services.table._name, services.clock())
     assert repaired.sessions == 1
     services.runners.register(name, "hash", 5, services.clock())
-    assert services.placement.claim(services.placement.session(T), name, services.clock())
+    assert services.placement.claim(services.sessions.get(T), name, services.clock())
     runner = services.runners.get(name)
     assert runner is not None
     [assignment] = runner.assigned
@@ -102,4 +102,4 @@ def test_the_snapshots_survive_the_leap(machine: Services, tmp_path: Path) -> No
     key = snapshot_key(T, after, 1, "b" * 64)
     new = SnapshotVersion(key, after, 1, "b" * 64, 10, "156.0", "", machine.clock())
     assert machine.snapshots.commit(T, "runnerafterwards", new, machine.clock())
-    assert machine.placement.session(T).snapshots == (new, old)
+    assert machine.sessions.get(T).snapshots == (new, old)

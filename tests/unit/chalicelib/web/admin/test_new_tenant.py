@@ -49,7 +49,7 @@ def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted
     assert "its owner has mail" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
     assert "saved before" in olga.browser.follow(olga.browser.post("/admin/new", fields)).text
     [(mailed, link)] = olga.mailer.sent
-    assert olga.services.tenants.invites.find(sha256(link.rpartition("/")[2]), now=mailed.created_at)
+    assert olga.services.invites.find(sha256(link.rpartition("/")[2]), now=mailed.created_at)
 
 
 def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(olga: Admin, clock: Clock) -> None:
@@ -58,7 +58,7 @@ def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(o
         olga.mailer.error = TransientError("SES is out of reach.")
         tenant = olga.browser.post("/admin/new", fields).headers["location"].rpartition("/")[2].partition("?")[0]
         olga.mailer.error = None
-        invites, link = olga.services.tenants.invites, olga.services.tenants.invites.current(tenant)
+        invites, link = olga.services.invites, olga.services.invites.current(tenant)
         assert link is not None
         if end == "open":
             invites.open(link.token_sha256, "browser", now=clock())

@@ -30,11 +30,11 @@ def test_the_list_shows_the_state_of_every_tenant(olga: Admin, clock: Clock) -> 
 def test_the_page_of_an_unlinked_tenant_keeps_its_session_awake(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
     olga.browser.get(f"/admin/tenants/{tenant}")
-    assert olga.services.placement.session(tenant).is_awake(clock())
+    assert olga.services.sessions.get(tenant).is_awake(clock())
     clock.pass_seconds(16 * 60)
-    assert not olga.services.placement.session(tenant).is_awake(clock())
+    assert not olga.services.sessions.get(tenant).is_awake(clock())
     olga.browser.get(f"/admin/tenants/{tenant}/live")
-    assert olga.services.placement.session(tenant).is_awake(clock())
+    assert olga.services.sessions.get(tenant).is_awake(clock())
 
 
 def test_the_page_of_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
@@ -43,7 +43,7 @@ def test_the_page_of_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> N
     olga.services.table.update(Update(f"TENANT#{linked}", "SESSION", set={"number": "491701234567"}))
     for tenant in (paused, linked):
         assert olga.browser.get(f"/admin/tenants/{tenant}").status == 200
-        assert olga.services.placement.session(tenant).awake_until == 0
+        assert olga.services.sessions.get(tenant).awake_until == 0
 
 
 def test_a_valid_code_is_shown_and_an_expired_one_never(olga: Admin, clock: Clock) -> None:
@@ -83,9 +83,9 @@ def test_pausing_and_resuming_is_stored_shown_and_done(olga: Admin) -> None:
 
 def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
-    first = olga.services.tenants.invites.current(tenant)
+    first = olga.services.invites.current(tenant)
     olga.press(tenant, "invite")
-    second = olga.services.tenants.invites.current(tenant)
+    second = olga.services.invites.current(tenant)
     assert first is not None and second is not None and first.token_sha256 != second.token_sha256
     for _ in range(MAX_MAILS_PER_HOUR):
         page = olga.press(tenant, "invite")
@@ -98,22 +98,22 @@ def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin
 
 def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
-    first = olga.services.tenants.invites.current(tenant)
+    first = olga.services.invites.current(tenant)
     olga.mailer.error = TransientError("SES is busy.")
     assert "it still works" in olga.press(tenant, "invite").text
     assert first is not None
-    assert olga.services.tenants.invites.find(first.token_sha256, now=clock()) == first
+    assert olga.services.invites.find(first.token_sha256, now=clock()) == first
     olga.mailer.error = None
     olga.press(tenant, "invite")
     with pytest.raises(NotFound):
-        olga.services.tenants.invites.find(first.token_sha256, now=clock())
+        olga.services.invites.find(first.token_sha256, now=clock())
 
 
 def test_revoking_the_invite_leaves_none(olga: Admin) -> None:
     tenant = olga.create()
     page = olga.press(tenant, "revoke")
     assert "no longer works" in page.text and "none that works" in page.text
-    assert olga.services.tenants.invites.current(tenant) is None
+    assert olga.services.invites.current(tenant) is None
 
 
 def test_checking_again_wakes_the_chats_that_wait_for_it(olga: Admin, clock: Clock) -> None:

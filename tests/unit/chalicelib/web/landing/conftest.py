@@ -54,7 +54,7 @@ def lines(services: Services, clock: Clock) -> Iterator[Lines]:
         tenants.create(
             tenant(id), Assistant(1, "some-model", "Be kind."), by="ops", invite=Invite(sha256(token), id, issued)
         )
-    tenants.invites.revoke("off0000001", now=clock.now, by="ops")
+    services.invites.revoke("off0000001", now=clock.now, by="ops")
     app = Chalice("answerline", configure_logs=False)
     pages.mount(app, services)
     landing.mount(app, services)

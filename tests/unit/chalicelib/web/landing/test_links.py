@@ -95,7 +95,7 @@ def test_the_page_of_a_dead_link_speaks_the_browsers_language(lines: Lines) -> N
 
 def test_the_script_reloads_when_the_link_died_under_an_open_page(lines: Lines) -> None:
     browser = lines.browser().opened()
-    lines.services.tenants.invites.revoke(BAKERY, now=lines.clock.now, by="ops")
+    lines.services.invites.revoke(BAKERY, now=lines.clock.now, by="ops")
     answer = browser.get("/live")
     assert (answer.status, answer.json) == (404, {"reload": True})
     assert browser.get("/status") == browser.get("", "unknown")
@@ -113,7 +113,7 @@ def test_a_get_renders_and_never_writes(lines: Lines) -> None:
     assert f'action="/api/join/{TOKEN}/open"' in answer.body
     assert answer.cookies == []
     assert lines.writes == []
-    assert lines.services.tenants.invites.find(sha256(TOKEN), now=lines.clock.now).opened_at is None
+    assert lines.services.invites.find(sha256(TOKEN), now=lines.clock.now).opened_at is None
 
 
 def test_a_mail_scanner_that_fetches_every_address_changes_nothing(lines: Lines) -> None:
@@ -137,7 +137,7 @@ def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
 def test_only_the_hash_of_the_cookie_is_stored(lines: Lines) -> None:
     browser = lines.browser().opened()
     (secret,) = browser.jar.values()
-    invite = lines.services.tenants.invites.find(sha256(TOKEN), now=lines.clock.now)
+    invite = lines.services.invites.find(sha256(TOKEN), now=lines.clock.now)
     assert invite.bound_sha256 == sha256(secret) != secret
 
 

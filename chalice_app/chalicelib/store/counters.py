@@ -1,0 +1,67 @@
+"""Counters of a tenant in windows of time, for caps, rate limits and usage; and which notices were sent lately.
+
+Counters and records of notices expire by themselves.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from chalicelib.model import milliseconds
+from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.timeline import seconds
+
+
+class Counters:
+    """Counts by tenant, name and window; a window is the minute, day or month that it names.
+
+    Args:
+        table: the one table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def count(self, tenant: str, name: str, window: str, add: int, *, expires_at: int) -> int:
+        """Adds to a counter and returns its total; DynamoDB deletes it some time after ``expires_at``."""
+        key = f"TENANT#{tenant}", f"COUNTER#{name}#{window}"
+        item = self._table.update(Update(*key, set={"expires_at": seconds(expires_at)}, add={"counted": add}))
+        return int(item["counted"])
+
+    def count_within(self, tenant: str, name: str, window: timedelta, now: int) -> int:
+        """Counts one more and returns the total of this window; windows of the same length follow each other."""
+        length = milliseconds(window)
+        return self.count(tenant, name, str(now // length), 1, expires_at=now + 2 * length)
+
+    def total(self, tenant: str, name: str, window: str) -> int:
+        """Returns the total of one counter."""
+        item = self._table.get(f"TENANT#{tenant}", f"COUNTER#{name}#{window}")
+        return int(item["counted"]) if item is not None else 0
+
+    def totals(self, tenants: Sequence[str], name: str, window: str) -> dict[str, int]:
+        """Returns the totals of many tenants, a moment old; tenants that counted nothing are not in it."""
+        sk = f"COUNTER#{name}#{window}"
+        items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
+        return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
+
+    # -- notices --------------------------------------------------------------------------------------------------
+
+    def claim_notice(self, tenant: str, notice: str, *, repeat_after: timedelta, now: int) -> bool:
+        """Deduplicates notices: True for one caller only, until ``repeat_after`` has passed.
+
+        A caller that cannot send the notice gives it back with :meth:`release_notice`.
+        """
+        wait = milliseconds(repeat_after)
+        due = Attr("told_at").not_exists() | Attr("told_at").lte(now - wait)
+        sent = {"told_at": now, "expires_at": seconds(now + wait)}
+        try:
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{notice}", set=sent, when=due))
+        except ConditionFailed:
+            return False
+        return True
+
+    def release_notice(self, tenant: str, notice: str, *, now: int) -> None:
+        """Allows another try of a notice that was claimed at ``now`` and not sent."""
+        ours = Attr("told_at").eq(now)
+        with suppress(ConditionFailed):
+            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{notice}", remove=("told_at",), when=ours))

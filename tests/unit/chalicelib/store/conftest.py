@@ -1,0 +1,69 @@
+"""Fixtures of the stores' tests: a tenant with all its stores, on the template's own table."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.model import Assistant, EventKind, Policies, Tenant, TenantState
+from chalicelib.store.counters import Counters
+from chalicelib.store.invites import Invites
+from chalicelib.store.operators import Operators
+from chalicelib.store.table import Table
+from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
+
+OPERATOR = "olga@agency.example"
+ASSISTANT = Assistant(1, "gpt-6-luna", "Be kind.", temperature=0.5, legacy_reference="asst_abcdef")
+
+
+def a_tenant(id: str = "hotel000", **changes: object) -> Tenant:
+    tenant = Tenant(
+        id=id,
+        name="Hotel Alpenblick",
+        owner_email="owner@example.com",
+        language="de",
+        wanted=TenantState.ACTIVE,
+        revision=1,
+        created_at=1_790_000_000_000,
+        assistant_version=1,
+        key_ciphertext="c2VjcmV0",
+        key_last4="1234",
+        policies=Policies(ignored_phones=("491701234567",), give_up_text="Later."),
+    )
+    return replace(tenant, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def timeline(table: Table) -> Timeline:
+    return Timeline(table)
+
+
+@pytest.fixture
+def tenants(table: Table, timeline: Timeline) -> Tenants:
+    return Tenants(table, timeline)
+
+
+@pytest.fixture
+def invites(table: Table, timeline: Timeline) -> Invites:
+    return Invites(table, timeline)
+
+
+@pytest.fixture
+def operators(table: Table) -> Operators:
+    return Operators(table)
+
+
+@pytest.fixture
+def counters(table: Table) -> Counters:
+    return Counters(table)
+
+
+@pytest.fixture
+def hotel(tenants: Tenants) -> Tenant:
+    tenant = a_tenant()
+    tenants.create(tenant, ASSISTANT, by=OPERATOR)
+    return tenant
+
+
+def happened(timeline: Timeline, tenant: str = "hotel000") -> list[EventKind]:
+    return [event.kind for event in timeline.latest(tenant)]

@@ -1,0 +1,54 @@
+"""Operators' browsers and the steps of a sign-in, on the template's own table."""
+
+from dataclasses import replace
+
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep
+from tests.unit.chalicelib.store.conftest import OPERATOR
+from tests.unit.conftest import Clock
+
+HOUR = 3_600
+
+
+def a_browser(now: int) -> OperatorSession:
+    return OperatorSession("token", OPERATOR, "csrf", now, now)
+
+
+def test_a_browser_is_known_until_it_idles_for_half_an_hour(clock: Clock, operators: Operators) -> None:
+    operators.create(a_browser(clock()))
+    clock.pass_seconds(29 * 60)
+    session = operators.find("token", now=clock())
+    assert session is not None
+    operators.touch(session, now=clock())
+    clock.pass_seconds(30 * 60 - 1)
+    assert operators.find("token", now=clock()) is not None
+    clock.pass_seconds(1)
+    assert operators.find("token", now=clock()) is None
+
+
+def test_a_busy_browser_is_forgotten_after_twelve_hours_all_the_same(clock: Clock, operators: Operators) -> None:
+    operators.create(a_browser(clock()))
+    clock.pass_seconds(12 * HOUR - 60)
+    operators.touch(a_browser(0), now=clock())
+    assert operators.find("token", now=clock()) is not None
+    clock.pass_seconds(60)
+    assert operators.find("token", now=clock()) is None
+
+
+def test_an_ended_browser_is_not_brought_back_by_a_late_touch(clock: Clock, operators: Operators) -> None:
+    session = a_browser(clock())
+    operators.create(session)
+    operators.end("token")
+    operators.touch(session, now=clock.pass_seconds(120))
+    assert operators.find("token", now=clock()) is None
+
+
+def test_the_next_step_of_a_sign_in_is_remembered_for_fifteen_minutes(clock: Clock, operators: Operators) -> None:
+    step = SignInStep("visitor", OPERATOR, "code", "sub-1", "cognito-session", clock())
+    operators.ask(step)
+    assert operators.asked("visitor", now=clock()) == step
+    another = replace(step, kind="set_up", secret="ABC")
+    operators.ask(another)
+    assert operators.asked("visitor", now=clock.pass_seconds(899)) == another
+    assert operators.asked("visitor", now=clock.pass_seconds(1)) is None
+    operators.asked_no_more("visitor")
+    assert operators.asked("visitor", now=step.asked_at) is None
