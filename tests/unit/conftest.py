@@ -1,4 +1,4 @@
-"""What the unit tests of the control plane share: a clock, a table as the template declares it, services on moto."""
+"""Fixtures of the control plane's unit tests: a clock, a table as the template declares it, services on moto."""
 
 import logging
 import os
@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """What a pause is in a test."""
+        """Passes the time of a pause at once."""
         self.pass_seconds(seconds)
 
     def pass_seconds(self, seconds: float) -> int:
@@ -46,7 +46,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def logs_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever imports `app` sends our lines to Lambda's log; a test reads them."""
+    """Sends our lines to pytest; `import app` has sent them to Lambda's log."""
     ours = logging.getLogger("chalicelib")
     monkeypatch.setattr(ours, "propagate", True)
     monkeypatch.setattr(ours, "handlers", [])
@@ -58,7 +58,7 @@ def clock() -> Clock:
 
 
 def a_tenant(id: str, **changes: Any) -> Tenant:
-    """A tenant that is like any other but for what the test says."""
+    """Returns an ordinary tenant with the changes of the test."""
     tenant = Tenant(
         id=id,
         name="Bakery",
@@ -74,13 +74,13 @@ def a_tenant(id: str, **changes: Any) -> Tenant:
     return replace(tenant, **changes)
 
 
-#: The first version of anybody's assistant.
+#: The first version of an assistant.
 ASSISTANT = Assistant(1, "gpt-6-luna", "Be kind.")
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS as moto plays it, in this process; nothing of the developer's own AWS is seen."""
+    """AWS as moto simulates it in this process, without the developer's own AWS account."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -92,14 +92,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @cache
 def declared_table() -> dict[str, Any]:
-    """Its Properties; parsed once, because YAML in pure Python takes a while."""
+    """Returns the table's properties; parsed once, because YAML in pure Python is slow."""
     template = Template(load(), {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": "123456789012"})
     return template.properties("Table")
 
 
 @pytest.fixture
 def memory_table() -> Table:
-    """For tests of what stands on the table: it passes the table's own tests, in a hundredth of the time."""
+    """A table in memory for tests above it: it passes the table's own tests, in a hundredth of the time."""
     return MemoryTable()
 
 
@@ -125,7 +125,7 @@ def table(aws: None) -> Table:
 
 
 class FakeJobs:
-    """Looks that were enqueued; a test performs them when it wants to."""
+    """Checks that were enqueued; a test performs them itself."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, float]] = []
@@ -135,7 +135,7 @@ class FakeJobs:
 
 
 class FakeMailer:
-    """Remembers what would have been mailed: (kind, to whom, link)."""
+    """Collects the mails that would be sent: (kind, recipient, link)."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
@@ -158,15 +158,15 @@ class FakeMailer:
 
 
 class FakeFleet:
-    """An ECS service that obeys: how many runners were asked for, and which tasks it may not end."""
+    """An ECS service with a desired count of runners and protected tasks."""
 
     def __init__(self) -> None:
         self.count = 1
         self.rollout_failed = False
         self.protected: set[str] = set()
-        #: what it says of a protection
+        #: False: it refuses to protect tasks
         self.protects = True
-        #: tasks that ended, and whether it tells of any
+        #: tasks that ended; False: it does not answer for any task
         self.ended: set[str] = set()
         self.tells = True
 
@@ -200,7 +200,7 @@ class FakeFleet:
 
 
 class FakeLlmClient:
-    """Answers what the test says, or raises it; remembers what it was asked."""
+    """Answers with the texts or errors of the test; collects the questions."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[ChatLine, ...]] = []

@@ -1,4 +1,4 @@
-"""One check of a chat: reads its state, asks ``model/turn_taking.py`` for the decision, and carries it out.
+"""A check of a chat: reads its state, asks ``model/turn_taking.py`` for the decision, and carries it out.
 
 A check is idempotent: it may be repeated at any time, by any process. Every write is fenced by a condition.
 """

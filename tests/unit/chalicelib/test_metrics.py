@@ -1,4 +1,4 @@
-"""What Lambda's log gets: metrics in CloudWatch's format, lines of JSON that say what they are about, and no secret."""
+"""The log of a function: metrics in CloudWatch's format, lines of JSON with the ids they are about, and no secret."""
 
 import json
 import logging
@@ -31,14 +31,14 @@ T = "tenantaaaa"
 CHAT, PHONE, TEXT, KEY = "491700000001@c.us", "491700000001", "Where is my parcel 4711?", "sk-test-bakery"
 QR, OWN_NUMBER = "2@qr-secret-of-the-session", "491709999999"
 SECRETS = (PHONE, "parcel", KEY, QR, OWN_NUMBER, "owner@example.com", "bootstrap-token", "You said")
-#: As `import app` has set them up; the fixture of all tests takes them away.
+#: The handlers that `import app` has set up; the fixture of all tests removes them.
 HANDLERS = tuple(logging.getLogger("chalicelib").handlers)
 
 Line = dict[str, Any]
 
 
 class Stdout:
-    """Where a function prints to, whatever pytest has put there by then."""
+    """The standard output of a function, as pytest has replaced it by then."""
 
     def write(self, text: str) -> None:
         sys.stdout.write(text)
@@ -66,7 +66,7 @@ class Stage:
         return cast(FakeLlmClient, self.services.llm)
 
     def lines(self) -> list[Line]:
-        """What was logged since the last time; each line is JSON."""
+        """Returns the lines since the last call; each line is JSON."""
         return [line for line in self._new() if "_aws" not in line]
 
     def metrics(self) -> list[Line]:
@@ -101,7 +101,7 @@ class Stage:
     def reconcile(self) -> None:
         app.every_minute(schedule_event("reconcile", 0), LambdaContext("reconcile", 60))
 
-    # -- what happens -------------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------------------
 
     def come_online(self) -> None:
         self.sync()
@@ -128,7 +128,7 @@ class Stage:
         taken = self.post("/runner/take", **delivery)
         self.clock.pass_seconds(1)
         part = {"part": 0, "message": taken["parts"][0]["id"]}
-        for _ in range(2):  # a runner that got no answer says it again
+        for _ in range(2):  # a runner that got no answer reports again
             assert self.post("/runner/sent", **delivery, **part)["done"]
 
 
@@ -163,7 +163,7 @@ def stage(
 
 
 def values(printed: list[Line]) -> dict[str, tuple[float, str]]:
-    """Each metric's value and unit; kinds of errors by their kind."""
+    """Returns value and unit of each metric; errors by their kind."""
     found: dict[str, tuple[float, str]] = {}
     for line in printed:
         (declared,) = line["_aws"]["CloudWatchMetrics"]
@@ -182,7 +182,7 @@ def values(printed: list[Line]) -> dict[str, tuple[float, str]]:
 # -- metrics -----------------------------------------------------------------------------------------------------------
 
 
-def test_each_minute_says_how_it_stands_in_one_line(stage: Stage) -> None:
+def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
     stage.come_online()
     stage.services.runners.register("runnerbbbb", "0" * 64, 5, stage.clock() - 61_000)
     stage.lines()
@@ -202,7 +202,9 @@ def test_each_minute_says_how_it_stands_in_one_line(stage: Stage) -> None:
     }
 
 
-def test_a_minute_that_failed_says_how_it_stands_all_the_same(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_that_failed_emits_the_health_report_nevertheless(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(now: int) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": PHONE}}, "Query")
 
@@ -242,7 +244,7 @@ def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -
         (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn_given_up"}),
     ],
 )
-def test_what_keeps_a_reply_is_counted_by_what_it_is(stage: Stage, trouble: Exception, counted: set[str]) -> None:
+def test_the_reason_without_a_reply_is_counted_by_its_kind(stage: Stage, trouble: Exception, counted: set[str]) -> None:
     stage.come_online()
     stage.write("M1")
     stage.llm.next = [trouble]
@@ -263,7 +265,7 @@ def test_a_refusal_that_is_answered_with_the_tenants_own_words_counts_as_both(st
     assert {"GivesUp", "Replies"} <= set(values(stage.metrics()))
 
 
-def test_a_runner_that_was_lost_is_counted_and_one_that_left_is_not(stage: Stage) -> None:
+def test_a_runner_that_was_lost_is_counted_and_one_that_was_drained_is_not(stage: Stage) -> None:
     for name, task in (("runneraaaa", "task-a"), ("runnerbbbb", "task-b")):
         runner = stage.services.runners.register(name, "0" * 64, 5, stage.clock(), task=task)
         if task == "task-b":
@@ -276,7 +278,7 @@ def test_a_runner_that_was_lost_is_counted_and_one_that_left_is_not(stage: Stage
 
 
 def test_a_sync_that_changes_nothing_prints_nothing(stage: Stage) -> None:
-    """It comes every three seconds from every runner, and each line of a log costs."""
+    """Each runner syncs every three seconds, and each line of a log costs."""
     stage.come_online()
     stage.sync()
     stage._new()
@@ -290,7 +292,7 @@ def test_every_metric_has_a_unit_that_cloudwatch_knows_and_every_counted_one_exi
     assert {name for counted in metrics.COUNTED.values() for name in counted} <= set(metrics.UNITS)
 
 
-def test_a_kind_of_error_has_an_end() -> None:
+def test_a_kind_of_error_is_cut() -> None:
     record = logging.LogRecord("chalicelib", logging.ERROR, "", 1, "x" * 500, None, None)
     (measured,) = metrics.of_log_record(record)
     assert (measured.name, len(measured.kind)) == ("ErrorsByKind", metrics.MAX_KIND_LENGTH)
@@ -299,9 +301,7 @@ def test_a_kind_of_error_has_an_end() -> None:
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_story_is_told_in_ids_and_never_in_texts_numbers_codes_or_keys(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_hold_ids_and_never_texts_numbers_codes_or_keys(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.come_online()
     stage.lines()
     stage.write("M1")
@@ -372,7 +372,7 @@ def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(
     assert any("in hand_in" in place for place in unexpected["trace"])
 
 
-def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ids_of_one_call_are_unbound_with_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.come_online()
     stage.write("M1")
     stage.lines()
@@ -384,7 +384,7 @@ def test_what_one_call_was_about_is_forgotten_with_it(stage: Stage, monkeypatch:
     assert len(failed) == 1 and "tenant" not in failed[0] and "turn" not in failed[0]
 
 
-def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
+def test_ids_that_are_bound_outside_of_any_call_are_not_kept() -> None:
     record = logging.LogRecord("chalicelib", logging.INFO, "", 1, "x", None, None)
     log_context.bind(tenant="tenantbbbb")
     assert log_context.ContextFilter().filter(record) and not hasattr(record, "tenant")
@@ -394,7 +394,7 @@ def test_what_is_noted_outside_of_any_call_is_not_remembered() -> None:
     assert (vars(record)["tenant"], vars(record)["turn"], hasattr(record, "runner")) == (T, "turn", False)
 
 
-def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind(stage: Stage) -> None:
+def test_an_exception_that_ends_a_function_is_a_line_and_lambda_sees_only_its_type(stage: Stage) -> None:
     stage.come_online()
     stage.write("M1")
     stage.llm.next = [ValueError(TEXT)]
@@ -405,10 +405,10 @@ def test_what_ends_a_function_is_a_line_of_ours_and_lambda_is_told_only_its_kind
     (failed,) = stage.lines()
     assert (failed["message"], failed["error"], failed["tenant"]) == ("function_failed", "ValueError", T)
     assert failed["turn"] and failed["function_name"] == "think"
-    assert raised.value.__suppress_context__  # Lambda prints what it is told, and what caused it
+    assert raised.value.__suppress_context__  # Lambda prints the exception that it sees, and its cause
 
 
-def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> None:
+def test_the_trace_of_an_exception_holds_all_causes_and_no_text_of_others() -> None:
     try:
         try:
             raise KeyError(PHONE)
@@ -425,7 +425,7 @@ def test_of_an_exception_all_that_caused_it_is_told_and_nobody_elses_words() -> 
         assert any(kind in line.splitlines()[0] for line in told)
 
 
-def test_the_widget_is_asked_through_its_own_function(stage: Stage) -> None:
+def test_the_widget_is_rendered_by_its_own_function(stage: Stage) -> None:
     stage.come_online()
     html = app.overview_widget({"widgetContext": {"theme": "dark"}}, LambdaContext("overview", 29))
     assert "1 should run, 1 online" in html and "function:overview" in html

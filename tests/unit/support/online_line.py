@@ -66,7 +66,7 @@ def open_turn(services: Services) -> Turn:
 
 
 def deliver(services: Services, clock: Clock) -> Turn:
-    """What the runner does: take, send every part, mark each sent."""
+    """Delivers the open turn as a runner does: takes it, sends every part, reports each as sent."""
     turn = open_turn(services)
     session = services.sessions.get(T)
     assert session.runner is not None

@@ -1,4 +1,4 @@
-"""Upgrades and shrinking as the every-minute loop carries them out, on the real records."""
+"""The autoscaler on stored records: upgrades, scaling in, and draining, minute by minute."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from tests.unit.conftest import Clock, FakeFleet
 from wire import Phase, SessionReport, SyncRequest, Wanted
 
 TENANTS = [f"tenant{letter * 4}" for letter in "abcd"]
-#: What the control plane of these tests is; see ``services``.
+#: The environment of the control plane in these tests.
 NEW = "abc1234"
 
 
@@ -26,7 +26,7 @@ def fleet_of(services: Services) -> FakeFleet:
 
 
 class Town:
-    """Runners that do what they are told, in minutes."""
+    """Runners that follow the control plane, minute by minute."""
 
     def __init__(self, services: Services, clock: Clock) -> None:
         self.services = services
@@ -34,14 +34,14 @@ class Town:
         self.most_asked = 0
 
     def runner(self, name: str, commit: str = NEW, capacity: int = 4) -> str:
-        """One that registers now."""
+        """Registers a runner."""
         made = self.services.runners.register(
             name, "0" * 64, capacity, self.clock(), task=f"task-{name}", commit=commit
         )
         return made.id
 
     def tenant(self, name: str) -> None:
-        """One whose line is linked and online as soon as anybody holds it."""
+        """Creates a tenant whose line is linked, and online as soon as a runner holds it."""
         tenant = Tenant(name, name, "owner@example.com", "en", TenantState.ACTIVE, 1, self.clock(), 1, "x", "1234")
         self.services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
         self.services.placement.keep_awake(name, self.clock())
@@ -66,7 +66,7 @@ class Town:
         return runner
 
     def minute(self) -> None:
-        """Everybody is heard, we look, runners release what they are asked for, and what moved is online again."""
+        """Lets a minute pass: heartbeats, the reconcile loop, releases, and the moved sessions come online."""
         now = self.clock.pass_seconds(60)
         for runner in list(self.services.runners.alive()):
             kept = replace(runner, lease_until=now - 1)  # so that the renewal is written
@@ -87,7 +87,7 @@ class Town:
             self.minute()
 
     def where(self) -> dict[str, int]:
-        """How many sessions each runner holds."""
+        """Returns the number of sessions at each runner."""
         return {runner.id: len(runner.assigned) for runner in self.services.runners.alive()}
 
 
@@ -112,7 +112,7 @@ def test_a_runner_is_protected_once_and_again_before_that_runs_out(town: Town) -
     assert town.named("runnerold1").protected_until > first
 
 
-def test_an_upgrade_moves_the_sessions_little_by_little_and_then_lets_the_old_runner_go(town: Town) -> None:
+def test_an_upgrade_moves_the_sessions_a_few_at_a_time_and_then_ends_the_old_runner(town: Town) -> None:
     fleet = fleet_of(town.services)
     town.minutes(10)
     town.runner("runnernew1")
@@ -141,7 +141,7 @@ def test_a_new_runner_that_brings_no_session_online_gets_no_more_than_the_first_
     assert town.where() == {"runnerold1": 2, "runnernew1": 2}
 
 
-def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
+def test_an_upgrade_goes_on_without_sessions_that_do_not_come_online_and_logs_them_once(
     town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stuck, report = TENANTS[::2], town.report
@@ -162,7 +162,7 @@ def test_an_upgrade_goes_on_without_who_does_not_come_online_and_says_so_once(
     assert town.services.drains.left_behind() == {}
 
 
-def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock) -> None:
+def test_a_draining_runner_stays_so_and_gets_no_session(town: Town, clock: Clock) -> None:
     session = town.services.sessions.get(TENANTS[0])
     assert town.services.drains.drain("runnerold1", clock())
     assert not town.services.drains.drain("runnerold1", clock())
@@ -172,7 +172,7 @@ def test_a_leaving_runner_stays_so_and_is_given_nothing(town: Town, clock: Clock
     assert not town.services.placement.place(TENANTS[0], clock())
 
 
-def test_a_fleet_that_is_too_large_shrinks_after_a_while_and_ecs_may_end_only_the_empty_one(town: Town) -> None:
+def test_a_fleet_that_is_too_large_scales_in_after_a_while_and_ecs_may_end_only_the_empty_runner(town: Town) -> None:
     fleet = fleet_of(town.services)
     town.services._environment = {**town.services._environment, "COMMIT": "an-older-one"}
     town.runner("runnerold2", "an-older-one")
@@ -191,7 +191,7 @@ def test_a_fleet_that_is_too_large_shrinks_after_a_while_and_ecs_may_end_only_th
     assert town.services.drains.surplus_since() is None
 
 
-def test_who_waits_in_vain_to_be_ended_ends_itself(town: Town, clock: Clock) -> None:
+def test_a_free_runner_that_ecs_does_not_end_ends_itself(town: Town, clock: Clock) -> None:
     town.runner("runnernew1", capacity=0)
     assert town.services.drains.drain("runnernew1", clock())
     town.minutes(5)
@@ -200,7 +200,7 @@ def test_who_waits_in_vain_to_be_ended_ends_itself(town: Town, clock: Clock) -> 
     assert town.named("runnernew1").drain
 
 
-def test_without_protection_nobody_is_let_go(town: Town) -> None:
+def test_without_protection_no_runner_is_drained(town: Town) -> None:
     fleet = fleet_of(town.services)
     fleet.protects = False
     town.services._environment = {**town.services._environment, "COMMIT": "an-older-one"}
@@ -211,7 +211,7 @@ def test_without_protection_nobody_is_let_go(town: Town) -> None:
     assert town.named("runnerold1").protected_until == 0
 
 
-def test_a_runner_whose_protection_ecs_does_not_lift_is_not_taken_for_free(town: Town, clock: Clock) -> None:
+def test_a_runner_whose_protection_ecs_does_not_remove_does_not_count_as_free(town: Town, clock: Clock) -> None:
     town.runner("runnernew1")
     town.minute()
     assert town.services.drains.drain("runnernew1", clock())
@@ -236,7 +236,7 @@ def test_one_step_that_fails_stops_no_other(town: Town, monkeypatch: pytest.Monk
 # -- on a real table's rules --------------------------------------------------------------------------------------
 
 
-def test_what_is_noted_of_a_leaving_runner_is_found_again(table: Table, clock: Clock) -> None:
+def test_the_record_of_a_draining_runner_is_read_back(table: Table, clock: Clock) -> None:
     runners = Runners(table)
     drains = Drains(table, runners)
     runners.register("runneraaaa", "0" * 64, 2, clock())
@@ -272,7 +272,7 @@ def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: S
     assert services.runners.bell("runneraaaa").count > before
 
 
-def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
+def test_the_start_of_a_surplus_is_stored(table: Table) -> None:
     drains = Drains(table, Runners(table))
     assert drains.surplus_since() is None
     for since in (5, None):
@@ -280,7 +280,7 @@ def test_since_when_fewer_would_do_is_remembered(table: Table) -> None:
         assert drains.surplus_since() == since
 
 
-def test_who_is_left_behind_is_remembered_beside_it(table: Table) -> None:
+def test_sessions_that_are_left_behind_are_stored_beside_it(table: Table) -> None:
     drains = Drains(table, Runners(table))
     assert drains.left_behind() == {}
     drains.note_surplus(5)
@@ -320,7 +320,7 @@ def test_new_sessions_go_to_runners_of_our_commit_even_if_others_have_more_room(
     assert town.where() == {"runnerold1": 1, "runnernew1": 1}
 
 
-def test_a_runner_that_is_heard_is_not_given_back_what_it_just_gave_up_while_another_has_room(
+def test_a_heartbeat_does_not_give_a_runner_back_the_session_that_it_released_while_another_has_room(
     services: Services, clock: Clock
 ) -> None:
     town = Town(services, clock)

@@ -1,4 +1,4 @@
-"""The reconcile loop: each step for itself, and all of them within one minute."""
+"""The reconcile loop: each step is isolated, and all of them are done each minute."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from tests.unit.support.online_line import (
 )
 
 
-def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
+def test_the_error_of_one_tenant_stops_no_other_and_is_raised_at_the_end(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bakery = line.tenants.get(T)
@@ -45,13 +45,13 @@ def test_one_tenants_trouble_stops_no_other_and_is_raised_in_the_end(
     monkeypatch.setattr(line.placement, "place", refuse)
     with pytest.raises(ExceptionGroup) as raised:
         reconcile.reconcile(line)
-    assert [str(trouble) for trouble in raised.value.exceptions] == ["The database is busy."]
+    assert [str(error) for error in raised.value.exceptions] == ["The database is busy."]
     assert line.sessions.get("tenantzzzz").runner == "runnerbbbb"
     assert jobs(line).sent == [(T, CHAT, 0)]
     assert line.fleet.service().desired == 2
 
 
-def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_again(line: Services, clock: Clock) -> None:
+def test_the_bell_rings_again_for_a_turn_whose_sending_was_not_finished(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
@@ -67,7 +67,7 @@ def test_a_turn_that_somebody_began_to_send_and_nobody_finished_is_rung_for_agai
     assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
 
 
-def test_reconcile_places_what_should_run_releases_what_should_not_and_sizes_the_fleet(
+def test_reconcile_places_sessions_that_should_run_releases_others_and_scales_the_fleet(
     line: Services, clock: Clock
 ) -> None:
     line.placement.release(T, "runneraaaa", line.sessions.get(T).epoch, clock())

@@ -1,4 +1,4 @@
-"""What a model writes becomes what WhatsApp shows, and nothing of it gets lost."""
+"""Markdown of a model becomes text as WhatsApp shows it, and no letter of it is lost."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from chalicelib.replies.formatting import CUT_SHORT, for_whatsapp, printable
 
 
 def only(text: str) -> str:
-    """The one message that `text` becomes."""
+    """Returns the one message that `text` becomes."""
     (part,) = for_whatsapp(text)
     return part
 
@@ -82,11 +82,11 @@ def test_plain_text_stays_as_it_is(plain: str) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n\n\t ", "\x00\x01", "```\n```", "#"])
-def test_nothing_becomes_no_message(nothing: str) -> None:
+def test_an_empty_text_becomes_no_message(nothing: str) -> None:
     assert for_whatsapp(nothing) == ()
 
 
-def test_control_characters_go_and_lines_stay() -> None:
+def test_control_characters_are_removed_and_lines_are_kept() -> None:
     assert only("a\x00b\x07c\x1b[31m\td\r\ne\rf\u2028g\x85") == "abc[31m d\ne\nf\ng"
     assert only("half \ud83d emoji") == "half ? emoji"
 
@@ -95,7 +95,7 @@ def test_indented_text_is_not_code() -> None:
     assert only("Hello\n\n    we are **open**") == "Hello\n\nwe are *open*"
 
 
-def test_a_text_nested_beyond_reason_is_sent_as_it_is() -> None:
+def test_a_text_that_is_nested_too_deep_is_sent_unchanged() -> None:
     deep = "> " * 60 + "hello"
     assert only(deep) == deep
 
@@ -119,7 +119,7 @@ def test_a_long_sentence_ends_its_parts_at_words() -> None:
     assert set(" ".join(parts).split()) == {"word"}
 
 
-def test_a_text_without_spaces_is_cut_between_signs() -> None:
+def test_a_text_without_spaces_is_cut_between_characters() -> None:
     family = "👨‍👩‍👧‍👦"
     assert for_whatsapp("x" * 100, characters=30)[0] == "x" * len(for_whatsapp("x" * 100, characters=30)[0])
     parts = for_whatsapp(family * 20, characters=40, parts=50)
@@ -145,7 +145,7 @@ def test_code_is_closed_and_opened_again_between_parts() -> None:
     assert re.findall(r"line (\d+)", "\n".join(parts)) == [str(number) for number in range(60)]
 
 
-def test_more_than_five_parts_are_cut_and_say_so() -> None:
+def test_more_than_five_parts_are_cut_and_marked() -> None:
     parts = for_whatsapp("This goes on and on. " * 5_000)
     assert len(parts) == 5
     assert parts[-1].endswith(CUT_SHORT)

@@ -1,4 +1,4 @@
-"""From a message handed in to what becomes of it: stored once, queued, skipped with a reason, or a takeover."""
+"""Inbound messages are stored once; each is queued, skipped with a reason, or a takeover."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) 
     assert len(llm(line).asked) == 1
 
 
-def test_a_hand_in_that_dies_after_storing_leaves_nobody_unanswered(
+def test_a_hand_in_that_dies_after_storing_leaves_no_message_unanswered(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object, **__: object) -> None:
@@ -50,7 +50,7 @@ def test_a_hand_in_that_dies_after_storing_leaves_nobody_unanswered(
     assert jobs(line).sent == [(T, CHAT, 2.0)]
 
 
-def test_a_look_is_enqueued_again_when_storing_took_longer_than_it_waits(
+def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = line.chats.hand_in
@@ -81,7 +81,7 @@ def test_one_contact_under_lid_and_phone_is_one_chat(line: Services, clock: Cloc
     assert chat is not None and chat.id == CHAT and chat.whatsapp_id == PHONE
 
 
-def test_a_person_on_the_phone_takes_over_and_the_line_keeps_quiet(line: Services, clock: Clock) -> None:
+def test_a_person_on_the_phone_takes_over_and_the_line_is_silent(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
@@ -119,7 +119,7 @@ def test_our_own_reply_is_a_delivery_and_no_takeover(line: Services, clock: Cloc
         ({"sent_at_ms": 1_600_000_000_000}, "history"),
     ],
 )
-def test_what_is_not_answered_is_skipped_with_a_reason(
+def test_a_message_without_an_answer_is_skipped_with_a_reason(
     line: Services, clock: Clock, changes: dict[str, Any], reason: str
 ) -> None:
     answer = hand_in(line, message(clock, "M1", **changes))[0]

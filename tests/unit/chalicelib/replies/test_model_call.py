@@ -1,4 +1,4 @@
-"""One call of the model: the reply is stored, retried later, waits for a person, or is given up."""
+"""A model call ends with a stored reply, a retry, a problem for a person, or none of them."""
 
 from dataclasses import replace
 from typing import cast
@@ -30,7 +30,7 @@ from tests.unit.support.online_line import (
 from wire import ProblemCode
 
 
-def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clock: Clock) -> None:
+def test_a_text_for_a_batch_that_changed_is_discarded(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
 
@@ -45,7 +45,7 @@ def test_a_text_made_for_a_batch_that_changed_is_thrown_away(line: Services, clo
     assert open_turn(line).parts == ("You said: wait",)
 
 
-def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mended(line: Services, clock: Clock) -> None:
+def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_fixed(line: Services, clock: Clock) -> None:
     llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
@@ -60,7 +60,7 @@ def test_a_revoked_key_is_a_problem_and_the_message_is_answered_once_it_is_mende
     assert line.tenants.get(T).assistant_problem is None
 
 
-def test_what_waits_is_answered_as_soon_as_an_operator_has_mended_the_problem(line: Services, clock: Clock) -> None:
+def test_waiting_messages_are_answered_as_soon_as_an_operator_fixed_the_problem(line: Services, clock: Clock) -> None:
     llm(line).next = [ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked.")]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
@@ -80,7 +80,9 @@ def test_a_rate_limit_that_asks_for_short_pauses_is_outlasted(line: Services, cl
     assert clock() - began > 30 * 60_000
 
 
-def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(line: Services, clock: Clock) -> None:
+def test_operators_and_owner_are_notified_of_a_problem_once_and_the_fresh_link_works(
+    line: Services, clock: Clock
+) -> None:
     for number in (1, 2):
         llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
@@ -92,7 +94,7 @@ def test_a_problem_is_told_once_to_operators_and_owner_and_a_fresh_link_works(li
     assert invite.tenant == T
 
 
-def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line: Services, clock: Clock) -> None:
+def test_a_mail_that_cannot_be_sent_is_recorded_in_the_timeline_and_stops_nothing(line: Services, clock: Clock) -> None:
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
     llm(line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
     hand_in(line, message(clock, "M1"))
@@ -101,7 +103,7 @@ def test_a_mail_that_cannot_leave_is_told_in_the_timeline_and_stops_nothing(line
     assert "SES is busy." in [event.detail for event in line.timeline.latest(T)]
 
 
-def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_raised(
+def test_a_used_up_budget_is_a_problem_and_messages_are_answered_once_it_is_raised(
     line: Services, clock: Clock
 ) -> None:
     with_policies(line, replace(UNCAPPED, tokens_per_month=10))
@@ -117,7 +119,7 @@ def test_a_used_up_budget_is_a_problem_and_what_waits_is_answered_once_it_is_rai
     assert check(line) is ReplyOutcome.RANG
 
 
-def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, clock: Clock) -> None:
+def test_a_transient_error_is_retried_and_no_reply_is_made_up(line: Services, clock: Clock) -> None:
     llm(line).next = [TransientError("busy", retry_after_seconds=7)]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
@@ -129,22 +131,22 @@ def test_passing_trouble_is_tried_again_and_nothing_is_made_up(line: Services, c
     assert check(line) is ReplyOutcome.RANG
 
 
-def test_why_a_turn_was_put_off_is_in_the_log_but_nothing_that_others_wrote(
+def test_the_reason_of_a_postponed_turn_is_in_the_log_without_texts_of_others(
     line: Services, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "the contact wrote: Hello"}}, "Decrypt")
-    trouble = TransientError("The key could not be unlocked just now.")
-    trouble.__cause__ = denied
-    llm(line).next = [trouble]
+    error = TransientError("The key could not be unlocked just now.")
+    error.__cause__ = denied
+    llm(line).next = [error]
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.POSTPONED
-    (told,) = [vars(record) for record in caplog.records if record.getMessage() == "turn_postponed"]
-    assert (told["error_message"], told["cause"]) == (
+    (line_of_log,) = [vars(record) for record in caplog.records if record.getMessage() == "turn_postponed"]
+    assert (line_of_log["error_message"], line_of_log["cause"]) == (
         "The key could not be unlocked just now.",
         "AccessDeniedException",
     )
-    assert "Hello" not in str(told)
+    assert "Hello" not in str(line_of_log)
 
 
 def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configured(

@@ -1,4 +1,4 @@
-"""When a chat is answered: debounce, folding in, caps, takeover, pause and another login."""
+"""Turn-taking on stored chats: debounce, folding in, rate limits, takeover, pause and another login."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_a_chat_and_a_turn_that_the_former_release_stored_go_on_and_the_reply_ke
     assert deliver(line, clock).state is TurnState.SENT
 
 
-def test_the_line_waits_until_the_contact_has_finished_writing_but_not_for_ever(line: Services, clock: Clock) -> None:
+def test_the_line_waits_until_the_contact_has_finished_writing_but_not_forever(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     for number in range(2, 6):
         clock.pass_seconds(1.2)
@@ -136,7 +136,7 @@ def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock)
     assert line.turns.take(turn, "runneraaaa", epoch, clock()) is not None
 
 
-def test_what_the_owner_answered_while_the_line_was_away_is_theirs(line: Services, clock: Clock) -> None:
+def test_messages_that_the_owner_answered_while_the_line_was_offline_are_skipped(line: Services, clock: Clock) -> None:
     clock.pass_seconds(3 * 3600)
     asked = message(clock, "M1", sent_at_ms=clock() - 2 * 3_600_000)
     answered = message(clock, "OWN1", "Done.", from_me=True, sent_at_ms=clock() - 2 * 3_600_000 + 60_000)
@@ -161,7 +161,7 @@ def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock:
 
 
 def relinked(services: Services, clock: Clock, number: str) -> None:
-    """The phone ended the login, and a (perhaps other) phone scanned anew."""
+    """Ends the login at the phone, and links a (perhaps other) phone."""
     runner = services.runners.get("runneraaaa")
     assert runner is not None
     for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
@@ -170,7 +170,7 @@ def relinked(services: Services, clock: Clock, number: str) -> None:
         assert services.sessions.record_report(runner, before, seen(before, report, clock()))
 
 
-def test_another_account_never_sends_what_the_former_was_asked(line: Services, clock: Clock) -> None:
+def test_another_account_never_answers_messages_to_the_former_one(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
@@ -187,7 +187,7 @@ def test_another_account_never_sends_what_the_former_was_asked(line: Services, c
     assert len(llm(line).asked) == 1
 
 
-def test_who_writes_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
+def test_a_message_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
     line: Services, clock: Clock
 ) -> None:
     hand_in(line, message(clock, "M1"))
@@ -227,35 +227,37 @@ def test_no_turn_is_opened_in_a_chat_that_a_person_took_over_a_moment_ago(line: 
     assert line.turns.freeze(stale, waiting, retention_days=1, now=clock()) is None
 
 
-def test_replies_beyond_the_minute_wait_and_beyond_the_day_are_skipped(line: Services, clock: Clock) -> None:
+def test_replies_beyond_the_limit_of_a_minute_wait_and_beyond_that_of_a_day_are_skipped(
+    line: Services, clock: Clock
+) -> None:
     with_policies(line, replace(UNCAPPED, replies_per_minute=2, replies_per_contact_per_day=3))
     outcomes = []
     for number in range(1, 6):
         hand_in(line, message(clock, f"M{number}"))
         clock.pass_seconds(2)
-        thought = check(line)
-        while thought is ReplyOutcome.NOT_YET:
+        outcome = check(line)
+        while outcome is ReplyOutcome.NOT_YET:
             clock.pass_seconds(jobs(line).sent[-1][2])
-            thought = check(line)
-        outcomes.append(thought)
-        if thought is ReplyOutcome.RANG:
+            outcome = check(line)
+        outcomes.append(outcome)
+        if outcome is ReplyOutcome.RANG:
             deliver(line, clock)
     assert outcomes == [ReplyOutcome.RANG] * 3 + [ReplyOutcome.SKIPPED] * 2
 
 
-def test_two_bots_do_not_talk_for_ever(line: Services, clock: Clock) -> None:
+def test_two_bots_do_not_talk_forever(line: Services, clock: Clock) -> None:
     with_policies(line, replace(UNCAPPED, replies_per_minute=100))
-    thoughts = []
+    outcomes = []
     for number in range(11):
         hand_in(line, message(clock, f"M{number}"))
         clock.pass_seconds(2)
-        thoughts.append(check(line))
-        if thoughts[-1] is ReplyOutcome.RANG:
+        outcomes.append(check(line))
+        if outcomes[-1] is ReplyOutcome.RANG:
             deliver(line, clock)
-    assert thoughts == [ReplyOutcome.RANG] * 10 + [ReplyOutcome.SKIPPED]
+    assert outcomes == [ReplyOutcome.RANG] * 10 + [ReplyOutcome.SKIPPED]
 
 
-def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock) -> None:
+def test_a_turn_whose_model_call_died_is_retried(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
 
@@ -272,7 +274,7 @@ def test_a_turn_whose_thinker_died_is_thought_again(line: Services, clock: Clock
     assert check(line) is ReplyOutcome.RANG
 
 
-def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock: Clock) -> None:
+def test_a_chat_from_which_a_finished_turn_was_not_removed_goes_on(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)
@@ -285,7 +287,7 @@ def test_a_chat_whose_finished_turn_was_left_on_it_goes_on(line: Services, clock
     assert check(line) is ReplyOutcome.RANG
 
 
-def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_told_to_nobody(
+def test_messages_during_sending_are_checked_even_if_the_end_of_sending_enqueues_no_check(
     line: Services, clock: Clock
 ) -> None:
     hand_in(line, message(clock, "M1"))
@@ -298,14 +300,16 @@ def test_who_wrote_on_while_a_reply_was_sent_is_looked_at_even_if_its_end_is_tol
         clock.pass_seconds(2)
         jobs(line).sent.clear()
         assert check(line) is ReplyOutcome.BUSY
-        assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one more look is enough
-    line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it asked for the look
+        assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one backstop is enough
+    line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it enqueued the check
     clock.pass_seconds(30)
     assert check(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 2
 
 
-def test_what_waits_when_the_tenant_is_paused_is_skipped_and_not_forgotten(line: Services, clock: Clock) -> None:
+def test_messages_that_wait_when_the_tenant_is_paused_are_skipped_and_stay_skipped(
+    line: Services, clock: Clock
+) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)

@@ -1,4 +1,4 @@
-"""Changes between two reports: lines of the timeline, and mails that are sent once to whom they concern."""
+"""Events between two reports: lines of the timeline, and mails that are sent once, to owner or operators."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -32,18 +32,18 @@ def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_
 
 
 def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> None:
-    """The session's runner says what it sees, and the control plane tells of it."""
+    """Reports a phase as the session's runner does, and records the changes."""
     runner = services.runners.get("runneraaaa")
     before = services.sessions.get(T)
     assert runner is not None
-    said = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
-    after = seen(before, said, clock())
+    report = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
+    after = seen(before, report, clock())
     assert services.sessions.record_report(runner, before, after)
     events.record_changes(services, before, after, clock())
 
 
 def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[str, str]]:
-    """What the every-minute loop mails meanwhile; the runner is heard all the while."""
+    """Returns the mails of the reconcile loop in this time; the runner sends heartbeats throughout."""
     before = len(mailed(services))
     for _ in range(minutes):
         clock.pass_seconds(60)
@@ -54,7 +54,7 @@ def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[s
     return mailed(services)[before:]
 
 
-def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_any_more(
+def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_the_session_is_no_longer_awake(
     line: Services, clock: Clock
 ) -> None:
     line.placement.keep_awake(T, clock())
@@ -65,14 +65,14 @@ def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_nobody_looks_an
     assert line.sessions.get(T).unsent_notice is None
 
 
-def test_an_owner_who_linked_again_is_mailed_of_no_logout(line: Services, clock: Clock) -> None:
+def test_an_owner_who_linked_again_gets_no_mail_of_the_logout(line: Services, clock: Clock) -> None:
     line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.LOGGED_OUT)
     reports(line, clock, Phase.ONLINE, number="491709999999")
     assert minutes_pass(line, clock, 20) == []
 
 
-def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_hours_of_the_last(
+def test_a_mail_of_a_logout_that_failed_is_retried_but_not_within_six_hours_of_the_last(
     line: Services, clock: Clock
 ) -> None:
     assert minutes_pass(line, clock, 15) == []
@@ -82,72 +82,72 @@ def test_a_mail_of_a_logout_that_could_not_leave_follows_and_never_within_six_ho
     assert [event.detail for event in line.timeline.latest(T)].count("SES is busy.") == 1
     cast(FakeMailer, line.mailer).trouble = None
     assert minutes_pass(line, clock, 10) == [("logged_out", "owner@example.com")]
-    told_at = clock() - 9 * 60_000
+    mailed_at = clock() - 9 * 60_000
     line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.ONLINE, number="491709999999")
     reports(line, clock, Phase.LOGGED_OUT)
-    assert minutes_pass(line, clock, (told_at - clock()) // 60_000 + 6 * 60 - 1) == []
+    assert minutes_pass(line, clock, (mailed_at - clock()) // 60_000 + 6 * 60 - 1) == []
     assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
 
 
-def test_a_problem_that_the_page_told_of_is_mailed_only_if_it_is_there_still_when_nobody_looks(
+def test_a_problem_that_the_page_showed_is_mailed_only_if_it_lasts_until_the_page_is_closed(
     line: Services, clock: Clock
 ) -> None:
-    for mended in (True, False):
+    for fixed in (True, False):
         line.placement.keep_awake(T, clock())
         reports(line, clock, Phase.CONFLICT, problem=ProblemCode.CONFLICT)
-        if mended:
+        if fixed:
             reports(line, clock, Phase.ONLINE)
         owners = [each for each in minutes_pass(line, clock, 30) if each[1] == "owner@example.com"]
-        assert owners == ([] if mended else [("problem", "owner@example.com")])
+        assert owners == ([] if fixed else [("problem", "owner@example.com")])
 
 
-def told_of(services: Services, code: ProblemCode, now: int) -> None:
-    """The session's runner reports this problem."""
+def report_problem(services: Services, code: ProblemCode, now: int) -> None:
+    """Reports this problem as the session's runner does."""
     before = services.sessions.get(T)
     events.record_changes(services, before, replace(before, problem=Problem(code, now), unsent_notice=code), now)
 
 
 def a_link(services: Services, now: int) -> Invite:
-    """The owner's link, as it was mailed once."""
+    """Returns the owner's link, which was mailed before."""
     invite = services.invites.prepare(T, "0" * 64, now=now)
     services.invites.settle(invite, now=now)
     return invite
 
 
-def test_the_page_that_is_open_keeps_its_link_while_it_tells_of_a_passkey_or_a_logout(
-    line: Services, clock: Clock
-) -> None:
+def test_an_open_page_keeps_its_link_while_it_shows_a_passkey_or_a_logout(line: Services, clock: Clock) -> None:
     link = a_link(line, clock())
     session = line.sessions.get(T)
     assert session.is_awake(clock())
-    told_of(line, ProblemCode.PASSKEY, clock())
+    report_problem(line, ProblemCode.PASSKEY, clock())
     events.record_changes(
         line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT), clock()
     )
     assert mailed(line) == [("attention", "operators@example.com")]
     assert line.invites.find(link.token_sha256, now=clock()) == link
     clock.pass_seconds(15 * 60)
-    told_of(line, ProblemCode.PASSKEY, clock())
+    report_problem(line, ProblemCode.PASSKEY, clock())
     assert mailed(line)[1:] == [("problem", "owner@example.com")]
 
 
 @pytest.mark.parametrize("code", [ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING])
-def test_what_only_operators_can_mend_is_told_to_them_alone(line: Services, clock: Clock, code: ProblemCode) -> None:
+def test_only_operators_are_notified_of_problems_that_only_they_can_fix(
+    line: Services, clock: Clock, code: ProblemCode
+) -> None:
     link = a_link(line, clock())
     clock.pass_seconds(15 * 60)
-    told_of(line, code, clock())
+    report_problem(line, code, clock())
     assert mailed(line) == [("attention", "operators@example.com")]
     assert line.invites.find(link.token_sha256, now=clock()) == link
 
 
-def test_a_mail_that_cannot_leave_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
+def test_a_mail_that_cannot_be_sent_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
     link = a_link(line, clock())
     clock.pass_seconds(15 * 60)
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
-    told_of(line, ProblemCode.BLOCKED, clock())
+    report_problem(line, ProblemCode.BLOCKED, clock())
     assert line.invites.find(link.token_sha256, now=clock()) == link
     cast(FakeMailer, line.mailer).trouble = None
-    told_of(line, ProblemCode.CONFLICT, clock())
+    report_problem(line, ProblemCode.CONFLICT, clock())
     with pytest.raises(NotFound):
         line.invites.find(link.token_sha256, now=clock())

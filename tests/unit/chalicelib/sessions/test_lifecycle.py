@@ -1,4 +1,4 @@
-"""Failover and placement: what was open goes on at the next runner."""
+"""Failover and placement: open turns go on at the next runner."""
 
 from chalicelib.sessions import lifecycle
 from chalicelib.wiring import Services
@@ -6,7 +6,7 @@ from tests.unit.conftest import Clock
 from tests.unit.support.online_line import T, check, deliver, hand_in, message, open_turn
 
 
-def test_a_turn_being_sent_is_taken_up_by_the_next_holder_under_the_same_id(line: Services, clock: Clock) -> None:
+def test_a_turn_being_sent_is_taken_by_the_next_runner_under_the_same_id(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     check(line)

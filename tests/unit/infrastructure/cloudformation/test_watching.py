@@ -1,4 +1,4 @@
-"""What the console shows and rings for: the metrics exist, the alarms say what to do, the queries find our lines."""
+"""Dashboard, alarms and saved queries: their metrics exist, alarms say what to do, and queries find logged events."""
 
 import ast
 import inspect
@@ -29,7 +29,7 @@ BODY = WATCHING["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 DASHBOARD = json.loads(BODY)
 CODE = [HERE / "chalice_app" / "app.py", *(HERE / "chalice_app" / "chalicelib").rglob("*.py")]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-#: Ring for people who are to know, not because Answerline is unwell.
+#: Alarms for information: people should know, but Answerline is healthy.
 FOR_INFORMATION = {"NeedsSomeone", "RunnersLost", "TaskStoppedFails", "MailEventFails", "SweepFails", "OverviewFails"}
 
 
@@ -51,7 +51,7 @@ def functions() -> dict[str, str]:
 
 
 def calls_of_a_logger(path: Path) -> Iterator[ast.Call]:
-    """Every call that logs a line: of ``log``, or of a logger that is asked for on the spot."""
+    """Every call that logs a line: of ``log``, or of a logger that is got on the spot."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
             logger = ast.unparse(node.func.value)
@@ -62,7 +62,7 @@ def calls_of_a_logger(path: Path) -> Iterator[ast.Call]:
 # -- metrics -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_metric_is_shown_and_nothing_is_shown_that_is_not_one() -> None:
+def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     shown = {
         metric[1]
         for widget in widgets("metric")
@@ -73,7 +73,7 @@ def test_every_metric_is_shown_and_nothing_is_shown_that_is_not_one() -> None:
     assert shown | searched == set(metrics.UNITS)
 
 
-def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_with() -> None:
+def test_alarms_use_metrics_that_exist_with_the_dimensions_they_are_emitted_with() -> None:
     names = set()
     for alarm in ALARMS.values():
         for metric in of_ours(alarm):
@@ -90,7 +90,7 @@ def test_alarms_watch_metrics_that_exist_under_the_dimensions_they_are_printed_w
 
 
 def test_each_line_is_an_event_and_each_event_is_logged() -> None:
-    """It becomes a dimension, and each value of a dimension is a metric that costs: so its values are an enum's."""
+    """The event becomes a dimension, and each value of a dimension is a metric that costs: its values must be few."""
     events = {ast.unparse(call.args[0]) for path in CODE for call in calls_of_a_logger(path)}
     assert events == {f"LogEvent.{event.name}" for event in LogEvent}
     assert set(metrics.COUNTED) <= set(LogEvent)
@@ -128,13 +128,13 @@ def test_every_alarm_is_shown_and_has_a_name_of_its_own() -> None:
     assert len({json.dumps(alarm["AlarmName"]) for alarm in ALARMS.values()}) == len(ALARMS)
 
 
-def test_answerline_is_healthy_when_nothing_rings_that_is_not_only_for_information() -> None:
+def test_answerline_is_healthy_when_only_alarms_for_information_ring() -> None:
     rule = WATCHING["Healthy"]["Properties"]["AlarmRule"]["Fn::Sub"]
     assert set(re.findall(r'ALARM\("\$\{(\w+)\}"\)', rule)) == set(ALARMS) - FOR_INFORMATION
-    assert "AlarmActions" not in WATCHING["Healthy"]["Properties"]  # those below it mail already
+    assert "AlarmActions" not in WATCHING["Healthy"]["Properties"]  # the alarms below it are mailed already
 
 
-def test_every_function_that_fails_or_is_turned_away_rings() -> None:
+def test_every_function_that_fails_or_is_throttled_rings_an_alarm() -> None:
     rings = {}
     for alarm in ALARMS.values():
         parts = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", ()) if "MetricStat" in part]
@@ -145,7 +145,7 @@ def test_every_function_that_fails_or_is_turned_away_rings() -> None:
     assert rings == functions()
 
 
-def test_every_queue_of_what_was_laid_aside_rings() -> None:
+def test_every_dead_letter_queue_rings_an_alarm() -> None:
     queues = {name for name, each in PARTS["resources"]["Resources"].items() if each["Type"] == "AWS::SQS::Queue"}
     watched = {
         alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
@@ -155,7 +155,7 @@ def test_every_queue_of_what_was_laid_aside_rings() -> None:
     assert watched == {name for name in queues if name.startswith("Dead")}
 
 
-def test_nobody_counting_rings_although_it_leaves_no_data() -> None:
+def test_missing_metrics_ring_an_alarm_although_there_is_no_data() -> None:
     blind = ALARMS["Blind"]
     assert (blind["TreatMissingData"], blind["Statistic"], blind["Period"]) == ("breaching", "SampleCount", 60)
 
@@ -175,7 +175,7 @@ def test_the_overview_is_on_top_and_no_widget_lies_on_another() -> None:
         taken |= cells
 
 
-def test_everything_that_is_named_is_declared() -> None:
+def test_every_name_in_the_template_is_declared() -> None:
     whole = template.merged(PARTS.items())
     known = {*whole["Resources"], *whole["Parameters"], *functions()}
     named = set(re.findall(r"\$\{([A-Za-z0-9]+)(?:\.\w+)?\}", json.dumps(PARTS["watching"])))
@@ -205,19 +205,19 @@ def test_queries_and_alarms_name_events_that_are_logged() -> None:
     listed = " ".join(re.findall(r"(?:message|event\)) in \[([^\]]+)\]", told))
     named = {*re.findall(r'"([^"]+)"', listed), *re.findall(r'"([a-z]+(?:_[a-z]+)+)"', told)}
     assert len(named) > 4 and named <= {*LogEvent, *RunnerLogEvent}
-    assert {"mail_sent", "mail_not_sent"} <= set(LogEvent)  # the query for mails looks for what begins so
+    assert {"mail_sent", "mail_not_sent"} <= set(LogEvent)  # the query for mails looks for this prefix
 
 
-def test_errors_are_looked_for_in_the_log_of_every_function() -> None:
+def test_the_query_for_errors_reads_the_log_of_every_function() -> None:
     logs = {"APIHandler": "DoorsLog", **{name: f"{name}Log" for name in functions() if name != "APIHandler"}}
     groups = {each["Ref"] for each in QUERIES["ErrorsByKindQuery"]["LogGroupNames"]}
     assert groups == set(logs.values())
 
 
-# -- who is told -------------------------------------------------------------------------------------------------------
+# -- recipients --------------------------------------------------------------------------------------------------------
 
 
-def test_mail_goes_only_to_whom_it_was_asked_for() -> None:
+def test_alarms_and_budgets_are_mailed_only_where_an_address_is_set() -> None:
     assert WATCHING["AlarmsByMail"]["Condition"] == "HasOperatorsEmail"
     assert WATCHING["Budget"]["Condition"] == "HasBudget"
 
