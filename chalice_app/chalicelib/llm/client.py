@@ -169,7 +169,9 @@ class LlmClient:
                 self._client.close()
                 self._client = None
 
-    def _create(self, api_key: str, assistant: Assistant, request: Mapping[str, Any], seconds: float) -> "Response":
+    def _create(
+        self, api_key: str, assistant: Assistant, request: Mapping[str, Any], timeout_seconds: float
+    ) -> "Response":
         """Calls the Responses API once. Its exceptions have no cause: a cause may carry keys and texts."""
         if not _fits_header(api_key):
             raise ActionRequired(
@@ -180,7 +182,7 @@ class LlmClient:
 
         failure: AnswerlineError
         try:
-            response = self._client_for(api_key, seconds).responses.create(**request)
+            response = self._client_for(api_key, timeout_seconds).responses.create(**request)
         except openai.APIStatusError as error:
             failure = classify_status_error(error, assistant)
         except openai.APITimeoutError:
@@ -197,16 +199,16 @@ class LlmClient:
             failure = TransientError("OpenAI's answer could not be read: try again in a minute.")
         raise failure
 
-    def _client_for(self, api_key: str, seconds: float) -> "openai.OpenAI":
+    def _client_for(self, api_key: str, timeout_seconds: float) -> "openai.OpenAI":
         import httpx2
 
         with self._connecting:
             if self._client is None:
                 self._client = open_connection(self.base_url, self._transport, self._monotonic)
             shared = self._client
-        connect, other = max(2.0, seconds / 18), max(1.0, seconds / 18)
+        connect, other = max(2.0, timeout_seconds / 18), max(1.0, timeout_seconds / 18)
         # Connecting is two waits, TCP and TLS; what is left of the deadline is for the answer.
-        read = max(1.0, seconds - 2 * connect - 2 * other)
+        read = max(1.0, timeout_seconds - 2 * connect - 2 * other)
         return shared.with_options(
             api_key=api_key,
             # set as a header too, which outranks one in OPENAI_CUSTOM_HEADERS
