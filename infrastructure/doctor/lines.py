@@ -37,7 +37,7 @@ class Lines:
 def read(dynamodb: Any, table: str, now: int, pause: Callable[[float], None]) -> Lines:
     """Reads tenants and runners, with two queries."""
     opened = Table(dynamodb, table, pause)
-    return Lines(Tenants(opened, Timeline(opened)).overview(), list(Runners(opened).alive()), now)
+    return Lines(Tenants(opened, Timeline(opened)).list_all(), list(Runners(opened).alive()), now)
 
 
 def check_tenants(lines: Lines) -> list[CheckResult]:

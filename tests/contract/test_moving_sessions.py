@@ -165,7 +165,7 @@ def test_drained_the_line_takes_its_very_last_state_along(line: Line) -> None:
 
 def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_deleted(line: Line) -> None:
     services = line.services
-    services.tenants.set_wanted(T, TenantState.PAUSED, now=services.clock(), by="test")
+    services.tenants.set_state(T, TenantState.PAUSED, now=services.clock(), by="test")
     services.placement.apply_state(T, TenantState.PAUSED, services.clock())
     until(lambda: line.session.runner is None, 30)
     epoch, before = line.session.epoch, line.snapshots
@@ -177,7 +177,7 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     s3.put_object(Bucket=bucket, Key=before[0].key, Body=torn)
     for slot in ("runner-1", "runner-2"):
         line.lose_disk(slot)
-    services.tenants.set_wanted(T, TenantState.ACTIVE, now=services.clock(), by="test")
+    services.tenants.set_state(T, TenantState.ACTIVE, now=services.clock(), by="test")
     services.placement.apply_state(T, TenantState.ACTIVE, services.clock())
     seconds = line.become_online(epoch)
     print(f"damaged: online again after {seconds:.1f} s")

@@ -123,7 +123,7 @@ def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyP
         changes = {"state": "alive", "lease_until": now + 60_000, "witness": None}
         return runner_from(self._table.update(Update(f"RUNNER#{runner.id}", "RUNNER", set=changes)))
 
-    monkeypatch.setattr(Runners, "renew", renew)
+    monkeypatch.setattr(Runners, "renew_lease", renew)
     monkeypatch.setattr(runner_auth, "authenticate_alive", runner_auth.authenticate)
     for door in ("runner_api", "snapshot_api"):
         monkeypatch.setattr(f"chalicelib.web.{door}.authenticate_alive", runner_auth.authenticate)
@@ -165,7 +165,7 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
         self._table.update(Update(f"TENANT#{tenant}", "SESSION", set=changes))
         return True
 
-    monkeypatch.setattr(Snapshots, "held", held)
+    monkeypatch.setattr(Snapshots, "get_held_session", held)
     monkeypatch.setattr(Snapshots, "commit", commit)
     caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
 

@@ -99,7 +99,7 @@ class StoreMachine(RuleBasedStateMachine):
             known = side.runners.get(runner)
             if known is None or known.state is RunnerState.DEAD:
                 return None
-            return side.runners.renew(known, self.now, capacity=capacity, draining=draining, probes={})
+            return side.runners.renew_lease(known, self.now, capacity=capacity, draining=draining, probes={})
 
         self.both(renew)
 
@@ -112,7 +112,7 @@ class StoreMachine(RuleBasedStateMachine):
         wanted = TenantState.ACTIVE if active else TenantState.PAUSED
 
         def want(side: Side) -> Any:
-            changed = side.tenants.set_wanted(tenant, wanted, now=self.now, by="o")
+            changed = side.tenants.set_state(tenant, wanted, now=self.now, by="o")
             side.placement.apply_state(tenant, wanted, self.now)
             return changed
 
@@ -136,11 +136,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(witness=st.one_of(st.none(), runners))
     def reap(self, witness: str | None) -> None:
-        self.both(lambda side: side.reaping.silent(self.now, witness))
+        self.both(lambda side: side.reaping.reap_silent(self.now, witness))
 
     @rule(runner=runners)
     def task_stops(self, runner: str) -> None:
-        self.both(lambda side: side.reaping.task_stopped(f"task-{runner}", self.now))
+        self.both(lambda side: side.reaping.reap_stopped_task(f"task-{runner}", self.now))
 
     @rule(tenant=tenants, number=st.integers(0, 4))
     def hand_in(self, tenant: str, number: int) -> None:
@@ -149,9 +149,9 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
         def hand_in(side: Side) -> Any:
-            chat = side.chats.meet(tenant, message)
+            chat = side.chats.get_or_create(tenant, message)
             at = arrival(self.now, number)
-            return side.chats.hand_in(chat, message, arrival=at, skipped=None, retention_days=30, now=self.now)
+            return side.chats.store_message(chat, message, arrival=at, skipped=None, retention_days=30, now=self.now)
 
         self.both(hand_in)
 
@@ -175,10 +175,10 @@ class StoreMachine(RuleBasedStateMachine):
             acts: dict[str, Callable[[], Any]] = {
                 "text": lambda: side.turns.store_text(turn, ("one", "two"), self.now),
                 "fold": lambda: side.turns.fold_in(turn, waiting, self.now) if waiting else None,
-                "think again": lambda: side.turns.think_again(turn, self.now),
-                "again": lambda: side.turns.again(turn),
+                "think again": lambda: side.turns.reclaim(turn, self.now),
+                "again": lambda: side.turns.request_check(turn),
                 "discard": lambda: side.turns.discard(turn, "test", self.now),
-                "sent": lambda: side.turns.sent(turn, turn.cursor, self.now),
+                "sent": lambda: side.turns.record_part_sent(turn, turn.cursor, self.now),
                 "close": lambda: side.turns.close(turn),
             }
             return acts[what]()
@@ -189,7 +189,7 @@ class StoreMachine(RuleBasedStateMachine):
     def take(self, tenant: str, runner: str, behind: int) -> None:
         def take(side: Side) -> Any:
             session = side.sessions.get(tenant)
-            turn = self._open(side, side.chats.chat(tenant, CHAT))
+            turn = self._open(side, side.chats.get(tenant, CHAT))
             return turn and side.turns.take(turn, runner, session.epoch - behind, self.now)
 
         taken = self.both(take)
@@ -200,7 +200,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def look_at_candidates(self) -> None:
         self.both(lambda side: side.turns.open_turns(due_before=self.now))
-        self.both(lambda side: list(side.placement.unplaced(10)))
+        self.both(lambda side: list(side.placement.list_unplaced(10)))
         self.both(lambda side: [runner.id for runner in side.runners.listed()])
 
     def teardown(self) -> None:
@@ -224,8 +224,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert known is None or runner not in self.dead or known.state is RunnerState.DEAD
 
     def _waiting(self, side: Side, tenant: str) -> tuple[Chat | None, tuple[StoredMessage, ...]]:
-        chat = side.chats.chat(tenant, CHAT)
-        return chat, side.chats.recent(chat, depth=9, now=self.now).messages if chat is not None else ()
+        chat = side.chats.get(tenant, CHAT)
+        return chat, side.chats.read_recent(chat, depth=9, now=self.now).messages if chat is not None else ()
 
     def _open(self, side: Side, chat: Chat | None) -> Turn | None:
         if chat is None or chat.open_turn is None:

@@ -216,7 +216,7 @@ class World:
 
         def change() -> bool:
             now = services.clock()
-            services.tenants.set_wanted(tenant, wishes[0], now=now, by="operator")
+            services.tenants.set_state(tenant, wishes[0], now=now, by="operator")
             services.placement.apply_state(tenant, wishes[0], now)
             return True
 

@@ -116,16 +116,16 @@ class World:
         return self.sessions.get(tenant)
 
     def chat(self, number: int) -> Chat:
-        chat = self.chats.chat(BAKERY, f"155502{number:02d}@c.us")
+        chat = self.chats.get(BAKERY, f"155502{number:02d}@c.us")
         assert chat is not None
         return chat
 
     def turn_of(self, number: int) -> Turn:
-        (turn,) = self.chats.recent(self.chat(number), depth=9, now=START).turns
+        (turn,) = self.chats.read_recent(self.chat(number), depth=9, now=START).turns
         return turn
 
     def messages_of(self, number: int) -> tuple[StoredMessage, ...]:
-        return self.chats.recent(self.chat(number), depth=99, now=START).messages
+        return self.chats.read_recent(self.chat(number), depth=99, now=START).messages
 
     def runner(self, id: str) -> Runner:
         runner = self.runners.get(id)
@@ -177,7 +177,7 @@ def test_the_operators_decisions(world: World) -> None:
     )
     assert world.tenants.get(GARAGE).wanted is TenantState.PAUSED
     assert world.tenants.get(GARAGE).mail_problem is None
-    assert world.tenants.assistant(BAKERY, 2) == Assistant(
+    assert world.tenants.get_assistant(BAKERY, 2) == Assistant(
         version=2,
         model="gpt-6-luna",
         instructions="Answer questions about bread.",
@@ -201,14 +201,14 @@ def test_the_links(world: World) -> None:
         bound_sha256=sha256("browser-2"),
     )
     invites = world.invites
-    assert invites.current(BAKERY) == invites.find(opened.token_sha256, now=START) == opened
+    assert invites.get_current(BAKERY) == invites.find(opened.token_sha256, now=START) == opened
     prepared = invites.find(sha256("invite-next"), now=START)
     assert prepared == Invite(sha256("invite-next"), BAKERY, at(60))
     assert invites.settle(prepared, now=at(61)), "it was named as the one that replaces the living one"
     former = world.table.get(f"INVITE#{opened.token_sha256}", "INVITE")
     assert former is not None and former["revoked_at"] == at(61)
     revoked = world.table.get(f"INVITE#{sha256(f'invite-{GARAGE}')}", "INVITE")
-    assert invites.current(GARAGE) is None
+    assert invites.get_current(GARAGE) is None
     assert TypeAdapter(Invite).validate_python(revoked).revoked_at == at(60)
 
 
@@ -221,7 +221,7 @@ def test_the_operators_browsers(world: World) -> None:
         created_at=at(60),
         seen_at=at(180),
     )
-    assert operators.asked(sha256("step-cookie"), now=at(70)) == SignInStep(
+    assert operators.find_step(sha256("step-cookie"), now=at(70)) == SignInStep(
         token_sha256=sha256("step-cookie"),
         email=OPERATOR,
         kind="set_up",
@@ -380,7 +380,7 @@ def test_runners_with_what_they_hold(world: World) -> None:
     assert ending.draining == Draining(since=at(3_838), free_since=at(3_839)) and ending.drain
     assert world.runner(SILENT).witness == (HOLDER, at(3_838))
     assert world.runner(DEAD).state is RunnerState.DEAD
-    assert world.runners.may_still_speak(world.runner(DEAD), BAKERY, at(5_000)), "it held this tenant once"
+    assert world.runners.may_hand_in(world.runner(DEAD), BAKERY, at(5_000)), "it held this tenant once"
     assert [runner.id for runner in world.runners.listed()] == [HOLDER, DRAINED, ENDING, SILENT]
 
 
@@ -388,8 +388,8 @@ def test_bells_tasks_and_the_fleet(world: World) -> None:
     bell = world.runners.bell(HOLDER)
     assert (bell.count, bell.rung) == (4, (Rung("7df2da1d0d180ca9f2477826", BAKERY, "15550204@c.us", 2),))
     tasks = Tasks(world.table, world.runners)
-    assert not tasks.take(world.runner(HOLDER).task, "runner9999", at(4_000))
-    assert tasks.take(world.runner(DEAD).task, "runner9999", at(4_000))
+    assert not tasks.claim(world.runner(HOLDER).task, "runner9999", at(4_000))
+    assert tasks.claim(world.runner(DEAD).task, "runner9999", at(4_000))
     assert world.drains.surplus_since() == at(3_838)
     assert world.drains.left_behind() == {HOTEL: "image:1"}
 
@@ -398,7 +398,7 @@ def test_chats_under_both_their_names(world: World) -> None:
     assert world.chat(1).open_turn == "1b7e1bfb9e4f880b93cd0b6f"
     assert world.chat(5).again
     assert world.chat(6).answered_to == f"{at(3_808)}#000"
-    assert world.chat(11) == world.chats.chat(BAKERY, "4711@lid")
+    assert world.chat(11) == world.chats.get(BAKERY, "4711@lid")
     assert world.chat(11) == Chat(
         tenant=BAKERY,
         id="4711@lid",
@@ -471,14 +471,14 @@ def test_turns_in_each_state(world: World) -> None:
     sending, sent = world.turn_of(5), world.turn_of(6)
     assert (sending.epoch, sending.cursor, sending.due_at) == (4, 1, at(3_957))
     assert (sent.parts, sent.cursor, sent.sent_at) == (("Yes.", "Until six."), 2, at(3_809))
-    covered = world.chats.recent(world.chat(8), depth=99, now=START).turns
+    covered = world.chats.read_recent(world.chat(8), depth=99, now=START).turns
     assert [turn.reason for turn in covered] == ["takeover", "two bots talk", "paused", "another login", "daily cap"]
 
 
 def test_the_indexes_lead_to_them(world: World) -> None:
-    assert [tenant.id for tenant, _ in world.tenants.overview()] == [BAKERY, FLORIST, GARAGE, HOTEL]
-    assert [session.tenant for _, session in world.tenants.overview()] == [BAKERY, FLORIST, GARAGE, HOTEL]
-    assert [*world.placement.unplaced(9)] == [HOTEL]
+    assert [tenant.id for tenant, _ in world.tenants.list_all()] == [BAKERY, FLORIST, GARAGE, HOTEL]
+    assert [session.tenant for _, session in world.tenants.list_all()] == [BAKERY, FLORIST, GARAGE, HOTEL]
+    assert [*world.placement.list_unplaced(9)] == [HOTEL]
     due = world.turns.open_turns(due_before=at(9_999))
     assert {turn.id for turn in due} == {world.turn_of(number).id for number in range(1, 6)}
 
@@ -492,7 +492,7 @@ def test_no_attribute_of_the_model_is_left_out(world: World) -> None:
         [world.session(tenant) for tenant in tenants],
         [world.tenants.get(BAKERY)],
         [world.tenants.get(BAKERY).policies],
-        [world.tenants.assistant(BAKERY, 2)],
+        [world.tenants.get_assistant(BAKERY, 2)],
         [world.tenants.get(BAKERY).assistant_problem],
         runners,
         [assignment for runner in runners for assignment in runner.assigned],

@@ -38,9 +38,9 @@ def _of_the_service(services: "Services", service: Service, demand: Demand, chos
     if chosen.desired != service.desired:
         yield "desired count", partial(services.fleet.set_desired, chosen.desired)
     if chosen.surplus_since != demand.surplus_since:
-        yield "surplus", partial(services.drains.note_surplus, chosen.surplus_since)
+        yield "surplus", partial(services.drains.record_surplus, chosen.surplus_since)
     if chosen.left_behind != demand.left_behind:
-        yield "left behind", partial(services.drains.leave_behind, chosen.left_behind, demand.left_behind)
+        yield "left behind", partial(services.drains.record_left_behind, chosen.left_behind, demand.left_behind)
 
 
 def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:
@@ -50,11 +50,11 @@ def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:
     for runner in chosen.free:
         yield runner.id, partial(_free, services, runner, now)
     for runner in chosen.drain:
-        yield runner.id, partial(drains.drain, runner.id, now)
+        yield runner.id, partial(drains.start, runner.id, now)
     for leave in chosen.leave:
-        yield leave.runner, partial(drains.ask_for, leave.runner, leave.assignments, now, moving=leave.moving)
+        yield leave.runner, partial(drains.request_release, leave.runner, leave.assignments, now, moving=leave.moving)
     for runner in chosen.end:
-        yield runner.id, partial(drains.end, runner.id)
+        yield runner.id, partial(drains.request_end, runner.id)
 
 
 def _protect(services: "Services", renew: Sequence[Runner], protect: Sequence[Runner], now: int) -> None:
@@ -64,10 +64,10 @@ def _protect(services: "Services", renew: Sequence[Runner], protect: Sequence[Ru
     done |= services.fleet.protect([each.task for each in protect], minutes=minutes)
     for runner in (*renew, *protect):
         if runner.task in done:
-            services.drains.protected(runner.id, until)
+            services.drains.record_protection(runner.id, until)
 
 
 def _free(services: "Services", runner: Runner, now: int) -> None:
     """Removes the scale-in protection, and records it only after ECS confirmed: readers rely on the record."""
     if not runner.protected_until or services.fleet.unprotect(runner.task):
-        services.drains.freed(runner.id, now)
+        services.drains.mark_free(runner.id, now)

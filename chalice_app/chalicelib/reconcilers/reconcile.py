@@ -19,12 +19,12 @@ def reconcile(services: Services) -> None:
     """
     now = services.clock()
     isolation = ErrorIsolation()
-    silent = isolation.run("silent runners", services.reaping.silent, now)
-    stuck = isolation.run("wedged sessions", services.reaping.wedged, now)
+    silent = isolation.run("silent runners", services.reaping.reap_silent, now)
+    stuck = isolation.run("wedged sessions", services.reaping.release_wedged, now)
     for freed in [*(silent or ()), *(stuck or ())]:
         isolation.run(freed, lifecycle.fail_over, services, freed, now)
     desired: dict[str, Session] = {}
-    for tenant, session in services.tenants.overview():
+    for tenant, session in services.tenants.list_all():
         run = should_run(tenant.wanted, session, now)
         if run:
             desired[tenant.id] = session
@@ -44,7 +44,7 @@ def reconcile(services: Services) -> None:
 def _wake(services: Services, turn: Turn, now: int) -> None:
     """Continues an open turn that is due: at its runner if a text is being sent, else by a check."""
     if turn.state in (TurnState.READY, TurnState.SENDING):
-        services.turns.look_again_at(turn, now + RECHECKED_EVERY_MS)
+        services.turns.postpone_check(turn, now + RECHECKED_EVERY_MS)
     if turn.state is TurnState.SENDING:
         bell.ring(services, turn)
     else:

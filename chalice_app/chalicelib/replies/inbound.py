@@ -45,7 +45,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     acknowledged: list[Acknowledgement] = []
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
-        chat = services.chats.meet(tenant_id, message)
+        chat = services.chats.get_or_create(tenant_id, message)
         classified = _store(services, tenant, session, chat, message, arrival(now, index), now)
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
@@ -95,14 +95,14 @@ def _store(
     if classified.reason in NOT_STORED:
         return classified
     skipped = classified.reason if classified.outcome is Outcome.SKIPPED else None
-    stored = services.chats.hand_in(
+    stored = services.chats.store_message(
         chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
     )
     if classified.outcome is Outcome.TAKEOVER:
         # For a duplicate too: the first try may have failed.
         _take_over(services, tenant, chat, message.sent_at_ms, now)
     if stored is None:
-        before = services.chats.message(chat, message)
+        before = services.chats.get_message(chat, message)
         waits = before is not None and not before.from_me and before.skipped is None
         return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
     return classified
@@ -115,7 +115,7 @@ def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) ->
             return True
     # An echo comes with every reply and is found at once; a takeover is rare, and must not be mistaken for one.
     for back in (OWN_REPLIES_SEARCHED_FIRST, OWN_REPLIES_SEARCHED):
-        recent = services.chats.recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
+        recent = services.chats.read_recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
         if recent.turn_with_part(message.id) is not None:
             return True
     return False
@@ -127,10 +127,10 @@ def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, 
         return
     until = written_at + tenant.policies.takeover_minutes * 60_000
     if until > max(now, chat.takeover_until):
-        services.chats.take_over(chat, until)  # first, so that no turn is opened after the next check
+        services.chats.record_takeover(chat, until)  # first, so that no turn is opened after the next check
         if chat.takeover_until < now:
             services.timeline.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
-    fresh = services.chats.chat(chat.tenant, chat.id)
+    fresh = services.chats.get(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
         if turn is not None and (until > now or turn.oldest_sent_at <= written_at):

@@ -75,7 +75,7 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
     budget = tenant.policies.tokens_per_month
     if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
-    assistant = services.tenants.assistant(tenant.id, tenant.assistant_version)
+    assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
     key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
     reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
     tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
@@ -93,7 +93,7 @@ def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientEr
     now = services.clock()
     pause = max(error.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))
     pause = min(MAX_DELAY_SECONDS, pause * random.uniform(1.0, 1.3))  # noqa: S311
-    services.turns.put_off(
+    services.turns.postpone(
         turn, TurnState.THINKING, due_at=now + round(pause * 1000), attempts=attempts, reason=error.code
     )
     # Our own message, and only the code of its cause: the text of another system may quote the contact.
@@ -106,7 +106,7 @@ def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientEr
 
 def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: ActionRequired) -> ReplyOutcome:
     now = services.clock()
-    services.turns.put_off(
+    services.turns.postpone(
         turn,
         TurnState.WAITING,
         due_at=now + WAITING_RETRIED_EVERY_MS,

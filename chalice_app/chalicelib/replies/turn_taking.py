@@ -36,11 +36,11 @@ DAY = timedelta(days=1)
 def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     """Answers the messages that wait in this chat, if it is time to."""
     tenant = services.tenants.get(check.tenant)
-    chat = services.chats.chat(check.tenant, check.chat)
+    chat = services.chats.get(check.tenant, check.chat)
     if chat is None:
         return ReplyOutcome.NOTHING_WAITS
     now = services.clock()
-    recent = services.chats.recent(chat, depth=tenant.policies.history_messages, now=now)
+    recent = services.chats.read_recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
     without_answer = unanswered(recent.messages, recent.turns, now, ignoring=chat.open_turn)
     waiting, former_login = of_this_login(without_answer, services.sessions.get(tenant.id).answers_since)
@@ -55,20 +55,20 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
         case Done() | CheckAgain() as end:
             return _end(services, check, end)
         case Detach(then):
-            turns.detach(view.chat)
+            turns.clear_expired(view.chat)
             return _end(services, check, then)
         case Close(turn, then):
             turns.close(turn)
             return _end(services, check, then)
         case Skip(messages, reason, then):
-            turns.cover(view.chat, messages, reason, retention_days=retention_days, now=now)
+            turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now)
             return _end(services, check, then)
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 return _end(services, check, then)
             return _carry_out(services, check, replace(view, turn_changed=True), now)
         case Mark(turn, backstop, otherwise):
-            if not turns.again(turn):
+            if not turns.request_check(turn):
                 return _end(services, check, otherwise)
             if backstop is not None:
                 _end(services, check, backstop)
@@ -82,10 +82,10 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
                 return _carry_out(services, check, replace(view, turn_changed=True), now)
             return answer(services, view, folded, batch)
         case Retry(turn, batch):
-            claimed = turns.think_again(turn, now)
+            claimed = turns.reclaim(turn, now)
             return ReplyOutcome.BUSY if claimed is None else answer(services, view, claimed, batch)
         case Expire(turn, reason):
-            claimed = turns.think_again(turn, now)
+            claimed = turns.reclaim(turn, now)
             if claimed is None:
                 return ReplyOutcome.BUSY
             turns.discard(claimed, reason, now)

@@ -15,11 +15,11 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
     Returns:
         True if the runner got a session.
     """
-    for tenant in services.reaping.silent(now, witness=runner.id):
+    for tenant in services.reaping.reap_silent(now, witness=runner.id):
         fail_over(services, tenant, now)
     claimed = False
     if runner.free:
-        for tenant in services.placement.unplaced(limit=min(runner.free, PLACED_AT_MOST)):
+        for tenant in services.placement.list_unplaced(limit=min(runner.free, PLACED_AT_MOST)):
             session = services.sessions.get(tenant)
             if services.placement.offer(session, runner, now):
                 claimed = True
@@ -31,7 +31,7 @@ def handle_stopped_task(services: Services, task: str) -> None:
     """Frees the sessions of the runner whose task ended, and places them elsewhere."""
     now = services.clock()
     isolation = ErrorIsolation()
-    for tenant in services.reaping.task_stopped(task, now):
+    for tenant in services.reaping.reap_stopped_task(task, now):
         isolation.run(tenant, fail_over, services, tenant, now)
     isolation.finish()
 

@@ -48,18 +48,18 @@ class Chats:
 
     # -- chats -----------------------------------------------------------------------------------------------
 
-    def chat(self, tenant: str, chat: str) -> Chat | None:
+    def get(self, tenant: str, chat: str) -> Chat | None:
         """The chat under its first name; follows one alias."""
         item = self._table.get(chat_key(tenant, chat), "CHAT")
         if item is not None and "same_as" in item:
             item = self._table.get(chat_key(tenant, item["same_as"]), "CHAT")
         return _chat_from(tenant, item) if item is not None else None
 
-    def meet(self, tenant: str, message: Message) -> Chat:
+    def get_or_create(self, tenant: str, message: Message) -> Chat:
         """The chat of this message, whether it came under its LID or its phone; a new one if need be."""
-        chat = self.chat(tenant, message.chat)
+        chat = self.get(tenant, message.chat)
         if chat is None and message.chat_alias is not None:
-            chat = self.chat(tenant, message.chat_alias)
+            chat = self.get(tenant, message.chat_alias)
             if chat is not None:
                 self._alias(tenant, message.chat, chat.id)
         if chat is None:
@@ -77,7 +77,7 @@ class Chats:
                     )
                 )
             except ConditionFailed:
-                return self.meet(tenant, message)  # somebody else met it a moment ago
+                return self.get_or_create(tenant, message)  # somebody else met it a moment ago
             if message.chat_alias is not None:
                 self._alias(tenant, message.chat_alias, chat.id)
         if chat.whatsapp_id != message.chat or (message.phone and chat.phone != message.phone):
@@ -87,7 +87,7 @@ class Chats:
             )
         return chat
 
-    def take_over(self, chat: Chat, until: int) -> None:
+    def record_takeover(self, chat: Chat, until: int) -> None:
         """A person answers in this chat; the line keeps quiet."""
         self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"takeover_until": until}))
 
@@ -99,7 +99,7 @@ class Chats:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    def hand_in(
+    def store_message(
         self, chat: Chat, message: Message, *, arrival: str, skipped: SkipReason | None, retention_days: int, now: int
     ) -> StoredMessage | None:
         """Stores a message once. None if it was handed in before (see :meth:`message`)."""
@@ -138,13 +138,13 @@ class Chats:
             return None
         return stored
 
-    def message(self, chat: Chat, message: Message) -> StoredMessage | None:
+    def get_message(self, chat: Chat, message: Message) -> StoredMessage | None:
         """The message as it was first handed in."""
         key = message_key(message.from_me, message.sender, message.id)
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return _message_from(chat.id, item) if item else None
 
-    def recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
+    def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
         """The last ``depth`` entries, and every one that may still wait for an answer, or came after ``since``."""
         earliest = f"{max(0, now - milliseconds(TOO_OLD)):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest

@@ -30,14 +30,14 @@ class Drains:
         self._table = table
         self._runners = runners
 
-    def protected(self, runner: str, until: int) -> None:
+    def record_protection(self, runner: str, until: int) -> None:
         """Notes until when ECS may not end its task."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(f"RUNNER#{runner}", "RUNNER", set={"protected_until": until}, when=Attr("pk").exists())
             )
 
-    def drain(self, runner: str, now: int) -> bool:
+    def start(self, runner: str, now: int) -> bool:
         """From now on it is given nothing more, for good. False if it is not alive, or was chosen before."""
         try:
             self._table.update(
@@ -53,7 +53,9 @@ class Drains:
         log.info(LogEvent.RUNNER_DRAINING, extra={"runner": runner})
         return True
 
-    def ask_for(self, runner: str, assignments: Sequence[Assignment], now: int, *, moving: Sequence[str] = ()) -> bool:
+    def request_release(
+        self, runner: str, assignments: Sequence[Assignment], now: int, *, moving: Sequence[str] = ()
+    ) -> bool:
         """These sessions are to be released by it now. False if one moved meanwhile: the next round asks again."""
         held = [Attr(f"assigned.{each.tenant}.epoch").eq(each.epoch) for each in assignments]
         try:
@@ -74,7 +76,7 @@ class Drains:
         self._runners.ring(runner)
         return True
 
-    def freed(self, runner: str, now: int) -> None:
+    def mark_free(self, runner: str, now: int) -> None:
         """It holds nothing, never will again, and is not protected any more."""
         with suppress(ConditionFailed):
             self._table.update(
@@ -86,7 +88,7 @@ class Drains:
                 )
             )
 
-    def end(self, runner: str) -> None:
+    def request_end(self, runner: str) -> None:
         """Its process is to release what it still holds, all at once, and end."""
         self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
         self._runners.ring(runner)
@@ -96,7 +98,7 @@ class Drains:
         item = self._table.get("FLEET", "FLEET") or {}
         return item.get("surplus_since")
 
-    def note_surplus(self, since: int | None) -> None:
+    def record_surplus(self, since: int | None) -> None:
         self._table.update(Update("FLEET", "FLEET", set={"surplus_since": since}))
 
     def left_behind(self) -> dict[str, str]:
@@ -104,7 +106,7 @@ class Drains:
         item = self._table.get("FLEET", "FLEET") or {}
         return {**item.get("left_behind", {})}
 
-    def leave_behind(self, tenants: Mapping[str, str], before: Collection[str]) -> None:
+    def record_left_behind(self, tenants: Mapping[str, str], before: Collection[str]) -> None:
         """From now on nobody waits for these; who was not among those before is told, once."""
         self._table.update(Update("FLEET", "FLEET", set={"left_behind": {**tenants}}))
         new = sorted({*tenants} - {*before})

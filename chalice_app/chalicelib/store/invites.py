@@ -73,7 +73,7 @@ class Invites:
             raise NotFound
         return invite
 
-    def current(self, tenant: str) -> Invite | None:
+    def get_current(self, tenant: str) -> Invite | None:
         """The tenant's latest link, usable or not; None if there is none or it was revoked."""
         living, _ = self._pointers(tenant)
         return self._read(living) if living is not None else None

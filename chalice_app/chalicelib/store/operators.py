@@ -77,18 +77,18 @@ class Operators:
     def end(self, token_sha256: str) -> None:
         self._table.delete(*_key(token_sha256))
 
-    def ask(self, step: SignInStep) -> None:
+    def store_step(self, step: SignInStep) -> None:
         """Remembers the next step; the one before is over."""
         dies = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
         changes = {**_steps.dump_python(step, mode="json"), "expires_at": dies}
         self._table.update(Update(*_step_key(step.token_sha256), set=changes))
 
-    def asked(self, token_sha256: str, *, now: int) -> SignInStep | None:
+    def find_step(self, token_sha256: str, *, now: int) -> SignInStep | None:
         item = self._table.get(*_step_key(token_sha256))
         step = _steps.validate_python(item) if item is not None else None
         return step if step is not None and now - step.asked_at < milliseconds(STEP_KEPT_FOR) else None
 
-    def asked_no_more(self, token_sha256: str) -> None:
+    def delete_step(self, token_sha256: str) -> None:
         self._table.delete(*_step_key(token_sha256))
 
 

@@ -239,7 +239,7 @@ class Placement:
         log.info(LogEvent.SESSION_RELEASED, extra=told)
         return True
 
-    def unplaced(self, limit: int) -> Iterator[str]:
+    def list_unplaced(self, limit: int) -> Iterator[str]:
         """Tenants whose session waits for a runner, longest first: candidates, never authority."""
         for item in self._table.query(
             "UNPLACED", index="unplaced", keys=("unplaced", "unplaced_since"), limit=limit, consistent=False

@@ -16,7 +16,7 @@ class Reaping:
         self._placement = placement
         self._runners = placement.runners
 
-    def silent(self, now: int, witness: str | None = None) -> list[str]:
+    def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
         """Declares dead whose time is over and frees their sessions; returns the tenants that were freed."""
         freed: list[str] = []
         for runner in self._runners.listed():
@@ -27,7 +27,7 @@ class Reaping:
             elif may_reap(runner, now, witness):
                 freed += self.reap(runner.id, now, silent_since=runner.lease_until)
             elif witness is not None and runner.witness is None:
-                self._runners.witness(runner, witness, now)
+                self._runners.record_witness(runner, witness, now)
         return freed
 
     def reap(self, runner: str, now: int, *, silent_since: int | None = None) -> list[str]:
@@ -40,10 +40,10 @@ class Reaping:
             for assignment in dead.assigned
             if self._placement.release(assignment.tenant, runner, assignment.epoch, now)
         ]
-        self._runners.forget(runner)
+        self._runners.unlist(runner)
         return freed
 
-    def wedged(self, now: int) -> list[str]:
+    def release_wedged(self, now: int) -> list[str]:
         """Sessions whose runner is heard while their page is not: freed, so that somebody can start them anew."""
         stuck = (
             (runner, assignment)
@@ -57,7 +57,7 @@ class Reaping:
             if self._placement.release(assignment.tenant, runner.id, assignment.epoch, now)
         ]
 
-    def task_stopped(self, task: str, now: int) -> list[str]:
+    def reap_stopped_task(self, task: str, now: int) -> list[str]:
         """The outside says that this process is gone: no need to wait for its lease."""
         return [
             tenant

@@ -86,7 +86,7 @@ class Runners:
         item = self._table.get(f"RUNNER#{runner}", "RUNNER")
         return runner_from(item) if item else None
 
-    def may_still_speak(self, runner: Runner, tenant: str, now: int) -> bool:
+    def may_hand_in(self, runner: Runner, tenant: str, now: int) -> bool:
         """For messages and sent, which are not fenced: it held the tenant once, and is not dead for too long."""
         item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
         if item is None or tenant not in item.get("held", set()):
@@ -104,7 +104,7 @@ class Runners:
         ):
             yield runner_from(item)
 
-    def renew(
+    def renew_lease(
         self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
     ) -> Runner:
         """Writes the lease, at most every ten seconds. Raises Unauthorised if the runner was declared dead."""
@@ -141,7 +141,7 @@ class Runners:
             return runner_from(failure.item)  # the other call of the same runner was faster
         return runner_from(item)
 
-    def witness(self, silent: Runner, by: str, now: int) -> None:
+    def record_witness(self, silent: Runner, by: str, now: int) -> None:
         """Notes that somebody else was heard after this runner's lease ran out."""
         with suppress(ConditionFailed):
             self._table.update(
@@ -184,7 +184,7 @@ class Runners:
             self._table.update(Update(f"TASK#{item.get('task')}", "TASK", set={"expires_at": _expiry(now)}, when=still))
         return runner_from(item)
 
-    def forget(self, runner: str) -> None:
+    def unlist(self, runner: str) -> None:
         """It is dead and holds nothing: listed no more. Until then everybody who looks goes on freeing."""
         with suppress(ConditionFailed):
             self._table.update(
@@ -210,7 +210,7 @@ class Runners:
         except ConditionFailed:
             log.warning(LogEvent.BELL_MISSING, extra={"runner": runner})
 
-    def hush(self, runner: str, turn: str, revision: int) -> None:
+    def silence(self, runner: str, turn: str, revision: int) -> None:
         """The turn needs no taking any more, unless it rang again for a later revision meanwhile."""
         known = Attr(f"rung.{turn}.revision").lte(revision)
         with suppress(ConditionFailed):

@@ -27,7 +27,7 @@ class Snapshots:
         self._table = table
         self._sessions = sessions
 
-    def held(self, tenant: str, runner: str, epoch: int) -> Session:
+    def get_held_session(self, tenant: str, runner: str, epoch: int) -> Session:
         """The session, if this runner holds it at this epoch; StaleEpoch otherwise."""
         session = self._sessions.get(tenant)
         if session.runner != runner or session.epoch != epoch:
@@ -40,7 +40,7 @@ class Snapshots:
         Raises StaleEpoch when somebody else holds the session, or this runner at another epoch.
         """
         for _ in range(COMMIT_ATTEMPTS):
-            session = self.held(tenant, runner, generation.epoch)
+            session = self.get_held_session(tenant, runner, generation.epoch)
             before = session.snapshots[0] if session.snapshots else None
             if before is not None and before.order >= generation.order:
                 return generation.key in {each.key for each in session.snapshots}

@@ -21,7 +21,7 @@ class Tasks:
         self._table = table
         self._runners = runners
 
-    def take(self, task: str, runner: str, now: int) -> bool:
+    def claim(self, task: str, runner: str, now: int) -> bool:
         """From now on this runner speaks for the task. False while another one does.
 
         Another one that has nothing makes way, for good: the answer to its registration was lost, and whoever asks

@@ -56,13 +56,13 @@ class Tenants:
             raise NotFound
         return tenant_from(item)
 
-    def assistant(self, tenant: str, version: int) -> Assistant:
+    def get_assistant(self, tenant: str, version: int) -> Assistant:
         item = self._table.get(f"TENANT#{tenant}", f"ASSISTANT#{version}")
         if item is None:
             raise NotFound
         return _assistants.validate_python(item)
 
-    def overview(self) -> list[tuple[Tenant, Session]]:
+    def list_all(self) -> list[tuple[Tenant, Session]]:
         """Every tenant with its session, by id: one query, a moment old."""
         tenants: dict[str, Tenant] = {}
         sessions: dict[str, Session] = {}
@@ -109,7 +109,7 @@ class Tenants:
             raise Conflict from None
         return self.get(tenant)
 
-    def set_wanted(self, tenant: str, wanted: TenantState, *, now: int, by: str) -> bool:
+    def set_state(self, tenant: str, wanted: TenantState, *, now: int, by: str) -> bool:
         """True if this changed it; then tell ``placement.apply_state``."""
         happened = EventKind.RESUMED if wanted is TenantState.ACTIVE else EventKind.PAUSED
         update = Update(*_key(tenant), set={"wanted": wanted}, when=Attr("pk").exists() & Attr("wanted").ne(wanted))

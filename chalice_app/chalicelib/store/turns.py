@@ -57,7 +57,7 @@ class Turns:
             return None
         return turn
 
-    def cover(
+    def skip(
         self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: SkipReason, *, retention_days: int, now: int
     ) -> bool:
         """Says why these messages get no answer: a turn that was discarded from the start. False if one is open."""
@@ -90,7 +90,7 @@ class Turns:
         }
         return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision))
 
-    def think_again(self, turn: Turn, now: int) -> Turn | None:
+    def reclaim(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more attempt of the model."""
         changes = {
             "state": TurnState.THINKING,
@@ -109,12 +109,12 @@ class Turns:
         }
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
-    def put_off(self, turn: Turn, state: TurnState, *, due_at: int, attempts: int, reason: str) -> Turn | None:
+    def postpone(self, turn: Turn, state: TurnState, *, due_at: int, attempts: int, reason: str) -> Turn | None:
         """The model could not answer now: ``thinking`` until it can, or ``waiting`` for a person."""
         changes = {"state": state, "due_at": due_at, "attempts": attempts, "reason": reason}
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
-    def look_again_at(self, turn: Turn, due_at: int) -> None:
+    def postpone_check(self, turn: Turn, due_at: int) -> None:
         """Keeps an open turn among the candidates of ``reconcile``, later."""
         self._change(turn, {"due_at": due_at}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
@@ -159,7 +159,7 @@ class Turns:
             return None
         return replace(turn, state=TurnState.SENDING, epoch=epoch)
 
-    def sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
+    def record_part_sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
         """Part ``part`` arrived. Monotone and not fenced. Returns the turn and whether the chat should be looked at."""
         cursor = max(turn.cursor, part + 1)
         last = cursor >= len(turn.parts)
@@ -191,7 +191,7 @@ class Turns:
             return False
         return bool(item.get("again"))
 
-    def detach(self, chat: Chat) -> None:
+    def clear_expired(self, chat: Chat) -> None:
         """The chat's open turn has expired under it: nothing is open."""
         with suppress(ConditionFailed):
             self._table.update(
@@ -203,7 +203,7 @@ class Turns:
                 )
             )
 
-    def again(self, turn: Turn) -> bool:
+    def request_check(self, turn: Turn) -> bool:
         """Asks for another look when this turn is done. False if it is done already."""
         try:
             self._table.update(

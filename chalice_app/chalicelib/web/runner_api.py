@@ -76,7 +76,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         return _register(services, request, now)
     runner = authenticate_alive(services, token)
     changed = _store_reports(services, runner, request, now)
-    renewed = services.runners.renew(
+    renewed = services.runners.renew_lease(
         runner,
         now,
         capacity=request.capacity,
@@ -142,7 +142,7 @@ def messages(services: Services, token: str, request: MessagesRequest) -> Messag
     """Stores messages and enqueues one check for each chat. Not fenced: a dead runner may still hand messages in."""
     now = services.clock()
     runner = authenticate(services, token)
-    if not services.runners.may_still_speak(runner, request.tenant, now):
+    if not services.runners.may_hand_in(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     return MessagesAnswer(acknowledged=tuple(inbound.hand_in(services, request.tenant, request.messages)))
 
@@ -156,10 +156,10 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
         reason = out_of_date(turn, services.sessions.get(request.tenant).answers_since, now)
         if reason is not None:
             services.turns.abandon(turn, reason)
-            services.runners.hush(runner.id, turn.id, turn.revision)
+            services.runners.silence(runner.id, turn.id, turn.revision)
             return TakeAnswer(result="gone", chat=request.chat)
         taken = services.turns.take(turn, runner.id, request.epoch, now)
-        chat = services.chats.chat(request.tenant, request.chat)
+        chat = services.chats.get(request.tenant, request.chat)
         if taken is not None and chat is not None:
             late = now - turn.oldest_sent_at > milliseconds(QUOTED_AFTER)
             return TakeAnswer(
@@ -173,7 +173,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
         return TakeAnswer(result="gone", chat=request.chat)
     thinking = turn is not None and turn.state in (TurnState.THINKING, TurnState.WAITING)
     revision = turn.revision - 1 if turn is not None and thinking else NO_LATER_REVISION
-    services.runners.hush(runner.id, request.turn, revision)
+    services.runners.silence(runner.id, request.turn, revision)
     return TakeAnswer(result="gone", chat=request.chat)
 
 
@@ -181,20 +181,20 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     """Marks a part as sent: it is on WhatsApp's server. Idempotent, and not fenced."""
     now = services.clock()
     runner = authenticate(services, token)
-    if not services.runners.may_still_speak(runner, request.tenant, now):
+    if not services.runners.may_hand_in(runner, request.tenant, now):
         raise Unauthorised("This runner never held this tenant.")
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is None:
         raise NotFound("There is no such turn.")
     if request.part >= len(turn.parts) or request.message != turn.part_id(request.part):
         raise BadRequest("This message id is not this part's.")
-    after, again = services.turns.sent(turn, request.part, now)
+    after, again = services.turns.record_part_sent(turn, request.part, now)
     if after.state is TurnState.SENT:
         if turn.state is not TurnState.SENT:
             # The contact's latency: since the time that WhatsApp dates the message.
             ids = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
             log.info(LogEvent.REPLY_DELIVERED, extra={**ids, "latency_ms": now - turn.oldest_sent_at})
-        services.runners.hush(runner.id, turn.id, turn.revision)
+        services.runners.silence(runner.id, turn.id, turn.revision)
         services.sessions.record_activity(services.sessions.get(request.tenant), now, reply=True)
         if again:
             services.jobs.enqueue_check(request.tenant, turn.chat, delay_seconds=0)
@@ -255,7 +255,7 @@ def _require_free_task(services: Services, task: str, runner: str, now: int) -> 
     """
     if not services.fleet.runs(task):
         why = "it is not a running task of this stage's service"
-    elif not services.tasks.take(task, runner, now):
+    elif not services.tasks.claim(task, runner, now):
         why = "another runner speaks for it"
     else:
         return

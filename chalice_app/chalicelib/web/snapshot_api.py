@@ -28,7 +28,7 @@ def mount(app: Chalice, services: Services) -> None:
 def upload(services: Services, token: str, request: UploadRequest) -> UploadAnswer:
     """Returns a presigned link under which exactly this content can be stored, once."""
     runner = authenticate_alive(services, token)
-    services.snapshots.held(request.tenant, runner.id, request.epoch)
+    services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     link = services.blobs.sign_upload(key, size_bytes=request.size_bytes, sha256=request.sha256)
     return UploadAnswer(key=key, url=link.url, headers=dict(link.headers))
@@ -37,7 +37,7 @@ def upload(services: Services, token: str, request: UploadRequest) -> UploadAnsw
 def commit(services: Services, token: str, request: CommitRequest) -> CommitAnswer:
     """Makes the uploaded object the newest snapshot, if S3 stored the announced content."""
     runner = authenticate_alive(services, token)
-    services.snapshots.held(request.tenant, runner.id, request.epoch)
+    services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     stored = services.blobs.head(key)
     if stored is None or stored.size_bytes != request.size_bytes or stored.sha256 != request.sha256:
@@ -59,7 +59,7 @@ def commit(services: Services, token: str, request: CommitRequest) -> CommitAnsw
 def restore(services: Services, token: str, request: RestoreRequest) -> RestoreAnswer:
     """Returns the snapshots of the account that is linked now, newest first, without those that the runner tried."""
     runner = authenticate_alive(services, token)
-    session = services.snapshots.held(request.tenant, runner.id, request.epoch)
+    session = services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
     offered = [each for each in restorable(session) if each.key not in request.failed]
     if request.reason:
         now = services.clock()

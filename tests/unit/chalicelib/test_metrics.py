@@ -208,7 +208,7 @@ def test_a_minute_that_failed_emits_the_health_report_nevertheless(
     def fail(now: int) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": PHONE}}, "Query")
 
-    monkeypatch.setattr(stage.services.reaping, "silent", fail)
+    monkeypatch.setattr(stage.services.reaping, "reap_silent", fail)
     with pytest.raises(app.FunctionFailed):
         stage.reconcile()
     found = values(stage.metrics())
@@ -269,7 +269,7 @@ def test_a_runner_that_was_lost_is_counted_and_one_that_was_drained_is_not(stage
     for name, task in (("runneraaaa", "task-a"), ("runnerbbbb", "task-b")):
         runner = stage.services.runners.register(name, "0" * 64, 5, stage.clock(), task=task)
         if task == "task-b":
-            stage.services.runners.renew(runner, stage.clock(), capacity=5, draining=True, probes={})
+            stage.services.runners.renew_lease(runner, stage.clock(), capacity=5, draining=True, probes={})
     stage.lines()
     for task, counted in (("task-a", {"RunnerRestarts", "ErrorsByKind: runner_lost"}), ("task-b", set())):
         event = task_stopped_event(task, "cluster", "service", "Essential container exited", 0)
@@ -325,7 +325,7 @@ def test_lines_hold_ids_and_never_texts_numbers_codes_or_keys(stage: Stage, monk
     stage.llm.next = [ActionRequired(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
     stage.think()
     stage.reconcile()
-    monkeypatch.setattr(stage.services.chats, "meet", fail_with(f"{CHAT} wrote {TEXT}"))
+    monkeypatch.setattr(stage.services.chats, "get_or_create", fail_with(f"{CHAT} wrote {TEXT}"))
     assert stage.post("/runner/messages", **_batch(stage))["status"] == 500
     monkeypatch.undo()
     told = stage.lines()
@@ -365,7 +365,7 @@ def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(
     stage.deliver()
     (delivered,) = stage.lines()
     assert (delivered["tenant"], delivered["turn"], delivered["runner"]) == (T, turn, runner)
-    monkeypatch.setattr(stage.services.chats, "meet", fail_with("what"))
+    monkeypatch.setattr(stage.services.chats, "get_or_create", fail_with("what"))
     stage.post("/runner/messages", **_batch(stage))
     (unexpected,) = stage.lines()
     assert (unexpected["tenant"], unexpected["runner"], unexpected["error"]) == (T, runner, "RuntimeError")
@@ -377,7 +377,7 @@ def test_the_ids_of_one_call_are_unbound_with_it(stage: Stage, monkeypatch: pyte
     stage.write("M1")
     stage.lines()
     stage.think()
-    monkeypatch.setattr(stage.services.tenants, "overview", fail_with("what"))
+    monkeypatch.setattr(stage.services.tenants, "list_all", fail_with("what"))
     with pytest.raises(app.FunctionFailed):
         stage.reconcile()
     failed = [line for line in stage.lines() if line["message"] == "function_failed"]

@@ -58,7 +58,7 @@ def mailed(services: Services) -> list[tuple[str, str]]:
 
 
 def open_turn(services: Services) -> Turn:
-    chat = services.chats.chat(T, CHAT)
+    chat = services.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is not None
     turn = services.turns.get(T, CHAT, chat.open_turn)
     assert turn is not None
@@ -73,7 +73,7 @@ def deliver(services: Services, clock: Clock) -> Turn:
     taken = services.turns.take(turn, session.runner, session.epoch, clock())
     assert taken is not None
     for part in range(len(taken.parts)):
-        taken, again = services.turns.sent(taken, part, clock())
+        taken, again = services.turns.record_part_sent(taken, part, clock())
         if again:
             services.jobs.enqueue_check(T, CHAT, delay_seconds=0)
     return taken

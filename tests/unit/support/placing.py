@@ -48,4 +48,4 @@ def renewed(placement: Placement, runner: Runner, clock: Clock) -> Runner:
     """It is heard."""
     fresh = placement.runners.get(runner.id)
     assert fresh is not None
-    return placement.runners.renew(fresh, clock(), capacity=fresh.capacity, draining=False, probes={})
+    return placement.runners.renew_lease(fresh, clock(), capacity=fresh.capacity, draining=False, probes={})

@@ -47,9 +47,9 @@ class StoredChats:
         return Message.model_validate({**given, "sent_at_ms": self.now, "kind": MessageKind.TEXT, "text": text, **more})
 
     def _hand_in(self, message: Message, skipped: SkipReason | None = None) -> tuple[Chat, StoredMessage]:
-        chat = self._chats.meet(self._tenant, message)
+        chat = self._chats.get_or_create(self._tenant, message)
         at = arrival(self.now, 0)
-        stored = self._chats.hand_in(
+        stored = self._chats.store_message(
             chat, message, arrival=at, skipped=skipped, retention_days=RETENTION_DAYS, now=self.now
         )
         assert stored is not None
@@ -70,11 +70,11 @@ class StoredChats:
         """One chat for each state of a turn, by number: 1 thinking … 7 discarded."""
         self._frozen(1)
         due = self.now + MINUTE
-        self._turns.put_off(self._frozen(2), TurnState.THINKING, due_at=due, attempts=2, reason="rate_limited")
-        self._turns.put_off(self._frozen(3), TurnState.WAITING, due_at=due, attempts=0, reason="key_revoked")
+        self._turns.postpone(self._frozen(2), TurnState.THINKING, due_at=due, attempts=2, reason="rate_limited")
+        self._turns.postpone(self._frozen(3), TurnState.WAITING, due_at=due, attempts=0, reason="key_revoked")
         ready = self._ready(4)
         chat, late = self._hand_in(self._message(4, "And tomorrow?"))
-        first = self._chats.recent(chat, depth=5, now=self.now).messages[0]
+        first = self._chats.read_recent(chat, depth=5, now=self.now).messages[0]
         again = self._turns.fold_in(ready, (first, late), self.now)
         assert again is not None
         self._turns.store_text(again, ("Yes, both days.",), self.now)
@@ -82,15 +82,15 @@ class StoredChats:
         for number in (5, 6):
             taken = self._turns.take(self._ready(number), runner, epoch, self.now)
             assert taken is not None
-            sending, _ = self._turns.sent(taken, 0, self.now)
+            sending, _ = self._turns.record_part_sent(taken, 0, self.now)
             if number == 5:
-                self._turns.again(sending)
+                self._turns.request_check(sending)
             else:
-                self._turns.sent(sending, 1, self.now + SECOND)
+                self._turns.record_part_sent(sending, 1, self.now + SECOND)
         self._turns.discard(self._frozen(7), SkipReason.TOO_OLD, self.now)
         for reason in map(SkipReason, ("takeover", "two bots talk", "paused", "another login", "daily cap")):
             chat, waiting = self._hand_in(self._message(8))
-            self._turns.cover(chat, (waiting,), reason, retention_days=RETENTION_DAYS, now=self.now)
+            self._turns.skip(chat, (waiting,), reason, retention_days=RETENTION_DAYS, now=self.now)
 
     def _skipped(self) -> None:
         """A message of each kind, one for each reason to skip it, and a chat that is known under two names."""
@@ -118,4 +118,4 @@ class StoredChats:
         named = self._message(11, chat="4711@lid", chat_alias="15550211@c.us")
         self._hand_in(named)
         chat, _ = self._hand_in(self._message(11, from_me=True))
-        self._chats.take_over(chat, self.now + HOUR)
+        self._chats.record_takeover(chat, self.now + HOUR)

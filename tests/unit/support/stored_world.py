@@ -172,7 +172,7 @@ class StoredWorld:
         session = OperatorSession(sha256("operator-cookie"), OPERATOR, sha256("csrf"), self.now, self.now)
         self.operators.create(session)
         self.operators.touch(session, now=self.now + 2 * MINUTE)
-        self.operators.ask(
+        self.operators.store_step(
             SignInStep(sha256("step-cookie"), OPERATOR, "set_up", "user-1", "cognito-session", self.now, "TOTPSECRET")
         )
 
@@ -194,7 +194,7 @@ class StoredWorld:
             task = f"arn:aws:ecs:eu-west-1:123456789012:task/answerline/{runner}"
             versions = {"image": "image:1", "commit": "084ff81", "chromium": CHROMIUM, "wa_js": WA_JS}
             self.runners.register(runner, sha256(f"{runner}.secret"), 0, self.now, task=task, **versions)
-            self.tasks.take(task, runner, self.now)
+            self.tasks.claim(task, runner, self.now)
         self._renew(SILENT)
         self.now += HOUR
         for runner in (HOLDER, DRAINED, ENDING, DEAD):
@@ -207,7 +207,7 @@ class StoredWorld:
 
     def _renew(self, runner: str, *, draining: bool = False, probes: dict[str, int] | None = None) -> None:
         known = self._runner(runner)
-        self.runners.renew(known, self.now, capacity=4, draining=draining, probes=probes or {}, image="image:2")
+        self.runners.renew_lease(known, self.now, capacity=4, draining=draining, probes=probes or {}, image="image:2")
 
     def _claim(self, tenant: str, runner: str) -> None:
         assert self.placement.claim(self.sessions.get(tenant), runner, self.now)
@@ -244,7 +244,7 @@ class StoredWorld:
         self._commit(1, sha256("first archive"), 1_000)
         self._release(BAKERY)
         self.runners.declare_dead(DEAD, self.now)
-        self.runners.forget(DEAD)
+        self.runners.unlist(DEAD)
         self._claim(BAKERY, HOLDER)
         self._commit(1, sha256("second archive"), 2_000)
         self._commit(SNAPSHOT_SEQUENCE, SNAPSHOT_SHA256, SNAPSHOT_BYTES)
@@ -268,7 +268,7 @@ class StoredWorld:
         self._report(GARAGE, Phase.ONLINE, number="15550144")
         self._report(GARAGE, Phase.LOGGED_OUT, detail="the phone ended the link")
         self._release(GARAGE)
-        self.tenants.set_wanted(GARAGE, TenantState.PAUSED, now=self.now, by=OPERATOR)
+        self.tenants.set_state(GARAGE, TenantState.PAUSED, now=self.now, by=OPERATOR)
         self.placement.apply_state(GARAGE, TenantState.PAUSED, self.now)
 
     def _hotel(self) -> None:
@@ -282,14 +282,14 @@ class StoredWorld:
             self.placement.place(HOTEL, self.now)
 
     def _leaving(self) -> None:
-        self.drains.protected(HOLDER, self.now + HOUR)
-        self.drains.drain(DRAINED, self.now)
-        self.drains.ask_for(DRAINED, self._runner(DRAINED).assigned, self.now + SECOND, moving=[FLORIST])
-        self.drains.drain(ENDING, self.now)
-        self.drains.freed(ENDING, self.now + SECOND)
-        self.drains.end(ENDING)
-        self.runners.witness(self._runner(SILENT), HOLDER, self.now)
-        self.drains.note_surplus(self.now)
-        self.drains.leave_behind({HOTEL: "image:1"}, ())
+        self.drains.record_protection(HOLDER, self.now + HOUR)
+        self.drains.start(DRAINED, self.now)
+        self.drains.request_release(DRAINED, self._runner(DRAINED).assigned, self.now + SECOND, moving=[FLORIST])
+        self.drains.start(ENDING, self.now)
+        self.drains.mark_free(ENDING, self.now + SECOND)
+        self.drains.request_end(ENDING)
+        self.runners.record_witness(self._runner(SILENT), HOLDER, self.now)
+        self.drains.record_surplus(self.now)
+        self.drains.record_left_behind({HOTEL: "image:1"}, ())
         self._renew(HOLDER, probes={BAKERY: self.now - SECOND})
         self._renew(ENDING, draining=True)

@@ -99,7 +99,7 @@ def mail_if_unmailed(admin: AdminPages, tenant_id: str, *, by: str) -> FormResul
     """Mails the owner of a form that was saved before: that request may have ended before the mail left."""
     services = admin.services
     kinds = {event.kind for event in services.timeline.latest(tenant_id)}
-    invite = services.invites.current(tenant_id)
+    invite = services.invites.get_current(tenant_id)
     complete = EventKind.CREATED in kinds  # an older event than these may be the mail's
     mailed = not complete or EventKind.INVITE_SENT in kinds
     if mailed or invite is None or invite.opened_at is not None or not allow_mail(services, tenant_id):

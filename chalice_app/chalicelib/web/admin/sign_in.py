@@ -66,7 +66,7 @@ class SignIn:
         """Renders the step that is due."""
         visitor = self._visitor()
         if visitor:
-            step = self.admin.services.operators.asked(sha256(visitor), now=self.admin.services.clock())
+            step = self.admin.services.operators.find_step(sha256(visitor), now=self.admin.services.clock())
             if step is not None:
                 return self._render_step(visitor, step)
         return self._render_form(visitor or self.admin.services.token())
@@ -89,11 +89,11 @@ class SignIn:
         """Checks the answer to the step that is due."""
         visitor, fields = self._read_form()
         now = self.admin.services.clock()
-        step = self.admin.services.operators.asked(sha256(visitor), now=now)
+        step = self.admin.services.operators.find_step(sha256(visitor), now=now)
         if step is None:
             return self._render_form(visitor, "", "That took too long. Sign in again.")
         if "start_over" in fields:
-            self.admin.services.operators.asked_no_more(sha256(visitor))
+            self.admin.services.operators.delete_step(sha256(visitor))
             return self._render_form(visitor)
         try:
             self.admin.operators.count_attempt(step.email, self.admin.pages.address)
@@ -134,14 +134,14 @@ class SignIn:
         match outcome:
             case SignedIn():
                 log.info(LogEvent.OPERATOR_SIGNED_IN, extra={"operator": sha256(email)[:12]})
-                operators.asked_no_more(sha256(visitor))
+                operators.delete_step(sha256(visitor))
                 signed_in, _ = self.admin.operators.start_session(
                     outcome.email, parse_cookies(self.admin.pages.headers)
                 )
                 return self.admin.pages.redirect("/admin", cookies=[signed_in, delete_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
                 log.warning(LogEvent.SIGN_IN_REFUSED, extra={"operator": sha256(email)[:12]})
-                operators.asked_no_more(sha256(visitor))
+                operators.delete_step(sha256(visitor))
                 return self._render_form(visitor, email, outcome.sentence, status=401)
             case Refused():
                 assert outcome.again is not None
@@ -155,7 +155,7 @@ class SignIn:
         secret = asked.secret if isinstance(asked, SetUp) else ""
         now = self.admin.services.clock()
         step = SignInStep(sha256(visitor), email, kind.value, asked.username, asked.session, now, secret)
-        self.admin.services.operators.ask(step)
+        self.admin.services.operators.store_step(step)
         return step
 
     def _visitor(self) -> str:

@@ -39,7 +39,7 @@ def mount(admin: AdminPages) -> None:
     """Registers the routes."""
 
     def rows() -> list[Row]:
-        return sort_rows(Row(tenant, session) for tenant, session in admin.services.tenants.overview())
+        return sort_rows(Row(tenant, session) for tenant, session in admin.services.tenants.list_all())
 
     def tenants(operator: OperatorSession) -> Response:
         return admin.render("tenants.html", operator, rows=rows())

@@ -51,8 +51,8 @@ class TenantPage:
         return self.admin.render(
             "tenant.html",
             operator,
-            assistant=self.services.tenants.assistant(tenant, found.assistant_version),
-            invite=self.services.invites.current(tenant),
+            assistant=self.services.tenants.get_assistant(tenant, found.assistant_version),
+            invite=self.services.invites.get_current(tenant),
             result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
             **self._live_context(found),
@@ -81,13 +81,13 @@ class TenantPage:
     def edit(self, operator: OperatorSession, tenant: str) -> Response:
         """Renders the form with the stored values."""
         found = self.services.tenants.get(tenant)
-        assistant = self.services.tenants.assistant(tenant, found.assistant_version)
+        assistant = self.services.tenants.get_assistant(tenant, found.assistant_version)
         return self._render_form(operator, found, as_fields(found, assistant))
 
     def save(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Saves the form; with an error it is rendered again, and keeps what was typed."""
         found = self.services.tenants.get(tenant)
-        former = self.services.tenants.assistant(tenant, found.assistant_version)
+        former = self.services.tenants.get_assistant(tenant, found.assistant_version)
         try:
             form = EditTenantForm.parse(fields)
             assistant = form.assistant(former)
@@ -190,7 +190,7 @@ class TenantPage:
 
     def _set_state(self, tenant: str, state: TenantState, by: str, result: FormResult) -> Response:
         now = self.services.clock()
-        self.services.tenants.set_wanted(tenant, state, now=now, by=by)
+        self.services.tenants.set_state(tenant, state, now=now, by=by)
         self.services.placement.apply_state(tenant, state, now)
         return self._redirect(tenant, result)
 

@@ -145,7 +145,7 @@ def test_a_public_address_is_told_with_the_commits_of_the_runners(aws: None, mem
     for runner, commit in [("a", "abc1234"), ("b", "0ld"), ("c", "abc1234"), ("d", "dead")]:
         services.runners.register(runner, sha256(runner), 5, clock(), commit=commit)
     services.runners.declare_dead("d", clock())
-    services.runners.forget("d")
+    services.runners.unlist("d")
     told = json.loads(asked(services).html)
     assert told == {
         "stage": "unit",

@@ -70,7 +70,7 @@ class Town:
         now = self.clock.pass_seconds(60)
         for runner in list(self.services.runners.alive()):
             kept = replace(runner, lease_until=now - 1)  # so that the renewal is written
-            self.services.runners.renew(kept, now, capacity=runner.capacity, draining=False, probes={})
+            self.services.runners.renew_lease(kept, now, capacity=runner.capacity, draining=False, probes={})
         reconcile.reconcile(self.services)
         for runner in list(self.services.runners.alive()):
             asked = [each for each in runner.assigned if each.wanted == Wanted.RELEASE]
@@ -164,8 +164,8 @@ def test_an_upgrade_goes_on_without_sessions_that_do_not_come_online_and_logs_th
 
 def test_a_draining_runner_stays_so_and_gets_no_session(town: Town, clock: Clock) -> None:
     session = town.services.sessions.get(TENANTS[0])
-    assert town.services.drains.drain("runnerold1", clock())
-    assert not town.services.drains.drain("runnerold1", clock())
+    assert town.services.drains.start("runnerold1", clock())
+    assert not town.services.drains.start("runnerold1", clock())
     town.minute()
     assert town.named("runnerold1").state is RunnerState.DRAINING
     town.services.placement.release(TENANTS[0], "runnerold1", session.epoch, clock())
@@ -186,14 +186,14 @@ def test_a_fleet_that_is_too_large_scales_in_after_a_while_and_ecs_may_end_only_
     town.minute()
     assert (fleet.count, town.services.drains.surplus_since()) == (1, town.clock() - 17 * 60_000)
     assert town.where()["runnerold1"] == 4
-    town.services.reaping.task_stopped("task-runnerold2", town.clock())
+    town.services.reaping.reap_stopped_task("task-runnerold2", town.clock())
     town.minute()
     assert town.services.drains.surplus_since() is None
 
 
 def test_a_free_runner_that_ecs_does_not_end_ends_itself(town: Town, clock: Clock) -> None:
     town.runner("runnernew1", capacity=0)
-    assert town.services.drains.drain("runnernew1", clock())
+    assert town.services.drains.start("runnernew1", clock())
     town.minutes(5)
     assert not town.named("runnernew1").drain
     town.minute()
@@ -214,7 +214,7 @@ def test_without_protection_no_runner_is_drained(town: Town) -> None:
 def test_a_runner_whose_protection_ecs_does_not_remove_does_not_count_as_free(town: Town, clock: Clock) -> None:
     town.runner("runnernew1")
     town.minute()
-    assert town.services.drains.drain("runnernew1", clock())
+    assert town.services.drains.start("runnernew1", clock())
     fleet_of(town.services).protects = False
     town.minutes(3)
     draining = town.named("runnernew1").draining
@@ -240,18 +240,18 @@ def test_the_record_of_a_draining_runner_is_read_back(table: Table, clock: Clock
     runners = Runners(table)
     drains = Drains(table, runners)
     runners.register("runneraaaa", "0" * 64, 2, clock())
-    drains.protected("runneraaaa", 77)
-    assert drains.drain("runneraaaa", clock())
+    drains.record_protection("runneraaaa", 77)
+    assert drains.start("runneraaaa", clock())
     item = runners.get("runneraaaa")
     assert item is not None
     assert (item.protected_until, item.draining, item.free) == (77, Draining(clock()), 0)
-    drains.freed("runneraaaa", clock() + 5)
+    drains.mark_free("runneraaaa", clock() + 5)
     item = runners.get("runneraaaa")
     assert item is not None
     assert (item.protected_until, item.draining) == (0, Draining(clock(), free_since=clock() + 5))
-    drains.protected("nobody", 77)
-    drains.freed("nobody", 77)
-    assert not drains.drain("nobody", clock())
+    drains.record_protection("nobody", 77)
+    drains.mark_free("nobody", 77)
+    assert not drains.start("nobody", clock())
     assert runners.get("nobody") is None
 
 
@@ -260,12 +260,12 @@ def test_a_session_is_asked_to_leave_only_at_the_epoch_that_was_seen(services: S
     town.runner("runneraaaa")
     town.tenant(TENANTS[0])
     (assignment,) = town.named("runneraaaa").assigned
-    assert services.drains.drain("runneraaaa", clock())
+    assert services.drains.start("runneraaaa", clock())
     before = services.runners.bell("runneraaaa").count
     later = replace(assignment, epoch=assignment.epoch + 1)
-    assert not services.drains.ask_for("runneraaaa", [later], clock(), moving=TENANTS[:1])
+    assert not services.drains.request_release("runneraaaa", [later], clock(), moving=TENANTS[:1])
     assert services.runners.bell("runneraaaa").count == before
-    assert services.drains.ask_for("runneraaaa", [assignment], clock(), moving=TENANTS[:1])
+    assert services.drains.request_release("runneraaaa", [assignment], clock(), moving=TENANTS[:1])
     runner = town.named("runneraaaa")
     assert [each.wanted for each in runner.assigned] == [Wanted.RELEASE]
     assert runner.draining == Draining(clock(), moving=(TENANTS[0],), asked_at=clock())
@@ -276,17 +276,17 @@ def test_the_start_of_a_surplus_is_stored(table: Table) -> None:
     drains = Drains(table, Runners(table))
     assert drains.surplus_since() is None
     for since in (5, None):
-        drains.note_surplus(since)
+        drains.record_surplus(since)
         assert drains.surplus_since() == since
 
 
 def test_sessions_that_are_left_behind_are_stored_beside_it(table: Table) -> None:
     drains = Drains(table, Runners(table))
     assert drains.left_behind() == {}
-    drains.note_surplus(5)
+    drains.record_surplus(5)
     nobody: dict[str, str] = {}
     for tenants in ({"tenantaaaa": "old", "tenantbbbb": "new"}, nobody):
-        drains.leave_behind(tenants, drains.left_behind())
+        drains.record_left_behind(tenants, drains.left_behind())
         assert (drains.left_behind(), drains.surplus_since()) == (tenants, 5)
 
 
@@ -300,12 +300,12 @@ def test_a_runner_learns_from_its_next_call_what_it_is_to_release_and_that_it_is
     town = Town(services, clock)
     town.tenant(TENANTS[0])
     (assignment,) = town.named(name).assigned
-    assert services.drains.drain(name, clock())
-    services.drains.ask_for(name, [assignment], clock())
+    assert services.drains.start(name, clock())
+    services.drains.request_release(name, [assignment], clock())
     clock.pass_seconds(11)
     told = runner_api.sync(services, token, SyncRequest(sequence=3, capacity=2))
     assert ([each.wanted for each in told.hold], told.drain) == ([Wanted.RELEASE], False)
-    services.drains.end(name)
+    services.drains.request_end(name)
     assert runner_api.sync(services, token, SyncRequest(sequence=4, capacity=2)).drain
 
 

@@ -57,12 +57,12 @@ def test_the_bell_rings_again_for_a_turn_whose_sending_was_not_finished(line: Se
     check(line)
     turn, session = open_turn(line), line.sessions.get(T)
     assert line.turns.take(turn, "runneraaaa", session.epoch, clock()) is not None
-    line.runners.hush("runneraaaa", turn.id, turn.revision)
+    line.runners.silence("runneraaaa", turn.id, turn.revision)
     for _ in range(31):
         clock.pass_seconds(10)
         runner = line.runners.get("runneraaaa")
         assert runner is not None
-        line.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+        line.runners.renew_lease(runner, clock(), capacity=5, draining=False, probes={T: clock()})
     reconcile.reconcile(line)
     assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
 
@@ -73,7 +73,7 @@ def test_reconcile_places_sessions_that_should_run_releases_others_and_scales_th
     line.placement.release(T, "runneraaaa", line.sessions.get(T).epoch, clock())
     reconcile.reconcile(line)
     assert line.sessions.get(T).runner == "runneraaaa"
-    line.tenants.set_wanted(T, TenantState.PAUSED, now=clock(), by="o")
+    line.tenants.set_state(T, TenantState.PAUSED, now=clock(), by="o")
     reconcile.reconcile(line)
     runner = line.runners.get("runneraaaa")
     assert runner is not None and runner.assigned[0].wanted == "release"

@@ -53,13 +53,13 @@ def test_a_hand_in_that_dies_after_storing_leaves_no_message_unanswered(
 def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = line.chats.hand_in
+    stored = line.chats.store_message
 
     def slowly(*args: Any, **named: Any) -> Any:
         clock.pass_seconds(3)
         return stored(*args, **named)
 
-    monkeypatch.setattr(line.chats, "hand_in", slowly)
+    monkeypatch.setattr(line.chats, "store_message", slowly)
     hand_in(line, message(clock, "M1"))
     assert jobs(line).sent == [(T, CHAT, 2.0)] * 2
 
@@ -77,7 +77,7 @@ def test_one_contact_under_lid_and_phone_is_one_chat(line: Services, clock: Cloc
     clock.pass_seconds(2)
     check(line)
     assert [said.text for said in llm(line).asked[0]] == ["Hello", "again"]
-    chat = line.chats.chat(T, PHONE)
+    chat = line.chats.get(T, PHONE)
     assert chat is not None and chat.id == CHAT and chat.whatsapp_id == PHONE
 
 
@@ -87,7 +87,7 @@ def test_a_person_on_the_phone_takes_over_and_the_line_is_silent(line: Services,
     check(line)
     own = hand_in(line, message(clock, "OWN1", "I do it myself", from_me=True))
     assert own[0].outcome is Outcome.TAKEOVER
-    chat = line.chats.chat(T, CHAT)
+    chat = line.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is None
     clock.pass_seconds(1)
     assert hand_in(line, message(clock, "M2"))[0].reason == "takeover"
@@ -160,11 +160,11 @@ def test_a_takeover_that_failed_half_way_is_completed_when_it_is_handed_in_again
     check(line)
     own = message(clock, "OWN1", "I do it", from_me=True)
     with monkeypatch.context() as broken:
-        broken.setattr(line.chats, "take_over", lambda *_: (_ for _ in ()).throw(TransientError("busy")))
+        broken.setattr(line.chats, "record_takeover", lambda *_: (_ for _ in ()).throw(TransientError("busy")))
         with pytest.raises(TransientError):
             hand_in(line, own)
     hand_in(line, own)
-    chat = line.chats.chat(T, CHAT)
+    chat = line.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is None and chat.takeover_until > clock()
 
 
@@ -174,12 +174,12 @@ def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clo
     hand_in(line, message(clock, "M1", chat=group, sender=CHAT))
     clock.pass_seconds(2)
     check(line, group)
-    chat = line.chats.chat(T, group)
+    chat = line.chats.get(T, group)
     assert chat is not None and chat.open_turn is not None
     turn = line.turns.get(T, group, chat.open_turn)
     assert turn is not None
     line.turns.take(turn, "runneraaaa", line.sessions.get(T).epoch, clock())
-    line.turns.sent(turn, 0, clock())
+    line.turns.record_part_sent(turn, 0, clock())
     echo = message(clock, turn.part_ids[0], turn.parts[0], chat=group, from_me=True)
     for number in range(10):
         clock.pass_seconds(60)
@@ -207,7 +207,7 @@ def test_a_reply_that_waited_for_hours_is_recognised_when_the_tail_is_handed_in_
     assert hand_in(line, echo)[0].outcome is Outcome.DELIVERY
     clock.pass_seconds(60)
     assert hand_in(line, message(clock, "M3"))[0].outcome is Outcome.QUEUED
-    chat = line.chats.chat(T, CHAT)
+    chat = line.chats.get(T, CHAT)
     assert chat is not None and chat.takeover_until < clock()
 
 

@@ -118,7 +118,7 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     hand_in(line, message(clock, "M2", "more"))
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.BUSY
-    _, again = line.turns.sent(taken, 0, clock())
+    _, again = line.turns.record_part_sent(taken, 0, clock())
     assert again
     assert check(line) is ReplyOutcome.RANG
     assert [said.text for said in llm(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
@@ -180,7 +180,7 @@ def test_another_account_never_answers_messages_to_the_former_one(line: Services
     relinked(line, clock, "33123456789")
     assert out_of_date(ready, line.sessions.get(T).answers_since, clock()) == "another login"
     assert check(line) is ReplyOutcome.NOT_YET
-    chat = line.chats.chat(T, CHAT)
+    chat = line.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is None
     assert check(line, "4712@lid") is ReplyOutcome.NOT_YET
     assert check(line, "4712@lid") is ReplyOutcome.NOTHING_WAITS
@@ -220,10 +220,10 @@ def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock
 def test_no_turn_is_opened_in_a_chat_that_a_person_took_over_a_moment_ago(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
-    stale = line.chats.chat(T, CHAT)
+    stale = line.chats.get(T, CHAT)
     assert stale is not None
-    waiting = line.chats.recent(stale, depth=5, now=clock()).messages
-    line.chats.take_over(stale, clock() + 60_000)
+    waiting = line.chats.read_recent(stale, depth=5, now=clock()).messages
+    line.chats.record_takeover(stale, clock() + 60_000)
     assert line.turns.freeze(stale, waiting, retention_days=1, now=clock()) is None
 
 
@@ -301,7 +301,7 @@ def test_messages_during_sending_are_checked_even_if_the_end_of_sending_enqueues
         jobs(line).sent.clear()
         assert check(line) is ReplyOutcome.BUSY
         assert len(jobs(line).sent) == (1 if id == "M2" else 0)  # one backstop is enough
-    line.turns.sent(turn, 0, clock())  # and the function that wrote this ended before it enqueued the check
+    line.turns.record_part_sent(turn, 0, clock())  # and the function that wrote this ended before it enqueued the check
     clock.pass_seconds(30)
     assert check(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 2
@@ -314,13 +314,13 @@ def test_messages_that_wait_when_the_tenant_is_paused_are_skipped_and_stay_skipp
     clock.pass_seconds(2)
     check(line)
     hand_in(line, message(clock, "M2"))
-    line.tenants.set_wanted(T, TenantState.PAUSED, now=clock(), by="o")
+    line.tenants.set_state(T, TenantState.PAUSED, now=clock(), by="o")
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.NOT_YET  # the reply that was ready is not sent
     assert check(line) is ReplyOutcome.PAUSED
-    line.tenants.set_wanted(T, TenantState.ACTIVE, now=clock(), by="o")
+    line.tenants.set_state(T, TenantState.ACTIVE, now=clock(), by="o")
     assert check(line) is ReplyOutcome.NOTHING_WAITS
-    chat = line.chats.chat(T, CHAT)
+    chat = line.chats.get(T, CHAT)
     assert chat is not None
-    turns = line.chats.recent(chat, depth=9, now=clock()).turns
+    turns = line.chats.read_recent(chat, depth=9, now=clock()).turns
     assert [(turn.state, turn.reason) for turn in turns] == [(TurnState.DISCARDED, "paused")] * 2

@@ -49,7 +49,7 @@ def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[s
         clock.pass_seconds(60)
         runner = services.runners.get("runneraaaa")
         assert runner is not None
-        services.runners.renew(runner, clock(), capacity=5, draining=False, probes={T: clock()})
+        services.runners.renew_lease(runner, clock(), capacity=5, draining=False, probes={T: clock()})
         reconcile.reconcile(services)
     return mailed(services)[before:]
 

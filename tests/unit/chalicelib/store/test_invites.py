@@ -25,7 +25,7 @@ def test_the_former_link_lives_until_the_new_ones_mail_has_left(hotel: Tenant, c
     issue(invites, hotel.id, "first", clock())
     for token in ("unsent", "second"):
         prepared = invites.prepare(hotel.id, token, now=clock())
-        current = invites.current(hotel.id)
+        current = invites.get_current(hotel.id)
         assert current is not None and current.token_sha256 == "first"
         assert invites.find("first", now=clock()).tenant == invites.find(token, now=clock()).tenant
     assert invites.settle(prepared, now=clock())
@@ -33,7 +33,7 @@ def test_the_former_link_lives_until_the_new_ones_mail_has_left(hotel: Tenant, c
     for dead in ("first", "unsent"):
         with pytest.raises(NotFound):
             invites.find(dead, now=clock())
-    current = invites.current(hotel.id)
+    current = invites.get_current(hotel.id)
     assert current is not None and current.token_sha256 == "second"
 
 
@@ -65,7 +65,7 @@ def test_a_new_invite_kills_the_former_one(hotel: Tenant, clock: Clock, invites:
     assert invites.find("second", now=clock()).tenant == hotel.id
     with pytest.raises(NotFound):
         invites.find("first", now=clock())
-    current = invites.current(hotel.id)
+    current = invites.get_current(hotel.id)
     assert current is not None and current.token_sha256 == "second"
 
 
@@ -126,7 +126,7 @@ def test_a_revoked_invite_does_nothing_any_more(hotel: Tenant, clock: Clock, inv
     invites.open("one", "laptop", now=clock())
     assert invites.revoke(hotel.id, now=clock(), by=OPERATOR)
     assert not invites.revoke(hotel.id, now=clock(), by=OPERATOR)
-    assert invites.current(hotel.id) is None
+    assert invites.get_current(hotel.id) is None
     uses: list[Callable[[], object]] = [
         lambda: invites.find("one", now=clock()),
         lambda: invites.open("one", "laptop", now=clock()),
@@ -142,7 +142,7 @@ def test_an_invite_that_dynamodb_forgot_can_still_be_replaced_and_stays_unknown(
 ) -> None:
     issue(invites, hotel.id, "old", clock())
     table.delete("INVITE#old", "INVITE")
-    assert invites.current(hotel.id) is None
+    assert invites.get_current(hotel.id) is None
     issue(invites, hotel.id, "new", clock())
     with pytest.raises(NotFound):
         invites.find("old", now=clock())

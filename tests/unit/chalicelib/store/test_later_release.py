@@ -57,8 +57,8 @@ def handed_in(table: Table, clock: Clock, skipped: SkipReason | None = None) -> 
     chats = Chats(table)
     about = {"id": "M1", "chat": CHAT, "from_me": False, "kind": "text", "text": "Hello", "sent_at_ms": clock()}
     message = Message.model_validate(about)
-    chat = chats.meet(T, message)
-    chats.hand_in(chat, message, arrival=arrival(clock(), 0), skipped=skipped, retention_days=30, now=clock())
+    chat = chats.get_or_create(T, message)
+    chats.store_message(chat, message, arrival=arrival(clock(), 0), skipped=skipped, retention_days=30, now=clock())
     return chats
 
 
@@ -91,7 +91,7 @@ def test_a_tenant_in_an_unknown_state_is_silent(tenants: Tenants, table: Table, 
     tenant = tenants.get(T)
     assert (tenant.wanted, tenant.paused) == (TenantState.UNKNOWN, True)
     assert not should_run(tenant.wanted, Session(T, number="4917"), clock())
-    assert [each.wanted for each, _ in tenants.overview()] == [TenantState.UNKNOWN]
+    assert [each.wanted for each, _ in tenants.list_all()] == [TenantState.UNKNOWN]
     answer = classify(
         chat_id=CHAT,
         from_me=False,
@@ -106,7 +106,7 @@ def test_a_tenant_in_an_unknown_state_is_silent(tenants: Tenants, table: Table, 
         now=clock(),
     )
     assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, SkipReason.PAUSED)
-    assert tenants.set_wanted(T, TenantState.ACTIVE, now=clock(), by="operator@example.com")
+    assert tenants.set_state(T, TenantState.ACTIVE, now=clock(), by="operator@example.com")
 
 
 @pytest.mark.parametrize("name", ["assistant_problem", "mail_problem"])
@@ -166,9 +166,9 @@ def test_a_message_of_an_unknown_kind_or_skipped_for_an_unknown_reason_is_not_an
 ) -> None:
     chats = handed_in(table, clock, skipped=SkipReason.GROUP)
     table.update(Update(chat_key(T, CHAT), "MESSAGE#contact#M1", set={"kind": LATER, "skipped": LATER}))
-    chat = chats.chat(T, CHAT)
+    chat = chats.get(T, CHAT)
     assert chat is not None
-    [message] = chats.recent(chat, depth=9, now=clock()).messages
+    [message] = chats.read_recent(chat, depth=9, now=clock()).messages
     assert (message.kind, message.skipped) == (MessageKind.OTHER, SkipReason.UNKNOWN)
     assert unanswered([message], [], clock()) == ()
 
@@ -183,9 +183,9 @@ def test_every_kind_of_message_has_its_reason_when_it_carries_no_text() -> None:
     "change",
     [
         lambda turns, turn, waiting, now: turns.fold_in(turn, waiting, now),
-        lambda turns, turn, waiting, now: turns.think_again(turn, now),
+        lambda turns, turn, waiting, now: turns.reclaim(turn, now),
         lambda turns, turn, waiting, now: turns.store_text(turn, ("text",), now),
-        lambda turns, turn, waiting, now: turns.put_off(turn, TurnState.THINKING, due_at=1, attempts=1, reason=""),
+        lambda turns, turn, waiting, now: turns.postpone(turn, TurnState.THINKING, due_at=1, attempts=1, reason=""),
         lambda turns, turn, waiting, now: turns.discard(turn, SkipReason.TOO_OLD, now),
         lambda turns, turn, waiting, now: turns.abandon(turn, SkipReason.OTHER_LOGIN),
         lambda turns, turn, waiting, now: turns.take(turn, RUNNER, 2, now),
@@ -197,9 +197,9 @@ def test_a_turn_in_an_unknown_state_is_left_alone(
     chats, turns, runners = handed_in(table, clock), Turns(table), Runners(table)
     runners.register(RUNNER, "0" * 64, 2, clock())
     assert placement_on(table).keep_awake(T, clock()).epoch == 2
-    chat = chats.chat(T, CHAT)
+    chat = chats.get(T, CHAT)
     assert chat is not None
-    waiting = chats.recent(chat, depth=9, now=clock()).messages
+    waiting = chats.read_recent(chat, depth=9, now=clock()).messages
     opened = turns.freeze(chat, waiting, retention_days=30, now=clock())
     assert opened is not None
     stored = table.update(Update(chat_key(T, CHAT), f"TURN#{opened.id}", set={"state": LATER}))

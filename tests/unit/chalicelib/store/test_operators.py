@@ -44,11 +44,11 @@ def test_an_ended_browser_is_not_brought_back_by_a_late_touch(clock: Clock, oper
 
 def test_the_next_step_of_a_sign_in_is_remembered_for_fifteen_minutes(clock: Clock, operators: Operators) -> None:
     step = SignInStep("visitor", OPERATOR, "code", "sub-1", "cognito-session", clock())
-    operators.ask(step)
-    assert operators.asked("visitor", now=clock()) == step
+    operators.store_step(step)
+    assert operators.find_step("visitor", now=clock()) == step
     another = replace(step, kind="set_up", secret="ABC")
-    operators.ask(another)
-    assert operators.asked("visitor", now=clock.pass_seconds(899)) == another
-    assert operators.asked("visitor", now=clock.pass_seconds(1)) is None
-    operators.asked_no_more("visitor")
-    assert operators.asked("visitor", now=step.asked_at) is None
+    operators.store_step(another)
+    assert operators.find_step("visitor", now=clock.pass_seconds(899)) == another
+    assert operators.find_step("visitor", now=clock.pass_seconds(1)) is None
+    operators.delete_step("visitor")
+    assert operators.find_step("visitor", now=step.asked_at) is None

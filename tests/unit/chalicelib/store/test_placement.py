@@ -32,10 +32,10 @@ def test_a_session_without_room_waits_as_unplaced_and_the_fleet_is_told(
 ) -> None:
     placement.keep_awake(A, clock())
     assert crowded
-    assert list(placement.unplaced(10)) == [A]
+    assert list(placement.list_unplaced(10)) == [A]
     runner = registered(placement, clock)
     assert placement.claim(placement.sessions.get(A), runner.id, clock())
-    assert list(placement.unplaced(10)) == []
+    assert list(placement.list_unplaced(10)) == []
 
 
 def test_an_unwatched_unlinked_or_paused_session_is_not_placed(
@@ -43,7 +43,7 @@ def test_an_unwatched_unlinked_or_paused_session_is_not_placed(
 ) -> None:
     registered(placement, clock)
     assert not placement.place(A, clock())
-    tenants.set_wanted(B, TenantState.PAUSED, now=clock(), by="operator@example.com")
+    tenants.set_state(B, TenantState.PAUSED, now=clock(), by="operator@example.com")
     assert placement.keep_awake(B, clock()).runner is None
 
 
@@ -71,7 +71,7 @@ def test_pausing_asks_the_holder_to_release_and_rings(placement: Placement, tena
     runner = registered(placement, clock)
     placement.keep_awake(A, clock())
     before = placement.runners.bell(runner.id).count
-    tenants.set_wanted(A, TenantState.PAUSED, now=clock(), by="operator@example.com")
+    tenants.set_state(A, TenantState.PAUSED, now=clock(), by="operator@example.com")
     placement.apply_state(A, TenantState.PAUSED, clock())
     held = placement.runners.get(runner.id)
     assert held is not None and held.assigned[0].wanted == "release"
@@ -91,8 +91,8 @@ def test_a_call_that_was_on_its_way_when_the_runner_began_to_drain_does_not_give
 ) -> None:
     before = registered(placement, clock)
     clock.pass_seconds(11)
-    draining = placement.runners.renew(before, clock(), capacity=2, draining=True, probes={})
-    late = placement.runners.renew(before, clock(), capacity=2, draining=False, probes={})
+    draining = placement.runners.renew_lease(before, clock(), capacity=2, draining=True, probes={})
+    late = placement.runners.renew_lease(before, clock(), capacity=2, draining=False, probes={})
     assert (draining.free, late.free) == (0, 0)
 
 
@@ -167,16 +167,16 @@ def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier
 ) -> None:
     runner = registered(placement, clock)
     placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 2))
-    placement.runners.hush(runner.id, "turn-1234", 1)
+    placement.runners.silence(runner.id, "turn-1234", 1)
     assert placement.runners.bell(runner.id).rung
 
 
 def test_two_calls_that_report_the_same_new_capacity_count_it_once(placement: Placement, clock: Clock) -> None:
     runner = registered(placement, clock)
     for _ in range(2):
-        after = placement.runners.renew(runner, clock(), capacity=0, draining=False, probes={})
+        after = placement.runners.renew_lease(runner, clock(), capacity=0, draining=False, probes={})
         assert after.capacity == 0
-    back = placement.runners.renew(after, clock(), capacity=2, draining=False, probes={})
+    back = placement.runners.renew_lease(after, clock(), capacity=2, draining=False, probes={})
     assert back.free == 2
 
 
@@ -185,6 +185,6 @@ def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clo
     placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
     bell = placement.runners.bell(runner.id)
     assert bell.count == 1 and [rung.turn for rung in bell.rung] == ["turn-1234"]
-    placement.runners.hush(runner.id, "turn-1234", 1)
+    placement.runners.silence(runner.id, "turn-1234", 1)
     assert placement.runners.bell(runner.id).rung == ()
     placement.runners.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))

@@ -42,7 +42,7 @@ def heard(placement: Placement, clock: Clock, name: str) -> Runner:
     """This runner, whose lease is renewed."""
     runner = placement.runners.get(name)
     assert runner is not None
-    return placement.runners.renew(runner, clock(), capacity=runner.capacity, draining=False, probes={})
+    return placement.runners.renew_lease(runner, clock(), capacity=runner.capacity, draining=False, probes={})
 
 
 def placed(placement: Placement, clock: Clock) -> bool:
@@ -76,12 +76,12 @@ def test_while_it_waits_nobody_can_claim_it_and_no_runner_is_added_for_it(
     placement.keep_awake(A, clock())
     wait = gives_up(placement, clock)
     assert not placement.place(A, clock())
-    assert list(placement.unplaced(10)) == [A]
+    assert list(placement.list_unplaced(10)) == [A]
     assert not placement.claim(placement.sessions.get(A), "runneraaaa", clock())
     assert crowded == []
     clock.pass_seconds(wait + 1)
     assert placement.claim(placement.sessions.get(A), "runneraaaa", clock())
-    assert list(placement.unplaced(10)) == []
+    assert list(placement.list_unplaced(10)) == []
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_runner_of_another_release_is_given_what_waits_only_if_ours_have_no_ro
     new = placement.runners.register("runnerbbbb", "0" * 64, 1, clock(), commit="new")
     old = heard(placement, clock, "runneraaaa")
     assert not placement.offer(placement.sessions.get(A), old, clock())
-    placement.runners.renew(new, clock.pass_seconds(11), capacity=0, draining=False, probes={})
+    placement.runners.renew_lease(new, clock.pass_seconds(11), capacity=0, draining=False, probes={})
     assert placement.offer(placement.sessions.get(A), old, clock())
 
 

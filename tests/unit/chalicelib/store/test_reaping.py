@@ -24,9 +24,9 @@ def test_a_silent_runner_alone_is_left_alone_for_three_leases(
     registered(placement, clock)
     placement.keep_awake(A, clock())
     clock.pass_seconds(179)
-    assert reaping.silent(clock()) == []
+    assert reaping.reap_silent(clock()) == []
     clock.pass_seconds(2)
-    assert reaping.silent(clock()) == [A]
+    assert reaping.reap_silent(clock()) == [A]
     assert placement.sessions.get(A).runner is None
 
 
@@ -38,11 +38,11 @@ def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
     clock.pass_seconds(50)
     other = registered(placement, clock, "runnerbbbb")
     clock.pass_seconds(11)
-    assert reaping.silent(clock(), witness=other.id) == []
+    assert reaping.reap_silent(clock(), witness=other.id) == []
     clock.pass_seconds(14)
-    assert reaping.silent(clock(), witness=other.id) == []
+    assert reaping.reap_silent(clock(), witness=other.id) == []
     clock.pass_seconds(1)
-    assert reaping.silent(clock(), witness=other.id) == [A]
+    assert reaping.reap_silent(clock(), witness=other.id) == [A]
 
 
 def test_a_runner_that_is_heard_again_forgets_its_witness(
@@ -53,10 +53,10 @@ def test_a_runner_that_is_heard_again_forgets_its_witness(
     clock.pass_seconds(50)
     other = registered(placement, clock, "runnerbbbb")
     clock.pass_seconds(11)
-    reaping.silent(clock(), witness=other.id)
+    reaping.reap_silent(clock(), witness=other.id)
     renewed(placement, silent, clock)
     clock.pass_seconds(30)
-    assert reaping.silent(clock(), witness=other.id) == []
+    assert reaping.reap_silent(clock(), witness=other.id) == []
 
 
 def test_death_is_final(placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock) -> None:
@@ -66,7 +66,7 @@ def test_death_is_final(placement: Placement, reaping: Reaping, tenants: Tenants
     dead = placement.runners.get(runner.id)
     assert dead is not None and dead.free == 0
     with pytest.raises(Unauthorised):
-        placement.runners.renew(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
+        placement.runners.renew_lease(dead, clock.pass_seconds(20), capacity=2, draining=False, probes={})
     assert not placement.claim(placement.sessions.get(A), runner.id, clock())
 
 
@@ -78,7 +78,7 @@ def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
     placement.runners.declare_dead(runner.id, clock())  # and no more: the function that did it was ended
     assert list(placement.runners.alive()) == []
     other = registered(placement, clock, "runnerbbbb")
-    assert reaping.silent(clock(), witness=other.id) == [A]
+    assert reaping.reap_silent(clock(), witness=other.id) == [A]
     assert [listed.id for listed in placement.runners.listed()] == [other.id]
 
 
@@ -87,8 +87,8 @@ def test_a_stopped_task_is_reaped_at_once(
 ) -> None:
     runner = registered(placement, clock)
     placement.keep_awake(A, clock())
-    assert reaping.task_stopped("task-of-nobody", clock()) == []
-    assert reaping.task_stopped(f"task-{runner.id}", clock()) == [A]
+    assert reaping.reap_stopped_task("task-of-nobody", clock()) == []
+    assert reaping.reap_stopped_task(f"task-{runner.id}", clock()) == [A]
 
 
 def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_heard(
@@ -101,8 +101,10 @@ def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_hea
         clock.pass_seconds(10)
         fresh = placement.runners.get(runner.id)
         assert fresh is not None
-        placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000})
-    assert reaping.wedged(clock()) == [B]
+        placement.runners.renew_lease(
+            fresh, clock(), capacity=2, draining=False, probes={A: clock(), B: clock() - 200_000}
+        )
+    assert reaping.release_wedged(clock()) == [B]
     assert placement.sessions.get(A).runner == runner.id
     assert placement.sessions.get(B).epoch == 3
 
@@ -115,8 +117,8 @@ def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
     clock.pass_seconds(200)
     fresh = placement.runners.get(runner.id)
     assert fresh is not None
-    placement.runners.renew(fresh, clock(), capacity=2, draining=False, probes={A: clock() - 200_000})
-    assert reaping.wedged(clock.pass_seconds(10)) == []
+    placement.runners.renew_lease(fresh, clock(), capacity=2, draining=False, probes={A: clock() - 200_000})
+    assert reaping.release_wedged(clock.pass_seconds(10)) == []
 
 
 def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
@@ -127,9 +129,9 @@ def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
     reaping.reap(runner.id, clock())
     dead = placement.runners.get(runner.id)
     assert dead is not None
-    assert placement.runners.may_still_speak(dead, A, clock())
-    assert not placement.runners.may_still_speak(dead, B, clock())
-    assert not placement.runners.may_still_speak(dead, A, clock.pass_seconds(24 * 3600 + 1))
+    assert placement.runners.may_hand_in(dead, A, clock())
+    assert not placement.runners.may_hand_in(dead, B, clock())
+    assert not placement.runners.may_hand_in(dead, A, clock.pass_seconds(24 * 3600 + 1))
 
 
 def test_a_bell_outlives_any_week(placement: Placement, reaping: Reaping, table: Table, clock: Clock) -> None:

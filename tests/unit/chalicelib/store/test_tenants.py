@@ -23,7 +23,7 @@ def test_a_tenant_reads_back_as_it_was_created(
     tenants: Tenants, hotel: Tenant, table: Table, timeline: Timeline
 ) -> None:
     assert tenants.get(hotel.id) == hotel
-    assert tenants.assistant(hotel.id, 1) == ASSISTANT
+    assert tenants.get_assistant(hotel.id, 1) == ASSISTANT
     assert Sessions(table, Runners(table)).get(hotel.id) == Session(hotel.id, Phase.IDLE, hotel.created_at, 1)
     assert happened(timeline) == [EventKind.CREATED]
 
@@ -40,9 +40,9 @@ def test_a_tenant_is_created_whole_or_not_at_all(tenants: Tenants, hotel: Tenant
 def test_what_is_not_there_is_not_found(tenants: Tenants, invites: Invites) -> None:
     reads: list[Callable[[], object]] = [
         lambda: tenants.get("nobody00"),
-        lambda: tenants.assistant("nobody00", 1),
+        lambda: tenants.get_assistant("nobody00", 1),
         lambda: tenants.edit("nobody00", {"name": "x"}, expected_revision=1, now=1, by=OPERATOR),
-        lambda: tenants.set_wanted("nobody00", TenantState.PAUSED, now=1, by=OPERATOR),
+        lambda: tenants.set_state("nobody00", TenantState.PAUSED, now=1, by=OPERATOR),
         lambda: tenants.set_assistant_problem("nobody00", KEY_GONE),
         lambda: tenants.clear_mail_problem("nobody00", now=1),
         lambda: invites.prepare("nobody00", "a", now=1),
@@ -76,14 +76,14 @@ def test_a_changed_assistant_is_a_new_version_and_the_old_one_stays(tenants: Ten
     changed = replace(ASSISTANT, instructions="Be brief.")
     tenants.edit(hotel.id, {}, expected_revision=1, now=7, by=OPERATOR, assistant=changed)
     assert tenants.get(hotel.id).assistant_version == 2
-    assert tenants.assistant(hotel.id, 2) == replace(changed, version=2)
-    assert tenants.assistant(hotel.id, 1) == ASSISTANT
+    assert tenants.get_assistant(hotel.id, 2) == replace(changed, version=2)
+    assert tenants.get_assistant(hotel.id, 1) == ASSISTANT
 
 
 def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tenant, timeline: Timeline) -> None:
     now = hotel.created_at + 1
-    assert tenants.set_wanted(hotel.id, TenantState.PAUSED, now=now, by=OPERATOR)
-    assert not tenants.set_wanted(hotel.id, TenantState.PAUSED, now=now + 1, by=OPERATOR)
+    assert tenants.set_state(hotel.id, TenantState.PAUSED, now=now, by=OPERATOR)
+    assert not tenants.set_state(hotel.id, TenantState.PAUSED, now=now + 1, by=OPERATOR)
     assert tenants.get(hotel.id).wanted is TenantState.PAUSED
     assert happened(timeline) == [EventKind.PAUSED, EventKind.CREATED]
 
@@ -108,7 +108,7 @@ def test_a_problem_is_told_once_however_often_it_is_met(
 def test_the_overview_joins_every_tenant_with_its_session(tenants: Tenants, hotel: Tenant, table: Table) -> None:
     tenants.create(a_tenant("bakery00", name="Bakery"), ASSISTANT, by=OPERATOR)
     table.update(Update("TENANT#hotel000", "SESSION", set={"phase": Phase.ONLINE, "number": "491701234567"}))
-    overview = {tenant.id: (tenant, session) for tenant, session in tenants.overview()}
+    overview = {tenant.id: (tenant, session) for tenant, session in tenants.list_all()}
     assert list(overview) == ["bakery00", "hotel000"]
     assert overview["hotel000"][0] == hotel
     assert overview["hotel000"][1].phase is Phase.ONLINE

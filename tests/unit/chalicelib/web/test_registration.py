@@ -81,7 +81,7 @@ def test_not_even_while_its_runner_is_silent_or_drains(services: Services, clock
     with pytest.raises(TaskRefused):
         register(services)
     sync(services, first.token)
-    assert services.drains.drain(first.runner, clock())
+    assert services.drains.start(first.runner, clock())
     with pytest.raises(TaskRefused):
         register(services)
     assert state_of(services, first) is RunnerState.DRAINING
@@ -138,15 +138,15 @@ def test_a_registration_that_another_one_overtook_is_asked_to_retry(
     def overtaken(pk: str, sk: str) -> Item | None:
         item = Table.get(table, pk, sk)
         if faster:
-            assert tasks.take("task-a", faster.pop(), clock())
+            assert tasks.claim("task-a", faster.pop(), clock())
         return item
 
     monkeypatch.setattr(table, "get", overtaken)
     for first in ("runneraaaa", "runnerbbbb"):  # no runner had registered; a runner had
         faster.append(first)
         with pytest.raises(TransientError):
-            tasks.take("task-a", "runnercccc", clock())
-    assert tasks.take("task-a", "runnercccc", clock())
+            tasks.claim("task-a", "runnercccc", clock())
+    assert tasks.claim("task-a", "runnercccc", clock())
 
 
 def test_a_registration_whose_answer_arrived_late_keeps_its_task(
@@ -154,17 +154,17 @@ def test_a_registration_whose_answer_arrived_late_keeps_its_task(
 ) -> None:
     runners = Runners(table)
     tasks = Tasks(table, runners)
-    assert tasks.take("task-a", "runneraaaa", clock())
+    assert tasks.claim("task-a", "runneraaaa", clock())
     made = runners.register("runneraaaa", "0" * 64, 0, clock(), task="task-a")
     get = runners.get
 
     def heard_meanwhile(runner: str) -> object:
         seen = get(runner)
-        runners.renew(made, clock.pass_seconds(1), capacity=3, draining=False, probes={})
+        runners.renew_lease(made, clock.pass_seconds(1), capacity=3, draining=False, probes={})
         return seen
 
     monkeypatch.setattr(runners, "get", heard_meanwhile)
-    assert not tasks.take("task-a", "runnerbbbb", clock())
+    assert not tasks.claim("task-a", "runnerbbbb", clock())
     again = get("runneraaaa")
     assert again is not None and again.state is RunnerState.ALIVE
 
@@ -185,14 +185,14 @@ def test_what_is_noted_of_a_task_expires_with_its_runner_and_not_before(table: T
     runners = Runners(table)
     tasks = Tasks(table, runners)
     for runner in ("runneraaaa", "runnerbbbb"):
-        assert tasks.take("task-a", runner, clock())
+        assert tasks.claim("task-a", runner, clock())
         runners.register(runner, "0" * 64, 3, clock(), task="task-a")
         noted = table.get("TASK#task-a", "TASK")
         assert noted is not None and "expires_at" not in noted
         runners.declare_dead(runner, clock())
         noted = table.get("TASK#task-a", "TASK")
         assert noted is not None and noted["expires_at"] > clock() // 1000
-    assert tasks.take("task-a", "runnercccc", clock())
+    assert tasks.claim("task-a", "runnercccc", clock())
     runners.register("runnerdddd", "0" * 64, 0, clock(), task="task-a")  # another registration took its task first
     runners.declare_dead("runnerdddd", clock())
     assert table.get("TASK#task-a", "TASK") == {"pk": "TASK#task-a", "sk": "TASK", "runner": "runnercccc"}

@@ -296,9 +296,9 @@ def test_odd_texts_are_repaired_and_none_is_lost(holder: Caller, services: Servi
     }
     answer = holder.hand_in(*[message(clock, id, text=text) for id, text in odd.items()])
     assert [each["outcome"] for each in answer.json_body["acknowledged"]] == ["queued"] * 5
-    chat = services.chats.chat(T, CHAT)
+    chat = services.chats.get(T, CHAT)
     assert chat is not None
-    stored = {each.id: each.text for each in services.chats.recent(chat, depth=20, now=clock()).messages}
+    stored = {each.id: each.text for each in services.chats.read_recent(chat, depth=20, now=clock()).messages}
     assert stored["NUL"] == "ab"
     assert "\ud800" not in stored["SURROGATE"]
     assert len(stored["HUGE"].encode()) <= TEXT_AT_MOST_BYTES and set(stored["HUGE"]) == {"ä"}
@@ -325,7 +325,7 @@ def test_messages_out_of_order_are_answered_in_the_order_they_came(
     holder.hand_in(message(clock, "M2", sent_at_ms=clock() - 1000), message(clock, "M1", sent_at_ms=clock() - 2000))
     clock.pass_seconds(2)
     take_turn(services, TurnCheck(tenant=T, chat=CHAT))
-    chat = services.chats.chat(T, CHAT)
+    chat = services.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is not None
     turn = services.turns.get(T, CHAT, chat.open_turn)
     assert turn is not None and turn.messages == ("contact#M2", "contact#M1")

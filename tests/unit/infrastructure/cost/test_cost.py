@@ -182,7 +182,7 @@ class Runner:
         for number in range(model.RUNNER_CAPACITY):
             self._create(f"tenant{number:04d}")
         self.sync()
-        for tenant, _ in services.tenants.overview():
+        for tenant, _ in services.tenants.list_all():
             services.placement.keep_awake(tenant.id, clock())
         self.holds = self.sync().hold
         self.report(1)

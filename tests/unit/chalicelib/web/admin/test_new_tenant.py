@@ -23,7 +23,7 @@ def test_a_new_tenant_is_active_saved_whole_and_its_owner_has_mail(olga: Admin) 
     assert (stored.name, stored.owner_email, stored.language) == ("Hotel Alpenblick", "owner@example.com", "de")
     assert (stored.wanted, stored.key_last4) == (TenantState.ACTIVE, "1234")
     assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
-    assert olga.services.tenants.assistant(tenant, 1).instructions == "You answer for the hotel."
+    assert olga.services.tenants.get_assistant(tenant, 1).instructions == "You answer for the hotel."
     [(mailed, link)] = olga.mailer.sent
     assert mailed.id == tenant and link.startswith("https://lines.example/api/join/")
     assert olga.happened(tenant) == [EventKind.INVITE_SENT, EventKind.CREATED]
@@ -37,7 +37,7 @@ def test_the_same_form_posted_twice_creates_one_tenant_and_one_mail(olga: Admin)
     second = olga.browser.post("/admin/new", fields)
     assert first.headers["location"].partition("?")[0] == second.headers["location"].partition("?")[0]
     assert "saved before" in olga.browser.follow(second).text
-    assert len(olga.services.tenants.overview()) == len(olga.mailer.sent) == len(olga.llm.checked) == 1
+    assert len(olga.services.tenants.list_all()) == len(olga.mailer.sent) == len(olga.llm.checked) == 1
 
 
 def test_a_form_whose_function_ended_before_the_mail_is_mailed_when_it_is_posted_again(olga: Admin) -> None:
@@ -58,7 +58,7 @@ def test_a_form_posted_again_mails_nothing_once_its_link_was_opened_or_revoked(o
         olga.mailer.error = TransientError("SES is out of reach.")
         tenant = olga.browser.post("/admin/new", fields).headers["location"].rpartition("/")[2].partition("?")[0]
         olga.mailer.error = None
-        invites, link = olga.services.invites, olga.services.invites.current(tenant)
+        invites, link = olga.services.invites, olga.services.invites.get_current(tenant)
         assert link is not None
         if end == "open":
             invites.open(link.token_sha256, "browser", now=clock())
@@ -158,7 +158,7 @@ def test_bad_input_has_a_sentence_at_its_field_and_changes_nothing(olga: Admin) 
         if field != "name":
             assert answer.value("name") == "Hotel Alpenblick"
         assert answer.hidden("form_id") == fields["form_id"]
-    assert olga.llm.checked == [] and olga.mailer.sent == [] and olga.services.tenants.overview() == []
+    assert olga.llm.checked == [] and olga.mailer.sent == [] and olga.services.tenants.list_all() == []
 
 
 def test_an_empty_form_has_a_sentence_for_every_required_field(olga: Admin) -> None:
@@ -186,7 +186,7 @@ def test_small_blemishes_are_fixed_silently(olga: Admin) -> None:
     stored = olga.services.tenants.get(tenant)
     assert (stored.name, stored.owner_email) == ("Café Zoë 👩‍🍳", "owner@xn--bcher-kva.example")
     assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
-    assistant = olga.services.tenants.assistant(tenant, 1)
+    assistant = olga.services.tenants.get_assistant(tenant, 1)
     assert (assistant.instructions, assistant.legacy_reference) == ("One.\nTwo.[0m", "asst_abcdefgh")
 
 
@@ -207,7 +207,7 @@ def test_a_refusal_of_openai_is_shown_at_the_right_field_and_nothing_is_saved(
     answer = olga.browser.post("/admin/new", olga.fill_in())
     assert answer.status == 422 and answer.error(field) == result.sentence
     assert KEY not in answer.html and "enter it again" in answer.text
-    assert olga.services.tenants.overview() == [] and olga.mailer.sent == []
+    assert olga.services.tenants.list_all() == [] and olga.mailer.sent == []
 
 
 def test_without_openai_nothing_is_saved_and_the_form_is_kept(olga: Admin) -> None:
@@ -248,7 +248,7 @@ def test_a_forged_form_creates_nothing(olga: Admin, spoil: str) -> None:
         fields["form_id"] = "../x"
     answer = olga.browser.post("/admin/new", fields, sec_fetch_site=site)
     assert answer.status == (400 if spoil == "form_id" else 403)
-    assert olga.services.tenants.overview() == []
+    assert olga.services.tenants.list_all() == []
 
 
 def test_no_secret_is_ever_logged(olga: Admin, caplog: pytest.LogCaptureFixture) -> None:

@@ -39,7 +39,7 @@ def test_the_page_of_an_unlinked_tenant_keeps_its_session_awake(olga: Admin, clo
 
 def test_the_page_of_a_paused_or_linked_tenant_changes_nothing(olga: Admin) -> None:
     paused, linked = olga.create(), olga.create()
-    olga.services.tenants.set_wanted(paused, TenantState.PAUSED, now=1, by=OLGA)
+    olga.services.tenants.set_state(paused, TenantState.PAUSED, now=1, by=OLGA)
     olga.services.table.update(Update(f"TENANT#{linked}", "SESSION", set={"number": "491701234567"}))
     for tenant in (paused, linked):
         assert olga.browser.get(f"/admin/tenants/{tenant}").status == 200
@@ -83,9 +83,9 @@ def test_pausing_and_resuming_is_stored_shown_and_done(olga: Admin) -> None:
 
 def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
-    first = olga.services.invites.current(tenant)
+    first = olga.services.invites.get_current(tenant)
     olga.press(tenant, "invite")
-    second = olga.services.invites.current(tenant)
+    second = olga.services.invites.get_current(tenant)
     assert first is not None and second is not None and first.token_sha256 != second.token_sha256
     for _ in range(MAX_MAILS_PER_HOUR):
         page = olga.press(tenant, "invite")
@@ -98,7 +98,7 @@ def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin
 
 def test_a_link_that_cannot_be_mailed_leaves_the_former_one_alive(olga: Admin, clock: Clock) -> None:
     tenant = olga.create()
-    first = olga.services.invites.current(tenant)
+    first = olga.services.invites.get_current(tenant)
     olga.mailer.error = TransientError("SES is busy.")
     assert "it still works" in olga.press(tenant, "invite").text
     assert first is not None
@@ -113,7 +113,7 @@ def test_revoking_the_invite_leaves_none(olga: Admin) -> None:
     tenant = olga.create()
     page = olga.press(tenant, "revoke")
     assert "no longer works" in page.text and "none that works" in page.text
-    assert olga.services.invites.current(tenant) is None
+    assert olga.services.invites.get_current(tenant) is None
 
 
 def test_checking_again_wakes_the_chats_that_wait_for_it(olga: Admin, clock: Clock) -> None:
