@@ -39,9 +39,10 @@ from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.packaging import lambda_python, package
 from infrastructure.packaging.package import Architecture, Package
 from tests.unit.infrastructure.conftest import Time, programs, reported, repository, time  # noqa: F401 - fixtures
+from tests.unit.infrastructure.deploying.aws.test_availability_zones import Ec2
 from tests.unit.infrastructure.deploying.aws.test_images import MANIFEST
-from tests.unit.infrastructure.deploying.test_parts import Ec2, Lambda, Quotas
-from tests.unit.infrastructure.doctor.test_doctor import Refusing
+from tests.unit.infrastructure.deploying.aws.test_quotas import Lambda, Quotas
+from tests.unit.infrastructure.doctor.test_stage import Refusing
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
@@ -238,7 +239,7 @@ def world(
     return world
 
 
-def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
+def test_one_command_creates_a_stage_and_prints_its_addresses(world: World) -> None:
     world.deploy()
     told = "\n".join(world.reported)
     assert "https://line.agency.example/api/admin" in told
@@ -258,7 +259,7 @@ def test_one_command_makes_a_stage_and_says_where_it_is(world: World) -> None:
     assert images.digest_of(world.account.client("ecr"), world.name, tag) == digest
 
 
-def test_later_it_knows_what_was_said(world: World) -> None:
+def test_later_deployments_remember_the_settings(world: World) -> None:
     world.deploy(RUNNER_CAPACITY="5")
     world.change_the_checkout("two\n")
     world.seen = world.commit
@@ -268,7 +269,7 @@ def test_later_it_knows_what_was_said(world: World) -> None:
     assert (parameters["RunnersAtLeast"], parameters["Commit"]) == ("2", world.commit)
 
 
-def test_nothing_new_changes_nothing(world: World) -> None:
+def test_an_unchanged_checkout_changes_nothing(world: World) -> None:
     world.deploy()
     world.reported.clear()
     world.deploy()
@@ -276,7 +277,7 @@ def test_nothing_new_changes_nothing(world: World) -> None:
     assert any("is there already" in line for line in world.reported)
 
 
-def test_everything_that_is_missing_is_said_at_once_and_nothing_is_made(
+def test_all_missing_prerequisites_are_reported_together_and_nothing_is_created(
     world: World, programs: Callable[[str, str], Path]
 ) -> None:
     programs("podman", "exit 1")
@@ -291,7 +292,7 @@ def test_everything_that_is_missing_is_said_at_once_and_nothing_is_made(
     assert not world.named(world.account.client("ecr").describe_repositories()["repositories"], "repositoryName")
 
 
-def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
+def test_nothing_changes_without_a_yes(world: World) -> None:
     for answer in ([], [""], ["n"]):
         world.answers = list(answer)
         with pytest.raises(CannotDeploy, match="Nothing was changed"):
@@ -299,7 +300,7 @@ def test_nobody_who_says_yes_changes_nothing(world: World) -> None:
         assert not world.stack.exists()
 
 
-def test_who_agrees_only_to_the_stores_is_told_that_they_are_there_and_how_to_go_on(world: World) -> None:
+def test_a_no_after_the_stores_reports_them_and_how_to_go_on(world: World) -> None:
     for answers in (["y", "n"], ["n"]):
         world.answers = answers
         with pytest.raises(CannotDeploy) as refusal:
@@ -317,7 +318,7 @@ def test_who_agrees_only_to_the_stores_is_told_that_they_are_there_and_how_to_go
         world.deploy(YES="")
 
 
-def test_what_a_deployment_decides_it_decides_anew_but_runners_stay_in_their_zones(world: World) -> None:
+def test_each_deployment_decides_anew_but_runners_stay_in_their_zones(world: World) -> None:
     world.body = body(
         Network={"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.71.0.0/24"}},
         SubnetA={
@@ -345,9 +346,7 @@ def test_what_a_deployment_decides_it_decides_anew_but_runners_stay_in_their_zon
 
 
 @pytest.mark.parametrize("service", ["lambda", "ec2"])
-def test_who_may_not_ask_what_a_deployment_decides_from_is_told_before_anything_is_built(
-    world: World, service: str
-) -> None:
+def test_missing_permissions_for_decisions_are_reported_before_anything_is_built(world: World, service: str) -> None:
     world.account._clients[service] = Refusing()
     with pytest.raises(ClientError, match="AccessDenied"):
         world.deploy()
@@ -355,7 +354,7 @@ def test_who_may_not_ask_what_a_deployment_decides_from_is_told_before_anything_
     assert not world.artifacts.exists()
 
 
-def test_an_identity_that_came_to_ses_without_the_stack_is_not_made_again(world: World) -> None:
+def test_an_identity_that_came_to_ses_without_the_stack_is_not_created_again(world: World) -> None:
     domain = f"{world.stage}.example"
     world.body = body(
         MailSender={
@@ -376,7 +375,7 @@ def test_an_identity_that_came_to_ses_without_the_stack_is_not_made_again(world:
     assert "MailSender" not in world.stack.resources()
 
 
-def test_an_identity_that_the_stack_made_stays_its_own_until_the_stage_is_destroyed(world: World) -> None:
+def test_an_identity_that_the_stack_created_stays_its_own_until_the_stage_is_destroyed(world: World) -> None:
     domain = f"{world.stage}.example"
     sender = {"Type": "AWS::SES::EmailIdentity", **RETAIN, "Condition": "HasMailIdentity"}
     world.body = body(MailSender={**sender, "Properties": {"EmailIdentity": {"Ref": "MailIdentity"}}})
@@ -392,7 +391,7 @@ def test_an_identity_that_the_stack_made_stays_its_own_until_the_stage_is_destro
     assert "MailSender" not in world.stack.resources()
 
 
-def test_what_would_lose_data_is_refused_also_with_yes(world: World) -> None:
+def test_a_loss_of_data_is_refused_even_with_yes(world: World) -> None:
     world.deploy()
     del world.body["Resources"]["Table"]
     world.change_the_checkout("two\n")
@@ -410,7 +409,7 @@ def test_a_package_for_another_python_is_not_deployed(world: World, monkeypatch:
         world.deploy()
 
 
-def test_a_stage_whose_links_would_lead_nowhere_is_not_called_deployed(world: World) -> None:
+def test_a_stage_without_a_public_address_is_an_error(world: World) -> None:
     for address in ("http://line.agency.example", "https://localhost/api", "https://10.1.2.3"):
         world.body["Resources"]["Address"]["Properties"]["Value"] = address
         with pytest.raises(CannotDeploy, match="public address"):
@@ -418,13 +417,13 @@ def test_a_stage_whose_links_would_lead_nowhere_is_not_called_deployed(world: Wo
     assert not operators.any_operator(world.account.client("cognito-idp"), world.stack.resources()["UserPool"][1])
 
 
-def test_a_version_that_does_not_arrive_is_said_with_where_to_look(world: World) -> None:
+def test_a_version_that_does_not_answer_is_an_error_that_names_the_doctor(world: World) -> None:
     with pytest.raises(CannotDeploy, match=r"make doctor STAGE=unit\d+"):
         deploy(world.context, world.settings(**SAID, YES="1"))
     assert any("admin" in line for line in world.reported)
 
 
-def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) -> None:
+def test_the_first_password_is_printed_only_on_request(world: World) -> None:
     world.deploy(PRINT_PASSWORD="1")
     assert any("first password " in line for line in world.reported)
     world.sign_in()
@@ -433,7 +432,7 @@ def test_the_first_password_is_printed_only_when_it_was_asked_for(world: World) 
     assert not [line for line in world.reported if "first password" in line]
 
 
-def test_a_first_deployment_that_fails_returns_to_empty_stores_and_the_next_one_goes_on(world: World) -> None:
+def test_a_failed_first_deployment_rolls_back_to_empty_stores_and_the_next_one_goes_on(world: World) -> None:
     properties = {"UserPoolId": "eu-west-1_nowhere", "ClientName": "people"}
     world.body["Resources"]["Broken"] = {"Type": "AWS::Cognito::UserPoolClient", "Properties": properties}
     with pytest.raises(CannotDeploy, match="The former version runs on"):
@@ -464,7 +463,9 @@ def test_an_earlier_release_runs_again_with_todays_settings(world: World) -> Non
     assert "Extra" not in world.stack.resources()
 
 
-def test_a_release_that_outlasts_patience_can_be_gone_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_outlasts_the_time_limit_can_be_rolled_back_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.deploy()
     second = world.change_the_checkout("two\n")
 
@@ -478,7 +479,7 @@ def test_a_release_that_outlasts_patience_can_be_gone_back_to(world: World, monk
 
 
 @pytest.mark.parametrize("next_command", ["deploy", "rollback"])
-def test_an_image_that_came_up_when_nobody_was_there_any_more_is_marked_by_the_next_command(
+def test_an_image_whose_deployment_was_interrupted_is_marked_by_the_next_command(
     world: World, monkeypatch: pytest.MonkeyPatch, next_command: str
 ) -> None:
     really = Stack.apply
@@ -526,7 +527,7 @@ def test_a_release_is_named_by_the_beginning_of_its_commit_but_never_by_a_guess(
     rollback(world.context, replace(settings, to=world.commit[:-2]))
 
 
-def test_a_release_whose_image_was_forgotten_says_so_before_anything_changes(world: World) -> None:
+def test_a_release_without_its_image_is_refused_before_anything_changes(world: World) -> None:
     world.deploy()
     first = world.commit
     world.change_the_checkout("two\n")
@@ -542,7 +543,7 @@ def test_a_release_whose_image_was_forgotten_says_so_before_anything_changes(wor
     assert world.parameters()["Commit"] == world.commit
 
 
-def test_a_stage_that_never_was_cannot_go_back(world: World) -> None:
+def test_a_stage_that_never_existed_cannot_be_rolled_back(world: World) -> None:
     with pytest.raises(CannotDeploy, match="Nothing was ever deployed"):
         rollback(world.context, Settings(world.stage, to="abc"))
 
@@ -550,7 +551,7 @@ def test_a_stage_that_never_was_cannot_go_back(world: World) -> None:
 # -- going away -------------------------------------------------------------------------------------------------------
 
 
-def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_destroyed_stage_keeps_its_data_and_prints_the_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.deploy()
     resources = world.stack.resources()
     world.reported.clear()
@@ -575,7 +576,7 @@ def test_a_destroyed_stage_keeps_its_data_and_says_what_it_costs(world: World, m
         assert kept in told
 
 
-def test_a_stage_goes_only_by_its_typed_name_and_its_data_by_a_second_sentence(world: World) -> None:
+def test_a_stage_is_deleted_by_its_typed_name_and_its_data_by_a_second_sentence(world: World) -> None:
     world.deploy()
     stage = world.stage
     for answers in ([], ["prod"], [""]):
@@ -590,7 +591,7 @@ def test_a_stage_goes_only_by_its_typed_name_and_its_data_by_a_second_sentence(w
     assert world.artifacts.kept() == {}
 
 
-def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: World) -> None:
+def test_data_is_deleted_after_two_confirmations_and_the_key_after_thirty_days(world: World) -> None:
     world.deploy()
     key = world.stack.resources()["Key"][1]
     account = world.account
@@ -608,7 +609,7 @@ def test_data_goes_when_it_was_said_twice_and_the_key_after_thirty_days(world: W
     assert account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
 
-def test_what_a_stage_let_go_before_its_removal_got_stuck_is_deleted_too(world: World) -> None:
+def test_data_that_an_interrupted_destruction_listed_is_deleted_too(world: World) -> None:
     world.deploy()
     dynamodb = world.account.client("dynamodb")
     dynamodb.create_table(TableName=f"{world.name}-let-go", BillingMode="PAY_PER_REQUEST", **KEYS)
@@ -618,7 +619,7 @@ def test_what_a_stage_let_go_before_its_removal_got_stuck_is_deleted_too(world: 
     assert not {world.name, f"{world.name}-let-go"} & set(dynamodb.list_tables()["TableNames"])
 
 
-def test_what_was_kept_can_be_deleted_later(world: World) -> None:
+def test_kept_data_can_be_deleted_later(world: World) -> None:
     world.deploy()
     world.answers = [world.stage]
     teardown.destroy(world.context, Settings(world.stage))
@@ -629,7 +630,7 @@ def test_what_was_kept_can_be_deleted_later(world: World) -> None:
         teardown.destroy(world.context, Settings(world.stage, delete_data=True))
 
 
-def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(world: World) -> None:
+def test_kept_data_is_imported_when_the_stage_is_deployed_again(world: World) -> None:
     world.deploy()
     world.sign_in()
     before = world.stack.resources()
@@ -644,6 +645,6 @@ def test_what_was_kept_belongs_to_the_stage_again_when_it_is_deployed_again(worl
     assert {name: after[name] for name in data} == {name: before[name] for name in data}
     assert set(after) == set(before)
     assert dynamodb.get_item(TableName=world.name, Key={"pk": {"S": "TENANT#bakery"}})["Item"]
-    assert any("taken back" in line for line in world.reported)
+    assert any("imported" in line for line in world.reported)
     assert not any("first operator" in line for line in world.reported)  # they are still there
     assert world.artifacts.kept() == {}

@@ -58,7 +58,7 @@ def test_it_carries_bytecode_of_all_that_starts_and_not_of_openai(package: Packa
     assert not [name for name in names if name.endswith((".pyi", "/RECORD")) or name.startswith(("boto", "tests/"))]
 
 
-def test_it_starts_from_a_folder_nobody_may_write_to_without_openai(unpacked: Path) -> None:
+def test_it_starts_from_a_read_only_folder_without_openai(unpacked: Path) -> None:
     before = set(unpacked.rglob("*"))
     libraries = {name.partition(".")[0] for name in loaded(unpacked, PYTHON, find(PYTHON).libraries())}
     assert "openai" not in libraries

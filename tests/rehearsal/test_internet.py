@@ -57,19 +57,19 @@ def test_a_played_name_is_answered_under_its_own_certificate(internet: Internet,
     assert internet.strangers == set()
 
 
-def test_who_does_not_trust_the_certificate_is_not_served(internet: Internet) -> None:
+def test_a_client_that_does_not_trust_the_certificate_is_not_served(internet: Internet) -> None:
     with httpx.Client(proxy=internet.proxy, timeout=5) as visitor, pytest.raises(httpx.ConnectError):
         visitor.get("https://api.example.com/")
 
 
 @pytest.mark.parametrize("name", ["example.org", "api.example.com.evil.example", "sub.example.com"])
-def test_a_name_that_nobody_plays_is_refused_and_noted(internet: Internet, signed: Certificate, name: str) -> None:
+def test_an_unknown_name_is_refused_and_noted(internet: Internet, signed: Certificate, name: str) -> None:
     with client(internet, signed) as visitor, pytest.raises(httpx.ProxyError, match="403"):
         visitor.get(f"https://{name}/")
     assert internet.strangers == {name}
 
 
-def test_only_tls_is_led_anywhere(internet: Internet, signed: Certificate) -> None:
+def test_only_tls_is_forwarded(internet: Internet, signed: Certificate) -> None:
     with client(internet, signed) as visitor:
         assert visitor.get("http://api.example.com/").status_code == 403
     assert internet.visited == set()

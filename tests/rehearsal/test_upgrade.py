@@ -24,7 +24,7 @@ ENDED = Ended("task/old", by_ecs=True, sessions=0)
 GOOD = Outcome(asked=9, answered=9, mixed=0, duplicated=0)
 
 
-def test_a_runner_that_was_drained_until_it_was_free_and_then_ended_went_well() -> None:
+def test_a_runner_that_ended_once_it_was_drained_is_good() -> None:
     assert Replaced("upgrade", OLD, [ENDED]).complaints == []
 
 
@@ -56,6 +56,6 @@ def test_the_last_line_is_the_verdict() -> None:
     [Verdict(replace(GOOD, answered=8), 0), Verdict(GOOD, 1), Verdict(GOOD, 0, ["a function failed"])],
     ids=["unanswered", "a code", "problem"],
 )
-def test_whatever_is_not_as_it_should_be_fails(verdict: Verdict) -> None:
+def test_any_problem_fails_the_verdict(verdict: Verdict) -> None:
     assert not verdict.ended_well
     assert "FAILED" in verdict.line

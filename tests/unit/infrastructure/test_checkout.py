@@ -20,7 +20,7 @@ def test_a_clean_checkout_is_its_commit(repository: Path) -> None:
     assert found.tag == found.commit
 
 
-def test_two_states_of_a_changed_checkout_are_never_taken_for_each_other(repository: Path) -> None:
+def test_two_states_of_a_changed_checkout_have_different_names(repository: Path) -> None:
     commit = checkout(repository).commit
     seen = {commit}
     for change in ("two\n", "three\n"):
@@ -36,7 +36,7 @@ def test_two_states_of_a_changed_checkout_are_never_taken_for_each_other(reposit
     assert "+" not in changed.tag  # no registry takes it
 
 
-def test_only_a_commit_is_deployed_as_prod_unless_it_is_meant(repository: Path) -> None:
+def test_only_a_commit_is_deployed_to_prod_unless_dirty_is_set(repository: Path) -> None:
     (repository / "file").write_text("two\n")
     found = checkout(repository)
     refused = check_checkout(found, committed_only=True)
@@ -44,7 +44,7 @@ def test_only_a_commit_is_deployed_as_prod_unless_it_is_meant(repository: Path) 
     assert check_checkout(found, committed_only=False).state is State.OK
 
 
-def test_without_git_nobody_could_tell_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployment_needs_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     found = checkout(tmp_path)
     assert check_checkout(found, committed_only=False).state is State.BAD

@@ -32,7 +32,7 @@ OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/
 # -- who may do what ------------------------------------------------------------------------------------------
 
 
-def test_nobody_may_do_everything() -> None:
+def test_no_role_may_do_everything() -> None:
     wide = [
         (name, statement.get("Sid"), action)
         for name, statement in statements()
@@ -42,7 +42,7 @@ def test_nobody_may_do_everything() -> None:
     assert not wide
 
 
-def test_whatever_has_a_name_is_named() -> None:
+def test_statements_name_their_resources() -> None:
     nameless = {
         (name, statement.get("Sid"))
         for name, statement in statements()
@@ -52,7 +52,7 @@ def test_whatever_has_a_name_is_named() -> None:
     assert nameless == set(WITHOUT_A_NAME)
 
 
-def test_every_statement_says_what_it_is_for() -> None:
+def test_every_statement_has_an_id() -> None:
     assert not [(name, statement) for name, statement in statements() if not statement.get("Sid")]
 
 
@@ -144,12 +144,12 @@ def test_a_function_may_do_what_its_code_does_and_no_more(code: Code, function: 
     assert may <= needs | besides, f"{function} need not: {sorted(may - needs - besides)}"
 
 
-def test_no_call_of_aws_is_made_by_nobody(code: Code) -> None:
+def test_every_call_of_aws_is_reachable(code: Code) -> None:
     """Else the walk through the source has lost its way, and the test above says too little."""
     assert code.all_calls() <= {call for entry in handlers().values() for call in code.calls(entry)}
 
 
-def test_only_think_opens_tenants_keys() -> None:
+def test_only_think_decrypts_tenants_keys() -> None:
     may = [(name, each) for name, each in statements() if "kms:Decrypt" in actions(each) and each["Effect"] == "Allow"]
     assert {name for name, _ in may} == {"ThinkRole", "DoorsRole"}
     for name, statement in may:
@@ -177,7 +177,7 @@ def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
         }
 
 
-def test_a_runner_has_no_key_of_aws() -> None:
+def test_a_runner_has_no_credentials_of_aws() -> None:
     (task,) = of_type("AWS::ECS::TaskDefinition").values()
     assert "TaskRoleArn" not in task
     assert "RUNNER_BOOTSTRAP_TOKEN" not in {each["Name"] for each in task["ContainerDefinitions"][0]["Environment"]}
@@ -186,7 +186,7 @@ def test_a_runner_has_no_key_of_aws() -> None:
 # -- what waits for what ----------------------------------------------------------------------------------------
 
 
-def test_nothing_waits_for_itself() -> None:
+def test_the_template_has_no_cycle() -> None:
     graph = {name: final_template.dependencies(resource, set(resources())) for name, resource in resources().items()}
     assert graph["RunnerTask"] >= {"RestAPI", "RestAPIapiStage"}, "a runner needs somebody to register with"
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError
@@ -196,7 +196,7 @@ def environments() -> dict[str, dict[str, Any]]:
     return {name: each["Environment"]["Variables"] for name, each in of_type("AWS::Lambda::Function").items()}
 
 
-def test_functions_are_told_names_and_never_wait_for_what_is_named() -> None:
+def test_functions_get_names_and_no_references() -> None:
     settled = set(final_template.packaged()["Parameters"])
     for name, variables in environments().items():
         mentioned = final_template.dependencies({"Properties": variables}, set(resources()))
@@ -214,7 +214,7 @@ NOT_TOLD: Final = {
 }
 
 
-def test_functions_are_told_exactly_what_the_application_reads() -> None:
+def test_functions_get_exactly_the_variables_that_the_application_reads() -> None:
     read = set()
     for node in ast.walk(ast.parse((APPLICATION / "chalicelib" / "wiring.py").read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._required", "self._environment.get"):
@@ -224,7 +224,7 @@ def test_functions_are_told_exactly_what_the_application_reads() -> None:
         assert variables == environments()["APIHandler"], name
 
 
-def test_what_functions_are_told_exists_under_that_name() -> None:
+def test_resources_exist_under_the_names_that_functions_get() -> None:
     told = {name: as_text(value) for name, value in environments()["APIHandler"].items()}
     declared = {
         "TABLE_NAME": resources()["Table"]["Properties"]["TableName"],
@@ -246,7 +246,7 @@ def test_what_functions_are_told_exists_under_that_name() -> None:
 ON: Final = {"OnSpot": "RunnersOnSpot", "OnArm": "Architecture"}
 
 
-def test_whatever_replaces_a_runners_task_makes_it_another_release_for_both_sides() -> None:
+def test_everything_that_replaces_a_runners_task_changes_its_image_value() -> None:
     """ECS waits for protected tasks, and `reconcile` drains only those of another release."""
     task, service = resources()["RunnerTask"], resources()["RunnerService"]
     environment = {each["Name"]: each["Value"] for each in task["Properties"]["ContainerDefinitions"][0]["Environment"]}
@@ -265,7 +265,7 @@ def test_whatever_replaces_a_runners_task_makes_it_another_release_for_both_side
 # -- what is logged, tried again, and kept -----------------------------------------------------------------------
 
 
-def test_the_api_logs_no_path_no_query_and_nobodys_address() -> None:
+def test_the_api_logs_no_path_no_query_and_no_address() -> None:
     (stage,) = of_type("AWS::ApiGateway::Stage").values()
     (deployment,) = of_type("AWS::ApiGateway::Deployment").values()
     assert "StageName" not in deployment, "Serverless would make another stage, without our limits and log"
@@ -280,7 +280,7 @@ def test_the_api_logs_no_path_no_query_and_nobodys_address() -> None:
     assert methods["ThrottlingRateLimit"] > 0
 
 
-def test_the_api_has_one_name_which_its_metrics_are_looked_for_by() -> None:
+def test_the_api_has_one_name_which_its_metrics_carry() -> None:
     (api,) = of_type("AWS::ApiGateway::RestApi").values()
     watched = resources()["ApiFails"]["Properties"]["Dimensions"]
     assert api["Name"] == api["Body"]["info"]["title"] == {"Fn::Sub": "${AWS::StackName}"}
@@ -293,7 +293,7 @@ def test_no_sample_of_a_request_is_kept() -> None:
     assert not any(each["SampledRequestsEnabled"] for each in seen)
 
 
-def test_every_function_has_a_log_of_its_own_that_forgets() -> None:
+def test_every_function_has_a_log_of_its_own_with_a_retention() -> None:
     groups = of_type("AWS::Logs::LogGroup")
     logs = {name: each["LoggingConfig"]["LogGroup"]["Ref"] for name, each in of_type("AWS::Lambda::Function").items()}
     assert len(set(logs.values())) == len(logs)
@@ -309,14 +309,14 @@ def test_every_function_has_a_log_of_its_own_that_forgets() -> None:
         assert written == [f"${{{log}.Arn}}"], name
 
 
-def test_ses_tells_of_what_did_not_arrive_in_the_words_that_cloudformation_always_took() -> None:
+def test_ses_publishes_bounces_under_event_types_that_cloudformation_always_took() -> None:
     """In capital letters it refused them until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
     (destination,) = of_type("AWS::SES::ConfigurationSetEventDestination").values()
     told = destination["EventDestination"]["MatchingEventTypes"]
     assert told == ["bounce", "complaint", "reject", "renderingFailure"]
 
 
-def test_what_fails_for_good_is_not_lost() -> None:
+def test_events_that_fail_for_good_become_dead_letters() -> None:
     configured = {each["FunctionName"]["Ref"]: each for each in of_type("AWS::Lambda::EventInvokeConfig").values()}
     started_by_events = {
         permission["FunctionName"]["Ref"]
@@ -330,7 +330,7 @@ def test_what_fails_for_good_is_not_lost() -> None:
     assert resources()["JobsQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
 
 
-def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send_mail_by() -> None:
+def test_a_deleted_stack_retains_its_data_and_the_mail_identity() -> None:
     for name in ("Table", "Bucket", "Key", "UserPool", "MailSender"):
         assert resources()[name]["DeletionPolicy"] == resources()[name]["UpdateReplacePolicy"] == "Retain"
     table = resources()["Table"]["Properties"]
@@ -338,7 +338,7 @@ def test_a_stack_that_goes_leaves_what_cannot_be_made_again_and_what_others_send
     assert table["DeletionProtectionEnabled"] is True
 
 
-def test_only_whoever_puts_off_its_own_looks_may_start_itself_for_as_long_as_it_likes() -> None:
+def test_only_think_may_start_itself_in_a_loop() -> None:
     """Lambda ends a chain of 17 through one queue without a line in any log."""
     functions = of_type("AWS::Lambda::Function")
     starts_itself = {
@@ -359,7 +359,7 @@ def _queues(role: dict[str, Any], action: str) -> set[str]:
     }
 
 
-def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors() -> None:
+def test_a_burst_of_checks_waits_in_the_queue_and_leaves_concurrency_to_the_doors() -> None:
     (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
     assert trigger["FunctionName"] == {"Ref": "Think"}
     given, decided = {"Ref": "ThinkAtOnceGiven"}, {"Ref": "ThinkAtOnce"}
@@ -369,7 +369,7 @@ def test_a_burst_of_looks_waits_in_the_queue_and_leaves_functions_to_the_doors()
     assert "ReservedConcurrentExecutions" not in of_type("AWS::Lambda::Function")["Think"]
 
 
-def test_runners_live_in_the_chosen_zones_or_where_they_lived_before_any_was_chosen() -> None:
+def test_runners_are_in_the_chosen_zones_or_the_first_two() -> None:
     assert final_template.packaged()["Conditions"]["ZonesAreChosen"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "RunnerZoneA"}, ""]}]
     }
@@ -380,7 +380,7 @@ def test_runners_live_in_the_chosen_zones_or_where_they_lived_before_any_was_cho
         assert subnets[f"Subnet{letter}"]["AvailabilityZone"] == zone
 
 
-def test_only_runners_of_this_stack_are_heard_to_stop() -> None:
+def test_only_stopped_runners_of_this_stack_start_the_function() -> None:
     (rule,) = [each for each in of_type("AWS::Events::Rule").values() if "aws.ecs" in str(each.get("EventPattern"))]
     assert rule["EventPattern"]["detail"] == {
         "lastStatus": ["STOPPED"],
@@ -388,7 +388,7 @@ def test_only_runners_of_this_stack_are_heard_to_stop() -> None:
     }
 
 
-def test_a_sign_in_is_remembered_as_long_as_cognito_waits_for_it() -> None:
+def test_a_sign_in_cookie_lives_as_long_as_cognitos_session() -> None:
     (client,) = of_type("AWS::Cognito::UserPoolClient").values()
     assert timedelta(minutes=client["AuthSessionValidity"]) == STEP_KEPT_FOR
 
@@ -406,7 +406,7 @@ def test_a_runner_can_write_only_under_tmp_and_has_time_to_drain() -> None:
     assert task["RuntimePlatform"]["CpuArchitecture"] == {"Fn::If": ["OnArm", "ARM64", "X86_64"]}
 
 
-def test_a_deployment_starts_new_runners_first_and_never_sets_their_number_back() -> None:
+def test_a_deployment_starts_new_runners_first_and_never_resets_their_number() -> None:
     (service,) = of_type("AWS::ECS::Service").values()
     assert "DesiredCount" not in service
     rolling = service["DeploymentConfiguration"]
@@ -414,7 +414,7 @@ def test_a_deployment_starts_new_runners_first_and_never_sets_their_number_back(
     assert rolling["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
 
 
-def test_runners_change_to_spot_and_back_with_a_deployment_that_is_forced() -> None:
+def test_runners_change_to_and_from_spot_with_a_forced_deployment() -> None:
     (service,) = of_type("AWS::ECS::Service").values()
     assert service["CapacityProviderStrategy"][0]["CapacityProvider"] == {
         "Fn::If": ["OnSpot", "FARGATE_SPOT", "FARGATE"]
@@ -425,7 +425,7 @@ def test_runners_change_to_spot_and_back_with_a_deployment_that_is_forced() -> N
     }
 
 
-def test_runners_call_over_tls_and_nobody_calls_them() -> None:
+def test_runners_open_tls_connections_and_accept_none() -> None:
     (doors,) = of_type("AWS::EC2::SecurityGroup").values()
     assert doors["SecurityGroupIngress"] == []
     assert [(each["FromPort"], each["ToPort"]) for each in doors["SecurityGroupEgress"]] == [(443, 443)]

@@ -58,11 +58,11 @@ USUAL = Assumed()
 # -- what is printed ------------------------------------------------------------------------------------------
 
 
-def test_the_readme_shows_what_the_script_prints() -> None:
+def test_the_document_shows_the_output_of_the_script() -> None:
     assert script.report(script.TENANTS_SHOWN, USUAL) in COSTS, "run `make cost` and put its output into docs/costs.md"
 
 
-def test_other_sizes_and_habits_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_assumptions_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["--tenants", "20", "--messages-per-day", "200"]) == 0
     printed = capsys.readouterr().out
     assert script.report([20], replace(USUAL, messages_per_day=200)) in printed
@@ -119,7 +119,7 @@ def test_an_idle_installation_costs_its_runners_and_their_calls() -> None:
     assert idle.calls == pytest.approx(730 * 3600 / 3)
 
 
-def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_however_much_is_written() -> None:
+def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_under_any_load() -> None:
     flooded = load(8, replace(USUAL, messages_per_day=1e7))
     assert flooded.held_seconds == pytest.approx(12 / 24 * 730 * 3600)
     assert flooded.snapshots == pytest.approx(8 * 730 / 2 * 60)

@@ -32,7 +32,7 @@ def test_another_processors_image_needs_an_emulator(
     assert [each.state for each in build_machine.check_builder(OTHER)] == [State.OK]  # type: ignore[arg-type]
 
 
-def test_lambdas_python_must_be_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lambdas_python_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python3.13"
     monkeypatch.setattr(lambda_python, "candidates", lambda: iter([python]))
     assert build_machine.check_python().state is State.BAD

@@ -6,7 +6,9 @@ from infrastructure.deploying import decisions
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.decisions import Resources
 from infrastructure.deploying.settings import Settings, parse
-from tests.unit.infrastructure.deploying.test_parts import ApiGateway, Ec2, Lambda
+from tests.unit.infrastructure.deploying.aws.test_api_logs import ApiGateway
+from tests.unit.infrastructure.deploying.aws.test_availability_zones import Ec2
+from tests.unit.infrastructure.deploying.aws.test_quotas import Lambda
 
 SAID = {"STAGE": "unit", "MAIL_FROM": "line@agency.example"}
 HELD: Resources = {"MailSender": ("AWS::SES::EmailIdentity", "agency.example")}
@@ -33,9 +35,7 @@ def decide(
 # -- how many chats are thought about at once -------------------------------------------------------------------------
 
 
-def test_few_functions_are_shared_with_the_doors_which_is_said_in_one_sentence(
-    account: Account, reported: list[str]
-) -> None:
+def test_a_low_quota_is_halved_and_reported_in_one_sentence(account: Account, reported: list[str]) -> None:
     account._clients["lambda"] = Lambda(10)
     assert decide(account, reported)["ThinkAtOnce"] == "5"
     (sentence,) = reported
@@ -43,14 +43,14 @@ def test_few_functions_are_shared_with_the_doors_which_is_said_in_one_sentence(
     assert "Service Quotas" in sentence
 
 
-def test_a_raised_quota_raises_it_at_the_next_deployment_and_enough_is_not_spoken_of(
+def test_a_raised_quota_raises_the_limit_at_the_next_deployment_and_is_not_reported(
     account: Account, reported: list[str]
 ) -> None:
     assert decide(account, reported, former={"ThinkAtOnce": "5", "ThinkAtOnceGiven": "0"})["ThinkAtOnce"] == "50"
     assert reported == []
 
 
-def test_an_operators_own_number_stays_without_a_word(account: Account, reported: list[str]) -> None:
+def test_an_operators_own_limit_stays_and_is_not_reported(account: Account, reported: list[str]) -> None:
     account._clients["lambda"] = Lambda(10)
     own = parse({**SAID, "THINK_AT_ONCE": "30"})
     later = parse(SAID)
@@ -75,7 +75,7 @@ def test_a_new_stage_gets_two_zones(account: Account, reported: list[str]) -> No
     assert (decided["RunnerZoneA"], decided["RunnerZoneB"]) == ("a", "b")
 
 
-def test_a_subnet_that_is_there_stays_where_it_is(account: Account, reported: list[str]) -> None:
+def test_an_existing_subnet_stays_in_its_zone(account: Account, reported: list[str]) -> None:
     subnets: Resources = {"SubnetA": ("AWS::EC2::Subnet", "subnet-1")}
     assert "RunnerZoneA" not in decide(account, reported, subnets)
 
@@ -83,13 +83,13 @@ def test_a_subnet_that_is_there_stays_where_it_is(account: Account, reported: li
 # -- the sender's identity --------------------------------------------------------------------------------------------
 
 
-def test_an_identity_that_ses_does_not_know_is_made_and_then_held(account: Account, reported: list[str]) -> None:
+def test_an_identity_that_ses_does_not_know_is_created_and_then_held(account: Account, reported: list[str]) -> None:
     assert decide(account, reported)["MailIdentity"] == "agency.example"
     account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
     assert decide(account, reported, HELD)["MailIdentity"] == "agency.example"
 
 
-def test_an_identity_that_is_there_and_that_the_stack_does_not_hold_is_not_made_whatever_is_remembered(
+def test_an_existing_identity_outside_of_the_stack_is_not_created_even_if_it_is_remembered(
     account: Account, reported: list[str]
 ) -> None:
     account.client("sesv2").create_email_identity(EmailIdentity="agency.example")

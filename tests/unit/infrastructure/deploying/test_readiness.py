@@ -66,7 +66,7 @@ def test_health_is_read_with_the_clocks_difference(answers: Callable[..., Health
         (200, [1], "something else answers"),
     ],
 )
-def test_an_answer_that_is_none_is_told_in_its_own_words(
+def test_an_unusable_answer_is_an_error_in_its_own_words(
     answers: Callable[..., Health], status: int, body: object, says: str
 ) -> None:
     health = answers(status, body)
@@ -74,7 +74,7 @@ def test_an_answer_that_is_none_is_told_in_its_own_words(
     assert health.commit == ""
 
 
-def test_nobody_there_is_told_and_not_raised() -> None:
+def test_an_unreachable_address_is_an_error_and_raises_nothing() -> None:
     assert readiness.check_health("http://127.0.0.1:9/api").error
     assert readiness.check_health("http://[broken/api").error
 
@@ -94,7 +94,7 @@ def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time)
     assert not told
 
 
-def test_where_no_runner_should_run_none_is_waited_for(time: Time) -> None:
+def test_it_waits_for_no_runner_where_none_should_run(time: Time) -> None:
     told = [Health({"commit": "new", "runners": []})]
     _, there = readiness.wait_until_ready(
         "https://x", "new", runners=False, check=lambda _: told.pop(0), clock=time, pause=time.pause
@@ -102,7 +102,7 @@ def test_where_no_runner_should_run_none_is_waited_for(time: Time) -> None:
     assert there
 
 
-def test_it_does_not_wait_for_ever(time: Time) -> None:
+def test_waiting_has_a_time_limit(time: Time) -> None:
     health, there = readiness.wait_until_ready(
         "https://x", "new", runners=True, check=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
     )

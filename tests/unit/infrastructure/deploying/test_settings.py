@@ -16,7 +16,7 @@ from infrastructure.packaging.package import PARTS
 DECLARED: dict[str, Any] = {name: {} for name in [*REMEMBERED.values(), "Stage", "Commit"]}
 
 
-def test_what_was_said_once_is_kept_until_it_is_said_anew() -> None:
+def test_a_given_value_is_remembered_until_another_is_given() -> None:
     former = {"MailFrom": "a@agency.example", "RunnerCapacity": "5", "Commit": "old"}
     settings = parse({"STAGE": "prod", "RUNNER_CAPACITY": "7", "MAIL_FROM": ""})
     assert settings.over(former).with_decisions({"Commit": "new"}).for_template(DECLARED) == {
@@ -33,7 +33,7 @@ def test_none_forgets_a_value_so_that_the_templates_default_holds() -> None:
     assert (parameters.value("DomainName", "default"), parameters.number("RunnerCapacity", 8)) == ("", 8)
 
 
-def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_is_said_now() -> None:
+def test_a_remembered_parameter_that_is_not_declared_is_left_out_and_a_given_one_refused() -> None:
     parameters = Settings("prod", {"MailFrom": "a@agency.example"}).over({"Gone": "x"})
     assert parameters.for_template({"MailFrom": {}}) == {"MailFrom": "a@agency.example"}
     with pytest.raises(CannotDeploy, match="MailFrom"):
@@ -63,7 +63,7 @@ def test_what_the_template_does_not_declare_any_more_is_left_out_but_never_what_
         ("WAF_REQUESTS_PER_5_MINUTES", "9"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_with_its_name(name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_with_its_name(name: str, value: str) -> None:
     with pytest.raises(CannotDeploy, match=f"{name}={value}"):
         parse({"STAGE": "prod", name: value})
 
@@ -73,7 +73,7 @@ def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
         assert parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": value}).given["WafRequestsPer5Minutes"] == value
 
 
-def test_as_many_think_at_once_as_sqs_takes() -> None:
+def test_the_limit_of_checks_is_one_that_sqs_takes() -> None:
     for value in ("2", "1000"):
         assert parse({"STAGE": "prod", "THINK_AT_ONCE": value}).given["ThinkAtOnceGiven"] == value
 
@@ -83,7 +83,7 @@ def test_the_domain_of_the_sender_is_written_as_ses_writes_it() -> None:
     assert given["MailFrom"] == "Our Agency <Line@agency.example>"
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     with pytest.raises(CannotDeploy) as refusal:
         parse({"STAGE": "Prod!", "DOMAIN": "nowhere", "ARCHITECTURE": "sparc"})
     assert len(str(refusal.value).splitlines()) == 3
@@ -96,7 +96,7 @@ def test_a_stage_has_a_short_plain_name(stage: str) -> None:
     assert parse({"STAGE": "prod"}).stack == "answerline-prod"
 
 
-def test_a_good_value_of_each_kind_is_taken() -> None:
+def test_a_valid_value_of_each_kind_is_taken() -> None:
     reported = {
         "STAGE": "staging-2",
         "BASE_URL": "https://line.agency.example/api",
@@ -117,7 +117,7 @@ def test_a_good_value_of_each_kind_is_taken() -> None:
     assert address_of(settings.given["MailFrom"]) == "line@agency.example"
 
 
-def test_the_templates_declare_all_that_a_deployment_says_and_have_the_names_it_relies_on() -> None:
+def test_the_templates_declare_all_parameters_and_names_that_a_deployment_uses() -> None:
     paths = [REPOSITORY / "infrastructure" / "cloudformation" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
     decided = {"Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp", "ThinkAtOnce"}

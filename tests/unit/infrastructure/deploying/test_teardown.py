@@ -53,7 +53,7 @@ class Clients:
         return self._clients[service]
 
 
-def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
+def test_schedules_are_disabled_and_task_protection_ends() -> None:
     ecs, events = Ecs(["one", "two"], [], ["three"]), Events()
     resources = {
         "Rule": ("AWS::Events::Rule", "answerline-unit-Reconcile"),
@@ -65,7 +65,7 @@ def test_nothing_starts_runners_any_more_and_ecs_waits_for_none() -> None:
     assert ecs.let_go == [["one", "two"], ["three"]]
 
 
-def test_a_stage_without_a_cluster_has_no_runners_to_let_go() -> None:
+def test_a_stage_without_a_cluster_has_no_task_protection_to_end() -> None:
     ecs = Ecs(["one"])
     teardown._release_runners(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
     assert ecs.let_go == []
@@ -113,7 +113,7 @@ class RolledBack:
 
 
 @pytest.mark.parametrize("data", ["", "delete"])
-def test_what_a_first_change_left_when_it_was_rolled_back_is_noted_and_goes_if_it_was_said(
+def test_data_stores_that_a_rolled_back_first_change_left_are_listed_and_deleted_on_request(
     account: Account, artifacts: Artifacts, reported: list[str], data: str
 ) -> None:
     account._clients["cloudformation"] = RolledBack()
@@ -140,7 +140,7 @@ def declared() -> dict[str, Any]:
     return {name: resource for name, resource in body["Resources"].items() if "Type" in resource}
 
 
-def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -> None:
+def test_data_stores_are_retained_and_can_be_imported() -> None:
     resources = declared()
     data = {name for name, resource in resources.items() if resource["Type"] in STATEFUL_TYPES}
     assert data == {"Table", "Bucket", "Key", "UserPool"}
@@ -150,7 +150,7 @@ def test_whatever_holds_data_stays_when_its_stage_goes_and_can_be_taken_back() -
         assert resources[name]["Type"] in teardown.COSTS, name
 
 
-def test_what_is_taken_back_needs_nothing_that_is_not_there_yet() -> None:
+def test_imported_data_stores_refer_to_no_other_resource() -> None:
     resources = declared()
     data = {"Table", "Bucket", "Key", "UserPool"}
     for name in data:

@@ -43,7 +43,7 @@ def test_every_base_image_has_a_tag_and_can_be_given_by_digest() -> None:
         assert re.fullmatch(r"docker\.io/library/\w+:[\w.-]*bookworm[\w-]*", image)
 
 
-def test_it_runs_as_nobody_and_writes_only_where_a_volume_is() -> None:
+def test_it_runs_as_an_unprivileged_user_and_writes_only_into_volumes() -> None:
     assert said("USER") == ["10001:10001"]
     names = [name for name, _, _ in INSTRUCTIONS]
     assert names.index("USER") < names.index("VOLUME")
@@ -132,7 +132,7 @@ def test_the_health_check_survives_every_builder(builder: str, format_given: boo
     assert ("--format docker" in " ".join(build_command(builder, "t", commit="c"))) is format_given
 
 
-def test_make_image_and_make_deploy_name_a_state_of_the_checkout_alike(
+def test_make_image_and_make_deploy_give_a_checkout_the_same_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program(tmp_path / "docker", "#!/bin/sh\n")
@@ -142,7 +142,7 @@ def test_make_image_and_make_deploy_name_a_state_of_the_checkout_alike(
     assert f"--build-arg COMMIT={commit} " in capsys.readouterr().out
 
 
-def test_a_failed_build_fails_and_names_who_failed(
+def test_a_failed_build_fails_and_names_the_builder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program(tmp_path / "podman", '#!/bin/sh\n[ "$1" = info ]\n')

@@ -47,12 +47,12 @@ def test_two_values_for_one_place_are_an_error_that_names_both_files_and_both_va
         ([1], [2]),
     ],
 )
-def test_an_intrinsic_or_a_list_is_never_joined_with_anything(former: object, latter: object) -> None:
+def test_an_intrinsic_or_a_list_is_never_merged(former: object, latter: object) -> None:
     with pytest.raises(Clash):
         joined({"Queue": former}, {"Queue": latter})
 
 
-def test_saying_the_same_twice_is_no_clash() -> None:
+def test_the_same_value_twice_is_no_clash() -> None:
     same = {"Transform": "AWS::Serverless-2016-10-31", "Role": {"Ref": "A"}, "Zones": [1]}
     assert joined(same, same) == same
 
@@ -70,7 +70,7 @@ def test_a_template_survives_being_written_and_read(tmp_path: Path) -> None:
     assert "*" not in long.read_text(), "CloudFormation's own readers are not asked to follow anchors"
 
 
-def test_what_is_no_yaml_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [")
     with pytest.raises(NotReadable, match=r"broken\.yaml is not YAML"):
@@ -85,7 +85,7 @@ def test_a_function_gets_the_role_that_configuration_names() -> None:
         _give_role({}, "Think", {"Role": "Nobody"})
 
 
-def test_what_is_said_of_a_function_that_does_not_exist_is_an_error() -> None:
+def test_an_addition_to_a_missing_function_is_an_error() -> None:
     with pytest.raises(PackageFailed, match="adds to APIHandler, which Chalice does not create"):
         _template({"Resources": {}})
 
@@ -123,7 +123,7 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_nobody_reads_on_lambda_is_left_out(code: Path) -> None:
+def test_files_that_lambda_never_reads_are_left_out(code: Path) -> None:
     assert names(code) == {
         *(
             "app.py",
@@ -135,7 +135,7 @@ def test_what_nobody_reads_on_lambda_is_left_out(code: Path) -> None:
     }
 
 
-def test_all_but_openai_gets_bytecode_that_is_trusted_and_speaks_of_lambda(code: Path) -> None:
+def test_all_but_openai_gets_unchecked_bytecode_with_the_paths_of_lambda(code: Path) -> None:
     deployment_zip.compile_all(code, PYTHON)
     compiled = {name for name in names(code) if name.endswith(".pyc")}
     tag = sys.implementation.cache_tag

@@ -75,7 +75,7 @@ def test_releases_are_listed_from_the_newest(artifacts: Artifacts) -> None:
     assert artifacts.release("other") is None
 
 
-def test_what_a_destroyed_stage_left_is_remembered_until_it_is_taken_back(artifacts: Artifacts) -> None:
+def test_resources_of_a_destroyed_stage_are_listed_until_they_are_imported(artifacts: Artifacts) -> None:
     assert artifacts.kept() == {}
     artifacts.save_kept({"Key": {"KeyId": "1"}})
     assert artifacts.kept() == {"Key": {"KeyId": "1"}}
@@ -83,7 +83,7 @@ def test_what_a_destroyed_stage_left_is_remembered_until_it_is_taken_back(artifa
     assert artifacts.kept() == {}
 
 
-def test_somebody_elses_bucket_of_this_name_is_never_used(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_accounts_bucket_of_this_name_is_never_used(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto has no other owners: S3's answer to ExpectedBucketOwner is given here."""
     artifacts = Artifacts(account, STACK)
     asked: list[dict[str, Any]] = []

@@ -84,7 +84,7 @@ def test_the_password_goes_through_standard_input_and_is_forgotten(
     assert not Path(authfile).parent.exists()
 
 
-def test_an_image_that_is_there_is_not_built_again(
+def test_an_existing_image_is_not_built_again(
     account: Account, podman: Path, tmp_path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)
@@ -105,7 +105,7 @@ def test_another_state_of_the_checkout_is_another_image(
     assert ":abc123abc123-1a2b3c4d-arm64" in built[1]
 
 
-def test_a_push_that_did_not_arrive_is_not_believed(account: Account, podman: Path, reported: list[str]) -> None:
+def test_a_push_is_verified(account: Account, podman: Path, reported: list[str]) -> None:
     with pytest.raises(CannotDeploy, match="ECR does not have it"):
         ensured(account, reported)
 
@@ -136,14 +136,14 @@ def test_a_builder_that_hangs_is_ended(programs: Put, reported: list[str]) -> No
         images._run([str(program), "build"], 0.2)
 
 
-def test_without_a_builder_the_sentence_says_which_to_install(
+def test_without_a_builder_the_error_names_those_to_install(
     account: Account, programs: Put, reported: list[str]
 ) -> None:
     with pytest.raises(CannotDeploy, match="docker, podman, buildah"):
         ensured(account, reported)
 
 
-def test_the_repository_keeps_tags_for_ever_scans_and_forgets_the_oldest(account: Account) -> None:
+def test_the_repository_has_immutable_tags_scans_and_expires_old_images(account: Account) -> None:
     ecr = account.client("ecr")
     address = images.ensure_repository(ecr, STACK)
     assert images.ensure_repository(ecr, STACK) == address
@@ -157,7 +157,7 @@ def test_the_repository_keeps_tags_for_ever_scans_and_forgets_the_oldest(account
     assert tried["countNumber"] == images.OTHERS_KEPT
 
 
-def test_an_image_that_runs_is_marked_once_so_that_none_that_only_was_pushed_displaces_it(
+def test_a_released_image_is_marked_once_so_that_unreleased_ones_do_not_displace_it(
     account: Account, podman: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushes(account, monkeypatch)

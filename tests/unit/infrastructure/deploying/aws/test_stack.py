@@ -7,9 +7,8 @@ from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.artifacts import Artifacts
-from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explain_failure
+from infrastructure.deploying.aws.changes import ChangeSet, Kind
 from infrastructure.deploying.aws.stack import APPLIED_WITHIN_SECONDS, Stack
-from infrastructure.deploying.stateful_resources import data_loss
 from tests.unit.infrastructure.conftest import STACK, Time
 
 
@@ -62,7 +61,7 @@ def test_a_discarded_proposal_changes_nothing(stack: Stack, artifacts: Artifacts
     assert set(stack.resources()) == {"a"}
 
 
-def test_a_deleted_stack_is_gone_and_may_come_again(stack: Stack, artifacts: Artifacts) -> None:
+def test_a_deleted_stack_can_be_created_again(stack: Stack, artifacts: Artifacts) -> None:
     applied(stack, artifacts, "one", "a")
     stack.delete()
     assert not stack.exists()
@@ -144,7 +143,7 @@ NOTHING: dict[str, Any] = {"Status": "CREATE_COMPLETE", "Changes": [], "ChangeSe
 EMPTY = ChangeSet("change-set", Kind.UPDATE, ())
 
 
-def test_a_failed_change_says_what_failed_first_and_what_to_do(reported: list[str], time: Time) -> None:
+def test_a_failed_change_names_the_first_failures_and_their_fixes(reported: list[str], time: Time) -> None:
     newest_first = (
         event(5, "Other", "UPDATE_COMPLETE"),
         event(4, "Third", "CREATE_FAILED", "Resource creation cancelled"),
@@ -174,20 +173,20 @@ def test_the_status_from_before_a_change_is_not_taken_for_its_end(reported: list
         stack_of(cloudformation, reported, time).apply(EMPTY)
 
 
-def test_a_change_that_does_not_end_is_not_waited_for_for_ever(reported: list[str], time: Time) -> None:
+def test_waiting_for_a_change_has_a_time_limit(reported: list[str], time: Time) -> None:
     with pytest.raises(CannotDeploy, match="still changes after 210 minutes"):
         stack_of(CloudFormation("UPDATE_IN_PROGRESS"), reported, time).apply(EMPTY)
     assert APPLIED_WITHIN_SECONDS <= time.now < APPLIED_WITHIN_SECONDS + 60
 
 
-def test_a_proposal_that_does_not_come_is_not_waited_for_for_ever(reported: list[str], time: Time) -> None:
+def test_waiting_for_a_change_set_has_a_time_limit(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [{"Status": "CREATE_IN_PROGRESS"}]
     with pytest.raises(CannotDeploy, match="within ten minutes"):
         stack_of(cloudformation, reported, time).propose("url", {}, name="n")
 
 
-def test_cloudformations_refusal_is_told_and_leaves_no_proposal(reported: list[str], time: Time) -> None:
+def test_a_rejected_change_set_is_explained_and_deleted(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [{"Status": "FAILED", "StatusReason": "Parameter X must be a domain"}]
     with pytest.raises(CannotDeploy, match="must be a domain"):
@@ -201,7 +200,7 @@ EARLY = {
 }
 
 
-def test_what_did_not_pass_validation_is_named_with_its_mend(reported: list[str], time: Time) -> None:
+def test_a_failed_validation_names_the_resource_and_the_fix(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [EARLY]
     cloudformation.invalid = [
@@ -223,7 +222,7 @@ def test_what_did_not_pass_validation_is_named_with_its_mend(reported: list[str]
     assert cloudformation.deleted == [ARN]
 
 
-def test_who_may_not_ask_what_did_not_pass_is_told_the_sentence_alone(reported: list[str], time: Time) -> None:
+def test_a_rejection_is_explained_without_permission_to_read_validations(reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation("CREATE_COMPLETE")
     cloudformation.proposals = [EARLY]
     cloudformation.invalid = ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeEvents")
@@ -255,9 +254,7 @@ def test_a_long_proposal_is_read_to_its_end(reported: list[str], time: Time) -> 
         ("IMPORT_COMPLETE", "UPDATE"),
     ],
 )
-def test_a_change_that_fails_returns_to_what_was_before(
-    status: str, kind: str, reported: list[str], time: Time
-) -> None:
+def test_a_failed_change_is_rolled_back(status: str, kind: str, reported: list[str], time: Time) -> None:
     cloudformation = CloudFormation(status)
     cloudformation.proposals = [NOTHING]
     stack_of(cloudformation, reported, time).propose("url", {}, name="n")
@@ -275,7 +272,7 @@ def test_a_change_that_fails_returns_to_what_was_before(
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
 )
-def test_a_state_that_allows_no_change_says_what_to_do(status: str, fix: str, reported: list[str], time: Time) -> None:
+def test_a_state_that_allows_no_change_names_the_fix(status: str, fix: str, reported: list[str], time: Time) -> None:
     with pytest.raises(CannotDeploy, match=fix):
         stack_of(CloudFormation(status), reported, time).propose("url", {}, name="n")
 
@@ -306,57 +303,7 @@ class Listed:
         ]
 
 
-def test_what_a_change_left_behind_when_it_was_rolled_back_is_not_the_stacks() -> None:
+def test_resources_that_a_rollback_left_behind_are_not_in_the_stack() -> None:
     listed = Listed(Made="CREATE_COMPLETE", Gone="DELETE_COMPLETE", Retained="DELETE_SKIPPED", Stuck="DELETE_FAILED")
     assert set(Stack(listed, STACK).resources()) == {"Made", "Stuck"}
     assert set(Stack(listed, STACK).resources(with_retained=True)) == {"Made", "Stuck", "Retained"}
-
-
-# -- what of a proposal is refused -----------------------------------------------------------------------------------
-
-
-def table(action: str, replacement: str = "False") -> Change:
-    return Change(action, "Table", "AWS::DynamoDB::Table", replacement)
-
-
-@pytest.mark.parametrize(
-    "change", [table("Remove"), table("Modify", "True"), table("Modify", "Conditional")], ids=lambda c: c.word
-)
-def test_what_would_lose_data_is_refused(change: Change) -> None:
-    assert "Table" in data_loss([change])[0]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        table("Add"),
-        table("Modify"),
-        table("Import"),
-        Change("Remove", "Queue", "AWS::SQS::Queue"),
-        Change("Modify", "Service", "AWS::ECS::Service", "True"),
-    ],
-    ids=lambda change: f"{change.word} {change.resource}",
-)
-def test_what_loses_nothing_is_not(change: Change) -> None:
-    assert data_loss([change]) == []
-
-
-def test_a_replacement_that_a_person_ruled_out_by_name_goes_on_but_never_a_certain_one() -> None:
-    assert data_loss([table("Modify", "Conditional")], {"Table"}) == []
-    assert data_loss([table("Modify", "True")], {"Table"})
-    assert data_loss([table("Remove")], {"Table"})
-
-
-def test_the_table_shows_the_dangerous_first() -> None:
-    shown = str(
-        ChangeSet(
-            "id",
-            Kind.UPDATE,
-            (Change("Add", "New", "T"), Change("Modify", "Old", "T", "True"), Change("Remove", "Gone", "T")),
-        )
-    )
-    assert [line.split()[:2] for line in shown.splitlines()] == [["remove", "Gone"], ["replace", "Old"], ["add", "New"]]
-
-
-def test_a_failure_without_a_resource_points_at_the_events() -> None:
-    assert "console" in explain_failure(STACK, "CREATE_FAILED", [])

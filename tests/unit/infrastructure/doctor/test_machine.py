@@ -1,0 +1,89 @@
+"""The doctor's checks of an installation on this machine."""
+
+import json
+import os
+import socket
+import time as wall
+from pathlib import Path
+
+import pytest
+
+from infrastructure.checks import State
+from infrastructure.deploying.readiness import Health
+from infrastructure.doctor import machine
+from infrastructure.doctor.machine import Machine
+from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.settings import Settings
+from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
+from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
+
+
+def test_a_stack_that_does_not_run_is_bad_with_the_command_to_start_it(tmp_path: Path) -> None:
+    found = machine.examine(Machine(Settings(data=tmp_path / "none"), "abc", "4.6.0", NOW, lambda seconds: None))
+    assert found[0].state is State.BAD
+    assert "make up" in found[0].fix
+
+
+def test_a_stack_whose_process_ended_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text(json.dumps({"pid": 2**22 + 1}))
+    assert machine.running_stack(tmp_path) is None
+    (tmp_path / "stack.json").write_text(json.dumps({"pid": os.getpid()}))
+    assert machine.running_stack(tmp_path) == {"pid": os.getpid()}
+    (tmp_path / "stack.json").write_text("{")
+    assert machine.running_stack(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [
+        (ROOM_TO_HOST_BYTES, State.OK),
+        (ROOM_TO_HOST_BYTES - 1, State.BAD),
+        (ROOM_TO_SAVE_BYTES, State.BAD),
+        (ROOM_TO_SAVE_BYTES - 1, State.BAD),
+    ],
+)
+def test_a_disk_is_full_where_runners_find_it_full(
+    tmp_path: Path, free: int, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert machine.check_disk(tmp_path / "not" / "there").state is state
+
+
+def test_a_part_that_does_not_listen_is_named_unless_it_was_not_started() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as open_one, socket.create_server(("127.0.0.1", 0)) as closed_one:
+        there, gone = open_one.getsockname()[1], closed_one.getsockname()[1]
+        closed_one.close()
+        assert bads(machine.check_ports({"gateway": there, "openai": gone})) == []
+        assert bads(machine.check_ports({"gateway": gone})) == [f"gateway does not listen on port {gone}"]
+
+
+def test_the_owners_address_is_checked_too(tmp_path: Path) -> None:
+    def look(url: str) -> Health:
+        if url == URL:
+            return Health({}, "certificate expired")
+        return Health({"commit": "abc", "runners": ["abc"], "base_url": URL})
+
+    here = Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None, look)
+    found = machine.check_addresses(here, "http://localhost:4700/api")
+    assert bads(found) == [f"owners cannot reach {URL}: certificate expired"]
+
+
+def test_mails_that_the_mail_server_does_not_take_are_bad(tmp_path: Path) -> None:
+    outbox = tmp_path / "ministack" / "outbox"
+    outbox.mkdir(parents=True)
+    record = {"identifier": "m1@x", "sent_at": NOW / 1000 - 3600, "sender": "a", "recipients": ["b"], "raw": ""}
+    (outbox / "1.json").write_text(json.dumps(record))
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == []  # nobody takes them on
+    (outbox / "relayed").mkdir()
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == ["1 of 1 mails wait for the mail server"]
+    (outbox / "relayed" / "m1").touch()
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == []
+
+
+def test_a_state_that_was_never_saved_is_bad(tmp_path: Path) -> None:
+    now = round(wall.time() * 1000)
+    assert machine.check_checkpoints(tmp_path, now).state is State.BAD
+    Generations(tmp_path / "ministack" / "generations").write(lambda directory: None)
+    assert machine.check_checkpoints(tmp_path, now).state is State.OK
+    assert machine.check_checkpoints(tmp_path, now + 3_600_000).state is State.UNKNOWN
