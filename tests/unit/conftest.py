@@ -9,8 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.session
+import moto.kms.models
+import moto.kms.utils
 import pytest
 from moto import mock_aws
+from moto.core.model_instances import reset_model_data
 
 from chalicelib.errors import TransientError
 from chalicelib.model import Assistant, ChatLine, Problem, Tenant, TenantState
@@ -22,7 +26,12 @@ from tests.simulation.memory_table import MemoryTable
 
 REGION = "eu-west-1"
 STACK = "answerline-unit"
-#: Shared, because reading boto3's service descriptions is most of a client's cost; moto empties itself for each test.
+# What costs most is made once, or not at all: the service descriptions that every session of boto3 reads; the RSA key
+# that moto makes for every key of KMS; and the machine images that moto lists in each EC2.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+botocore.session.create_loader = cache(botocore.session.create_loader)
+moto.kms.models.generate_private_key = cache(moto.kms.utils.generate_private_key)  # type: ignore[attr-defined]
+#: Shared by all tests; moto empties itself for each of them.
 SESSION = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
@@ -78,16 +87,28 @@ def a_tenant(id: str, **changes: Any) -> Tenant:
 ASSISTANT = Assistant(1, "gpt-6-luna", "Be kind.")
 
 
+@pytest.fixture(scope="session")
+def moto_in_this_process() -> Iterator[Callable[[], None]]:
+    """Simulates AWS until the last test; the value is a function that empties it, which is cheaper than a new start."""
+    with mock_aws() as started:
+
+        def empty() -> None:
+            started.reset()
+            reset_model_data()
+
+        yield empty
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(moto_in_this_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """AWS as moto simulates it in this process, without the developer's own AWS account."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield
+    yield
+    moto_in_this_process()
 
 
 @cache

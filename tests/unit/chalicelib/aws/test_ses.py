@@ -7,16 +7,14 @@ from email.policy import SMTP
 from html.parser import HTMLParser
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from moto import mock_aws
 
 from chalicelib.aws.ses import Mailer
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Problem, Tenant
 from chalicelib.rendering.languages import LANGUAGES, translator
-from tests.unit.conftest import a_tenant
+from tests.unit.conftest import SESSION, a_tenant
 from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
@@ -319,11 +317,10 @@ def test_any_other_refusal_is_given_up() -> None:
     assert "inge" not in given_up.value.message
 
 
-@mock_aws
-def test_the_real_client_hands_ses_the_whole_mail() -> None:
+def test_the_real_client_hands_ses_the_whole_mail(aws: None) -> None:
     from moto.ses.models import ses_backends
 
-    client = boto3.client("sesv2", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    client = SESSION.client("sesv2")
     with pytest.raises(ActionRequired):
         Mailer(client, sender=SENDER).invite(BAKERY, LINK)
     client.create_email_identity(EmailIdentity="mail@agency.example")

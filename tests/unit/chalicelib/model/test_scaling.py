@@ -430,6 +430,8 @@ def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
 BAD_HELD_MS = 3 * MINUTE
 #: … and tried again after this.
 BAD_LEFT_ALONE_MS = 10 * MINUTE
+#: No runner of this world is ever silent.
+NEVER = NOON + 1_000 * HOUR
 
 
 @dataclass
@@ -457,7 +459,6 @@ class World:
     def minute(self) -> None:
         self.now += MINUTE
         self._ecs()
-        self.runners = {name: replace(each, lease_until=self.now + MINUTE // 2) for name, each in self.runners.items()}
         self._give_up()
         self._place()
         before = list(self.runners.values())
@@ -468,10 +469,9 @@ class World:
         chosen = plan(before, Service(self.desired), demand, self.now)
         self._check(before, demand, chosen)
         self._do(chosen)
-        self.sessions = {
-            name: replace(each, phase=Phase.ONLINE, down_since=None) if self._comes_up(each) else each
-            for name, each in self.sessions.items()
-        }
+        for name, each in self.sessions.items():
+            if (each.phase is not Phase.ONLINE or each.down_since is not None) and self._comes_up(each):
+                self.sessions[name] = replace(each, phase=Phase.ONLINE, down_since=None)
 
     def _comes_up(self, session: Session) -> bool:
         if session.runner is None or session.tenant in self.bad:
@@ -511,7 +511,7 @@ class World:
         for _ in range(self.desired - len(ours)):
             self.born += 1
             made = runner(f"r{self.born:03d}", commit=self.commit, capacity=self.capacity, protected_until=0)
-            self.runners[made.id] = replace(made, registered_at=self.now)
+            self.runners[made.id] = replace(made, registered_at=self.now, lease_until=NEVER)
 
     def kill(self, name: str) -> None:
         ended = self.runners.pop(name)
@@ -519,9 +519,10 @@ class World:
             self.sessions[each.tenant] = replace(self.sessions[each.tenant], runner=None, phase=Phase.IDLE)
 
     def _place(self) -> None:
-        for tenant, session in sorted(self.sessions.items()):
+        homeless = {tenant: session for tenant, session in self.sessions.items() if session.runner is None}
+        for tenant, session in sorted(homeless.items()):
             roomy = [each for each in self.runners.values() if each.free]
-            if session.runner is None and roomy and session.next_try_at <= self.now:
+            if roomy and session.next_try_at <= self.now:
                 home = min(roomy, key=lambda each: (each.commit != self.commit, -each.free, each.id))
                 self.runners[home.id] = replace(home, assigned=(*home.assigned, Assignment(tenant, 2)))
                 self.sessions[tenant] = replace(

@@ -27,9 +27,9 @@ OLGA = "olga@agency.example"
 
 
 @pytest.fixture
-def operators(table: Table, clock: Clock) -> OperatorAuth:
+def operators(memory_table: Table, clock: Clock) -> OperatorAuth:
     numbers = itertools.count()
-    return OperatorAuth(Operators(table), Counters(table), clock, lambda: f"token-{next(numbers)}")
+    return OperatorAuth(Operators(memory_table), Counters(memory_table), clock, lambda: f"token-{next(numbers)}")
 
 
 def browser(header: str) -> dict[str, str]:
@@ -37,10 +37,10 @@ def browser(header: str) -> dict[str, str]:
     return {"cookie": header.partition(";")[0]}
 
 
-def test_only_the_hash_of_a_token_is_stored(operators: OperatorAuth, table: Table) -> None:
+def test_only_the_hash_of_a_token_is_stored(operators: OperatorAuth, memory_table: Table) -> None:
     header, session = operators.start_session(OLGA, {})
     token = parse_cookies(browser(header))[OPERATOR_COOKIE]
-    item = table.get(f"OPERATOR#{sha256(token)}", "OPERATOR")
+    item = memory_table.get(f"OPERATOR#{sha256(token)}", "OPERATOR")
     assert item is not None and token not in repr(item)
     assert session.csrf not in repr(session)
 

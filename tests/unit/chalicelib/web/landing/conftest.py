@@ -1,8 +1,5 @@
 """Two tenants with living links, a revoked and an expired one."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from chalice.app import Chalice
 
@@ -12,10 +9,10 @@ from chalicelib.model import (
     Invite,
     milliseconds,
 )
-from chalicelib.store.table import Table
 from chalicelib.tokens import sha256
 from chalicelib.web import landing, pages
 from chalicelib.wiring import Services
+from tests.simulation.memory_table import MemoryTable
 from tests.unit.conftest import Clock, FakeFleet
 from tests.unit.support.landing_browser import (
     BAKERY,
@@ -31,18 +28,29 @@ from tests.unit.support.landing_browser import (
 )
 from wire import Phase
 
+#: What DynamoDB calls an operation of the table.
+OPERATIONS = {"get": "GetItem", "query": "Query", "put": "PutItem", "update": "UpdateItem"}
+OPERATIONS |= {"delete": "DeleteItem", "get many": "BatchGetItem", "transact": "TransactWriteItems"}
+
 
 @pytest.fixture
-def services(table: Table, clock: Clock) -> Services:
+def operations() -> list[str]:
+    """Every operation on the table, by DynamoDB's names."""
+    return []
+
+
+@pytest.fixture
+def services(operations: list[str], clock: Clock) -> Services:
     """The services that the landing page uses."""
     services = Services({"STAGE": "unit", "COMMIT": "abc1234"}, clock=clock)
+    table = MemoryTable(before=lambda operation: operations.append(OPERATIONS[operation]))
     services.__dict__.update(table=table, fleet=FakeFleet())
     services.base_url = lambda: BASE_URL  # type: ignore[method-assign]
     return services
 
 
 @pytest.fixture
-def lines(services: Services, clock: Clock) -> Iterator[Lines]:
+def lines(services: Services, clock: Clock, operations: list[str]) -> Lines:
     tenants = services.tenants
     for id, token in (
         (BAKERY, TOKEN),
@@ -58,15 +66,8 @@ def lines(services: Services, clock: Clock) -> Iterator[Lines]:
     app = Chalice("answerline", configure_logs=False)
     pages.mount(app, services)
     landing.mount(app, services)
-    operations: list[str] = []
-    events = services.table._client.meta.events
-
-    def note(model: Any, **_: Any) -> None:
-        operations.append(model.name)
-
-    events.register("before-call.dynamodb.*", note)
-    yield Lines(services, app, clock, operations)
-    events.unregister("before-call.dynamodb.*", note)
+    operations.clear()
+    return Lines(services, app, clock, operations)
 
 
 @pytest.fixture
