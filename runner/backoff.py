@@ -1,4 +1,4 @@
-"""The exponential backoff of retries."""
+"""The exponential backoff before a retry."""
 
 MAX_SECONDS = 30.0
 FIRST_SECONDS = 0.5

@@ -237,7 +237,7 @@ def test_what_was_counted_and_mailed(world: World) -> None:
     assert counters.total(BAKERY, "tokens", "2026-09") == 1_500
     assert counters.totals([BAKERY, HOTEL], "tokens", "2026-09") == {BAKERY: 1_500}
     assert counters.total(BAKERY, "mail-event#mail-1#Email Bounced", "heard") == 1
-    assert counters.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), now) == 3
+    assert counters.count_in_window(BAKERY, "replies#15550111@c.us", timedelta(days=1), now) == 3
     assert not counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(minutes=1), now=now)
     assert counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(minutes=1), now=now), "it was put back"
 

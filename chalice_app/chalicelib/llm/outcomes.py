@@ -98,7 +98,7 @@ def classify_status_error(error: "openai.APIStatusError", assistant: Assistant) 
         return action_required(ProblemCode.MODEL_RETIRED, sentence)
     if code in TRANSIENT_CODES or status in (408, 409, 425, 429) or status >= 500 or status < 400:
         sentence = "OpenAI has too much to do for this key" if status == 429 else "OpenAI is in trouble"
-        after = _retry_after(headers)
+        after = _retry_after_seconds(headers)
         return TransientError(
             _with_facts(status, code, request_id, f"{sentence}: try again in a minute."), retry_after_seconds=after
         )
@@ -151,7 +151,7 @@ def _safe(pattern: re.Pattern[str], value: object) -> str:
     return str(value) if value is not None and pattern.fullmatch(str(value)) else ""
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds of `retry-after-ms` or `retry-after` (seconds or a date); None without one."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:

@@ -1,4 +1,4 @@
-"""Turn-taking: what one check of a chat does. Pure: the first rule that applies decides, in the order of ``RULES``.
+"""Turn-taking in a chat: debounce, rate limits, takeover, pause. Pure: the first of ``RULES`` that applies decides.
 
 A check debounces (it waits until the contact has finished writing), opens one turn at a time over a frozen batch of
 messages, applies the rate limits, and stays silent where a person, another login or a pause has precedence.

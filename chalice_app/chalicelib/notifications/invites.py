@@ -23,7 +23,7 @@ HOUR: Final = timedelta(hours=1)
 
 def allow_mail(services: "Services", tenant: str) -> bool:
     """Counts an invite that is about to be mailed; returns False if there were too many within the hour."""
-    return services.counters.count_within(tenant, "invite-mails", HOUR, services.clock()) <= MAX_MAILS_PER_HOUR
+    return services.counters.count_in_window(tenant, "invite-mails", HOUR, services.clock()) <= MAX_MAILS_PER_HOUR
 
 
 def join_link(services: "Services", token: str) -> str:

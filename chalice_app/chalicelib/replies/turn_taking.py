@@ -91,7 +91,7 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
             turns.discard(claimed, reason, now)
             return ReplyOutcome.SKIPPED
         case CountReply():
-            counted = services.counters.count_within(view.tenant.id, f"replies#{view.chat.id}", DAY, now)
+            counted = services.counters.count_in_window(view.tenant.id, f"replies#{view.chat.id}", DAY, now)
             return _carry_out(services, check, replace(view, replies_today=counted), now)
         case Open(batch, otherwise):
             opened = turns.freeze(view.chat, batch, retention_days=retention_days, now=now)

@@ -28,7 +28,7 @@ class Counters:
         item = self._table.update(Update(*key, set={"expires_at": seconds(expires_at)}, add={"counted": add}))
         return int(item["counted"])
 
-    def count_within(self, tenant: str, name: str, window: timedelta, now: int) -> int:
+    def count_in_window(self, tenant: str, name: str, window: timedelta, now: int) -> int:
         """Counts one more and returns the total of this window; windows of the same length follow each other."""
         length = milliseconds(window)
         return self.count(tenant, name, str(now // length), 1, expires_at=now + 2 * length)

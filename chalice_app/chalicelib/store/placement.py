@@ -1,4 +1,4 @@
-"""Places sessions: claims a session for a runner, releases it, and lists those that wait for room.
+"""Places sessions on runners under a fencing token: claims a session, releases it, lists those that wait for room.
 
 The lease is the runner's; the session's item names the runner that holds it, and the epoch of that hold. The epoch is
 the fencing token: it grows on every claim and on every release, in one transaction with the runner's own record.

@@ -102,7 +102,7 @@ class OperatorAuth:
             (f"address-{address}", ATTEMPTS_PER_ADDRESS),
             (f"account-{account}", ATTEMPTS_PER_ACCOUNT),
         ):
-            if self.counters.count_within(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
+            if self.counters.count_in_window(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
                 raise TooMany("Too many attempts to sign in. Wait a quarter of an hour, then try again.")
 
     def start_session(self, email: str, former_cookies: Mapping[str, str]) -> tuple[str, OperatorSession]:

@@ -221,7 +221,7 @@ class Landing:
         return visitor, form
 
     def _limit_rate(self, visitor: Visitor, counter: str, within: timedelta, limit: int) -> None:
-        if self._services.counters.count_within(visitor.tenant.id, counter, within, self._services.clock()) > limit:
+        if self._services.counters.count_in_window(visitor.tenant.id, counter, within, self._services.clock()) > limit:
             raise TooMany
 
     # -- the session -------------------------------------------------------------------------------------------

@@ -180,9 +180,9 @@ class StoredWorld:
         self.counters.count(BAKERY, "tokens", "2026-09", 1_500, expires_at=self.now + 400 * DAY)
         self.counters.count(BAKERY, "mail-event#mail-1#Email Bounced", "heard", 1, expires_at=self.now + 3 * DAY)
         for _ in range(2):
-            self.counters.count_within(BAKERY, "replies#15550111@c.us", timedelta(days=1), self.now)
-        self.counters.count_within(BAKERY, "invite-mails", timedelta(hours=1), self.now)
-        self.counters.count_within("sign-in", "address-192.0.2.1", timedelta(minutes=15), self.now)
+            self.counters.count_in_window(BAKERY, "replies#15550111@c.us", timedelta(days=1), self.now)
+        self.counters.count_in_window(BAKERY, "invite-mails", timedelta(hours=1), self.now)
+        self.counters.count_in_window("sign-in", "address-192.0.2.1", timedelta(minutes=15), self.now)
         self.counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(hours=6), now=self.now)
         self.counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(hours=6), now=self.now)
         self.counters.release_notice(HOTEL, "passkey-owner", now=self.now)

@@ -18,7 +18,7 @@ def test_a_counter_counts_within_its_window_only(table: Table, counters: Counter
 
 def test_a_window_counts_its_own_and_is_forgotten_after_the_next(table: Table, counters: Counters) -> None:
     window, now = timedelta(minutes=15), 900_000 * 7 + 1
-    counted = [counters.count_within("hotel000", "mails", window, at) for at in (now, now + 899_998, now + 899_999)]
+    counted = [counters.count_in_window("hotel000", "mails", window, at) for at in (now, now + 899_998, now + 899_999)]
     assert counted == [1, 2, 1]
     item = table.get("TENANT#hotel000", "COUNTER#mails#7")
     assert item is not None and item["expires_at"] == (now + 899_998 + 1_800_000) // 1000
