@@ -23,7 +23,7 @@ class Checkout:
 
     @property
     def clean(self) -> bool:
-        """Whether no file differs from the commit."""
+        """True if no file differs from the commit."""
         return bool(self.commit) and "+" not in self.commit
 
     @property

@@ -68,5 +68,5 @@ def run_check(subject: str, check: Callable[[], CheckResult | list[CheckResult]]
 
 
 def any_bad(results: Iterable[CheckResult]) -> bool:
-    """Whether any result needs a fix."""
+    """Returns whether any result needs a fix."""
     return any(result.state is State.BAD for result in results)

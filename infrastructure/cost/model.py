@@ -116,6 +116,7 @@ class Cost:
 
     @property
     def total(self) -> float:
+        """The monthly bill of AWS."""
         return self.fargate + self.addresses + self.calls + self.table + self.snapshots + self.watching + self.rest
 
 
@@ -134,6 +135,7 @@ class Load:
 
     @property
     def calls(self) -> float:
+        """The requests to the API, of every kind."""
         return self.syncs + self.answers * CALLS_PER_ANSWER + self.snapshots * CALLS_PER_SNAPSHOT + self.page_views
 
 

@@ -1,4 +1,4 @@
-"""Everything outside of its settings that a deployment works with."""
+"""Context of a deployment: the account, the checkout, the operator's terminal and the clock."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from infrastructure.deploying.aws.stack import Stack
 
 @dataclass(frozen=True)
 class Context:
-    """The account, the checkout and the operator's terminal; tests and the rehearsal pass others."""
+    """The surroundings of a deployment; tests and the rehearsal pass others."""
 
     account: Account
     repository: Path

@@ -39,6 +39,7 @@ class Stage:
 
     @property
     def stack(self) -> str:
+        """The name of its stack."""
         return stack_name(self.name)
 
 

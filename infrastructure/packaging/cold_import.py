@@ -51,7 +51,7 @@ class ColdImport:
 
     @property
     def good(self) -> bool:
-        """Whether a function starts fast enough."""
+        """True if a function starts fast enough."""
         return self.ratio <= MAX_RATIO
 
     def __str__(self) -> str:

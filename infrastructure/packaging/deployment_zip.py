@@ -65,11 +65,11 @@ def _files(code: Path) -> Iterator[Path]:
 
 
 def _is_unused_folder(path: Path) -> bool:
-    """Whether a folder has tests of libraries, command-line scripts, or bytecode of an earlier run."""
+    """Returns whether a folder has tests of libraries, command-line scripts, or bytecode of an earlier run."""
     return path.name in ("tests", "__pycache__") or path.name.endswith(".data")
 
 
 def _is_unused(path: Path) -> bool:
-    """Whether a file has types for checkers, or an installer's notes about files elsewhere."""
+    """Returns whether a file has types for checkers, or an installer's notes about files elsewhere."""
     note = path.parent.name.endswith(".dist-info") and path.name in ("RECORD", "INSTALLER", "REQUESTED")
     return path.suffix == ".pyi" or path.name == "py.typed" or note

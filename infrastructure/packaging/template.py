@@ -48,6 +48,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes a value that occurs twice in full each time, without YAML's aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Returns True for every value."""
         return True
 
 
@@ -95,7 +96,7 @@ def _add(
 
 
 def _is_mergeable(value: Any) -> bool:
-    """Whether this is a mapping and no intrinsic: `Ref` and `Fn::…` stand for one value."""
+    """Returns whether this is a mapping and no intrinsic: `Ref` and `Fn::…` stand for one value."""
     if not isinstance(value, Mapping):
         return False
     return not (len(value) == 1 and (next(iter(value)) in _INTRINSICS or str(next(iter(value))).startswith("Fn::")))

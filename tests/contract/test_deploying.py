@@ -1,10 +1,10 @@
-"""A whole stage's life on MiniStack: deployed, deployed again, rolled back, destroyed, taken back.
+"""The life of a stage on MiniStack: deployed, deployed again, rolled back, destroyed, its data imported again.
 
 MiniStack has neither GetAccount (SES) nor GetAccountSettings (Lambda) nor Fargate's quota, and no image is really
-built: these are given here. The real package is the rehearsal's; this is about the way there and back.
+built: fakes replace these here. The rehearsal deploys the real package.
 """
 
-# ruff: noqa: F811 - fixtures are imported, and asked for by name
+# ruff: noqa: F811 - fixtures are imported, and requested by name
 
 import itertools
 import json
@@ -47,7 +47,7 @@ from tests.unit.infrastructure.doctor.test_stage import Refusing
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 NUMBERS = itertools.count(1)
-SAID = {"MAIL_FROM": "line@agency.example", "OPERATORS_EMAIL": "us@agency.example"}
+GIVEN = {"MAIL_FROM": "line@agency.example", "OPERATORS_EMAIL": "us@agency.example"}
 DECIDED = ["Stage", "Commit", "RunnerImage", "MailIdentity", "ApiLogsAreSetUp"]
 DECIDED += ["ThinkAtOnce", "RunnerZoneA", "RunnerZoneB"]
 RETAIN = {"DeletionPolicy": "Retain"}
@@ -56,7 +56,7 @@ KEYS["KeySchema"] = [{"AttributeName": "pk", "KeyType": "HASH"}]
 
 
 def body(**more: Any) -> dict[str, Any]:
-    """A small stage: what holds data, the address, a schedule."""
+    """A small stage: data stores, the address, a schedule."""
     name = {"Fn::Sub": "${AWS::StackName}"}
     declared = {parameter: {"Type": "String", "Default": ""} for parameter in REMEMBERED.values()}
     declared |= {name: {"Type": "String", "Default": ""} for name in DECIDED}
@@ -102,7 +102,7 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 class World:
-    """A context to deploy from, and the person in front of it; each has a stage of its own."""
+    """A context to deploy from, and the operator at its terminal; each has a stage of its own."""
 
     def __init__(self, account: Account, repository: Path, reported: list[str], time: Time) -> None:
         self.stage = f"unit{next(NUMBERS)}"
@@ -149,28 +149,28 @@ class World:
 
     def deploy(self, **more: str) -> None:
         self.seen = self.commit
-        deploy(self.context, self.settings(**{**SAID, "YES": "1", **more}))
+        deploy(self.context, self.settings(**{**GIVEN, "YES": "1", **more}))
 
     def change_the_checkout(self, text: str) -> str:
         (self.repository / "file").write_text(text)
         return self.commit
 
     def named(self, found: list[dict[str, Any]], by: str) -> list[str]:
-        """Those that belong to this stage."""
+        """Filters the names that belong to this stage."""
         return [each[by] for each in found if each[by] == self.name or each[by].startswith(f"{self.name}-")]
 
     def parameters(self) -> dict[str, str]:
         return self.stack.parameters()
 
     def sign_in(self) -> None:
-        """The first operator does, with a password of their own."""
+        """Signs the first operator in, with a password of their own."""
         pool = self.stack.resources()["UserPool"][1]
         self.account.client("cognito-idp").admin_set_user_password(
             UserPoolId=pool, Username="us@agency.example", Password="Their-own-1-word", Permanent=True
         )
 
     def build(self, out: Path, *, architecture: Architecture = "arm64") -> Package:
-        """What `infrastructure.packaging.package` makes, without Chalice."""
+        """Builds a package as `infrastructure.packaging.package` does, without Chalice."""
         out.mkdir(parents=True, exist_ok=True)
         (out / "template.yaml").write_text(yaml.safe_dump(self.body))
         (out / "deployment.zip").write_bytes(b"zip")
@@ -419,7 +419,7 @@ def test_a_stage_without_a_public_address_is_an_error(world: World) -> None:
 
 def test_a_version_that_does_not_answer_is_an_error_that_names_the_doctor(world: World) -> None:
     with pytest.raises(CannotDeploy, match=r"make doctor STAGE=unit\d+"):
-        deploy(world.context, world.settings(**SAID, YES="1"))
+        deploy(world.context, world.settings(**GIVEN, YES="1"))
     assert any("admin" in line for line in world.reported)
 
 
@@ -445,7 +445,7 @@ def test_a_failed_first_deployment_rolls_back_to_empty_stores_and_the_next_one_g
     assert "Every" in world.stack.resources()
 
 
-# -- going back -------------------------------------------------------------------------------------------------------
+# -- rollback ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_earlier_release_runs_again_with_todays_settings(world: World) -> None:
@@ -548,7 +548,7 @@ def test_a_stage_that_never_existed_cannot_be_rolled_back(world: World) -> None:
         rollback(world.context, Settings(world.stage, to="abc"))
 
 
-# -- going away -------------------------------------------------------------------------------------------------------
+# -- teardown ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_destroyed_stage_keeps_its_data_and_prints_the_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The package itself, built twice from the registries: small, whole, the same bytes, and it starts without openai."""
+"""The package itself, built twice from the registries: small, complete, reproducible, and started without openai."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 @pytest.fixture(scope="module")
 def unpacked(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As Lambda has it: nobody may write there."""
+    """The unpacked package in a read-only folder, as on Lambda."""
     folder = tmp_path_factory.mktemp("task")
     with zipfile.ZipFile(package.zip) as archive:
         archive.extractall(folder)
@@ -40,7 +40,7 @@ def test_it_is_small(package: Package) -> None:
 
 
 def test_a_second_one_has_the_same_bytes(package: Package, tmp_path: Path) -> None:
-    # from another folder, at another time, by somebody with another environment
+    # in another folder, at another time, in another environment
     os.utime(package.zip, (0, 0))
     again = build(tmp_path / "elsewhere", python=PYTHON)
     assert again.zip.read_bytes() == package.zip.read_bytes()

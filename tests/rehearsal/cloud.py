@@ -1,6 +1,6 @@
-"""Serves MiniStack the way AWS is: under its real names, over TLS, with every role and policy enforced.
+"""Plays AWS with MiniStack: under AWS's real names, over TLS, with every role and policy enforced.
 
-Runs inside MiniStack's own virtual environment and imports nothing else of ours but the door and the corrections.
+Runs inside MiniStack's own virtual environment and imports only the emulator's front and the corrections of ours.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from tests.rehearsal import corrections
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--certificate", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)
-    parser.add_argument("--proxy", required=True, help="by which functions reach everything")
-    parser.add_argument("--python", type=Path, required=True, help="runs the functions; has boto3, as Lambda's has")
+    parser.add_argument("--proxy", required=True, help="the proxy of all functions")
+    parser.add_argument("--python", type=Path, required=True, help="the functions' Python, with boto3 as on Lambda")
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
     _configure(arguments)
@@ -41,13 +41,13 @@ def _configure(arguments: argparse.Namespace) -> None:
         S3_PERSIST="1",
         S3_DATA_DIR=str(arguments.data / "s3"),
         MINISTACK_REGION=arguments.region,
-        # MiniStack tells functions to call it by its port; on AWS nobody tells them anything.
+        # MiniStack gives functions its own port as endpoint; AWS gives them none.
         AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
         AWS_CA_BUNDLE=str(arguments.certificate),
         SSL_CERT_FILE=str(arguments.certificate),
         HTTPS_PROXY=arguments.proxy,
     )
-    # Nothing of this repository but the package may be imported by a function.
+    # A function must import nothing of this repository but its package.
     os.environ.pop("PYTHONPATH", None)
     corrections.apply(arguments.python)
 
@@ -76,9 +76,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _front(app: Application, door: Door) -> Application:
-    """Deployed APIs are for everybody's browser; what AWS itself answers stands behind the door.
+    """Puts the emulator's front before AWS's own API, and not before deployed APIs, which browsers call.
 
-    But not the protection of tasks, which the door plays for one machine: nobody would ask who may change it.
+    Calls of task protection skip it, too: it answers them for one machine, without asking IAM.
     """
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:

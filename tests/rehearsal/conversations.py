@@ -81,7 +81,7 @@ class Talk:
         self.waits_since = now
 
     def is_answered(self, whatsapp: SimulatorClient) -> bool:
-        """Whether the last question has its reply."""
+        """Returns whether the last question has its reply."""
         return len(self._contact(whatsapp).replies()) >= len(self.asked)
 
     def chat(self, whatsapp: SimulatorClient) -> Chat:

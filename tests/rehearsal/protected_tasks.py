@@ -1,4 +1,4 @@
-"""The protection of tasks, which MiniStack's ECS takes and forgets: what AWS grants, refuses, and ends afterwards.
+"""Task protection of ECS, which MiniStack accepts and ignores: grants, refusals, and the end of unprotected tasks.
 
 Runs inside MiniStack's own virtual environment, as every correction.
 """
@@ -6,25 +6,25 @@ Runs inside MiniStack's own virtual environment, as every correction.
 import time
 from typing import Any
 
-#: MiniStack's own words for what a service does by itself.
+#: MiniStack's reasons for ending a task by itself.
 ENDED_BY_ECS = frozenset(
     {"Service scaling down", "Task definition updated", "Deployment capacity limit", "Deployment completed"}
 )
-#: ECS looks after a service again and again; whoever lifts a protection has its answer before anything ends.
-LOOKS_AGAIN_AFTER_SECONDS = 3.0
-#: What ECS says instead of protecting more tasks than there should be.
+#: ECS reconciles a service periodically: a protection is removed, and answered, before its task ends.
+RECONCILED_AFTER_SECONDS = 3.0
+#: The reason with which ECS refuses to protect more tasks than the desired count.
 TOO_MANY = "DEPLOYMENT_BLOCKED"
 
 
 def protected_tasks_are_not_ended() -> None:
-    """AWS ends no protected task when it shrinks or replaces, and ends it soon after its protection was lifted."""
+    """AWS ends no protected task when it scales in or deploys, and ends it soon after its protection was removed."""
     from ministack.services import ecs
 
     protections = Protections(ecs)
     end = ecs._stop_task
 
     def end_unless_protected(data: dict[str, Any]) -> Any:
-        if data.get("reason") in ENDED_BY_ECS and protections.hold(data["task"]):
+        if data.get("reason") in ENDED_BY_ECS and protections.is_protected(data["task"]):
             return protections.answer({})
         return end(data)
 
@@ -33,77 +33,79 @@ def protected_tasks_are_not_ended() -> None:
 
 
 class Protections:
-    """Which tasks are protected, and until when.
+    """The protected tasks, with the time when each protection ends.
 
     Args:
-        ecs: MiniStack's.
+        ecs: MiniStack's module.
     """
 
     def __init__(self, ecs: Any) -> None:
         self._ecs = ecs
         self._until: dict[str, float] = {}
 
-    def hold(self, arn: str) -> bool:
-        """Whether this task must not be ended."""
+    def is_protected(self, arn: str) -> bool:
+        """Returns whether this task must not be ended."""
         return self._until.get(arn, 0.0) > time.time()
 
     def update(self, data: dict[str, Any]) -> Any:
-        """ECS's ``UpdateTaskProtection``; it protects no more tasks of a service than there should be."""
+        """Answers ``UpdateTaskProtection``: no more tasks of a service are protected than its desired count."""
         refused = []
-        for arn in self._there(data):
+        for arn in self._existing(data):
             if not data["protectionEnabled"]:
                 self._until.pop(arn, None)
-                self._look_again(arn)
-            elif self.hold(arn) or self._place_is_left(arn):
+                self._reconcile_later(arn)
+            elif self.is_protected(arn) or self._is_below_desired_count(arn):
                 self._until[arn] = time.time() + 60 * data.get("expiresInMinutes", 120)
             else:
                 refused.append({"arn": arn, "reason": TOO_MANY})
-        return self._told(data, refused)
+        return self._answer(data, refused)
 
     def get(self, data: dict[str, Any]) -> Any:
-        """ECS's ``GetTaskProtection``."""
-        return self._told(data, [])
+        """Answers ``GetTaskProtection``."""
+        return self._answer(data, [])
 
     def answer(self, body: dict[str, Any]) -> Any:
-        """As MiniStack answers."""
+        """Returns a response of MiniStack."""
         from ministack.core.responses import json_response
 
         return json_response(body)
 
-    def _told(self, data: dict[str, Any], refused: list[dict[str, str]]) -> Any:
-        there, unable = self._there(data), {each["arn"] for each in refused}
-        told = [
-            {"taskArn": arn, "protectionEnabled": self.hold(arn), "expirationDate": self._until.get(arn, 0.0)}
-            for arn in there
+    def _answer(self, data: dict[str, Any], refused: list[dict[str, str]]) -> Any:
+        existing, unable = self._existing(data), {each["arn"] for each in refused}
+        protected = [
+            {"taskArn": arn, "protectionEnabled": self.is_protected(arn), "expirationDate": self._until.get(arn, 0.0)}
+            for arn in existing
             if arn not in unable
         ]
-        gone = [{"arn": arn, "reason": "MISSING"} for arn in data["tasks"] if arn not in there]
-        return self.answer({"protectedTasks": told, "failures": [*refused, *gone]})
+        missing = [{"arn": arn, "reason": "MISSING"} for arn in data["tasks"] if arn not in existing]
+        return self.answer({"protectedTasks": protected, "failures": [*refused, *missing]})
 
-    def _there(self, data: dict[str, Any]) -> list[str]:
+    def _existing(self, data: dict[str, Any]) -> list[str]:
         tasks = self._ecs._tasks
         return [arn for arn in data["tasks"] if arn in tasks and tasks[arn]["lastStatus"] != "STOPPED"]
 
-    def _place_is_left(self, arn: str) -> bool:
+    def _is_below_desired_count(self, arn: str) -> bool:
         group = self._ecs._tasks[arn]["group"]
-        held = [other for other, task in self._ecs._tasks.items() if task["group"] == group and self.hold(other)]
+        held = [
+            other for other, task in self._ecs._tasks.items() if task["group"] == group and self.is_protected(other)
+        ]
         running = [other for other in held if self._ecs._tasks[other]["lastStatus"] != "STOPPED"]
         return len(running) < int(self._ecs._services[_key(arn, group)]["desiredCount"])
 
-    def _look_again(self, arn: str) -> None:
-        """MiniStack looks after a service only when it is changed."""
+    def _reconcile_later(self, arn: str) -> None:
+        """Reconciles the service after a moment, which MiniStack does only when the service is updated."""
         from ministack.core.concurrency import spawn_background
 
         key = _key(arn, self._ecs._tasks[arn]["group"])
 
-        def look() -> None:
-            time.sleep(LOOKS_AGAIN_AFTER_SECONDS)
+        def reconcile() -> None:
+            time.sleep(RECONCILED_AFTER_SECONDS)
             self._ecs._reconcile_service_tasks(key.partition("/")[0], key)
 
-        spawn_background(look, thread_name="ecs-looks-again")
+        spawn_background(reconcile, thread_name="ecs-reconciles")
 
 
 def _key(task: str, group: str) -> str:
-    """How MiniStack names a service, from the ARN of a task (``…:task/<cluster>/<id>``) and its group."""
+    """MiniStack's key of a service, from the ARN of a task (``…:task/<cluster>/<id>``) and its group."""
     cluster = task.rpartition(":task/")[2].partition("/")[0]
     return f"{cluster}/{group.removeprefix('service:')}"

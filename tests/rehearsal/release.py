@@ -21,7 +21,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True)
 class Release:
-    """One version, ready to be deployed."""
+    """A version, ready to be deployed."""
 
     source: Checkout
     #: the folder that its runners start from

@@ -1,4 +1,4 @@
-"""The played Internet: played names are answered under their own certificate, nobody gets anywhere else."""
+"""The played Internet: known names are answered under their own certificate, and all others refused."""
 
 import http.server
 import ssl

@@ -70,7 +70,7 @@ class Artifacts:
         s3.put_bucket_tagging(**bucket, Tagging={"TagSet": [{"Key": "answerline:stack", "Value": self._stack}]})
 
     def exists(self) -> bool:
-        """Whether the bucket exists in this account. Raises CannotDeploy if another account has it."""
+        """Returns whether the bucket exists in this account. Raises CannotDeploy if another account has it."""
         try:
             self._s3.head_bucket(Bucket=self.bucket, **self._owner)
         except ClientError as error:
@@ -103,7 +103,7 @@ class Artifacts:
         return f"{self._s3.meta.endpoint_url}/{self.bucket}/{key}"
 
     def contains(self, key: str) -> bool:
-        """Whether the object is in the bucket."""
+        """Returns whether the object is in the bucket."""
         try:
             self._s3.head_object(Bucket=self.bucket, Key=key, **self._owner)
         except ClientError as error:

@@ -38,7 +38,7 @@ def rotate(ssm: Any, stack: str) -> bool:
 
 
 def exists(ssm: Any, stack: str) -> bool:
-    """Whether the token exists as a SecureString; its value is not read."""
+    """Returns whether the token exists as a SecureString; its value is not read."""
     found = ssm.describe_parameters(ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name(stack)]}])
     return any(each["Type"] == "SecureString" for each in found["Parameters"])
 

@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One resource that would be added, modified, imported or removed."""
+    """A resource that would be added, modified, imported or removed."""
 
     action: str
     resource: str

@@ -61,7 +61,7 @@ def digest_of(ecr: Any, stack: str, tag: str) -> str | None:
 
 
 def exists(ecr: Any, stack: str, digest: str) -> bool:
-    """Whether the repository still has the image with this digest."""
+    """Returns whether the repository still has the image with this digest."""
     return _find_digest(ecr, stack, {"imageDigest": digest}) is not None
 
 
@@ -121,7 +121,7 @@ def mark_running(ecr: Any, stack: Stack) -> None:
 
 
 def is_released(ecr: Any, stack: str, digest: str) -> bool:
-    """Whether this image is marked as released."""
+    """Returns whether this image is marked as released."""
     return digest_of(ecr, stack, _released_tag(digest)) is not None
 
 

@@ -18,7 +18,7 @@ class FirstOperator:
 
 
 def any_operator(cognito: Any, user_pool: str) -> bool:
-    """Whether the pool has an operator."""
+    """Returns whether the pool has an operator."""
     return bool(cognito.list_users(UserPoolId=user_pool, Limit=1)["Users"])
 
 

@@ -30,7 +30,7 @@ class StillChanges(CannotDeploy):
 
 
 class Stack:
-    """One stack.
+    """A stack of CloudFormation.
 
     Args:
         cloudformation: a boto3 client.
@@ -68,12 +68,12 @@ class Stack:
         return next((stack for stack in stacks if stack["StackStatus"] != DELETED), None)
 
     def exists(self) -> bool:
-        """Whether any change was ever applied."""
+        """Returns whether any change was ever applied."""
         described = self.described()
         return described is not None and described["StackStatus"] != "REVIEW_IN_PROGRESS"
 
     def settled(self) -> bool:
-        """Whether the last change has ended, in success or a rollback, so that the parameters describe what runs."""
+        """Returns whether the last change ended, in success or a rollback: then the parameters describe what runs."""
         return (self.described() or {}).get("StackStatus") in SETTLED
 
     def parameters(self) -> dict[str, str]:

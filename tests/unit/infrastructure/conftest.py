@@ -1,4 +1,4 @@
-"""An AWS account over HTTP, as moto plays it; the programs that build images, as scripts; a person who answers."""
+"""Fixtures of deployment: an AWS account that moto plays over HTTP, builders of images as scripts, a checkout."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture
 def account(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """An empty account; nothing of the developer's own AWS is seen."""
+    """An empty account, isolated from the developer's own AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=10).close()
@@ -40,7 +40,7 @@ def account(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 @pytest.fixture
 def artifacts(account: Account) -> Artifacts:
-    """The deploy bucket, open to plain HTTP: moto is nothing else, and does as the bucket's policy says."""
+    """The deploy bucket without its policy, which allows only HTTPS: moto speaks HTTP and enforces policies."""
     artifacts = Artifacts(account, STACK)
     artifacts.ensure_bucket()
     account.client("s3").delete_bucket_policy(Bucket=artifacts.bucket)
@@ -48,7 +48,7 @@ def artifacts(account: Account) -> Artifacts:
 
 
 class Time:
-    """Seconds that pass only when somebody pauses."""
+    """A clock whose seconds pass only in pauses."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -67,7 +67,7 @@ def time() -> Time:
 
 @pytest.fixture
 def reported() -> list[str]:
-    """Every line that was shown."""
+    """The lines that were reported to the operator."""
     return []
 
 
@@ -78,7 +78,7 @@ def stack(account: Account, reported: list[str], time: Time) -> Stack:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Puts a program on an otherwise almost empty path: name, shell script."""
+    """Adds a program to an otherwise almost empty PATH: name, shell script."""
     directory = tmp_path / "programs"
     directory.mkdir()
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")

@@ -1,4 +1,4 @@
-"""What is checked out: one word for each state of it."""
+"""The state of a checkout, with a name for each state."""
 
 import subprocess
 from pathlib import Path

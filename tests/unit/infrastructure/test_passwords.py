@@ -1,4 +1,4 @@
-"""The first operator: one password until somebody chose their own."""
+"""Passwords of new operators."""
 
 from infrastructure.passwords import new_password
 

@@ -19,7 +19,7 @@ def of_kind(kind: str) -> list[dict[str, Any]]:
 
 
 def name(properties: dict[str, Any], attribute: str) -> str:
-    """Without the stack's name before it."""
+    """Returns the name without the stack's name before it."""
     return re.sub(r"^\$\{AWS::StackName\}.", "", properties[attribute]["Fn::Sub"])
 
 

@@ -1,4 +1,4 @@
-"""The final template: nobody may do everything, nothing waits for itself, and names are names."""
+"""The final template: minimal permissions, no cycles, and names instead of references."""
 
 import ast
 import json
@@ -15,7 +15,7 @@ from tests.unit.support.final_template import actions, as_text, of_type, resourc
 from tests.unit.support.reach import Code
 from wire import SyncRequest
 
-#: (resource, Sid): what has no narrower name, and why.
+#: (resource, Sid) of statements for all resources, each with the reason.
 WITHOUT_A_NAME: Final = {
     ("RunnerStartRole", "SignsInToEcr"): "ECR's token is for all of a registry",
     ("Key", "TheAccountDecides"): "a key's own policy speaks of that key only, and without it nobody could change it",
@@ -25,11 +25,11 @@ WITHOUT_A_NAME: Final = {
     ("ReconcileRole", "SendsMail"): "the same statement",
     ("MailEventRole", "SendsMail"): "the same statement",
 }
-#: Policies of AWS's own that we attach: they are for all of a region.
+#: AWS's managed policies that we attach: they are for a whole region.
 OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
 
 
-# -- who may do what ------------------------------------------------------------------------------------------
+# -- permissions -------------------------------------------------------------------------------------------------
 
 
 def test_no_role_may_do_everything() -> None:
@@ -66,7 +66,7 @@ def test_no_policy_of_awss_own_is_attached_unseen() -> None:
 
 
 def _what(resource: str) -> str:
-    """An ARN without partition, service, region and account."""
+    """Returns an ARN without partition, service, region and account."""
     return resource.replace("::", "--").split(":", 5)[-1] if resource.startswith("arn:") else resource
 
 
@@ -80,10 +80,10 @@ LOGICAL: Final = {
     "mail_event": "MailEvent",
     "overview": "Overview",
 }
-#: What a call of boto3 needs in IAM, where it is not the same words. Empty: Cognito asks everybody for a password.
+#: The IAM actions of boto3's calls with another name. Empty: Cognito needs no permission, but a password.
 NEEDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-    ("dynamodb", "transact_write_items"): (),  # what it is made of counts
-    ("s3", "head_object"): ("s3:GetObject", "s3:ListBucket"),  # without the second, what is not there is forbidden
+    ("dynamodb", "transact_write_items"): (),  # its parts need the permissions
+    ("s3", "head_object"): ("s3:GetObject", "s3:ListBucket"),  # without the second, a missing object is forbidden
     ("s3", "list_objects_v2"): ("s3:ListBucket",),
     ("sesv2", "send_email"): ("ses:SendEmail", "ses:SendRawEmail"),
     ("cognito-idp", "initiate_auth"): (),
@@ -91,7 +91,7 @@ NEEDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("cognito-idp", "associate_software_token"): (),
     ("cognito-idp", "verify_software_token"): (),
 }
-#: What no line of ours asks for, but Lambda does in the function's name, or S3 in that of a link's signer.
+#: Actions of no line of ours: Lambda uses them for the function, or S3 for a presigned link.
 BESIDES: Final = {
     "*": {"logs:CreateLogStream", "logs:PutLogEvents"},
     "APIHandler": {"kms:GenerateDataKey", "kms:Decrypt"},
@@ -108,7 +108,7 @@ def code() -> Code:
 
 
 def handlers() -> dict[str, tuple[str, str]]:
-    """Logical name → where it begins, as `app.py` declares it."""
+    """Maps each function's logical name to its handler in `app.py`."""
     found = {"APIHandler": ("app", "create_app")}
     for node in ast.parse((APPLICATION / "app.py").read_text()).body:
         for decorator in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
@@ -145,7 +145,7 @@ def test_a_function_may_do_what_its_code_does_and_no_more(code: Code, function: 
 
 
 def test_every_call_of_aws_is_reachable(code: Code) -> None:
-    """Else the walk through the source has lost its way, and the test above says too little."""
+    """An unreachable call means that the walk through the source is incomplete, and the test above too weak."""
     assert code.all_calls() <= {call for entry in handlers().values() for call in code.calls(entry)}
 
 
@@ -183,7 +183,7 @@ def test_a_runner_has_no_credentials_of_aws() -> None:
     assert "RUNNER_BOOTSTRAP_TOKEN" not in {each["Name"] for each in task["ContainerDefinitions"][0]["Environment"]}
 
 
-# -- what waits for what ----------------------------------------------------------------------------------------
+# -- dependencies ------------------------------------------------------------------------------------------------
 
 
 def test_the_template_has_no_cycle() -> None:
@@ -207,7 +207,7 @@ def test_functions_get_names_and_no_references() -> None:
             assert kind == "Fn::Sub" or value["Ref"] in settled, variable
 
 
-#: Read, and not told on AWS.
+#: Variables that the application reads and that AWS does not set.
 NOT_TOLD: Final = {
     "AWS_REGION": "Lambda says it",
     "ALLOW_LOCAL_LINKS": "only where the reader sits at this very machine",
@@ -242,7 +242,7 @@ def test_resources_exist_under_the_names_that_functions_get() -> None:
     assert as_text(token["ValueFrom"]).endswith(f":parameter{told['RUNNER_TOKEN_PARAMETER']}")
 
 
-#: Conditions of the runners' template, and the parameter that each asks.
+#: Conditions of the runners' template, and the parameter of each.
 ON: Final = {"OnSpot": "RunnersOnSpot", "OnArm": "Architecture"}
 
 
@@ -262,7 +262,7 @@ def test_everything_that_replaces_a_runners_task_changes_its_image_value() -> No
     assert SyncRequest(sequence=1, capacity=1, image=longest).image == longest
 
 
-# -- what is logged, tried again, and kept -----------------------------------------------------------------------
+# -- logs, retries, retention ------------------------------------------------------------------------------------
 
 
 def test_the_api_logs_no_path_no_query_and_no_address() -> None:
@@ -310,7 +310,7 @@ def test_every_function_has_a_log_of_its_own_with_a_retention() -> None:
 
 
 def test_ses_publishes_bounces_under_event_types_that_cloudformation_always_took() -> None:
-    """In capital letters it refused them until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
+    """CloudFormation refused capital letters until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
     (destination,) = of_type("AWS::SES::ConfigurationSetEventDestination").values()
     told = destination["EventDestination"]["MatchingEventTypes"]
     assert told == ["bounce", "complaint", "reject", "renderingFailure"]
@@ -324,7 +324,7 @@ def test_events_that_fail_for_good_become_dead_letters() -> None:
         if permission["Principal"] == "events.amazonaws.com"
     }
     assert set(configured) >= started_by_events >= {"Reconcile", "Sweep", "TaskStopped"}
-    for name in started_by_events - {"Reconcile"}:  # which runs again within the minute
+    for name in started_by_events - {"Reconcile"}:  # runs again within the minute
         dead = configured[name]["DestinationConfig"]["OnFailure"]["Destination"]
         assert as_text(dead) == "${DeadEventsQueue.Arn}"
     assert resources()["JobsQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
@@ -352,7 +352,7 @@ def test_only_think_may_start_itself_in_a_loop() -> None:
 
 
 def _queues(role: dict[str, Any], action: str) -> set[str]:
-    """Of which queues this role may do this."""
+    """Returns the queues that this role may use so."""
     (name, _) = role["Fn::GetAtt"]
     return {
         to for owner, each in statements() if owner == name and action in actions(each) for to in resources_of(each)

@@ -1,4 +1,4 @@
-"""What a month costs: docs/costs.md shows the script's own words, and the script's numbers are the code's own."""
+"""Monthly costs: docs/costs.md contains the script's output, and the script's numbers are the code's own."""
 
 import json
 from collections.abc import Callable
@@ -173,7 +173,7 @@ def test_each_metric_and_alarm_is_paid_for() -> None:
 
 
 class Runner:
-    """A full runner whose sessions are all online, each with all the snapshots it can have; as the doors see it."""
+    """A full runner whose sessions are all online, each with as many snapshots as are kept, before the real API."""
 
     def __init__(self, services: Services, table: BilledTable, clock: Clock) -> None:
         self.services, self.clock, self._table = services, clock, table
@@ -197,7 +197,7 @@ class Runner:
         return self._token.split(".")[0]
 
     def billed(self, what: Callable[[], object]) -> tuple[float, float]:
-        """Write and read units."""
+        """Returns the write and read units."""
         before = self._table.write_units, self._table.read_units
         what()
         return self._table.write_units - before[0], self._table.read_units - before[1]
@@ -225,7 +225,7 @@ class Runner:
         return answer
 
     def report(self, sequence: int) -> None:
-        """Every session has got this far."""
+        """Reports every session as caught up to this message."""
         caught_up = self.clock() // 60_000 * 60_000
         for hold in self.holds:
             self.sync(
@@ -241,7 +241,7 @@ class Runner:
             )
 
     def answer(self, number: int) -> None:
-        """A contact writes, the model answers, the reply is sent, and its echo is handed in."""
+        """Answers a contact: message, model call, sent reply, and the reply's echo."""
         hold = self.holds[0]
         message = Message(
             id=f"3AB0{number:018d}",
@@ -266,7 +266,7 @@ class Runner:
         self._hand_in(hold, message.model_copy(update={"id": part.id, "from_me": True, "text": part.text}))
 
     def save(self) -> None:
-        """A snapshot: asked where to, and committed; what S3 holds is taken for granted."""
+        """Announces and commits a snapshot, without S3."""
         hold, sha256 = self.holds[0], f"{1:064x}"
         upload = UploadRequest(
             tenant=hold.tenant, epoch=hold.epoch, sequence=9_999, sha256=sha256, size_bytes=4 * 10**7
@@ -323,7 +323,7 @@ def runner(services: Services, memory_table: BilledTable, clock: Clock) -> Runne
 
 
 class Shelf:
-    """A store that has everything it was ever asked about."""
+    """A store that has every object."""
 
     def sign_upload(self, key: str, *, size_bytes: int, sha256: str) -> "Shelf":
         self.url, self.headers = "https://store.example.com/" + key, dict[str, str]()

@@ -1,4 +1,4 @@
-"""This machine: who packages, and who builds."""
+"""Checks of this machine: the Python that packages, the program that builds images."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a deployment decides by itself, and when it decides anew."""
+"""Decisions of a deployment, and when they are made anew."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.unit.infrastructure.deploying.aws.test_api_logs import ApiGateway
 from tests.unit.infrastructure.deploying.aws.test_availability_zones import Ec2
 from tests.unit.infrastructure.deploying.aws.test_quotas import Lambda
 
-SAID = {"STAGE": "unit", "MAIL_FROM": "line@agency.example"}
+GIVEN = {"STAGE": "unit", "MAIL_FROM": "line@agency.example"}
 HELD: Resources = {"MailSender": ("AWS::SES::EmailIdentity", "agency.example")}
 
 
@@ -28,11 +28,11 @@ def decide(
     former: dict[str, str] | None = None,
     settings: Settings | None = None,
 ) -> dict[str, str]:
-    parameters = (settings or parse(SAID)).over(former or {})
+    parameters = (settings or parse(GIVEN)).over(former or {})
     return decisions.decide(account, resources or {}, parameters, reported.append)
 
 
-# -- how many chats are thought about at once -------------------------------------------------------------------------
+# -- the concurrency limit of the think function ----------------------------------------------------------------------
 
 
 def test_a_low_quota_is_halved_and_reported_in_one_sentence(account: Account, reported: list[str]) -> None:
@@ -52,8 +52,8 @@ def test_a_raised_quota_raises_the_limit_at_the_next_deployment_and_is_not_repor
 
 def test_an_operators_own_limit_stays_and_is_not_reported(account: Account, reported: list[str]) -> None:
     account._clients["lambda"] = Lambda(10)
-    own = parse({**SAID, "THINK_AT_ONCE": "30"})
-    later = parse(SAID)
+    own = parse({**GIVEN, "THINK_AT_ONCE": "30"})
+    later = parse(GIVEN)
     declared = dict.fromkeys(("ThinkAtOnce", "ThinkAtOnceGiven", "MailFrom"))
 
     def values(settings: Settings, former: dict[str, str]) -> dict[str, str]:
@@ -63,11 +63,11 @@ def test_an_operators_own_limit_stays_and_is_not_reported(account: Account, repo
     former = values(own, {})
     assert values(later, former)["ThinkAtOnceGiven"] == "30"
     assert reported == []
-    decide(account, reported, former=former, settings=parse({**SAID, "THINK_AT_ONCE": "none"}))
+    decide(account, reported, former=former, settings=parse({**GIVEN, "THINK_AT_ONCE": "none"}))
     assert len(reported) == 1
 
 
-# -- where runners live -----------------------------------------------------------------------------------------------
+# -- the zones of runners --------------------------------------------------------------------------------------------
 
 
 def test_a_new_stage_gets_two_zones(account: Account, reported: list[str]) -> None:
@@ -93,5 +93,5 @@ def test_an_existing_identity_outside_of_the_stack_is_not_created_even_if_it_is_
     account: Account, reported: list[str]
 ) -> None:
     account.client("sesv2").create_email_identity(EmailIdentity="agency.example")
-    for former in ({}, {"MailIdentity": "agency.example"}):  # destroyed; rolled back, or never agreed to
+    for former in ({}, {"MailIdentity": "agency.example"}):  # destroyed; rolled back, or never confirmed
         assert decide(account, reported, former=former)["MailIdentity"] == ""

@@ -1,4 +1,4 @@
-"""Whether the new version is there, asked over HTTP as people would."""
+"""The health check of a stage, over HTTP."""
 
 import json
 import threading
@@ -15,8 +15,8 @@ from infrastructure.deploying.readiness import Health
 from tests.unit.infrastructure.conftest import Time
 
 
-class Door(BaseHTTPRequestHandler):
-    """Answers what the test says."""
+class Server(BaseHTTPRequestHandler):
+    """Answers as the test asks."""
 
     answer: ClassVar[tuple[int, bytes, str]] = (200, b"{}", "")
 
@@ -35,11 +35,11 @@ class Door(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def answers() -> Iterator[Callable[..., Health]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def ask(status: int, body: object, date: str = "") -> Health:
-        Door.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
+        Server.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
         return readiness.check_health(f"http://127.0.0.1:{server.server_port}/api")
 
     yield ask

@@ -1,4 +1,4 @@
-"""What `make deploy` is told, and what the stage remembers."""
+"""Settings of `make deploy`, and the parameters that the stage remembers."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What must be let go before a stage is deleted, and what the templates promise about data."""
+"""Steps before a stage is deleted, and the templates' policies about data."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,7 @@ class Ecs:
 
     def __init__(self, *pages: list[str]) -> None:
         self._pages = pages
-        self.let_go: list[list[str]] = []
+        self.unprotected: list[list[str]] = []
 
     def get_paginator(self, name: str) -> "Ecs":
         assert name == "list_tasks"
@@ -34,7 +34,7 @@ class Ecs:
 
     def update_task_protection(self, *, tasks: list[str], protectionEnabled: bool, **_: Any) -> None:  # noqa: N803
         assert protectionEnabled is False
-        self.let_go.append(tasks)
+        self.unprotected.append(tasks)
 
 
 class Events:
@@ -62,13 +62,13 @@ def test_schedules_are_disabled_and_task_protection_ends() -> None:
     }
     teardown._release_runners(cast(Account, Clients(ecs=ecs, events=events)), "answerline-unit", resources)
     assert events.off == ["answerline-unit-Reconcile"]
-    assert ecs.let_go == [["one", "two"], ["three"]]
+    assert ecs.unprotected == [["one", "two"], ["three"]]
 
 
 def test_a_stage_without_a_cluster_has_no_task_protection_to_end() -> None:
     ecs = Ecs(["one"])
     teardown._release_runners(cast(Account, Clients(ecs=ecs, events=Events())), "answerline-unit", {})
-    assert ecs.let_go == []
+    assert ecs.unprotected == []
 
 
 @pytest.mark.parametrize("protected", [True, False])
@@ -86,11 +86,11 @@ def test_a_table_is_deleted_only_after_its_protection_has_ended(account: Account
     teardown._delete(account, "TableName", "answerline-unit")
     end_of_protection = ["UpdateTable", "DescribeTable"] if protected else []
     assert asked == ["DescribeTable", *end_of_protection, "DeleteTable"]
-    teardown._delete(account, "TableName", "answerline-unit")  # gone already is fine
+    teardown._delete(account, "TableName", "answerline-unit")  # a missing one is fine
 
 
 class RolledBack:
-    """CloudFormation after the stores could not all be made: moto keeps no such stack."""
+    """CloudFormation after a failed creation of the stores, a state that moto does not have."""
 
     def __init__(self) -> None:
         self.status = "ROLLBACK_COMPLETE"
@@ -134,7 +134,7 @@ def test_data_stores_that_a_rolled_back_first_change_left_are_listed_and_deleted
 
 
 def declared() -> dict[str, Any]:
-    """Our own resources, all files in one."""
+    """Our resources of all template files."""
     paths = [REPOSITORY / "infrastructure" / "cloudformation" / part for part in PARTS]
     body = template.merged([(path.name, template.load(path)) for path in paths if path.is_file()])
     return {name: resource for name, resource in body["Resources"].items() if "Type" in resource}

@@ -106,7 +106,7 @@ def test_a_schedule_that_is_off_is_bad(account: Account) -> None:
 
 
 class Ecs:
-    """moto's services are at once as they should be."""
+    """A service that is not as desired, which moto does not have."""
 
     def __init__(self, running: int, *, rollout: str = "COMPLETED", status: str = "ACTIVE") -> None:
         self._service = {
@@ -192,7 +192,7 @@ def test_every_part_of_a_stage_is_checked_even_if_others_cannot_be(account: Acco
 
 
 class Refusing:
-    """A service that these credentials may not ask."""
+    """A service that these credentials may not use."""
 
     def __getattr__(self, name: str) -> Any:
         def refuse(**_: Any) -> None:

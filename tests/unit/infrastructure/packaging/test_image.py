@@ -1,4 +1,4 @@
-"""The runner's image: what its recipe must and must not say, and how its builder is called."""
+"""The runner's image: the rules for its Dockerfile, and the calls of its builder."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Joining templates adds and never overrides; the zip is the same each time and holds what Lambda reads."""
+"""Merged templates add and never override; the zip is reproducible and contains only files that Lambda reads."""
 
 import os
 import sys
@@ -95,7 +95,7 @@ def test_an_addition_to_a_missing_function_is_an_error() -> None:
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A small package, as Chalice would unpack it."""
+    """A small package, unpacked."""
     files = {
         "app.py": "import chalicelib.thinking\n",
         "chalicelib/__init__.py": "",

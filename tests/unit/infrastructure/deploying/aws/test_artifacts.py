@@ -1,4 +1,4 @@
-"""The deploy bucket: private, by hash, and the memory of releases."""
+"""The deploy bucket: private, with objects by hash, and the stored releases."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_a_template_points_at_the_uploaded_zip_and_both_are_named_by_their_conte
     assert functions["Queue"] == {"Type": "AWS::SQS::Queue"}
     assert artifacts.upload(BODY, archive) == (template_key, code_key)
     versions = account.client("s3").list_object_versions(Bucket=artifacts.bucket)["Versions"]
-    assert len(versions) == 2  # what is there is not uploaded again
+    assert len(versions) == 2  # an existing object is not uploaded again
     archive.write_bytes(b"another zip")
     assert not {template_key, code_key} & set(artifacts.upload(BODY, archive))
     assert BODY["Resources"]["Think"]["Properties"]["CodeUri"] == "./deployment.zip"

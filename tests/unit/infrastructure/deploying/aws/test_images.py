@@ -1,4 +1,4 @@
-"""The runners' image: one per commit, built once, pushed with a password that nobody sees."""
+"""The runners' image: one per commit, built once, pushed with a password that is not shown."""
 
 import json
 from collections.abc import Callable
@@ -25,20 +25,20 @@ def ensured(account: Account, reported: list[str], checkout: Checkout = CLEAN) -
 
 
 def notes(tmp_path: Path) -> list[str]:
-    """What the fake builder was called with, a line each."""
+    """The calls of the fake builder, a line each."""
     return (tmp_path / "notes").read_text().splitlines()
 
 
 @pytest.fixture
 def podman(programs: Put, tmp_path: Path, account: Account, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A builder that notes how it is called, and what stands on its standard input at login."""
+    """A builder that notes its calls, and its standard input at login."""
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     script = 'echo "$@" >>"$NOTES"\n[ "$1" = login ] && cat >"$NOTES.password"\nexit 0'
     return programs("podman", script)
 
 
 def pushes(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry knows the image once it was pushed, as if the fake had really done it."""
+    """Adds a pushed image to the registry, which the fake builder does not reach."""
     really = images._run
 
     def run(command: list[str], seconds: float, **more: Any) -> None:

@@ -10,7 +10,7 @@ from infrastructure.deploying.aws.account import Account
 
 
 class Iam:
-    """moto says otherwise than AWS that the role is there."""
+    """moto reports an existing role with another error than AWS."""
 
     def __init__(self, message: str) -> None:
         self._message = message

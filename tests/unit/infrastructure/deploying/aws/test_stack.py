@@ -75,7 +75,7 @@ ARN = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/1"
 
 
 class CloudFormation:
-    """Where moto can't: states, refusals and failures that only AWS gets into."""
+    """States, rejections and failures of AWS that moto does not have."""
 
     def __init__(self, *statuses: str, events: tuple[dict[str, Any], ...] = ()) -> None:
         self.statuses = list(statuses)
