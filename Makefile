@@ -14,45 +14,45 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
-up: install ## everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
+up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
 	@exec $(BIN)/python -m infrastructure.local
 
 .PHONY: check
-check: python lint types ## ruff, mypy, unit tests: before each commit
+check: python lint types ## ruff, mypy and unit tests; run it before each commit
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
 
 .PHONY: test
-test: install lint types ## every test but peers, chaos, the rehearsals and the long simulation: before handing over
+test: install lint types ## run every test but peers, chaos, the rehearsals and the long simulation; run it before handing over
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests
 
 .PHONY: story
-story: install ## the whole story with real browsers: create, mail, scan, answer
+story: install ## run the whole story with real browsers: create, mail, scan, answer
 	@$(BIN)/python -m tests.story
 
 TAG ?= answerline-runner
 IMAGE ?= $(TAG)
 
 .PHONY: image
-image: python ## the runner's image, with docker, podman or buildah (TAG=…, ARCHITECTURE=arm64, FRESH=1, MORE="--build-arg …")
+image: python ## build the runner's image with docker, podman or buildah (TAG=…, ARCHITECTURE=arm64, FRESH=1, MORE="--build-arg …")
 	@$(BIN)/python -m infrastructure.packaging.image --tag "$(TAG)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) \
 	  $(if $(FRESH),--fresh) $(if $(MORE),--more="$(MORE)")
 
 .PHONY: story-in-container
-story-in-container: install ## the story with the runner in a container, started as on ECS (IMAGE=…)
+story-in-container: install ## run the story with the runner in a container, started as on ECS (IMAGE=…)
 	@$(BIN)/python -m tests.story --runner-image "$(IMAGE)"
 
 REHEARSING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.rehearsal
 
 .PHONY: rehearse
-rehearse: install .make/rehearsal ## the package and the template, deployed into a played AWS with every permission enforced, and the story there
+rehearse: install .make/rehearsal ## deploy package and template into a simulated AWS with every permission enforced, and run the story there
 	@$(REHEARSING)
 
 .PHONY: rehearse-upgrade
-rehearse-upgrade: install .make/rehearsal ## there, this checkout takes over and is rolled back while people write; half an hour (FROM=<former commit>)
+rehearse-upgrade: install .make/rehearsal ## upgrade and roll back there while contacts write; half an hour (FROM=<commit> starts from that release)
 	@$(REHEARSING) upgrade $(FROM)
 
 .PHONY: peers
-peers: install ## two unmodified peer libraries pair and reply on our WhatsApp simulator
+peers: install ## let two unmodified peer libraries pair and reply on our WhatsApp simulator
 	@cd tests/peers && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(BIN)/python -m tests.peers
 
@@ -60,11 +60,11 @@ SEEDS ?= 5000
 MINUTES ?= 10
 
 .PHONY: simulate
-simulate: python ## histories in virtual time, killed, frozen and cut off from a seed (SEEDS=5000); goes on where it stopped
+simulate: python ## simulate seeded crashes, freezes and partitions in virtual time (SEEDS=5000); resumes where it stopped
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 .PHONY: chaos
-chaos: install ## real processes, a fault about every six seconds (MINUTES=10), and a verdict (SEED=…)
+chaos: install ## inject a fault into real processes about every six seconds (MINUTES=10, SEED=…), and print a verdict
 	@$(BIN)/python -m pytest tests/chaos/outage.py
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
@@ -74,26 +74,26 @@ ARGS ?=
 UV := 0.13.9
 
 .PHONY: lock
-lock: ## resolve runner/requirements.txt anew into the image's runner/requirements.lock, with hashes
+lock: ## pin runner/requirements.txt into the image's runner/requirements.lock, with hashes
 	@test -x .venv-lock/bin/uv || $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@.venv-lock/bin/uv pip compile runner/requirements.txt --output-file runner/requirements.lock --quiet \
 	  --python-platform linux --python-version 3.13 --only-binary :all: --generate-hashes --no-header --no-annotate
 
 .PHONY: update-wa-js
-update-wa-js: install ## try the newest wa-js against the contract, take it only if everything passes (VERSION=…)
+update-wa-js: install ## test the newest wa-js against the contract, and take it only if everything passes (VERSION=…)
 	@$(BIN)/python -m tests.update_wa_js --to "$(VERSION)"
 
 .PHONY: live-check
-live-check: install ## guided check with a real account and two phones (ARGS="--rehearse", ARGS="--steps 1,4,8")
+live-check: install ## guide a check with a real account and two phones (ARGS="--rehearse", ARGS="--steps 1,4,8")
 	@$(BIN)/python -m tests.live $(ARGS)
 
 .PHONY: cost
-cost: python ## what AWS costs a month, and what that assumes (ARGS="--tenants 20 --messages-per-day 200", ARGS=--prices)
+cost: python ## estimate the monthly costs on AWS, with all assumptions (ARGS="--tenants 20 --messages-per-day 200", ARGS=--prices)
 	@$(BIN)/python -m infrastructure.cost $(ARGS)
 
 .PHONY: package
-package: python ## what is deployed, into build/package: template and zip, checked (ARCHITECTURE=arm64|x86_64)
+package: python ## build and check the template and the zip for AWS in build/package (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m infrastructure.packaging.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 	@$(BIN)/cfn-lint build/package/template.yaml && echo "cfn-lint: clean"
 
@@ -104,37 +104,37 @@ deploy: python ## AWS: create or update a stage (STAGE=prod MAIL_FROM=… OPERAT
 	@$(DEPLOYING) infrastructure.deploying deploy
 
 .PHONY: rollback
-rollback: python ## AWS: an earlier release runs again (STAGE=… TO=<commit>; without TO they are listed)
+rollback: python ## AWS: deploy an earlier release again (STAGE=… TO=<commit>; without TO it lists them)
 	@$(DEPLOYING) infrastructure.deploying rollback
 
 .PHONY: rotate-token
-rotate-token: python ## AWS: a new bootstrap token for runners (STAGE=…); those that run are not disturbed
+rotate-token: python ## AWS: replace the runners' bootstrap token (STAGE=…); running runners are not disturbed
 	@$(DEPLOYING) infrastructure.deploying rotate-token
 
 .PHONY: destroy
-destroy: python ## AWS: remove a stage and keep its data (STAGE=…; DATA=delete removes that too)
+destroy: python ## AWS: delete a stage and keep its data (STAGE=…; DATA=delete deletes that too)
 	@$(DEPLOYING) infrastructure.deploying destroy
 
 .PHONY: doctor
-doctor: python ## is the installation on this machine (DATA=…), or a stage on AWS (STAGE=…), well?
+doctor: python ## check the health of this machine's installation (DATA=…), or of a stage on AWS (STAGE=…)
 	@$(DEPLOYING) infrastructure.doctor
 
 .PHONY: backup
-backup: python ## put the data of this machine into one file (FILE=…, DATA=…)
+backup: python ## save the data of this machine in one file (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
 
 .PHONY: restore
-restore: python ## bring it back into an empty data directory (FILE=…, DATA=…)
+restore: python ## restore a backup into an empty data directory (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local restore "$(FILE)"
 
 .PHONY: clean
-clean: ## remove what was installed and built; data stays
+clean: ## remove everything that was installed and built; data stays
 	rm -rf .make .venv .venv-ministack .venv-package .venv-lock build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- the parts of install, each done once until its list changes -------------------------------------------------------
 
 .PHONY: install python
-install: python .make/ministack .make/wa-js chromium ## fetch what is missing: Python packages, MiniStack, wa-js, Chromium
+install: python .make/ministack .make/wa-js chromium ## install everything that is missing: Python packages, MiniStack, wa-js, Chromium
 python: .make/python
 
 .make/python: requirements.txt chalice_app/requirements.txt runner/requirements.txt
@@ -156,7 +156,7 @@ python: .make/python
 
 .make/rehearsal: tests/rehearsal/requirements.txt .make/ministack
 	@.venv-ministack/bin/python -m pip install --disable-pip-version-check -r $< | sed -u '/^Requirement already satisfied/d' \
-	  || { echo "What the rehearsal needs could not be installed: is there a network? The lines above say more."; exit 1; }
+	  || { echo "The rehearsal's packages could not be installed: is there a network? The lines above say more."; exit 1; }
 	@mkdir -p .make && touch $@
 
 .make/wa-js: runner/package.json runner/package-lock.json
