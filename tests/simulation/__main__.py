@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: many histories, or one of them told in full."""
+"""`python -m tests.simulation`: many histories, or one of them with its trace."""
 
 import argparse
 import sys
@@ -9,8 +9,8 @@ sys.path += [str(ROOT / "chalice_app"), str(ROOT / "chalice_app" / "vendor")]
 
 
 def main() -> int:
-    """The exit code: 0 if nothing was found."""
-    from tests.simulation.many import Sum, run_all
+    """Returns the exit code: 0 if no history has a violation."""
+    from tests.simulation.histories import Total, run_all
     from tests.simulation.world import simulate
 
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
@@ -18,14 +18,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, help="default: one per core")
     parser.add_argument("--seed", type=int, help="only this history")
-    parser.add_argument("--trace", action="store_true", help="tell all of it")
+    parser.add_argument("--trace", action="store_true", help="print its trace")
     given = parser.parse_args()
     if given.seed is not None:
         verdict = simulate(given.seed, tracing=given.trace)
         print("\n".join(verdict.trace))
         for violation in verdict.violations:
             print(violation)
-        one = Sum()
+        one = Total()
         one.add(verdict)
         print(one.line())
         return 1 if verdict.violations else 0

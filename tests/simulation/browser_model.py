@@ -35,11 +35,11 @@ class Browser:
         self._handlers: list[Callable[[Any], None]] = []
 
     def hint(self, kind: str) -> None:
-        trouble, chance = self.server.trouble, self.server.chance
+        faults, chance = self.server.link_faults, self.server.chance
         times = 1
-        if kind == "message" and chance.random() < trouble.hint_lost:
+        if kind == "message" and chance.random() < faults.hint_lost:
             times = 0
-        elif chance.random() < trouble.hint_twice:
+        elif chance.random() < faults.hint_twice:
             times = 2
         self.server.faults += times != 1
         for _ in range(times):

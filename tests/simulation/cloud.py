@@ -35,7 +35,7 @@ from wire import (
     UploadRequest,
 )
 
-#: When every history begins.
+#: The beginning of every history.
 EPOCH_MS = 1_790_000_000_000
 BOOTSTRAP_TOKEN = "bootstrap-token"
 STORE = "https://store/"
@@ -54,42 +54,42 @@ DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
 
 
 class Died(BaseException):
-    """This worker is gone between two of its steps; nothing of it goes on."""
+    """The death of a worker between two of its steps."""
 
 
 class Worker(greenlet.greenlet):  # type: ignore[misc]
-    """One call of a Lambda function: sequential code that is suspended at each step."""
+    """Sequential code of one Lambda call, suspended at each step."""
 
     def __init__(self, work: Callable[[], None], skew: float, dies_at: int | None) -> None:
         super().__init__(work)
         self.skew = skew
         self.steps = 0
         self.dies_at = dies_at
-        #: A pause that polls may be cut short to what it polls for: (bell of which runner, not later than).
+        #: A pause that polls may be shortened until its bell rings: (the runner of the bell, the latest time).
         self.polls: tuple[str, float] | None = None
-        #: Which runner asked, and at which epoch.
+        #: The runner that called, and its epoch.
         self.asked: tuple[str, int] | None = None
-        #: Of its suspensions only the latest can be ended.
+        #: The number of its latest suspension, the only one that can be ended.
         self.suspended = 0
 
 
 @dataclass
-class Weather:
-    """What goes wrong at the control plane just now, as chances from 0 to 1."""
+class FaultRates:
+    """The rates of faults at the control plane now, from 0 to 1."""
 
     down: bool = False
-    #: Everything is down: not only the runners' door, but also think and reconcile.
+    #: All functions are down: the runners' routes, and also think and reconcile.
     all_down: bool = False
     dies: float = 0.0
     busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
-    index_lag: float = 0.05
+    index_lag_seconds: float = 0.05
 
 
 @dataclass
 class Call:
-    """What the model was asked, and for which messages."""
+    """A call of the model, and the messages that it is for."""
 
     turn: str
     tenant: str
@@ -98,7 +98,7 @@ class Call:
 
 
 class Store:
-    """The bucket: what is there under a key stays as it is, unless a fault damages it."""
+    """The bucket: an object never changes, unless a fault damages it."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -134,20 +134,20 @@ class Cloud:
 
     def __init__(self, loop: VirtualLoop, chance: random.Random, trace: Callable[..., None]) -> None:
         self.loop = loop
-        self.weather = Weather()
+        self.rates = FaultRates()
         self.calls: dict[str, Call] = {}
         self.faults = 0
         self.store = Store()
-        #: Runners that spoke in their own name, so that they know it.
+        #: Runners that called with their identity, so that they know it.
         self.heard: set[str] = set()
-        #: Told of each question to the model: the chat, and when.
-        self.thinks: Callable[[str, int], None] = lambda chat, instant: None
+        #: Called for each model call: the chat, and the time.
+        self.on_model_call: Callable[[str, int], None] = lambda chat, instant: None
         self._chance = chance
         self._trace = trace
         self._hub = greenlet.getcurrent()
         self._working: dict[Worker, None] = {}
         self._bells: dict[str, dict[Worker, None]] = {}
-        self.table = MemoryTable(self.step, loop.time, lambda: chance.expovariate(1 / self.weather.index_lag))
+        self.table = MemoryTable(self.step, loop.time, lambda: chance.expovariate(1 / self.rates.index_lag_seconds))
         self.table.watchers.append(self._heard_bell)
         environment = {"STAGE": "simulation", "RUNNER_CAPACITY": "4"}
         self.services = Services(environment, clock=self._clock, token=self._token, pause=self._pause)
@@ -164,18 +164,18 @@ class Cloud:
         )
 
     def found_fleet(self, fleet: Any, machines: int) -> None:
-        """What starts machines, how many there are always, and of what."""
+        """Sets the fleet that starts machines, and their constant number."""
         of_all = {"COMMIT": fleet.commit, "RUNNERS_AT_LEAST": str(machines)}
         self.services._environment = {**self.services._environment, **of_all}
         self.services.__dict__["fleet"] = fleet
 
-    # -- being called --------------------------------------------------------------------------------------------
+    # -- calls --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self.loop.after(self._chance.uniform(0, RECONCILE_EVERY), self._reconcile)
 
-    def knock(self, path: str, token: str, body: bytes, answered: Callable[[int, bytes], None]) -> None:
-        """A request at the runners' door; ``answered`` may never be called."""
+    def request(self, path: str, token: str, body: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """Sends a request of a runner; ``answered`` may never be called."""
         asked, door = DOORS[path]
 
         def work() -> tuple[int, bytes]:
@@ -186,8 +186,8 @@ class Cloud:
                 if isinstance(request, SyncRequest) and request.wait_ms:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()
-            except AnswerlineError as trouble:
-                return trouble.status, Refusal(code=trouble.code, message=trouble.message).model_dump_json().encode()
+            except AnswerlineError as error:
+                return error.status, Refusal(code=error.code, message=error.message).model_dump_json().encode()
 
         def done(result: tuple[int, bytes] | None) -> None:
             if result is not None:
@@ -207,7 +207,7 @@ class Cloud:
     ) -> None:
         """Runs sequential code as a worker; ``done(None)`` when it died or raised."""
         dies_at = None
-        if mortal and self._chance.random() < self.weather.dies:
+        if mortal and self._chance.random() < self.rates.dies:
             dies_at = 1 + int(self._chance.expovariate(1 / 8))
 
         def run() -> None:
@@ -217,15 +217,15 @@ class Cloud:
             except Died:
                 self.faults += 1
                 self._trace("worker died", name=name, step=one.steps)
-            except AnswerlineError as trouble:
-                self._trace("worker gave up", name=name, trouble=repr(trouble))
+            except AnswerlineError as error:
+                self._trace("worker gave up", name=name, error=repr(error))
             except ExceptionGroup as several:
-                self._trace("worker gave up", name=name, trouble=repr(several))
+                self._trace("worker gave up", name=name, error=repr(several))
                 _, unexpected = several.split(AnswerlineError)
                 if unexpected is not None:
-                    self.loop.troubles.append(f"{name}: {unexpected!r}: {unexpected.exceptions!r}")
-            except Exception as trouble:
-                self.loop.troubles.append(f"{name}: {trouble!r} in {traceback.format_exc(limit=-3)}")
+                    self.loop.errors.append(f"{name}: {unexpected!r}: {unexpected.exceptions!r}")
+            except Exception as error:
+                self.loop.errors.append(f"{name}: {error!r} in {traceback.format_exc(limit=-3)}")
             self._working.pop(one, None)
             self.loop.after(0, done, result)
 
@@ -234,8 +234,8 @@ class Cloud:
         self.loop.after(self._chance.uniform(0.001, 0.02), self._go_on, one, 0)
 
     def task_stopped(self, task: str) -> None:
-        """ECS tells that a task is gone; it tells again if nobody listened."""
-        if self.weather.all_down:
+        """Reports the end of a task as ECS does; retries if the function died."""
+        if self.rates.all_down:
             self.loop.after(20.0, self.task_stopped, task)
             return
 
@@ -245,7 +245,7 @@ class Cloud:
         self.call("task stopped", work)
 
     def end(self) -> None:
-        """Nobody works any more."""
+        """Ends all workers."""
         for one in list(self._working):
             if not one.dead:
                 with suppress(Died):  # it had not even begun
@@ -266,7 +266,7 @@ class Cloud:
         return f"{self._chance.getrandbits(256):064x}"
 
     def step(self, operation: str) -> None:
-        """Before each operation of the table: time passes, and this may be the worker's last."""
+        """Lets time pass before each operation of the table, where the worker may die."""
         one = greenlet.getcurrent()
         if not isinstance(one, Worker):
             return
@@ -274,7 +274,7 @@ class Cloud:
         self._suspend(one, self._chance.uniform(0.001, 0.008))
         if one.dies_at is not None and one.steps >= one.dies_at:
             raise Died
-        if self.weather.busy and self._chance.random() < self.weather.busy:
+        if self.rates.busy and self._chance.random() < self.rates.busy:
             self.faults += 1
             raise TransientError("The database is busy; this will be tried again.")
 
@@ -283,7 +283,7 @@ class Cloud:
         if not isinstance(one, Worker):
             return
         if one.polls is not None:
-            # Looking at a bell that has not rung changes nothing: sleep until it has, or the time is over.
+            # Polling a bell that has not rung changes nothing: sleep until it rings, or the time is over.
             runner, latest = one.polls
             self._bells.setdefault(runner, {})[one] = None
             self._suspend(one, max(seconds, latest - self.loop.time()))
@@ -301,42 +301,42 @@ class Cloud:
             for one in sleepers:
                 self.loop.after(self._chance.uniform(0.0, 0.2), self._go_on, one, one.suspended)
 
-    # -- what runs by itself -------------------------------------------------------------------------------------
+    # -- schedule and queue ---------------------------------------------------------------------------------------
 
     def _reconcile(self) -> None:
         self.loop.after(RECONCILE_EVERY, self._reconcile)
-        if not self.weather.all_down:
+        if not self.rates.all_down:
             self.call("reconcile", lambda: reconcile.reconcile(self.services))
 
     def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
         self.step("enqueue")
         body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
         delay = min(MAX_DELAY_SECONDS, max(0, round(delay_seconds)))
-        times = 2 if self._chance.random() < self.weather.delivered_twice else 1
+        times = 2 if self._chance.random() < self.rates.delivered_twice else 1
         self.faults += times - 1
         for _ in range(times):
-            self.loop.after(delay + self._chance.uniform(0.01, 0.1), self._think, body)
+            self.loop.after(delay + self._chance.uniform(0.01, 0.1), self._deliver_check, body)
 
-    def _think(self, body: str) -> None:
-        """SQS delivers at least once; what was not finished becomes visible again."""
-        if self.weather.all_down:
-            self.loop.after(self._chance.uniform(1.0, 20.0), self._think, body)
+    def _deliver_check(self, body: str) -> None:
+        """Delivers a check as SQS does: at least once; an unfinished one becomes visible again."""
+        if self.rates.all_down:
+            self.loop.after(self._chance.uniform(1.0, 20.0), self._deliver_check, body)
             return
 
-        def done(thought: Any) -> None:
-            if thought is None:
-                self.loop.after(VISIBILITY_SECONDS, self._think, body)
+        def done(outcome: Any) -> None:
+            if outcome is None:
+                self.loop.after(VISIBILITY_SECONDS, self._deliver_check, body)
 
         self.call("think", lambda: turn_taking.take_turn(self.services, TurnCheck.model_validate_json(body)), done)
 
     def _reply(
         self, api_key: str, assistant: Assistant, lines: tuple[ChatLine, ...], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
-        """The model: it needs a while, fails now and then, and each of its texts is different."""
+        """Answers as the model does: after a while, with failures, and each text is different."""
         stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]
-        self.thinks(f"CHAT#{tenant}#{chat}", self._clock())
+        self.on_model_call(f"CHAT#{tenant}#{chat}", self._clock())
         covers = tuple(stored["messages"])
-        fails = self._chance.random() < self.weather.openai_fails
+        fails = self._chance.random() < self.rates.openai_fails
         self._pause(self._chance.uniform(0.3, 4.0) + (self._chance.uniform(5, 40) if fails else 0.0))
         if fails:
             self.faults += 1
@@ -351,7 +351,7 @@ class Cloud:
 
 
 def worker() -> Worker:
-    """Who calls."""
+    """Returns the worker that is running."""
     one = greenlet.getcurrent()
     assert isinstance(one, Worker)
     return one

@@ -1,4 +1,4 @@
-"""ECS in virtual time: starts a machine for each that is desired, rolls out commits, and ends whatever it may end."""
+"""ECS in virtual time: starts the desired machines, rolls out commits, and ends tasks that are not protected."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOOKS_EVERY = 5.0
-#: Of what every machine is at first.
+#: The commit of every machine at first.
 FIRST_COMMIT = "commit-0"
 
 
 class Ecs:
-    """Stands for `chalicelib.aws.ecs.Fleet` and for what is behind it. The number of machines is the plan's."""
+    """Replaces `chalicelib.aws.ecs.Fleet` and ECS itself. The number of machines is the plan's."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -29,14 +29,14 @@ class Ecs:
         return Service(self.world.plan.machines)
 
     def set_desired(self, count: int) -> None:
-        """Nobody needs more here, and fewer are never enough."""
+        """Ignores the count: the number of machines is constant."""
         raise AssertionError(f"{count} machines are desired instead of {self.world.plan.machines}")
 
     def scale_out(self) -> None:
-        """A hint that nobody takes: every session finds room sooner or later."""
+        """Ignores the hint: every session finds room sooner or later."""
 
     def runs(self, task: str) -> bool:
-        """As slow, as busy and as deadly for who asks as any other step."""
+        """Answers as slowly, and with the same faults, as any other step."""
         self.world.cloud.step("describe tasks")
         return any(machine.up and machine.task == task for machine in self.world.machines)
 
@@ -45,7 +45,7 @@ class Ecs:
         return set(tasks)
 
     def protect(self, tasks: Sequence[str], *, minutes: int) -> set[str]:
-        """No more than are desired, as ECS."""
+        """Protects at most the desired count, as ECS does."""
         protected = sum(self._protected(machine) for machine in self.world.machines)
         return self.renew(tasks[: max(0, self.world.plan.machines - protected)], minutes=minutes)
 
@@ -56,7 +56,7 @@ class Ecs:
     # -- rollouts ------------------------------------------------------------------------------------------------
 
     def deploy(self) -> None:
-        """The next commit, of the control plane and of as many new machines; once the former deployment is done."""
+        """Deploys the next commit, of the control plane and of all machines, once the former deployment is done."""
         world = self.world
         if self._leaving:
             return
@@ -73,7 +73,7 @@ class Ecs:
         world.loop.after(LOOKS_EVERY, self._look)
 
     def ends(self, machine: Machine) -> bool:
-        """Its process is gone; True if nobody starts it again."""
+        """Notes the end of a machine's process; True if it is not started again."""
         if machine not in self._leaving:
             return False
         self._leaving.discard(machine)
@@ -93,10 +93,12 @@ class Ecs:
             self.world.loop.after(LOOKS_EVERY, self._look)
 
     def _end(self, machine: Machine) -> None:
-        """As a rolling update does it: SIGTERM to what is not protected."""
+        """Sends SIGTERM to a machine that is not protected, as a rolling update does."""
         runner = self.world.cloud.table.partitions.get(f"RUNNER#{machine.identity}", {}).get("RUNNER", {})
         if runner.get("assigned") and machine.settled:
-            self.world.inspector.violated("interrupted", f"{machine.task} was ended with {sorted(runner['assigned'])}")
+            self.world.inspector.report_violation(
+                "interrupted", f"{machine.task} was ended with {sorted(runner['assigned'])}"
+            )
         machine.drain()
 
     def _protected(self, machine: Machine) -> bool:
@@ -105,4 +107,4 @@ class Ecs:
     def conclude(self) -> None:
         if self._leaving:
             slots = sorted(machine.slot for machine in self._leaving)
-            self.world.inspector.violated("not rolled out", f"{slots} are still there")
+            self.world.inspector.report_violation("not rolled out", f"{slots} are still there")

@@ -12,7 +12,7 @@ Context = contextvars.Context
 
 
 class Process:
-    """What an operating system runs: everything it started carries its name in its context.
+    """A process of an operating system: all that it started carries its name in its context.
 
     A killed process simply never goes on, as after ``kill -9``: no ``finally``, no goodbye. A stopped one keeps what
     happened to it meanwhile and goes on with all of it.
@@ -79,12 +79,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._numbers = itertools.count(1)
         self._tasks: list[CountedTask] = []
         self._over = False
-        #: What no task caught.
-        self.troubles: list[str] = []
+        #: Errors that no task caught.
+        self.errors: list[str] = []
         #: The context of the world outside all processes.
         self.outside = contextvars.copy_context()
         self.set_task_factory(self._make_task)
-        self.set_exception_handler(self._note_trouble)
+        self.set_exception_handler(self._collect_error)
 
     def time(self) -> float:
         return self._now
@@ -110,40 +110,40 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def after(self, delay: float, callback: Any, *args: Any) -> asyncio.TimerHandle:
-        """Happens outside all processes, whoever asks for it."""
+        """Schedules a callback outside all processes."""
         return self.call_at(self._now + delay, callback, *args, context=self.outside)
 
     def start(self, process: Process, life: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """The main task of a process."""
+        """Starts the main task of a process."""
         return self.create_task(life, context=process.context)
 
     def resume(self, process: Process) -> None:
-        """A stopped process goes on: first what waited for it, in order."""
+        """Resumes a stopped process: first the events that waited for it, in order."""
         process.stopped = False
         self._ready.extend(process.backlog)
         process.backlog.clear()
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
-        """Threads end at once, and are waited for a moment."""
+        """Runs the function of a thread at once; its result comes a moment later."""
         future = self.create_future()
 
-        def end(result: Any, trouble: Exception | None) -> None:
+        def end(result: Any, error: Exception | None) -> None:
             if future.cancelled():
                 return
-            if trouble is not None:
-                future.set_exception(trouble)
+            if error is not None:
+                future.set_exception(error)
             else:
                 future.set_result(result)
 
         try:
             ended: tuple[Any, Exception | None] = func(*args), None
-        except Exception as trouble:
-            ended = None, trouble
+        except Exception as error:
+            ended = None, error
         self.call_later(0.01, end, *ended)
         return future
 
     def abandon(self) -> None:
-        """The history is over: whatever still waits is closed without effect."""
+        """Ends the history: tasks that still wait are closed without effect."""
         self._over = True
         self._ready.clear()
         self._timers.clear()
@@ -151,7 +151,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 life: Any = task.get_coro()
-                with suppress(BaseException):  # a coroutine that refuses to go is no concern of a history
+                with suppress(BaseException):  # a coroutine that refuses to end does not matter here
                     life.close()
         self._tasks.clear()
         self.close()
@@ -173,15 +173,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 handle._run()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays until its time and is dropped then."""
+        """Keeps a cancelled timer until its time; it is dropped then."""
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        """Of a dead process nothing is tidied up."""
+        """Ignores the generators of a dead process."""
 
     def _make_task(self, loop: Any, life: Any, context: Context | None = None) -> CountedTask:
         task = CountedTask(life, loop=loop, context=context, number=next(self._numbers))
         self._tasks.append(task)
         return task
 
-    def _note_trouble(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
-        self.troubles.append(f"{told.get('message')}: {told.get('exception')!r}")
+    def _collect_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")

@@ -234,7 +234,7 @@ class Machine:
         if process.alive:
             error = None if done.cancelled() else done.exception()
             if error is not None:
-                self.loop.troubles.append(f"{process.name} ended with {first_error(error)!r}")
+                self.loop.errors.append(f"{process.name} ended with {first_error(error)!r}")
             process.kill()
 
     def _watchdog(self, process: Process, lease: Lease) -> None:
@@ -315,7 +315,7 @@ class Network:
     async def post(self, url: str, *, content: str, headers: dict[str, str]) -> httpx2.Response:
         token = headers["Authorization"].removeprefix("Bearer ")
         cloud, path, body = self._machine.world.cloud, url.rpartition("/")[2], content.encode()
-        return await self._travel(lambda answered: cloud.knock(path, token, body, answered))
+        return await self._travel(lambda answered: cloud.request(path, token, body, answered))
 
     async def put(
         self, url: str, *, content: AsyncIterator[bytes], headers: dict[str, str], timeout: httpx2.Timeout
@@ -343,7 +343,7 @@ class Network:
         future: asyncio.Future[httpx2.Response] = loop.create_future()
 
         def cut_off() -> bool:
-            return machine.partitioned or world.cloud.weather.down
+            return machine.partitioned or world.cloud.rates.down
 
         def answered(status: int, body: bytes) -> None:
             if cut_off() or chance.random() < world.plan.answer_lost:
@@ -366,7 +366,7 @@ class Network:
             world.count("request lost")
         elif chance.random() < world.plan.request_late:
             world.count("request late")
-            loop.after(chance.uniform(0.5, world.plan.late_at_most), arrive, answered)
+            loop.after(chance.uniform(0.5, world.plan.max_delay_seconds), arrive, answered)
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)
         try:

@@ -1,4 +1,4 @@
-"""The one DynamoDB table in memory: what `chalicelib.store.table.Table` promises, without boto3's client."""
+"""The one DynamoDB table in memory: the promises of `chalicelib.store.table.Table` without boto3's client."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -11,18 +11,17 @@ from chalicelib.store.table import Check, ConditionFailed, Item, Path, Put, Tabl
 
 Key = tuple[str, str]
 
-#: What `infrastructure/cloudformation/resources.yaml` declares:
-#: global indexes as (hash, range, whether everything is projected).
+#: Global indexes of `infrastructure/cloudformation/resources.yaml`: (hash, range, all attributes are projected).
 GLOBAL_INDEXES = {
     "directory": ("directory", "directory_order", True),
     "unplaced": ("unplaced", "unplaced_since", False),
     "open_turns": ("open_turns", "due_at", True),
 }
 LOCAL_INDEXES = {"by_time": "at"}
-#: What an index sorts by has this type wherever it stands; all other keys are text.
+#: Sort keys of indexes that are numbers; all other keys are text.
 NUMBERS = frozenset({"unplaced_since", "due_at"})
 KEYS = frozenset({*LOCAL_INDEXES.values(), *(name for one in GLOBAL_INDEXES.values() for name in one[:2])})
-TRANSACTION_AT_MOST = 100
+MAX_TRANSACTION = 100
 
 
 class Invalid(Exception):
@@ -49,13 +48,13 @@ class MemoryTable(Table):
         self._lag = lag
         #: By partition, then by sort key.
         self.partitions: dict[str, dict[str, Item]] = {}
-        #: Called after each write with the key, what stood there and what stands there now.
+        #: Called after each write with the key, the item before and the item after.
         self.watchers: list[Callable[[Key, Item | None, Item | None], None]] = []
         self._views: dict[str, dict[Any, dict[Key, Item]]] = {name: {} for name in GLOBAL_INDEXES}
         self._in_views: dict[str, dict[Key, Any]] = {name: {} for name in GLOBAL_INDEXES}
         self._on_their_way: deque[tuple[float, Key, Item | None]] = deque()
 
-    # -- what Table offers ---------------------------------------------------------------------------------------
+    # -- as Table -----------------------------------------------------------------------------------------------
 
     def get(self, pk: str, sk: str) -> Item | None:
         self._before("get")
@@ -121,7 +120,7 @@ class MemoryTable(Table):
     def transact(self, *writes: Put | Update | Check) -> None:
         self._before("transact")
         keys = [_key_of(write) for write in writes]
-        if len(set(keys)) < len(keys) or len(keys) > TRANSACTION_AT_MOST:
+        if len(set(keys)) < len(keys) or len(keys) > MAX_TRANSACTION:
             raise Invalid("a transaction names an item twice, or too many")
         prepared: list[tuple[Key, Item]] = []
         stood: list[Item | None] = [None] * len(writes)
@@ -137,10 +136,10 @@ class MemoryTable(Table):
             if not isinstance(write, Check):
                 self._write(key, item)
 
-    # -- how -----------------------------------------------------------------------------------------------------
+    # -- writes---------------------------------------------------------------------------------------------------
 
     def items(self) -> Iterator[Item]:
-        """Every item, for a test that wants to see all of it."""
+        """Yields every item, for a test that inspects all of them."""
         for partition in self.partitions.values():
             yield from partition.values()
 
@@ -148,7 +147,7 @@ class MemoryTable(Table):
         return self.partitions.get(key[0], {}).get(key[1])
 
     def _prepared(self, write: Put | Update | Check) -> tuple[Key, Item]:
-        """What will stand there; ConditionFailed or Invalid, and nothing was changed."""
+        """Returns the key and the item after a write; raises ConditionFailed or Invalid without a change."""
         key = _key_of(write)
         before = self._at(key)
         if write.when is not None and not holds(write.when, before or {}):
@@ -173,7 +172,7 @@ class MemoryTable(Table):
             watcher(key, before, item)
 
     def _arrive(self) -> None:
-        """Writes reach the global indexes in order, each after its lag."""
+        """Applies writes to the global indexes in order, each after its lag."""
         now, waiting = self._now(), self._on_their_way
         while waiting and waiting[0][0] <= now:
             _, key, item = waiting.popleft()
@@ -216,7 +215,7 @@ def _updated(before: Item, update: Update) -> Item:
 
 
 def _parent(item: Item, path: Path, fresh: set[tuple[str, ...]]) -> tuple[Item, str]:
-    """The map that holds the end of the path, copied on the way so that nobody else sees the change."""
+    """Returns the map that holds the end of the path, copied so that no other reader sees the change."""
     parts = (path,) if isinstance(path, str) else path
     for depth, part in enumerate(parts[:-1]):
         if not isinstance(item.get(part), dict):
@@ -232,7 +231,7 @@ def _parent(item: Item, path: Path, fresh: set[tuple[str, ...]]) -> tuple[Item, 
 
 
 def holds(condition: ConditionBase, item: Item) -> bool:
-    """Whether DynamoDB would find this condition true of the item."""
+    """Returns True if DynamoDB would find this condition true of the item."""
     expression = condition.get_expression()
     operator, operands = expression["operator"], expression["values"]
     if operator == "AND":
@@ -276,7 +275,7 @@ def holds(condition: ConditionBase, item: Item) -> bool:
 
 
 class _Missing:
-    """An attribute that is not there: equal to nothing."""
+    """A missing attribute, which equals no value."""
 
 
 MISSING = _Missing()
@@ -302,7 +301,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _native(value: Any) -> Any:
-    """The value as it comes back from DynamoDB: no enums, no tuples, no decimals."""
+    """Returns the value as DynamoDB returns it: no enums, no tuples, no decimals."""
     if value is None or isinstance(value, bool | bytes):
         return value
     if isinstance(value, str):

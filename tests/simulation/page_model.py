@@ -248,7 +248,7 @@ class LoadedPage:
         if not self.reachable or self.account is None or self.account.stream is not self:
             return
         self.server.accept(self.account, own.stanza.contact, own.stanza.id, own.stanza.text)
-        if self.server.chance.random() < self.server.trouble.ack_lost:
+        if self.server.chance.random() < self.server.link_faults.ack_lost:
             self.server.faults += 1
             return
         self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own)

@@ -1,4 +1,4 @@
-"""Each safeguard is taken away once, and the histories find out: what they do not find, they could not protect."""
+"""Mutations: each safeguard is removed once, and the histories must find that out."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,30 +22,30 @@ from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
 from runner.messages.orphaned_journals import OrphanedJournals
-from tests.simulation.trouble import Plan
+from tests.simulation.faults import Plan
 from tests.simulation.world import CAPACITY, simulate
 
-#: Trouble that shows most of the safeguards at work.
+#: Faults that need most of the safeguards.
 ROUGH = Plan(
     tenants=2,
     machines=3,
     chats=2,
-    writes_every=15.0,
-    lasts=150.0,
-    trouble_every=8.0,
+    write_every_seconds=15.0,
+    duration_seconds=150.0,
+    fault_every_seconds=8.0,
     kinds={"kill": 2.0, "stop": 2.0, "partition": 2.0, "browser dies": 2.0, "drain": 2.0},
     answer_lost=0.05,
     ack_lost=0.2,
-    deaths_told=0.5,
+    deaths_reported=0.5,
 )
 
 
 def caught(kind: str, seeds: Sequence[int], plan: Plan = ROUGH) -> int:
-    """The first of these seeds whose history finds this kind of trouble."""
+    """Returns the first of these seeds whose history has a violation of this kind."""
     for seed in seeds:
         if kind in simulate(seed, plan=replace(plan)).kinds:
             return seed
-    pytest.fail(f"{len(seeds)} histories found no trouble of the kind {kind!r}")
+    pytest.fail(f"{len(seeds)} histories have no violation of the kind {kind!r}")
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -61,12 +61,17 @@ def test_a_take_that_is_not_fenced_is_found_out(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Turns, "take", take)
     late = replace(
-        ROUGH, request_late=0.3, late_at_most=60.0, kinds={"drain": 1.0, "pause": 1.0}, trouble_every=5.0, tenants=4
+        ROUGH,
+        request_late=0.3,
+        max_delay_seconds=60.0,
+        kinds={"drain": 1.0, "pause": 1.0},
+        fault_every_seconds=5.0,
+        tenants=4,
     )
     caught("epoch", range(30), late)
 
 
-def test_a_text_that_is_made_anew_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_new_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     take, attempts = Turns.take, itertools.count()
 
     def forgetful(self: Turns, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
@@ -97,7 +102,7 @@ def test_a_message_id_that_is_new_for_each_attempt_is_found_out(monkeypatch: pyt
     caught(
         "duplicated",
         range(30),
-        replace(ROUGH, kinds={"browser dies": 1.0, "kill at a step": 1.0}, trouble_every=4.0, ack_lost=0.6),
+        replace(ROUGH, kinds={"browser dies": 1.0, "kill at a step": 1.0}, fault_every_seconds=4.0, ack_lost=0.6),
     )
 
 
@@ -115,7 +120,7 @@ def test_an_event_that_is_taken_for_the_message_itself_is_found_out(monkeypatch:
 
 def test_a_sweep_that_never_comes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "SWEEP_SECONDS", 1e6)
-    caught("unanswered", range(30), replace(ROUGH, hint_lost=0.97, writes_every=25.0, lasts=60.0))
+    caught("unanswered", range(30), replace(ROUGH, hint_lost=0.97, write_every_seconds=25.0, duration_seconds=60.0))
 
 
 def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +132,10 @@ def test_a_death_that_can_be_taken_back_is_found_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(runner_auth, "authenticate_alive", runner_auth.authenticate)
     for door in ("runner_api", "snapshot_api"):
         monkeypatch.setattr(f"chalicelib.web.{door}.authenticate_alive", runner_auth.authenticate)
-    caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, lasts=200.0))
+    caught("dead", range(30), replace(ROUGH, kinds={"partition": 1.0}, duration_seconds=200.0))
 
 
-def test_a_runner_that_has_room_before_it_knows_who_it_is_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_has_room_before_it_knows_its_identity_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     register = Runners.register
 
     def with_room(self: Runners, runner: str, token_sha256: str, capacity: int, now: int, **told: str) -> Runner:
@@ -153,7 +158,9 @@ def test_a_runner_that_is_reaped_as_soon_as_its_lease_is_over_is_found_out(monke
     monkeypatch.setattr(
         reaping, "may_reap", lambda runner, now, witness=None: runner.state != "dead" and now >= runner.lease_until
     )
-    caught("failed over", range(30), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), lasts=90.0))
+    caught(
+        "failed over", range(30), replace(ROUGH, kinds={}, script=((10.0, "outage of 60 s"),), duration_seconds=90.0)
+    )
 
 
 def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,24 +174,28 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
 
     monkeypatch.setattr(Snapshots, "get_held_session", held)
     monkeypatch.setattr(Snapshots, "commit", commit)
-    caught("snapshot", range(30), replace(ROUGH, request_late=0.3, late_at_most=40.0, kinds={"drain": 1.0}))
+    caught("snapshot", range(30), replace(ROUGH, request_late=0.3, max_delay_seconds=40.0, kinds={"drain": 1.0}))
 
 
-def test_a_disk_whose_leftovers_nobody_looks_at_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_whose_orphaned_journals_are_not_handed_in_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(self: OrphanedJournals, max_attempts: int) -> None:
         return
 
     monkeypatch.setattr(OrphanedJournals, "hand_in", nothing)
-    caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, writes_every=5.0))
+    caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, write_every_seconds=5.0))
 
 
 def test_a_profile_that_is_trusted_after_a_full_disk_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "has_room_to_write", lambda self: True)
     full = [(at, "fill the disk") for at in (1.0, 2.0, 3.0)]
     lost = [(at, "lose the container") for at in (260.0, 270.0, 280.0, 290.0)]  # when no older snapshot is kept
-    caught("login lost", range(10), replace(ROUGH, machines=2, script=(*full, *lost), writes_every=8.0, lasts=300.0))
+    caught(
+        "login lost",
+        range(10),
+        replace(ROUGH, machines=2, script=(*full, *lost), write_every_seconds=8.0, duration_seconds=300.0),
+    )
 
 
-def test_a_runner_that_does_not_watch_its_own_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_does_not_check_its_own_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lease, "remaining_seconds", lambda self: 45.0)
     caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))

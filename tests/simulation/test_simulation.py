@@ -1,4 +1,4 @@
-"""Histories from fixed seeds, as many as fit: nothing is answered twice, nothing forgotten, everything comes back."""
+"""Histories from fixed seeds, as many as fit: no message is answered twice or forgotten, every line recovers."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.simulation.trouble import Plan, draw
+from tests.simulation.faults import Plan, draw
 from tests.simulation.world import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,34 +37,34 @@ def test_every_history_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_seed_is_one_history_in_any_process() -> None:
-    told = []
+    outputs = []
     for salt in ("1", "2"):
         command = [sys.executable, "-m", "tests.simulation", "--seed", "7", "--trace"]
         ran = subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": salt}, capture_output=True, check=False)
-        told.append(ran.stdout)
-    assert told[0] == told[1]
-    assert b"TROUBLE" in told[0]
+        outputs.append(ran.stdout)
+    assert outputs[0] == outputs[1]
+    assert b"FAULT" in outputs[0]
 
 
-def peaceful(**changes: object) -> Plan:
-    """A plan in which nothing goes wrong but what the test says."""
+def faultless(**changes: object) -> Plan:
+    """Returns a plan without any fault but those of the test."""
     return replace(Plan(), **changes)  # type: ignore[arg-type]
 
 
-def test_in_peace_every_message_is_answered_at_once() -> None:
-    verdict = simulate(1, plan=peaceful(kinds={}, script=(), lasts=120.0, writes_every=15.0))
+def test_without_faults_every_message_is_answered_at_once() -> None:
+    verdict = simulate(1, plan=faultless(kinds={}, script=(), duration_seconds=120.0, write_every_seconds=15.0))
     assert verdict.violations == []
     assert verdict.faults == 0
     assert verdict.shown > 0
-    assert verdict.converged_after < 15.0  # what was paused last is released first
+    assert verdict.converged_after < 15.0  # a tenant that was paused last is released first
 
 
-def test_a_control_plane_that_is_away_for_a_minute_fails_nobody_over() -> None:
+def test_an_outage_of_a_minute_fails_no_session_over() -> None:
     for seed in range(3):
-        plan = peaceful(script=((10.0, "outage of 60 s"),), lasts=120.0, machines=3, tenants=3)
+        plan = faultless(script=((10.0, "outage of 60 s"),), duration_seconds=120.0, machines=3, tenants=3)
         verdict = simulate(seed, plan=plan, tracing=True)
         assert verdict.violations == []
-        assert not [line for line in verdict.trace if "declared dead" in line]
+        assert not [line for line in verdict.trace if "declared_dead" in line]
 
 
 def test_plans_differ() -> None:

@@ -1,4 +1,4 @@
-"""Leases, epochs and turns: any sequence of operations comes to the same on moto and in memory."""
+"""Leases, epochs and turns: any sequence of operations has the same result on moto and in memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,7 +46,7 @@ class Side:
 
 
 def moto_table() -> Table:
-    """An empty table as `infrastructure/cloudformation/resources.yaml` declares it; the one before is dropped."""
+    """An empty table as `infrastructure/cloudformation/resources.yaml` declares it; drops the one before."""
     template = Template(load(), {"AWS::StackName": "machine", "AWS::Region": REGION, "AWS::AccountId": "1" * 12})
     declared = template.properties("Table")
     session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
@@ -61,7 +61,7 @@ def moto_table() -> Table:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Does everything twice and compares: what is answered, and what stands in the table afterwards."""
+    """Performs each operation on both tables, and compares the results and the tables."""
 
     @initialize()
     def begin(self) -> None:
@@ -74,13 +74,13 @@ class StoreMachine(RuleBasedStateMachine):
                 side.tenants.create(tenant, Assistant(1, "m", "i"), by="o")
 
     def both(self, act: Callable[[Side], Any]) -> Any:
-        """The result on either side, which is the same."""
+        """Returns the result of both sides, which must be equal."""
         results = []
         for side in self.sides:
             try:
                 results.append(act(side))
-            except Exception as trouble:
-                results.append((type(trouble).__name__, str(trouble)[:20]))
+            except Exception as error:
+                results.append((type(error).__name__, str(error)[:20]))
         assert results[0] == results[1]
         return results[0]
 
@@ -204,7 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda side: [runner.id for runner in side.runners.listed()])
 
     def teardown(self) -> None:
-        """Both tables hold the same."""
+        """Checks that both tables hold the same."""
         moto, memory = self.sides[0].table, self.sides[1].table
         assert isinstance(memory, MemoryTable)
         for item in memory.items():

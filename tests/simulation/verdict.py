@@ -1,4 +1,4 @@
-"""What must be true of every history, watched while it happens and judged at its end."""
+"""The promises that every history must keep, checked during the history and at its end."""
 
 import json
 from pathlib import Path
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
-#: An outage of the control plane up to this long may fail nobody over.
+#: An outage of the control plane of up to this many seconds may fail no session over.
 OUTAGE_BORNE = 100.0
-#: Somebody who was not heard for other reasons within this time may be failed over.
+#: A runner that was silent for reasons of its own within so many seconds may be failed over.
 LONG_ENOUGH = 200.0
-#: What was begun a moment before is finished.
+#: A model call that began so many seconds before a takeover is finished.
 SETTLED_AFTER = 2.0
 
 
 class Inspector:
-    """Sees every write of the table and every send; keeps what contradicts the promises."""
+    """Observes every write of the table and every send, and keeps the violations of the promises."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
         self._outages: list[tuple[float, float]] = []
-        #: Which runner handed a message in first, and at which epoch.
+        #: The runner that handed a message in first, and its epoch.
         self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
         self._taken_over_at: dict[str, float] = {}
         world.cloud.table.watchers.append(self._written)
-        world.cloud.thinks = self.thinks
+        world.cloud.on_model_call = self.check_model_call
 
-    def violated(self, kind: str, what: str) -> None:
+    def report_violation(self, kind: str, what: str) -> None:
         line = f"{kind}: {what} at {self.world.loop.time():.1f}"
         self.world.verdict.violations.append(line)
         self.world.trace(f"VIOLATED {line}")
 
-    # -- while it happens ----------------------------------------------------------------------------------------
+    # -- during the history---------------------------------------------------------------------------------------
 
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
         if before is None and after is not None and key[1].startswith("MESSAGE#"):
@@ -52,26 +52,26 @@ class Inspector:
             self._taken_over_at[key[0]] = self.world.loop.time()
         if key[1] == "SESSION":
             if after["epoch"] < before["epoch"]:
-                self.violated("epoch", f"{key[0]} fell from {before['epoch']} to {after['epoch']}")
+                self.report_violation("epoch", f"{key[0]} fell from {before['epoch']} to {after['epoch']}")
             if after.get("runner") != before.get("runner") and after["epoch"] <= before["epoch"]:
-                self.violated("epoch", f"{key[0]} changed hands without a new epoch")
+                self.report_violation("epoch", f"{key[0]} changed hands without a new epoch")
             holder = after.get("runner")
             if holder not in (None, before.get("runner")) and holder not in self.world.cloud.heard:
-                self.violated("ghost", f"{key[0]} was given to {holder}, who may not know that it is")
+                self.report_violation("ghost", f"{key[0]} was given to {holder}, who may not know that it is")
             if (after.get("snapshot_order") or "") < (before.get("snapshot_order") or ""):
-                self.violated("snapshot", f"{key[0]} went back to {after.get('snapshot_order')}")
+                self.report_violation("snapshot", f"{key[0]} went back to {after.get('snapshot_order')}")
         elif key[1] == "RUNNER":
             if before["state"] == "dead" and after["state"] != "dead":
-                self.violated("dead", f"{key[0]} came back to life")
+                self.report_violation("dead", f"{key[0]} came back to life")
             if before["state"] != "dead" and after["state"] == "dead":
                 self._declared_dead(after)
         elif key[1].startswith("TURN#") and after["state"] == "sending":
             taken = before["state"] != "sending" or after["epoch"] != before["epoch"]
             if taken and after["epoch"] != self.world.session(after["tenant"])["epoch"]:
-                self.violated("epoch", f"{key} was taken at {after['epoch']}, which is over")
+                self.report_violation("epoch", f"{key} was taken at {after['epoch']}, which is over")
 
     def _declared_dead(self, runner: Item) -> None:
-        """A living runner may be failed over only for reasons of its own; who has nothing may have to come again."""
+        """Checks that a living runner is failed over only for reasons of its own; one without sessions may be."""
         if not runner.get("capacity") and not runner.get("assigned"):
             return
         now = self.world.loop.time()
@@ -84,57 +84,61 @@ class Inspector:
                 )
                 lately = now - machine.last_bad < LONG_ENOUGH or machine.process.stopped
                 if not lately and silent <= OUTAGE_BORNE:
-                    self.violated("failed over", f"{runner['pk']} was well, the control plane was not")
+                    self.report_violation("failed over", f"{runner['pk']} was well, the control plane was not")
 
     def outage(self, seconds: float) -> None:
         now = self.world.loop.time()
         self._outages.append((now, now + seconds))
 
     def scanned(self, tenant: str) -> None:
-        """The owner had to link: once, and never again while there is a snapshot that serves."""
+        """Checks that an owner links once, and not again while there is a usable snapshot."""
         self.world.trace("scanned", tenant=tenant)
         if self.world.session(tenant).get("snapshots") and not self.world.verdict.counted["damage a snapshot"]:
-            self.violated("login lost", f"{tenant} had to be linked again")
+            self.report_violation("login lost", f"{tenant} had to be linked again")
 
-    def thinks(self, chat: str, instant: int) -> None:
-        """The model is asked for this chat: not while a person answers there, once that has settled."""
+    def check_model_call(self, chat: str, instant: int) -> None:
+        """Checks that the model is not called for a chat that a person has taken over."""
         item = self.world.cloud.table.partitions[chat]["CHAT"]
         lately = self.world.loop.time() - self._taken_over_at.get(chat, 0.0) < SETTLED_AFTER
         if instant < item.get("takeover_until", 0) and not lately:
-            self.violated("takeover", f"{chat} is answered although its owner answers")
+            self.report_violation("takeover", f"{chat} is answered although its owner answers")
 
     def sends(self, browser: "Browser", message: str) -> None:
-        """A runner begins to send: it must still be its own session's."""
+        """Checks that a runner that begins to send still holds the session."""
         session = self.world.session(browser.tenant)
         if session["epoch"] != browser.epoch:
-            self.violated("stale send", f"{browser.tenant} at epoch {browser.epoch}, now {session['epoch']}: {message}")
+            self.report_violation(
+                "stale send", f"{browser.tenant} at epoch {browser.epoch}, now {session['epoch']}: {message}"
+            )
 
     # -- at the end ----------------------------------------------------------------------------------------------
 
     def not_converged(self) -> None:
         for tenant in self.world.tenants:
-            wanted, session = self.world.is_wanted(tenant), self.world.session(tenant)
+            wanted, session = self.world.should_run(tenant), self.world.session(tenant)
             if wanted and not self.world.is_online(tenant):
-                self.violated("not converged", f"{tenant} is {session['phase']} held by {session.get('runner')}")
+                self.report_violation(
+                    "not converged", f"{tenant} is {session['phase']} held by {session.get('runner')}"
+                )
             elif not wanted and session.get("runner") is not None:
-                self.violated("not converged", f"{tenant} is still held by {session['runner']}")
+                self.report_violation("not converged", f"{tenant} is still held by {session['runner']}")
 
     def is_all_answered(self) -> bool:
         return not any(self._unanswered(tenant) for tenant in self.world.tenants)
 
     def conclude(self) -> None:
-        for trouble in self.world.loop.troubles:
-            self.violated("crashed", trouble)
+        for error in self.world.loop.errors:
+            self.report_violation("crashed", error)
         for tenant in self.world.tenants:
             account = self.world.accounts[tenant]
             self.world.verdict.messages += sum(len(sent) for sent in account.sent.values())
             self.world.verdict.shown += sum(len(shown) for shown in account.shown.values())
             for stanza, why in self._unanswered(tenant):
-                self.violated("unanswered", f"{stanza} of {tenant}: {why}")
-            self._judge_replies(tenant, account)
+                self.report_violation("unanswered", f"{stanza} of {tenant}: {why}")
+            self._check_replies(tenant, account)
 
     def _unanswered(self, tenant: str) -> list[tuple[str, str]]:
-        """Messages without an answer or a reason, of those that were handed in or could still be."""
+        """Returns the messages without an answer or a reason, of those that were handed in or still can be."""
         account, found = self.world.accounts[tenant], []
         stored = self._stored(tenant)
         answered, reasons = self._covered(tenant)
@@ -147,27 +151,27 @@ class Inspector:
                 if stanza.second * 1000 < linked_at:
                     continue  # history is never answered
                 if item is None:
-                    if self._can_be_handed_in(tenant, account, stanza) and self.world.is_wanted(tenant):
+                    if self._can_be_handed_in(tenant, account, stanza) and self.world.should_run(tenant):
                         found.append((stanza.id, "never handed in"))
                 elif item.get("skipped") is None and (contact.phone, stanza.id) not in reasons:
                     parts = answered.get((contact.phone, stanza.id))
-                    if parts is None and self.world.is_wanted(tenant):
+                    if parts is None and self.world.should_run(tenant):
                         found.append((stanza.id, "handed in, not answered"))
                     elif parts is not None and not set(parts) <= shown:
                         found.append((stanza.id, "the answer was never shown"))
-        if stream is None and self.world.is_wanted(tenant):
+        if stream is None and self.world.should_run(tenant):
             found.append(("-", "no browser is connected"))
         return found
 
     def _can_be_handed_in(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
-        """It is at WhatsApp, in the browser that is connected, or was noted on a disk that is still there."""
+        """Returns True if the message is at WhatsApp, in the connected browser, or in a journal on a disk."""
         stream = account.stream
         in_browser = stream is not None and stanza.key in stream.login.received
         noted = any(stanza.id in _waiting(machine.disk / tenant / "journal.jsonl") for machine in self.world.machines)
         return stanza in account.queue or in_browser or noted
 
     def _stored(self, tenant: str) -> dict[tuple[str, str], Item]:
-        """Messages of contacts in the table, by the contact's phone and id."""
+        """Returns the messages of contacts in the table, by phone and id."""
         return {
             (self._phone(tenant, item), item["id"]): item
             for item in self.world.cloud.table.items()
@@ -188,7 +192,7 @@ class Inspector:
         ]
 
     def _covered(self, tenant: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], set[tuple[str, str]]]:
-        """Which messages a sent turn answers, with its parts; and which a discarded turn gives a reason for."""
+        """Returns the messages that sent turns answer, with their parts, and those that discarded turns skip."""
         answered: dict[tuple[str, str], tuple[str, ...]] = {}
         reasons: set[tuple[str, str]] = set()
         for phone, turn, _ in self._turns(tenant):
@@ -200,23 +204,23 @@ class Inspector:
                     reasons.add(message)
         return answered, reasons
 
-    def _judge_replies(self, tenant: str, account: "Account") -> None:
+    def _check_replies(self, tenant: str, account: "Account") -> None:
         turns = self._turns(tenant)
         parts = {id: (turn, place) for _, turn, _ in turns for place, id in enumerate(turn.part_ids)}
         stored = self._stored(tenant)
         for contact, shown in account.shown.items():
-            self._judge_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
-            self._judge_arrivals(account.sent[contact], stored)
+            self._check_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
+            self._check_arrivals(account.sent[contact], stored)
         for item in self.world.cloud.table.items():
             if (
                 item["sk"].startswith("MESSAGE#me#")
                 and item["pk"].startswith(f"CHAT#{tenant}#")
                 and item["id"] in parts
             ):
-                self.violated("misread", f"our own reply {item['id']} was taken for the owner's")
+                self.report_violation("misread", f"our own reply {item['id']} was taken for the owner's")
 
-    def _judge_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
-        """One holder hands a chat in as it was written; only what another one kept, or could not be read, is late."""
+    def _check_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
+        """Checks that one runner hands a chat in as it was written; only unreadable messages may be late."""
         latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
         for stanza in sent:
             item = stored.get((stanza.contact.phone, stanza.id))
@@ -224,10 +228,10 @@ class Inspector:
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:
-                self.violated("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
+                self.report_violation("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
             latest[by] = max(latest.get(by, ("", "")), (item["at"], stanza.id))
 
-    def _judge_chat(
+    def _check_chat(
         self,
         tenant: str,
         contact: "Contact",
@@ -242,27 +246,27 @@ class Inspector:
         for id, text in shown:
             call = calls[text[:5]]
             if id in seen or text in seen:
-                self.violated("duplicated", f"{id} was shown twice to {contact.phone}")
+                self.report_violation("duplicated", f"{id} was shown twice to {contact.phone}")
             seen |= {id, text}
             for key in call.covers:
                 texts_of.setdefault(key, set()).add(text[:5])
             if id not in parts or parts[id][0].parts[parts[id][1]] != text:
-                self.violated("untrue", f"{id} is not what the control plane remembers of {call.turn}")
+                self.report_violation("untrue", f"{id} is not what the control plane stored of {call.turn}")
             arrivals = [
                 stored[contact.phone, key.partition("#")[2]]["at"]
                 for key in call.covers
                 if (contact.phone, key.partition("#")[2]) in stored
             ]
             if arrivals and max(arrivals) < arrived_at:
-                self.violated("out of order", f"{id} answers what came before what was answered before it")
+                self.report_violation("out of order", f"{id} answers what came before what was answered before it")
             arrived_at = max([arrived_at, *arrivals])
         for key, texts in texts_of.items():
             if len(texts) > 1:
-                self.violated("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
+                self.report_violation("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
 
 
 def _waiting(journal: Path) -> set[str]:
-    """Ids of the messages that stand there and are not acknowledged."""
+    """Returns the ids of messages in this journal that are not acknowledged."""
     waiting: dict[str, str] = {}
     for line in journal.read_text().splitlines() if journal.exists() else ():
         entry = json.loads(line)

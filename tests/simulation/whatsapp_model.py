@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody who writes to the line; WhatsApp knows them by phone and, since the migration, by LID."""
+    """A contact of the line, known to WhatsApp by phone and, since the migration, by LID."""
 
     phone: str
     lid: str
@@ -32,7 +32,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Stanza:
-    """One message as the server hands it to a linked browser."""
+    """A message as the server delivers it to a linked browser."""
 
     id: str
     contact: Contact
@@ -49,7 +49,7 @@ class Stanza:
 
 @dataclass
 class Own:
-    """One of our own messages in a browser's database."""
+    """An own message in a browser's database."""
 
     stanza: Stanza
     ack: int = 0
@@ -57,7 +57,7 @@ class Own:
 
 @dataclass
 class Login:
-    """A browser profile: what survives the browser, and what a snapshot holds."""
+    """The content of a browser profile, which survives the browser and which a snapshot holds."""
 
     number: str | None = None
     received: dict[tuple[str, bool, str], Stanza] = field(default_factory=dict)
@@ -66,9 +66,11 @@ class Login:
     spoiled: bool = False
 
     def digest(self) -> str:
-        """The same for the same content."""
-        told = repr((self.spoiled, self.number, list(self.received), [(id, own.ack) for id, own in self.own.items()]))
-        return hashlib.sha256(told.encode()).hexdigest()
+        """Returns a digest of the content."""
+        content = repr(
+            (self.spoiled, self.number, list(self.received), [(id, own.ack) for id, own in self.own.items()])
+        )
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def copied(self) -> "Login":
         own = {id: replace(own) for id, own in self.own.items()}
@@ -86,7 +88,7 @@ class Shown:
 
 @dataclass
 class Account:
-    """One number: what waits for its linked browser, who is connected, and what its contacts saw."""
+    """An account: messages that wait for its linked browser, the connection, and the messages that contacts saw."""
 
     number: str
     migrated: bool = False
@@ -102,13 +104,13 @@ class Account:
         return contact.lid_chat if self.migrated else contact.phone_chat
 
     def contact_of(self, chat: str) -> Contact | None:
-        """Chats are found under either form."""
+        """Finds the contact of a chat by either id."""
         return next((one for one in self.sent if chat in (one.phone_chat, one.lid_chat)), None)
 
 
 @dataclass
-class Trouble:
-    """What goes wrong between browsers and WhatsApp just now, as chances from 0 to 1."""
+class LinkFaults:
+    """The rates of faults between browsers and WhatsApp now, from 0 to 1."""
 
     hint_lost: float = 0.0
     hint_twice: float = 0.0
@@ -118,13 +120,13 @@ class Trouble:
 
 
 class WhatsAppServer:
-    """The newest connection of a login wins; a message id is shown once; what nobody received waits."""
+    """The server: the newest connection of a login wins, a message id is shown once, unreceived messages wait."""
 
     def __init__(self, loop: VirtualLoop, chance: random.Random, trace: Callable[..., None]) -> None:
         self.loop = loop
         self.chance = chance
         self.trace = trace
-        self.trouble = Trouble()
+        self.link_faults = LinkFaults()
         self.accounts: dict[str, Account] = {}
         self.faults = 0
         #: QR codes on show: code → the page that shows it.
@@ -134,9 +136,9 @@ class WhatsAppServer:
     # -- people --------------------------------------------------------------------------------------------------
 
     def write(self, account: Account, contact: Contact, *, from_me: bool = False) -> Stanza:
-        """A contact writes, or the owner does on the phone (``from_me``)."""
+        """Sends a message of a contact, or of the owner on the phone (``from_me``)."""
         number = next(self._ids)
-        unreadable = not from_me and self.chance.random() < self.trouble.unreadable
+        unreadable = not from_me and self.chance.random() < self.link_faults.unreadable
         stanza = Stanza(
             id=f"{'PHONE' if from_me else 'IN'}{number:05d}",
             contact=contact,
@@ -153,7 +155,7 @@ class WhatsAppServer:
         return stanza
 
     def scan(self, account: Account, code: str) -> bool:
-        """The owner's phone reads a code from a screen."""
+        """Scans a code with the owner's phone; False if the page does not show it any more."""
         page = self.codes.pop(code, None)
         if page is None or not page.shows(code):
             return False
@@ -163,7 +165,7 @@ class WhatsAppServer:
     # -- browsers ------------------------------------------------------------------------------------------------
 
     def connect(self, account: Account, page: "LoadedPage") -> None:
-        """The newest connection wins."""
+        """Connects a page; it replaces the connection before."""
         before, account.stream = account.stream, page
         if before is not None and before is not page:
             self.trace("stream replaced", account=account.number)
@@ -171,7 +173,7 @@ class WhatsAppServer:
         self.pump(account)
 
     def pump(self, account: Account) -> None:
-        """Hands what waits to the connected browser, one after another."""
+        """Delivers the waiting messages to the connected browser, one after another."""
         stream = account.stream
         if stream is None or stream.pumping or not stream.reachable:
             return
@@ -186,14 +188,14 @@ class WhatsAppServer:
         if account.stream is stream and stream.reachable and account.queue:
             stanza = account.queue[0]
             stream.receive(stanza)
-            if self.chance.random() < self.trouble.receipt_lost:
+            if self.chance.random() < self.link_faults.receipt_lost:
                 self.faults += 1  # it comes again
             else:
                 account.queue.remove(stanza)
         self.pump(account)
 
     def accept(self, account: Account, contact: Contact, id: str, text: str) -> None:
-        """A message from one of the account's browsers; the contact's phone shows each id once."""
+        """Accepts a message from a browser of the account; the contact's phone shows each id once."""
         if (contact.phone, id) in account._ids:
             self.trace("deduplicated", account=account.number, id=id)
             return
@@ -202,5 +204,5 @@ class WhatsAppServer:
         self.trace("shown", account=account.number, id=id, text=text[:12])
 
     def asked(self, page: "LoadedPage", answer: Callable[[Any], None], value: Any) -> None:
-        """A round trip to the server."""
+        """Answers after a round trip to the server."""
         self.loop.after(self.chance.uniform(0.02, 0.3), answer, value)

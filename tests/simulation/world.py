@@ -1,4 +1,4 @@
-"""One history: machines, people and clouds in virtual time, trouble for some minutes, then peace, then the verdict."""
+"""The world of one history: machines, people and clouds in virtual time; faults, then none, then the verdict."""
 
 import asyncio
 import gc
@@ -19,9 +19,9 @@ from tests.simulation import machine as machines
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import EPOCH_MS, Cloud
 from tests.simulation.ecs import Ecs
+from tests.simulation.faults import FaultInjector, Plan, draw
 from tests.simulation.loop import PROCESS, VirtualLoop
 from tests.simulation.machine import Machine
-from tests.simulation.trouble import Plan, Troublemaker, draw
 from tests.simulation.verdict import Inspector
 from tests.simulation.whatsapp_model import Account, Contact, Login, WhatsAppServer
 
@@ -35,7 +35,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 @dataclass
 class Verdict:
-    """What became of one history."""
+    """The result of one history."""
 
     seed: int
     faults: int = 0
@@ -54,7 +54,7 @@ class Verdict:
 
 
 class World:
-    """Everything of one seed."""
+    """The world of one seed."""
 
     def __init__(self, seed: int, *, tracing: bool = False, plan: Plan | None = None) -> None:
         self.seed = seed
@@ -78,7 +78,7 @@ class World:
         self.inspector = Inspector(self)
         self.writing = True
         self.paused: set[str] = set()
-        self._wishes: dict[str, list[TenantState]] = {}
+        self._changes: dict[str, list[TenantState]] = {}
         machines._locks.clear()
         machines._full.clear()
 
@@ -90,8 +90,8 @@ class World:
         gc.disable()
         try:
             self.loop.run_until_complete(self._history())
-        except Exception as trouble:
-            self.verdict.violations.append(f"crashed: the history itself, {trouble!r}")
+        except Exception as error:
+            self.verdict.violations.append(f"crashed: the history itself, {error!r}")
             raise
         finally:
             self._tracing = False
@@ -116,8 +116,8 @@ class World:
             for account in self.accounts.values()
             for contact in account.shown
         ]
-        troublemaker = Troublemaker(self)
-        await troublemaker.run()
+        injector = FaultInjector(self)
+        await injector.run()
         healed = self.loop.time()
         self.trace("peace")
         reached = await self._until(self._is_settled, CONVERGED_WITHIN)
@@ -125,7 +125,7 @@ class World:
         if not reached:
             self.inspector.not_converged()
         self.writing = False
-        # Those who were away come back and hand in what they kept.
+        # Runners that were away come back and hand in the messages that they kept.
         while self.loop.time() < healed + ANSWERED_WITHIN:
             await self._until(self.inspector.is_all_answered, healed + ANSWERED_WITHIN - self.loop.time())
             await asyncio.sleep(QUIET_AT_LAST)
@@ -134,7 +134,7 @@ class World:
         for task in (*owners, *contacts):
             task.cancel()
         self.verdict.lasted = self.loop.time()
-        self.verdict.faults = troublemaker.faults + self.cloud.faults + self.server.faults
+        self.verdict.faults = injector.faults + self.cloud.faults + self.server.faults
         self.inspector.conclude()
         self.ecs.conclude()
 
@@ -178,7 +178,7 @@ class World:
             )
 
     async def _own(self, tenant: str) -> None:
-        """The owner opens the link and scans whatever code is shown, as long as one is."""
+        """Acts as the owner, who opens the link and scans each code that is shown."""
         services, account = self.cloud.services, self.accounts[tenant]
         await asyncio.sleep(self.chance.uniform(0, 4))
         while True:
@@ -196,45 +196,45 @@ class World:
     async def _write(self, account: Account, contact: Contact) -> None:
         chance = random.Random(f"{self.seed}/{contact.phone}")
         while True:
-            await asyncio.sleep(chance.expovariate(1 / self.plan.writes_every))
+            await asyncio.sleep(chance.expovariate(1 / self.plan.write_every_seconds))
             for _ in range(chance.choice((1, 1, 2, 3))):
                 if not self.writing:
                     return
                 self.server.write(account, contact)
                 await asyncio.sleep(chance.uniform(0.1, 3.0))
 
-    def want(self, tenant: str, active: bool) -> None:
-        """The operator pauses or resumes a tenant, as the admin does it."""
+    def set_state(self, tenant: str, active: bool) -> None:
+        """Pauses or resumes a tenant as the operator does in the admin."""
         self.paused.discard(tenant) if active else self.paused.add(tenant)
-        self._wishes.setdefault(tenant, []).append(TenantState.ACTIVE if active else TenantState.PAUSED)
-        if len(self._wishes[tenant]) == 1:
-            self._grant(tenant)
+        self._changes.setdefault(tenant, []).append(TenantState.ACTIVE if active else TenantState.PAUSED)
+        if len(self._changes[tenant]) == 1:
+            self._apply(tenant)
 
-    def _grant(self, tenant: str) -> None:
-        """One wish after another."""
-        services, wishes = self.cloud.services, self._wishes[tenant]
+    def _apply(self, tenant: str) -> None:
+        """Carries out the operator's changes one after another."""
+        services, changes = self.cloud.services, self._changes[tenant]
 
         def change() -> bool:
             now = services.clock()
-            services.tenants.set_state(tenant, wishes[0], now=now, by="operator")
-            services.placement.apply_state(tenant, wishes[0], now)
+            services.tenants.set_state(tenant, changes[0], now=now, by="operator")
+            services.placement.apply_state(tenant, changes[0], now)
             return True
 
-        def done(granted: bool | None) -> None:
-            if granted:
-                del wishes[0]
-            if wishes:  # the next, or the same again: the page said that it did not work
-                self._grant(tenant)
+        def done(applied: bool | None) -> None:
+            if applied:
+                del changes[0]
+            if changes:  # the next, or the same again: the page showed an error
+                self._apply(tenant)
 
         self.cloud.call("operator", change, done, mortal=False)
 
-    # -- what is there -------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------
 
     def session(self, tenant: str) -> dict[str, Any]:
         return self.cloud.table.partitions[f"TENANT#{tenant}"]["SESSION"]
 
-    def is_wanted(self, tenant: str) -> bool:
-        """What the operator said last, whether it has arrived or not."""
+    def should_run(self, tenant: str) -> bool:
+        """Returns the state that the operator chose last, whether it is stored yet or not."""
         return tenant not in self.paused
 
     def is_online(self, tenant: str) -> bool:
@@ -251,22 +251,22 @@ class World:
 
     def _is_settled(self) -> bool:
         return all(
-            self.is_online(tenant) if self.is_wanted(tenant) else self.session(tenant).get("runner") is None
+            self.is_online(tenant) if self.should_run(tenant) else self.session(tenant).get("runner") is None
             for tenant in self.tenants
         )
 
-    # -- what machines need --------------------------------------------------------------------------------------
+    # -- machines ----------------------------------------------------------------------------------------------
 
     def machine_ended(self, machine: Machine) -> None:
-        """The supervisor starts another process; whether it tells of the death is another matter."""
-        if self.chance.random() < self.plan.deaths_told:
+        """Lets the supervisor start another process; it reports the death only with the planned rate."""
+        if self.chance.random() < self.plan.deaths_reported:
             self.loop.after(self.chance.uniform(1, 6), self.cloud.task_stopped, machine.task)
         if self.ecs.ends(machine):
             return
         self.loop.after(self.chance.uniform(1, 15), machine.start)
 
     def open_login(self, profile: Path) -> tuple[Login, str]:
-        """What a browser finds in this directory, and under which name it goes on changing it."""
+        """Returns the login that a browser finds in this directory, and the name under which it changes it."""
         found = self._state(profile)
         kept = self.logins.get(found.read_text(), Login()) if found.exists() else Login()
         kept = Login() if kept.spoiled else kept
@@ -277,7 +277,7 @@ class World:
         return self.logins[name], name
 
     def write_down(self, profile: Path, login: Login) -> None:
-        """The directory holds the login as it is now, whatever becomes of it: what is copied is of one instant."""
+        """Writes the login as it is now into the directory, so that a copy is of one instant."""
         name = login.digest()
         self.logins[name] = login.copied()
         self._state(profile).write_text(name)
@@ -289,7 +289,7 @@ class World:
         return profile / "Default" / "IndexedDB" / "state"
 
     def open_browser(self, browser: Browser, profile: Path) -> None:
-        """What the model must know of a browser: whose it is, and at which epoch."""
+        """Assigns a browser its tenant and its epoch."""
         browser.tenant = profile.parent.name
         browser.epoch = int(json.loads((profile.parent / "marker.json").read_text())["epoch"])
         browser.sending = self.inspector.sends
@@ -308,7 +308,7 @@ class World:
 
 
 class TraceHandler(logging.Handler):
-    """The code's own log lines, in the history's time."""
+    """Adds the log lines of the code to the trace, in the history's time."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -323,7 +323,7 @@ class TraceHandler(logging.Handler):
 
 
 def simulate(seed: int, *, tracing: bool = False, plan: Plan | None = None) -> Verdict:
-    """The history of this seed."""
+    """Runs the history of this seed."""
     world = World(seed, tracing=tracing, plan=plan)
     handler = TraceHandler(world)
     loggers = [logging.getLogger("runner"), logging.getLogger("chalicelib")]

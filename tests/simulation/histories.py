@@ -1,4 +1,4 @@
-"""Many histories on all cores; what is done stays done as long as the code stays the same."""
+"""Many histories on all cores; finished histories are kept as long as the code stays the same."""
 
 import hashlib
 import json
@@ -13,8 +13,8 @@ from tests.simulation.world import Verdict, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / "build" / "simulation.json"
-#: So many histories are lost at most when the run is ended.
-AT_ONCE = 20
+#: A run that is ended loses at most so many histories.
+CHUNK = 20
 KINDS = {
     "duplicated": ("duplicated", "untrue", "stale send"),
     "unanswered": ("unanswered", "misread", "takeover", "login lost"),
@@ -24,15 +24,15 @@ KINDS = {
 
 
 @dataclass
-class Sum:
-    """What became of the histories so far."""
+class Total:
+    """The results of the histories so far."""
 
     code: str = ""
     histories: int = 0
     faults: int = 0
     messages: int = 0
     by_kind: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    #: Seeds that failed, with what was found.
+    #: Seeds that failed, with their violations.
     failed: dict[str, list[str]] = field(default_factory=dict)
     done: list[list[int]] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class Sum:
         if verdict.violations:
             self.failed[str(verdict.seed)] = verdict.violations[:5]
 
-    def merge(self, other: "Sum") -> None:
+    def merge(self, other: "Total") -> None:
         self.histories += other.histories
         self.faults += other.faults
         self.messages += other.messages
@@ -58,19 +58,19 @@ class Sum:
         return f"{self.histories} histories, {self.faults} faults, {found}"
 
 
-def run(seeds: range) -> Sum:
-    """These histories, one after another."""
-    total = Sum()
+def run(seeds: range) -> Total:
+    """Runs these histories, one after another."""
+    total = Total()
     for seed in seeds:
         total.add(simulate(seed))
     return total
 
 
-def run_all(count: int, *, first: int = 0, processes: int | None = None) -> Sum:
-    """All of them; prints progress, and goes on where an earlier run of the same code was ended."""
+def run_all(count: int, *, first: int = 0, processes: int | None = None) -> Total:
+    """Runs all histories and prints progress; resumes an earlier run of the same code that was ended."""
     total = _resumed()
     done = {tuple(chunk) for chunk in total.done}
-    chunks = [(start, min(start + AT_ONCE, first + count)) for start in range(first, first + count, AT_ONCE)]
+    chunks = [(start, min(start + CHUNK, first + count)) for start in range(first, first + count, CHUNK)]
     left = [chunk for chunk in chunks if chunk not in done]
     if len(left) < len(chunks):
         print(f"going on: {total.histories} histories are done", flush=True)
@@ -89,16 +89,16 @@ def run_all(count: int, *, first: int = 0, processes: int | None = None) -> Sum:
     return total
 
 
-def _resumed() -> Sum:
+def _resumed() -> Total:
     code = fingerprint()
     try:
         kept: dict[str, Any] = json.loads(STATE.read_text())
     except (FileNotFoundError, ValueError):
         kept = {}
-    return Sum(**kept) if kept.get("code") == code else Sum(code=code)
+    return Total(**kept) if kept.get("code") == code else Total(code=code)
 
 
-def _save(total: Sum) -> None:
+def _save(total: Total) -> None:
     STATE.parent.mkdir(exist_ok=True)
     new = STATE.with_suffix(".new")
     new.write_text(json.dumps(asdict(total)))
@@ -106,7 +106,7 @@ def _save(total: Sum) -> None:
 
 
 def fingerprint() -> str:
-    """Of all code that a history runs."""
+    """Returns a digest of all code that a history runs."""
     digest = hashlib.sha256()
     for folder in ("chalice_app", "runner", "tests/simulation"):
         for path in sorted((ROOT / folder).rglob("*.py")):

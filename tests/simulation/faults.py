@@ -1,4 +1,4 @@
-"""What goes wrong in a history: drawn from its seed, each kind in about half of them."""
+"""Faults of a history: drawn from its seed, each kind in about half of the histories."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.world import World
 
-#: How often each kind happens, where it happens at all.
+#: The weight of each kind of fault, where it happens at all.
 KINDS = {
     "kill": 2.0,
     "kill at a step": 3.0,
@@ -33,37 +33,37 @@ KINDS = {
 
 @dataclass
 class Plan:
-    """How a history will be."""
+    """The plan of a history: its size, and the faults with their rates (0 to 1)."""
 
     tenants: int = 2
     machines: int = 2
     chats: int = 2
-    writes_every: float = 40.0
-    lasts: float = 240.0
-    trouble_every: float = 12.0
+    write_every_seconds: float = 40.0
+    duration_seconds: float = 240.0
+    fault_every_seconds: float = 12.0
     kinds: dict[str, float] = field(default_factory=dict)
     request_lost: float = 0.0
     answer_lost: float = 0.0
     request_late: float = 0.0
-    late_at_most: float = 12.0
+    max_delay_seconds: float = 12.0
     worker_dies: float = 0.0
     database_busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
-    index_lag: float = 0.05
+    index_lag_seconds: float = 0.05
     launch_fails: float = 0.0
-    deaths_told: float = 1.0
+    deaths_reported: float = 1.0
     hint_lost: float = 0.0
     hint_twice: float = 0.0
     ack_lost: float = 0.0
     receipt_lost: float = 0.0
     unreadable: float = 0.0
-    #: Exactly these troubles at these times, instead of drawn ones: (after seconds, kind).
+    #: Exactly these faults at these times, instead of drawn ones: (after seconds, kind).
     script: tuple[tuple[float, str], ...] | None = None
 
 
 def draw(chance: random.Random) -> Plan:
-    """A plan in which some things never happen and others often: mixtures find more than averages."""
+    """Draws a plan in which some faults never happen and others often: mixtures find more than averages."""
 
     def sometimes(most: float) -> float:
         return chance.uniform(0, most) if chance.random() < 0.5 else 0.0
@@ -72,9 +72,9 @@ def draw(chance: random.Random) -> Plan:
         tenants=chance.choice((2, 2, 3)),
         machines=chance.choice((2, 2, 3)),
         chats=chance.choice((1, 2, 2)),
-        writes_every=chance.uniform(25, 60),
-        lasts=chance.uniform(120, 300),
-        trouble_every=chance.uniform(6, 25),
+        write_every_seconds=chance.uniform(25, 60),
+        duration_seconds=chance.uniform(120, 300),
+        fault_every_seconds=chance.uniform(6, 25),
         kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.5} or {"kill": 1.0},
         request_lost=sometimes(0.08),
         answer_lost=sometimes(0.08),
@@ -83,9 +83,9 @@ def draw(chance: random.Random) -> Plan:
         database_busy=sometimes(0.01),
         openai_fails=sometimes(0.1),
         delivered_twice=sometimes(0.1),
-        index_lag=chance.choice((0.02, 0.2, 1.0)),
+        index_lag_seconds=chance.choice((0.02, 0.2, 1.0)),
         launch_fails=sometimes(0.1),
-        deaths_told=chance.choice((0.0, 0.5, 1.0)),
+        deaths_reported=chance.choice((0.0, 0.5, 1.0)),
         hint_lost=sometimes(0.6),
         hint_twice=sometimes(0.3),
         ack_lost=sometimes(0.2),
@@ -94,8 +94,8 @@ def draw(chance: random.Random) -> Plan:
     )
 
 
-class Troublemaker:
-    """Makes trouble as planned, then mends everything."""
+class FaultInjector:
+    """Injects faults as planned, then ends all of them."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -107,25 +107,25 @@ class Troublemaker:
 
     async def run(self) -> None:
         plan, world = self.plan, self.world
-        self._weather(on=True)
-        end = world.loop.time() + plan.lasts
+        self._set_rates(on=True)
+        end = world.loop.time() + plan.duration_seconds
         if plan.script is not None:
             began = world.loop.time()
             for after, kind in plan.script:
                 await asyncio.sleep(max(0.0, began + after - world.loop.time()))
-                self.make(kind)
+                self.inject(kind)
             await asyncio.sleep(max(0.0, end - world.loop.time()))
         else:
             kinds, weights = list(plan.kinds), list(plan.kinds.values())
             while world.loop.time() < end:
-                await asyncio.sleep(self.chance.expovariate(1 / plan.trouble_every))
-                self.make(self.chance.choices(kinds, weights)[0])
+                await asyncio.sleep(self.chance.expovariate(1 / plan.fault_every_seconds))
+                self.inject(self.chance.choices(kinds, weights)[0])
         self._heal()
 
-    def make(self, kind: str) -> None:
-        """One trouble, now."""
+    def inject(self, kind: str) -> None:
+        """Injects one fault now."""
         self.faults += 1
-        self.world.trace(f"TROUBLE {kind}")
+        self.world.trace(f"FAULT {kind}")
         self.world.count(kind)
         machine = self.chance.choice(self.world.machines)
         tenant = self.chance.choice(self.world.tenants)
@@ -153,7 +153,7 @@ class Troublemaker:
         makers[kind]()
 
     def _long(self, least: float, most: float) -> float:
-        """Often short, sometimes long."""
+        """Draws a duration in seconds: often short, sometimes long."""
         return float(least * (most / least) ** self.chance.random())
 
     def _kill_at_a_step(self, machine: "Machine") -> None:
@@ -161,7 +161,7 @@ class Troublemaker:
             machine.process.dies_at = machine.process.steps + 1 + int(self.chance.expovariate(1 / 150))
 
     def _stop_in_a_reply(self, machine: "Machine") -> None:
-        """It took a turn and was about to send: there it stands still, for long enough to be given up."""
+        """Stops a runner that took a turn and is about to send, for long enough to be given up."""
         machine.ambush = self._long(40, 200)
 
     def _partition(self, machine: "Machine", seconds: float) -> None:
@@ -170,16 +170,16 @@ class Troublemaker:
         self.world.loop.after(seconds, setattr, machine, "partitioned", False)
 
     def _outage(self, seconds: float, *, everything: bool) -> None:
-        weather = self.world.cloud.weather
+        rates = self.world.cloud.rates
         self._outages += 1
-        weather.down, weather.all_down = True, everything
+        rates.down, rates.all_down = True, everything
         self.world.inspector.outage(seconds)
         self.world.loop.after(seconds, self._end_outage, self._outages)
 
     def _end_outage(self, number: int) -> None:
         if number == self._outages:
             self.world.trace("outage over")
-            self.world.cloud.weather.down = self.world.cloud.weather.all_down = False
+            self.world.cloud.rates.down = self.world.cloud.rates.all_down = False
 
     def _browser(self, machine: "Machine", *, dies: bool) -> None:
         browsers = list(machine.browsers.values())
@@ -208,38 +208,38 @@ class Troublemaker:
             browser.network_changed()
 
     def _pause(self, tenant: str, seconds: float) -> None:
-        self.world.want(tenant, active=False)
+        self.world.set_state(tenant, active=False)
         self.world.loop.after(seconds, self._resume, tenant)
 
     def _resume(self, tenant: str) -> None:
-        if not self._healed:  # then what is wanted was said for good
-            self.world.want(tenant, active=True)
+        if not self._healed:  # afterwards the desired state is final
+            self.world.set_state(tenant, active=True)
 
     def _owner_writes(self, tenant: str) -> None:
         account = self.world.accounts[tenant]
         self.world.server.write(account, self.chance.choice(list(account.shown)), from_me=True)
 
     def _damage(self, tenant: str) -> None:
-        """The newest of several is not what it was."""
+        """Changes a byte of the newest of several snapshots."""
         kept, objects = self.world.session(tenant).get("snapshots") or [], self.world.cloud.store.objects
         if len(kept) > 1 and kept[0]["key"] in objects:
             content = bytearray(objects[kept[0]["key"]])
             content[self.chance.randrange(len(content))] ^= 0xFF
             objects[kept[0]["key"]] = bytes(content)
 
-    def _weather(self, *, on: bool) -> None:
+    def _set_rates(self, *, on: bool) -> None:
         plan, cloud, server = self.plan if on else Plan(), self.world.cloud, self.world.server
-        cloud.weather.dies = plan.worker_dies
-        cloud.weather.busy = plan.database_busy
-        cloud.weather.openai_fails = plan.openai_fails
-        cloud.weather.delivered_twice = plan.delivered_twice
-        cloud.weather.index_lag = plan.index_lag
+        cloud.rates.dies = plan.worker_dies
+        cloud.rates.busy = plan.database_busy
+        cloud.rates.openai_fails = plan.openai_fails
+        cloud.rates.delivered_twice = plan.delivered_twice
+        cloud.rates.index_lag_seconds = plan.index_lag_seconds
         for name in ("hint_lost", "hint_twice", "ack_lost", "receipt_lost", "unreadable"):
-            setattr(server.trouble, name, getattr(plan, name))
+            setattr(server.link_faults, name, getattr(plan, name))
 
     def _heal(self) -> None:
         world, self._healed = self.world, True
-        self._weather(on=False)
+        self._set_rates(on=False)
         self._outages += 1
         self._end_outage(self._outages)
         self.plan.request_lost = self.plan.answer_lost = self.plan.request_late = self.plan.launch_fails = 0.0
@@ -255,4 +255,4 @@ class Troublemaker:
                 browser.stuck_until = 0.0
                 browser.network_changed()
         for tenant in world.tenants:
-            world.want(tenant, active=self.chance.random() < 0.9)
+            world.set_state(tenant, active=self.chance.random() < 0.9)
