@@ -104,9 +104,12 @@ class FakeClock:
 
 
 async def settle(turns: int = 40) -> None:
-    """Let every task that can run do so."""
+    """Let every task that can run do so; ends as soon as none can."""
+    loop = asyncio.get_running_loop()
     for _ in range(turns):
         await asyncio.sleep(0)
+        if not loop._ready:  # type: ignore[attr-defined]
+            return
 
 
 @dataclass
