@@ -241,10 +241,10 @@ def world(
 
 def test_one_command_creates_a_stage_and_prints_its_addresses(world: World) -> None:
     world.deploy()
-    told = "\n".join(world.reported)
-    assert "https://line.agency.example/api/admin" in told
-    assert f"commit {world.commit}, runners at {world.commit}" in told
-    assert "Cognito has mailed the first password" in told
+    output = "\n".join(world.reported)
+    assert "https://line.agency.example/api/admin" in output
+    assert f"commit {world.commit}, runners at {world.commit}" in output
+    assert "Cognito has mailed the first password" in output
     parameters = world.parameters()
     assert parameters["Commit"] == world.commit
     assert parameters["MailFrom"] == "line@agency.example"
@@ -305,10 +305,10 @@ def test_a_no_after_the_stores_reports_them_and_how_to_go_on(world: World) -> No
         world.answers = answers
         with pytest.raises(CannotDeploy) as refusal:
             world.deploy(YES="")
-        told = str(refusal.value)
-        assert "Nothing was changed" not in told
+        output = str(refusal.value)
+        assert "Nothing was changed" not in output
         for words in ("Bucket, Key, Table, UserPool", f"make deploy STAGE={world.stage}", "make destroy"):
-            assert words in told
+            assert words in output
         assert set(world.stack.resources()) == {"Table", "Bucket", "Key", "UserPool"}
     world.answers = ["y"]
     world.deploy(YES="")
@@ -564,7 +564,7 @@ def test_a_destroyed_stage_keeps_its_data_and_prints_the_costs(world: World, mon
         "Key": {"KeyId": resources["Key"][1]},
         "UserPool": {"UserPoolId": resources["UserPool"][1]},
     }
-    told = "\n".join(world.reported)
+    output = "\n".join(world.reported)
     for kept in (
         world.name,
         f"{world.name}-data",
@@ -573,7 +573,7 @@ def test_a_destroyed_stage_keeps_its_data_and_prints_the_costs(world: World, mon
         world.artifacts.bucket,
         "$",
     ):
-        assert kept in told
+        assert kept in output
 
 
 def test_a_stage_is_deleted_by_its_typed_name_and_its_data_by_a_second_sentence(world: World) -> None:

@@ -18,7 +18,10 @@ from wire import SyncRequest
 #: (resource, Sid) of statements for all resources, each with the reason.
 WITHOUT_A_NAME: Final = {
     ("RunnerStartRole", "SignsInToEcr"): "ECR's token is for all of a registry",
-    ("Key", "TheAccountDecides"): "a key's own policy speaks of that key only, and without it nobody could change it",
+    (
+        "Key",
+        "TheAccountDecides",
+    ): "a key's own policy is about that key only, and without it no administrator could change it",
     ("Key", "OnlyThinkOpensTenantsKeys"): "a key's own policy speaks of that key only",
     ("DoorsRole", "SendsMail"): "SES's sandbox asks for the recipient's identity too; a condition names the sender",
     ("ThinkRole", "SendsMail"): "the same statement",
@@ -188,7 +191,7 @@ def test_a_runner_has_no_credentials_of_aws() -> None:
 
 def test_the_template_has_no_cycle() -> None:
     graph = {name: final_template.dependencies(resource, set(resources())) for name, resource in resources().items()}
-    assert graph["RunnerTask"] >= {"RestAPI", "RestAPIapiStage"}, "a runner needs somebody to register with"
+    assert graph["RunnerTask"] >= {"RestAPI", "RestAPIapiStage"}, "a runner needs the API to register"
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
@@ -225,7 +228,7 @@ def test_functions_get_exactly_the_variables_that_the_application_reads() -> Non
 
 
 def test_resources_exist_under_the_names_that_functions_get() -> None:
-    told = {name: as_text(value) for name, value in environments()["APIHandler"].items()}
+    variables = {name: as_text(value) for name, value in environments()["APIHandler"].items()}
     declared = {
         "TABLE_NAME": resources()["Table"]["Properties"]["TableName"],
         "BUCKET_NAME": resources()["Bucket"]["Properties"]["BucketName"],
@@ -237,9 +240,9 @@ def test_resources_exist_under_the_names_that_functions_get() -> None:
         "ECS_CLUSTER": resources()["RunnerCluster"]["Properties"]["ClusterName"],
         "ECS_SERVICE": resources()["RunnerService"]["Properties"]["ServiceName"],
     }
-    assert {name: told[name] for name in declared} == {name: as_text(value) for name, value in declared.items()}
+    assert {name: variables[name] for name in declared} == {name: as_text(value) for name, value in declared.items()}
     token = resources()["RunnerTask"]["Properties"]["ContainerDefinitions"][0]["Secrets"][0]
-    assert as_text(token["ValueFrom"]).endswith(f":parameter{told['RUNNER_TOKEN_PARAMETER']}")
+    assert as_text(token["ValueFrom"]).endswith(f":parameter{variables['RUNNER_TOKEN_PARAMETER']}")
 
 
 #: Conditions of the runners' template, and the parameter of each.
@@ -312,8 +315,8 @@ def test_every_function_has_a_log_of_its_own_with_a_retention() -> None:
 def test_ses_publishes_bounces_under_event_types_that_cloudformation_always_took() -> None:
     """CloudFormation refused capital letters until 2025: aws-cloudformation/cloudformation-coverage-roadmap#2130."""
     (destination,) = of_type("AWS::SES::ConfigurationSetEventDestination").values()
-    told = destination["EventDestination"]["MatchingEventTypes"]
-    assert told == ["bounce", "complaint", "reject", "renderingFailure"]
+    types = destination["EventDestination"]["MatchingEventTypes"]
+    assert types == ["bounce", "complaint", "reject", "renderingFailure"]
 
 
 def test_events_that_fail_for_good_become_dead_letters() -> None:

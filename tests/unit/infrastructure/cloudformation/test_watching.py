@@ -112,11 +112,11 @@ def test_an_event_is_snake_case_and_says_what_it_means(events: type[LogEvent] | 
 def test_an_alarm_says_what_it_means_where_to_look_and_what_to_do(name: str) -> None:
     alarm = ALARMS[name]
     called = alarm["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
-    said = alarm["AlarmDescription"]
-    assert len(said) <= 1024 and len(re.findall(r"[.:?] ", said)) >= 2
-    assert "Look at" in said or "look at" in said or "page in the admin says" in said
-    assert said.endswith(f"Runbook: docs/runbook.md#{called}")
-    for query in re.findall(r'query "([^"]+)"', said):
+    description = alarm["AlarmDescription"]
+    assert len(description) <= 1024 and len(re.findall(r"[.:?] ", description)) >= 2
+    assert "Look at" in description or "look at" in description or "page in the admin says" in description
+    assert description.endswith(f"Runbook: docs/runbook.md#{called}")
+    for query in re.findall(r'query "([^"]+)"', description):
         assert query in saved()
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
     assert alarm["TreatMissingData"] in ("ignore", "breaching", "notBreaching")
@@ -201,9 +201,9 @@ def test_the_queries_that_an_engineer_needs_are_saved() -> None:
 
 
 def test_queries_and_alarms_name_events_that_are_logged() -> None:
-    told = json.dumps([*QUERIES.values(), *ALARMS.values()]).replace('\\"', '"')
-    listed = " ".join(re.findall(r"(?:message|event\)) in \[([^\]]+)\]", told))
-    named = {*re.findall(r'"([^"]+)"', listed), *re.findall(r'"([a-z]+(?:_[a-z]+)+)"', told)}
+    text = json.dumps([*QUERIES.values(), *ALARMS.values()]).replace('\\"', '"')
+    listed = " ".join(re.findall(r"(?:message|event\)) in \[([^\]]+)\]", text))
+    named = {*re.findall(r'"([^"]+)"', listed), *re.findall(r'"([a-z]+(?:_[a-z]+)+)"', text)}
     assert len(named) > 4 and named <= {*LogEvent, *RunnerLogEvent}
     assert {"mail_sent", "mail_not_sent"} <= set(LogEvent)  # the query for mails looks for this prefix
 

@@ -80,31 +80,31 @@ def test_an_unreachable_address_is_an_error_and_raises_nothing() -> None:
 
 
 def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time) -> None:
-    told = [
+    answers = [
         Health({}, "HTTP 403"),
         Health({"commit": "old", "runners": ["old"]}),
         Health({"commit": "new", "runners": ["old"]}),
         Health({"commit": "new", "runners": ["new", "old"]}),
     ]
     health, there = readiness.wait_until_ready(
-        "https://x", "new", runners=True, check=lambda _: told.pop(0), clock=time, pause=time.pause
+        "https://x", "new", runners=True, check=lambda _: answers.pop(0), clock=time, pause=time.pause
     )
     assert there
     assert health.runners == ["new", "old"]
-    assert not told
+    assert not answers
 
 
 def test_it_waits_for_no_runner_where_none_should_run(time: Time) -> None:
-    told = [Health({"commit": "new", "runners": []})]
+    answers = [Health({"commit": "new", "runners": []})]
     _, there = readiness.wait_until_ready(
-        "https://x", "new", runners=False, check=lambda _: told.pop(0), clock=time, pause=time.pause
+        "https://x", "new", runners=False, check=lambda _: answers.pop(0), clock=time, pause=time.pause
     )
     assert there
 
 
 def test_waiting_has_a_time_limit(time: Time) -> None:
     health, there = readiness.wait_until_ready(
-        "https://x", "new", runners=True, check=lambda _: Health({}, "nobody"), clock=time, pause=time.pause
+        "https://x", "new", runners=True, check=lambda _: Health({}, "unreachable"), clock=time, pause=time.pause
     )
-    assert (health.error, there) == ("nobody", False)
+    assert (health.error, there) == ("unreachable", False)
     assert readiness.READY_WITHIN_SECONDS <= time.now < readiness.READY_WITHIN_SECONDS + 30

@@ -74,7 +74,7 @@ def test_mails_that_the_mail_server_does_not_take_are_bad(tmp_path: Path) -> Non
     outbox.mkdir(parents=True)
     record = {"identifier": "m1@x", "sent_at": NOW / 1000 - 3600, "sender": "a", "recipients": ["b"], "raw": ""}
     (outbox / "1.json").write_text(json.dumps(record))
-    assert bads([machine.check_outbox(tmp_path, NOW)]) == []  # nobody takes them on
+    assert bads([machine.check_outbox(tmp_path, NOW)]) == []  # without a mail server
     (outbox / "relayed").mkdir()
     assert bads([machine.check_outbox(tmp_path, NOW)]) == ["1 of 1 mails wait for the mail server"]
     (outbox / "relayed" / "m1").touch()

@@ -45,8 +45,8 @@ def account(aws: None) -> Account:
 
 
 def a_stage(account: Account, health: Health | None = None) -> stage.Stage:
-    told = health or Health({}, "nobody")
-    return stage.Stage(account, "unit", "abc", "4.6.0", NOW, lambda seconds: None, lambda url: told)
+    answer = health or Health({}, "unreachable")
+    return stage.Stage(account, "unit", "abc", "4.6.0", NOW, lambda seconds: None, lambda url: answer)
 
 
 @pytest.mark.parametrize("address", [None, "http://line.agency.example", "https://localhost/api", "https://10.0.0.1"])
@@ -74,7 +74,7 @@ def test_dead_letters_and_a_growing_queue_are_bad(account: Account) -> None:
 
 def test_alarms_that_ring_are_shown_with_their_description(account: Account) -> None:
     cloudwatch = account.client("cloudwatch")
-    for name in (f"{STACK}-unanswered", f"{STACK}-dead-letters", "somebody-elses"):
+    for name in (f"{STACK}-unanswered", f"{STACK}-dead-letters", "of-another-stack"):
         cloudwatch.put_metric_alarm(
             AlarmName=name,
             AlarmDescription="look at the think function",
@@ -88,7 +88,7 @@ def test_alarms_that_ring_are_shown_with_their_description(account: Account) -> 
         )
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="-")
     assert bads(stage.check_alarms(cloudwatch, STACK)) == []
-    for name in (f"{STACK}-unanswered", "somebody-elses"):
+    for name in (f"{STACK}-unanswered", "of-another-stack"):
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="-")
     (found,) = stage.check_alarms(cloudwatch, STACK)
     assert (found.subject, found.fix) == (f"alarm {STACK}-unanswered", "look at the think function")
@@ -173,7 +173,7 @@ def test_every_part_of_a_stage_is_checked_even_if_others_cannot_be(account: Acco
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": {}}))
     for service in ("lambda", "service-quotas", "ecs", "sesv2"):
         account._clients[service] = Refusing()
-    told = "\n".join(str(result) for result in stage.examine(a_stage(account)))
+    output = "\n".join(str(result) for result in stage.examine(a_stage(account)))
     for part in (
         "stack",
         "public address",
@@ -188,7 +188,7 @@ def test_every_part_of_a_stage_is_checked_even_if_others_cannot_be(account: Acco
         "Fargate",
         "Lambda",
     ):
-        assert part in told, part
+        assert part in output, part
 
 
 class Refusing:

@@ -20,7 +20,7 @@ INSTRUCTIONS = [
 ]
 
 
-def said(keyword: str) -> list[str]:
+def arguments_of(keyword: str) -> list[str]:
     return [rest for name, _, rest in INSTRUCTIONS if name == keyword]
 
 
@@ -37,24 +37,24 @@ def test_docker_podman_and_buildah_understand_it_alike() -> None:
 
 
 def test_every_base_image_has_a_tag_and_can_be_given_by_digest() -> None:
-    given = dict(rest.split("=", 1) for rest in said("ARG") if "_IMAGE=" in rest)
-    assert sorted(rest.split()[0] for rest in said("FROM")) == sorted(f"${{{name}}}" for name in given)
+    given = dict(rest.split("=", 1) for rest in arguments_of("ARG") if "_IMAGE=" in rest)
+    assert sorted(rest.split()[0] for rest in arguments_of("FROM")) == sorted(f"${{{name}}}" for name in given)
     for image in given.values():
         assert re.fullmatch(r"docker\.io/library/\w+:[\w.-]*bookworm[\w-]*", image)
 
 
 def test_it_runs_as_an_unprivileged_user_and_writes_only_into_volumes() -> None:
-    assert said("USER") == ["10001:10001"]
+    assert arguments_of("USER") == ["10001:10001"]
     names = [name for name, _, _ in INSTRUCTIONS]
     assert names.index("USER") < names.index("VOLUME")
-    assert said("VOLUME") == ['["/tmp"]']
-    environment = " ".join(said("ENV"))
+    assert arguments_of("VOLUME") == ['["/tmp"]']
+    environment = " ".join(arguments_of("ENV"))
     assert "DATA_DIRECTORY=/tmp/" in environment
     assert "HOME=/tmp " in environment
 
 
 def test_all_it_copies_is_there_and_not_ignored() -> None:
-    wanted = [part for rest in said("COPY") if "--from" not in rest for part in shlex.split(rest)[:-1]]
+    wanted = [part for rest in arguments_of("COPY") if "--from" not in rest for part in shlex.split(rest)[:-1]]
     assert {part.split("/")[0] for part in wanted} == {"runner", "chalice_app"}
     for part in wanted:
         assert list(REPOSITORY.glob(part)), part
@@ -63,7 +63,7 @@ def test_all_it_copies_is_there_and_not_ignored() -> None:
 
 
 def test_it_copies_every_folder_of_the_runner_that_holds_modules() -> None:
-    copied = {shlex.split(rest)[-1].rstrip("/") for rest in said("COPY")}
+    copied = {shlex.split(rest)[-1].rstrip("/") for rest in arguments_of("COPY")}
     runner = REPOSITORY / "runner"
     folders = {path.parent for path in runner.rglob("*.py") if "node_modules" not in path.parts}
     assert len(folders) > 4
@@ -71,7 +71,7 @@ def test_it_copies_every_folder_of_the_runner_that_holds_modules() -> None:
 
 
 def test_its_programs_are_those_of_this_repository() -> None:
-    entry = " ".join(said("ENTRYPOINT") + said("HEALTHCHECK") + said("RUN"))
+    entry = " ".join(arguments_of("ENTRYPOINT") + arguments_of("HEALTHCHECK") + arguments_of("RUN"))
     modules = set(re.findall(r'-m"?,? "?(runner[.\w]*)', entry))
     assert modules == {"runner", "runner.health", "runner.smoke"}
     for module in modules - {"runner"}:
@@ -93,7 +93,7 @@ def test_the_lock_holds_every_requirement_with_hashes() -> None:
 
 
 def test_wa_js_comes_by_its_lock_file_and_without_running_its_scripts() -> None:
-    (install,) = [rest for rest in said("RUN") if "npm" in rest]
+    (install,) = [rest for rest in arguments_of("RUN") if "npm" in rest]
     assert install.startswith("npm ci --ignore-scripts")
 
 
@@ -120,10 +120,10 @@ def test_without_any_builder_one_sentence_says_what_to_do(
 def test_the_commit_and_the_architecture_reach_the_builder() -> None:
     command = build_command("docker", "line/runner:1", commit="abc", architecture="arm64", fresh=True, more=["--x"])
     assert command[:2] == ["docker", "build"]
-    said = " ".join(command)
-    assert "--build-arg COMMIT=abc" in said
-    assert "--platform linux/arm64" in said
-    assert "--no-cache --pull --x" in said
+    line = " ".join(command)
+    assert "--build-arg COMMIT=abc" in line
+    assert "--platform linux/arm64" in line
+    assert "--no-cache --pull --x" in line
     assert command[-1] == str(REPOSITORY)
 
 

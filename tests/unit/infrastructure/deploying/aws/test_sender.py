@@ -17,7 +17,7 @@ def test_a_verified_domain_covers_its_addresses(account: Account) -> None:
     ses.create_email_identity(EmailIdentity="agency.example")
     found = sender.find(ses, "Your agency <line@agency.example>")
     assert (found.address, found.identity) == ("line@agency.example", "agency.example")
-    assert found.identity_to_create("") == ""  # somebody else's identity is not made again
+    assert found.identity_to_create("") == ""  # an identity outside of the stack is not created again
 
 
 def test_the_stack_creates_an_unknown_domain_and_keeps_its_own(account: Account) -> None:

@@ -156,12 +156,12 @@ def test_a_failed_change_names_the_first_failures_and_their_fixes(reported: list
     )
     with pytest.raises(CannotDeploy) as failure:
         stack_of(cloudformation, reported, time).apply(EMPTY)
-    told = str(failure.value)
-    assert told.index("First") < told.index("Second")
-    assert "remove it, or choose another STAGE" in told
-    assert "permission" in told
-    assert "Third" not in told
-    assert "The former version runs on" in told
+    message = str(failure.value)
+    assert message.index("First") < message.index("Second")
+    assert "remove it, or choose another STAGE" in message
+    assert "permission" in message
+    assert "Third" not in message
+    assert "The former version runs on" in message
     assert [line.split()[-1] for line in reported if "of" in line] == ["Before", "Other"]  # each once, in their order
 
 
