@@ -13,7 +13,7 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.orphaned_journals import MAX_ATTEMPTS
 from runner.session.release_reason import ReleaseReason
-from wire import SYNC_HELD_AT_MOST_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
+from wire import MAX_SYNC_HOLD_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
 RETRY_SECONDS = 2.0
 #: A control plane that answers a held call at once must not be called in a storm.
@@ -123,7 +123,7 @@ class Host:
             registers = self._identity is None
             held = not registers and self._sessions.is_pending()
             try:
-                answer = await self._sync(SYNC_HELD_AT_MOST_MS if held else 0)
+                answer = await self._sync(MAX_SYNC_HOLD_MS if held else 0)
             except Unauthorised as error:
                 await self._start_over(error.code)
             except ControlPlaneError as error:

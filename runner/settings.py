@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from runner.hardening import browser_variables
-from wire import CAPACITY_AT_MOST
+from wire import MAX_CAPACITY
 
 #: Only WhatsApp's names resolve: no loopback, no metadata service, no tracker. The rule holds for IP literals too
 #: (tests/contract/test_runner_whatsapp.py proves it).
@@ -30,7 +30,7 @@ class Settings(BaseModel):
     runner_bootstrap_token: str = Field(min_length=8, repr=False)
     #: One directory per runner; no other process uses it at the same time.
     data_directory: Path
-    capacity: int = Field(default=8, ge=1, le=CAPACITY_AT_MOST)
+    capacity: int = Field(default=8, ge=1, le=MAX_CAPACITY)
     chromium: Path | None = None
     #: The whole value of Chromium's ``--host-resolver-rules``.
     browser_host_rules: str = Field(default=PRODUCTION_HOST_RULES, min_length=1)

@@ -19,7 +19,7 @@ from chalicelib.aws.sqs import Jobs
 from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
-from chalicelib.model.public_address import why_unfit
+from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.chats import Chats
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
@@ -89,7 +89,7 @@ class Services:
         """
         name = self._required("BASE_URL_PARAMETER")
         address = self.parameters.get(name).strip().rstrip("/")
-        reason = why_unfit(address, allow_local=self._allow_local_links)
+        reason = unfit_reason(address, allow_local=self._allow_local_links)
         if reason is not None:
             raise NotDeployed(f"The public address in the parameter {name} cannot be used: {reason}.")
         return address

@@ -34,15 +34,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 WIRE_VERSION = 1
 
 #: The most sessions one runner may host.
-CAPACITY_AT_MOST = 25
+MAX_CAPACITY = 25
 #: The most messages one hand-in may carry.
 MESSAGES_PER_BATCH = 50
 #: A longer text is cut by the runner.
-TEXT_AT_MOST_BYTES = 65_536
+MAX_TEXT_BYTES = 65_536
 #: The largest snapshot that is taken in.
-SNAPSHOT_AT_MOST_BYTES = 536_870_912
+MAX_SNAPSHOT_BYTES = 536_870_912
 #: How long the control plane may hold a sync call before it answers.
-SYNC_HELD_AT_MOST_MS = 10_000
+MAX_SYNC_HOLD_MS = 10_000
 
 
 class Phase(StrEnum):
@@ -129,7 +129,7 @@ SnapshotKey = Annotated[
 ]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 SnapshotSequence = Annotated[int, Field(ge=1, le=999_999)]
-SnapshotBytes = Annotated[int, Field(ge=1, le=SNAPSHOT_AT_MOST_BYTES)]
+SnapshotBytes = Annotated[int, Field(ge=1, le=MAX_SNAPSHOT_BYTES)]
 Epoch = Annotated[int, Field(ge=1, le=2**53)]
 Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -178,19 +178,19 @@ class SyncRequest(Wire):
     wire: int = WIRE_VERSION
     #: Grows with every call of this process; the answer repeats it, and an answer older than the last is dropped.
     sequence: Annotated[int, Field(ge=0, le=2**53)]
-    capacity: Annotated[int, Field(ge=0, le=CAPACITY_AT_MOST)]
+    capacity: Annotated[int, Field(ge=0, le=MAX_CAPACITY)]
     draining: bool = False
     #: The last value of the bell that the runner has acted on.
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
     #: How long the answer may be held for the bell to ring; 0 answers at once.
-    wait_ms: Annotated[int, Field(ge=0, le=SYNC_HELD_AT_MOST_MS)] = 0
+    wait_ms: Annotated[int, Field(ge=0, le=MAX_SYNC_HOLD_MS)] = 0
     #: What the outside calls this process (the ECS task's ARN): it must be one, and its death can be told by others.
     task: ShortText = ""
     image: ShortText = ""
     commit: ShortText = ""
     chromium: ShortText = ""
     wa_js: ShortText = ""
-    sessions: Annotated[tuple[SessionReport, ...], Field(max_length=CAPACITY_AT_MOST)] = ()
+    sessions: Annotated[tuple[SessionReport, ...], Field(max_length=MAX_CAPACITY)] = ()
 
 
 class Identity(Wire):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from chalicelib.model.public_address import why_unfit
+from chalicelib.model.public_address import unfit_reason
 from infrastructure.checkout import checkout
 from infrastructure.checks import CheckResult, State, any_bad
 from infrastructure.deploying import CannotDeploy, decisions, prerequisites, readiness
@@ -139,7 +139,7 @@ def finish(context: Context, settings: Settings, commit: str) -> None:
     stack = context.stack(settings.stack)
     parameters = stack.parameters()
     address = public_address.read(context.account.client("ssm"), settings.stack)
-    if reason := why_unfit(address):
+    if reason := unfit_reason(address):
         raise CannotDeploy(
             f"The stage's public address is {address or 'empty'}: {reason}. Deploy again with BASE_URL=…."
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.model.public_address import why_unfit
+from chalicelib.model.public_address import unfit_reason
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.sender import address_of
 from infrastructure.deploying.parameters import Parameters
@@ -114,14 +114,14 @@ def _flag(environment: Mapping[str, str], name: str) -> bool:
 def _error(name: str, value: str) -> str:
     """The error of this value, as a sentence; empty if it is valid."""
     if name == "BASE_URL":
-        reason = why_unfit(value)
+        reason = unfit_reason(value)
         return f"{reason}; links in mails would not work." if reason else ""
     if name == "MAIL_FROM":
         return "" if _ADDRESS.fullmatch(address_of(value)) else "it is not an address, or `Name <address>`."
     if name == "OPERATORS_EMAIL":
         return "" if _ADDRESS.fullmatch(value) else "it is not an e-mail address."
     if name == "DOMAIN":
-        valid = _DOMAIN.fullmatch(value) and why_unfit(f"https://{value}") is None
+        valid = _DOMAIN.fullmatch(value) and unfit_reason(f"https://{value}") is None
         return "" if valid else "it is not a public domain name, like line.example.com."
     choices = {
         "ARCHITECTURE": ("arm64", "x86_64"),

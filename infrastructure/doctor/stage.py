@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chalicelib.model.public_address import why_unfit
+from chalicelib.model.public_address import unfit_reason
 from infrastructure.checks import CheckResult, any_bad, bad, ok, run_check
 from infrastructure.deploying import prerequisites
 from infrastructure.deploying.aws import bootstrap_token, images, public_address, quotas, sender
@@ -83,7 +83,7 @@ def check_stack(stack: Stack) -> CheckResult:
 def check_public_address(stage: Stage) -> list[CheckResult]:
     """Checks the address that owners use, from here."""
     address = public_address.read(stage.account.client("ssm"), stage.stack)
-    if reason := why_unfit(address):
+    if reason := unfit_reason(address):
         return [bad(f"public address {address or 'missing'}: {reason}", "deploy again with BASE_URL=… or DOMAIN=…")]
     return check_answer(address, stage.check_health(address), stage.commit)
 

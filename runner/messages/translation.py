@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wire import TEXT_AT_MOST_BYTES, Message, MessageKind
+from wire import MAX_TEXT_BYTES, Message, MessageKind
 
 
 def message_from(seen: Mapping[str, Any]) -> Message | None:
@@ -31,6 +31,6 @@ def sanitize(text: str) -> str:
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def truncate(text: str, max_bytes: int = TEXT_AT_MOST_BYTES) -> str:
+def truncate(text: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Shortens a text to ``max_bytes`` of UTF-8, and never splits a character."""
     return text.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")

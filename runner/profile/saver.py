@@ -25,7 +25,7 @@ from runner.logs import log
 from runner.profile.archive import CopyStopped, Manifest, PackedArchive, copy_profile, fingerprint, list_files, pack
 from runner.profile.directory import Profile
 from runner.profile.schedule import SnapshotSchedule
-from wire import SNAPSHOT_AT_MOST_BYTES, CommitRequest, Hold, UploadRequest
+from wire import MAX_SNAPSHOT_BYTES, CommitRequest, Hold, UploadRequest
 
 CHECK_INTERVAL_SECONDS = 1.0
 #: For the snapshot of a closed browser: part of the time that a drain has.
@@ -260,7 +260,7 @@ class Saver:
             files=files,
         )
         packed = await asyncio.to_thread(pack, staging, manifest, staging.with_suffix(".tar.zst"))
-        if packed.size_bytes > SNAPSHOT_AT_MOST_BYTES:
+        if packed.size_bytes > MAX_SNAPSHOT_BYTES:
             raise CopyStopped("the archive is too large")
         return StagedSnapshot(packed, content, frozen_seconds)
 

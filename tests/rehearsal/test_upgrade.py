@@ -16,7 +16,7 @@ OLD = Runner(
     lease_until=0,
     capacity=8,
     registered_at=0,
-    heard_since=0,
+    lease_held_since=0,
     task="task/old",
     draining=Draining(since=1, free_since=2),
 )

@@ -349,7 +349,7 @@ def test_runners_with_what_they_hold(world: World) -> None:
         lease_until=at(3_898),
         capacity=4,
         registered_at=at(60),
-        heard_since=at(3_798),
+        lease_held_since=at(3_798),
         assigned=(
             Assignment(
                 tenant=BAKERY,

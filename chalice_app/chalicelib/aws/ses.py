@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
-from chalicelib.model.public_address import why_unfit
+from chalicelib.model.public_address import unfit_reason
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, translator
 from chalicelib.rendering.templating import render_mail
 from wire import ProblemCode
@@ -200,7 +200,7 @@ def _address(address: str, name: str = "") -> "Address":
 
 def _require_public(link: str, allow_local: bool) -> None:
     """Raises PermanentError for a link that its reader cannot open, or must not."""
-    if why_unfit(_one_line(link), allow_local=allow_local) is not None:
+    if unfit_reason(_one_line(link), allow_local=allow_local) is not None:
         raise PermanentError("mail_link", "The public address of this installation cannot be reached from outside.")
 
 

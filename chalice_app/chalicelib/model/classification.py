@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chalicelib.model.conversation import TOO_OLD, SkipReason
+from chalicelib.model.conversation import MAX_MESSAGE_AGE, SkipReason
 from chalicelib.model.tenant import Policies, TenantState
 from chalicelib.model.times import milliseconds
 from wire import MessageKind, Outcome
@@ -34,7 +34,7 @@ def classify(
     if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
         return Classification(Outcome.SKIPPED, SkipReason.BROADCAST)
     if from_me:
-        if now - sent_at > milliseconds(TOO_OLD) or answers_since is None or sent_at < answers_since:
+        if now - sent_at > milliseconds(MAX_MESSAGE_AGE) or answers_since is None or sent_at < answers_since:
             return Classification(Outcome.SKIPPED, SkipReason.HISTORY)
         return Classification(Outcome.TAKEOVER)
     if answers_since is None or sent_at < answers_since:
@@ -45,7 +45,7 @@ def classify(
         return Classification(Outcome.SKIPPED, SkipReason.IGNORED_CONTACT)
     if policies.allowed_phones and phone not in policies.allowed_phones:
         return Classification(Outcome.SKIPPED, SkipReason.NOT_ALLOWED)
-    if now - sent_at > milliseconds(TOO_OLD):
+    if now - sent_at > milliseconds(MAX_MESSAGE_AGE):
         return Classification(Outcome.SKIPPED, SkipReason.TOO_OLD)
     if kind is MessageKind.CIPHERTEXT:
         return Classification(Outcome.SKIPPED, SkipReason.NOT_DECRYPTED)

@@ -16,17 +16,17 @@ ANSWER_AT_LATEST = timedelta(seconds=6)
 #: The first look at a chat comes this long after a message.
 DEBOUNCE = timedelta(seconds=2)
 #: An older message gets no answer any more.
-TOO_OLD = timedelta(hours=12)
+MAX_MESSAGE_AGE = timedelta(hours=12)
 #: A reply this late quotes the message it answers.
 QUOTED_AFTER = timedelta(minutes=10)
 #: What the model reads of a chat at most, newest first.
-HISTORY_CHARACTERS_AT_MOST = 60_000
+MAX_HISTORY_CHARACTERS = 60_000
 #: Texts that may be thrown away because the contact wrote on; after that the turn is sent as it is.
-DISCARDS_AT_MOST = 2
+MAX_DISCARDS = 2
 #: A turn that made no progress for this long is looked at again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
 #: Attempts of the model before a turn is given up: with pauses of up to 15 minutes, the 12 hours of TOO_OLD end first.
-THINK_ATTEMPTS_AT_MOST = 60
+MAX_MODEL_ATTEMPTS = 60
 #: So many alternations within the window look like two bots talking.
 LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
 
@@ -56,7 +56,7 @@ class SkipReason(StoredEnum):
     GROUP = "group"  #: it was written in a group, and the line does not answer groups
     IGNORED_CONTACT = "ignored contact"  #: the tenant's policies name this phone as one that gets no answer
     NOT_ALLOWED = "not an allowed contact"  #: the policies name the phones that get an answer, and not this one
-    TOO_OLD = "too old"  #: see :data:`TOO_OLD`
+    TOO_OLD = "too old"  #: see :data:`MAX_MESSAGE_AGE`
     NOT_DECRYPTED = "not decrypted yet"  #: its text is not readable yet; the runner hands it in again once it is
     NO_TEXT_BLANK = "no text (text)"  #: a text of nothing but white space
     NO_TEXT_IMAGE = "no text (image)"  #: an image without a caption
@@ -72,10 +72,10 @@ class SkipReason(StoredEnum):
     TAKEOVER = "takeover"  #: the owner answers this chat from the phone
     HANDED_IN_BEFORE = "handed in before"  #: the same message was stored already
     OTHER_LOGIN = "another login"  #: it came to an earlier login, perhaps of another account
-    BOT_LOOP = "two bots talk"  #: see :func:`looks_like_a_loop`
+    BOT_LOOP = "two bots talk"  #: see :func:`is_bot_loop`
     DAILY_CAP = "daily cap"  #: this contact got the replies of one day
     EMPTY_REPLY = "empty reply"  #: nothing is left of the model's text once it is formatted for WhatsApp
-    MODEL_UNAVAILABLE = "the model did not answer"  #: see :data:`THINK_ATTEMPTS_AT_MOST`
+    MODEL_UNAVAILABLE = "the model did not answer"  #: see :data:`MAX_MODEL_ATTEMPTS`
     UNKNOWN = "unknown"  #: written by a later release: not answered
 
     @classmethod
@@ -167,14 +167,14 @@ def reply_id(tenant: str, first_message: str, part: int) -> str:
     return "3EB0" + digest[:18].upper()
 
 
-def out_of_date(turn: Turn, answers_since: int | None, now: int) -> SkipReason | None:
+def reason_not_to_send(turn: Turn, answers_since: int | None, now: int) -> SkipReason | None:
     """Why a reply must not be sent any more: what it answers is too old, or came to another login."""
     if answers_since is None or turn.oldest_sent_at < answers_since:
         return SkipReason.OTHER_LOGIN
-    return SkipReason.TOO_OLD if now - turn.oldest_sent_at > milliseconds(TOO_OLD) else None
+    return SkipReason.TOO_OLD if now - turn.oldest_sent_at > milliseconds(MAX_MESSAGE_AGE) else None
 
 
-def of_this_login(
+def split_by_login(
     waiting: Sequence[StoredMessage], answers_since: int | None
 ) -> tuple[tuple[StoredMessage, ...], tuple[StoredMessage, ...]]:
     """Those that came to the login of now, and those that came to an earlier one (another phone, perhaps)."""
@@ -182,7 +182,7 @@ def of_this_login(
     return ours, tuple(each for each in waiting if each not in ours)
 
 
-def unanswered(
+def unanswered_messages(
     messages: Iterable[StoredMessage], turns: Iterable[Turn], now: int, *, ignoring: str | None = None
 ) -> tuple[StoredMessage, ...]:
     """Messages that wait for an answer, in order of arrival: not skipped, not covered by a turn, not too old.
@@ -198,22 +198,20 @@ def unanswered(
                 if not message.from_me
                 and message.skipped is None
                 and message.key not in covered
-                and now - message.sent_at <= milliseconds(TOO_OLD)
+                and now - message.sent_at <= milliseconds(MAX_MESSAGE_AGE)
             ),
             key=lambda message: message.at,
         )
     )
 
 
-def answered_by_a_person(
-    messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]
-) -> tuple[StoredMessage, ...]:
+def answered_by_owner(messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
     """Those that the owner answered from the phone before the line came to it (it was offline, say)."""
     last_word = max((message.sent_at for message in messages if message.from_me), default=0)
     return tuple(message for message in waiting if message.sent_at <= last_word)
 
 
-def settled(waiting: Sequence[StoredMessage], now: int) -> bool:
+def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
     """True once the contact seems to have finished writing."""
     if not waiting:
         return False
@@ -252,7 +250,7 @@ def history(
 
 def _the_end_of(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
     """The last lines that fit: what was said last matters most, and a contact cannot buy tokens without end."""
-    room = HISTORY_CHARACTERS_AT_MOST
+    room = MAX_HISTORY_CHARACTERS
     kept: list[ChatLine] = []
     for said in reversed(lines):
         if room <= 0:
@@ -262,7 +260,7 @@ def _the_end_of(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
     return tuple(reversed(kept))
 
 
-def frozen(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
+def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
     """The turn with its batch frozen anew, because the contact wrote on before anything was sent."""
     discarded = 1 if turn.parts else 0
     return replace(
@@ -279,7 +277,7 @@ def frozen(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
     )
 
 
-def looks_like_a_loop(turns: Iterable[Turn], now: int) -> bool:
+def is_bot_loop(turns: Iterable[Turn], now: int) -> bool:
     """Two bots talk to each other: so many replies in one chat within so short a time."""
     since = now - milliseconds(LOOP_WINDOW)
     return sum(1 for turn in turns if turn.sent_at is not None and turn.sent_at >= since) >= LOOP_REPLIES

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import IntEnum
 
 from chalicelib.model.conversation import Turn, TurnState
-from chalicelib.model.session import Runner, RunnerState, Session, down_for, should_run
+from chalicelib.model.session import Runner, RunnerState, Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
 from wire import Phase
 
@@ -42,7 +42,7 @@ class Line:
     session: Session
     should_run: bool
     #: None if it is up, or need not be
-    down_for: timedelta | None
+    downtime: timedelta | None
     #: messages without an answer, and since when the first of them waits
     unanswered: int
     oldest_unanswered_at: int | None
@@ -63,12 +63,12 @@ class Line:
 
     @property
     def not_running(self) -> bool:
-        return self.down_for is not None and self.down_for > NOT_RUNNING_AFTER
+        return self.downtime is not None and self.downtime > NOT_RUNNING_AFTER
 
     @property
     def code_late(self) -> bool:
         """Its owner looks at the page and sees no code yet."""
-        late = self.down_for is not None and self.down_for > CODE_SHOWN_WITHIN
+        late = self.downtime is not None and self.downtime > CODE_SHOWN_WITHIN
         return late and not self.session.linked and self.session.problem is None
 
     @property
@@ -148,7 +148,7 @@ def _line(tenant: Tenant, session: Session, turns: list[Turn], now: int) -> Line
         tenant=tenant,
         session=session,
         should_run=run,
-        down_for=down_for(session, now) if run else None,
+        downtime=downtime(session, now) if run else None,
         unanswered=sum(len(turn.messages) for turn in turns),
         oldest_unanswered_at=min((turn.oldest_sent_at for turn in turns), default=None),
         overdue_for=timedelta(milliseconds=max(0, now - min(overdue, default=now))),

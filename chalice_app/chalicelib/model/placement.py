@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chalicelib.model.session import Runner, Session
 
 
-def best_first(session: Session, alive: Sequence[Runner], release: str, now: int) -> list[Runner]:
+def rank_runners(session: Session, alive: Sequence[Runner], release: str, now: int) -> list[Runner]:
     """Who could take it: of our release first, and of these whoever has most room.
 
     Whoever gave it up is asked last, and before it others of its release: its image may bring nobody up.
@@ -14,9 +14,9 @@ def best_first(session: Session, alive: Sequence[Runner], release: str, now: int
     return sorted(roomy, key=lambda each: (_reluctance(session, each, alive, release), -each.free))
 
 
-def is_as_good_as_any(session: Session, runner: Runner, alive: Sequence[Runner], release: str, now: int) -> bool:
+def is_best_choice(session: Session, runner: Runner, alive: Sequence[Runner], release: str, now: int) -> bool:
     """True if nobody with room is asked before this one, but perhaps for having more of it."""
-    best = best_first(session, alive, release, now)[:1]
+    best = rank_runners(session, alive, release, now)[:1]
     own = _reluctance(session, runner, alive, release)
     return all(own <= _reluctance(session, each, alive, release) for each in best)
 

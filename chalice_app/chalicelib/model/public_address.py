@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 LOCAL_NAMES: Final = frozenset({"localhost", "local", "internal", "lan", "home", "localdomain", "test", "invalid"})
 
 
-def why_unfit(address: str, *, allow_local: bool = False) -> str | None:
+def unfit_reason(address: str, *, allow_local: bool = False) -> str | None:
     """One phrase that says why nobody outside could open this address; None if they can.
 
     ``allow_local``: the reader sits at this very machine, so HTTP and private hosts will do.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session, down_for
+from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session, downtime
 from chalicelib.model.times import milliseconds
 from wire import Phase, Wanted
 
@@ -17,29 +17,29 @@ PROTECTED_FOR = timedelta(hours=2)
 #: … and is renewed when only this much of it is left.
 PROTECTION_RENEWED_AT = timedelta(hours=1)
 #: A runner that was not needed for a while is not needed.
-SHRINKS_AFTER = timedelta(minutes=15)
+SCALE_IN_AFTER = timedelta(minutes=15)
 #: A runner of another release is an old one, and not the first of the next, once it has been there this long …
 OLD_AFTER = timedelta(minutes=10)
 #: … and one of the current release is trusted with its sessions after this.
-STEADY_AFTER = timedelta(minutes=2)
+STABLE_AFTER = timedelta(minutes=2)
 #: WhatsApp should not see many reconnects at once: a leaving runner is asked for at most so many sessions …
-LEAVE_AT_ONCE = 2
+MAX_MOVES_AT_ONCE = 2
 #: … this often (the schedule's minute is not exact).
-LEAVE_EVERY = timedelta(seconds=55)
+MOVES_EVERY = timedelta(seconds=55)
 #: Whoever was well, left, and does not come online is waited for this long, and then left behind: …
-MOVING_WAITED_FOR = timedelta(minutes=5)
+MOVE_TIMEOUT = timedelta(minutes=5)
 #: … so many at the most, or one of so many that the release brought up. If there are more, the release is to blame.
-LEFT_BEHIND_AT_MOST = 2
+MAX_LEFT_BEHIND = 2
 BROUGHT_UP_FOR_EACH_LEFT_BEHIND = 20
 #: A fresh login is archived within a minute, and once more when it has settled.
 LOGIN_SETTLES_WITHIN = timedelta(minutes=6)
 #: An owner who looks at a code is not disturbed for this long.
-SCANNING_WAITED_FOR = timedelta(minutes=30)
+SCAN_TIMEOUT = timedelta(minutes=30)
 #: One runner leaves at a time; in a large fleet one more for each so many, or an upgrade would outlast its deployment
 #: (CloudFormation waits three hours).
-RUNNERS_PER_LEAVING = 20
+RUNNERS_PER_DRAIN = 20
 #: A runner that holds nothing and that ECS may end is asked to end itself after this.
-ENDS_ITSELF_AFTER = timedelta(minutes=5)
+END_REQUESTED_AFTER = timedelta(minutes=5)
 
 UNKNOWN_RELEASES = frozenset({"", "unknown"})
 
@@ -90,8 +90,8 @@ class Demand:
 
     def overdue(self, tenant: str, now: int) -> bool:
         """True if it has been unwell for longer than a move takes."""
-        down = down_for(self.sessions[tenant], now) if self.unwell(tenant) else None
-        return down is not None and down >= MOVING_WAITED_FOR
+        down = downtime(self.sessions[tenant], now) if self.unwell(tenant) else None
+        return down is not None and down >= MOVE_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def plan(runners: Iterable[Runner], service: Service, demand: Demand, now: int) 
     leaving = [each for each in live if each.draining is not None]
     fewer_would_do = max(service.desired, len(live)) > demand.runners
     surplus_since = (demand.surplus_since or now) if fewer_would_do else None
-    surplus = surplus_since is not None and now - surplus_since >= milliseconds(SHRINKS_AFTER)
+    surplus = surplus_since is not None and now - surplus_since >= milliseconds(SCALE_IN_AFTER)
     surplus = surplus and not service.rollout_failed and not any(demand.others(each) for each in live)
     return Plan(
         desired=_desired(live, service, demand, surplus, now),
@@ -178,7 +178,7 @@ def _is_free(runner: Runner) -> bool:
 
 def _is_forgotten(runner: Runner, now: int) -> bool:
     since = runner.draining.free_since if runner.draining else None
-    return since is not None and now - since >= milliseconds(ENDS_ITSELF_AFTER) and not runner.drain
+    return since is not None and now - since >= milliseconds(END_REQUESTED_AFTER) and not runner.drain
 
 
 def _desired(live: Sequence[Runner], service: Service, demand: Demand, surplus: bool, now: int) -> int:
@@ -201,9 +201,9 @@ def _desired(live: Sequence[Runner], service: Service, demand: Demand, surplus: 
 def _next(live: Sequence[Runner], service: Service, demand: Demand, surplus: bool, now: int) -> Iterator[Runner]:
     """Who is drained next: of old runners the oldest, of too many the emptiest."""
     busy = [each for each in live if each.state is RunnerState.DRAINING and each.assigned]
-    places = 1 + len(live) // RUNNERS_PER_LEAVING - len(busy)
+    places = 1 + len(live) // RUNNERS_PER_DRAIN - len(busy)
     waits = any(each.runner is None and each.next_try_at <= now for each in demand.sessions.values())
-    if service.rollout_failed or waits or len(_moving(live, demand)) >= LEAVE_AT_ONCE * max(1, len(busy)):
+    if service.rollout_failed or waits or len(_moving(live, demand)) >= MAX_MOVES_AT_ONCE * max(1, len(busy)):
         return
     alive = [each for each in live if each.state is RunnerState.ALIVE]
     promised = _homeless(demand) + sum(len(each.assigned) for each in busy)
@@ -229,7 +229,7 @@ def _homes(runner: Runner, others: Iterable[Runner], demand: Demand, now: int) -
     alive = [each for each in others if each.state is RunnerState.ALIVE]
     if not demand.others(runner):
         return alive
-    steady = now - milliseconds(STEADY_AFTER)
+    steady = now - milliseconds(STABLE_AFTER)
     return [each for each in alive if each.release == demand.release and each.registered_at <= steady]
 
 
@@ -247,18 +247,18 @@ def _asked(live: Sequence[Runner], service: Service, demand: Demand, now: int) -
     So an upgrade to something that cannot bring a session online stops after the first two. Whoever was unwell before,
     falls ill elsewhere, or was left behind, holds nobody up.
     """
-    abreast = LEAVE_AT_ONCE * sum(each.draining is not None and each.assigned != () for each in live)
+    abreast = MAX_MOVES_AT_ONCE * sum(each.draining is not None and each.assigned != () for each in live)
     on_their_way = [each for one in live if one.draining for each in one.assigned if each.wanted is Wanted.RELEASE]
     moving = len(_moving(live, demand))
     room_promised = _homeless(demand) + len(on_their_way)
     for runner in live:
         drain = runner.draining
-        if drain is None or now - drain.asked_at < milliseconds(LEAVE_EVERY):
+        if drain is None or now - drain.asked_at < milliseconds(MOVES_EVERY):
             continue
         if service.rollout_failed and demand.others(runner):
             continue
         room = sum(each.free for each in _homes(runner, live, demand, now)) - room_promised
-        count = min(LEAVE_AT_ONCE, room, abreast - moving)
+        count = min(MAX_MOVES_AT_ONCE, room, abreast - moving)
         movable = [each for each in runner.assigned if _may_move(each, demand, drain, now)]
         chosen = tuple(sorted(movable, key=lambda each: _disturbance(each, demand))[: max(0, count)])
         if chosen:
@@ -302,7 +302,7 @@ def _left_behind(live: Sequence[Runner], demand: Demand, now: int) -> dict[str, 
             overdue[tenant] = others.get(session.runner or session.last_runner or "", demand.release)
     failed = [*still.values(), *overdue.values()].count(demand.release)
     up = sum(demand.online(each.tenant) for one in live if one.id not in others for each in one.assigned)
-    bearable = max(LEFT_BEHIND_AT_MOST, up // BROUGHT_UP_FOR_EACH_LEFT_BEHIND) if up else 0
+    bearable = max(MAX_LEFT_BEHIND, up // BROUGHT_UP_FOR_EACH_LEFT_BEHIND) if up else 0
     return still | {
         tenant: release for tenant, release in overdue.items() if failed <= bearable or release != demand.release
     }
@@ -314,7 +314,7 @@ def _may_move(assignment: Assignment, demand: Demand, drain: Draining, now: int)
     if session is None or assignment.wanted is Wanted.RELEASE:
         return False
     if not session.linked:
-        return now - drain.since >= milliseconds(SCANNING_WAITED_FOR)
+        return now - drain.since >= milliseconds(SCAN_TIMEOUT)
     return now - (session.linked_at or 0) >= milliseconds(LOGIN_SETTLES_WITHIN)
 
 

@@ -25,13 +25,13 @@ DEAD_TOKEN_GRACE = timedelta(hours=24)
 #: An unlinked session runs while somebody looked at its page this recently.
 AWAKE_FOR = timedelta(minutes=15)
 #: A linking is reported at most this long after the scan.
-LINKED_A_MOMENT_AGO = timedelta(seconds=5)
+LINKING_REPORTED_WITHIN = timedelta(seconds=5)
 #: What an owner who is about to link sees on the page, one after the other.
 SHOWN_TO_OWNERS = frozenset({Phase.QR, Phase.PAIRING, Phase.PASSKEY_REQUIRED, Phase.SYNCING})
 #: A session that a runner gave up is given to a runner again after this, doubled each time it never came up, …
-TRIED_AGAIN_AFTER = timedelta(seconds=10)
+RETRY_BACKOFF = timedelta(seconds=10)
 #: … and a quarter more or less, so that what failed together does not come back together.
-TRIED_AGAIN_AT_MOST = timedelta(minutes=10)
+MAX_RETRY_BACKOFF = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Session:
         return now < self.awake_until
 
 
-def restorable(session: Session) -> tuple[SnapshotVersion, ...]:
+def restorable_snapshots(session: Session) -> tuple[SnapshotVersion, ...]:
     """The snapshots of the login that is linked now: an earlier login's would only show a code."""
     if not session.linked:
         return ()
@@ -120,7 +120,7 @@ def should_run(wanted: TenantState, session: Session, now: int) -> bool:
     return wanted is TenantState.ACTIVE and (session.linked or session.is_awake(now))
 
 
-def down_for(session: Session, now: int) -> timedelta | None:
+def downtime(session: Session, now: int) -> timedelta | None:
     """For how long a session that should run has not been ``up``; None if it is.
 
     Restarts do not make it young again: a session that is given from runner to runner is down all the while.
@@ -131,7 +131,7 @@ def down_for(session: Session, now: int) -> timedelta | None:
     return timedelta(milliseconds=now - min(known))
 
 
-def seen(session: Session, report: SessionReport, now: int) -> Session:
+def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     """The session as this report shows it. Pure; the codes' remaining times become instants of our clock."""
     number = session.number if report.number is None else report.number
     linked_at, logged_out_at, caught_up_to = session.linked_at, session.logged_out_at, session.caught_up_to
@@ -181,18 +181,18 @@ def _unsent_notice(session: Session, report: SessionReport, number: str | None) 
     return report.problem
 
 
-def given_up(session: Session, now: int) -> Session:
+def apply_failure(session: Session, now: int) -> Session:
     """The session after a runner gave it up: a profile that brings down every browser must not keep them all busy."""
     if session.came_up:
         return session
     fails = session.fails + 1
-    delay = min(milliseconds(TRIED_AGAIN_AT_MOST), milliseconds(TRIED_AGAIN_AFTER) * 2 ** min(fails - 1, 20))
+    delay = min(milliseconds(MAX_RETRY_BACKOFF), milliseconds(RETRY_BACKOFF) * 2 ** min(fails - 1, 20))
     chance = hashlib.sha256(f"{session.tenant}|{session.epoch}".encode()).digest()[0] / 256
     return replace(session, fails=fails, next_try_at=now + round(delay * (0.75 + chance / 2)))
 
 
 def _a_moment_before(linked_at: int) -> int:
-    return linked_at // 1000 * 1000 - milliseconds(LINKED_A_MOMENT_AGO)
+    return linked_at // 1000 * 1000 - milliseconds(LINKING_REPORTED_WITHIN)
 
 
 class RunnerState(StoredEnum):
@@ -246,7 +246,7 @@ class Runner:
     capacity: int
     registered_at: int
     #: since when its lease has never run out
-    heard_since: int = 0
+    lease_held_since: int = 0
     assigned: tuple[Assignment, ...] = ()
     task: str = ""
     image: str = ""
@@ -290,10 +290,10 @@ def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
     )
 
 
-def wedged(runner: Runner, assignment: Assignment, now: int) -> bool:
+def is_wedged(runner: Runner, assignment: Assignment, now: int) -> bool:
     """True if the runner lives but this session in it does not: neither its own ladder nor its lease will tell.
 
     After a silence the runner needs time to look at its pages again; what it says at first is old.
     """
-    last_sign = max(assignment.claimed_at, assignment.probed_at, runner.heard_since)
+    last_sign = max(assignment.claimed_at, assignment.probed_at, runner.lease_held_since)
     return now < runner.lease_until and now - last_sign > milliseconds(PROBE_STALE_AFTER)

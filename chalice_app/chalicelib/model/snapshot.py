@@ -56,7 +56,7 @@ def tenant_of(key: str) -> str:
     return key.removeprefix(SNAPSHOTS).partition("/")[0]
 
 
-def kept(generations: Iterable[SnapshotVersion], now: int) -> tuple[SnapshotVersion, ...]:
+def apply_retention(generations: Iterable[SnapshotVersion], now: int) -> tuple[SnapshotVersion, ...]:
     """Newest first: the newest few, the last one of the last few epochs and of each (UTC) day of the last week."""
     newest_first = sorted(generations, key=lambda each: each.order, reverse=True)
     chosen: list[SnapshotVersion] = []

@@ -10,7 +10,7 @@ from wire import ProblemCode
 #: An invite that was never opened dies after this long.
 INVITE_UNOPENED_FOR = timedelta(hours=72)
 OPERATOR_IDLE_FOR = timedelta(minutes=30)
-OPERATOR_AT_MOST = timedelta(hours=12)
+MAX_OPERATOR_SESSION = timedelta(hours=12)
 
 
 class TenantState(StoredEnum):

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.model.conversation import (
-    DISCARDS_AT_MOST,
+    MAX_DISCARDS,
     Chat,
     SkipReason,
     StoredMessage,
     Turn,
     TurnState,
-    answered_by_a_person,
-    looks_like_a_loop,
-    settled,
+    answered_by_owner,
+    has_settled,
+    is_bot_loop,
 )
 from chalicelib.model.tenant import Tenant
 from chalicelib.model.turn_decisions import (
@@ -181,7 +181,7 @@ def debounce_new_messages(view: ChatView, now: int) -> Decision | None:
 
 def fold_in_new_messages(view: ChatView, now: int) -> Decision | None:
     """New messages fold into a turn of which nothing is sent; a text is thrown away for that only so often."""
-    if view.turn is None or not view.beyond_turn or view.turn_changed or view.turn.discards >= DISCARDS_AT_MOST:
+    if view.turn is None or not view.beyond_turn or view.turn_changed or view.turn.discards >= MAX_DISCARDS:
         return None
     return FoldIn(view.turn, view.waiting)
 
@@ -228,18 +228,18 @@ def skip_during_takeover(view: ChatView, now: int) -> Decision | None:
 
 def skip_messages_that_a_person_answered(view: ChatView, now: int) -> Decision | None:
     """Messages that the owner answered from the phone, while the line was offline for example, are skipped."""
-    answered = answered_by_a_person(view.messages, view.waiting) if view.tenant.policies.takeover_minutes else ()
+    answered = answered_by_owner(view.messages, view.waiting) if view.tenant.policies.takeover_minutes else ()
     return Skip(answered, SkipReason.TAKEOVER, _at_once(view)) if answered else None
 
 
 def debounce(view: ChatView, now: int) -> Decision | None:
     """A turn is opened once the contact has finished writing."""
-    return None if settled(view.waiting, now) else CheckAgain(DEBOUNCE_SECONDS, view.attempt)
+    return None if has_settled(view.waiting, now) else CheckAgain(DEBOUNCE_SECONDS, view.attempt)
 
 
 def stop_two_bots(view: ChatView, now: int) -> Decision | None:
     """A chat in which replies alternate too fast has a bot at the other end."""
-    two_bots = view.tenant.policies.replies_per_minute and looks_like_a_loop(view.turns, now)
+    two_bots = view.tenant.policies.replies_per_minute and is_bot_loop(view.turns, now)
     return _skip(view, SkipReason.BOT_LOOP) if two_bots else None
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from chalicelib.model import (
     DEBOUNCE,
-    TOO_OLD,
+    MAX_MESSAGE_AGE,
     Chat,
     Classification,
     Event,
@@ -23,7 +23,7 @@ from wire import Acknowledgement, Message, Outcome
 #: An own reply is searched among the turns of this time first: as a rule it follows its message soon …
 OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
 #: … and then as far back as a reply may wait, with the time that a runner needs to send one that it took.
-OWN_REPLIES_SEARCHED = TOO_OLD + timedelta(hours=1)
+OWN_REPLIES_SEARCHED = MAX_MESSAGE_AGE + timedelta(hours=1)
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
 #: Messages that are skipped for these reasons are not stored: the runner hands them in again, or they never matter.

@@ -8,7 +8,7 @@ from chalicelib.aws.sqs import MAX_DELAY_SECONDS
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
-    THINK_ATTEMPTS_AT_MOST,
+    MAX_MODEL_ATTEMPTS,
     ChatLine,
     Event,
     EventKind,
@@ -88,7 +88,7 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
 
 def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, attempt: int) -> ReplyOutcome:
     attempts = turn.attempts + 1
-    if attempts >= THINK_ATTEMPTS_AT_MOST:
+    if attempts >= MAX_MODEL_ATTEMPTS:
         return _give_up(services, tenant, turn, SkipReason.MODEL_UNAVAILABLE)
     now = services.clock()
     pause = max(error.retry_after_seconds or 0.0, BACKOFF_SECONDS * 2 ** min(attempts - 1, 10))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import of_this_login, unanswered
+from chalicelib.model import split_by_login, unanswered_messages
 from chalicelib.model.turn_decisions import (
     CheckAgain,
     Close,
@@ -42,8 +42,8 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     now = services.clock()
     recent = services.chats.read_recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
-    without_answer = unanswered(recent.messages, recent.turns, now, ignoring=chat.open_turn)
-    waiting, former_login = of_this_login(without_answer, services.sessions.get(tenant.id).answers_since)
+    without_answer = unanswered_messages(recent.messages, recent.turns, now, ignoring=chat.open_turn)
+    waiting, former_login = split_by_login(without_answer, services.sessions.get(tenant.id).answers_since)
     view = ChatView(tenant, chat, turn, recent.messages, recent.turns, waiting, former_login, check.attempt)
     return _carry_out(services, check, view, now)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from chalicelib.model import (
-    TOO_OLD,
+    MAX_MESSAGE_AGE,
     Chat,
     SkipReason,
     StoredMessage,
@@ -19,7 +19,7 @@ from wire import Message, MessageKind
 #: How far back of the answered part late arrivals are looked for (clocks of different machines differ).
 LATE_ARRIVALS_MS = 120_000
 #: The most messages one look at a chat reads; a contact who writes more while nobody answers is not answered to all.
-LOOK_AT_MOST = 2_000
+MAX_MESSAGES_READ = 2_000
 
 DAY_SECONDS = 24 * 3600
 
@@ -146,14 +146,18 @@ class Chats:
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
         """The last ``depth`` entries, and every one that may still wait for an answer, or came after ``since``."""
-        earliest = f"{max(0, now - milliseconds(TOO_OLD)):013d}"
+        earliest = f"{max(0, now - milliseconds(MAX_MESSAGE_AGE)):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
         if since is not None:
             floor = min(floor, f"{max(0, since):013d}")
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
         entries = self._table.query(
-            chat_key(chat.tenant, chat.id), index="by_time", keys=("pk", "at"), newest_first=True, limit=LOOK_AT_MOST
+            chat_key(chat.tenant, chat.id),
+            index="by_time",
+            keys=("pk", "at"),
+            newest_first=True,
+            limit=MAX_MESSAGES_READ,
         )
         for count, item in enumerate(entries):
             if count >= depth and item["at"] < floor:

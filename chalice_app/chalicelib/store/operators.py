@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from pydantic import TypeAdapter
 
-from chalicelib.model import OPERATOR_AT_MOST, OPERATOR_IDLE_FOR, milliseconds
+from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_IDLE_FOR, milliseconds
 from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
@@ -28,7 +28,7 @@ class OperatorSession:
 
     def alive(self, now: int) -> bool:
         idle, old = now - self.seen_at, now - self.created_at
-        return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(OPERATOR_AT_MOST)
+        return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(MAX_OPERATOR_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Operators:
 
     def create(self, session: OperatorSession) -> None:
         pk, sk = _key(session.token_sha256)
-        dies = seconds(session.created_at + milliseconds(OPERATOR_AT_MOST))
+        dies = seconds(session.created_at + milliseconds(MAX_OPERATOR_SESSION))
         self._table.put(Put({"pk": pk, "sk": sk, "expires_at": dies, **_sessions.dump_python(session, mode="json")}))
 
     def find(self, token_sha256: str, *, now: int) -> OperatorSession | None:

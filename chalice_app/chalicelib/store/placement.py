@@ -16,10 +16,10 @@ from chalicelib.model import (
     RunnerState,
     Session,
     TenantState,
-    given_up,
+    apply_failure,
     should_run,
 )
-from chalicelib.model.placement import best_first, is_as_good_as_any
+from chalicelib.model.placement import is_best_choice, rank_runners
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
@@ -100,7 +100,7 @@ class Placement:
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
             return False
-        for runner in best_first(session, list(self.runners.alive()), self._release, now)[:5]:
+        for runner in rank_runners(session, list(self.runners.alive()), self._release, now)[:5]:
             if self.claim(session, runner.id, now):
                 return True
             session = self.sessions.get(tenant)
@@ -116,7 +116,7 @@ class Placement:
         if session.runner is not None or now < session.next_try_at:
             return False
         in_question = session.fails > 0 or runner.release != self._release  # else nobody is better: none need be read
-        if in_question and not is_as_good_as_any(session, runner, [*self.runners.alive()], self._release, now):
+        if in_question and not is_best_choice(session, runner, [*self.runners.alive()], self._release, now):
             return False
         return self.claim(session, runner.id, now)
 
@@ -203,7 +203,7 @@ class Placement:
         if session.runner != runner or session.epoch != epoch:
             return False
         phase = session.phase if session.phase in (Phase.LOGGED_OUT, Phase.BLOCKED) else Phase.IDLE
-        after = given_up(session, now) if failed else session
+        after = apply_failure(session, now) if failed else session
         try:
             self._table.transact(
                 Update(

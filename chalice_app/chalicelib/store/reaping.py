@@ -1,7 +1,6 @@
 """Takes sessions back from runners that lost hold of them: who is silent, who ended, and whose page is wedged."""
 
-from chalicelib.model import RunnerState, may_reap
-from chalicelib.model import wedged as is_wedged
+from chalicelib.model import RunnerState, is_wedged, may_reap
 from chalicelib.store.placement import Placement
 
 

@@ -120,7 +120,7 @@ class Runners:
                     "RUNNER",
                     set={
                         "lease_until": now + milliseconds(LEASE),
-                        "heard_since": runner.heard_since if now < runner.lease_until else now,
+                        "heard_since": runner.lease_held_since if now < runner.lease_until else now,
                         # A life only goes forward: a call that began before the drain says nothing of it.
                         **({"state": RunnerState.DRAINING} if draining else {}),
                         "capacity": capacity,
@@ -236,7 +236,7 @@ def runner_from(item: Item) -> Runner:
         lease_until=item["lease_until"],
         capacity=item["capacity"],
         registered_at=item["registered_at"],
-        heard_since=item.get("heard_since", 0),
+        lease_held_since=item.get("heard_since", 0),
         assigned=tuple(
             Assignment(
                 tenant=tenant,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from chalicelib.errors import StaleEpoch, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Session, SnapshotVersion, kept
+from chalicelib.model import Session, SnapshotVersion, apply_retention
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
@@ -45,7 +45,7 @@ class Snapshots:
             if before is not None and before.order >= generation.order:
                 return generation.key in {each.key for each in session.snapshots}
             pointer = Attr("snapshot_order")
-            generations = kept((generation, *session.snapshots), now)
+            generations = apply_retention((generation, *session.snapshots), now)
             try:
                 self._table.update(
                     Update(

@@ -25,7 +25,7 @@ __all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Item", "Path", 
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
 #: DynamoDB gives no more items at once.
-BATCH_AT_MOST: Final = 100
+MAX_BATCH: Final = 100
 
 
 class ConditionFailed(Exception):
@@ -110,8 +110,8 @@ class Table:
         waiting = [key_of(*key) for key in dict.fromkeys(keys)]
         if not waiting:
             return found
-        for attempt in range(ATTEMPTS + len(waiting) // BATCH_AT_MOST):
-            asked, waiting = waiting[:BATCH_AT_MOST], waiting[BATCH_AT_MOST:]
+        for attempt in range(ATTEMPTS + len(waiting) // MAX_BATCH):
+            asked, waiting = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
             answer = self._call(self._client.batch_get_item, RequestItems={self._name: {"Keys": asked}})
             found += [plain(item) for item in answer["Responses"].get(self._name, [])]
             left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])

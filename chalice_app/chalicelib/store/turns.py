@@ -17,8 +17,8 @@ from chalicelib.model import (
     StoredMessage,
     Turn,
     TurnState,
-    frozen,
     milliseconds,
+    refreeze,
 )
 from chalicelib.store.chats import DAY_SECONDS, chat_key, turn_from
 from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
@@ -76,7 +76,7 @@ class Turns:
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
         """Freezes the open turn's batch anew, if nothing was sent yet. None if that is too late."""
-        anew = frozen(turn, waiting, now)
+        anew = refreeze(turn, waiting, now)
         changes = {
             "state": anew.state,
             "revision": anew.revision,

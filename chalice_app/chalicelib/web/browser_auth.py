@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from chalicelib.errors import Forbidden, TooMany, Unauthorised
-from chalicelib.model import OPERATOR_AT_MOST
+from chalicelib.model import MAX_OPERATOR_SESSION
 from chalicelib.store.counters import Counters
 from chalicelib.store.operators import Operators, OperatorSession
 from chalicelib.tokens import secrets_match, sha256
@@ -111,7 +111,7 @@ class OperatorAuth:
         token, now = self.token(), self.clock()
         session = OperatorSession(sha256(token), email, csrf=self.token(), created_at=now, seen_at=now)
         self.operators.create(session)
-        return set_cookie(OPERATOR_COOKIE, token, OPERATOR_AT_MOST), session
+        return set_cookie(OPERATOR_COOKIE, token, MAX_OPERATOR_SESSION), session
 
     def authenticate(self, headers: Mapping[str, str]) -> OperatorSession:
         """Returns the session of this browser. Raises Unauthorised."""

@@ -13,9 +13,9 @@ from chalicelib.model import (
     Runner,
     RunnerState,
     TurnState,
+    apply_report,
     milliseconds,
-    out_of_date,
-    seen,
+    reason_not_to_send,
 )
 from chalicelib.replies import inbound
 from chalicelib.sessions import events, lifecycle
@@ -24,7 +24,7 @@ from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.runner_auth import authenticate, authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import (
-    SYNC_HELD_AT_MOST_MS,
+    MAX_SYNC_HOLD_MS,
     Delivery,
     Hold,
     Identity,
@@ -109,7 +109,7 @@ def _store_reports(services: Services, runner: Runner, request: SyncRequest, now
         if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
             continue
         before = services.sessions.get(report.tenant)
-        after = seen(before, report, now)
+        after = apply_report(before, report, now)
         if before.epoch == report.epoch and services.sessions.record_report(runner, before, after):
             events.record_changes(services, before, after, now)
             changed = True
@@ -153,7 +153,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     runner = authenticate_alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
-        reason = out_of_date(turn, services.sessions.get(request.tenant).answers_since, now)
+        reason = reason_not_to_send(turn, services.sessions.get(request.tenant).answers_since, now)
         if reason is not None:
             services.turns.abandon(turn, reason)
             services.runners.silence(runner.id, turn.id, turn.revision)
@@ -265,7 +265,7 @@ def _require_free_task(services: Services, task: str, runner: str, now: int) -> 
 
 def _wait_for_bell(services: Services, runner: str, request: SyncRequest) -> Bell:
     """Returns the bell once it differs from the one that the runner knows, or when the time is over."""
-    deadline = services.clock() + min(request.wait_ms, SYNC_HELD_AT_MOST_MS)
+    deadline = services.clock() + min(request.wait_ms, MAX_SYNC_HOLD_MS)
     while True:
         bell = services.runners.bell(runner)
         if bell.count != request.bell or services.clock() >= deadline:

@@ -14,7 +14,7 @@ from chalicelib.model import Runner, RunnerState
 from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
-from wire import TEXT_AT_MOST_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
+from wire import MAX_TEXT_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
 
 #: Lambda accepts 6 MB; a full batch of the longest texts fits.
 MAX_BODY_BYTES = 5_500_000
@@ -109,7 +109,7 @@ def _sanitize(entries: Any) -> Iterator[Any]:
             raise BadRequest("messages: each is an object")
         text = entry.get("text", "")
         text = text if isinstance(text, str) else ""
-        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[:TEXT_AT_MOST_BYTES]
+        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[:MAX_TEXT_BYTES]
         yield {
             **entry,
             "text": cut.decode("utf-8", "ignore"),

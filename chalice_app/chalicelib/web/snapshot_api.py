@@ -9,7 +9,7 @@ from chalice.app import Chalice
 
 from chalicelib.errors import BadRequest
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, EventKind, SnapshotVersion, restorable, snapshot_key
+from chalicelib.model import Event, EventKind, SnapshotVersion, restorable_snapshots, snapshot_key
 from chalicelib.web.runner_auth import authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import CommitAnswer, CommitRequest, RestoreAnswer, RestoreRequest, UploadAnswer, UploadRequest
@@ -60,7 +60,7 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     """Returns the snapshots of the account that is linked now, newest first, without those that the runner tried."""
     runner = authenticate_alive(services, token)
     session = services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
-    offered = [each for each in restorable(session) if each.key not in request.failed]
+    offered = [each for each in restorable_snapshots(session) if each.key not in request.failed]
     if request.reason:
         now = services.clock()
         services.timeline.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, request.reason))

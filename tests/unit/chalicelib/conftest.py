@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.model import seen
+from chalicelib.model import apply_report
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.online_line import UNCAPPED, T
@@ -17,6 +17,6 @@ def line(services: Services, clock: Clock) -> Services:
     runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
     session = services.placement.keep_awake(T, clock())
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
-    services.sessions.record_report(runner, session, seen(session, online, clock()))
+    services.sessions.record_report(runner, session, apply_report(session, online, clock()))
     clock.pass_seconds(30)
     return services

@@ -19,7 +19,7 @@ from chalicelib.model import (
     SnapshotVersion,
     Tenant,
     TenantState,
-    seen,
+    apply_report,
     snapshot_key,
 )
 from chalicelib.store.counters import Counters
@@ -223,7 +223,7 @@ class StoredWorld:
         before = self.sessions.get(tenant)
         assert before.runner is not None
         report = SessionReport(tenant=tenant, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **more)
-        assert self.sessions.record_report(self._runner(before.runner), before, seen(before, report, self.now))
+        assert self.sessions.record_report(self._runner(before.runner), before, apply_report(before, report, self.now))
         self.now += SECOND
 
     def _commit(self, sequence: int, sha: str, size: int) -> None:

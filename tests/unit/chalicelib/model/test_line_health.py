@@ -16,8 +16,8 @@ from chalicelib.model import (
     TenantState,
     Turn,
     TurnState,
-    down_for,
-    seen,
+    apply_report,
+    downtime,
 )
 from chalicelib.model.line_health import Line, LineHealth, health_report
 from chalicelib.store.table import Table
@@ -69,16 +69,16 @@ def line_of(session: Session, *turns: Turn, **more: Any) -> Line:
 
 @pytest.mark.parametrize("session", [linked(), *(watched(phase=phase) for phase in (Phase.QR, Phase.PAIRING))])
 def test_who_answers_or_shows_a_code_is_not_down(session: Session) -> None:
-    assert down_for(replace(session, down_since=1), NOW) is None
+    assert downtime(replace(session, down_since=1), NOW) is None
 
 
 def test_a_linked_line_that_shows_a_code_is_down() -> None:
-    assert down_for(linked(phase=Phase.QR, down_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
+    assert downtime(linked(phase=Phase.QR, down_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
 
 
 def test_the_wait_for_a_runner_counts_and_a_pause_before_the_next_attempt_does_not() -> None:
-    assert down_for(linked(phase=Phase.IDLE, unplaced_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
-    assert down_for(linked(phase=Phase.IDLE, unplaced_since=NOW + MINUTE), NOW) == timedelta(0)
+    assert downtime(linked(phase=Phase.IDLE, unplaced_since=NOW - MINUTE), NOW) == timedelta(minutes=1)
+    assert downtime(linked(phase=Phase.IDLE, unplaced_since=NOW + MINUTE), NOW) == timedelta(0)
 
 
 def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, clock: Clock) -> None:
@@ -93,7 +93,7 @@ def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, c
         report = SessionReport(tenant=T, epoch=session.epoch, sequence=clock() - began, phase=phase)
         runner = placement.runners.get("runneraaaa")
         assert runner is not None
-        assert placement.sessions.record_report(runner, session, seen(session, report, clock()))
+        assert placement.sessions.record_report(runner, session, apply_report(session, report, clock()))
         session = placement.sessions.get(T)
     assert placement.release(T, "runneraaaa", session.epoch, clock(), failed=True)
     clock.pass_seconds(20)
@@ -103,11 +103,11 @@ def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, c
     runner = placement.runners.get("runneraaaa")
     assert runner is not None
     online = SessionReport(tenant=T, epoch=session.epoch, sequence=1, phase=Phase.ONLINE, number="491709999999")
-    assert placement.sessions.record_report(runner, session, seen(session, online, clock()))
+    assert placement.sessions.record_report(runner, session, apply_report(session, online, clock()))
     session = placement.sessions.get(T)
     assert session.down_since is None
     offline = SessionReport(tenant=T, epoch=session.epoch, sequence=2, phase=Phase.OFFLINE)
-    assert placement.sessions.record_report(runner, session, seen(session, offline, clock.pass_seconds(9)))
+    assert placement.sessions.record_report(runner, session, apply_report(session, offline, clock.pass_seconds(9)))
     assert placement.sessions.get(T).down_since == clock()
 
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from chalicelib.model import Assignment, Draining, Runner, RunnerState, Session
 from chalicelib.model.scaling import (
-    ENDS_ITSELF_AFTER,
-    LEAVE_AT_ONCE,
-    LEFT_BEHIND_AT_MOST,
+    END_REQUESTED_AFTER,
     LOGIN_SETTLES_WITHIN,
-    MOVING_WAITED_FOR,
+    MAX_LEFT_BEHIND,
+    MAX_MOVES_AT_ONCE,
+    MOVE_TIMEOUT,
     OLD_AFTER,
     PROTECTED_FOR,
     PROTECTION_RENEWED_AT,
-    SCANNING_WAITED_FOR,
-    SHRINKS_AFTER,
-    STEADY_AFTER,
+    SCALE_IN_AFTER,
+    SCAN_TIMEOUT,
+    STABLE_AFTER,
     Demand,
     Plan,
     Service,
@@ -81,7 +81,7 @@ def decided(
     return plan(runners, Service(desired, rollout_failed=failed), demand, NOON)
 
 
-LONG = milliseconds(SHRINKS_AFTER)
+LONG = milliseconds(SCALE_IN_AFTER)
 
 
 # -- protection -------------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_a_session_that_is_left_alone_for_a_while_holds_nobody_but_its_room_is_k
 # -- upgrades ---------------------------------------------------------------------------------------------------------
 
 OLD = milliseconds(OLD_AFTER)
-STEADY = milliseconds(STEADY_AFTER)
+STEADY = milliseconds(STABLE_AFTER)
 
 
 def test_the_oldest_of_another_commit_leaves_first_and_one_at_a_time() -> None:
@@ -321,7 +321,7 @@ def test_who_was_asked_and_has_not_left_when_the_next_are_asked_is_waited_for_an
 
 def test_who_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
     fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
-    long = milliseconds(MOVING_WAITED_FOR)
+    long = milliseconds(MOVE_TIMEOUT)
     nobody: dict[str, str] = {}
     for since, left_behind in [(NOON - long + 1, nobody), (NOON - long, {"ill": "new"})]:
         ill = online("ill", "b", phase=Phase.CONFLICT, down_since=since)
@@ -387,7 +387,7 @@ def test_from_an_old_runner_sessions_leave_only_for_the_current_commit() -> None
 
 def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
     settled = milliseconds(LOGIN_SETTLES_WITHIN)
-    long = milliseconds(SCANNING_WAITED_FOR)
+    long = milliseconds(SCAN_TIMEOUT)
     scanning = Session("t1", phase=Phase.QR, runner="a", awake_until=NOON + MINUTE)
     for session, draining, expected in [
         (online("t1", "a", linked_at=NOON - settled + 1), Draining(NOON - HOUR), []),
@@ -415,7 +415,7 @@ def test_an_owner_who_scans_is_disturbed_last() -> None:
 def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
     empty, other = leaving("a"), runner("b")
     assert [each.id for each in decided([empty, other], desired=1).free] == ["a"]
-    long = milliseconds(ENDS_ITSELF_AFTER)
+    long = milliseconds(END_REQUESTED_AFTER)
     for since, ends in ((NOON - long + 1, []), (NOON - long, ["a"])):
         chosen = decided([leaving("a", free_since=since, protected_until=0), other], desired=1)
         assert (chosen.free, [each.id for each in chosen.end]) == ((), ends)
@@ -542,7 +542,7 @@ class World:
             assert sum(each.free for each in others) >= len(drained.assigned), "the last room left"
             assert others or not demand.runners, "the last runner left"
         for leave in chosen.leave:
-            assert len(leave.assignments) <= LEAVE_AT_ONCE
+            assert len(leave.assignments) <= MAX_MOVES_AT_ONCE
         leaves = sum(len(each.assignments) for each in chosen.leave)
         assert leaves <= sum(each.free for each in alive), "more leave than find room"
         if chosen.desired < self.desired:
@@ -705,8 +705,8 @@ def test_a_release_that_fails_every_third_session_does_not_get_far(capacity: int
     world.stuck = dict.fromkeys(sorted(world.sessions)[::3], "c0")
     world.commit = "c1"
     world.hours(12)
-    assert len(world.left_behind) == LEFT_BEHIND_AT_MOST
-    assert world.down <= LEFT_BEHIND_AT_MOST + LEAVE_AT_ONCE
+    assert len(world.left_behind) == MAX_LEFT_BEHIND
+    assert world.down <= MAX_LEFT_BEHIND + MAX_MOVES_AT_ONCE
     world.commit, world.stuck, world.taken_back = "c2", {}, True
     world.hours(4)
     world.assert_at_rest()

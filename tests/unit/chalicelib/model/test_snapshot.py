@@ -1,7 +1,7 @@
 """Which generations of a snapshot are kept."""
 
-from chalicelib.model import VERSIONS_KEPT, SnapshotVersion
-from chalicelib.model.snapshot import EPOCHS_KEPT, kept
+from chalicelib.model import VERSIONS_KEPT, SnapshotVersion, apply_retention
+from chalicelib.model.snapshot import EPOCHS_KEPT
 
 NOON = 1_800_014_400_000
 
@@ -17,7 +17,7 @@ def names(generations: tuple[SnapshotVersion, ...]) -> list[str]:
 def taken_one_after_the_other(*generations: SnapshotVersion) -> tuple[SnapshotVersion, ...]:
     left: tuple[SnapshotVersion, ...] = ()
     for each in generations:
-        left = kept((each, *left), each.taken_at)
+        left = apply_retention((each, *left), each.taken_at)
     return left
 
 

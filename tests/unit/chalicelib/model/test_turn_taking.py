@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.model import (
     ANSWER_AT_LATEST,
-    DISCARDS_AT_MOST,
+    MAX_DISCARDS,
     Chat,
     Policies,
     Problem,
@@ -100,7 +100,7 @@ READY, SENDING, THINKING = turn(), turn(TurnState.SENDING), turn(TurnState.THINK
 OVERDUE = turn(TurnState.THINKING, due_at=NOW)
 OVERDUE_SENDING = turn(TurnState.SENDING, due_at=NOW)
 WAITING = turn(TurnState.WAITING)
-FULL = turn(TurnState.READY, discards=DISCARDS_AT_MOST)
+FULL = turn(TurnState.READY, discards=MAX_DISCARDS)
 REVOKED = Problem(ProblemCode.KEY_REVOKED, NOW, "The key was revoked.")
 TAKEN_OVER = replace(CHAT, takeover_until=NOW + 1)
 PER_MINUTE, PER_DAY = replace(UNCAPPED, replies_per_minute=2), replace(UNCAPPED, replies_per_contact_per_day=3)

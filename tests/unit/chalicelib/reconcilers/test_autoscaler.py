@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.model import Assistant, Draining, Runner, RunnerState, Tenant, TenantState, seen
+from chalicelib.model import Assistant, Draining, Runner, RunnerState, Tenant, TenantState, apply_report
 from chalicelib.reconcilers import reconcile
 from chalicelib.sessions import lifecycle
 from chalicelib.store.drains import Drains
@@ -58,7 +58,7 @@ class Town:
                 phase=Phase.ONLINE,
                 number="491709999999",
             )
-            self.services.sessions.record_report(holder, session, seen(session, told, self.clock()))
+            self.services.sessions.record_report(holder, session, apply_report(session, told, self.clock()))
 
     def named(self, name: str) -> Runner:
         runner = self.services.runners.get(name)

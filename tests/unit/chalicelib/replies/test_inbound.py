@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ActionRequired, TransientError
-from chalicelib.model import seen
+from chalicelib.model import apply_report
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
@@ -135,7 +135,7 @@ def test_a_message_that_arrives_late_is_answered_although_the_runner_had_caught_
     caught_up = SessionReport(
         tenant=T, epoch=before.epoch, sequence=2, phase=Phase.ONLINE, number=before.number, caught_up_to_ms=clock()
     )
-    assert line.sessions.record_report(runner, before, seen(before, caught_up, clock()))
+    assert line.sessions.record_report(runner, before, apply_report(before, caught_up, clock()))
     late = message(clock, "M1", sent_at_ms=clock() - 20_000)
     assert hand_in(line, late)[0].outcome is Outcome.QUEUED
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.model import SkipReason, TenantState, TurnState, out_of_date, seen
+from chalicelib.model import SkipReason, TenantState, TurnState, apply_report, reason_not_to_send
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
 from chalicelib.store.table import Attr, Update
@@ -167,7 +167,7 @@ def relinked(services: Services, clock: Clock, number: str) -> None:
     for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
         before = services.sessions.get(T)
         report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
-        assert services.sessions.record_report(runner, before, seen(before, report, clock()))
+        assert services.sessions.record_report(runner, before, apply_report(before, report, clock()))
 
 
 def test_another_account_never_answers_messages_to_the_former_one(line: Services, clock: Clock) -> None:
@@ -178,7 +178,7 @@ def test_another_account_never_answers_messages_to_the_former_one(line: Services
     hand_in(line, message(clock, "M2", chat="4712@lid"))
     clock.pass_seconds(30)
     relinked(line, clock, "33123456789")
-    assert out_of_date(ready, line.sessions.get(T).answers_since, clock()) == "another login"
+    assert reason_not_to_send(ready, line.sessions.get(T).answers_since, clock()) == "another login"
     assert check(line) is ReplyOutcome.NOT_YET
     chat = line.chats.get(T, CHAT)
     assert chat is not None and chat.open_turn is None
@@ -213,7 +213,7 @@ def test_a_reply_that_waited_for_days_is_not_sent_any_more(line: Services, clock
     clock.pass_seconds(2)
     check(line)
     clock.pass_seconds(13 * 3600)
-    assert out_of_date(open_turn(line), line.sessions.get(T).answers_since, clock()) == "too old"
+    assert reason_not_to_send(open_turn(line), line.sessions.get(T).answers_since, clock()) == "too old"
     assert check(line) is ReplyOutcome.SKIPPED
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.errors import NotFound, TransientError
-from chalicelib.model import Invite, Problem, seen
+from chalicelib.model import Invite, Problem, apply_report
 from chalicelib.reconcilers import reconcile
 from chalicelib.sessions import events
 from chalicelib.wiring import Services
@@ -37,7 +37,7 @@ def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -
     before = services.sessions.get(T)
     assert runner is not None
     report = SessionReport(tenant=T, epoch=before.epoch, sequence=before.sequence + 1, phase=phase, **seen_there)
-    after = seen(before, report, clock())
+    after = apply_report(before, report, clock())
     assert services.sessions.record_report(runner, before, after)
     events.record_changes(services, before, after, clock())
 

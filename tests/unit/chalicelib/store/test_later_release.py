@@ -22,7 +22,7 @@ from chalicelib.model import (
     may_reap,
     milliseconds,
     should_run,
-    unanswered,
+    unanswered_messages,
 )
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.chats import Chats, arrival, chat_key
@@ -170,7 +170,7 @@ def test_a_message_of_an_unknown_kind_or_skipped_for_an_unknown_reason_is_not_an
     assert chat is not None
     [message] = chats.read_recent(chat, depth=9, now=clock()).messages
     assert (message.kind, message.skipped) == (MessageKind.OTHER, SkipReason.UNKNOWN)
-    assert unanswered([message], [], clock()) == ()
+    assert unanswered_messages([message], [], clock()) == ()
 
 
 def test_every_kind_of_message_has_its_reason_when_it_carries_no_text() -> None:
@@ -205,6 +205,6 @@ def test_a_turn_in_an_unknown_state_is_left_alone(
     stored = table.update(Update(chat_key(T, CHAT), f"TURN#{opened.id}", set={"state": LATER}))
     turn = turns.get(T, CHAT, opened.id)
     assert turn == replace(opened, state=TurnState.UNKNOWN)
-    assert unanswered(waiting, [turn], clock()) == ()
+    assert unanswered_messages(waiting, [turn], clock()) == ()
     assert not change(turns, turn, waiting, clock())
     assert table.get(chat_key(T, CHAT), f"TURN#{opened.id}") == stored

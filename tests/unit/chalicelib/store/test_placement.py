@@ -1,6 +1,6 @@
 """Who hosts which session, on a real table's rules."""
 
-from chalicelib.model import LEASE, TenantState, milliseconds, seen
+from chalicelib.model import LEASE, TenantState, apply_report, milliseconds
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Rung
 from chalicelib.store.tenants import Tenants
@@ -121,7 +121,9 @@ def test_a_runner_that_is_declared_dead_while_it_reports_is_not_heard(
     runner = registered(placement, clock)
     session = placement.keep_awake(A, clock())
     placement.runners.declare_dead(runner.id, clock())  # its sessions are about to be freed
-    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 1, Phase.ONLINE), clock()))
+    assert not placement.sessions.record_report(
+        runner, session, apply_report(session, report(A, 2, 1, Phase.ONLINE), clock())
+    )
     assert placement.sessions.get(A).phase is Phase.STARTING
 
 
@@ -131,35 +133,43 @@ def test_a_report_is_stored_once_and_an_older_or_foreign_one_never(
     runner = registered(placement, clock)
     session = placement.keep_awake(A, clock())
     code = Code(code="qr-string", expires_in_ms=20_000)
-    shown = seen(session, report(A, 2, 5, Phase.QR, qr=code), clock())
+    shown = apply_report(session, report(A, 2, 5, Phase.QR, qr=code), clock())
     assert placement.sessions.record_report(runner, session, shown)
-    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 5, Phase.FAILED), clock()))
+    assert not placement.sessions.record_report(
+        runner, session, apply_report(session, report(A, 2, 5, Phase.FAILED), clock())
+    )
     stored = placement.sessions.get(A)
     assert stored.phase is Phase.QR and stored.qr is not None and stored.qr.expires_at == clock() + 20_000
     placement.release(A, runner.id, 2, clock())
-    assert not placement.sessions.record_report(runner, session, seen(session, report(A, 2, 6, Phase.ONLINE), clock()))
+    assert not placement.sessions.record_report(
+        runner, session, apply_report(session, report(A, 2, 6, Phase.ONLINE), clock())
+    )
 
 
 def test_the_first_linking_sets_the_line_between_history_and_new_messages(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     session = placement.keep_awake(A, clock())
-    linked = seen(session, report(A, 1, 1, Phase.SYNCING, number="491701234567"), clock())
+    linked = apply_report(session, report(A, 1, 1, Phase.SYNCING, number="491701234567"), clock())
     assert linked.linked and linked.caught_up_to is not None
     assert clock() - 6_000 <= linked.caught_up_to <= clock()
-    later = seen(linked, report(A, 1, 2, Phase.ONLINE, caught_up_to_ms=clock() + 99_000), clock.pass_seconds(60))
+    later = apply_report(
+        linked, report(A, 1, 2, Phase.ONLINE, caught_up_to_ms=clock() + 99_000), clock.pass_seconds(60)
+    )
     assert later.caught_up_to is not None and later.caught_up_to <= clock()
 
 
 def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
-    session = seen(placement.sessions.get(A), report(A, 1, 1, Phase.ONLINE, number="491701234567"), clock())
+    session = apply_report(placement.sessions.get(A), report(A, 1, 1, Phase.ONLINE, number="491701234567"), clock())
     since = clock()
-    session = seen(session, report(A, 1, 2, Phase.CONFLICT, problem=ProblemCode.CONFLICT), since)
-    session = seen(session, report(A, 1, 3, Phase.CONFLICT, problem=ProblemCode.CONFLICT), clock.pass_seconds(9))
+    session = apply_report(session, report(A, 1, 2, Phase.CONFLICT, problem=ProblemCode.CONFLICT), since)
+    session = apply_report(
+        session, report(A, 1, 3, Phase.CONFLICT, problem=ProblemCode.CONFLICT), clock.pass_seconds(9)
+    )
     assert session.problem is not None and session.problem.since == since
-    assert not seen(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
+    assert not apply_report(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
 
 
 def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier_one(

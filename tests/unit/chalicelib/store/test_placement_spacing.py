@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.model import Runner, given_up, seen
-from chalicelib.model.session import TRIED_AGAIN_AT_MOST, Session
+from chalicelib.model import Runner, apply_failure, apply_report
+from chalicelib.model.session import MAX_RETRY_BACKOFF, Session
 from chalicelib.store.placement import Placement
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
@@ -35,7 +35,7 @@ def reported(placement: Placement, clock: Clock, phase: Phase, **more: object) -
     report = SessionReport.model_validate(
         {"tenant": A, "epoch": before.epoch, "sequence": before.sequence + 1, "phase": phase, **more}
     )
-    assert placement.sessions.record_report(runner, before, seen(before, report, clock()))
+    assert placement.sessions.record_report(runner, before, apply_report(before, report, clock()))
 
 
 def heard(placement: Placement, clock: Clock, name: str) -> Runner:
@@ -163,6 +163,6 @@ def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placemen
 
 
 def test_what_failed_together_does_not_come_back_together(clock: Clock) -> None:
-    tries = {given_up(Session(f"tenant{number:04}", fails=30), clock()).next_try_at for number in range(50)}
+    tries = {apply_failure(Session(f"tenant{number:04}", fails=30), clock()).next_try_at for number in range(50)}
     assert len(tries) > 25
-    assert max(tries) - clock() <= TRIED_AGAIN_AT_MOST.total_seconds() * 1250
+    assert max(tries) - clock() <= MAX_RETRY_BACKOFF.total_seconds() * 1250

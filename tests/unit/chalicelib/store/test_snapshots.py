@@ -23,9 +23,9 @@ from chalicelib.model import (
     EventKind,
     Session,
     SnapshotVersion,
-    kept,
+    apply_report,
+    apply_retention,
     milliseconds,
-    seen,
     snapshot_key,
 )
 from chalicelib.reconcilers.snapshot_gc import collect
@@ -206,7 +206,7 @@ def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None
     now = hourly[-1].taken_at
     left: tuple[SnapshotVersion, ...] = ()
     for each in hourly:
-        left = kept((each, *left), each.taken_at)
+        left = apply_retention((each, *left), each.taken_at)
     assert [each.sequence for each in left[:3]] == [240, 239, 238]
     assert [each.taken_at % DAY // (DAY // 24) for each in left[3:]] == [23] * 6
     assert all(now - each.taken_at < 7 * DAY for each in left[3:])
@@ -214,7 +214,7 @@ def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None
 
 def test_generations_are_ordered_by_epoch_and_sequence_whatever_their_size() -> None:
     mixed = [generation(9, 12), generation(10, 1), generation(1009, 2), generation(9, 2)]
-    assert [(each.epoch, each.sequence) for each in kept(mixed, START)[:3]] == [(1009, 2), (10, 1), (9, 12)]
+    assert [(each.epoch, each.sequence) for each in apply_retention(mixed, START)[:3]] == [(1009, 2), (10, 1), (9, 12)]
 
 
 def test_a_restore_is_offered_the_newest_first_and_not_what_was_tried(door: Door) -> None:
@@ -233,7 +233,7 @@ def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Doo
     runner = door.services.runners.get(door.runner)
     assert runner is not None
     report = SessionReport(tenant=T, epoch=session.epoch, sequence=session.sequence + 1, phase=Phase.LOGGED_OUT)
-    gone = seen(session, report, clock())
+    gone = apply_report(session, report, clock())
     assert door.services.sessions.record_report(runner, session, gone)
     assert door.offered() == []
     clock.pass_seconds(60)

@@ -16,7 +16,7 @@ from chalicelib.replies.turn_taking import take_turn
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
-from wire import MESSAGES_PER_BATCH, TEXT_AT_MOST_BYTES
+from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH
 
 T = "tenantaaaa"
 CHAT = "4711@lid"
@@ -301,7 +301,7 @@ def test_odd_texts_are_repaired_and_none_is_lost(holder: Caller, services: Servi
     stored = {each.id: each.text for each in services.chats.read_recent(chat, depth=20, now=clock()).messages}
     assert stored["NUL"] == "ab"
     assert "\ud800" not in stored["SURROGATE"]
-    assert len(stored["HUGE"].encode()) <= TEXT_AT_MOST_BYTES and set(stored["HUGE"]) == {"ä"}
+    assert len(stored["HUGE"].encode()) <= MAX_TEXT_BYTES and set(stored["HUGE"]) == {"ä"}
 
 
 def test_an_unknown_kind_and_a_text_that_is_none_are_skipped_with_a_reason(holder: Caller, clock: Clock) -> None:

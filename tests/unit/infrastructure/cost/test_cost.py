@@ -36,7 +36,7 @@ from runner.profile import schedule
 from tests.unit.conftest import Clock, FakeLlmClient
 from tests.unit.support.billed_table import BilledTable, size_bytes
 from wire import (
-    SYNC_HELD_AT_MOST_MS,
+    MAX_SYNC_HOLD_MS,
     CommitRequest,
     Hold,
     Message,
@@ -130,7 +130,7 @@ def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_und
 
 def test_the_intervals_are_the_codes_own() -> None:
     assert model.IDLE_SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
-    assert model.SYNC_HELD_AT_MOST_SECONDS == SYNC_HELD_AT_MOST_MS / 1000
+    assert model.SYNC_HELD_AT_MOST_SECONDS == MAX_SYNC_HOLD_MS / 1000
     assert model.BELL_POLLED_EVERY_SECONDS == runner_api.BELL_POLLED_EVERY_SECONDS
     assert LEASE_RENEWED_EVERY.total_seconds() == model.LEASE_RENEWED_EVERY_SECONDS
     assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
@@ -258,7 +258,7 @@ class Runner:
         llm = cast(FakeLlmClient, self.services.llm)
         llm.next.append("Yes, we have rye bread on Saturdays, from eight o'clock until we are sold out. " * 3)
         assert take_turn(self.services, TurnCheck(tenant=hold.tenant, chat=message.chat)) is ReplyOutcome.RANG
-        (delivery,) = self.sync(wait_ms=SYNC_HELD_AT_MOST_MS).deliver
+        (delivery,) = self.sync(wait_ms=MAX_SYNC_HOLD_MS).deliver
         named = {"tenant": hold.tenant, "epoch": hold.epoch, "chat": delivery.chat, "turn": delivery.turn}
         (part,) = runner_api.take(self.services, self._token, TakeRequest(**named)).parts
         sent = SentRequest(**named, part=0, message=part.id)

@@ -28,7 +28,7 @@ RUNNER = Runner(
     lease_until=NOW + 30_000,
     capacity=8,
     registered_at=0,
-    heard_since=0,
+    lease_held_since=0,
     assigned=(Assignment(tenant=TENANT.id, epoch=1),),
     commit="abc",
     chromium="147.0.1",

@@ -27,7 +27,7 @@ from tests.unit.support.runner_fakes import (
     message_id,
     settle,
 )
-from wire import TEXT_AT_MOST_BYTES, Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
+from wire import MAX_TEXT_BYTES, Delivery, Message, MessageKind, MessagesAnswer, MessagesRequest, Outcome
 
 CHAT = "49170@c.us"
 
@@ -171,7 +171,7 @@ async def test_batches_are_bounded_and_in_order(line: Line) -> None:
     assert line.handed_in() == [f"M{index:03}" for index in range(120)]
 
 
-@pytest.mark.parametrize("text", ['"' * TEXT_AT_MOST_BYTES, "\u00fc" * (TEXT_AT_MOST_BYTES // 2)])
+@pytest.mark.parametrize("text", ['"' * MAX_TEXT_BYTES, "\u00fc" * (MAX_TEXT_BYTES // 2)])
 async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway_takes(line: Line, text: str) -> None:
     for index in range(40):
         line.page.receive(f"M{index:03}", text, at_s=line.now_s)

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.messages.translation import message_from, sanitize, truncate
-from wire import TEXT_AT_MOST_BYTES, MessageKind
+from wire import MAX_TEXT_BYTES, MessageKind
 
 SEEN = {
     "id": "3EB0A1",
@@ -25,14 +25,14 @@ def test_a_message_has_its_time_in_milliseconds() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "ü", "€", "😀"])
 def test_a_long_text_is_cut_between_two_letters(letter: str) -> None:
-    text = truncate("x" + letter * TEXT_AT_MOST_BYTES)
-    assert len(text.encode()) <= TEXT_AT_MOST_BYTES
-    assert len(text.encode()) > TEXT_AT_MOST_BYTES - 4
+    text = truncate("x" + letter * MAX_TEXT_BYTES)
+    assert len(text.encode()) <= MAX_TEXT_BYTES
+    assert len(text.encode()) > MAX_TEXT_BYTES - 4
     assert set(text) <= {"x", letter}
 
 
 def test_a_text_of_just_the_right_size_is_left_alone() -> None:
-    assert truncate("a" * TEXT_AT_MOST_BYTES) == "a" * TEXT_AT_MOST_BYTES
+    assert truncate("a" * MAX_TEXT_BYTES) == "a" * MAX_TEXT_BYTES
 
 
 def test_nuls_and_half_characters_are_taken_out() -> None:
