@@ -19,7 +19,7 @@
   const MAX_ACKNOWLEDGED = 20_000;
   const MAX_PAGES = 40;
   const MESSAGES_PER_PAGE = 50;
-  const MAX_TEXT_LENGTH = 65_537; // UTF-16 units; the runner cuts by bytes and marks the cut
+  const MAX_TEXT_LENGTH = 65_537; // UTF-16 units; the runner cuts by bytes
 
   // Entries that WhatsApp adds to a chat by itself; never handed in.
   const NOT_WRITTEN = new Set([
@@ -100,7 +100,7 @@
     if (!message?.id?.fromMe) unsolicitedEvent();
     hint("message");
   });
-  W.on("chat.msg_ack_change", unsolicitedEvent); // receipts only: an ack answers a send [registerAckMessageEvent.ts]
+  W.on("chat.msg_ack_change", unsolicitedEvent); // receipts: the server's ack is no such event [registerAckMessageEvent.ts]
 
   // This browser cannot answer a page that asks for a passkey: a person has to be notified.
   attempt(() => {

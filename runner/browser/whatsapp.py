@@ -273,7 +273,7 @@ class WhatsAppPage:
             raise PageSilent(f"{name}: no answer in {timeout_seconds:.0f} s") from error
         except Error as error:
             self._raise_if_gone(error)
-            raise PageSilent(f"{name}: the document was unloaded") from error
+            raise PageSilent(f"{name}: the document went away") from error
         if answer is None:
             return None
         if "code" in answer:

@@ -108,7 +108,7 @@ class ControlPlaneClient:
         return await self._post("take", request, TakeAnswer)
 
     async def report_sent(self, request: SentRequest) -> SentAnswer:
-        """Reports a part that WhatsApp's server has; idempotent, and allowed to a dead runner."""
+        """Reports a part that WhatsApp's server has; monotone, and allowed to a dead runner."""
         return await self._post("sent", request, SentAnswer)
 
     async def release(self, request: ReleaseRequest) -> ReleaseAnswer:
@@ -128,7 +128,7 @@ class ControlPlaneClient:
         return await self._post("snapshots/restore", request, RestoreAnswer)
 
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        """Stores a file under a link; idempotent."""
+        """Stores a file under a link; idempotent: a file that is already there counts as stored."""
 
         async def content() -> AsyncIterator[bytes]:
             with path.open("rb") as file:

@@ -248,7 +248,7 @@ class Conversation:
         return batch
 
     async def flush(self, page: Page | None, *, own_account: bool = False) -> None:
-        """Hands in messages and reports sent replies before a session ends, also one that the runner has lost.
+        """Hands in messages and reports sent replies before a session ends, also a lost one: neither call is fenced.
 
         A page that was never proven online is read only if the caller saw that it shows its ``own_account``.
         """

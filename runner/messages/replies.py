@@ -39,10 +39,10 @@ class PostponeReason(StrEnum):
 
 
 class Postponed(Exception):
-    """The reply has to wait, for the given reason."""
+    """The reply has to wait, for the given reason; ``ack`` is WhatsApp's code, if it gave one."""
 
-    def __init__(self, reason: PostponeReason) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: PostponeReason, ack: int | None = None) -> None:
+        super().__init__(reason if ack is None else f"{reason}: ack {ack}")
         self.reason = reason
 
 
@@ -219,7 +219,7 @@ class Replies:
         if ack is None:
             raise Postponed(PostponeReason.MESSAGE_LOST)
         if ack < 0:
-            raise Postponed(PostponeReason.NOT_ACCEPTED)
+            raise Postponed(PostponeReason.NOT_ACCEPTED, ack)
         if ack == 0:  # WhatsApp Web re-sends by itself, under the same id, when it reconnects
             self._unconfirmed.setdefault(message[1], self._clock.now())
             raise Postponed(PostponeReason.UNCONFIRMED)

@@ -207,9 +207,8 @@ class Saver:
             self._schedule.failed(self._clock.now())
             if isinstance(error, OSError) and error.errno in WRITE_ERRORS:
                 self._mark_suspect()
-            return (
-                isinstance(error, StaleEpoch) or self._suspect
-            )  # another runner holds the session, or the files are no good
+            # Nothing is left to save if another runner holds the session, or the files are no good.
+            return isinstance(error, StaleEpoch) or self._suspect
         finally:
             await asyncio.to_thread(self._profile.clear_scratch)
         if self._schedule.failures:
