@@ -532,7 +532,7 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
     async with browsers.open(tmp_path / "profile", lambda _hint, _detail: hinted.set()) as page:
         await page.load()
 
-        async def look_until(condition: Callable[[PageObservation], bool]) -> PageObservation:
+        async def observe_until(condition: Callable[[PageObservation], bool]) -> PageObservation:
             async with asyncio.timeout(15):
                 while not condition(observation := await page.observe()):
                     hinted.clear()
@@ -540,12 +540,12 @@ async def test_only_a_dialog_that_leaves_one_thing_to_do_is_confirmed(
             return observation
 
         assert (await page.observe()).dialog is None
-        observation = await look_until(lambda observation: observation.qr is not None)
+        observation = await observe_until(lambda observation: observation.qr is not None)
         assert observation.qr is not None
         await page._page.evaluate("document.body.insertAdjacentHTML('beforeend', '<dialog open><button>OK</button>')")
         assert (await page.observe()).dialog is None, "before linking everything may be meant for the owner"
         simulator.phone(NUMBER).scan(observation.qr.value)
-        await look_until(lambda observation: observation.mode == "MAIN")
+        await observe_until(lambda observation: observation.mode == "MAIN")
         for html, expected in DIALOGS:
             await page._page.evaluate(
                 """(html) => {

@@ -125,7 +125,7 @@ class Turn:
 
 @dataclass
 class FakeControl:
-    """The control plane's runner door, small but obeying the same rules.
+    """The control plane's runner API, small but obeying the same rules.
 
     A session without a reported link has only history: none of its messages is kept.
     """
@@ -148,7 +148,7 @@ class FakeControl:
     registered: int = 0
     dead: set[str] = field(default_factory=set)
     bell: int = 0
-    #: Newest first, by tenant; and what lies in the store.
+    #: Newest first, by tenant; and the content of the store.
     snapshots: dict[str, list[SnapshotVersion]] = field(default_factory=dict)
     stored: dict[str, bytes] = field(default_factory=dict)
     store_down: bool = False
@@ -309,11 +309,11 @@ class FakeControl:
     async def commit(self, request: CommitRequest, token: str) -> CommitAnswer:
         self._fence(request.tenant, request.epoch, token)
         [key] = [key for key in self.stored if request.sha256 in key]
-        generation = SnapshotVersion(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
+        version = SnapshotVersion(key=key, url=f"{STORE}{key}", **request.model_dump(exclude={"wire", "tenant"}))
         kept = self.snapshots.setdefault(request.tenant, [])
-        if kept and (kept[0].epoch, kept[0].sequence) >= (generation.epoch, generation.sequence):
-            return CommitAnswer(committed=generation.key in {each.key for each in kept})
-        kept.insert(0, generation)
+        if kept and (kept[0].epoch, kept[0].sequence) >= (version.epoch, version.sequence):
+            return CommitAnswer(committed=version.key in {each.key for each in kept})
+        kept.insert(0, version)
         self._reported.set()
         return CommitAnswer(committed=True)
 

@@ -319,7 +319,7 @@ async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(lin
     assert len(line.conversation.replies._unreported) == 1
 
 
-async def test_a_page_own_account_is_read_before_it_is_proven_online(line: Line) -> None:
+async def test_a_page_of_the_own_account_is_read_before_it_is_proven_online(line: Line) -> None:
     line.conversation.mark_linked(line.now_s * 1000)
     line.conversation.mark_readable()
     line.page.receive("A", at_s=line.now_s)
