@@ -15,7 +15,7 @@ from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.doctor import lines
 from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight, resources
-from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
@@ -135,7 +135,7 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
 
 def check_checkpoints(data: Path, now: int) -> CheckResult:
     """Checks the age of the saved state, which is what a power cut leaves."""
-    newest = Generations(data / "ministack" / "generations").newest()
+    newest = Checkpoints(data / "ministack" / "generations").newest()
     if newest is None:
         return bad("the state was never saved", "see data/logs/ministack.log")
     age = now / 1000 - newest.directory.stat().st_mtime

@@ -101,7 +101,7 @@ def wa_js() -> None:
     raise CannotStart("wa-js is not installed: run `make install`.")
 
 
-def only_one(data: Path) -> int:
+def lock_data_directory(data: Path) -> int:
     """Hold the data directory; the returned descriptor must stay open. A dead stack holds nothing."""
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)  # it holds keys, profiles and messages

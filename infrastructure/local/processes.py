@@ -1,4 +1,4 @@
-"""Child processes: started on a leash with a log of their own, watched, and ended by pid with all they started."""
+"""Child processes: each has a log, ends when its parent dies, and is killed by pid with its descendants."""
 
 import contextlib
 import os
@@ -14,24 +14,24 @@ import psutil
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.settings import CannotStart
 
-_LEASH = Path(__file__).with_name("leash.py")
+_PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
 
 class Child:
-    """One running child process."""
+    """One child process."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start it. The thread that does so must outlive it: the leash is the thread's."""
+        """Starts the process. The calling thread must outlive it: the kernel signals the death of the *thread*."""
         self.name = name
         self.log = log
-        self.started = time.monotonic()
+        self.started_at = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size:
             log.replace(log.with_suffix(".previous.log"))
-        leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(signal.SIGTERM)), str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", str(_PARENT_DEATH), str(int(signal.SIGTERM)), str(os.getpid())]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*leash, *command],
+                [*launcher, *command],
                 env=dict(environment),
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -42,41 +42,41 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """``None`` while it runs."""
+        """The exit code; ``None`` while the process runs."""
         return self._process.poll()
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Sends SIGTERM."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
-    def wait(self, timeout: float) -> bool:
-        """Whether it ended within ``timeout`` seconds."""
+    def wait(self, timeout_seconds: float) -> bool:
+        """Waits for the process; returns whether it ended in time."""
         try:
-            self._process.wait(timeout)
+            self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             return False
         return True
 
     def kill_tree(self) -> None:
-        """SIGKILL to it and everything it started."""
+        """Sends SIGKILL to the process and its descendants."""
         kill_tree(self.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
 
-    def stop(self, grace: float) -> None:
-        """Ask it to end; after ``grace`` seconds, make it."""
+    def stop(self, grace_seconds: float) -> None:
+        """Shuts the process down gracefully: SIGTERM, then SIGKILL after ``grace_seconds``."""
         self.terminate()
-        if not self.wait(grace):
+        if not self.wait(grace_seconds):
             self.kill_tree()
 
-    def last_words(self, lines: int = 8) -> str:
-        """The end of its log."""
+    def log_tail(self, lines: int = 8) -> str:
+        """Returns the last lines of the process's log; empty without a log."""
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
@@ -84,24 +84,24 @@ class Child:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL to a process and all its descendants, by pid; children are listed before the parent dies."""
+    """Sends SIGKILL to a process and its descendants, by pid; the children are listed before the parent dies."""
     try:
         process = psutil.Process(pid)
-        family = [*process.children(recursive=True), process]
+        tree = [*process.children(recursive=True), process]
     except psutil.NoSuchProcess:
         return
-    for member in family:
+    for member in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(family, timeout=10)
+    psutil.wait_procs(tree, timeout=10)
 
 
-def wait_until_ready(child: Child, ready: Callable[[], bool], seconds: float) -> None:
-    """Wait until ``ready`` says so; raise :class:`CannotStart` with the child's last words otherwise."""
-    deadline = time.monotonic() + seconds
-    while not ready():
+def wait_until_ready(child: Child, is_ready: Callable[[], bool], timeout_seconds: float) -> None:
+    """Polls ``is_ready``; raises :class:`CannotStart` with the end of the child's log if it ends or is too slow."""
+    deadline = time.monotonic() + timeout_seconds
+    while not is_ready():
         if child.exit_code is not None:
-            raise CannotStart(f"{child.name} ended by itself: {child.last_words() or 'it said nothing.'}")
+            raise CannotStart(f"{child.name} ended by itself: {child.log_tail() or 'its log is empty.'}")
         if time.monotonic() > deadline:
-            raise CannotStart(f"{child.name} was not ready after {seconds:.0f} s; {child.log} says why.")
+            raise CannotStart(f"{child.name} was not ready after {timeout_seconds:.0f} s; {child.log} says why.")
         time.sleep(0.05)

@@ -58,7 +58,7 @@ class Programs:
             *("-m", "infrastructure.local.emulator.ministack_server"),
             *("--port", str(settings.ports.ministack)),
             *("--data", str(settings.data / "ministack")),
-            *([] if settings.generation is None else ["--generation", str(settings.generation)]),
+            *([] if settings.checkpoint is None else ["--checkpoint", str(settings.checkpoint)]),
         ]
         environment = {**plain_environment(), "MINISTACK_REGION": resources.REGION}
         self._start("ministack", command, environment, f"{self.endpoint}/_ministack/health")
@@ -112,7 +112,7 @@ class Programs:
             if child.exit_code is None:
                 continue
             if name != "functions":
-                raise CannotStart(f"{name} ended with {child.exit_code}: {child.last_words(3)}")
+                raise CannotStart(f"{name} ended with {child.exit_code}: {child.log_tail(3)}")
             say(f"the application ended with {child.exit_code}; starting it again")
             time.sleep(RESTART_AFTER_SECONDS)
             self._start_application_again()

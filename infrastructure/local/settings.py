@@ -65,8 +65,8 @@ class Settings:
     smtp_url: str | None = None
     mail_from: str = "Answerline <answerline@answerline.test>"
     operator_email: str = "operator@answerline.test"
-    #: Continue from this older generation of MiniStack's state.
-    generation: int | None = None
+    #: The older checkpoint of MiniStack's state to continue from; ``None``: the newest.
+    checkpoint: int | None = None
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
@@ -127,7 +127,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--mail-from", default=given("MAIL_FROM") or Settings.mail_from, help="the sender of all mails")
     add("--operator-email", default=given("OPERATOR_EMAIL") or Settings.operator_email, help="who signs in first")
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
-    add("--generation", type=int, default=int(given("GENERATION") or 0) or None, help="continue from an older state")
+    add(
+        "--generation",
+        dest="checkpoint",
+        type=int,
+        default=int(given("GENERATION") or 0) or None,
+        help="continue from an older state",
+    )
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
@@ -143,7 +149,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         smtp_url=_smtp(chosen.smtp_url),
         mail_from=chosen.mail_from,
         operator_email=chosen.operator_email,
-        generation=chosen.generation,
+        checkpoint=chosen.checkpoint,
         runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
     )

@@ -14,7 +14,7 @@ from infrastructure.local import operators, preflight, recovery, resources
 from infrastructure.local.ecs.runners import Containers, Processes, Runners
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
-from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.environment import local_environment, runner_variables
 from infrastructure.local.lambda_runtime.events import mail_bounced_event
 from infrastructure.local.mail import outbox, spool
@@ -139,7 +139,7 @@ class LocalStack:
     def start(self) -> None:
         """Start every part and wait for it; raise ``CannotStart`` with one sentence, leaving nothing behind."""
         preflight.check(self.settings)
-        self._lock = preflight.only_one(self.settings.data)
+        self._lock = preflight.lock_data_directory(self.settings.data)
         try:
             self._aws()
             if self.settings.simulate_openai:
@@ -161,8 +161,8 @@ class LocalStack:
     def _aws(self) -> None:
         settings = self.settings
         data = settings.data / "ministack"
-        # An older generation, too, lacks what was acknowledged after it.
-        clean = Generations(data / "generations").stopped_cleanly() and settings.generation is None
+        # An older checkpoint, too, lacks the writes acknowledged after it.
+        clean = Checkpoints(data / "generations").stopped_cleanly() and settings.checkpoint is None
         self._programs.ministack()
         self._line("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
         if not clean:

@@ -365,7 +365,7 @@ def test_a_broken_generation_is_named_with_the_way_out(tmp_path: Path, applicati
     (generations[-1] / "dynamodb.json").write_text("{")
     with pytest.raises(CannotStart, match=rf"dynamodb\.json.*make up GENERATION={int(generations[-2].name)}"):
         a_stack(data, application).start()
-    with a_stack(data, application, generation=int(generations[-2].name)) as back:
+    with a_stack(data, application, checkpoint=int(generations[-2].name)) as back:
         assert back.created == stack.created
 
 

@@ -1,6 +1,6 @@
 """Plays AWS with MiniStack: under AWS's real names, over TLS, with every role and policy enforced.
 
-Runs inside MiniStack's own virtual environment and imports only the emulator's front and the corrections of ours.
+Runs inside MiniStack's own virtual environment and imports only the emulator's middleware and our corrections.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.local.ecs import task_protection
-from infrastructure.local.emulator.front import Application, Door, Message, Receive, Send
+from infrastructure.local.emulator.middleware import Application, EmulatorMiddleware, Message, Receive, Send
 from tests.rehearsal import corrections
 
 
@@ -70,13 +70,13 @@ async def _serve(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app: Any = ministack.app.app
     try:
-        await serve(_front(app, Door(app, arguments.data / "outbox")), config, shutdown_trigger=stop.wait)
+        await serve(_front(app, EmulatorMiddleware(app, arguments.data / "outbox")), config, shutdown_trigger=stop.wait)
     finally:
         lambda_runtime.reset()
 
 
-def _front(app: Application, door: Door) -> Application:
-    """Puts the emulator's front before AWS's own API, and not before deployed APIs, which browsers call.
+def _front(app: Application, middleware: EmulatorMiddleware) -> Application:
+    """Puts the emulator's middleware before AWS's own API, and not before deployed APIs, which browsers call.
 
     Calls of task protection skip it, too: it answers them for one machine, without asking IAM.
     """
@@ -84,7 +84,7 @@ def _front(app: Application, door: Door) -> Application:
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
         own = headers.get(b"x-amz-target", "").startswith(task_protection.TARGET)
-        await (app if own or corrections.API_HOST.match(headers.get(b"host", "")) else door)(scope, receive, send)
+        await (app if own or corrections.API_HOST.match(headers.get(b"host", "")) else middleware)(scope, receive, send)
 
     return answer
 

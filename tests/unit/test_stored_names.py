@@ -60,7 +60,7 @@ from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from chalicelib.store.turns import Turns
 from infrastructure.local import backup
-from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.mail import relay, spool
 from runner.messages.journal import Journal, JournalOwner, owner_of
 from runner.profile.archive import ExpectedArchive, unpack
@@ -622,7 +622,7 @@ def test_a_snapshot_is_unpacked(world: World, tmp_path: Path) -> None:
 def test_a_backup_is_restored(tmp_path: Path) -> None:
     data = tmp_path / "data"
     backup.restore(data, WRITTEN / "backup.tar.gz")
-    state = Generations(data / "ministack" / "generations")
+    state = Checkpoints(data / "ministack" / "generations")
     newest = state.newest()
     assert newest is not None and newest.number == 3
     assert not state.stopped_cleanly(), "other runners may have worked since"

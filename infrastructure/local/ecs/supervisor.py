@@ -230,10 +230,10 @@ class Supervisor:
         code = slot.child.exit_code
         asked = slot.stopping_since is not None
         if not asked:
-            slot.crashes = 0 if now - slot.child.started > STEADY_AFTER_SECONDS else slot.crashes + 1
+            slot.crashes = 0 if now - slot.child.started_at > STEADY_AFTER_SECONDS else slot.crashes + 1
             pause = slot.pause()
             slot.start_at = now + pause
-            first = slot.child.last_words(1) or "it said nothing"
+            first = slot.child.log_tail(1) or "its log is empty"
             self._say(f"{slot.name} ended with {code} ({first}); started again in {pause:.1f} s")
         slot.gone()
         self._report(slot.task, f"ended with {code}")

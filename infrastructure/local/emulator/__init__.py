@@ -1,1 +1,1 @@
-"""MiniStack, which plays DynamoDB, S3, SQS, KMS, SSM and SES on one machine, made durable."""
+"""The AWS emulator (MiniStack: DynamoDB, S3, SQS, KMS, SSM, SES) with durable state."""

@@ -1,12 +1,12 @@
-"""Serves MiniStack durably; runs inside MiniStack's own virtual environment and imports nothing else of ours.
+"""Serves MiniStack with durable checkpoints; runs inside MiniStack's own virtual environment.
 
-MiniStack keeps everything in memory and writes it down only when it is asked to stop. Every few seconds this process
-therefore forks: the child holds a frozen copy of the memory, writes it as one generation (fsync, one rename) and
-ends, while the parent goes on serving. So no request waits for a checkpoint, a checkpoint is one instant of all
-services together, and ``kill -9`` costs at most the last few seconds. S3 bodies and mails are written when they come.
+MiniStack keeps its state in memory and writes it to disk only on a graceful shutdown. Therefore this process forks
+every few seconds: the child holds a frozen copy of the memory, writes it as one checkpoint (fsync, one rename) and
+exits, while the parent goes on serving. So no request waits for a checkpoint, a checkpoint is one instant of all
+services together, and ``kill -9`` costs at most the last few seconds. S3 bodies and mails are written on arrival.
 
-NOT guaranteed: what was acknowledged after the last checkpoint survives a hard stop (``recovery.py`` repairs what
-that would break); an S3 body survives a power cut before the operating system wrote it (mails and generations do).
+NOT guaranteed: that a write acknowledged after the last checkpoint survives a hard stop (``recovery.py`` repairs the
+consequences); that an S3 body survives a power cut before the operating system wrote it (mails and checkpoints do).
 """
 
 import argparse
@@ -18,23 +18,24 @@ import sys
 import warnings
 from pathlib import Path
 
-from infrastructure.local.emulator.checkpoints import Generations, Unreadable
-from infrastructure.local.emulator.front import Door
+from infrastructure.local.emulator.checkpoints import Checkpoints, CheckpointUnreadable
+from infrastructure.local.emulator.middleware import EmulatorMiddleware
 
+#: The interval between checkpoints; none is written while no request comes in.
 CHECKPOINT_EVERY_SECONDS = 5.0
-#: A child that takes longer is stuck on a lock that some thread held at the fork; the next one will not be.
-CHECKPOINT_AT_MOST_SECONDS = 60
+#: A child that takes longer is blocked on a lock that some thread held at the fork; the next one will not be.
+CHECKPOINT_TIMEOUT_SECONDS = 60
 
 
 def main() -> int:
-    """Serve until SIGTERM; 3 means that the state on disk cannot be used and standard error says why."""
+    """Serves until SIGTERM; returns 3, with the reason on standard error, if the state on disk cannot be used."""
     arguments = _arguments()
-    generations = Generations(arguments.data / "generations")
+    checkpoints = Checkpoints(arguments.data / "generations")
     try:
-        if arguments.generation is not None:
-            generations.go_back_to(arguments.generation)
-        newest = generations.newest()
-    except Unreadable as error:
+        if arguments.checkpoint is not None:
+            checkpoints.roll_back_to(arguments.checkpoint)
+        newest = checkpoints.newest()
+    except CheckpointUnreadable as error:
         print(f"MiniStack does not start: {error}", file=sys.stderr)
         return 3
     _configure(arguments.port, arguments.data)
@@ -42,12 +43,12 @@ def main() -> int:
         try:
             _restore(newest.directory)
         except Exception as error:
-            print(f"MiniStack does not start: generation {newest.number}: {error!r}", file=sys.stderr)
+            print(f"MiniStack does not start: checkpoint {newest.number}: {error!r}", file=sys.stderr)
             return 3
-    generations.forget_clean_stop()
-    asyncio.run(_serve(arguments.port, arguments.data / "outbox", generations))
-    generations.write(_save)
-    generations.mark_clean_stop()
+    checkpoints.clear_clean_stop()
+    asyncio.run(_serve(arguments.port, arguments.data / "outbox", checkpoints))
+    checkpoints.write(_save)
+    checkpoints.mark_clean_stop()
     return 0
 
 
@@ -55,12 +56,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--generation", type=int)
+    parser.add_argument("--checkpoint", type=int)
     return parser.parse_args()
 
 
 def _configure(port: int, data: Path) -> None:
-    """MiniStack reads its settings on import, so this comes first."""
+    """Sets the environment; comes first because MiniStack reads its settings on import."""
     os.environ.update(
         GATEWAY_PORT=str(port),
         BIND_HOST="127.0.0.1",
@@ -74,12 +75,13 @@ def _configure(port: int, data: Path) -> None:
     )
     import ministack.app
 
-    # Its own load forgives a service that cannot be restored, and its own save comes too late: ours do both.
+    # MiniStack's own load skips a service that cannot be restored, and its own save comes too late: this module
+    # does both.
     ministack.app.PERSIST_STATE = False
 
 
 def _restore(directory: Path) -> None:
-    """Give every service what the generation holds; unlike MiniStack's own, this never continues with less."""
+    """Restores every service from the checkpoint; unlike MiniStack's own load, it raises if one cannot be restored."""
     from ministack import app
     from ministack.core import persistence
 
@@ -91,11 +93,11 @@ def _restore(directory: Path) -> None:
         if state is None:
             raise RuntimeError(f"{key}.json is from another version of MiniStack")
         app._get_module(module_name).load_persisted_state(state)
-    _return_to_queues()
+    _make_messages_visible()
 
 
-def _return_to_queues() -> None:
-    """Nobody works any more on a message that was received before the stop: let it be received again at once."""
+def _make_messages_visible() -> None:
+    """Makes messages in flight visible again: the consumer that received them before the stop is gone."""
     from ministack.services import sqs
 
     for queue in sqs._queues.all_values():
@@ -105,7 +107,7 @@ def _return_to_queues() -> None:
 
 
 def _save(directory: Path) -> None:
-    """Write every loaded service's state; unlike MiniStack's own, this fails when one of them does."""
+    """Writes every loaded service's state; unlike MiniStack's own save, it raises if one cannot be written."""
     from ministack import app
     from ministack.core import persistence
 
@@ -122,7 +124,7 @@ def _save(directory: Path) -> None:
 # -- serving ----------------------------------------------------------------------------------------------------
 
 
-async def _serve(port: int, outbox: Path, generations: Generations) -> None:
+async def _serve(port: int, outbox: Path, checkpoints: Checkpoints) -> None:
     import ministack.app
     from hypercorn.asyncio import serve  # type: ignore[import-not-found]
     from hypercorn.config import Config  # type: ignore[import-not-found]
@@ -135,37 +137,37 @@ async def _serve(port: int, outbox: Path, generations: Generations) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    door = Door(ministack.app.app, outbox)
-    checkpoints = asyncio.create_task(_checkpoint_for_ever(generations, door))
+    middleware = EmulatorMiddleware(ministack.app.app, outbox)
+    checkpointing = asyncio.create_task(_checkpoint_periodically(checkpoints, middleware))
     try:
-        await serve(door, config, shutdown_trigger=stop.wait)
+        await serve(middleware, config, shutdown_trigger=stop.wait)
     finally:
-        checkpoints.cancel()
+        checkpointing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await checkpoints
+            await checkpointing
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------
 
 
-async def _checkpoint_for_ever(generations: Generations, door: Door) -> None:
+async def _checkpoint_periodically(checkpoints: Checkpoints, middleware: EmulatorMiddleware) -> None:
     written = 0
     while True:
         await asyncio.sleep(CHECKPOINT_EVERY_SECONDS)
-        seen = door.requests
+        seen = middleware.requests
         if seen == written:
             continue
-        if await _checkpoint(generations):
+        if await _write_checkpoint(checkpoints):
             written = seen
 
 
-async def _checkpoint(generations: Generations) -> bool:
-    """Fork, write in the child, wait for it without blocking; whether a generation was written."""
+async def _write_checkpoint(checkpoints: Checkpoints) -> bool:
+    """Forks, writes in the child, and waits for it without blocking; returns whether a checkpoint was written."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: see CHECKPOINT_AT_MOST_SECONDS
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: see CHECKPOINT_TIMEOUT_SECONDS
         child = os.fork()
     if child == 0:
-        _write_and_end(generations)
+        _write_and_exit(checkpoints)
     try:
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222 - it never blocks
@@ -181,15 +183,15 @@ async def _checkpoint(generations: Generations) -> bool:
         raise
 
 
-def _write_and_end(generations: Generations) -> None:
-    """The child's whole life: it must never reach the parent's event loop or keep its sockets."""
+def _write_and_exit(checkpoints: Checkpoints) -> None:
+    """Runs the child until its exit: it must never reach the parent's event loop or keep its sockets."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(CHECKPOINT_AT_MOST_SECONDS)
+        signal.alarm(CHECKPOINT_TIMEOUT_SECONDS)
         os.closerange(3, 65_536)
         os.nice(5)
-        generations.write(_save)
+        checkpoints.write(_save)
         os._exit(0)
     except BaseException as error:
         print(f"checkpoint: {error!r}", file=sys.stderr, flush=True)

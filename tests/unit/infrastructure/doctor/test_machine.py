@@ -12,7 +12,7 @@ from infrastructure.checks import State
 from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import machine
 from infrastructure.doctor.machine import Machine
-from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
@@ -84,6 +84,6 @@ def test_mails_that_the_mail_server_does_not_take_are_bad(tmp_path: Path) -> Non
 def test_a_state_that_was_never_saved_is_bad(tmp_path: Path) -> None:
     now = round(wall.time() * 1000)
     assert machine.check_checkpoints(tmp_path, now).state is State.BAD
-    Generations(tmp_path / "ministack" / "generations").write(lambda directory: None)
+    Checkpoints(tmp_path / "ministack" / "generations").write(lambda directory: None)
     assert machine.check_checkpoints(tmp_path, now).state is State.OK
     assert machine.check_checkpoints(tmp_path, now + 3_600_000).state is State.UNKNOWN

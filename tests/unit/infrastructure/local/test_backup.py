@@ -1,4 +1,4 @@
-"""Backup and restore: the newest whole generation and the profiles, into an empty place, and never by halves."""
+"""Backup and restore: the newest whole checkpoint and the profiles, into an empty place, and never by halves."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local import backup
-from infrastructure.local.emulator.checkpoints import Generations
+from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.settings import CannotStart
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     data = tmp_path / "data"
-    generations = Generations(data / "ministack" / "generations")
+    checkpoints = Checkpoints(data / "ministack" / "generations")
     for value in (1, 2):
 
         def fill(directory: Path, value: int = value) -> None:
             (directory / "state.json").write_text(json.dumps(value))
 
-        generations.write(fill)
-    generations.mark_clean_stop()
+        checkpoints.write(fill)
+    checkpoints.mark_clean_stop()
     for name, text in {
         "runners/slot-1/tenant/current/Default/IndexedDB/000003.log": "profile",
         "runners/slot-1/tenant/current/Default/Cache/data_0": "cache",
@@ -37,14 +37,14 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_backup_comes_back_whole_without_what_belongs_to_a_process(data: Path, tmp_path: Path) -> None:
     file, elsewhere = tmp_path / "b.tar.gz", tmp_path / "elsewhere"
-    assert "generation 2" in backup.back_up(data, file)
+    assert "checkpoint 2" in backup.back_up(data, file)
     assert file.stat().st_mode & 0o077 == 0
     backup.restore(elsewhere, file)
     assert (elsewhere / "runners/slot-1/tenant/current/Default/IndexedDB/000003.log").read_text() == "profile"
     assert (elsewhere / "ministack/s3/000000000000/bucket/key").read_text() == "object"
     for gone in ("logs", "runners/slot-1/process.json", "runners/slot-1/tenant/current/Default/Cache"):
         assert not (elsewhere / gone).exists()
-    state = Generations(elsewhere / "ministack" / "generations")
+    state = Checkpoints(elsewhere / "ministack" / "generations")
     newest = state.newest()
     assert newest is not None
     assert newest.number == 2

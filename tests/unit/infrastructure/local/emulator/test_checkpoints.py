@@ -1,4 +1,4 @@
-"""Generations: whole or absent, three of them, and never a silent step back."""
+"""Checkpoints: whole or absent, three of them, and never a silent step back."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.emulator.checkpoints import KEPT, Generations, Unreadable
+from infrastructure.local.emulator.checkpoints import CHECKPOINTS_KEPT, Checkpoints, CheckpointUnreadable
 
 
 def holding(value: int) -> Callable[[Path], None]:
@@ -16,81 +16,81 @@ def holding(value: int) -> Callable[[Path], None]:
     return fill
 
 
-def value_of(generations: Generations) -> int:
-    newest = generations.newest()
+def value_of(checkpoints: Checkpoints) -> int:
+    newest = checkpoints.newest()
     assert newest is not None
     return int(json.loads((newest.directory / "state.json").read_text())["value"])
 
 
 @pytest.fixture
-def generations(tmp_path: Path) -> Generations:
-    return Generations(tmp_path)
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path)
 
 
-def test_there_is_no_generation_at_first(generations: Generations) -> None:
-    assert generations.newest() is None
-    assert generations.stopped_cleanly()
+def test_there_is_no_checkpoint_at_first(checkpoints: Checkpoints) -> None:
+    assert checkpoints.newest() is None
+    assert checkpoints.stopped_cleanly()
 
 
-def test_the_newest_is_read_and_the_oldest_forgotten(generations: Generations) -> None:
+def test_the_newest_is_read_and_the_oldest_forgotten(checkpoints: Checkpoints) -> None:
     for value in range(5):
-        generations.write(holding(value))
-    assert value_of(generations) == 4
-    assert [each.number for each in generations.all()] == [5, 4, 3][:KEPT]
+        checkpoints.write(holding(value))
+    assert value_of(checkpoints) == 4
+    assert [each.number for each in checkpoints.all()] == [5, 4, 3][:CHECKPOINTS_KEPT]
 
 
-def test_a_write_that_fails_leaves_the_one_before(generations: Generations) -> None:
-    generations.write(holding(1))
+def test_a_write_that_fails_leaves_the_one_before(checkpoints: Checkpoints) -> None:
+    checkpoints.write(holding(1))
 
     def fail(directory: Path) -> None:
         holding(2)(directory)
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        generations.write(fail)
-    assert value_of(generations) == 1
-    generations.write(holding(3))
-    assert value_of(generations) == 3
-    assert not list(generations.directory.glob("unfinished-*"))
+        checkpoints.write(fail)
+    assert value_of(checkpoints) == 1
+    checkpoints.write(holding(3))
+    assert value_of(checkpoints) == 3
+    assert not list(checkpoints.directory.glob("unfinished-*"))
 
 
 @pytest.mark.parametrize("damage", ["{", '{"value": 8}', ""])
-def test_a_newest_that_is_not_as_written_is_refused_with_the_way_out(generations: Generations, damage: str) -> None:
-    generations.write(holding(1))
-    newest = generations.write(holding(2))
+def test_a_newest_that_is_not_as_written_is_refused_with_recovery_advice(checkpoints: Checkpoints, damage: str) -> None:
+    checkpoints.write(holding(1))
+    newest = checkpoints.write(holding(2))
     (newest.directory / "state.json").write_text(damage)
-    with pytest.raises(Unreadable, match=r"generation 2 does not parse \(state\.json.*make up GENERATION=1"):
-        generations.newest()
+    with pytest.raises(CheckpointUnreadable, match=r"checkpoint 2 does not parse \(state\.json.*make up GENERATION=1"):
+        checkpoints.newest()
 
 
-def test_a_missing_file_is_noticed(generations: Generations) -> None:
-    newest = generations.write(holding(1))
+def test_a_missing_file_is_noticed(checkpoints: Checkpoints) -> None:
+    newest = checkpoints.write(holding(1))
     (newest.directory / "state.json").unlink()
-    with pytest.raises(Unreadable, match="make restore"):
-        generations.newest()
+    with pytest.raises(CheckpointUnreadable, match="make restore"):
+        checkpoints.newest()
 
 
-def test_going_back_keeps_the_newer_one_aside_and_counts_as_unclean(generations: Generations) -> None:
-    generations.write(holding(1))
-    generations.write(holding(2))
-    generations.mark_clean_stop()
-    generations.go_back_to(1)
-    assert value_of(generations) == 1
-    assert not generations.stopped_cleanly()
-    assert (generations.directory / "aside-2" / "state.json").exists()
-    assert generations.write(holding(3)).number == 3
+def test_rolling_back_keeps_the_newer_one_aside_and_counts_as_unclean(checkpoints: Checkpoints) -> None:
+    checkpoints.write(holding(1))
+    checkpoints.write(holding(2))
+    checkpoints.mark_clean_stop()
+    checkpoints.roll_back_to(1)
+    assert value_of(checkpoints) == 1
+    assert not checkpoints.stopped_cleanly()
+    assert (checkpoints.directory / "aside-2" / "state.json").exists()
+    assert checkpoints.write(holding(3)).number == 3
 
 
-def test_going_back_to_what_is_not_there_names_what_is(generations: Generations) -> None:
-    generations.write(holding(1))
-    with pytest.raises(Unreadable, match="there is no generation 7; there are: 1"):
-        generations.go_back_to(7)
+def test_rolling_back_to_an_unknown_checkpoint_lists_the_known_ones(checkpoints: Checkpoints) -> None:
+    checkpoints.write(holding(1))
+    with pytest.raises(CheckpointUnreadable, match="there is no checkpoint 7; there are: 1"):
+        checkpoints.roll_back_to(7)
 
 
-def test_a_stop_is_clean_only_if_it_was_marked(generations: Generations) -> None:
-    generations.write(holding(1))
-    assert not generations.stopped_cleanly()
-    generations.mark_clean_stop()
-    assert generations.stopped_cleanly()
-    generations.forget_clean_stop()
-    assert not generations.stopped_cleanly()
+def test_a_stop_is_clean_only_if_it_was_marked(checkpoints: Checkpoints) -> None:
+    checkpoints.write(holding(1))
+    assert not checkpoints.stopped_cleanly()
+    checkpoints.mark_clean_stop()
+    assert checkpoints.stopped_cleanly()
+    checkpoints.clear_clean_stop()
+    assert not checkpoints.stopped_cleanly()

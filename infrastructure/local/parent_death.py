@@ -1,6 +1,6 @@
-"""Starts a program that is told to end when its parent dies: `python leash.py SIGNAL PARENT PROGRAM ARGUMENT…`.
+"""Starts a program that gets a signal when its parent dies: `python parent_death.py SIGNAL PARENT PROGRAM ARGUMENT…`.
 
-Linux only; elsewhere the program simply starts. Runs before anything of ours can be imported.
+Linux only (`prctl(2)`, PR_SET_PDEATHSIG); elsewhere the program simply starts. Imports only the standard library.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Set the wish, check that it did not come too late, and become the program."""
+    """Requests the signal, exits if the parent is already dead, and executes the program."""
     number, parent, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)

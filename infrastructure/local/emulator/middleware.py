@@ -1,4 +1,4 @@
-"""Stands before MiniStack: keeps web pages out and mails whole, and plays what MiniStack does not.
+"""ASGI middleware in front of MiniStack: refuses browsers, spools mails, and emulates ECS calls that MiniStack lacks.
 
 Runs inside MiniStack's own virtual environment.
 """
@@ -14,8 +14,8 @@ from infrastructure.local.ecs.task_protection import TARGET, Protections
 from infrastructure.local.ecs.tasks import Tasks
 from infrastructure.local.mail import spool
 
-#: The only one of MiniStack's own paths that is open.
-HEALTH = "/_ministack/health"
+#: The health check: the only one of MiniStack's own paths that is open.
+HEALTH_PATH = "/_ministack/health"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,11 +23,11 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-class Door:
-    """Passes requests on, remembers that there were any, and spools every mail before SES acknowledges it.
+class EmulatorMiddleware:
+    """Forwards requests, counts them, and spools every mail before SES acknowledges it.
 
-    Whatever a web page could make a browser on this machine send is refused: MiniStack checks no signature, and one
-    POST to ``/_ministack/reset`` would erase everything.
+    Refuses (403) every request that a web page could make a browser on this machine send: MiniStack checks no
+    signature, and one POST to ``/_ministack/reset`` would erase all data.
     """
 
     def __init__(self, application: Application, outbox: Path) -> None:
@@ -35,37 +35,38 @@ class Door:
         self._outbox = outbox
         self._protections = Protections()
         self._tasks = Tasks()
+        #: Requests since the start; a checkpoint is due when the number has grown.
         self.requests = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self.requests += 1
-        if scope["type"] != "lifespan" and _from_a_browser(scope):
+        if scope["type"] != "lifespan" and _is_from_browser(scope):
             await _refuse(scope, send)
         elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/v2/email/outbound-emails":
             await self._mail(scope, receive, send)
-        elif scope["type"] == "http" and (target := _target(scope)).startswith(TARGET):
+        elif scope["type"] == "http" and (target := _amz_target(scope)).startswith(TARGET):
             await self._ecs(target, scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
     async def _ecs(self, target: str, scope: Message, receive: Receive, send: Send) -> None:
-        body = await _whole(receive)
+        body = await _read_body(receive)
         answer = self._protections.answer(target, body) or self._tasks.answer(target, body)
         if answer is None:
-            await self._application(scope, _again(body, receive), send)
+            await self._application(scope, _replay(body, receive), send)
             return
         headers = [(b"content-type", b"application/x-amz-json-1.1"), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
     async def _mail(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = await _whole(receive)
+        body = await _read_body(receive)
         answer: list[Message] = []
 
-        async def hold_back(message: Message) -> None:
+        async def buffer_response(message: Message) -> None:
             answer.append(message)
 
-        await self._application(scope, _again(body, receive), hold_back)
+        await self._application(scope, _replay(body, receive), buffer_response)
         if answer and answer[0].get("status") == 200:
             answered = b"".join(message.get("body", b"") for message in answer)
             identifier = str(json.loads(answered)["MessageId"])
@@ -74,7 +75,7 @@ class Door:
             await send(message)
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body = b""
     more = True
     while more:
@@ -84,22 +85,22 @@ async def _whole(receive: Receive) -> bytes:
     return body
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    replay = [{"type": "http.request", "body": body, "more_body": False}]
+def _replay(body: bytes, receive: Receive) -> Receive:
+    buffered = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_again() -> Message:
-        return replay.pop() if replay else await receive()
+    async def receive_replay() -> Message:
+        return buffered.pop() if buffered else await receive()
 
-    return receive_again
+    return receive_replay
 
 
-def _target(scope: Message) -> str:
+def _amz_target(scope: Message) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"x-amz-target"), "")
 
 
-def _from_a_browser(scope: Message) -> bool:
+def _is_from_browser(scope: Message) -> bool:
     path = str(scope["path"])
-    if path.startswith("/_") and path != HEALTH:
+    if path.startswith("/_") and path != HEALTH_PATH:
         return True
     names = {name.lower() for name, _ in scope["headers"]}
     return bool(names & {b"origin", b"referer", b"sec-fetch-site"})
