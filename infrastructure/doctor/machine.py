@@ -80,8 +80,8 @@ def check_browser(settings: Settings) -> list[CheckResult]:
     """Checks for Chromium and wa-js."""
     results = []
     checks: list[tuple[str, Callable[[], None]]] = [
-        ("Chromium is there", lambda: preflight.chromium(settings)),
-        ("wa-js is there", preflight.wa_js),
+        ("Chromium is there", lambda: preflight.check_chromium(settings)),
+        ("wa-js is there", preflight.check_wa_js),
     ]
     for subject, check in checks:
         try:
@@ -147,12 +147,12 @@ def check_outbox(data: Path, now: int) -> CheckResult:
     """Checks for mails that the mail server should have by now; without a mail server they stay here."""
     directory = data / "ministack" / "outbox"
     mails = spool.read(directory)
-    if not relay.relays(directory):
+    if not relay.has_relay(directory):
         return ok(f"{len(mails)} mails in the outbox")
     late = [
         mail
         for mail in mails
-        if not relay.relayed(directory, mail) and now / 1000 - mail.sent_at > RELAYED_WITHIN_SECONDS
+        if not relay.is_finished(directory, mail) and now / 1000 - mail.sent_at > RELAYED_WITHIN_SECONDS
     ]
     if late:
         return bad(

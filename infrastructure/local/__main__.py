@@ -1,4 +1,4 @@
-"""`python -m infrastructure.local`: start everything, say where it is, and stop it cleanly on Ctrl-C."""
+"""`python -m infrastructure.local`: starts the stack, prints its addresses, and stops it gracefully on Ctrl-C."""
 
 import signal
 import sys
@@ -11,15 +11,16 @@ from infrastructure.local import backup
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
 
-LOOK_EVERY_SECONDS = 0.5
+#: The interval at which the child processes are checked.
+CHECK_EVERY_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 after a clean stop, 1 with one sentence on standard error otherwise."""
+    """Returns 0 after a clean stop; else 1, with one sentence on standard error."""
     try:
         if arguments[:1] in (["backup"], ["restore"]):
             return _backup_or_restore(arguments)
-        return _run(LocalStack(parse(arguments), _say))
+        return _run(LocalStack(parse(arguments), _print))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
@@ -28,35 +29,35 @@ def main(arguments: Sequence[str]) -> int:
 def _run(stack: LocalStack) -> int:
     stop = threading.Event()
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set() or not stack.started:
             stop.set()
-            raise KeyboardInterrupt  # asked twice, or while starting: do not wait
+            raise KeyboardInterrupt  # a second signal, or one during the start: exit without a grace period
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, asked)
+        signal.signal(number, request_stop)
     try:
         stack.start()
     except KeyboardInterrupt:
         return 1
     try:
-        _tell(stack)
-        while not stop.wait(LOOK_EVERY_SECONDS):
-            stack.look()
+        _print_addresses(stack)
+        while not stop.wait(CHECK_EVERY_SECONDS):
+            stack.check()
     finally:
         stop.set()
-        _say("\nstopping: runners first (Ctrl-C again kills them)")
+        _print("\nstopping: runners first (Ctrl-C again kills them)")
         try:
             stack.stop()
         except KeyboardInterrupt:
-            _say("killed; MiniStack wrote everything down")
-    _say("stopped")
+            _print("killed; MiniStack saved its state")
+    _print("stopped")
     return 0
 
 
-def _tell(stack: LocalStack) -> None:
-    """Where to click first."""
+def _print_addresses(stack: LocalStack) -> None:
+    """Prints the URLs and the first operator's credentials."""
     settings, operator = stack.settings, stack.operator
     first = operator.first_password
     secret = f"first password {first}" if first else "the password you chose"
@@ -64,10 +65,10 @@ def _tell(stack: LocalStack) -> None:
     lines += [f"  outbox   {stack.outbox_url}"]
     if settings.simulate_whatsapp:
         lines += [f"  phone    {stack.phone_url}"]
-    if missing := settings.missing():
-        lines += ["", *(f"  ! {sentence}" for sentence in missing)]
+    if warnings := settings.warnings():
+        lines += ["", *(f"  ! {sentence}" for sentence in warnings)]
     lines += ["", f"  Ctrl-C stops everything; logs are in {settings.data / 'logs'}"]
-    _say("\n".join(lines))
+    _print("\n".join(lines))
 
 
 def _backup_or_restore(arguments: Sequence[str]) -> int:
@@ -75,12 +76,12 @@ def _backup_or_restore(arguments: Sequence[str]) -> int:
     if not rest or not rest[0]:
         raise CannotStart(f"Say which file: `make {verb} FILE=answerline-backup.tar.gz`.")
     settings = parse(rest[1:])
-    said = (backup.back_up if verb == "backup" else backup.restore)(settings.data, Path(rest[0]).resolve())
-    _say(said)
+    outcome = (backup.back_up if verb == "backup" else backup.restore)(settings.data, Path(rest[0]).resolve())
+    _print(outcome)
     return 0
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The environment that each process of the one-machine stack gets: only what it needs, and nothing inherited."""
+"""The environment variables of each process of the one-machine stack; only the listed ones are inherited."""
 
 import os
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from pathlib import Path
 from infrastructure.checkout import REPOSITORY, checkout
 from infrastructure.local.resources import CREDENTIALS, REGION, Created
 
-#: What any process needs to find its programs, its home and its language.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+#: The inherited variables: programs, home, locale and time zone.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 
 
 def plain_environment() -> dict[str, str]:
-    """A process that knows nothing of AWS."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed_on, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    """Returns the environment of a process without access to AWS."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
-    """What points boto3 at MiniStack and keeps it from looking anywhere else."""
+    """Returns the variables that point boto3 at MiniStack and disable its other sources of configuration."""
     return {
         **CREDENTIALS,
         "AWS_ENDPOINT_URL": endpoint,
@@ -43,7 +43,7 @@ def local_environment(
     operators_email: str = "",
     commit: str | None = None,
 ) -> dict[str, str]:
-    """The whole environment of the application, as Lambda would have it."""
+    """Returns the whole environment of the application, as on Lambda."""
     environment = {
         **aws_environment(endpoint),
         "STAGE": "local",
@@ -72,22 +72,22 @@ def local_environment(
 def runner_variables(
     *, control_url: str, bootstrap_token: str, task: str, settings: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a runner is told, wherever it runs."""
+    """Returns the variables of a runner, as a process or in a container."""
     return {"CONTROL_URL": control_url, "RUNNER_BOOTSTRAP_TOKEN": bootstrap_token, "TASK": task, **settings}
 
 
-def runner_environment(told: Mapping[str, str], data_directory: Path) -> dict[str, str]:
-    """The whole environment of a runner that is a process of this machine: no AWS, as in its container."""
+def runner_environment(variables: Mapping[str, str], data_directory: Path) -> dict[str, str]:
+    """Returns the whole environment of a runner process: without access to AWS, as in its container."""
     return {
         **plain_environment(),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "chalice_app" / "vendor")]),
         "DATA_DIRECTORY": str(data_directory),
         "COMMIT": current_commit(),
-        **told,
+        **variables,
     }
 
 
 @cache
 def current_commit() -> str:
-    """Asked once: while its files are edited, a running stack and the runners it starts stay one release."""
+    """Returns the commit, cached: a running stack and its later runners stay one release while files are edited."""
     return checkout(REPOSITORY).commit or "unknown"

@@ -1,4 +1,4 @@
-"""Creates the first operator in Cognito and remembers the password that is printed until it is used."""
+"""Creates the first operator in Cognito and stores the first password until the operator has changed it."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from infrastructure.passwords import new_password
 
 @dataclass(frozen=True)
 class Operator:
-    """Who signs in first; ``first_password`` is ``None`` once they chose their own."""
+    """The first operator; ``first_password`` is ``None`` once the operator has chosen another."""
 
     email: str
     first_password: str | None
 
 
-def ensure(cognito: Any, user_pool: str, email: str, remembered: Path) -> Operator:
-    """The operator, created if missing."""
+def ensure(cognito: Any, user_pool: str, email: str, password_file: Path) -> Operator:
+    """Returns the first operator; creates the account if it is missing."""
     try:
         status = cognito.admin_get_user(UserPoolId=user_pool, Username=email)["UserStatus"]
     except cognito.exceptions.UserNotFoundException:
@@ -29,21 +29,21 @@ def ensure(cognito: Any, user_pool: str, email: str, remembered: Path) -> Operat
             MessageAction="SUPPRESS",
             UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
         )
-        remembered.write_text(json.dumps({"email": email, "first_password": password}))
-        remembered.chmod(0o600)
+        password_file.write_text(json.dumps({"email": email, "first_password": password}))
+        password_file.chmod(0o600)
         return Operator(email, password)
     if status != "FORCE_CHANGE_PASSWORD":
-        remembered.unlink(missing_ok=True)
+        password_file.unlink(missing_ok=True)
         return Operator(email, None)
     try:
-        record = json.loads(remembered.read_text())
+        record = json.loads(password_file.read_text())
         if record["email"] == email:
             return Operator(email, record["first_password"])
     except (OSError, ValueError, KeyError):
         pass
-    # Nobody knows it any more, and nobody has signed in with it yet: a new one.
+    # The first password is lost and was never used: replace it.
     password = new_password()
     cognito.admin_set_user_password(UserPoolId=user_pool, Username=email, Password=password, Permanent=False)
-    remembered.write_text(json.dumps({"email": email, "first_password": password}))
-    remembered.chmod(0o600)
+    password_file.write_text(json.dumps({"email": email, "first_password": password}))
+    password_file.chmod(0o600)
     return Operator(email, password)

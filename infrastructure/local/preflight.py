@@ -1,4 +1,4 @@
-"""Looks before anything is started whether it can work, and says in one sentence what to do if not."""
+"""Preflight checks: verify the prerequisites before the start; each failure is one sentence with the next step."""
 
 import fcntl
 import os
@@ -14,11 +14,13 @@ from runner.browser.chromium import DEBIAN_NAMES
 
 MINISTACK_PYTHON = REPOSITORY / ".venv-ministack" / "bin" / "python"
 WA_JS = REPOSITORY / "runner" / "node_modules" / "@wppconnect" / "wa-js" / "dist" / "wppconnect-wa.js"
-#: What runs containers; either will do.
+#: The supported container engines, in order of preference.
 ENGINES = ("docker", "podman")
-ENGINE_ANSWERS_WITHIN_SECONDS = 30
+#: The limit for one command of the container engine.
+ENGINE_TIMEOUT_SECONDS = 30
 
-_NAMES = {
+#: A name for the user of each port, for the message when it is taken.
+_PORT_NAMES = {
     "gateway": "the admin and the landing pages",
     "outbox": "the outbox",
     "phone": "the simulated phones",
@@ -29,20 +31,20 @@ _NAMES = {
 
 
 def check(settings: Settings) -> None:
-    """Raise :class:`CannotStart` for the first thing that is missing."""
+    """Raises :class:`CannotStart` for the first missing prerequisite."""
     if not MINISTACK_PYTHON.exists():
         raise CannotStart("MiniStack is not installed: run `make install`.")
     if settings.runners and settings.runner_image:
-        image(settings.runner_image)
+        check_image(settings.runner_image)
     elif settings.runners:
-        chromium(settings)
-        wa_js()
-    ports(settings)
+        check_chromium(settings)
+        check_wa_js()
+    check_ports(settings)
 
 
-def ports(settings: Settings) -> None:
-    """Every port must be free."""
-    for field, what in _NAMES.items():
+def check_ports(settings: Settings) -> None:
+    """Raises :class:`CannotStart` if a port is taken."""
+    for field, name in _PORT_NAMES.items():
         port = getattr(settings.ports, field)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,50 +52,50 @@ def ports(settings: Settings) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 raise CannotStart(
-                    f"Port {port} ({what}) is taken: stop the program that uses it, or move all ports with"
+                    f"Port {port} ({name}) is taken: stop the program that uses it, or move all ports with"
                     " `make up PORTS=…` (the first of six in a row)."
                 ) from None
 
 
-def engine() -> str:
-    """What runs containers here."""
+def find_engine() -> str:
+    """Returns the container engine of this machine; raises :class:`CannotStart` without one."""
     try:
         return first_that_works(ENGINES)
     except CannotBuild as error:
         raise CannotStart(str(error)) from None
 
 
-def image(name: str) -> None:
-    """The image must be on this machine; none is fetched."""
-    asked = subprocess.run(
-        [engine(), "image", "inspect", name],
+def check_image(name: str) -> None:
+    """Raises :class:`CannotStart` if the image is not on this machine; none is pulled."""
+    inspected = subprocess.run(
+        [find_engine(), "image", "inspect", name],
         capture_output=True,
-        timeout=ENGINE_ANSWERS_WITHIN_SECONDS,
+        timeout=ENGINE_TIMEOUT_SECONDS,
         check=False,
     )
-    if asked.returncode != 0:
+    if inspected.returncode != 0:
         raise CannotStart(f"There is no image {name} on this machine: build it with `make image TAG={name}`.")
 
 
-def chromium(settings: Settings) -> None:
-    """A browser must be there."""
+def check_chromium(settings: Settings) -> None:
+    """Raises :class:`CannotStart` without a Chromium."""
     if settings.chromium is not None:
         if not Path(settings.chromium).is_file():
             raise CannotStart(f"CHROMIUM={settings.chromium} does not exist.")
-    elif not any(map(shutil.which, DEBIAN_NAMES)) and not _of_playwright():
+    elif not any(map(shutil.which, DEBIAN_NAMES)) and not _has_playwright_chromium():
         raise CannotStart(
             "No Chromium was found: install it with `apt-get install chromium-headless-shell` (or `chromium`),"
             " or give its path with `make up CHROMIUM=…`."
         )
 
 
-def _of_playwright() -> bool:
+def _has_playwright_chromium() -> bool:
     directory = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
     return directory.is_dir() and any(directory.glob("chromium*"))
 
 
-def wa_js() -> None:
-    """The page's half of the runner must be there."""
+def check_wa_js() -> None:
+    """Raises :class:`CannotStart` without wa-js, the runner's library inside the page."""
     if WA_JS.is_file():
         return
     if shutil.which("npm") is None:
@@ -102,7 +104,7 @@ def wa_js() -> None:
 
 
 def lock_data_directory(data: Path) -> int:
-    """Hold the data directory; the returned descriptor must stay open. A dead stack holds nothing."""
+    """Locks the data directory; the returned descriptor must stay open. The lock ends with its process."""
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)  # it holds keys, profiles and messages
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

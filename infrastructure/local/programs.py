@@ -1,4 +1,4 @@
-"""The child processes of the stack, apart from runners: MiniStack, the simulators, the application."""
+"""The child processes of the stack except runners: MiniStack, the simulators, the application."""
 
 import sys
 import time
@@ -11,11 +11,14 @@ from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.settings import CannotStart, Settings
 
-READY_WITHIN_SECONDS = 60.0
-STOP_WITHIN_SECONDS = 15.0
+#: How long a program may take until it answers; and MiniStack, until its last checkpoint is written.
+READY_TIMEOUT_SECONDS = 60.0
+#: The time between SIGTERM and SIGKILL for all programs but MiniStack.
+STOP_GRACE_SECONDS = 15.0
+#: The delay before the application is restarted.
 RESTART_AFTER_SECONDS = 0.5
 
-#: The simulator prints the two flags with which a Chromium takes it for web.whatsapp.com; the runner's names for them.
+#: The simulator prints the two flags that make a Chromium open it as web.whatsapp.com; the runner's names for them.
 _FLAGS = {
     "--host-resolver-rules": "BROWSER_HOST_RULES",
     "--ignore-certificate-errors-spki-list": "BROWSER_CERTIFICATE_SPKI",
@@ -23,35 +26,35 @@ _FLAGS = {
 
 
 class Programs:
-    """Starts each, waits until it answers, and stops them in reverse: MiniStack last, which writes everything down."""
+    """Starts each program, waits until it answers, and stops them in reverse; MiniStack last."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         #: in the order of their start
         self._children: dict[str, Child] = {}
-        self._start_application_again: Callable[[], None] = lambda: None
-        #: what makes a runner's browser see the simulated WhatsApp; empty when it is the real one
+        self._restart_application: Callable[[], None] = lambda: None
+        #: the settings by which a runner's browser opens the simulated WhatsApp; empty for the real one
         self.browser_settings: dict[str, str] = {}
 
     @property
     def endpoint(self) -> str:
-        """Where MiniStack listens."""
+        """Returns MiniStack's URL."""
         return f"http://127.0.0.1:{self._settings.ports.ministack}"
 
     @property
     def openai_url(self) -> str:
-        """Where the simulated OpenAI listens, without ``/v1``."""
+        """Returns the simulated OpenAI's URL, without ``/v1``."""
         return f"http://127.0.0.1:{self._settings.ports.openai}"
 
     @property
     def pids(self) -> dict[str, int]:
-        """Those that were started, by name."""
+        """Returns the pid of each started program, by name."""
         return {name: child.pid for name, child in self._children.items()}
 
     # -- starting -----------------------------------------------------------------------------------------------
 
-    def ministack(self) -> None:
-        """AWS, in its own virtual environment."""
+    def start_ministack(self) -> None:
+        """Starts the AWS emulator, in its own virtual environment."""
         settings = self._settings
         command = [
             str(preflight.MINISTACK_PYTHON),
@@ -63,13 +66,13 @@ class Programs:
         environment = {**plain_environment(), "MINISTACK_REGION": resources.REGION}
         self._start("ministack", command, environment, f"{self.endpoint}/_ministack/health")
 
-    def openai(self) -> None:
-        """A stand-in that speaks OpenAI's wire."""
+    def start_openai(self) -> None:
+        """Starts the simulator of OpenAI's API."""
         command = [sys.executable, "-m", "tests.simulators.openai", "--port", str(self._settings.ports.openai)]
         self._start("openai", command, plain_environment(), f"{self.openai_url}/control")
 
-    def whatsapp(self) -> None:
-        """A stand-in for web.whatsapp.com, with phones."""
+    def start_whatsapp(self) -> None:
+        """Starts the simulator of web.whatsapp.com, with phones."""
         ports = self._settings.ports
         command = [
             sys.executable,
@@ -79,11 +82,11 @@ class Programs:
             *("--state", str(self._settings.data / "whatsapp.json")),
         ]
         child = self._start("whatsapp", command, plain_environment(), f"http://127.0.0.1:{ports.phone}/")
-        wait_until_ready(child, lambda: len(_flags(child)) == len(_FLAGS), READY_WITHIN_SECONDS)
+        wait_until_ready(child, lambda: len(_flags(child)) == len(_FLAGS), READY_TIMEOUT_SECONDS)
         self.browser_settings = _flags(child)
 
-    def application(self, environment: Mapping[str, str], events_queue: str) -> None:
-        """The Chalice app behind gateway and pump."""
+    def start_application(self, environment: Mapping[str, str], events_queue: str) -> None:
+        """Starts the process of the Chalice app: gateway and event dispatcher."""
         settings = self._settings
         command = [
             sys.executable,
@@ -95,46 +98,46 @@ class Programs:
             *(["--behind-proxy"] if settings.public_url is not None else []),
         ]
         own = {**plain_environment(), **environment}
-        self._start_application_again = lambda: self.application(environment, events_queue)
+        self._restart_application = lambda: self.start_application(environment, events_queue)
         self._start("functions", command, own, f"http://127.0.0.1:{settings.ports.gateway}/")
 
     def _start(self, name: str, command: Iterable[str], environment: Mapping[str, str], url: str) -> Child:
         child = Child(name, list(command), environment, self._settings.data / "logs" / f"{name}.log")
         self._children[name] = child
-        wait_until_ready(child, lambda: _answers(url), READY_WITHIN_SECONDS)
+        wait_until_ready(child, lambda: _answers(url), READY_TIMEOUT_SECONDS)
         return child
 
-    # -- watching and stopping ----------------------------------------------------------------------------------
+    # -- supervising and stopping -------------------------------------------------------------------------------
 
-    def look(self, say: Callable[[str], None]) -> None:
-        """Start the application again if it ended; raise :class:`CannotStart` if another one did."""
+    def check(self, report: Callable[[str], None]) -> None:
+        """Restarts the application if it ended; raises :class:`CannotStart` if another program ended."""
         for name, child in list(self._children.items()):
             if child.exit_code is None:
                 continue
             if name != "functions":
                 raise CannotStart(f"{name} ended with {child.exit_code}: {child.log_tail(3)}")
-            say(f"the application ended with {child.exit_code}; starting it again")
+            report(f"the application ended with {child.exit_code}; it is restarted")
             time.sleep(RESTART_AFTER_SECONDS)
-            self._start_application_again()
+            self._restart_application()
 
     def stop(self) -> None:
-        """Ask each to end, the latest first; nothing but MiniStack is left alone for long."""
+        """Shuts each program down gracefully, the latest first; MiniStack gets time for its last checkpoint."""
         ministack = self._children.get("ministack")
         others = [child for child in reversed(self._children.values()) if child is not ministack]
         try:
             for child in others:
                 child.terminate()
             for child in others:
-                child.stop(STOP_WITHIN_SECONDS)
+                child.stop(STOP_GRACE_SECONDS)
         finally:
             for child in others:
                 child.kill_tree()
             if ministack is not None:
-                ministack.stop(READY_WITHIN_SECONDS)
+                ministack.stop(READY_TIMEOUT_SECONDS)
             self._children.clear()
 
     def kill(self) -> None:
-        """SIGKILL to all of them."""
+        """Sends SIGKILL to all programs and their descendants."""
         for child in self._children.values():
             child.kill_tree()
         self._children.clear()
@@ -147,7 +150,7 @@ def _flags(child: Child) -> dict[str, str]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback addresses
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - loopback addresses of this stack
             return True
     except urllib.error.HTTPError:
         return True

@@ -1,4 +1,4 @@
-"""Creates what `resources.yaml` declares, from the same Properties, where it is missing; nothing is ever removed."""
+"""Creates the missing resources of `resources.yaml`, from the same Properties; deletes nothing."""
 
 import json
 import secrets
@@ -15,13 +15,13 @@ from infrastructure.local.ecs.tasks import service_of
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
-#: MiniStack takes any credentials, but presigned links only with this key id.
+#: MiniStack accepts any credentials, but presigned links only with this key id.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 @dataclass(frozen=True)
 class Created:
-    """The names under which the application finds its resources."""
+    """The names of the created resources, as the application uses them."""
 
     table: str
     bucket: str
@@ -35,12 +35,12 @@ class Created:
     service: str
     base_url_parameter: str
     runner_token_parameter: str
-    #: Stands for the event bus; only here, the application does not know it.
+    #: The queue that stands for the event bus; the application does not know it.
     events_queue: str
 
 
 def client(service: str, endpoint: str) -> Any:
-    """A boto3 client of MiniStack."""
+    """Returns a boto3 client of MiniStack."""
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=endpoint,
@@ -57,7 +57,7 @@ def client(service: str, endpoint: str) -> Any:
 
 
 def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
-    """Create what is missing; ``runners`` is the desired count of a service that did not exist before."""
+    """Creates the missing resources; ``runners`` is the desired count of a new ECS service."""
     resolved = template.Template(
         body=template.load(),
         pseudo={
@@ -71,7 +71,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
             "MailFrom": mail_from,
             "MailIdentity": mail_from.rpartition("@")[2].rstrip(">"),
             "PublicBaseUrl": base_url,
-            # On one machine an authenticator app is each operator's choice.
+            # On one machine an authenticator app is optional.
             "OperatorsMfa": "OPTIONAL",
         },
     )
@@ -101,7 +101,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
     )
 
 
-# -- one function per type, each: Properties → what Ref and GetAtt give ---------------------------------------------
+# -- one function per type, each: Properties → the values of Ref and GetAtt -----------------------------------------
 
 
 def _key(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
@@ -132,8 +132,8 @@ def _table(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     try:
         existing = dynamodb.describe_table(TableName=name)["Table"]
     except dynamodb.exceptions.ResourceNotFoundException:
-        wanted = {key: value for key, value in properties.items() if key not in later}
-        existing = dynamodb.create_table(**wanted)["TableDescription"]
+        arguments = {key: value for key, value in properties.items() if key not in later}
+        existing = dynamodb.create_table(**arguments)["TableDescription"]
         dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
     present = {index["IndexName"] for index in existing.get("GlobalSecondaryIndexes", [])}
     for index in properties["GlobalSecondaryIndexes"]:
@@ -180,14 +180,14 @@ def _queue(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
 
 def _user_pool(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     cognito = client("cognito-idp", endpoint)
-    wanted = {key: value for key, value in properties.items() if key not in ("UserPoolName", "EnabledMfas")}
+    arguments = {key: value for key, value in properties.items() if key not in ("UserPoolName", "EnabledMfas")}
     for page in cognito.get_paginator("list_user_pools").paginate(MaxResults=60):
         for pool in page["UserPools"]:
             if pool["Name"] == properties["UserPoolName"]:
                 return {"Ref": pool["Id"], "Arn": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{pool['Id']}"}
     # Cognito refuses an MFA setting before a factor is configured.
-    mfa = wanted.pop("MfaConfiguration", "OFF")
-    created = cognito.create_user_pool(PoolName=properties["UserPoolName"], **wanted)["UserPool"]
+    mfa = arguments.pop("MfaConfiguration", "OFF")
+    created = cognito.create_user_pool(PoolName=properties["UserPoolName"], **arguments)["UserPool"]
     if mfa != "OFF":
         cognito.set_user_pool_mfa_config(
             UserPoolId=created["Id"],
@@ -243,7 +243,7 @@ def _parameter(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": properties["Name"]}
 
 
-#: In an order that lets each refer to those before it; types that are not here have no meaning on one machine.
+#: In dependency order; the other types of `resources.yaml` have no function on one machine.
 _CREATORS: tuple[tuple[str, Callable[[str, dict[str, Any]], dict[str, str]]], ...] = (
     ("AWS::KMS::Key", _key),
     ("AWS::KMS::Alias", _alias),
@@ -260,9 +260,9 @@ _CREATORS: tuple[tuple[str, Callable[[str, dict[str, Any]], dict[str, str]]], ..
 
 
 def _service(endpoint: str, cluster: str, service: str, runners: int) -> None:
-    """The ECS service whose desired count the supervisor obeys.
+    """Creates the ECS service whose desired count the supervisor reconciles.
 
-    Its task definition does not exist, so MiniStack holds the numbers and looks for no docker.
+    Its task definition does not exist, so MiniStack stores the counts and starts no containers.
     """
     ecs = client("ecs", endpoint)
     described = ecs.describe_services(cluster=cluster, services=[service])["services"]

@@ -1,4 +1,4 @@
-"""What can be chosen about the one-machine stack, and the sentences for choices that cannot work."""
+"""Settings of the one-machine stack, and the messages for settings that cannot work."""
 
 import argparse
 import os
@@ -11,18 +11,19 @@ from urllib.parse import urlsplit
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.lambda_runtime.events import STAGE
 
+#: The first of six ports in a row, unless PORTS is given.
 FIRST_PORT = 4700
-#: Browsers take `Secure` cookies over plain HTTP only from this machine, under either name.
+#: Browsers accept `Secure` cookies over plain HTTP only from this host (and 127.0.0.1).
 HOST = "localhost"
 
 
 class CannotStart(Exception):
-    """One sentence that says what to do."""
+    """The stack cannot start; the message is one sentence with the operator's next step."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where everything listens, all on loopback."""
+    """The ports of all listeners, on loopback."""
 
     gateway: int
     outbox: int
@@ -33,12 +34,12 @@ class Ports:
 
     @classmethod
     def from_first(cls, first: int) -> "Ports":
-        """Six ports in a row."""
+        """Returns six ports in a row."""
         return cls(*range(first, first + 6))
 
     @classmethod
     def free(cls) -> "Ports":
-        """Six ports that nobody uses at this moment."""
+        """Returns six ports that are free at this moment."""
         sockets = [socket.socket() for _ in range(6)]
         try:
             for each in sockets:
@@ -51,16 +52,16 @@ class Ports:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything `make up` can be told."""
+    """The settings of `make up`."""
 
     data: Path = REPOSITORY / "data"
     ports: Ports = field(default_factory=lambda: Ports.from_first(FIRST_PORT))
-    #: Runners on the very first start; afterwards the application decides.
+    #: The runners of the very first start; afterwards the application sets the desired count.
     runners: int = 1
     runner_capacity: int = 5
     simulate_whatsapp: bool = True
     simulate_openai: bool = True
-    #: Where people reach this machine, without the stage; ``None``: only from this machine.
+    #: The public URL of this machine, without the stage; ``None``: links work only on this machine.
     public_url: str | None = None
     smtp_url: str | None = None
     mail_from: str = "Answerline <answerline@answerline.test>"
@@ -70,37 +71,37 @@ class Settings:
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
-    #: Runners are containers of this image; ``None``: processes.
+    #: The container image of the runners; ``None``: runners are processes.
     runner_image: str | None = None
-    #: More of the runners' environment, for tests.
+    #: Additional environment variables of the runners, for tests.
     runner_settings: Mapping[str, str] = field(default_factory=dict)
-    #: More of the application's environment, for tests.
+    #: Additional environment variables of the application, for tests.
     app_settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def own_url(self) -> str:
-        """The application as this machine reaches it."""
+    def local_url(self) -> str:
+        """Returns the application's URL on this machine."""
         return f"http://{HOST}:{self.ports.gateway}/{STAGE}"
 
     @property
     def base_url(self) -> str:
-        """The application as links name it."""
+        """Returns the application's URL in links."""
         if self.public_url is None:
-            return self.own_url
+            return self.local_url
         trimmed = self.public_url.rstrip("/")
         return trimmed if urlsplit(trimmed).path else f"{trimmed}/{STAGE}"
 
     @property
-    def only_here(self) -> bool:
-        """Links lead to this very machine."""
+    def links_are_local(self) -> bool:
+        """Returns whether links lead to this machine."""
         return self.public_url is None or urlsplit(self.public_url).scheme == "http"
 
-    def missing(self) -> list[str]:
-        """What real use lacks, in plain words; the stack starts all the same."""
+    def warnings(self) -> list[str]:
+        """Returns a sentence for each setting that production use lacks; the stack starts anyway."""
         sentences = []
         if not self.simulate_whatsapp and self.public_url is None:
             sentences.append(
-                f"BASE_URL is not given: links in mails lead to {self.own_url}, which works only on this machine."
+                f"BASE_URL is not given: links in mails lead to {self.local_url}, which works only on this machine."
             )
         if not self.simulate_whatsapp and self.smtp_url is None:
             sentences.append("SMTP_URL is not given: mails stay in the outbox and reach nobody.")
@@ -112,20 +113,24 @@ class Settings:
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the command line, else from the environment (`make up NAME=value`)."""
+    """Parses the command line; defaults come from the environment (`make up NAME=value`)."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description="Answerline on one machine.")
     add = parser.add_argument
     given = environment.get
-    add("--data", type=Path, default=Path(given("DATA") or REPOSITORY / "data"), help="where everything is kept")
+    add("--data", type=Path, default=Path(given("DATA") or REPOSITORY / "data"), help="the data directory")
     add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of six ports in a row, or `auto`")
     add("--runners", type=int, default=int(given("RUNNERS") or 1), help="runners on the very first start")
     add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
     add("--whatsapp", default=given("WHATSAPP") or "simulated", help="`simulated` or `real`")
     add("--openai", default=given("OPENAI") or "simulated", help="`simulated` or `real`")
-    add("--base-url", default=given("BASE_URL") or None, help="where people reach this machine, https://…")
+    add("--base-url", default=given("BASE_URL") or None, help="the public URL of this machine, https://…")
     add("--smtp-url", default=given("SMTP_URL") or None, help="smtps://user:password@host:465 or smtp://…:587")
     add("--mail-from", default=given("MAIL_FROM") or Settings.mail_from, help="the sender of all mails")
-    add("--operator-email", default=given("OPERATOR_EMAIL") or Settings.operator_email, help="who signs in first")
+    add(
+        "--operator-email",
+        default=given("OPERATOR_EMAIL") or Settings.operator_email,
+        help="the first operator",
+    )
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
     add(
         "--generation",
@@ -137,7 +142,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
-            raise CannotStart(f"{name.upper()}={getattr(chosen, name)} means nothing here: say `simulated` or `real`.")
+            raise CannotStart(f"{name.upper()}={getattr(chosen, name)} is not supported: use `simulated` or `real`.")
     return Settings(
         data=chosen.data.resolve(),
         ports=_ports(chosen.ports),

@@ -1,4 +1,4 @@
-"""Everything on one machine, started in order and stopped in reverse: what `make up` and the tests both run."""
+"""The one-machine stack: starts every process in order and stops them in reverse, for `make up` and the tests."""
 
 import contextlib
 import json
@@ -25,21 +25,21 @@ from infrastructure.local.programs import Programs
 from infrastructure.local.resources import Created
 from infrastructure.local.settings import HOST, Ports, Settings
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class LocalStack:
     """The one-machine stack; a context manager. ``with LocalStack(Settings(…)) as stack: …``
 
-    What it guarantees after ``start`` returned: every part answered once. What it does not: that a runner has
-    registered; see the sessions' phases for that. The thread that starts it must outlive it.
+    Guaranteed after ``start``: every part has answered once. NOT guaranteed: that a runner has registered; see the
+    sessions' phases for that. The thread that starts the stack must outlive it.
     """
 
-    def __init__(self, settings: Settings, say: Say = print) -> None:
+    def __init__(self, settings: Settings, report: Report = print) -> None:
         self.settings = settings
         self.started = False
         self.outbox_directory = settings.data / "ministack" / "outbox"
-        self._say = say
+        self._report = report
         self._programs = Programs(settings)
         self._clients: dict[str, Any] = {}
         self._lock: int | None = None
@@ -49,53 +49,53 @@ class LocalStack:
         self._created: Created | None = None
         self._operator: Operator | None = None
 
-    # -- where things are ---------------------------------------------------------------------------------------
+    # -- addresses ----------------------------------------------------------------------------------------------
 
     @property
     def base_url(self) -> str:
-        """The application on this machine, with its stage and no slash at the end."""
-        return self.settings.own_url
+        """Returns the application's URL on this machine, with its stage and without a trailing slash."""
+        return self.settings.local_url
 
     @property
     def admin_url(self) -> str:
-        """Where the operator signs in."""
+        """Returns the URL at which the operator signs in."""
         return f"{self.base_url}/admin"
 
     @property
     def outbox_url(self) -> str:
-        """Where sent mails are read."""
+        """Returns the URL of the outbox page."""
         return f"http://{HOST}:{self.settings.ports.outbox}"
 
     @property
     def phone_url(self) -> str:
-        """Where a person plays the phone; also the simulator's control API."""
+        """Returns the URL of the simulated phones; also the simulator's control API."""
         return f"http://{HOST}:{self.settings.ports.phone}"
 
     @property
     def openai_url(self) -> str:
-        """The simulated OpenAI, without ``/v1``; its control API is ``/control``."""
+        """Returns the simulated OpenAI's URL, without ``/v1``; its control API is ``/control``."""
         return self._programs.openai_url
 
     @property
     def endpoint(self) -> str:
-        """Where MiniStack listens."""
+        """Returns MiniStack's URL."""
         return self._programs.endpoint
 
     @property
     def created(self) -> Created:
-        """The names of the AWS resources."""
+        """Returns the names of the AWS resources; only after the start."""
         assert self._created is not None, "not started"
         return self._created
 
     @property
     def operator(self) -> Operator:
-        """Who signs in first."""
+        """Returns the first operator; only after the start."""
         assert self._operator is not None, "not started"
         return self._operator
 
     @property
     def environment(self) -> dict[str, str]:
-        """The application's environment: tests build their own `Services` from it."""
+        """Returns the application's environment; tests build their own `Services` from it."""
         return {
             **local_environment(
                 self.created,
@@ -104,7 +104,7 @@ class LocalStack:
                 openai_base_url=f"{self.openai_url}/v1" if self.settings.simulate_openai else None,
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
-                allow_local_links=self.settings.only_here,
+                allow_local_links=self.settings.links_are_local,
                 operators_email=self.settings.operator_email,
             ),
             **self.settings.app_settings,
@@ -112,17 +112,17 @@ class LocalStack:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Every process of this stack but this one, by name; runners are ``runner-1`` and so on."""
+        """Returns the pid of each child process, by name; runners are ``runner-1`` and so on."""
         return {**self._programs.pids, **(self._supervisor.pids if self._supervisor else {})}
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this stack's MiniStack."""
+        """Returns a cached boto3 client of this stack's MiniStack."""
         if service not in self._clients:
             self._clients[service] = resources.client(service, self.endpoint)
         return self._clients[service]
 
     def mails(self) -> list[Mail]:
-        """Every mail that was sent, newest first."""
+        """Lists every sent mail, newest first."""
         return spool.read(self.outbox_directory)
 
     # -- starting -----------------------------------------------------------------------------------------------
@@ -137,40 +137,40 @@ class LocalStack:
         self.stop()
 
     def start(self) -> None:
-        """Start every part and wait for it; raise ``CannotStart`` with one sentence, leaving nothing behind."""
+        """Starts every part and waits for it; after a failure, stops all and raises ``CannotStart``."""
         preflight.check(self.settings)
         self._lock = preflight.lock_data_directory(self.settings.data)
         try:
-            self._aws()
+            self._start_aws()
             if self.settings.simulate_openai:
-                self._programs.openai()
-                self._line("OpenAI", f"simulated at {self.openai_url}")
+                self._programs.start_openai()
+                self._report_part("OpenAI", f"simulated at {self.openai_url}")
             if self.settings.simulate_whatsapp:
-                self._programs.whatsapp()
-                self._line("WhatsApp", f"simulated; its phones are at {self.phone_url}")
-            self._programs.application(self.environment, self.created.events_queue)
-            self._line("application", f"{self.base_url} (public: {self.settings.base_url})")
-            self._mail()
-            self._runners()
+                self._programs.start_whatsapp()
+                self._report_part("WhatsApp", f"simulated; its phones are at {self.phone_url}")
+            self._programs.start_application(self.environment, self.created.events_queue)
+            self._report_part("application", f"{self.base_url} (public: {self.settings.base_url})")
+            self._start_mail()
+            self._start_runners()
         except BaseException:
-            self.stop(grace=2.0)
+            self.stop(grace_seconds=2.0)
             raise
-        self._remember()
+        self._write_stack_file()
         self.started = True
 
-    def _aws(self) -> None:
+    def _start_aws(self) -> None:
         settings = self.settings
         data = settings.data / "ministack"
         # An older checkpoint, too, lacks the writes acknowledged after it.
         clean = Checkpoints(data / "generations").stopped_cleanly() and settings.checkpoint is None
-        self._programs.ministack()
-        self._line("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
+        self._programs.start_ministack()
+        self._report_part("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
         if not clean:
-            found = recovery.repair(self.client("dynamodb"), settings.stack, time.time_ns() // 1_000_000)
-            self._line(
+            repaired = recovery.repair(self.client("dynamodb"), settings.stack, time.time_ns() // 1_000_000)
+            self._report_part(
                 "recovery",
-                f"the last stop was not clean: {found.sessions} sessions moved to new epochs, "
-                f"{found.runners} runners declared dead, the last 10 minutes are read again",
+                f"the last stop was not clean: {repaired.sessions} sessions moved to new epochs, "
+                f"{repaired.runners} runners declared dead, the last 10 minutes are read again",
             )
         self._created = resources.ensure(
             self.endpoint,
@@ -182,40 +182,40 @@ class LocalStack:
         self._operator = operators.ensure(
             self.client("cognito-idp"), self.created.user_pool, settings.operator_email, settings.data / "operator.json"
         )
-        self._line("resources", "table, bucket, queues, key, operators, mail, parameters, runner service")
+        self._report_part("resources", "table, bucket, queues, key, operators, mail, parameters, runner service")
 
-    def _mail(self) -> None:
+    def _start_mail(self) -> None:
         if self.settings.smtp_url is not None:
-            self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._say, self._mail_bounced)
+            self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._report, self._publish_bounce)
             self._relay.start()
         self._outbox_server = outbox.serve(self.outbox_directory, self._relay, self.settings.ports.outbox)
-        self._line("outbox", self.outbox_url)
+        self._report_part("outbox", self.outbox_url)
 
-    def _mail_bounced(self, mail: Mail, code: int) -> None:
+    def _publish_bounce(self, mail: Mail, code: int) -> None:
         tags = {**mail.tags, "ses:configuration-set": self.created.mail_configuration_set}
         event = mail_bounced_event(mail.identifier, mail.recipients, tags, code, time.time())
         publish(self.client("sqs"), self.created, event)
 
-    def _runners(self) -> None:
+    def _start_runners(self) -> None:
         if not self.settings.runners:
             return
         service = Service(self.client("ecs"), self.client("sqs"), self.created)
         self._supervisor = Supervisor(
-            desired=service.desired,
+            desired_count=service.desired_count,
             directory=self.settings.data / "runners",
             logs=self.settings.data / "logs",
-            runners=self._how_runners_start(service),
-            started=service.started,
-            stopped=service.stopped,
-            protected=service.protected,
-            say=self._say,
+            runners=self._runner_launcher(service),
+            report_started=service.report_started,
+            report_stopped=service.report_stopped,
+            protected_tasks=service.protected_tasks,
+            report=self._report,
         )
         self._supervisor.start()
         where = f", in containers of {self.settings.runner_image}" if self.settings.runner_image else ""
         each = f"{self.settings.runner_capacity} sessions each"
-        self._line("supervisor", f"{service.desired()} runner(s), {each}{where}")
+        self._report_part("supervisor", f"{service.desired_count()} runner(s), {each}{where}")
 
-    def _how_runners_start(self, service: Service) -> Runners:
+    def _runner_launcher(self, service: Service) -> Runners:
         chosen = self.settings
         settings = {
             "CAPACITY": str(chosen.runner_capacity),
@@ -226,21 +226,21 @@ class LocalStack:
         name = self.created.runner_token_parameter
         token = self.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
-        def told(task: str) -> dict[str, str]:
+        def variables(task: str) -> dict[str, str]:
             return runner_variables(
-                control_url=self.base_url, bootstrap_token=token, task=service.task(task), settings=settings
+                control_url=self.base_url, bootstrap_token=token, task=service.task_arn(task), settings=settings
             )
 
         if chosen.runner_image:
-            return Containers(preflight.engine(), chosen.runner_image, told, capacity=chosen.runner_capacity)
-        return Processes(told)
+            return Containers(preflight.find_engine(), chosen.runner_image, variables, capacity=chosen.runner_capacity)
+        return Processes(variables)
 
-    def _line(self, name: str, text: str) -> None:
-        self._say(f"{name:<12} {text}")
+    def _report_part(self, name: str, text: str) -> None:
+        self._report(f"{name:<12} {text}")
 
-    def _remember(self) -> None:
-        """Where everything is, for tests and for people who look."""
-        known = {
+    def _write_stack_file(self) -> None:
+        """Writes pids, ports and URLs to `stack.json`, for the doctor, the tests and the operator."""
+        content = {
             "pid": os.getpid(),
             "pids": self.pids,
             "ports": asdict(self.settings.ports),
@@ -248,26 +248,26 @@ class LocalStack:
             "outbox": self.outbox_url,
             "phone": self.phone_url,
         }
-        (self.settings.data / "stack.json").write_text(json.dumps(known, indent=1))
+        (self.settings.data / "stack.json").write_text(json.dumps(content, indent=1))
 
     # -- running and stopping -----------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Start the application again if it ended; raise ``CannotStart`` if another part did."""
-        self._programs.look(self._say)
+    def check(self) -> None:
+        """Restarts the application if it ended; raises ``CannotStart`` if another part ended."""
+        self._programs.check(self._report)
 
     def kill(self) -> None:
-        """What `kill -9` of everything does: for tests. Nothing is written, nobody is told."""
+        """Kills every process, as `kill -9` does: for tests. Writes and reports nothing."""
         if self._supervisor is not None:
             self._supervisor.kill()
         self._programs.kill()
         self._close()
 
-    def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
-        """Runners first, while the application still answers; MiniStack last, which writes everything down."""
+    def stop(self, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """Stops the runners first, while the application still answers; MiniStack last, after its final checkpoint."""
         try:
             if self._supervisor is not None:
-                self._supervisor.stop(grace)
+                self._supervisor.stop(grace_seconds)
         finally:
             if self._supervisor is not None:
                 self._supervisor.kill()
@@ -293,16 +293,16 @@ def local_stack(
     ports: Ports | None = None,
     runners: int = 0,
     simulators: Iterable[str] = ("whatsapp", "openai"),
-    say: Say = print,
-    **more: Any,
+    report: Report = print,
+    **others: Any,
 ) -> LocalStack:
-    """A stack for tests: free ports unless given, no runner unless asked for."""
+    """Returns a stack for tests; by default with free ports and without runners."""
     settings = Settings(
         data=data,
         ports=ports or Ports.free(),
         runners=runners,
         simulate_whatsapp="whatsapp" in simulators,
         simulate_openai="openai" in simulators,
-        **more,
+        **others,
     )
-    return LocalStack(settings, say)
+    return LocalStack(settings, report)

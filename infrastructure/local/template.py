@@ -1,4 +1,4 @@
-"""Reads `cloudformation/resources.yaml` and resolves its intrinsics for one stack, as CloudFormation would."""
+"""Resolves the intrinsic functions of `cloudformation/resources.yaml` for one stack, as CloudFormation does."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ _PLACE = re.compile(r"\$\{([^}!]+)\}")
 
 
 def load() -> dict[str, Any]:
-    """`resources.yaml` with its intrinsics in long form."""
+    """Loads `resources.yaml`, with its intrinsic functions in long form."""
     return template.load(RESOURCES)
 
 
 @dataclass
 class Template:
-    """One template for one stack name; ``created`` tells what Ref and GetAtt of a resource give."""
+    """One template for one stack name; ``created`` holds the values of Ref and GetAtt of each resource."""
 
     body: Mapping[str, Any]
     pseudo: Mapping[str, str]
@@ -29,7 +29,7 @@ class Template:
     created: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def of_type(self, kind: str) -> list[str]:
-        """Logical names of the resources of this type whose condition holds, in the order of the file."""
+        """Lists the logical ids of the resources of this type whose condition holds, in the order of the file."""
         return [
             name
             for name, resource in self.body["Resources"].items()
@@ -37,11 +37,11 @@ class Template:
         ]
 
     def properties(self, name: str) -> dict[str, Any]:
-        """The resolved Properties of one resource."""
+        """Returns the resolved Properties of one resource."""
         return dict(self.resolve(self.body["Resources"][name].get("Properties", {})))
 
     def resolve(self, value: Any) -> Any:
-        """Replace every intrinsic in ``value`` by what it stands for."""
+        """Replaces every intrinsic function in ``value`` by its result."""
         if isinstance(value, list):
             return [self.resolve(each) for each in value]
         if not isinstance(value, dict):

@@ -112,7 +112,7 @@ def _stack(data: Path, ports: Ports, control: FaultyDoor, store: FaultyDoor, say
         ports=ports,
         runners=RUNNERS,
         runner_capacity=CAPACITY,
-        say=say,
+        report=say,
         # The stage's prefix stays; only the host is another.
         runner_settings={"CONTROL_URL": f"{control.url}/{STAGE}"},
         app_settings={"AWS_ENDPOINT_URL_S3": store.url},
@@ -248,7 +248,7 @@ def _pass(scene: Scene, seconds: float) -> None:
     """Time goes by; the application is started again if it ended. Its thread is the one that holds its leash."""
     end = time.monotonic() + seconds
     while True:
-        scene.stack.look()
+        scene.stack.check()
         left = end - time.monotonic()
         if left <= 0:
             return

@@ -190,7 +190,7 @@ class World:
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MiniStack alone."""
     programs = Programs(LocalSettings(data=tmp_path_factory.mktemp("ministack"), ports=Ports.free(), runners=0))
-    programs.ministack()
+    programs.start_ministack()
     yield programs.endpoint
     programs.kill()
 

@@ -48,12 +48,12 @@ def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
 def test_protections_are_kept_through_the_clients_that_are_used_on_aws(stack: LocalStack) -> None:
     fleet = fleet_of(stack)
     service = Service(stack.client("ecs"), stack.client("sqs"), stack.created)
-    a, b, c = (service.task(name) for name in ("a", "b", "c"))
+    a, b, c = (service.task_arn(name) for name in ("a", "b", "c"))
     assert fleet.protect([a, b], minutes=60) == {a, b}
     assert fleet.renew([a, b], minutes=120) == {a, b}
-    assert service.protected(["a", "b", "c"]) == {"a", "b"}
+    assert service.protected_tasks(["a", "b", "c"]) == {"a", "b"}
     assert fleet.unprotect(a)
-    assert service.protected(["a", "b", "c"]) == {"b"}
+    assert service.protected_tasks(["a", "b", "c"]) == {"b"}
     told = stack.client("ecs").get_task_protection(cluster=stack.created.cluster, tasks=[b, c])["protectedTasks"]
     assert [each["protectionEnabled"] for each in told] == [True, False]
     assert 110 < (told[0]["expirationDate"].timestamp() - time.time()) / 60 <= 120
@@ -63,14 +63,14 @@ def test_protections_are_kept_through_the_clients_that_are_used_on_aws(stack: Lo
 def test_a_task_is_one_of_ours_from_its_start_to_its_end_and_nobody_elses_is(stack: LocalStack) -> None:
     fleet = fleet_of(stack)
     service = Service(stack.client("ecs"), stack.client("sqs"), stack.created)
-    task = service.task("runner-1-abc")
+    task = service.task_arn("runner-1-abc")
     assert not fleet.runs(task)
-    service.started("runner-1-abc")
+    service.report_started("runner-1-abc")
     assert fleet.runs(task)
-    assert not fleet.runs(service.task("runner-2-abc"))
+    assert not fleet.runs(service.task_arn("runner-2-abc"))
     assert not fleet_named(stack, stack.created.cluster, "another").runs(task)
     assert not fleet_named(stack, "another", stack.created.service).runs(task)
-    service.stopped("runner-1-abc", "was stopped")
+    service.report_stopped("runner-1-abc", "was stopped")
     assert not fleet.runs(task)
 
 
@@ -85,12 +85,12 @@ def test_the_desired_count_is_read_and_written_beside_them(stack: LocalStack) ->
 def test_of_too_many_runners_only_unprotected_ones_end_and_the_others_are_waited_for(tmp_path: Path) -> None:
     wanted, protected = [3], {"runner-2", "runner-3"}
     supervisor = Supervisor(
-        desired=lambda: wanted[0],
+        desired_count=lambda: wanted[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
-        protected=lambda tasks: {task for task in tasks if task.rpartition("-")[0] in protected},
-        say=lambda text: None,
+        protected_tasks=lambda tasks: {task for task in tasks if task.rpartition("-")[0] in protected},
+        report=lambda text: None,
     )
     supervisor.start()
     try:
@@ -121,12 +121,12 @@ def test_no_runner_is_started_of_whose_task_ecs_was_not_told(tmp_path: Path) -> 
     said: list[str] = []
     names: list[str] = []
     supervisor = Supervisor(
-        desired=lambda: 1,
+        desired_count=lambda: 1,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: names.append(task) or {}, (sys.executable, "-c", RUNNER)),  # type: ignore[func-returns-value]
-        started=started,
-        say=said.append,
+        report_started=started,
+        report=said.append,
     )
     supervisor.start()
     try:
@@ -147,12 +147,12 @@ def test_nobody_is_ended_while_it_cannot_be_known_who_is_protected(tmp_path: Pat
         raise OSError("nobody answers")
 
     supervisor = Supervisor(
-        desired=lambda: wanted[0],
+        desired_count=lambda: wanted[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
-        protected=away,
-        say=said.append,
+        protected_tasks=away,
+        report=said.append,
     )
     supervisor.start()
     try:

@@ -26,7 +26,7 @@ from infrastructure.local.mail import outbox
 from infrastructure.local.mail.relay import smtp
 from infrastructure.local.mail.spool import Mail
 from infrastructure.local.processes import Child
-from infrastructure.local.recovery import EPOCH_LEAP, READ_AGAIN_MS
+from infrastructure.local.recovery import EPOCH_LEAP, REREAD_MS
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.stack import LocalStack, local_stack
 
@@ -203,7 +203,7 @@ def test_the_pump_delivers_many_at_once_and_deletes_only_what_succeeded(stack: L
 
 
 def test_the_end_of_a_task_reaches_the_app_as_an_event_of_ecs(stack: LocalStack) -> None:
-    Service(stack.client("ecs"), stack.client("sqs"), stack.created).stopped("runner-1-abc", "ended with -9")
+    Service(stack.client("ecs"), stack.client("sqs"), stack.created).report_stopped("runner-1-abc", "ended with -9")
     until(lambda: any(line.startswith("stopped arn:aws:ecs") and "runner-1-abc" in line for line in notes(stack)))
 
 
@@ -338,7 +338,7 @@ def test_everything_survives_kill_nine_of_everything(tmp_path: Path, application
         key = {"pk": session["pk"], "sk": session["sk"]}
         moved = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
         assert moved["epoch"]["N"] == str(7 + EPOCH_LEAP)
-        assert moved["caught_up_to"]["N"] == str(1800000000000 - READ_AGAIN_MS)
+        assert moved["caught_up_to"]["N"] == str(1800000000000 - REREAD_MS)
         assert "runner" not in moved
         key = {"pk": runner["pk"], "sk": runner["sk"]}
         dead = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
@@ -399,14 +399,14 @@ while True:
 
 
 class Noting(Processes):
-    """Notes whom it was asked to make gone."""
+    """Records the tasks that it cleaned up."""
 
     def __init__(self, notes: list[str], code: str = "") -> None:
         super().__init__(lambda task: {}, (sys.executable, "-c", code))
         self._notes = notes
 
-    def make_gone(self, task: str) -> None:
-        self._notes.append(f"{task} made gone")
+    def clean_up(self, task: str) -> None:
+        self._notes.append(f"{task} cleaned up")
 
 
 def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
@@ -414,12 +414,12 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
     said: list[str] = []
     told: list[str] = []
     supervisor = Supervisor(
-        desired=lambda: wanted[0],
+        desired_count=lambda: wanted[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Noting(told, RUNNER),
-        stopped=lambda task, reason: told.append(f"{task} {reason}"),
-        say=said.append,
+        report_stopped=lambda task, reason: told.append(f"{task} {reason}"),
+        report=said.append,
     )
     supervisor.start()
     try:
@@ -431,14 +431,14 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
         assert any("runner-1 ended with -9" in line for line in said)
         gone, heard = told[:2]
         assert gone.startswith("runner-1-")
-        assert (gone.partition(" ")[2], heard) == ("made gone", f"{gone.partition(' ')[0]} ended with -9")
+        assert (gone.partition(" ")[2], heard) == ("cleaned up", f"{gone.partition(' ')[0]} ended with -9")
         wanted[0] = 1
         until(lambda: list(supervisor.pids) == ["runner-1"])
         assert (tmp_path / "runners" / "slot-2" / "drained").exists()
     finally:
         supervisor.stop(5)
     assert not supervisor.pids
-    assert told[-2].endswith(" made gone")
+    assert told[-2].endswith(" cleaned up")
     assert told[-1].endswith(" was stopped")
 
 
@@ -454,11 +454,11 @@ time.sleep(60)
 def test_a_runner_that_does_not_end_is_killed_with_all_it_started(tmp_path: Path) -> None:
     said: list[str] = []
     supervisor = Supervisor(
-        desired=lambda: 1,
+        desired_count=lambda: 1,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", STUBBORN)),
-        say=said.append,
+        report=said.append,
     )
     supervisor.start()
     started = tmp_path / "runners" / "slot-1" / "browser"
@@ -480,14 +480,14 @@ def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Pa
     (tmp_path / "runners" / "slot-1" / "process.json").write_text(json.dumps(record))
     told: list[str] = []
     supervisor = Supervisor(
-        desired=lambda: 0,
+        desired_count=lambda: 0,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Noting(told),
-        stopped=lambda task, reason: told.append(task),
+        report_stopped=lambda task, reason: told.append(task),
     )
     supervisor.start()
-    until(lambda: told == ["runner-1-old made gone", "runner-1-old"])
+    until(lambda: told == ["runner-1-old cleaned up", "runner-1-old"])
     supervisor.stop(1)
     leftover.wait(5)  # it would sleep for a minute
 
@@ -538,14 +538,14 @@ def test_without_chromium_the_sentence_says_how_to_install_it(monkeypatch: pytes
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     with pytest.raises(CannotStart, match="apt-get install chromium-headless-shell"):
-        preflight.chromium(Settings())
+        preflight.check_chromium(Settings())
 
 
 def test_without_node_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(preflight, "WA_JS", tmp_path / "missing")
     with pytest.raises(CannotStart, match="install Node 20"):
-        preflight.wa_js()
+        preflight.check_wa_js()
 
 
 def test_a_child_that_is_never_ready_names_its_log(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Told:
 @contextmanager
 def told_stack(data: Path, say: Callable[[str], None], runner_image: str | None = None) -> Iterator[LocalStack]:
     """The very stack that `make up` starts; its runner in a container if an image is given."""
-    with local_stack(data, runners=1, runner_image=runner_image, say=say) as stack:
+    with local_stack(data, runners=1, runner_image=runner_image, report=say) as stack:
         yield stack
 
 

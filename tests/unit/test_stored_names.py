@@ -644,5 +644,5 @@ def test_the_mails_of_a_backup_are_known(tmp_path: Path) -> None:
     assert delivered.recipients == ("owner@bakery.example.com",)
     assert delivered.tags == {"tenant": BAKERY, "kind": "invite"}
     assert (delivered.subject, (delivered.body("plain") or "").strip()) == ("Grüße", "plain")
-    assert [relay.relayed(outbox, mail) for mail in (waiting, refused, delivered)] == [False, True, True]
-    assert [relay.refused(outbox, mail) for mail in (refused, delivered)] == ["550", ""]
+    assert [relay.is_finished(outbox, mail) for mail in (waiting, refused, delivered)] == [False, True, True]
+    assert [relay.rejection_code(outbox, mail) for mail in (refused, delivered)] == ["550", ""]

@@ -1,1 +1,1 @@
-"""Plays ECS on one machine: the service, its tasks and the runners they start."""
+"""Emulates ECS on one machine: the service, its tasks and the runners that they start."""

@@ -1,4 +1,4 @@
-"""The ECS service as the supervisor sees it: how many tasks it wants, and whom to tell which there are and were."""
+"""The supervisor's client of the ECS service: reads the desired count, reports started and stopped tasks."""
 
 import json
 import time
@@ -11,47 +11,47 @@ from infrastructure.local.resources import ACCOUNT, REGION, Created
 
 
 class Service:
-    """One service in MiniStack, which holds its numbers and starts nothing."""
+    """One service in MiniStack, which stores its counts and starts no task."""
 
     def __init__(self, ecs: Any, sqs: Any, created: Created) -> None:
         self._ecs = ecs
         self._sqs = sqs
         self._created = created
 
-    def desired(self) -> int:
-        """The desired count, which `chalicelib/aws/ecs.py` sets."""
+    def desired_count(self) -> int:
+        """Returns the desired count, which `chalicelib/aws/ecs.py` sets."""
         names = {"cluster": self._created.cluster, "services": [self._created.service]}
         return int(self._ecs.describe_services(**names)["services"][0]["desiredCount"])
 
-    def task(self, name: str) -> str:
-        """The ARN under which a runner and its end are known."""
+    def task_arn(self, name: str) -> str:
+        """Returns the ARN that identifies a runner and its end."""
         return f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{self._created.cluster}/{name}"
 
-    def protected(self, names: Sequence[str]) -> set[str]:
-        """Those of these tasks that may not be ended to make the service smaller."""
-        arns = {self.task(name): name for name in names}
+    def protected_tasks(self, names: Sequence[str]) -> set[str]:
+        """Returns the tasks among ``names`` that have scale-in protection."""
+        arns = {self.task_arn(name): name for name in names}
         answer = self._ecs.get_task_protection(cluster=self._created.cluster, tasks=list(arns))
         return {arns[each["taskArn"]] for each in answer["protectedTasks"] if each["protectionEnabled"]}
 
-    def started(self, name: str) -> None:
-        """ECS knows of this task from now on: only then may its runner register."""
+    def report_started(self, name: str) -> None:
+        """Reports a task to ECS; a runner may register only after that."""
         self._submit(name, "RUNNING")
 
-    def stopped(self, name: str, reason: str) -> None:
-        """Tell the application, as ECS does over the event bus, so that nobody waits for a lease."""
+    def report_stopped(self, name: str, reason: str) -> None:
+        """Reports the end to ECS and, as ECS does over the event bus, to the application: it need not await a lease."""
         self._submit(name, STOPPED)
         publish(
             self._sqs,
             self._created,
-            task_stopped_event(self.task(name), self._created.cluster, self._created.service, reason, time.time()),
+            task_stopped_event(self.task_arn(name), self._created.cluster, self._created.service, reason, time.time()),
         )
 
     def _submit(self, name: str, status: str) -> None:
-        """As the agent on a machine of ECS does."""
-        self._ecs.submit_task_state_change(cluster=self._created.cluster, task=self.task(name), status=status)
+        """Submits a state change, as the ECS agent on a machine does."""
+        self._ecs.submit_task_state_change(cluster=self._created.cluster, task=self.task_arn(name), status=status)
 
 
 def publish(sqs: Any, created: Created, event: Mapping[str, Any]) -> None:
-    """Put an event on what stands for the event bus."""
+    """Puts an event on the queue that stands for the event bus."""
     url = sqs.get_queue_url(QueueName=created.events_queue)["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))

@@ -1,8 +1,8 @@
-"""Is "ECS" on one machine: keeps as many runners as the service's desired count says.
+"""Process supervisor in the role of ECS: keeps as many runners as the service's desired count.
 
-Each runner has a slot with a data directory of its own, which the next runner in that slot finds again. A crashed
-one is started anew after a short, growing, jittered pause; one too many, if it is not protected, is asked to end and
-given time to drain.
+Each runner has a slot with a data directory, which the next runner in that slot uses again. A crashed runner is
+restarted with exponential backoff and jitter. A surplus runner without scale-in protection is shut down gracefully:
+SIGTERM, time to drain, SIGKILL.
 """
 
 import json
@@ -18,27 +18,29 @@ import psutil
 from infrastructure.local.ecs.runners import Runners
 from infrastructure.local.processes import Child, kill_tree
 
-LOOK_EVERY_SECONDS = 0.5
-#: As ECS: SIGTERM, then SIGKILL. A drain may take this long.
+#: The interval of the reconcile loop.
+RECONCILE_EVERY_SECONDS = 0.5
+#: As on ECS: the time between SIGTERM and SIGKILL, in which a runner drains.
 STOP_GRACE_SECONDS = 110.0
-KILL_WITHIN_SECONDS = 30.0
-RUNNERS_AT_MOST = 20
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 30.0
-#: After running this long, a crash counts as the first again.
-STEADY_AFTER_SECONDS = 60.0
+#: How long the kill of all runners may take beyond the grace period.
+KILL_TIMEOUT_SECONDS = 30.0
+MAX_RUNNERS = 20
+MIN_BACKOFF_SECONDS = 0.25
+MAX_BACKOFF_SECONDS = 30.0
+#: After this uptime a crash resets the backoff.
+BACKOFF_RESET_SECONDS = 60.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 #: task name
-Started = Callable[[str], None]
+ReportStarted = Callable[[str], None]
 #: task name and reason
-Stopped = Callable[[str, str], None]
-#: task names → those of them that may not be ended
-Protected = Callable[[Sequence[str]], set[str]]
+ReportStopped = Callable[[str, str], None]
+#: task names → the protected ones among them
+ProtectedTasks = Callable[[Sequence[str]], set[str]]
 
 
 class Slot:
-    """A place for one runner, with its data directory."""
+    """A slot for one runner, with its data directory."""
 
     def __init__(self, number: int, directory: Path, log: Path, runners: Runners) -> None:
         self.name = f"runner-{number}"
@@ -53,12 +55,12 @@ class Slot:
         self._record = self._directory / "process.json"
 
     def name_task(self) -> str:
-        """What the next runner here is known as; no other ever was."""
+        """Returns a new, unique task name for the next runner in this slot."""
         self.task = f"{self.name}-{uuid.uuid4().hex[:12]}"
         return self.task
 
     def start(self) -> None:
-        """Start a runner here, under the name that was made for it."""
+        """Starts a runner under the name that :meth:`name_task` made."""
         self._directory.mkdir(parents=True, exist_ok=True)
         environment = self._runners.environment(self.task, self._directory)
         self.child = Child(self.name, self._runners.command(self.task), environment, self._log)
@@ -69,20 +71,20 @@ class Slot:
             return
         self._record.write_text(json.dumps({"pid": self.child.pid, "created": created, "task": self.task}))
 
-    def gone(self) -> None:
-        """Its process has ended: what is left of it is ended too, before anybody hears that it is gone."""
-        self._runners.make_gone(self.task)
+    def clear(self) -> None:
+        """Removes the leftovers of an ended runner; runs before its end is reported."""
+        self._runners.clean_up(self.task)
         self.child = None
         self.stopping_since = None
         self._record.unlink(missing_ok=True)
 
-    def pause(self) -> float:
-        """Seconds until the next try, growing with every crash in a row."""
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.crashes, 10))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - only to spread restarts
+    def backoff_seconds(self) -> float:
+        """Returns the delay before the next start: exponential in consecutive crashes, with jitter."""
+        limit = min(MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS * 2.0 ** min(self.crashes, 10))
+        return limit * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no cryptography
 
-    def end_leftover(self) -> str | None:
-        """End the runner that an earlier stack, killed itself, left here; its task, if there was one."""
+    def kill_orphan(self) -> str | None:
+        """Kills the runner that an earlier, killed stack left in this slot; returns its task, if there was one."""
         task = None
         try:
             record = json.loads(self._record.read_text())
@@ -93,158 +95,157 @@ class Slot:
         except (OSError, ValueError, KeyError, psutil.Error):
             pass
         if task:
-            self._runners.make_gone(task)
+            self._runners.clean_up(task)
         self._record.unlink(missing_ok=True)
         return task
 
 
 class Supervisor:
-    """Obeys ``desired`` until it is stopped."""
+    """A thread that reconciles the runners with the desired count until it is stopped."""
 
     def __init__(
         self,
         *,
-        desired: Callable[[], int],
+        desired_count: Callable[[], int],
         directory: Path,
         logs: Path,
         runners: Runners,
-        started: Started = lambda task: None,
-        stopped: Stopped = lambda task, reason: None,
-        protected: Protected = lambda tasks: set(),
-        say: Say = print,
+        report_started: ReportStarted = lambda task: None,
+        report_stopped: ReportStopped = lambda task, reason: None,
+        protected_tasks: ProtectedTasks = lambda tasks: set(),
+        report: Report = print,
     ) -> None:
-        """``started`` and ``stopped`` tell ECS of tasks, as its agents would; ``protected`` tasks are not ended."""
-        self._desired = desired
-        self._announce = started
-        self._tell = stopped
-        self._protected = protected
-        self._say = say
-        self._slots = [Slot(number, directory, logs, runners) for number in range(1, RUNNERS_AT_MOST + 1)]
+        """``report_started`` and ``report_stopped`` notify ECS as its agents do; ``protected_tasks`` stay."""
+        self._desired_count = desired_count
+        self._report_started = report_started
+        self._report_stopped = report_stopped
+        self._protected_tasks = protected_tasks
+        self._report = report
+        self._slots = [Slot(number, directory, logs, runners) for number in range(1, MAX_RUNNERS + 1)]
         self._stopped = threading.Event()
-        self._hurry = threading.Event()
-        self._grace = STOP_GRACE_SECONDS
-        self._cannot_ask = False
+        self._killing = threading.Event()
+        self._grace_seconds = STOP_GRACE_SECONDS
+        self._ecs_failing = False
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Begin to obey."""
+        """Starts the reconcile loop."""
         self._thread.start()
 
-    def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
-        """Drain every runner, then make the stubborn ones end. Called while the application still answers."""
-        self._grace = grace
+    def stop(self, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """Drains every runner, then kills the rest. Must be called while the application still answers."""
+        self._grace_seconds = grace_seconds
         self._stopped.set()
-        self._thread.join(grace + KILL_WITHIN_SECONDS)
+        self._thread.join(grace_seconds + KILL_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL to every runner and its browsers, at once."""
-        self._hurry.set()
+        """Sends SIGKILL to every runner and its browsers, without a grace period."""
+        self._killing.set()
         self.stop(0.0)
 
     @property
     def pids(self) -> dict[str, int]:
-        """The runners that are there."""
+        """The process ids of the running runners, by slot name."""
         return {slot.name: slot.child.pid for slot in self._slots if slot.child is not None}
 
     def _run(self) -> None:
-        # A child's leash is held by the thread that started it, so this one also sees them off.
+        # The kernel signals a child when the thread that started it ends, so this thread also stops them.
         for slot in self._slots:
-            if task := slot.end_leftover():
-                self._report(task, "was left behind by a stack that was killed")
-        wanted = 0
+            if task := slot.kill_orphan():
+                self._report_end(task, "was left behind by a stack that was killed")
+        desired = 0
         while not self._stopped.is_set():
-            wanted = self._ask(wanted)
-            self.look(wanted, time.monotonic())
-            self._stopped.wait(LOOK_EVERY_SECONDS)
-        self._see_off()
+            desired = self._read_desired(desired)
+            self.reconcile(desired, time.monotonic())
+            self._stopped.wait(RECONCILE_EVERY_SECONDS)
+        self._stop_all()
 
-    def _see_off(self) -> None:
-        here = [slot for slot in self._slots if slot.child is not None]
-        for slot in here:
-            if slot.child is not None and slot.stopping_since is None and not self._hurry.is_set():
+    def _stop_all(self) -> None:
+        occupied = [slot for slot in self._slots if slot.child is not None]
+        for slot in occupied:
+            if slot.child is not None and slot.stopping_since is None and not self._killing.is_set():
                 slot.child.terminate()
-        deadline = time.monotonic() + self._grace
-        for slot in here:
+        deadline = time.monotonic() + self._grace_seconds
+        for slot in occupied:
             assert slot.child is not None
             while not slot.child.wait(0.1):
-                if self._hurry.is_set() or time.monotonic() > deadline:
-                    if not self._hurry.is_set():
-                        self._say(f"{slot.name} did not end within {self._grace:.0f} s and is killed")
+                if self._killing.is_set() or time.monotonic() > deadline:
+                    if not self._killing.is_set():
+                        self._report(f"{slot.name} did not end within {self._grace_seconds:.0f} s and is killed")
                     slot.child.kill_tree()
                     break
-            slot.gone()
-            if not self._hurry.is_set():
-                self._report(slot.task, "was stopped")
+            slot.clear()
+            if not self._killing.is_set():
+                self._report_end(slot.task, "was stopped")
 
-    def _ask(self, before: int) -> int:
+    def _read_desired(self, before: int) -> int:
         try:
-            wanted = self._desired()
+            desired = self._desired_count()
         except Exception as error:
-            self._cannot(f"the desired count cannot be read ({error}); keeping {before} runners")
+            self._report_ecs_error(f"the desired count cannot be read ({error}); keeping {before} runners")
             return before
-        self._cannot_ask = False
-        return min(wanted, RUNNERS_AT_MOST)
+        self._ecs_failing = False
+        return min(desired, MAX_RUNNERS)
 
-    def _cannot(self, why: str) -> None:
-        if not self._cannot_ask:
-            self._say(why)
-        self._cannot_ask = True
+    def _report_ecs_error(self, text: str) -> None:
+        if not self._ecs_failing:
+            self._report(text)
+        self._ecs_failing = True
 
-    def look(self, wanted: int, now: float) -> None:
-        """Close the distance between what is wanted and what is there, one step."""
+    def reconcile(self, desired: int, now: float) -> None:
+        """Moves the runners one step towards the desired count; ``now`` is monotonic, in seconds."""
         for slot in self._slots:
             if slot.child is not None and slot.child.exit_code is not None:
-                self._ended(slot, now)
+                self._handle_end(slot, now)
             elif slot.child is not None and slot.stopping_since is not None:
-                self._end(slot, slot.child, now)
-        here = [slot for slot in self._slots if slot.child is not None and slot.stopping_since is None]
+                self._stop(slot, slot.child, now)
+        running = [slot for slot in self._slots if slot.child is not None and slot.stopping_since is None]
         free = [slot for slot in self._slots if slot.child is None]
-        for slot in free[: max(0, wanted - len(here))]:
+        for slot in free[: max(0, desired - len(running))]:
             if now >= slot.start_at:
                 self._start(slot)
-        if len(here) > wanted:
-            for slot in self._endable(here)[: len(here) - wanted]:
+        if len(running) > desired:
+            for slot in self._stoppable(running)[: len(running) - desired]:
                 assert slot.child is not None
-                self._end(slot, slot.child, now)
+                self._stop(slot, slot.child, now)
 
     def _start(self, slot: Slot) -> None:
-        """Nobody takes a runner in of whose task ECS does not know."""
+        """Reports the task first: the control plane refuses a runner whose task ECS does not know."""
         try:
-            self._announce(slot.name_task())
+            self._report_started(slot.name_task())
         except Exception as error:
-            self._cannot(f"ECS cannot be told of {slot.name} ({error}); it is started once it can")
+            self._report_ecs_error(f"ECS cannot be notified of {slot.name} ({error}); the runner starts once it can")
             return
         slot.start()
 
-    def _endable(self, here: Sequence[Slot]) -> list[Slot]:
-        """Those that are not protected, the latest slot first; nobody, if that cannot be known."""
+    def _stoppable(self, running: Sequence[Slot]) -> list[Slot]:
+        """Returns the unprotected slots, the latest first; none if the protection cannot be read."""
         try:
-            protected = self._protected([slot.task for slot in here])
+            protected = self._protected_tasks([slot.task for slot in running])
         except Exception as error:
-            self._cannot(f"it cannot be read which runners are protected ({error}); none is ended")
+            self._report_ecs_error(f"it cannot be read which runners are protected ({error}); none is ended")
             return []
-        return [slot for slot in reversed(here) if slot.task not in protected]
+        return [slot for slot in reversed(running) if slot.task not in protected]
 
-    def _ended(self, slot: Slot, now: float) -> None:
+    def _handle_end(self, slot: Slot, now: float) -> None:
         assert slot.child is not None
         code = slot.child.exit_code
-        asked = slot.stopping_since is not None
-        if not asked:
-            slot.crashes = 0 if now - slot.child.started_at > STEADY_AFTER_SECONDS else slot.crashes + 1
-            pause = slot.pause()
-            slot.start_at = now + pause
-            first = slot.child.log_tail(1) or "its log is empty"
-            self._say(f"{slot.name} ended with {code} ({first}); started again in {pause:.1f} s")
-        slot.gone()
-        self._report(slot.task, f"ended with {code}")
+        if slot.stopping_since is None:
+            slot.crashes = 0 if now - slot.child.started_at > BACKOFF_RESET_SECONDS else slot.crashes + 1
+            delay_seconds = slot.backoff_seconds()
+            slot.start_at = now + delay_seconds
+            tail = slot.child.log_tail(1) or "its log is empty"
+            self._report(f"{slot.name} ended with {code} ({tail}); started again in {delay_seconds:.1f} s")
+        slot.clear()
+        self._report_end(slot.task, f"ended with {code}")
 
-    def _report(self, task: str, reason: str) -> None:
+    def _report_end(self, task: str, reason: str) -> None:
         try:
-            self._tell(task, reason)
+            self._report_stopped(task, reason)
         except Exception as error:
-            self._say(f"nobody could be told that {task} {reason}: {error}")
+            self._report(f"ECS and the application could not be notified that {task} {reason}: {error}")
 
-    def _end(self, slot: Slot, child: Child, now: float) -> None:
+    def _stop(self, slot: Slot, child: Child, now: float) -> None:
         if slot.stopping_since is None:
             slot.stopping_since = now
             child.terminate()

@@ -1,6 +1,6 @@
-"""Plays what ECS tells of tasks, of which MiniStack's has none here; runs inside MiniStack's own environment.
+"""Emulates ECS's task calls: the supervisor, not MiniStack, starts them; runs inside MiniStack's own environment.
 
-NOT guaranteed: that what is known of a task survives this process (no runner does).
+NOT guaranteed: that the list of tasks survives this process (no runner does).
 """
 
 import json
@@ -12,36 +12,36 @@ STOPPED = "STOPPED"
 
 
 def service_of(cluster: str) -> str:
-    """The name of the one service whose tasks all of a cluster's are."""
+    """Returns the name of the only service of a cluster."""
     return f"{cluster}-runners"
 
 
 class Tasks:
-    """Which tasks run, as whoever starts and ends them reports it."""
+    """The running tasks, as the supervisor reports them."""
 
     def __init__(self) -> None:
         self._running: set[str] = set()
 
     def answer(self, target: str, body: bytes) -> bytes | None:
-        """The answer to a request for the ECS operation ``target`` names; None if it is another one."""
+        """Returns the response to the ECS operation ``target``; ``None`` for any other operation."""
         if target == f"{TARGET}SubmitTaskStateChange":
-            self._note(json.loads(body))
+            self._record(json.loads(body))
             return json.dumps({"acknowledgment": "ACCEPT"}).encode()
         if target == f"{TARGET}DescribeTasks":
-            return json.dumps(self._described(json.loads(body))).encode()
+            return json.dumps(self._describe(json.loads(body))).encode()
         return None
 
-    def _note(self, change: dict[str, Any]) -> None:
+    def _record(self, change: dict[str, Any]) -> None:
         self._running.discard(change["task"])
         if change["status"] != STOPPED:
             self._running.add(change["task"])
 
-    def _described(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = request["cluster"]
         known = {arn.rpartition("/")[2]: arn for arn in self._running if f":task/{cluster}/" in arn}
-        asked = [str(task).rpartition("/")[2] for task in request["tasks"]]
-        how = {"group": f"service:{service_of(cluster)}", "lastStatus": "RUNNING", "desiredStatus": "RUNNING"}
+        names = [str(task).rpartition("/")[2] for task in request["tasks"]]
+        state = {"group": f"service:{service_of(cluster)}", "lastStatus": "RUNNING", "desiredStatus": "RUNNING"}
         return {
-            "tasks": [{"taskArn": known[name], **how} for name in asked if name in known],
-            "failures": [{"arn": name, "reason": "MISSING"} for name in asked if name not in known],
+            "tasks": [{"taskArn": known[name], **state} for name in names if name in known],
+            "failures": [{"arn": name, "reason": "MISSING"} for name in names if name not in known],
         }

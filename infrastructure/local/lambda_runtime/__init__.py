@@ -1,1 +1,1 @@
-"""Plays API Gateway and Lambda on one machine: HTTP requests and events reach the Chalice app."""
+"""Emulates API Gateway and Lambda on one machine: passes HTTP requests and events to the Chalice app."""

@@ -1,6 +1,6 @@
-"""Delivers queue messages and schedules to the app's handlers as Lambda's event sources would.
+"""Dispatches queue messages, schedules and bus events to the app's handlers, as Lambda's event sources do.
 
-What to deliver where is read from the Chalice app itself, so no queue and no schedule is listed twice.
+The Chalice app declares its sources in decorators, so no queue and no schedule is listed twice.
 """
 
 import json
@@ -17,14 +17,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.local.lambda_runtime.events import LambdaContext, matches, schedule_event, sqs_event
 
-#: How many messages of one queue are worked on at once, unless the app's decorator says otherwise.
-WORKERS = 24
-#: Short, so that stopping is quick; asking costs nothing here.
+#: The concurrency for one queue, unless the app's decorator sets it.
+DEFAULT_WORKERS = 24
+#: Short, so that a stop is quick; polling costs nothing here.
 LONG_POLL_SECONDS = 2
-#: A handler may take this long; afterwards the queue's visibility timeout gives the message to somebody else.
-HANDLER_SECONDS = 120.0
-#: The first run of a schedule comes soon, so that a restart is reconciled at once.
+#: The timeout of a handler; after the queue's visibility timeout another worker receives the message.
+HANDLER_TIMEOUT_SECONDS = 120.0
+#: The delay before the first run of a schedule; short, so that a restart is reconciled at once.
 FIRST_RUN_AFTER_SECONDS = 2.0
+#: The delay after a failed call of SQS.
 RETRY_AFTER_SECONDS = 1.0
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -35,7 +36,7 @@ _UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 
 @dataclass(frozen=True)
 class QueueSource:
-    """A handler that wants the messages of a queue."""
+    """A handler for the messages of a queue."""
 
     name: str
     handler: Handler
@@ -45,7 +46,7 @@ class QueueSource:
 
 @dataclass(frozen=True)
 class ScheduleSource:
-    """A handler that wants to run again and again."""
+    """A handler that runs at a fixed rate."""
 
     name: str
     handler: Handler
@@ -53,17 +54,17 @@ class ScheduleSource:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Everything the app wants to be called for."""
+class DeclaredSources:
+    """The event sources that the app declares."""
 
     queues: tuple[QueueSource, ...]
     schedules: tuple[ScheduleSource, ...]
-    #: (name, handler, pattern) of those who wait for events of the event bus
+    #: (name, handler, pattern) for each rule of the event bus
     events: tuple[tuple[str, Handler, Mapping[str, Any]], ...]
 
 
-def sources(app: Any) -> Sources:
-    """What the app's decorators declare; anything this pump cannot deliver is refused at once."""
+def declared_sources(app: Any) -> DeclaredSources:
+    """Returns the sources in the app's decorators; raises ``NotImplementedError`` for an unsupported one."""
     queues: list[QueueSource] = []
     schedules: list[ScheduleSource] = []
     events: list[tuple[str, Handler, Mapping[str, Any]]] = []
@@ -74,18 +75,18 @@ def sources(app: Any) -> Sources:
             if source.batch_size != 1:
                 raise NotImplementedError(f"{source.name}: only batches of one are delivered here")
             queue = source.queue or str(source.queue_arn).rpartition(":")[2]
-            queues.append(QueueSource(source.name, handler, queue, source.maximum_concurrency or WORKERS))
+            queues.append(QueueSource(source.name, handler, queue, source.maximum_concurrency or DEFAULT_WORKERS))
         elif kind == "ScheduledEventConfig":
-            schedules.append(ScheduleSource(source.name, handler, seconds(source.schedule_expression)))
+            schedules.append(ScheduleSource(source.name, handler, rate_seconds(source.schedule_expression)))
         elif kind == "CloudWatchEventConfig":
             events.append((source.name, handler, source.event_pattern))
         else:
             raise NotImplementedError(f"{source.name}: {kind} is not delivered here")
-    return Sources(tuple(queues), tuple(schedules), tuple(events))
+    return DeclaredSources(tuple(queues), tuple(schedules), tuple(events))
 
 
-def seconds(expression: Any) -> float:
-    """The interval of a ``rate(…)`` expression."""
+def rate_seconds(expression: Any) -> float:
+    """Returns the interval of a ``rate(…)`` expression."""
     text = expression if isinstance(expression, str) else expression.to_string()
     match = _RATE.fullmatch(text)
     if match is None:
@@ -93,44 +94,44 @@ def seconds(expression: Any) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
-class Pump:
-    """Threads that deliver until they are stopped; what they cannot deliver stays in its queue."""
+class EventDispatcher:
+    """Threads that poll and dispatch until they are stopped; an undelivered message stays in its queue."""
 
     def __init__(self, app: Any, sqs: Any, events_queue: str) -> None:
-        """``events_queue`` stands for the event bus: its messages are events for whoever's pattern they match."""
-        self._sources = sources(app)
-        self._bus = QueueSource("events", self._publish, events_queue, workers=4)
+        """``events_queue`` stands for the event bus: each message goes to the handlers with a matching pattern."""
+        self._sources = declared_sources(app)
+        self._bus = QueueSource("events", self._dispatch_event, events_queue, workers=4)
         self._sqs = sqs
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pools: list[ThreadPoolExecutor] = []
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Starts the threads."""
         for queue in (*self._sources.queues, self._bus):
-            pool = ThreadPoolExecutor(queue.workers, thread_name_prefix=f"pump-{queue.name}")
+            pool = ThreadPoolExecutor(queue.workers, thread_name_prefix=f"poll-{queue.name}")
             self._pools.append(pool)
-            self._begin(f"pump-{queue.name}", self._drain, queue, pool)
+            self._start_thread(f"poll-{queue.name}", self._poll, queue, pool)
         for schedule in self._sources.schedules:
-            self._begin(f"schedule-{schedule.name}", self._tick, schedule)
+            self._start_thread(f"schedule-{schedule.name}", self._run_schedule, schedule)
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Receive nothing more, and give what is running ``timeout`` seconds to end."""
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Stops polling and waits up to ``timeout_seconds`` for running handlers."""
         self._stopped.set()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
+    def _start_thread(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
     # -- queues -------------------------------------------------------------------------------------------------
 
-    def _drain(self, source: QueueSource, pool: ThreadPoolExecutor) -> None:
+    def _poll(self, source: QueueSource, pool: ThreadPoolExecutor) -> None:
         free = threading.Semaphore(source.workers)
         url = ""
         while not self._stopped.is_set():
@@ -142,7 +143,7 @@ class Pump:
                 message = self._receive(url)
             except (BotoCoreError, ClientError) as error:
                 free.release()
-                _complain(source.name, error)
+                _log_error(source.name, error)
                 self._stopped.wait(RETRY_AFTER_SECONDS)
                 continue
             if message is None:
@@ -150,7 +151,7 @@ class Pump:
                 continue
             try:
                 pool.submit(self._deliver, source, url, message, free)
-            except RuntimeError:  # stopped meanwhile; the message comes back by itself
+            except RuntimeError:  # stopped meanwhile; the message becomes visible again
                 return
 
     def _receive(self, url: str) -> dict[str, Any] | None:
@@ -166,31 +167,33 @@ class Pump:
 
     def _deliver(self, source: QueueSource, url: str, message: dict[str, Any], free: threading.Semaphore) -> None:
         try:
-            source.handler(sqs_event(message, source.queue), LambdaContext(source.name, HANDLER_SECONDS))
+            source.handler(sqs_event(message, source.queue), LambdaContext(source.name, HANDLER_TIMEOUT_SECONDS))
             self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except Exception as error:
-            # It stays in the queue: it comes again after its visibility timeout, and ends among the dead letters.
-            _complain(source.name, error)
+            # SQS redelivers the message after its visibility timeout, and moves it to the dead-letter queue in the end.
+            _log_error(source.name, error)
         finally:
             free.release()
 
-    def _publish(self, event: dict[str, Any], _context: LambdaContext) -> None:
+    def _dispatch_event(self, event: dict[str, Any], _context: LambdaContext) -> None:
         published = json.loads(event["Records"][0]["body"])
         for name, handler, pattern in self._sources.events:
             if matches(published, pattern):
-                handler(published, LambdaContext(name, HANDLER_SECONDS))
+                handler(published, LambdaContext(name, HANDLER_TIMEOUT_SECONDS))
 
     # -- schedules ----------------------------------------------------------------------------------------------
 
-    def _tick(self, source: ScheduleSource) -> None:
+    def _run_schedule(self, source: ScheduleSource) -> None:
         due = time.monotonic() + min(FIRST_RUN_AFTER_SECONDS, source.every_seconds)
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
             due = max(due + source.every_seconds, time.monotonic())
             try:
-                source.handler(schedule_event(source.name, time.time()), LambdaContext(source.name, HANDLER_SECONDS))
+                source.handler(
+                    schedule_event(source.name, time.time()), LambdaContext(source.name, HANDLER_TIMEOUT_SECONDS)
+                )
             except Exception as error:
-                _complain(source.name, error)
+                _log_error(source.name, error)
 
 
-def _complain(name: str, error: BaseException) -> None:
+def _log_error(name: str, error: BaseException) -> None:
     print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

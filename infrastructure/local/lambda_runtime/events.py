@@ -1,4 +1,4 @@
-"""Builds the events that API Gateway, SQS and EventBridge hand to a Lambda function, in their real shape."""
+"""Builds the events that API Gateway, SQS and EventBridge pass to a Lambda function, in their real shape."""
 
 import base64
 import hashlib
@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 
 from infrastructure.local.resources import ACCOUNT, REGION
 
-#: The API Gateway stage: it is in every path, so absolute links without it break here as they would there.
+#: The API Gateway stage. Every path contains it, so an absolute link without it breaks here as on AWS.
 STAGE = "api"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came in."""
+    """One HTTP request as received."""
 
     method: str
     #: with the stage, percent-encoding as sent
@@ -40,7 +40,7 @@ def rest_event(
     request_id: str,
     now: float,
 ) -> dict[str, Any]:
-    """A REST API proxy event; ``path`` is without the stage."""
+    """Builds a REST API proxy event; ``path`` is without the stage, ``now`` in epoch seconds."""
     several: dict[str, list[str]] = {}
     for name, value in request.headers:
         several.setdefault(name, []).append(value)
@@ -91,7 +91,7 @@ def rest_event(
 
 
 def is_binary(content_type: str, binary_types: Iterable[str]) -> bool:
-    """Whether API Gateway treats this media type (of a body, or the first of an Accept) as binary."""
+    """Returns whether API Gateway treats this media type (of a body, or the first of an Accept) as binary."""
     plain = content_type.partition(",")[0].partition(";")[0].strip().lower()
     return any(each in ("*/*", plain) for each in binary_types)
 
@@ -107,7 +107,7 @@ def _last(several: Mapping[str, list[str]], name: str) -> str:
 
 
 def sqs_event(message: Mapping[str, Any], queue: str) -> dict[str, Any]:
-    """What an event source mapping with a batch of one makes of a received message."""
+    """Builds the event of an SQS event source mapping, with a batch of one."""
     return {
         "Records": [
             {
@@ -136,7 +136,7 @@ def sqs_event(message: Mapping[str, Any], queue: str) -> dict[str, Any]:
 
 
 def schedule_event(rule: str, now: float) -> dict[str, Any]:
-    """What EventBridge sends on a schedule."""
+    """Builds the event that EventBridge sends on a schedule."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -151,7 +151,7 @@ def schedule_event(rule: str, now: float) -> dict[str, Any]:
 
 
 def task_stopped_event(task: str, cluster: str, service: str, reason: str, now: float) -> dict[str, Any]:
-    """What ECS puts on the event bus when a task has ended."""
+    """Builds the event that ECS puts on the event bus when a task has stopped."""
     return {
         **schedule_event(service, now),
         "detail-type": "ECS Task State Change",
@@ -171,10 +171,10 @@ def task_stopped_event(task: str, cluster: str, service: str, reason: str, now: 
 def mail_bounced_event(
     identifier: str, recipients: Iterable[str], tags: Mapping[str, str], code: int, now: float
 ) -> dict[str, Any]:
-    """What SES puts on the event bus when the recipient's mail server refused a mail for good."""
+    """Builds the event that SES puts on the event bus after a permanent bounce."""
     at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     addresses = list(recipients)
-    refused = {"action": "failed", "status": f"{code // 100}.0.0", "diagnosticCode": f"smtp; {code}"}
+    failure = {"action": "failed", "status": f"{code // 100}.0.0", "diagnosticCode": f"smtp; {code}"}
     return {
         **schedule_event("mail", now),
         "detail-type": "Email Bounced",
@@ -191,7 +191,7 @@ def mail_bounced_event(
             "bounce": {
                 "bounceType": "Permanent",
                 "bounceSubType": "General",
-                "bouncedRecipients": [{"emailAddress": address, **refused} for address in addresses],
+                "bouncedRecipients": [{"emailAddress": address, **failure} for address in addresses],
                 "timestamp": at,
                 "feedbackId": str(uuid.uuid4()),
             },
@@ -200,13 +200,13 @@ def mail_bounced_event(
 
 
 def matches(event: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
-    """Whether EventBridge would deliver the event to a rule with this pattern (lists of equal values only)."""
-    for name, wanted in pattern.items():
+    """Returns whether EventBridge would match the event with this pattern (lists of equal values only)."""
+    for name, expected in pattern.items():
         value = event.get(name)
-        if isinstance(wanted, Mapping):
-            if not isinstance(value, Mapping) or not matches(value, wanted):
+        if isinstance(expected, Mapping):
+            if not isinstance(value, Mapping) or not matches(value, expected):
                 return False
-        elif value not in wanted:
+        elif value not in expected:
             return False
     return True
 
@@ -221,18 +221,18 @@ class LambdaContext:
     memory_limit_in_mb: int = 512
     function_version: str = "$LATEST"
     log_stream_name: str = "local"
-    started: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
     def invoked_function_arn(self) -> str:
-        """The function's ARN."""
+        """Returns the function's ARN."""
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
 
     @property
     def log_group_name(self) -> str:
-        """The function's log group."""
+        """Returns the function's log group."""
         return f"/aws/lambda/{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """How long the function may still run."""
-        return max(0, int((self.timeout_seconds - (time.monotonic() - self.started)) * 1000))
+        """Returns the time until the function's timeout."""
+        return max(0, int((self.timeout_seconds - (time.monotonic() - self.started_at)) * 1000))

@@ -1,4 +1,4 @@
-"""The process that stands for Lambda: the gateway and the pump around one Chalice app."""
+"""The process in the role of Lambda: serves the gateway and dispatches events to one Chalice app."""
 
 import argparse
 import importlib
@@ -13,27 +13,27 @@ import waitress
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local import resources
-from infrastructure.local.lambda_runtime.event_sources import Pump
-from infrastructure.local.lambda_runtime.gateway import REQUEST_AT_MOST_BYTES, Gateway
+from infrastructure.local.lambda_runtime.event_sources import EventDispatcher
+from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
 
-#: Runners' sync calls are held for up to 10 s, each in a thread.
+#: The number of request threads: each runner's long poll (sync) occupies one for up to 10 s.
 THREADS = 96
 
 
 def main() -> int:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--endpoint", required=True, help="where MiniStack listens")
     parser.add_argument("--events-queue", required=True, help="the queue that stands for the event bus")
     parser.add_argument("--app-directory", type=Path, default=REPOSITORY / "chalice_app")
-    parser.add_argument("--behind-proxy", action="store_true", help="believe X-Forwarded-* of a proxy on this machine")
+    parser.add_argument("--behind-proxy", action="store_true", help="trust X-Forwarded-* of a proxy on this machine")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     app = load(arguments.app_directory)
     gateway = Gateway(app)
-    pump = Pump(app, resources.client("sqs", arguments.endpoint), arguments.events_queue)
+    dispatcher = EventDispatcher(app, resources.client("sqs", arguments.endpoint), arguments.events_queue)
     trusted: dict[str, Any] = {}
     if arguments.behind_proxy:
         forwarded = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
@@ -46,7 +46,7 @@ def main() -> int:
         connection_limit=1000,
         backlog=1024,
         channel_timeout=75,
-        max_request_body_size=REQUEST_AT_MOST_BYTES + 1024,
+        max_request_body_size=MAX_REQUEST_BYTES + 1024,
         clear_untrusted_proxy_headers=True,
         asyncore_use_poll=True,
         ident=None,
@@ -56,17 +56,17 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.run, name="gateway", daemon=True).start()
-    pump.start()
+    dispatcher.start()
     while not stop.wait(1.0):
         pass
     server.task_dispatcher.set_thread_count(0)
-    pump.stop(timeout=5.0)
+    dispatcher.stop(timeout_seconds=5.0)
     server.task_dispatcher.shutdown(timeout=2.0)
     return 0
 
 
 def load(directory: Path) -> Any:
-    """Import ``app.py`` the way Lambda does, with ``vendor`` and the directory itself on the path."""
+    """Imports ``app.py`` as Lambda does, with ``vendor`` and the directory itself on the path."""
     for path in (directory / "vendor", directory):
         sys.path.insert(0, str(path))
     return importlib.import_module("app").app

@@ -1,7 +1,7 @@
-"""Serves the Chalice app over HTTP the way API Gateway and Lambda do: real events, the stage prefix, the limits.
+"""Serves the Chalice app over HTTP as API Gateway and Lambda do: real events, the stage prefix, the limits.
 
-What it does differently on purpose: calls of one process share its memory (Lambda gives each its own), and a call
-that takes more than 29 s is answered with 504 only once it ends, because a thread cannot be stopped.
+Deliberate differences: calls of one process share its memory (Lambda gives each its own), and a call that takes more
+than 29 s gets its 504 only when it ends, because a thread cannot be stopped.
 """
 
 import base64
@@ -18,10 +18,12 @@ from urllib.parse import unquote
 
 from infrastructure.local.lambda_runtime.events import STAGE, LambdaContext, Request, is_binary, rest_event
 
-REQUEST_AT_MOST_BYTES = 10 * 1024 * 1024
-#: Lambda's limit for an event and for an answer, both as JSON.
-PAYLOAD_AT_MOST_BYTES = 6 * 1024 * 1024
-ANSWERED_WITHIN_SECONDS = 29.0
+#: API Gateway's limit for a request body.
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+#: Lambda's limit for an event and for a response, both as JSON.
+MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
+#: API Gateway's integration timeout.
+INTEGRATION_TIMEOUT_SECONDS = 29.0
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -35,14 +37,14 @@ _REASONS = {
 }  # fmt: skip
 
 
-class ThreadLocal:
-    """Makes what a Chalice app knows of the current call belong to the thread; a plain app mixes calls up."""
+class ThreadLocalState:
+    """Mixin that makes a Chalice app's request and context thread-local; a plain app mixes concurrent calls up."""
 
     _own = threading.local()
 
     @property
     def current_request(self) -> Any:
-        """The request this thread is handling."""
+        """Returns the request that this thread handles."""
         return getattr(self._own, "request", None)
 
     @current_request.setter
@@ -51,7 +53,7 @@ class ThreadLocal:
 
     @property
     def lambda_context(self) -> Any:
-        """The context of the call this thread is handling."""
+        """Returns the Lambda context of the call that this thread handles."""
         return getattr(self._own, "context", None)
 
     @lambda_context.setter
@@ -59,34 +61,34 @@ class ThreadLocal:
         self._own.context = context
 
 
-def made_thread_safe(app: Any) -> Any:
-    """The same app object, safe to be called by many threads at once."""
-    if not isinstance(app, ThreadLocal):
+def make_thread_safe(app: Any) -> Any:
+    """Changes the app in place so that many threads may call it at once; returns it."""
+    if not isinstance(app, ThreadLocalState):
         for name in ("current_request", "lambda_context"):
             app.__dict__.pop(name, None)
-        app.__class__ = type("ThreadLocalChalice", (ThreadLocal, type(app)), {})
+        app.__class__ = type("ThreadLocalChalice", (ThreadLocalState, type(app)), {})
     return app
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What goes back over HTTP."""
+class Response:
+    """One HTTP response."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
     @classmethod
-    def of_gateway(cls, status: int, message: str) -> "Answer":
-        """An answer that the gateway gives by itself."""
+    def from_gateway(cls, status: int, message: str) -> "Response":
+        """Builds an error response of the gateway itself."""
         return cls(status, (("Content-Type", "application/json"),), json.dumps({"message": message}).encode())
 
 
 class Gateway:
-    """A WSGI application in front of one Chalice app."""
+    """The WSGI application in front of one Chalice app."""
 
     def __init__(self, app: Any) -> None:
-        self._app = made_thread_safe(app)
+        self._app = make_thread_safe(app)
         self._binary_types = tuple(app.api.binary_types)
         self._routes = _Routes(app.routes)
         for path, methods in app.routes.items():
@@ -97,28 +99,28 @@ class Gateway:
                     )
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        answer = self._answer(environ)
-        start_response(f"{answer.status} {_REASONS.get(answer.status, 'Other')}", list(answer.headers))
-        return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+        response = self._respond(environ)
+        start_response(f"{response.status} {_REASONS.get(response.status, 'Other')}", list(response.headers))
+        return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 
-    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+    def _respond(self, environ: Mapping[str, Any]) -> Response:
         if environ["PATH_INFO"] == "/":
-            return Answer(302, (("Location", f"/{STAGE}/"),), b"")
+            return Response(302, (("Location", f"/{STAGE}/"),), b"")
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        if length > REQUEST_AT_MOST_BYTES:
-            return Answer.of_gateway(413, "Request Too Long")
+        if length > MAX_REQUEST_BYTES:
+            return Response.from_gateway(413, "Request Too Long")
         return self.handle(_request(environ, environ["wsgi.input"].read(length) if length else b""))
 
-    def handle(self, request: Request) -> Answer:
-        """Route, call the app through its Lambda entry, and translate what it returns."""
+    def handle(self, request: Request) -> Response:
+        """Routes a request, calls the app's Lambda handler and translates its result."""
         stage, _, rest = request.path.removeprefix("/").partition("/")
         path = "/" + rest
         found = self._routes.find(request.method, path) if stage == STAGE else None
         if found is None:
-            return Answer.of_gateway(403, "Missing Authentication Token" if stage == STAGE else "Forbidden")
+            return Response.from_gateway(403, "Missing Authentication Token" if stage == STAGE else "Forbidden")
         resource, parameters, cors_only = found
         if cors_only is not None:
-            return Answer(200, tuple(cors_only.items()), b"")
+            return Response(200, tuple(cors_only.items()), b"")
         request_id = str(uuid.uuid4())
         event = rest_event(
             request,
@@ -130,22 +132,22 @@ class Gateway:
             now=time.time(),
         )
         payload = json.dumps(event)
-        if len(payload) > PAYLOAD_AT_MOST_BYTES:
-            return Answer.of_gateway(413, "Request Too Long")
-        context = LambdaContext("APIHandler", ANSWERED_WITHIN_SECONDS + 1)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            return Response.from_gateway(413, "Request Too Long")
+        context = LambdaContext("APIHandler", INTEGRATION_TIMEOUT_SECONDS + 1)
         try:
             result = self._app(json.loads(payload), context)
             returned = json.dumps(result)
         except Exception as error:
             print(f"{request.method} {resource}: {error!r}", file=sys.stderr, flush=True)
-            return Answer.of_gateway(502, "Internal server error")
-        if time.monotonic() - context.started > ANSWERED_WITHIN_SECONDS:
-            return Answer.of_gateway(504, "Endpoint request timed out")
-        if len(returned) > PAYLOAD_AT_MOST_BYTES:
-            return Answer.of_gateway(502, "Internal server error")
+            return Response.from_gateway(502, "Internal server error")
+        if time.monotonic() - context.started_at > INTEGRATION_TIMEOUT_SECONDS:
+            return Response.from_gateway(504, "Endpoint request timed out")
+        if len(returned) > MAX_PAYLOAD_BYTES:
+            return Response.from_gateway(502, "Internal server error")
         return self._translate(result, _header(request, "Accept"))
 
-    def _translate(self, result: Mapping[str, Any], accept: str) -> Answer:
+    def _translate(self, result: Mapping[str, Any], accept: str) -> Response:
         headers = [(name, str(value)) for name, value in (result.get("headers") or {}).items()]
         several = result.get("multiValueHeaders") or {}
         headers = [(name, value) for name, value in headers if name not in several]
@@ -153,25 +155,25 @@ class Gateway:
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", "application/json"))
         text = result.get("body") or ""
-        # API Gateway decodes only for those who name a binary type first in Accept; `<img>` and `*/*` get base64.
+        # API Gateway decodes only if Accept names a binary type first; `<img>` and `*/*` get base64.
         if result.get("isBase64Encoded") and is_binary(accept, self._binary_types):
             body = base64.b64decode(text)
         else:
             body = text.encode()
         headers = [(name, value) for name, value in headers if name.lower() not in ("content-length", "connection")]
         headers.append(("Content-Length", str(len(body))))
-        return Answer(int(result["statusCode"]), tuple(headers), body)
+        return Response(int(result["statusCode"]), tuple(headers), body)
 
 
 class _Routes:
-    """Finds the resource of a path; fixed parts win over parameters, as in API Gateway."""
+    """Finds the resource of a path; as in API Gateway, fixed parts take precedence over parameters."""
 
     def __init__(self, routes: Mapping[str, Mapping[str, Any]]) -> None:
         self._entries = [(resource, _pattern(resource), methods) for resource, methods in routes.items()]
         self._entries.sort(key=lambda entry: [part.startswith("{") for part in entry[0].split("/")])
 
     def find(self, method: str, path: str) -> tuple[str, dict[str, str], dict[str, str] | None] | None:
-        """Resource, path parameters, and for a CORS preflight the headers that answer it; ``None``: no such route."""
+        """Returns resource, path parameters and, for a CORS preflight, its headers; ``None``: no such route."""
         trimmed = path.rstrip("/") or "/"
         for resource, pattern, methods in self._entries:
             match = pattern.fullmatch(trimmed)
@@ -208,11 +210,11 @@ def _request(environ: Mapping[str, Any], body: bytes) -> Request:
         headers.append(("X-Forwarded-Proto", environ["wsgi.url_scheme"]))
     if "X-Forwarded-Port" not in present:
         headers.append(("X-Forwarded-Port", environ["SERVER_PORT"]))
-    # WSGI decodes the path; waitress keeps what was sent beside it.
-    sent = str(environ.get("REQUEST_URI") or environ["PATH_INFO"]).partition("?")[0]
+    # WSGI decodes the path; waitress keeps the original in REQUEST_URI.
+    raw_path = str(environ.get("REQUEST_URI") or environ["PATH_INFO"]).partition("?")[0]
     return Request(
         method=environ["REQUEST_METHOD"],
-        path=sent,
+        path=raw_path,
         query=environ.get("QUERY_STRING", ""),
         headers=tuple(headers),
         body=body,

@@ -1,1 +1,1 @@
-"""Mails on one machine: kept as files, shown in the outbox, relayed to a real server."""
+"""Mail on one machine: spooled as files, shown in the outbox, relayed to an SMTP server."""

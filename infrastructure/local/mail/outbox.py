@@ -1,4 +1,4 @@
-"""The page where sent mails are read and clicked: a list, both bodies as their readers see them, and the raw MIME."""
+"""The outbox page: lists the sent mails and shows the HTML body, the text body and the raw MIME of each."""
 
 import contextlib
 import html
@@ -14,7 +14,7 @@ from typing import Any
 import waitress
 
 from infrastructure.local.mail import spool
-from infrastructure.local.mail.relay import Relay, refused
+from infrastructure.local.mail.relay import Relay, rejection_code
 from infrastructure.local.mail.spool import Mail
 
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
@@ -36,14 +36,14 @@ border-color:var(--accent)}
 iframe,pre{width:100%;border:1px solid var(--line);border-radius:12px;background:var(--card)}
 iframe{height:70vh;background:#fff}pre{padding:1rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:0}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}
-.trouble{color:#b3261e}
+.error{color:#b3261e}
 """
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Outbox:
-    """A small WSGI application over the spool; the newest mail is first."""
+    """The WSGI application of the outbox page; the newest mail is first."""
 
     def __init__(self, directory: Path, relay: Relay | None = None) -> None:
         self._directory = directory
@@ -73,7 +73,7 @@ class Outbox:
             return "404 Not Found", "text/plain; charset=utf-8", b"There is no such mail."
         view = match[2] or ("html" if mail.body("html") is not None else "text")
         if view == "body":
-            # Shown in a frame without any rights; links open in the window around it.
+            # The page shows it in a sandboxed frame; links open in the top window.
             return "200 OK", "text/html; charset=utf-8", _as_html(mail).encode()
         if view == "raw":
             return "200 OK", "text/plain; charset=utf-8", mail.raw
@@ -86,21 +86,21 @@ class Outbox:
             f"<span>to {html.escape(', '.join(mail.recipients))}{self._state(mail)}</span></a></li>"
             for mail in mails
         )
-        what = "Mails leave through the mail server and stay here too." if self._relay else "Mails stop here."
-        trouble = f'<p class="trouble">{html.escape(self._relay.trouble)}</p>' if self._relay else ""
-        listed = f"<ol>{entries}</ol>" if entries else "<p>No mail was sent yet; this page looks by itself.</p>"
-        return f"<h1>Outbox</h1><p>{what}</p>{trouble}{listed}"
+        destination = "Mails leave through the mail server and stay here too." if self._relay else "Mails stop here."
+        error = f'<p class="error">{html.escape(self._relay.last_error)}</p>' if self._relay else ""
+        listed = f"<ol>{entries}</ol>" if entries else "<p>No mail was sent yet; this page refreshes by itself.</p>"
+        return f"<h1>Outbox</h1><p>{destination}</p>{error}{listed}"
 
     def _state(self, mail: Mail) -> str:
         if self._relay is None:
             return ""
-        if code := refused(self._directory, mail):
+        if code := rejection_code(self._directory, mail):
             return f" · refused by the mail server ({html.escape(code)})"
-        return " · delivered to the mail server" if self._relay.relayed(mail) else " · waiting"
+        return " · delivered to the mail server" if self._relay.is_finished(mail) else " · waiting"
 
 
 def serve(directory: Path, relay: Relay | None, port: int) -> Any:
-    """Serve the page in a thread; the returned server is for :func:`stop`."""
+    """Serves the page in a thread; returns the server, for :func:`stop`."""
     server: Any = waitress.create_server(
         Outbox(directory, relay), host="127.0.0.1", port=port, threads=4, ident=None, asyncore_use_poll=True
     )
@@ -109,7 +109,7 @@ def serve(directory: Path, relay: Relay | None, port: int) -> Any:
 
 
 def stop(server: Any) -> None:
-    """Free the port at once: closing alone leaves it to the thread that still polls it."""
+    """Stops the server and frees the port at once: `close` alone leaves it open until the polling thread ends."""
     with contextlib.suppress(OSError):
         server.socket.shutdown(socket.SHUT_RDWR)
     server.close()
@@ -163,10 +163,10 @@ def _plain(mail: Mail) -> dict[str, Any]:
 
 
 def _page(title: str, body: str, *, refresh: bool = False) -> tuple[str, str, bytes]:
-    again = '<meta http-equiv="refresh" content="3">' if refresh else ""
+    reload = '<meta http-equiv="refresh" content="3">' if refresh else ""
     text = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"{again}<title>{html.escape(title)}</title><style>{_STYLE}</style><main>{body}</main></html>"
+        f"{reload}<title>{html.escape(title)}</title><style>{_STYLE}</style><main>{body}</main></html>"
     )
     return "200 OK", "text/html; charset=utf-8", text.encode()
 

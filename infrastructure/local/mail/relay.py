@@ -1,4 +1,4 @@
-"""Hands spooled mails to a real mail server, each once, and remembers which are done, taken or refused for good."""
+"""Mail relay: delivers each spooled mail once to an SMTP server, retries failures and records permanent rejections."""
 
 import smtplib
 import ssl
@@ -10,124 +10,127 @@ from urllib.parse import unquote, urlsplit
 from infrastructure.local.mail import spool
 from infrastructure.local.mail.spool import Mail
 
-LOOK_EVERY_SECONDS = 2.0
-CONNECT_WITHIN_SECONDS = 20.0
-LONGEST_PAUSE_SECONDS = 300.0
+#: The interval at which the relay polls the spool.
+POLL_EVERY_SECONDS = 2.0
+#: The limit for each step of an SMTP conversation.
+SMTP_TIMEOUT_SECONDS = 20.0
+#: The upper bound of the exponential backoff.
+MAX_BACKOFF_SECONDS = 300.0
 
 Deliver = Callable[[Mail], None]
-#: the mail, and the server's code
-Bounced = Callable[[Mail, int], None]
+#: the mail and the server's code
+ReportBounce = Callable[[Mail, int], None]
 
-#: A file for each mail that is done: empty, or with the code by which the mail server refused it for good.
+#: The directory with a file for each finished mail: empty, or with the code of the permanent rejection.
 RELAYED = "relayed"
-#: These refuse us and not the address (RFC 3463): the next mail would meet the same answer.
-OURS_TO_MEND = b"5.7."
+#: A status that rejects the sender or its configuration, not the address (RFC 3463): the next mail would fail, too.
+SENDER_REJECTED = b"5.7."
 
 
 class Relay:
-    """A thread that delivers what is new; trouble is a state that the outbox shows, and it is tried again."""
+    """A thread that delivers new mails; it retries after an error, which the outbox shows."""
 
     def __init__(
         self,
         outbox: Path,
         deliver: Deliver,
-        say: Callable[[str], None] = print,
-        bounced: Bounced = lambda mail, code: None,
+        report: Callable[[str], None] = print,
+        report_bounce: ReportBounce = lambda mail, code: None,
     ) -> None:
-        """``bounced`` tells the application, as SES would, that an address does not work."""
+        """``report_bounce`` notifies the application, as SES would, that an address does not work."""
         self._outbox = outbox
         self._deliver = deliver
-        self._bounced = bounced
-        self._say = say
-        self._done = outbox / RELAYED
-        #: Why the last attempt failed; empty when it did not.
-        self.trouble = ""
+        self._report_bounce = report_bounce
+        self._report = report
+        self._finished = outbox / RELAYED
+        #: The error of the last attempt; empty after a success.
+        self.last_error = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver. Mails from before the very first start with a mail server are not sent late."""
-        if not self._done.exists():
-            self._done.mkdir(parents=True)
+        """Starts the thread. Mails from before the first start with a mail server are never sent."""
+        if not self._finished.exists():
+            self._finished.mkdir(parents=True)
             for mail in spool.read(self._outbox):
                 self._mark(mail)
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver nothing more."""
+        """Stops the thread."""
         self._stopped.set()
-        self._thread.join(CONNECT_WITHIN_SECONDS)
+        self._thread.join(SMTP_TIMEOUT_SECONDS)
 
-    def relayed(self, mail: Mail) -> bool:
-        """Whether the mail server took it, or never will."""
-        return relayed(self._outbox, mail)
+    def is_finished(self, mail: Mail) -> bool:
+        """Returns whether the mail server accepted the mail or rejected it permanently."""
+        return is_finished(self._outbox, mail)
 
     def deliver_new(self) -> None:
-        """Deliver oldest first; the first failure ends the round."""
+        """Delivers new mails, oldest first, until the first failure."""
         for mail in reversed(spool.read(self._outbox)):
-            if self._stopped.is_set() or self.relayed(mail):
+            if self._stopped.is_set() or self.is_finished(mail):
                 continue
             code = 0
             try:
                 self._deliver(mail)
             except (OSError, smtplib.SMTPException) as error:
-                code = refused_for_good(error)
+                code = permanent_rejection(error)
                 if not code:
-                    self._wait(str(error))
+                    self._record_error(str(error))
                     return
                 try:
-                    self._bounced(mail, code)
-                except Exception as trouble:
-                    self._wait(f"a refused mail cannot be told: {trouble}")
+                    self._report_bounce(mail, code)
+                except Exception as failure:
+                    self._record_error(f"a bounce cannot be reported: {failure}")
                     return
             self._mark(mail, code)
-            self.trouble = ""
+            self.last_error = ""
 
-    def _wait(self, trouble: str) -> None:
-        if not self.trouble:
-            self._say(f"the mail server refuses ({trouble}); mails wait in the outbox and are tried again")
-        self.trouble = trouble
+    def _record_error(self, error: str) -> None:
+        if not self.last_error:
+            self._report(f"the mail server refuses ({error}); mails wait in the outbox and are retried")
+        self.last_error = error
 
     def _mark(self, mail: Mail, code: int = 0) -> None:
-        (self._done / mail.identifier.partition("@")[0]).write_text(str(code or ""))
+        (self._finished / mail.identifier.partition("@")[0]).write_text(str(code or ""))
 
     def _run(self) -> None:
-        pause = LOOK_EVERY_SECONDS
-        while not self._stopped.wait(pause):
+        delay_seconds = POLL_EVERY_SECONDS
+        while not self._stopped.wait(delay_seconds):
             self.deliver_new()
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if self.trouble else LOOK_EVERY_SECONDS
+            delay_seconds = min(MAX_BACKOFF_SECONDS, delay_seconds * 2) if self.last_error else POLL_EVERY_SECONDS
 
 
-def relays(outbox: Path) -> bool:
-    """Whether mails of this outbox go on to a mail server."""
+def has_relay(outbox: Path) -> bool:
+    """Returns whether the mails of this outbox are relayed to a mail server."""
     return (outbox / RELAYED).is_dir()
 
 
-def relayed(outbox: Path, mail: Mail) -> bool:
-    """Whether the mail server took it, or never will."""
+def is_finished(outbox: Path, mail: Mail) -> bool:
+    """Returns whether the mail server accepted the mail or rejected it permanently."""
     return (outbox / RELAYED / mail.identifier.partition("@")[0]).exists()
 
 
-def refused(outbox: Path, mail: Mail) -> str:
-    """The code by which the mail server refused it for good; empty if it did not."""
+def rejection_code(outbox: Path, mail: Mail) -> str:
+    """Returns the code of the permanent rejection; empty if the mail was not rejected."""
     file = outbox / RELAYED / mail.identifier.partition("@")[0]
     return file.read_text() if file.exists() else ""
 
 
-def refused_for_good(error: Exception) -> int:
-    """The server's code if nobody at any of the addresses will ever get this mail; 0 if it may be tried again."""
+def permanent_rejection(error: Exception) -> int:
+    """Returns the server's code if it rejected every recipient permanently; 0 if a retry may succeed."""
     answers: list[tuple[int, bytes | str]] = []
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         answers = list(error.recipients.values())
     elif isinstance(error, smtplib.SMTPDataError):
         answers = [(error.smtp_code, error.smtp_error)]
-    said = [(code, text if isinstance(text, bytes) else text.encode()) for code, text in answers]
-    final = [code for code, text in said if 500 <= code < 600 and not text.startswith(OURS_TO_MEND)]
-    return max(final) if final and len(final) == len(said) else 0
+    replies = [(code, text if isinstance(text, bytes) else text.encode()) for code, text in answers]
+    permanent = [code for code, text in replies if 500 <= code < 600 and not text.startswith(SENDER_REJECTED)]
+    return max(permanent) if permanent and len(permanent) == len(replies) else 0
 
 
 def smtp(url: str) -> Deliver:
-    """Delivers over ``smtps://user:password@host:465``, or ``smtp://…:587`` with STARTTLS where it is offered."""
+    """Returns the delivery over ``smtps://user:password@host:465``, or ``smtp://…:587`` with STARTTLS if offered."""
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
 
@@ -135,10 +138,10 @@ def smtp(url: str) -> Deliver:
         context = ssl.create_default_context()
         if parts.scheme == "smtps":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                host, parts.port or 465, timeout=CONNECT_WITHIN_SECONDS, context=context
+                host, parts.port or 465, timeout=SMTP_TIMEOUT_SECONDS, context=context
             )
         else:
-            server = smtplib.SMTP(host, parts.port or 587, timeout=CONNECT_WITHIN_SECONDS)
+            server = smtplib.SMTP(host, parts.port or 587, timeout=SMTP_TIMEOUT_SECONDS)
         with server:
             server.ehlo()
             if parts.scheme == "smtp" and server.has_extn("starttls"):

@@ -1,4 +1,4 @@
-"""Keeps every mail that SES accepted as one file, exactly as it would be delivered; standard library only."""
+"""Mail spool: stores every mail that SES accepted in one file, as it would be delivered; standard library only."""
 
 import base64
 import email.policy
@@ -15,39 +15,40 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mail:
-    """A spooled mail: who gets it, and its bytes."""
+    """A spooled mail: its envelope and its bytes."""
 
     identifier: str
+    #: epoch seconds
     sent_at: float
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
-    #: by which SES's events name it
+    #: SES's message tags, which its events repeat
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def message(self) -> EmailMessage:
-        """The parsed MIME message."""
+        """Parses the MIME message."""
         return BytesParser(EmailMessage, policy=email.policy.default).parsebytes(self.raw)
 
     @property
     def envelope_sender(self) -> str:
-        """The sender's bare address."""
+        """Returns the bare address of the sender."""
         return parseaddr(self.sender)[1] or parseaddr(str(self.message.get("From", "")))[1]
 
     @property
     def subject(self) -> str:
-        """The decoded subject."""
+        """Returns the decoded subject."""
         return str(self.message.get("Subject", ""))
 
     def body(self, kind: str) -> str | None:
-        """The decoded ``plain`` or ``html`` body, if there is one."""
+        """Returns the decoded ``plain`` or ``html`` body, if there is one."""
         part = self.message.get_body((kind,))
         return None if part is None else str(part.get_content())
 
 
 def write(directory: Path, identifier: str, request: dict[str, Any], now: float) -> None:
-    """Spool one SES v2 ``SendEmail`` request; the file is whole or absent."""
+    """Spools one SES v2 ``SendEmail`` request atomically; ``now`` is in epoch seconds."""
     destination = request.get("Destination", {})
     recipients = [
         address for kind in ("ToAddresses", "CcAddresses", "BccAddresses") for address in destination.get(kind, [])
@@ -76,7 +77,7 @@ def write(directory: Path, identifier: str, request: dict[str, Any], now: float)
 
 
 def mime(identifier: str, request: dict[str, Any], now: float) -> bytes:
-    """The message as SES would deliver it: ``Raw`` byte for byte, ``Simple`` composed with both its bodies."""
+    """Returns the message as SES would deliver it: ``Raw`` byte for byte, ``Simple`` composed with both its bodies."""
     content = request.get("Content", {})
     if "Raw" in content:
         return base64.b64decode(content["Raw"]["Data"])
@@ -104,15 +105,15 @@ def mime(identifier: str, request: dict[str, Any], now: float) -> bytes:
 
 
 def read(directory: Path) -> list[Mail]:
-    """Every spooled mail, newest first."""
+    """Lists every spooled mail, newest first."""
     return [_load(path) for path in sorted(directory.glob("*.json"), reverse=True)] if directory.is_dir() else []
 
 
 def find(directory: Path, identifier: str) -> Mail | None:
-    """The mail with this identifier (with or without its domain part)."""
-    wanted = identifier.partition("@")[0]
+    """Returns the mail with this identifier (with or without its domain part)."""
+    name = identifier.partition("@")[0]
     for path in directory.glob("*.json"):
-        if path.stem.partition("-")[2] == wanted:
+        if path.stem.partition("-")[2] == name:
             return _load(path)
     return None
 

@@ -29,7 +29,7 @@ def test_everything_is_simulated_on_fixed_ports_by_default() -> None:
     assert settings.ports == Ports(4700, 4701, 4702, 4703, 4704, 4705)
     assert (settings.simulate_whatsapp, settings.simulate_openai) == (True, True)
     assert settings.base_url == "http://localhost:4700/api"
-    assert settings.missing() == []
+    assert settings.warnings() == []
 
 
 def test_the_environment_is_what_make_passes_on() -> None:
@@ -51,10 +51,10 @@ def test_free_ports_are_six_different_ones() -> None:
 
 def test_real_use_says_what_it_lacks() -> None:
     settings = parse([], {"WHATSAPP": "real"})
-    assert [sentence.partition(" ")[0] for sentence in settings.missing()] == ["BASE_URL", "SMTP_URL"]
+    assert [sentence.partition(" ")[0] for sentence in settings.warnings()] == ["BASE_URL", "SMTP_URL"]
     complete = {"WHATSAPP": "real", "BASE_URL": "https://a.example", "SMTP_URL": "smtps://m.example"}
-    assert [sentence.partition(" ")[0] for sentence in parse([], complete).missing()] == ["MAIL_FROM"]
-    assert parse([], {**complete, "MAIL_FROM": "line@a.example"}).missing() == []
+    assert [sentence.partition(" ")[0] for sentence in parse([], complete).warnings()] == ["MAIL_FROM"]
+    assert parse([], {**complete, "MAIL_FROM": "line@a.example"}).warnings() == []
 
 
 @pytest.mark.parametrize(

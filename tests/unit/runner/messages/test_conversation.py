@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.lambda_runtime.gateway import PAYLOAD_AT_MOST_BYTES
+from infrastructure.local.lambda_runtime.gateway import MAX_PAYLOAD_BYTES
 from runner.backoff import backoff_seconds
 from runner.browser.page import PageGone
 from runner.control_plane.client import Refused, TransientError
@@ -180,7 +180,7 @@ async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway
     assert line.handed_in() == [f"M{index:03}" for index in range(40)]
     for request in line.control.handed_in:
         event = json.dumps({"body": request.model_dump_json(exclude_none=True)})
-        assert len(event) < PAYLOAD_AT_MOST_BYTES - 100_000  # what else stands in an event
+        assert len(event) < MAX_PAYLOAD_BYTES - 100_000  # what else stands in an event
     assert len(line.control.handed_in) < 40
 
 

@@ -79,25 +79,25 @@ def test_the_client_finds_its_daemon_and_knows_nothing_of_aws(
 
 
 def test_what_outlives_its_client_is_killed_and_removed_by_name(asked: Callable[[], list[str]]) -> None:
-    Containers("docker", "i", lambda task: {}, capacity=1).make_gone("runner-1-abc")
+    Containers("docker", "i", lambda task: {}, capacity=1).clean_up("runner-1-abc")
     assert asked() == ["kill answerline-runner-1-abc", "rm --force --volumes answerline-runner-1-abc"]
 
 
 def test_an_engine_that_vanished_stops_no_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    Containers("docker", "i", lambda task: {}, capacity=1).make_gone("runner-1-abc")
+    Containers("docker", "i", lambda task: {}, capacity=1).clean_up("runner-1-abc")
 
 
 def test_an_image_that_is_not_here_names_the_command_that_builds_it(asked: Callable[[], list[str]]) -> None:
     with pytest.raises(CannotStart, match=r"make image TAG=mine"):
-        preflight.image("mine")
+        preflight.check_image("mine")
     assert asked() == ["info", "image inspect mine"]
 
 
 def test_without_an_engine_the_sentence_names_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CannotStart, match=r"None of docker, podman works here"):
-        preflight.engine()
+        preflight.find_engine()
 
 
 def test_a_process_gets_its_directory_and_where_our_code_is() -> None:

@@ -1,4 +1,4 @@
-"""Events: the shapes that Lambda gets from SQS, EventBridge and ECS, and what the pump reads from the app."""
+"""Events: the shapes that Lambda gets from SQS, EventBridge and ECS, and the sources that the app declares."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from infrastructure.local.lambda_runtime import events
-from infrastructure.local.lambda_runtime.event_sources import seconds, sources
+from infrastructure.local.lambda_runtime.event_sources import declared_sources, rate_seconds
 from infrastructure.local.lambda_runtime.events import LambdaContext
 
 
@@ -40,7 +40,7 @@ def test_the_end_of_a_task_matches_only_who_waits_for_it() -> None:
 
 
 def test_a_context_counts_down() -> None:
-    context = LambdaContext("think", 120.0, started=0.0)
+    context = LambdaContext("think", 120.0, started_at=0.0)
     assert context.get_remaining_time_in_millis() == 0
     assert 119_000 < LambdaContext("think", 120.0).get_remaining_time_in_millis() <= 120_000
 
@@ -54,7 +54,7 @@ def test_what_to_deliver_is_read_from_the_app(app: Any) -> None:
     app.on_sqs_message(queue="jobs", batch_size=1, maximum_concurrency=7, name="think")(print)
     app.schedule(Rate(1, unit=Rate.MINUTES), name="tick")(print)
     app.on_cw_event({"source": ["aws.ecs"]}, name="stopped")(print)
-    found = sources(app)
+    found = declared_sources(app)
     assert [(queue.queue, queue.workers) for queue in found.queues] == [("jobs", 7)]
     assert [schedule.every_seconds for schedule in found.schedules] == [60]
     assert [(name, pattern) for name, _, pattern in found.events] == [("stopped", {"source": ["aws.ecs"]})]
@@ -63,16 +63,16 @@ def test_what_to_deliver_is_read_from_the_app(app: Any) -> None:
 def test_what_cannot_be_delivered_is_refused(app: Any) -> None:
     app.on_sqs_message(queue="jobs", batch_size=10, name="think")(print)
     with pytest.raises(NotImplementedError, match="think: only batches of one"):
-        sources(app)
+        declared_sources(app)
 
 
 @pytest.mark.parametrize(
     ("expression", "expected"), [("rate(1 minute)", 60), ("rate(2 hours)", 7200), ("rate(1 day)", 86_400)]
 )
 def test_a_rate_is_an_interval(expression: str, expected: float) -> None:
-    assert seconds(expression) == expected
+    assert rate_seconds(expression) == expected
 
 
 def test_a_cron_expression_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="cron"):
-        seconds("cron(0 4 * * ? *)")
+        rate_seconds("cron(0 4 * * ? *)")

@@ -11,7 +11,7 @@ from chalicelib.notifications.bounces import DETAIL_TYPES, DeliveryStatus, MailE
 from infrastructure.local.lambda_runtime.events import mail_bounced_event, matches
 from infrastructure.local.mail import spool as mail_spool
 from infrastructure.local.mail.outbox import Outbox
-from infrastructure.local.mail.relay import Relay, refused_for_good
+from infrastructure.local.mail.relay import Relay, permanent_rejection
 from infrastructure.local.mail.spool import Mail
 
 LINK = "https://line.example/api/i/" + "a" * 90 + "?x=1&y=2"
@@ -100,7 +100,7 @@ def test_what_is_not_there_is_not_found(tmp_path: Path, path: str) -> None:
     assert get(Outbox(tmp_path), path)[0] == "404 Not Found"
 
 
-def test_each_mail_is_relayed_once_oldest_first_and_tried_again_after_trouble(tmp_path: Path) -> None:
+def test_each_mail_is_relayed_once_oldest_first_and_retried_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "relayed").mkdir()
     spool(tmp_path, "one", "two", "three")
     delivered: list[str] = []
@@ -115,10 +115,10 @@ def test_each_mail_is_relayed_once_oldest_first_and_tried_again_after_trouble(tm
     relay = Relay(tmp_path, deliver, said.append)
     relay.deliver_new()
     relay.deliver_new()
-    assert (delivered, relay.trouble, len(said)) == (["one"], "gone", 1)
+    assert (delivered, relay.last_error, len(said)) == (["one"], "gone", 1)
     refuse.clear()
     relay.deliver_new()
-    assert (delivered, relay.trouble) == (["one", "two", "three"], "")
+    assert (delivered, relay.last_error) == (["one", "two", "three"], "")
     again = Relay(tmp_path, deliver, said.append)
     again.deliver_new()
     assert delivered == ["one", "two", "three"]
@@ -143,11 +143,11 @@ def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_
 
     relay = Relay(tmp_path, deliver, lambda text: None, bounced)
     relay.deliver_new()
-    assert (told, delivered, "nobody listens" in relay.trouble) == ([], [], True)
+    assert (told, delivered, "nobody listens" in relay.last_error) == ([], [], True)
     away[0] = False
     for _ in range(2):
         relay.deliver_new()
-    assert (told, delivered, relay.trouble) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
+    assert (told, delivered, relay.last_error) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
     page = get(Outbox(tmp_path, relay), "/")[2]
     assert "refused by the mail server (550)" in page and "delivered to the mail server" in page
 
@@ -168,7 +168,7 @@ def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_
     ],
 )
 def test_only_what_refuses_this_very_mail_is_for_good(error: Exception, code: int) -> None:
-    assert refused_for_good(error) == code
+    assert permanent_rejection(error) == code
 
 
 def test_a_refused_mail_is_the_event_that_ses_would_send(tmp_path: Path) -> None:
