@@ -142,7 +142,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
-            raise CannotStart(f"{name.upper()}={getattr(chosen, name)} is not supported: use `simulated` or `real`.")
+            raise CannotStart(f"{name.upper()}={getattr(chosen, name)} means nothing here: use `simulated` or `real`.")
     return Settings(
         data=chosen.data.resolve(),
         ports=_ports(chosen.ports),
