@@ -76,7 +76,7 @@ def test_an_owner_may_have_two_lines_in_one_browser(coded: Lines) -> None:
     assert browser.get("/status").status == browser.get("/status", OTHER_TOKEN).status == 200
 
 
-def test_a_connected_line_shows_only_the_last_parse_phone_number_its_number(lines: Lines) -> None:
+def test_a_connected_line_shows_only_the_last_digits_of_its_number(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.ONLINE, number="491701234567")
     answer = browser.get("/status")
