@@ -42,7 +42,7 @@ def compose(
     client: ControlPlaneClient,
     lease: Lease,
     clock: SystemClock,
-    chance: random.Random,
+    jitter: random.Random,
     task: str = "",
 ) -> Host:
     """Wires the whole runner; the only place where its parts meet."""
@@ -65,7 +65,7 @@ def compose(
             lease=lease,
             journal=journal,
             clock=clock,
-            chance=chance.random,
+            jitter=jitter.random,
             on_change=on_change,
         )
 
@@ -85,7 +85,7 @@ def compose(
             saver=Saver(hold=hold, client=own_client, profile=profile, journal=journal, shared=shared, clock=clock),
             rotation_slots=rotation_slots,
             clock=clock,
-            chance=chance.random,
+            jitter=jitter.random,
             on_change=on_change,
         )
 
@@ -94,7 +94,7 @@ def compose(
         profile_of=profile_of,
         conversation_of=conversation_of,
         clock=clock,
-        chance=chance.random,
+        jitter=jitter.random,
     )
     return Host(
         client=client,
@@ -109,7 +109,7 @@ def compose(
             wa_js=wa_js,
         ),
         clock=clock,
-        chance=chance.random,
+        jitter=jitter.random,
         capacity=disk.capacity,
         hand_in_orphans=orphaned_journals.hand_in,
     )
@@ -117,10 +117,10 @@ def compose(
 
 async def run(settings: Settings) -> None:
     """Runs a runner until it is drained."""
-    clock, chance = SystemClock(), random.Random()  # noqa: S311 - jitter
+    clock, jitter = SystemClock(), random.Random()  # noqa: S311 - jitter
     lease = Lease(clock.now)
     async with (
-        whatsapp(settings, clock, chance.random) as browsers,
+        whatsapp(settings, clock, jitter.random) as browsers,
         connect(settings.control_url, settings.runner_bootstrap_token) as client,
         asyncio.TaskGroup() as group,
     ):
@@ -131,7 +131,7 @@ async def run(settings: Settings) -> None:
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await fetch_task_arn(metadata, clock) if metadata else "")
         host = compose(
-            settings=settings, browsers=browsers, client=client, lease=lease, clock=clock, chance=chance, task=task
+            settings=settings, browsers=browsers, client=client, lease=lease, clock=clock, jitter=jitter, task=task
         )
         Watchdog(lease, browsers.kill_everything).start()
         loop = asyncio.get_running_loop()

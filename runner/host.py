@@ -61,7 +61,7 @@ class Host:
         lease: Lease,
         info: RunnerInfo,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         capacity: Callable[[int], int] = lambda desired: desired,
         hand_in_orphans: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
@@ -72,9 +72,9 @@ class Host:
         self._lease = lease
         self._info = info
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._sessions = HostedSessions(
-            client=client, make_session=make_session, clock=clock, chance=chance, on_change=self._notify
+            client=client, make_session=make_session, clock=clock, jitter=jitter, on_change=self._notify
         )
         self._identity: Identity | None = None
         self._sequence = 0
@@ -128,7 +128,7 @@ class Host:
                 await self._start_over(error.code)
             except ControlPlaneError as error:
                 self._log_unreachable(error)
-                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._chance()))
+                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._jitter()))
             else:
                 if registers and self._hand_in_orphans is not None:
                     await self._hand_in_orphans(MAX_ATTEMPTS)
@@ -156,7 +156,7 @@ class Host:
                 continue  # the heartbeat gets the same answer, and starts over
             except ControlPlaneError as error:
                 self._log_unreachable(error)
-                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._chance()))
+                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._jitter()))
                 self._changed.set()
 
     async def _retry_orphaned_journals(self) -> None:

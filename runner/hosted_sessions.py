@@ -53,13 +53,13 @@ class HostedSessions:
         client: ControlPlaneClient,
         make_session: MakeSession,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         on_change: Callable[[], None],
     ) -> None:
         self._client = client
         self._make_session = make_session
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._on_change = on_change
         self._hosted: dict[str, HostedSession] = {}
         #: By tenant, the latest epoch (the fencing token) that was released here.
@@ -176,7 +176,7 @@ class HostedSessions:
                 return
             except ControlPlaneError as error:
                 log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=error, code=error.code)
-                await self._clock.sleep(backoff_seconds(attempt, self._chance()))
+                await self._clock.sleep(backoff_seconds(attempt, self._jitter()))
 
     async def _run(self, hosted: HostedSession, hold: Hold) -> None:
         """Runs a session and releases it. An error of one tenant ends here and never reaches another's session."""

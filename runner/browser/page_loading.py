@@ -48,11 +48,11 @@ class PageLoader:
     """The document in one session's page, counted across its browsers. Calls ``on_new_document`` when one begins."""
 
     def __init__(
-        self, tenant: str, clock: Clock, chance: Callable[[], float], on_new_document: Callable[[], None]
+        self, tenant: str, clock: Clock, jitter: Callable[[], float], on_new_document: Callable[[], None]
     ) -> None:
         self._tenant = tenant
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._on_new_document = on_new_document
         self._loaded_at: float | None = None
         self._failed_loads = 0
@@ -98,7 +98,7 @@ class PageLoader:
     def retry_delay_seconds(self) -> float:
         """Counts a load that failed; returns the time to wait before the next attempt."""
         self._unreachable_loads += 1
-        return backoff_seconds(self._unreachable_loads, self._chance())
+        return backoff_seconds(self._unreachable_loads, self._jitter())
 
     def may_retry(self) -> bool:
         """Returns whether an incompatible document is old enough: WhatsApp may have another one by now."""

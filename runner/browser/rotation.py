@@ -40,15 +40,15 @@ class RotationSlots:
 class Rotation:
     """The age and the memory of one session's browser."""
 
-    def __init__(self, clock: Clock, chance: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock, jitter: Callable[[], float]) -> None:
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self.new_browser()
 
     def new_browser(self) -> None:
         """Begins anew with a new browser."""
         self._started_at = self._measured_at = self._clock.now()
-        self._lifetime_seconds = LIFETIME_SECONDS + LIFETIME_SPREAD_SECONDS * (2 * self._chance() - 1)
+        self._lifetime_seconds = LIFETIME_SECONDS + LIFETIME_SPREAD_SECONDS * (2 * self._jitter() - 1)
         self._memory_bytes = 0
 
     async def reason_to_replace(self, page: Page, observation: PageObservation) -> RenewalReason | None:

@@ -60,14 +60,14 @@ class WhatsApp:
         driver_processes: Collection[chromium.Process],
         browser: chromium.Chromium,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self.browser = browser
         self._settings = settings
         self._driver = driver
         self._driver_processes = driver_processes
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._starting = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._running: dict[Path, list[chromium.Process]] = {}
         self._script = _injected_script(settings)
@@ -80,7 +80,7 @@ class WhatsApp:
         it. Either way all its processes are gone afterwards. Raises PageGone if Chromium does not start.
         """
         async with self._starting:
-            await self._clock.sleep(self._chance() * START_JITTER_SECONDS)
+            await self._clock.sleep(self._jitter() * START_JITTER_SECONDS)
             context = await self._launch(profile)
         try:
             page = await self._prepare(context, profile, on_hint)
@@ -164,14 +164,14 @@ class WhatsApp:
 
 
 @asynccontextmanager
-async def whatsapp(settings: Settings, clock: Clock, chance: Callable[[], float]) -> AsyncIterator[WhatsApp]:
+async def whatsapp(settings: Settings, clock: Clock, jitter: Callable[[], float]) -> AsyncIterator[WhatsApp]:
     """Starts the driver and finds the browser that it will start; raises ChromiumMissing if there is none."""
     others = chromium.child_processes()
     async with async_playwright() as driver:
         driver_processes = chromium.child_processes() - others
         bundled = Path(driver.chromium.executable_path)
         browser = await chromium.find(settings.chromium, bundled)
-        yield WhatsApp(settings, driver, driver_processes, browser, clock, chance)
+        yield WhatsApp(settings, driver, driver_processes, browser, clock, jitter)
 
 
 @dataclass

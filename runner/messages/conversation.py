@@ -59,7 +59,7 @@ class Conversation:
         lease: Lease,
         journal: Journal,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         on_change: Callable[[], None],
     ) -> None:
         self.tenant = tenant
@@ -74,13 +74,13 @@ class Conversation:
             client=client,
             lease=lease,
             clock=clock,
-            chance=chance,
+            jitter=jitter,
             on_answered=self._answered,
         )
         self._client = client
         self._journal = journal
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._on_change = on_change
         self._page_changed = asyncio.Event()
         self._journal_changed = asyncio.Event()
@@ -199,7 +199,7 @@ class Conversation:
         """Waits before a retry, at most one sweep: messages in the journal are on this machine alone."""
         if attempt == 0:
             log(event, tenant=self.tenant, error=error, code=str(error))
-        await self._clock.sleep(min(SWEEP_SECONDS, backoff_seconds(attempt, self._chance())))
+        await self._clock.sleep(min(SWEEP_SECONDS, backoff_seconds(attempt, self._jitter())))
 
     async def sweep(self, page: Page) -> None:
         """Reads and hands in every chat's tail after the last acknowledged message."""

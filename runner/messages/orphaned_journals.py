@@ -34,19 +34,19 @@ class OrphanedJournals:
         profile_of: Callable[[str], Profile],
         conversation_of: Callable[[str, JournalOwner, Journal], Conversation],
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._profile_of = profile_of
         self._conversation_of = conversation_of
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
 
     async def hand_in(self, max_attempts: int = MAX_ATTEMPTS) -> None:
         """Hands in all journals; a journal that fails stays on the disk for the next call."""
         tenants = sorted(owner.parent.name for owner in self._directory.glob(f"*/{OWNER_FILE}"))
         # In random order, so that journals that take all the time do not starve the same others each time.
-        tenants.sort(key=lambda _: self._chance())
+        tenants.sort(key=lambda _: self._jitter())
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 for tenant in tenants:
@@ -88,5 +88,5 @@ class OrphanedJournals:
             try:
                 return await conversation.hand_in()
             except TransientError:
-                await self._clock.sleep(backoff_seconds(attempt, self._chance()))
+                await self._clock.sleep(backoff_seconds(attempt, self._jitter()))
         return await conversation.hand_in()

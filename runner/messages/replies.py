@@ -68,7 +68,7 @@ class Replies:
         client: ControlPlaneClient,
         lease: Lease,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         on_answered: Callable[[str], None],
     ) -> None:
         self.tenant = tenant
@@ -80,7 +80,7 @@ class Replies:
         self._client = client
         self._lease = lease
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._on_answered = on_answered
         self._online = False
         self._finishing = False
@@ -182,7 +182,7 @@ class Replies:
     def _postpone(self, due: DueTurn, error: Exception) -> bool:
         """Retries later, with backoff; returns whether it leaves the queue: the control plane names it again."""
         due.attempts += 1
-        due.not_before = self._clock.now() + backoff_seconds(due.attempts, self._chance())
+        due.not_before = self._clock.now() + backoff_seconds(due.attempts, self._jitter())
         log(LogEvent.TURN_POSTPONED, tenant=self.tenant, turn=due.delivery.turn, error=error, code=str(error))
         return due.attempts >= MAX_ATTEMPTS
 

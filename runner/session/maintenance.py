@@ -40,7 +40,7 @@ class Maintenance:
         is_profile_suspect: Callable[[], bool],
         rotation_slots: RotationSlots,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._conversation = conversation
@@ -48,7 +48,7 @@ class Maintenance:
         self._rotation_slots = rotation_slots
         self._clock = clock
         self._stale_connection = StaleConnectionDetector(clock.now())
-        self._rotation = Rotation(clock, chance)
+        self._rotation = Rotation(clock, jitter)
         self._updated_at: float | None = None
         self._due_since: float | None = None
         self._dialog: Dialog | None = None

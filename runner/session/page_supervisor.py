@@ -61,7 +61,7 @@ class PageSupervisor:
         maintenance: Maintenance,
         status: Status,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._desired = desired
         self._login = login
@@ -72,7 +72,7 @@ class PageSupervisor:
         self._clock = clock
         self._liveness = Liveness(clock)
         self._linking = Linking(clock)
-        self._page_loader = PageLoader(desired.hold.tenant, clock, chance, self._new_document)
+        self._page_loader = PageLoader(desired.hold.tenant, clock, jitter, self._new_document)
         self._ladder = RecoveryLadder()
 
     def new_browser(self) -> None:

@@ -62,7 +62,7 @@ class Session:
         saver: Saver,
         rotation_slots: RotationSlots,
         clock: Clock,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         on_change: Callable[[], None],
     ) -> None:
         #: The session is released because this runner could not bring it online.
@@ -77,7 +77,7 @@ class Session:
         self._restorer = restorer
         self._saver = saver
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._desired = DesiredState(hold, clock)
         self._status = Status(hold.tenant, clock, on_change)
         self._login = Login(hold.tenant, profile, restorer, saver)
@@ -92,11 +92,11 @@ class Session:
                 is_profile_suspect=saver.needs_new_browser,
                 rotation_slots=rotation_slots,
                 clock=clock,
-                chance=chance,
+                jitter=jitter,
             ),
             status=self._status,
             clock=clock,
-            chance=chance,
+            jitter=jitter,
         )
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
@@ -204,7 +204,7 @@ class Session:
             self._status.mark_probed()
             if self._status.state.phase in {Phase.SYNCING, Phase.ONLINE}:
                 self._status.update(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
-            await self._clock.sleep(min(MAX_HAND_IN_RETRY_SECONDS, backoff_seconds(attempt, self._chance())))
+            await self._clock.sleep(min(MAX_HAND_IN_RETRY_SECONDS, backoff_seconds(attempt, self._jitter())))
             attempt += 1
 
     async def _run_browsers(self) -> ReleaseReason:
@@ -234,7 +234,7 @@ class Session:
                     return self._give_up(ReleaseReason.TOO_MANY_RESTARTS)
                 problem = self._status.state.problem
                 self._status.update(PageState(Phase.FAILED, problem, "the browser is being started again"))
-                await desired.pause(backoff_seconds(count, self._chance()))
+                await desired.pause(backoff_seconds(count, self._jitter()))
 
     async def _wait_for_profile(self, error: Exception) -> ReleaseReason | None:
         """Waits before the newest profile is tried again; returns a reason if the session is to be released."""
@@ -250,7 +250,7 @@ class Session:
             return self._give_up(ReleaseReason.CHROMIUM_TOO_OLD)
         if isinstance(error, OSError) and self._failed_openings >= MAX_OPENING_ATTEMPTS:
             return self._give_up(ReleaseReason.NO_ROOM)
-        await self._desired.pause(backoff_seconds(self._failed_openings, self._chance()))
+        await self._desired.pause(backoff_seconds(self._failed_openings, self._jitter()))
         return None
 
     def _give_up(self, reason: ReleaseReason) -> ReleaseReason:

@@ -69,7 +69,7 @@ async def running(
         client=FakeClient(control, BOOTSTRAP),
         lease=lease or Lease(clock.now),
         clock=clock,
-        chance=random.Random(),
+        jitter=random.Random(),
     )
     task = asyncio.create_task(host.run())
     try:

@@ -166,7 +166,7 @@ class Machine:
                 client=client,
                 lease=lease,
                 clock=cast(Any, clock),
-                chance=random.Random(self.chance.getrandbits(64)),
+                jitter=random.Random(self.chance.getrandbits(64)),
                 task=self.task,
             )
         )

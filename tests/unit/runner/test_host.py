@@ -110,7 +110,7 @@ class Stage:
             lease=self.lease,
             info=RunnerInfo(capacity=5, commit="abc"),
             clock=self.clock,
-            chance=lambda: 0.5,
+            jitter=lambda: 0.5,
             capacity=lambda wanted: wanted if self.disk_has_room else 0,
         )
         self.disk_has_room = True

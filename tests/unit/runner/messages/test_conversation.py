@@ -57,7 +57,7 @@ class Line:
             lease=self.lease,
             journal=self.journal,
             clock=self.clock,
-            chance=lambda: 0.5,
+            jitter=lambda: 0.5,
             on_change=self._changed,
         )
 

@@ -61,7 +61,7 @@ class Disk:
             lease=Lease(self.clock.now),
             journal=journal,
             clock=self.clock,
-            chance=lambda: 0.5,
+            jitter=lambda: 0.5,
             on_change=lambda: None,
         )
 
@@ -74,7 +74,7 @@ class Disk:
             profile_of=lambda tenant: Profile(self.directory, tenant),
             conversation_of=self.conversation,
             clock=self.clock,
-            chance=self.chance,
+            jitter=self.chance,
         )
         handing = asyncio.create_task(orphaned_journals.hand_in(max_attempts))
         await self.clock.advance(60)

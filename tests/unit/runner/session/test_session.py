@@ -109,7 +109,7 @@ class Scene:
             lease=self.lease,
             journal=journal,
             clock=self.clock,
-            chance=lambda: 0.5,
+            jitter=lambda: 0.5,
             on_change=self._changed,
         )
         self.free = 1 << 40
@@ -133,7 +133,7 @@ class Scene:
             ),
             rotation_slots=RotationSlots(self.clock),
             clock=self.clock,
-            chance=lambda: 0.5,
+            jitter=lambda: 0.5,
             on_change=self._changed,
         )
         self.task: asyncio.Task[str]
