@@ -41,7 +41,7 @@ from chalicelib.model.turn_decisions import (
 )
 
 #: A chat whose contact may still be writing is checked again after this.
-DEBOUNCE_SECONDS = 1
+RECHECK_SECONDS = 1
 #: Messages that came while a reply was being sent are checked when it is sent, and after this in any case.
 BACKSTOP_SECONDS = 30
 #: A check that lost a race to another check is repeated this often.
@@ -234,7 +234,7 @@ def skip_messages_that_a_person_answered(view: ChatView, now: int) -> Decision |
 
 def debounce(view: ChatView, now: int) -> Decision | None:
     """A turn is opened once the contact has finished writing."""
-    return None if has_settled(view.waiting, now) else CheckAgain(DEBOUNCE_SECONDS, view.attempt)
+    return None if has_settled(view.waiting, now) else CheckAgain(RECHECK_SECONDS, view.attempt)
 
 
 def stop_two_bots(view: ChatView, now: int) -> Decision | None:
@@ -315,4 +315,4 @@ def _after_race(view: ChatView) -> End:
     """Another check was at this chat at the same moment, and may not have seen the message that this check is for."""
     if view.attempt >= MAX_RACES:
         return Done(ReplyOutcome.BUSY)
-    return CheckAgain(DEBOUNCE_SECONDS, view.attempt + 1)
+    return CheckAgain(RECHECK_SECONDS, view.attempt + 1)

@@ -1,4 +1,4 @@
-"""The bell of a runner: a notification that wakes its held call and lists the turns that it should take."""
+"""The bell of a runner: wakes its held call and lists the turns that it should take."""
 
 from chalicelib.model import Turn, TurnState
 from chalicelib.store.runners import Rung
@@ -8,7 +8,7 @@ DAY_MS = 24 * 3_600_000
 
 
 def ring(services: Services, turn: Turn) -> None:
-    """Notifies the runner that holds the session of this turn; without one, its next runner is notified."""
+    """Rings for the runner that holds the session of this turn; without one, its next runner learns of the turn."""
     session = services.sessions.get(turn.tenant)
     if session.runner is not None:
         services.runners.ring(session.runner, _rung(turn))
