@@ -42,7 +42,7 @@ def read(dynamodb: Any, table: str, now: int, pause: Callable[[float], None]) ->
 
 def check_tenants(lines: Lines) -> list[CheckResult]:
     """Checks that each tenant that should run is online, or shows its owner a code."""
-    running = [(tenant, session) for tenant, session in lines.tenants if should_run(tenant.wanted, session, lines.now)]
+    running = [(tenant, session) for tenant, session in lines.tenants if should_run(tenant.state, session, lines.now)]
     down = [(tenant, session) for tenant, session in running if not session.up]
     subject = f"{len(running) - len(down)} of {len(running)} lines that should run do ({len(lines.tenants)} tenants)"
     results = [ok(subject)] if not down else [bad(subject, "see each below")]

@@ -44,7 +44,7 @@ def create(services: Services, count: int, contacts: int) -> list[Line]:
                 name=f"Line {index}",
                 owner_email=f"line{index}@example.com",
                 language="en",
-                wanted=TenantState.ACTIVE,
+                state=TenantState.ACTIVE,
                 revision=1,
                 created_at=services.clock(),
                 assistant_version=1,
@@ -69,7 +69,7 @@ def link(services: Services, whatsapp: SimulatorClient, lines: list[Line], withi
 
     def step(line: Line) -> bool:
         session = services.placement.keep_awake(line.tenant, services.clock())
-        if session.number is None and session.qr is not None and session.qr.alive(services.clock()):
+        if session.number is None and session.qr is not None and session.qr.is_alive(services.clock()):
             _scan(phones[line.tenant], session)
         return session.phase is Phase.ONLINE
 

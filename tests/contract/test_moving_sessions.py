@@ -128,7 +128,7 @@ def create(services: Services) -> None:
         name="Bakery Moving",
         owner_email="owner@example.com",
         language="en",
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=1,
         created_at=services.clock(),
         assistant_version=1,

@@ -239,7 +239,7 @@ def _tenant(id: str) -> Tenant:
         name=id,
         owner_email="owner@example.com",
         language="en",
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=1,
         created_at=1_790_000_000_000,
         assistant_version=1,

@@ -165,7 +165,7 @@ class World:
                     name=tenant,
                     owner_email="owner@example.com",
                     language="en",
-                    wanted=TenantState.ACTIVE,
+                    state=TenantState.ACTIVE,
                     revision=1,
                     created_at=EPOCH_MS,
                     assistant_version=1,

@@ -73,7 +73,7 @@ def a_tenant(id: str, **changes: Any) -> Tenant:
         name="Bakery",
         owner_email="owner@example.com",
         language="en",
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=1,
         created_at=Clock().now,
         assistant_version=1,

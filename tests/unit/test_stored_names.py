@@ -154,7 +154,7 @@ def test_the_operators_decisions(world: World) -> None:
         name="Bakery Crumb",
         owner_email="new-owner@bakery.example.com",
         language="de",
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=2,
         created_at=START,
         assistant_version=2,
@@ -175,7 +175,7 @@ def test_the_operators_decisions(world: World) -> None:
         assistant_problem=Problem(ProblemCode.KEY_REVOKED, at(60), "OpenAI refused the key."),
         mail_problem=problem,
     )
-    assert world.tenants.get(GARAGE).wanted is TenantState.PAUSED
+    assert world.tenants.get(GARAGE).state is TenantState.PAUSED
     assert world.tenants.get(GARAGE).mail_problem is None
     assert world.tenants.get_assistant(BAKERY, 2) == Assistant(
         version=2,
@@ -334,7 +334,7 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         awake_until=at(4_636),
         last_runner=HOLDER,
         last_epoch=4,
-        fails=2,
+        failures=2,
         next_try_at=at(3_814) + 273,
         down_since=at(3_798),
         unplaced_since=at(3_814) + 273,
@@ -377,7 +377,7 @@ def test_runners_with_what_they_hold(world: World) -> None:
     (assignment,) = drained.assigned
     assert (assignment.wanted, assignment.pair_with) == (Wanted.RELEASE, "15550111")
     ending = world.runner(ENDING)
-    assert ending.draining == Draining(since=at(3_838), free_since=at(3_839)) and ending.drain
+    assert ending.draining == Draining(since=at(3_838), free_since=at(3_839)) and ending.end_requested
     assert world.runner(SILENT).witness == (HOLDER, at(3_838))
     assert world.runner(DEAD).state is RunnerState.DEAD
     assert world.runners.may_hand_in(world.runner(DEAD), BAKERY, at(5_000)), "it held this tenant once"
@@ -396,7 +396,7 @@ def test_bells_tasks_and_the_fleet(world: World) -> None:
 
 def test_chats_under_both_their_names(world: World) -> None:
     assert world.chat(1).open_turn == "1b7e1bfb9e4f880b93cd0b6f"
-    assert world.chat(5).again
+    assert world.chat(5).check_requested
     assert world.chat(6).answered_to == f"{at(3_808)}#000"
     assert world.chat(11) == world.chats.get(BAKERY, "4711@lid")
     assert world.chat(11) == Chat(

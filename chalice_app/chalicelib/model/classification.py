@@ -26,7 +26,7 @@ def classify(
     sent_at: int,
     answers_since: int | None,
     takeover_until: int,
-    wanted: TenantState,
+    state: TenantState,
     policies: Policies,
     now: int,
 ) -> Classification:
@@ -51,7 +51,7 @@ def classify(
         return Classification(Outcome.SKIPPED, SkipReason.NOT_DECRYPTED)
     if kind is MessageKind.OTHER or not text.strip():
         return Classification(Outcome.SKIPPED, SkipReason.no_text(kind))
-    if wanted is not TenantState.ACTIVE:
+    if state is not TenantState.ACTIVE:
         return Classification(Outcome.SKIPPED, SkipReason.PAUSED)
     if now < takeover_until:
         return Classification(Outcome.SKIPPED, SkipReason.TAKEOVER)

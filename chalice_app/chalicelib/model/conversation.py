@@ -45,7 +45,7 @@ class Chat:
     #: the id WhatsApp used last; replies go there
     whatsapp_id: str = ""
     #: somebody wrote on while the open turn was being sent: to be looked at once it is done
-    again: bool = False
+    check_requested: bool = False
 
 
 class SkipReason(StoredEnum):

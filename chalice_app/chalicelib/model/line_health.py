@@ -142,7 +142,7 @@ def health_report(
 
 
 def _line(tenant: Tenant, session: Session, turns: list[Turn], now: int) -> Line:
-    run = should_run(tenant.wanted, session, now)
+    run = should_run(tenant.state, session, now)
     overdue = (turn.oldest_sent_at for turn in turns if turn.state is not TurnState.WAITING)
     return Line(
         tenant=tenant,

@@ -22,6 +22,6 @@ def is_best_choice(session: Session, runner: Runner, alive: Sequence[Runner], re
 
 
 def _reluctance(session: Session, runner: Runner, alive: Sequence[Runner], release: str) -> tuple[bool, bool, bool]:
-    gave_up = session.last_runner if session.fails else None
+    gave_up = session.last_runner if session.failures else None
     suspect = {each.release for each in alive if each.id == gave_up}
     return runner.release in suspect, runner.id == gave_up, runner.release != release

@@ -178,7 +178,7 @@ def _is_free(runner: Runner) -> bool:
 
 def _is_forgotten(runner: Runner, now: int) -> bool:
     since = runner.draining.free_since if runner.draining else None
-    return since is not None and now - since >= milliseconds(END_REQUESTED_AFTER) and not runner.drain
+    return since is not None and now - since >= milliseconds(END_REQUESTED_AFTER) and not runner.end_requested
 
 
 def _desired(live: Sequence[Runner], service: Service, demand: Demand, surplus: bool, now: int) -> int:

@@ -41,7 +41,7 @@ class ExpiringCode:
     code: str = field(repr=False)
     expires_at: int
 
-    def alive(self, now: int) -> bool:
+    def is_alive(self, now: int) -> bool:
         return now < self.expires_at
 
 
@@ -77,7 +77,7 @@ class Session:
     #: it was online, or showed a code, since it was claimed
     came_up: bool = False
     #: how often in a row runners gave it up without that, and until when nobody tries again
-    fails: int = 0
+    failures: int = 0
     next_try_at: int = 0
     #: since when it is not ``up`` while somebody holds it or gave it up, and since when it waits for a runner
     down_since: int | None = None
@@ -115,9 +115,9 @@ def restorable_snapshots(session: Session) -> tuple[SnapshotVersion, ...]:
     return tuple(each for each in session.snapshots if each.taken_at > (session.logged_out_at or 0))
 
 
-def should_run(wanted: TenantState, session: Session, now: int) -> bool:
+def should_run(state: TenantState, session: Session, now: int) -> bool:
     """Every promise speaks of this: active, and linked or watched."""
-    return wanted is TenantState.ACTIVE and (session.linked or session.is_awake(now))
+    return state is TenantState.ACTIVE and (session.linked or session.is_awake(now))
 
 
 def downtime(session: Session, now: int) -> timedelta | None:
@@ -151,7 +151,7 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     after = replace(
         session,
         came_up=session.came_up or up,
-        fails=0 if up else session.fails,
+        failures=0 if up else session.failures,
         next_try_at=0 if up else session.next_try_at,
         phase=report.phase,
         since=session.since if report.phase is session.phase else now,
@@ -185,10 +185,10 @@ def apply_failure(session: Session, now: int) -> Session:
     """The session after a runner gave it up: a profile that brings down every browser must not keep them all busy."""
     if session.came_up:
         return session
-    fails = session.fails + 1
+    fails = session.failures + 1
     delay = min(milliseconds(MAX_RETRY_BACKOFF), milliseconds(RETRY_BACKOFF) * 2 ** min(fails - 1, 20))
     chance = hashlib.sha256(f"{session.tenant}|{session.epoch}".encode()).digest()[0] / 256
-    return replace(session, fails=fails, next_try_at=now + round(delay * (0.75 + chance / 2)))
+    return replace(session, failures=fails, next_try_at=now + round(delay * (0.75 + chance / 2)))
 
 
 def _a_moment_before(linked_at: int) -> int:
@@ -260,7 +260,7 @@ class Runner:
     #: we chose it to leave the fleet
     draining: Draining | None = None
     #: its process is told to end
-    drain: bool = False
+    end_requested: bool = False
 
     @property
     def free(self) -> int:

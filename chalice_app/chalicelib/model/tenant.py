@@ -76,7 +76,7 @@ class Tenant:
     name: str
     owner_email: str
     language: str
-    wanted: TenantState
+    state: TenantState
     revision: int
     created_at: int
     assistant_version: int
@@ -89,7 +89,7 @@ class Tenant:
     @property
     def paused(self) -> bool:
         """True if the line should be silent."""
-        return self.wanted is not TenantState.ACTIVE
+        return self.state is not TenantState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Invite:
     #: hash of the cookie of the one browser that may see the QR
     bound_sha256: str | None = None
 
-    def usable(self, now: int) -> bool:
+    def is_usable(self, now: int) -> bool:
         if self.revoked_at is not None:
             return False
         return self.opened_at is not None or now < self.created_at + milliseconds(INVITE_UNOPENED_FOR)
@@ -126,7 +126,7 @@ class EventKind(StoredEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     PROBLEM = "problem"
-    MENDED = "mended"
+    RESOLVED = "mended"
     TAKEOVER = "takeover"
     TURN_GIVEN_UP = "turn_given_up"
     RUNNER_LOST = "runner_lost"

@@ -299,7 +299,7 @@ def _mark(view: ChatView, turn: Turn, *, otherwise: End) -> Mark | None:
     """Marks the chat if a message waits beyond its turn, with one backstop: the process that ends the turn may die."""
     if not view.beyond_turn or view.marked:
         return None
-    enqueued = view.chat.again and not view.attempt
+    enqueued = view.chat.check_requested and not view.attempt
     return Mark(turn, None if enqueued else CheckAgain(BACKSTOP_SECONDS, view.attempt + 1), otherwise)
 
 

@@ -25,14 +25,14 @@ def reconcile(services: Services) -> None:
         isolation.run(freed, lifecycle.fail_over, services, freed, now)
     desired: dict[str, Session] = {}
     for tenant, session in services.tenants.list_all():
-        run = should_run(tenant.wanted, session, now)
+        run = should_run(tenant.state, session, now)
         if run:
             desired[tenant.id] = session
         if run and session.runner is None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
-            isolation.run(tenant.id, services.placement.apply_state, tenant.id, tenant.wanted, now)
-        if session.unsent_notice is not None and tenant.wanted is TenantState.ACTIVE and not session.is_awake(now):
+            isolation.run(tenant.id, services.placement.apply_state, tenant.id, tenant.state, now)
+        if session.unsent_notice is not None and tenant.state is TenantState.ACTIVE and not session.is_awake(now):
             isolation.run(tenant.id, _notify_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):
         isolation.run(turn.tenant, _wake, services, turn, now)

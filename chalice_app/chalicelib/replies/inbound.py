@@ -80,7 +80,7 @@ def _classify(
         sent_at=message.sent_at_ms,
         answers_since=session.answers_since,
         takeover_until=takeover_until,
-        wanted=tenant.wanted,
+        state=tenant.state,
         policies=tenant.policies,
         now=now,
     )

@@ -36,6 +36,6 @@ def changes(before: Session, after: Session) -> list[tuple[EventKind, str]]:
         (EventKind.ONLINE, after.phase is Phase.ONLINE and before.phase is not Phase.ONLINE, ""),
         (EventKind.OFFLINE, before.phase is Phase.ONLINE and after.phase is not Phase.ONLINE, after.detail),
         (EventKind.PROBLEM, latter is not None and latter is not former, latter or ""),
-        (EventKind.MENDED, former is not None and latter is None, former or ""),
+        (EventKind.RESOLVED, former is not None and latter is None, former or ""),
     ]
     return [(happened, detail) for happened, true, detail in occurred if true]

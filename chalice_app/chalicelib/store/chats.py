@@ -194,7 +194,7 @@ def _chat_from(tenant: str, item: Item) -> Chat:
         answered_to=item.get("answered_to", ""),
         phone=item.get("phone"),
         whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
-        again=bool(item.get("again")),
+        check_requested=bool(item.get("again")),
     )
 
 

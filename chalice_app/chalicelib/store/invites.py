@@ -69,7 +69,7 @@ class Invites:
     def find(self, token_sha256: str, *, now: int) -> Invite:
         """Unknown, malformed, revoked and expired are one and the same: NotFound."""
         invite = self._read(token_sha256)
-        if invite is None or not invite.usable(now):
+        if invite is None or not invite.is_usable(now):
             raise NotFound
         return invite
 

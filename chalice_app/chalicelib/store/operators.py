@@ -26,7 +26,7 @@ class OperatorSession:
     created_at: int
     seen_at: int
 
-    def alive(self, now: int) -> bool:
+    def is_alive(self, now: int) -> bool:
         idle, old = now - self.seen_at, now - self.created_at
         return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(MAX_OPERATOR_SESSION)
 
@@ -63,7 +63,7 @@ class Operators:
         """None if it is unknown, was ended, idled too long or is too old."""
         item = self._table.get(*_key(token_sha256))
         session = _sessions.validate_python(item) if item is not None else None
-        return session if session is not None and session.alive(now) else None
+        return session if session is not None and session.is_alive(now) else None
 
     def touch(self, session: OperatorSession, *, now: int) -> None:
         """It is in use; an ended one is never brought back."""

@@ -115,7 +115,9 @@ class Placement:
         """Gives a session that waits to a runner that asks, unless ``place`` would ask another one first."""
         if session.runner is not None or now < session.next_try_at:
             return False
-        in_question = session.fails > 0 or runner.release != self._release  # else nobody is better: none need be read
+        in_question = (
+            session.failures > 0 or runner.release != self._release
+        )  # else nobody is better: none need be read
         if in_question and not is_best_choice(session, runner, [*self.runners.alive()], self._release, now):
             return False
         return self.claim(session, runner.id, now)
@@ -218,7 +220,7 @@ class Placement:
                         "pairing": None,
                         "last_runner": runner,
                         "last_epoch": epoch,
-                        "fails": after.fails or None,
+                        "fails": after.failures or None,
                         "next_try_at": after.next_try_at or None,
                         "down_since": session.down_since if failed else None,
                     },
@@ -235,7 +237,7 @@ class Placement:
         except ConditionFailed as failure:
             held = failure.items[0]
             return held is None or held.get("epoch", 0) == epoch + 1
-        told = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.fails, "reason": reason}
+        told = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.failures, "reason": reason}
         log.info(LogEvent.SESSION_RELEASED, extra=told)
         return True
 

@@ -261,7 +261,7 @@ def runner_from(item: Item) -> Runner:
         witness=(witness, item["witnessed_at"]) if witness else None,
         protected_until=item.get("protected_until", 0),
         draining=_draining(item["draining"]) if item.get("draining") else None,
-        drain=item.get("drain", False),
+        end_requested=item.get("drain", False),
     )
 
 

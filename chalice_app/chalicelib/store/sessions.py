@@ -161,7 +161,7 @@ def session_from(item: Item) -> Session:
         awake_until=item.get("watched_until", 0),
         pair_with=item.get("pair_with"),
         came_up=bool(item.get("came_up")),
-        fails=item.get("fails") or 0,
+        failures=item.get("fails") or 0,
         next_try_at=item.get("next_try_at") or 0,
         down_since=item.get("down_since"),
         unplaced_since=item.get("unplaced_since"),
@@ -206,7 +206,7 @@ def _reported_in(session: Session) -> dict[Any, Any]:
         "caught_up_to": session.caught_up_to,
         "pair_with": session.pair_with,
         "came_up": session.came_up or None,
-        "fails": session.fails or None,
+        "fails": session.failures or None,
         "next_try_at": session.next_try_at or None,
         "down_since": session.down_since,
     }

@@ -37,11 +37,10 @@ class Tenants:
 
     def create(self, tenant: Tenant, assistant: Assistant, *, by: str, invite: Invite | None = None) -> None:
         """The tenant with its first assistant, its session and its invite: all of it, or Conflict and nothing."""
-        dumped = _tenants.dump_python(tenant, mode="json")
         pointer = {"invite": invite.token_sha256} if invite is not None else {}
         try:
             self._table.transact(
-                Put({**_listed(tenant.id, "TENANT"), **pointer, **dumped}),
+                Put({**_listed(tenant.id, "TENANT"), **pointer, **_tenant_attributes(tenant)}),
                 Put({**_listed(tenant.id, "SESSION"), **new_session_item(tenant.id, tenant.created_at)}),
                 _assistant_put(tenant.id, assistant),
                 self._timeline.line(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
@@ -96,7 +95,7 @@ class Tenants:
             edited = replace(edited, assistant_version=current.assistant_version + 1)
             writes.append(_assistant_put(tenant, replace(assistant, version=edited.assistant_version)))
             changed.append("assistant")
-        dumped = _tenants.dump_python(edited, mode="json")
+        dumped = _tenant_attributes(edited)
         update = Update(
             *_key(tenant),
             set={name: dumped[name] for name in (*changes, "revision", "assistant_version")},
@@ -109,10 +108,10 @@ class Tenants:
             raise Conflict from None
         return self.get(tenant)
 
-    def set_state(self, tenant: str, wanted: TenantState, *, now: int, by: str) -> bool:
+    def set_state(self, tenant: str, state: TenantState, *, now: int, by: str) -> bool:
         """True if this changed it; then tell ``placement.apply_state``."""
-        happened = EventKind.RESUMED if wanted is TenantState.ACTIVE else EventKind.PAUSED
-        update = Update(*_key(tenant), set={"wanted": wanted}, when=Attr("pk").exists() & Attr("wanted").ne(wanted))
+        happened = EventKind.RESUMED if state is TenantState.ACTIVE else EventKind.PAUSED
+        update = Update(*_key(tenant), set={"wanted": state}, when=Attr("pk").exists() & Attr("wanted").ne(state))
         return self._change(update, Event(tenant, now, happened, by=by))
 
     # -- problems: True if this changed something, so that people are told once -----------------------------------
@@ -139,7 +138,7 @@ class Tenants:
 
     def _clear_problem(self, tenant: str, name: str, now: int, by: str) -> bool:
         update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & Attr(name).exists())
-        return self._change(update, Event(tenant, now, EventKind.MENDED, name.removesuffix("_problem"), by))
+        return self._change(update, Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by))
 
     def _change(self, update: Update, event: Event) -> bool:
         """The change and its line in the timeline, or neither because it stands already."""
@@ -154,7 +153,12 @@ class Tenants:
 
 def tenant_from(item: Item) -> Tenant:
     problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
-    return _tenants.validate_python({**item, **problems})
+    return _tenants.validate_python({**item, "state": item["wanted"], **problems})
+
+
+def _tenant_attributes(tenant: Tenant) -> Item:
+    dumped = _tenants.dump_python(tenant, mode="json")
+    return {**dumped, "wanted": dumped.pop("state")}
 
 
 def _key(tenant: str) -> tuple[str, str]:

@@ -178,14 +178,14 @@ class Landing:
         if number is None:
             return self._render("number", visitor, status=422, number=form.get("number", "")[:40], error=True)
         self._limit_rate(visitor, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
-        if visitor.tenant.wanted is TenantState.ACTIVE:
+        if visitor.tenant.state is TenantState.ACTIVE:
             self._services.placement.pair_with(visitor.tenant.id, number, self._services.clock())
         return self._redirect(visitor, "/status")
 
     def show_qr(self, token: str) -> Response:
         """Asks for a QR code instead of a pairing code."""
         visitor, _ = self._find_acting_visitor(token)
-        if visitor.tenant.wanted is TenantState.ACTIVE:
+        if visitor.tenant.state is TenantState.ACTIVE:
             self._services.placement.pair_with(visitor.tenant.id, None, self._services.clock())
         return self._redirect(visitor, "/status")
 
@@ -227,7 +227,7 @@ class Landing:
     # -- the session -------------------------------------------------------------------------------------------
 
     def _keep_awake(self, visitor: Visitor) -> None:
-        if visitor.tenant.wanted is TenantState.ACTIVE:
+        if visitor.tenant.state is TenantState.ACTIVE:
             self._services.placement.keep_awake(visitor.tenant.id, self._services.clock())
 
     def _awake_session(self, visitor: Visitor, now: int) -> Session:

@@ -124,9 +124,9 @@ def choose_screen(tenant: Tenant, session: Session, now: int) -> Screen:
         return Screen.MESSAGE
     match session.phase:
         case Phase.QR if session.pair_with is None:
-            return Screen.QR if session.qr is not None and session.qr.alive(now) else Screen.WAITING
+            return Screen.QR if session.qr is not None and session.qr.is_alive(now) else Screen.WAITING
         case Phase.PAIRING if session.pair_with is not None:
-            return Screen.PAIRING if session.pairing is not None and session.pairing.alive(now) else Screen.WAITING
+            return Screen.PAIRING if session.pairing is not None and session.pairing.is_alive(now) else Screen.WAITING
         case Phase.IDLE | Phase.STARTING | Phase.QR | Phase.PAIRING:
             return Screen.WAITING
         case Phase.LOGGED_OUT if session.is_awake(now):

@@ -32,7 +32,7 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.ONLINE: Message(Tone.OK, "Online"),
     EventKind.OFFLINE: Message(Tone.ATTENTION, "Offline"),
     EventKind.PROBLEM: Message(Tone.PROBLEM, "Problem"),
-    EventKind.MENDED: Message(Tone.OK, "Fixed"),
+    EventKind.RESOLVED: Message(Tone.OK, "Fixed"),
     EventKind.TAKEOVER: Message(Tone.NEUTRAL, "A person took a chat over"),
     EventKind.TURN_GIVEN_UP: Message(Tone.ATTENTION, "An answer was given up"),
     EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),

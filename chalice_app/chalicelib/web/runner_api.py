@@ -134,7 +134,7 @@ def _answer(runner: Runner, bell: Bell, request: SyncRequest, now: int) -> SyncA
             if rung.tenant in epochs
         ),
         next_in_ms=NEXT_CALL_MS,
-        drain=runner.drain,
+        drain=runner.end_requested,
     )
 
 

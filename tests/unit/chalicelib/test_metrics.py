@@ -141,7 +141,7 @@ def stage(
         name="Bakery",
         owner_email="owner@example.com",
         language="en",
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=1,
         created_at=clock(),
         assistant_version=1,

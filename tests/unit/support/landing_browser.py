@@ -29,7 +29,7 @@ BAKERY, FLORIST = "bakery0001", "florist0001"
 
 
 def tenant(id: str, **changes: Any) -> Tenant:
-    made = {"name": "Corner <b>Bakery</b>", "language": "en", "wanted": TenantState.ACTIVE, **changes}
+    made = {"name": "Corner <b>Bakery</b>", "language": "en", "state": TenantState.ACTIVE, **changes}
     return Tenant(
         id=id,
         owner_email="inge@bakery.example",

@@ -96,7 +96,7 @@ class StoredChats:
         """A message of each kind, one for each reason to skip it, and a chat that is known under two names."""
         for kind in stored(MessageKind):
             self._hand_in(self._message(9, kind=kind, sender="15550166@c.us"))
-        held: dict[str, Any] = {"answers_since": self.now - DAY, "takeover_until": 0, "wanted": TenantState.ACTIVE}
+        held: dict[str, Any] = {"answers_since": self.now - DAY, "takeover_until": 0, "state": TenantState.ACTIVE}
         for changes in (
             {"chat_id": "1@broadcast"},
             {"answers_since": None},
@@ -107,7 +107,7 @@ class StoredChats:
             {"kind": MessageKind.CIPHERTEXT},
             {"kind": MessageKind.OTHER},
             {"kind": MessageKind.IMAGE, "text": ""},
-            {"wanted": TenantState.PAUSED},
+            {"state": TenantState.PAUSED},
             {"takeover_until": self.now + DAY},
         ):
             message = self._message(10)

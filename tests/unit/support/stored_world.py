@@ -112,7 +112,7 @@ class StoredWorld:
                 name=name,
                 owner_email=f"owner@{name.split()[0].lower()}.example.com",
                 language=("de", "en", "fr", "es")[number],
-                wanted=TenantState.ACTIVE,
+                state=TenantState.ACTIVE,
                 revision=1,
                 created_at=self.now,
                 assistant_version=1,

@@ -81,7 +81,7 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         name=form.name,
         owner_email=form.owner_email,
         language=form.language,
-        wanted=TenantState.ACTIVE,
+        state=TenantState.ACTIVE,
         revision=1,
         created_at=now,
         assistant_version=1,

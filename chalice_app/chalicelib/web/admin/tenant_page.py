@@ -64,7 +64,7 @@ class TenantPage:
 
     def _live_context(self, tenant: Tenant) -> dict[str, Any]:
         session = self.services.sessions.get(tenant.id)
-        if tenant.wanted is TenantState.ACTIVE and not session.linked:
+        if tenant.state is TenantState.ACTIVE and not session.linked:
             session = self.services.placement.keep_awake(tenant.id, self.services.clock())
         return {
             "tenant": tenant,

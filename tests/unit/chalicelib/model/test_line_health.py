@@ -129,7 +129,7 @@ def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> 
             (tenant("a" * 8), linked()),
             (tenant("b" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 4 * MINUTE)),
             (tenant("c" * 8), linked(phase=Phase.OFFLINE, down_since=NOW - 6 * MINUTE)),
-            (tenant("d" * 8, wanted=TenantState.PAUSED), linked(phase=Phase.IDLE, runner=None, down_since=1)),
+            (tenant("d" * 8, state=TenantState.PAUSED), linked(phase=Phase.IDLE, runner=None, down_since=1)),
             (tenant("e" * 8), Session("e" * 8)),
             (tenant("f" * 8), watched()),
         ],
@@ -160,7 +160,7 @@ def test_what_waits_for_room_is_counted_once_its_time_has_come() -> None:
     waits = watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW)
     assert health_report([(tenant(), waits)], [], [], NOW).without_room == 1
     assert health_report([(tenant(), replace(waits, unplaced_since=NOW + 1))], [], [], NOW).without_room == 0
-    assert health_report([(tenant(wanted=TenantState.PAUSED), waits)], [], [], NOW).without_room == 0
+    assert health_report([(tenant(state=TenantState.PAUSED), waits)], [], [], NOW).without_room == 0
 
 
 def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
@@ -177,7 +177,7 @@ def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
         (LineHealth.NEEDS_ACTION, linked(problem=Problem(ProblemCode.CONFLICT, 1)), {}, []),
         (LineHealth.NEEDS_ACTION, linked(), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, []),
         (LineHealth.NEEDS_ACTION, Session(T, phase=Phase.LOGGED_OUT), {}, []),
-        (LineHealth.IDLE, Session(T, phase=Phase.LOGGED_OUT), {"wanted": TenantState.PAUSED}, []),
+        (LineHealth.IDLE, Session(T, phase=Phase.LOGGED_OUT), {"state": TenantState.PAUSED}, []),
         (LineHealth.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
         (LineHealth.HEALTHY, linked(), {}, [turn(TurnState.SENDING, 1.9)]),
         (LineHealth.PENDING, linked(phase=Phase.STARTING, down_since=NOW), {}, []),

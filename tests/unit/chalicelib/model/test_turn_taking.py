@@ -84,15 +84,15 @@ def view(
 ) -> ChatView:
     """A chat in which these messages wait; what stands in ``more`` belongs to the view or to the tenant."""
     tenant = a_tenant(CHAT.tenant, policies=policies)
-    tenant = replace(tenant, **{name: more.pop(name) for name in ("wanted", "assistant_problem") if name in more})
+    tenant = replace(tenant, **{name: more.pop(name) for name in ("state", "assistant_problem") if name in more})
     chat = chat if turn is None else replace(chat, open_turn=turn.id)
     return ChatView(
         **{"tenant": tenant, "chat": chat, "turn": turn, "messages": waiting, "turns": (), "waiting": waiting, **more}
     )
 
 
-PAUSED: dict[str, Any] = {"wanted": TenantState.PAUSED}
-MARKED = replace(CHAT, again=True)
+PAUSED: dict[str, Any] = {"state": TenantState.PAUSED}
+MARKED = replace(CHAT, check_requested=True)
 AT_ONCE, DEBOUNCED, AFTER_RACE = CheckAgain(0, 0), CheckAgain(1, 0), CheckAgain(1, 1)
 BACKSTOP = CheckAgain(30, 1)
 SKIPPED, BUSY, SILENT = Done(ReplyOutcome.SKIPPED), Done(ReplyOutcome.BUSY), Done(ReplyOutcome.PAUSED)
@@ -333,4 +333,4 @@ def test_each_rule_is_tested_and_each_has_precedence_over_the_next_that_could_ap
 def test_some_rule_always_decides() -> None:
     for _, chat, _ in CASES:
         for paused in (TenantState.ACTIVE, TenantState.PAUSED):
-            assert decide(replace(chat, tenant=replace(chat.tenant, wanted=paused)), NOW)
+            assert decide(replace(chat, tenant=replace(chat.tenant, state=paused)), NOW)

@@ -195,9 +195,9 @@ def test_a_free_runner_that_ecs_does_not_end_ends_itself(town: Town, clock: Cloc
     town.runner("runnernew1", capacity=0)
     assert town.services.drains.start("runnernew1", clock())
     town.minutes(5)
-    assert not town.named("runnernew1").drain
+    assert not town.named("runnernew1").end_requested
     town.minute()
-    assert town.named("runnernew1").drain
+    assert town.named("runnernew1").end_requested
 
 
 def test_without_protection_no_runner_is_drained(town: Town) -> None:

@@ -89,9 +89,9 @@ def test_the_wire_refuses_an_unknown_value_all_the_same(field: str, value: str) 
 def test_a_tenant_in_an_unknown_state_is_silent(tenants: Tenants, table: Table, clock: Clock) -> None:
     table.update(Update(f"TENANT#{T}", "TENANT", set={"wanted": LATER}))
     tenant = tenants.get(T)
-    assert (tenant.wanted, tenant.paused) == (TenantState.UNKNOWN, True)
-    assert not should_run(tenant.wanted, Session(T, number="4917"), clock())
-    assert [each.wanted for each, _ in tenants.list_all()] == [TenantState.UNKNOWN]
+    assert (tenant.state, tenant.paused) == (TenantState.UNKNOWN, True)
+    assert not should_run(tenant.state, Session(T, number="4917"), clock())
+    assert [each.state for each, _ in tenants.list_all()] == [TenantState.UNKNOWN]
     answer = classify(
         chat_id=CHAT,
         from_me=False,
@@ -101,7 +101,7 @@ def test_a_tenant_in_an_unknown_state_is_silent(tenants: Tenants, table: Table, 
         sent_at=clock(),
         answers_since=0,
         takeover_until=0,
-        wanted=tenant.wanted,
+        state=tenant.state,
         policies=Policies(),
         now=clock(),
     )

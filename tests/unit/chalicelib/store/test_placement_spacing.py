@@ -163,6 +163,6 @@ def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placemen
 
 
 def test_what_failed_together_does_not_come_back_together(clock: Clock) -> None:
-    tries = {apply_failure(Session(f"tenant{number:04}", fails=30), clock()).next_try_at for number in range(50)}
+    tries = {apply_failure(Session(f"tenant{number:04}", failures=30), clock()).next_try_at for number in range(50)}
     assert len(tries) > 25
     assert max(tries) - clock() <= MAX_RETRY_BACKOFF.total_seconds() * 1250

@@ -84,7 +84,7 @@ def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tena
     now = hotel.created_at + 1
     assert tenants.set_state(hotel.id, TenantState.PAUSED, now=now, by=OPERATOR)
     assert not tenants.set_state(hotel.id, TenantState.PAUSED, now=now + 1, by=OPERATOR)
-    assert tenants.get(hotel.id).wanted is TenantState.PAUSED
+    assert tenants.get(hotel.id).state is TenantState.PAUSED
     assert happened(timeline) == [EventKind.PAUSED, EventKind.CREATED]
 
 
@@ -102,7 +102,7 @@ def test_a_problem_is_told_once_however_often_it_is_met(
     assert mend(hotel.id, now=hotel.created_at + 4)
     assert not mend(hotel.id, now=hotel.created_at + 5)
     assert getattr(tenants.get(hotel.id), f"{of}_problem") is None
-    assert happened(timeline) == [EventKind.MENDED, EventKind.PROBLEM, EventKind.PROBLEM, EventKind.CREATED]
+    assert happened(timeline) == [EventKind.RESOLVED, EventKind.PROBLEM, EventKind.PROBLEM, EventKind.CREATED]
 
 
 def test_the_overview_joins_every_tenant_with_its_session(tenants: Tenants, hotel: Tenant, table: Table) -> None:

@@ -64,7 +64,7 @@ def test_the_worst_come_first_each_with_its_problem(services: Services, clock: C
     minute = 60_000
     down = {"phase": "failed", "down_since": clock() - 6 * minute}
     add(services, "fineaaaaaa", session=online(clock))
-    add(services, "pausedaaaa", wanted=TenantState.PAUSED)
+    add(services, "pausedaaaa", state=TenantState.PAUSED)
     add(services, "downaaaaaa", session=online(clock, **down))
     revoked = Problem(ProblemCode.KEY_REVOKED, clock() - 2 * 3_600_000, "sk-…1234 was refused")
     add(services, "keyaaaaaaa", session=online(clock), assistant_problem=revoked)

@@ -35,7 +35,7 @@ LIVING = ExpiringCode("code", NOW + 1_000)
 )
 def test_a_code_is_shown_only_while_it_is_valid_and_needed(session: Session, screen: Screen) -> None:
     assert choose_screen(tenant(BAKERY), session, NOW) is screen
-    assert choose_screen(tenant(BAKERY, wanted=TenantState.PAUSED), session, NOW) is Screen.PAUSED
+    assert choose_screen(tenant(BAKERY, state=TenantState.PAUSED), session, NOW) is Screen.PAUSED
 
 
 def test_the_repr_of_a_view_has_no_code() -> None:

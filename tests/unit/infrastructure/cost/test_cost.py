@@ -285,7 +285,7 @@ class Runner:
             name="The bakery at the corner",
             owner_email="owner@bakery.example.com",
             language="en",
-            wanted=TenantState.ACTIVE,
+            state=TenantState.ACTIVE,
             revision=1,
             created_at=self.clock(),
             assistant_version=1,

@@ -50,7 +50,7 @@ def bads(found: list[CheckResult]) -> list[str]:
         (TENANT, ONLINE, False),
         (TENANT, replace(ONLINE, phase=Phase.OFFLINE), True),
         (TENANT, replace(ONLINE, phase=Phase.IDLE, runner=None), True),
-        (replace(TENANT, wanted=TenantState.PAUSED), replace(ONLINE, phase=Phase.IDLE), False),
+        (replace(TENANT, state=TenantState.PAUSED), replace(ONLINE, phase=Phase.IDLE), False),
         (TENANT, Session(tenant=TENANT.id), False),  # not linked, and no page is open
         (TENANT, Session(tenant=TENANT.id, awake_until=NOW + 1000), True),
         (TENANT, Session(tenant=TENANT.id, awake_until=NOW + 1000, phase=Phase.QR), False),

@@ -21,7 +21,7 @@ def test_a_new_tenant_is_active_saved_whole_and_its_owner_has_mail(olga: Admin) 
     tenant = olga.create()
     stored = olga.services.tenants.get(tenant)
     assert (stored.name, stored.owner_email, stored.language) == ("Hotel Alpenblick", "owner@example.com", "de")
-    assert (stored.wanted, stored.key_last4) == (TenantState.ACTIVE, "1234")
+    assert (stored.state, stored.key_last4) == (TenantState.ACTIVE, "1234")
     assert olga.services.key_encryption.decrypt(tenant, stored.key_ciphertext) == KEY
     assert olga.services.tenants.get_assistant(tenant, 1).instructions == "You answer for the hotel."
     [(mailed, link)] = olga.mailer.sent

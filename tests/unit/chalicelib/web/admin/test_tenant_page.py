@@ -76,9 +76,9 @@ def test_the_page_of_an_unknown_tenant_reveals_nothing(olga: Admin) -> None:
 def test_pausing_and_resuming_is_stored_shown_and_done(olga: Admin) -> None:
     tenant = olga.create()
     assert "The line is silent" in olga.press(tenant, "pause").text
-    assert olga.services.tenants.get(tenant).wanted is TenantState.PAUSED
+    assert olga.services.tenants.get(tenant).state is TenantState.PAUSED
     assert "Resumed" in olga.press(tenant, "resume").text
-    assert olga.services.tenants.get(tenant).wanted is TenantState.ACTIVE
+    assert olga.services.tenants.get(tenant).state is TenantState.ACTIVE
 
 
 def test_sending_the_invite_again_kills_the_old_link_and_has_a_limit(olga: Admin, clock: Clock) -> None:
