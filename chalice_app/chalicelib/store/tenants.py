@@ -157,8 +157,9 @@ def tenant_from(item: Item) -> Tenant:
 
 
 def _tenant_attributes(tenant: Tenant) -> Item:
+    """Returns the attributes of the tenant's item, where the state is called ``wanted``."""
     dumped = _tenants.dump_python(tenant, mode="json")
-    return {**dumped, "wanted": dumped.pop("state")}
+    return {"wanted" if name == "state" else name: value for name, value in dumped.items()}
 
 
 def _key(tenant: str) -> tuple[str, str]:

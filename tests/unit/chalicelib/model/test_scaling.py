@@ -419,7 +419,7 @@ def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
     for since, ends in ((NOON - long + 1, []), (NOON - long, ["a"])):
         chosen = decided([leaving("a", free_since=since, protected_until=0), other], desired=1)
         assert (chosen.free, [each.id for each in chosen.end]) == ((), ends)
-    told = leaving("a", free_since=NOON - long, drain=True, protected_until=0)
+    told = leaving("a", free_since=NOON - long, end_requested=True, protected_until=0)
     assert decided([told, other], desired=1).end == ()
 
 
