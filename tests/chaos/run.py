@@ -245,7 +245,7 @@ def _settle(scene: Scene, watch: Watch, load: Load, say: Say) -> tuple[Verdict, 
 
 
 def _pass(scene: Scene, seconds: float) -> None:
-    """Time goes by; the application is started again if it ended. Its thread is the one that holds its leash."""
+    """Time goes by; the application is started again if it ended. Its thread must outlive it."""
     end = time.monotonic() + seconds
     while True:
         scene.stack.check()

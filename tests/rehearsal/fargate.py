@@ -73,7 +73,7 @@ class Fargate:
         self._last_error = ""
         self._stopped = threading.Event()
         self._metadata = _metadata_server()
-        # The leash of a child process belongs to the thread that started it.
+        # The kernel ends a child process when the thread that started it ends.
         self._thread = threading.Thread(target=self._reconcile_until_stopped, name="fargate", daemon=True)
 
     def __enter__(self) -> "Fargate":

@@ -24,7 +24,9 @@ RECONCILE_EVERY_SECONDS = 0.5
 STOP_GRACE_SECONDS = 110.0
 #: How long the kill of all runners may take beyond the grace period.
 KILL_TIMEOUT_SECONDS = 30.0
+#: The number of slots.
 MAX_RUNNERS = 20
+#: The bounds of the exponential backoff between restarts.
 MIN_BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 30.0
 #: After this uptime a crash resets the backoff.
