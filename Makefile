@@ -23,7 +23,7 @@ check: python lint types ## ruff, mypy and unit tests; run it before each commit
 
 .PHONY: test
 test: install lint types ## run every test but peers, chaos, the rehearsals and the long simulation; run it before handing over
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 --require-tools tests
 
 .PHONY: story
 story: install ## run the whole story with real browsers: create, mail, scan, answer

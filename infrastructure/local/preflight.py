@@ -32,14 +32,19 @@ _PORT_NAMES = {
 
 def check(settings: Settings) -> None:
     """Raises :class:`CannotStart` for the first missing prerequisite."""
-    if not MINISTACK_PYTHON.exists():
-        raise CannotStart("MiniStack is not installed: run `make install`.")
+    check_ministack()
     if settings.runners and settings.runner_image:
         check_image(settings.runner_image)
     elif settings.runners:
         check_chromium(settings)
         check_wa_js()
     check_ports(settings)
+
+
+def check_ministack() -> None:
+    """Raises :class:`CannotStart` without MiniStack in its own virtual environment."""
+    if not MINISTACK_PYTHON.exists():
+        raise CannotStart("MiniStack is not installed: run `make install`.")
 
 
 def check_ports(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from infrastructure.packaging.package import MAX_ZIP_BYTES, Architecture, Packag
 from infrastructure.packaging.template import dump
 from tests.unit.support import final_template
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 PYTHON = Path(sys.executable)
 
 

@@ -12,8 +12,6 @@ import pytest
 from tests.rehearsal.certificate import Certificate, certificate
 from tests.rehearsal.internet import Internet, Target
 
-pytestmark = pytest.mark.stack
-
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Certificate:

@@ -1,0 +1,50 @@
+"""Skips tests whose tools are missing after a plain `pip install`, and names the `make` target that installs them."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from infrastructure.local import preflight
+from infrastructure.local.settings import CannotStart, Settings
+
+
+def _chromium() -> None:
+    preflight.check_chromium(Settings(chromium=os.environ.get("CHROMIUM") or None))
+
+
+#: By marker: the tools that its tests need, each with the check that fails without it. `make install` brings all.
+TOOLS: dict[str, dict[str, Callable[[], None]]] = {
+    "chromium": {"Chromium": _chromium, "wa-js": preflight.check_wa_js},
+    "stack": {"MiniStack": preflight.check_ministack},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-tools", action="store_true", help="fail where a tool is missing, instead of skipping")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marked = [marker for marker in TOOLS if item.get_closest_marker(marker)]
+    if not (names := [name for marker in marked for name in missing(marker)]):
+        return
+    reason = f"missing: {', '.join(names)}; `make install` brings it"
+    if item.config.getoption("--require-tools"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@cache
+def missing(marker: str) -> tuple[str, ...]:
+    """The tools of this marker that are not on this machine."""
+    return tuple(name for name, check in TOOLS[marker].items() if not _passes(check))
+
+
+def _passes(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except CannotStart:
+        return False
+    return True
