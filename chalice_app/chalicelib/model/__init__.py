@@ -1,8 +1,11 @@
-"""The nouns of Answerline, their states and their rules: pure; every rule takes `now`.
+"""The domain model: the nouns of Answerline, their states and their rules. Pure; every rule takes `now`.
 
 All instants are epoch milliseconds of the control plane's clock, unless a name says "WhatsApp time".
 """
 
+from chalicelib.model.assistant import (
+    Assistant,
+)
 from chalicelib.model.classification import (
     Classification,
     classify,
@@ -32,22 +35,25 @@ from chalicelib.model.conversation import (
     split_by_login,
     unanswered_messages,
 )
-from chalicelib.model.session import (
-    AWAKE_FOR,
+from chalicelib.model.runner import (
     DEAD_TOKEN_GRACE,
     LEASE,
     LEASE_RENEWED_EVERY,
     Assignment,
     Draining,
-    ExpiringCode,
     Runner,
     RunnerState,
+    is_wedged,
+    may_reap,
+)
+from chalicelib.model.session import (
+    AWAKE_FOR,
+    ExpiringCode,
+    Notice,
     Session,
     apply_failure,
     apply_report,
     downtime,
-    is_wedged,
-    may_reap,
     restorable_snapshots,
     should_run,
 )
@@ -65,7 +71,6 @@ from chalicelib.model.tenant import (
     INVITE_UNOPENED_FOR,
     MAX_OPERATOR_SESSION,
     OPERATOR_IDLE_FOR,
-    Assistant,
     Event,
     EventKind,
     Invite,
@@ -108,6 +113,7 @@ __all__ = [
     "EventKind",
     "ExpiringCode",
     "Invite",
+    "Notice",
     "Policies",
     "Problem",
     "Runner",

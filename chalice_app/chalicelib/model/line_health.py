@@ -7,7 +7,8 @@ from datetime import timedelta
 from enum import IntEnum
 
 from chalicelib.model.conversation import Turn, TurnState
-from chalicelib.model.session import Runner, RunnerState, Session, downtime, should_run
+from chalicelib.model.runner import Runner, RunnerState
+from chalicelib.model.session import Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
 from wire import Phase
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from chalicelib.model.session import Runner, Session
+from chalicelib.model.runner import Runner
+from chalicelib.model.session import Session
 
 
 def rank_runners(session: Session, alive: Sequence[Runner], release: str, now: int) -> list[Runner]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from chalicelib.model.session import Assignment, Draining, Runner, RunnerState, Session, downtime
+from chalicelib.model.runner import Assignment, Draining, Runner, RunnerState
+from chalicelib.model.session import Session, downtime
 from chalicelib.model.times import milliseconds
 from wire import Phase, Wanted
 

@@ -1,4 +1,4 @@
-"""What people decide: tenants, assistants, policies, invites, the timeline. Pure; every rule takes `now`."""
+"""Tenants, their policies, problems, invites and timeline: the items that people write. Pure; rules take `now`."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -7,14 +7,16 @@ from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 from wire import ProblemCode
 
-#: An invite that was never opened dies after this long.
+#: An invite that was never opened expires after this long.
 INVITE_UNOPENED_FOR = timedelta(hours=72)
+#: An operator's browser that sends no request for this long is signed out …
 OPERATOR_IDLE_FOR = timedelta(minutes=30)
+#: … and every browser after this.
 MAX_OPERATOR_SESSION = timedelta(hours=12)
 
 
 class TenantState(StoredEnum):
-    """What the operator wants of a tenant."""
+    """The state that the operator gave a tenant."""
 
     ACTIVE = "active"  #: its line should answer
     PAUSED = "paused"  #: its line should be silent; the login is kept
@@ -23,17 +25,17 @@ class TenantState(StoredEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a person must mend, and since when."""
+    """An error that only a person can fix, and since when."""
 
     code: ProblemCode
     since: int
-    #: One technical sentence for the operator; never a secret or a message text.
+    #: one technical sentence for the operator; never a secret or a message text
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """How a tenant's line behaves. Minutes, counts and days are in the names."""
+    """The rules of a tenant's line; the names carry the units."""
 
     answer_groups: bool = False
     takeover_minutes: int = 60
@@ -47,30 +49,13 @@ class Policies:
     ignored_phones: tuple[str, ...] = ()
     #: if not empty, only these phones get an answer
     allowed_phones: tuple[str, ...] = ()
-    #: what the contact sees when the assistant gives up; empty: nothing
+    #: the reply to the contact when the model cannot answer; empty for none
     give_up_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Assistant:
-    """How a line answers; immutable, one record per version."""
-
-    version: int
-    model: str
-    instructions: str
-    max_output_tokens: int = 1_000
-    reasoning_effort: str | None = None
-    verbosity: str | None = None
-    temperature: float | None = None
-    vector_store_ids: tuple[str, ...] = ()
-    web_search: bool = False
-    #: an ``asst_…``/``pmpt_…`` id kept as a label; nothing at run time depends on it
-    legacy_reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Tenant:
-    """One client of the agency. The key is ciphertext under KMS, with the tenant in its encryption context."""
+    """One client of the agency. KMS encrypts its OpenAI key with the tenant in the encryption context."""
 
     id: str
     name: str
@@ -94,53 +79,54 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """The emailed capability link; only the hash of its token is stored."""
+    """The link that is mailed to the owner: a capability, of which only the token's hash is stored."""
 
     token_sha256: str
     tenant: str
     created_at: int
     opened_at: int | None = None
     revoked_at: int | None = None
-    #: hash of the cookie of the one browser that may see the QR
+    #: hash of the cookie of the one browser that may see the QR code
     bound_sha256: str | None = None
 
     def is_usable(self, now: int) -> bool:
+        """True unless it was revoked, or expired before it was opened."""
         if self.revoked_at is not None:
             return False
         return self.opened_at is not None or now < self.created_at + milliseconds(INVITE_UNOPENED_FOR)
 
 
 class EventKind(StoredEnum):
-    """What the timeline of a tenant tells."""
+    """The kind of an event in the timeline of a tenant."""
 
-    CREATED = "created"
-    EDITED = "edited"
-    PAUSED = "paused"
-    RESUMED = "resumed"
-    INVITE_SENT = "invite_sent"
-    INVITE_OPENED = "invite_opened"
-    INVITE_REVOKED = "invite_revoked"
-    MAIL_FAILED = "mail_failed"
-    LINKED = "linked"
-    LOGGED_OUT = "logged_out"
-    ONLINE = "online"
-    OFFLINE = "offline"
-    PROBLEM = "problem"
-    RESOLVED = "mended"
-    TAKEOVER = "takeover"
-    TURN_GIVEN_UP = "turn_given_up"
-    RUNNER_LOST = "runner_lost"
-    RESTORE_FELL_BACK = "restore_fell_back"
+    CREATED = "created"  #: an operator created the tenant
+    EDITED = "edited"  #: an operator changed settings
+    PAUSED = "paused"  #: an operator paused the line
+    RESUMED = "resumed"  #: an operator resumed the line
+    INVITE_SENT = "invite_sent"  #: an invite was mailed
+    INVITE_OPENED = "invite_opened"  #: a browser opened the invite for the first time
+    INVITE_REVOKED = "invite_revoked"  #: an operator revoked the invite
+    MAIL_FAILED = "mail_failed"  #: a mail could not be sent or was not delivered
+    LINKED = "linked"  #: the owner linked a WhatsApp account
+    LOGGED_OUT = "logged_out"  #: WhatsApp or the phone ended the login
+    ONLINE = "online"  #: the session came online
+    OFFLINE = "offline"  #: the session is not online any more
+    PROBLEM = "problem"  #: a person must fix a problem
+    RESOLVED = "mended"  #: a problem is over
+    TAKEOVER = "takeover"  #: the owner answered a chat from the phone
+    TURN_GIVEN_UP = "turn_given_up"  #: the model will not answer a turn
+    RUNNER_LOST = "runner_lost"  #: the runner that held the session was lost
+    RESTORE_FELL_BACK = "restore_fell_back"  #: a snapshot was unusable, and an earlier one is tried
     UNKNOWN = "unknown"  #: written by a later release
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a tenant's timeline: append-only; never a message text, a number, a code or a key."""
+    """One event of a tenant's timeline: append-only; never a message text, a number, a code or a key."""
 
     tenant: str
     at: int
     kind: EventKind
     detail: str = ""
-    #: an operator's e-mail, ``owner``, or ``answerline``
+    #: the actor: an operator's e-mail, ``owner``, or ``answerline``
     by: str = "answerline"

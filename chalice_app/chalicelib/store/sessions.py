@@ -21,7 +21,7 @@ from chalicelib.model import (
 )
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
-from chalicelib.store.wire_enums import read_enum, read_problem
+from chalicelib.store.wire_enums import read_enum, read_notice, read_problem
 from wire import Phase
 
 #: While an owner's page is open, ``awake_until`` is written again when this much of it has passed.
@@ -150,7 +150,7 @@ def session_from(item: Item) -> Session:
         runner=item.get("runner"),
         sequence=item.get("sequence", 0),
         problem=read_problem(item.get("problem")),
-        unsent_notice=item.get("untold"),
+        unsent_notice=read_notice(item.get("untold")),
         detail=item.get("detail", ""),
         qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
         pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from chalicelib.model import Problem
+from chalicelib.model import Notice, Problem
 from wire import MessageKind, Phase, ProblemCode, Wanted
 
 E = TypeVar("E", bound=StrEnum)
@@ -32,3 +32,10 @@ def read_problem(item: Mapping[str, Any] | None) -> Problem | None:
     if not item or item["code"] not in set(ProblemCode):
         return None
     return Problem(ProblemCode(item["code"]), item["since"], item.get("detail", ""))
+
+
+def read_notice(value: str | None) -> Notice | None:
+    """Returns the stored subject of a notice; None for an unknown one, which only the later release can send."""
+    if value == Phase.LOGGED_OUT:
+        return Phase.LOGGED_OUT
+    return ProblemCode(value) if value in set(ProblemCode) else None

@@ -122,10 +122,10 @@ def test_an_unknown_problem_of_a_tenant_is_found_out_again(
 
 
 def test_a_session_in_an_unknown_phase_is_not_online(tenants: Tenants, table: Table) -> None:
-    later = {"phase": LATER, "number": "4917", "problem": {"code": LATER, "since": 5}}
+    later = {"phase": LATER, "number": "4917", "untold": LATER, "problem": {"code": LATER, "since": 5}}
     table.update(Update(f"TENANT#{T}", "SESSION", set=later))
     session = placement_on(table).sessions.get(T)
-    assert (session.phase, session.problem, session.up) == (Phase.IDLE, None, False)
+    assert (session.phase, session.problem, session.unsent_notice, session.up) == (Phase.IDLE, None, None, False)
     assert not replace(session, number=None).up
 
 
