@@ -18,7 +18,7 @@ _PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
 
 class Child:
-    """One child process."""
+    """A child process."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         """Starts the process. The calling thread must outlive it: the kernel signals the death of the *thread*."""

@@ -20,7 +20,7 @@ def load() -> dict[str, Any]:
 
 @dataclass
 class Template:
-    """One template for one stack name; ``created`` holds the values of Ref and GetAtt of each resource."""
+    """The template for one stack name; ``created`` holds the values of Ref and GetAtt of each resource."""
 
     body: Mapping[str, Any]
     pseudo: Mapping[str, str]

@@ -11,7 +11,7 @@ from infrastructure.local.resources import ACCOUNT, REGION, Created
 
 
 class Service:
-    """One service in MiniStack, which stores its counts and starts no task."""
+    """The service in MiniStack, which stores its counts and starts no task."""
 
     def __init__(self, ecs: Any, sqs: Any, created: Created) -> None:
         self._ecs = ecs

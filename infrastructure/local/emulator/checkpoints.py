@@ -21,7 +21,7 @@ class CheckpointUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One whole copy of the state: a directory with files, and the manifest with the digest of each."""
+    """A whole copy of the state: a directory with files, and the manifest with the digest of each."""
 
     number: int
     directory: Path

@@ -18,7 +18,7 @@ STAGE = "api"
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as received."""
+    """An HTTP request as received."""
 
     method: str
     #: with the stage, percent-encoding as sent

@@ -72,7 +72,7 @@ def make_thread_safe(app: Any) -> Any:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP response."""
+    """An HTTP response."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
