@@ -1,4 +1,4 @@
-"""`make chaos MINUTES=10`: real processes, a fault every few seconds; its last line is the verdict."""
+"""`make chaos MINUTES=10`: injects a fault every few seconds into real processes; the last line is the verdict."""
 
 import argparse
 import random
@@ -14,7 +14,7 @@ from tests.chaos.run import run
 
 
 def main() -> int:
-    """0 if nothing was doubled, left unanswered or left behind, and at most one message lost per ten hard kills."""
+    """Returns 0 if nothing is duplicated, unanswered or left over, and one message per ten hard kills is lost at most."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long faults are injected")
     parser.add_argument("--seed", type=int, help="draws the same faults again (when they strike still differs)")

@@ -1,4 +1,4 @@
-"""Collects what the verdict judges: the table's messages and turns, and what the phones show."""
+"""Collects the input of the verdict: the table's messages and turns, and the bubbles on the phones."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from boto3.dynamodb.types import TypeDeserializer
 from chalicelib.store.chats import turn_from
 from infrastructure.local.stack import LocalStack
 from tests.chaos.lines import Line
-from tests.chaos.verdict import Bubble, Stored, Turned
+from tests.chaos.verdict import Bubble, Stored, TurnRecord
 from tests.simulators.whatsapp.client import SimulatorClient
 
 _read = TypeDeserializer()
 
 
-def from_table(stack: LocalStack) -> tuple[list[Stored], list[Turned]]:
-    """Every message of a contact and every turn."""
+def from_table(stack: LocalStack) -> tuple[list[Stored], list[TurnRecord]]:
+    """Returns every message of a contact and every turn."""
     stored: list[Stored] = []
-    turns: list[Turned] = []
+    turns: list[TurnRecord] = []
     for item in _items(stack):
         if item["sk"].startswith("MESSAGE#") and not item["from_me"]:
             _, tenant, chat = item["pk"].split("#", 2)
@@ -25,7 +25,7 @@ def from_table(stack: LocalStack) -> tuple[list[Stored], list[Turned]]:
         elif item["sk"].startswith("TURN#"):
             turn = turn_from(item)
             turns.append(
-                Turned(
+                TurnRecord(
                     turn.tenant,
                     turn.chat,
                     turn.id,
@@ -40,7 +40,7 @@ def from_table(stack: LocalStack) -> tuple[list[Stored], list[Turned]]:
 
 
 def from_phones(whatsapp: SimulatorClient, lines: list[Line]) -> tuple[list[Bubble], int]:
-    """What the contacts see of the lines, and how often a device sent again what was there."""
+    """Returns the bubbles that the contacts see, and how many sends repeated a message id that was there."""
     bubbles: list[Bubble] = []
     resent = 0
     for line in lines:

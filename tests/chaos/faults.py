@@ -1,4 +1,4 @@
-"""What can go wrong with processes, lines and WhatsApp: each draws its victim, strikes, and says how to undo it."""
+"""Faults of processes, lines and WhatsApp: each draws its target, is injected, and returns how to revert it."""
 
 import contextlib
 import shutil
@@ -9,44 +9,47 @@ import psutil
 
 from infrastructure.local.lambda_runtime.events import STAGE
 from tests.chaos.processes import renderers
-from tests.chaos.scene import Happening, Scene
+from tests.chaos.scene import Injection, Scene
 
-#: None: there is nobody to strike just now.
-Fault = Callable[[Scene], Happening | None]
+#: None: there is no target at this moment.
+Fault = Callable[[Scene], Injection | None]
 
 PROCESS_ENDS_WITHIN_SECONDS = 5.0
-REPLACED_AT_MOST = 2
+MAX_REPLACEMENTS = 2
 
 
 # -- runners ----------------------------------------------------------------------------------------------------
 
 
-def kill_runner(scene: Scene) -> Happening | None:
-    """SIGKILL; the disk stays, as after a crash of the process."""
+def kill_runner(scene: Scene) -> Injection | None:
+    """Sends SIGKILL; the disk stays, as after a crash of the process."""
     return _kill_runner(scene, "SIGKILL runner", lose_disk=False)
 
 
-def kill_runner_with_its_disk(scene: Scene) -> Happening | None:
-    """SIGKILL, and its disk is gone, as when a container is lost."""
+def kill_runner_with_its_disk(scene: Scene) -> Injection | None:
+    """Sends SIGKILL and removes the disk, as when a container is lost."""
     return _kill_runner(scene, "SIGKILL runner, disk lost", lose_disk=True)
 
 
-def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Happening | None:
+def _kill_runner(scene: Scene, kind: str, *, lose_disk: bool) -> Injection | None:
     slot, process = _some_runner(scene)
-    if process is None or (lose_disk and not may_lose(scene, slot)):
+    if process is None or (lose_disk and not may_lose_disk(scene, slot)):
         return None
-    hit = scene.hosted_in(slot)
+    affected = scene.hosted_in(slot)
     if lose_disk:
-        lose(scene, slot, process)
+        kill_with_disk(scene, slot, process)
     else:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    return Happening(kind, slot, hit, hard_kill=True)
+    return Injection(kind, slot, affected, hard_kill=True)
 
 
-def may_lose(scene: Scene, slot: str) -> bool:
-    """Not while the control plane is away, nor from a runner that hangs: what came in meanwhile is on that disk alone,
-    or in browsers that nobody read, and nobody promises it."""
+def may_lose_disk(scene: Scene, slot: str) -> bool:
+    """Returns whether the runner's disk may be removed.
+
+    While the control plane is unreachable or the runner hangs, new messages are on that disk alone, or in browsers that
+    the runner did not read: their loss is no error of ours.
+    """
     try:
         if psutil.Process(scene.runners()[slot]).status() == psutil.STATUS_STOPPED:
             return False
@@ -59,8 +62,8 @@ def may_lose(scene: Scene, slot: str) -> bool:
     return answers and slot not in scene.small_disks
 
 
-def lose(scene: Scene, slot: str, process: psutil.Process) -> None:
-    """A runner and all it wrote: the next one in its slot finds nothing."""
+def kill_with_disk(scene: Scene, slot: str, process: psutil.Process) -> None:
+    """Kills a runner and removes its data: the next runner in the slot starts with an empty directory."""
     directory = scene.stack.settings.data / "runners" / slot
     aside = directory.with_name(f"lost-{process.pid}")
     with contextlib.suppress(psutil.Error, OSError):
@@ -70,25 +73,30 @@ def lose(scene: Scene, slot: str, process: psutil.Process) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def drain_runner(scene: Scene) -> Happening | None:
-    """SIGTERM, as before a deploy."""
+def drain_runner(scene: Scene) -> Injection | None:
+    """Sends SIGTERM, as before a deployment."""
     slot, process = _some_runner(scene)
     if process is None:
         return None
-    hit = scene.hosted_in(slot)
+    affected = scene.hosted_in(slot)
     process.terminate()
-    return Happening("SIGTERM runner", slot, hit)
+    return Injection("SIGTERM runner", slot, affected)
 
 
-def freeze_runner(scene: Scene) -> Happening | None:
-    """SIGSTOP for 2 to 20 s."""
+def freeze_runner(scene: Scene) -> Injection | None:
+    """Stops the process with SIGSTOP for 2 to 20 s."""
     slot, process = _some_runner(scene)
     if process is None:
         return None
     process.suspend()
-    lasts = scene.chance.uniform(2, 20)
-    return Happening(
-        "SIGSTOP runner", slot, scene.hosted_in(slot), lasts, lambda: _resume(process), family=f"freeze {slot}"
+    duration_seconds = scene.rng.uniform(2, 20)
+    return Injection(
+        "SIGSTOP runner",
+        slot,
+        scene.hosted_in(slot),
+        duration_seconds,
+        lambda: _resume(process),
+        exclusive_group=f"freeze {slot}",
     )
 
 
@@ -96,7 +104,7 @@ def _some_runner(scene: Scene) -> tuple[str, psutil.Process | None]:
     runners = scene.runners()
     if not runners:
         return "", None
-    slot = scene.chance.choice(sorted(runners))
+    slot = scene.rng.choice(sorted(runners))
     scene.keep_log(slot)
     try:
         return slot, psutil.Process(runners[slot])
@@ -107,45 +115,45 @@ def _some_runner(scene: Scene) -> tuple[str, psutil.Process | None]:
 # -- browsers ---------------------------------------------------------------------------------------------------
 
 
-def kill_browser(scene: Scene) -> Happening | None:
-    """SIGKILL of a whole Chromium."""
+def kill_browser(scene: Scene) -> Injection | None:
+    """Sends SIGKILL to a whole Chromium."""
     found = scene.browsers()
     if not found:
         return None
-    browser = scene.chance.choice(found)
+    browser = scene.rng.choice(found)
     with contextlib.suppress(psutil.Error):
         browser.process.kill()
-    return Happening("SIGKILL browser", browser.tenant, frozenset({browser.tenant}))
+    return Injection("SIGKILL browser", browser.tenant, frozenset({browser.tenant}))
 
 
-def kill_renderer(scene: Scene) -> Happening | None:
-    """SIGKILL of the page's process: "Aw, snap"."""
+def kill_renderer(scene: Scene) -> Injection | None:
+    """Sends SIGKILL to the page's process: "Aw, snap"."""
     tenant, process = _some_renderer(scene)
     if process is None:
         return None
     with contextlib.suppress(psutil.Error):
         process.kill()
-    return Happening("SIGKILL renderer", tenant, frozenset({tenant}))
+    return Injection("SIGKILL renderer", tenant, frozenset({tenant}))
 
 
-def freeze_renderer(scene: Scene) -> Happening | None:
-    """SIGSTOP of the page's process for 5 to 40 s."""
+def freeze_renderer(scene: Scene) -> Injection | None:
+    """Stops the page's process with SIGSTOP for 5 to 40 s."""
     tenant, process = _some_renderer(scene)
     if process is None:
         return None
     with contextlib.suppress(psutil.Error):
         process.suspend()
-    lasts = scene.chance.uniform(5, 40)
-    return Happening("SIGSTOP renderer", tenant, frozenset({tenant}), lasts, lambda: _resume(process))
+    duration_seconds = scene.rng.uniform(5, 40)
+    return Injection("SIGSTOP renderer", tenant, frozenset({tenant}), duration_seconds, lambda: _resume(process))
 
 
 def _some_renderer(scene: Scene) -> tuple[str, psutil.Process | None]:
     found = scene.browsers()
     if not found:
         return "", None
-    browser = scene.chance.choice(found)
+    browser = scene.rng.choice(found)
     pages = renderers(browser)
-    return browser.tenant, scene.chance.choice(pages) if pages else None
+    return browser.tenant, scene.rng.choice(pages) if pages else None
 
 
 def _resume(process: psutil.Process) -> None:
@@ -156,80 +164,82 @@ def _resume(process: psutil.Process) -> None:
 # -- WhatsApp ---------------------------------------------------------------------------------------------------
 
 
-def replace_stream(scene: Scene) -> Happening | None:
-    """WhatsApp is opened in another window; seldom enough that the line may take its login back (3 times an hour)."""
-    rested = [line for line in scene.lines if scene.replaced[line.tenant] < REPLACED_AT_MOST]
+def replace_stream(scene: Scene) -> Injection | None:
+    """Opens WhatsApp in another window, rarely enough that the line may take its login back (3 times an hour)."""
+    rested = [line for line in scene.lines if scene.replaced[line.tenant] < MAX_REPLACEMENTS]
     if not rested:
         return None
-    line = scene.chance.choice(rested)
+    line = scene.rng.choice(rested)
     scene.replaced[line.tenant] += 1
     scene.phone(line).conflict()
-    return Happening("replaced stream", line.tenant, frozenset({line.tenant}))
+    return Injection("replaced stream", line.tenant, frozenset({line.tenant}))
 
 
-def drop_socket(scene: Scene) -> Happening:
-    """The page loses its line to WhatsApp, and cannot have it back for some seconds."""
-    line = scene.chance.choice(scene.lines)
+def drop_socket(scene: Scene) -> Injection:
+    """Drops the page's connection to WhatsApp, and refuses a new one for some seconds."""
+    line = scene.rng.choice(scene.lines)
     scene.whatsapp.set(refuse_websocket=True)
     scene.phone(line).drop()
-    return Happening(
+    return Injection(
         "socket dropped",
         line.tenant,
         frozenset({line.tenant}),
-        scene.chance.uniform(1, 8),
+        scene.rng.uniform(1, 8),
         lambda: scene.whatsapp.set(refuse_websocket=False),
-        family="refuse_websocket",
+        exclusive_group="refuse_websocket",
     )
 
 
-def cut_next_send(scene: Scene) -> Happening:
-    """The line is cut while a reply is sent, before or after WhatsApp has it."""
-    line = scene.chance.choice(scene.lines)
-    scene.phone(line).drop_next_send(after_taking=scene.chance.random() < 0.5)
-    return Happening("cut while sending", line.tenant, frozenset({line.tenant}))
+def cut_next_send(scene: Scene) -> Injection:
+    """Cuts the connection while a reply is sent, before or after WhatsApp accepted it."""
+    line = scene.rng.choice(scene.lines)
+    scene.phone(line).drop_next_send(after_taking=scene.rng.random() < 0.5)
+    return Injection("cut while sending", line.tenant, frozenset({line.tenant}))
 
 
-def withhold_acks(scene: Scene) -> Happening:
-    """WhatsApp takes replies and does not say so."""
-    return _switch(scene, "acks withheld", "withhold_acks", scene.chance.uniform(5, 20))
+def withhold_acks(scene: Scene) -> Injection:
+    """Withholds WhatsApp's acknowledgements of replies."""
+    return _switch(scene, "acks withheld", "withhold_acks", scene.rng.uniform(5, 20))
 
 
-def deliver_twice(scene: Scene) -> Happening:
-    """WhatsApp delivers every message twice."""
-    return _switch(scene, "delivered twice", "duplicate_delivery", scene.chance.uniform(10, 30))
+def deliver_twice(scene: Scene) -> Injection:
+    """Delivers every message twice."""
+    return _switch(scene, "delivered twice", "duplicate_delivery", scene.rng.uniform(10, 30))
 
 
-def _switch(scene: Scene, kind: str, name: str, lasts: float) -> Happening:
+def _switch(scene: Scene, kind: str, name: str, duration_seconds: float) -> Injection:
     scene.whatsapp.set(**{name: True})
-    return Happening(kind, "all", frozenset(), lasts, lambda: scene.whatsapp.set(**{name: False}), family=name)
+    return Injection(
+        kind, "all", frozenset(), duration_seconds, lambda: scene.whatsapp.set(**{name: False}), exclusive_group=name
+    )
 
 
 # -- the model --------------------------------------------------------------------------------------------------
 
 
-def fail_model(scene: Scene) -> Happening:
-    """OpenAI answers a burst of calls with 429 and 5xx, or not at all."""
-    for name in scene.chance.choices(
+def fail_model(scene: Scene) -> Injection:
+    """Answers a burst of OpenAI calls with 429 and 5xx, or not at all."""
+    for name in scene.rng.choices(
         ("server_error", "server_is_overloaded", "rate_limit_requests", "slow_down", "bad_gateway", "connection_reset"),
         k=6,
     ):
         scene.openai.post("/control/faults", json={"key": "*", "fault": name, "times": 1}).raise_for_status()
-    return Happening("OpenAI fails", "six calls")
+    return Injection("OpenAI fails", "six calls")
 
 
-def slow_model(scene: Scene) -> Happening:
-    """OpenAI takes four to nine seconds for each answer."""
-    _delay(scene, scene.chance.randrange(4000, 9000))
-    return Happening(
+def slow_model(scene: Scene) -> Injection:
+    """Delays each OpenAI answer by four to nine seconds."""
+    _delay(scene, scene.rng.randrange(4000, 9000))
+    return Injection(
         "OpenAI slow",
         "all",
-        lasts=scene.chance.uniform(10, 25),
-        undo=lambda: _delay(scene, USUAL_DELAY_MS),
-        family="model",
+        duration_seconds=scene.rng.uniform(10, 25),
+        revert=lambda: _delay(scene, USUAL_DELAY_MS),
+        exclusive_group="model",
     )
 
 
-#: How long the model thinks on a good day.
+#: The usual delay of an OpenAI answer.
 USUAL_DELAY_MS = 300
 
 

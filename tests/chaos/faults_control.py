@@ -1,4 +1,4 @@
-"""What can go wrong with the control plane, the store behind it the disks; and the deck that all are drawn from."""
+"""Faults of the control plane, of the store behind it and of the disks; and the deck that all faults are drawn from."""
 
 import contextlib
 import errno
@@ -12,10 +12,10 @@ import psutil
 
 from tests.chaos import faults
 from tests.chaos.faults import Fault
-from tests.chaos.faulty_door import FaultyDoor, Mood
-from tests.chaos.scene import Happening, Scene
+from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
+from tests.chaos.scene import Injection, Scene
 
-#: One trouble of the control plane at a time; what matters is how long it lasts.
+#: Two faults of the control plane never overlap; their duration is what matters.
 CONTROL = "control plane"
 OUTAGE_SECONDS = (5.0, 60.0)
 STORE = "store"
@@ -25,8 +25,8 @@ FILL_STEP_BYTES = 1 << 28
 # -- the control plane ------------------------------------------------------------------------------------------
 
 
-def freeze_control(scene: Scene) -> Happening | None:
-    """SIGSTOP of its process for 5 to 60 s: calls are taken and never answered, no queue moves."""
+def freeze_control(scene: Scene) -> Injection | None:
+    """Stops its process with SIGSTOP for 5 to 60 s: calls are accepted and never answered, no queue is read."""
     try:
         process = psutil.Process(scene.stack.pids["functions"])
         process.suspend()
@@ -35,40 +35,44 @@ def freeze_control(scene: Scene) -> Happening | None:
     return _outage(scene, "control plane frozen", lambda: _resume(process))
 
 
-def kill_control(scene: Scene) -> Happening | None:
-    """SIGKILL of its process, amid whatever it does; it is started again, as by a deploy."""
+def kill_control(scene: Scene) -> Injection | None:
+    """Sends SIGKILL to its process at any moment; the stack restarts it, as a deployment does."""
     try:
         psutil.Process(scene.stack.pids["functions"]).kill()
     except (KeyError, psutil.Error):
         return None
-    return Happening("control plane restarted", "functions", scene.everybody)
+    return Injection("control plane restarted", "functions", scene.all_tenants)
 
 
-def control_dead(scene: Scene) -> Happening:
-    """Runners cannot reach it for 5 to 60 s; its own workers go on."""
-    scene.control.set(scene.chance.choice((Mood.DEAD, Mood.REFUSING, Mood.SILENT)))
-    return _outage(scene, "control plane unreachable", lambda: scene.control.set(Mood.FINE))
+def control_dead(scene: Scene) -> Injection:
+    """Makes it unreachable for runners for 5 to 60 s; its own workers go on."""
+    scene.control.set(scene.rng.choice((FaultMode.DEAD, FaultMode.REFUSING, FaultMode.SILENT)))
+    return _outage(scene, "control plane unreachable", lambda: scene.control.set(FaultMode.FINE))
 
 
-def control_slow(scene: Scene) -> Happening:
-    """Each call takes some seconds more."""
-    return _door(scene, scene.control, Mood.SLOW, "control plane slow", CONTROL)
+def control_slow(scene: Scene) -> Injection:
+    """Delays each call by some seconds."""
+    return _proxy_fault(scene, scene.control, FaultMode.SLOW, "control plane slow", CONTROL)
 
 
-def control_half(scene: Scene) -> Happening:
-    """A quarter of the calls is refused, a quarter is done and not answered."""
-    return _door(scene, scene.control, Mood.HALF, "control plane half-failing", CONTROL)
+def control_half(scene: Scene) -> Injection:
+    """Refuses a quarter of the calls, and loses the answers of another quarter."""
+    return _proxy_fault(scene, scene.control, FaultMode.HALF, "control plane half-failing", CONTROL)
 
 
-def _outage(scene: Scene, kind: str, undo: Callable[[], None]) -> Happening:
-    return Happening(kind, "all", scene.everybody, scene.chance.uniform(*OUTAGE_SECONDS), undo, family=CONTROL)
+def _outage(scene: Scene, kind: str, revert: Callable[[], None]) -> Injection:
+    return Injection(
+        kind, "all", scene.all_tenants, scene.rng.uniform(*OUTAGE_SECONDS), revert, exclusive_group=CONTROL
+    )
 
 
-def _door(scene: Scene, door: FaultyDoor, mood: Mood, kind: str, family: str) -> Happening:
-    door.set(mood)
-    hit = scene.everybody if family == CONTROL else frozenset[str]()
-    lasts = scene.chance.uniform(10, 30)
-    return Happening(kind, "all", hit, lasts, lambda: door.set(Mood.FINE), family=family)
+def _proxy_fault(scene: Scene, proxy: FaultyProxy, mode: FaultMode, kind: str, exclusive_group: str) -> Injection:
+    proxy.set(mode)
+    affected = scene.all_tenants if exclusive_group == CONTROL else frozenset[str]()
+    duration_seconds = scene.rng.uniform(10, 30)
+    return Injection(
+        kind, "all", affected, duration_seconds, lambda: proxy.set(FaultMode.FINE), exclusive_group=exclusive_group
+    )
 
 
 def _resume(process: psutil.Process) -> None:
@@ -79,23 +83,23 @@ def _resume(process: psutil.Process) -> None:
 # -- snapshots and disks ----------------------------------------------------------------------------------------
 
 
-def store_fails(scene: Scene) -> Happening:
-    """S3 refuses, resets, loses answers or takes its time."""
-    mood = scene.chance.choice((Mood.REFUSING, Mood.HALF, Mood.DEAD, Mood.SLOW))
-    return _door(scene, scene.store, mood, "S3 fails", STORE)
+def store_fails(scene: Scene) -> Injection:
+    """Makes S3 refuse, reset or delay calls, or lose answers."""
+    mode = scene.rng.choice((FaultMode.REFUSING, FaultMode.HALF, FaultMode.DEAD, FaultMode.SLOW))
+    return _proxy_fault(scene, scene.store, mode, "S3 fails", STORE)
 
 
-def corrupt_newest(scene: Scene) -> Happening | None:
-    """The newest snapshot of one line is damaged in the store, and its runner is lost with its disk."""
-    line = scene.chance.choice(scene.lines)
-    generations = scene.services.sessions.get(line.tenant).snapshots
-    if len(generations) < 2:
+def corrupt_newest(scene: Scene) -> Injection | None:
+    """Damages the newest snapshot of one line in the store, and kills its runner with its disk."""
+    line = scene.rng.choice(scene.lines)
+    snapshots = scene.services.sessions.get(line.tenant).snapshots
+    if len(snapshots) < 2:
         return None
     slot = next((browser.slot for browser in scene.browsers() if browser.tenant == line.tenant), None)
-    if slot is None or slot not in scene.runners() or not faults.may_lose(scene, slot):
+    if slot is None or slot not in scene.runners() or not faults.may_lose_disk(scene, slot):
         return None
     s3, bucket = scene.stack.client("s3"), scene.stack.environment["BUCKET_NAME"]
-    content = s3.get_object(Bucket=bucket, Key=generations[0].key)["Body"].read()
+    content = s3.get_object(Bucket=bucket, Key=snapshots[0].key)["Body"].read()
     damage = {
         "bit": content[: len(content) // 2]
         + bytes([content[len(content) // 2] ^ 1])
@@ -103,34 +107,34 @@ def corrupt_newest(scene: Scene) -> Happening | None:
         "half": content[: len(content) // 2],
         "zeros": bytes(len(content)),
     }
-    name = scene.chance.choice(sorted(damage))
-    s3.put_object(Bucket=bucket, Key=generations[0].key, Body=damage[name])
+    name = scene.rng.choice(sorted(damage))
+    s3.put_object(Bucket=bucket, Key=snapshots[0].key, Body=damage[name])
     process = psutil.Process(scene.runners()[slot])
-    hit = scene.hosted_in(slot)
-    faults.lose(scene, slot, process)
-    return Happening("snapshot corrupted, disk lost", f"{line.tenant} ({name}) in {slot}", hit, hard_kill=True)
+    affected = scene.hosted_in(slot)
+    faults.kill_with_disk(scene, slot, process)
+    return Injection("snapshot corrupted, disk lost", f"{line.tenant} ({name}) in {slot}", affected, hard_kill=True)
 
 
-def fill_disk(scene: Scene) -> Happening | None:
-    """No byte is left on one runner's disk for 10 to 25 s."""
+def fill_disk(scene: Scene) -> Injection | None:
+    """Fills one runner's disk to the last byte for 10 to 25 s."""
     if not scene.small_disks:
         return None
-    slot = scene.chance.choice(scene.small_disks)
+    slot = scene.rng.choice(scene.small_disks)
     filler = scene.stack.settings.data / "runners" / slot / "filler"
     with contextlib.suppress(OSError):
         _fill(filler)
-    return Happening(
+    return Injection(
         "disk full",
         slot,
         scene.hosted_in(slot),
-        scene.chance.uniform(10, 25),
+        scene.rng.uniform(10, 25),
         lambda: filler.unlink(missing_ok=True),
-        family="disk",
+        exclusive_group="disk",
     )
 
 
 def _fill(path: Path) -> None:
-    """To the last page; allocating is quicker than writing."""
+    """Fills the disk to the last page; allocating is faster than writing."""
     with path.open("wb", buffering=0) as file:
         step, size = FILL_STEP_BYTES, 0
         while step >= mmap.PAGESIZE:
@@ -145,7 +149,7 @@ def _fill(path: Path) -> None:
 
 # -- the deck ---------------------------------------------------------------------------------------------------
 
-#: How often each kind comes in a hundred or so.
+#: The number of each kind in a deck of about a hundred.
 WEIGHTS: dict[Fault, int] = {
     faults.kill_runner: 10,
     faults.kill_runner_with_its_disk: 5,
@@ -172,19 +176,19 @@ WEIGHTS: dict[Fault, int] = {
 }
 
 
-def deck(chance: random.Random) -> Iterator[Fault]:
-    """Each kind once, then each as often as it weighs; and so on for ever."""
+def deck(rng: random.Random) -> Iterator[Fault]:
+    """Yields each kind once, then each as often as its weight, and repeats that for ever."""
     while True:
         once = list(WEIGHTS)
-        chance.shuffle(once)
+        rng.shuffle(once)
         yield from once
         rest = [fault for fault, weight in WEIGHTS.items() for _ in range(weight - 1)]
-        chance.shuffle(rest)
+        rng.shuffle(rest)
         yield from rest
 
 
-#: Kinds of which two never overlap, by the family their happenings name.
-_FAMILIES: dict[Fault, str] = {
+#: The kinds of which two never overlap, by the group that their injections name.
+_EXCLUSIVE_GROUPS: dict[Fault, str] = {
     freeze_control: CONTROL,
     kill_control: CONTROL,
     control_dead: CONTROL,
@@ -199,6 +203,6 @@ _FAMILIES: dict[Fault, str] = {
 }
 
 
-def family(fault: Fault) -> str:
-    """Empty for those that may come at any time."""
-    return _FAMILIES.get(fault, "")
+def exclusive_group(fault: Fault) -> str:
+    """Returns the fault's group; empty for a fault that may come at any time."""
+    return _EXCLUSIVE_GROUPS.get(fault, "")

@@ -1,4 +1,4 @@
-"""The lines under test: tenants made directly in the table, phones that scan their codes, contacts that write."""
+"""The lines under test: tenants created in the table, phones that scan their codes, contacts that write."""
 
 import os
 import time
@@ -19,7 +19,7 @@ UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
 
 @dataclass(frozen=True)
 class Line:
-    """One tenant, its phone's number and its contacts' numbers."""
+    """A tenant, its phone's number and its contacts' numbers."""
 
     tenant: str
     number: str
@@ -27,13 +27,13 @@ class Line:
 
 
 def services_of(stack: LocalStack) -> Services:
-    """The application's own services, in this process; from now on boto3 knows nothing but this MiniStack."""
+    """Returns the application's services in this process; points boto3 at this MiniStack from now on."""
     os.environ.update(aws_environment(stack.endpoint))
     return Services(stack.environment)
 
 
 def create(services: Services, count: int, contacts: int) -> list[Line]:
-    """So many tenants, their caps off."""
+    """Creates ``count`` tenants without rate limits, each with so many ``contacts``."""
     lines = []
     for index in range(1, count + 1):
         tenant = f"chaosline{index:02d}"
@@ -61,7 +61,7 @@ def create(services: Services, count: int, contacts: int) -> list[Line]:
 
 
 def link(services: Services, whatsapp: SimulatorClient, lines: list[Line], within: float) -> None:
-    """Open every line's page, scan its code, and wait until all are online."""
+    """Opens every line's page, scans its code, and waits until all are online."""
     phones = {line.tenant: whatsapp.phone(line.number, line.tenant) for line in lines}
     for line in lines:
         for contact in line.contacts:
@@ -77,7 +77,7 @@ def link(services: Services, whatsapp: SimulatorClient, lines: list[Line], withi
 
 
 def until(happened: Callable[[], bool], within: float, complaint: str, every: float = 0.5) -> None:
-    """Wait for it; ``TimeoutError`` with the complaint otherwise."""
+    """Waits for it; raises ``TimeoutError`` with the complaint otherwise."""
     deadline = time.monotonic() + within
     while not happened():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""With the control plane down for 60 s nothing fails over and nothing is lost. Takes 90 s: `make chaos` runs it."""
+"""A control plane that is down for 60 s causes no failover and no loss. Takes 90 s: `make chaos` runs it."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from infrastructure.local.environment import aws_environment
 from infrastructure.local.stack import local_stack
 from tests.chaos.evidence import from_phones, from_table
 from tests.chaos.lines import create, link, services_of, until
-from tests.chaos.verdict import Verdict, Written, judge
+from tests.chaos.verdict import Verdict, Written, evaluate
 from tests.simulators.whatsapp.client import SimulatorClient
 from wire import Phase
 
@@ -38,12 +38,12 @@ def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
                 message = whatsapp.phone(line.number).contact(line.contacts[0]).write(f"Question {mark}, please?")
                 written.append(Written(line.tenant, line.contacts[0], message["id"], mark))
 
-        def judged() -> Verdict:
+        def evaluated() -> Verdict:
             bubbles, _ = from_phones(whatsapp, lines)
-            return judge(written, *from_table(stack), bubbles)
+            return evaluate(written, *from_table(stack), bubbles)
 
         write()
-        until(lambda: judged().answered == len(written), 30, "the line does not answer")
+        until(lambda: evaluated().answered == len(written), 30, "the line does not answer")
         before = {line.tenant: services.sessions.get(line.tenant) for line in lines}
         application = psutil.Process(stack.pids["functions"])
         application.suspend()
@@ -53,9 +53,9 @@ def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
                 time.sleep(WRITE_EVERY_SECONDS)
         finally:
             application.resume()
-        until(lambda: judged().answered == len(written), 60, "not all were answered", every=1.0)
+        until(lambda: evaluated().answered == len(written), 60, "not all were answered", every=1.0)
         sessions = {line.tenant: services.sessions.get(line.tenant) for line in lines}
-        verdict = judged()
+        verdict = evaluated()
     assert (verdict.lost, verdict.unanswered, verdict.duplicated, verdict.out_of_order) == ([], [], [], [])
     assert {tenant: (each.epoch, each.runner) for tenant, each in sessions.items()} == {
         tenant: (each.epoch, each.runner) for tenant, each in before.items()

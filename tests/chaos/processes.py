@@ -1,4 +1,4 @@
-"""Which processes belong to whom: a slot's browsers, their renderers, orphans, zombies, and what they weigh."""
+"""The processes of a run: each slot's browsers, their renderers, orphans, zombies, and their memory."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 MEBIBYTE = 1024 * 1024
-#: A slope over less says nothing.
+#: A shorter span has no meaningful slope.
 SLOPE_OVER_AT_LEAST_SECONDS = 90.0
 #: A process that has just started still grows into its size.
 WARM_AFTER_SECONDS = 45.0
@@ -18,7 +18,7 @@ WARM_AFTER_SECONDS = 45.0
 
 @dataclass(frozen=True)
 class Browser:
-    """The first process of one Chromium."""
+    """The first process of a Chromium."""
 
     process: psutil.Process
     slot: str
@@ -26,7 +26,7 @@ class Browser:
 
 
 def browsers(data: Path) -> list[Browser]:
-    """Every Chromium that runs on a profile below this directory."""
+    """Returns every Chromium that runs on a profile below this directory."""
     profile = re.compile(rf"--user-data-dir={re.escape(str(data))}/runners/(slot-\d+)/([^/]+)/current(?: |$)")
     found = []
     for process, line in _command_lines():
@@ -38,7 +38,7 @@ def browsers(data: Path) -> list[Browser]:
 
 
 def renderers(browser: Browser) -> list[psutil.Process]:
-    """Its renderer processes."""
+    """Returns the browser's renderer processes."""
     found = []
     with contextlib.suppress(psutil.Error):
         for child in browser.process.children(recursive=True):
@@ -49,11 +49,11 @@ def renderers(browser: Browser) -> list[psutil.Process]:
 
 
 def orphans(data: Path, runners: set[int]) -> list[str]:
-    """What runs on this directory's slots without a living runner above it, and second browsers of one tenant."""
+    """Returns the processes on this directory's slots without a living runner, and second browsers of one tenant."""
     found = []
     for process, line in _command_lines():
         with contextlib.suppress(psutil.Error):
-            if process.pid in runners or not _belongs(process, line, data):
+            if process.pid in runners or not _belongs_to(process, line, data):
                 continue
             if not runners & {parent.pid for parent in process.parents()}:
                 found.append(f"{process.pid} {line[:80]}")
@@ -64,19 +64,19 @@ def orphans(data: Path, runners: set[int]) -> list[str]:
     return found
 
 
-def leftovers(data: Path) -> list[psutil.Process]:
-    """What still runs on this directory when nothing should; not this process, nor who started it."""
+def leftover_processes(data: Path) -> list[psutil.Process]:
+    """Returns the processes that still use this directory, except this one and its parents."""
     found = []
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process, line in _command_lines():
         with contextlib.suppress(psutil.Error):
-            if process.pid not in ours and (f"{data}/" in line or _belongs(process, line, data)):
+            if process.pid not in ours and (f"{data}/" in line or _belongs_to(process, line, data)):
                 found.append(process)
     return found
 
 
 def zombies(since: float) -> set[int]:
-    """Dead processes that nobody has buried, of those that began after ``since``."""
+    """Returns the dead processes without a wait by their parent, of those that began after ``since``."""
     found = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -86,20 +86,20 @@ def zombies(since: float) -> set[int]:
 
 
 class Memory:
-    """Samples of each process, kept apart by pid, so that a restart is no slope."""
+    """Memory samples of each process by pid, so that a restart is no slope."""
 
     def __init__(self) -> None:
         self._samples: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
 
     def sample(self, pids: dict[str, int], now: float) -> None:
-        """Note what each weighs."""
+        """Records the memory of each process."""
         for name, pid in pids.items():
             with contextlib.suppress(psutil.Error):
                 kind = "runner" if name.startswith("runner-") else name
                 self._samples[kind, pid].append((now, psutil.Process(pid).memory_info().rss / MEBIBYTE))
 
     def slopes(self) -> dict[str, float]:
-        """MiB a minute by kind of process: of the one that lived longest, if it lived long enough."""
+        """Returns the growth in MiB a minute by kind of process: of the longest-lived one, if it lived long enough."""
         longest: dict[str, list[tuple[float, float]]] = {}
         for (kind, _), samples in self._samples.items():
             warm = [sample for sample in samples if sample[0] - samples[0][0] >= WARM_AFTER_SECONDS]
@@ -113,7 +113,7 @@ class Memory:
 
 
 def _slope(samples: list[tuple[float, float]]) -> float:
-    """Least squares."""
+    """Returns the slope by least squares."""
     mean_at = sum(at for at, _ in samples) / len(samples)
     mean_size = sum(size for _, size in samples) / len(samples)
     spread = sum((at - mean_at) ** 2 for at, _ in samples)
@@ -128,7 +128,7 @@ def _command_lines() -> list[tuple[psutil.Process, str]]:
     return found
 
 
-def _belongs(process: psutil.Process, line: str, data: Path) -> bool:
+def _belongs_to(process: psutil.Process, line: str, data: Path) -> bool:
     runners = str(data / "runners")
     # A runner's driver names the directory in its environment only.
     return f"--user-data-dir={runners}/" in line or process.environ().get("DATA_DIRECTORY", "").startswith(runners)

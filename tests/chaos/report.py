@@ -1,4 +1,4 @@
-"""The table at the end of a run, and whether it is a good one."""
+"""The table at the end of a run, and the rule for a good one."""
 
 from collections import defaultdict
 
@@ -9,22 +9,22 @@ KILLS_PER_LOST = 10
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Nothing doubled, unanswered, out of order or left behind; and hardly anything lost."""
+    """Returns whether nothing is duplicated, unanswered, out of order or left over, and hardly anything is lost."""
     verdict = outcome.verdict
     bad = [*verdict.duplicated, *verdict.unanswered, *verdict.out_of_order, *outcome.orphans, *outcome.left_over]
     return not bad and outcome.online and not outcome.zombies and len(verdict.lost) <= allowed(outcome)
 
 
 def allowed(outcome: Outcome) -> int:
-    """How many messages may be lost, a beginning ten counting as ten."""
+    """Returns how many messages may be lost: one for each started ten of hard kills."""
     return -(-outcome.hard_kills // KILLS_PER_LOST)
 
 
 def last_line(outcome: Outcome) -> str:
-    """The verdict in one line."""
+    """Returns the verdict in one line."""
     verdict = outcome.verdict
     line = (
-        f"{len(outcome.happenings)} faults, {len(verdict.duplicated)} duplicated, "
+        f"{len(outcome.injections)} faults, {len(verdict.duplicated)} duplicated, "
         f"{len(verdict.unanswered)} unanswered, "
         f"{len(verdict.lost)} lost, {'all online' if outcome.online else 'not all online'}"
     )
@@ -32,11 +32,11 @@ def last_line(outcome: Outcome) -> str:
 
 
 def table(outcome: Outcome, seconds: float) -> str:
-    """Faults by kind, then the figures."""
+    """Returns the faults by kind, then the figures."""
     verdict = outcome.verdict
     times: dict[str, list[float | None]] = defaultdict(list)
-    for happening in outcome.happenings:
-        times[happening.kind].append(happening.converged_after if happening.tenants else 0.0)
+    for injection in outcome.injections:
+        times[injection.kind].append(injection.converged_after if injection.tenants else 0.0)
     rows = [("fault", "times", "longest until all it hit were online")]
     for kind, count in sorted(outcome.by_kind.items()):
         known = [each for each in times[kind] if each is not None]

@@ -1,21 +1,21 @@
-"""The verdict of a chaos run sees what is lost, doubled, unanswered or out of order."""
+"""The verdict of a chaos run finds lost, duplicated, unanswered and misordered messages."""
 
 from dataclasses import replace
 
 import pytest
 
-from tests.chaos.verdict import Bubble, Stored, Turned, Verdict, Written, judge
+from tests.chaos.verdict import Bubble, Stored, TurnRecord, Verdict, Written, evaluate
 
 WRITTEN = Written("line", "49", "M1", "mark-1")
 STORED = Stored("line", "49@lid", "M1", "49@lid#M1", None)
-TURN = Turned("line", "49@lid", "T1", "sent", ("49@lid#M1",), ("R1",), "0001")
+TURN = TurnRecord("line", "49@lid", "T1", "sent", ("49@lid#M1",), ("R1",), "0001")
 BUBBLE = Bubble("line", "49", "R1", 'You said: "mark-1"')
 
 
 def verdict(
-    *, stored: Stored | None = STORED, turns: tuple[Turned, ...] = (TURN,), bubbles: tuple[Bubble, ...] = (BUBBLE,)
+    *, stored: Stored | None = STORED, turns: tuple[TurnRecord, ...] = (TURN,), bubbles: tuple[Bubble, ...] = (BUBBLE,)
 ) -> Verdict:
-    return judge([WRITTEN], [stored] if stored else [], turns, bubbles)
+    return evaluate([WRITTEN], [stored] if stored else [], turns, bubbles)
 
 
 def test_a_message_is_answered_when_its_turn_is_sent_and_the_phone_shows_it() -> None:

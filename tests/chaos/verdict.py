@@ -1,4 +1,4 @@
-"""What became of every message: judged from what the phones show and what stands in the table. Pure."""
+"""The outcome of every message, evaluated from the phones and the table. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Written:
-    """What a contact wrote; the mark is in its text, and in the reply that answers it."""
+    """A message that a contact wrote; the mark is in its text, and in its reply."""
 
     tenant: str
     contact: str
@@ -28,7 +28,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Turned:
+class TurnRecord:
     """A turn in the table."""
 
     tenant: str
@@ -43,7 +43,7 @@ class Turned:
 
 @dataclass(frozen=True)
 class Bubble:
-    """What a line's device wrote, as the phone shows it, in its order."""
+    """A bubble of a line's device, as the phone shows it, in its order."""
 
     tenant: str
     contact: str
@@ -53,7 +53,7 @@ class Bubble:
 
 @dataclass
 class Verdict:
-    """The figures, and for each bad one the marks or ids that say where to look."""
+    """The figures, and for each bad one the marks or ids that lead to it."""
 
     written: int = 0
     stored: int = 0
@@ -68,18 +68,18 @@ class Verdict:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing that was handed in waits any more."""
+        """True if no message that was handed in waits any more."""
         return not self.unanswered
 
 
-def judge(
-    written: Iterable[Written], stored: Iterable[Stored], turns: Iterable[Turned], bubbles: Iterable[Bubble]
+def evaluate(
+    written: Iterable[Written], stored: Iterable[Stored], turns: Iterable[TurnRecord], bubbles: Iterable[Bubble]
 ) -> Verdict:
-    """Every message handed in must be answered once, or skipped with a reason."""
+    """Evaluates the rule: every message handed in is answered once, or skipped with a reason."""
     verdict = Verdict()
     by_id = {(message.tenant, message.id): message for message in stored}
-    covering: dict[tuple[str, str, str], list[Turned]] = defaultdict(list)
-    by_part: dict[tuple[str, str], Turned] = {}
+    covering: dict[tuple[str, str, str], list[TurnRecord]] = defaultdict(list)
+    by_part: dict[tuple[str, str], TurnRecord] = {}
     for turn in turns:
         for key in turn.messages:
             covering[turn.tenant, turn.chat, key].append(turn)
@@ -95,13 +95,15 @@ def judge(
             continue
         verdict.stored += 1
         chat = shown[message.tenant, message.contact]
-        _judge_one(verdict, message, found, covering[found.tenant, found.chat, found.key], chat)
+        _evaluate_message(verdict, message, found, covering[found.tenant, found.chat, found.key], chat)
     for chat in shown.values():
-        _judge_chat(verdict, chat, by_part)
+        _evaluate_chat(verdict, chat, by_part)
     return verdict
 
 
-def _judge_one(verdict: Verdict, message: Written, found: Stored, turns: list[Turned], chat: list[Bubble]) -> None:
+def _evaluate_message(
+    verdict: Verdict, message: Written, found: Stored, turns: list[TurnRecord], chat: list[Bubble]
+) -> None:
     ids = {bubble.id for bubble in chat}
     sent = [turn for turn in turns if turn.state == "sent" and turn.parts and set(turn.parts) <= ids]
     quoted = sum(message.mark in bubble.text for bubble in chat)
@@ -120,8 +122,8 @@ def _judge_one(verdict: Verdict, message: Written, found: Stored, turns: list[Tu
         verdict.unanswered.append(f"{message.mark} ({states})")
 
 
-def _judge_chat(verdict: Verdict, chat: list[Bubble], by_part: dict[tuple[str, str], Turned]) -> None:
-    """Each bubble is some turn's, is there once, and stands where its turn does."""
+def _evaluate_chat(verdict: Verdict, chat: list[Bubble], by_part: dict[tuple[str, str], TurnRecord]) -> None:
+    """Checks that each bubble belongs to a turn, is there once, and has the place of its turn."""
     seen: set[str] = set()
     newest = ""
     for bubble in chat:

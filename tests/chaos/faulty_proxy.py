@@ -1,4 +1,4 @@
-"""A small HTTP proxy that can be slow, half-failing or dead: what lies between runners and what they call."""
+"""Fault-injecting HTTP proxy between the runners and the services that they call: slow, half-failing or dead."""
 
 import asyncio
 import contextlib
@@ -21,44 +21,44 @@ READY_WITHIN_SECONDS = 10.0
 _OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 
 
-class Mood(Enum):
-    """How the door behaves; calls that wait in it are cut off when it changes."""
+class FaultMode(Enum):
+    """The behaviour of the proxy; a change cuts off the calls that wait in it."""
 
-    FINE = "fine"  #: hands everything through
+    FINE = "fine"  #: forwards every call
     SLOW = "slow"  #: one to four seconds before each call
-    HALF = "half"  #: of four calls one is refused with 503, one is done and its answer lost, two pass
-    REFUSING = "refusing"  #: 503 to everybody
+    HALF = "half"  #: of four calls one gets 503, one loses its answer, two pass
+    REFUSING = "refusing"  #: answers every call with 503
     DEAD = "dead"  #: connections are reset
-    SILENT = "silent"  #: calls are taken and never answered
+    SILENT = "silent"  #: calls are accepted and never answered
 
 
-class FaultyDoor:
-    """Runs in a thread of its own; a context manager. Only for loopback."""
+class FaultyProxy:
+    """The proxy, in a thread of its own; a context manager, for loopback only."""
 
-    def __init__(self, target: str, chance: random.Random) -> None:
+    def __init__(self, target: str, rng: random.Random) -> None:
         self._target = target.rstrip("/")
-        self._chance = chance
-        self._mood = Mood.FINE
+        self._rng = rng
+        self._mode = FaultMode.FINE
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"door to {target}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"proxy to {target}", daemon=True)
         self.port = 0
 
     @property
     def url(self) -> str:
-        """Where to knock instead of at the target."""
+        """The address to call instead of the target's."""
         return f"http://{HOST}:{self.port}"
 
-    def set(self, mood: Mood) -> None:
-        """From now on; from any thread."""
-        self._loop.call_soon_threadsafe(self._set, mood)
+    def set(self, mode: FaultMode) -> None:
+        """Changes the behaviour; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._set, mode)
 
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._ready.wait(READY_WITHIN_SECONDS):
-            raise TimeoutError(f"the door to {self._target} does not open")
+            raise TimeoutError(f"the proxy to {self._target} did not start")
         return self
 
     def __exit__(
@@ -69,8 +69,8 @@ class FaultyDoor:
 
     # -- in its thread ------------------------------------------------------------------------------------------
 
-    def _set(self, mood: Mood) -> None:
-        self._mood = mood
+    def _set(self, mode: FaultMode) -> None:
+        self._mode = mode
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -98,23 +98,23 @@ class FaultyDoor:
             yield
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        mood = self._mood
+        mode = self._mode
         body = await request.read()
-        fate = self._chance.randrange(4) if mood is Mood.HALF else -1
-        if mood is Mood.DEAD:
-            return self._cut(request)
-        if mood is Mood.REFUSING or fate == 0:
+        draw = self._rng.randrange(4) if mode is FaultMode.HALF else -1
+        if mode is FaultMode.DEAD:
+            return self._reset_connection(request)
+        if mode is FaultMode.REFUSING or draw == 0:
             return web.json_response({"message": "Service Unavailable"}, status=503)
-        if mood is Mood.SILENT:
+        if mode is FaultMode.SILENT:
             await self._changed.wait()
-            return self._cut(request)
-        if mood is Mood.SLOW:
-            await asyncio.sleep(self._chance.uniform(*SLOW_SECONDS))
+            return self._reset_connection(request)
+        if mode is FaultMode.SLOW:
+            await asyncio.sleep(self._rng.uniform(*SLOW_SECONDS))
         try:
             answer = await self._forward(request, body)
         except aiohttp.ClientError:
-            return self._cut(request)
-        return self._cut(request) if fate == 1 else answer
+            return self._reset_connection(request)
+        return self._reset_connection(request) if draw == 1 else answer
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OF_THE_CONNECTION}
@@ -128,7 +128,7 @@ class FaultyDoor:
         async with call as answer:
             kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in _OF_THE_CONNECTION]
             if request.method == "HEAD":
-                # Its length speaks of what was not sent.
+                # The header has the length of the body that HEAD omits.
                 kept += [("Content-Length", answer.headers.get("Content-Length", "0"))]
                 return web.StreamResponse(status=answer.status, headers=dict(kept))
             response = web.Response(status=answer.status, body=await answer.read())
@@ -137,8 +137,8 @@ class FaultyDoor:
                 response.headers.add(name, value)
             return response
 
-    def _cut(self, request: web.Request) -> web.StreamResponse:
-        """Nobody hears anything: the line is reset."""
+    def _reset_connection(self, request: web.Request) -> web.StreamResponse:
+        """Resets the connection, so that the caller gets no answer."""
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=503)

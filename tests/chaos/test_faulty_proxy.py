@@ -1,4 +1,4 @@
-"""The faulty door hands everything through when it is fine, and fails as its mood says."""
+"""The proxy forwards every call when it is fine, and fails as its mode says."""
 
 import http.server
 import random
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chaos.faulty_door import FaultyDoor, Mood
+from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
 
 
 class _Echo(http.server.BaseHTTPRequestHandler):
@@ -34,48 +34,48 @@ class _Echo(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def door() -> Iterator[FaultyDoor]:
+def proxy() -> Iterator[FaultyProxy]:
     _Echo.calls = 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with FaultyDoor(f"http://127.0.0.1:{server.server_port}", random.Random(1)) as opened:
+    with FaultyProxy(f"http://127.0.0.1:{server.server_port}", random.Random(1)) as opened:
         yield opened
     server.shutdown()
     server.server_close()
 
 
-def test_a_fine_door_changes_nothing(door: FaultyDoor) -> None:
-    answer = httpx.post(f"{door.url}/a%2Fb?c=d%20e", content=b"abc")
+def test_a_fine_proxy_changes_nothing(proxy: FaultyProxy) -> None:
+    answer = httpx.post(f"{proxy.url}/a%2Fb?c=d%20e", content=b"abc")
     assert (answer.status_code, answer.content, answer.headers["x-path"]) == (201, b"cba", "/a%2Fb?c=d%20e")
-    assert httpx.head(f"{door.url}/a").headers["content-length"] == "77"
+    assert httpx.head(f"{proxy.url}/a").headers["content-length"] == "77"
 
 
-def test_a_refusing_door_says_503_and_a_dead_one_nothing(door: FaultyDoor) -> None:
-    door.set(Mood.REFUSING)
-    assert httpx.post(door.url, content=b"abc").status_code == 503
-    door.set(Mood.DEAD)
+def test_a_refusing_proxy_answers_503_and_a_dead_one_resets(proxy: FaultyProxy) -> None:
+    proxy.set(FaultMode.REFUSING)
+    assert httpx.post(proxy.url, content=b"abc").status_code == 503
+    proxy.set(FaultMode.DEAD)
     with pytest.raises(httpx.HTTPError):
-        httpx.post(door.url, content=b"abc")
+        httpx.post(proxy.url, content=b"abc")
     assert _Echo.calls == 0
 
 
-def test_a_silent_door_lets_go_when_its_mood_changes(door: FaultyDoor) -> None:
-    door.set(Mood.SILENT)
-    timer = threading.Timer(0.2, door.set, [Mood.FINE])
+def test_a_silent_proxy_drops_its_calls_when_its_mode_changes(proxy: FaultyProxy) -> None:
+    proxy.set(FaultMode.SILENT)
+    timer = threading.Timer(0.2, proxy.set, [FaultMode.FINE])
     timer.start()
     began = time.monotonic()
     with pytest.raises(httpx.HTTPError):
-        httpx.post(door.url, content=b"abc", timeout=10)
+        httpx.post(proxy.url, content=b"abc", timeout=10)
     assert 0.1 < time.monotonic() - began < 5
-    assert httpx.post(door.url, content=b"abc").status_code == 201
+    assert httpx.post(proxy.url, content=b"abc").status_code == 201
 
 
-def test_a_half_failing_door_refuses_some_and_loses_the_answers_of_others(door: FaultyDoor) -> None:
-    door.set(Mood.HALF)
+def test_a_half_failing_proxy_refuses_some_and_loses_the_answers_of_others(proxy: FaultyProxy) -> None:
+    proxy.set(FaultMode.HALF)
     answered = refused = lost = 0
     for _ in range(40):
         try:
-            answer = httpx.post(door.url, content=b"abc")
+            answer = httpx.post(proxy.url, content=b"abc")
             answered += answer.status_code == 201
             refused += answer.status_code == 503
         except httpx.HTTPError:
