@@ -31,7 +31,8 @@ def rollback(context: Context, settings: Settings) -> None:
         "Commit": release.commit,
         "RunnerImage": release.image,
         "Architecture": release.architecture,
-        "MailIdentity": decisions.mail_identity(account, context.resources(settings.stack), parameters),
+        # The stage's own sender, not the release's: a destroyed stage has none, and is deployed again instead.
+        "MailIdentity": decisions.mail_identity(account, context.resources(settings.stack), settings.over(remembered)),
     }
     values = parameters.with_decisions(decided).for_template(body["Parameters"])
     apply_change(context, settings, artifacts.url(release.template), values)
