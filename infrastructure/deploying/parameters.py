@@ -13,7 +13,7 @@ class Parameters:
     Args:
         given: the operator's, of this command; an empty value forgets the remembered one.
         remembered: those of the stack's last deployment.
-        decided: the deployment's own, which take precedence.
+        decided: the deployment's own, which take precedence over values, but not over an empty given one.
     """
 
     given: Mapping[str, str]

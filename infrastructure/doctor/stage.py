@@ -95,7 +95,7 @@ def check_answer(address: str, health: Health, commit: str, *, again: str = AGAI
     results = [ok(f"{address} answers")]
     own = health.answer.get("base_url")
     if own != address:
-        results.append(bad(f"its own address is {own}", f"wait five minutes after a change; else {again}"))
+        results.append(bad(f"it reports {own} as its own address", f"wait five minutes after a change; else {again}"))
     subject = f"control plane at {health.commit}, this checkout at {commit}"
     results.append(ok(subject) if health.commit == commit else bad(subject, f"{again}, or check out what runs"))
     others = [each for each in health.runners if each != health.commit]

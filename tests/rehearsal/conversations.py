@@ -10,7 +10,7 @@ from tests.simulators.whatsapp.client import ContactClient, SimulatorClient
 
 #: Each line gets a message this often …
 WRITE_EVERY_SECONDS = 5.0
-#: … from one of so many contacts: nobody writes as fast as a bot, and few functions start when all chats are checked.
+#: … from one of so many contacts: people write slower than bots, and few functions start when all chats are checked.
 CONTACTS_OF_A_LINE = 4
 FIRST_CONTACT = 491755501001
 STOPPED_WITHIN_SECONDS = 30.0

@@ -101,7 +101,7 @@ def problems(stage: Deployed) -> list[str]:
     except TimeoutError:
         found.append(f"these functions never ran: {', '.join(_idle(stage))}")
     found += complaints(stage, '"level":"ERROR"')
-    found += [f"somebody called {name}" for name in sorted(stage.world.internet.strangers)]
+    found += [f"a process called {name}, which is not played" for name in sorted(stage.world.internet.strangers)]
     return found
 
 

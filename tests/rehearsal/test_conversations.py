@@ -25,7 +25,7 @@ def test_each_question_with_one_reply_of_its_own_assistant_is_good() -> None:
         ((reply("one?", "[Assistant BBBB]"),), Outcome(1, 0, 1, 0)),
         ((reply("another?"), reply("one?")), Outcome(1, 1, 1, 0)),
     ],
-    ids=["no reply", "two replies", "another tenant's reply", "a reply to somebody else"],
+    ids=["no reply", "two replies", "another tenant's reply", "a reply to another question"],
 )
 def test_anything_else_is_bad(replies: tuple[str, ...], outcome: Outcome) -> None:
     assert count_outcome([Chat(OURS, ("one?",), replies)]) == outcome

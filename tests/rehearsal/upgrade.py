@@ -25,7 +25,7 @@ PROTECTED_WITHIN_SECONDS = 240.0
 TAKEN_OVER_WITHIN_SECONDS = 1500.0
 #: The time for two more answers on each line after it was taken over.
 ANSWERING_WITHIN_SECONDS = 300.0
-#: The time for the last answers, once nobody writes any more.
+#: The time for the last answers, once the contacts have stopped writing.
 ANSWERED_WITHIN_SECONDS = 300.0
 #: The second release of a checkout that takes over from itself.
 ANOTHER_COMMIT = "0123456789ab"

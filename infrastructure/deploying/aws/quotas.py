@@ -58,7 +58,7 @@ def check_think_limit(client: Any, *, limit: int, given: bool) -> CheckResult:
 
 
 def think_at_once(client: Any) -> int:
-    """Returns the limit of the think function: half of the quota, so that pages are served however many chats wait."""
+    """Returns the limit of the think function: at most half of the quota, so that pages are served under any load."""
     return max(THINK_AT_ONCE_AT_LEAST, min(THINK_AT_ONCE, _concurrent_executions(client) // 2))
 
 

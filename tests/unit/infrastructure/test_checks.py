@@ -17,15 +17,15 @@ from infrastructure.checks import CheckResult, State, bad, ok, run_check
     ],
 )
 def test_a_check_that_cannot_be_made_is_unknown_and_ends_nothing(error: Exception, says: str) -> None:
-    def look() -> CheckResult:
+    def check() -> CheckResult:
         raise error
 
-    (found,) = run_check("SES", look)
+    (found,) = run_check("SES", check)
     assert found.state is State.UNKNOWN
     assert says in found.fix
 
 
 def test_a_result_is_one_line_with_its_fix() -> None:
-    look: Callable[[], CheckResult] = lambda: bad("no region", "say which")  # noqa: E731
-    assert [str(result) for result in run_check("region", look)] == ["bad      no region — say which"]
+    check: Callable[[], CheckResult] = lambda: bad("no region", "set it")  # noqa: E731
+    assert [str(result) for result in run_check("region", check)] == ["bad      no region — set it"]
     assert str(ok("fine")) == "ok       fine"

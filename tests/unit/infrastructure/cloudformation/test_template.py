@@ -212,7 +212,7 @@ def test_functions_get_names_and_no_references() -> None:
 
 #: Variables that the application reads and that AWS does not set.
 NOT_TOLD: Final = {
-    "AWS_REGION": "Lambda says it",
+    "AWS_REGION": "Lambda sets it",
     "ALLOW_LOCAL_LINKS": "only where the reader sits at this very machine",
 }
 

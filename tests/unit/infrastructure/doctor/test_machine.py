@@ -59,12 +59,12 @@ def test_a_part_that_does_not_listen_is_named_unless_it_was_not_started() -> Non
 
 
 def test_the_owners_address_is_checked_too(tmp_path: Path) -> None:
-    def look(url: str) -> Health:
+    def answer(url: str) -> Health:
         if url == URL:
             return Health({}, "certificate expired")
         return Health({"commit": "abc", "runners": ["abc"], "base_url": URL})
 
-    here = Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None, look)
+    here = Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None, answer)
     found = machine.check_addresses(here, "http://localhost:4700/api")
     assert bads(found) == [f"owners cannot reach {URL}: certificate expired"]
 

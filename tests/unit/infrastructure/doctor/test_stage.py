@@ -26,7 +26,7 @@ from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
         (Health({}, "HTTP 503: The parameter is missing"), "gives no good answer"),
         (Health({"commit": "old", "runners": ["old"], "base_url": URL}), "control plane at old, this checkout at abc"),
         (Health({"commit": "abc", "runners": ["old"], "base_url": URL}), "runners at old, control plane at abc"),
-        (Health({"commit": "abc", "runners": [], "base_url": "https://other.example"}), "its own address is"),
+        (Health({"commit": "abc", "runners": [], "base_url": "https://other.example"}), "as its own address"),
         (Health({"commit": "abc", "base_url": URL}, ahead_seconds=-45.0), "45 s apart"),
     ],
 )
@@ -63,12 +63,12 @@ def test_dead_letters_and_a_growing_queue_are_bad(account: Account) -> None:
     assert bads(stage.check_queues(sqs, STACK)) == ["there are no queues"]
     jobs, dead = (sqs.create_queue(QueueName=f"{STACK}-{name}")["QueueUrl"] for name in ("jobs", "jobs-dead"))
     assert bads(stage.check_queues(sqs, STACK)) == []
-    sqs.send_message(QueueUrl=jobs, MessageBody="a look")
+    sqs.send_message(QueueUrl=jobs, MessageBody="a check")
     assert bads(stage.check_queues(sqs, STACK)) == []
-    sqs.send_message(QueueUrl=dead, MessageBody="a look")
+    sqs.send_message(QueueUrl=dead, MessageBody="a check")
     assert bads(stage.check_queues(sqs, STACK)) == [f"queue {STACK}-jobs-dead: 1 waiting"]
     for _ in range(stage.MAX_WAITING):
-        sqs.send_message(QueueUrl=jobs, MessageBody="a look")
+        sqs.send_message(QueueUrl=jobs, MessageBody="a check")
     assert len(bads(stage.check_queues(sqs, STACK))) == 2
 
 
