@@ -65,7 +65,7 @@ simulate: python ## simulate seeded crashes, freezes and partitions in virtual t
 
 .PHONY: chaos
 chaos: install ## inject a fault into real processes about every six seconds (MINUTES=10, SEED=…), and print a verdict
-	@$(BIN)/python -m pytest tests/chaos/outage.py
+	@$(BIN)/python -m pytest --require-tools tests/chaos/outage.py
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 VERSION ?= latest

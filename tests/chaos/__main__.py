@@ -14,7 +14,7 @@ from tests.chaos.run import run
 
 
 def main() -> int:
-    """Returns 0 if nothing is duplicated, unanswered or left over, and one message per ten hard kills is lost at most."""
+    """Returns 0 if nothing is duplicated, unanswered or left over, and hardly anything is lost (report.py)."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long faults are injected")
     parser.add_argument("--seed", type=int, help="draws the same faults again (when they strike still differs)")

@@ -1,4 +1,4 @@
-"""Start the simulator, let each peer library pair with it and reply through it, and say which ones did."""
+"""Starts the simulator, lets each peer library pair with it and reply through it, and reports the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEADLINE_SECONDS = 90
 
 
 async def main() -> int:
-    """Run the peers one after the other; return how many failed."""
+    """Runs the peers one after the other; returns the number of failures."""
     failed = 0
     async with WhatsAppSimulator() as simulator:
         for library in LIBRARIES:
@@ -30,7 +30,7 @@ async def main() -> int:
 
 
 async def run_peer(simulator: WhatsAppSimulator, library: str) -> str:
-    """Run one library in a fresh profile; return "ok" or what went wrong."""
+    """Runs one library in a new profile; returns "ok" or the error."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             "node", str(HERE / "peer.mjs"), library, simulator.control_url, profile, str(CHROMIUM), cwd=profile,
@@ -47,7 +47,7 @@ async def run_peer(simulator: WhatsAppSimulator, library: str) -> str:
 
 
 def version_of(library: str) -> str:
-    """Return the installed version."""
+    """Returns the installed version."""
     package = json.loads((HERE / "node_modules" / library / "package.json").read_text())
     return str(package["version"])
 

@@ -11,7 +11,7 @@ from runner.log_events import LogEvent
 from tests.rehearsal import release
 from tests.rehearsal.stage import Deployed, Say, deployed
 from tests.simulators.whatsapp.client import SimulatorClient
-from tests.story.story import CLIENTS, CONTACT, NUMBERS, Told, browser, tell
+from tests.story.story import CLIENTS, CONTACT, NUMBERS, StoryResult, browser, run_story
 
 #: Fewer than in `make story`: here the deployment is tested.
 MESSAGES_EACH = 3
@@ -32,18 +32,18 @@ class Verdict:
     """The result of the rehearsal."""
 
     resources: int
-    told: Told
+    told: StoryResult
     problems: list[str]
 
     @property
     def line(self) -> str:
         """The last line of the output."""
-        how = "ok" if self.ended_well else f"FAILED ({self.told.line}; {len(self.problems)} problems)"
+        how = "ok" if self.ended_well else f"FAILED ({self.told.summary}; {len(self.problems)} problems)"
         return f"rehearsal: {self.resources} resources, story {how}"
 
     @property
     def ended_well(self) -> bool:
-        return self.told.ended_well and not self.problems
+        return self.told.is_good and not self.problems
 
 
 def rehearse(data: Path, say: Say) -> Verdict:
@@ -52,8 +52,8 @@ def rehearse(data: Path, say: Say) -> Verdict:
     say(f"packaged: {this.package.zip_bytes / 1e6:.1f} MB for {this.package.runtime}")
     with deployed(this, data, say) as stage, browser(*stage.world.browser_flags) as people:
         try:
-            told = tell(stage, people, None, say, MESSAGES_EACH)
-            say(told.line)
+            told = run_story(stage, people, None, say, MESSAGES_EACH)
+            say(told.summary)
             refuse_stolen_token(stage, say)
             survive_a_crash(stage, say)
         except Exception:

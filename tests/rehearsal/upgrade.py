@@ -17,7 +17,7 @@ from tests.rehearsal.fargate import Ended
 from tests.rehearsal.rehearsal import MESSAGES_EACH, complaints, problems, until
 from tests.rehearsal.release import Release
 from tests.rehearsal.stage import STAGE, Deployed, Say, deployed
-from tests.story.story import CLIENTS, NUMBERS, browser, tell
+from tests.story.story import CLIENTS, NUMBERS, browser, run_story
 
 #: `reconcile` runs every minute, and protects the task of each runner that has registered.
 PROTECTED_WITHIN_SECONDS = 240.0
@@ -91,8 +91,8 @@ def rehearse_upgrade(data: Path, say: Say, former: str = "") -> Verdict:
     """
     first, second = _releases(data, say, former)
     with deployed(first, data, say) as stage, browser(*stage.world.browser_flags) as people:
-        told = tell(stage, people, None, say, MESSAGES_EACH)
-        assert told.ended_well, told.line
+        told = run_story(stage, people, None, say, MESSAGES_EACH)
+        assert told.is_good, told.summary
         runners, problems_seen = _runners(stage), list[str]()
         writing = Conversations(stage.phone_url, LINES)
         writing.start()

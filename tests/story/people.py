@@ -1,4 +1,4 @@
-"""The people of the story, as Playwright plays them: an operator and a tenant's owner, each with a browser."""
+"""The people of the story, simulated with Playwright: an operator and a tenant's owner, each with a browser."""
 
 import io
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-#: How long a person waits for a page before they complain.
-PATIENCE_MS = 30_000
+#: The limit for each page and element.
+PAGE_TIMEOUT_MS = 30_000
 
 
 @dataclass(frozen=True)
 class Client:
-    """What the operator knows of a client."""
+    """The client's data that the operator enters."""
 
     name: str
     email: str
@@ -23,17 +23,17 @@ class Client:
 
 
 class Operator:
-    """Signs in for the first time, creates tenants, looks at their pages."""
+    """An operator, who signs in for the first time, creates tenants and opens their pages."""
 
     def __init__(self, browser: Browser, admin_url: str, pictures: Path | None) -> None:
         self._context = browser.new_context(viewport={"width": 1280, "height": 900})
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.set_default_timeout(PAGE_TIMEOUT_MS)
         self._admin_url = admin_url
         self._pictures = pictures
 
     def sign_in(self, email: str, first_password: str, password: str) -> None:
-        """With the printed password, then with one of their own."""
+        """Signs in with the printed password, then chooses ``password``."""
         self.page.goto(self._admin_url)
         self._picture("admin-sign-in")
         self.page.fill("#email", email)
@@ -58,15 +58,15 @@ class Operator:
         return self.page.url.rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
 
     def lift_caps(self, tenant: str) -> None:
-        """This line may answer as fast as its contacts write."""
+        """Switches the tenant's rate limits off."""
         self.page.goto(f"{self._admin_url}/tenants/{tenant}/edit")
         self.page.fill("#replies_per_minute", "0")
         self.page.fill("#replies_per_contact_per_day", "0")
         self.page.click("button.primary:has-text('Save')")
         self.page.wait_for_url(f"**/admin/tenants/{tenant}*")
 
-    def look(self, tenant: str, picture: str) -> None:
-        """Opens the tenant's page and the list."""
+    def open_tenant(self, tenant: str, picture: str) -> None:
+        """Opens the list of tenants, then the tenant's page."""
         self.page.goto(self._admin_url)
         self.page.wait_for_selector("table, .card")
         self._picture("admin-tenants")
@@ -79,16 +79,16 @@ class Operator:
 
 
 class Owner:
-    """Opens the mail in the outbox, follows its link, holds a phone before the screen."""
+    """A tenant's owner, who opens the mail in the outbox, follows its link and scans the code."""
 
     def __init__(self, browser: Browser, pictures: Path | None) -> None:
         self._context = browser.new_context(viewport={"width": 1100, "height": 900}, locale="en-GB")
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.set_default_timeout(PAGE_TIMEOUT_MS)
         self._pictures = pictures
 
     def open_mail(self, outbox_url: str, address: str) -> None:
-        """Finds the mail in the outbox, reads it and clicks its button; the landing page opens."""
+        """Finds the mail in the outbox, opens it and clicks its button, which opens the landing page."""
         self.page.goto(outbox_url)
         self._picture("outbox")
         self.page.locator("li a", has_text=address).first.click()
@@ -99,8 +99,8 @@ class Owner:
         self.page.wait_for_url("**/join/**")
 
     def code_on_the_screen(self) -> str:
-        """What a camera sees: the QR code, decoded from the pixels of the page."""
-        expect(self.page.locator("#qr svg")).to_be_visible(timeout=PATIENCE_MS)
+        """Returns the QR code, decoded from the pixels of the page, as a camera does."""
+        expect(self.page.locator("#qr svg")).to_be_visible(timeout=PAGE_TIMEOUT_MS)
         self._picture("landing-qr")
         picture = Image.open(io.BytesIO(self.page.screenshot()))
         codes = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
@@ -108,8 +108,8 @@ class Owner:
         return str(codes[0].text)
 
     def wait_until_connected(self) -> None:
-        """The page says so by itself, with the masked number."""
-        expect(self.page.locator("#phase[data-shown='connected']")).to_be_visible(timeout=PATIENCE_MS)
+        """Waits until the page shows by itself that the line is connected."""
+        expect(self.page.locator("#phase[data-shown='connected']")).to_be_visible(timeout=PAGE_TIMEOUT_MS)
         self._picture("landing-connected")
 
     def _picture(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The whole story with real parts: create two tenants, mail, scan from pixels, answer without mixing anything up."""
+"""The end-to-end story with real parts: two tenants are created, mailed, scanned from pixels, and answer separately."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from tests.story.people import Client, Operator, Owner
 
 MESSAGES_EACH = 20
-#: A reply later than this is one that never came.
-REPLY_WITHIN_SECONDS = 60.0
+#: A later reply counts as missing.
+REPLY_TIMEOUT_SECONDS = 60.0
 CONTACT = "491755500001"
 CLIENTS = (
     Client("Bakery Anders", "anders@example.com", "sk-story-bakery-7777ANDE", "You sell bread. Be brief."),
@@ -28,7 +28,7 @@ NUMBERS = ("491711111111", "491722222222")
 
 
 class Stage(Protocol):
-    """Where a story can be told: every address that its people need."""
+    """The addresses that the people of the story need."""
 
     @property
     def admin_url(self) -> str: ...
@@ -41,8 +41,8 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
-class Told:
-    """How the story went."""
+class StoryResult:
+    """The result of a story."""
 
     seconds_mail_to_first_reply: float
     asked: int
@@ -51,27 +51,27 @@ class Told:
     duplicated: int
 
     @property
-    def line(self) -> str:
+    def summary(self) -> str:
         return (
             f"story: ok, {self.seconds_mail_to_first_reply:.1f} s mail to first reply, {self.answered} answered, "
             f"{self.mixed} mixed, {self.duplicated} duplicated"
         )
 
     @property
-    def ended_well(self) -> bool:
+    def is_good(self) -> bool:
         return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0)
 
 
 @contextmanager
-def told_stack(data: Path, say: Callable[[str], None], runner_image: str | None = None) -> Iterator[LocalStack]:
-    """The very stack that `make up` starts; its runner in a container if an image is given."""
-    with local_stack(data, runners=1, runner_image=runner_image, report=say) as stack:
+def story_stack(data: Path, report: Callable[[str], None], runner_image: str | None = None) -> Iterator[LocalStack]:
+    """Runs the stack of `make up`; its runner is a container if an image is given."""
+    with local_stack(data, runners=1, runner_image=runner_image, report=report) as stack:
         yield stack
 
 
 @contextmanager
 def browser(*flags: str) -> Iterator[Browser]:
-    """The people's browser: a real Chromium."""
+    """Runs the people's browser: a real Chromium."""
     import shutil
 
     with sync_playwright() as playwright:
@@ -83,41 +83,41 @@ def browser(*flags: str) -> Iterator[Browser]:
             chromium.close()
 
 
-def tell(
+def run_story(
     stack: Stage,
     people: Browser,
     pictures: Path | None,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     messages_each: int = MESSAGES_EACH,
-) -> Told:
-    """Lives the story once; raises where a person would be let down."""
+) -> StoryResult:
+    """Runs the story once; raises if a page or a reply is missing."""
     operator = Operator(people, stack.admin_url, pictures)
     assert stack.operator.first_password is not None
     operator.sign_in(stack.operator.email, stack.operator.first_password, "A-password-of-my-own-1")
-    say("the operator signed in")
+    report("the operator signed in")
     tenants = []
     for client in CLIENTS:
         tenants.append(operator.create(client))
         operator.lift_caps(tenants[-1])
-    say("two tenants created")
+    report("two tenants created")
     started = time.monotonic()
     with SimulatorClient(stack.phone_url) as whatsapp:
         phones = [whatsapp.phone(number, client.name) for number, client in zip(NUMBERS, CLIENTS, strict=True)]
         for client, phone in zip(CLIENTS, phones, strict=True):
             _link(stack, people, client, phone, pictures)
-            say(f"{client.name} connected")
+            report(f"{client.name} connected")
         with ThreadPoolExecutor(len(phones)) as pool:
             firsts = list(pool.map(lambda phone: _write(phone, range(1)), phones))
             seconds = time.monotonic() - started
-            say("both lines answered their first message")
+            report("both lines answered their first message")
             rest = list(pool.map(lambda phone: _write(phone, range(1, messages_each)), phones))
-        operator.look(tenants[0], "admin-tenant")
+        operator.open_tenant(tenants[0], "admin-tenant")
         replies = [first + later for first, later in zip(firsts, rest, strict=True)]
-        return _judge(phones, replies, messages_each, seconds)
+        return _evaluate(phones, replies, messages_each, seconds)
 
 
 def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pictures: Path | None) -> None:
-    """The owner's part: mail, link, QR code, phone."""
+    """Links the phone as the owner does: mail, link, QR code, scan."""
     owner = Owner(people, pictures)
     owner.open_mail(stack.outbox_url, client.email)
     phone.scan(owner.code_on_the_screen())
@@ -125,11 +125,11 @@ def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pic
 
 
 def _write(phone: PhoneClient, numbers: range) -> list[str]:
-    """One contact writes to the line, one message after another was answered."""
+    """Writes to the line as one contact, each message after the reply to the one before."""
     contact = phone.contact(CONTACT, "Carla")
     for number in numbers:
         contact.write(_question(phone, number))
-        contact.wait_for_reply(number + 1, timeout=REPLY_WITHIN_SECONDS)
+        contact.wait_for_reply(number + 1, timeout=REPLY_TIMEOUT_SECONDS)
     return [str(reply["text"]) for reply in contact.replies()][numbers.start : numbers.stop]
 
 
@@ -137,8 +137,8 @@ def _question(phone: PhoneClient, number: int) -> str:
     return f"Question {number + 1} to {phone.number}, please?"
 
 
-def _judge(phones: list[PhoneClient], replies: list[list[str]], messages_each: int, seconds: float) -> Told:
-    """Each reply must be its own tenant's, to its own message, once."""
+def _evaluate(phones: list[PhoneClient], replies: list[list[str]], messages_each: int, seconds: float) -> StoryResult:
+    """Counts the replies of the right tenant to the right message, and the others."""
     answered = mixed = duplicated = 0
     for phone, client, texts in zip(phones, CLIENTS, replies, strict=True):
         persona = f"[Assistant {client.key[-4:]}]"
@@ -150,4 +150,4 @@ def _judge(phones: list[PhoneClient], replies: list[list[str]], messages_each: i
         shown = [str(reply["text"]) for reply in phone.contact(CONTACT).replies()]
         duplicated += len(shown) - len(set(shown)) + int(phone.view()["duplicates"])
         duplicated += max(0, len(shown) - messages_each)
-    return Told(seconds, messages_each * len(CLIENTS), answered, mixed, duplicated)
+    return StoryResult(seconds, messages_each * len(CLIENTS), answered, mixed, duplicated)

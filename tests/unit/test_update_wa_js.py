@@ -60,7 +60,7 @@ def test_a_version_that_keeps_the_contract_is_taken(runner: Path) -> None:
     assert said[0].startswith("wa-js 4.6.0 → 4.7.0\n  contract: 60 passed, 0 failed")
 
 
-@pytest.mark.parametrize("verdict", [BAD, Verdict(0), Verdict(0, trouble="the contract tests did not start")])
+@pytest.mark.parametrize("verdict", [BAD, Verdict(0), Verdict(0, error="the contract tests did not start")])
 def test_anything_else_changes_nothing(runner: Path, verdict: Verdict) -> None:
     npm = Npm("4.7.0")
     assert update(runner, "latest", npm, lambda _bundle: verdict, lambda _line: None) == 1
