@@ -1,4 +1,4 @@
-"""`python -m tests.live`: a guided check with a real account and two phones; `--rehearse` plays it on the simulator."""
+"""`python -m tests.live`: a guided check with a real account and two phones; `--rehearse` runs it on the simulator."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from runner.browser.page import PageError  # noqa: E402
 from runner.browser.whatsapp import WhatsApp, whatsapp  # noqa: E402
 from runner.clock import SystemClock  # noqa: E402
 from runner.settings import Settings  # noqa: E402
-from tests.live.line import REHEARSED, Line, Pace, TooSlow, Unlinked  # noqa: E402
-from tests.live.person import NotDone, Operator, Person, Rehearsed  # noqa: E402
+from tests.live.line import REHEARSAL, Line, TimedOut, Timing, Unlinked  # noqa: E402
+from tests.live.person import Declined, Operator, Person, ScriptedPerson  # noqa: E402
 from tests.live.report import Finding, Outcome, Report  # noqa: E402
 from tests.live.steps import STEPS  # noqa: E402
 from tests.simulators.whatsapp import WhatsAppSimulator  # noqa: E402
@@ -36,8 +36,8 @@ Keep both unlocked and online. The report holds versions, times and your answers
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the operator asked for."""
+class Options:
+    """The options of a check."""
 
     data: Path
     report: Path
@@ -45,20 +45,20 @@ class Wanted:
     chromium: tuple[Path, ...] = ()
 
 
-async def check(wanted: Wanted, person: Person, pace: Pace, simulator: WhatsAppSimulator | None = None) -> Report:
-    """Link the account if it is not, then take the steps one after the other."""
-    wanted.data.mkdir(parents=True, exist_ok=True)
+async def check(options: Options, person: Person, timing: Timing, simulator: WhatsAppSimulator | None = None) -> Report:
+    """Links the account if necessary, then takes the steps one after the other."""
+    options.data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        chromiums = wanted.chromium or (None,)
+        chromiums = options.chromium or (None,)
         browsers = [
-            await stack.enter_async_context(whatsapp(_settings(wanted, one, simulator), SystemClock(), random.random))
-            for one in chromiums
+            await stack.enter_async_context(whatsapp(_settings(options, each, simulator), SystemClock(), random.random))
+            for each in chromiums
         ]
-        line = Line(browsers[0], wanted.data, person, pace)
-        report = Report(wanted.report, _versions(_settings(wanted, None, simulator), browsers))
+        line = Line(browsers[0], options.data, person, timing)
+        report = Report(options.report, _versions(_settings(options, None, simulator), browsers))
         report.versions["WhatsApp Web"] = await _link(line)
         lost = False
-        for number in wanted.steps:
+        for number in options.steps:
             if lost:
                 shutil.rmtree(line.profile, ignore_errors=True)
                 await _link(line)
@@ -70,28 +70,28 @@ async def check(wanted: Wanted, person: Person, pace: Pace, simulator: WhatsAppS
             try:
                 if await person.agrees("Take this step?"):
                     await step(line, finding, browsers[1:])
-            except NotDone as why:
-                finding.fact(f"not finished: {why}")
-            except (PageError, TooSlow, Unlinked, OSError) as trouble:
-                finding.fact(f"{type(trouble).__name__}: {trouble}")
+            except Declined as reason:
+                finding.add_fact(f"not finished: {reason}")
+            except (PageError, TimedOut, Unlinked, OSError) as error:
+                finding.add_fact(f"{type(error).__name__}: {error}")
                 finding.outcome = Outcome.FAILED
-                lost = isinstance(trouble, Unlinked)
+                lost = isinstance(error, Unlinked)
             report.write()
     return report
 
 
 async def _link(line: Line) -> str:
-    """WhatsApp Web's own version."""
-    async with line.opened() as page:
+    """Links the account if necessary; returns the version of WhatsApp Web."""
+    async with line.open() as page:
         await line.link(page)
         await line.until_online(page)
-        if "chat" not in line.notes:
-            heard = await line.hear(page, "Hello LINE")
-            line.note(chat=heard["chat"])
+        if "chat" not in line.memory:
+            received = await line.receive(page, "Hello LINE")
+            line.remember(chat=received["chat"])
         return (await page.observe()).version
 
 
-def _settings(wanted: Wanted, chromium: Path | None, simulator: WhatsAppSimulator | None) -> Settings:
+def _settings(options: Options, chromium: Path | None, simulator: WhatsAppSimulator | None) -> Settings:
     simulated = {
         "browser_host_rules": simulator.host_rules,
         "browser_certificate_spki": simulator.certificate_spki,
@@ -99,7 +99,7 @@ def _settings(wanted: Wanted, chromium: Path | None, simulator: WhatsAppSimulato
     return Settings(
         control_url="https://unused.example.com",
         runner_bootstrap_token="unused-here",
-        data_directory=wanted.data,
+        data_directory=options.data,
         wa_js=WA_JS,
         chromium=chromium,
         **simulated,
@@ -111,7 +111,7 @@ def _versions(settings: Settings, browsers: list[WhatsApp]) -> dict[str, str]:
     return {
         "commit": git.stdout.strip() or "unknown",
         "wa-js": wa_js_version(settings),
-        "Chromium": ", ".join(f"{one.browser.path.name} {one.browser.version}" for one in browsers),
+        "Chromium": ", ".join(f"{each.browser.path.name} {each.browser.version}" for each in browsers),
     }
 
 
@@ -122,10 +122,10 @@ def _steps(text: str) -> tuple[int, ...]:
     return numbers
 
 
-async def rehearse(wanted: Wanted, says_no_to: tuple[str, ...] = ()) -> Report:
-    """The same on the simulator, with a person made of a script."""
+async def rehearse(options: Options, disagrees_with: tuple[str, ...] = ()) -> Report:
+    """Runs the check on the simulator, with a scripted person."""
     async with WhatsAppSimulator() as simulator:
-        return await check(wanted, Rehearsed(simulator, says_no_to), REHEARSED, simulator)
+        return await check(options, ScriptedPerson(simulator, disagrees_with), REHEARSAL, simulator)
 
 
 def main() -> int:
@@ -135,25 +135,25 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="default: live-check-<date>.md beside the data")
     parser.add_argument("--steps", type=_steps, default=tuple(range(1, len(STEPS) + 1)), help="e.g. 1,4,8")
     parser.add_argument("--chromium", type=Path, action="append", default=[], help="for step 6; may be repeated")
-    given = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="live-check-")) if given.rehearse and given.data is None else None
-    data = given.data or scratch or ROOT / "data" / "live-check"
+    arguments = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="live-check-")) if arguments.rehearse and arguments.data is None else None
+    data = arguments.data or scratch or ROOT / "data" / "live-check"
     default = (scratch or data.parent) / f"live-check-{date.today():%Y-%m-%d}.md"  # noqa: DTZ011
-    wanted = Wanted(data.absolute(), given.report or default, given.steps, tuple(given.chromium))
+    options = Options(data.absolute(), arguments.report or default, arguments.steps, tuple(arguments.chromium))
     try:
-        if given.rehearse:
-            report = asyncio.run(rehearse(wanted))
+        if arguments.rehearse:
+            report = asyncio.run(rehearse(options))
         else:
             print(WELCOME)
-            report = asyncio.run(check(wanted, Operator(), Pace()))
-    except (NotDone, PageError, TooSlow, Unlinked, ChromiumMissing) as trouble:
-        print(f"live-check: {trouble}", file=sys.stderr)
+            report = asyncio.run(check(options, Operator(), Timing()))
+    except (Declined, PageError, TimedOut, Unlinked, ChromiumMissing) as error:
+        print(f"live-check: {error}", file=sys.stderr)
         return 1
     finally:
         if scratch is not None:
             shutil.rmtree(scratch / "profile", ignore_errors=True)
     print(f"\n{report.last_line}")
-    return 1 if any(one.outcome is Outcome.FAILED for one in report.findings) else 0
+    return 1 if any(each.outcome is Outcome.FAILED for each in report.findings) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who holds the two phones: an operator at the terminal, or a script that plays one on the simulator."""
+"""The person with the two phones: an operator at the terminal, or a script on the simulator."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import qrcode
 
 from tests.simulators.whatsapp import WhatsAppSimulator
 
-#: People fetch phones, drink coffee; then a step counts as skipped.
-ANSWERS_WITHIN = 1800.0
+#: The limit for an answer; after it the step counts as skipped.
+ANSWER_TIMEOUT_SECONDS = 1800.0
 PICTURE = b"\xff\xd8\xff\xe0picture\xff\xd9"
 
 
-class NotDone(Exception):
-    """The person did not want to, or did not answer in time."""
+class Declined(Exception):
+    """The person declined, or did not answer in time."""
 
 
 class Person(Protocol):
     """LINE is the phone whose account is linked; CONTACT is the other one."""
 
     async def scan(self, code: str) -> None:
-        """Scan this code with LINE."""
+        """Scans this code with LINE."""
 
     async def write(self, text: str) -> None:
-        """Write this to LINE, with CONTACT."""
+        """Writes this to LINE, with CONTACT."""
 
     async def send_picture(self) -> None:
-        """Send LINE any picture, with CONTACT."""
+        """Sends LINE any picture, with CONTACT."""
 
     async def agrees(self, question: str) -> bool:
-        """Yes or no."""
+        """Asks a yes-or-no question."""
 
 
 class Operator:
@@ -57,20 +57,20 @@ class Operator:
 
     async def _answer(self, words: str) -> str:
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 return await asyncio.to_thread(input, words)
-        except (TimeoutError, EOFError) as trouble:
-            raise NotDone("no answer") from trouble
+        except (TimeoutError, EOFError) as error:
+            raise Declined("no answer") from error
 
 
-class Rehearsed:
-    """Does what it is asked on the simulator, and answers as the script says: yes, unless the question is in it."""
+class ScriptedPerson:
+    """A script that acts on the simulator, and answers yes to all questions except those in ``disagrees_with``."""
 
-    def __init__(self, simulator: WhatsAppSimulator, says_no_to: tuple[str, ...] = ()) -> None:
+    def __init__(self, simulator: WhatsAppSimulator, disagrees_with: tuple[str, ...] = ()) -> None:
         self.phone = simulator.phone("491701111111", "LINE")
         self.contact = self.phone.contact("491702222222", "CONTACT")
         self.asked: list[str] = []
-        self._says_no_to = says_no_to
+        self._disagrees_with = disagrees_with
 
     async def scan(self, code: str) -> None:
         self.phone.scan(code)
@@ -83,4 +83,4 @@ class Rehearsed:
 
     async def agrees(self, question: str) -> bool:
         self.asked.append(question)
-        return not any(words in question for words in self._says_no_to)
+        return not any(words in question for words in self._disagrees_with)

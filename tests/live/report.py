@@ -1,4 +1,4 @@
-"""What a live check found, as a file that can be kept: written anew after every step, so that half a check counts."""
+"""The report of a live check: a file that is rewritten after every step, so that an interrupted check counts, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Outcome(StrEnum):
-    """How a step ended."""
+    """The outcome of a step."""
 
     PASSED = "passed"
     FAILED = "FAILED"
@@ -18,46 +18,46 @@ class Outcome(StrEnum):
 
 @dataclass
 class Finding:
-    """One step: what was measured, what the person saw."""
+    """The finding of a step: the measurements and the person's answers."""
 
     number: int
     title: str
     outcome: Outcome = Outcome.SKIPPED
     facts: list[str] = field(default_factory=list)
 
-    def fact(self, words: str) -> None:
-        """Something that was measured or answered."""
+    def add_fact(self, words: str) -> None:
+        """Adds a measurement or an answer."""
         self.facts.append(words)
         print(f"    {words}", flush=True)
 
-    def conclude(self, good: bool) -> None:
-        """Whether it is as Answerline needs it."""
-        self.outcome = Outcome.PASSED if good else Outcome.FAILED
+    def conclude(self, is_good: bool) -> None:
+        """Sets the outcome: passed if the facts are as Answerline needs them."""
+        self.outcome = Outcome.PASSED if is_good else Outcome.FAILED
 
 
 @dataclass
 class Report:
-    """All of them."""
+    """The findings of a check."""
 
     path: Path
     versions: dict[str, str]
     findings: list[Finding] = field(default_factory=list)
-    begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def write(self) -> None:
-        """As Markdown."""
-        lines = [f"# Live check, {self.begun_at:%Y-%m-%d %H:%M} UTC", ""]
+        """Writes the report as Markdown."""
+        lines = [f"# Live check, {self.started_at:%Y-%m-%d %H:%M} UTC", ""]
         lines += [f"* {name}: {version}" for name, version in self.versions.items()]
         lines += ["", "| step | outcome |", "|---|---|"]
-        lines += [f"| {one.number}. {one.title} | {one.outcome} |" for one in self.findings]
-        for one in self.findings:
-            lines += ["", f"## {one.number}. {one.title}: {one.outcome}", *(f"* {fact}" for fact in one.facts)]
+        lines += [f"| {each.number}. {each.title} | {each.outcome} |" for each in self.findings]
+        for each in self.findings:
+            lines += ["", f"## {each.number}. {each.title}: {each.outcome}", *(f"* {fact}" for fact in each.facts)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     @property
     def last_line(self) -> str:
-        """The verdict."""
-        counts = {outcome: sum(one.outcome is outcome for one in self.findings) for outcome in Outcome}
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        return f"live-check: {len(self.findings)} steps, {told} · {self.path}"
+        """The verdict in one line."""
+        counts = {outcome: sum(each.outcome is outcome for each in self.findings) for outcome in Outcome}
+        totals = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        return f"live-check: {len(self.findings)} steps, {totals} · {self.path}"

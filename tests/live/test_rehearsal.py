@@ -1,4 +1,4 @@
-"""The live check, rehearsed on the simulator with a person made of a script."""
+"""The live check, rehearsed on the simulator with a scripted person."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.__main__ import Wanted, rehearse
+from tests.live.__main__ import Options, rehearse
 from tests.live.report import Finding, Outcome, Report
 
 pytestmark = pytest.mark.chromium
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.chromium
 
 @pytest.mark.timeout(300)
 async def test_all_nine_steps_come_to_an_end_and_are_written_down(tmp_path: Path) -> None:
-    report = await rehearse(Wanted(tmp_path / "data", tmp_path / "report.md", tuple(range(1, 10))))
-    assert {one.number: one.outcome for one in report.findings} == dict.fromkeys(range(1, 10), Outcome.PASSED)
+    report = await rehearse(Options(tmp_path / "data", tmp_path / "report.md", tuple(range(1, 10))))
+    assert {each.number: each.outcome for each in report.findings} == dict.fromkeys(range(1, 10), Outcome.PASSED)
     text = (tmp_path / "report.md").read_text()
     assert "wa-js: 4." in text and "Chromium: " in text and "WhatsApp Web: 2." in text
     assert "| 9. One contact keeps its keys across a restart | passed |" in text
@@ -23,11 +23,11 @@ async def test_all_nine_steps_come_to_an_end_and_are_written_down(tmp_path: Path
 
 
 async def test_what_the_person_did_not_see_fails_and_what_they_do_not_want_is_skipped(tmp_path: Path) -> None:
-    wanted = Wanted(tmp_path / "data", tmp_path / "report.md", (1,))
-    report = await rehearse(wanted, says_no_to=("exactly once",))
-    assert [one.outcome for one in report.findings] == [Outcome.FAILED]
-    report = await rehearse(wanted, says_no_to=("Take this step",))
-    assert [one.outcome for one in report.findings] == [Outcome.SKIPPED]
+    options = Options(tmp_path / "data", tmp_path / "report.md", (1,))
+    report = await rehearse(options, disagrees_with=("exactly once",))
+    assert [each.outcome for each in report.findings] == [Outcome.FAILED]
+    report = await rehearse(options, disagrees_with=("Take this step",))
+    assert [each.outcome for each in report.findings] == [Outcome.SKIPPED]
 
 
 def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
