@@ -15,14 +15,15 @@ path                             request                     answer             
 ``/runner/snapshots/restore``    :class:`RestoreRequest`     :class:`RestoreAnswer`      yes
 ===============================  ==========================  ==========================  ========================
 
-The very first sync carries the stage's bootstrap token and the ``task`` it comes from: one of the stage's ECS service,
-which runs, and for which no other runner speaks. Its answer carries the runner's own identity, whose token
-(``<runner>.<secret>``) authorises every later call. It holds nothing: a runner has room from its next call on, made at
-once, which proves that it knows who it is. 401 means: this token is unknown, or the runner was declared dead; stop
-everything and register again under a new identity. To a registration it means: not with this token from this task.
+The first sync of a runner is its registration. It carries the stage's bootstrap token and the runner's ``task``: a
+running task of the stage's ECS service that no other runner is registered for. The answer carries the runner's own
+identity; its token (``<runner>.<secret>``) authorises every later call. The runner holds no session yet. It makes the
+next call at once, which proves that it received its identity, and has room from then on. 401 means that the token is
+unknown or that the runner was declared dead: the runner closes all sessions and registers again under a new identity.
+For a registration, 401 means that this token is not accepted from this task.
 
 All instants are epoch milliseconds of the clock named in the field; durations carry their unit in the name.
-Readers ignore what they do not know, so that either side may be one version ahead.
+Readers ignore unknown fields, so that either side may be one version ahead.
 """
 
 from enum import StrEnum
@@ -39,16 +40,16 @@ MAX_CAPACITY = 25
 MESSAGES_PER_BATCH = 50
 #: A longer text is cut by the runner.
 MAX_TEXT_BYTES = 65_536
-#: The largest snapshot that is taken in.
+#: The largest snapshot that the control plane accepts.
 MAX_SNAPSHOT_BYTES = 536_870_912
 #: How long the control plane may hold a sync call before it answers.
 MAX_SYNC_HOLD_MS = 10_000
 
 
 class Phase(StrEnum):
-    """Where a tenant's WhatsApp Web login stands."""
+    """The phase of a tenant's WhatsApp Web login."""
 
-    IDLE = "idle"  #: nothing runs: the session should not run, or nobody hosts it yet
+    IDLE = "idle"  #: nothing runs: the session should not run, or no runner hosts it yet
     STARTING = "starting"  #: a browser is being started
     QR = "qr"  #: a QR code waits to be scanned
     PAIRING = "pairing"  #: an 8-character pairing code waits to be typed into the phone
@@ -59,11 +60,11 @@ class Phase(StrEnum):
     CONFLICT = "conflict"  #: another browser took this login over
     BLOCKED = "blocked"  #: WhatsApp refuses this account or this client
     LOGGED_OUT = "logged_out"  #: the phone (or WhatsApp) ended the link; a new scan is needed
-    FAILED = "failed"  #: the browser could not be brought to any of the above; it is being tried again
+    FAILED = "failed"  #: the browser reached none of the above; the runner retries
 
 
 class ProblemCode(StrEnum):
-    """What a person must mend."""
+    """A problem that a person must fix."""
 
     # of the session
     PASSKEY = "passkey"
@@ -84,14 +85,14 @@ class ProblemCode(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What the runner should do with a session it holds."""
+    """The desired state of a session that a runner holds."""
 
-    RUN = "run"
+    RUN = "run"  #: keep it online, or show the owner a code
     RELEASE = "release"  #: close the browser, then call ``/runner/release``
 
 
 class MessageKind(StrEnum):
-    """What a WhatsApp message carries, as far as the line cares."""
+    """The kind of a WhatsApp message, as far as the line distinguishes it."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -107,7 +108,7 @@ class MessageKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the control plane made of a message."""
+    """The control plane's decision about a message that was handed in."""
 
     QUEUED = "queued"  #: it will be answered: mark seen and show "typing…"
     DELIVERY = "delivery"  #: it is one of our own replies
@@ -149,7 +150,7 @@ class Code(Wire):
 
 
 class SessionReport(Wire):
-    """What a runner sees of one session.
+    """The state of one session, as its runner sees it.
 
     ``sequence`` grows whenever anything but ``probed_ms_ago`` changes, and is repeated otherwise: the control plane
     stores a report only once, and ignores an older one.
@@ -173,7 +174,7 @@ class SessionReport(Wire):
 
 
 class SyncRequest(Wire):
-    """Register, renew the lease, report what is seen, ask what should be held. One call for all of it."""
+    """The heartbeat: registers, renews the lease, reports sessions, and asks for the sessions to hold, in one call."""
 
     wire: int = WIRE_VERSION
     #: Grows with every call of this process; the answer repeats it, and an answer older than the last is dropped.
@@ -184,7 +185,7 @@ class SyncRequest(Wire):
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
     #: How long the answer may be held for the bell to ring; 0 answers at once.
     wait_ms: Annotated[int, Field(ge=0, le=MAX_SYNC_HOLD_MS)] = 0
-    #: What the outside calls this process (the ECS task's ARN): it must be one, and its death can be told by others.
+    #: The ARN of the ECS task that this process runs in. ECS must know the task, and reports its end.
     task: ShortText = ""
     image: ShortText = ""
     commit: ShortText = ""
@@ -194,19 +195,19 @@ class SyncRequest(Wire):
 
 
 class Identity(Wire):
-    """Who a runner is from now on. The token is told once and never stored in clear."""
+    """The identity of a runner. The control plane sends the token once and stores only its hash."""
 
     runner: RunnerId
     token: str
 
 
 class Hold(Wire):
-    """One session that this runner holds, and what is wanted of it."""
+    """One session that this runner holds, and its desired state."""
 
     tenant: TenantId
     epoch: Epoch
     wanted: Wanted
-    #: Somebody looks at its page: an unlinked session should have a fresh code.
+    #: A page of the owner or the operator keeps the session awake: an unlinked session should show a fresh code.
     watched: bool = False
     #: Digits of the phone that asked for a pairing code instead of a QR; ``None`` shows the QR.
     pair_with: str | None = None
@@ -214,12 +215,12 @@ class Hold(Wire):
     caught_up_to_ms: Milliseconds | None = None
     #: Only a profile whose account is this number may go online; ``None`` before the first linking.
     number: str | None = None
-    #: The epoch at which the session was held last, by whomever (``profile.py`` has the rule).
+    #: The epoch of the session's last hold by any runner (the rule: ``runner/profile/directory.py``).
     last_epoch: int | None = None
 
 
 class Delivery(Wire):
-    """A turn that is ready to be taken, or was being sent when somebody lost it. ``chat`` names it in take and sent."""
+    """A turn that is ready, or that another hold began to send. Take and sent repeat its ``chat``."""
 
     tenant: TenantId
     epoch: Epoch
@@ -229,7 +230,7 @@ class Delivery(Wire):
 
 
 class SyncAnswer(Wire):
-    """The whole truth for this runner: what is not in ``hold`` is to be closed at once."""
+    """The complete state for this runner: it closes every session at once that is not in ``hold``."""
 
     wire: int = WIRE_VERSION
     sequence: int
@@ -237,7 +238,7 @@ class SyncAnswer(Wire):
     identity: Identity | None = None
     bell: int = 0
     hold: tuple[Hold, ...] = ()
-    #: Every turn that this runner should take, each time: a turn that it has finished may stand here a little longer.
+    #: All turns that this runner should take, in each answer; a finished turn may be listed a little longer.
     deliver: tuple[Delivery, ...] = ()
     #: The runner should call again no later than this.
     next_in_ms: int = 3_000
@@ -254,7 +255,7 @@ class Message(Wire):
     chat_alias: ChatId | None = None
     #: Digits of the contact's phone, where known.
     phone: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")] | None = None
-    #: Who wrote it in a group; ``None`` in a direct chat.
+    #: The author in a group; ``None`` in a direct chat.
     sender: ChatId | None = None
     from_me: bool
     #: WhatsApp's own time of the message.
@@ -264,7 +265,7 @@ class Message(Wire):
 
 
 class MessagesRequest(Wire):
-    """Messages of one session, oldest first within each chat. Handing in twice is harmless."""
+    """Messages of one session, oldest first within each chat. Handing in is idempotent."""
 
     wire: int = WIRE_VERSION
     tenant: TenantId
@@ -273,7 +274,7 @@ class MessagesRequest(Wire):
 
 
 class Acknowledgement(Wire):
-    """What became of one message, in the order of the request."""
+    """The control plane's answer to one message, in the order of the request."""
 
     id: MessageId
     chat: ChatId
@@ -282,6 +283,8 @@ class Acknowledgement(Wire):
 
 
 class MessagesAnswer(Wire):
+    """One acknowledgement for each message."""
+
     acknowledged: tuple[Acknowledgement, ...]
 
 
@@ -329,26 +332,30 @@ class SentRequest(Wire):
 
 
 class SentAnswer(Wire):
+    """``done`` is true once every part of the turn is sent."""
+
     done: bool
 
 
 class ReleaseRequest(Wire):
-    """The browser of this session is gone; somebody else may host it."""
+    """Releases a session whose browser is closed; another runner may host it."""
 
     wire: int = WIRE_VERSION
     tenant: TenantId
     epoch: Epoch
     reason: ShortText = ""
-    #: The runner gave up: it could not bring the session to anything that people could use.
+    #: The runner gave up: it could bring the session neither online nor to a code.
     failed: bool = False
 
 
 class ReleaseAnswer(Wire):
+    """``released`` is true if the runner still held the session at this epoch; it is free now."""
+
     released: bool
 
 
 class UploadRequest(Wire):
-    """A snapshot is packed: where may it go? Nothing counts before its commit."""
+    """Asks where to upload a packed snapshot. A snapshot counts only after its commit."""
 
     wire: int = WIRE_VERSION
     tenant: TenantId
@@ -360,7 +367,7 @@ class UploadRequest(Wire):
 
 
 class UploadAnswer(Wire):
-    """PUT exactly these bytes to ``url`` with exactly these headers; 412 says that they are there already."""
+    """The target of a PUT with exactly these bytes and headers; 412 means that the object exists already."""
 
     key: SnapshotKey
     url: str
@@ -368,7 +375,7 @@ class UploadAnswer(Wire):
 
 
 class CommitRequest(Wire):
-    """The snapshot is uploaded: it is the session's newest from now on."""
+    """Makes an uploaded snapshot the session's newest version."""
 
     wire: int = WIRE_VERSION
     tenant: TenantId
@@ -381,20 +388,20 @@ class CommitRequest(Wire):
 
 
 class CommitAnswer(Wire):
-    """``False``: a newer one was committed before."""
+    """``committed`` is false if a newer version was committed before."""
 
     committed: bool
 
 
 class RestoreRequest(Wire):
-    """Which snapshots may this session start from? After one that did not serve, asked again."""
+    """Asks for the snapshots that this session may start from; asked again after one that failed."""
 
     wire: int = WIRE_VERSION
     tenant: TenantId
     epoch: Epoch
-    #: Those that were tried already; they are not offered again.
+    #: The snapshots that failed already; the control plane does not offer them again.
     failed: Annotated[tuple[SnapshotKey, ...], Field(max_length=32)] = ()
-    #: Why the last try did not serve; empty when this is the first.
+    #: The reason why the last snapshot failed; empty at the first call.
     reason: ShortText = ""
 
 
@@ -412,7 +419,7 @@ class SnapshotVersion(Wire):
 
 
 class RestoreAnswer(Wire):
-    """Newest first; empty: there is none, or none of the account that is linked now."""
+    """Snapshot versions, newest first; empty if there is none of the account that is linked now."""
 
     generations: tuple[SnapshotVersion, ...] = ()
 
