@@ -1,4 +1,4 @@
-"""On one machine: what a real mail server refuses becomes the tenant's problem, on the way that SES's events take."""
+"""On one machine, a mail that a real mail server refuses becomes the tenant's problem, as an event of SES does."""
 
 import time
 from collections.abc import Callable
@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 
 class Server:
-    """Knows nobody but the operator."""
+    """A mail server that has one mailbox: the operator's."""
 
     def __init__(self) -> None:
-        self.taken: list[str] = []
+        self.accepted: list[str] = []
 
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -33,7 +33,7 @@ class Server:
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        self.taken += envelope.rcpt_tos
+        self.accepted += envelope.rcpt_tos
         return "250 OK"
 
 
@@ -83,6 +83,6 @@ def test_a_mail_that_the_mail_server_refuses_is_on_the_tenants_page(
             problem = shown()
             assert problem is not None and problem.code is ProblemCode.MAIL_BOUNCED
             assert "refuses this address" in problem.detail
-            until(lambda: server.taken == ["operator@agency.example"])
+            until(lambda: server.accepted == ["operator@agency.example"])
     finally:
         controller.stop()

@@ -1,4 +1,4 @@
-"""After `kill -9` of everything, ten seconds after pairing, the line comes back by itself: no new code, no doubles."""
+"""After `kill -9` of everything, ten seconds after pairing, the line recovers by itself: no new code, no duplicates."""
 
 import time
 from pathlib import Path
@@ -38,9 +38,9 @@ def test_a_paired_line_answers_again_after_kill_nine_of_everything(tmp_path: Pat
         epoch = session(stack, tenant)["epoch"]["N"]
     finally:
         stack.kill()
-    said: list[str] = []
-    with LocalStack(stack.settings, said.append) as again, SimulatorClient(again.phone_url) as whatsapp:
-        assert any("1 sessions moved to new epochs" in line for line in said)
+    reported: list[str] = []
+    with LocalStack(stack.settings, reported.append) as again, SimulatorClient(again.phone_url) as whatsapp:
+        assert any("1 sessions moved to new epochs" in line for line in reported)
         contact = whatsapp.phone(NUMBER, CLIENT.name).contact(CONTACT, "Carla")
         contact.write("after")
         contact.wait_for_reply(2, timeout=60)

@@ -1,4 +1,4 @@
-"""On one machine, too, only a runner that is not protected is ended to make the fleet smaller."""
+"""On one machine, too, scale-in ends only a runner that is not protected."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.aws.ecs import Fleet
-from chalicelib.model.scaling import Service as Seen
+from chalicelib.model.scaling import Service as ServiceCounts
 from infrastructure.local.ecs.runners import Processes
 from infrastructure.local.ecs.service import Service
 from infrastructure.local.ecs.supervisor import Supervisor
@@ -54,13 +54,13 @@ def test_protections_are_kept_through_the_clients_that_are_used_on_aws(stack: Lo
     assert service.protected_tasks(["a", "b", "c"]) == {"a", "b"}
     assert fleet.unprotect(a)
     assert service.protected_tasks(["a", "b", "c"]) == {"b"}
-    told = stack.client("ecs").get_task_protection(cluster=stack.created.cluster, tasks=[b, c])["protectedTasks"]
-    assert [each["protectionEnabled"] for each in told] == [True, False]
-    assert 110 < (told[0]["expirationDate"].timestamp() - time.time()) / 60 <= 120
-    assert "expirationDate" not in told[1]
+    notified = stack.client("ecs").get_task_protection(cluster=stack.created.cluster, tasks=[b, c])["protectedTasks"]
+    assert [each["protectionEnabled"] for each in notified] == [True, False]
+    assert 110 < (notified[0]["expirationDate"].timestamp() - time.time()) / 60 <= 120
+    assert "expirationDate" not in notified[1]
 
 
-def test_a_task_is_one_of_ours_from_its_start_to_its_end_and_nobody_elses_is(stack: LocalStack) -> None:
+def test_a_task_is_one_of_ours_from_its_start_to_its_end_and_no_other_is(stack: LocalStack) -> None:
     fleet = fleet_of(stack)
     service = Service(stack.client("ecs"), stack.client("sqs"), stack.created)
     task = service.task_arn("runner-1-abc")
@@ -78,14 +78,14 @@ def test_the_desired_count_is_read_and_written_beside_them(stack: LocalStack) ->
     fleet = fleet_of(stack)
     before = fleet.service()
     fleet.set_desired(before.desired + 2)
-    assert fleet.service() == Seen(before.desired + 2, rollout_failed=False)
+    assert fleet.service() == ServiceCounts(before.desired + 2, rollout_failed=False)
     fleet.set_desired(before.desired)
 
 
-def test_of_too_many_runners_only_unprotected_ones_end_and_the_others_are_waited_for(tmp_path: Path) -> None:
-    wanted, protected = [3], {"runner-2", "runner-3"}
+def test_of_surplus_runners_only_unprotected_ones_end_and_the_others_stay(tmp_path: Path) -> None:
+    desired, protected = [3], {"runner-2", "runner-3"}
     supervisor = Supervisor(
-        desired_count=lambda: wanted[0],
+        desired_count=lambda: desired[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
@@ -96,29 +96,29 @@ def test_of_too_many_runners_only_unprotected_ones_end_and_the_others_are_waited
     try:
         until(lambda: len(supervisor.pids) == 3)
         second = supervisor.pids["runner-2"]
-        wanted[0] = 1
+        desired[0] = 1
         until(lambda: "runner-1" not in supervisor.pids)
         time.sleep(1.2)
         assert set(supervisor.pids) == {"runner-2", "runner-3"}
         protected.remove("runner-3")
         until(lambda: set(supervisor.pids) == {"runner-2"})
-        wanted[0] = 2
+        desired[0] = 2
         until(lambda: len(supervisor.pids) == 2)
         assert supervisor.pids["runner-2"] == second
     finally:
         supervisor.stop(5)
 
 
-def test_no_runner_is_started_of_whose_task_ecs_was_not_told(tmp_path: Path) -> None:
-    told: list[str] = []
-    away = [True]
+def test_a_runner_starts_only_after_ecs_was_notified_of_its_task(tmp_path: Path) -> None:
+    notified: list[str] = []
+    unreachable = [True]
 
     def started(task: str) -> None:
-        if away[0]:
-            raise OSError("nobody answers")
-        told.append(task)
+        if unreachable[0]:
+            raise OSError("no answer")
+        notified.append(task)
 
-    said: list[str] = []
+    reported: list[str] = []
     names: list[str] = []
     supervisor = Supervisor(
         desired_count=lambda: 1,
@@ -126,40 +126,40 @@ def test_no_runner_is_started_of_whose_task_ecs_was_not_told(tmp_path: Path) -> 
         logs=tmp_path / "logs",
         runners=Processes(lambda task: names.append(task) or {}, (sys.executable, "-c", RUNNER)),  # type: ignore[func-returns-value]
         report_started=started,
-        report=said.append,
+        report=reported.append,
     )
     supervisor.start()
     try:
-        until(lambda: bool(said))
+        until(lambda: bool(reported))
         assert (supervisor.pids, names) == ({}, [])
-        away[0] = False
+        unreachable[0] = False
         until(lambda: len(supervisor.pids) == 1)
-        assert told == names
+        assert notified == names
     finally:
         supervisor.stop(5)
 
 
-def test_nobody_is_ended_while_it_cannot_be_known_who_is_protected(tmp_path: Path) -> None:
-    said: list[str] = []
-    wanted = [2]
+def test_no_runner_is_ended_while_its_protection_cannot_be_read(tmp_path: Path) -> None:
+    reported: list[str] = []
+    desired = [2]
 
-    def away(tasks: object) -> set[str]:
-        raise OSError("nobody answers")
+    def unreachable(tasks: object) -> set[str]:
+        raise OSError("no answer")
 
     supervisor = Supervisor(
-        desired_count=lambda: wanted[0],
+        desired_count=lambda: desired[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", RUNNER)),
-        protected_tasks=away,
-        report=said.append,
+        protected_tasks=unreachable,
+        report=reported.append,
     )
     supervisor.start()
     try:
         until(lambda: len(supervisor.pids) == 2)
-        wanted[0] = 1
-        until(lambda: bool(said))
+        desired[0] = 1
+        until(lambda: bool(reported))
         assert len(supervisor.pids) == 2
-        assert "none is ended" in said[0]
+        assert "none is ended" in reported[0]
     finally:
         supervisor.stop(5)

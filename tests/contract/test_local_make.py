@@ -1,4 +1,4 @@
-"""`make` on a machine that lacks something: one clear sentence, and nothing half done."""
+"""`make` without one of its tools: one clear sentence, and no half-finished installation."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from infrastructure.checkout import REPOSITORY
 
-#: What the recipes themselves need; anything else is there only if a test puts it there.
+#: The tools of the recipes; a test adds any other.
 TOOLS = ("bash", "sh", "make", "awk", "sed", "mkdir", "touch", "test", "rm", "env", "dirname")
 
 
@@ -63,53 +63,53 @@ def installed(checkout: Path, *stamps: str) -> None:
 
 
 def test_make_alone_prints_what_it_can_do(checkout: Path) -> None:
-    status, said = make(checkout)
+    status, output = make(checkout)
     assert status == 0
     for target in ("up", "check", "test", "story", "peers", "backup", "restore", "clean"):
-        assert f"make {target} " in said
+        assert f"make {target} " in output
 
 
 def test_without_python_it_says_so(checkout: Path) -> None:
-    status, said = make(checkout, "up")
+    status, output = make(checkout, "up")
     assert status != 0
-    assert "There is no python3: install Python 3.11 or newer." in said
+    assert "There is no python3: install Python 3.11 or newer." in output
 
 
 def test_with_an_old_python_it_says_so(checkout: Path) -> None:
-    status, said = make(checkout, "up", python3="exit 1")
+    status, output = make(checkout, "up", python3="exit 1")
     assert status != 0
-    assert "python3 is too old: Python 3.11 or newer is needed" in said
+    assert "python3 is too old: Python 3.11 or newer is needed" in output
 
 
 def test_without_a_network_it_says_so(checkout: Path) -> None:
     # A python whose pip finds nothing.
     python = 'case "$*" in *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; *pip*) exit 1;; esac'
-    status, said = make(checkout, "up", python3=python, cp=f'exec {shutil.which("cp")} "$@"')
+    status, output = make(checkout, "up", python3=python, cp=f'exec {shutil.which("cp")} "$@"')
     assert status != 0
-    assert "The Python packages could not be installed: is there a network?" in said
+    assert "The Python packages could not be installed: is there a network?" in output
     assert not (checkout / ".make" / "python").exists()
 
 
 def test_without_node_it_says_so(checkout: Path) -> None:
     installed(checkout, "python", "ministack")
-    status, said = make(checkout, "up")
+    status, output = make(checkout, "up")
     assert status != 0
-    assert "There is no npm: install Node 20 or newer" in said
+    assert "There is no npm: install Node 20 or newer" in output
 
 
 def test_when_wa_js_cannot_be_fetched_it_says_so(checkout: Path) -> None:
     installed(checkout, "python", "ministack")
-    status, said = make(checkout, "up", npm="exit 1")
+    status, output = make(checkout, "up", npm="exit 1")
     assert status != 0
-    assert "wa-js could not be installed: is there a network?" in said
+    assert "wa-js could not be installed: is there a network?" in output
 
 
 def test_when_chromium_cannot_be_installed_it_says_how(checkout: Path) -> None:
     installed(checkout, "python", "ministack", "wa-js")
-    status, said = make(checkout, "up", id="echo 0", apt_get="exit 100")
+    status, output = make(checkout, "up", id="echo 0", apt_get="exit 100")
     assert status != 0
-    assert "installing Chromium with apt …" in said
-    assert "Chromium could not be installed: run 'apt-get install chromium-headless-shell'" in said
+    assert "installing Chromium with apt …" in output
+    assert "Chromium could not be installed: run 'apt-get install chromium-headless-shell'" in output
 
 
 def test_a_chromium_that_is_there_is_taken(checkout: Path) -> None:

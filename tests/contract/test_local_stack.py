@@ -32,7 +32,7 @@ from infrastructure.local.stack import LocalStack, local_stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
-#: Stands for our application: small enough to see what the gateway and the pump do.
+#: Stands for our application: small enough to observe the gateway and the event sources.
 APPLICATION = """
 import json, os, time
 from chalice import Chalice, Rate, Response
@@ -181,10 +181,10 @@ def test_limits_are_those_of_api_gateway_and_lambda(stack: LocalStack) -> None:
     assert call(stack, "/unknown")[0] == 403
 
 
-# -- pump -------------------------------------------------------------------------------------------------------------
+# -- event sources -----------------------------------------------------------------------------------------------------
 
 
-def test_the_pump_delivers_many_at_once_and_deletes_only_what_succeeded(stack: LocalStack) -> None:
+def test_many_messages_are_delivered_at_once_and_only_successful_ones_deleted(stack: LocalStack) -> None:
     sqs = stack.client("sqs")
     url = sqs.get_queue_url(QueueName=stack.created.jobs_queue)["QueueUrl"]
     started = time.monotonic()
@@ -317,11 +317,11 @@ def test_everything_survives_kill_nine_of_everything(tmp_path: Path, application
     time.sleep(10)  # the promise speaks of ten seconds
     stack.kill()
 
-    said: list[str] = []
-    again = LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), said.append)
+    reported: list[str] = []
+    again = LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), reported.append)
     with again:
         assert again.created == before
-        assert any("1 sessions moved" in line and "1 runners declared dead" in line for line in said)
+        assert any("1 sessions moved" in line and "1 runners declared dead" in line for line in reported)
         kms, s3, sqs, dynamodb = (again.client(name) for name in ("kms", "s3", "sqs", "dynamodb"))
         assert kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)["Plaintext"] == b"sk-1"
         with pytest.raises(kms.exceptions.InvalidCiphertextException):
@@ -350,22 +350,22 @@ def test_everything_survives_kill_nine_of_everything(tmp_path: Path, application
             AuthParameters={"USERNAME": again.operator.email, "PASSWORD": "My-own-password-1"},
         )
         assert "AccessToken" in signed_in["AuthenticationResult"]
-    said.clear()
-    with LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), said.append):
-        assert not any("recovery" in line for line in said), "after a clean stop there is nothing to repair"
+    reported.clear()
+    with LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), reported.append):
+        assert not any("recovery" in line for line in reported), "after a clean stop there is nothing to repair"
 
 
-def test_a_broken_generation_is_named_with_the_way_out(tmp_path: Path, application: Path) -> None:
+def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path: Path, application: Path) -> None:
     data = tmp_path / "data"
     stack = a_stack(data, application)
     stack.start()
     time.sleep(6)
     stack.stop()
-    generations = sorted((data / "ministack" / "generations").glob("0*"))
-    (generations[-1] / "dynamodb.json").write_text("{")
-    with pytest.raises(CannotStart, match=rf"dynamodb\.json.*make up GENERATION={int(generations[-2].name)}"):
+    checkpoints = sorted((data / "ministack" / "generations").glob("0*"))
+    (checkpoints[-1] / "dynamodb.json").write_text("{")
+    with pytest.raises(CannotStart, match=rf"dynamodb\.json.*make up GENERATION={int(checkpoints[-2].name)}"):
         a_stack(data, application).start()
-    with a_stack(data, application, checkpoint=int(generations[-2].name)) as back:
+    with a_stack(data, application, checkpoint=int(checkpoints[-2].name)) as back:
         assert back.created == stack.created
 
 
@@ -398,7 +398,7 @@ while True:
 """
 
 
-class Noting(Processes):
+class RecordingRunners(Processes):
     """Records the tasks that it cleaned up."""
 
     def __init__(self, notes: list[str], code: str = "") -> None:
@@ -410,16 +410,16 @@ class Noting(Processes):
 
 
 def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
-    wanted = [2]
-    said: list[str] = []
-    told: list[str] = []
+    desired = [2]
+    reported: list[str] = []
+    notified: list[str] = []
     supervisor = Supervisor(
-        desired_count=lambda: wanted[0],
+        desired_count=lambda: desired[0],
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        runners=Noting(told, RUNNER),
-        report_stopped=lambda task, reason: told.append(f"{task} {reason}"),
-        report=said.append,
+        runners=RecordingRunners(notified, RUNNER),
+        report_stopped=lambda task, reason: notified.append(f"{task} {reason}"),
+        report=reported.append,
     )
     supervisor.start()
     try:
@@ -428,18 +428,18 @@ def test_the_supervisor_obeys_the_desired_count(tmp_path: Path) -> None:
         first = supervisor.pids["runner-1"]
         os.kill(first, signal.SIGKILL)
         until(lambda: supervisor.pids.get("runner-1", first) != first)
-        assert any("runner-1 ended with -9" in line for line in said)
-        gone, heard = told[:2]
+        assert any("runner-1 ended with -9" in line for line in reported)
+        gone, end = notified[:2]
         assert gone.startswith("runner-1-")
-        assert (gone.partition(" ")[2], heard) == ("cleaned up", f"{gone.partition(' ')[0]} ended with -9")
-        wanted[0] = 1
+        assert (gone.partition(" ")[2], end) == ("cleaned up", f"{gone.partition(' ')[0]} ended with -9")
+        desired[0] = 1
         until(lambda: list(supervisor.pids) == ["runner-1"])
         assert (tmp_path / "runners" / "slot-2" / "drained").exists()
     finally:
         supervisor.stop(5)
     assert not supervisor.pids
-    assert told[-2].endswith(" cleaned up")
-    assert told[-1].endswith(" was stopped")
+    assert notified[-2].endswith(" cleaned up")
+    assert notified[-1].endswith(" was stopped")
 
 
 STUBBORN = """
@@ -452,20 +452,20 @@ time.sleep(60)
 
 
 def test_a_runner_that_does_not_end_is_killed_with_all_it_started(tmp_path: Path) -> None:
-    said: list[str] = []
+    reported: list[str] = []
     supervisor = Supervisor(
         desired_count=lambda: 1,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
         runners=Processes(lambda task: {}, (sys.executable, "-c", STUBBORN)),
-        report=said.append,
+        report=reported.append,
     )
     supervisor.start()
     started = tmp_path / "runners" / "slot-1" / "browser"
     until(lambda: started.exists() and started.read_text() != "")
     runner, browser = supervisor.pids["runner-1"], int(started.read_text())
     supervisor.stop(0.5)
-    assert said == ["runner-1 did not end within 0 s and is killed"]
+    assert reported == ["runner-1 did not end within 0 s and is killed"]
     until(lambda: all(not psutil.pid_exists(pid) or is_zombie(pid) for pid in (runner, browser)))
 
 
@@ -473,21 +473,21 @@ def is_zombie(pid: int) -> bool:
     return str(psutil.Process(pid).status()) == str(psutil.STATUS_ZOMBIE)
 
 
-def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_told(tmp_path: Path) -> None:
+def test_a_runner_that_a_killed_stack_left_behind_is_ended_and_reported(tmp_path: Path) -> None:
     leftover = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     record = {"pid": leftover.pid, "created": psutil.Process(leftover.pid).create_time(), "task": "runner-1-old"}
     (tmp_path / "runners" / "slot-1").mkdir(parents=True)
     (tmp_path / "runners" / "slot-1" / "process.json").write_text(json.dumps(record))
-    told: list[str] = []
+    notified: list[str] = []
     supervisor = Supervisor(
         desired_count=lambda: 0,
         directory=tmp_path / "runners",
         logs=tmp_path / "logs",
-        runners=Noting(told),
-        report_stopped=lambda task, reason: told.append(task),
+        runners=RecordingRunners(notified),
+        report_stopped=lambda task, reason: notified.append(task),
     )
     supervisor.start()
-    until(lambda: told == ["runner-1-old cleaned up", "runner-1-old"])
+    until(lambda: notified == ["runner-1-old cleaned up", "runner-1-old"])
     supervisor.stop(1)
     leftover.wait(5)  # it would sleep for a minute
 

@@ -28,7 +28,7 @@ CONTACT = "491755500001"
 
 @dataclass
 class Line:
-    """A linked line on a stack with two runners, and what a test does to it."""
+    """A linked line on a stack with two runners, and the actions of the tests on it."""
 
     stack: LocalStack
     services: Services
@@ -53,13 +53,13 @@ class Line:
         return self.stack.settings.data / "runners" / slot.replace("runner", "slot") / T
 
     @property
-    def falls(self) -> list[str]:
-        """What the timeline says of logins that were not usable, newest first."""
+    def fallbacks(self) -> list[str]:
+        """The details of the timeline's restores that fell back, newest first."""
         events = self.services.timeline.latest(T)
         return [event.detail for event in events if event.kind is EventKind.RESTORE_FELL_BACK]
 
     def lose_disk(self, slot: str) -> None:
-        """As when a container ends. A browser that was killed may still write for a moment."""
+        """Removes the line's data, as the end of a container does. A killed browser may still write for a moment."""
 
         def lost() -> bool:
             shutil.rmtree(self.data_of(slot), ignore_errors=True)
@@ -68,7 +68,7 @@ class Line:
         until(lost, 10)
 
     def become_online(self, after_epoch: int) -> float:
-        """Wait until another hold of the line is online; no code is ever shown. The seconds it took."""
+        """Waits until the line is online at a later epoch, without a code in between; returns the seconds."""
         started = time.monotonic()
 
         def online() -> bool:
@@ -182,7 +182,7 @@ def test_with_the_newest_snapshot_damaged_the_one_before_is_used_and_nothing_is_
     seconds = line.become_online(epoch)
     print(f"damaged: online again after {seconds:.1f} s")
     line.answers("Who are you after a fall?")
-    assert line.falls == [
+    assert line.fallbacks == [
         f"snapshot {before[0].epoch}-{before[0].sequence}: the archive is not the one that was committed"
     ]
     assert {each.key for each in before} <= {each.key for each in services.blobs.list_prefix("profiles/")}
@@ -209,5 +209,5 @@ def test_a_sound_snapshot_of_a_login_that_is_not_one_shows_a_code_to_nobody(line
     print(f"fallen back: online again after {seconds:.1f} s")
     line.answers("Who are you after two falls?")
     # After it came the one that the test before this damaged, and then a good one.
-    assert line.falls[:2] == [damaged(session.snapshots[0]), f"snapshot {session.epoch}-900: it shows a code"]
+    assert line.fallbacks[:2] == [damaged(session.snapshots[0]), f"snapshot {session.epoch}-900: it shows a code"]
     assert sum(event.kind is EventKind.LINKED for event in services.timeline.latest(T)) == 1

@@ -16,7 +16,7 @@ T = "tenantaaaa"
 
 @pytest.fixture
 def machine(services: Services, table: Table, clock: Clock, tmp_path: Path) -> Services:
-    """One linked line that nobody holds, in a table that `recovery.py` can reach."""
+    """A linked line without a holder, in a table that `recovery.py` can reach."""
     services.__dict__["table"] = table
     tenant = Tenant(T, "Bakery", "owner@example.com", "en", TenantState.ACTIVE, 1, clock(), 1, "sealed", "last")
     services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
@@ -56,7 +56,7 @@ def state(services: Services) -> dict[str, object]:
 
 
 def set_back(services: Services, before: dict[str, object]) -> None:
-    """What was acknowledged after this was never written down."""
+    """Sets the state back: later writes were never saved."""
     now = state(services)
     changes = {name: before.get(name) for name in {*before, *now} - {"pk", "sk"}}
     services.table.update(Update(f"TENANT#{T}", "SESSION", set=changes))

@@ -1,4 +1,4 @@
-"""What Lambda is told of each function, as Chalice itself reads it."""
+"""The configuration of each function, as Chalice itself reads it."""
 
 import json
 from typing import Any
