@@ -62,7 +62,7 @@ class BilledTable(MemoryTable):
 
 
 def size_bytes(value: Any) -> int:
-    """As DynamoDB counts: names and values in UTF-8, a number by its digits, three bytes for a list or map."""
+    """Returns the size as DynamoDB counts it: texts in UTF-8, a number by its digits, three bytes for a list or map."""
     if isinstance(value, bool) or value is None:
         return 1
     if isinstance(value, str):

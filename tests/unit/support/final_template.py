@@ -17,13 +17,13 @@ _PLACE = re.compile(r"\$\{([^}!]+)\}")
 
 @cache
 def packaged(architecture: Architecture = "arm64") -> dict[str, Any]:
-    """As `make package` writes it. Not to be changed."""
+    """Returns the template as `make package` writes it; callers must not change it."""
     return template_alone(lambda_python.find(Path(sys.executable)), architecture)
 
 
 @cache
 def resources() -> dict[str, Any]:
-    """Every resource, after AWS's own translator."""
+    """Returns every resource, after AWS's own translator."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")  # it asks boto3 for the partition
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
@@ -37,12 +37,12 @@ def resources() -> dict[str, Any]:
 
 
 def of_type(kind: str) -> dict[str, Any]:
-    """Logical name → properties of every resource of this type."""
+    """Returns logical name → properties of every resource of this type."""
     return {name: each.get("Properties", {}) for name, each in resources().items() if each["Type"] == kind}
 
 
 def dependencies(resource: Any, known: set[str]) -> set[str]:
-    """The logical names that must exist before this one can."""
+    """Returns the logical names that must exist before this resource."""
     depends_on = resource.get("DependsOn", [])
     named = {depends_on} if isinstance(depends_on, str) else set(depends_on)
     return (named | set(_mentioned(resource.get("Properties", {})))) & known
@@ -68,7 +68,7 @@ def _mentioned(value: Any) -> Iterator[str]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """(logical name, statement) of every policy in the template, except who may assume a role."""
+    """Yields (logical name, statement) of every policy in the template, except the trust policies of roles."""
     for name, resource in resources().items():
         for document in _documents(resource.get("Properties", {})):
             for statement in _many(document["Statement"]):
@@ -97,12 +97,12 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 
 def resources_of(statement: dict[str, Any]) -> list[str]:
-    """Each as text; references become their name in ``${}``."""
+    """Returns each resource as text; references become their name in ``${}``."""
     return [as_text(each) for each in _many(statement["Resource"]) if each != {"Ref": "AWS::NoValue"}]
 
 
 def as_text(value: Any) -> str:
-    """An intrinsic as one would write it into `!Sub`."""
+    """Returns an intrinsic as text, as in `!Sub`."""
     if isinstance(value, str):
         return value
     (key, inner), *_ = value.items()

@@ -1,4 +1,4 @@
-"""Two tenants who want to run, and runners that may hold them."""
+"""Two tenants whose lines should run, and runners that may hold their sessions."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def placement_on(table: Table, **more: Any) -> Placement:
 
 @pytest.fixture
 def crowded() -> list[str]:
-    """Once for each time that a session found no room."""
+    """One entry for each session that found no room."""
     return []
 
 
@@ -45,7 +45,7 @@ def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", cap
 
 
 def renewed(placement: Placement, runner: Runner, clock: Clock) -> Runner:
-    """It is heard."""
+    """Renews the runner's lease, as a heartbeat does."""
     fresh = placement.runners.get(runner.id)
     assert fresh is not None
     return placement.runners.renew_lease(fresh, clock(), capacity=fresh.capacity, draining=False, probes={})

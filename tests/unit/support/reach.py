@@ -1,4 +1,4 @@
-"""Which calls of AWS each function of `app.py` may make, read from the source: what its role has to allow, and no more.
+"""The calls of AWS that each function of `app.py` may make, read from the source: its role has to allow exactly these.
 
 It follows every mention of a function or method, called or handed on, through the types that annotations and
 constructors state. Where a receiver's type is not stated, a call of any method of that name counts.
@@ -18,7 +18,7 @@ _EVERYBODYS = {name for kind in (dict, list, str, set, tuple, bytes) for name in
 
 @dataclass
 class Function:
-    """One function or method; nested ones belong to it."""
+    """A function or method; nested ones belong to it."""
 
     module: str
     owner: str
@@ -27,7 +27,7 @@ class Function:
 
 @dataclass
 class Kind:
-    """One class: its methods, and what its attributes are."""
+    """A class: its methods, and the types of its attributes."""
 
     module: str
     name: str
@@ -43,7 +43,7 @@ class Kind:
 
 
 class Code:
-    """All of `chalice_app`, parsed."""
+    """The parsed source of `chalice_app`."""
 
     def __init__(self, application: Path) -> None:
         self.kinds: dict[str, Kind] = {}

@@ -1,4 +1,4 @@
-"""A small world, written through the stores: every item, attribute and stored value that there is, with fixed names.
+"""A small world, written through the stores: every kind of item, attribute and stored value, with fixed names.
 
 `tests/fixtures/written_by_084ff81/items.json` is what this module wrote with the code of 084ff81.
 """
@@ -40,13 +40,13 @@ from wire import Code, Phase, ProblemCode, SessionReport
 #: 2026-09-21, as epoch milliseconds of the control plane.
 START = 1_790_000_000_000
 
-#: Its line answers; it has everything that a tenant can have.
+#: Its line answers; every attribute of a tenant is set.
 BAKERY = "bakery0001"
-#: Its owner types a pairing code just now; its runner drains.
+#: Its owner types a pairing code at this moment; its runner drains.
 FLORIST = "florist001"
-#: Its phone ended the link, and no mail could tell the owner yet.
+#: Its phone ended the link, and the owner was not notified yet.
 GARAGE = "garage0001"
-#: Its runner gave it up, and it waits for the next one.
+#: Two runners gave its session up, and it waits for the next one.
 HOTEL = "hotel00001"
 
 HOLDER, DRAINED, ENDING, SILENT, DEAD = (f"runner000{number}" for number in range(1, 6))
@@ -89,7 +89,7 @@ class StoredWorld:
         self.now = START
 
     def write(self) -> None:
-        """All of it, in the order in which it would have happened."""
+        """Writes the world in the order of its events."""
         self._people()
         self._runners()
         self._bakery()

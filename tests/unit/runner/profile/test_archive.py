@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from runner.profile import archive as snapshot
 from runner.profile.archive import (
     MANIFEST,
+    MAX_FILES,
+    MAX_MANIFEST_BYTES,
     ArchivedFile,
     ChromiumTooOld,
     CopyStopped,
@@ -283,9 +284,9 @@ def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
     refused(hostile(tmp_path / "archive", many), tmp_path / "back", "larger than any profile")
     one = naming(OURS, size=3 << 30)
     refused(hostile(tmp_path / "archive", one), tmp_path / "back", "cannot be read")
-    crowd = naming(*(f"Default/IndexedDB/{number}" for number in range(snapshot.MAX_FILES + 1)))
+    crowd = naming(*(f"Default/IndexedDB/{number}" for number in range(MAX_FILES + 1)))
     refused(hostile(tmp_path / "archive", crowd), tmp_path / "back", "cannot be read")
-    huge = b" " * (snapshot.MAX_MANIFEST_BYTES + 1)
+    huge = b" " * (MAX_MANIFEST_BYTES + 1)
     refused(hostile(tmp_path / "archive", huge), tmp_path / "back", "does not begin with its manifest")
 
 

@@ -1,4 +1,4 @@
-"""Mails on one machine: kept byte for byte, shown without rights, relayed once."""
+"""Mails on one machine: stored byte for byte, shown without rights, relayed once."""
 
 import base64
 import smtplib
@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.notifications.bounces import DETAIL_TYPES, DeliveryStatus, MailEvent, classify
 from infrastructure.local.lambda_runtime.events import mail_bounced_event, matches
-from infrastructure.local.mail import spool as mail_spool
+from infrastructure.local.mail import spool
 from infrastructure.local.mail.outbox import Outbox
 from infrastructure.local.mail.relay import Relay, permanent_rejection
 from infrastructure.local.mail.spool import Mail
@@ -32,9 +32,9 @@ def simple(subject: str = "Grüße") -> dict[str, Any]:
     }
 
 
-def spool(directory: Path, *subjects: str) -> None:
+def spool_mails(directory: Path, *subjects: str) -> None:
     for number, subject in enumerate(subjects):
-        mail_spool.write(directory, f"id-{number}@x", simple(subject), now=1_800_000_000 + number)
+        spool.write(directory, f"id-{number}@x", simple(subject), now=1_800_000_000 + number)
 
 
 def get(outbox: Outbox, path: str) -> tuple[str, dict[str, str], str]:
@@ -44,8 +44,8 @@ def get(outbox: Outbox, path: str) -> tuple[str, dict[str, str], str]:
 
 
 def test_a_simple_mail_becomes_mime_with_both_bodies_whole(tmp_path: Path) -> None:
-    spool(tmp_path, "Grüße")
-    (mail,) = mail_spool.read(tmp_path)
+    spool_mails(tmp_path, "Grüße")
+    (mail,) = spool.read(tmp_path)
     assert (mail.subject, mail.envelope_sender) == ("Grüße", "line@a.example")
     assert LINK in (mail.body("plain") or "")
     assert LINK in (mail.body("html") or "")
@@ -56,24 +56,24 @@ def test_a_simple_mail_becomes_mime_with_both_bodies_whole(tmp_path: Path) -> No
 def test_a_raw_mail_is_kept_byte_for_byte_and_its_recipients_are_read_from_it(tmp_path: Path) -> None:
     raw = b"From: a@x.example\r\nTo: B <b@x.example>, c@x.example\r\nSubject: s\r\n\r\nbody\r\n"
     request = {"FromEmailAddress": "", "Content": {"Raw": {"Data": base64.b64encode(raw).decode()}}}
-    mail_spool.write(tmp_path, "id@x", request, now=1)
-    (mail,) = mail_spool.read(tmp_path)
+    spool.write(tmp_path, "id@x", request, now=1)
+    (mail,) = spool.read(tmp_path)
     assert mail.raw == raw
     assert mail.recipients == ("b@x.example", "c@x.example")
     assert mail.envelope_sender == "a@x.example"
 
 
 def test_the_newest_mail_is_first_and_found_by_either_name(tmp_path: Path) -> None:
-    spool(tmp_path, "one", "two")
-    assert [mail.subject for mail in mail_spool.read(tmp_path)] == ["two", "one"]
+    spool_mails(tmp_path, "one", "two")
+    assert [mail.subject for mail in spool.read(tmp_path)] == ["two", "one"]
     for name in ("id-0", "id-0@x"):
-        found = mail_spool.find(tmp_path, name)
+        found = spool.find(tmp_path, name)
         assert found is not None
         assert found.subject == "one"
 
 
 def test_the_list_escapes_what_people_wrote(tmp_path: Path) -> None:
-    spool(tmp_path, "<script>alert(1)</script>")
+    spool_mails(tmp_path, "<script>alert(1)</script>")
     status, headers, page = get(Outbox(tmp_path), "/")
     assert status == "200 OK"
     assert "<script>" not in page
@@ -81,7 +81,7 @@ def test_the_list_escapes_what_people_wrote(tmp_path: Path) -> None:
 
 
 def test_the_html_is_framed_without_scripts_and_links_open_around_it(tmp_path: Path) -> None:
-    spool(tmp_path, "x")
+    spool_mails(tmp_path, "x")
     _, _, page = get(Outbox(tmp_path), "/mails/id-0")
     assert "allow-scripts" not in page
     assert 'src="/mails/id-0/body"' in page
@@ -89,22 +89,22 @@ def test_the_html_is_framed_without_scripts_and_links_open_around_it(tmp_path: P
 
 
 def test_the_text_view_links_the_whole_address_and_not_the_full_stop(tmp_path: Path) -> None:
-    spool(tmp_path, "x")
+    spool_mails(tmp_path, "x")
     _, _, page = get(Outbox(tmp_path), "/mails/id-0/text")
     assert f'<a href="{LINK.replace("&", "&amp;")}" ' in page
 
 
 @pytest.mark.parametrize("path", ["/mails/none", "/mails/../x", "/mails/id-0/else", "/x"])
 def test_what_is_not_there_is_not_found(tmp_path: Path, path: str) -> None:
-    spool(tmp_path, "x")
+    spool_mails(tmp_path, "x")
     assert get(Outbox(tmp_path), path)[0] == "404 Not Found"
 
 
 def test_each_mail_is_relayed_once_oldest_first_and_retried_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "relayed").mkdir()
-    spool(tmp_path, "one", "two", "three")
+    spool_mails(tmp_path, "one", "two", "three")
     delivered: list[str] = []
-    said: list[str] = []
+    reported: list[str] = []
     refuse = ["two"]
 
     def deliver(mail: Mail) -> None:
@@ -112,21 +112,21 @@ def test_each_mail_is_relayed_once_oldest_first_and_retried_after_an_error(tmp_p
             raise smtplib.SMTPServerDisconnected("gone")
         delivered.append(mail.subject)
 
-    relay = Relay(tmp_path, deliver, said.append)
+    relay = Relay(tmp_path, deliver, reported.append)
     relay.deliver_new()
     relay.deliver_new()
-    assert (delivered, relay.last_error, len(said)) == (["one"], "gone", 1)
+    assert (delivered, relay.last_error, len(reported)) == (["one"], "gone", 1)
     refuse.clear()
     relay.deliver_new()
     assert (delivered, relay.last_error) == (["one", "two", "three"], "")
-    again = Relay(tmp_path, deliver, said.append)
+    again = Relay(tmp_path, deliver, reported.append)
     again.deliver_new()
     assert delivered == ["one", "two", "three"]
 
 
 def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_path: Path) -> None:
     (tmp_path / "relayed").mkdir()
-    spool(tmp_path, "unknown", "known")
+    spool_mails(tmp_path, "unknown", "known")
     told: list[tuple[str, str, int]] = []
     delivered: list[str] = []
     away = [True]
@@ -184,7 +184,7 @@ def test_a_refused_mail_is_the_event_that_ses_would_send(tmp_path: Path) -> None
 
 
 def test_mails_from_before_there_was_a_mail_server_stay_where_they_are(tmp_path: Path) -> None:
-    spool(tmp_path, "old")
+    spool_mails(tmp_path, "old")
     delivered: list[str] = []
     relay = Relay(tmp_path, lambda mail: delivered.append(mail.subject))
     relay.start()
