@@ -78,7 +78,7 @@ def of_health_report(report: HealthReport) -> tuple[Measurement, ...]:
         Measurement("QrLate", report.codes_late),
         Measurement("SessionsWithoutRoom", report.without_room),
         Measurement("Runners", report.runners),
-        Measurement("RunnersNotHeard", report.runners_not_heard),
+        Measurement("RunnersNotHeard", report.runners_silent),
     )
 
 

@@ -1,4 +1,4 @@
-"""Classifies an inbound message: it is answered, it is a takeover, or it is skipped and why. Pure; takes `now`."""
+"""Classifies an inbound message: answer it, skip it for a reason, or count it as a takeover. Pure; takes `now`."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from wire import MessageKind, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What becomes of a message that is handed in; ``reason`` says why a message is skipped or a duplicate."""
+    """The outcome of a message that is handed in, and the reason if it is skipped or was stored before."""
 
     outcome: Outcome
     reason: SkipReason | None = None
@@ -30,7 +30,7 @@ def classify(
     policies: Policies,
     now: int,
 ) -> Classification:
-    """Decides by the first rule that applies. The line's own messages that are not its replies are a takeover."""
+    """Classifies by the first rule that applies. A message from the account that is not our reply is a takeover."""
     if chat_id.endswith("@broadcast") or chat_id.endswith("@newsletter"):
         return Classification(Outcome.SKIPPED, SkipReason.BROADCAST)
     if from_me:

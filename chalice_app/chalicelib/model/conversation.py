@@ -1,4 +1,4 @@
-"""Chats, messages and turns, and the rules of answering. Pure; every rule takes `now`."""
+"""Chats, messages and turns, and the rules for one of them. Pure; every rule takes `now`."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,25 +9,25 @@ from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 from wire import MessageKind
 
-#: A chat is answered once nobody wrote in it for this long …
+#: Debounce: a chat is answered once its contact wrote nothing for this long …
 QUIET_FOR = timedelta(milliseconds=1_500)
 #: … or once its oldest unanswered message is this old.
 ANSWER_AT_LATEST = timedelta(seconds=6)
-#: The first look at a chat comes this long after a message.
+#: A chat is first checked this long after a message.
 DEBOUNCE = timedelta(seconds=2)
-#: An older message gets no answer any more.
+#: An older message gets no answer.
 MAX_MESSAGE_AGE = timedelta(hours=12)
 #: A reply this late quotes the message it answers.
 QUOTED_AFTER = timedelta(minutes=10)
-#: What the model reads of a chat at most, newest first.
+#: The model reads at most so much of a chat, the newest lines first.
 MAX_HISTORY_CHARACTERS = 60_000
-#: Texts that may be thrown away because the contact wrote on; after that the turn is sent as it is.
+#: So many texts are discarded because the contact wrote more; after that the turn is sent as it is.
 MAX_DISCARDS = 2
-#: A turn that made no progress for this long is looked at again.
+#: A turn that made no progress for this long is checked again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
-#: Attempts of the model before a turn is given up: with pauses of up to 15 minutes, the 12 hours of TOO_OLD end first.
+#: So many failed model calls end a turn; with backoff up to 15 minutes, MAX_MESSAGE_AGE ends it earlier.
 MAX_MODEL_ATTEMPTS = 60
-#: So many alternations within the window look like two bots talking.
+#: Circuit breaker: so many replies in one chat within the window mean that two bots answer each other.
 LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
 
 
@@ -39,12 +39,12 @@ class Chat:
     id: str
     open_turn: str | None = None
     takeover_until: int = 0
-    #: arrival up to which every message is answered or skipped
+    #: the arrival up to which each message is answered or skipped
     answered_to: str = ""
     phone: str | None = None
-    #: the id WhatsApp used last; replies go there
+    #: the id that WhatsApp used last; replies are sent to it
     whatsapp_id: str = ""
-    #: somebody wrote on while the open turn was being sent: to be looked at once it is done
+    #: a message came while the open turn was being sent: the chat is checked when the turn ends
     check_requested: bool = False
 
 
@@ -86,7 +86,7 @@ class SkipReason(StoredEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message that was handed in. ``at`` orders a chat by arrival at the control plane."""
+    """A message that a runner handed in. ``at`` orders a chat by the arrival at the control plane."""
 
     id: str
     chat: str
@@ -101,43 +101,44 @@ class StoredMessage:
 
     @property
     def key(self) -> str:
-        """Unique in its chat: an id alone is chosen by its sender."""
+        """The key that is unique in its chat; the id alone is chosen by its sender."""
         return message_key(self.from_me, self.sender, self.id)
 
 
 def message_key(from_me: bool, sender: str | None, id: str) -> str:
+    """Returns the key of a message in its chat."""
     return f"{'me' if from_me else sender or 'contact'}#{id}"
 
 
 class TurnState(StoredEnum):
-    """A turn only goes forward, except that a new message may send it back to thinking."""
+    """The state of a turn: only a later one may follow, except that a new message returns it to THINKING."""
 
-    THINKING = "thinking"  #: the batch is frozen, there is no text yet
-    READY = "ready"  #: the text is stored, nothing was sent
+    THINKING = "thinking"  #: the batch is frozen, and the model has not answered yet
+    READY = "ready"  #: the text is stored, and no part was sent
     SENDING = "sending"  #: a runner took it
-    SENT = "sent"  #: every part is on WhatsApp's server
-    WAITING = "waiting"  #: a person must mend a problem first
-    DISCARDED = "discarded"  #: it will never be sent; ``reason`` says why
+    SENT = "sent"  #: each part is on WhatsApp's server
+    WAITING = "waiting"  #: a person must fix a problem first
+    DISCARDED = "discarded"  #: it is never sent; ``reason`` holds the reason
     UNKNOWN = "unknown"  #: written by a later release: neither sent, nor answered again, nor discarded
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One reply: the frozen batch of messages it answers, its text, its delivery."""
+    """One reply: the frozen batch of messages that it answers, its text, and its delivery."""
 
     id: str
     tenant: str
     chat: str
     state: TurnState
     revision: int
-    #: keys of the messages it answers, oldest first
+    #: keys of the messages that it answers, oldest first
     messages: tuple[str, ...]
-    #: stanza id of the first message of the first revision: seeds the reply's own ids
+    #: stanza id of the first message of the first revision: the seed of the ids of the reply's parts
     first_message: str
-    #: the last message it answers, to quote if the reply comes late
+    #: the last message that it answers, which a late reply quotes
     last_message: str
     created_at: int
-    #: the arrival of its last message: where it stands in the history
+    #: the arrival of its last message: its position in the history
     at: str
     oldest_sent_at: int
     parts: tuple[str, ...] = field(default=(), repr=False)
@@ -150,17 +151,19 @@ class Turn:
     sent_at: int | None = None
 
     def part_id(self, part: int) -> str:
+        """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""
         return reply_id(self.tenant, self.first_message, part)
 
     @property
     def part_ids(self) -> tuple[str, ...]:
+        """The message ids of all parts, in order."""
         return tuple(self.part_id(part) for part in range(len(self.parts)))
 
 
 def reply_id(tenant: str, first_message: str, part: int) -> str:
-    """The message id that a part of a reply has on WhatsApp, however often it is sent.
+    """Returns the message id of a part of a reply on WhatsApp: the same each time that it is sent.
 
-    WhatsApp deduplicates by id, and clients choose it: ``3EB0`` + 18 hex digits is the shape that WhatsApp Web
+    WhatsApp deduplicates by the id, which clients choose: ``3EB0`` + 18 hex digits is the shape that WhatsApp Web
     itself uses (whatsmeow ``GenerateMessageID``, Baileys ``generateMessageIDV2``).
     """
     digest = hashlib.sha256(f"r1|{tenant}|{first_message}|{part}|0".encode()).hexdigest()
@@ -168,7 +171,7 @@ def reply_id(tenant: str, first_message: str, part: int) -> str:
 
 
 def reason_not_to_send(turn: Turn, answers_since: int | None, now: int) -> SkipReason | None:
-    """Why a reply must not be sent any more: what it answers is too old, or came to another login."""
+    """Returns the reason not to send a reply any more: its messages are too old, or came to another login."""
     if answers_since is None or turn.oldest_sent_at < answers_since:
         return SkipReason.OTHER_LOGIN
     return SkipReason.TOO_OLD if now - turn.oldest_sent_at > milliseconds(MAX_MESSAGE_AGE) else None
@@ -177,7 +180,7 @@ def reason_not_to_send(turn: Turn, answers_since: int | None, now: int) -> SkipR
 def split_by_login(
     waiting: Sequence[StoredMessage], answers_since: int | None
 ) -> tuple[tuple[StoredMessage, ...], tuple[StoredMessage, ...]]:
-    """Those that came to the login of now, and those that came to an earlier one (another phone, perhaps)."""
+    """Splits messages into those that came to the present login and those that came to an earlier one."""
     ours = tuple(each for each in waiting if answers_since is not None and each.sent_at >= answers_since)
     return ours, tuple(each for each in waiting if each not in ours)
 
@@ -185,9 +188,10 @@ def split_by_login(
 def unanswered_messages(
     messages: Iterable[StoredMessage], turns: Iterable[Turn], now: int, *, ignoring: str | None = None
 ) -> tuple[StoredMessage, ...]:
-    """Messages that wait for an answer, in order of arrival: not skipped, not covered by a turn, not too old.
+    """Selects the messages that wait for an answer, in order of arrival: not skipped, in no turn, and not too old.
 
-    ``ignoring`` names the open turn whose batch is being frozen anew.
+    Args:
+        ignoring: the open turn, whose batch may be frozen again.
     """
     covered = {key for turn in turns if turn.id != ignoring for key in turn.messages}
     return tuple(
@@ -206,13 +210,13 @@ def unanswered_messages(
 
 
 def answered_by_owner(messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
-    """Those that the owner answered from the phone before the line came to it (it was offline, say)."""
-    last_word = max((message.sent_at for message in messages if message.from_me), default=0)
-    return tuple(message for message in waiting if message.sent_at <= last_word)
+    """Selects the messages that the owner answered from the phone before the line did, for example while offline."""
+    last_reply_at = max((message.sent_at for message in messages if message.from_me), default=0)
+    return tuple(message for message in waiting if message.sent_at <= last_reply_at)
 
 
 def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
-    """True once the contact seems to have finished writing."""
+    """True once the contact seems to have finished writing (debounce)."""
     if not waiting:
         return False
     newest = max(message.received_at for message in waiting)
@@ -222,7 +226,7 @@ def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """One line of a chat's history, as the model reads it. ``role``: ``user`` or ``assistant``."""
+    """One line of a chat's history for the model. ``role`` is ``user`` or ``assistant``."""
 
     role: str
     text: str = field(repr=False)
@@ -231,7 +235,7 @@ class ChatLine:
 def history(
     messages: Iterable[StoredMessage], turns: Iterable[Turn], waiting: Sequence[StoredMessage], depth: int
 ) -> tuple[ChatLine, ...]:
-    """The last ``depth`` lines before the waiting messages, then the waiting messages themselves."""
+    """Returns the last ``depth`` lines before the waiting messages, followed by these."""
     waiting_keys = {message.key for message in waiting}
     lines: list[tuple[str, ChatLine]] = []
     for message in messages:
@@ -244,24 +248,24 @@ def history(
         if turn.state in (TurnState.SENT, TurnState.SENDING):
             lines.append((turn.at + "#1", ChatLine("assistant", "\n\n".join(turn.parts))))
     lines.sort(key=lambda line: line[0])
-    before = [said for _, said in lines[-depth:]] if depth else []
-    return _the_end_of([*before, *(ChatLine("user", message.text) for message in waiting)])
+    before = [line for _, line in lines[-depth:]] if depth else []
+    return _last_lines([*before, *(ChatLine("user", message.text) for message in waiting)])
 
 
-def _the_end_of(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
-    """The last lines that fit: what was said last matters most, and a contact cannot buy tokens without end."""
+def _last_lines(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
+    """Returns the last lines that fit into MAX_HISTORY_CHARACTERS, which bounds the tokens that a contact can cost."""
     room = MAX_HISTORY_CHARACTERS
     kept: list[ChatLine] = []
-    for said in reversed(lines):
+    for line in reversed(lines):
         if room <= 0:
             break
-        kept.append(said if len(said.text) <= room else ChatLine(said.role, said.text[-room:]))
-        room -= len(said.text)
+        kept.append(line if len(line.text) <= room else ChatLine(line.role, line.text[-room:]))
+        room -= len(line.text)
     return tuple(reversed(kept))
 
 
 def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
-    """The turn with its batch frozen anew, because the contact wrote on before anything was sent."""
+    """Returns the turn with its batch frozen again, because the contact wrote more before a part was sent."""
     discarded = 1 if turn.parts else 0
     return replace(
         turn,
@@ -278,6 +282,6 @@ def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
 
 
 def is_bot_loop(turns: Iterable[Turn], now: int) -> bool:
-    """Two bots talk to each other: so many replies in one chat within so short a time."""
+    """True if two bots answer each other: LOOP_REPLIES replies in one chat within LOOP_WINDOW."""
     since = now - milliseconds(LOOP_WINDOW)
     return sum(1 for turn in turns if turn.sent_at is not None and turn.sent_at >= since) >= LOOP_REPLIES

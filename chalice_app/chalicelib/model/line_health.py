@@ -1,4 +1,4 @@
-"""Where every line stands at one moment: what the console shows and what becomes metrics. Pure; takes `now`."""
+"""The health check of all lines at one moment, for the console and the metrics. Pure; takes `now`."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,26 +12,27 @@ from chalicelib.model.session import Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
 from wire import Phase
 
-#: A session that should run and is down for longer than this is not running, and the operators hear of it.
+#: A session that should run and is down for longer than this is not running, and raises an alarm.
 NOT_RUNNING_AFTER = timedelta(minutes=5)
-#: An owner who opens the page sees a code, or what else to do, within this.
+#: An owner who opens the page sees a code, or the next step, within this.
 CODE_SHOWN_WITHIN = timedelta(seconds=45)
 #: A contact who waits for longer than this waits too long.
 ANSWERED_WITHIN = timedelta(minutes=2)
 
 
 class LineHealth(IntEnum):
-    """How much a line needs a person's eyes; the worst comes first."""
+    """The health of a line; the worst comes first."""
 
     NOT_RUNNING = 0  #: should run, and is down for too long
-    NEEDS_ACTION = 1  #: has a problem that only a person can mend
-    SLOW = 2  #: somebody waits too long for an answer
+    NEEDS_ACTION = 1  #: has a problem that only a person can fix
+    SLOW = 2  #: a contact waits too long for an answer
     PENDING = 3  #: should run, and is being started, or waits for its owner's scan
     HEALTHY = 4  #: online
-    IDLE = 5  #: paused, or not linked and nobody looks
+    IDLE = 5  #: paused, or neither linked nor awake
 
     @property
     def needs_attention(self) -> bool:
+        """True for the healths that the console lists first."""
         return self <= LineHealth.SLOW
 
 
@@ -42,38 +43,43 @@ class Line:
     tenant: Tenant
     session: Session
     should_run: bool
-    #: None if it is up, or need not be
+    #: None if it is up, or should not run
     downtime: timedelta | None
-    #: messages without an answer, and since when the first of them waits
+    #: the number of messages without an answer, and when the first of them was sent
     unanswered: int
     oldest_unanswered_at: int | None
-    #: the same of those for whom nobody has to mend anything first
+    #: the longest wait of those messages that wait for no person to fix a problem
     overdue_for: timedelta
 
     @property
     def paused(self) -> bool:
+        """True if its tenant should be silent."""
         return self.tenant.paused
 
     @property
     def online(self) -> bool:
+        """True if it should run, and answers."""
         return self.should_run and self.session.phase is Phase.ONLINE
 
     @property
     def problem(self) -> Problem | None:
+        """The problem that a person should fix first."""
         return first_problem(self.tenant, self.session)
 
     @property
     def not_running(self) -> bool:
+        """True if it is down for too long."""
         return self.downtime is not None and self.downtime > NOT_RUNNING_AFTER
 
     @property
     def code_late(self) -> bool:
-        """Its owner looks at the page and sees no code yet."""
+        """True if its owner's page is open and shows no code after CODE_SHOWN_WITHIN."""
         late = self.downtime is not None and self.downtime > CODE_SHOWN_WITHIN
         return late and not self.session.linked and self.session.problem is None
 
     @property
     def health(self) -> LineHealth:
+        """The worst health that applies."""
         if self.not_running:
             return LineHealth.NOT_RUNNING
         if self.problem is not None or (self.session.phase is Phase.LOGGED_OUT and not self.paused):
@@ -87,58 +93,68 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """All of them, the worst first, and the runners."""
+    """The health of all lines, the worst first, and of the runners."""
 
     lines: tuple[Line, ...]
-    #: should run, and no runner has room for them
+    #: sessions that should run and that no runner has room for
     without_room: int
-    #: those that are heard, and those that should be
+    #: runners whose lease holds, and runners whose lease ran out
     runners: int
-    runners_not_heard: int
+    runners_silent: int
 
     @property
     def should_run(self) -> int:
+        """The number of lines that should run."""
         return sum(line.should_run for line in self.lines)
 
     @property
     def online(self) -> int:
+        """The number of lines that answer."""
         return sum(line.online for line in self.lines)
 
     @property
     def not_running(self) -> int:
+        """The number of lines that are down for too long."""
         return sum(line.not_running for line in self.lines)
 
     @property
     def codes_late(self) -> int:
+        """The number of owners who wait too long for a code."""
         return sum(line.code_late for line in self.lines)
 
     @property
     def oldest_unanswered(self) -> timedelta:
-        """How long the longest wait is, of those for whom nobody has to mend anything first."""
+        """The longest wait for an answer that waits for no person to fix a problem."""
         return max((line.overdue_for for line in self.lines), default=timedelta())
 
 
 def first_problem(tenant: Tenant, session: Session) -> Problem | None:
-    """What a person must mend first."""
+    """Returns the problem that a person should fix first."""
     return session.problem or tenant.assistant_problem or tenant.mail_problem
 
 
 def health_report(
     listed: Iterable[tuple[Tenant, Session]], open_turns: Iterable[Turn], runners: Iterable[Runner], now: int
 ) -> HealthReport:
-    """What the directory, the open turns and the runners come to."""
+    """Checks the health of all lines.
+
+    Args:
+        listed: each tenant with its session.
+        open_turns: the turns of all tenants that are not done.
+        runners: the runners that are not known to be freed.
+    """
     turns: defaultdict[str, list[Turn]] = defaultdict(list)
     for turn in open_turns:
         turns[turn.tenant].append(turn)
     lines = [_line(tenant, session, turns[tenant.id], now) for tenant, session in listed]
     lines.sort(key=lambda line: (line.health, line.tenant.name.casefold(), line.tenant.id))
     alive = [runner for runner in runners if runner.state is not RunnerState.DEAD]
-    heard = sum(now < runner.lease_until for runner in alive)
+    syncing = sum(now < runner.lease_until for runner in alive)
     return HealthReport(
         lines=tuple(lines),
         without_room=sum(_waits_for_room(line, now) for line in lines),
-        runners=heard,
-        runners_not_heard=len(alive) - heard,
+        runners=syncing,
+        runners_silent=len(alive) - syncing,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which runner a session is given to, whether somebody looks for one or one that has room asks: pure."""
+"""Chooses the runner of a session: the same order whether a session looks for a runner or a runner asks. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,22 +7,23 @@ from chalicelib.model.session import Session
 
 
 def rank_runners(session: Session, alive: Sequence[Runner], release: str, now: int) -> list[Runner]:
-    """Who could take it: of our release first, and of these whoever has most room.
+    """Ranks the runners that have room: those of this release first, and of these the one with most room.
 
-    Whoever gave it up is asked last, and before it others of its release: its image may bring nobody up.
+    The runner that gave the session up comes last, and before it the others of its release: their image may bring no
+    session up.
     """
     roomy = [each for each in alive if each.free and now < each.lease_until]
-    return sorted(roomy, key=lambda each: (_reluctance(session, each, alive, release), -each.free))
+    return sorted(roomy, key=lambda each: (_penalty(session, each, alive, release), -each.free))
 
 
 def is_best_choice(session: Session, runner: Runner, alive: Sequence[Runner], release: str, now: int) -> bool:
-    """True if nobody with room is asked before this one, but perhaps for having more of it."""
+    """True if no runner with room ranks before this one, except for having more room."""
     best = rank_runners(session, alive, release, now)[:1]
-    own = _reluctance(session, runner, alive, release)
-    return all(own <= _reluctance(session, each, alive, release) for each in best)
+    own = _penalty(session, runner, alive, release)
+    return all(own <= _penalty(session, each, alive, release) for each in best)
 
 
-def _reluctance(session: Session, runner: Runner, alive: Sequence[Runner], release: str) -> tuple[bool, bool, bool]:
+def _penalty(session: Session, runner: Runner, alive: Sequence[Runner], release: str) -> tuple[bool, bool, bool]:
     gave_up = session.last_runner if session.failures else None
     suspect = {each.release for each in alive if each.id == gave_up}
     return runner.release in suspect, runner.id == gave_up, runner.release != release

@@ -1,17 +1,18 @@
-"""What an address must be like so that whoever gets a link can open it."""
+"""Checks the public address: the reader of a mail must be able to open its links."""
 
 import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
-#: Last labels of names that are known only inside one house.
+#: Last labels of host names that resolve only inside one network.
 LOCAL_NAMES: Final = frozenset({"localhost", "local", "internal", "lan", "home", "localdomain", "test", "invalid"})
 
 
 def unfit_reason(address: str, *, allow_local: bool = False) -> str | None:
-    """One phrase that says why nobody outside could open this address; None if they can.
+    """Returns the reason, a phrase, why readers outside cannot open this address; None if they can.
 
-    ``allow_local``: the reader sits at this very machine, so HTTP and private hosts will do.
+    Args:
+        allow_local: accepts HTTP and private hosts, for readers at this machine.
     """
     try:
         parts = urlsplit(address)
@@ -33,6 +34,6 @@ def _is_local(host: str) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         pass
-    # 127.1, 0x7f000001, 2130706433: browsers take them for addresses, and no public name ends in a number
+    # Browsers read 127.1, 0x7f000001 and 2130706433 as IP addresses; no public name ends in a number.
     last = host.rpartition(".")[2]
     return "." not in host or last in LOCAL_NAMES or last.isdigit() or last.startswith("0x")

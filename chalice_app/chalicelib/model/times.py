@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 
 def milliseconds(duration: timedelta) -> int:
-    """The whole milliseconds of a duration."""
+    """Returns the whole milliseconds of a duration."""
     return duration // timedelta(milliseconds=1)
 
 
 def month_of(instant: int) -> str:
-    """The month of an instant, in UTC, by which tokens are counted."""
+    """Returns the month of an instant in UTC (``2026-09``), by which tokens are counted."""
     return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m")

@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chalicelib.model import Runner, Session, milliseconds
-from chalicelib.model.scaling import PROTECTED_FOR, Demand, Plan, Service, plan
+from chalicelib.model.demand import Demand
+from chalicelib.model.scaling import PROTECTED_FOR, Plan, Service, plan
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -51,8 +52,8 @@ def _of_runners(services: "Services", chosen: Plan, now: int) -> Iterator[Step]:
         yield runner.id, partial(_free, services, runner, now)
     for runner in chosen.drain:
         yield runner.id, partial(drains.start, runner.id, now)
-    for leave in chosen.leave:
-        yield leave.runner, partial(drains.request_release, leave.runner, leave.assignments, now, moving=leave.moving)
+    for move in chosen.moves:
+        yield move.runner, partial(drains.request_release, move.runner, move.assignments, now, moving=move.moving)
     for runner in chosen.end:
         yield runner.id, partial(drains.request_end, runner.id)
 

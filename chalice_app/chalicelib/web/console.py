@@ -121,7 +121,7 @@ def headline(report: HealthReport) -> str:
         (needing, "need a person" if needing != 1 else "needs a person"),
         (unscanned, "waiting for the owner’s scan"),
         (report.without_room, "waiting for room on a runner"),
-        (report.runners_not_heard, "runners not heard" if report.runners_not_heard != 1 else "runner not heard"),
+        (report.runners_silent, "runners not heard" if report.runners_silent != 1 else "runner not heard"),
     ):
         if count:
             totals.append(f"{count} {words}")

@@ -167,7 +167,7 @@ def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
     alive = Runner("runneraaaa", RunnerState.ALIVE, "", NOW + 1, 2, 0)
     runners = [alive, replace(alive, lease_until=NOW), replace(alive, state=RunnerState.DEAD)]
     stands = health_report([], [], runners, NOW)
-    assert (stands.runners, stands.runners_not_heard) == (1, 1)
+    assert (stands.runners, stands.runners_silent) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.model import Assignment, Draining, Runner, RunnerState, Session
+from chalicelib.model.demand import MOVE_TIMEOUT, OLD_AFTER, STABLE_AFTER, Demand
 from chalicelib.model.scaling import (
     END_REQUESTED_AFTER,
-    LOGIN_SETTLES_WITHIN,
-    MAX_LEFT_BEHIND,
-    MAX_MOVES_AT_ONCE,
-    MOVE_TIMEOUT,
-    OLD_AFTER,
     PROTECTED_FOR,
     PROTECTION_RENEWED_AT,
     SCALE_IN_AFTER,
-    SCAN_TIMEOUT,
-    STABLE_AFTER,
-    Demand,
     Plan,
     Service,
     plan,
 )
+from chalicelib.model.session_moves import LOGIN_SETTLES_WITHIN, MAX_LEFT_BEHIND, MAX_MOVES_AT_ONCE, SCAN_TIMEOUT
 from chalicelib.model.times import milliseconds
 from wire import Phase, Wanted
 
@@ -251,7 +245,7 @@ def test_a_runner_that_is_ahead_of_the_control_plane_is_not_old() -> None:
 def test_a_rollout_that_failed_moves_nobody() -> None:
     fleet = [runner("a", "t1", commit="old"), leaving("b", "t2", commit="old"), runner("c")]
     chosen = decided(fleet, desired=2, failed=True, surplus_for=LONG)
-    assert (chosen.drain, chosen.leave) == ((), ())
+    assert (chosen.drain, chosen.moves) == ((), ())
     assert decided([fleet[0], fleet[2]], desired=2, failed=True).drain == ()
 
 
@@ -271,7 +265,7 @@ def test_a_large_fleet_leaves_faster() -> None:
 
 
 def asked(chosen: Plan) -> list[str]:
-    return [each.tenant for leave in chosen.leave for each in leave.assignments]
+    return [each.tenant for move in chosen.moves for each in move.assignments]
 
 
 def test_two_sessions_leave_at_a_time_those_that_were_quiet_for_longest_first() -> None:
@@ -302,19 +296,19 @@ def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
     former = Draining(NOON - HOUR, moving=("well", "ill", "gone"))
     fleet = [leaving("a", "t1", "t2", draining=former), runner("b", "well")]
     sessions = [online("ill", "b", phase=Phase.STARTING), online("t1", "a", phase=Phase.BLOCKED)]
-    (leave,) = decided(fleet, desired=2, sessions=sessions).leave
-    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill",))
+    (move,) = decided(fleet, desired=2, sessions=sessions).moves
+    assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("ill",))
     sessions = sessions[:1]
-    (leave,) = decided(fleet, desired=2, sessions=sessions).leave
-    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("ill", "t1"))
+    (move,) = decided(fleet, desired=2, sessions=sessions).moves
+    assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("ill", "t1"))
 
 
 def test_who_was_asked_and_has_not_left_when_the_next_are_asked_is_waited_for_and_may_be_left_behind() -> None:
     slow = (Assignment("slow", 2, wanted=Wanted.RELEASE), Assignment("t1", 2))
     fleet = [leaving("a", assigned=slow), runner("b", "well", capacity=8)]
-    (leave,) = decided(fleet, desired=1).leave
-    assert ([each.tenant for each in leave.assignments], leave.moving) == (["t1"], ("slow", "t1"))
-    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=leave.moving)), runner("b", "slow", "t1", "well")]
+    (move,) = decided(fleet, desired=1).moves
+    assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("slow", "t1"))
+    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=move.moving)), runner("b", "slow", "t1", "well")]
     ill = online("slow", "b", phase=Phase.CONFLICT, down_since=NOON - HOUR)
     assert decided(fleet, desired=1, sessions=[ill]).left_behind == {"slow": "new"}
 
@@ -541,9 +535,9 @@ class World:
             others = [each for each in alive if each not in chosen.drain]
             assert sum(each.free for each in others) >= len(drained.assigned), "the last room left"
             assert others or not demand.runners, "the last runner left"
-        for leave in chosen.leave:
-            assert len(leave.assignments) <= MAX_MOVES_AT_ONCE
-        leaves = sum(len(each.assignments) for each in chosen.leave)
+        for move in chosen.moves:
+            assert len(move.assignments) <= MAX_MOVES_AT_ONCE
+        leaves = sum(len(each.assignments) for each in chosen.moves)
         assert leaves <= sum(each.free for each in alive), "more leave than find room"
         if chosen.desired < self.desired:
             holders = [each for each in before if each.assigned and each.commit == self.commit]
@@ -567,15 +561,15 @@ class World:
             self.runners[drained.id] = replace(
                 self.runners[drained.id], state=RunnerState.DRAINING, draining=Draining(self.now)
             )
-        for leave in chosen.leave:
-            held = self.runners[leave.runner]
+        for move in chosen.moves:
+            held = self.runners[move.runner]
             assert held.draining
-            self.runners[leave.runner] = replace(
+            self.runners[move.runner] = replace(
                 held,
-                assigned=tuple(each for each in held.assigned if each not in leave.assignments),
-                draining=replace(held.draining, asked_at=self.now, moving=leave.moving),
+                assigned=tuple(each for each in held.assigned if each not in move.assignments),
+                draining=replace(held.draining, asked_at=self.now, moving=move.moving),
             )
-            for moved in leave.assignments:
+            for moved in move.assignments:
                 self.moves += 1
                 self.sessions[moved.tenant] = replace(self.sessions[moved.tenant], runner=None, phase=Phase.IDLE)
         self._place()
