@@ -58,7 +58,7 @@ def test_nothing_is_restored_over_something(data: Path, tmp_path: Path) -> None:
         backup.restore(data, file)
 
 
-def test_a_place_without_state_cannot_be_backed_up(tmp_path: Path) -> None:
+def test_a_directory_without_state_cannot_be_backed_up(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="holds no state"):
         backup.back_up(tmp_path, tmp_path / "b.tar.gz")
 

@@ -62,7 +62,7 @@ def set_back(services: Services, before: dict[str, object]) -> None:
     services.table.update(Update(f"TENANT#{T}", "SESSION", set=changes))
 
 
-def test_the_profile_of_who_held_the_line_is_still_the_newest(machine: Services, tmp_path: Path) -> None:
+def test_the_last_holders_profile_is_still_the_newest(machine: Services, tmp_path: Path) -> None:
     epoch = held_by(machine, "runnerone", tmp_path / "slot-1")
     after, last = recovered(machine)
     assert (after, last) == (epoch + EPOCH_LEAP + 1, epoch)
@@ -73,7 +73,7 @@ def test_the_profile_of_who_held_the_line_is_still_the_newest(machine: Services,
     assert one.state is RunnerState.DEAD
 
 
-def test_so_it_is_when_the_claim_itself_was_forgotten(machine: Services, tmp_path: Path) -> None:
+def test_it_is_the_newest_even_if_the_claim_itself_was_lost(machine: Services, tmp_path: Path) -> None:
     first = held_by(machine, "runnerone", tmp_path / "slot-1")
     assert machine.placement.release(T, "runnerone", first, machine.clock())
     before = state(machine)
@@ -84,7 +84,7 @@ def test_so_it_is_when_the_claim_itself_was_forgotten(machine: Services, tmp_pat
     assert Profile(tmp_path / "slot-1", T).is_newest(last)
 
 
-def test_who_held_it_before_somebody_else_knows_that_its_profile_is_old(machine: Services, tmp_path: Path) -> None:
+def test_the_profile_of_an_earlier_holder_is_old(machine: Services, tmp_path: Path) -> None:
     first = held_by(machine, "runnerone", tmp_path / "slot-1")
     assert machine.placement.release(T, "runnerone", first, machine.clock())
     held_by(machine, "runnertwo", tmp_path / "slot-2")
@@ -93,7 +93,7 @@ def test_who_held_it_before_somebody_else_knows_that_its_profile_is_old(machine:
     assert not Profile(tmp_path / "slot-1", T).is_newest(last)
 
 
-def test_the_snapshots_survive_the_leap(machine: Services, tmp_path: Path) -> None:
+def test_the_snapshots_survive_the_epoch_leap(machine: Services, tmp_path: Path) -> None:
     epoch = held_by(machine, "runnerone", tmp_path / "slot-1")
     key = snapshot_key(T, epoch, 1, "a" * 64)
     old = SnapshotVersion(key, epoch, 1, "a" * 64, 10, "156.0", "", machine.clock())

@@ -49,7 +49,7 @@ def test_free_ports_are_six_different_ones() -> None:
     assert len(set(vars(ports).values())) == 6
 
 
-def test_real_use_says_what_it_lacks() -> None:
+def test_real_use_names_its_missing_settings() -> None:
     settings = parse([], {"WHATSAPP": "real"})
     assert [sentence.partition(" ")[0] for sentence in settings.warnings()] == ["BASE_URL", "SMTP_URL"]
     complete = {"WHATSAPP": "real", "BASE_URL": "https://a.example", "SMTP_URL": "smtps://m.example"}
@@ -68,7 +68,7 @@ def test_real_use_says_what_it_lacks() -> None:
         ({"SMTP_URL": "mail.example:25"}, "is not an address"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_sentence(given: dict[str, str], sentence: str) -> None:
+def test_an_impossible_setting_is_reported_in_one_sentence(given: dict[str, str], sentence: str) -> None:
     with pytest.raises(CannotStart, match=sentence):
         parse([], given)
 
@@ -104,10 +104,10 @@ def test_the_application_gets_every_variable_that_its_wiring_reads_and_no_other(
 def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "secret")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    told = runner_variables(
+    variables = runner_variables(
         control_url="http://localhost:1/api", bootstrap_token="token-token", task="arn", settings={"CAPACITY": "3"}
     )
-    environment = runner_environment(told, Path("/data/slot-1"))
+    environment = runner_environment(variables, Path("/data/slot-1"))
     assert not [name for name, value in environment.items() if name.startswith("AWS") or value == "secret"]
     assert environment["CAPACITY"] == "3"
 

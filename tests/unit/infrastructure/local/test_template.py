@@ -45,7 +45,7 @@ def test_the_table_has_the_indexes_of_the_design() -> None:
     assert (table["BillingMode"], table["DeletionProtectionEnabled"]) == ("PAY_PER_REQUEST", True)
 
 
-def test_a_reference_to_what_is_not_created_yet_says_so() -> None:
+def test_a_reference_to_a_missing_resource_is_reported() -> None:
     found = template()
     with pytest.raises(LookupError, match=r"DeadJobsQueue\.Arn before it is created"):
         found.properties("JobsQueue")

@@ -50,7 +50,7 @@ def test_the_container_gets_its_settings_and_no_process_list_their_values(contai
 
 
 def test_the_container_has_no_more_rights_than_on_ecs(containers: Containers) -> None:
-    said = " ".join(containers.command("runner-1-abc"))
+    arguments = " ".join(containers.command("runner-1-abc"))
     for demand in (
         "--read-only --volume /tmp",
         "--cap-drop all",
@@ -59,8 +59,8 @@ def test_the_container_has_no_more_rights_than_on_ecs(containers: Containers) ->
         "--rm --name answerline-runner-1-abc",
         "--stop-timeout 120",
     ):
-        assert demand in said
-    assert said.endswith(" answerline-runner")
+        assert demand in arguments
+    assert arguments.endswith(" answerline-runner")
 
 
 def test_a_small_runner_has_room_for_one_browser_more_than_it_needs() -> None:

@@ -29,7 +29,7 @@ def test_an_sqs_record_reads_as_chalice_expects() -> None:
     assert json.loads(json.dumps(event)) == event
 
 
-def test_the_end_of_a_task_matches_only_who_waits_for_it() -> None:
+def test_the_end_of_a_task_matches_only_its_handler() -> None:
     event = events.task_stopped_event("arn:task", "cluster", "service", "ended with 1", now=0)
     assert CloudWatchEvent(event, None).detail["taskArn"] == "arn:task"
     pattern = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}

@@ -26,7 +26,7 @@ def test_every_stage_gives_each_function_the_time_it_needs(stage: str) -> None:
 
 
 @STAGES
-def test_a_look_at_a_chat_is_given_to_somebody_else_only_after_its_function_ended(stage: str) -> None:
+def test_a_check_is_received_again_only_after_its_function_ended(stage: str) -> None:
     assert load()["Resources"]["JobsQueue"]["Properties"]["VisibilityTimeout"] > timeout(stage, "think")
 
 

@@ -124,10 +124,10 @@ def test_each_mail_is_relayed_once_oldest_first_and_retried_after_an_error(tmp_p
     assert delivered == ["one", "two", "three"]
 
 
-def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_path: Path) -> None:
+def test_a_permanent_rejection_is_reported_once_and_delays_no_other_mail(tmp_path: Path) -> None:
     (tmp_path / "relayed").mkdir()
     spool_mails(tmp_path, "unknown", "known")
-    told: list[tuple[str, str, int]] = []
+    reported: list[tuple[str, str, int]] = []
     delivered: list[str] = []
     away = [True]
 
@@ -138,16 +138,16 @@ def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_
 
     def bounced(mail: Mail, code: int) -> None:
         if away[0]:
-            raise OSError("nobody listens")
-        told.append((mail.identifier, mail.tags["tenant"], code))
+            raise OSError("no listener")
+        reported.append((mail.identifier, mail.tags["tenant"], code))
 
     relay = Relay(tmp_path, deliver, lambda text: None, bounced)
     relay.deliver_new()
-    assert (told, delivered, "nobody listens" in relay.last_error) == ([], [], True)
+    assert (reported, delivered, "no listener" in relay.last_error) == ([], [], True)
     away[0] = False
     for _ in range(2):
         relay.deliver_new()
-    assert (told, delivered, relay.last_error) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
+    assert (reported, delivered, relay.last_error) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
     page = get(Outbox(tmp_path, relay), "/")[2]
     assert "refused by the mail server (550)" in page and "delivered to the mail server" in page
 
@@ -167,7 +167,7 @@ def test_a_mail_that_is_refused_for_good_is_told_once_and_holds_no_other_up(tmp_
         (OSError("no route"), 0),
     ],
 )
-def test_only_what_refuses_this_very_mail_is_for_good(error: Exception, code: int) -> None:
+def test_only_a_rejection_of_this_very_mail_is_permanent(error: Exception, code: int) -> None:
     assert permanent_rejection(error) == code
 
 
@@ -175,11 +175,11 @@ def test_a_refused_mail_is_the_event_that_ses_would_send(tmp_path: Path) -> None
     event = mail_bounced_event(
         "id@x", ["owner@b.example"], {"tenant": "tenantaaaa", "kind": "invite"}, 550, 1_800_000_000
     )
-    heard = MailEvent.model_validate(event)
-    delivery = classify(heard.detail)
+    received = MailEvent.model_validate(event)
+    delivery = classify(received.detail)
     assert matches(event, {"source": ["aws.ses"], "detail-type": list(DETAIL_TYPES)})
-    assert (heard.detail.mail.tag("tenant"), heard.detail.mail.tag("kind")) == ("tenantaaaa", "invite")
-    assert heard.detail.addresses == {"owner@b.example"}
+    assert (received.detail.mail.tag("tenant"), received.detail.mail.tag("kind")) == ("tenantaaaa", "invite")
+    assert received.detail.addresses == {"owner@b.example"}
     assert delivery.status is DeliveryStatus.REFUSED and "(5.0.0)" in delivery.sentence
 
 
