@@ -33,6 +33,7 @@ def apply(function_python: Path) -> None:
     unknown_types_are_accepted()
     alarms_over_several_metrics_are_created()
     apis_answer_under_their_own_name()
+    apis_keep_their_name_when_they_change()
     functions_run_on_the_python_of_the_package(function_python)
     functions_are_unpacked_once()
     updated_functions_finish_their_requests()
@@ -90,6 +91,29 @@ def apis_answer_under_their_own_name() -> None:
     import ministack.app
 
     ministack.app._EXECUTE_API_RE = API_HOST
+
+
+def apis_keep_their_name_when_they_change() -> None:
+    """MiniStack replaces an API whose body changes; AWS imports the body into the API, whose address stays."""
+    from ministack.services import apigateway_v1 as gateway
+    from ministack.services.cloudformation import provisioners
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::RestApi"]
+    create, update = handlers["create"], handlers["update"]
+
+    def update_in_place(
+        physical_id: str, before: Any, after: Any, stack_name: str, logical_id: str | None = None
+    ) -> tuple[str, dict[str, str]]:
+        if after.get("Body") != before.get("Body"):
+            imported, _attributes = create(logical_id or physical_id, after, stack_name)
+            gateway._resources[physical_id] = gateway._resources.pop(imported)
+            gateway._delete_rest_api(imported)
+        result: tuple[str, dict[str, str]] = update(
+            physical_id, {**before, "Body": after.get("Body")}, after, stack_name, logical_id
+        )
+        return result
+
+    handlers["update"] = update_in_place
 
 
 def functions_run_on_the_python_of_the_package(function_python: Path) -> None:
