@@ -52,7 +52,7 @@ from chalicelib.store.expressions import plain
 from chalicelib.store.invites import Invites
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep
 from chalicelib.store.placement import Placement
-from chalicelib.store.runners import Rung, Runners
+from chalicelib.store.runners import Runners, TurnToTake
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Put
 from chalicelib.store.tasks import Tasks
@@ -386,7 +386,7 @@ def test_runners_with_what_they_hold(world: World) -> None:
 
 def test_bells_tasks_and_the_fleet(world: World) -> None:
     bell = world.runners.bell(HOLDER)
-    assert (bell.count, bell.rung) == (4, (Rung("7df2da1d0d180ca9f2477826", BAKERY, "15550204@c.us", 2),))
+    assert (bell.count, bell.turns) == (4, (TurnToTake("7df2da1d0d180ca9f2477826", BAKERY, "15550204@c.us", 2),))
     tasks = Tasks(world.table, world.runners)
     assert not tasks.claim(world.runner(HOLDER).task, "runner9999", at(4_000))
     assert tasks.claim(world.runner(DEAD).task, "runner9999", at(4_000))

@@ -1,7 +1,7 @@
 """The bell of a runner: wakes its held call and lists the turns that it should take."""
 
 from chalicelib.model import Turn, TurnState
-from chalicelib.store.runners import Rung
+from chalicelib.store.runners import TurnToTake
 from chalicelib.wiring import Services
 
 DAY_MS = 24 * 3_600_000
@@ -11,15 +11,15 @@ def ring(services: Services, turn: Turn) -> None:
     """Rings for the runner that holds the session of this turn; without one, its next runner learns of the turn."""
     session = services.sessions.get(turn.tenant)
     if session.runner is not None:
-        services.runners.ring(session.runner, _rung(turn))
+        services.runners.ring(session.runner, _turn_to_take(turn))
 
 
 def ring_all(services: Services, tenant: str, runner: str, now: int) -> None:
     """Notifies the runner that holds a session now of every turn that is ready or was being sent."""
     for turn in services.turns.open_turns(due_before=now + DAY_MS, tenant=tenant):
         if turn.state in (TurnState.READY, TurnState.SENDING):
-            services.runners.ring(runner, _rung(turn))
+            services.runners.ring(runner, _turn_to_take(turn))
 
 
-def _rung(turn: Turn) -> Rung:
-    return Rung(turn.id, turn.tenant, turn.chat, turn.revision)
+def _turn_to_take(turn: Turn) -> TurnToTake:
+    return TurnToTake(turn.id, turn.tenant, turn.chat, turn.revision)

@@ -1,4 +1,4 @@
-"""Chats and their messages: what was handed in."""
+"""Chats and their messages: stored once, deduplicated, and read back to the part that waits for an answer."""
 
 from dataclasses import dataclass, replace
 
@@ -16,9 +16,9 @@ from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.wire_enums import read_enum
 from wire import Message, MessageKind
 
-#: How far back of the answered part late arrivals are looked for (clocks of different machines differ).
+#: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
 LATE_ARRIVALS_MS = 120_000
-#: The most messages one look at a chat reads; a contact who writes more while nobody answers is not answered to all.
+#: A check of a chat reads at most so many messages; of a contact who writes more, only the newest are answered.
 MAX_MESSAGES_READ = 2_000
 
 DAY_SECONDS = 24 * 3600
@@ -32,12 +32,12 @@ class Recent:
     turns: tuple[Turn, ...]
 
     def turn_with_part(self, message: str) -> Turn | None:
-        """The turn one of whose bubbles has this id on WhatsApp."""
+        """Returns the turn that has a part with this message id on WhatsApp."""
         return next((turn for turn in self.turns if message in turn.part_ids), None)
 
 
 class Chats:
-    """Conversations of all tenants.
+    """The chats of all tenants.
 
     Args:
         table: the one table.
@@ -49,14 +49,14 @@ class Chats:
     # -- chats -----------------------------------------------------------------------------------------------
 
     def get(self, tenant: str, chat: str) -> Chat | None:
-        """The chat under its first name; follows one alias."""
+        """Returns the chat under its first id; follows one alias."""
         item = self._table.get(chat_key(tenant, chat), "CHAT")
         if item is not None and "same_as" in item:
             item = self._table.get(chat_key(tenant, item["same_as"]), "CHAT")
         return _chat_from(tenant, item) if item is not None else None
 
     def get_or_create(self, tenant: str, message: Message) -> Chat:
-        """The chat of this message, whether it came under its LID or its phone; a new one if need be."""
+        """Returns the chat of this message, which WhatsApp names by LID or by phone; creates it if it is new."""
         chat = self.get(tenant, message.chat)
         if chat is None and message.chat_alias is not None:
             chat = self.get(tenant, message.chat_alias)
@@ -77,7 +77,7 @@ class Chats:
                     )
                 )
             except ConditionFailed:
-                return self.get_or_create(tenant, message)  # somebody else met it a moment ago
+                return self.get_or_create(tenant, message)  # another process created it a moment ago
             if message.chat_alias is not None:
                 self._alias(tenant, message.chat_alias, chat.id)
         if chat.whatsapp_id != message.chat or (message.phone and chat.phone != message.phone):
@@ -88,21 +88,21 @@ class Chats:
         return chat
 
     def record_takeover(self, chat: Chat, until: int) -> None:
-        """A person answers in this chat; the line keeps quiet."""
+        """Records that the owner answers this chat from the phone, so that the line stays silent until then."""
         self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"takeover_until": until}))
 
     def _alias(self, tenant: str, alias: str, chat: str) -> None:
         try:
             self._table.put(Put({"pk": chat_key(tenant, alias), "sk": "CHAT", "same_as": chat}))
         except ConditionFailed:
-            return  # it has a history of its own: leave that alone
+            return  # a chat of its own with this id stays as it is
 
     # -- messages --------------------------------------------------------------------------------------------
 
     def store_message(
         self, chat: Chat, message: Message, *, arrival: str, skipped: SkipReason | None, retention_days: int, now: int
     ) -> StoredMessage | None:
-        """Stores a message once. None if it was handed in before (see :meth:`message`)."""
+        """Stores a message once. None if it is stored already (see :meth:`get_message`)."""
         stored = StoredMessage(
             id=message.id,
             chat=chat.id,
@@ -139,13 +139,17 @@ class Chats:
         return stored
 
     def get_message(self, chat: Chat, message: Message) -> StoredMessage | None:
-        """The message as it was first handed in."""
+        """Returns the message as it was first handed in."""
         key = message_key(message.from_me, message.sender, message.id)
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return _message_from(chat.id, item) if item else None
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
-        """The last ``depth`` entries, and every one that may still wait for an answer, or came after ``since``."""
+        """Reads the last ``depth`` entries, and each that may still wait for an answer or came after ``since``.
+
+        Args:
+            since: epoch milliseconds.
+        """
         earliest = f"{max(0, now - milliseconds(MAX_MESSAGE_AGE)):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
         if since is not None:
@@ -172,7 +176,7 @@ class Chats:
 
 
 def arrival(now: int, index: int) -> str:
-    """Orders messages by when they came, and within one hand-in as they stood there."""
+    """Returns the text that orders messages by arrival, and within one hand-in by their order there."""
     return f"{now:013d}#{index:03d}"
 
 
@@ -181,7 +185,7 @@ def _earlier(at: str, by_ms: int) -> str:
 
 
 def chat_key(tenant: str, chat: str) -> str:
-    """The partition of one chat: its messages and turns stand together."""
+    """Returns the partition of a chat, with its messages and turns."""
     return f"CHAT#{tenant}#{chat}"
 
 
@@ -214,6 +218,7 @@ def _message_from(chat: str, item: Item) -> StoredMessage:
 
 
 def turn_from(item: Item) -> Turn:
+    """Returns the turn that this item holds."""
     return Turn(
         id=item["sk"].removeprefix("TURN#"),
         tenant=item["tenant"],

@@ -1,6 +1,6 @@
-"""How runners leave the fleet: protected while they may be given sessions, then drained, then free.
+"""Drains of runners (graceful shutdown of the fleet): protected while in use, then drained, then free.
 
-What stands here as protected was confirmed by ECS, and ended by ECS's own clock; the rules are ``model/fleet.py``.
+``protected_until`` is what ECS confirmed, by ECS's own clock. The rules are ``model/scaling.py``.
 """
 
 import logging
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Drains:
-    """Marks in the runners' own records, since when the fleet is too large, and whom nobody waits for.
+    """The drains in the runners' records, and the state of the autoscaler in the fleet's.
 
     Args:
         table: the one table.
-        runners: whose bells are rung.
+        runners: their bells are rung.
     """
 
     def __init__(self, table: Table, runners: Runners) -> None:
@@ -31,14 +31,14 @@ class Drains:
         self._runners = runners
 
     def record_protection(self, runner: str, until: int) -> None:
-        """Notes until when ECS may not end its task."""
+        """Records until when ECS may not stop the runner's task; 0 if it may."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(f"RUNNER#{runner}", "RUNNER", set={"protected_until": until}, when=Attr("pk").exists())
             )
 
     def start(self, runner: str, now: int) -> bool:
-        """From now on it is given nothing more, for good. False if it is not alive, or was chosen before."""
+        """Starts a runner's drain: it is given no session from now on. False if it is not alive or drains already."""
         try:
             self._table.update(
                 Update(
@@ -56,7 +56,7 @@ class Drains:
     def request_release(
         self, runner: str, assignments: Sequence[Assignment], now: int, *, moving: Sequence[str] = ()
     ) -> bool:
-        """These sessions are to be released by it now. False if one moved meanwhile: the next round asks again."""
+        """Requests that the runner release these sessions. False if one moved meanwhile: the next round tries again."""
         held = [Attr(f"assigned.{each.tenant}.epoch").eq(each.epoch) for each in assignments]
         try:
             self._table.update(
@@ -77,7 +77,7 @@ class Drains:
         return True
 
     def mark_free(self, runner: str, now: int) -> None:
-        """It holds nothing, never will again, and is not protected any more."""
+        """Records that the drained runner holds no session and that its protection ended."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -89,25 +89,26 @@ class Drains:
             )
 
     def request_end(self, runner: str) -> None:
-        """Its process is to release what it still holds, all at once, and end."""
+        """Requests that the runner release all its sessions at once and that its process end."""
         self._table.update(Update(f"RUNNER#{runner}", "RUNNER", set={"drain": True}, when=Attr("pk").exists()))
         self._runners.ring(runner)
 
     def surplus_since(self) -> int | None:
-        """Since when fewer runners would do."""
+        """Returns since when fewer runners would be enough; None if all are needed."""
         item = self._table.get("FLEET", "FLEET") or {}
         return item.get("surplus_since")
 
     def record_surplus(self, since: int | None) -> None:
+        """Records since when fewer runners would be enough."""
         self._table.update(Update("FLEET", "FLEET", set={"surplus_since": since}))
 
     def left_behind(self) -> dict[str, str]:
-        """Sessions that moved and did not come online, that nobody waits for any more, and under which release."""
+        """Returns the tenants whose sessions did not come online after a move and hold no drain, with that release."""
         item = self._table.get("FLEET", "FLEET") or {}
         return {**item.get("left_behind", {})}
 
     def record_left_behind(self, tenants: Mapping[str, str], before: Collection[str]) -> None:
-        """From now on nobody waits for these; who was not among those before is told, once."""
+        """Records the sessions that hold no drain any more; logs those that are new since ``before``."""
         self._table.update(Update("FLEET", "FLEET", set={"left_behind": {**tenants}}))
         new = sorted({*tenants} - {*before})
         if new:

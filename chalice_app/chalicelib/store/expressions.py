@@ -1,4 +1,4 @@
-"""Plain Python values, paths and conditions as DynamoDB's requests write them, and its items as plain values again."""
+"""Translates Python values, paths and conditions into DynamoDB's requests, and its items back into Python values."""
 
 from collections.abc import Mapping, Set
 from decimal import Decimal
@@ -8,7 +8,7 @@ from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 Item = dict[str, Any]
-#: an attribute, or a path into a map
+#: An attribute, or a path into a map.
 Path = str | tuple[str, ...]
 
 _serialize = TypeSerializer().serialize
@@ -16,7 +16,7 @@ _deserialize = TypeDeserializer().deserialize
 
 
 class Expression:
-    """Placeholders of one request: names and values never stand in an expression themselves."""
+    """The placeholders of one request, which stand for names and values in its expressions."""
 
     def __init__(self) -> None:
         self._builder = ConditionExpressionBuilder()
@@ -24,6 +24,7 @@ class Expression:
         self._values: dict[str, Any] = {}
 
     def path(self, path: Path) -> str:
+        """Returns the placeholders of a path."""
         parts = (path,) if isinstance(path, str) else path
         placeholders = []
         for part in parts:
@@ -33,17 +34,20 @@ class Expression:
         return ".".join(placeholders)
 
     def value(self, value: Any) -> str:
+        """Returns the placeholder of a value."""
         placeholder = f":p{len(self._values)}"
         self._values[placeholder] = stored(value)
         return placeholder
 
     def condition(self, condition: ConditionBase, *, of_keys: bool = False) -> str:
+        """Returns the text of a condition; ``of_keys`` for the key condition of a query."""
         built = self._builder.build_expression(condition, is_key_condition=of_keys)
         self._names.update(built.attribute_name_placeholders)
         self._values.update({name: stored(value) for name, value in built.attribute_value_placeholders.items()})
         return str(built.condition_expression)
 
     def placeholders(self) -> dict[str, Any]:
+        """Returns the request's arguments that resolve the placeholders."""
         result: dict[str, Any] = {}
         if self._names:
             result["ExpressionAttributeNames"] = self._names
@@ -53,22 +57,22 @@ class Expression:
 
 
 def key_of(pk: str, sk: str) -> dict[str, Any]:
-    """Where an item stands."""
+    """Returns the primary key of an item."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def stored(value: Any) -> Any:
-    """The value as DynamoDB's wire has it."""
+    """Returns a value in DynamoDB's JSON."""
     return _serialize(_storable(value))
 
 
 def plain(item: Mapping[str, Any]) -> Item:
-    """An item of DynamoDB's wire as plain Python values."""
+    """Returns an item of DynamoDB's JSON as Python values."""
     return {name: _native(_deserialize(value)) for name, value in item.items()}
 
 
 def _storable(value: Any) -> Any:
-    """Floats become decimals and tuples lists, as DynamoDB wants them."""
+    """Turns floats into decimals and tuples into lists, which the serializer accepts."""
     if isinstance(value, bool | Set) or value is None:
         return value
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The browsers in which an operator signed in, or is about to: ended by the server, found by the hash of a cookie."""
+"""The browsers in which operators are signed in or sign in: found by the hash of a cookie, ended by the server."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,9 +9,9 @@ from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_IDLE_FOR, millisecon
 from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
-#: A browser's last sign of life is written at most this often.
+#: The time of a browser's last request is written at most this often.
 SEEN_WRITTEN_EVERY = timedelta(minutes=1)
-#: Between the password and what else Cognito asks for; as long as its own session lives (AuthSessionValidity).
+#: A sign-in waits this long for its next step: as long as Cognito's session lives (AuthSessionValidity).
 STEP_KEPT_FOR = timedelta(minutes=15)
 
 
@@ -21,19 +21,20 @@ class OperatorSession:
 
     token_sha256: str
     email: str
-    #: what every form of this browser carries
+    #: the token that each form of this browser carries
     csrf: str = field(repr=False)
     created_at: int
     seen_at: int
 
     def is_alive(self, now: int) -> bool:
+        """True unless it idled for too long or is too old."""
         idle, old = now - self.seen_at, now - self.created_at
         return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(MAX_OPERATOR_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
 class SignInStep:
-    """A browser that knew the password and owes Cognito one more answer."""
+    """A browser whose password was right, and which owes Cognito one more answer."""
 
     token_sha256: str
     email: str
@@ -51,22 +52,31 @@ _steps = TypeAdapter(SignInStep)
 
 
 class Operators:
+    """Operators' browsers and their sign-ins.
+
+    Args:
+        table: the one table.
+    """
+
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def create(self, session: OperatorSession) -> None:
+        """Stores a browser that signed in."""
         pk, sk = _key(session.token_sha256)
-        dies = seconds(session.created_at + milliseconds(MAX_OPERATOR_SESSION))
-        self._table.put(Put({"pk": pk, "sk": sk, "expires_at": dies, **_sessions.dump_python(session, mode="json")}))
+        expires_at = seconds(session.created_at + milliseconds(MAX_OPERATOR_SESSION))
+        self._table.put(
+            Put({"pk": pk, "sk": sk, "expires_at": expires_at, **_sessions.dump_python(session, mode="json")})
+        )
 
     def find(self, token_sha256: str, *, now: int) -> OperatorSession | None:
-        """None if it is unknown, was ended, idled too long or is too old."""
+        """Returns the browser's session; None if it is unknown, ended, idled for too long or too old."""
         item = self._table.get(*_key(token_sha256))
         session = _sessions.validate_python(item) if item is not None else None
         return session if session is not None and session.is_alive(now) else None
 
     def touch(self, session: OperatorSession, *, now: int) -> None:
-        """It is in use; an ended one is never brought back."""
+        """Records that the browser is in use, unless its session was ended meanwhile."""
         if now - session.seen_at < milliseconds(SEEN_WRITTEN_EVERY):
             return
         try:
@@ -75,20 +85,23 @@ class Operators:
             return  # signed out meanwhile
 
     def end(self, token_sha256: str) -> None:
+        """Ends the browser's session."""
         self._table.delete(*_key(token_sha256))
 
     def store_step(self, step: SignInStep) -> None:
-        """Remembers the next step; the one before is over."""
-        dies = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
-        changes = {**_steps.dump_python(step, mode="json"), "expires_at": dies}
+        """Stores the next step of a sign-in in place of the former one."""
+        expires_at = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
+        changes = {**_steps.dump_python(step, mode="json"), "expires_at": expires_at}
         self._table.update(Update(*_step_key(step.token_sha256), set=changes))
 
     def find_step(self, token_sha256: str, *, now: int) -> SignInStep | None:
+        """Returns the step that a sign-in waits for; None if there is none or it is too old."""
         item = self._table.get(*_step_key(token_sha256))
         step = _steps.validate_python(item) if item is not None else None
         return step if step is not None and now - step.asked_at < milliseconds(STEP_KEPT_FOR) else None
 
     def delete_step(self, token_sha256: str) -> None:
+        """Deletes the step, because the sign-in ended."""
         self._table.delete(*_step_key(token_sha256))
 
 

@@ -81,7 +81,7 @@ class Placement:
                     )
                 )
             except ConditionFailed:
-                return self.apply_state(tenant, state, now)  # it moved meanwhile: epochs only grow, so this ends
+                return self.apply_state(tenant, state, now)  # it moved meanwhile; this ends, because epochs only grow
             self.runners.ring(session.runner)
         elif state is TenantState.ACTIVE:
             self.place(tenant, now)
@@ -90,7 +90,7 @@ class Placement:
         return None
 
     def place(self, tenant: str, now: int) -> bool:
-        """Gives the session to the best of those that have room (``model/choosing.py``), if it may be placed now."""
+        """Gives the session to the best runner with room (``model/placement.py``), if it may be placed now."""
         session = self.sessions.get(tenant)
         if session.runner is not None:
             return True
@@ -112,7 +112,7 @@ class Placement:
         return False
 
     def offer(self, session: Session, runner: Runner, now: int) -> bool:
-        """Gives a session that waits to a runner that asks, unless ``place`` would ask another one first."""
+        """Gives a waiting session to a runner that has room, unless ``place`` would prefer another one."""
         if session.runner is not None or now < session.next_try_at:
             return False
         in_question = (
@@ -123,7 +123,7 @@ class Placement:
         return self.claim(session, runner.id, now)
 
     def _list(self, tenant: str, since: int) -> bool:
-        """Puts the session among those that wait for a runner; False if it was there, or somebody holds it."""
+        """Lists the session among those that wait for a runner; False if it was listed, or a runner holds it."""
         try:
             self._table.update(
                 Update(
@@ -138,7 +138,7 @@ class Placement:
         return True
 
     def claim(self, session: Session, runner: str, now: int) -> bool:
-        """Raises the epoch and writes both records, or changes nothing. Not before the session may be tried again."""
+        """Gives the session to this runner under the next epoch, in both records; False if it may not be given now."""
         if now < session.next_try_at:
             return False
         epoch = session.epoch + 1
@@ -187,7 +187,7 @@ class Placement:
             )
         except ConditionFailed as failure:
             held = failure.items[0]
-            # An answer lost on the way: the first attempt went through (KCL's DynamoDBLeaseRefresher does the same).
+            # The first attempt succeeded and its answer was lost (KCL's DynamoDBLeaseRefresher does the same).
             return held is not None and held.get("runner") == runner and held.get("epoch") == epoch
         log.info(LogEvent.SESSION_CLAIMED, extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
         self.runners.ring(runner)
@@ -196,10 +196,11 @@ class Placement:
     def release(
         self, tenant: str, runner: str, epoch: int, now: int, *, failed: bool = False, reason: str = ""
     ) -> bool:
-        """The browser is gone; the session may be placed again. False if it was not this runner's any more.
+        """Takes the session from the runner, whose browser is closed. False if the runner does not hold it any more.
 
-        ``failed``: the runner gave it up; if it never came up there, it is not placed again at once. ``reason`` is its
-        own word, for the log.
+        Args:
+            failed: the runner gave up: a session that never came up is placed again only after its backoff.
+            reason: the runner's reason, for the log.
         """
         session = self.sessions.get(tenant)
         if session.runner != runner or session.epoch != epoch:
@@ -237,12 +238,12 @@ class Placement:
         except ConditionFailed as failure:
             held = failure.items[0]
             return held is None or held.get("epoch", 0) == epoch + 1
-        told = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.failures, "reason": reason}
-        log.info(LogEvent.SESSION_RELEASED, extra=told)
+        context = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.failures, "reason": reason}
+        log.info(LogEvent.SESSION_RELEASED, extra=context)
         return True
 
     def list_unplaced(self, limit: int) -> Iterator[str]:
-        """Tenants whose session waits for a runner, longest first: candidates, never authority."""
+        """Yields the tenants whose sessions wait for a runner, the longest wait first, a moment old."""
         for item in self._table.query(
             "UNPLACED", index="unplaced", keys=("unplaced", "unplaced_since"), limit=limit, consistent=False
         ):

@@ -1,14 +1,14 @@
-"""Takes sessions back from runners that lost hold of them: who is silent, who ended, and whose page is wedged."""
+"""Reaping: takes sessions from runners that are silent or ended, and from runners whose page is wedged."""
 
 from chalicelib.model import RunnerState, is_wedged, may_reap
 from chalicelib.store.placement import Placement
 
 
 class Reaping:
-    """Frees; placing what was freed is its caller's.
+    """Frees sessions; the caller places them again.
 
     Args:
-        placement: who holds what.
+        placement: releases the sessions.
     """
 
     def __init__(self, placement: Placement) -> None:
@@ -16,11 +16,11 @@ class Reaping:
         self._runners = placement.runners
 
     def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
-        """Declares dead whose time is over and frees their sessions; returns the tenants that were freed."""
+        """Declares silent runners dead (``may_reap``) and returns the tenants whose sessions were freed."""
         freed: list[str] = []
         for runner in self._runners.listed():
             if runner.state is RunnerState.DEAD:
-                freed += self.reap(runner.id, now)  # whoever declared it dead did not come to the end
+                freed += self.reap(runner.id, now)  # the process that declared it dead ended before it freed them all
             elif now < runner.lease_until or runner.id == witness:
                 continue
             elif may_reap(runner, now, witness):
@@ -30,7 +30,7 @@ class Reaping:
         return freed
 
     def reap(self, runner: str, now: int, *, silent_since: int | None = None) -> list[str]:
-        """Declares the runner dead, for good, and frees what it held."""
+        """Declares the runner dead, for good, and returns the tenants whose sessions were freed."""
         dead = self._runners.declare_dead(runner, now, silent_since=silent_since)
         if dead is None:
             return []
@@ -43,7 +43,7 @@ class Reaping:
         return freed
 
     def release_wedged(self, now: int) -> list[str]:
-        """Sessions whose runner is heard while their page is not: freed, so that somebody can start them anew."""
+        """Frees the sessions whose page is wedged although their runner syncs; returns their tenants."""
         stuck = (
             (runner, assignment)
             for runner in self._runners.alive()
@@ -57,7 +57,7 @@ class Reaping:
         ]
 
     def reap_stopped_task(self, task: str, now: int) -> list[str]:
-        """The outside says that this process is gone: no need to wait for its lease."""
+        """Reaps the runner of an ECS task that stopped, without waiting for its lease."""
         return [
             tenant
             for runner in self._runners.alive()

@@ -1,7 +1,7 @@
 """Runners, their leases and their bells.
 
-The lease is the runner's, not the session's; ``dead`` is final. Freeing what a dead runner held is
-``reaping.py``'s: it needs both records.
+A runner has one lease for all its sessions. ``dead`` is final. ``reaping.py`` frees the sessions of a dead runner,
+which needs both records.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class TurnToTake:
     """A turn that a runner should take."""
 
     turn: str
@@ -41,10 +41,10 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """What a held sync call waits for: a counter, and the turns it rang for."""
+    """The notification of a runner, for which its held sync call waits: a counter, and the turns to take."""
 
     count: int
-    rung: tuple[Rung, ...]
+    turns: tuple[TurnToTake, ...]
 
 
 class Runners:
@@ -60,7 +60,13 @@ class Runners:
     def register(
         self, runner: str, token_sha256: str, capacity: int, now: int, *, task: str = "", **versions: str
     ) -> Runner:
-        """A new runner, with an empty hand and a silent bell."""
+        """Stores a new runner, which holds no session, and its bell.
+
+        Args:
+            capacity: how many sessions it may be given.
+            task: its ECS task, if it has one.
+            versions: what it reports of its image, commit, Chromium and wa-js.
+        """
         self._table.put(Put({"pk": f"RUNNER#{runner}", "sk": "BELL", "count": 0, "rung": {}}))
         item: Item = {
             "pk": f"RUNNER#{runner}",
@@ -83,22 +89,23 @@ class Runners:
         return runner_from(item)
 
     def get(self, runner: str) -> Runner | None:
+        """Returns the runner; None if it is unknown."""
         item = self._table.get(f"RUNNER#{runner}", "RUNNER")
         return runner_from(item) if item else None
 
     def may_hand_in(self, runner: Runner, tenant: str, now: int) -> bool:
-        """For messages and sent, which are not fenced: it held the tenant once, and is not dead for too long."""
+        """True if a call without a fence is accepted: the runner held the tenant, and did not die long ago."""
         item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
         if item is None or tenant not in item.get("held", set()):
             return False
         return runner.state is not RunnerState.DEAD or now < item.get("died_at", 0) + milliseconds(DEAD_TOKEN_GRACE)
 
     def alive(self) -> Iterator[Runner]:
-        """Every runner that is not dead: candidates, never authority."""
+        """Yields the runners that are not dead, a moment old."""
         return (runner for runner in self.listed() if runner.state is not RunnerState.DEAD)
 
     def listed(self) -> Iterator[Runner]:
-        """Every runner that is alive, or dead and not known to have been freed of its sessions: candidates too."""
+        """Yields the runners that are alive, or dead and not known to be freed of their sessions, a moment old."""
         for item in self._table.query(
             "RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False
         ):
@@ -107,10 +114,10 @@ class Runners:
     def renew_lease(
         self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
     ) -> Runner:
-        """Writes the lease, at most every ten seconds. Raises Unauthorised if the runner was declared dead."""
+        """Writes the heartbeat: renews the lease, at most every ten seconds. Raises Unauthorised for a dead runner."""
         fresh = runner.lease_until - milliseconds(LEASE) + milliseconds(LEASE_RENEWED_EVERY) > now
-        told = not draining or runner.state is RunnerState.DRAINING
-        if fresh and told and capacity == runner.capacity:
+        recorded = not draining or runner.state is RunnerState.DRAINING
+        if fresh and recorded and capacity == runner.capacity:
             return runner
         held = {assignment.tenant for assignment in runner.assigned}
         try:
@@ -121,7 +128,7 @@ class Runners:
                     set={
                         "lease_until": now + milliseconds(LEASE),
                         "heard_since": runner.lease_held_since if now < runner.lease_until else now,
-                        # A life only goes forward: a call that began before the drain says nothing of it.
+                        # A runner does not become alive again: a call that began before the drain does not end it.
                         **({"state": RunnerState.DRAINING} if draining else {}),
                         "capacity": capacity,
                         "witness": None,
@@ -131,18 +138,18 @@ class Runners:
                         **versions,
                     },
                     add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
-                    # Two calls at once must not both count the same change of room.
+                    # Two calls at once must not both add the same change of room.
                     when=Attr("state").ne(RunnerState.DEAD) & Attr("capacity").eq(runner.capacity),
                 )
             )
         except ConditionFailed as failure:
             if failure.item is None or failure.item["state"] == RunnerState.DEAD:
                 raise Unauthorised("This runner was declared dead.") from None
-            return runner_from(failure.item)  # the other call of the same runner was faster
+            return runner_from(failure.item)  # another call of the same runner was faster
         return runner_from(item)
 
     def record_witness(self, silent: Runner, by: str, now: int) -> None:
-        """Notes that somebody else was heard after this runner's lease ran out."""
+        """Records the runner that synced after this runner's lease ran out, unless one is recorded."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -154,18 +161,18 @@ class Runners:
             )
 
     def declare_dead(self, runner: str, now: int, *, silent_since: int | None = None) -> Runner | None:
-        """For good. The runner as it stands then, also if somebody else was faster.
+        """Declares the runner dead, for good, and returns it, also if another process was faster.
 
-        None if there never was one, or if its lease is not ``silent_since`` any more (it was heard meanwhile).
+        None if it is unknown, or if its lease is not ``silent_since`` any more, because it was renewed meanwhile.
         """
-        unheard = Attr("lease_until").eq(silent_since) if silent_since is not None else Attr("pk").exists()
+        not_renewed = Attr("lease_until").eq(silent_since) if silent_since is not None else Attr("pk").exists()
         try:
             item = self._table.update(
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
                     set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
-                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD) & unheard,
+                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD) & not_renewed,
                 )
             )
         except ConditionFailed as failure:
@@ -185,7 +192,7 @@ class Runners:
         return runner_from(item)
 
     def unlist(self, runner: str) -> None:
-        """It is dead and holds nothing: listed no more. Until then everybody who looks goes on freeing."""
+        """Removes a dead runner that holds no session from the list; until then each round frees its sessions."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -198,11 +205,11 @@ class Runners:
 
     # -- bells -----------------------------------------------------------------------------------------------
 
-    def ring(self, runner: str, rung: Rung | None = None) -> None:
-        """Wakes the runner's held call; with a turn, the turn is listed until it is hushed."""
+    def ring(self, runner: str, turn: TurnToTake | None = None) -> None:
+        """Wakes the runner's held sync call; a turn is listed until it is silenced."""
         changes: dict[Any, Any] = {}
-        if rung is not None:
-            changes["rung", rung.turn] = {"tenant": rung.tenant, "chat": rung.chat, "revision": rung.revision}
+        if turn is not None:
+            changes["rung", turn.turn] = {"tenant": turn.tenant, "chat": turn.chat, "revision": turn.revision}
         try:
             self._table.update(
                 Update(f"RUNNER#{runner}", "BELL", set=changes, add={"count": 1}, when=Attr("pk").exists())
@@ -211,23 +218,25 @@ class Runners:
             log.warning(LogEvent.BELL_MISSING, extra={"runner": runner})
 
     def silence(self, runner: str, turn: str, revision: int) -> None:
-        """The turn needs no taking any more, unless it rang again for a later revision meanwhile."""
+        """Removes a turn from the bell, unless it rang again for a later revision."""
         known = Attr(f"rung.{turn}.revision").lte(revision)
         with suppress(ConditionFailed):
             self._table.update(Update(f"RUNNER#{runner}", "BELL", remove=(("rung", turn),), when=known))
 
     def bell(self, runner: str) -> Bell:
+        """Returns the runner's bell."""
         item = self._table.get(f"RUNNER#{runner}", "BELL") or {}
         return Bell(
             item.get("count", 0),
             tuple(
-                Rung(turn, entry["tenant"], entry["chat"], entry["revision"])
+                TurnToTake(turn, entry["tenant"], entry["chat"], entry["revision"])
                 for turn, entry in item.get("rung", {}).items()
             ),
         )
 
 
 def runner_from(item: Item) -> Runner:
+    """Returns the runner that this item holds."""
     witness = item.get("witness")
     return Runner(
         id=item["pk"].removeprefix("RUNNER#"),
@@ -270,5 +279,5 @@ def _draining(noted: Item) -> Draining:
 
 
 def _expiry(now: int) -> int:
-    """TTL, in seconds: a week after the runner was last thought of."""
+    """Returns the TTL of a dead runner, in seconds: one week."""
     return now // 1000 + 7 * 24 * 3600

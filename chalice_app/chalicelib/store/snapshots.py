@@ -1,4 +1,4 @@
-"""Which archived profiles a session has: the pointer only goes forward, and only its holder moves it."""
+"""The versions of a session's snapshot: only the runner that holds the session commits one, and only a newer one."""
 
 import logging
 from dataclasses import asdict
@@ -11,12 +11,12 @@ from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
 log = logging.getLogger(__name__)
 
-#: Two commits of one holder may overlap, when the answer to the first was lost.
+#: A commit that collides with another one of the same runner, whose answer was lost, is tried again so often.
 COMMIT_ATTEMPTS = 4
 
 
 class Snapshots:
-    """The generations in a session's record.
+    """The list of versions in each session's record.
 
     Args:
         table: the one table.
@@ -28,41 +28,41 @@ class Snapshots:
         self._sessions = sessions
 
     def get_held_session(self, tenant: str, runner: str, epoch: int) -> Session:
-        """The session, if this runner holds it at this epoch; StaleEpoch otherwise."""
+        """Returns the session. Raises StaleEpoch unless this runner holds it at this epoch."""
         session = self._sessions.get(tenant)
         if session.runner != runner or session.epoch != epoch:
             raise StaleEpoch
         return session
 
-    def commit(self, tenant: str, runner: str, generation: SnapshotVersion, now: int) -> bool:
-        """Makes it the newest, or changes nothing: False if a newer one was there. Repeating it is harmless.
+    def commit(self, tenant: str, runner: str, version: SnapshotVersion, now: int) -> bool:
+        """Makes a version the newest, or changes nothing; False if a newer one is committed. Idempotent.
 
-        Raises StaleEpoch when somebody else holds the session, or this runner at another epoch.
+        Raises StaleEpoch unless this runner holds the session at the version's epoch.
         """
         for _ in range(COMMIT_ATTEMPTS):
-            session = self.get_held_session(tenant, runner, generation.epoch)
+            session = self.get_held_session(tenant, runner, version.epoch)
             before = session.snapshots[0] if session.snapshots else None
-            if before is not None and before.order >= generation.order:
-                return generation.key in {each.key for each in session.snapshots}
+            if before is not None and before.order >= version.order:
+                return version.key in {each.key for each in session.snapshots}
             pointer = Attr("snapshot_order")
-            generations = apply_retention((generation, *session.snapshots), now)
+            versions = apply_retention((version, *session.snapshots), now)
             try:
                 self._table.update(
                     Update(
                         f"TENANT#{tenant}",
                         "SESSION",
                         set={
-                            "snapshot_order": generation.order,
-                            "snapshots": [asdict(each) for each in generations],
+                            "snapshot_order": version.order,
+                            "snapshots": [asdict(each) for each in versions],
                         },
-                        # Unchanged since it was read, so it is older than this one: no commit is lost either.
+                        # The list is as it was read, so this version is newer and no commit is lost.
                         when=Attr("runner").eq(runner)
-                        & Attr("epoch").eq(generation.epoch)
+                        & Attr("epoch").eq(version.epoch)
                         & (pointer.not_exists() if before is None else pointer.eq(before.order)),
                     )
                 )
             except ConditionFailed:
                 continue
-            log.info(LogEvent.SNAPSHOT_COMMITTED, extra={"tenant": tenant, "order": generation.order})
+            log.info(LogEvent.SNAPSHOT_COMMITTED, extra={"tenant": tenant, "order": version.order})
             return True
         raise TransientError("This session's snapshots are changing just now.")

@@ -1,7 +1,7 @@
-"""One DynamoDB table as plain Python values: conditional writes, transactions, queries, nothing of ours.
+"""One DynamoDB table as Python values: conditional writes, transactions and queries, without our nouns.
 
-Every write is an UpdateItem, a PutItem of a new item, or a transaction of these, and says under which condition;
-only what signing in and out leaves behind is deleted.
+Each write is an UpdateItem, a PutItem of a new item, or a transaction of these, under a condition. Only the items of
+sign-ins are deleted.
 """
 
 import random
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Item", "Path", "Put", "Table", "Update"]
 
-#: Transactions that collide with another write are tried again this often, with jitter.
+#: A request that collides with another write or is throttled is sent again this often, with backoff and jitter.
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
-#: DynamoDB gives no more items at once.
+#: DynamoDB returns at most so many items of a batch.
 MAX_BATCH: Final = 100
 
 
 class ConditionFailed(Exception):
-    """The condition of a write did not hold; ``items`` are what stood there instead (None: nothing did)."""
+    """The condition of a write did not hold; ``items`` are the present items (None for one that does not exist)."""
 
     def __init__(self, items: Sequence[Item | None]) -> None:
         super().__init__("the condition of a write did not hold")
@@ -37,20 +37,20 @@ class ConditionFailed(Exception):
 
     @property
     def item(self) -> Item | None:
-        """What stood where a single write wanted to go."""
+        """The present item of a single write."""
         return self.items[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A new item; by default only where there is none."""
+    """The write of a new item; by default it must not exist yet."""
 
     item: Item
     when: ConditionBase | None = field(default_factory=lambda: Attr("pk").not_exists())
 
     @property
     def attributes(self) -> Item:
-        """Without those that have no value."""
+        """The attributes that have a value."""
         return {name: value for name, value in self.item.items() if value is not None}
 
 
@@ -60,7 +60,7 @@ class Update:
 
     pk: str
     sk: str
-    #: keys are a Path each
+    #: the keys of ``set`` and ``add`` are a Path each
     set: Mapping[Any, Any] = field(default_factory=dict)
     add: Mapping[Any, int | Set[str]] = field(default_factory=dict)
     remove: Sequence[Path] = ()
@@ -68,18 +68,18 @@ class Update:
 
     @property
     def setting(self) -> list[tuple[Path, Any]]:
-        """What gets a value."""
+        """The paths that get a value."""
         return [(path, value) for path, value in self.set.items() if value is not None]
 
     @property
     def removing(self) -> list[Path]:
-        """What is there no more afterwards."""
+        """The paths that are removed."""
         return [*self.remove, *(path for path, value in self.set.items() if value is None)]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Nothing is written here, but the whole transaction holds only if this does."""
+    """A condition on an item that a transaction does not write."""
 
     pk: str
     sk: str
@@ -101,11 +101,12 @@ class Table:
         self._pause = pause
 
     def get(self, pk: str, sk: str) -> Item | None:
+        """Returns an item, read consistently; None if there is none."""
         answer = self._call(self._client.get_item, TableName=self._name, Key=key_of(pk, sk), ConsistentRead=True)
         return plain(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
-        """Those of these items that are there, a moment old, in no order; a hundred at a time."""
+        """Returns those of these items that exist, a moment old, in no order."""
         found: list[Item] = []
         waiting = [key_of(*key) for key in dict.fromkeys(keys)]
         if not waiting:
@@ -135,9 +136,14 @@ class Table:
         limit: int | None = None,
         consistent: bool = True,
     ) -> Iterator[Item]:
-        """Items of one partition in order; ``limit`` bounds what is yielded, pages are followed.
+        """Yields the items of one partition in order, across pages.
 
-        A global index cannot be read consistently: pass ``consistent=False`` for it.
+        Args:
+            between: bounds of the sort key, both included.
+            index: an index to read, with the names of its ``keys``.
+            where: a filter, which does not reduce what is read.
+            limit: the most items that are yielded.
+            consistent: must be False for a global index.
         """
         condition: ConditionBase = Key(keys[0]).eq(pk)
         if begins_with is not None:
@@ -171,11 +177,11 @@ class Table:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def put(self, put: Put) -> None:
-        """Raises ConditionFailed when the condition does not hold (by default: the item is there already)."""
+        """Writes a new item. Raises ConditionFailed if the condition does not hold (by default: it exists)."""
         self._call(self._client.put_item, **self._put(put), ReturnValuesOnConditionCheckFailure="ALL_OLD")
 
     def update(self, update: Update) -> Item:
-        """The item as it is afterwards. Raises ConditionFailed with the item as it stood."""
+        """Changes an item and returns it as it is afterwards. Raises ConditionFailed with the present item."""
         answer = self._call(
             self._client.update_item,
             **self._update(update),
@@ -185,20 +191,21 @@ class Table:
         return plain(answer["Attributes"])
 
     def delete(self, pk: str, sk: str) -> None:
+        """Deletes an item, if it exists."""
         self._call(self._client.delete_item, TableName=self._name, Key=key_of(pk, sk))
 
     def transact(self, *writes: Put | Update | Check) -> None:
-        """All or nothing. Raises ConditionFailed; ``items`` then has one entry per write."""
+        """Writes all or nothing. Raises ConditionFailed; its ``items`` then has one entry for each write."""
         self._call(self._client.transact_write_items, TransactItems=[self._transact_item(write) for write in writes])
 
-    # -- how -------------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------
 
     def _call(self, operation: Callable[..., Any], **request: Any) -> Any:
         for attempt in range(ATTEMPTS):
             try:
                 return operation(**request)
             except ClientError as error:
-                if not _passing(error):
+                if not _is_transient(error):
                     raise _translated(error) from None
             self._pause(BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise TransientError("The database is busy; this will be tried again.")
@@ -250,8 +257,8 @@ class Table:
         return {**request, **expression.placeholders()}
 
 
-def _passing(error: ClientError) -> bool:
-    """Another write was faster, or the table is throttled: not an answer, so ask again."""
+def _is_transient(error: ClientError) -> bool:
+    """True if another write collided or the table is throttled, so that the request is sent again."""
     code = error.response.get("Error", {}).get("Code", "")
     if code == "TransactionCanceledException":
         reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
@@ -268,6 +275,7 @@ def _passing(error: ClientError) -> bool:
 
 
 def _translated(error: ClientError) -> Exception:
+    """Returns a ConditionFailed for a condition that did not hold, otherwise the error itself."""
     code = error.response.get("Error", {}).get("Code", "")
     if code == "ConditionalCheckFailedException":
         item: Any = error.response.get("Item")

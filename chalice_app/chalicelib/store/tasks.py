@@ -1,6 +1,6 @@
-"""Which runner speaks for a task: one that is not dead, at most.
+"""The runner of each ECS task: at most one that is not dead.
 
-What the outside calls a task is what a runner says of itself; whether that task exists is ``fleet.py``'s to ask.
+A runner names its task itself; ``aws/ecs.py`` checks that the task exists.
 """
 
 from chalicelib.errors import TransientError
@@ -14,7 +14,7 @@ class Tasks:
 
     Args:
         table: the one table.
-        runners: who may be dead.
+        runners: the runners, which may be dead.
     """
 
     def __init__(self, table: Table, runners: Runners) -> None:
@@ -22,10 +22,10 @@ class Tasks:
         self._runners = runners
 
     def claim(self, task: str, runner: str, now: int) -> bool:
-        """From now on this runner speaks for the task. False while another one does.
+        """Records this runner as the one of the task. False while another one is.
 
-        Another one that has nothing makes way, for good: the answer to its registration was lost, and whoever asks
-        again is the same process. Raises TransientError when somebody else took the task at this very moment.
+        Another one without capacity and sessions is declared dead: the answer to its registration was lost, and the
+        same process registers again. Raises TransientError if a third one claimed the task at this moment.
         """
         item = self._table.get(f"TASK#{task}", "TASK")
         if item is not None and not self._makes_way(item["runner"], now):
@@ -43,5 +43,5 @@ class Tasks:
             return True
         if former.capacity or former.assigned:
             return False
-        # Not if it was heard just now.
+        # Not if it renewed its lease just now.
         return self._runners.declare_dead(runner, now, silent_since=former.lease_until) is not None

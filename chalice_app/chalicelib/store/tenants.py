@@ -36,33 +36,35 @@ class Tenants:
         self._timeline = timeline
 
     def create(self, tenant: Tenant, assistant: Assistant, *, by: str, invite: Invite | None = None) -> None:
-        """The tenant with its first assistant, its session and its invite: all of it, or Conflict and nothing."""
+        """Creates a tenant with its assistant, session and invite, or raises Conflict and writes nothing."""
         pointer = {"invite": invite.token_sha256} if invite is not None else {}
         try:
             self._table.transact(
                 Put({**_listed(tenant.id, "TENANT"), **pointer, **_tenant_attributes(tenant)}),
                 Put({**_listed(tenant.id, "SESSION"), **new_session_item(tenant.id, tenant.created_at)}),
                 _assistant_put(tenant.id, assistant),
-                self._timeline.line(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
+                self._timeline.write_of(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
                 *([invite_put(invite)] if invite is not None else []),
             )
         except ConditionFailed:
             raise Conflict("This tenant is there already.") from None
 
     def get(self, tenant: str) -> Tenant:
+        """Returns the tenant."""
         item = self._table.get(*_key(tenant))
         if item is None:
             raise NotFound
         return tenant_from(item)
 
     def get_assistant(self, tenant: str, version: int) -> Assistant:
+        """Returns one version of the tenant's assistant."""
         item = self._table.get(f"TENANT#{tenant}", f"ASSISTANT#{version}")
         if item is None:
             raise NotFound
         return _assistants.validate_python(item)
 
     def list_all(self) -> list[tuple[Tenant, Session]]:
-        """Every tenant with its session, by id: one query, a moment old."""
+        """Returns each tenant with its session, by id, with one query, a moment old."""
         tenants: dict[str, Tenant] = {}
         sessions: dict[str, Session] = {}
         keys = ("directory", "directory_order")
@@ -83,9 +85,14 @@ class Tenants:
         by: str,
         assistant: Assistant | None = None,
     ) -> Tenant:
-        """Changed attributes (named as Tenant's fields) and, if given, a next assistant; its version is set here.
+        """Changes attributes of a tenant, and stores the next version of its assistant if one is given.
 
-        Raises Conflict when somebody else edited since ``expected_revision``.
+        Raises Conflict if another operator edited it since ``expected_revision``.
+
+        Args:
+            changes: attributes by the names of Tenant's fields.
+            assistant: its version is set here.
+            by: the operator's e-mail.
         """
         current = self.get(tenant)
         edited = replace(current, **changes, revision=expected_revision + 1)
@@ -101,34 +108,38 @@ class Tenants:
             set={name: dumped[name] for name in (*changes, "revision", "assistant_version")},
             when=Attr("revision").eq(expected_revision),
         )
-        told = Event(tenant, now, EventKind.EDITED, ", ".join(changed), by)
+        event = Event(tenant, now, EventKind.EDITED, ", ".join(changed), by)
         try:
-            self._table.transact(update, self._timeline.line(told), *writes)
+            self._table.transact(update, self._timeline.write_of(event), *writes)
         except ConditionFailed:
             raise Conflict from None
         return self.get(tenant)
 
     def set_state(self, tenant: str, state: TenantState, *, now: int, by: str) -> bool:
-        """True if this changed it; then tell ``placement.apply_state``."""
+        """Sets the tenant's state; True if this changed it: then call ``placement.apply_state``."""
         happened = EventKind.RESUMED if state is TenantState.ACTIVE else EventKind.PAUSED
         update = Update(*_key(tenant), set={"wanted": state}, when=Attr("pk").exists() & Attr("wanted").ne(state))
         return self._change(update, Event(tenant, now, happened, by=by))
 
-    # -- problems: True if this changed something, so that people are told once -----------------------------------
+    # -- problems: True if this changed a problem, so that one notice is sent -----------------------------------
 
     def set_assistant_problem(self, tenant: str, problem: Problem) -> bool:
+        """Stores a problem of the assistant; True if it is a new one."""
         return self._set_problem(tenant, "assistant_problem", problem)
 
     def clear_assistant_problem(self, tenant: str, *, now: int, by: str = "answerline") -> bool:
+        """Removes the problem of the assistant; True if there was one."""
         return self._clear_problem(tenant, "assistant_problem", now, by)
 
     def set_mail_problem(self, tenant: str, problem: Problem) -> bool:
+        """Stores a problem of the owner's mail; True if it is a new one."""
         return self._set_problem(tenant, "mail_problem", problem)
 
     def clear_mail_problem(self, tenant: str, *, now: int, by: str = "answerline") -> bool:
+        """Removes the problem of the owner's mail; True if there was one."""
         return self._clear_problem(tenant, "mail_problem", now, by)
 
-    # -- how --------------------------------------------------------------------------------------------------------
+    # -- changes --------------------------------------------------------------------------------------------------
 
     def _set_problem(self, tenant: str, name: str, problem: Problem) -> bool:
         differs = Attr(name).not_exists() | Attr(f"{name}.code").ne(problem.code)
@@ -141,9 +152,9 @@ class Tenants:
         return self._change(update, Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by))
 
     def _change(self, update: Update, event: Event) -> bool:
-        """The change and its line in the timeline, or neither because it stands already."""
+        """Writes a change and its event, or neither because the change is made already."""
         try:
-            self._table.transact(update, self._timeline.line(event))
+            self._table.transact(update, self._timeline.write_of(event))
         except ConditionFailed as failed:
             if failed.item is None:
                 raise NotFound from None
@@ -152,6 +163,7 @@ class Tenants:
 
 
 def tenant_from(item: Item) -> Tenant:
+    """Returns the tenant that this item holds."""
     problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
     return _tenants.validate_python({**item, "state": item["wanted"], **problems})
 
@@ -166,9 +178,9 @@ def _key(tenant: str) -> tuple[str, str]:
     return f"TENANT#{tenant}", "TENANT"
 
 
-def _listed(tenant: str, what: str) -> dict[str, str]:
-    """Keys of an item that the directory lists."""
-    return {"pk": f"TENANT#{tenant}", "sk": what, "directory": "TENANT", "directory_order": f"{tenant}#{what}"}
+def _listed(tenant: str, sk: str) -> dict[str, str]:
+    """Returns the keys of an item that the directory lists."""
+    return {"pk": f"TENANT#{tenant}", "sk": sk, "directory": "TENANT", "directory_order": f"{tenant}#{sk}"}
 
 
 def _assistant_put(tenant: str, assistant: Assistant) -> Put:

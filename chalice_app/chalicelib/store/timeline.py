@@ -1,4 +1,4 @@
-"""The timeline of a tenant, which is also its audit log: append-only, forgotten after 400 days."""
+"""The timeline of a tenant, which is also its audit log: append-only; events expire after 400 days."""
 
 import itertools
 import secrets
@@ -8,28 +8,30 @@ from datetime import timedelta
 from chalicelib.model import Event, EventKind, milliseconds
 from chalicelib.store.table import Item, Put, Table
 
+#: An event expires after this.
 EVENTS_KEPT_FOR = timedelta(days=400)
 
 
 class Timeline:
-    """Events of one tenant, in order.
+    """The events of all tenants.
 
     Args:
         table: the one table.
-        new_id: tells apart two events of the same millisecond.
+        new_id: makes two events of the same millisecond distinct.
     """
 
     def __init__(self, table: Table, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
         self._table = table
         self._new_id = new_id
-        #: keeps what one process does within a millisecond in order
+        #: orders the events that one process records within a millisecond
         self._numbers = itertools.count()
 
     def record(self, event: Event) -> None:
-        self._table.put(self.line(event))
+        """Stores an event."""
+        self._table.put(self.write_of(event))
 
-    def line(self, event: Event) -> Put:
-        """The event as a write, for the transaction of what happened."""
+    def write_of(self, event: Event) -> Put:
+        """Returns the write of an event, for the transaction of the change that it records."""
         stamp = f"{event.at:015d}"  # a string, because by_time orders by `at`
         return Put(
             {
@@ -45,7 +47,7 @@ class Timeline:
         )
 
     def latest(self, tenant: str, limit: int = 50) -> list[Event]:
-        """Newest first."""
+        """Returns the latest events, the newest first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="EVENT#", newest_first=True, limit=limit)
         return [_event_from(item) for item in items]
 
@@ -61,5 +63,5 @@ def _event_from(item: Item) -> Event:
 
 
 def seconds(instant: int) -> int:
-    """DynamoDB's clock for forgetting counts seconds."""
+    """Returns the seconds of an instant: the unit of DynamoDB's TTL."""
     return instant // 1000

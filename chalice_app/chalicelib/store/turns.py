@@ -1,7 +1,7 @@
-"""Turns: what is being answered.
+"""Turns: the replies of a chat, one at a time.
 
-A chat's open turn is the lock that makes answers come one at a time; a turn's revision is the fence that keeps a
-text from being stored for a batch that has changed.
+A chat's open turn is its lock: a second turn cannot be opened. A turn's revision is its fence: a text is not stored for
+a batch that has changed. Each write is conditional; None or False means that the condition failed: read again.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, 
 
 
 class Turns:
-    """Replies of all tenants, one at a time in each chat.
+    """The turns of all chats.
 
     Args:
         table: the one table.
@@ -35,13 +35,14 @@ class Turns:
         self._table = table
 
     def get(self, tenant: str, chat: str, turn: str) -> Turn | None:
+        """Returns the turn; None if it expired or is unknown."""
         item = self._table.get(chat_key(tenant, chat), f"TURN#{turn}")
         return turn_from(item) if item else None
 
     def freeze(self, chat: Chat, waiting: tuple[StoredMessage, ...], *, retention_days: int, now: int) -> Turn | None:
         """Opens the chat's turn over this batch.
 
-        None if another turn is open, if a person took the chat over, or if there was a turn for this batch before.
+        None if another turn is open, if the owner took the chat over, or if there was a turn for this batch before.
         """
         turn = replace(_first_of(chat, waiting, now), due_at=now + milliseconds(TURN_OVERDUE_AFTER))
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
@@ -60,7 +61,7 @@ class Turns:
     def skip(
         self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: SkipReason, *, retention_days: int, now: int
     ) -> bool:
-        """Says why these messages get no answer: a turn that was discarded from the start. False if one is open."""
+        """Stores the reason why these messages get no reply, as a discarded turn. False if a turn is open."""
         turn = replace(_first_of(chat, waiting, now), state=TurnState.DISCARDED, reason=reason)
         closing = Update(
             chat_key(chat.tenant, chat.id),
@@ -75,23 +76,23 @@ class Turns:
         return True
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
-        """Freezes the open turn's batch anew, if nothing was sent yet. None if that is too late."""
-        anew = refreeze(turn, waiting, now)
+        """Freezes the open turn's batch frozen, if nothing was sent yet. None if that is too late."""
+        frozen = refreeze(turn, waiting, now)
         changes = {
-            "state": anew.state,
-            "revision": anew.revision,
-            "messages": anew.messages,
-            "last_message": anew.last_message,
-            "at": anew.at,
-            "oldest_sent_at": anew.oldest_sent_at,
+            "state": frozen.state,
+            "revision": frozen.revision,
+            "messages": frozen.messages,
+            "last_message": frozen.last_message,
+            "at": frozen.at,
+            "oldest_sent_at": frozen.oldest_sent_at,
             "parts": None,
-            "discards": anew.discards,
-            "due_at": anew.due_at,
+            "discards": frozen.discards,
+            "due_at": frozen.due_at,
         }
         return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision))
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
-        """Claims an overdue or waiting turn for one more attempt of the model."""
+        """Claims an overdue or waiting turn for one more model call."""
         changes = {
             "state": TurnState.THINKING,
             "revision": turn.revision + 1,
@@ -100,7 +101,7 @@ class Turns:
         return self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def store_text(self, turn: Turn, parts: tuple[str, ...], now: int) -> Turn | None:
-        """``thinking → ready``, once, and only for the batch the text was made for."""
+        """Stores the text of the batch for which it was made (``thinking → ready``)."""
         changes = {
             "state": TurnState.READY,
             "parts": parts,
@@ -110,16 +111,16 @@ class Turns:
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
     def postpone(self, turn: Turn, state: TurnState, *, due_at: int, attempts: int, reason: str) -> Turn | None:
-        """The model could not answer now: ``thinking`` until it can, or ``waiting`` for a person."""
+        """Postpones the model call: ``thinking`` until its retry, or ``waiting`` for a person to fix a problem."""
         changes = {"state": state, "due_at": due_at, "attempts": attempts, "reason": reason}
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
     def postpone_check(self, turn: Turn, due_at: int) -> None:
-        """Keeps an open turn among the candidates of ``reconcile``, later."""
+        """Postpones the next check of an open turn by the reconciler."""
         self._change(turn, {"due_at": due_at}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
-        """The turn will not be sent. False once a runner took it."""
+        """Discards a turn that no runner took, and closes it. False if one did."""
         changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
         if self._change(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED)) is None:
             return False
@@ -127,7 +128,7 @@ class Turns:
         return True
 
     def abandon(self, turn: Turn, reason: SkipReason) -> bool:
-        """As discard, but also for a turn that a runner took and nobody may send any more."""
+        """Discards the turn and closes it, also if a runner took it, because no runner may send it any more."""
         changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
         if self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)) is None:
             return False
@@ -135,7 +136,7 @@ class Turns:
         return True
 
     def take(self, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
-        """``ready → sending``, only for the runner that holds the session at this epoch. None: it may not."""
+        """Takes the turn (``ready → sending``) for the runner that holds the session at this epoch."""
         may = Attr("state").eq(TurnState.READY) | Attr("state").eq(TurnState.SENDING)
         try:
             self._table.transact(
@@ -160,7 +161,10 @@ class Turns:
         return replace(turn, state=TurnState.SENDING, epoch=epoch)
 
     def record_part_sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
-        """Part ``part`` arrived. Monotone and not fenced. Returns the turn and whether the chat should be looked at."""
+        """Records that part ``part`` is on WhatsApp's server; returns the turn, and True if the chat needs a check.
+
+        Monotone, and not fenced by the epoch: a runner that lost the session may report what it sent.
+        """
         cursor = max(turn.cursor, part + 1)
         last = cursor >= len(turn.parts)
         changes: dict[str, Any] = {"cursor": cursor}
@@ -176,7 +180,7 @@ class Turns:
         return changed, again
 
     def close(self, turn: Turn) -> bool:
-        """Takes the finished turn off its chat. True if somebody wrote meanwhile and the chat needs a look."""
+        """Removes the finished turn from its chat. True if a message came meanwhile, so that the chat needs a check."""
         try:
             item = self._table.update(
                 Update(
@@ -192,7 +196,7 @@ class Turns:
         return bool(item.get("again"))
 
     def clear_expired(self, chat: Chat) -> None:
-        """The chat's open turn has expired under it: nothing is open."""
+        """Removes an open turn that expired from its chat."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -204,7 +208,7 @@ class Turns:
             )
 
     def request_check(self, turn: Turn) -> bool:
-        """Asks for another look when this turn is done. False if it is done already."""
+        """Requests a check of the chat for when this turn ends. False if it has ended."""
         try:
             self._table.update(
                 Update(
@@ -216,7 +220,7 @@ class Turns:
         return True
 
     def open_turns(self, *, due_before: int, tenant: str | None = None, limit: int = 200) -> list[Turn]:
-        """Turns that should have moved on by then: candidates, never authority."""
+        """Returns open turns that are due by then, the earliest first, a moment old."""
         where = Attr("tenant").eq(tenant) if tenant is not None else None
         return [
             turn_from(item)
@@ -244,7 +248,7 @@ class Turns:
 
 
 def _first_of(chat: Chat, waiting: tuple[StoredMessage, ...], now: int) -> Turn:
-    """The first revision of the turn that answers this batch."""
+    """Returns the first revision of the turn that answers this batch."""
     first, last = waiting[0], waiting[-1]
     return Turn(
         id=_turn_id(chat, first.key),
@@ -288,5 +292,5 @@ def _item(turn: Turn, retention_days: int, now: int) -> Item:
 
 
 def _turn_id(chat: Chat, first_key: str) -> str:
-    """The same batch opens the same turn, whoever freezes it."""
+    """Returns the turn's id, which is the same for each process that freezes this batch."""
     return hashlib.sha256(f"{chat.tenant}|{chat.id}|{first_key}".encode()).hexdigest()[:24]

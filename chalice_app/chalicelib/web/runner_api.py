@@ -124,14 +124,14 @@ def _answer(runner: Runner, bell: Bell, request: SyncRequest, now: int) -> SyncA
         hold=tuple(_hold(assignment, now) for assignment in runner.assigned),
         deliver=tuple(
             Delivery(
-                tenant=rung.tenant,
-                epoch=epochs[rung.tenant],
-                chat=rung.chat,
-                turn=rung.turn,
-                revision=rung.revision,
+                tenant=each.tenant,
+                epoch=epochs[each.tenant],
+                chat=each.chat,
+                turn=each.turn,
+                revision=each.revision,
             )
-            for rung in bell.rung
-            if rung.tenant in epochs
+            for each in bell.turns
+            if each.tenant in epochs
         ),
         next_in_ms=NEXT_CALL_MS,
         drain=runner.end_requested,

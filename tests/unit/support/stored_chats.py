@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from chalicelib.model import Chat, Policies, SkipReason, StoredMessage, TenantState, Turn, TurnState, classify
 from chalicelib.store.chats import Chats, arrival
-from chalicelib.store.runners import Rung, Runners
+from chalicelib.store.runners import Runners, TurnToTake
 from chalicelib.store.table import Table
 from chalicelib.store.turns import Turns
 from wire import Message, MessageKind
@@ -78,7 +78,7 @@ class StoredChats:
         again = self._turns.fold_in(ready, (first, late), self.now)
         assert again is not None
         self._turns.store_text(again, ("Yes, both days.",), self.now)
-        self._runners.ring(runner, Rung(again.id, self._tenant, again.chat, again.revision))
+        self._runners.ring(runner, TurnToTake(again.id, self._tenant, again.chat, again.revision))
         for number in (5, 6):
             taken = self._turns.take(self._ready(number), runner, epoch, self.now)
             assert taken is not None

@@ -64,7 +64,7 @@ def test_the_bell_rings_again_for_a_turn_whose_sending_was_not_finished(line: Se
         assert runner is not None
         line.runners.renew_lease(runner, clock(), capacity=5, draining=False, probes={T: clock()})
     reconcile.reconcile(line)
-    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").turns] == [turn.id]
 
 
 def test_reconcile_places_sessions_that_should_run_releases_others_and_scales_the_fleet(

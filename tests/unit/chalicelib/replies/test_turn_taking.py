@@ -34,7 +34,7 @@ def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holde
     assert llm(line).keys == ["sk-test-bakery"]
     turn = open_turn(line)
     assert turn.state is TurnState.READY and turn.parts == ("You said: Hello",)
-    assert [rung.turn for rung in line.runners.bell("runneraaaa").rung] == [turn.id]
+    assert [rung.turn for rung in line.runners.bell("runneraaaa").turns] == [turn.id]
     assert deliver(line, clock).state is TurnState.SENT
     assert check(line) is ReplyOutcome.NOTHING_WAITS
 

@@ -16,5 +16,5 @@ def test_a_turn_being_sent_is_taken_by_the_next_runner_under_the_same_id(line: S
     lifecycle.handle_stopped_task(line, "task-a")
     session = line.sessions.get(T)
     assert session.runner == "runnerbbbb"
-    assert [rung.turn for rung in line.runners.bell("runnerbbbb").rung] == [before.id]
+    assert [rung.turn for rung in line.runners.bell("runnerbbbb").turns] == [before.id]
     assert deliver(line, clock).part_ids == before.part_ids

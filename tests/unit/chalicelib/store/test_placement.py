@@ -2,7 +2,7 @@
 
 from chalicelib.model import LEASE, TenantState, apply_report, milliseconds
 from chalicelib.store.placement import Placement
-from chalicelib.store.runners import Rung
+from chalicelib.store.runners import TurnToTake
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
 from tests.unit.support.placing import A, B, crowded, placement, registered, renewed, tenants
@@ -176,9 +176,9 @@ def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier
     placement: Placement, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
-    placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 2))
+    placement.runners.ring(runner.id, TurnToTake("turn-1234", A, "1@lid", 2))
     placement.runners.silence(runner.id, "turn-1234", 1)
-    assert placement.runners.bell(runner.id).rung
+    assert placement.runners.bell(runner.id).turns
 
 
 def test_two_calls_that_report_the_same_new_capacity_count_it_once(placement: Placement, clock: Clock) -> None:
@@ -192,9 +192,9 @@ def test_two_calls_that_report_the_same_new_capacity_count_it_once(placement: Pl
 
 def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clock) -> None:
     runner = registered(placement, clock)
-    placement.runners.ring(runner.id, Rung("turn-1234", A, "1@lid", 1))
+    placement.runners.ring(runner.id, TurnToTake("turn-1234", A, "1@lid", 1))
     bell = placement.runners.bell(runner.id)
-    assert bell.count == 1 and [rung.turn for rung in bell.rung] == ["turn-1234"]
+    assert bell.count == 1 and [rung.turn for rung in bell.turns] == ["turn-1234"]
     placement.runners.silence(runner.id, "turn-1234", 1)
-    assert placement.runners.bell(runner.id).rung == ()
-    placement.runners.ring("nobodyhere", Rung("turn-1234", A, "1@lid", 1))
+    assert placement.runners.bell(runner.id).turns == ()
+    placement.runners.ring("nobodyhere", TurnToTake("turn-1234", A, "1@lid", 1))
