@@ -67,20 +67,20 @@ class ProblemCode(StrEnum):
     """A problem that a person must fix."""
 
     # of the session
-    PASSKEY = "passkey"
-    CONFLICT = "conflict"
-    BLOCKED = "blocked"
+    PASSKEY = "passkey"  #: the phone asks for a passkey this browser cannot give
+    CONFLICT = "conflict"  #: another browser took this login over
+    BLOCKED = "blocked"  #: WhatsApp refuses this account or this client
     INCOMPATIBLE = "incompatible"  #: wa-js and the page no longer understand each other
-    BROWSER_MISSING = "browser_missing"
+    BROWSER_MISSING = "browser_missing"  #: the runner's machine has no Chromium
     # of the assistant
-    KEY_REVOKED = "key_revoked"
+    KEY_REVOKED = "key_revoked"  #: OpenAI does not accept the key
     KEY_FORBIDDEN = "key_forbidden"  #: the key lacks a scope, a region or an address it needs
-    OUT_OF_CREDIT = "out_of_credit"
+    OUT_OF_CREDIT = "out_of_credit"  #: the OpenAI account has no credit left
     MODEL_RETIRED = "model_retired"  #: unknown, retired, or not open to this key
     ASSISTANT_REFUSED = "assistant_refused"  #: OpenAI refuses the settings (a parameter, a tool)
-    BUDGET_REACHED = "budget_reached"
+    BUDGET_REACHED = "budget_reached"  #: the tokens of this month are used up
     # of the mail
-    MAIL_BOUNCED = "mail_bounced"
+    MAIL_BOUNCED = "mail_bounced"  #: not delivered
     MAIL_COMPLAINED = "mail_complained"  #: marked as spam
 
 
@@ -202,7 +202,7 @@ class Identity(Wire):
 
 
 class Hold(Wire):
-    """One session that this runner holds, and its desired state."""
+    """A session that this runner holds, and its desired state."""
 
     tenant: TenantId
     epoch: Epoch
@@ -247,7 +247,7 @@ class SyncAnswer(Wire):
 
 
 class Message(Wire):
-    """One WhatsApp message as the page has it."""
+    """A WhatsApp message as the page has it."""
 
     id: MessageId
     chat: ChatId
@@ -283,7 +283,7 @@ class Acknowledgement(Wire):
 
 
 class MessagesAnswer(Wire):
-    """One acknowledgement for each message."""
+    """An acknowledgement for each message."""
 
     acknowledged: tuple[Acknowledgement, ...]
 
@@ -299,7 +299,7 @@ class TakeRequest(Wire):
 
 
 class Part(Wire):
-    """One bubble, under the message id it will have on WhatsApp however often it is sent."""
+    """A part of a reply, with its message id on WhatsApp, which is the same each time that it is sent."""
 
     id: MessageId
     text: str
@@ -406,7 +406,7 @@ class RestoreRequest(Wire):
 
 
 class SnapshotVersion(Wire):
-    """One snapshot and where to fetch it."""
+    """A version of the session's snapshot, and the URL to fetch it from."""
 
     key: SnapshotKey
     url: str

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """One version of the settings with which the model answers; immutable."""
+    """A version of the settings with which the model answers; immutable."""
 
     version: int
     model: str

@@ -33,7 +33,7 @@ LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One conversation of a tenant with a contact."""
+    """A conversation of a tenant with a contact."""
 
     tenant: str
     id: str
@@ -49,7 +49,7 @@ class Chat:
 
 
 class SkipReason(StoredEnum):
-    """Why a message gets no answer, or a turn is not sent. The values are stored."""
+    """The reason why a message gets no reply or a turn is not sent. The values are stored."""
 
     BROADCAST = "broadcast"  #: it went to a broadcast list, a status or a channel
     HISTORY = "history"  #: it was written before this login was linked
@@ -124,7 +124,7 @@ class TurnState(StoredEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One reply: the frozen batch of messages that it answers, its text, and its delivery."""
+    """A reply: the frozen batch of messages that it answers, its text, and its delivery."""
 
     id: str
     tenant: str
@@ -226,7 +226,7 @@ def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """One line of a chat's history for the model. ``role`` is ``user`` or ``assistant``."""
+    """A line of a chat's history for the model. ``role`` is ``user`` or ``assistant``."""
 
     role: str
     text: str = field(repr=False)

@@ -38,7 +38,7 @@ class LineHealth(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One tenant's line."""
+    """The line of a tenant: its session, and the contacts that wait."""
 
     tenant: Tenant
     session: Session

@@ -1,4 +1,4 @@
-"""Chooses the runner of a session: the same order whether a session looks for a runner or a runner asks. Pure."""
+"""Chooses the runner of a session: one order, for a session without a runner and for a runner with room. Pure."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class SnapshotVersion:
-    """One version of the snapshot of a session's browser profile: immutable."""
+    """A version of the snapshot of a session's browser profile: immutable."""
 
     key: str
     epoch: int

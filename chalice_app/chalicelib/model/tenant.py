@@ -55,7 +55,7 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One client of the agency. KMS encrypts its OpenAI key with the tenant in the encryption context."""
+    """A client of the agency. KMS encrypts its OpenAI key with the tenant in the encryption context."""
 
     id: str
     name: str
@@ -122,7 +122,7 @@ class EventKind(StoredEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a tenant's timeline: append-only; never a message text, a number, a code or a key."""
+    """An event of a tenant's timeline: append-only; never a message text, a number, a code or a key."""
 
     tenant: str
     at: int

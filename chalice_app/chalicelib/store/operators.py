@@ -17,7 +17,7 @@ STEP_KEPT_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class OperatorSession:
-    """One signed-in browser."""
+    """A signed-in browser."""
 
     token_sha256: str
     email: str

@@ -54,7 +54,7 @@ class Placement:
         self._release = release
 
     def keep_awake(self, tenant: str, now: int) -> Session:
-        """Lets an unlinked session run for a while, because somebody looks at its page; places it at once."""
+        """Lets an unlinked session run for a while, because a page of it is open, and places it at once."""
         session = self.sessions.keep_awake(self.sessions.get(tenant), now)
         if session.runner is None:
             self.place(tenant, now)
@@ -115,9 +115,8 @@ class Placement:
         """Gives a waiting session to a runner that has room, unless ``place`` would prefer another one."""
         if session.runner is not None or now < session.next_try_at:
             return False
-        in_question = (
-            session.failures > 0 or runner.release != self._release
-        )  # else nobody is better: none need be read
+        # Otherwise no runner is a better choice, and none needs to be read.
+        in_question = session.failures > 0 or runner.release != self._release
         if in_question and not is_best_choice(session, runner, [*self.runners.alive()], self._release, now):
             return False
         return self.claim(session, runner.id, now)

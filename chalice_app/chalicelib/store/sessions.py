@@ -174,7 +174,7 @@ def session_from(item: Item) -> Session:
 
 
 def new_session_item(tenant: str, now: int) -> Item:
-    """The attributes of a session that nobody has linked yet; its keys are the caller's."""
+    """Returns the attributes of a session that is not linked yet; the caller adds the keys."""
     return {
         "tenant": tenant,
         "phase": Phase.IDLE,

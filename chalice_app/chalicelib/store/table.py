@@ -1,4 +1,4 @@
-"""One DynamoDB table as Python values: conditional writes, transactions and queries, without our nouns.
+"""A DynamoDB table as Python values: conditional writes, transactions and queries, without our nouns.
 
 Each write is an UpdateItem, a PutItem of a new item, or a transaction of these, under a condition. Only the items of
 sign-ins are deleted.

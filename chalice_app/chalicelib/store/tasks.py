@@ -10,7 +10,7 @@ from chalicelib.store.table import Attr, ConditionFailed, Put, Table
 
 
 class Tasks:
-    """One record for each task, which expires with its last runner.
+    """A record for each task, which expires with its last runner.
 
     Args:
         table: the one table.

@@ -76,7 +76,7 @@ class Turns:
         return True
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
-        """Freezes the open turn's batch frozen, if nothing was sent yet. None if that is too late."""
+        """Freezes the batch of the open turn again. None if a part may be sent already, or after MAX_DISCARDS."""
         frozen = refreeze(turn, waiting, now)
         changes = {
             "state": frozen.state,
