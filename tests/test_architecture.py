@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -249,10 +250,26 @@ def test_no_exemption_outlives_what_it_was_for() -> None:
 
 # -- layout and language -----------------------------------------------------------------------------------------------
 
+MAX_MODULES_IN_A_FOLDER = 20
+MAX_LINES_IN_A_MODULE = 320
 #: Gerunds that are the field's own nouns; every other module is named by a plain noun.
 GERUNDS = {"wiring", "reaping", "turn_taking", "formatting", "scaling", "page_loading", "linking", "templating"} | {
     *("hardening", "settings", "landing", "rendering", "packaging", "deploying")
 }
+#: A docstring opens with a verb or a noun; these leave open who acts.
+DENIED_OPENINGS = re.compile(
+    r"(?:who|what|whoever|whatever|whom|whose|which|that|it|they|those|nobody|everybody|somebody|anybody|everything|something"
+    r"|anything|nothing|how|when|where|why|whether|until|so)\b",
+    re.IGNORECASE,
+)
+#: Words of a name that say that a number is a duration, unless the name ends in its unit.
+DURATION = re.compile(
+    r"(?:^|_)(?:every|within|after|pause|delay|timeout|lifetime|interval|margin|grace|patience|ttl|backoff|age|elapsed"
+    r"|duration|longest|shortest|apart)(?:$|_)|_for$|^for_|_wait$|^wait_|^wait$"
+)
+UNIT = re.compile(
+    r"(?:^|_)(?:seconds|ms|minutes|hours|days)$|(?:^|_)(?:count|attempts|bytes|per_\w+|ratio|leases|share|weight)$"
+)
 
 
 def all_shipped() -> Iterator[Path]:
@@ -261,11 +278,114 @@ def all_shipped() -> Iterator[Path]:
     yield from sorted((ROOT / "infrastructure").rglob("*.py"))
 
 
+def is_number(annotation: ast.expr | None) -> bool:
+    return annotation is not None and bool(
+        re.fullmatch(r"(?:Final\[)?(?:int|float)\]?(?: \| None)?", ast.unparse(annotation))
+    )
+
+
+def is_literal_number(value: ast.expr | None) -> bool:
+    """True for ``3``, ``2.5``, ``15 * 60_000``."""
+    if isinstance(value, ast.BinOp):
+        return is_literal_number(value.left) and is_literal_number(value.right)
+    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
+
+
+def numbers_named(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, name) of each constant, field and parameter that holds a bare number."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and is_literal_number(node.value):
+            yield from ((node.lineno, target.id) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            if is_number(node.annotation) or (
+                ast.unparse(node.annotation) == "Final" and is_literal_number(node.value)
+            ):
+                yield node.lineno, node.target.id
+        elif isinstance(node, ast.arg) and is_number(node.annotation):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_number(node.returns):
+            yield node.lineno, node.name
+
+
+def public_docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(name, docstring) of the module and of each public class, function and method in it."""
+    pending: list[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]] = [("module", tree)]
+    while pending:
+        name, node = pending.pop()
+        docstring = ast.get_docstring(node)
+        if docstring:
+            yield name, docstring
+        if isinstance(node, ast.Module | ast.ClassDef):
+            pending += [
+                (inner.name, inner)
+                for inner in node.body
+                if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                and not inner.name.startswith("_")
+            ]
+
+
 def test_a_module_is_named_by_a_noun() -> None:
     gerunds = [named(path) for path in all_shipped() if re.search(r"ing$", path.stem) and path.stem not in GERUNDS]
     folders = {folder for path in all_shipped() for folder in path.relative_to(ROOT).parts[:-1]}
     gerunds += [folder for folder in folders if folder.endswith("ing") and folder not in GERUNDS]
     assert not gerunds, "name these modules by a noun of the field"
+
+
+def test_a_folder_holds_few_modules_and_a_module_few_lines() -> None:
+    folders = Counter(path.parent for path in all_shipped() if path.name != "__init__.py")
+    crowded = [
+        f"{named(folder)}: {count} modules" for folder, count in folders.items() if count > MAX_MODULES_IN_A_FOLDER
+    ]
+    lines = {named(path): len(path.read_text().splitlines()) for path in all_shipped()}
+    long = [
+        f"{name}: {count} lines"
+        for name, count in lines.items()
+        if count > MAX_LINES_IN_A_MODULE and not name.endswith("/wire.py")
+    ]
+    assert not crowded + long, "split these by noun"
+
+
+def test_a_public_docstring_opens_with_a_verb_or_a_noun() -> None:
+    found = []
+    for path in all_shipped():
+        for name, docstring in public_docstrings(syntax(path)):
+            if DENIED_OPENINGS.match(docstring.lstrip('`*"“(')):
+                found.append(f"{named(path)}: {name}: {docstring.splitlines()[0]}")
+    assert not found, "name the actor or open with a verb:\n" + "\n".join(found)
+
+
+def test_a_duration_is_a_timedelta_or_carries_its_unit() -> None:
+    found = [
+        f"{named(path)}:{line}: {name}"
+        for path in all_shipped()
+        for line, name in numbers_named(syntax(path))
+        if DURATION.search(name.lower()) and not UNIT.search(name.lower())
+    ]
+    assert not found, "end these names in _seconds or _ms, or make them timedeltas:\n" + "\n".join(found)
+
+
+#: The words that an engineer who joins searches for, and the module that does it.
+SEARCHED = {
+    "heartbeat": "runner/host.py",
+    "notification": "chalice_app/chalicelib/notifications/notices.py",
+    "autoscaler": "chalice_app/chalicelib/reconcilers/autoscaler.py",
+    "garbage collection": "chalice_app/chalicelib/reconcilers/snapshot_gc.py",
+    "liveness": "runner/browser/liveness.py",
+    "retry": "runner/backoff.py",
+    "deduplicate": "runner/messages/replies.py",
+    "debounce": "chalice_app/chalicelib/model/turn_taking.py",
+    "rate limit": "chalice_app/chalicelib/model/turn_taking.py",
+    "graceful shutdown": "runner/host.py",
+    "fencing token": "chalice_app/chalicelib/store/placement.py",
+    "health check": "runner/health.py",
+}
+
+
+@pytest.mark.parametrize("word", sorted(SEARCHED))
+def test_a_word_of_the_field_leads_to_the_module_that_does_it(word: str) -> None:
+    path = ROOT / SEARCHED[word]
+    summary = (ast.get_docstring(syntax(path)) or "").splitlines()[0]
+    assert word in f"{path.stem} {summary}".lower().replace("_", " ")
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
