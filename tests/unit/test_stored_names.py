@@ -50,7 +50,7 @@ from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
 from chalicelib.store.invites import Invites
-from chalicelib.store.operators import Operators, OperatorSession, SignInStep
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners, TurnToTake
 from chalicelib.store.sessions import Sessions
@@ -224,7 +224,7 @@ def test_the_operators_browsers(world: World) -> None:
     assert operators.find_step(sha256("step-cookie"), now=at(70)) == SignInStep(
         token_sha256=sha256("step-cookie"),
         email=OPERATOR,
-        kind="set_up",
+        kind=StepKind.SET_UP,
         username="user-1",
         cognito_session="cognito-session",
         asked_at=at(60),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pydantic import TypeAdapter
 
 from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_IDLE_FOR, milliseconds
+from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
@@ -32,14 +33,22 @@ class OperatorSession:
         return idle < milliseconds(OPERATOR_IDLE_FOR) and old < milliseconds(MAX_OPERATOR_SESSION)
 
 
+class StepKind(StoredEnum):
+    """The step of a sign-in that is due next."""
+
+    REPLACE = "new_password"  #: choose a password that replaces the first one
+    CODE = "code"  #: six digits of the authenticator app
+    SET_UP = "set_up"  #: set up an authenticator app
+    UNKNOWN = "unknown"  #: written by a later release: the sign-in starts again
+
+
 @dataclass(frozen=True, slots=True)
 class SignInStep:
     """A browser whose password was right, and which owes Cognito one more answer."""
 
     token_sha256: str
     email: str
-    #: ``new_password``, ``code`` or ``set_up``
-    kind: str
+    kind: StepKind
     username: str
     cognito_session: str = field(repr=False)
     asked_at: int
@@ -98,7 +107,9 @@ class Operators:
         """Returns the step that a sign-in waits for; None if there is none or it is too old."""
         item = self._table.get(*_step_key(token_sha256))
         step = _steps.validate_python(item) if item is not None else None
-        return step if step is not None and now - step.asked_at < milliseconds(STEP_KEPT_FOR) else None
+        if step is None or step.kind is StepKind.UNKNOWN or now - step.asked_at >= milliseconds(STEP_KEPT_FOR):
+            return None
+        return step
 
     def delete_step(self, token_sha256: str) -> None:
         """Deletes the step, because the sign-in ended."""

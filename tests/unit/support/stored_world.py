@@ -25,7 +25,7 @@ from chalicelib.model import (
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.invites import Invites
-from chalicelib.store.operators import Operators, OperatorSession, SignInStep
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
@@ -173,7 +173,9 @@ class StoredWorld:
         self.operators.create(session)
         self.operators.touch(session, now=self.now + 2 * MINUTE)
         self.operators.store_step(
-            SignInStep(sha256("step-cookie"), OPERATOR, "set_up", "user-1", "cognito-session", self.now, "TOTPSECRET")
+            SignInStep(
+                sha256("step-cookie"), OPERATOR, StepKind.SET_UP, "user-1", "cognito-session", self.now, "TOTPSECRET"
+            )
         )
 
     def _counted(self) -> None:

@@ -3,14 +3,13 @@
 import logging
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 from chalice.app import Response
 
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.errors import TooMany
 from chalicelib.log_events import LogEvent
-from chalicelib.store.operators import OperatorSession, SignInStep
+from chalicelib.store.operators import OperatorSession, SignInStep, StepKind
 from chalicelib.tokens import derive, sha256
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.browser_auth import (
@@ -30,14 +29,6 @@ MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 256
 #: The cookie is sent back to the browser, so it must be one that this code may have made.
 SHAPE_OF_VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
-
-
-class StepKind(StrEnum):
-    """The step that is due next, as it is stored."""
-
-    REPLACE = "new_password"  #: choose a password that replaces the first one
-    CODE = "code"  #: six digits of the authenticator app
-    SET_UP = "set_up"  #: set up an authenticator app
 
 
 STEPS: dict[StepKind, type[NewPassword] | type[Code] | type[SetUp]] = {
@@ -110,7 +101,7 @@ class SignIn:
 
     def _answer(self, visitor: str, step: SignInStep, fields: dict[str, str]) -> Response:
         identity = self.admin.services.identity
-        if step.kind == StepKind.REPLACE:
+        if step.kind is StepKind.REPLACE:
             password = fields.get("password", "")
             if password != fields.get("again", ""):
                 return self._render_step(visitor, step, "The two passwords are not the same.")
@@ -122,7 +113,7 @@ class SignIn:
         code = "".join(fields.get("code", "").split())
         if not (len(code) == 6 and code.isascii() and code.isdigit()):
             return self._render_step(visitor, step, "Enter the six digits that the app shows now.")
-        if step.kind == StepKind.SET_UP:
+        if step.kind is StepKind.SET_UP:
             setting_up = SetUp(step.username, step.cognito_session, step.secret)
             return self._follow(visitor, step.email, identity.set_up(setting_up, step.email, code))
         return self._follow(
@@ -154,7 +145,7 @@ class SignIn:
         kind = next(name for name, step in STEPS.items() if isinstance(asked, step))
         secret = asked.secret if isinstance(asked, SetUp) else ""
         now = self.admin.services.clock()
-        step = SignInStep(sha256(visitor), email, kind.value, asked.username, asked.session, now, secret)
+        step = SignInStep(sha256(visitor), email, kind, asked.username, asked.session, now, secret)
         self.admin.services.operators.store_step(step)
         return step
 

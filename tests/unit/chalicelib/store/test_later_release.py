@@ -26,6 +26,7 @@ from chalicelib.model import (
 )
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.chats import Chats, arrival, chat_key
+from chalicelib.store.operators import Operators, SignInStep, StepKind
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
@@ -65,7 +66,7 @@ def handed_in(table: Table, clock: Clock, skipped: SkipReason | None = None) -> 
 @pytest.mark.parametrize("kind", StoredEnum.__subclasses__())
 def test_each_enum_of_ours_reads_an_unknown_value_as_unknown(kind: type[StoredEnum]) -> None:
     assert kind(LATER) is kind["UNKNOWN"]
-    assert {TurnState, TenantState, EventKind, RunnerState, SkipReason} == {*StoredEnum.__subclasses__()}
+    assert {TurnState, TenantState, EventKind, RunnerState, SkipReason, StepKind} == {*StoredEnum.__subclasses__()}
 
 
 @pytest.mark.parametrize("kind", NEUTRAL)
@@ -136,6 +137,14 @@ def test_an_unknown_event_is_a_line_of_the_timeline(tenants: Tenants, table: Tab
     [event] = [event for event in timeline.latest(T) if event.detail == "detail"]
     assert event == Event(T, 99_999, EventKind.UNKNOWN, "detail")
     assert EVENT_LABELS[event.kind]
+
+
+def test_an_unknown_step_of_a_sign_in_is_none(table: Table, clock: Clock) -> None:
+    operators = Operators(table)
+    operators.store_step(SignInStep("visitor", "olga@agency.example", StepKind.CODE, "sub-1", "session", clock()))
+    assert operators.find_step("visitor", now=clock()) is not None
+    table.update(Update("OPERATOR#visitor", "SIGN_IN", set={"kind": LATER}))
+    assert operators.find_step("visitor", now=clock()) is None
 
 
 # --- runners ---------------------------------------------------------------------------------------------------

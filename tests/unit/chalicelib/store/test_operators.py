@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chalicelib.store.operators import Operators, OperatorSession, SignInStep
+from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from tests.unit.chalicelib.store.conftest import OPERATOR
 from tests.unit.conftest import Clock
 
@@ -43,10 +43,10 @@ def test_an_ended_browser_is_not_brought_back_by_a_late_touch(clock: Clock, oper
 
 
 def test_the_next_step_of_a_sign_in_is_remembered_for_fifteen_minutes(clock: Clock, operators: Operators) -> None:
-    step = SignInStep("visitor", OPERATOR, "code", "sub-1", "cognito-session", clock())
+    step = SignInStep("visitor", OPERATOR, StepKind.CODE, "sub-1", "cognito-session", clock())
     operators.store_step(step)
     assert operators.find_step("visitor", now=clock()) == step
-    another = replace(step, kind="set_up", secret="ABC")
+    another = replace(step, kind=StepKind.SET_UP, secret="ABC")
     operators.store_step(another)
     assert operators.find_step("visitor", now=clock.pass_seconds(899)) == another
     assert operators.find_step("visitor", now=clock.pass_seconds(1)) is None
