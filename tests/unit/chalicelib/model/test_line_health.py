@@ -1,4 +1,4 @@
-"""Where every line stands: who runs, who does not and for how long, who waits, and what comes first."""
+"""The health of lines: which run, which are down and for how long, which contacts wait, and the order of lines."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ def line_of(session: Session, *turns: Turn, **more: Any) -> Line:
 
 
 @pytest.mark.parametrize("session", [linked(), *(watched(phase=phase) for phase in (Phase.QR, Phase.PAIRING))])
-def test_who_answers_or_shows_a_code_is_not_down(session: Session) -> None:
+def test_a_session_that_answers_or_shows_a_code_is_not_down(session: Session) -> None:
     assert downtime(replace(session, down_since=1), NOW) is None
 
 
@@ -111,7 +111,7 @@ def test_restarts_do_not_make_a_session_that_is_down_young_again(table: Table, c
     assert placement.sessions.get(T).down_since == clock()
 
 
-def test_who_was_released_in_peace_was_not_down(table: Table, clock: Clock) -> None:
+def test_a_session_that_was_released_without_a_failure_was_not_down(table: Table, clock: Clock) -> None:
     tenants, placement = Tenants(table, Timeline(table)), placement_on(table)
     tenants.create(tenant(), Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
     placement.runners.register("runneraaaa", "0" * 64, 2, clock())
@@ -123,7 +123,7 @@ def test_who_was_released_in_peace_was_not_down(table: Table, clock: Clock) -> N
 # -- what it comes to --------------------------------------------------------------------------------------------------
 
 
-def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> None:
+def test_lines_that_should_run_are_counted_and_paused_or_unlinked_ones_are_not() -> None:
     stands = health_report(
         [
             (tenant("a" * 8), linked()),
@@ -141,7 +141,7 @@ def test_what_should_run_is_counted_and_what_is_paused_or_unwatched_is_not() -> 
     assert [line.tenant.id[0] for line in stands.lines] == ["c", "b", "f", "a", "d", "e"]
 
 
-def test_a_code_is_late_only_for_an_owner_who_looks() -> None:
+def test_a_code_is_late_only_while_its_owners_page_is_open() -> None:
     assert not line_of(watched()).code_late
     assert not line_of(watched(phase=Phase.STARTING, down_since=NOW - 44_000)).code_late
     assert line_of(watched(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
@@ -150,20 +150,20 @@ def test_a_code_is_late_only_for_an_owner_who_looks() -> None:
     assert not line_of(linked(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
 
 
-def test_who_waits_until_a_person_mends_something_is_unanswered_and_not_overdue() -> None:
+def test_a_message_that_waits_for_a_person_to_fix_a_problem_is_not_overdue() -> None:
     line = line_of(linked(), turn(TurnState.WAITING, 60, messages=2), turn(TurnState.THINKING, 3))
     assert (line.unanswered, line.oldest_unanswered_at) == (3, NOW - 60 * MINUTE)
     assert line.overdue_for == timedelta(minutes=3)
 
 
-def test_what_waits_for_room_is_counted_once_its_time_has_come() -> None:
+def test_a_session_without_room_is_counted_once_its_backoff_is_over() -> None:
     waits = watched(phase=Phase.IDLE, runner=None, unplaced_since=NOW)
     assert health_report([(tenant(), waits)], [], [], NOW).without_room == 1
     assert health_report([(tenant(), replace(waits, unplaced_since=NOW + 1))], [], [], NOW).without_room == 0
     assert health_report([(tenant(state=TenantState.PAUSED), waits)], [], [], NOW).without_room == 0
 
 
-def test_a_runner_whose_lease_ran_out_is_not_heard() -> None:
+def test_a_runner_whose_lease_ran_out_counts_as_silent() -> None:
     alive = Runner("runneraaaa", RunnerState.ALIVE, "", NOW + 1, 2, 0)
     runners = [alive, replace(alive, lease_until=NOW), replace(alive, state=RunnerState.DEAD)]
     stands = health_report([], [], runners, NOW)

@@ -1,4 +1,4 @@
-"""A deployed stage without an address that people can open says so, and writes no link at all."""
+"""A deployed stage without a usable public address reports it, and writes no link."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ BAKERY = a_tenant("bakery0001", owner_email="inge@bakery.example")
 
 
 class Post:
-    """Stands for SES: keeps what was sent."""
+    """A fake of SES that keeps the mails."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class Post:
 
 
 def deployed(table: Table, clock: Clock, address: str | None, **environment: str) -> tuple[Services, Post]:
-    """Services as a deployment makes them, and what they mailed."""
+    """Returns services as a deployment makes them, and their mails."""
     if address is not None:
         SESSION.client("ssm").put_parameter(Name=PARAMETER, Value=address, Type="String")
     settings = {
@@ -75,16 +75,16 @@ def test_health_says_why_links_cannot_be_written(
     aws: None, memory_table: Table, clock: Clock, address: str | None, reason: str
 ) -> None:
     page = asked(deployed(memory_table, clock, address)[0])
-    told = json.loads(page.html)
+    health = json.loads(page.html)
     assert page.status == 503
-    assert reason in told["problem"]
-    assert PARAMETER in told["problem"]
-    assert (told["stage"], told["commit"]) == ("unit", "abc1234")
+    assert reason in health["problem"]
+    assert PARAMETER in health["problem"]
+    assert (health["stage"], health["commit"]) == ("unit", "abc1234")
 
 
 @UNFIT
 @pytest.mark.parametrize("path", ["/admin", "/admin/sign-in", "/join/token", "/static/answerline.css", "/static/none"])
-def test_no_page_is_shown_under_an_address_that_nobody_can_open(
+def test_no_page_is_shown_under_an_address_that_readers_cannot_open(
     aws: None, memory_table: Table, clock: Clock, address: str | None, reason: str, path: str
 ) -> None:
     page = asked(deployed(memory_table, clock, address)[0], path)
@@ -107,10 +107,10 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     writer: str,
 ) -> None:
     services, post = deployed(memory_table, clock, address)
-    trouble = Problem(ProblemCode.KEY_REVOKED, clock(), "")
+    problem = Problem(ProblemCode.KEY_REVOKED, clock(), "")
     write: dict[str, Callable[[], object]] = {
         "invite": lambda: renew_invite(services, BAKERY, by="us"),
-        "problem": lambda: notices.notify_of_problem(services, BAKERY, trouble),
+        "problem": lambda: notices.notify_of_problem(services, BAKERY, problem),
         "logged_out": lambda: notices.notify_of_session(
             services, BAKERY, Session(BAKERY.id, unsent_notice=Phase.LOGGED_OUT)
         ),
@@ -125,7 +125,7 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     assert len(logged) == len(failed)
 
 
-def test_a_failed_invite_shows_on_the_tenants_page_what_is_wrong(aws: None, memory_table: Table, clock: Clock) -> None:
+def test_a_failed_invite_shows_its_error_on_the_tenants_page(aws: None, memory_table: Table, clock: Clock) -> None:
     services, _ = deployed(memory_table, clock, "https://localhost/api")
     assert renew_invite(services, BAKERY, by="us") is False
     problem = services.tenants.get(BAKERY.id).mail_problem
@@ -140,14 +140,16 @@ def test_the_mailer_refuses_on_its_own_whatever_it_is_given() -> None:
     assert post.sent == []
 
 
-def test_a_public_address_is_told_with_the_commits_of_the_runners(aws: None, memory_table: Table, clock: Clock) -> None:
+def test_the_health_endpoint_names_the_public_address_and_the_commits_of_the_runners(
+    aws: None, memory_table: Table, clock: Clock
+) -> None:
     services, post = deployed(memory_table, clock, "https://line.agency.example/api/")
     for runner, commit in [("a", "abc1234"), ("b", "0ld"), ("c", "abc1234"), ("d", "dead")]:
         services.runners.register(runner, sha256(runner), 5, clock(), commit=commit)
     services.runners.declare_dead("d", clock())
     services.runners.unlist("d")
-    told = json.loads(asked(services).html)
-    assert told == {
+    health = json.loads(asked(services).html)
+    assert health == {
         "stage": "unit",
         "commit": "abc1234",
         "base_url": "https://line.agency.example/api",

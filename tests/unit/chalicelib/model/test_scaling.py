@@ -1,4 +1,4 @@
-"""The fleet's rule, also in a world where ECS ends whatever it may, preferably what holds most."""
+"""The autoscaler's plan, also in a world where ECS stops each runner that it may, those with most sessions first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,13 +45,13 @@ def runner(name: str, *tenants: str, age: int = HOUR, commit: str = "new", **mor
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def leaving(name: str, *tenants: str, free_since: int | None = None, **more: object) -> Runner:
+def draining_runner(name: str, *tenants: str, free_since: int | None = None, **more: object) -> Runner:
     draining = Draining(NOON - HOUR, free_since=free_since)
     changes: dict[str, Any] = {"state": RunnerState.DRAINING, "draining": draining, **more}
     return runner(name, *tenants, **changes)
 
 
-def online(tenant: str, holder: str | None = "somebody", **more: object) -> Session:
+def online(tenant: str, holder: str | None = "another", **more: object) -> Session:
     made = Session(tenant, phase=Phase.ONLINE, runner=holder, number="49170", linked_at=NOON - 24 * HOUR)
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -67,7 +67,7 @@ def decided(
     surplus_for: int | None = None,
     left_behind: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
-    """What is done at noon, if every held session is well unless ``sessions`` says otherwise."""
+    """Returns the plan at noon; held sessions are online unless ``sessions`` lists them."""
     held = [online(each.tenant, one.id) for one in runners for each in one.assigned]
     wanted = {each.tenant: each for each in [*held, *(sessions or ())]}
     since = None if surplus_for is None else NOON - surplus_for
@@ -81,30 +81,32 @@ LONG = milliseconds(SCALE_IN_AFTER)
 # -- protection -------------------------------------------------------------------------------------------------------
 
 
-def test_whoever_may_be_given_sessions_is_protected_those_that_hold_most_first() -> None:
+def test_runners_that_may_be_given_sessions_are_protected_those_with_most_first() -> None:
     bare: dict[str, Any] = {"protected_until": 0}
     fresh = [runner("a", **bare), runner("b", "t1", "t2", **bare), runner("c", "t3", **bare)]
     assert [each.id for each in decided(fresh, desired=3).protect] == ["b", "c", "a"]
 
 
-def test_a_protection_is_renewed_before_it_runs_out_and_not_at_every_look() -> None:
+def test_a_protection_is_renewed_before_it_runs_out_and_not_in_each_round() -> None:
     left = milliseconds(PROTECTION_RENEWED_AT)
     long, short = runner("a", "t1", protected_until=NOON + left), runner("b", "t2", protected_until=NOON + left - 1)
     chosen = decided([long, short], desired=2)
     assert ([each.id for each in chosen.renew], chosen.protect) == (["b"], ())
 
 
-def test_a_leaving_runner_is_protected_as_long_as_it_holds_something() -> None:
-    chosen = decided([leaving("a", "t1", protected_until=0), leaving("b", protected_until=0), runner("c")], desired=3)
+def test_a_draining_runner_is_protected_while_it_holds_a_session() -> None:
+    chosen = decided(
+        [draining_runner("a", "t1", protected_until=0), draining_runner("b", protected_until=0), runner("c")], desired=3
+    )
     assert [each.id for each in chosen.protect] == ["a"]
 
 
-def test_nobody_protects_a_runner_that_was_asked_to_end_nor_one_without_a_task() -> None:
+def test_neither_a_runner_that_should_end_nor_one_without_a_task_is_protected() -> None:
     ending = runner("a", "t1", state=RunnerState.DRAINING, protected_until=0)
     assert decided([ending, runner("b", task="", protected_until=0)], desired=2).protect == ()
 
 
-def test_a_silent_or_dead_runner_is_nobodys_concern() -> None:
+def test_a_silent_or_dead_runner_is_in_no_step_of_the_plan() -> None:
     silent, dead = runner("a", "t1", lease_until=NOON), runner("b", "t2", state=RunnerState.DEAD)
     chosen = decided([silent, dead, runner("c")], desired=1)
     assert chosen == Plan(desired=1, surplus_since=None)
@@ -113,17 +115,17 @@ def test_a_silent_or_dead_runner_is_nobodys_concern() -> None:
 # -- growing and shrinking --------------------------------------------------------------------------------------------
 
 
-def test_growing_is_at_once() -> None:
+def test_the_fleet_grows_at_once() -> None:
     waiting = [online(f"w{number}", None) for number in range(5)]
     assert decided([runner("a", "t1", "t2", "t3", "t4")], desired=1, sessions=waiting).desired == 3
 
 
-def test_a_runner_that_leaves_is_not_counted_among_those_that_are_needed() -> None:
+def test_a_draining_runner_does_not_count_as_needed() -> None:
     waiting = [online(f"w{number}", None) for number in range(4)]
-    assert decided([leaving("a", "t1"), runner("b", "t2", "t3")], desired=2, sessions=waiting).desired == 3
+    assert decided([draining_runner("a", "t1"), runner("b", "t2", "t3")], desired=2, sessions=waiting).desired == 3
 
 
-def test_fewer_runners_must_do_for_a_while_before_one_leaves() -> None:
+def test_a_runner_drains_once_fewer_were_enough_for_a_while() -> None:
     two = [runner("a", "t1"), runner("b", "t2")]
     first = decided(two, desired=2)
     assert (first.surplus_since, first.drain) == (NOON, ())
@@ -131,34 +133,36 @@ def test_fewer_runners_must_do_for_a_while_before_one_leaves() -> None:
     assert [each.id for each in decided(two, desired=2, surplus_for=LONG).drain] == ["a"]
 
 
-def test_who_is_needed_again_in_between_starts_the_wait_anew() -> None:
+def test_a_runner_that_is_needed_in_between_restarts_the_wait() -> None:
     full = [runner("a", "t1", "t2", "t3"), runner("b", "t4", "t5")]
     chosen = decided(full, desired=2, surplus_for=LONG)
     assert (chosen.surplus_since, chosen.drain) == (None, ())
 
 
-def test_of_too_many_the_emptiest_leaves_and_of_equals_the_oldest() -> None:
+def test_of_surplus_runners_the_emptiest_drains_and_of_equals_the_oldest() -> None:
     three = [runner("a", "t1", "t2"), runner("b", "t3", age=HOUR), runner("c", "t4", age=2 * HOUR)]
     assert [each.id for each in decided(three, desired=3, surplus_for=LONG).drain] == ["c"]
 
 
 def test_the_desired_count_falls_only_once_the_chosen_one_is_free() -> None:
     stays = runner("a", "t1")
-    for still in (leaving("b", "t2"), leaving("b")):
+    for still in (draining_runner("b", "t2"), draining_runner("b")):
         assert decided([stays, still], desired=2, surplus_for=LONG).desired == 2
     assert (
-        decided([stays, leaving("b", free_since=NOON - MINUTE, protected_until=0)], desired=2, surplus_for=LONG).desired
+        decided(
+            [stays, draining_runner("b", free_since=NOON - MINUTE, protected_until=0)], desired=2, surplus_for=LONG
+        ).desired
         == 1
     )
 
 
-def test_the_desired_count_does_not_fall_while_ecs_could_end_another() -> None:
-    free = leaving("b", free_since=NOON - MINUTE, protected_until=0)
+def test_the_desired_count_does_not_fall_while_ecs_could_stop_another_runner() -> None:
+    free = draining_runner("b", free_since=NOON - MINUTE, protected_until=0)
     bare = runner("a", "t1", protected_until=NOON)
     assert decided([bare, free], desired=2, surplus_for=LONG).desired == 2
 
 
-def test_nobody_leaves_while_somebody_is_not_protected() -> None:
+def test_no_runner_drains_while_another_one_is_not_protected() -> None:
     two = [runner("a", "t1"), runner("b", "t2", protected_until=0)]
     assert decided(two, desired=2, surplus_for=LONG).drain == ()
 
@@ -167,32 +171,32 @@ def test_a_task_that_never_registered_is_not_waited_for() -> None:
     assert decided([runner("a", "t1")], desired=3, surplus_for=LONG).desired == 1
 
 
-def test_who_is_needed_does_not_leave_because_another_never_came() -> None:
+def test_a_needed_runner_does_not_drain_because_another_task_never_registered() -> None:
     chosen = decided([runner("a", "t1"), runner("b")], desired=3, at_least=2, surplus_for=LONG)
     assert (chosen.desired, chosen.drain) == (2, ())
 
 
-def test_the_last_room_does_not_leave() -> None:
+def test_a_runner_whose_room_is_needed_does_not_drain() -> None:
     small: dict[str, Any] = {"capacity": 1}
     two = [runner("a", "t1", **small), runner("b", "t2", **small)]
     assert decided(two, desired=2, surplus_for=LONG).drain == ()
-    assert decided([runner("a", commit="old"), leaving("b")], desired=1).drain == ()
+    assert decided([runner("a", commit="old"), draining_runner("b")], desired=1).drain == ()
 
 
-def test_the_emptiest_leaves_or_nobody() -> None:
+def test_the_emptiest_runner_drains_or_none() -> None:
     three = [runner("a", "t1", "t2"), runner("b", "t3", "t4"), runner("c", "t5", "t6", capacity=9)]
     assert decided(three, desired=3, surplus_for=LONG).drain
     assert decided([replace(each, capacity=2) for each in three], desired=3, surplus_for=LONG).drain == ()
 
 
-def test_nobody_leaves_while_a_session_has_no_runner() -> None:
+def test_no_runner_drains_while_a_session_has_none() -> None:
     two = [runner("a", "t1"), runner("b", "t2")]
     assert decided(two, desired=2, sessions=[online("t3", None)], surplus_for=LONG).drain == ()
     due = online("t3", None, next_try_at=NOON)
     assert decided(two, desired=2, sessions=[due], surplus_for=LONG).drain == ()
 
 
-def test_a_session_that_is_left_alone_for_a_while_holds_nobody_but_its_room_is_kept() -> None:
+def test_a_session_in_backoff_holds_no_drain_but_its_room_is_kept() -> None:
     later = online("t3", None, next_try_at=NOON + 1)
     two = [runner("a", "t1"), runner("b", "t2")]
     assert [each.id for each in decided(two, desired=2, sessions=[later], surplus_for=LONG).drain] == ["a"]
@@ -207,43 +211,43 @@ OLD = milliseconds(OLD_AFTER)
 STEADY = milliseconds(STABLE_AFTER)
 
 
-def test_the_oldest_of_another_commit_leaves_first_and_one_at_a_time() -> None:
+def test_the_oldest_of_another_commit_drains_first_and_one_at_a_time() -> None:
     fleet = [runner("a", "t1", commit="old"), runner("b", commit="old", age=2 * HOUR), runner("c", age=STEADY)]
     assert [each.id for each in decided(fleet, desired=2).drain] == ["b"]
-    fleet[1] = leaving("b", "t2", commit="old")
+    fleet[1] = draining_runner("b", "t2", commit="old")
     assert decided(fleet, desired=2).drain == ()
-    fleet[1] = leaving("b", commit="old")
+    fleet[1] = draining_runner("b", commit="old")
     assert [each.id for each in decided(fleet, desired=2).drain] == ["a"]
 
 
-def test_nobody_leaves_for_a_new_runner_that_may_still_fall_over() -> None:
+def test_no_runner_drains_before_a_new_one_is_stable() -> None:
     assert decided([runner("a", "t1", commit="old"), runner("b", age=STEADY - 1)], desired=1).drain == ()
 
 
-def test_nobody_leaves_when_the_new_runners_have_no_room_for_all() -> None:
+def test_no_runner_drains_while_the_new_ones_lack_room() -> None:
     old = runner("a", "t1", "t2", commit="old")
     assert decided([old, runner("b", "t3", "t4", "t5")], desired=1).drain == ()
 
 
-def test_a_runner_of_the_same_commit_with_other_settings_is_old() -> None:
+def test_a_runner_of_the_same_commit_with_other_settings_is_outdated() -> None:
     before, now = runner("a", "t1", image="digest 8192 false"), runner("b", image="digest 16384 false")
     assert decided([before, now], desired=1, commit="digest 16384 false").drain == (before,)
 
 
 @pytest.mark.parametrize("commit", ["", "unknown"])
-def test_a_runner_of_an_unknown_commit_is_not_old(commit: str) -> None:
+def test_a_runner_of_an_unknown_commit_is_not_outdated(commit: str) -> None:
     assert decided([runner("a", "t1", commit=commit), runner("b")], desired=1).drain == ()
     assert decided([runner("a", "t1", commit="old"), runner("b")], desired=1, commit=commit).drain == ()
 
 
-def test_a_runner_that_is_ahead_of_the_control_plane_is_not_old() -> None:
+def test_a_runner_that_is_ahead_of_the_control_plane_is_not_outdated() -> None:
     young = runner("a", "t1", commit="next", age=OLD - 1)
     assert decided([young, runner("b")], desired=2).drain == ()
     assert decided([replace(young, registered_at=NOON - OLD), runner("b")], desired=2).drain
 
 
-def test_a_rollout_that_failed_moves_nobody() -> None:
-    fleet = [runner("a", "t1", commit="old"), leaving("b", "t2", commit="old"), runner("c")]
+def test_a_failed_rollout_moves_no_session() -> None:
+    fleet = [runner("a", "t1", commit="old"), draining_runner("b", "t2", commit="old"), runner("c")]
     chosen = decided(fleet, desired=2, failed=True, surplus_for=LONG)
     assert (chosen.drain, chosen.moves) == ((), ())
     assert decided([fleet[0], fleet[2]], desired=2, failed=True).drain == ()
@@ -254,7 +258,7 @@ def test_a_rollout_does_not_change_the_desired_count() -> None:
     assert decided(fleet, desired=2, at_least=2, surplus_for=LONG).desired == 2
 
 
-def test_a_large_fleet_leaves_faster() -> None:
+def test_a_large_fleet_drains_faster() -> None:
     fleet = [runner(f"a{number}", commit="old") for number in range(30)] + [
         runner(f"b{number}") for number in range(30)
     ]
@@ -264,37 +268,40 @@ def test_a_large_fleet_leaves_faster() -> None:
 # -- leaving ----------------------------------------------------------------------------------------------------------
 
 
-def asked(chosen: Plan) -> list[str]:
+def moved_tenants(chosen: Plan) -> list[str]:
     return [each.tenant for move in chosen.moves for each in move.assignments]
 
 
-def test_two_sessions_leave_at_a_time_those_that_were_quiet_for_longest_first() -> None:
-    fleet = [leaving("a", "t1", "t2", "t3"), runner("b")]
+def test_two_sessions_move_at_a_time_those_that_were_quiet_for_longest_first() -> None:
+    fleet = [draining_runner("a", "t1", "t2", "t3"), runner("b")]
     sessions = [online("t1", "a", last_message_at=NOON), online("t2", "a", last_reply_at=5), online("t3", "a")]
-    assert asked(decided(fleet, desired=2, sessions=sessions)) == ["t3", "t2"]
+    assert moved_tenants(decided(fleet, desired=2, sessions=sessions)) == ["t3", "t2"]
 
 
-def test_the_next_leave_once_the_minute_is_over_and_the_former_are_well() -> None:
+def test_the_next_sessions_move_after_a_minute_once_the_former_are_online() -> None:
     just = Draining(NOON - HOUR, asked_at=NOON - 30_000)
-    assert asked(decided([leaving("a", "t1", draining=just), runner("b")], desired=2)) == []
-    fleet = [leaving("a", "t1", "t2", draining=Draining(NOON - HOUR, moving=("t3", "t4"))), runner("b", "t3", "t4")]
+    assert moved_tenants(decided([draining_runner("a", "t1", draining=just), runner("b")], desired=2)) == []
+    fleet = [
+        draining_runner("a", "t1", "t2", draining=Draining(NOON - HOUR, moving=("t3", "t4"))),
+        runner("b", "t3", "t4"),
+    ]
     moved = [online("t3", "b", phase=Phase.STARTING), online("t4", "b")]
-    assert len(asked(decided(fleet, desired=2, sessions=moved))) == 1
+    assert len(moved_tenants(decided(fleet, desired=2, sessions=moved))) == 1
     moved[1] = online("t4", None, phase=Phase.IDLE)
-    assert asked(decided(fleet, desired=2, sessions=moved)) == []
+    assert moved_tenants(decided(fleet, desired=2, sessions=moved)) == []
 
 
-def test_sessions_in_trouble_hold_nobody_up_unless_it_began_as_they_left() -> None:
-    trouble = [online(f"x{number}", "b", phase=Phase.BLOCKED) for number in range(3)]
-    fleet = [leaving("a", "t1"), runner("b")]
-    assert asked(decided(fleet, desired=2, sessions=trouble)) == ["t1"]
-    fleet[0] = leaving("a", "t1", draining=Draining(NOON - HOUR, moving=("x0", "x1")))
-    assert asked(decided(fleet, desired=2, sessions=trouble)) == []
+def test_sessions_that_were_down_before_their_move_hold_no_drain() -> None:
+    down = [online(f"x{number}", "b", phase=Phase.BLOCKED) for number in range(3)]
+    fleet = [draining_runner("a", "t1"), runner("b")]
+    assert moved_tenants(decided(fleet, desired=2, sessions=down)) == ["t1"]
+    fleet[0] = draining_runner("a", "t1", draining=Draining(NOON - HOUR, moving=("x0", "x1")))
+    assert moved_tenants(decided(fleet, desired=2, sessions=down)) == []
 
 
-def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
+def test_a_session_that_holds_a_drain_is_recorded_until_it_is_online_or_should_not_run() -> None:
     former = Draining(NOON - HOUR, moving=("well", "ill", "gone"))
-    fleet = [leaving("a", "t1", "t2", draining=former), runner("b", "well")]
+    fleet = [draining_runner("a", "t1", "t2", draining=former), runner("b", "well")]
     sessions = [online("ill", "b", phase=Phase.STARTING), online("t1", "a", phase=Phase.BLOCKED)]
     (move,) = decided(fleet, desired=2, sessions=sessions).moves
     assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("ill",))
@@ -303,31 +310,34 @@ def test_who_is_waited_for_is_noted_until_it_is_well_or_runs_no_more() -> None:
     assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("ill", "t1"))
 
 
-def test_who_was_asked_and_has_not_left_when_the_next_are_asked_is_waited_for_and_may_be_left_behind() -> None:
+def test_a_session_that_is_still_releasing_holds_the_drain_and_may_be_left_behind() -> None:
     slow = (Assignment("slow", 2, wanted=Wanted.RELEASE), Assignment("t1", 2))
-    fleet = [leaving("a", assigned=slow), runner("b", "well", capacity=8)]
+    fleet = [draining_runner("a", assigned=slow), runner("b", "well", capacity=8)]
     (move,) = decided(fleet, desired=1).moves
     assert ([each.tenant for each in move.assignments], move.moving) == (["t1"], ("slow", "t1"))
-    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=move.moving)), runner("b", "slow", "t1", "well")]
+    fleet = [
+        draining_runner("a", draining=Draining(NOON - HOUR, moving=move.moving)),
+        runner("b", "slow", "t1", "well"),
+    ]
     ill = online("slow", "b", phase=Phase.CONFLICT, down_since=NOON - HOUR)
     assert decided(fleet, desired=1, sessions=[ill]).left_behind == {"slow": "new"}
 
 
-def test_who_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
-    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
+def test_a_session_that_is_not_online_five_minutes_after_its_move_is_left_behind() -> None:
+    fleet = [draining_runner("a", draining=Draining(NOON - HOUR, moving=("ill",))), runner("b", "well", "ill")]
     long = milliseconds(MOVE_TIMEOUT)
-    nobody: dict[str, str] = {}
-    for since, left_behind in [(NOON - long + 1, nobody), (NOON - long, {"ill": "new"})]:
+    none: dict[str, str] = {}
+    for since, left_behind in [(NOON - long + 1, none), (NOON - long, {"ill": "new"})]:
         ill = online("ill", "b", phase=Phase.CONFLICT, down_since=since)
         assert decided(fleet, desired=1, sessions=[ill]).left_behind == left_behind
     chosen = decided(fleet, desired=1, sessions=[ill], left_behind=dict.fromkeys(("ill", "well", "gone"), "new"))
     assert (chosen.left_behind, [each.id for each in chosen.free]) == ({"ill": "new"}, ["a"])
 
 
-def test_who_is_down_under_another_release_is_left_behind_however_many_they_are() -> None:
+def test_sessions_that_are_down_under_another_release_are_left_behind_however_many() -> None:
     ill = [online(f"x{number}", "b", phase=Phase.CONFLICT, down_since=NOON - HOUR) for number in range(3)]
     names = tuple(each.tenant for each in ill)
-    before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=names))
+    before = draining_runner("a", commit="old", draining=Draining(NOON - HOUR, moving=names))
     under_another = [before, runner("b", *names, commit="older"), runner("c")]
     assert decided(under_another, desired=1, sessions=ill).left_behind == dict.fromkeys(names, "older")
     under_this = [before, runner("b", *names), runner("c", "well")]
@@ -335,51 +345,54 @@ def test_who_is_down_under_another_release_is_left_behind_however_many_they_are(
 
 
 @pytest.mark.parametrize(("before", "left_behind"), [("older", ["t1", "x0", "x1"]), ("new", ["x0", "x1"])])
-def test_who_was_left_behind_under_an_earlier_release_is_not_held_against_this_one(
+def test_sessions_left_behind_under_an_earlier_release_do_not_count_for_this_one(
     before: str, left_behind: list[str]
 ) -> None:
-    fleet = [leaving("a", draining=Draining(NOON - HOUR, moving=("t1",))), runner("b", "t1", "x0", "x1", "well")]
+    fleet = [
+        draining_runner("a", draining=Draining(NOON - HOUR, moving=("t1",))),
+        runner("b", "t1", "x0", "x1", "well"),
+    ]
     ill = [online(each, "b", phase=Phase.CONFLICT, down_since=NOON - HOUR) for each in ("t1", "x0", "x1")]
     chosen = decided(fleet, desired=1, sessions=ill, left_behind={"x0": before, "x1": before})
     assert sorted(chosen.left_behind) == left_behind
 
 
-def test_a_runner_that_holds_nothing_is_kept_until_those_that_left_it_last_are_online() -> None:
-    fleet = [leaving("a", protected_until=0, draining=Draining(NOON - HOUR, moving=("t1",))), runner("b", "t1")]
+def test_a_drained_runner_is_kept_until_the_sessions_it_released_last_are_online() -> None:
+    fleet = [draining_runner("a", protected_until=0, draining=Draining(NOON - HOUR, moving=("t1",))), runner("b", "t1")]
     chosen = decided(fleet, desired=1, sessions=[online("t1", "b", phase=Phase.STARTING)])
     assert (chosen.free, [each.id for each in chosen.protect]) == ((), ["a"])
     chosen = decided(fleet, desired=1)
     assert ([each.id for each in chosen.free], chosen.protect) == (["a"], ())
 
 
-def test_nobody_leaves_while_those_that_left_before_are_not_well() -> None:
-    before = leaving("a", commit="old", draining=Draining(NOON - HOUR, moving=("t1", "t2")))
+def test_no_session_moves_while_those_that_moved_before_are_not_online() -> None:
+    before = draining_runner("a", commit="old", draining=Draining(NOON - HOUR, moving=("t1", "t2")))
     fleet = [before, runner("b", "t3", commit="old"), runner("c", "t1", "t2")]
     assert [each.id for each in decided(fleet, desired=2).drain] == ["b"]
     moved = [online(tenant, "c", phase=Phase.STARTING) for tenant in ("t1", "t2")]
     assert decided(fleet, desired=2, sessions=moved).drain == ()
 
 
-def test_nobody_leaves_without_room_elsewhere() -> None:
+def test_no_session_moves_without_room_elsewhere() -> None:
     full = runner("b", "t4", "t5", "t6")
     waits = [online("w", None)]
-    assert asked(decided([leaving("a", "t1", "t2"), full], desired=2)) == ["t1"]
-    assert asked(decided([leaving("a", "t1", "t2"), full], desired=2, sessions=waits)) == []
+    assert moved_tenants(decided([draining_runner("a", "t1", "t2"), full], desired=2)) == ["t1"]
+    assert moved_tenants(decided([draining_runner("a", "t1", "t2"), full], desired=2, sessions=waits)) == []
 
 
-def test_runners_that_leave_together_share_the_room() -> None:
-    fleet = [leaving("a", "t1", "t2"), leaving("b", "t3", "t4"), runner("c", capacity=3)]
-    assert asked(decided(fleet, desired=3)) == ["t1", "t2", "t3"]
+def test_runners_that_drain_together_share_the_room() -> None:
+    fleet = [draining_runner("a", "t1", "t2"), draining_runner("b", "t3", "t4"), runner("c", capacity=3)]
+    assert moved_tenants(decided(fleet, desired=3)) == ["t1", "t2", "t3"]
 
 
-def test_from_an_old_runner_sessions_leave_only_for_the_current_commit() -> None:
-    fleet = [leaving("a", "t1", commit="old"), runner("b", commit="old"), runner("c", age=STEADY - 1)]
-    assert asked(decided(fleet, desired=2)) == []
+def test_sessions_of_an_outdated_runner_move_only_to_the_current_commit() -> None:
+    fleet = [draining_runner("a", "t1", commit="old"), runner("b", commit="old"), runner("c", age=STEADY - 1)]
+    assert moved_tenants(decided(fleet, desired=2)) == []
     fleet[2] = runner("c", age=STEADY)
-    assert asked(decided(fleet, desired=2)) == ["t1"]
+    assert moved_tenants(decided(fleet, desired=2)) == ["t1"]
 
 
-def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
+def test_a_fresh_login_and_a_shown_code_are_not_moved() -> None:
     settled = milliseconds(LOGIN_SETTLES_WITHIN)
     long = milliseconds(SCAN_TIMEOUT)
     scanning = Session("t1", phase=Phase.QR, runner="a", awake_until=NOON + MINUTE)
@@ -389,32 +402,34 @@ def test_a_fresh_login_and_an_owner_who_scans_are_not_disturbed() -> None:
         (scanning, Draining(NOON - long + 1), []),
         (scanning, Draining(NOON - long), ["t1"]),
     ]:
-        fleet = [leaving("a", "t1", draining=draining), runner("b")]
-        assert asked(decided(fleet, desired=2, sessions=[session])) == expected
+        fleet = [draining_runner("a", "t1", draining=draining), runner("b")]
+        assert moved_tenants(decided(fleet, desired=2, sessions=[session])) == expected
 
 
-def test_what_was_asked_for_and_has_not_left_is_still_moving_and_not_asked_for_again() -> None:
-    held = leaving("a", "t1", "t2", "t3")
+def test_a_requested_release_counts_as_moving_and_is_not_requested_again() -> None:
+    held = draining_runner("a", "t1", "t2", "t3")
     going = tuple(replace(each, wanted=Wanted.RELEASE) if each.tenant == "t1" else each for each in held.assigned)
     chosen = decided([replace(held, assigned=going), runner("b")], desired=2)
-    assert (asked(chosen), chosen.free) == (["t2"], ())
+    assert (moved_tenants(chosen), chosen.free) == (["t2"], ())
 
 
-def test_an_owner_who_scans_is_disturbed_last() -> None:
+def test_a_session_that_shows_a_code_moves_last() -> None:
     scanning = Session("t1", phase=Phase.QR, runner="a", awake_until=NOON + MINUTE)
     sessions = [scanning, online("t2", "a", last_message_at=NOON), online("t3", "a", last_message_at=NOON)]
-    assert asked(decided([leaving("a", "t1", "t2", "t3"), runner("b")], desired=2, sessions=sessions)) == ["t2", "t3"]
+    assert moved_tenants(
+        decided([draining_runner("a", "t1", "t2", "t3"), runner("b")], desired=2, sessions=sessions)
+    ) == ["t2", "t3"]
 
 
-def test_who_holds_nothing_is_free_and_ends_itself_if_nobody_ends_it() -> None:
-    empty, other = leaving("a"), runner("b")
+def test_a_drained_runner_is_free_and_ends_itself_if_ecs_does_not_stop_it() -> None:
+    empty, other = draining_runner("a"), runner("b")
     assert [each.id for each in decided([empty, other], desired=1).free] == ["a"]
     long = milliseconds(END_REQUESTED_AFTER)
     for since, ends in ((NOON - long + 1, []), (NOON - long, ["a"])):
-        chosen = decided([leaving("a", free_since=since, protected_until=0), other], desired=1)
+        chosen = decided([draining_runner("a", free_since=since, protected_until=0), other], desired=1)
         assert (chosen.free, [each.id for each in chosen.end]) == ((), ends)
-    told = leaving("a", free_since=NOON - long, end_requested=True, protected_until=0)
-    assert decided([told, other], desired=1).end == ()
+    ending = draining_runner("a", free_since=NOON - long, end_requested=True, protected_until=0)
+    assert decided([ending, other], desired=1).end == ()
 
 
 # -- a world, for hours -----------------------------------------------------------------------------------------------
@@ -430,7 +445,7 @@ NEVER = NOON + 1_000 * HOUR
 
 @dataclass
 class World:
-    """Minutes of a fleet: our rule, and an ECS that ends what it may, preferably what holds most."""
+    """The minutes of a fleet under the plan, and an ECS that stops each runner that it may."""
 
     capacity: int
     at_least: int
@@ -446,7 +461,7 @@ class World:
     moves: int = 0
     #: no runner brings them online: each is given up after a while, and left alone for longer
     bad: set[str] = field(default_factory=set)
-    #: runners of this commit, and of no other, bring them online; nobody gives them up
+    #: runners of this commit, and of no other, bring them online, and none gives them up
     stuck: dict[str, str] = field(default_factory=dict)
     left_behind: Mapping[str, str] = field(default_factory=dict)
 
@@ -498,7 +513,7 @@ class World:
             old = each.commit != self.commit
             too_many = sum(one.commit == self.commit for one in self.runners.values()) > self.desired
             if (old and rollout_done) or (not old and too_many):
-                # What nobody had the time to protect is no session's home for longer than a minute.
+                # A runner that could not be protected in time holds no session for longer than a minute.
                 if not self.protections_fail and not self.taken_back and self.now - each.registered_at > 2 * MINUTE:
                     assert not each.assigned, f"ECS ended {each.id} under {each.assigned}"
                 self.kill(each.id)
@@ -581,7 +596,7 @@ class World:
             self.minute()
 
     def deploy(self, commit: str) -> None:
-        """As CloudFormation: not before the former deployment is done."""
+        """Deploys a release, as CloudFormation does: not before the former deployment is done."""
         self.protections_fail = False
         for _ in range(600):
             if all(each.commit == self.commit for each in self.runners.values()):
@@ -597,7 +612,7 @@ class World:
             self.sessions[tenant] = online(tenant, None, phase=Phase.IDLE)
 
     def spoil(self, count: int) -> None:
-        """So many sessions cannot come up any more, all over the fleet and not all in the same minute."""
+        """Lets so many sessions of the whole fleet fail from now on, not all in the same minute."""
         for tenant in sorted(self.sessions)[:: len(self.sessions) // count][:count]:
             self.bad.add(tenant)
             session = self.sessions[tenant]
@@ -605,7 +620,7 @@ class World:
             self.sessions[tenant] = replace(session, phase=Phase.STARTING, since=since)
 
     def upgrade(self, commit: str) -> int:
-        """How many minutes it takes."""
+        """Returns the minutes that it takes."""
         self.commit, began = commit, self.now
         while any(each.commit != commit for each in self.runners.values()):
             self.minute()
@@ -629,14 +644,14 @@ class World:
 
 
 def world_of(sessions: int, *, capacity: int) -> World:
-    """One that has been at rest for a while."""
+    """Returns a world without pending steps."""
     world = World(capacity, at_least=1)
     world.add(sessions)
     world.hours(0.5)
     return world
 
 
-def test_an_upgrade_moves_every_session_once_and_leaves_only_new_runners() -> None:
+def test_an_upgrade_moves_each_session_once_and_only_new_runners_remain() -> None:
     world = world_of(18, capacity=4)
     world.commit = "c1"
     world.hours(2)
@@ -644,7 +659,7 @@ def test_an_upgrade_moves_every_session_once_and_leaves_only_new_runners() -> No
     assert world.moves == 18
 
 
-def test_an_upgrade_of_five_hundred_sessions_is_done_well_before_its_deployment_gives_up() -> None:
+def test_an_upgrade_of_five_hundred_sessions_ends_well_before_its_deployment_times_out() -> None:
     world = world_of(500, capacity=8)
     assert world.upgrade("c1") < 2 * 60
     world.assert_at_rest()
@@ -659,7 +674,7 @@ def test_sessions_that_cannot_come_up_stop_no_upgrade(bad: int, minutes: int) ->
     assert world.upgrade("c1") <= minutes
 
 
-def test_sessions_that_went_bad_during_an_upgrade_do_not_stop_it() -> None:
+def test_sessions_that_fail_during_an_upgrade_do_not_stop_it() -> None:
     world = world_of(160, capacity=8)
     world.commit = "c1"
     world.hours(0.2)
@@ -669,7 +684,7 @@ def test_sessions_that_went_bad_during_an_upgrade_do_not_stop_it() -> None:
 
 
 @pytest.mark.parametrize(("sessions", "stuck"), [(12, 1), (12, 2), (200, 8)])
-def test_the_few_that_do_not_come_online_where_they_moved_stop_no_upgrade(sessions: int, stuck: int) -> None:
+def test_the_few_sessions_that_do_not_come_online_after_their_move_stop_no_upgrade(sessions: int, stuck: int) -> None:
     world = world_of(sessions, capacity=8)
     for tenant in sorted(world.sessions)[1 :: sessions // stuck][:stuck]:
         world.stuck[tenant] = "c0"
@@ -681,7 +696,7 @@ def test_the_few_that_do_not_come_online_where_they_moved_stop_no_upgrade(sessio
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 8])
-def test_a_release_that_brings_nobody_up_is_given_two_sessions_however_they_were_spread(capacity: int) -> None:
+def test_a_release_that_brings_no_session_up_is_given_two_however_they_were_spread(capacity: int) -> None:
     world = world_of(12, capacity=capacity)
     world.stuck = dict.fromkeys(world.sessions, "c0")
     world.commit = "c1"
@@ -715,7 +730,7 @@ def test_sessions_that_cannot_come_up_stop_no_shrinking() -> None:
     assert (len(world.runners), world.desired) == (3, 3)
 
 
-def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:
+def test_a_surplus_fleet_shrinks_to_what_is_needed() -> None:
     world = world_of(20, capacity=4)
     world.lose(17)
     world.hours(3)
@@ -723,7 +738,7 @@ def test_a_fleet_that_is_needed_no_more_shrinks_to_what_is_needed() -> None:
     assert world.born == 5
 
 
-def test_an_upgrade_that_is_taken_back_half_way_comes_to_rest_on_what_was_there_before() -> None:
+def test_an_upgrade_that_is_rolled_back_half_way_ends_on_the_former_runners() -> None:
     """ECS allows no more protections than desired runners: a new one may then end under sessions, by a common drain."""
     world = world_of(12, capacity=4)
     world.commit = "c1"
@@ -734,7 +749,7 @@ def test_an_upgrade_that_is_taken_back_half_way_comes_to_rest_on_what_was_there_
     world.assert_at_rest()
 
 
-EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "protections fail", "mend", "spoil"])
+EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "protections fail", "fix", "spoil"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -743,7 +758,7 @@ EVENTS = st.sampled_from(["wait", "wait", "add", "lose", "deploy", "kill", "prot
     at_least=st.integers(0, 3),
     happenings=st.lists(st.tuples(EVENTS, st.integers(1, 12)), max_size=25),
 )
-def test_whatever_happens_no_session_is_under_a_runner_that_ecs_ends_and_all_comes_to_rest(
+def test_in_no_history_does_ecs_stop_a_runner_under_a_session_and_each_one_settles(
     capacity: int, at_least: int, happenings: list[tuple[str, int]]
 ) -> None:
     world = World(capacity, at_least)
@@ -761,7 +776,7 @@ def test_whatever_happens_no_session_is_under_a_runner_that_ecs_ends_and_all_com
                 world.spoil(min(count, len(world.sessions)))
             case "protections fail":
                 world.protections_fail = True
-            case "mend":
+            case "fix":
                 world.protections_fail = False
         for _ in range(count):
             world.minute()

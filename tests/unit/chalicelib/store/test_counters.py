@@ -16,7 +16,7 @@ def test_a_counter_counts_within_its_window_only(table: Table, counters: Counter
     assert item is not None and item["expires_at"] == 5
 
 
-def test_a_window_counts_its_own_and_is_forgotten_after_the_next(table: Table, counters: Counters) -> None:
+def test_a_window_counts_its_own_and_expires_after_the_next(table: Table, counters: Counters) -> None:
     window, now = timedelta(minutes=15), 900_000 * 7 + 1
     counted = [counters.count_in_window("hotel000", "mails", window, at) for at in (now, now + 899_998, now + 899_999)]
     assert counted == [1, 2, 1]

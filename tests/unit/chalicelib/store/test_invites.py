@@ -17,11 +17,13 @@ HOUR = 3_600
 
 
 def issue(invites: Invites, tenant: str, token_sha256: str, now: int) -> None:
-    """A link whose mail has left."""
+    """Issues a link, and settles it as after its mail."""
     invites.settle(invites.prepare(tenant, token_sha256, now=now), now=now)
 
 
-def test_the_former_link_lives_until_the_new_ones_mail_has_left(hotel: Tenant, clock: Clock, invites: Invites) -> None:
+def test_the_former_link_is_valid_until_the_mail_of_the_new_one_is_sent(
+    hotel: Tenant, clock: Clock, invites: Invites
+) -> None:
     issue(invites, hotel.id, "first", clock())
     for token in ("unsent", "second"):
         prepared = invites.prepare(hotel.id, token, now=clock())
@@ -37,7 +39,7 @@ def test_the_former_link_lives_until_the_new_ones_mail_has_left(hotel: Tenant, c
     assert current is not None and current.token_sha256 == "second"
 
 
-def test_a_link_that_was_opened_has_arrived_whatever_became_of_its_mail(
+def test_opening_a_link_settles_it_whatever_ses_reports_of_its_mail(
     hotel: Tenant, clock: Clock, invites: Invites
 ) -> None:
     issue(invites, hotel.id, "first", clock())
@@ -47,9 +49,7 @@ def test_a_link_that_was_opened_has_arrived_whatever_became_of_its_mail(
         invites.find("first", now=clock())
 
 
-def test_revoking_leaves_neither_the_living_link_nor_the_prepared_one(
-    hotel: Tenant, clock: Clock, invites: Invites
-) -> None:
+def test_revoking_ends_both_the_valid_link_and_the_prepared_one(hotel: Tenant, clock: Clock, invites: Invites) -> None:
     issue(invites, hotel.id, "first", clock())
     second = invites.prepare(hotel.id, "second", now=clock())
     assert invites.revoke(hotel.id, now=clock(), by=OPERATOR)
@@ -59,7 +59,7 @@ def test_revoking_leaves_neither_the_living_link_nor_the_prepared_one(
             invites.find(dead, now=clock())
 
 
-def test_a_new_invite_kills_the_former_one(hotel: Tenant, clock: Clock, invites: Invites) -> None:
+def test_a_new_invite_revokes_the_former_one(hotel: Tenant, clock: Clock, invites: Invites) -> None:
     issue(invites, hotel.id, "first", clock())
     issue(invites, hotel.id, "second", clock())
     assert invites.find("second", now=clock()).tenant == hotel.id
@@ -69,7 +69,7 @@ def test_a_new_invite_kills_the_former_one(hotel: Tenant, clock: Clock, invites:
     assert current is not None and current.token_sha256 == "second"
 
 
-def test_an_invite_made_with_its_tenant_is_killed_by_the_next_one(
+def test_an_invite_made_with_its_tenant_is_revoked_by_the_next_one(
     tenants: Tenants, clock: Clock, invites: Invites
 ) -> None:
     tenants.create(a_tenant(), ASSISTANT, by=OPERATOR, invite=Invite("first", "hotel000", clock()))
@@ -79,7 +79,7 @@ def test_an_invite_made_with_its_tenant_is_killed_by_the_next_one(
         invites.find("first", now=clock())
 
 
-def test_an_unopened_invite_dies_after_72_hours_and_an_opened_one_lives(
+def test_an_unopened_invite_expires_after_72_hours_and_an_opened_one_does_not(
     hotel: Tenant, clock: Clock, invites: Invites
 ) -> None:
     issue(invites, hotel.id, "one", clock())
@@ -121,7 +121,7 @@ def test_continue_here_moves_the_binding_unless_a_third_browser_was_faster(
         invites.bind("one", "tablet", instead_of="laptop", now=clock())
 
 
-def test_a_revoked_invite_does_nothing_any_more(hotel: Tenant, clock: Clock, invites: Invites) -> None:
+def test_a_revoked_invite_is_of_no_use(hotel: Tenant, clock: Clock, invites: Invites) -> None:
     issue(invites, hotel.id, "one", clock())
     invites.open("one", "laptop", now=clock())
     assert invites.revoke(hotel.id, now=clock(), by=OPERATOR)
@@ -137,7 +137,7 @@ def test_a_revoked_invite_does_nothing_any_more(hotel: Tenant, clock: Clock, inv
             use()
 
 
-def test_an_invite_that_dynamodb_forgot_can_still_be_replaced_and_stays_unknown(
+def test_an_invite_that_expired_in_dynamodb_can_be_replaced_and_stays_unknown(
     hotel: Tenant, clock: Clock, table: Table, invites: Invites
 ) -> None:
     issue(invites, hotel.id, "old", clock())

@@ -25,7 +25,7 @@ def test_a_browser_is_known_until_it_idles_for_half_an_hour(clock: Clock, operat
     assert operators.find("token", now=clock()) is None
 
 
-def test_a_busy_browser_is_forgotten_after_twelve_hours_all_the_same(clock: Clock, operators: Operators) -> None:
+def test_a_busy_browser_is_signed_out_after_twelve_hours(clock: Clock, operators: Operators) -> None:
     operators.create(a_browser(clock()))
     clock.pass_seconds(12 * HOUR - 60)
     operators.touch(a_browser(0), now=clock())
@@ -34,7 +34,7 @@ def test_a_busy_browser_is_forgotten_after_twelve_hours_all_the_same(clock: Cloc
     assert operators.find("token", now=clock()) is None
 
 
-def test_an_ended_browser_is_not_brought_back_by_a_late_touch(clock: Clock, operators: Operators) -> None:
+def test_a_late_touch_does_not_restore_an_ended_browser(clock: Clock, operators: Operators) -> None:
     session = a_browser(clock())
     operators.create(session)
     operators.end("token")

@@ -1,4 +1,4 @@
-"""Who hosts which session, on a real table's rules."""
+"""The placement of sessions, on the template's own table."""
 
 from chalicelib.model import LEASE, TenantState, apply_report, milliseconds
 from chalicelib.store.placement import Placement
@@ -27,7 +27,7 @@ def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, t
     assert placement.runners.bell(runner.id).count >= 1
 
 
-def test_a_session_without_room_waits_as_unplaced_and_the_fleet_is_told(
+def test_a_session_without_room_is_listed_as_unplaced_and_the_fleet_grows(
     placement: Placement, tenants: Tenants, clock: Clock, crowded: list[str]
 ) -> None:
     placement.keep_awake(A, clock())
@@ -58,7 +58,7 @@ def test_a_release_raises_the_epoch_and_only_the_holder_may(
 ) -> None:
     runner = registered(placement, clock)
     session = placement.keep_awake(A, clock())
-    assert not placement.release(A, "somebodyelse", session.epoch, clock())
+    assert not placement.release(A, "runnercccc", session.epoch, clock())
     assert not placement.release(A, runner.id, session.epoch - 1, clock())
     assert placement.release(A, runner.id, session.epoch, clock())
     after = placement.sessions.get(A)
@@ -96,7 +96,7 @@ def test_a_call_that_was_on_its_way_when_the_runner_began_to_drain_does_not_give
     assert (draining.free, late.free) == (0, 0)
 
 
-def test_a_runner_that_was_heard_since_it_was_looked_at_is_not_declared_dead(
+def test_a_runner_that_renewed_its_lease_meanwhile_is_not_declared_dead(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -115,7 +115,7 @@ def test_a_session_is_not_given_to_a_runner_whose_lease_ran_out_meanwhile(
     assert placement.claim(placement.sessions.get(A), runner.id, clock())
 
 
-def test_a_runner_that_is_declared_dead_while_it_reports_is_not_heard(
+def test_a_report_of_a_runner_that_was_declared_dead_meanwhile_is_dropped(
     placement: Placement, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -172,7 +172,7 @@ def test_a_logout_forgets_the_number_and_a_problem_keeps_its_beginning(
     assert not apply_report(session, report(A, 1, 4, Phase.LOGGED_OUT), clock()).linked
 
 
-def test_a_turn_that_rang_again_for_a_later_revision_is_not_hushed_by_an_earlier_one(
+def test_a_turn_that_rang_for_a_later_revision_is_not_silenced_by_an_earlier_one(
     placement: Placement, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -190,11 +190,11 @@ def test_two_calls_that_report_the_same_new_capacity_count_it_once(placement: Pl
     assert back.free == 2
 
 
-def test_a_bell_lists_a_turn_until_it_is_hushed(placement: Placement, clock: Clock) -> None:
+def test_a_bell_lists_a_turn_until_it_is_silenced(placement: Placement, clock: Clock) -> None:
     runner = registered(placement, clock)
     placement.runners.ring(runner.id, TurnToTake("turn-1234", A, "1@lid", 1))
     bell = placement.runners.bell(runner.id)
     assert bell.count == 1 and [rung.turn for rung in bell.turns] == ["turn-1234"]
     placement.runners.silence(runner.id, "turn-1234", 1)
     assert placement.runners.bell(runner.id).turns == ()
-    placement.runners.ring("nobodyhere", TurnToTake("turn-1234", A, "1@lid", 1))
+    placement.runners.ring("runnerdddd", TurnToTake("turn-1234", A, "1@lid", 1))

@@ -1,4 +1,4 @@
-"""A session that brings down every browser is tried again ever later, until it comes up somewhere."""
+"""Backoff: a session that crashes each browser is placed again ever later, until it comes up."""
 
 import pytest
 
@@ -38,21 +38,21 @@ def reported(placement: Placement, clock: Clock, phase: Phase, **more: object) -
     assert placement.sessions.record_report(runner, before, apply_report(before, report, clock()))
 
 
-def heard(placement: Placement, clock: Clock, name: str) -> Runner:
-    """This runner, whose lease is renewed."""
+def renewed_runner(placement: Placement, clock: Clock, name: str) -> Runner:
+    """Renews the lease of a runner and returns it."""
     runner = placement.runners.get(name)
     assert runner is not None
     return placement.runners.renew_lease(runner, clock(), capacity=runner.capacity, draining=False, probes={})
 
 
 def placed(placement: Placement, clock: Clock) -> bool:
-    """Whether a runner takes the session now that somebody looks at its page."""
-    heard(placement, clock, "runneraaaa")
+    """True if a runner takes the session now that a page of it is open."""
+    renewed_runner(placement, clock, "runneraaaa")
     return placement.keep_awake(A, clock()).runner is not None
 
 
 def gives_up(placement: Placement, clock: Clock) -> int:
-    """A runner gives the session up; how long it is left alone, in seconds."""
+    """Lets a runner give the session up; returns the backoff in seconds."""
     session = placement.sessions.get(A)
     assert session.runner is not None
     assert placement.release(A, session.runner, session.epoch, clock(), failed=True)
@@ -70,7 +70,7 @@ def test_a_session_that_never_comes_up_is_placed_again_ever_later(placement: Pla
     assert 450 <= waits[7] <= 750 and 450 <= waits[8] <= 750
 
 
-def test_while_it_waits_nobody_can_claim_it_and_no_runner_is_added_for_it(
+def test_during_its_backoff_no_runner_can_claim_a_session_and_none_is_added_for_it(
     placement: Placement, clock: Clock, crowded: list[str]
 ) -> None:
     placement.keep_awake(A, clock())
@@ -87,7 +87,7 @@ def test_while_it_waits_nobody_can_claim_it_and_no_runner_is_added_for_it(
 @pytest.mark.parametrize(
     ("phase", "more"), [(Phase.ONLINE, {}), (Phase.QR, {"qr": CODE}), (Phase.PAIRING, {"pairing": CODE})]
 )
-def test_once_it_came_up_it_is_placed_again_at_once_and_the_count_begins_anew(
+def test_a_session_that_came_up_is_placed_again_at_once_and_its_failures_are_reset(
     placement: Placement, clock: Clock, phase: Phase, more: dict[str, object]
 ) -> None:
     for _ in range(3):
@@ -125,31 +125,31 @@ def test_among_runners_of_one_commit_a_session_that_was_given_up_goes_to_another
     assert placement.keep_awake(A, clock()).runner == "runneraaaa"
 
 
-def test_whoever_gave_a_session_up_is_not_given_it_back_while_another_has_room(
+def test_a_runner_that_gave_a_session_up_is_not_given_it_while_another_has_room(
     placement: Placement, clock: Clock
 ) -> None:
     assert placement.keep_awake(A, clock()).runner == "runneraaaa"
     placement.runners.register("runnerbbbb", "0" * 64, 1, clock())
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    first, other = heard(placement, clock, "runneraaaa"), heard(placement, clock, "runnerbbbb")
+    first, other = renewed_runner(placement, clock, "runneraaaa"), renewed_runner(placement, clock, "runnerbbbb")
     assert not placement.offer(placement.sessions.get(A), first, clock())
     assert placement.offer(placement.sessions.get(A), other, clock())
     assert not placement.offer(placement.sessions.get(A), first, clock()), "it is held"
 
 
-def test_the_only_runner_is_given_back_what_it_gave_up(placement: Placement, clock: Clock) -> None:
+def test_the_only_runner_is_given_the_session_that_it_gave_up(placement: Placement, clock: Clock) -> None:
     placement.runners.register("runnerfull", "0" * 64, 0, clock())
     placement.keep_awake(A, clock())
     clock.pass_seconds(gives_up(placement, clock) + 1)
-    assert placement.offer(placement.sessions.get(A), heard(placement, clock, "runneraaaa"), clock())
+    assert placement.offer(placement.sessions.get(A), renewed_runner(placement, clock, "runneraaaa"), clock())
 
 
-def test_a_runner_of_another_release_is_given_what_waits_only_if_ours_have_no_room(
+def test_a_runner_of_another_release_is_given_a_session_only_if_ours_have_no_room(
     memory_table: Table, placement: Placement, clock: Clock
 ) -> None:
     placement = placement_on(memory_table, release="new")
     new = placement.runners.register("runnerbbbb", "0" * 64, 1, clock(), commit="new")
-    old = heard(placement, clock, "runneraaaa")
+    old = renewed_runner(placement, clock, "runneraaaa")
     assert not placement.offer(placement.sessions.get(A), old, clock())
     placement.runners.renew_lease(new, clock.pass_seconds(11), capacity=0, draining=False, probes={})
     assert placement.offer(placement.sessions.get(A), old, clock())
@@ -162,7 +162,7 @@ def test_a_session_released_in_peace_is_placed_again_at_once(placement: Placemen
     assert placement.place(A, clock())
 
 
-def test_what_failed_together_does_not_come_back_together(clock: Clock) -> None:
+def test_sessions_that_failed_together_are_not_retried_together(clock: Clock) -> None:
     tries = {apply_failure(Session(f"tenant{number:04}", failures=30), clock()).next_try_at for number in range(50)}
     assert len(tries) > 25
     assert max(tries) - clock() <= MAX_RETRY_BACKOFF.total_seconds() * 1250

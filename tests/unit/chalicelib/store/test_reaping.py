@@ -1,4 +1,4 @@
-"""Sessions are taken back from runners that lost hold of them, and from no others."""
+"""Reaping: sessions are taken from runners that are silent, ended or wedged, and from no others."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_silent_runner_alone_is_left_alone_for_three_leases(
     assert placement.sessions.get(A).runner is None
 
 
-def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
+def test_a_silent_runner_is_reaped_when_another_synced_twice_after_its_lease(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     registered(placement, clock)
@@ -45,7 +45,7 @@ def test_a_silent_runner_is_reaped_when_another_was_heard_twice_after_its_lease(
     assert reaping.reap_silent(clock(), witness=other.id) == [A]
 
 
-def test_a_runner_that_is_heard_again_forgets_its_witness(
+def test_a_renewed_lease_removes_the_witness(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     silent = registered(placement, clock)
@@ -70,7 +70,7 @@ def test_death_is_final(placement: Placement, reaping: Reaping, tenants: Tenants
     assert not placement.claim(placement.sessions.get(A), runner.id, clock())
 
 
-def test_who_looks_next_frees_what_a_reaper_left_when_it_died_half_way(
+def test_the_next_round_frees_the_sessions_of_a_reaper_that_ended_half_way(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -91,7 +91,7 @@ def test_a_stopped_task_is_reaped_at_once(
     assert reaping.reap_stopped_task(f"task-{runner.id}", clock()) == [A]
 
 
-def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_heard(
+def test_a_wedged_session_is_taken_from_a_runner_that_syncs(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -109,7 +109,7 @@ def test_a_session_whose_page_answers_no_more_is_taken_from_a_runner_that_is_hea
     assert placement.sessions.get(B).epoch == 3
 
 
-def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
+def test_after_a_long_silence_a_runner_gets_time_to_probe_its_pages(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)
@@ -121,7 +121,7 @@ def test_after_a_long_silence_a_runner_gets_time_to_look_at_its_pages_again(
     assert reaping.release_wedged(clock.pass_seconds(10)) == []
 
 
-def test_a_dead_runner_may_still_speak_for_what_it_held_for_a_day(
+def test_a_dead_runner_may_hand_in_messages_of_its_sessions_for_a_day(
     placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock
 ) -> None:
     runner = registered(placement, clock)

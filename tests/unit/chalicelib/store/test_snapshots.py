@@ -1,4 +1,4 @@
-"""Archived profiles: who may upload, what counts, what is offered, what is forgotten."""
+"""Snapshots: upload, commit, restore and retention, through the runners' API."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ DAY = milliseconds(timedelta(days=1))
 START = 1_790_000_000_000
 
 
-def generation(epoch: int, sequence: int, taken_at: int = START) -> SnapshotVersion:
+def version(epoch: int, sequence: int, taken_at: int = START) -> SnapshotVersion:
     sha256 = hashlib.sha256(f"{epoch}/{sequence}".encode()).hexdigest()
     key = snapshot_key(T, epoch, sequence, sha256)
     return SnapshotVersion(key, epoch, sequence, sha256, 100, "156.0.1.2", "4.6.0", taken_at)
@@ -106,7 +106,7 @@ def door(services: Services, clock: Clock) -> Door:
 
 
 def link(door: Door) -> None:
-    """The account is linked now."""
+    """Links the account now."""
     session = door.services.sessions.get(T)
     linked = replace(session, number="491701111111", linked_at=door.services.clock(), sequence=session.sequence + 1)
     runner = door.services.runners.get(door.runner)
@@ -131,7 +131,7 @@ def test_an_upload_link_is_for_one_key_one_length_and_one_content_encrypted(door
 
 
 @pytest.mark.parametrize("path", ["upload", "commit", "restore"])
-def test_nobody_but_the_holder_of_the_epoch_is_served(door: Door, path: str) -> None:
+def test_only_the_holder_of_the_epoch_is_served(door: Door, path: str) -> None:
     announced = door.announce(b"profile", epoch=door.epoch - 1)
     refused = door.post(f"/runner/snapshots/{path}", announced)
     assert (refused.status_code, refused.json_body["code"]) == (409, "stale_epoch")
@@ -163,27 +163,27 @@ def test_a_repeated_commit_is_harmless_and_an_older_one_changes_nothing(door: Do
     assert [each.key for each in door.services.sessions.get(T).snapshots] == [second]
 
 
-def just_after_the_look(door: Door, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    """Something else happens between the next look at the session and what follows from it."""
+def after_the_next_read(door: Door, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Lets an action happen between the next read of the session and the write that follows."""
     sessions, meanwhile = door.services.sessions, [action]
-    look = sessions.get
+    read = sessions.get
 
     def get(tenant: str) -> Session:
-        seen = look(tenant)
+        session = read(tenant)
         if meanwhile:
             meanwhile.pop()()
-        return seen
+        return session
 
     monkeypatch.setattr(sessions, "get", get)
 
 
-def test_a_runner_that_lost_the_session_between_its_look_and_its_write_commits_nothing(
+def test_a_runner_that_lost_the_session_between_read_and_write_commits_nothing(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = Update(f"TENANT#{T}", "SESSION", set={"epoch": door.epoch + 1})
-    just_after_the_look(door, monkeypatch, lambda: door.services.table.update(lost))
+    after_the_next_read(door, monkeypatch, lambda: door.services.table.update(lost))
     with pytest.raises(StaleEpoch):
-        door.services.snapshots.commit(T, door.runner, generation(door.epoch, 1), START)
+        door.services.snapshots.commit(T, door.runner, version(door.epoch, 1), START)
     assert door.services.sessions.get(T).snapshots == ()
 
 
@@ -191,8 +191,8 @@ def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshots = door.services.snapshots
-    first, second = generation(door.epoch, 1), generation(door.epoch, 2)
-    just_after_the_look(door, monkeypatch, lambda: snapshots.commit(T, door.runner, first, START))
+    first, second = version(door.epoch, 1), version(door.epoch, 2)
+    after_the_next_read(door, monkeypatch, lambda: snapshots.commit(T, door.runner, first, START))
     assert snapshots.commit(T, door.runner, second, START)
     assert [each.sequence for each in door.services.sessions.get(T).snapshots] == [2, 1]
 
@@ -202,7 +202,7 @@ def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
 
 def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None:
     midnight = START // DAY * DAY
-    hourly = [generation(2, 1 + hour, midnight + hour * DAY // 24) for hour in range(24 * 10)]
+    hourly = [version(2, 1 + hour, midnight + hour * DAY // 24) for hour in range(24 * 10)]
     now = hourly[-1].taken_at
     left: tuple[SnapshotVersion, ...] = ()
     for each in hourly:
@@ -212,8 +212,8 @@ def test_the_newest_three_are_kept_and_the_last_of_each_day_for_a_week() -> None
     assert all(now - each.taken_at < 7 * DAY for each in left[3:])
 
 
-def test_generations_are_ordered_by_epoch_and_sequence_whatever_their_size() -> None:
-    mixed = [generation(9, 12), generation(10, 1), generation(1009, 2), generation(9, 2)]
+def test_versions_are_ordered_by_epoch_and_sequence_whatever_their_size() -> None:
+    mixed = [version(9, 12), version(10, 1), version(1009, 2), version(9, 2)]
     assert [(each.epoch, each.sequence) for each in apply_retention(mixed, START)[:3]] == [(1009, 2), (10, 1), (9, 12)]
 
 
@@ -222,8 +222,8 @@ def test_a_restore_is_offered_the_newest_first_and_not_what_was_tried(door: Door
     assert door.offered() == [keys[1], keys[0]]
     assert not [event for event in door.services.timeline.latest(T) if event.kind is EventKind.RESTORE_FELL_BACK]
     assert door.offered(failed=[keys[1]], reason="2-2: damaged") == [keys[0]]
-    [told] = [event for event in door.services.timeline.latest(T) if event.kind is EventKind.RESTORE_FELL_BACK]
-    assert told.detail == "2-2: damaged"
+    [fell_back] = [event for event in door.services.timeline.latest(T) if event.kind is EventKind.RESTORE_FELL_BACK]
+    assert fell_back.detail == "2-2: damaged"
 
 
 def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Door, clock: Clock) -> None:
@@ -245,7 +245,7 @@ def test_the_snapshots_of_an_earlier_login_are_not_offered_to_the_next(door: Doo
 
 
 def test_a_snapshot_that_was_committed_before_the_linking_was_reported_is_offered(door: Door, clock: Clock) -> None:
-    """History 4037: the sync that told of the linking was lost, the snapshot was not."""
+    """History 4037: the sync that reported the linking was lost, the snapshot was not."""
     first = door.take(b"one", 1)
     session = door.services.sessions.get(T)
     runner = door.services.runners.get(door.runner)

@@ -1,4 +1,4 @@
-"""One DynamoDB table, on moto and in memory: the same sentences are true of both."""
+"""The table, on moto and in memory: the same tests pass on both."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -33,7 +33,7 @@ def keys(items: Iterator[Item]) -> list[str]:
 # -- values --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_put_comes_back_as_plain_values(either: Table) -> None:
+def test_an_item_is_read_back_as_plain_values(either: Table) -> None:
     stored(either, colour=Colour.RED, count=3, half=0.5, whole=2.0, yes=True, parts=("a", "b"), inner={"n": {"m": 1}})
     item = either.get("P", "S")
     assert item == {
@@ -65,7 +65,7 @@ def test_what_is_read_can_be_changed_without_changing_the_table(either: Table) -
     assert either.get("P", "S") == {"pk": "P", "sk": "S", "inner": {"list": [1]}, "names": {"a"}}
 
 
-def test_what_is_not_there_is_none(either: Table) -> None:
+def test_a_missing_item_is_none(either: Table) -> None:
     assert either.get("P", "S") is None
 
 
@@ -95,7 +95,7 @@ def test_items_that_a_busy_table_left_out_are_asked_for_again_and_not_for_ever(t
         table.get_many([("P", "S")])
 
 
-def test_a_put_is_for_a_new_item_and_tells_what_stands_there_already(either: Table) -> None:
+def test_a_put_of_an_existing_item_fails_with_that_item(either: Table) -> None:
     before = stored(either, colour="red")
     with pytest.raises(ConditionFailed) as failed:
         either.put(Put({"pk": "P", "sk": "S", "colour": "blue"}))
@@ -113,7 +113,7 @@ def test_an_update_to_none_removes(either: Table) -> None:
     assert either.update(Update("P", "S", set={"a": None}, remove=("b", "never"))) == {"pk": "P", "sk": "S", "c": 3}
 
 
-def test_a_failed_update_tells_what_stood_there_or_none(either: Table) -> None:
+def test_a_failed_update_carries_the_present_item_or_none(either: Table) -> None:
     with pytest.raises(ConditionFailed) as failed:
         either.update(Update("P", "S", set={"a": 1}, when=Attr("pk").exists()))
     assert failed.value.items == (None,)
@@ -208,7 +208,7 @@ def test_conditions_hold_as_dynamodb_says(either: Table) -> None:
 # -- transactions --------------------------------------------------------------------------------------------------
 
 
-def test_a_transaction_is_all_or_nothing_and_says_which_condition_failed(either: Table) -> None:
+def test_a_transaction_is_all_or_nothing_and_names_the_failed_condition(either: Table) -> None:
     before = stored(either, a=1)
     with pytest.raises(ConditionFailed) as failed:
         either.transact(

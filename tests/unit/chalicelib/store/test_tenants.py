@@ -37,7 +37,7 @@ def test_a_tenant_is_created_whole_or_not_at_all(tenants: Tenants, hotel: Tenant
         invites.find("f" * 64, now=6)
 
 
-def test_what_is_not_there_is_not_found(tenants: Tenants, invites: Invites) -> None:
+def test_a_missing_tenant_is_not_found(tenants: Tenants, invites: Invites) -> None:
     reads: list[Callable[[], object]] = [
         lambda: tenants.get("nobody00"),
         lambda: tenants.get_assistant("nobody00", 1),
@@ -65,7 +65,7 @@ def test_an_edit_changes_what_it_names_and_raises_the_revision(
     assert (event.kind, event.detail, event.by) == (EventKind.EDITED, "name, policies", OPERATOR)
 
 
-def test_the_second_of_two_editors_is_told(tenants: Tenants, hotel: Tenant) -> None:
+def test_the_second_of_two_editors_gets_a_conflict(tenants: Tenants, hotel: Tenant) -> None:
     tenants.edit(hotel.id, {"name": "First"}, expected_revision=1, now=7, by="a@agency.example")
     with pytest.raises(Conflict):
         tenants.edit(hotel.id, {"name": "Second"}, expected_revision=1, now=8, by="b@agency.example")
@@ -89,18 +89,18 @@ def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tena
 
 
 @pytest.mark.parametrize("of", ["assistant", "mail"])
-def test_a_problem_is_told_once_however_often_it_is_met(
+def test_a_problem_is_recorded_once_however_often_it_is_set(
     tenants: Tenants, hotel: Tenant, of: str, timeline: Timeline
 ) -> None:
-    meet, mend = getattr(tenants, f"set_{of}_problem"), getattr(tenants, f"clear_{of}_problem")
+    set_problem, clear_problem = getattr(tenants, f"set_{of}_problem"), getattr(tenants, f"clear_{of}_problem")
     problem = replace(KEY_GONE, since=hotel.created_at + 1)
-    assert meet(hotel.id, problem)
-    assert not meet(hotel.id, replace(problem, since=hotel.created_at + 2))
+    assert set_problem(hotel.id, problem)
+    assert not set_problem(hotel.id, replace(problem, since=hotel.created_at + 2))
     assert getattr(tenants.get(hotel.id), f"{of}_problem") == problem
     another = Problem(ProblemCode.OUT_OF_CREDIT, hotel.created_at + 3)
-    assert meet(hotel.id, another)
-    assert mend(hotel.id, now=hotel.created_at + 4)
-    assert not mend(hotel.id, now=hotel.created_at + 5)
+    assert set_problem(hotel.id, another)
+    assert clear_problem(hotel.id, now=hotel.created_at + 4)
+    assert not clear_problem(hotel.id, now=hotel.created_at + 5)
     assert getattr(tenants.get(hotel.id), f"{of}_problem") is None
     assert happened(timeline) == [EventKind.RESOLVED, EventKind.PROBLEM, EventKind.PROBLEM, EventKind.CREATED]
 

@@ -18,6 +18,6 @@ def test_two_events_of_the_same_millisecond_are_both_kept(hotel: Tenant, timelin
     assert happened(timeline).count(EventKind.TAKEOVER) == 2
 
 
-def test_every_event_is_forgotten_after_400_days(hotel: Tenant, table: Table) -> None:
+def test_each_event_expires_after_400_days(hotel: Tenant, table: Table) -> None:
     [item] = table.query(f"TENANT#{hotel.id}", begins_with="EVENT#")
     assert item["expires_at"] == hotel.created_at // 1000 + 400 * 86_400
