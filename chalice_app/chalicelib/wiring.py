@@ -148,7 +148,7 @@ class Services:
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, self.sessions, crowded=self.fleet.scale_out, release=self.release)
+        return Placement(self.table, self.runners, self.sessions, scale_out=self.fleet.scale_out, release=self.release)
 
     @cached_property
     def reaping(self) -> Reaping:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal
 
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
@@ -147,6 +148,7 @@ class Turn:
     attempts: int = 0
     epoch: int | None = None
     due_at: int = 0
+    #: a SkipReason, or the code of the error or problem that postponed it or ended it
     reason: str | None = None
     sent_at: int | None = None
 
@@ -226,9 +228,9 @@ def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """A line of a chat's history for the model. ``role`` is ``user`` or ``assistant``."""
+    """A line of a chat's history for the model."""
 
-    role: str
+    role: Literal["user", "assistant"]
     text: str = field(repr=False)
 
 

@@ -35,7 +35,7 @@ class Placement:
         table: the one table.
         runners: the runners that could hold a session.
         sessions: the session items.
-        crowded: called when no runner has room for a session, so that the fleet can grow.
+        scale_out: called when no runner has room for a session, so that the fleet can grow.
         release: runners of this release are preferred, because the others leave soon.
     """
 
@@ -44,13 +44,13 @@ class Placement:
         table: Table,
         runners: Runners,
         sessions: Sessions,
-        crowded: Callable[[], None] = lambda: None,
+        scale_out: Callable[[], None] = lambda: None,
         release: str = "",
     ) -> None:
         self._table = table
         self.runners = runners
         self.sessions = sessions
-        self._crowded = crowded
+        self._scale_out = scale_out
         self._release = release
 
     def keep_awake(self, tenant: str, now: int) -> Session:
@@ -108,7 +108,7 @@ class Placement:
                 return True
         if self._list(tenant, now):
             log.info(LogEvent.SESSION_UNPLACED, extra={"tenant": tenant})
-        self._crowded()
+        self._scale_out()
         return False
 
     def offer(self, session: Session, runner: Runner, now: int) -> bool:

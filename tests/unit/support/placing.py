@@ -22,14 +22,14 @@ def placement_on(table: Table, **more: Any) -> Placement:
 
 
 @pytest.fixture
-def crowded() -> list[str]:
+def scaled_out() -> list[str]:
     """One entry for each session that found no room."""
     return []
 
 
 @pytest.fixture
-def placement(table: Table, crowded: list[str]) -> Placement:
-    return placement_on(table, crowded=lambda: crowded.append("crowded"))
+def placement(table: Table, scaled_out: list[str]) -> Placement:
+    return placement_on(table, scale_out=lambda: scaled_out.append("scaled out"))
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.runners import TurnToTake
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
-from tests.unit.support.placing import A, B, crowded, placement, registered, renewed, tenants
+from tests.unit.support.placing import A, B, placement, registered, renewed, scaled_out, tenants
 from wire import Code, Phase, ProblemCode, SessionReport
 
-__all__ = ["crowded", "placement", "tenants"]
+__all__ = ["placement", "scaled_out", "tenants"]
 
 
 def report(tenant: str, epoch: int, sequence: int, phase: Phase, **more: object) -> SessionReport:
@@ -28,10 +28,10 @@ def test_a_watched_session_is_placed_in_the_very_request(placement: Placement, t
 
 
 def test_a_session_without_room_is_listed_as_unplaced_and_the_fleet_grows(
-    placement: Placement, tenants: Tenants, clock: Clock, crowded: list[str]
+    placement: Placement, tenants: Tenants, clock: Clock, scaled_out: list[str]
 ) -> None:
     placement.keep_awake(A, clock())
-    assert crowded
+    assert scaled_out
     assert list(placement.list_unplaced(10)) == [A]
     runner = registered(placement, clock)
     assert placement.claim(placement.sessions.get(A), runner.id, clock())

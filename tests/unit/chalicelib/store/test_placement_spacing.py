@@ -17,14 +17,14 @@ CODE = Code(code="qr-string", expires_in_ms=20_000)
 
 
 @pytest.fixture
-def crowded() -> list[str]:
+def scaled_out() -> list[str]:
     return []
 
 
 @pytest.fixture
-def placement(memory_table: Table, clock: Clock, crowded: list[str]) -> Placement:
+def placement(memory_table: Table, clock: Clock, scaled_out: list[str]) -> Placement:
     Tenants(memory_table, Timeline(memory_table)).create(a_tenant(A), ASSISTANT, by="operator@example.com")
-    placement = placement_on(memory_table, crowded=lambda: crowded.append("crowded"))
+    placement = placement_on(memory_table, scale_out=lambda: scaled_out.append("scaled out"))
     placement.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task")
     return placement
 
@@ -71,14 +71,14 @@ def test_a_session_that_never_comes_up_is_placed_again_ever_later(placement: Pla
 
 
 def test_during_its_backoff_no_runner_can_claim_a_session_and_none_is_added_for_it(
-    placement: Placement, clock: Clock, crowded: list[str]
+    placement: Placement, clock: Clock, scaled_out: list[str]
 ) -> None:
     placement.keep_awake(A, clock())
     wait = gives_up(placement, clock)
     assert not placement.place(A, clock())
     assert list(placement.list_unplaced(10)) == [A]
     assert not placement.claim(placement.sessions.get(A), "runneraaaa", clock())
-    assert crowded == []
+    assert scaled_out == []
     clock.pass_seconds(wait + 1)
     assert placement.claim(placement.sessions.get(A), "runneraaaa", clock())
     assert list(placement.list_unplaced(10)) == []

@@ -8,9 +8,9 @@ from chalicelib.store.reaping import Reaping
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
-from tests.unit.support.placing import A, B, crowded, placement, registered, renewed, tenants
+from tests.unit.support.placing import A, B, placement, registered, renewed, scaled_out, tenants
 
-__all__ = ["crowded", "placement", "tenants"]
+__all__ = ["placement", "scaled_out", "tenants"]
 
 
 @pytest.fixture
