@@ -15,7 +15,7 @@ OLD_AFTER = timedelta(minutes=10)
 STABLE_AFTER = timedelta(minutes=2)
 #: A session that was online, moved, and does not come online holds the drain for this long; then it is left behind.
 MOVE_TIMEOUT = timedelta(minutes=5)
-#: Releases that runners report which do not know theirs.
+#: The values of a release that is not known.
 UNKNOWN_RELEASES = frozenset({"", "unknown"})
 
 

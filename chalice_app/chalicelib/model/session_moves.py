@@ -13,8 +13,9 @@ from wire import Wanted
 MAX_MOVES_AT_ONCE = 2
 #: … this often (the schedule's minute is not exact).
 MOVES_EVERY = timedelta(seconds=55)
-#: Failure budget: so many sessions are left behind, or one of so many that the release brought up. Beyond, it fails.
+#: Failure budget: at most this many sessions are left behind, …
 MAX_LEFT_BEHIND = 2
+#: … or one for each so many that the release brought up. If more are down, the release is the cause.
 BROUGHT_UP_FOR_EACH_LEFT_BEHIND = 20
 #: A fresh login is archived within a minute, and once more when it is settled, within this.
 LOGIN_SETTLES_WITHIN = timedelta(minutes=6)

@@ -44,7 +44,7 @@ from chalicelib.model.turn_decisions import (
 RECHECK_SECONDS = 1
 #: Messages that came while a reply was being sent are checked when it is sent, and after this in any case.
 BACKSTOP_SECONDS = 30
-#: A check that lost a race to another check is repeated this often.
+#: A check that lost a race to another check is repeated at most this many times.
 MAX_RACES = 5
 MINUTE_MS = 60_000
 
@@ -180,7 +180,7 @@ def debounce_new_messages(view: ChatView, now: int) -> Decision | None:
 
 
 def fold_in_new_messages(view: ChatView, now: int) -> Decision | None:
-    """New messages fold into a turn of which nothing is sent; a text is thrown away for that only so often."""
+    """New messages fold into a turn of which nothing is sent; MAX_DISCARDS texts may be thrown away for that."""
     if view.turn is None or not view.beyond_turn or view.turn_changed or view.turn.discards >= MAX_DISCARDS:
         return None
     return FoldIn(view.turn, view.waiting)

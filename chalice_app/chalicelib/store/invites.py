@@ -17,7 +17,7 @@ from chalicelib.store.timeline import Timeline, seconds
 
 #: An expired or revoked invite is kept this long, so that the tenant's page can show it.
 DEAD_INVITES_KEPT_FOR = timedelta(days=30)
-#: A write that collides with another change of the same link is tried again so often.
+#: A write that collides with another change of the same link is tried this many times.
 ATTEMPTS = 5
 
 _invites = TypeAdapter(Invite)

@@ -94,7 +94,7 @@ class Runners:
         return runner_from(item) if item else None
 
     def may_hand_in(self, runner: Runner, tenant: str, now: int) -> bool:
-        """True if a call without a fence is accepted: the runner held the tenant, and did not die long ago."""
+        """True if its messages and sent parts are accepted without a fence: it held the tenant and is not long dead."""
         item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
         if item is None or tenant not in item.get("held", set()):
             return False

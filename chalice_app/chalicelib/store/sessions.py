@@ -28,7 +28,7 @@ from wire import Phase
 AWAKE_RENEWED_EVERY = timedelta(minutes=1)
 #: The times of the last message and the last reply are written at most this often.
 ACTIVITY_RECORDED_EVERY = timedelta(minutes=1)
-#: A change is tried again this often when the session moves to another runner meanwhile.
+#: A change is tried this many times when the session moves to another runner meanwhile.
 ATTEMPTS = 5
 
 

@@ -11,7 +11,7 @@ from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
 log = logging.getLogger(__name__)
 
-#: A commit that collides with another one of the same runner, whose answer was lost, is tried again so often.
+#: A commit that collides with another one of the same runner, whose answer was lost, is tried this many times.
 COMMIT_ATTEMPTS = 4
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Item", "Path", "Put", "Table", "Update"]
 
-#: A request that collides with another write or is throttled is sent again this often, with backoff and jitter.
+#: A request that collides with another write or is throttled is sent this many times, with backoff and jitter.
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
 #: DynamoDB returns at most so many items of a batch.

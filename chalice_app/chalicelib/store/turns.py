@@ -76,7 +76,7 @@ class Turns:
         return True
 
     def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
-        """Freezes the batch of the open turn again. None if a part may be sent already, or after MAX_DISCARDS."""
+        """Freezes the batch of the open turn again. None if a part may be sent already, or if the turn changed."""
         frozen = refreeze(turn, waiting, now)
         changes = {
             "state": frozen.state,
