@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from runner.control_plane.lease import Durations, Lease, Watchdog
+from chalicelib.model import LEASE as CONTROL_PLANES_LEASE
+from runner.control_plane.lease import LEASE, Durations, Lease, Watchdog
 from runner.exit_codes import ExitCode
 
 
@@ -14,6 +15,10 @@ class Time:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_the_runner_and_the_control_plane_mean_the_same_lease() -> None:
+    assert LEASE == CONTROL_PLANES_LEASE
 
 
 def test_nothing_may_be_sent_before_the_first_answer() -> None:
