@@ -18,8 +18,8 @@ up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_UR
 	@exec $(BIN)/python -m infrastructure.local
 
 .PHONY: check
-check: python lint types ## ruff, mypy and unit tests; run it before each commit
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
+check: python ## ruff, mypy and unit tests; run it before each commit
+	@$(MAKE) --jobs 3 --output-sync=target lint types unit
 
 .PHONY: test
 test: install lint types ## run every test but peers, chaos, the rehearsals and the long simulation; run it before handing over
@@ -183,7 +183,9 @@ chromium: .make/python
 
 # -- the parts of check ------------------------------------------------------------------------------------------------
 
-.PHONY: lint types
+.PHONY: lint types unit
+unit: python
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
 lint: python
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
