@@ -52,7 +52,7 @@ LAMBDA_GB = 0.5  # lambda_memory_size, chalice_app/.chalice/config.json
 LOGS_KEPT_DAYS = 30  # LogRetentionDays
 #: A sync without news is answered at once, and the runner calls again (runner_api.py: NEXT_CALL_MS).
 IDLE_SYNC_EVERY_SECONDS = 3.0
-#: After the bell, the next call is held to its end, while the reply is sent (wire.py: SYNC_HELD_AT_MOST_MS).
+#: After the bell, the next call is held to its end, while the reply is sent (wire.py: MAX_SYNC_HOLD_MS).
 SYNC_HELD_AT_MOST_SECONDS = 10.0
 BELL_POLLED_EVERY_SECONDS = 0.2  # runner_api.py
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
