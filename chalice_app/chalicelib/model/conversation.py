@@ -22,7 +22,8 @@ MAX_MESSAGE_AGE = timedelta(hours=12)
 QUOTED_AFTER = timedelta(minutes=10)
 #: The model reads at most so much of a chat, the newest lines first.
 MAX_HISTORY_CHARACTERS = 60_000
-#: So many texts are discarded because the contact wrote more; after that the turn is sent as it is.
+#: So often a turn's batch is frozen again because the contact wrote more, whether a text was stored by then or not:
+#: each costs a model call. After that the turn is sent as it is, and what came later is answered next.
 MAX_DISCARDS = 2
 #: A turn that made no progress for this long is checked again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
@@ -268,7 +269,6 @@ def _last_lines(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
 
 def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
     """Returns the turn with its batch frozen again, because the contact wrote more before a part was sent."""
-    discarded = 1 if turn.parts else 0
     return replace(
         turn,
         state=TurnState.THINKING,
@@ -278,7 +278,7 @@ def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
         at=waiting[-1].at,
         oldest_sent_at=min(message.sent_at for message in waiting),
         parts=(),
-        discards=turn.discards + discarded,
+        discards=turn.discards + 1,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
     )
 

@@ -180,7 +180,7 @@ def debounce_new_messages(view: ChatView, now: int) -> Decision | None:
 
 
 def fold_in_new_messages(view: ChatView, now: int) -> Decision | None:
-    """New messages fold into a turn of which nothing is sent; MAX_DISCARDS texts may be thrown away for that."""
+    """New messages fold into a turn of which nothing is sent, MAX_DISCARDS times at most: each costs a model call."""
     if view.turn is None or not view.beyond_turn or view.turn_changed or view.turn.discards >= MAX_DISCARDS:
         return None
     return FoldIn(view.turn, view.waiting)

@@ -43,7 +43,11 @@ def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int
         raise ValueError("a part needs 20 characters, and there must be one part")
     # More than this could not be sent anyway, and Markdown of any length costs time.
     readable = printable(text[: 2 * characters * parts])
-    return _split(_formatted(readable).strip(), characters, parts)
+    try:
+        formatted = _formatted(readable)
+    except RecursionError:  # a contact can have the model write emphasis in emphasis, hundreds deep
+        formatted = readable
+    return _split(formatted.strip(), characters, parts)
 
 
 def printable(text: str) -> str:

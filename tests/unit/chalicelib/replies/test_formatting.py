@@ -222,3 +222,8 @@ def test_splitting_loses_nothing(text: str, characters: int) -> None:
     whole = for_whatsapp(text, characters=10_000)
     parts = for_whatsapp(text, characters=characters, parts=1_000)
     assert said("".join(parts)) == said("".join(whole))
+
+
+@pytest.mark.parametrize("text", ["*" * 500 + "a" + "*" * 500, "***a " * 140 + "***" * 140, "*a " * 260 + "*" * 260])
+def test_emphasis_in_emphasis_hundreds_deep_is_sent_as_it_is(text: str) -> None:
+    assert "".join(for_whatsapp(text)).count("a") == text.count("a")

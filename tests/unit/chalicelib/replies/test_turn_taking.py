@@ -95,6 +95,27 @@ def test_a_message_before_sending_folds_in_and_after_two_discards_waits_for_the_
     assert len(open_turn(line).messages) == 1
 
 
+@pytest.mark.parametrize("every_seconds", [1, 2, 5, 10])
+def test_a_contact_who_writes_steadily_costs_three_calls_a_reply_at_most(
+    line: Services, clock: Clock, every_seconds: int
+) -> None:
+    """The model needs ten seconds: a message that comes meanwhile folds in, twice at most."""
+    hand_in(line, message(clock, "M0"))
+    clock.pass_seconds(2)
+    calls_during_thinking = iter(range(1, 9))
+
+    def writes_on() -> None:
+        for number in calls_during_thinking:
+            clock.pass_seconds(every_seconds)
+            hand_in(line, message(clock, f"M{number}"))
+            check(line)
+
+    llm(line).meanwhile = writes_on
+    check(line)
+    assert len(llm(line).asked) == 3
+    assert open_turn(line).discards == 2
+
+
 def test_hundreds_of_messages_are_one_batch_of_which_the_model_reads_the_end(line: Services, clock: Clock) -> None:
     for start in range(0, 400, 50):
         hand_in(line, *(message(clock, f"M{start + number}", "x" * 1_000) for number in range(50)))
