@@ -20,7 +20,8 @@ from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import unfit_reason
-from chalicelib.store.chats import Chats
+from chalicelib.store.conversation.chats import Chats
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.invites import Invites
@@ -34,7 +35,6 @@ from chalicelib.store.table import Table
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.turns import Turns
 
 if TYPE_CHECKING:
     from boto3 import Session as BotoSession

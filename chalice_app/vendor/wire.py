@@ -40,6 +40,8 @@ MAX_CAPACITY = 25
 MESSAGES_PER_BATCH = 50
 #: A longer text is cut by the runner.
 MAX_TEXT_BYTES = 65_536
+#: A longer quoted text is cut by the runner.
+MAX_QUOTE_CHARACTERS = 1_000
 #: The largest snapshot that the control plane accepts.
 MAX_SNAPSHOT_BYTES = 536_870_912
 #: How long the control plane may hold a sync call before it answers.
@@ -246,8 +248,35 @@ class SyncAnswer(Wire):
     drain: bool = False
 
 
+class Media(Wire):
+    """The facts of a picture, recording, video or document; its bytes never travel here."""
+
+    mime: ShortText = ""
+    size_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    #: The length of a recording or video.
+    seconds: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    #: A document's name: never its text.
+    file_name: ShortText = ""
+
+
+class Quote(Wire):
+    """The message that another one quotes, as far as the page knows it."""
+
+    id: MessageId | None = None
+    #: Written by the line's account: a reply of ours, or of its owner.
+    from_me: bool = False
+    #: The quoted author in a group.
+    sender: ChatId | None = None
+    kind: MessageKind = MessageKind.TEXT
+    #: What was typed, or the caption.
+    text: Annotated[str, StringConstraints(max_length=MAX_QUOTE_CHARACTERS)] = ""
+
+
 class Message(Wire):
-    """A WhatsApp message as the page has it."""
+    """A WhatsApp message as the page has it; handed in again when it is decrypted, edited or deleted.
+
+    Runners of an earlier release send the caption as ``text``, and none of the fields after it.
+    """
 
     id: MessageId
     chat: ChatId
@@ -261,7 +290,32 @@ class Message(Wire):
     #: WhatsApp's own time of the message.
     sent_at_ms: Milliseconds
     kind: MessageKind
+    #: What its author typed, in the newest wording.
     text: str = ""
+    #: What its author typed under a picture, video or document.
+    caption: str = ""
+    #: Finer than ``kind``: "poll", "order", "product", "list_reply", "button_reply", "group_invite", "contact_cards",
+    #: "live_location", "view_once", "gif", …; readers ignore those that they do not know.
+    variant: ShortText = ""
+    #: The content of a structured message in words: a poll's question and options, an order's items, the chosen entry.
+    summary: str = ""
+    quote: Quote | None = None
+    #: The name that its author shows (their own, or as the phone has it saved).
+    author: ShortText = ""
+    #: In a group: our account is mentioned.
+    mentions_us: bool = False
+    media: Media | None = None
+    #: WhatsApp's own time of the newest edit; ``None`` if it was never edited.
+    edited_at_ms: Milliseconds | None = None
+    #: Deleted for everyone; all of its content is empty then.
+    deleted: bool = False
+    #: WhatsApp itself marks it as not written by a person.
+    automatic: bool = False
+    #: The contact is saved in the phone's contacts; ``None`` where the page does not know.
+    saved_contact: bool | None = None
+    #: WhatsApp's own time of the oldest message that the page has of this chat: before the linking, the chat existed
+    #: then already. ``None`` where the page does not know.
+    chat_since_ms: Milliseconds | None = None
 
 
 class MessagesRequest(Wire):

@@ -4,7 +4,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from chalicelib.store.chats import turn_from
+from chalicelib.store.conversation.items import turn_from
 from infrastructure.local.stack import LocalStack
 from tests.chaos.lines import Line
 from tests.chaos.verdict import Bubble, Stored, TurnRecord

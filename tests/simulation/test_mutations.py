@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib.model import Runner, Session, SnapshotVersion, Turn, TurnState
 from chalicelib.store import reaping
-from chalicelib.store.chats import chat_key
+from chalicelib.store.conversation.items import chat_key
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.runners import Runners, runner_from
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
 from chalicelib.store.tasks import Tasks
-from chalicelib.store.turns import Turns
 from chalicelib.web import runner_auth
 from runner.browser.page import SendResult
 from runner.browser.whatsapp import WhatsAppPage

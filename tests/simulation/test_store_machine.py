@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from moto import mock_aws
 
 from chalicelib.model import Assistant, Chat, RunnerState, StoredMessage, Tenant, TenantState, Turn
-from chalicelib.store.chats import Chats, arrival
+from chalicelib.store.conversation.chats import Chats, arrival
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
@@ -19,7 +20,6 @@ from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.turns import Turns
 from infrastructure.local.template import Template, load
 from tests.simulation.memory_table import MemoryTable
 from wire import Message, MessageKind

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.store.chats import turn_from
+from chalicelib.store.conversation.items import turn_from
 
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser

@@ -45,7 +45,8 @@ from chalicelib.model import (
     Turn,
     TurnState,
 )
-from chalicelib.store.chats import Chats
+from chalicelib.store.conversation.chats import Chats
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
@@ -58,7 +59,6 @@ from chalicelib.store.table import Put
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.turns import Turns
 from infrastructure.local import backup
 from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.mail import relay, spool
@@ -90,6 +90,14 @@ from tests.unit.support.stored_world import (
 from wire import MessageKind, Phase, ProblemCode, Wanted
 
 WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "written_by_084ff81"
+
+
+#: Attributes of a later release: what 084ff81 wrote reads as their defaults.
+ADDED_SINCE = {
+    *(f"StoredMessage.{name}" for name in ("variant", "summary", "quote", "author", "mentions_us", "media")),
+    *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
+    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "timeouts")),
+}
 
 
 def at(seconds: int) -> int:
@@ -507,7 +515,7 @@ def test_no_attribute_of_the_model_is_left_out(world: World) -> None:
         for each in fields(instances[0])
         if all(getattr(instance, each.name) == _default(each) for instance in instances)
     ]
-    assert not left_out
+    assert {*left_out} == ADDED_SINCE
 
 
 def _default(field: Field[Any]) -> Any:
@@ -542,7 +550,8 @@ BODIES: dict[str, type[BaseModel]] = {
 def test_a_body_of_084ff81_says_the_same_today(body: str) -> None:
     """No field is at its default, and unknown ones are ignored: one that is renamed does not come back."""
     written = json.loads((WRITTEN / "wire.json").read_text())[body]
-    assert BODIES[body].model_validate(written).model_dump(mode="json", by_alias=True) == written
+    read = BODIES[body].model_validate(written)
+    assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == written
 
 
 # -- a runner's disk ----------------------------------------------------------------------------------------------

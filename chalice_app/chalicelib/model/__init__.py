@@ -6,10 +6,6 @@ All instants are epoch milliseconds of the control plane's clock, unless a name 
 from chalicelib.model.assistant import (
     Assistant,
 )
-from chalicelib.model.classification import (
-    Classification,
-    classify,
-)
 from chalicelib.model.conversation import (
     ANSWER_AT_LATEST,
     DEBOUNCE,
@@ -20,20 +16,30 @@ from chalicelib.model.conversation import (
     QUOTED_AFTER,
     TURN_OVERDUE_AFTER,
     Chat,
-    ChatLine,
-    SkipReason,
-    StoredMessage,
     Turn,
     TurnState,
     answered_by_owner,
     has_settled,
-    history,
     is_bot_loop,
-    message_key,
     reason_not_to_send,
     refreeze,
     split_by_login,
     unanswered_messages,
+)
+from chalicelib.model.messages.classification import (
+    Classification,
+    classify,
+)
+from chalicelib.model.messages.message import (
+    StoredMessage,
+    message_key,
+)
+from chalicelib.model.messages.skip_reason import (
+    SkipReason,
+)
+from chalicelib.model.messages.transcript import (
+    ChatLine,
+    history,
 )
 from chalicelib.model.runner import (
     DEAD_TOKEN_GRACE,

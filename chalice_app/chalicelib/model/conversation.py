@@ -1,14 +1,14 @@
-"""Chats, messages and turns, and the rules for one of them. Pure; every rule takes `now`."""
+"""Chats and turns, and the rules for one of them. Pure; every rule takes `now`."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
 
+from chalicelib.model.messages.message import StoredMessage
+from chalicelib.model.messages.skip_reason import SkipReason
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
-from wire import MessageKind
 
 #: Debounce: a chat is answered once its contact wrote nothing for this long …
 QUIET_FOR = timedelta(milliseconds=1_500)
@@ -20,8 +20,6 @@ DEBOUNCE = timedelta(seconds=2)
 MAX_MESSAGE_AGE = timedelta(hours=12)
 #: A reply this late quotes the message it answers.
 QUOTED_AFTER = timedelta(minutes=10)
-#: The model reads at most so much of a chat, the newest lines first.
-MAX_HISTORY_CHARACTERS = 60_000
 #: So often a turn's batch is frozen again because the contact wrote more, whether a text was stored by then or not:
 #: each costs a model call. After that the turn is sent as it is, and what came later is answered next.
 MAX_DISCARDS = 2
@@ -48,68 +46,6 @@ class Chat:
     whatsapp_id: str = ""
     #: a message came while the open turn was being sent: the chat is checked when the turn ends
     check_requested: bool = False
-
-
-class SkipReason(StoredEnum):
-    """The reason why a message gets no reply or a turn is not sent. The values are stored."""
-
-    BROADCAST = "broadcast"  #: it went to a broadcast list, a status or a channel
-    HISTORY = "history"  #: it was written before this login was linked
-    GROUP = "group"  #: it was written in a group, and the line does not answer groups
-    IGNORED_CONTACT = "ignored contact"  #: the tenant's policies name this phone as one that gets no answer
-    NOT_ALLOWED = "not an allowed contact"  #: the policies name the phones that get an answer, and not this one
-    TOO_OLD = "too old"  #: see :data:`MAX_MESSAGE_AGE`
-    NOT_DECRYPTED = "not decrypted yet"  #: its text is not readable yet; the runner hands it in again once it is
-    NO_TEXT_BLANK = "no text (text)"  #: a text of nothing but white space
-    NO_TEXT_IMAGE = "no text (image)"  #: an image without a caption
-    NO_TEXT_VOICE = "no text (voice)"  #: a voice message
-    NO_TEXT_AUDIO = "no text (audio)"  #: an audio file
-    NO_TEXT_VIDEO = "no text (video)"  #: a video without a caption
-    NO_TEXT_DOCUMENT = "no text (document)"  #: a file without a caption
-    NO_TEXT_STICKER = "no text (sticker)"  #: a sticker
-    NO_TEXT_LOCATION = "no text (location)"  #: a location without a comment
-    NO_TEXT_CONTACT_CARD = "no text (contact_card)"  #: the card of a contact
-    NO_TEXT_OTHER = "no text (other)"  #: a kind of message that the line cannot read
-    PAUSED = "paused"  #: the operator paused the tenant
-    TAKEOVER = "takeover"  #: the owner answers this chat from the phone
-    HANDED_IN_BEFORE = "handed in before"  #: the same message was stored already
-    OTHER_LOGIN = "another login"  #: it came to an earlier login, perhaps of another account
-    BOT_LOOP = "two bots talk"  #: see :func:`is_bot_loop`
-    DAILY_CAP = "daily cap"  #: this contact got the replies of one day
-    EMPTY_REPLY = "empty reply"  #: nothing is left of the model's text once it is formatted for WhatsApp
-    MODEL_UNAVAILABLE = "the model did not answer"  #: see :data:`MAX_MODEL_ATTEMPTS`
-    UNKNOWN = "unknown"  #: written by a later release: not answered
-
-    @classmethod
-    def no_text(cls, kind: MessageKind) -> "SkipReason":
-        """Returns the reason to skip a message of this kind that carries no text."""
-        return cls(f"no text ({kind})")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message that a runner handed in. ``at`` orders a chat by the arrival at the control plane."""
-
-    id: str
-    chat: str
-    sender: str | None
-    from_me: bool
-    kind: MessageKind
-    text: str = field(repr=False)
-    sent_at: int
-    received_at: int
-    at: str
-    skipped: SkipReason | None = None
-
-    @property
-    def key(self) -> str:
-        """The key that is unique in its chat; the id alone is chosen by its sender."""
-        return message_key(self.from_me, self.sender, self.id)
-
-
-def message_key(from_me: bool, sender: str | None, id: str) -> str:
-    """Returns the key of a message in its chat."""
-    return f"{'me' if from_me else sender or 'contact'}#{id}"
 
 
 class TurnState(StoredEnum):
@@ -152,6 +88,14 @@ class Turn:
     #: a SkipReason, or the code of the error or problem that postponed it or ended it
     reason: str | None = None
     sent_at: int | None = None
+    #: the versions of its messages when the batch was frozen, in their order; empty: none was ever edited or deleted
+    versions: tuple[int, ...] = ()
+    #: the model's own text, for the history; empty: the parts are it
+    markdown: str = field(default="", repr=False)
+    #: the model calls that were paid, whatever became of their text
+    calls: int = 0
+    #: the model calls that timed out
+    timeouts: int = 0
 
     def part_id(self, part: int) -> str:
         """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""
@@ -227,44 +171,10 @@ def has_settled(waiting: Sequence[StoredMessage], now: int) -> bool:
     return now - newest >= milliseconds(QUIET_FOR) or now - oldest >= milliseconds(ANSWER_AT_LATEST)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatLine:
-    """A line of a chat's history for the model."""
-
-    role: Literal["user", "assistant"]
-    text: str = field(repr=False)
-
-
-def history(
-    messages: Iterable[StoredMessage], turns: Iterable[Turn], waiting: Sequence[StoredMessage], depth: int
-) -> tuple[ChatLine, ...]:
-    """Returns the last ``depth`` lines before the waiting messages, followed by these."""
-    waiting_keys = {message.key for message in waiting}
-    lines: list[tuple[str, ChatLine]] = []
-    for message in messages:
-        if message.key in waiting_keys or not message.text.strip():
-            continue
-        if message.skipped in (SkipReason.BROADCAST, SkipReason.NOT_DECRYPTED):
-            continue
-        lines.append((message.at + "#0", ChatLine("assistant" if message.from_me else "user", message.text)))
-    for turn in turns:
-        if turn.state in (TurnState.SENT, TurnState.SENDING):
-            lines.append((turn.at + "#1", ChatLine("assistant", "\n\n".join(turn.parts))))
-    lines.sort(key=lambda line: line[0])
-    before = [line for _, line in lines[-depth:]] if depth else []
-    return _last_lines([*before, *(ChatLine("user", message.text) for message in waiting)])
-
-
-def _last_lines(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
-    """Returns the last lines that fit into MAX_HISTORY_CHARACTERS, which bounds the tokens that a contact can cost."""
-    room = MAX_HISTORY_CHARACTERS
-    kept: list[ChatLine] = []
-    for line in reversed(lines):
-        if room <= 0:
-            break
-        kept.append(line if len(line.text) <= room else ChatLine(line.role, line.text[-room:]))
-        room -= len(line.text)
-    return tuple(reversed(kept))
+def versions_of(batch: Sequence[StoredMessage]) -> tuple[int, ...]:
+    """Returns the versions of a batch's messages; empty if none was ever edited or deleted."""
+    versions = tuple(message.version for message in batch)
+    return versions if any(versions) else ()
 
 
 def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
@@ -274,10 +184,12 @@ def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
         state=TurnState.THINKING,
         revision=turn.revision + 1,
         messages=tuple(message.key for message in waiting),
+        versions=versions_of(waiting),
         last_message=waiting[-1].id,
         at=waiting[-1].at,
         oldest_sent_at=min(message.sent_at for message in waiting),
         parts=(),
+        markdown="",
         discards=turn.discards + 1,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
     )

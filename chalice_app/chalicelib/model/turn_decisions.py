@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.model.conversation import SkipReason, StoredMessage, Turn
+from chalicelib.model.conversation import Turn
+from chalicelib.model.messages.message import StoredMessage
+from chalicelib.model.messages.skip_reason import SkipReason
 
 
 class ReplyOutcome(StrEnum):

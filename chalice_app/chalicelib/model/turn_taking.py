@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from chalicelib.model.conversation import (
     MAX_DISCARDS,
     Chat,
-    SkipReason,
-    StoredMessage,
     Turn,
     TurnState,
     answered_by_owner,
     has_settled,
     is_bot_loop,
 )
+from chalicelib.model.messages.message import StoredMessage
+from chalicelib.model.messages.skip_reason import SkipReason
 from chalicelib.model.tenant import Tenant
 from chalicelib.model.turn_decisions import (
     CheckAgain,

@@ -5,25 +5,19 @@ from datetime import timedelta
 
 from chalicelib.model import (
     DEBOUNCE,
-    MAX_MESSAGE_AGE,
     Chat,
     Classification,
-    Event,
-    EventKind,
     Session,
     SkipReason,
     Tenant,
     classify,
     milliseconds,
 )
-from chalicelib.store.chats import arrival
+from chalicelib.replies.takeover import is_own_reply, take_over
+from chalicelib.store.conversation.chats import arrival
 from chalicelib.wiring import Services
 from wire import Acknowledgement, Message, Outcome
 
-#: An own reply is searched among the turns of this time first: as a rule it follows its message soon …
-OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
-#: … and then as far back as a reply may wait, with the time that a runner needs to send one that it took.
-OWN_REPLIES_SEARCHED = MAX_MESSAGE_AGE + timedelta(hours=1)
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
 #: Messages that are skipped for these reasons are not stored: the runner hands them in again, or they never matter.
@@ -89,7 +83,7 @@ def _classify(
 def _store(
     services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, at: str, now: int
 ) -> Classification:
-    if message.from_me and _is_own_reply(services, chat, message, now):
+    if message.from_me and is_own_reply(services, chat, message, now):
         return Classification(Outcome.DELIVERY)
     classified = _classify(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
     if classified.reason in NOT_STORED:
@@ -100,38 +94,9 @@ def _store(
     )
     if classified.outcome is Outcome.TAKEOVER:
         # For a duplicate too: the first try may have failed.
-        _take_over(services, tenant, chat, message.sent_at_ms, now)
+        take_over(services, tenant, chat, message.sent_at_ms, now)
     if stored is None:
         before = services.chats.get_message(chat, message)
         waits = before is not None and not before.from_me and before.skipped is None
         return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
     return classified
-
-
-def _is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> bool:
-    if chat.open_turn is not None:
-        turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
-        if turn is not None and message.id in turn.part_ids:
-            return True
-    # An echo comes with every reply and is found at once; a takeover is rare, and must not be mistaken for one.
-    for back in (OWN_REPLIES_SEARCHED_FIRST, OWN_REPLIES_SEARCHED):
-        recent = services.chats.read_recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
-        if recent.turn_with_part(message.id) is not None:
-            return True
-    return False
-
-
-def _take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:
-    """Takes the chat over for the person who wrote from the phone: discards the open turn and pauses the line there."""
-    if tenant.policies.takeover_minutes == 0:
-        return
-    until = written_at + tenant.policies.takeover_minutes * 60_000
-    if until > max(now, chat.takeover_until):
-        services.chats.record_takeover(chat, until)  # first, so that no turn is opened after the next check
-        if chat.takeover_until < now:
-            services.timeline.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
-    fresh = services.chats.get(chat.tenant, chat.id)
-    if fresh is not None and fresh.open_turn is not None:
-        turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
-        if turn is not None and (until > now or turn.oldest_sent_at <= written_at):
-            services.turns.discard(turn, SkipReason.TAKEOVER, now)

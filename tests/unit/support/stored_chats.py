@@ -4,10 +4,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from chalicelib.model import Chat, Policies, SkipReason, StoredMessage, TenantState, Turn, TurnState, classify
-from chalicelib.store.chats import Chats, arrival
+from chalicelib.store.conversation.chats import Chats, arrival
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.runners import Runners, TurnToTake
 from chalicelib.store.table import Table
-from chalicelib.store.turns import Turns
 from wire import Message, MessageKind
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000

@@ -270,6 +270,7 @@ class EditTenantForm(TenantForm):
     allowed_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
     give_up_text: Annotated[str, BeforeValidator(_parse_give_up_text)] = ""
 
-    def policies(self) -> Policies:
-        """Returns the policies of the form."""
-        return Policies(**{name: getattr(self, name) for name in Policies.__dataclass_fields__})
+    def policies(self, former: Policies) -> Policies:
+        """Returns the policies of the form; those that it does not show are kept."""
+        shown = Policies.__dataclass_fields__.keys() & type(self).model_fields.keys()
+        return replace(former, **{name: getattr(self, name) for name in shown})

@@ -128,7 +128,7 @@ class TenantPage:
             "name": form.name,
             "owner_email": form.owner_email,
             "language": form.language,
-            "policies": form.policies(),
+            "policies": form.policies(tenant.policies),
         }
         changes = {name: value for name, value in values.items() if getattr(tenant, name) != value}
         if form.api_key:

@@ -25,13 +25,13 @@ from chalicelib.model import (
     unanswered_messages,
 )
 from chalicelib.model.stored_enum import StoredEnum
-from chalicelib.store.chats import Chats, arrival, chat_key
+from chalicelib.store.conversation.chats import Chats, arrival, chat_key
+from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.operators import Operators, SignInStep, StepKind
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.turns import Turns
 from chalicelib.store.wire_enums import NEUTRAL, read_enum
 from chalicelib.web.messages import EVENT_LABELS
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from chalicelib.model.conversation import MAX_MESSAGE_AGE, SkipReason
+from chalicelib.model.conversation import MAX_MESSAGE_AGE
+from chalicelib.model.messages.skip_reason import SkipReason
 from chalicelib.model.tenant import Policies, TenantState
 from chalicelib.model.times import milliseconds
 from wire import MessageKind, Outcome

@@ -8,20 +8,24 @@ from chalicelib.model import (
     SkipReason,
     StoredMessage,
     Turn,
-    TurnState,
     message_key,
     milliseconds,
 )
-from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
-from chalicelib.store.wire_enums import read_enum
-from wire import Message, MessageKind
+from chalicelib.store.conversation.items import (
+    DAY_SECONDS,
+    chat_from,
+    chat_key,
+    message_from,
+    message_item,
+    turn_from,
+)
+from chalicelib.store.table import ConditionFailed, Put, Table, Update
+from wire import Message
 
 #: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
 LATE_ARRIVALS_MS = 120_000
 #: A check of a chat reads at most so many messages; of a contact who writes more, only the newest are answered.
 MAX_MESSAGES_READ = 2_000
-
-DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Chats:
         item = self._table.get(chat_key(tenant, chat), "CHAT")
         if item is not None and "same_as" in item:
             item = self._table.get(chat_key(tenant, item["same_as"]), "CHAT")
-        return _chat_from(tenant, item) if item is not None else None
+        return chat_from(tenant, item) if item is not None else None
 
     def get_or_create(self, tenant: str, message: Message) -> Chat:
         """Returns the chat of this message, which WhatsApp names by LID or by phone; creates it if it is new."""
@@ -109,31 +113,21 @@ class Chats:
             sender=message.sender,
             from_me=message.from_me,
             kind=message.kind,
-            text=message.text,
+            text=message.text or message.caption,
             sent_at=message.sent_at_ms,
             received_at=now,
             at=arrival,
             skipped=skipped,
+            variant=message.variant,
+            summary=message.summary,
+            quote=message.quote,
+            author=message.author,
+            mentions_us=message.mentions_us,
+            media=message.media,
+            edited_at=message.edited_at_ms,
         )
         try:
-            self._table.put(
-                Put(
-                    {
-                        "pk": chat_key(chat.tenant, chat.id),
-                        "sk": f"MESSAGE#{stored.key}",
-                        "id": stored.id,
-                        "sender": stored.sender,
-                        "from_me": stored.from_me,
-                        "kind": stored.kind,
-                        "text": stored.text,
-                        "sent_at": stored.sent_at,
-                        "received_at": now,
-                        "at": arrival,
-                        "skipped": skipped,
-                        "expires_at": now // 1000 + retention_days * DAY_SECONDS,
-                    }
-                )
-            )
+            self._table.put(Put(message_item(chat, stored, expires_at=now // 1000 + retention_days * DAY_SECONDS)))
         except ConditionFailed:
             return None
         return stored
@@ -142,7 +136,7 @@ class Chats:
         """Returns the message as it was first handed in."""
         key = message_key(message.from_me, message.sender, message.id)
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
-        return _message_from(chat.id, item) if item else None
+        return message_from(chat.id, item) if item else None
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
         """Reads the last ``depth`` entries, and each that may still wait for an answer or came after ``since``.
@@ -171,7 +165,7 @@ class Chats:
             if item["sk"].startswith("TURN#"):
                 turns.append(turn_from(item))
             else:
-                messages.append(_message_from(chat.id, item))
+                messages.append(message_from(chat.id, item))
         return Recent(tuple(reversed(messages)), tuple(reversed(turns)))
 
 
@@ -182,61 +176,3 @@ def arrival(now: int, index: int) -> str:
 
 def _earlier(at: str, by_ms: int) -> str:
     return f"{max(0, int(at.split('#')[0]) - by_ms):013d}"
-
-
-def chat_key(tenant: str, chat: str) -> str:
-    """Returns the partition of a chat, with its messages and turns."""
-    return f"CHAT#{tenant}#{chat}"
-
-
-def _chat_from(tenant: str, item: Item) -> Chat:
-    return Chat(
-        tenant=tenant,
-        id=item["id"],
-        open_turn=item.get("open_turn"),
-        takeover_until=item.get("takeover_until", 0),
-        answered_to=item.get("answered_to", ""),
-        phone=item.get("phone"),
-        whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
-        check_requested=bool(item.get("again")),
-    )
-
-
-def _message_from(chat: str, item: Item) -> StoredMessage:
-    return StoredMessage(
-        id=item["id"],
-        chat=chat,
-        sender=item.get("sender"),
-        from_me=item["from_me"],
-        kind=read_enum(MessageKind, item["kind"]),
-        text=item["text"],
-        sent_at=item["sent_at"],
-        received_at=item["received_at"],
-        at=item["at"],
-        skipped=SkipReason(item["skipped"]) if "skipped" in item else None,
-    )
-
-
-def turn_from(item: Item) -> Turn:
-    """Returns the turn that this item holds."""
-    return Turn(
-        id=item["sk"].removeprefix("TURN#"),
-        tenant=item["tenant"],
-        chat=item["chat"],
-        state=TurnState(item["state"]),
-        revision=item["revision"],
-        messages=tuple(item["messages"]),
-        first_message=item["first_message"],
-        last_message=item["last_message"],
-        created_at=item["created_at"],
-        at=item["at"],
-        oldest_sent_at=item["oldest_sent_at"],
-        parts=tuple(item.get("parts", ())),
-        cursor=item.get("cursor", 0),
-        discards=item.get("discards", 0),
-        attempts=item.get("attempts", 0),
-        epoch=item.get("epoch"),
-        due_at=item.get("due_at", 0),
-        reason=item.get("reason"),
-        sent_at=item.get("sent_at"),
-    )

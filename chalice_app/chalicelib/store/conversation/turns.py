@@ -20,8 +20,9 @@ from chalicelib.model import (
     milliseconds,
     refreeze,
 )
-from chalicelib.store.chats import DAY_SECONDS, chat_key, turn_from
-from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
+from chalicelib.model.conversation import versions_of
+from chalicelib.store.conversation.items import chat_key, turn_from, turn_item
+from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Put, Table, Update
 
 
 class Turns:
@@ -53,7 +54,7 @@ class Turns:
             when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet,
         )
         try:
-            self._table.transact(opening, Put({**_item(turn, retention_days, now), "open_turns": "OPEN"}))
+            self._table.transact(opening, Put({**turn_item(turn, retention_days, now), "open_turns": "OPEN"}))
         except ConditionFailed:
             return None
         return turn
@@ -70,7 +71,7 @@ class Turns:
             when=Attr("open_turn").not_exists() & Attr("pk").exists(),
         )
         try:
-            self._table.transact(closing, Put(_item(turn, retention_days, now)))
+            self._table.transact(closing, Put(turn_item(turn, retention_days, now)))
         except ConditionFailed:
             return False
         return True
@@ -82,10 +83,12 @@ class Turns:
             "state": frozen.state,
             "revision": frozen.revision,
             "messages": frozen.messages,
+            "versions": frozen.versions or None,
             "last_message": frozen.last_message,
             "at": frozen.at,
             "oldest_sent_at": frozen.oldest_sent_at,
             "parts": None,
+            "markdown": None,
             "discards": frozen.discards,
             "due_at": frozen.due_at,
         }
@@ -257,6 +260,7 @@ def _first_of(chat: Chat, waiting: tuple[StoredMessage, ...], now: int) -> Turn:
         state=TurnState.THINKING,
         revision=1,
         messages=tuple(message.key for message in waiting),
+        versions=versions_of(waiting),
         first_message=f"{chat.id}|{first.key}",
         last_message=last.id,
         created_at=now,
@@ -269,26 +273,6 @@ def _unsent() -> ConditionBase:
     """Holds for a turn of which no runner may have sent a part; not for a state that a later release wrote."""
     state = Attr("state")
     return state.eq(TurnState.THINKING) | state.eq(TurnState.READY) | state.eq(TurnState.WAITING)
-
-
-def _item(turn: Turn, retention_days: int, now: int) -> Item:
-    return {
-        "pk": chat_key(turn.tenant, turn.chat),
-        "sk": f"TURN#{turn.id}",
-        "tenant": turn.tenant,
-        "chat": turn.chat,
-        "state": turn.state,
-        "revision": turn.revision,
-        "messages": turn.messages,
-        "first_message": turn.first_message,
-        "last_message": turn.last_message,
-        "created_at": turn.created_at,
-        "at": turn.at,
-        "oldest_sent_at": turn.oldest_sent_at,
-        "due_at": turn.due_at or None,
-        "reason": turn.reason,
-        "expires_at": now // 1000 + retention_days * DAY_SECONDS,
-    }
 
 
 def _turn_id(chat: Chat, first_key: str) -> str:

@@ -1,0 +1,1 @@
+"""Messages: what came, whether it is answered, and how the model reads it. Pure."""

@@ -1,0 +1,126 @@
+"""The items of chats, messages and turns: their keys and attributes."""
+
+from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
+from chalicelib.store.table import Item
+from chalicelib.store.wire_enums import read_enum
+from wire import Media, MessageKind, Quote
+
+DAY_SECONDS = 24 * 3600
+
+
+def chat_key(tenant: str, chat: str) -> str:
+    """Returns the partition of a chat, with its messages and turns."""
+    return f"CHAT#{tenant}#{chat}"
+
+
+def chat_from(tenant: str, item: Item) -> Chat:
+    return Chat(
+        tenant=tenant,
+        id=item["id"],
+        open_turn=item.get("open_turn"),
+        takeover_until=item.get("takeover_until", 0),
+        answered_to=item.get("answered_to", ""),
+        phone=item.get("phone"),
+        whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
+        check_requested=bool(item.get("again")),
+    )
+
+
+def message_item(chat: Chat, message: StoredMessage, *, expires_at: int) -> Item:
+    """Returns the item of a message; the attributes from ``variant`` on are left out where they say nothing."""
+    return {
+        "pk": chat_key(chat.tenant, chat.id),
+        "sk": f"MESSAGE#{message.key}",
+        "id": message.id,
+        "sender": message.sender,
+        "from_me": message.from_me,
+        "kind": message.kind,
+        "text": message.text,
+        "sent_at": message.sent_at,
+        "received_at": message.received_at,
+        "at": message.at,
+        "skipped": message.skipped,
+        "expires_at": expires_at,
+        "variant": message.variant or None,
+        "summary": message.summary or None,
+        "quote": message.quote.model_dump(mode="json", exclude_none=True) if message.quote else None,
+        "author": message.author or None,
+        "mentions_us": message.mentions_us or None,
+        "media": message.media.model_dump(mode="json", exclude_none=True) if message.media else None,
+        "version": message.version or None,
+        "edited_at": message.edited_at,
+    }
+
+
+def message_from(chat: str, item: Item) -> StoredMessage:
+    return StoredMessage(
+        id=item["id"],
+        chat=chat,
+        sender=item.get("sender"),
+        from_me=item["from_me"],
+        kind=read_enum(MessageKind, item["kind"]),
+        text=item["text"],
+        sent_at=item["sent_at"],
+        received_at=item["received_at"],
+        at=item["at"],
+        skipped=SkipReason(item["skipped"]) if "skipped" in item else None,
+        variant=item.get("variant", ""),
+        summary=item.get("summary", ""),
+        quote=Quote.model_validate(item["quote"]) if "quote" in item else None,
+        author=item.get("author", ""),
+        mentions_us=item.get("mentions_us", False),
+        media=Media.model_validate(item["media"]) if "media" in item else None,
+        version=item.get("version", 0),
+        edited_at=item.get("edited_at"),
+    )
+
+
+def turn_from(item: Item) -> Turn:
+    """Returns the turn that this item holds."""
+    return Turn(
+        id=item["sk"].removeprefix("TURN#"),
+        tenant=item["tenant"],
+        chat=item["chat"],
+        state=TurnState(item["state"]),
+        revision=item["revision"],
+        messages=tuple(item["messages"]),
+        first_message=item["first_message"],
+        last_message=item["last_message"],
+        created_at=item["created_at"],
+        at=item["at"],
+        oldest_sent_at=item["oldest_sent_at"],
+        parts=tuple(item.get("parts", ())),
+        cursor=item.get("cursor", 0),
+        discards=item.get("discards", 0),
+        attempts=item.get("attempts", 0),
+        epoch=item.get("epoch"),
+        due_at=item.get("due_at", 0),
+        reason=item.get("reason"),
+        sent_at=item.get("sent_at"),
+        versions=tuple(item.get("versions", ())),
+        markdown=item.get("markdown", ""),
+        calls=item.get("calls", 0),
+        timeouts=item.get("timeouts", 0),
+    )
+
+
+def turn_item(turn: Turn, retention_days: int, now: int) -> Item:
+    """Returns the item of a turn that is new."""
+    return {
+        "pk": chat_key(turn.tenant, turn.chat),
+        "sk": f"TURN#{turn.id}",
+        "tenant": turn.tenant,
+        "chat": turn.chat,
+        "state": turn.state,
+        "revision": turn.revision,
+        "messages": turn.messages,
+        "versions": turn.versions or None,
+        "first_message": turn.first_message,
+        "last_message": turn.last_message,
+        "created_at": turn.created_at,
+        "at": turn.at,
+        "oldest_sent_at": turn.oldest_sent_at,
+        "due_at": turn.due_at or None,
+        "reason": turn.reason,
+        "expires_at": now // 1000 + retention_days * DAY_SECONDS,
+    }
