@@ -25,7 +25,8 @@ from chalicelib.model import (
     unanswered_messages,
 )
 from chalicelib.model.stored_enum import StoredEnum
-from chalicelib.store.conversation.chats import Chats, arrival, chat_key
+from chalicelib.store.conversation.chats import Chats, arrival
+from chalicelib.store.conversation.items import chat_key
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.operators import Operators, SignInStep, StepKind
 from chalicelib.store.runners import Runners
