@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -51,7 +53,10 @@ class SimulatorClient:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
         """Call the control API; refusals and mistakes raise."""
-        response = self._http.request(method, path, json=body if body is not None else None, params=query)
+        # As ASCII: a text may hold half a surrogate pair, which is no UTF-8.
+        content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        response = self._http.request(method, path, content=content, headers=headers, params=query)
         if response.status_code == httpx.codes.CONFLICT:
             raise ControlRefused(response.json()["error"])
         response.raise_for_status()
@@ -110,15 +115,29 @@ class PhoneClient:
         """Demand a passkey at linking."""
         self._act("require-passkey", required=required)
 
+    def answer_automatically(
+        self, *, greeting: str | None = None, away: str | None = None, after_ms: int = 1_000
+    ) -> None:
+        """Switch the WhatsApp Business app's greeting and away messages on, or off with None."""
+        self._act("answer-automatically", greeting=greeting, away=away, after_ms=after_ms)
+
+    def broadcast(self, numbers: Sequence[str], text: str) -> None:
+        """Write to a broadcast list of these contacts."""
+        self._act("broadcast", numbers=list(numbers), text=text)
+
     def wait_until(self, state: str, timeout: float = 10) -> None:
         """Wait until the phone is linked, online, unlinked or offline."""
         answer = self.simulator.call("GET", f"{self._path}/wait", until=state, timeout=timeout)
         if not answer["happened"]:
             raise TimeoutError(f"{self.number} is not {state}")
 
-    def contact(self, number: str, name: str | None = None, *, kind: str = "person") -> ContactClient:
-        """Return a contact of this line; it is made when it does not exist."""
-        body = {"number": number, "name": name, "kind": kind}
+    def contact(self, number: str, name: str | None = None, **details: Any) -> ContactClient:
+        """Return a contact of this line; it is made when it does not exist.
+
+        `number` may be a whole id (…@bot, …@lid, …@newsletter). Details: `kind` (person, group, status), `business`,
+        `saved` in the phone, `username`, the `members` of a group.
+        """
+        body = {"number": number, "name": name, **details}
         made = self.simulator.call("POST", f"{self._path}/contacts", body)
         return ContactClient(self.simulator, self.number, made["number"])
 
@@ -138,14 +157,43 @@ class ContactClient:
     line: str
     number: str
 
-    def write(self, text: str, **details: str) -> dict[str, Any]:
-        """Write to the line; in a group, `author` and `author_name` say who; `kind` may be location, vcard, …"""
-        return self._act("write", text=text, **details)
+    def write(self, text: str, **envelope: Any) -> dict[str, Any]:
+        """Write to the line. `author`, `author_name` say who writes in a group; `quote` is the id of a message.
 
-    def send_media(self, data: bytes, mimetype: str, *, kind: str = "image", caption: str = "") -> dict[str, Any]:
-        """Send a file."""
+        `mentions` are numbers or ids, `details` are attributes by WhatsApp Web's names; `unreadable` messages wait for
+        `decrypt`; `at` is in milliseconds; `kind` is the type.
+        """
+        return self._act("write", text=text, **envelope)
+
+    def send_media(self, data: bytes, mimetype: str, *, kind: str = "image", **envelope: Any) -> dict[str, Any]:
+        """Send a file, with `caption`, `filename`, `seconds` and what `write` takes."""
         encoded = base64.b64encode(data).decode()
-        return self._act("media", data=encoded, mimetype=mimetype, kind=kind, caption=caption)
+        return self._act("media", data=encoded, mimetype=mimetype, kind=kind, **envelope)
+
+    def send(self, content: str, parameters: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
+        """Send something else: the name and the parameters of a function in content.py (location, poll, order, …)."""
+        return self._act("send", content=content, parameters=parameters or {}, **envelope)
+
+    def edit(self, message: str, text: str) -> dict[str, Any]:
+        """Give a message of this chat, by its id, other words."""
+        return self._act("edit", message=message, text=text)
+
+    def delete(self, message: str, *, by_admin: bool = False) -> dict[str, Any]:
+        """Delete a message of this chat for everyone."""
+        return self._act("delete", message=message, by_admin=by_admin)
+
+    def decrypt(self, message: str) -> dict[str, Any]:
+        """Let the line's devices read a message that they could not read."""
+        return self._act("decrypt", message=message)
+
+    def save(self, saved: bool = True, name: str | None = None) -> None:
+        """The owner saves this contact in the phone, or removes it."""
+        self._act("save", saved=saved, name=name)
+
+    @property
+    def mention_of_line(self) -> str:
+        """What a member of this group writes to mention the line."""
+        return str(self.view()["mention"])
 
     def typing(self, state: str = "composing") -> None:
         """Be typing, recording or paused."""
@@ -155,9 +203,13 @@ class ContactClient:
         """Read everything the line wrote."""
         self._act("read")
 
-    def owner_writes(self, text: str) -> dict[str, Any]:
-        """The owner answers from the phone."""
-        return self._act("owner-write", text=text)
+    def owner_writes(self, text: str, **envelope: Any) -> dict[str, Any]:
+        """The owner answers from the phone; `quote`, `mentions` and `details` as in `write`."""
+        return self._act("owner-write", text=text, **envelope)
+
+    def phone_answers(self, text: str) -> dict[str, Any]:
+        """The owner's phone answers by itself (WhatsApp Business: greeting, away)."""
+        return self._act("phone-answer", text=text)
 
     def owner_reads(self) -> None:
         """The owner opens the chat on the phone."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.simulators.whatsapp.phone import Contact, Phone, ScanRefused
+from tests.simulators.whatsapp.contact import Contact
+from tests.simulators.whatsapp.content import CONTENTS
+from tests.simulators.whatsapp.phone import Phone, ScanRefused
 from tests.simulators.whatsapp.state import Message
 
 if TYPE_CHECKING:
@@ -136,6 +138,8 @@ class _Control:
             "needs-update": phone.need_update,
             "block": lambda: phone.block(body.get("state", "TOS_BLOCK")),
             "require-passkey": lambda: phone.require_passkey(body.get("required", True)),
+            "answer-automatically": lambda: phone.answer_automatically(**body),
+            "broadcast": lambda: phone.broadcast(body["numbers"], body["text"]),
         }
         verbs[request.match_info["verb"]]()
         return web.json_response(_phone_view(phone))
@@ -144,12 +148,8 @@ class _Control:
 
     async def add_contact(self, request: web.Request) -> web.Response:
         body = await request.json()
-        contact = self._phone(request).contact(
-            _digits(body["number"]),
-            body.get("name"),
-            kind=body.get("kind", "person"),
-            business=body.get("business", False),
-        )
+        number = body.pop("number").strip()
+        contact = self._phone(request).contact(number if "@" in number else _digits(number), **body)
         return web.json_response(_contact_view(contact))
 
     async def show_contact(self, request: web.Request) -> web.Response:
@@ -161,19 +161,17 @@ class _Control:
     async def act_as_contact(self, request: web.Request) -> web.Response:
         contact, body = self._contact(request), await _body(request)
         verbs: dict[str, Callable[[], Message | None]] = {
-            "write": lambda: contact.write(
-                body["text"], author=body.get("author"), author_name=body.get("author_name")
-            ),
-            "media": lambda: contact.send_media(
-                base64.b64decode(body["data"]),
-                body["mimetype"],
-                kind=body.get("kind", "image"),
-                caption=body.get("caption", ""),
-                seconds=body.get("seconds"),
-            ),
+            "write": lambda: contact.write(**body),
+            "media": lambda: contact.send_media(base64.b64decode(body.pop("data")), **body),
+            "send": lambda: contact.send(CONTENTS[body.pop("content")](**body.pop("parameters", {})), **body),
+            "edit": lambda: contact.edit(body["message"], body["text"]),
+            "delete": lambda: contact.delete(body["message"], by_admin=body.get("by_admin", False)),
+            "decrypt": lambda: contact.decrypt(body["message"]),
             "typing": lambda: contact.typing(body.get("state", "composing")),
             "read": contact.read,
-            "owner-write": lambda: contact.owner_writes(body["text"]),
+            "save": lambda: contact.save(body.get("saved", True), body.get("name")),
+            "owner-write": lambda: contact.owner_writes(**body),
+            "phone-answer": lambda: contact.phone_answers(body["text"]),
             "owner-read": contact.owner_reads,
         }
         message = verbs[request.match_info["verb"]]()
@@ -219,6 +217,8 @@ def _phone_view(phone: Phone, *, with_chats: bool = False) -> Body:
         "blocked": account.blocked,
         "passkey_required": account.passkey_required,
         "duplicates": phone.duplicates,
+        "greeting": account.greeting,
+        "away": account.away,
         "contacts": [_contact_view(contact, with_messages=with_chats) for contact in phone.contacts()],
     }
 
@@ -228,6 +228,9 @@ def _contact_view(contact: Contact, *, with_messages: bool = False) -> Body:
         "number": contact.person.number,
         "name": contact.person.name,
         "kind": contact.person.kind,
+        "saved": contact.person.saved,
+        "members": contact.person.members,
+        "mention": contact.mention_of_line,
         "chat_id": contact.chat_id,
         "line_state": contact.line_state,
         "unread": contact.person.unread,

@@ -6,17 +6,19 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.simulators.whatsapp.state import Account, Device, Message, Person, World
 from tests.simulators.whatsapp.switches import Switches
+from tests.simulators.whatsapp.wire import event_of, history_wire, message_wire, own_author
 
 if TYPE_CHECKING:
     from tests.simulators.whatsapp.page import Page
 
 SAVE_AFTER_SECONDS = 0.3
+#: The business app greets a chat whose last message is older than this (its own settings page says so).
+GREETED_AGAIN_AFTER_MS = 14 * 86_400_000
 
 
 def now_ms() -> int:
@@ -98,11 +100,7 @@ class Exchange:
             linked_at=now_ms(),
         )
         account.devices[device.id] = device
-        people = [person for person in account.people.values() if person.messages]
-        history = [self.wire(account, person, message) for person in people for message in person.messages]
-        if history:
-            unread = {account.chat_wid(person): person.unread for person in people}
-            self._queue(device, {"kind": "history", "messages": history, "unread": unread})
+        self.later(self.switches.history_ms, lambda: self._send_history(account, device))
         self.save()
         self.changed()
         page.become(account, device)
@@ -130,14 +128,37 @@ class Exchange:
 
     def receive(self, account: Account, person: Person, message: Message) -> None:
         """Put a message into the account's phone and queue it for its devices."""
+        automatic = self._automatic_answer(account, person, message)
         person.messages.append(message)
-        wire = self.wire(account, person, message)
-        event = {"kind": "msg", "message": wire, "contact": contact_wire(person)}
         if message.origin == "contact" and self.switches.ciphertext_ms >= 0:
-            self.push(account, {**event, "message": {**wire, "type": "ciphertext", "body": None, "media": None}})
-            self.later(self.switches.ciphertext_ms, lambda: self.push(account, event))
-        else:
-            self.push(account, event)
+            message.unreadable = True
+            self.later(self.switches.ciphertext_ms, lambda: self.decrypt(account, person, message))
+        self.push(account, event_of(account, person, message))
+        self.changed()
+        if automatic:
+            answer = Message(new_message_id(), person.number, "phone", "chat", automatic, now_ms())
+            self.later(account.automatic_ms, lambda: self._say_automatically(account, person, answer))
+
+    def decrypt(self, account: Account, person: Person, message: Message) -> None:
+        """Make a message readable for the devices, under the key it has had all the time."""
+        message.unreadable = False
+        self.push(account, event_of(account, person, message))
+        self.changed()
+
+    def edit(self, account: Account, person: Person, message: Message, text: str) -> None:
+        """Give a message (or the caption of a file) other words, in place."""
+        message.text = text
+        message.edit_id, message.edited_at = new_message_id(), now_ms()
+        self.push(account, {"kind": "edit", "message": message_wire(account, person, message)})
+        self.changed()
+
+    def revoke(self, account: Account, person: Person, message: Message, *, by_admin: bool = False) -> None:
+        """Delete a message for everyone: its key stays, its type becomes `revoked`, its content goes."""
+        message.type, message.text, message.media, message.unreadable = "revoked", "", None, False
+        message.edit_id = message.edited_at = None
+        message.details = {"subtype": "admin" if by_admin else "sender"}
+        event = {"kind": "revoke", "message": message_wire(account, person, message), "id": new_message_id()}
+        self.push(account, {**event, "subtype": "admin_revoke" if by_admin else "sender_revoke", "t": now_ms() // 1000})
         self.changed()
 
     def take(self, account: Account, device: Device, wire: dict[str, Any]) -> Message | None:
@@ -157,7 +178,8 @@ class Exchange:
             type=wire["type"],
             text=wire.get("body") or "",
             at=now_ms(),
-            quoted=wire.get("quoted"),
+            quoted=(wire.get("details") or {}).get("quotedStanzaID"),
+            details=wire.get("details") or {},
         )
         self.hand_over(account, person, message, sender=device)
         return message
@@ -165,9 +187,8 @@ class Exchange:
     def hand_over(self, account: Account, person: Person, message: Message, sender: Device | None) -> None:
         """Bring a message of the line to the other side: its contact, and its own other devices."""
         person.messages.append(message)
-        event = {"kind": "msg", "message": self.wire(account, person, message), "contact": contact_wire(person)}
-        self.push(account, event, but=sender)
-        if other := self.world.accounts.get(person.number):
+        self.push(account, event_of(account, person, message), but=sender)
+        if person.number != account.number and (other := self.world.accounts.get(person.number)):
             self._deliver_to_account(account, other, message)
         self.changed()
 
@@ -179,7 +200,8 @@ class Exchange:
         for message in waiting:
             message.ack = ack
         ids = [message.id for message in waiting]
-        self.push(account, {"kind": "receipt", "chat": account.chat_wid(person), "ids": ids, "ack": ack})
+        receipt = {"kind": "receipt", "chat": account.chat_wid(person), "ids": ids, "ack": ack}
+        self.push(account, {**receipt, "participant": own_author(account, person)})
         self.changed()
 
     def mark_read(self, account: Account, person: Person, by: Device | None) -> None:
@@ -190,21 +212,6 @@ class Exchange:
         self.push(account, {"kind": "read_elsewhere", "chat": account.chat_wid(person)}, but=by)
         self.changed()
 
-    def wire(self, account: Account, person: Person, message: Message) -> dict[str, Any]:
-        """Describe a message to a page."""
-        return {
-            "id": message.id,
-            "chat": account.chat_wid(person),
-            "from_me": message.from_me,
-            "type": message.type,
-            "body": message.text,
-            "author": message.author,
-            "notify_name": message.author_name or person.name,
-            "t": message.at // 1000,
-            "ack": message.ack,
-            "media": asdict(message.media) if message.media else None,
-        }
-
     def push(self, account: Account, event: dict[str, Any], but: Device | None = None) -> None:
         """Queue an event for every device of the account, and hand it to those that are there."""
         for device in account.devices.values():
@@ -213,6 +220,24 @@ class Exchange:
             self._queue(device, event)
             if page := self.pages.get(device.id):
                 page.deliver([device.inbox[-1]])
+
+    def _send_history(self, account: Account, device: Device) -> None:
+        if device.id in account.devices and (history := history_wire(account)):
+            self._queue(device, history)
+            if page := self.pages.get(device.id):
+                page.deliver([device.inbox[-1]])
+
+    def _automatic_answer(self, account: Account, person: Person, message: Message) -> str | None:
+        """Return what the owner's phone will say to this by itself, if anything."""
+        if message.origin != "contact" or person.kind != "person":
+            return None
+        last = person.messages[-1].at if person.messages else 0
+        greets = account.greeting is not None and message.at - last > GREETED_AGAIN_AFTER_MS
+        return account.greeting if greets else account.away
+
+    def _say_automatically(self, account: Account, person: Person, answer: Message) -> None:
+        answer.at = now_ms()
+        self.hand_over(account, person, answer, sender=None)
 
     def _queue(self, device: Device, event: dict[str, Any]) -> None:
         device.inbox.append({**event, "seq": device.next_seq})
@@ -231,19 +256,6 @@ class Exchange:
             id=message.id, chat=person.number, origin="contact", type=message.type, text=message.text, at=message.at
         )
         self.receive(receiver, person, copy)
-
-
-def contact_wire(person: Person) -> dict[str, Any] | None:
-    """Describe a person to a page; groups and the status feed are no contacts."""
-    if person.kind != "person":
-        return None
-    return {
-        "wid": person.wid,
-        "lid": person.lid,
-        "name": person.name,
-        "pushname": person.name,
-        "business": person.business,
-    }
 
 
 def new_message_id() -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from tests.simulators.whatsapp.exchange import Exchange, contact_wire, now_ms
+from tests.simulators.whatsapp.exchange import Exchange, now_ms
 from tests.simulators.whatsapp.state import Account, Device
+from tests.simulators.whatsapp.wire import contact_wire, group_wire
 
 #: No 0, O, I or U: what people can read aloud.
 CODE_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
@@ -170,7 +171,8 @@ class Page:
         self.account, self.device = account, device
         self.exchange.pages[device.id] = self
         contacts = [wire for person in account.people.values() if (wire := contact_wire(person))]
-        self.send({"type": "success", "me": self._me(account, device), "contacts": contacts})
+        groups = [wire for person in account.people.values() if (wire := group_wire(account, person))]
+        self.send({"type": "success", "me": self._me(account, device), "contacts": contacts, "groups": groups})
         self.deliver(list(device.inbox))
         self.exchange.changed()
 

@@ -1,16 +1,13 @@
-"""The phones and the people who hold them: what an owner and the line's contacts can do."""
+"""The phones: linking their devices, their faults, and what an owner does in all chats."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
+from collections.abc import Iterable
 
-from tests.simulators.whatsapp.exchange import Exchange, new_message_id, now_ms
+from tests.simulators.whatsapp.contact import Contact
+from tests.simulators.whatsapp.exchange import Exchange, now_ms
 from tests.simulators.whatsapp.page import Page
-from tests.simulators.whatsapp.state import Account, Device, Kind, Media, Message, Origin, Person
-
-#: A one-pixel JPEG's beginning: enough for "the body of a picture is its thumbnail".
-THUMBNAIL = base64.b64encode(b"\xff\xd8\xff\xe0thumbnail\xff\xd9").decode()
+from tests.simulators.whatsapp.state import Account, Device, Kind, Message, Person
 
 
 class ScanRefused(ValueError):
@@ -129,22 +126,57 @@ class Phone:
     # People
 
     def contact(
-        self, number: str, name: str | None = None, *, kind: Kind = "person", business: bool = False
+        self,
+        number: str,
+        name: str | None = None,
+        *,
+        kind: Kind = "person",
+        business: bool = False,
+        saved: bool | None = None,
+        username: str | None = None,
+        members: Iterable[str] = (),
     ) -> Contact:
-        """Return a contact of this line; a name makes or renames it."""
+        """Return a contact of this line; a name makes or renames it, `saved` writes it into the phone or takes it out.
+
+        `number` may also be a whole id: of a bot, a hosted business, a channel, somebody without a number (…@lid).
+        """
         person = self.account.people.get(number)
         if person is None:
-            person = Person(number=number, name=name or number, kind=kind, business=business)
+            person = Person(number, name or username or number, kind, business, username=username)
             self.account.people[number] = person
             self._exchange.changed()
         elif name and name != person.name:
             person.name = name
             self._exchange.changed()
-        return Contact(self._exchange, self, person)
+        person.members += [member for member in members if member not in person.members]
+        contact = Contact(self._exchange, self.account, person)
+        if saved is not None and saved != person.saved:
+            contact.save(saved)
+        return contact
+
+    def me(self) -> Contact:
+        """Return the line's chat with itself ("message yourself")."""
+        return self.contact(self.number, self.account.name)
 
     def contacts(self) -> list[Contact]:
         """Return everybody this line has chatted with or saved."""
-        return [Contact(self._exchange, self, person) for person in self.account.people.values()]
+        return [Contact(self._exchange, self.account, person) for person in self.account.people.values()]
+
+    # What the phone sends by itself or to many
+
+    def answer_automatically(
+        self, *, greeting: str | None = None, away: str | None = None, after_ms: int = 1_000
+    ) -> None:
+        """Switch the WhatsApp Business app's greeting and away messages on, or off with None.
+
+        What they are told apart by on a linked device is not known: nothing distinguishes them here.
+        """
+        self.account.greeting, self.account.away, self.account.automatic_ms = greeting, away, after_ms
+        self._exchange.changed()
+
+    def broadcast(self, numbers: Iterable[str], text: str) -> list[Message]:
+        """Write to a broadcast list: one message in each chat, and `broadcast` is true on it."""
+        return [self.contact(number).owner_writes(text, read=False, details={"broadcast": True}) for number in numbers]
 
     def _link(self, page: Page) -> Device:
         if self.account.passkey_required:
@@ -154,112 +186,3 @@ class Phone:
 
     def _pages(self) -> list[Page]:
         return [page for device in self.account.devices if (page := self._exchange.pages.get(device))]
-
-
-class Contact:
-    """Somebody who writes to the line, as they see the chat; and the owner's hand in it."""
-
-    def __init__(self, exchange: Exchange, phone: Phone, person: Person) -> None:
-        self.phone = phone
-        self.person = person
-        self._exchange = exchange
-
-    @property
-    def chat_id(self) -> str:
-        """The id under which the line's devices know this chat."""
-        return self.phone.account.chat_wid(self.person)
-
-    # What the contact does
-
-    def write(
-        self, text: str, *, kind: str = "chat", author: str | None = None, author_name: str | None = None
-    ) -> Message:
-        """Write to the line; in a group, somebody's number says who; kind may be location, vcard, …"""
-        author_wid = None
-        if author or self.person.kind != "person":
-            writer = Person(number=author or "4915100000000", name=author_name or "Somebody")
-            author_wid = writer.lid if self.phone.account.lid_migrated else writer.wid
-        return self._receive(self._message("contact", kind, text, author=author_wid, author_name=author_name))
-
-    def send_media(
-        self, data: bytes, mimetype: str, *, kind: str = "image", caption: str = "", seconds: int | None = None
-    ) -> Message:
-        """Send a file: kind is image, ptt (a voice message), audio, video, document or sticker."""
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        self._exchange.world.media[digest] = data
-        message = self._message("contact", kind, caption)
-        message.media = Media(hash=digest, mimetype=mimetype, size=len(data), seconds=seconds, thumbnail=THUMBNAIL)
-        return self._receive(message)
-
-    def typing(self, state: str = "composing") -> None:
-        """Show the line that this contact is typing, recording, or has paused."""
-        event = {"type": "chatstate", "chat": self.chat_id, "state": state}
-        for device in self.phone.account.devices:
-            if page := self._exchange.pages.get(device):
-                page.send(event)
-
-    def read(self) -> None:
-        """Read everything the line wrote."""
-        self._exchange.receipt(self.phone.account, self.person, 3)
-
-    # What the contact sees
-
-    def messages(self) -> list[Message]:
-        """Return the whole chat in order."""
-        return list(self.person.messages)
-
-    def replies(self) -> list[Message]:
-        """Return what the line's devices wrote (not what the owner typed on the phone)."""
-        return [message for message in self.person.messages if message.origin == "device"]
-
-    @property
-    def line_state(self) -> str:
-        """What the line is doing in this chat: composing, recording or paused."""
-        return self._exchange.line_states.get((self.phone.number, self.person.number), "paused")
-
-    async def wait_for_reply(self, count: int = 1, timeout: float = 10) -> list[Message]:
-        """Wait until the line has replied so many times; return the replies."""
-        if not await self._exchange.until(lambda: len(self.replies()) >= count, timeout):
-            raise TimeoutError(f"{len(self.replies())} of {count} replies to {self.person.number}")
-        return self.replies()
-
-    async def wait_for_line_state(self, state: str, timeout: float = 10) -> None:
-        """Wait until the contact sees the line typing (or not any more)."""
-        if not await self._exchange.until(lambda: self.line_state == state, timeout):
-            raise TimeoutError(f"the line is {self.line_state}, not {state}")
-
-    async def wait_until_read(self, timeout: float = 10) -> None:
-        """Wait until the line has read everything this contact wrote."""
-        if not await self._exchange.until(lambda: self.person.unread == 0, timeout):
-            raise TimeoutError(f"{self.person.unread} messages of {self.person.number} are unread")
-
-    # What the owner does in this chat, on the phone
-
-    def owner_writes(self, text: str) -> Message:
-        """The owner answers from the phone itself."""
-        message = self._message("phone", "chat", text)
-        self._exchange.mark_read(self.phone.account, self.person, by=None)
-        self._exchange.hand_over(self.phone.account, self.person, message, sender=None)
-        return message
-
-    def owner_reads(self) -> None:
-        """The owner opens the chat on the phone."""
-        self._exchange.mark_read(self.phone.account, self.person, by=None)
-
-    def _message(
-        self, origin: Origin, kind: str, text: str, author: str | None = None, author_name: str | None = None
-    ) -> Message:
-        return Message(
-            id=new_message_id(),
-            chat=self.person.number,
-            origin=origin,
-            type=kind,
-            text=text,
-            at=now_ms(),
-            author=author,
-            author_name=author_name,
-        )
-
-    def _receive(self, message: Message) -> Message:
-        self._exchange.receive(self.phone.account, self.person, message)
-        return message

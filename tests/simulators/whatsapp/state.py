@@ -54,6 +54,13 @@ class Message:
     author_name: str | None = None
     quoted: str | None = None
     media: Media | None = None
+    #: What else WhatsApp Web has on such a message, under its own attribute names (content.py).
+    details: dict[str, Any] = field(default_factory=dict)
+    #: The devices cannot decrypt it, or not yet.
+    unreadable: bool = False
+    #: The last edit: the id of the message that made it, and when (milliseconds).
+    edit_id: str | None = None
+    edited_at: int | None = None
 
     @property
     def from_me(self) -> bool:
@@ -63,17 +70,25 @@ class Message:
 
 @dataclass
 class Person:
-    """Somebody (or some group) an account can chat with."""
+    """Somebody (or some group) an account can chat with; a number with @ is the whole id, e.g. of a bot."""
 
     number: str
     name: str
     kind: Kind = "person"
     business: bool = False
+    #: The owner has saved the number in the phone, under this name.
+    saved: bool = False
+    #: What people without a visible number are called.
+    username: str | None = None
+    #: Of a group: the numbers (or ids) of its members beside the line itself.
+    members: list[str] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
     @property
     def wid(self) -> str:
-        """The id by phone number; groups and the status feed have ids of their own."""
+        """The id by phone number; groups, the status feed and whole ids have ids of their own."""
+        if "@" in self.number:
+            return self.number
         if self.kind == "group":
             return f"{self.number}@g.us"
         return "status@broadcast" if self.kind == "status" else f"{self.number}@c.us"
@@ -81,7 +96,14 @@ class Person:
     @property
     def lid(self) -> str | None:
         """The hidden id of a person."""
+        if "@" in self.number:
+            return self.number if self.number.endswith("@lid") else None
         return f"{lid_of(self.number)}@lid" if self.kind == "person" else None
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether the address book can hold it: a person, a business or a bot."""
+        return self.kind == "person" and not self.wid.endswith(("@g.us", "@broadcast", "@newsletter"))
 
     def find(self, message_id: str) -> Message | None:
         """Return the message with this id; new ones are looked up most, so search backwards."""
@@ -116,6 +138,10 @@ class Account:
     passkey_required: bool = False
     #: A socket state such as TOS_BLOCK that every device of this account gets.
     blocked: str | None = None
+    #: What the WhatsApp Business app says by itself: to a chat's first message in 14 days, and to every other one.
+    greeting: str | None = None
+    away: str | None = None
+    automatic_ms: int = 1_000
     devices: dict[str, Device] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     next_device: int = 1
@@ -133,6 +159,10 @@ class Account:
     def chat_wid(self, person: Person) -> str:
         """Under which id this account's devices know the chat."""
         return person.lid if self.lid_migrated and person.lid else person.wid
+
+    def wid_of(self, number: str) -> str:
+        """Return the id under which this account's groups know a number; a whole id is one already."""
+        return self.chat_wid(self.people.get(number) or Person(number=number, name=number))
 
     def person_at(self, wid: str) -> Person | None:
         """Return the person behind either of its ids."""

@@ -54,6 +54,10 @@ class Switches:
     duplicate_delivery: bool = False
     #: Inbound messages appear as ciphertext first and become readable after this time; negative: at once.
     ciphertext_ms: int = -1
+    #: From linking to the history's arrival; new chats may begin before it.
+    history_ms: int = 0
+    #: Where the page has the owner's address book: on the contact by number only, or on its LID twin as well.
+    saved_names_on_lids: bool = False
     #: New accounts use LID chats.
     lid_migrated: bool = True
 

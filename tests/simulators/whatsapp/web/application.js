@@ -20,12 +20,13 @@ defineModule('Application', (require) => {
     require('Gateway').connect();
   }
 
-  async function signedIn({ me, contacts }) {
+  async function signedIn({ me, contacts, groups }) {
     self.releaseLateModules();
     await require('DeviceIdentity').adopt(me);
     const { createWid } = require('WAWebWidFactory');
     require('WAWebConnModel').Conn.set({ connected: true, pushname: me.name, platform: me.platform, wid: createWid(me.wid) });
     for (const contact of [me, ...contacts]) require('AddressBook').know(contact);
+    for (const group of groups) require('GroupDirectory').know(group);
     const resuming = socket().hasSynced;
     socket().set({ state: 'CONNECTED', stream: resuming ? 'RESUMING' : 'SYNCING' });
     stream().set(resuming ? { mode: 'MAIN', info: 'RESUMING' } : { mode: 'SYNCING', info: 'SYNCING' });

@@ -23,6 +23,7 @@ defineModule('WAWebChatModel', (require) => {
     }
 
     get formattedTitle() {
+      if (this.groupMetadata?.subject) return this.groupMetadata.subject;
       return this.contact ? require('WAWebFrontendContactGetters').getFormattedName(this.contact) : this.id.user;
     }
 
@@ -47,6 +48,7 @@ defineModule('WAWebChatModel', (require) => {
     mute: { expiration: 0 },
     isReadOnly: false,
     groupMetadata: undefined,
+    endOfHistoryTransferType: undefined,
     pausedTimerId: undefined,
   });
   return { Chat };
@@ -78,7 +80,8 @@ defineModule('ChatRoom', (require) => {
   }
 
   function save(chat) {
-    return require('Storage').write('chat', chat.id.toString(), { id: chat.id.toString(), unreadCount: chat.unreadCount });
+    const { unreadCount, endOfHistoryTransferType } = chat;
+    return require('Storage').write('chat', chat.id.toString(), { id: chat.id.toString(), unreadCount, endOfHistoryTransferType });
   }
 
   // After a restart only the newest message and the unread ones of each chat are in memory.
@@ -88,19 +91,20 @@ defineModule('ChatRoom', (require) => {
     const saved = new Map((await require('Storage').readAll('chat')).map((chat) => [chat.id, chat]));
     for (const [chatId, wires] of await require('MessageArchive').open()) {
       const chat = of(chatId);
-      const unreadCount = saved.get(chatId)?.unreadCount ?? 0;
+      const { unreadCount = 0, endOfHistoryTransferType } = saved.get(chatId) ?? {};
       for (const wire of wires.slice(-Math.max(unreadCount, 1))) {
         chat.msgs.add(MsgCollection.add(attributesOf(wire, false)));
       }
-      chat.set({ unreadCount, t: wires.at(-1).t, lastReceivedKey: chat.msgs.last().id });
+      chat.set({ unreadCount, endOfHistoryTransferType, t: wires.at(-1).t, lastReceivedKey: chat.msgs.last().id });
     }
   }
 
-  // What happened before this device was linked arrives as history: present, but never new.
-  async function receiveHistory(messages, unreadCounts) {
-    await require('MessageArchive').save(messages);
-    const counts = Object.entries(unreadCounts);
-    await Promise.all(counts.map(([id, unreadCount]) => require('Storage').write('chat', id, { id, unreadCount })));
+  // What happened before this device was linked arrives as history: present, but never new. It may come late, and
+  // find chats that have begun meanwhile; only those that it brings have an `endOfHistoryTransferType`.
+  async function receiveHistory(messages, chats) {
+    const archive = require('MessageArchive');
+    await archive.save(messages.filter((message) => !archive.has(message)));
+    await Promise.all(chats.map((chat) => require('Storage').write('chat', chat.id, chat)));
     await open();
   }
 

@@ -7,7 +7,11 @@ defineModule('WAWebContactModel', (require) => {
   defineModel(Contact, 'contact', {
     id: undefined,
     name: undefined,
+    shortName: undefined,
     pushname: undefined,
+    username: undefined,
+    // 1 and 0, not true and false; undefined as long as nothing is known.
+    isAddressBookContact: undefined,
     phoneNumber: undefined,
     isBusiness: false,
     isEnterprise: false,
@@ -64,17 +68,26 @@ defineModule('WAWebLidMigrationUtils', (require) => ({
   },
 }));
 
-// Takes a person as the gateway describes them and makes them known under both identities.
+// Takes a person as the gateway describes them and makes them known under both identities. The name in the phone and
+// isAddressBookContact are the address book's: they stand on the contact by number; on its LID twin only by a switch.
 defineModule('AddressBook', (require) => {
-  function know({ wid, lid, name, pushname, business }) {
+  function know({ wid, lid, name, pushname, business, saved, username }) {
     const { createWid } = require('WAWebWidFactory');
     const { ContactCollection } = require('WAWebContactCollection');
-    const phoneNumber = createWid(wid);
-    const common = { name, pushname, isBusiness: Boolean(business) };
-    ContactCollection.add({ ...common, id: phoneNumber }, { merge: true });
+    const common = { pushname: pushname ?? undefined, username: username ?? undefined, isBusiness: Boolean(business) };
+    const shortName = name?.split(' ')[0];
+    const book = { name: name ?? undefined, shortName, isAddressBookContact: saved ? 1 : 0, type: saved ? 'in' : 'out' };
+    const learn = (id, more) => {
+      ContactCollection.add({ id, ...more }, { merge: true });
+    };
+    if (wid) learn(createWid(wid), { ...common, ...book });
     if (!lid) return;
-    require('WAWebApiContact').lidPnCache.add(createWid(lid), { phoneNumber });
-    ContactCollection.add({ ...common, id: createWid(lid), phoneNumber }, { merge: true });
+    if (!wid) {
+      learn(createWid(lid), { ...common, ...book });
+      return;
+    }
+    require('WAWebApiContact').lidPnCache.add(createWid(lid), { phoneNumber: createWid(wid) });
+    learn(createWid(lid), { ...common, ...(readSwitches().saved_names_on_lids && book), phoneNumber: createWid(wid) });
   }
   return { know };
 });
@@ -105,7 +118,7 @@ defineModule('WAWebContactGetters', (require) => {
     getVerifiedLevel: attribute('verifiedLevel'),
     getStatusMute: () => false,
     getName: attribute('name'),
-    getShortName: attribute('name'),
+    getShortName: attribute('shortName'),
     getPushname: attribute('pushname'),
     getIsEnterprise: (contact) => Boolean(contact.isEnterprise),
   };
@@ -129,7 +142,7 @@ defineModule('WAWebFrontendContactGetters', (require) => {
     getFormattedName,
     getFormattedUser: getFormattedPhone,
     getSearchName: getFormattedName,
-    getIsMyContact: (contact) => Boolean(contact.name),
+    getIsMyContact: (contact) => contact.isAddressBookContact === 1,
     getMentionName: getFormattedName,
     getSearchVerifiedName: () => '',
     getHeader: (contact) => getFormattedName(contact)[0] ?? '',
@@ -142,7 +155,7 @@ defineModule('WAWebQueryExistsJob', (require) => {
     if (!found.contact) return null;
     const { createWid } = require('WAWebWidFactory');
     const { wid: phone, lid, business } = found.contact;
-    if (lid) require('WAWebApiContact').lidPnCache.add(createWid(lid), { phoneNumber: createWid(phone) });
+    if (lid && phone) require('WAWebApiContact').lidPnCache.add(createWid(lid), { phoneNumber: createWid(phone) });
     return { wid: createWid(wid.isLid() ? lid : phone), biz: Boolean(business) };
   }
   return {

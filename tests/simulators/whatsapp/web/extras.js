@@ -3,22 +3,19 @@
 
 defineModule('WAWebNonJidMentionType', () => ({ default: { MENTION_ALL: 1 } }));
 
-function defineEmptyCollection(id, exportedAs, proxyName, defaults = {}) {
+function defineEmptyCollection(id, exportedAs, proxyName) {
   defineModule(id, (require) => {
     const { BaseModel, defineModel } = require('WAWebBaseModel');
     const { BaseCollection } = require('WAWebBaseCollection');
     class Entry extends BaseModel {}
-    defineModel(Entry, proxyName, { id: undefined, ...defaults });
+    defineModel(Entry, proxyName, { id: undefined });
     class Entries extends BaseCollection {
       static model = Entry;
     }
-    // wa-js knows the collection of groups by this method.
-    if (proxyName === 'group-metadata') Entries.prototype._handleParentGroupChange = () => {};
     return { [exportedAs]: new Entries() };
   });
 }
 
-defineEmptyCollection('WAWebGroupMetadataCollection', 'default', 'group-metadata', { participants: [], groupType: 'DEFAULT' });
 defineEmptyCollection('WAWebNewsletterCollection', 'default', 'newsletter');
 defineEmptyCollection('WAWebStatusCollection', 'StatusCollection', 'status-v3');
 

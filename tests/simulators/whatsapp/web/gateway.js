@@ -122,28 +122,44 @@ defineModule('Gateway', (require) => {
 
 // What the server keeps for a device until the device has written it down.
 defineModule('Inbox', (require) => ({
-  async msg({ message, contact }) {
+  async msg({ message, contact, group }) {
     if (contact) require('AddressBook').know(contact);
+    if (group) require('GroupDirectory').know(group);
     const archive = require('MessageArchive');
-    const known = archive.has(message);
-    if (known && archive.find(require('MessageTranslation').keyOf(message)).type !== 'ciphertext') return;
-    const { createWid } = require('WAWebWidFactory');
-    const attributes = require('MessageTranslation').attributesOf(message, true);
-    await require('WAWebMsgCollection').MsgCollection.processMultipleMessages(createWid(message.chat), [attributes]);
+    const known = archive.find(require('MessageTranslation').keyOf(message));
+    if (known && known.type !== 'ciphertext') return;
+    // What came as unreadable in an earlier life of the page, and is not in memory, changes on disk only.
+    const { MsgCollection } = require('WAWebMsgCollection');
+    if (!known || MsgCollection.get(require('MessageTranslation').keyOf(message))) {
+      const attributes = require('MessageTranslation').attributesOf(message, true);
+      await MsgCollection.processMultipleMessages(require('WAWebWidFactory').createWid(message.chat), [attributes]);
+    }
     void archive.save([message]);
   },
 
-  async history({ messages, unread }) {
-    await require('ChatRoom').receiveHistory(messages, unread);
+  async edit({ message }) {
+    if (message.type === 'ciphertext' || !require('MessageArchive').has(message)) return;
+    await require('MessageChanges').edit(message);
+    void require('MessageArchive').save([message]);
   },
 
-  async receipt({ chat, ids, ack }) {
+  async revoke({ message, id, subtype, t }) {
+    if (!require('MessageArchive').has(message)) return;
+    await require('MessageChanges').revoke(message, { id, subtype, t });
+    void require('MessageArchive').save([message]);
+  },
+
+  async history({ messages, chats }) {
+    await require('ChatRoom').receiveHistory(messages, chats);
+  },
+
+  async receipt({ chat, ids, ack, participant }) {
     const { ACK_STRING } = require('WAWebAck');
     await require('WAWebHandleMsgReceipts').handleChatSimpleReceipt({
       type: 'receipt',
       externalIds: ids,
       from: require('WAWebWidFactory').createWid(chat),
-      participant: null,
+      participant: participant ? require('WAWebWidFactory').createWid(participant) : null,
       recipient: null,
       ack,
       ackString: ack >= 3 ? ACK_STRING.READ : ACK_STRING.DELIVERY,

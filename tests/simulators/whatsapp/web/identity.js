@@ -53,8 +53,9 @@ defineClassicModule('WAWebWid', () => {
       return this.user === other?.user && this.server === other?.server;
     }
 
+    // The five servers of whatsapp/misc/Wid.ts.
     isUser() {
-      return this.server === 'c.us' || this.server === 'lid';
+      return ['c.us', 'lid', 'bot', 'hosted', 'hosted.lid'].includes(this.server);
     }
 
     isRegularUser() {
@@ -110,7 +111,7 @@ defineClassicModule('WAWebWid', () => {
     }
 
     static isWid(wid) {
-      return wid instanceof Wid || /^[\w.:-]+@(c\.us|lid|g\.us|broadcast|newsletter|bot)$/.test(String(wid));
+      return wid instanceof Wid || /^[\w.:-]+@(c\.us|lid|g\.us|broadcast|newsletter|bot|hosted|hosted\.lid)$/.test(String(wid));
     }
 
     static equals(one, other) {

@@ -2,8 +2,10 @@
 'use strict';
 
 defineModule('WAWebMsgType', () => {
-  const types = ['chat', 'image', 'ptt', 'audio', 'video', 'document', 'sticker', 'location', 'vcard', 'ciphertext',
-    'revoked', 'protocol', 'e2e_notification', 'notification', 'notification_template', 'gp2', 'call_log', 'unknown'];
+  const types = ['chat', 'image', 'ptt', 'audio', 'video', 'ptv', 'document', 'sticker', 'location', 'vcard', 'multi_vcard',
+    'ciphertext', 'revoked', 'protocol', 'poll_creation', 'order', 'product', 'list', 'list_response', 'buttons_response',
+    'template_button_reply', 'interactive', 'interactive_response', 'groups_v4_invite', 'event_creation', 'payment',
+    'e2e_notification', 'notification', 'notification_template', 'gp2', 'call_log', 'automated_greeting_message', 'unknown'];
   return {
     MSG_TYPE: Object.fromEntries(types.map((type) => [type.toUpperCase(), type])),
     SYSTEM_MESSAGE_TYPES: ['notification', 'notification_template', 'gp2', 'e2e_notification'],
@@ -39,11 +41,16 @@ defineModule('WAWebMsgModel', (require) => {
   class Msg extends BaseModel {
     initialize() {
       this.collection = require('WAWebMsgCollection').MsgCollection;
-      if (this.filehash) {
-        const { filehash, mimetype, size, type } = this;
-        this.mediaData = { filehash, mimetype, size, type, mediaStage: 'NEED_POKE' };
-        this.mediaObject = { filehash, type: type.toUpperCase() };
-      }
+      this.learnOfFile();
+      // A message that can be decrypted late has its file only then.
+      this.on('change:filehash', () => this.learnOfFile());
+    }
+
+    learnOfFile() {
+      if (!this.filehash) return;
+      const { filehash, mimetype, size, type } = this;
+      this.mediaData = { filehash, mimetype, size, type, mediaStage: 'NEED_POKE' };
+      this.mediaObject = { filehash, type: type.toUpperCase() };
     }
 
     get isMedia() {
@@ -65,7 +72,7 @@ defineModule('WAWebMsgModel', (require) => {
 
     msgContextInfo() {
       return {
-        quotedMsg: { type: this.type, body: this.body },
+        quotedMsg: { type: this.type, body: this.body, caption: this.caption, mimetype: this.mimetype },
         quotedStanzaID: this.id.id,
         quotedParticipant: this.author ?? this.from,
         quotedRemoteJid: undefined,
@@ -93,7 +100,17 @@ defineModule('WAWebMsgModel', (require) => {
     mediaData: undefined,
     mediaObject: undefined,
     quotedStanzaID: undefined,
-    latestEditMsgKey: undefined,
+    // What real messages say when there is nothing to say.
+    latestEditMsgKey: null,
+    latestEditSenderTimestampMs: null,
+    broadcast: false,
+    isForwarded: false,
+    isGif: false,
+    isViewOnce: false,
+    isCaptionByUser: false,
+    isMdHistoryMsg: false,
+    mentionedJidList: [],
+    groupMentions: [],
   });
   return { Msg };
 });
@@ -109,6 +126,10 @@ defineModule('WAWebMsgCollection', (require) => {
     async processMultipleMessages(chatId, messages) {
       const chat = require('ChatRoom').of(chatId);
       return messages.map((attributes) => {
+        if (attributes.type === 'protocol') {
+          require('MessageChanges').apply(this.get(attributes.protocolMessageKey), attributes);
+          return undefined;
+        }
         const known = this.get(attributes.id);
         if (known) {
           if (known.type === 'ciphertext' && attributes.type !== 'ciphertext') {
@@ -128,39 +149,6 @@ defineModule('WAWebMsgCollection', (require) => {
   }
 
   return { MsgCollectionImpl, MsgCollection: new MsgCollectionImpl() };
-});
-
-// A message as the gateway and the disk describe it, in WhatsApp's own terms.
-defineModule('MessageTranslation', (require) => {
-  function attributesOf(wire, isNewMsg) {
-    const { createWid } = require('WAWebWidFactory');
-    const MsgKey = require('WAWebMsgKey');
-    const people = require('WAWebUserPrefsMeUser');
-    const chat = createWid(wire.chat);
-    const me = chat.isLid() ? people.getMeLidUserOrThrow() : people.getMePnUserOrThrow();
-    const author = wire.author ? createWid(wire.author) : undefined;
-    const { media } = wire;
-    return {
-      id: new MsgKey({ fromMe: wire.from_me, remote: chat, id: wire.id, participant: author }),
-      type: wire.type,
-      // The body of a picture is its thumbnail, as in the real page; the words are in the caption.
-      body: media ? (wire.type === 'image' ? media.thumbnail : undefined) : (wire.body ?? undefined),
-      caption: media ? wire.body || undefined : undefined,
-      from: wire.from_me ? me : chat,
-      to: wire.from_me ? chat : me,
-      author,
-      t: wire.t,
-      ack: wire.ack,
-      self: wire.from_me ? 'out' : 'in',
-      notifyName: wire.notify_name,
-      isNewMsg,
-      ...(media && { filehash: media.hash, mimetype: media.mimetype, size: media.size, duration: media.duration }),
-    };
-  }
-
-  const keyOf = ({ from_me: fromMe, chat, id, author }) => [fromMe, chat, id, ...(author ? [author] : [])].join('_');
-
-  return { attributesOf, keyOf };
 });
 
 // Every message this device has received, as written to disk; only the newest are models in memory.
@@ -218,7 +206,9 @@ defineModule('WAWebDBMessageFindLocal', (require) => {
       direction === 'after'
         ? all.slice(position + 1, position + 1 + wanted)
         : all.slice(Math.max(0, position - wanted), Math.max(0, position));
-    return { messages: found.map((wire) => attributesOf(wire, false)), status: 200 };
+    // Calls are asked for apart [wa-js, chat/functions/getMessages.ts].
+    const written = found.filter((wire) => wire.type !== 'call_log');
+    return { messages: written.map((wire) => attributesOf(wire, false)), status: 200 };
   }
   return {
     msgFindByDirection,
@@ -255,11 +245,6 @@ defineModule('WAWebHandleMsgReceipts', (require) => {
     handleStatusSimpleReceipt: applyReceipt,
   };
 });
-
-defineModule('WAWebQuotedMsgModelUtils', (require) => ({
-  getQuotedMsgObj: (message) =>
-    require('WAWebMsgCollection').MsgCollection.findFirst(({ id }) => id.id === message.quotedStanzaID),
-}));
 
 defineModule('WAWebMsgActionCapability', () => ({
   canReplyMsg: (message) => message.type !== 'ciphertext' && message.ack !== 0,

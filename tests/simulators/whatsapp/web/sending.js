@@ -11,9 +11,17 @@ defineModule('WAWebSendMsgChatAction', (require) => {
       from_me: true,
       type: message.type,
       body: message.body ?? null,
-      quoted: message.quotedStanzaID ?? null,
+      author: message.id.participant?.toString() ?? null,
+      details: detailsOf(message),
       t: message.t,
       ack: 0,
+    };
+  }
+
+  function detailsOf({ quotedStanzaID, quotedParticipant, quotedMsg, mentionedJidList }) {
+    return {
+      ...(quotedStanzaID && { quotedStanzaID, quotedMsg, quotedParticipant: quotedParticipant?.toString() }),
+      ...(mentionedJidList?.length && { mentionedJidList: mentionedJidList.map(String) }),
     };
   }
 
