@@ -67,14 +67,24 @@ def order(
     title: str = "Rye bread and more", message: str = "", items: int = 2, total: float = 12.5, currency: str = "EUR"
 ) -> Content:
     """Return a cart: what the contact typed is in `message`; amounts are thousandths."""
-    details = {"orderId": "5107123456789012", "token": "AR5token==", "orderTitle": title, "message": message}
+    details: dict[str, Any] = {
+        "orderId": "5107123456789012",
+        "token": "AR5token==",
+        "orderTitle": title,
+        "message": message,
+    }
     details |= {"itemCount": items, "totalAmount1000": round(total * 1000), "totalCurrencyCode": currency, "status": 1}
     return Content("order", THUMBNAIL, details)
 
 
 def product(title: str = "Rye bread", price: float = 4.2, currency: str = "EUR", description: str = "") -> Content:
     """Return a question about an article of the catalogue: the article is here, the question comes as its own text."""
-    details = {"title": title, "description": description, "productId": "4711", "currencyCode": currency}
+    details: dict[str, Any] = {
+        "title": title,
+        "description": description,
+        "productId": "4711",
+        "currencyCode": currency,
+    }
     details |= {"priceAmount1000": round(price * 1000), "businessOwnerJid": "0@c.us", "productImageCount": 1}
     return Content("product", THUMBNAIL, details)
 
@@ -103,7 +113,11 @@ def interactive_answer(text: str = "Done", name: str = "flow", parameters: str =
 
 def group_invite(name: str = "Neighbours", group: str = "120363000000000099@g.us", comment: str = "") -> Content:
     """Return an invitation into a group [chat/functions/sendGroupInviteMessage.ts]."""
-    details = {"inviteCode": "InViTeCoDe", "inviteCodeExp": int(time.time()) + 3 * DAY_SECONDS, "inviteGrp": group}
+    details: dict[str, Any] = {
+        "inviteCode": "InViTeCoDe",
+        "inviteCodeExp": int(time.time()) + 3 * DAY_SECONDS,
+        "inviteGrp": group,
+    }
     details |= {"inviteGrpName": name, "inviteGrpJpegThum": THUMBNAIL, "inviteGrpType": "DEFAULT", "comment": comment}
     return Content("groups_v4_invite", "", details)
 
@@ -111,7 +125,7 @@ def group_invite(name: str = "Neighbours", group: str = "120363000000000099@g.us
 def event(name: str = "Tasting", description: str = "Bring friends", place: str = "Market square 1") -> Content:
     """Return an event [chat/functions/sendEventMessage.ts]."""
     start = int(time.time()) + DAY_SECONDS
-    details = {"eventName": name, "eventDescription": description, "isEventCanceled": False}
+    details: dict[str, Any] = {"eventName": name, "eventDescription": description, "isEventCanceled": False}
     details |= {"eventStartTime": start, "eventEndTime": start + 7200, "eventLocation": {"name": place}}
     return Content("event_creation", "", details)
 
