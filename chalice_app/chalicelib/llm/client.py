@@ -191,7 +191,7 @@ class LlmClient:
             failure = TransientError(
                 "OpenAI could not be reached: check this server's network, or try again in a minute."
             )
-        except (openai.OpenAIError, ValueError):
+        except (openai.OpenAIError, ValueError, RecursionError):
             failure = TransientError("OpenAI's answer could not be read: try again in a minute.")
         else:
             if isinstance(response, Response):

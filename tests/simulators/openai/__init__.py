@@ -31,8 +31,10 @@ Everything else is scripted: `OpenAISimulator.fault` in Python, `POST /control/f
 names in `faults.py`. `GET /control` explains itself.
 """
 
-from tests.simulators.openai.faults import FAULTS, SPECIAL_KEYS, Fault
+from tests.simulators.openai.fault import Fault, Wire
+from tests.simulators.openai.faults import FAULTS, SPECIAL_KEYS
+from tests.simulators.openai.models import MODELS
 from tests.simulators.openai.recording import RecordedRequest
 from tests.simulators.openai.simulator import OpenAISimulator
 
-__all__ = ["FAULTS", "SPECIAL_KEYS", "Fault", "OpenAISimulator", "RecordedRequest"]
+__all__ = ["FAULTS", "MODELS", "SPECIAL_KEYS", "Fault", "OpenAISimulator", "RecordedRequest", "Wire"]

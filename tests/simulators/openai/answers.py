@@ -1,12 +1,12 @@
-"""Builds what the Responses API answers: output items, the response object, and its stream of events."""
+"""Builds what the Responses API answers: output items and the response object."""
 
 import itertools
-import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tests.simulators.openai.catalogue import REASONING_MODELS, REASONING_TOKENS
+from tests.simulators.openai.models import Model
+from tests.simulators.openai.tokens import input_tokens, messages_of, text_of, tokens_in
 
 #: a JSON object
 Body = dict[str, Any]
@@ -26,46 +26,11 @@ code stays 2 * 3 ** 4
 ```
 """
 ESSAY_SENTENCES = 160
-CHARACTERS_PER_TOKEN = 4
-TOKENS_PER_MESSAGE = 7
-
-
-def tokens_in(text: str) -> int:
-    """A rough count of the tokens of `text`, never zero for a text that is not empty."""
-    return -(-len(text) // CHARACTERS_PER_TOKEN)
-
-
-def text_of(content: object) -> str:
-    """The readable text of a message's content, be it a string or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping)).strip()
-    return ""
-
-
-def messages_of(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The (role, text) pairs of a request's input, oldest first."""
-    given = request.get("input")
-    if isinstance(given, str):
-        return [("user", given)]
-    return [
-        (str(item.get("role")), text_of(item.get("content")))
-        for item in given or []
-        if isinstance(item, Mapping) and item.get("role")
-    ]
-
-
-def input_tokens(request: Mapping[str, Any]) -> int:
-    """What the simulator bills for a request's instructions, tools and messages."""
-    tokens = sum(tokens_in(text) + TOKENS_PER_MESSAGE for _, text in messages_of(request))
-    tokens += tokens_in(str(request.get("instructions") or ""))
-    return tokens + sum(tokens_in(json.dumps(tool)) for tool in request.get("tools") or [])
 
 
 def spoken(persona: str, request: Mapping[str, Any]) -> str:
     """What `persona` answers: who it is, the last user message in quotes, and how its instructions begin."""
-    messages = messages_of(request)
+    messages = [(role, text) for role, text in messages_of(request) if role in ("user", "assistant")]
     latest = list(itertools.takewhile(lambda message: message[0] == "user", reversed(messages)))
     users = [text for _, text in latest] or [text for role, text in messages if role == "user"][-1:]
     sentence = f'[{persona}] You said: "{users[0] if users else ""}"'
@@ -100,15 +65,15 @@ def message_item(text: str, *, status: str = "completed", phase: str | None = No
     return item if phase is None else {**item, "phase": phase}
 
 
-def refusal_item(text: str) -> Body:
+def refusal_item(text: str, *, phase: str | None = None) -> Body:
     """An assistant message that refuses."""
-    return {**message_item(""), "content": [{"type": "refusal", "refusal": text}]}
+    return {**message_item("", phase=phase), "content": [{"type": "refusal", "refusal": text}]}
 
 
 def tool_items(request: Mapping[str, Any], query: str) -> list[Body]:
     """The calls of hosted tools that precede an answer, one per configured tool we know."""
     items: list[Body] = []
-    for tool in request.get("tools") or []:
+    for tool in request.get("tools") or [] if request.get("tool_choice") != "none" else []:
         if tool.get("type") == "file_search":
             items.append(
                 {
@@ -147,16 +112,19 @@ def annotate(item: Body, request: Mapping[str, Any]) -> Body:
     return item
 
 
-def reasoning_tokens(request: Mapping[str, Any]) -> int:
-    """What the model would spend on thinking before it writes."""
-    if not REASONING_MODELS.match(str(request.get("model"))):
-        return 0
-    effort = (request.get("reasoning") or {}).get("effort") or "medium"
-    return REASONING_TOKENS.get(effort, 0)
+def reasoning_item() -> Body:
+    """A reasoning item as it comes without a summary."""
+    return {
+        "id": f"rs_{secrets.token_hex(24)}",
+        "type": "reasoning",
+        "summary": [],
+        "encrypted_content": f"gAAAA{secrets.token_urlsafe(24)}",
+    }
 
 
 def response_body(
     request: Mapping[str, Any],
+    model: Model,
     output: list[Body],
     *,
     now: int,
@@ -166,6 +134,7 @@ def response_body(
     thought: int = 0,
 ) -> Body:
     """A whole `response` object; `thought` is the number of reasoning tokens."""
+    wanted = request.get("reasoning") or {}
     written = sum(tokens_in(text_of(item.get("content"))) for item in output)
     used = input_tokens(request)
     usage = {
@@ -193,15 +162,15 @@ def response_body(
         "model": request["model"],
         "moderation": None,
         "output": output,
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": request.get("parallel_tool_calls", True),
         "presence_penalty": 0.0,
         "previous_response_id": None,
         "prompt_cache_key": request.get("prompt_cache_key"),
         "prompt_cache_retention": "in_memory",
         "reasoning": {
-            "context": None,
-            "effort": (request.get("reasoning") or {}).get("effort"),
-            "summary": None,
+            "context": "current_turn" if model.efforts else None,
+            "effort": wanted.get("effort") or model.default_effort,
+            "summary": wanted.get("summary"),
         },
         "safety_identifier": request.get("safety_identifier"),
         "service_tier": "default",
@@ -211,7 +180,7 @@ def response_body(
             "format": {"type": "text"},
             "verbosity": (request.get("text") or {}).get("verbosity") or "medium",
         },
-        "tool_choice": "auto",
+        "tool_choice": request.get("tool_choice", "auto"),
         "tool_usage": {
             "image_gen": {
                 "input_tokens": 0,
@@ -230,62 +199,3 @@ def response_body(
         "user": None,
         "metadata": request.get("metadata") or {},
     }
-
-
-def events(body: Body) -> Iterator[Body]:
-    """The stream of a finished response, event by event, ending with its terminal event.
-
-    There is no `data: [DONE]`: the Responses API has none.
-    """
-    numbers = itertools.count()
-
-    def event(name: str, **fields: object) -> Body:
-        return {"type": name, "sequence_number": next(numbers), **fields}
-
-    started = {**body, "status": "in_progress", "completed_at": None, "output": [], "usage": None}
-    started |= {"error": None, "incomplete_details": None}
-    yield event("response.created", response=started)
-    yield event("response.in_progress", response=started)
-    for index, item in enumerate(body["output"]):
-        place = {"output_index": index}
-        if item["type"] in ("file_search_call", "web_search_call"):
-            yield event("response.output_item.added", item={**item, "status": "in_progress"}, **place)
-            for step in ("in_progress", "searching", "completed"):
-                yield event(f"response.{item['type']}.{step}", item_id=item["id"], **place)
-        elif item["type"] == "message":
-            yield event("response.output_item.added", item={**item, "status": "in_progress", "content": []}, **place)
-            for position, part in enumerate(item["content"]):
-                where = {"item_id": item["id"], "content_index": position, **place}
-                yield from _part_events(event, part, where)
-        else:
-            yield event("response.output_item.added", item=item, **place)
-        yield event("response.output_item.done", item=item, **place)
-    yield event(f"response.{body['status']}", response=body)
-
-
-def _part_events(event: Any, part: Body, where: Mapping[str, object]) -> Iterator[Body]:
-    kind, word = ("output_text", "text") if part["type"] == "output_text" else ("refusal", "refusal")
-    extra: Body = {"logprobs": []} if word == "text" else {}
-    empty = {**part, word: ""} | ({"annotations": []} if word == "text" else {})
-    yield event("response.content_part.added", part=empty, **where)
-    for piece in _pieces(part[word]):
-        yield event(f"response.{kind}.delta", delta=piece, obfuscation=secrets.token_urlsafe(6), **extra, **where)
-    for position, annotation in enumerate(part.get("annotations", [])):
-        yield event(
-            "response.output_text.annotation.added",
-            annotation=annotation,
-            annotation_index=position,
-            **where,
-        )
-    yield event(f"response.{kind}.done", **{word: part[word]}, **extra, **where)
-    yield event("response.content_part.done", part=part, **where)
-
-
-def _pieces(text: str, length: int = 12) -> Iterator[str]:
-    for start in range(0, len(text), length):
-        yield text[start : start + length]
-
-
-def frame(event: Body) -> bytes:
-    """One server-sent event as OpenAI frames it."""
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulators.openai.answers import Body
-from tests.simulators.openai.faults import Fault, Reach
+from tests.simulators.openai.fault import Fault
 
 #: as a fault's key: everybody's
 EVERY_KEY = "*"
@@ -47,19 +47,7 @@ class ScriptedFault:
 
     def reaches(self, path: str) -> bool:
         """Whether a call to `path` meets this fault."""
-        return path == self.path if self.path is not None else reaches(self.fault, path)
-
-
-def reaches(fault: Fault, path: str) -> bool:
-    """Whether `fault`, by its nature, spoils a call to `path`."""
-    billed = path in ("/v1/responses", "/v1/audio/transcriptions")
-    match fault.reach:
-        case Reach.EVERYTHING:
-            return True
-        case Reach.BILLED:
-            return billed
-        case Reach.RESPONSES:
-            return path == "/v1/responses"
+        return path == self.path if self.path is not None else self.fault.reaches(path)
 
 
 def fingerprint(key: str) -> str:

@@ -48,7 +48,7 @@ def test_a_request_carries_every_setting_and_tool(llm: LlmClient, simulator: Ope
     full = replace(
         ASSISTANT,
         max_output_tokens=300,
-        reasoning_effort="low",
+        reasoning_effort="none",
         verbosity="low",
         temperature=0.0,
         vector_store_ids=("vs_menu", "vs_hours"),
@@ -57,7 +57,7 @@ def test_a_request_carries_every_setting_and_tool(llm: LlmClient, simulator: Ope
     ask(llm, assistant=full)
     body = simulator.requests[-1].body
     assert body["max_output_tokens"] == 300
-    assert body["reasoning"] == {"effort": "low"}
+    assert body["reasoning"] == {"effort": "none"}
     assert body["text"] == {"verbosity": "low"}
     assert body["temperature"] == 0.0
     assert body["tools"] == [
