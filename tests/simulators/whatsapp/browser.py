@@ -20,7 +20,10 @@ CHROMIUM = next(
 URL = "https://web.whatsapp.com/"
 WAIT_SECONDS = 10.0
 EVENTS = (
+    "chat.live_location_start",
     "chat.msg_ack_change",
+    "chat.msg_edited",
+    "chat.msg_revoke",
     "chat.new_message",
     "chat.presence_change",
     "conn.auth_code_change",
@@ -36,15 +39,20 @@ EVENTS = (
     "loader.full_ready",
     "loader.injected",
 )
-#: What a message looks like to the test: MsgKey and Wid as text.
+#: What messages look like to the test: MsgKey and Wid as text.
 LISTEN = """(names) => {
   if (location.host !== 'web.whatsapp.com') return;
   const plain = (value) => (value === undefined ? null : JSON.parse(JSON.stringify(value)));
   const message = ({ id, from, type, body = null, caption = null, author }) =>
     plain({ id: id?.toString(), from: from?.toString(), author: author?.toString(), type, body, caption });
-  for (const name of names) {
-    WPP.on(name, (value) => note(name, name === 'chat.new_message' ? message(value) : plain(value)));
-  }
+  const views = {
+    'chat.new_message': message,
+    'chat.msg_edited': ({ id, msg: { body, caption, latestEditMsgKey } }) =>
+      plain({ id, body, caption, edit: latestEditMsgKey.toString() }),
+    'chat.msg_revoke': ({ refId, type, author }) => plain({ id: refId.toString(), type, author: author?.toString() }),
+    'chat.live_location_start': ({ msgId, lat, lng }) => plain({ id: msgId.toString(), lat, lng }),
+  };
+  for (const name of names) WPP.on(name, (value) => note(name, (views[name] ?? plain)(value)));
 }"""
 
 

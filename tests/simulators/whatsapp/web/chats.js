@@ -8,6 +8,8 @@ defineModule('WAWebChatModel', (require) => {
 
   class ChatMessages extends BaseCollection {
     static model = Msg;
+
+    static comparator = (one, other) => one.t - other.t;
   }
 
   class Chat extends BaseModel {

@@ -155,6 +155,8 @@ defineModule('WAWebMsgCollection', (require) => {
 defineModule('MessageArchive', (require) => {
   const chats = new Map();
   const byKey = new Map();
+  // Within a second messages stay in the order in which they came, also after a restart.
+  let lastRow = 0;
 
   const keyOf = (wire) => require('MessageTranslation').keyOf(wire);
   const has = (wire) => byKey.has(keyOf(wire));
@@ -163,6 +165,8 @@ defineModule('MessageArchive', (require) => {
   function remember(wire) {
     const known = byKey.get(keyOf(wire));
     if (known) return Object.assign(known, wire, { ack: Math.max(known.ack, wire.ack) });
+    wire.row ??= lastRow + 1;
+    lastRow = Math.max(lastRow, wire.row);
     byKey.set(keyOf(wire), wire);
     if (!chats.has(wire.chat)) chats.set(wire.chat, []);
     const messages = chats.get(wire.chat);
@@ -176,7 +180,8 @@ defineModule('MessageArchive', (require) => {
   }
 
   async function open() {
-    for (const wire of await require('Storage').readAll('message')) remember(wire);
+    const stored = await require('Storage').readAll('message');
+    for (const wire of stored.sort((one, other) => one.row - other.row)) remember(wire);
     return chats;
   }
 
