@@ -52,6 +52,7 @@ class Operator:
         self.page.fill("#owner_email", client.email)
         self.page.fill("#api_key", client.key)
         self.page.fill("#instructions", client.instructions)
+        self.page.check("input[name=audience][value=everyone]")
         self._picture("admin-new-tenant")
         self.page.click("button.primary:has-text('Create tenant')")
         self.page.wait_for_url("**/admin/tenants/*")

@@ -32,6 +32,7 @@ from chalicelib.model import (
     Draining,
     EventKind,
     ExpiringCode,
+    GroupAnswers,
     Invite,
     Policies,
     Problem,
@@ -96,6 +97,8 @@ WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "written_by_084ff81
 ADDED_SINCE = {
     *(f"StoredMessage.{name}" for name in ("variant", "summary", "quote", "author", "mentions_us", "media")),
     *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
+    *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
+    "Tenant.country",
     *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "timeouts")),
 }
 
@@ -169,7 +172,7 @@ def test_the_operators_decisions(world: World) -> None:
         key_ciphertext="ciphertext-0",
         key_last4="k000",
         policies=Policies(
-            answer_groups=True,
+            groups=GroupAnswers.ALWAYS,
             takeover_minutes=45,
             replies_per_minute=5,
             replies_per_contact_per_day=50,

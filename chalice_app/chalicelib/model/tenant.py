@@ -23,6 +23,24 @@ class TenantState(StoredEnum):
     UNKNOWN = "unknown"  #: written by a later release: silent, as if it were paused
 
 
+class Audience(StoredEnum):
+    """The contacts whose messages are answered."""
+
+    EVERYONE = "everyone"  #: everybody who writes
+    NEW_CHATS = "new chats"  #: chats that began after the line was linked
+    UNSAVED = "unsaved contacts"  #: contacts that are not saved in the phone
+    UNKNOWN = "unknown"  #: written by a later release: only whom each of the others would answer
+
+
+class GroupAnswers(StoredEnum):
+    """The messages of groups that are answered."""
+
+    NEVER = "never"  #: none
+    MENTIONED = "when mentioned"  #: those that mention the line's account or quote a message of it
+    ALWAYS = "always"  #: each one
+    UNKNOWN = "unknown"  #: written by a later release: none
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error that only a person can fix, and since when."""
@@ -35,9 +53,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The rules of a tenant's line; the names carry the units."""
+    """The rules of a tenant's line; the names carry the units.
 
-    answer_groups: bool = False
+    The defaults are those of a stored tenant that lacks the attribute: a new tenant may begin with others.
+    """
+
+    audience: Audience = Audience.EVERYONE
+    groups: GroupAnswers = GroupAnswers.NEVER
+    #: messages without words (a picture without a caption, a voice message) are answered too
+    answer_without_words: bool = False
+    #: the contact reads one fixed sentence about messages without words, at most once a day
+    wordless_notice: bool = True
     takeover_minutes: int = 60
     #: 0 switches the cap off
     replies_per_minute: int = 6
@@ -45,9 +71,9 @@ class Policies:
     tokens_per_month: int = 0
     history_messages: int = 20
     retention_days: int = 30
-    #: digits of phones that never get an answer
+    #: digits of phones, and ids of chats without a number, that never get an answer
     ignored_phones: tuple[str, ...] = ()
-    #: if not empty, only these phones get an answer
+    #: if not empty, only these get an answer
     allowed_phones: tuple[str, ...] = ()
     #: the reply to the contact when the model cannot answer; empty for none
     give_up_text: str = ""
@@ -68,6 +94,8 @@ class Tenant:
     key_ciphertext: str = field(repr=False)
     key_last4: str
     policies: Policies = field(default_factory=Policies)
+    #: ISO 3166 alpha-2: phones may be listed as they are dialled there; empty: only with a country code
+    country: str = ""
     assistant_problem: Problem | None = None
     mail_problem: Problem | None = None
 

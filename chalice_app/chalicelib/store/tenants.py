@@ -11,7 +11,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import Assistant, Event, EventKind, Invite, Problem, Session, Tenant, TenantState
+from chalicelib.model import (
+    Assistant,
+    Event,
+    EventKind,
+    GroupAnswers,
+    Invite,
+    Policies,
+    Problem,
+    Session,
+    Tenant,
+    TenantState,
+)
 from chalicelib.store.invites import invite_put
 from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
@@ -21,6 +32,9 @@ from chalicelib.store.wire_enums import read_problem
 _tenants = TypeAdapter(Tenant)
 _assistants = TypeAdapter(Assistant)
 _problems = TypeAdapter(Problem)
+_policies = TypeAdapter(Policies)
+#: Policies of later releases: stored only where they differ from the default, which is what an older item means.
+_SPARSE = ("audience", "answer_without_words", "wordless_notice")
 
 
 class Tenants:
@@ -165,12 +179,29 @@ class Tenants:
 def tenant_from(item: Item) -> Tenant:
     """Returns the tenant that this item holds."""
     problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
-    return _tenants.validate_python({**item, "state": item["wanted"], **problems})
+    return _tenants.validate_python(
+        {**item, "state": item["wanted"], "policies": _read_policies(item["policies"]), **problems}
+    )
+
+
+def _read_policies(stored: Item) -> Item:
+    """Returns the attributes of Policies; for an earlier release, ``groups`` is ``answer_groups``: always or never."""
+    return {"groups": GroupAnswers.ALWAYS if stored.get("answer_groups") else GroupAnswers.NEVER, **stored}
+
+
+def _stored_policies(policies: Policies) -> Item:
+    dumped, defaults = _policies.dump_python(policies, mode="json"), _policies.dump_python(Policies(), mode="json")
+    dumped["answer_groups"] = policies.groups is GroupAnswers.ALWAYS
+    left_out = [name for name in _SPARSE if dumped[name] == defaults[name]]
+    if policies.groups is not GroupAnswers.MENTIONED:
+        left_out.append("groups")
+    return {name: value for name, value in dumped.items() if name not in left_out}
 
 
 def _tenant_attributes(tenant: Tenant) -> Item:
     """Returns the attributes of the tenant's item, where the state is called ``wanted``."""
     dumped = _tenants.dump_python(tenant, mode="json")
+    dumped |= {"policies": _stored_policies(tenant.policies), "country": tenant.country or None}
     return {"wanted" if name == "state" else name: value for name, value in dumped.items()}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from chalicelib.model import Event, EventKind, Problem
+from chalicelib.model import Audience, Event, EventKind, GroupAnswers, Problem
 from chalicelib.rendering.tones import Tone
 from wire import Phase, ProblemCode
 
@@ -38,6 +38,20 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),
     EventKind.UNKNOWN: Message(Tone.NEUTRAL, "An event of a later release"),
     EventKind.RESTORE_FELL_BACK: Message(Tone.ATTENTION, "The login was not usable; an earlier copy of it is tried"),
+}
+
+
+#: The choices of *who is answered*, each with what it means.
+AUDIENCE_LABELS: Final[Mapping[Audience, tuple[str, str]]] = {
+    Audience.NEW_CHATS: ("Chats begun after linking", "Chats that the phone had before stay with its owner."),
+    Audience.UNSAVED: ("Only contacts not saved in the phone", "Saved contacts stay with the owner."),
+    Audience.EVERYONE: ("Everyone who writes", "Friends and family too, if this phone is also private."),
+}
+#: The choices of what is answered in groups.
+GROUP_LABELS: Final[Mapping[GroupAnswers, str]] = {
+    GroupAnswers.NEVER: "Never",
+    GroupAnswers.MENTIONED: "When mentioned or quoted",
+    GroupAnswers.ALWAYS: "Every message",
 }
 
 

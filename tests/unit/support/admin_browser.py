@@ -20,6 +20,7 @@ FIELDS = {
     "model": "gpt-6-luna",
     "instructions": "You answer for the hotel.",
     "legacy_reference": "",
+    "audience": "everyone",
 }
 POLICIES = {
     "takeover_minutes": "60",
@@ -124,7 +125,7 @@ class Admin:
 
     def edit(self, tenant: str, **changes: str) -> Page:
         form = self.browser.get(f"/admin/tenants/{tenant}/edit")
-        kept = {**FIELDS, **POLICIES, "api_key": ""}
+        kept = {**FIELDS, **POLICIES, "groups": "never", "wordless_notice": "yes", "api_key": ""}
         hidden = {name: form.hidden(name) for name in ("csrf", "revision")}
         return self.browser.post(f"/admin/tenants/{tenant}/edit", {**kept, **hidden, **changes})
 

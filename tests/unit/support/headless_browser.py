@@ -40,6 +40,14 @@ class Page:
         )
         return unescape(found[1]) if found else ""
 
+    def chosen(self, name: str) -> str:
+        """The value of the radio button or the option of a list that is chosen."""
+        found = re.search(rf'<input type="radio"[^>]*name="{name}" value="([^"]*)"[^>]* checked>', self.html)
+        if found is None:
+            options = re.search(rf'<select [^>]*name="{name}"[^>]*>(.*?)</select>', self.html, re.DOTALL)
+            found = re.search(r'<option value="([^"]*)" selected>', options[1]) if options else None
+        return unescape(found[1]) if found else ""
+
     def error(self, name: str) -> str:
         """The sentence at a field."""
         found = re.search(rf'<p class="error" id="{name}-error">([^<]*)</p>', self.html)

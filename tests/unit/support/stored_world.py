@@ -12,6 +12,7 @@ from chalicelib.model import (
     Assistant,
     Event,
     EventKind,
+    GroupAnswers,
     Invite,
     Policies,
     Problem,
@@ -123,7 +124,7 @@ class StoredWorld:
             self.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by=OPERATOR, invite=invite)
         self.now += MINUTE
         policies = Policies(
-            answer_groups=True,
+            groups=GroupAnswers.ALWAYS,
             takeover_minutes=45,
             replies_per_minute=5,
             replies_per_contact_per_day=50,

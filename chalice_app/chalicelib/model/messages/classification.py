@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chalicelib.model.conversation import MAX_MESSAGE_AGE
 from chalicelib.model.messages.skip_reason import SkipReason
-from chalicelib.model.tenant import Policies, TenantState
+from chalicelib.model.tenant import GroupAnswers, Policies, TenantState
 from chalicelib.model.times import milliseconds
 from wire import MessageKind, Outcome
 
@@ -40,7 +40,7 @@ def classify(
         return Classification(Outcome.TAKEOVER)
     if answers_since is None or sent_at < answers_since:
         return Classification(Outcome.SKIPPED, SkipReason.HISTORY)
-    if chat_id.endswith("@g.us") and not policies.answer_groups:
+    if chat_id.endswith("@g.us") and policies.groups is not GroupAnswers.ALWAYS:
         return Classification(Outcome.SKIPPED, SkipReason.GROUP)
     if phone is not None and phone in policies.ignored_phones:
         return Classification(Outcome.SKIPPED, SkipReason.IGNORED_CONTACT)

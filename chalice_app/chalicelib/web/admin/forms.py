@@ -2,15 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from chalicelib.errors import Invalid
-from chalicelib.model import Assistant, Policies
+from chalicelib.model import Assistant, Audience, GroupAnswers, Policies
 from chalicelib.rendering.languages import LANGUAGES
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
@@ -170,6 +171,21 @@ def _parse_reference(value: Any) -> str:
     return reference
 
 
+def _one_of(choices: Iterable[StrEnum]) -> Callable[[Any], str]:
+    offered = {str(choice) for choice in choices if choice.name != "UNKNOWN"}
+
+    def choose(value: Any) -> str:
+        if str(value) not in offered:
+            raise invalid("Choose one of these.")
+        return str(value)
+
+    return choose
+
+
+def _is_checked(value: Any) -> bool:
+    return str(value) == "yes"
+
+
 def _whole_number(least: int, most: int) -> Callable[[Any], int]:
     def number(value: Any) -> int:
         text = str(value or "").strip()
@@ -237,6 +253,8 @@ class TenantForm(Form):
     model: Annotated[str, BeforeValidator(_parse_model)] = ""
     instructions: Annotated[str, BeforeValidator(_parse_instructions)] = ""
     legacy_reference: Annotated[str, BeforeValidator(_parse_reference)] = ""
+    #: no default: it is chosen
+    audience: Annotated[Audience, BeforeValidator(_one_of(Audience))] = Audience.UNKNOWN
 
     def assistant(self, former: Assistant | None = None) -> Assistant:
         """Returns the next version of ``former``; settings that the form does not show are kept."""
@@ -265,7 +283,9 @@ class EditTenantForm(TenantForm):
     tokens_per_month: Annotated[int, BeforeValidator(_whole_number(0, 10_000_000_000))] = 0
     history_messages: Annotated[int, BeforeValidator(_whole_number(0, 100))] = 0
     retention_days: Annotated[int, BeforeValidator(_whole_number(1, 90))] = 0
-    answer_groups: Annotated[bool, BeforeValidator(lambda value: value == "yes")] = False
+    groups: Annotated[GroupAnswers, BeforeValidator(_one_of(GroupAnswers))] = GroupAnswers.UNKNOWN
+    answer_without_words: Annotated[bool, BeforeValidator(_is_checked)] = False
+    wordless_notice: Annotated[bool, BeforeValidator(_is_checked)] = False
     ignored_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
     allowed_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
     give_up_text: Annotated[str, BeforeValidator(_parse_give_up_text)] = ""

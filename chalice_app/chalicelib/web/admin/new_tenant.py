@@ -9,14 +9,14 @@ from chalice.app import Response
 
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.llm.client import AssistantCheck
-from chalicelib.model import EventKind, Invite, Tenant, TenantState
+from chalicelib.model import Audience, EventKind, Invite, Policies, Tenant, TenantState
 from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
-from chalicelib.web.messages import FormResult
+from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
 from wire import ProblemCode
 
 SHAPE_OF_FORM_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -34,7 +34,12 @@ def mount(admin: AdminPages) -> None:
     """Registers the routes."""
 
     def new(operator: OperatorSession) -> Response:
-        fields = {"form_id": admin.services.token(), "language": DEFAULT_LANGUAGE, "model": DEFAULT_MODEL}
+        fields = {
+            "form_id": admin.services.token(),
+            "language": DEFAULT_LANGUAGE,
+            "model": DEFAULT_MODEL,
+            "audience": Audience.NEW_CHATS,
+        }
         return render_form(admin, operator, fields)
 
     def create(operator: OperatorSession, fields: dict[str, str]) -> Response:
@@ -87,6 +92,7 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         assistant_version=1,
         key_ciphertext=services.key_encryption.encrypt(tenant_id, form.api_key),
         key_last4=form.api_key[-4:],
+        policies=Policies(audience=form.audience),
     )
     try:
         services.tenants.create(tenant, form.assistant(), by=by, invite=Invite(sha256(token), tenant_id, now))
@@ -131,6 +137,7 @@ def render_form(
         failure=failure,
         key_dropped=bool(fields.get("api_key")),
         languages=LANGUAGE_NAMES,
+        audiences=AUDIENCE_LABELS,
     )
 
 

@@ -16,7 +16,15 @@ from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.tenant_list import Row
-from chalicelib.web.messages import EVENT_LABELS, FORM_RESULTS, PHASE_ACTIONS, PROBLEM_ACTIONS, FormResult
+from chalicelib.web.messages import (
+    AUDIENCE_LABELS,
+    EVENT_LABELS,
+    FORM_RESULTS,
+    GROUP_LABELS,
+    PHASE_ACTIONS,
+    PROBLEM_ACTIONS,
+    FormResult,
+)
 
 #: The events of the timeline that the page shows.
 MAX_EVENTS: Final = 40
@@ -55,6 +63,8 @@ class TenantPage:
             invite=self.services.invites.get_current(tenant),
             result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
+            audiences=AUDIENCE_LABELS,
+            groups=GROUP_LABELS,
             **self._live_context(found),
         )
 
@@ -155,6 +165,8 @@ class TenantPage:
             failure=failure,
             key_dropped=bool(fields.get("api_key")),
             languages=LANGUAGE_NAMES,
+            audiences=AUDIENCE_LABELS,
+            groups=GROUP_LABELS,
         )
 
     # -- actions -----------------------------------------------------------------------------------------------

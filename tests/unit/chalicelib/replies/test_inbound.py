@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ActionRequired, TransientError
-from chalicelib.model import apply_report
+from chalicelib.model import GroupAnswers, apply_report
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
@@ -169,7 +169,7 @@ def test_a_takeover_that_failed_half_way_is_completed_when_it_is_handed_in_again
 
 
 def test_an_old_reply_is_recognised_in_a_lively_group(line: Services, clock: Clock) -> None:
-    with_policies(line, replace(UNCAPPED, answer_groups=True))
+    with_policies(line, replace(UNCAPPED, groups=GroupAnswers.ALWAYS))
     group = "123-456@g.us"
     hand_in(line, message(clock, "M1", chat=group, sender=CHAT))
     clock.pass_seconds(2)

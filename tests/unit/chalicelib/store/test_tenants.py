@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import EventKind, Invite, Policies, Problem, Session, Tenant, TenantState
+from chalicelib.model import EventKind, GroupAnswers, Invite, Policies, Problem, Session, Tenant, TenantState
 from chalicelib.store.invites import Invites
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
@@ -56,13 +56,28 @@ def test_a_missing_tenant_is_not_found(tenants: Tenants, invites: Invites) -> No
 def test_an_edit_changes_what_it_names_and_raises_the_revision(
     tenants: Tenants, hotel: Tenant, timeline: Timeline
 ) -> None:
-    policies = Policies(answer_groups=True)
+    policies = Policies(groups=GroupAnswers.ALWAYS)
     edited = tenants.edit(
         hotel.id, {"name": "Hotel Zwei", "policies": policies}, expected_revision=1, now=7, by=OPERATOR
     )
     assert edited == replace(hotel, name="Hotel Zwei", policies=policies, revision=2)
     [event, _] = sorted(timeline.latest(hotel.id), key=lambda event: event.at)
     assert (event.kind, event.detail, event.by) == (EventKind.EDITED, "name, policies", OPERATOR)
+
+
+def test_groups_are_written_for_an_earlier_release_too_and_read_from_it(
+    table: Table, tenants: Tenants, hotel: Tenant
+) -> None:
+    for revision, groups in enumerate((GroupAnswers.ALWAYS, GroupAnswers.MENTIONED, GroupAnswers.NEVER), start=1):
+        policies = Policies(groups=groups)
+        tenants.edit(hotel.id, {"policies": policies}, expected_revision=revision, now=7, by=OPERATOR)
+        item = table.get(f"TENANT#{hotel.id}", "TENANT")
+        assert item is not None
+        assert item["policies"]["answer_groups"] is (groups is GroupAnswers.ALWAYS), "only this one if rolled back"
+        assert tenants.get(hotel.id).policies == policies
+    for written, groups in ((True, GroupAnswers.ALWAYS), (False, GroupAnswers.NEVER)):
+        table.update(Update(f"TENANT#{hotel.id}", "TENANT", set={"policies": {"answer_groups": written}}))
+        assert tenants.get(hotel.id).policies == Policies(groups=groups)
 
 
 def test_the_second_of_two_editors_gets_a_conflict(tenants: Tenants, hotel: Tenant) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import AssistantCheck
-from chalicelib.model import Policies, Problem
+from chalicelib.model import Audience, GroupAnswers, Policies, Problem
 from tests.unit.conftest import Clock
 from tests.unit.support.admin_browser import FIELDS, KEY, POLICIES, Admin
 from wire import ProblemCode
@@ -28,19 +28,42 @@ def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:
     tenant = olga.create()
     phones = "+49 170 123-45 67\r\n0044 (7700) 900123, 4917012345 67\r\n\r\n"
     saved = olga.edit(
-        tenant, takeover_minutes="90", answer_groups="yes", ignored_phones=phones, give_up_text=" Später.\r\n"
+        tenant, takeover_minutes="90", groups="always", ignored_phones=phones, give_up_text=" Später.\r\n"
     )
     assert saved.status == 303
     assert olga.services.tenants.get(tenant).policies == replace(
         Policies(),
         takeover_minutes=90,
-        answer_groups=True,
+        groups=GroupAnswers.ALWAYS,
         ignored_phones=("491701234567", "447700900123"),
         give_up_text="Später.",
     )
 
 
+def test_who_is_answered_is_edited_and_shown(olga: Admin) -> None:
+    tenant = olga.create(audience="new chats")
+    assert olga.services.tenants.get(tenant).policies == Policies(audience=Audience.NEW_CHATS)
+    saved = olga.edit(
+        tenant, audience="unsaved contacts", groups="when mentioned", answer_without_words="yes", wordless_notice=""
+    )
+    assert saved.status == 303
+    chosen = Policies(
+        audience=Audience.UNSAVED,
+        groups=GroupAnswers.MENTIONED,
+        answer_without_words=True,
+        wordless_notice=False,
+    )
+    assert olga.services.tenants.get(tenant).policies == chosen
+    shown = olga.browser.get(f"/admin/tenants/{tenant}").text
+    assert "Only contacts not saved in the phone" in shown and "When mentioned or quoted" in shown
+    form = olga.browser.get(f"/admin/tenants/{tenant}/edit")
+    assert form.chosen("audience") == "unsaved contacts" and form.chosen("groups") == "when mentioned"
+
+
 BAD_EDITS = [
+    ({"audience": ""}, "audience"),
+    ({"audience": "unknown"}, "audience"),
+    ({"groups": "sometimes"}, "groups"),
     ({"takeover_minutes": ""}, "takeover_minutes"),
     ({"takeover_minutes": "-1"}, "takeover_minutes"),
     ({"takeover_minutes": "1e3"}, "takeover_minutes"),

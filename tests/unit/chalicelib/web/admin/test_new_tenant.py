@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from chalicelib.errors import ActionRequired, Invalid, TransientError
 from chalicelib.llm.client import AssistantCheck
-from chalicelib.model import Assistant, EventKind, TenantState
+from chalicelib.model import Assistant, Audience, EventKind, TenantState
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.forms import NewTenantForm
 from chalicelib.web.admin.new_tenant import derive_tenant_id
@@ -164,7 +164,13 @@ def test_bad_input_has_a_sentence_at_its_field_and_changes_nothing(olga: Admin) 
 def test_an_empty_form_has_a_sentence_for_every_required_field(olga: Admin) -> None:
     full = olga.fill_in()
     answer = olga.browser.post("/admin/new", {"csrf": full["csrf"], "form_id": full["form_id"]})
-    assert answer.status == 422 and "6 fields need another look" in answer.text
+    assert answer.status == 422 and "7 fields need another look" in answer.text
+
+
+def test_a_new_tenant_answers_chats_begun_after_linking_unless_something_else_is_chosen(olga: Admin) -> None:
+    assert olga.browser.get("/admin/new").chosen("audience") == Audience.NEW_CHATS
+    for audience in ("new chats", "unsaved contacts", "everyone"):
+        assert olga.services.tenants.get(olga.create(audience=audience)).policies.audience == audience
 
 
 def test_html_in_what_is_kept_is_shown_as_text(olga: Admin) -> None:
