@@ -11,6 +11,8 @@ from infrastructure.local import backup
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
 
+#: The keys of the simulated OpenAI, in one line; its page has the table.
+OPENAI_KEYS = "any key sk-… works; sk-wrong…, sk-broke…, sk-slow…, sk-fault-… play the faults on this page"
 #: The interval at which the child processes are checked.
 CHECK_EVERY_SECONDS = 0.5
 
@@ -65,6 +67,8 @@ def _print_addresses(stack: LocalStack) -> None:
     lines += [f"  outbox   {stack.outbox_url}"]
     if settings.simulate_whatsapp:
         lines += [f"  phone    {stack.phone_url}"]
+    if settings.simulate_openai:
+        lines += [f"  OpenAI   {stack.openai_url}", f"           {OPENAI_KEYS}"]
     if warnings := settings.warnings():
         lines += ["", *(f"  ! {sentence}" for sentence in warnings)]
     lines += ["", f"  Ctrl-C stops everything; logs are in {settings.data / 'logs'}"]

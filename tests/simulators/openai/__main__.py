@@ -14,7 +14,7 @@ async def serve(port: int, delay_ms: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with OpenAISimulator(port, delay_ms=delay_ms) as simulator:
         print(
-            f"OpenAI simulator ready at {simulator.base_url}; {simulator.origin}/control explains it",
+            f"OpenAI simulator ready at {simulator.base_url}; {simulator.origin} shows which key plays which fault",
             flush=True,
         )
         await stop.wait()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.simulators.openai.faults import FAULTS, SPECIAL_KEYS
+from tests.simulators.openai import page
+from tests.simulators.openai.faults import ANY_FAULT, ERROR_OPTIONS, FAULTS, SPECIAL_KEYS
 from tests.simulators.openai.recording import EVERY_KEY, fingerprint
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def routes(simulator: "OpenAISimulator") -> list[web.RouteDef]:
-    """Everything under /control, and the description at /."""
+    """Everything under /control, and the page at /."""
     control = _Control(simulator)
     return [
-        web.get("/", control.describe),
+        web.get("/", control.show_page),
         web.get("/control", control.describe),
         web.get("/control/health", control.health),
         web.get("/control/requests", control.list_requests),
@@ -36,6 +37,9 @@ class _Control:
     def __init__(self, simulator: "OpenAISimulator") -> None:
         self._simulator = simulator
 
+    async def show_page(self, request: web.Request) -> web.Response:
+        return web.Response(text=page.render(), content_type="text/html")
+
     async def describe(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
@@ -43,6 +47,7 @@ class _Control:
                 "special_keys": {
                     f"sk-{beginning}…": FAULTS[name].happens for beginning, (name, _) in SPECIAL_KEYS.items()
                 },
+                "any_fault": f"sk-{ANY_FAULT}NAME…: the fault of that name, with hyphens or underscores",
                 "faults": {fault.name: fault.happens for fault in FAULTS.values()},
                 "control": {
                     "POST /control/faults": {
@@ -50,7 +55,8 @@ class _Control:
                         "fault": "name",
                         "times": "1; null until cleared",
                         "path": "optional",
-                        "options": "delay_ms, seconds, retry_after, text, code, message",
+                        "options": "delay_ms, seconds, text, limit; of HTTP errors: "
+                        + ", ".join(sorted(ERROR_OPTIONS)),
                     },
                     "GET /control/faults": "what is scripted",
                     "DELETE /control/faults?key=": "forget",

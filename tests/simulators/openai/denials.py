@@ -77,7 +77,7 @@ DENIED = (
     ),
     Fault(
         "incorrect_hostname",
-        "the key's project lives in another region: `region` eu (default), us, …; empty for the global one",
+        "the key's project lives in another region (`region`: eu by default, us, …; empty for the global one)",
         status=401,
         message="Attempted to access resource with incorrect regional hostname. Please make your request to "
         "{region}api.openai.com",
