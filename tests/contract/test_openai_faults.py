@@ -63,7 +63,7 @@ def test_an_ended_access_shows_in_the_type_whatever_the_status_is(simulator: Ope
 
 
 def test_any_error_can_be_scripted(simulator: OpenAISimulator) -> None:
-    wanted = {"message": "No.", "type": "odd_error", "param": "store", "code": "odd"}
+    wanted: dict[str, Any] = {"message": "No.", "type": "odd_error", "param": "store", "code": "odd"}
     simulator.fault(KEY, "refused", status=418, **wanted)
     answer = ask(simulator)
     assert (answer.status_code, error_of(answer)) == (418, wanted)

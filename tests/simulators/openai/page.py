@@ -1,5 +1,6 @@
 """The simulator's page for people: which key plays which fault, and what each model allows."""
 
+from collections.abc import Sequence
 from html import escape
 
 from tests.simulators.openai.faults import ANY_FAULT, FAULTS, SPECIAL_KEYS
@@ -50,7 +51,7 @@ def render() -> str:
     )
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     head = "".join(f"<th>{escape(title)}" for title in titles)
     body = "".join(
         f"<tr><td><code>{escape(first)}</code>" + "".join(f"<td>{escape(cell)}" for cell in rest)
