@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Error, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, FilePayload, async_playwright
 
 from tests.simulators.whatsapp import Contact, Phone, SimulatorClient, Switches, WhatsAppSimulator
 from tests.simulators.whatsapp.browser import Tab, launch, new_context, open_tab
@@ -95,6 +96,10 @@ async def arrived(line: Tab, contact: Contact, identifier: str, *, mine: bool = 
     read: dict[str, Any] = await line.evaluate(READ, seen["id"])
     assert seen["id"].startswith(f"{str(mine).lower()}_{contact.chat_id}_")
     return read
+
+
+def says(text: str, value: dict[str, Any]) -> bool:
+    return bool(value["body"] == text)
 
 
 # Edits and deletions
@@ -335,7 +340,7 @@ async def test_the_owner_and_the_phone_write_alike_and_a_broadcast_says_so(
     phone.answer_automatically(greeting="Thanks for contacting us!", away="We are closed.", after_ms=10)
     contact.write("hello?")
     for text in ("Thanks for contacting us!", "We are closed."):
-        seen = await line.event("chat.new_message", lambda value, text=text: value["body"] == text)
+        seen = await line.event("chat.new_message", partial(says, text))
         read = await line.evaluate(READ, seen["id"])
         assert (read["self"], read["broadcast"], read["id"][:5]) == ("out", False, "true_")
         contact.write("and now?")
@@ -410,3 +415,71 @@ async def test_status_posts_and_notes_to_oneself(line: Tab, phone: Phone) -> Non
     own = phone.me()
     seen = await arrived(line, own, own.owner_writes("buy flour").id, mine=True)
     assert seen["from"] == seen["to"] == phone.account.lid
+
+
+# The phone page
+
+
+async def test_a_person_does_all_of_this_on_the_phone_page(
+    line: Tab, browser: Browser, simulator: WhatsAppSimulator, phone: Phone, group: Contact
+) -> None:
+    ann = phone.contact("4917600000900", "Page Ann")
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.set_default_timeout(5_000)
+    await page.goto(simulator.control_url)
+    contacts, text = page.get_by_label("Contacts"), page.get_by_label("Message")
+    bubbles = page.get_by_role("listitem")
+
+    async def write(words: str, button: str = "Send as Page Ann") -> None:
+        await text.fill(words)
+        await page.get_by_role("button", name=button, exact=True).click()
+
+    await page.get_by_label("Phones").get_by_role("button", name="Bakery").click()
+    await contacts.get_by_role("button", name="Page Ann").click()
+    await page.get_by_role("button", name="Save in the phone").click()
+    await page.get_by_role("button", name="Remove from the phone").wait_for()
+    await write("a table for 2")
+    first = bubbles.filter(has_text="a table for 2")
+    await first.get_by_role("button", name="Edit").click()
+    await write("a table for 12")
+    await page.get_by_text("edited").wait_for()
+    await bubbles.filter(has_text="table for 12").get_by_role("button", name="Answer").click()
+    await write("or 13?")
+    await page.get_by_text("More than words").click()
+    for name, mimetype, words in (("part.png", "image/png", "this part?"), ("Rechnung.pdf", "application/pdf", "")):
+        file = FilePayload(name=name, mimeType=mimetype, buffer=b"file")
+        await page.get_by_label("Attach a file").set_input_files(file)
+        await write(words)
+        await bubbles.filter(has_text=words or name).wait_for()
+    await page.get_by_label("Or send").select_option("poll")
+    await write("")
+    await write("Thanks for contacting us!", "The phone answers by itself")
+    await page.get_by_label("Cannot be decrypted yet").check()
+    await write("sealed")
+    await bubbles.filter(has_text="sealed").get_by_role("button", name="Decrypt").click()
+    await write("oops")
+    await bubbles.filter(has_text="oops").get_by_role("button", name="Delete for everyone").click()
+    await bubbles.filter(has_text="[revoked]").wait_for()
+    await contacts.get_by_role("button", name="Neighbours").click()
+    await page.get_by_label("Mentions the line").check()
+    await page.get_by_label("Written by (number)").fill("4917600000003")
+    await write("are you open?", "Send as Neighbours")
+    seen = await line.event("chat.new_message", lambda value: "are you open?" in str(value["body"]) and value["author"])
+    await context.close()
+
+    said = [(m.type, m.text, m.origin) for m in ann.messages()]
+    assert said == [
+        ("chat", "a table for 12", "contact"),
+        ("chat", "or 13?", "contact"),
+        ("image", "this part?", "contact"),
+        ("document", "Rechnung.pdf", "contact"),
+        ("poll_creation", "", "contact"),
+        ("chat", "Thanks for contacting us!", "phone"),
+        ("chat", "sealed", "contact"),
+        ("revoked", "", "contact"),
+    ]
+    assert ann.messages()[1].quoted == ann.messages()[0].id
+    assert ann.messages()[3].details["isCaptionByUser"] is False
+    assert (ann.person.saved, ann.messages()[6].unreadable) == (True, False)
+    assert (await line.evaluate(READ, seen["id"]))["mentionedJidList"] == [phone.account.lid]

@@ -33,7 +33,7 @@ def control_application(simulator: WhatsAppSimulator) -> web.Application:
     application.add_routes(
         [
             web.get("/", control.page),
-            web.get("/{name:phone\\.(?:css|js)}", control.asset),
+            web.get("/{name:(?:phone|composing)\\.(?:css|js)}", control.asset),
             web.get("/control/state", control.state),
             web.get("/control/flags", control.flags),
             web.get("/control/switches", control.switches),
@@ -86,7 +86,9 @@ class _Control:
         phones = [_phone_view(phone, with_chats=True) for phone in self._simulator.phones()]
         pages = sorted(self._exchange.unpaired, key=lambda page: page.opened_at)
         showing = [{"code": page.code, "since": page.opened_at} for page in pages if page.code]
-        return web.json_response({"revision": self._exchange.revision, "phones": phones, "showing": showing})
+        return web.json_response(
+            {"revision": self._exchange.revision, "phones": phones, "showing": showing, "contents": list(CONTENTS)}
+        )
 
     async def flags(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -231,6 +233,7 @@ def _contact_view(contact: Contact, *, with_messages: bool = False) -> Body:
         "saved": contact.person.saved,
         "members": contact.person.members,
         "mention": contact.mention_of_line,
+        "mention_server": contact.account.wid_of(contact.account.number).partition("@")[2],
         "chat_id": contact.chat_id,
         "line_state": contact.line_state,
         "unread": contact.person.unread,

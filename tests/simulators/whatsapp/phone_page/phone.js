@@ -1,4 +1,6 @@
 // The page on which a person plays the phones: shows the simulator's state, and sends what is typed to its API.
+import { isEmpty, request, setAbout } from '/composing.js';
+
 const ticks = ['🕓', '✓', '✓✓', '✓✓', '✓✓'];
 const refusals = {
   malformed: 'That is neither a QR text nor an 8-character code.',
@@ -9,7 +11,7 @@ const refusals = {
 };
 
 const chosen = { phone: null, contact: null };
-let state = { revision: -1, phones: [], showing: [] };
+let state = { revision: -1, phones: [], showing: [], contents: [] };
 
 const find = (id) => document.getElementById(id);
 const element = (name, properties = {}, ...children) => {
@@ -51,8 +53,10 @@ function phoneButton({ number, name, online, contacts }) {
 
 function contactButton({ number, name, unread, messages }) {
   const badge = unread ? element('span', { className: 'count', textContent: unread, title: 'not read by the line' }) : '';
-  return choice(name, messages.at(-1)?.text || `+${number}`, badge, number === chosen.contact, () => {
+  const last = messages.at(-1);
+  return choice(name, (last && words(last)) || `+${number}`, badge, number === chosen.contact, () => {
     chosen.contact = number;
+    setAbout(null);
   });
 }
 
@@ -93,34 +97,66 @@ function showingButton({ code, since }) {
   return button;
 }
 
-function showChat({ name, line_state: lineState, messages }) {
+function showChat({ name, kind, saved, line_state: lineState, messages }) {
   find('chat-name').textContent = name;
   find('chat-state').textContent = { composing: 'the line is typing…', recording: 'the line is recording…' }[lineState] ?? '';
-  const [asContact, asOwner] = document.querySelectorAll('#write button');
+  const [asContact, asOwner] = document.querySelectorAll('#write button[name="hand"]');
   asContact.textContent = `Send as ${name}`;
   asOwner.textContent = 'Send as the owner';
+  find('in-group').hidden = kind !== 'group';
+  find('save').hidden = kind !== 'person';
+  find('save').textContent = saved ? 'Remove from the phone' : 'Save in the phone';
+  if (find('content').options.length !== state.contents.length + 1) {
+    find('content').replaceChildren(new Option('words', ''), ...state.contents.map((each) => new Option(each.replaceAll('_', ' '), each)));
+  }
   const list = find('messages');
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   list.replaceChildren(...messages.map((message) => bubble(name, message)));
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
+// A picture's words are its caption; other kinds say what they are.
+function words({ type, text, media, details }) {
+  if (type === 'chat') return text;
+  const named = details.pollName ?? details.eventName ?? details.orderTitle ?? details.vcardFormattedName ?? '';
+  return `[${type}] ${media || type === 'interactive_response' || type.endsWith('reply') ? text : details.loc || named}`;
+}
+
 function bubble(contactName, message) {
-  const { origin, text, type, at, ack, duplicates, author_name: author } = message;
+  const { origin, at, ack, duplicates, author_name: author, details, edited_at: edited, unreadable } = message;
   const who = { contact: author ?? contactName, device: 'The line', phone: 'The owner, on the phone' }[origin];
   const time = new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   const state = origin === 'contact' ? (message.read ? ' read by the line' : '') : ` ${ticks[ack]}`;
-  const note = duplicates ? `, sent ${duplicates + 1}×` : '';
+  const note = `${duplicates ? `, sent ${duplicates + 1}×` : ''}${edited ? ', edited' : ''}${unreadable ? ', not decrypted' : ''}`;
+  const quoted = details.quotedMsg;
   return element(
     'li',
     { className: origin },
     element('small', { className: 'who', textContent: who }),
-    type === 'chat' ? text : `[${type}] ${text}`,
+    quoted ? element('div', { className: 'quote', textContent: quoted.caption ?? quoted.body ?? `[${quoted.type}]` }) : '',
+    words(message),
     element('small', { className: ack >= 3 && origin !== 'contact' ? 'read' : '', textContent: `${time}${state}${note}` }),
+    message.type === 'revoked' ? '' : actions(message),
   );
 }
 
+function actions(message) {
+  const act = (label, run) => {
+    const button = element('button', { type: 'button', textContent: label });
+    button.addEventListener('click', run);
+    return button;
+  };
+  const change = (verb) => () => post(chatPath(verb), { message: message.id });
+  const buttons = [act('Answer', () => setAbout({ verb: 'quote', message }, words(message)))];
+  if (message.type === 'chat' || message.media) buttons.push(act('Edit', () => setAbout({ verb: 'edit', message }, words(message))));
+  buttons.push(act('Delete for everyone', change('delete')));
+  if (message.unreadable) buttons.push(act('Decrypt', change('decrypt')));
+  return element('div', { className: 'acts' }, ...buttons);
+}
+
 // Acting
+
+const chatPath = (verb) => `phones/${chosen.phone}/contacts/${encodeURIComponent(chosen.contact)}/${verb}`;
 
 function onSubmit(id, act) {
   find(id).addEventListener('submit', async (event) => {
@@ -149,14 +185,24 @@ onSubmit('add-phone', async (values) => {
   chosen.phone = (await post('phones', values)).number;
   return true;
 });
-onSubmit('add-contact', async (values) => {
-  chosen.contact = (await post(`phones/${chosen.phone}/contacts`, values)).number;
+onSubmit('add-contact', async ({ number, name, saved, group }) => {
+  const body = { number, name, kind: group ? 'group' : 'person', saved: Boolean(saved) };
+  chosen.contact = (await post(`phones/${chosen.phone}/contacts`, body)).number;
   return true;
 });
-onSubmit('write', async ({ text, hand }) => {
-  await post(`phones/${chosen.phone}/contacts/${chosen.contact}/${hand ?? 'write'}`, { text });
+onSubmit('automatic', async ({ greeting, away }) => {
+  await post(`phones/${chosen.phone}/answer-automatically`, { greeting: greeting || null, away: away || null });
+  return false;
+});
+onSubmit('write', async (values) => {
+  if (isEmpty(values)) return false;
+  const [verb, body] = await request(values, contact());
+  await post(chatPath(verb), body);
+  setAbout(null);
   return true;
 });
+find('about-end').addEventListener('click', () => setAbout(null));
+find('save').addEventListener('click', () => post(chatPath('save'), { saved: !contact().saved }));
 find('unlink').addEventListener('click', () => post(`phones/${chosen.phone}/unlink`));
 find('text').addEventListener('keydown', (event) => {
   if (event.key !== 'Enter' || event.shiftKey) return;
@@ -165,7 +211,7 @@ find('text').addEventListener('keydown', (event) => {
 });
 // Who looks at the chat has read it.
 find('messages').addEventListener('pointerenter', () => {
-  if (contact()) post(`phones/${chosen.phone}/contacts/${chosen.contact}/read`);
+  if (contact()) post(chatPath('read'));
 });
 
 async function follow() {
