@@ -99,7 +99,7 @@ ADDED_SINCE = {
     *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
-    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "timeouts")),
+    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts")),
 }
 
 
@@ -152,9 +152,13 @@ def world() -> World:
 # -- items --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_written_today_is_what_084ff81_wrote(world: World) -> None:
+def test_what_is_written_today_is_what_084ff81_wrote_and_the_calls_of_a_turn(world: World) -> None:
     today = MemoryTable()
     StoredWorld(today).write()
+    for item in today.items():
+        if item["sk"].startswith("TURN#"):
+            assert (item.pop("calls", 0) > 0) is ("called_at" in item)
+            item.pop("called_at", None)
     assert today.partitions == world.table.partitions
 
 

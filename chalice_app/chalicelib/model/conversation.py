@@ -94,6 +94,8 @@ class Turn:
     markdown: str = field(default="", repr=False)
     #: the model calls that were paid, whatever became of their text
     calls: int = 0
+    #: the instant of the last model call
+    called_at: int | None = None
     #: the model calls that timed out
     timeouts: int = 0
 

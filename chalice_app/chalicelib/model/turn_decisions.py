@@ -117,8 +117,8 @@ class Expire:
 
 
 @dataclass(frozen=True, slots=True)
-class CountReply:
-    """Count the reply to come, and decide again with ``replies_today``."""
+class ReadCallsOfToday:
+    """Read how many model calls were paid for this contact today, and decide again with ``calls_today``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +131,17 @@ class Open:
 
 
 Decision = (
-    Done | CheckAgain | Detach | Close | Skip | Discard | Mark | Ring | FoldIn | Retry | Expire | CountReply | Open
+    Done
+    | CheckAgain
+    | Detach
+    | Close
+    | Skip
+    | Discard
+    | Mark
+    | Ring
+    | FoldIn
+    | Retry
+    | Expire
+    | ReadCallsOfToday
+    | Open
 )

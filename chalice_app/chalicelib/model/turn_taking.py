@@ -24,7 +24,6 @@ from chalicelib.model.tenant import Tenant
 from chalicelib.model.turn_decisions import (
     CheckAgain,
     Close,
-    CountReply,
     Decision,
     Detach,
     Discard,
@@ -34,6 +33,7 @@ from chalicelib.model.turn_decisions import (
     FoldIn,
     Mark,
     Open,
+    ReadCallsOfToday,
     ReplyOutcome,
     Retry,
     Ring,
@@ -69,8 +69,8 @@ class ChatView:
     turn_changed: bool = False
     #: the chat is marked to be checked when its open turn ends
     marked: bool = False
-    #: the replies of this day to this contact, with the one to come; None if it is not counted yet
-    replies_today: int | None = None
+    #: the model calls that were paid for this contact today; None if they are not read yet
+    calls_today: int | None = None
 
     @property
     def beyond_turn(self) -> bool:
@@ -253,11 +253,11 @@ def limit_replies_per_minute(view: ChatView, now: int) -> Decision | None:
 
 
 def limit_replies_per_day(view: ChatView, now: int) -> Decision | None:
-    """Rate limit of a contact: a reply is counted before it is made; further messages of the day are skipped."""
+    """Rate limit of a contact: the model calls of a day are limited; further messages of the day are skipped."""
     limit = view.tenant.policies.replies_per_contact_per_day
-    if limit and view.replies_today is None:
-        return CountReply()
-    return _skip(view, SkipReason.DAILY_CAP) if limit and (view.replies_today or 0) > limit else None
+    if limit and view.calls_today is None:
+        return ReadCallsOfToday()
+    return _skip(view, SkipReason.DAILY_CAP) if limit and (view.calls_today or 0) >= limit else None
 
 
 def open_turn(view: ChatView, now: int) -> Decision | None:

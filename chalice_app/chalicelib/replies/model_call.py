@@ -24,7 +24,7 @@ from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.model.turn_taking import ChatView
 from chalicelib.notifications import notices
-from chalicelib.replies import bell
+from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.formatting import for_whatsapp
 from chalicelib.wiring import Services
 from wire import ProblemCode
@@ -47,8 +47,10 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     try:
         text = _call_model(services, tenant, turn, lines)
     except TransientError as error:
+        paid_calls.give_back(services, tenant, turn)
         return _postpone(services, tenant, turn, error, view.attempt)
     except ActionRequired as error:
+        paid_calls.give_back(services, tenant, turn)
         return _wait_for_action(services, tenant, turn, error)
     except PermanentError as error:
         text = tenant.policies.give_up_text

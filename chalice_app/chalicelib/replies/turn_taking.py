@@ -4,14 +4,12 @@ A check is idempotent: it may be repeated at any time, by any process. Every wri
 """
 
 from dataclasses import replace
-from datetime import timedelta
 
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import split_by_login, unanswered_messages
+from chalicelib.model import StoredMessage, Turn, split_by_login, unanswered_messages
 from chalicelib.model.turn_decisions import (
     CheckAgain,
     Close,
-    CountReply,
     Detach,
     Discard,
     Done,
@@ -20,17 +18,16 @@ from chalicelib.model.turn_decisions import (
     FoldIn,
     Mark,
     Open,
+    ReadCallsOfToday,
     ReplyOutcome,
     Retry,
     Ring,
     Skip,
 )
 from chalicelib.model.turn_taking import ChatView, decide
-from chalicelib.replies import bell
+from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.model_call import answer
 from chalicelib.wiring import Services
-
-DAY = timedelta(days=1)
 
 
 def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
@@ -80,22 +77,28 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
             folded = turns.fold_in(turn, batch, now)
             if folded is None:
                 return _carry_out(services, check, replace(view, turn_changed=True), now)
-            return answer(services, view, folded, batch)
+            return _call(services, view, folded, batch)
         case Retry(turn, batch):
             claimed = turns.reclaim(turn, now)
-            return ReplyOutcome.BUSY if claimed is None else answer(services, view, claimed, batch)
+            return ReplyOutcome.BUSY if claimed is None else _call(services, view, claimed, batch)
         case Expire(turn, reason):
             claimed = turns.reclaim(turn, now)
             if claimed is None:
                 return ReplyOutcome.BUSY
             turns.discard(claimed, reason, now)
             return ReplyOutcome.SKIPPED
-        case CountReply():
-            counted = services.counters.count_in_window(view.tenant.id, f"replies#{view.chat.id}", DAY, now)
-            return _carry_out(services, check, replace(view, replies_today=counted), now)
+        case ReadCallsOfToday():
+            calls = paid_calls.count_of_today(services, view.tenant, view.chat.id)
+            return _carry_out(services, check, replace(view, calls_today=calls), now)
         case Open(batch, otherwise):
             opened = turns.freeze(view.chat, batch, retention_days=retention_days, now=now)
-            return _end(services, check, otherwise) if opened is None else answer(services, view, opened, batch)
+            return _end(services, check, otherwise) if opened is None else _call(services, view, opened, batch)
+
+
+def _call(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
+    """Calls the model for a turn that this check claimed."""
+    paid_calls.count(services, view.tenant, turn)
+    return answer(services, view, turn, batch)
 
 
 def _end(services: Services, check: TurnCheck, end: End) -> ReplyOutcome:

@@ -28,10 +28,14 @@ class Counters:
         item = self._table.update(Update(*key, set={"expires_at": seconds(expires_at)}, add={"counted": add}))
         return int(item["counted"])
 
-    def count_in_window(self, tenant: str, name: str, window: timedelta, now: int) -> int:
+    def count_in_window(self, tenant: str, name: str, window: timedelta, now: int, *, add: int = 1) -> int:
         """Counts one more and returns the total of this window; windows of the same length follow each other."""
         length = milliseconds(window)
-        return self.count(tenant, name, str(now // length), 1, expires_at=now + 2 * length)
+        return self.count(tenant, name, str(now // length), add, expires_at=now + 2 * length)
+
+    def total_in_window(self, tenant: str, name: str, window: timedelta, now: int) -> int:
+        """Returns the total of this window."""
+        return self.total(tenant, name, str(now // milliseconds(window)))
 
     def total(self, tenant: str, name: str, window: str) -> int:
         """Returns the total of one counter."""

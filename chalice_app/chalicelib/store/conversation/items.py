@@ -100,6 +100,7 @@ def turn_from(item: Item) -> Turn:
         versions=tuple(item.get("versions", ())),
         markdown=item.get("markdown", ""),
         calls=item.get("calls", 0),
+        called_at=item.get("called_at"),
         timeouts=item.get("timeouts", 0),
     )
 
@@ -121,6 +122,8 @@ def turn_item(turn: Turn, retention_days: int, now: int) -> Item:
         "at": turn.at,
         "oldest_sent_at": turn.oldest_sent_at,
         "due_at": turn.due_at or None,
+        "calls": turn.calls or None,
+        "called_at": turn.called_at,
         "reason": turn.reason,
         "expires_at": now // 1000 + retention_days * DAY_SECONDS,
     }

@@ -5,6 +5,7 @@ a batch that has changed. Each write is conditional; None or False means that th
 """
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -45,7 +46,8 @@ class Turns:
 
         None if another turn is open, if the owner took the chat over, or if there was a turn for this batch before.
         """
-        turn = replace(_first_of(chat, waiting, now), due_at=now + milliseconds(TURN_OVERDUE_AFTER))
+        due_at = now + milliseconds(TURN_OVERDUE_AFTER)
+        turn = replace(_first_of(chat, waiting, now), due_at=due_at, calls=1, called_at=now)
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
         opening = Update(
             chat_key(chat.tenant, chat.id),
@@ -91,17 +93,24 @@ class Turns:
             "markdown": None,
             "discards": frozen.discards,
             "due_at": frozen.due_at,
+            "called_at": now,
         }
-        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision))
+        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision), add={"calls": 1})
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
-        """Claims an overdue or waiting turn for one more model call."""
+        """Claims an overdue or waiting turn for one more model call, which counts unless it is given back."""
         changes = {
             "state": TurnState.THINKING,
             "revision": turn.revision + 1,
             "due_at": now + milliseconds(TURN_OVERDUE_AFTER),
+            "called_at": now,
         }
-        return self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
+        when = Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)
+        return self._change(turn, changes, when, add={"calls": 1})
+
+    def give_back_call(self, turn: Turn) -> None:
+        """Takes the turn's last model call off its count: OpenAI did not take it, so that nobody pays for it."""
+        self._change(turn, {}, Attr("calls").gt(0), add={"calls": -1})
 
     def store_text(self, turn: Turn, parts: tuple[str, ...], now: int) -> Turn | None:
         """Stores the text of the batch for which it was made (``thinking → ready``)."""
@@ -238,13 +247,12 @@ class Turns:
             )
         ]
 
-    def _change(self, turn: Turn, changes: dict[str, Any], when: Any) -> Turn | None:
+    def _change(
+        self, turn: Turn, changes: dict[str, Any], when: Any, *, add: Mapping[str, int] | None = None
+    ) -> Turn | None:
+        key = chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
         try:
-            item = self._table.update(
-                Update(
-                    chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}", set=changes, when=Attr("pk").exists() & when
-                )
-            )
+            item = self._table.update(Update(*key, set=changes, add=add or {}, when=Attr("pk").exists() & when))
         except ConditionFailed:
             return None
         return turn_from(item)
