@@ -224,7 +224,9 @@ class FakeLlmClient:
     """Answers with the texts or errors of the test; collects the questions."""
 
     def __init__(self) -> None:
+        #: by call, the lines of the chat, and the facts that the model was told beside them
         self.asked: list[tuple[ChatLine, ...]] = []
+        self.told: list[str] = []
         self.keys: list[str] = []
         self.next: list[str | Exception] = []
         self.meanwhile: Callable[[], None] = lambda: None
@@ -233,9 +235,11 @@ class FakeLlmClient:
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
         self.keys.append(api_key)
-        self.asked.append(tuple(history))
+        *chat_lines, facts = history
+        self.asked.append(tuple(chat_lines))
+        self.told.append(facts.text)
         self.meanwhile()
-        answer = self.next.pop(0) if self.next else f"You said: {history[-1].text}"
+        answer = self.next.pop(0) if self.next else f"You said: {chat_lines[-1].text}"
         if isinstance(answer, Exception):
             raise answer
         return SimpleNamespace(text=answer, input_tokens=10, output_tokens=5)

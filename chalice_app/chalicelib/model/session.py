@@ -57,6 +57,9 @@ class Session:
     pairing: ExpiringCode | None = None
     number: str | None = None
     linked_at: int | None = None
+    #: the number that is linked or was linked last, and since when no other was: the same one linked again goes on
+    last_number: str | None = None
+    account_since: int | None = None
     #: when the last login ended; snapshots that were taken before are useless
     logged_out_at: int | None = None
     #: WhatsApp time up to which no message waits to be handed in
@@ -99,6 +102,12 @@ class Session:
         """
         return None if self.linked_at is None else _scan_time(self.linked_at)
 
+    @property
+    def history_since(self) -> int:
+        """WhatsApp time before which each line belongs to another account: the model never reads it."""
+        since = self.account_since or self.linked_at
+        return 0 if since is None else _scan_time(since)
+
     def is_awake(self, now: int) -> bool:
         """True while an owner's page keeps it awake."""
         return now < self.awake_until
@@ -131,11 +140,14 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     """Returns the session after a report; the codes' remaining times become instants of the control plane's clock."""
     number = session.number if report.number is None else report.number
     linked_at, logged_out_at, caught_up_to = session.linked_at, session.logged_out_at, session.caught_up_to
+    last_number = session.number or session.last_number
+    account_since = session.account_since or session.linked_at
     if report.phase is Phase.LOGGED_OUT:
         number, linked_at, logged_out_at = None, None, now
     if number is not None and session.number is None:
         # History is never answered; the scan was a few seconds ago.
         linked_at, caught_up_to = now, _scan_time(now)
+        account_since = account_since if number == last_number else now
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
     problem = None
@@ -159,6 +171,8 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
         number=number,
         linked_at=linked_at,
+        last_number=number or last_number,
+        account_since=account_since,
         logged_out_at=logged_out_at,
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,

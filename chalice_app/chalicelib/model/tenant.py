@@ -98,6 +98,8 @@ class Tenant:
     country: str = ""
     assistant_problem: Problem | None = None
     mail_problem: Problem | None = None
+    #: an IANA name, for what the model is told of day and time; empty for UTC
+    time_zone: str = ""
 
     @property
     def paused(self) -> bool:

@@ -63,6 +63,8 @@ class ChatView:
     #: the messages without an answer that came to the present login, and those that came to an earlier one
     waiting: tuple[StoredMessage, ...]
     former_login: tuple[StoredMessage, ...] = ()
+    #: WhatsApp time before which each line belongs to another account
+    history_since: int = 0
     #: the number of checks before this one that a transient error or a race ended
     attempt: int = 0
     #: the open turn changed since it was read: a write on it failed its condition

@@ -20,6 +20,7 @@ from chalicelib.model import (
     TurnState,
     history,
 )
+from chalicelib.model.messages.context import context_line
 from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.model.turn_taking import ChatView
@@ -43,7 +44,8 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     log_context.bind(turn=turn.id)
     tenant = view.tenant
     others = tuple(other for other in view.turns if other.id != turn.id)
-    lines = history(view.messages, others, batch, tenant.policies.history_messages)
+    lines = history(view.messages, others, batch, tenant.policies.history_messages, since=view.history_since)
+    lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
     try:
         text = _call_model(services, tenant, turn, lines)
     except TransientError as error:
@@ -61,7 +63,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     if not parts:
         return _give_up(services, tenant, turn, SkipReason.EMPTY_REPLY)
     now = services.clock()
-    ready = services.turns.store_text(turn, parts, now)
+    ready = services.turns.store_text(turn, parts, now, markdown=text)
     if ready is None:
         services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
         return ReplyOutcome.SUPERSEDED

@@ -40,8 +40,19 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     recent = services.chats.read_recent(chat, depth=tenant.policies.history_messages, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
     without_answer = unanswered_messages(recent.messages, recent.turns, now, ignoring=chat.open_turn)
-    waiting, former_login = split_by_login(without_answer, services.sessions.get(tenant.id).answers_since)
-    view = ChatView(tenant, chat, turn, recent.messages, recent.turns, waiting, former_login, check.attempt)
+    session = services.sessions.get(tenant.id)
+    waiting, former_login = split_by_login(without_answer, session.answers_since)
+    view = ChatView(
+        tenant,
+        chat,
+        turn,
+        recent.messages,
+        recent.turns,
+        waiting,
+        former_login,
+        history_since=session.history_since,
+        attempt=check.attempt,
+    )
     return _carry_out(services, check, view, now)
 
 

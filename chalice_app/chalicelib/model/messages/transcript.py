@@ -1,52 +1,86 @@
 """The lines of a chat as the model reads them. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal
 
 from chalicelib.model.conversation import Turn, TurnState
+from chalicelib.model.messages.contents import describe, on_one_line
 from chalicelib.model.messages.message import StoredMessage
 from chalicelib.model.messages.skip_reason import SkipReason
+from chalicelib.model.messages.token_estimate import estimate_tokens, last_tokens
 
-#: The model reads at most so much of a chat, the newest lines first.
-MAX_HISTORY_CHARACTERS = 60_000
+#: The model reads at most so much of a chat, the newest lines first: it bounds what a contact can cost.
+MAX_HISTORY_TOKENS = 15_000
+#: Not read by the model: nobody wrote it in this chat, or its text is not known.
+NOT_READ = (SkipReason.BROADCAST, SkipReason.NOT_DECRYPTED, SkipReason.NEVER_DECRYPTED)
+
+
+class Writer(StrEnum):
+    """The writer of a line."""
+
+    CONTACT = "contact"  #: the contact, or a member of the group
+    MODEL = "model"  #: the model: a reply of the line
+    PERSON = "person"  #: a person of the business, from the phone
+    APP = "app"  #: the WhatsApp Business app by itself: a greeting or away message
+    SYSTEM = "system"  #: Answerline: facts beside the instructions
 
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
     """A line of a chat's history for the model."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "developer"]
     text: str = field(repr=False)
+    writer: Writer = Writer.CONTACT
 
 
 def history(
-    messages: Iterable[StoredMessage], turns: Iterable[Turn], waiting: Sequence[StoredMessage], depth: int
+    messages: Iterable[StoredMessage],
+    turns: Iterable[Turn],
+    waiting: Sequence[StoredMessage],
+    depth: int,
+    *,
+    since: int = 0,
 ) -> tuple[ChatLine, ...]:
-    """Returns the last ``depth`` lines before the waiting messages, followed by these."""
+    """Returns the last ``depth`` lines before the waiting messages, followed by these.
+
+    Args:
+        since: WhatsApp time, in epoch milliseconds: earlier lines belong to another account.
+    """
     waiting_keys = {message.key for message in waiting}
     lines: list[tuple[str, ChatLine]] = []
     for message in messages:
-        if message.key in waiting_keys or not message.text.strip():
-            continue
-        if message.skipped in (SkipReason.BROADCAST, SkipReason.NOT_DECRYPTED):
-            continue
-        lines.append((message.at + "#0", ChatLine("assistant" if message.from_me else "user", message.text)))
+        if message.key not in waiting_keys and message.skipped not in NOT_READ and message.sent_at >= since:
+            lines.append((message.at + "#0", _line(message)))
     for turn in turns:
-        if turn.state in (TurnState.SENT, TurnState.SENDING):
-            lines.append((turn.at + "#1", ChatLine("assistant", "\n\n".join(turn.parts))))
+        if turn.state in (TurnState.SENT, TurnState.SENDING) and turn.oldest_sent_at >= since:
+            text = turn.markdown or "\n\n".join(turn.parts)
+            lines.append((turn.at + "#1", ChatLine("assistant", text, Writer.MODEL)))
     lines.sort(key=lambda line: line[0])
-    before = [line for _, line in lines[-depth:]] if depth else []
-    return _last_lines([*before, *(ChatLine("user", message.text) for message in waiting)])
+    written = [line for _, line in lines if line.text]
+    before = written[-depth:] if depth else []
+    return _last_lines([*before, *(line for line in map(_line, waiting) if line.text)])
+
+
+def _line(message: StoredMessage) -> ChatLine:
+    text = describe(message)
+    if message.from_me:
+        return ChatLine("assistant", text, Writer.APP if message.skipped is SkipReason.AUTOMATIC else Writer.PERSON)
+    if message.sender is None or not text:
+        return ChatLine("user", text)
+    return ChatLine("user", f"{on_one_line(message.author) or 'A member of the group'}: {text}")
 
 
 def _last_lines(lines: Sequence[ChatLine]) -> tuple[ChatLine, ...]:
-    """Returns the last lines that fit into MAX_HISTORY_CHARACTERS, which bounds the tokens that a contact can cost."""
-    room = MAX_HISTORY_CHARACTERS
+    """Returns the last lines that fit into MAX_HISTORY_TOKENS; the oldest of them may lose its beginning."""
+    room = MAX_HISTORY_TOKENS
     kept: list[ChatLine] = []
     for line in reversed(lines):
         if room <= 0:
             break
-        kept.append(line if len(line.text) <= room else ChatLine(line.role, line.text[-room:]))
-        room -= len(line.text)
+        tokens = estimate_tokens(line.text)
+        kept.append(line if tokens <= room else replace(line, text=last_tokens(line.text, room)))
+        room -= tokens
     return tuple(reversed(kept))

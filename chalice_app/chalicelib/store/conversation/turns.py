@@ -25,6 +25,9 @@ from chalicelib.model.conversation import versions_of
 from chalicelib.store.conversation.items import chat_key, turn_from, turn_item
 from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Put, Table, Update
 
+#: More of a model's text could not be sent either (``replies/formatting.py``).
+MAX_MARKDOWN_CHARACTERS = 20_000
+
 
 class Turns:
     """The turns of all chats.
@@ -112,11 +115,16 @@ class Turns:
         """Takes the turn's last model call off its count: OpenAI did not take it, so that nobody pays for it."""
         self._change(turn, {}, Attr("calls").gt(0), add={"calls": -1})
 
-    def store_text(self, turn: Turn, parts: tuple[str, ...], now: int) -> Turn | None:
-        """Stores the text of the batch for which it was made (``thinking → ready``)."""
+    def store_text(self, turn: Turn, parts: tuple[str, ...], now: int, *, markdown: str = "") -> Turn | None:
+        """Stores the text of the batch for which it was made (``thinking → ready``).
+
+        Args:
+            markdown: the model's own text, which the model reads again as history.
+        """
         changes = {
             "state": TurnState.READY,
             "parts": parts,
+            "markdown": markdown[:MAX_MARKDOWN_CHARACTERS] if (markdown,) != parts else None,
             "cursor": 0,
             "due_at": now + milliseconds(ANSWER_AT_LATEST) * 5,
         }

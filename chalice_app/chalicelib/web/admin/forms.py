@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
@@ -47,6 +48,10 @@ NOT_KEYS: Final[Mapping[str, str]] = {
 SHAPE_OF_KEY: Final = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 SHAPE_OF_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 SHAPE_OF_REFERENCE: Final = re.compile(r"(asst|pmpt)_[A-Za-z0-9]{6,80}")
+#: The areas of the tz database that name places.
+CONTINENTS: Final = frozenset(
+    {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+)
 #: Control characters that change the reading direction of a name.
 BIDI_CONTROLS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -110,6 +115,18 @@ def _parse_language(value: Any) -> str:
     if value not in LANGUAGES:
         raise invalid("Choose one of the languages in the list.")
     return str(value)
+
+
+def list_time_zones() -> list[str]:
+    """Returns the names that the form suggests: those of places."""
+    return sorted(name for name in available_timezones() if name.split("/")[0] in CONTINENTS)
+
+
+def _parse_time_zone(value: Any) -> str:
+    name = _parse_line(value).replace(" ", "_")
+    if name and name not in available_timezones():
+        raise invalid("This is not a time zone. Choose one of the list, for example Europe/Berlin.")
+    return name
 
 
 def _parse_key(value: Any) -> str:
@@ -250,6 +267,7 @@ class TenantForm(Form):
     name: Annotated[str, BeforeValidator(_parse_name)] = ""
     owner_email: Annotated[str, BeforeValidator(_parse_email)] = ""
     language: Annotated[str, BeforeValidator(_parse_language)] = ""
+    time_zone: Annotated[str, BeforeValidator(_parse_time_zone)] = ""
     model: Annotated[str, BeforeValidator(_parse_model)] = ""
     instructions: Annotated[str, BeforeValidator(_parse_instructions)] = ""
     legacy_reference: Annotated[str, BeforeValidator(_parse_reference)] = ""

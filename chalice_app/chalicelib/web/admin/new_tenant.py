@@ -14,7 +14,7 @@ from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invi
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
-from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
+from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm, list_time_zones
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
 from wire import ProblemCode
@@ -86,6 +86,7 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         name=form.name,
         owner_email=form.owner_email,
         language=form.language,
+        time_zone=form.time_zone,
         state=TenantState.ACTIVE,
         revision=1,
         created_at=now,
@@ -137,6 +138,7 @@ def render_form(
         failure=failure,
         key_dropped=bool(fields.get("api_key")),
         languages=LANGUAGE_NAMES,
+        time_zones=list_time_zones(),
         audiences=AUDIENCE_LABELS,
     )
 

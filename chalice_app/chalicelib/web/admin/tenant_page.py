@@ -12,7 +12,7 @@ from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.forms import EditTenantForm
+from chalicelib.web.admin.forms import EditTenantForm, list_time_zones
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.tenant_list import Row
@@ -138,6 +138,7 @@ class TenantPage:
             "name": form.name,
             "owner_email": form.owner_email,
             "language": form.language,
+            "time_zone": form.time_zone,
             "policies": form.policies(tenant.policies),
         }
         changes = {name: value for name, value in values.items() if getattr(tenant, name) != value}
@@ -165,6 +166,7 @@ class TenantPage:
             failure=failure,
             key_dropped=bool(fields.get("api_key")),
             languages=LANGUAGE_NAMES,
+            time_zones=list_time_zones(),
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
         )
@@ -225,6 +227,7 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
         "name": tenant.name,
         "owner_email": tenant.owner_email,
         "language": tenant.language,
+        "time_zone": tenant.time_zone,
         "model": assistant.model,
         "instructions": assistant.instructions,
         "legacy_reference": assistant.legacy_reference or "",

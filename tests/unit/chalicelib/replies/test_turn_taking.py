@@ -185,10 +185,30 @@ def relinked(services: Services, clock: Clock, number: str) -> None:
     """Ends the login at the phone, and links a (perhaps other) phone."""
     runner = services.runners.get("runneraaaa")
     assert runner is not None
-    for sequence, phase, linked in ((2, Phase.LOGGED_OUT, None), (3, Phase.ONLINE, number)):
+    for phase, linked in ((Phase.LOGGED_OUT, None), (Phase.ONLINE, number)):
         before = services.sessions.get(T)
+        sequence = before.sequence + 1
         report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
         assert services.sessions.record_report(runner, before, apply_report(before, report, clock()))
+
+
+@pytest.mark.parametrize(("number", "read"), [("33123456789", 1), ("own", 3)])
+def test_the_model_reads_of_a_former_login_only_if_it_was_of_the_same_number(
+    line: Services, clock: Clock, number: str, read: int
+) -> None:
+    own = line.sessions.get(T).number
+    hand_in(line, message(clock, "M1", "What did my test show?"))
+    clock.pass_seconds(2)
+    check(line)
+    deliver(line, clock)
+    clock.pass_seconds(60)
+    for linked in ("own", number):  # a second linking of the same number goes on too
+        relinked(line, clock, str(own if linked == "own" else linked))
+        clock.pass_seconds(10)
+    hand_in(line, message(clock, "M2", "Do you have tyres?"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert len(llm(line).asked[-1]) == read
 
 
 def test_another_account_never_answers_messages_to_the_former_one(line: Services, clock: Clock) -> None:

@@ -79,6 +79,14 @@ BAD_EDITS = [
 ]
 
 
+def test_a_time_zone_is_one_of_the_tz_database(olga: Admin) -> None:
+    tenant = olga.create(time_zone="Europe/Berlin")
+    assert olga.services.tenants.get(tenant).time_zone == "Europe/Berlin"
+    assert olga.edit(tenant, time_zone="america/new york").status == 422
+    assert olga.edit(tenant, time_zone=" America/New York ").status == 303
+    assert olga.services.tenants.get(tenant).time_zone == "America/New_York"
+
+
 def test_bad_edits_have_a_sentence_at_their_field_and_change_nothing(olga: Admin) -> None:
     tenant = olga.create()
     for changes, field in BAD_EDITS:
