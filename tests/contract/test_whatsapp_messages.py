@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -380,10 +382,12 @@ async def test_chats_from_before_the_linking_came_with_the_history(line: Tab, ol
     assert await line.evaluate(history, contact.chat_id) == [False]
 
 
-async def test_history_may_come_late(browser: Browser, simulator: WhatsAppSimulator) -> None:
-    simulator.set(history_ms=400)
+async def test_history_may_come_late_and_names_stand_on_lids_too(
+    browser: Browser, simulator: WhatsAppSimulator
+) -> None:
+    simulator.set(history_ms=400, saved_names_on_lids=True)
     phone = simulator.phone("4915100000003")
-    contact = phone.contact("4917600000009", "Hanna")
+    contact = phone.contact("4917600000009", "Hanna", saved=True)
     contact.write("long ago", at=1_700_000_000_000)
     context = await new_context(browser)
     tab = await open_tab(context)
@@ -394,6 +398,7 @@ async def test_history_may_come_late(browser: Browser, simulator: WhatsAppSimula
     chat = f"WPP.chat.get('{contact.chat_id}')"
     await tab.until(f"{chat}.endOfHistoryTransferType === 1")
     assert [body for _, body in await tab.evaluate(STORED, contact.chat_id)] == ["long ago", "just now"]
+    assert await tab.evaluate(CONTACT, contact.chat_id) == ["Hanna", "Hanna", "Hanna", None, 1, True]
     await context.close()
 
 
@@ -415,6 +420,48 @@ async def test_status_posts_and_notes_to_oneself(line: Tab, phone: Phone) -> Non
     own = phone.me()
     seen = await arrived(line, own, own.owner_writes("buy flour").id, mine=True)
     assert seen["from"] == seen["to"] == phone.account.lid
+
+
+# From elsewhere
+
+
+async def test_another_process_does_all_of_this_over_http(tmp_path: Path) -> None:
+    async with WhatsAppSimulator(state_file=tmp_path / "state.json") as simulator:
+
+        def play() -> list[dict[str, Any]]:
+            with SimulatorClient(simulator.control_url) as client:
+                phone = client.phone("4915100000030", "Bookshop")
+                contact = phone.contact("4917600000030", "Hugo", saved=True)
+                phone.answer_automatically(greeting="Welcome!", after_ms=0)
+                first = contact.write("first")["id"]
+                phone.answer_automatically()
+                contact.edit(first, "first, better")
+                contact.delete(contact.send("poll", {"name": "When?"})["id"])
+                contact.decrypt(contact.write("sealed", unreadable=True)["id"])
+                contact.send_media(b"file", "text/plain", kind="document", filename="a.txt", quote=first)
+                contact.owner_writes("typed", quote=first)
+                contact.phone_answers("closed")
+                phone.broadcast(["4917600000030"], "news")
+                contact.save(False)
+                group = phone.contact("120363000000000009", "Readers", kind="group", members=["4917600000030"])
+                group.write(f"{group.mention_of_line} hi", author="4917600000030", mentions=["4915100000030"])
+                return contact.messages()
+
+        sent = await asyncio.to_thread(play)
+    assert [(m["type"], m["text"], m["origin"]) for m in sent] == [
+        ("chat", "first, better", "contact"),
+        ("chat", "Welcome!", "phone"),
+        ("revoked", "", "contact"),
+        ("chat", "sealed", "contact"),
+        ("document", "a.txt", "contact"),
+        ("chat", "typed", "phone"),
+        ("chat", "closed", "phone"),
+        ("chat", "news", "phone"),
+    ]
+    async with WhatsAppSimulator(state_file=tmp_path / "state.json") as again:
+        hugo, readers = again.phone("4915100000030").contacts()
+        assert [asdict(message) | {"from_me": message.from_me} for message in hugo.messages()] == sent
+        assert (hugo.person.saved, readers.person.members) == (False, ["4917600000030"])
 
 
 # The phone page

@@ -149,6 +149,20 @@ def view_once() -> Content:
     return Content("ciphertext", "", {"subtype": "view_once_unavailable_fanout"})
 
 
+def ad_greeting(text: str = "Hi! How can we help you?") -> Content:
+    """Return what WhatsApp Web itself puts before the first message of somebody who came by an advertisement.
+
+    Its WAWebMsgType has the type; the greeting was shown to the contact by their app [ctwaContext in MsgModel.ts].
+    """
+    context = {
+        "greetingMessageBody": text,
+        "automatedGreetingMessageShown": True,
+        "sourceId": "1203",
+        "sourceType": "ad",
+    }
+    return Content("automated_greeting_message", text, {"ctwaContext": context})
+
+
 def notification(subtype: str = "encrypt", kind: str = "e2e_notification") -> Content:
     """Return an entry that WhatsApp itself adds to a chat."""
     return Content(kind, "", {"subtype": subtype})
@@ -174,6 +188,7 @@ CONTENTS: dict[str, Callable[..., Content]] = {
         call,
         payment,
         view_once,
+        ad_greeting,
         notification,
     )
 }

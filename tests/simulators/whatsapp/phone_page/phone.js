@@ -77,12 +77,17 @@ function choice(name, detail, badge, current, choose) {
   return button;
 }
 
-function showPhone({ number, name, linked, online, devices, blocked, contacts }) {
+function showPhone({ number, name, linked, online, devices, blocked, contacts, greeting, away }) {
   find('phone-name').textContent = name;
   const many = devices.length === 1 ? '1 linked device' : `${devices.length} linked devices`;
   const link = linked ? `${many}, ${online ? 'online' : 'offline'}` : 'not linked';
   find('phone-status').textContent = `+${number}, ${blocked ? `blocked: ${blocked}` : link}`;
   find('unlink').hidden = !linked;
+  const automatic = find('automatic');
+  if (!automatic.contains(document.activeElement)) {
+    automatic.elements.greeting.value = greeting ?? '';
+    automatic.elements.away.value = away ?? '';
+  }
   find('contacts').replaceChildren(...contacts.map(contactButton));
   find('chat').hidden = !contact();
   if (contact()) showChat(contact());
