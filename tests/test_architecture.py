@@ -33,6 +33,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "jinja2": {"chalice_app/chalicelib/rendering/templating.py"},
     "markupsafe": {"chalice_app/chalicelib/rendering/qr.py"},
     "qrcode": {"chalice_app/chalicelib/rendering/qr.py"},
+    "phonenumbers": {"chalice_app/chalicelib/model/messages/phone_numbers.py"},
     "email_validator": {"chalice_app/chalicelib/web/admin/forms.py"},
     "playwright": {"runner/browser/whatsapp.py"},
     "psutil": {"runner/browser/chromium.py", "runner/browser/process_freeze.py"},

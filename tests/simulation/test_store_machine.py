@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from moto import mock_aws
 
 from chalicelib.model import Assistant, Chat, RunnerState, StoredMessage, Tenant, TenantState, Turn
+from chalicelib.model.messages.message import stored_message
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.placement import Placement
@@ -149,9 +150,10 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
         def hand_in(side: Side) -> Any:
-            chat = side.chats.get_or_create(tenant, message)
+            chat = side.chats.record(tenant, message, side.chats.find(tenant, message))
             at = arrival(self.now, number)
-            return side.chats.store_message(chat, message, arrival=at, skipped=None, retention_days=30, now=self.now)
+            stored = stored_message(message, chat.id, at=at, skipped=None, keeps_content=True, now=self.now)
+            return side.chats.store_message(chat, stored, retention_days=30, now=self.now)
 
         self.both(hand_in)
 

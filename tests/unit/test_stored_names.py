@@ -99,6 +99,7 @@ ADDED_SINCE = {
     *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
+    "Chat.new_to",
     *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts")),
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
 }

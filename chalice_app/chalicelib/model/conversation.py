@@ -44,6 +44,8 @@ class Chat:
     phone: str | None = None
     #: the id that WhatsApp used last; replies are sent to it
     whatsapp_id: str = ""
+    #: the line's number, if the chat began after that number was linked
+    new_to: str | None = None
     #: a message came while the open turn was being sent: the chat is checked when the turn ends
     check_requested: bool = False
 

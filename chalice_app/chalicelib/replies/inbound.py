@@ -1,6 +1,7 @@
 """Inbound messages: each is classified, stored once, and a check of its chat is enqueued."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from chalicelib.model import (
@@ -13,6 +14,9 @@ from chalicelib.model import (
     classify,
     milliseconds,
 )
+from chalicelib.model.messages.audience import began_after_linking
+from chalicelib.model.messages.changes import Change, change_of
+from chalicelib.model.messages.message import stored_message
 from chalicelib.replies.takeover import is_own_reply, take_over
 from chalicelib.store.conversation.chats import arrival
 from chalicelib.wiring import Services
@@ -20,8 +24,6 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
-#: Messages that are skipped for these reasons are not stored: the runner hands them in again, or they never matter.
-NOT_STORED = frozenset({SkipReason.NOT_DECRYPTED, SkipReason.HISTORY, SkipReason.BROADCAST})
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
@@ -30,17 +32,15 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     One check per chat that waits is enqueued before its messages are stored: a process that dies in between leaves no
     message without a check, even if the messages are never handed in again.
     """
-    tenant = services.tenants.get(tenant_id)
-    session = services.sessions.get(tenant_id)
-    now = services.clock()
-    enqueued = {message.chat: None for message in messages if _may_wait(tenant, session, message, now)}
+    arrivals = _Arrivals(services, services.tenants.get(tenant_id), services.sessions.get(tenant_id), services.clock())
+    before = {message.chat: arrivals.chat_of(message) for message in messages}
+    enqueued = {message.chat: None for message in messages if arrivals.may_wait(message, before[message.chat])}
     for chat_id in enqueued:
         services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     acknowledged: list[Acknowledgement] = []
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
-        chat = services.chats.get_or_create(tenant_id, message)
-        classified = _store(services, tenant, session, chat, message, arrival(now, index), now)
+        classified, chat = arrivals.take_in(message, index)
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
         acknowledged.append(
@@ -48,55 +48,69 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
                 id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason or ""
             )
         )
-    slow = services.clock() - now > milliseconds(STORED_WITHIN)
+    slow = services.clock() - arrivals.now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
         if slow or name not in enqueued:
             services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     if waiting:
-        services.sessions.record_activity(session, now, message=True)
+        services.sessions.record_activity(arrivals.session, arrivals.now, message=True)
     return iter(acknowledged)
 
 
-def _may_wait(tenant: Tenant, session: Session, message: Message, now: int) -> bool:
-    """Returns whether the message may wait for a reply, as far as the message itself says (its chat is not read)."""
-    return _classify(tenant, session, message, message.phone, 0, now).outcome is Outcome.QUEUED
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """The messages of one tenant that are handed in at one moment."""
 
+    services: Services
+    tenant: Tenant
+    session: Session
+    now: int
 
-def _classify(
-    tenant: Tenant, session: Session, message: Message, phone: str | None, takeover_until: int, now: int
-) -> Classification:
-    return classify(
-        chat_id=message.chat,
-        from_me=message.from_me,
-        kind=message.kind,
-        text=message.text,
-        phone=None if message.chat.endswith("@g.us") else phone,
-        sent_at=message.sent_at_ms,
-        answers_since=session.answers_since,
-        takeover_until=takeover_until,
-        state=tenant.state,
-        policies=tenant.policies,
-        now=now,
-    )
+    def chat_of(self, message: Message) -> Chat | None:
+        """Returns what is stored of the message's chat, if anything."""
+        return self.services.chats.find(self.tenant.id, message)
 
+    def may_wait(self, message: Message, found: Chat | None) -> bool:
+        """True if the message may wait for a reply, unless a takeover or a duplicate is in the way."""
+        chat = replace(self._chat(message, found), takeover_until=0)
+        return classify(message, chat, self.session, self.tenant, self.now).outcome is Outcome.QUEUED
 
-def _store(
-    services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, at: str, now: int
-) -> Classification:
-    if message.from_me and is_own_reply(services, chat, message, now):
-        return Classification(Outcome.DELIVERY)
-    classified = _classify(tenant, session, message, message.phone or chat.phone, chat.takeover_until, now)
-    if classified.reason in NOT_STORED:
-        return classified
-    skipped = classified.reason if classified.outcome is Outcome.SKIPPED else None
-    stored = services.chats.store_message(
-        chat, message, arrival=at, skipped=skipped, retention_days=tenant.policies.retention_days, now=now
-    )
-    if classified.outcome is Outcome.TAKEOVER:
-        # For a duplicate too: the first try may have failed.
-        take_over(services, tenant, chat, message.sent_at_ms, now)
-    if stored is None:
-        before = services.chats.get_message(chat, message)
+    def take_in(self, message: Message, index: int) -> tuple[Classification, Chat]:
+        """Stores what may be kept of a message, if anything; returns its outcome and its chat."""
+        found = self.chat_of(message)
+        chat = self._chat(message, found)
+        if found is not None and message.from_me and is_own_reply(self.services, found, message, self.now):
+            return Classification(Outcome.DELIVERY), chat
+        classified = classify(message, chat, self.session, self.tenant, self.now)
+        if not classified.is_stored:
+            return classified, chat
+        new_to = self.session.number if began_after_linking(message, chat, self.session) else None
+        chat = self.services.chats.record(self.tenant.id, message, found, new_to)
+        return self._store(chat, message, classified, arrival(self.now, index)), chat
+
+    def _chat(self, message: Message, found: Chat | None) -> Chat:
+        return found or Chat(self.tenant.id, message.chat, whatsapp_id=message.chat)
+
+    def _store(self, chat: Chat, message: Message, classified: Classification, at: str) -> Classification:
+        chats, retention_days = self.services.chats, self.tenant.policies.retention_days
+        stored = stored_message(
+            message,
+            chat.id,
+            at=at,
+            skipped=classified.reason,
+            keeps_content=classified.keeps_content,
+            now=self.now,
+        )
+        is_new = chats.store_message(chat, stored, retention_days=retention_days, now=self.now)
+        if classified.outcome is Outcome.TAKEOVER:
+            # For a duplicate too: the first try may have failed.
+            take_over(self.services, self.tenant, chat, message.sent_at_ms, self.now)
+        if is_new:
+            return classified
+        before = chats.get_message(chat, message)
+        if change_of(before, message) is Change.DECRYPTED and chats.replace_unreadable(
+            chat, stored, retention_days=retention_days, now=self.now
+        ):
+            return classified
         waits = before is not None and not before.from_me and before.skipped is None
         return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
-    return classified

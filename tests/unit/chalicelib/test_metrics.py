@@ -325,7 +325,7 @@ def test_lines_hold_ids_and_never_texts_numbers_codes_or_keys(stage: Stage, monk
     stage.llm.next = [ActionRequired(ProblemCode.KEY_REVOKED, f"Incorrect API key {KEY}")]
     stage.think()
     stage.reconcile()
-    monkeypatch.setattr(stage.services.chats, "get_or_create", fail_with(f"{CHAT} wrote {TEXT}"))
+    monkeypatch.setattr(stage.services.chats, "find", fail_with(f"{CHAT} wrote {TEXT}"))
     assert stage.post("/runner/messages", **_batch(stage))["status"] == 500
     monkeypatch.undo()
     told = stage.lines()
@@ -365,7 +365,7 @@ def test_a_line_names_the_tenant_the_turn_and_the_runner_it_is_about(
     stage.deliver()
     (delivered,) = stage.lines()
     assert (delivered["tenant"], delivered["turn"], delivered["runner"]) == (T, turn, runner)
-    monkeypatch.setattr(stage.services.chats, "get_or_create", fail_with("what"))
+    monkeypatch.setattr(stage.services.chats, "find", fail_with("what"))
     stage.post("/runner/messages", **_batch(stage))
     (unexpected,) = stage.lines()
     assert (unexpected["tenant"], unexpected["runner"], unexpected["error"]) == (T, runner, "RuntimeError")

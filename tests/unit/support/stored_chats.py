@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from chalicelib.model import Chat, Policies, SkipReason, StoredMessage, TenantState, Turn, TurnState, classify
+from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
+from chalicelib.model.messages.message import stored_message
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.runners import Runners, TurnToTake
@@ -12,6 +13,21 @@ from wire import Message, MessageKind
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 RETENTION_DAYS = 20
+
+#: The reasons for which 084ff81 skipped a message on its arrival.
+SKIPPED_ON_ARRIVAL = (
+    SkipReason.BROADCAST,
+    SkipReason.HISTORY,
+    SkipReason.GROUP,
+    SkipReason.IGNORED_CONTACT,
+    SkipReason.NOT_ALLOWED,
+    SkipReason.TOO_OLD,
+    SkipReason.NOT_DECRYPTED,
+    SkipReason.NO_TEXT_OTHER,
+    SkipReason.NO_TEXT_IMAGE,
+    SkipReason.PAUSED,
+    SkipReason.TAKEOVER,
+)
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -47,12 +63,10 @@ class StoredChats:
         return Message.model_validate({**given, "sent_at_ms": self.now, "kind": MessageKind.TEXT, "text": text, **more})
 
     def _hand_in(self, message: Message, skipped: SkipReason | None = None) -> tuple[Chat, StoredMessage]:
-        chat = self._chats.get_or_create(self._tenant, message)
+        chat = self._chats.record(self._tenant, message, self._chats.find(self._tenant, message))
         at = arrival(self.now, 0)
-        stored = self._chats.store_message(
-            chat, message, arrival=at, skipped=skipped, retention_days=RETENTION_DAYS, now=self.now
-        )
-        assert stored is not None
+        stored = stored_message(message, chat.id, at=at, skipped=skipped, keeps_content=True, now=self.now)
+        assert self._chats.store_message(chat, stored, retention_days=RETENTION_DAYS, now=self.now)
         return chat, stored
 
     def _frozen(self, number: int) -> Turn:
@@ -96,25 +110,8 @@ class StoredChats:
         """A message of each kind, one for each reason to skip it, and a chat that is known under two names."""
         for kind in stored(MessageKind):
             self._hand_in(self._message(9, kind=kind, sender="15550166@c.us"))
-        held: dict[str, Any] = {"answers_since": self.now - DAY, "takeover_until": 0, "state": TenantState.ACTIVE}
-        for changes in (
-            {"chat_id": "1@broadcast"},
-            {"answers_since": None},
-            {"chat_id": "1@g.us"},
-            {"policies": Policies(ignored_phones=("15550210",))},
-            {"policies": Policies(allowed_phones=("15550122",))},
-            {"sent_at": self.now - DAY},
-            {"kind": MessageKind.CIPHERTEXT},
-            {"kind": MessageKind.OTHER},
-            {"kind": MessageKind.IMAGE, "text": ""},
-            {"state": TenantState.PAUSED},
-            {"takeover_until": self.now + DAY},
-        ):
-            message = self._message(10)
-            about: dict[str, Any] = {**held, "chat_id": message.chat, "from_me": False, "kind": message.kind}
-            about |= {"text": message.text, "phone": message.phone, "sent_at": message.sent_at_ms}
-            about |= {"policies": Policies(), "now": self.now, **changes}
-            self._hand_in(message, classify(**about).reason)
+        for reason in SKIPPED_ON_ARRIVAL:
+            self._hand_in(self._message(10), reason)
         named = self._message(11, chat="4711@lid", chat_alias="15550211@c.us")
         self._hand_in(named)
         chat, _ = self._hand_in(self._message(11, from_me=True))

@@ -20,11 +20,12 @@ class Change(StrEnum):
 def change_of(before: StoredMessage | None, message: Message) -> Change:
     """Returns what this hand-in changes.
 
-    Hand-ins come late, twice and in any order: only a newer edit counts, and nothing follows a deletion.
+    Hand-ins come late, twice and in any order: only a newer edit counts, and nothing follows a deletion. Of a message
+    that policy left unanswered nothing is kept that could change, and its later wording is not kept either.
     """
     if before is None:
         return Change.NEW
-    if before.skipped is SkipReason.DELETED:
+    if before.skipped is not None and (before.skipped is SkipReason.DELETED or not before.skipped.keeps_content):
         return Change.DUPLICATE
     if message.deleted:
         return Change.DELETED

@@ -43,7 +43,29 @@ class SkipReason(StoredEnum):
     MODEL_UNAVAILABLE = "the model did not answer"  #: see ``MAX_MODEL_ATTEMPTS``
     UNKNOWN = "unknown"  #: written by a later release: not answered
 
+    @property
+    def keeps_content(self) -> bool:
+        """False where the line may not answer: of such a message nothing is kept but id, time, kind and reason."""
+        return self not in _WITHOUT_CONTENT
+
     @classmethod
     def no_text(cls, kind: MessageKind) -> "SkipReason":
         """Returns the reason to skip a message of this kind that carries no text."""
         return cls(f"no text ({kind})")
+
+
+_WITHOUT_CONTENT = frozenset(
+    {
+        SkipReason.BROADCAST,
+        SkipReason.NOT_A_PERSON,
+        SkipReason.HISTORY,
+        SkipReason.GROUP,
+        SkipReason.NOT_MENTIONED,
+        SkipReason.SAVED_CONTACT,
+        SkipReason.OLDER_CHAT,
+        SkipReason.IGNORED_CONTACT,
+        SkipReason.NOT_ALLOWED,
+        SkipReason.PAUSED,
+        SkipReason.UNKNOWN,
+    }
+)

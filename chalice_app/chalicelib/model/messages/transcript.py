@@ -13,8 +13,8 @@ from chalicelib.model.messages.token_estimate import estimate_tokens, last_token
 
 #: The model reads at most so much of a chat, the newest lines first: it bounds what a contact can cost.
 MAX_HISTORY_TOKENS = 15_000
-#: Not read by the model: nobody wrote it in this chat, or its text is not known.
-NOT_READ = (SkipReason.BROADCAST, SkipReason.NOT_DECRYPTED, SkipReason.NEVER_DECRYPTED)
+#: Not read by the model: their text is not known.
+UNREADABLE = (SkipReason.NOT_DECRYPTED, SkipReason.NEVER_DECRYPTED)
 
 
 class Writer(StrEnum):
@@ -52,7 +52,7 @@ def history(
     waiting_keys = {message.key for message in waiting}
     lines: list[tuple[str, ChatLine]] = []
     for message in messages:
-        if message.key not in waiting_keys and message.skipped not in NOT_READ and message.sent_at >= since:
+        if message.key not in waiting_keys and _is_read(message) and message.sent_at >= since:
             lines.append((message.at + "#0", _line(message)))
     for turn in turns:
         if turn.state in (TurnState.SENT, TurnState.SENDING) and turn.oldest_sent_at >= since:
@@ -62,6 +62,11 @@ def history(
     written = [line for _, line in lines if line.text]
     before = written[-depth:] if depth else []
     return _last_lines([*before, *(line for line in map(_line, waiting) if line.text)])
+
+
+def _is_read(message: StoredMessage) -> bool:
+    """False for what the line may not answer, too: an earlier release kept its text."""
+    return message.skipped is None or (message.skipped.keeps_content and message.skipped not in UNREADABLE)
 
 
 def _line(message: StoredMessage) -> ChatLine:

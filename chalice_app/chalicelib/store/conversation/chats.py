@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from chalicelib.model import (
     MAX_MESSAGE_AGE,
     Chat,
-    SkipReason,
     StoredMessage,
     Turn,
     message_key,
     milliseconds,
 )
+from chalicelib.model.messages.audience import is_group
+from chalicelib.model.messages.message import bare_key
 from chalicelib.store.conversation.items import (
     DAY_SECONDS,
     chat_from,
@@ -19,8 +20,8 @@ from chalicelib.store.conversation.items import (
     message_item,
     turn_from,
 )
-from chalicelib.store.table import ConditionFailed, Put, Table, Update
-from wire import Message
+from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
+from wire import Message, MessageKind
 
 #: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
 LATE_ARRIVALS_MS = 120_000
@@ -59,36 +60,40 @@ class Chats:
             item = self._table.get(chat_key(tenant, item["same_as"]), "CHAT")
         return chat_from(tenant, item) if item is not None else None
 
-    def get_or_create(self, tenant: str, message: Message) -> Chat:
-        """Returns the chat of this message, which WhatsApp names by LID or by phone; creates it if it is new."""
+    def find(self, tenant: str, message: Message) -> Chat | None:
+        """Returns the chat of this message, which WhatsApp names by LID or by phone; None if it is not stored."""
         chat = self.get(tenant, message.chat)
         if chat is None and message.chat_alias is not None:
             chat = self.get(tenant, message.chat_alias)
-            if chat is not None:
-                self._alias(tenant, message.chat, chat.id)
-        if chat is None:
-            chat = Chat(tenant, message.chat, phone=message.phone, whatsapp_id=message.chat)
-            try:
-                self._table.put(
-                    Put(
-                        {
-                            "pk": chat_key(tenant, chat.id),
-                            "sk": "CHAT",
-                            "id": chat.id,
-                            "whatsapp_id": message.chat,
-                            "phone": message.phone,
-                        }
-                    )
-                )
-            except ConditionFailed:
-                return self.get_or_create(tenant, message)  # another process created it a moment ago
-            if message.chat_alias is not None:
-                self._alias(tenant, message.chat_alias, chat.id)
-        if chat.whatsapp_id != message.chat or (message.phone and chat.phone != message.phone):
-            chat = replace(chat, whatsapp_id=message.chat, phone=message.phone or chat.phone)
-            self._table.update(
-                Update(chat_key(tenant, chat.id), "CHAT", set={"whatsapp_id": message.chat, "phone": chat.phone})
-            )
+        return chat
+
+    def record(self, tenant: str, message: Message, found: Chat | None, new_to: str | None = None) -> Chat:
+        """Records what this message says of its chat, which is created if nothing was found; returns the chat.
+
+        Args:
+            new_to: the line's number, if the chat began after that number was linked.
+        """
+        if found is None:
+            return self._create(tenant, message, new_to)
+        if found.whatsapp_id != message.chat:
+            self._alias(tenant, message.chat, found.id)
+        phone = None if is_group(message.chat) else message.phone or found.phone
+        chat = replace(found, whatsapp_id=message.chat, phone=phone, new_to=new_to or found.new_to)
+        if chat != found:
+            changed = {"whatsapp_id": chat.whatsapp_id, "phone": chat.phone, "new_to": chat.new_to}
+            self._table.update(Update(chat_key(tenant, chat.id), "CHAT", set=changed))
+        return chat
+
+    def _create(self, tenant: str, message: Message, new_to: str | None) -> Chat:
+        phone = None if is_group(message.chat) else message.phone
+        chat = Chat(tenant, message.chat, phone=phone, whatsapp_id=message.chat, new_to=new_to)
+        key = {"pk": chat_key(tenant, chat.id), "sk": "CHAT", "id": chat.id}
+        try:
+            self._table.put(Put({**key, "whatsapp_id": chat.whatsapp_id, "phone": phone, "new_to": new_to}))
+        except ConditionFailed:
+            return self.record(tenant, message, self.find(tenant, message), new_to)  # created a moment ago
+        if message.chat_alias is not None:
+            self._alias(tenant, message.chat_alias, chat.id)
         return chat
 
     def record_takeover(self, chat: Chat, until: int) -> None:
@@ -103,38 +108,32 @@ class Chats:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    def store_message(
-        self, chat: Chat, message: Message, *, arrival: str, skipped: SkipReason | None, retention_days: int, now: int
-    ) -> StoredMessage | None:
-        """Stores a message once. None if it is stored already (see :meth:`get_message`)."""
-        stored = StoredMessage(
-            id=message.id,
-            chat=chat.id,
-            sender=message.sender,
-            from_me=message.from_me,
-            kind=message.kind,
-            text=message.text or message.caption,
-            sent_at=message.sent_at_ms,
-            received_at=now,
-            at=arrival,
-            skipped=skipped,
-            variant=message.variant,
-            summary=message.summary,
-            quote=message.quote,
-            author=message.author,
-            mentions_us=message.mentions_us,
-            media=message.media,
-            edited_at=message.edited_at_ms,
-        )
+    def store_message(self, chat: Chat, message: StoredMessage, *, retention_days: int, now: int) -> bool:
+        """Stores a message once; False if it is stored already (see :meth:`get_message`)."""
+        if message.sender is not None and self._get_message(chat, bare_key(message)) is not None:
+            return False
         try:
-            self._table.put(Put(message_item(chat, stored, expires_at=now // 1000 + retention_days * DAY_SECONDS)))
+            self._table.put(Put(message_item(chat, message, expires_at=now // 1000 + retention_days * DAY_SECONDS)))
         except ConditionFailed:
-            return None
-        return stored
+            return False
+        return True
+
+    def replace_unreadable(self, chat: Chat, message: StoredMessage, *, retention_days: int, now: int) -> bool:
+        """Replaces a message that was stored as not decrypted by its text; False if it is not stored so any more."""
+        item = message_item(chat, message, expires_at=now // 1000 + retention_days * DAY_SECONDS)
+        key = {name: item.pop(name) for name in ("pk", "sk")}
+        try:
+            self._table.update(Update(**key, set=item, when=Attr("kind").eq(MessageKind.CIPHERTEXT)))
+        except ConditionFailed:
+            return False
+        return True
 
     def get_message(self, chat: Chat, message: Message) -> StoredMessage | None:
-        """Returns the message as it was first handed in."""
+        """Returns the message as it was handed in before."""
         key = message_key(message.from_me, message.sender, message.id)
+        return self._get_message(chat, key) or self._get_message(chat, bare_key(message))
+
+    def _get_message(self, chat: Chat, key: str) -> StoredMessage | None:
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return message_from(chat.id, item) if item else None
 

@@ -22,6 +22,7 @@ def chat_from(tenant: str, item: Item) -> Chat:
         answered_to=item.get("answered_to", ""),
         phone=item.get("phone"),
         whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
+        new_to=item.get("new_to"),
         check_requested=bool(item.get("again")),
     )
 

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from chalicelib.model import (
     LEASE,
+    Audience,
+    Chat,
     Event,
     EventKind,
-    Policies,
+    GroupAnswers,
     Problem,
     RunnerState,
     Session,
@@ -24,6 +26,7 @@ from chalicelib.model import (
     should_run,
     unanswered_messages,
 )
+from chalicelib.model.messages.message import stored_message
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.items import chat_key
@@ -59,15 +62,19 @@ def handed_in(table: Table, clock: Clock, skipped: SkipReason | None = None) -> 
     chats = Chats(table)
     about = {"id": "M1", "chat": CHAT, "from_me": False, "kind": "text", "text": "Hello", "sent_at_ms": clock()}
     message = Message.model_validate(about)
-    chat = chats.get_or_create(T, message)
-    chats.store_message(chat, message, arrival=arrival(clock(), 0), skipped=skipped, retention_days=30, now=clock())
+    chat = chats.record(T, message, None)
+    at = arrival(clock(), 0)
+    stored = stored_message(message, chat.id, at=at, skipped=skipped, keeps_content=True, now=clock())
+    chats.store_message(chat, stored, retention_days=30, now=clock())
     return chats
 
 
 @pytest.mark.parametrize("kind", StoredEnum.__subclasses__())
 def test_each_enum_of_ours_reads_an_unknown_value_as_unknown(kind: type[StoredEnum]) -> None:
     assert kind(LATER) is kind["UNKNOWN"]
-    assert {TurnState, TenantState, EventKind, RunnerState, SkipReason, StepKind} == {*StoredEnum.__subclasses__()}
+    assert {TurnState, TenantState, EventKind, RunnerState, SkipReason, StepKind, Audience, GroupAnswers} == {
+        *StoredEnum.__subclasses__()
+    }
 
 
 @pytest.mark.parametrize("kind", NEUTRAL)
@@ -94,19 +101,9 @@ def test_a_tenant_in_an_unknown_state_is_silent(tenants: Tenants, table: Table, 
     assert (tenant.state, tenant.paused) == (TenantState.UNKNOWN, True)
     assert not should_run(tenant.state, Session(T, number="4917"), clock())
     assert [each.state for each, _ in tenants.list_all()] == [TenantState.UNKNOWN]
-    answer = classify(
-        chat_id=CHAT,
-        from_me=False,
-        kind=MessageKind.TEXT,
-        text="Hello",
-        phone=None,
-        sent_at=clock(),
-        answers_since=0,
-        takeover_until=0,
-        state=tenant.state,
-        policies=Policies(),
-        now=clock(),
-    )
+    message = Message(id="M1", chat=CHAT, from_me=False, sent_at_ms=clock(), kind=MessageKind.TEXT, text="Hello")
+    session = Session(T, number="4917", linked_at=clock())
+    answer = classify(message, Chat(T, CHAT), session, tenant, clock())
     assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, SkipReason.PAUSED)
     assert tenants.set_state(T, TenantState.ACTIVE, now=clock(), by="operator@example.com")
 
