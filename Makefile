@@ -68,6 +68,12 @@ chaos: install ## inject a fault into real processes about every six seconds (MI
 	@$(BIN)/python -m pytest --require-tools tests/chaos/outage.py
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+SCHEMA ?=
+
+.PHONY: openai-schema
+openai-schema: python ## check the OpenAI simulator and our requests against OpenAI's description (SCHEMA=openapi.json)
+	@PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.openai_schema "$(SCHEMA)"
+
 VERSION ?= latest
 ARGS ?=
 
