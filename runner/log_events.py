@@ -86,6 +86,10 @@ class LogEvent(StrEnum):
     READING_INTERRUPTED = "reading_interrupted"
     #: Messages could not be handed in to the control plane; the runner retries.
     HANDING_IN_INTERRUPTED = "handing_in_interrupted"
+    #: Values of the page are out of bounds: a message is handed in without the named fields.
+    MESSAGE_FIELDS_LEFT_OUT = "message_fields_left_out"
+    #: A message of the page cannot be handed in, because of the named fields.
+    MESSAGE_NOT_CARRIED = "message_not_carried"
     #: The control plane refused a message for good; the runner drops it.
     MESSAGE_REFUSED = "message_refused"
     #: Messages were left when the session ended; the journal keeps them.

@@ -292,10 +292,12 @@ class Message(Wire):
     kind: MessageKind
     #: What its author typed, in the newest wording.
     text: str = ""
-    #: What its author typed under a picture, video or document.
+    #: What its author typed beside a picture, video, document, order, place, invite or payment.
     caption: str = ""
-    #: Finer than ``kind``: "poll", "order", "product", "list_reply", "button_reply", "group_invite", "contact_cards",
-    #: "live_location", "view_once", "gif", …; readers ignore those that they do not know.
+    #: Finer than ``kind``. Of OTHER: "poll", "order", "product", "list_reply", "button_reply", "form_reply",
+    #: "group_invite", "event", "payment", "business_message", "view_once" (never readable here), … Besides:
+    #: "contact_cards", "live_location", "gif", "ptv", "view_once", "broadcast" (sent to many at once; ``automatic`` if
+    #: it is the account's own). Readers ignore those that they do not know.
     variant: ShortText = ""
     #: The content of a structured message in words: a poll's question and options, an order's items, the chosen entry.
     summary: str = ""

@@ -1,7 +1,8 @@
 /* The runner's bridge into WhatsApp Web, on top of wa-js: one function, answers as plain data, errors as codes.
  *
- * Injected after the unmodified wa-js bundle, in the top frame of WhatsApp Web only (whatsapp.py). It decides
- * nothing: it returns the state of the page, and notifies the runner of changes through `answerlineHint`.
+ * Injected after the unmodified wa-js bundle and the scripts that read messages, in the top frame of WhatsApp Web
+ * only (whatsapp.py). It decides nothing: it returns the state of the page, and notifies the runner of changes
+ * through `answerlineHint`.
  * Sources of the protocol facts: wa-js 4.6.0, file names in brackets.
  */
 (() => {
@@ -16,40 +17,18 @@
   const CODE_TIMEOUT_MS = 10_000;
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
   const ACK_TIMEOUT_MS = 5_000;
-  const MAX_ACKNOWLEDGED = 20_000;
-  const MAX_PAGES = 40;
-  const MESSAGES_PER_PAGE = 50;
-  const MAX_TEXT_LENGTH = 65_537; // UTF-16 units; the runner cuts by bytes
+  const REVOKED_MS = 1_000; // wa-js tells of a deletion before WhatsApp has done it
 
-  // Entries that WhatsApp adds to a chat by itself; never handed in.
-  const NOT_WRITTEN = new Set([
-    "e2e_notification", "notification", "notification_template", "gp2", "broadcast_notification", "call_log",
-    "protocol", "debug", "reaction", "reaction_enc", "poll_update", "revoked", "pinned_message", "keep_in_chat",
-    "newsletter_notification", "biz_content_placeholder", "comment_notification",
-  ]);
-  const KINDS = {
-    chat: "text", list_response: "text", buttons_response: "text", template_button_reply: "text",
-    interactive_response: "text", image: "image", ptt: "voice", audio: "audio", video: "video", ptv: "video",
-    document: "document", sticker: "sticker", location: "location", vcard: "contact_card",
-    multi_vcard: "contact_card", ciphertext: "ciphertext",
-  };
-
+  const { attempt, text } = values;
   const W = window.WPP;
   const state = {
     injected: false, qr: null, freshBatch: true, pairing: null, passkeyAt: null, loggedOut: false, reason: null,
     serverEventAt: null, unsolicitedEventAt: null,
   };
-  const pending = new Map(); // key → message not acknowledged yet
-  const acknowledged = new Map(); // key → true, oldest first, bounded
-  const loadedSince = new Map(); // chat → the second down to which its messages were loaded
 
   const hint = (kind, detail = "") => {
     try { window.answerlineHint(kind, String(detail)); } catch { /* the page is going away */ }
   };
-  const attempt = (read, otherwise = null) => {
-    try { return read() ?? otherwise; } catch { return otherwise; }
-  };
-  const text = (value) => (typeof value === "string" ? value.slice(0, MAX_TEXT_LENGTH).toWellFormed() : "");
   const serverEvent = () => { state.serverEventAt = performance.now(); };
   const unsolicitedEvent = () => { state.unsolicitedEventAt = state.serverEventAt = performance.now(); };
   const msSince = (at) => (at === null ? null : Math.floor(performance.now() - at));
@@ -99,6 +78,13 @@
   W.on("chat.new_message", (message) => {
     if (!message?.id?.fromMe) unsolicitedEvent();
     hint("message");
+  });
+  W.on("chat.msg_edited", () => hint("message"));
+  W.on("chat.msg_revoke", ({ refId }) => {
+    setTimeout(() => {
+      messageTail.reread(attempt(() => refId.remote));
+      hint("message");
+    }, REVOKED_MS);
   });
   W.on("chat.msg_ack_change", unsolicitedEvent); // receipts: the server's ack is no such event [registerAckMessageEvent.ts]
 
@@ -233,100 +219,6 @@
     W.whatsapp.Socket.takeover();
   }
 
-  // -- received messages ----------------------------------------------------------------------------------------
-
-  const second = (message) => Number(message.t) || 0;
-
-  function keyOf(message, kind) {
-    const id = message.id;
-    const sender = id.participant ? String(id.participant) : "";
-    return [id.fromMe ? "me" : "contact", id.remote, sender, id.id, kind === "ciphertext" ? "c" : ""].join("|");
-  }
-
-  function aliasOf(wid) {
-    const cache = W.whatsapp.lidPnCache;
-    const other = attempt(() => (wid.isLid() ? cache.getPhoneNumber(wid) : cache.getCurrentLid(wid)));
-    return other ? String(other) : null;
-  }
-
-  function plain(message, key, kind) {
-    const remote = message.id.remote;
-    const member = message.id.participant ?? null; // the author, in a group
-    const alias = member ? null : aliasOf(remote);
-    const ids = member ? [String(member), aliasOf(member)] : [String(remote), alias];
-    const phone = member && message.id.fromMe ? null : ids.find((id) => id?.endsWith("@c.us"));
-    const body = kind === "text" ? message.body : message.caption; // a picture's body is its thumbnail
-    return {
-      key,
-      id: String(message.id.id),
-      chat: String(remote),
-      chat_alias: alias,
-      phone: phone ? phone.split("@")[0] : null,
-      sender: member ? String(member) : null,
-      from_me: Boolean(message.id.fromMe),
-      sent_at_s: second(message),
-      kind,
-      text: text(body),
-    };
-  }
-
-  function enqueue(message, since) {
-    if (!message?.id || second(message) < since || NOT_WRITTEN.has(message.type)) return;
-    const kind = KINDS[message.type] ?? "other";
-    const key = keyOf(message, kind);
-    if (!acknowledged.has(key) && !pending.has(key)) pending.set(key, plain(message, key, kind));
-  }
-
-  // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
-  async function load(chat, since, inMemory) {
-    let oldest = inMemory.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
-    let anchor = oldest ? oldest.id : chat.lastReceivedKey;
-    for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= since); page += 1) {
-      const found = await W.chat.getMessages(chat.id, {
-        count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString(),
-      });
-      if (!oldest && page === 0) {
-        const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
-        if (last) enqueue(last, since);
-      }
-      for (const message of found) enqueue(message, since);
-      const next = found.reduce((a, b) => (a === null || second(b) < second(a) ? b : a), null);
-      if (!next || (oldest && String(next.id) === String(oldest.id))) break;
-      oldest = next;
-      anchor = next.id;
-    }
-  }
-
-  async function tail(since, sinceDefault, limit) {
-    for (const chat of W.whatsapp.ChatStore.getModelsArray().slice()) {
-      const id = String(chat.id);
-      if (id.endsWith("@newsletter") || id.endsWith("@broadcast")) continue;
-      const from = since[id] ?? sinceDefault;
-      const inMemory = attempt(() => chat.msgs.getModelsArray().slice(), []);
-      const last = Math.max(Number(chat.t) || 0, ...inMemory.slice(-1).map(second));
-      if (last < from) continue;
-      for (const message of inMemory) enqueue(message, from);
-      if ((loadedSince.get(id) ?? Infinity) > from) {
-        await load(chat, from, inMemory);
-        loadedSince.set(id, from);
-      }
-    }
-    const found = [...pending.values()];
-    found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order
-    return found.slice(0, limit);
-  }
-
-  function acknowledge(keys) {
-    for (const key of keys) {
-      pending.delete(key);
-      acknowledged.set(key, true);
-    }
-    for (const key of acknowledged.keys()) {
-      if (acknowledged.size <= MAX_ACKNOWLEDGED) break;
-      acknowledged.delete(key);
-    }
-  }
-
   // -- sent replies ---------------------------------------------------------------------------------------------
 
   // The key's remote must be the chat as WhatsApp has it, which changes with the LID migration
@@ -389,7 +281,8 @@
   // -- the one entry point --------------------------------------------------------------------------------------
 
   const calls = {
-    observe, prove, confirmDialog, refreshQr, pair, takeOver, tail, acknowledge, find, send, markSeen, showTyping,
+    observe, prove, confirmDialog, refreshQr, pair, takeOver, find, send, markSeen, showTyping,
+    tail: messageTail.tail, acknowledge: messageTail.acknowledge, remember: messageTail.remember,
   };
   Object.defineProperty(window, "answerline", {
     value: async (name, args) => {

@@ -43,6 +43,10 @@ class PageRefused(PageError):
         self.code = code
 
 
+#: The code of a page that does not know yet which messages were handed in before it was loaded.
+NOTHING_REMEMBERED = "nothing_remembered"
+
+
 class Hint(StrEnum):
     """A notification from the page: a reason to observe it at once. Hints may be lost or come twice."""
 
@@ -176,10 +180,17 @@ class Page(Protocol):
         """Returns the memory of the page's browser, all its processes together."""
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
-        """Returns the messages after each chat's second that were not acknowledged, oldest first."""
+        """Returns the messages after each chat's second that were not acknowledged, oldest first.
+
+        An acknowledged message that is decrypted, edited or deleted within 12 h is returned again, under another key.
+        Raises PageRefused with NOTHING_REMEMBERED until the document was told once what was acknowledged before it.
+        """
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
         """Removes these messages from ``tail`` for good."""
+
+    async def remember(self, handed_in: Mapping[str, int]) -> None:
+        """Tells a new document which messages were acknowledged before it: their keys, and their seconds."""
 
     async def find(self, chat: str, message: str) -> int | None:
         """Returns the ack of one of our own messages, or ``None`` if the chat does not hold it."""

@@ -44,6 +44,8 @@ START_JITTER_SECONDS = 0.3
 #: Playwright's messages for a page or a browser that is gone.
 GONE_MESSAGES = ("has been closed", "crashed", "Connection closed", "Browser closed")
 MAX_ERROR_LENGTH = 160
+#: The scripts of the bridge, each after those that it uses.
+BRIDGE = ("values.js", "people.js", "message_content.js", "message_tail.js", "bridge.js")
 
 
 class DriverGone(Exception):
@@ -244,6 +246,9 @@ class WhatsAppPage:
     async def acknowledge(self, keys: Sequence[str]) -> None:
         await self._call("acknowledge", list(keys))
 
+    async def remember(self, handed_in: Mapping[str, int]) -> None:
+        await self._call("remember", list(handed_in.items()), timeout_seconds=SLOW_CALL_TIMEOUT_SECONDS)
+
     async def find(self, chat: str, message: str) -> int | None:
         found = await self._call("find", chat, message)
         return None if found is None else int(found["ack"])
@@ -289,7 +294,7 @@ class WhatsAppPage:
 def _injected_script(settings: Settings) -> str:
     """Returns wa-js, unmodified, then the bridge; for the top frame of WhatsApp Web and no other document."""
     bundle = settings.wa_js.read_text(encoding="utf-8")
-    bridge = (Path(__file__).parent / "bridge.js").read_text(encoding="utf-8")
+    bridge = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in BRIDGE)
     host = json.dumps(urlsplit(settings.whatsapp_url).hostname)
     # wa-js reports each login to Google unless this is set before it starts (4.6.0).
     return (

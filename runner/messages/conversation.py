@@ -1,35 +1,32 @@
 """The messages of a session: reads them from the page, deduplicates them, and hands them in completely and in order."""
 
 import asyncio
-import json
-import logging
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable
 
 from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
+from runner.messages.handover import Handover
+from runner.messages.inbox import Inbox
 from runner.messages.journal import OVERLAP_SECONDS, Journal
 from runner.messages.replies import Replies
-from runner.messages.translation import message_from
 from runner.messages.typing_indicator import TypingIndicator
-from wire import MESSAGES_PER_BATCH, MessagesRequest, Outcome
+from wire import Message, Outcome
 
 SWEEP_SECONDS = 5.0
-#: The largest number of messages that are read from the page at once.
-MAX_TAIL = 200
+#: The first messages after a scan may have an earlier WhatsApp time than this machine's clock has at the first look.
+#: Whether one is history is decided by the control plane.
+LINKED_SLACK_SECONDS = 60
 #: A queued message is expected to be answered within this; until then syncs are held (docs/design/placement.md).
 ANSWER_EXPECTED_SECONDS = 120.0
 #: So long after the last message, in or out, no contact notices a page that goes away for some seconds.
 QUIET_AFTER_SECONDS = 30.0
 #: A page that is online for so long has all messages, even if it does not report that offline delivery ended.
 SETTLED_AFTER_SECONDS = 60.0
-#: Messages in one request, as Lambda gets it: JSON within JSON, of which API Gateway takes 6 MiB in all.
-MAX_BATCH_BYTES = 4 << 20
 FLUSH_TIMEOUT_SECONDS = 8.0
 REPORT_TIMEOUT_SECONDS = 2.0
 #: The reported caught-up time lags by this: the control plane takes everything earlier for history, and WhatsApp
@@ -37,7 +34,8 @@ REPORT_TIMEOUT_SECONDS = 2.0
 CAUGHT_UP_LAG_SECONDS = 120
 #: It moves in steps of this, since each is a write.
 CAUGHT_UP_STEP_SECONDS = 60
-#: A message that cannot be decrypted for so long is not waited for any more.
+#: A message that cannot be decrypted for so long is not waited for any more, and handed in as it is (the same number
+#: is in message_tail.js). It is still handed in once it is decrypted.
 DECRYPTION_SECONDS = 600
 
 
@@ -46,8 +44,9 @@ class Conversation:
 
     Events are hints: after each, the same sweep reads every chat's tail, so that a lost event costs five seconds and
     never a message. A message is in the journal before the conversation waits for anything else, since WhatsApp has
-    its receipt; it stays there until the control plane acknowledged it. A reply is searched in the chat before it is
-    sent, under an id that is the same after any crash.
+    its receipt; it stays there until the control plane acknowledged it. One that is decrypted, edited or deleted later
+    is handed in again, for half a day. A reply is searched in the chat before it is sent, under an id that is the same
+    after any crash.
     """
 
     def __init__(
@@ -66,8 +65,6 @@ class Conversation:
         self.epoch = epoch
         #: WhatsApp time up to which every message was handed in and acknowledged.
         self.caught_up_to_ms: int | None = None
-        #: When the last new message was read from the page.
-        self.received_at: float | None = None
         self.replies = Replies(
             tenant=tenant,
             epoch=epoch,
@@ -77,35 +74,42 @@ class Conversation:
             jitter=jitter,
             on_answered=self._answered,
         )
-        self._client = client
         self._journal = journal
         self._clock = clock
         self._jitter = jitter
         self._on_change = on_change
         self._page_changed = asyncio.Event()
         self._journal_changed = asyncio.Event()
+        self._inbox = Inbox(tenant=tenant, journal=journal, clock=clock, on_message=self._journal_changed.set)
+        self._handover = Handover(
+            tenant=tenant, epoch=epoch, client=client, journal=journal, on_outcome=self._received_outcome
+        )
         #: By chat, until when an answer is expected.
         self._expected_until: dict[str, float] = {}
         self._typing = TypingIndicator(clock)
         self._online_since: float | None = None
         self._delivered_offline = False
         self._readable = False
-        self._hand_in_allowed = True
+
+    @property
+    def received_at(self) -> float | None:
+        """Returns when the last new message was read from the page."""
+        return self._inbox.received_at
 
     # -- the session's side ---------------------------------------------------------------------------------------
 
     def mark_linked(self, caught_up_to_ms: int | None) -> None:
-        """Records that the page is logged in; the first login of all begins now: history is never answered."""
+        """Records that the page is logged in; the first login of all begins now: older messages are never read."""
         if caught_up_to_ms is not None:
             self._journal.raise_floor(caught_up_to_ms // 1000 - OVERLAP_SECONDS)
         elif self._journal.floor_s is None:
-            self._journal.raise_floor(self._clock.wall_ms() // 1000)
+            self._journal.raise_floor(self._clock.wall_ms() // 1000 - LINKED_SLACK_SECONDS)
 
     def allow_hand_in(self, allowed: bool) -> None:
         """Allows to hand in; before it knows of the link, the control plane takes every message for history."""
-        if allowed and not self._hand_in_allowed:
+        if allowed and not self._handover.allowed:
             self._journal_changed.set()
-        self._hand_in_allowed = allowed
+        self._handover.allowed = allowed
 
     def mark_readable(self) -> None:
         """Starts reading: the page belongs to the session's account, proven online or not."""
@@ -212,40 +216,11 @@ class Conversation:
 
     async def _read(self, page: Page) -> bool:
         """Moves every chat's tail to the journal; returns whether all of it fitted."""
-        if self._journal.floor_s is None:
-            return True
-        while limit := min(MAX_TAIL, self._journal.free_slots()):
-            found = await page.tail(self._journal.read_from_s(), self._journal.floor_s, limit)
-            for seen in found:
-                key = str(seen["key"])
-                message = None if self._journal.knows(key) else message_from(seen)
-                if message is not None:
-                    self._journal.add(key, message)
-                    self.received_at = self._clock.now()
-                    self._journal_changed.set()
-            if found:
-                await page.acknowledge([str(seen["key"]) for seen in found])
-            if len(found) < limit:
-                return True
-        return False
+        return await self._inbox.read(page)
 
     async def hand_in(self) -> bool:
         """Hands in waiting messages; returns whether the control plane has all. Raises ControlPlaneError."""
-        while self._hand_in_allowed and self._journal.waiting:
-            if not await self._hand_in_batch(self._next_batch()):
-                break
-        return not self._journal.waiting
-
-    def _next_batch(self) -> list[str]:
-        """Returns the keys of the first messages that fit into one request; always one at least."""
-        batch: list[str] = []
-        size_bytes = 0
-        for key, message in islice(self._journal.waiting.items(), MESSAGES_PER_BATCH):
-            size_bytes += len(json.dumps(message.model_dump_json(exclude_none=True)))
-            if batch and size_bytes > MAX_BATCH_BYTES:
-                break
-            batch.append(key)
-        return batch
+        return await self._handover.hand_in()
 
     async def flush(self, page: Page | None, *, own_account: bool = False) -> None:
         """Hands in messages and reports sent replies before a session ends, also a lost one: neither call is fenced.
@@ -266,40 +241,13 @@ class Conversation:
         except (ControlPlaneError, TimeoutError) as error:
             log(LogEvent.SENT_REPORT_FAILED, tenant=self.tenant, error=error)
 
-    async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
-        keys = [key for key in keys if key in self._journal.waiting]  # another task may have handed it in meanwhile
-        if not keys:
-            return []
-        messages = [self._journal.waiting[key] for key in keys]
-        request = MessagesRequest(tenant=self.tenant, epoch=self.epoch, messages=tuple(messages))
-        try:
-            answer = await self._client.hand_in(request)
-        except Refused as error:
-            return await self._isolate_refused(keys, error)
-        outcomes = {(one.chat, one.id): one.outcome for one in answer.acknowledged}
-        done = []
-        for key, message in zip(keys, messages, strict=True):
-            outcome = outcomes.get((message.chat, message.id))
-            if outcome is None:
-                continue
-            self._journal.acknowledge(key)
-            done.append(key)
-            if outcome is Outcome.QUEUED:
-                self._expected_until[message.chat] = self._clock.now() + ANSWER_EXPECTED_SECONDS
-                self._typing.start(message.chat)
-            elif outcome is Outcome.TAKEOVER:
-                self._answered(message.chat)
-        if any(outcome is Outcome.QUEUED for outcome in outcomes.values()):
+    def _received_outcome(self, message: Message, outcome: Outcome) -> None:
+        if outcome is Outcome.QUEUED:
+            self._expected_until[message.chat] = self._clock.now() + ANSWER_EXPECTED_SECONDS
+            self._typing.start(message.chat)
             self._on_change()
-        return done
-
-    async def _isolate_refused(self, keys: Sequence[str], error: Refused) -> list[str]:
-        """Hands in a refused batch one by one, and drops the message that the control plane never accepts."""
-        if len(keys) == 1:
-            log(LogEvent.MESSAGE_REFUSED, level=logging.WARNING, tenant=self.tenant, code=error.code)
-            self._journal.acknowledge(keys[0])
-            return list(keys)
-        return [done for key in keys for done in await self._hand_in_batch([key])]
+        elif outcome is Outcome.TAKEOVER:
+            self._answered(message.chat)
 
     def _update_caught_up(self) -> None:
         """Advances the caught-up time if no message waits, and all of the browser's absence have arrived."""

@@ -1,8 +1,9 @@
 """The journal of one session's messages on disk (a write-ahead log): read from WhatsApp, not yet acknowledged.
 
-One append-only file of JSON lines, rewritten when it has grown. A line reaches the operating system at once, so
+One file of JSON lines that are appended, rewritten when it has grown. A line reaches the operating system at once, so
 that a killed process loses nothing; ``fsync`` happens on rewriting only, because the messages that a dying machine
-loses are still in WhatsApp's own database and are handed in again.
+loses are still in WhatsApp's own database and are handed in again. The line with a message's text is blanked as soon
+as the message is acknowledged; its key stays for half a day, so that its edit or deletion is recognized as one.
 
 While a session lives or messages wait, a file beside it names the owner whose token hands them in
 (orphaned_journals.py).
@@ -27,6 +28,8 @@ from wire import Message, MessageKind
 OVERLAP_SECONDS = 600
 #: Beyond this the page is not asked for more: its own database keeps the messages that have no room here.
 MAX_WAITING = 1_000
+#: So long a message that was handed in may still be decrypted, edited or deleted; its key is kept.
+CHANGES_WITHIN_SECONDS = 12 * 3600
 #: The file is rewritten after so many new lines or characters.
 MAX_LINES = 4_000
 MAX_BYTES = 4_000_000
@@ -42,6 +45,18 @@ class JournalOwner:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """An acknowledged message, as far as the journal keeps it."""
+
+    chat: str
+    second: int
+    #: Empty in the journal of an earlier release.
+    id: str = ""
+    #: It could not be decrypted then.
+    undecrypted: bool = False
+
+
 class Journal:
     """The waiting messages in the order they were read, and per chat the time up to which all were acknowledged."""
 
@@ -49,11 +64,14 @@ class Journal:
         self._path = path
         self._owner = owner
         self._file: TextIO | None = None
+        #: By key of a waiting message, where its line is in the file, and its length, both in bytes.
+        self._lines_of: dict[str, tuple[int, int]] = {}
+        self._end = 0
         #: The number of messages read, in and out: the profile has changed if it grew.
         self.seen_count = 0
         #: The number of failed writes: the files that a browser wrote on this disk meanwhile are as suspect.
         self.write_errors = 0
-        self._lines = self._bytes = 0
+        self._new_lines = self._new_bytes = 0
         #: The last attempt to write failed; the next one rewrites the whole file.
         self._broken = False
         #: The second before which no message is read; ``None`` until the first linking.
@@ -61,9 +79,9 @@ class Journal:
         #: By key, in the order of reading.
         self.waiting: dict[str, Message] = {}
         self._up_to_s: dict[str, int] = {}
-        #: Acknowledged as ciphertext, by chat and id; in memory only, a new page shows them again.
+        #: Acknowledged as ciphertext, by chat and id.
         self._undecrypted: dict[tuple[str, str], int] = {}
-        self._acknowledged: dict[str, tuple[str, int]] = {}
+        self._acknowledged: dict[str, HandedIn] = {}
 
     def open(self) -> None:
         """Reads the file of an earlier process; torn and unreadable lines are skipped."""
@@ -104,6 +122,11 @@ class Journal:
         """Returns whether the message waits already or was acknowledged (deduplicates)."""
         return key in self.waiting or key in self._acknowledged
 
+    def handed_in(self) -> dict[str, int]:
+        """Returns the seconds of the messages that may still change, by the keys under which they were read."""
+        waiting = {key: message.sent_at_ms // 1000 for key, message in self.waiting.items()}
+        return {key: one.second for key, one in self._acknowledged.items()} | waiting
+
     def free_slots(self) -> int:
         """Returns the number of messages that may still be added."""
         return max(0, MAX_WAITING - len(self.waiting))
@@ -112,16 +135,18 @@ class Journal:
         """Keeps a message until it is acknowledged."""
         self.waiting[key] = message
         self.seen_count += 1
-        self._append({"seen": key, "message": message.model_dump(mode="json")})
+        self._append(_waiting_entry(key, message), key)
 
     def acknowledge(self, key: str) -> None:
         """Records that the control plane has the message."""
         message = self.waiting.get(key)
-        if message is not None:
-            second = message.sent_at_ms // 1000
-            unreadable = message.kind is MessageKind.CIPHERTEXT
-            self._move_to_acknowledged(key, message.chat, second, message.id, unreadable)
-            self._append({"acknowledged": key, "chat": message.chat, "second": second})
+        if message is None:
+            return
+        undecrypted = message.kind is MessageKind.CIPHERTEXT
+        handed_in = HandedIn(message.chat, message.sent_at_ms // 1000, message.id, undecrypted)
+        self._move_to_acknowledged(key, handed_in)
+        self._append(_acknowledged_entry(key, handed_in))
+        self._blank(key)
 
     def caught_up_to_s(self, now_s: int, lag_seconds: int, decryption_seconds: int) -> int | None:
         """Returns the second before which everything was acknowledged, if the whole page was read.
@@ -135,14 +160,14 @@ class Journal:
         unreadable = [at for at in self._undecrypted.values() if now_s - at < decryption_seconds]
         return max(self.floor_s, min([latest, *unreadable]))
 
-    def _move_to_acknowledged(self, key: str, chat: str, second: int, message: str, unreadable: bool) -> None:
+    def _move_to_acknowledged(self, key: str, one: HandedIn) -> None:
         self.waiting.pop(key, None)
-        self._acknowledged[key] = (chat, second)
-        self._up_to_s[chat] = max(second, self._up_to_s.get(chat, 0))
-        if unreadable:
-            self._undecrypted[chat, message] = second
+        self._acknowledged[key] = one
+        self._up_to_s[one.chat] = max(one.second, self._up_to_s.get(one.chat, 0))
+        if one.undecrypted:
+            self._undecrypted[one.chat, one.id] = one.second
         else:
-            self._undecrypted.pop((chat, message), None)
+            self._undecrypted.pop((one.chat, one.id), None)
 
     def _replay(self, line: str) -> None:
         try:
@@ -152,25 +177,43 @@ class Journal:
             elif "seen" in entry:
                 self.waiting[str(entry["seen"])] = Message.model_validate(entry["message"])
             elif "acknowledged" in entry:
-                key, chat, second = str(entry["acknowledged"]), str(entry["chat"]), int(entry["second"])
-                self._move_to_acknowledged(key, chat, second, "", False)
+                id, undecrypted = str(entry.get("id", "")), bool(entry.get("undecrypted"))
+                one = HandedIn(str(entry["chat"]), int(entry["second"]), id, undecrypted)
+                self._move_to_acknowledged(str(entry["acknowledged"]), one)
         except (ValueError, ValidationError, KeyError, TypeError):
             return
 
-    def _append(self, entry: dict[str, Any]) -> None:
+    def _append(self, entry: dict[str, Any], waiting: str | None = None) -> None:
+        """Appends a line; ``waiting`` is the key of the message in it."""
         if self._file is None and not self._broken:
             return
-        text = json.dumps(entry) + "\n"
+        line = _line(entry)
         with self._in_memory_on_error():
             if self._file is None:
                 self._rewrite()
-            else:
-                self._file.write(text)
-                self._file.flush()
-                self._lines += 1
-                self._bytes += len(text)
-                if self._lines > MAX_LINES or self._bytes > MAX_BYTES:
-                    self._rewrite()
+                return
+            self._file.write(line)
+            self._file.flush()
+            if waiting is not None:
+                self._lines_of[waiting] = (self._end, len(line))
+            self._end += len(line)
+            self._new_lines += 1
+            self._new_bytes += len(line)
+            if self._new_lines > MAX_LINES or self._new_bytes > MAX_BYTES:
+                self._rewrite()
+
+    def _blank(self, key: str) -> None:
+        """Overwrites the line of a message that does not wait any more: its text leaves the disk."""
+        place = self._lines_of.pop(key, None)
+        if place is None or self._file is None:
+            return
+        at, length = place
+        with self._in_memory_on_error():
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)  # the file itself only appends
+            try:
+                os.pwrite(descriptor, b"{" + b" " * (length - 3) + b"}", at)  # still a line of JSON
+            finally:
+                os.close(descriptor)
 
     @contextmanager
     def _in_memory_on_error(self) -> Iterator[None]:
@@ -188,19 +231,23 @@ class Journal:
     def _rewrite(self) -> None:
         """Compacts the file to the floor, the waiting messages, and the keys that the overlap could show again."""
         starts, floor = self.read_from_s(), self.floor_s or 0
+        newest = max([floor, *self._up_to_s.values()])
         self._acknowledged = {
-            key: (chat, second)
-            for key, (chat, second) in self._acknowledged.items()
-            if second >= starts.get(chat, floor)
+            key: one
+            for key, one in self._acknowledged.items()
+            if one.second >= min(starts.get(one.chat, floor), newest - CHANGES_WITHIN_SECONDS)
         }
         self._up_to_s = {chat: up_to for chat, up_to in self._up_to_s.items() if up_to >= floor}
         entries: list[dict[str, Any]] = []
         if self.floor_s is not None:
             entries.append({"floor": self.floor_s})
-        for key, (chat, second) in self._acknowledged.items():
-            entries.append({"acknowledged": key, "chat": chat, "second": second})
+        entries += [_acknowledged_entry(key, one) for key, one in self._acknowledged.items()]
+        self._lines_of, self._end = {}, sum(len(_line(entry)) for entry in entries)
         for key, message in self.waiting.items():
-            entries.append({"seen": key, "message": message.model_dump(mode="json")})
+            entry = _waiting_entry(key, message)
+            self._lines_of[key] = (self._end, len(_line(entry)))
+            self._end += len(_line(entry))
+            entries.append(entry)
         self._close_file()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self._path, entries)
@@ -208,7 +255,7 @@ class Journal:
             _write(self._path.with_name(OWNER_FILE), [{"epoch": self._owner.epoch, "token": self._owner.token}])
         self._file = self._path.open("a", encoding="utf-8")
         # Counted from here: a journal that stays big must not be rewritten with each line.
-        self._lines = self._bytes = 0
+        self._new_lines = self._new_bytes = 0
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -226,12 +273,26 @@ def owner_of(journal: Path) -> JournalOwner | None:
         return None
 
 
+def _line(entry: dict[str, Any]) -> str:
+    """Returns a line of the file, of as many bytes as characters."""
+    return json.dumps(entry, ensure_ascii=True) + "\n"
+
+
+def _waiting_entry(key: str, message: Message) -> dict[str, Any]:
+    return {"seen": key, "message": message.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _acknowledged_entry(key: str, one: HandedIn) -> dict[str, Any]:
+    entry = {"acknowledged": key, "chat": one.chat, "second": one.second, "id": one.id}
+    return {**entry, "undecrypted": True} if one.undecrypted else entry
+
+
 def _write(path: Path, entries: Iterable[dict[str, Any]]) -> None:
     """Writes a file atomically, readable by no other user."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(entry) + "\n" for entry in entries)
+        file.writelines(map(_line, entries))
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)

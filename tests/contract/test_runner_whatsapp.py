@@ -411,7 +411,8 @@ async def test_a_picture_is_handed_in_with_its_caption_and_not_its_thumbnail(
         contact.owner_writes("I saw it")
         await control.until(lambda: len(control.messages_seen) == 2)
         picture, own = sorted(control.messages_seen.values(), key=lambda message: message.from_me)
-        assert (picture.kind, picture.text, picture.phone) == (MessageKind.IMAGE, "look", CONTACT)
+        assert (picture.kind, picture.text, picture.caption) == (MessageKind.IMAGE, "", "look")
+        assert picture.phone == CONTACT
         assert picture.chat.endswith("@lid")
         assert picture.chat_alias == f"{CONTACT}@c.us"
         assert own.from_me

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
+from runner.browser.whatsapp import BRIDGE
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.simulators.whatsapp.browser import launch, new_context, open_tab
 
 pytestmark = pytest.mark.chromium
-BRIDGE = Path(__file__).resolve().parents[2] / "runner" / "browser" / "bridge.js"
+SCRIPTS = Path(__file__).resolve().parents[2] / "runner" / "browser"
+BRIDGE_TEXT = "\n".join((SCRIPTS / name).read_text() for name in BRIDGE)
 #: Asked for by name, in lists.
 LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
 
@@ -28,9 +30,10 @@ def names_used(bridge: str) -> set[str]:
 
 
 def test_the_names_are_found_in_the_bridge() -> None:
-    names = names_used(BRIDGE.read_text())
+    names = names_used(BRIDGE_TEXT)
     assert {"chat.sendTextMessage", "conn.getMyUserId", "whatsapp.functions.queryWidExists", "whatsapp.Conn"} <= names
     assert len(names) > 20
+    assert set(BRIDGE) == {path.name for path in SCRIPTS.glob("*.js")}
 
 
 async def test_wa_js_has_everything_the_bridge_uses() -> None:
@@ -44,7 +47,7 @@ async def test_wa_js_has_everything_the_bridge_uses() -> None:
                 try { return path.split('.').reduce((object, name) => object[name], WPP) === undefined; }
                 catch { return true; }
             })""",
-            sorted(names_used(BRIDGE.read_text())),
+            sorted(names_used(BRIDGE_TEXT)),
         )
         await browser.close()
     assert not lost, f"wa-js lacks {', '.join(lost)}"

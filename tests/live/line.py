@@ -133,6 +133,7 @@ class Line:
     async def find(self, page: Page, matches: Callable[[Mapping[str, Any]], bool], since_s: int) -> Mapping[str, Any]:
         """Returns the first matching message of the page, by a sweep as the runner's."""
         async with _deadline(self.timing.message_timeout_seconds, "the message did not come"):
+            await page.remember({})
             while True:
                 for seen in await page.tail({}, since_s, 200):
                     if matches(seen):

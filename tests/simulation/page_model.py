@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.browser.page import LiveCode
+from runner.browser.page import NOTHING_REMEMBERED, LiveCode
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.whatsapp_model import Account, Own, Stanza
 
@@ -36,6 +36,7 @@ class LoadedPage:
         self._closed = False
         self._event_at: float | None = None
         self._done: set[str] = set()
+        self._remembers = False
         self._waiting: dict[str, dict[str, Any]] = {}
         self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
         for stanza in self._unread:
@@ -155,11 +156,15 @@ class LoadedPage:
         if function == "send":
             self._send(answer, *args)
             return
+        if function == "tail" and not self._remembers:
+            self.loop.after(0.003, answer, {"code": NOTHING_REMEMBERED})
+            return
         functions: dict[str, Any] = {
             "observe": self._observe,
             "takeOver": self._take_over,
             "tail": self._tail,
             "acknowledge": self._acknowledge,
+            "remember": self._remember,
             "find": self._find,
         }
         takes = self.server.chance.choice(FIND_SECONDS) if function == "find" else 0.003
@@ -218,6 +223,10 @@ class LoadedPage:
         for key in keys:
             self._waiting.pop(key, None)
             self._done.add(key)
+
+    def _remember(self, handed_in: Mapping[str, int]) -> None:
+        self._done |= set(handed_in)
+        self._remembers = True
 
     def _find(self, chat: str, message: str) -> dict[str, Any] | None:
         own = self.login.own.get(message)

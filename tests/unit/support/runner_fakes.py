@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from runner.browser.page import PageObservation, PageRefused, SendResult
+from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused, SendResult
 from runner.control_plane.client import ControlPlaneClient, Refused, StaleEpoch, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
@@ -376,6 +376,8 @@ class FakePage:
     typing: list[tuple[str, bool]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
+    #: What a document was told when it was new: keys and their seconds; None before.
+    remembered: dict[str, int] | None = None
     proof: bool = True
     offline: bool = False
     error: Exception | None = None
@@ -437,16 +439,29 @@ class FakePage:
 
     async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
         self._call("tail")
+        if self.remembered is None:
+            raise PageRefused(NOTHING_REMEMBERED)
         found = [
             message
             for message in self.messages
-            if message["sent_at_s"] >= since_s.get(message["chat"], since_default_s) and message["key"] not in self.done
+            if message["key"] not in self.done
+            and message["key"] not in self.remembered
+            and (message.get("changed") or message["sent_at_s"] >= since_s.get(message["chat"], since_default_s))
         ]
         return sorted(found, key=lambda message: int(message["sent_at_s"]))[:limit]
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
         self._call("acknowledge")
         self.done.update(keys)
+
+    async def remember(self, handed_in: Mapping[str, int]) -> None:
+        self._call("remember")
+        self.remembered = dict(handed_in)
+
+    def forget(self) -> None:
+        """Becomes a new document, which knows nothing of what was read from the one before."""
+        self.done.clear()
+        self.remembered = None
 
     async def find(self, chat: str, message: str) -> int | None:
         self._call("find")

@@ -84,7 +84,7 @@ class Line:
         self.journal.close()
         self.journal = Journal(self.path)
         self.journal.open()
-        self.page.done.clear()
+        self.page.forget()
         self.conversation = self.make()
 
     def ring(self, *texts: str, quote: str | None = None, answers: str = "IN1") -> Delivery:
@@ -122,11 +122,12 @@ async def send_replies(line: Line, seconds: float = 0.0) -> None:
 
 
 async def test_the_first_linking_hands_in_no_history(line: Line) -> None:
-    line.page.receive("OLD", at_s=line.now_s - 1)
+    line.page.receive("OLD", at_s=line.now_s - 61)
+    line.page.receive("SLOW", at_s=line.now_s - 59)
     line.page.receive("NEW", at_s=line.now_s)
     line.link()
     await line.conversation.sweep(line.page)
-    assert line.handed_in() == ["NEW"]
+    assert line.handed_in() == ["SLOW", "NEW"]
 
 
 async def test_a_fresh_runner_reads_ten_minutes_back_and_no_further(line: Line) -> None:
@@ -266,10 +267,10 @@ async def test_caught_up_lags_behind_and_waits_for_what_cannot_be_read_yet(line:
     line.page.receive("B", at_s=line.now_s + 70)
     line.link()
     await line.conversation.sweep(line.page)
-    assert line.conversation.caught_up_to_ms == line.now_s * 1000
+    assert line.conversation.caught_up_to_ms == (line.now_s - 60) * 1000
     line.clock.time += 300
     await line.conversation.sweep(line.page)
-    assert line.conversation.caught_up_to_ms == line.now_s * 1000
+    assert line.conversation.caught_up_to_ms == (line.now_s + 10) * 1000
     line.page.receive("A", "readable", at_s=line.now_s + 10)
     await line.conversation.sweep(line.page)
     assert line.conversation.caught_up_to_ms == (line.now_s + 70) * 1000

@@ -168,7 +168,7 @@ def test_it_is_rewritten_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.M
     journal = opened(path)
     journal.raise_floor(NOW)
     for index in range(200):
-        journal.add(str(index), message(f"M{index}", NOW + 100 * index))
+        journal.add(str(index), message(f"M{index}", NOW + 3_600 * index))
         journal.acknowledge(str(index))
     assert len(path.read_text().splitlines()) < 40
     assert journal.knows("199")

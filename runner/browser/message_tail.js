@@ -1,0 +1,245 @@
+/* The messages that the runner has not got yet: every chat's newest ones, and earlier ones that changed since.
+ *
+ * A key is a message's base and its revision, each later than the one before: "c" not decrypted yet, "x" not decrypted
+ * for long, "" as it was sent, "e<time>" edited, "d" deleted for everyone. Each revision is handed in once.
+ */
+const messageTail = (() => {
+  "use strict";
+
+  const { attempt, whole } = values;
+  const W = window.WPP;
+  const CHANGES_WITHIN_S = 12 * 3600; // so long edits, deletions and late decryption of a message count
+  const UNDECRYPTED_AFTER_S = 600;
+  const REREAD_MS = 600_000;
+  const BEGINNING_MS = 3_600_000;
+  const MAX_BEGINNING_PAGES = 4;
+  const MAX_TOLD = 20_000;
+  const MAX_PAGES = 40;
+  const MESSAGES_PER_PAGE = 50;
+
+  // Entries that WhatsApp adds to a chat by itself; never handed in.
+  const NOT_WRITTEN = new Set([
+    "e2e_notification", "notification", "notification_template", "group_notification", "gp2", "broadcast_notification",
+    "call_log", "protocol", "debug", "debug_placeholder", "reaction", "reaction_enc", "poll_update", "pinned_message",
+    "pin_message", "keep_in_chat", "newsletter_notification", "status_notification", "biz_content_placeholder",
+    "biz_cover_photo", "comment", "comment_notification", "event_response", "event_edit_encrypted",
+    "message_edit_encrypted", "poll_edit_encrypted", "secret_encrypted", "history_bundle", "message_history_bundle",
+    "message_history_notice", "guest_upsell_system_msg", "loading_media", "album",
+  ]);
+
+  const pending = new Map(); // base → message that the runner has not acknowledged yet
+  const told = new Map(); // base → rank of the newest revision that the runner has; oldest first, bounded
+  const watched = new Map(); // chat → seconds of its oldest and newest message that may still change
+  const loaded = new Map(); // chat → the second down to which its messages were read, and when
+  const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
+  let remembers = false;
+
+  const second = (message) => whole(message.t) ?? 0;
+  const nowS = () => Date.now() / 1000;
+
+  function isWritten(message) {
+    if (message.type === "automated_greeting_message") return message.id.fromMe === true;
+    return Boolean(message.type) && !NOT_WRITTEN.has(message.type);
+  }
+
+  // A deleted message gets its deletion's id, and keeps its own as the key of what was deleted.
+  const idWithin = (message) => (message.type === "revoked" && message.protocolMessageKey?.id) || message.id.id;
+
+  function baseOf(message) {
+    const { fromMe, remote, participant } = message.id;
+    return [fromMe ? "me" : "contact", remote, participant ? String(participant) : "", idWithin(message)].join("|");
+  }
+
+  function revisionOf(message) {
+    if (message.type === "revoked") return "d";
+    if (messageContent.kindOf(message) === "ciphertext") {
+      return nowS() - second(message) < UNDECRYPTED_AFTER_S ? "c" : "x";
+    }
+    const editedAt = messageContent.editedAtMs(message);
+    return editedAt === null ? "" : `e${editedAt}`;
+  }
+
+  function rankOf(revision) {
+    if (revision.startsWith("e")) return 3 + Number(revision.slice(1));
+    return { c: 0, x: 1, "": 2, d: Infinity }[revision] ?? 2;
+  }
+
+  function split(key) {
+    const end = key.lastIndexOf("|");
+    return { base: key.slice(0, end), rank: rankOf(key.slice(end + 1)) };
+  }
+
+  function plain(message, key) {
+    const { remote, participant, fromMe } = message.id;
+    const inGroup = Boolean(participant) || attempt(() => remote.isGroup(), false);
+    const author = participant ?? (inGroup ? message.author : remote);
+    return {
+      key,
+      id: String(idWithin(message)),
+      chat: people.idOf(remote),
+      chat_alias: inGroup ? null : people.aliasOf(remote),
+      phone: inGroup && fromMe ? null : attempt(() => people.phoneOf(author)),
+      sender: inGroup ? people.idOf(author) : null,
+      from_me: Boolean(fromMe),
+      sent_at_s: second(message),
+      author: fromMe ? "" : attempt(() => people.nameOf(author, message.notifyName), ""),
+      saved_contact: inGroup ? null : attempt(() => people.isSaved(remote)),
+      chat_since_ms: null,
+      ...messageContent.of(message),
+    };
+  }
+
+  function enqueue(message, since) {
+    if (!message?.id || !isWritten(message)) return;
+    const base = baseOf(message);
+    const toldRank = told.get(base) ?? -1;
+    const from = toldRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
+    if (second(message) < from) return;
+    const key = `${base}|${revisionOf(message)}`;
+    const { rank } = split(key);
+    if (toldRank >= rank || pending.get(base)?.key === key) return;
+    if (message.type === "revoked" && toldRank < 0) {
+      pending.delete(base); // deleted before the runner had it
+    } else {
+      pending.set(base, plain(message, key));
+    }
+  }
+
+  // -- what the runner has --------------------------------------------------------------------------------------
+
+  function record(key, at) {
+    const { base, rank } = split(key);
+    const newest = Math.max(rank, told.get(base) ?? -1);
+    told.delete(base);
+    told.set(base, newest);
+    if (at === null || at < nowS() - CHANGES_WITHIN_S) return;
+    const chat = base.split("|")[1];
+    const known = watched.get(chat) ?? { oldest: at, newest: at };
+    watched.set(chat, { oldest: Math.min(known.oldest, at), newest: Math.max(known.newest, at) });
+  }
+
+  function limitTold() {
+    for (const base of told.keys()) {
+      if (told.size <= MAX_TOLD) break;
+      told.delete(base);
+    }
+  }
+
+  function remember(handedIn) {
+    for (const [key, at] of handedIn) record(key, at);
+    limitTold();
+    remembers = true;
+  }
+
+  function acknowledge(keys) {
+    for (const key of keys) {
+      const { base } = split(key);
+      const known = pending.get(base);
+      record(key, known?.sent_at_s ?? null);
+      if (known?.key === key) pending.delete(base);
+    }
+    limitTold();
+  }
+
+  // -- chats ----------------------------------------------------------------------------------------------------
+
+  const older = (a, b) => (a === null || second(b) < second(a) ? b : a);
+
+  function pageBefore(chat, anchor) {
+    return W.chat.getMessages(chat.id, { count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString() });
+  }
+
+  // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
+  async function load(chat, since, down, inMemory) {
+    let oldest = inMemory.reduce(older, null);
+    let anchor = oldest ? oldest.id : chat.lastReceivedKey;
+    for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= down); page += 1) {
+      const found = await pageBefore(chat, anchor);
+      if (!oldest && page === 0) {
+        const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
+        if (last) enqueue(last, since);
+      }
+      for (const message of found) enqueue(message, since);
+      const next = found.reduce(older, null);
+      if (!next || (oldest && String(next.id) === String(oldest.id))) break;
+      oldest = next;
+      anchor = next.id;
+    }
+  }
+
+  // Down to where a chat is compared with what the runner has of it.
+  function watchedFrom(id) {
+    const known = watched.get(id);
+    const from = nowS() - CHANGES_WITHIN_S;
+    if (!known) return Infinity;
+    if (known.newest >= from) return Math.max(known.oldest, from);
+    watched.delete(id);
+    return Infinity;
+  }
+
+  async function read(chat, since) {
+    const id = String(chat.id);
+    const compareFrom = watchedFrom(id);
+    const down = Math.min(since, compareFrom);
+    const inMemory = attempt(() => chat.msgs.getModelsArray().slice(), []);
+    const last = Math.max(Number(chat.t) || 0, ...inMemory.slice(-1).map(second));
+    if (last < down) return;
+    for (const message of inMemory) enqueue(message, since);
+    // What changes in the database alone is found by reading it again, now and then: the page tells of it in no way.
+    const known = loaded.get(id) ?? { down: Infinity, at: 0 };
+    const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
+    const isStale = isPartial && performance.now() - known.at > REREAD_MS;
+    if (known.down > down || isStale) {
+      await load(chat, since, down, inMemory);
+      loaded.set(id, { down: Math.min(down, known.down), at: performance.now() });
+    }
+  }
+
+  // The oldest message that the page has of a chat; of a long one, the oldest of the newest few hundred.
+  async function beginningOf(chat) {
+    const id = String(chat.id);
+    const known = beginnings.get(id);
+    if (known && performance.now() - known.at < BEGINNING_MS) return known.second;
+    const counts = (message) => isWritten(message) && second(message) > 0;
+    let oldest = attempt(() => chat.msgs.getModelsArray(), []).filter(counts).reduce(older, null);
+    let anchor = oldest?.id ?? chat.lastReceivedKey;
+    for (let page = 0; anchor && page < MAX_BEGINNING_PAGES; page += 1) {
+      const found = await pageBefore(chat, anchor);
+      const next = found.reduce(older, null);
+      if (!next || String(next.id) === String(anchor)) break;
+      anchor = next.id;
+      oldest = found.filter(counts).reduce(older, oldest);
+    }
+    const at = oldest ? second(oldest) : null;
+    beginnings.set(id, { second: at, at: performance.now() });
+    return at;
+  }
+
+  async function addBeginning(message) {
+    if (message.chat.endsWith("@g.us")) return;
+    const chat = attempt(() => W.whatsapp.ChatStore.get(message.key.split("|")[1]));
+    const since = chat ? await beginningOf(chat).catch(() => null) : null;
+    message.chat_since_ms = since === null ? null : Math.min(since, message.sent_at_s) * 1000;
+  }
+
+  async function tail(since, sinceDefault, limit) {
+    // The runner first says what it has: the page of a new document knows of nothing.
+    if (!remembers) throw Object.assign(new Error(), { code: "nothing_remembered" });
+    const own = people.ownIds();
+    for (const chat of W.whatsapp.ChatStore.getModelsArray().slice()) {
+      if (people.isChatOfPeople(chat.id, own)) await read(chat, since[String(chat.id)] ?? sinceDefault);
+    }
+    const found = [...pending.values()];
+    found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order
+    const first = found.slice(0, limit);
+    for (const message of first) await addBeginning(message);
+    return first;
+  }
+
+  // Reads this chat's messages from the database again with the next tail.
+  function reread(chat) {
+    loaded.delete(String(chat));
+  }
+
+  return { tail, acknowledge, remember, reread };
+})();
