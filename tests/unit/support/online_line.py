@@ -57,17 +57,17 @@ def mailed(services: Services) -> list[tuple[str, str]]:
     return [(kind, to) for kind, to, _ in cast(FakeMailer, services.mailer).sent]
 
 
-def open_turn(services: Services) -> Turn:
-    chat = services.chats.get(T, CHAT)
+def open_turn(services: Services, chat_id: str = CHAT) -> Turn:
+    chat = services.chats.get(T, chat_id)
     assert chat is not None and chat.open_turn is not None
-    turn = services.turns.get(T, CHAT, chat.open_turn)
+    turn = services.turns.get(T, chat_id, chat.open_turn)
     assert turn is not None
     return turn
 
 
-def deliver(services: Services, clock: Clock) -> Turn:
+def deliver(services: Services, clock: Clock, chat: str = CHAT) -> Turn:
     """Delivers the open turn as a runner does: takes it, sends every part, reports each as sent."""
-    turn = open_turn(services)
+    turn = open_turn(services, chat)
     session = services.sessions.get(T)
     assert session.runner is not None
     taken = services.turns.take(turn, session.runner, session.epoch, clock())
@@ -75,5 +75,5 @@ def deliver(services: Services, clock: Clock) -> Turn:
     for part in range(len(taken.parts)):
         taken, again = services.turns.record_part_sent(taken, part, clock())
         if again:
-            services.jobs.enqueue_check(T, CHAT, delay_seconds=0)
+            services.jobs.enqueue_check(T, chat, delay_seconds=0)
     return taken

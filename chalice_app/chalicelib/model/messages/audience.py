@@ -12,8 +12,8 @@ from chalicelib.model.tenant import Audience, GroupAnswers, Policies
 from wire import Message, MessageKind
 
 #: WhatsApp's own accounts, which have numbers as people have: the service's, the one that talks to businesses
-#: (whatsmeow ``types.OfficialBusinessJID``), and Meta AI's (Baileys ``isJidMetaAI``, whatsmeow ``types.MetaAIJID``).
-ACCOUNTS_OF_WHATSAPP: Final = re.compile(r"0|16505361212|1313555[0-9]{4}|131655500[0-9]{2}")
+#: (whatsmeow ``types.OfficialBusinessJID``), and the numbers of Meta AI (Baileys ``isJidBot``, WhatsApp Web ``isBot``).
+ACCOUNTS_OF_WHATSAPP: Final = re.compile(r"0|16505361212|131[36]555[0-9]{4}")
 
 
 def reason_not_to_answer(message: Message, chat: Chat, session: Session, policies: Policies) -> SkipReason | None:
@@ -88,15 +88,16 @@ def _reason_of_lists(message: Message, chat: Chat, policies: Policies) -> SkipRe
 def _reason_of_audience(message: Message, chat: Chat, session: Session, policies: Policies) -> SkipReason | None:
     """A contact of whom the page does not know whether the phone has saved them may be a friend: not answered.
 
-    The owner's own messages count as the contact's do: in a group nobody is the contact, and where the page does not
-    know, a chat that the line dealt with before is one that it answers.
+    In a group only somebody who is known to be saved is left out: that groups are answered was chosen besides. Where
+    the page does not know of the owner's own message, a chat that the line dealt with before is one that it answers.
     """
     audience = policies.audience
     if audience in (Audience.NEW_CHATS, Audience.UNKNOWN) and not began_after_linking(message, chat, session):
         return SkipReason.OLDER_CHAT
     if audience in (Audience.UNSAVED, Audience.UNKNOWN) and message.saved_contact is not False:
-        own = message.from_me and message.saved_contact is None
-        return None if own and (is_group(message.chat) or chat.answered_to) else SkipReason.SAVED_CONTACT
+        unknown = message.saved_contact is None
+        answered = is_group(message.chat) or (message.from_me and chat.answered_to)
+        return None if unknown and answered else SkipReason.SAVED_CONTACT
     return None
 
 

@@ -6,8 +6,8 @@ from typing import Final
 from wire import Message, MessageKind
 
 #: Structured messages whose ``summary`` is what their author said or chose: a question with its options, the items of
-#: an order, a product, the entry of a list or a button.
-SAID_IN_SUMMARY: Final = frozenset({"poll", "order", "product", "list_reply", "button_reply"})
+#: an order, a product, a date, the entry of a list, a button or a form. A business's own form is no contact's words.
+SAID_IN_SUMMARY: Final = frozenset({"poll", "order", "product", "event", "list_reply", "button_reply", "form_reply"})
 #: Letters and signs that show nothing: Hangul fillers, the blank Braille pattern, a notehead, a lost object.
 INVISIBLE: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159\ufffc")
 #: Code points that Unicode keeps for signs that show nothing (Default_Ignorable_Code_Point), assigned or not.
