@@ -12,6 +12,7 @@ class LogEvent(StrEnum):
     REPLY_DELIVERED = "reply_delivered"  #: WhatsApp took all parts of a reply; latency since WhatsApp dates the message
     TURN_POSTPONED = "turn_postponed"  #: OpenAI or an AWS service failed for a moment; the turn is retried later
     TURN_GIVEN_UP = "turn_given_up"  #: this turn is never answered by the model; ``reason`` says why
+    MESSAGES_UNANSWERED = "messages_unanswered"  #: ``count`` messages got no reply; ``reason`` says why
     ASSISTANT_NEEDS_ACTION = "assistant_needs_action"  #: a person must fix the key, the credit, the model or the budget
 
     # -- sessions and runners ----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "TriesAgain": "Count",
     "AsksSomeone": "Count",
     "GivesUp": "Count",
+    "Unanswered": "Count",
     "RunnerRestarts": "Count",
     "MailBounced": "Count",
     "ErrorsByKind": "Count",
@@ -48,6 +49,7 @@ COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
     LogEvent.TURN_POSTPONED: {"TriesAgain": None},
     LogEvent.ASSISTANT_NEEDS_ACTION: {"AsksSomeone": None},
     LogEvent.TURN_GIVEN_UP: {"GivesUp": None},
+    LogEvent.MESSAGES_UNANSWERED: {"Unanswered": "count"},
     LogEvent.RUNNER_LOST: {"RunnerRestarts": None},
     LogEvent.MAIL_BOUNCED: {"MailBounced": None},
 }

@@ -22,6 +22,7 @@ from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.turns import Turns
+from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.invites import Invites
@@ -173,6 +174,10 @@ class Services:
     @cached_property
     def turns(self) -> Turns:
         return Turns(self.table)
+
+    @cached_property
+    def unanswered(self) -> UnansweredMessages:
+        return UnansweredMessages(self.table)
 
     @cached_property
     def snapshots(self) -> Snapshots:

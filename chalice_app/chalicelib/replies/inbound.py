@@ -12,13 +12,16 @@ from chalicelib.model import (
     SkipReason,
     Tenant,
     classify,
+    message_key,
     milliseconds,
 )
 from chalicelib.model.messages.audience import began_after_linking
 from chalicelib.model.messages.changes import Change, change_of
 from chalicelib.model.messages.message import stored_message
 from chalicelib.replies.takeover import is_own_reply, take_over
+from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
+from chalicelib.store.conversation.unanswered import UnansweredMessage
 from chalicelib.wiring import Services
 from wire import Acknowledgement, Message, Outcome
 
@@ -38,11 +41,15 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     for chat_id in enqueued:
         services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     acknowledged: list[Acknowledgement] = []
+    unanswered: list[UnansweredMessage] = []
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
         classified, chat = arrivals.take_in(message, index)
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
+        if classified.reason is not None and _is_unanswered(message, classified):
+            key = message_key(message.from_me, message.sender, message.id)
+            unanswered.append(UnansweredMessage(arrivals.now, chat.id, key, message.kind, classified.reason))
         acknowledged.append(
             Acknowledgement(
                 id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason or ""
@@ -52,9 +59,17 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     for name, chat_id in waiting.items():
         if slow or name not in enqueued:
             services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    report_messages(services, arrivals.tenant, unanswered, arrivals.now)
     if waiting:
         services.sessions.record_activity(arrivals.session, arrivals.now, message=True)
     return iter(acknowledged)
+
+
+def _is_unanswered(message: Message, classified: Classification) -> bool:
+    """Returns whether people see that the message gets no reply; of the account's own only what the app itself sent."""
+    if classified.outcome is not Outcome.SKIPPED or not classified.is_stored:
+        return False
+    return not message.from_me or classified.reason is SkipReason.AUTOMATIC
 
 
 @dataclass(frozen=True, slots=True)

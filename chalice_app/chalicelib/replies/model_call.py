@@ -27,6 +27,7 @@ from chalicelib.model.turn_taking import ChatView
 from chalicelib.notifications import notices
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.formatting import for_whatsapp
+from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
 from wire import ProblemCode
 
@@ -129,7 +130,8 @@ def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: Acti
 def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> ReplyOutcome:
     _log_given_up(turn, reason)
     now = services.clock()
-    services.turns.discard(turn, reason, now)
+    if services.turns.discard(turn, reason, now):
+        report_turn(services, tenant, turn, reason, now)
     services.timeline.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
     return ReplyOutcome.SKIPPED
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from chalicelib.model import MAX_MESSAGE_AGE, Chat, Event, EventKind, SkipReason, Tenant, milliseconds
+from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
 from wire import Message
 
@@ -38,5 +39,6 @@ def take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, n
     fresh = services.chats.get(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
-        if turn is not None and (until > now or turn.oldest_sent_at <= written_at):
-            services.turns.discard(turn, SkipReason.TAKEOVER, now)
+        theirs = turn is not None and (until > now or turn.oldest_sent_at <= written_at)
+        if turn is not None and theirs and services.turns.discard(turn, SkipReason.TAKEOVER, now):
+            report_turn(services, tenant, turn, SkipReason.TAKEOVER, now)

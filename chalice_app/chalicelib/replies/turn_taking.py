@@ -27,6 +27,7 @@ from chalicelib.model.turn_decisions import (
 from chalicelib.model.turn_taking import ChatView, decide
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.model_call import answer
+from chalicelib.replies.unanswered import report_messages, report_turn, unanswered_message
 from chalicelib.wiring import Services
 
 
@@ -69,10 +70,13 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
             turns.close(turn)
             return _end(services, check, then)
         case Skip(messages, reason, then):
-            turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now)
+            if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now):
+                skipped = [unanswered_message(message, reason) for message in messages]
+                report_messages(services, view.tenant, skipped, now)
             return _end(services, check, then)
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
+                report_turn(services, view.tenant, turn, reason, now)
                 return _end(services, check, then)
             return _carry_out(services, check, replace(view, turn_changed=True), now)
         case Mark(turn, backstop, otherwise):
@@ -96,7 +100,8 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
             claimed = turns.reclaim(turn, now)
             if claimed is None:
                 return ReplyOutcome.BUSY
-            turns.discard(claimed, reason, now)
+            if turns.discard(claimed, reason, now):
+                report_turn(services, view.tenant, claimed, reason, now)
             return ReplyOutcome.SKIPPED
         case ReadCallsOfToday():
             calls = paid_calls.count_of_today(services, view.tenant, view.chat.id)

@@ -18,6 +18,7 @@ from chalicelib.model import (
     reason_not_to_send,
 )
 from chalicelib.replies import inbound
+from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
 from chalicelib.tokens import secrets_match, sha256
@@ -155,7 +156,8 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
         reason = reason_not_to_send(turn, services.sessions.get(request.tenant).answers_since, now)
         if reason is not None:
-            services.turns.abandon(turn, reason)
+            if services.turns.abandon(turn, reason):
+                report_turn(services, services.tenants.get(request.tenant), turn, reason, now)
             services.runners.silence(runner.id, turn.id, turn.revision)
             return TakeAnswer(result="gone", chat=request.chat)
         taken = services.turns.take(turn, runner.id, request.epoch, now)

@@ -5,13 +5,12 @@ They are one developer message after the chat, so that all before it stays as it
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from chalicelib.model.messages.contents import describe_quote, on_one_line
 from chalicelib.model.messages.message import StoredMessage
 from chalicelib.model.messages.transcript import ChatLine, Writer
+from chalicelib.model.times import local_time
 
 #: A line that somebody else wrote is named by its beginning.
 BEGINNING_CHARACTERS = 60
@@ -51,9 +50,8 @@ def context_line(lines: Sequence[ChatLine], waiting: Sequence[StoredMessage], *,
 
 def _local_time(now: int, time_zone: str) -> str:
     """Returns weekday, date, time and zone, as ``Saturday, 28 November 2026, 13:05 (Europe/Berlin)``."""
-    zone = time_zone or "UTC"
-    local = datetime.fromtimestamp(now / 1000, ZoneInfo(zone))
-    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} ({zone})"
+    local = local_time(now, time_zone)
+    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} ({time_zone or 'UTC'})"
 
 
 def _spoken(message: StoredMessage) -> dict[str, str]:

@@ -40,6 +40,10 @@ class SkipReason(StoredEnum):
     CHANGED_TOO_OFTEN = "changed too often"  #: the contact went on editing or deleting what the turn answers
     DAILY_CAP = "daily cap"  #: this contact got the replies of one day
     EMPTY_REPLY = "empty reply"  #: nothing is left of the model's text once it is formatted for WhatsApp
+    REFUSED = "refusal"  #: the model refused to answer
+    FILTERED = "content_filter"  #: OpenAI's content filter stopped the answer
+    WROTE_NOTHING = "empty"  #: the model wrote nothing, however often it was asked
+    GIVEN_UP = "given up"  #: OpenAI will not answer this message; the log has its code
     MODEL_UNAVAILABLE = "the model did not answer"  #: see ``MAX_MODEL_ATTEMPTS``
     UNKNOWN = "unknown"  #: written by a later release: not answered
 

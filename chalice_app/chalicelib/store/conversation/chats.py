@@ -137,6 +137,13 @@ class Chats:
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return message_from(chat.id, item) if item else None
 
+    def get_batch(self, turn: Turn) -> tuple[StoredMessage, ...]:
+        """Returns the messages that a turn answers, in their order; those that expired are left out."""
+        pk = chat_key(turn.tenant, turn.chat)
+        items = self._table.get_many([(pk, f"MESSAGE#{key}") for key in turn.messages])
+        found = {item["sk"].removeprefix("MESSAGE#"): message_from(turn.chat, item) for item in items}
+        return tuple(found[key] for key in turn.messages if key in found)
+
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
         """Reads the last ``depth`` entries, and each that may still wait for an answer or came after ``since``.
 

@@ -16,6 +16,7 @@ from chalicelib.web.admin.forms import EditTenantForm, list_time_zones
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.tenant_list import Row
+from chalicelib.web.admin.unanswered import unanswered_context
 from chalicelib.web.messages import (
     AUDIENCE_LABELS,
     EVENT_LABELS,
@@ -84,6 +85,7 @@ class TenantPage:
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,
             "phase_actions": PHASE_ACTIONS,
+            **unanswered_context(self.services, tenant),
         }
 
     # -- editing -----------------------------------------------------------------------------------------------

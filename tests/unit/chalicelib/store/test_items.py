@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
 from chalicelib.store.conversation.items import message_from, message_item, turn_from, turn_item
+from chalicelib.store.table import Put
 from wire import Media, MessageKind, Quote
 
 CHAT = Chat("tenantaaaa", "120363@g.us")
@@ -53,10 +54,10 @@ def test_a_message_with_all_attributes() -> None:
 def test_a_message_without_optional_attributes_writes_none_of_them() -> None:
     plain = replace(MESSAGE, variant="", summary="", quote=None, author="", mentions_us=False, media=None)
     plain = replace(plain, version=0, edited_at=None)
-    item = {name: value for name, value in message_item(CHAT, plain, expires_at=9).items() if value is not None}
+    item = Put(message_item(CHAT, plain, expires_at=9)).attributes
     assert not {"variant", "summary", "quote", "author", "mentions_us", "media", "version", "edited_at"} & {*item}
     assert message_from(CHAT.id, item) == plain
 
 
 def test_a_turn_keeps_the_versions_of_its_messages() -> None:
-    assert turn_from(turn_item(TURN, 30, 9)) == TURN
+    assert turn_from(Put(turn_item(TURN, 30, 9)).attributes) == TURN

@@ -1,0 +1,42 @@
+"""Reports messages that get no reply: on the tenant's page, in the log, and so in a metric; never with their text."""
+
+import logging
+from collections.abc import Sequence
+from datetime import date
+
+from chalicelib.log_events import LogEvent
+from chalicelib.model import SkipReason, StoredMessage, Tenant, Turn
+from chalicelib.model.times import local_time
+from chalicelib.store.conversation.unanswered import UnansweredMessage
+from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
+
+
+def report_messages(services: Services, tenant: Tenant, messages: Sequence[UnansweredMessage], now: int) -> None:
+    """Reports messages; one that was reported before stays as it is."""
+    new = services.unanswered.record(tenant.id, messages, today(tenant, now))
+    for reason, count in new.items():
+        log.info(LogEvent.MESSAGES_UNANSWERED, extra={"tenant": tenant.id, "reason": reason, "count": count})
+
+
+def report_turn(services: Services, tenant: Tenant, turn: Turn, reason: str, now: int) -> None:
+    """Reports the messages of a turn that is never sent.
+
+    Args:
+        reason: a SkipReason, or a code of the model's error, which counts as given up.
+    """
+    known = SkipReason(reason)
+    known = SkipReason.GIVEN_UP if known is SkipReason.UNKNOWN else known
+    batch = services.chats.get_batch(turn)
+    report_messages(services, tenant, [unanswered_message(message, known) for message in batch], now)
+
+
+def unanswered_message(message: StoredMessage, reason: SkipReason) -> UnansweredMessage:
+    """Returns what is kept of a stored message that gets no reply."""
+    return UnansweredMessage(message.received_at, message.chat, message.key, message.kind, reason)
+
+
+def today(tenant: Tenant, now: int) -> date:
+    """Returns the day in the tenant's time zone."""
+    return local_time(now, tenant.time_zone).date()

@@ -1,0 +1,97 @@
+"""The messages that were not answered, with their reasons: the last ones, and how many a day. No text is kept here."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from chalicelib.model import SkipReason, milliseconds
+from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.timeline import seconds
+from chalicelib.store.wire_enums import read_enum
+from chalicelib.tokens import sha256
+from wire import MessageKind
+
+#: A message that was not answered is listed for this long.
+UNANSWERED_KEPT_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class UnansweredMessage:
+    """A message that got no reply."""
+
+    #: when it was handed in, in epoch milliseconds
+    at: int
+    chat: str
+    #: its key in the chat
+    key: str
+    kind: MessageKind
+    reason: SkipReason
+
+
+class UnansweredMessages:
+    """The unanswered messages of all tenants.
+
+    Args:
+        table: the one table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def record(self, tenant: str, messages: Sequence[UnansweredMessage], day: date) -> Counter[SkipReason]:
+        """Records each message once, whatever its later reasons are; returns how many were new, by reason.
+
+        Args:
+            day: the tenant's own.
+        """
+        new: Counter[SkipReason] = Counter()
+        for message in messages:
+            try:
+                self._table.put(Put(_item(tenant, message)))
+            except ConditionFailed:
+                continue
+            new[message.reason] += 1
+        if new:
+            expires_at = max(message.at for message in messages) + milliseconds(UNANSWERED_KEPT_FOR)
+            add = {reason.value: count for reason, count in new.items()}
+            self._table.update(Update(*_day_key(tenant, day), set={"expires_at": seconds(expires_at)}, add=add))
+        return new
+
+    def latest(self, tenant: str, limit: int = 20) -> list[UnansweredMessage]:
+        """Returns the last ones, the newest first."""
+        items = self._table.query(f"TENANT#{tenant}", begins_with="UNANSWERED#", newest_first=True, limit=limit)
+        return [_from(item) for item in items]
+
+    def counts(self, tenant: str, day: date) -> Mapping[SkipReason, int]:
+        """Returns how many there were on this day, the most frequent reason first."""
+        item = self._table.get(*_day_key(tenant, day)) or {}
+        return dict(Counter({reason: int(item[reason]) for reason in SkipReason if reason in item}).most_common())
+
+
+def _day_key(tenant: str, day: date) -> tuple[str, str]:
+    return f"TENANT#{tenant}", f"UNANSWERED_OF_DAY#{day:%Y-%m-%d}"
+
+
+def _item(tenant: str, message: UnansweredMessage) -> Item:
+    unique = sha256(f"{message.chat}|{message.key}")[:16]
+    return {
+        "pk": f"TENANT#{tenant}",
+        "sk": f"UNANSWERED#{message.at:015d}#{unique}",
+        "received_at": message.at,
+        "chat": message.chat,
+        "key": message.key,
+        "kind": message.kind,
+        "reason": message.reason,
+        "expires_at": seconds(message.at + milliseconds(UNANSWERED_KEPT_FOR)),
+    }
+
+
+def _from(item: Item) -> UnansweredMessage:
+    return UnansweredMessage(
+        at=item["received_at"],
+        chat=item["chat"],
+        key=item["key"],
+        kind=read_enum(MessageKind, item["kind"]),
+        reason=SkipReason(item["reason"]),
+    )
