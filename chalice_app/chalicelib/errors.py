@@ -12,6 +12,7 @@ AnswerlineError
 ├── TooLarge              413
 ├── TooMany               429  rate limit
 ├── TransientError        503  the same call may succeed later: retry with backoff
+│   └── TimedOut          503  the model did not answer in time; what it wrote is paid for all the same
 ├── NotDeployed           503  the deployment left something out that this process cannot work without
 ├── ActionRequired        422  a person must fix something first (a problem of the assistant or of the mail)
 └── PermanentError        422  no retry can succeed; never shown to a contact
@@ -28,6 +29,8 @@ class AnswerlineError(Exception):
     status = 500
     code = "trouble"
     sentence = "Something went wrong that we expected could."
+    #: the tokens, in and out, of model calls that were paid for before this happened
+    tokens: tuple[int, int] = (0, 0)
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or self.sentence
@@ -119,6 +122,13 @@ class TransientError(AnswerlineError):
         super().__init__(message)
         #: the pause that the other side asked for, if it did
         self.retry_after_seconds = retry_after_seconds
+
+
+class TimedOut(TransientError):
+    """A model call that was sent and got no answer in time."""
+
+    code = "timed_out"
+    sentence = "The model did not answer in time."
 
 
 class NotDeployed(AnswerlineError):

@@ -10,6 +10,7 @@ class LogEvent(StrEnum):
     MODEL_ANSWERED = "model_answered"  #: OpenAI answered; the line carries the tokens
     REPLY_STORED = "reply_stored"  #: a reply is stored and its runner is woken; latency since the message was handed in
     REPLY_DELIVERED = "reply_delivered"  #: WhatsApp took all parts of a reply; latency since WhatsApp dates the message
+    REPLY_FAILED = "reply_failed"  #: an error of ours lost a reply that the model was paid for; the turn is retried
     TURN_POSTPONED = "turn_postponed"  #: OpenAI or an AWS service failed for a moment; the turn is retried later
     TURN_GIVEN_UP = "turn_given_up"  #: this turn is never answered by the model; ``reason`` says why
     MESSAGES_UNANSWERED = "messages_unanswered"  #: ``count`` messages got no reply; ``reason`` says why

@@ -19,6 +19,7 @@ from chalicelib.aws.sqs import Jobs
 from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
+from chalicelib.model.openai_servers import parse_servers
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.turns import Turns
@@ -108,6 +109,11 @@ class Services:
     def mail_configuration_set(self) -> str:
         """The configuration set under which SES reports bounces and complaints; empty where it reports none."""
         return self._environment.get("MAIL_CONFIGURATION_SET", "")
+
+    @property
+    def openai_servers(self) -> tuple[str, ...]:
+        """The addresses of servers with OpenAI's Responses API that an assistant may use besides OpenAI."""
+        return parse_servers(self._environment.get("OPENAI_SERVERS", ""))
 
     @property
     def runner_capacity(self) -> int:
@@ -226,7 +232,13 @@ class Services:
 
     @cached_property
     def llm(self) -> LlmClient:
-        return LlmClient(self._environment.get("OPENAI_BASE_URL") or OPENAI)
+        return LlmClient(
+            self._environment.get("OPENAI_BASE_URL") or OPENAI,
+            servers=self.openai_servers,
+            effort_found=lambda tenant, assistant, effort: self.tenants.store_found_effort(
+                tenant, assistant.version, effort
+            ),
+        )
 
     # -- composition ------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from chalicelib.model.openai_servers import unfit_servers
 from chalicelib.model.public_address import unfit_reason
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.sender import address_of
@@ -19,6 +20,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "HOSTED_ZONE": "HostedZoneId",
     "BASE_URL": "PublicBaseUrl",
     "ARCHITECTURE": "Architecture",
+    "OPENAI_SERVERS": "OpenAiServers",
     "THINK_AT_ONCE": "ThinkAtOnceGiven",
     "RUNNER_CAPACITY": "RunnerCapacity",
     "RUNNERS_AT_LEAST": "RunnersAtLeast",
@@ -116,6 +118,9 @@ def _error(name: str, value: str) -> str:
     if name == "BASE_URL":
         reason = unfit_reason(value)
         return f"{reason}; links in mails would not work." if reason else ""
+    if name == "OPENAI_SERVERS":
+        reason = unfit_servers(value)
+        return f"{reason}; give addresses like https://llm.example.com/v1, separated by spaces." if reason else ""
     if name == "MAIL_FROM":
         return "" if _ADDRESS.fullmatch(address_of(value)) else "it is not an address, or `Name <address>`."
     if name == "OPERATORS_EMAIL":

@@ -37,6 +37,7 @@ def local_environment(
     endpoint: str,
     mail_from: str,
     openai_base_url: str | None,
+    openai_servers: str = "",
     runner_capacity: int = 5,
     runners_at_least: int = 1,
     allow_local_links: bool = True,
@@ -62,6 +63,7 @@ def local_environment(
         "RUNNERS_AT_LEAST": str(runners_at_least),
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "OPERATORS_EMAIL": operators_email,
+        "OPENAI_SERVERS": openai_servers,
         "COMMIT": commit if commit is not None else current_commit(),
     }
     if openai_base_url is not None:

@@ -61,6 +61,8 @@ class Settings:
     runner_capacity: int = 5
     simulate_whatsapp: bool = True
     simulate_openai: bool = True
+    #: Addresses of servers with OpenAI's Responses API that a tenant may use instead, separated by spaces.
+    openai_servers: str = ""
     #: The public URL of this machine, without the stage; ``None``: links work only on this machine.
     public_url: str | None = None
     smtp_url: str | None = None
@@ -123,6 +125,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
     add("--whatsapp", default=given("WHATSAPP") or "simulated", help="`simulated` or `real`")
     add("--openai", default=given("OPENAI") or "simulated", help="`simulated` or `real`")
+    add("--openai-servers", default=given("OPENAI_SERVERS") or "", help="compatible servers: https://…/v1 https://…/v1")
     add("--base-url", default=given("BASE_URL") or None, help="the public URL of this machine, https://…")
     add("--smtp-url", default=given("SMTP_URL") or None, help="smtps://user:password@host:465 or smtp://…:587")
     add("--mail-from", default=given("MAIL_FROM") or Settings.mail_from, help="the sender of all mails")
@@ -150,6 +153,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         runner_capacity=chosen.runner_capacity,
         simulate_whatsapp=chosen.whatsapp == "simulated",
         simulate_openai=chosen.openai == "simulated",
+        openai_servers=_servers(chosen.openai_servers),
         public_url=_public(chosen.base_url),
         smtp_url=_smtp(chosen.smtp_url),
         mail_from=chosen.mail_from,
@@ -177,6 +181,22 @@ def _public(url: str | None) -> str | None:
     if parts.scheme == "http" and parts.hostname not in (HOST, "127.0.0.1"):
         raise CannotStart(f"BASE_URL={url} must start with https://: the pages' cookies are not sent without it.")
     return url
+
+
+def _servers(text: str) -> str:
+    for address in text.replace(",", " ").split():
+        parts = urlsplit(address)
+        if (
+            parts.scheme not in ("https", "http")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            raise CannotStart(f"OPENAI_SERVERS: {address} is not an address like https://llm.example.com/v1.")
+        if parts.scheme == "http" and parts.hostname not in (HOST, "127.0.0.1"):
+            raise CannotStart(f"OPENAI_SERVERS: {address} must start with https://: keys and messages go there.")
+    return text
 
 
 def _smtp(url: str | None) -> str | None:

@@ -102,6 +102,7 @@ class LocalStack:
                 endpoint=self.endpoint,
                 mail_from=self.settings.mail_from,
                 openai_base_url=f"{self.openai_url}/v1" if self.settings.simulate_openai else None,
+                openai_servers=self.settings.openai_servers,
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
                 allow_local_links=self.settings.links_are_local,

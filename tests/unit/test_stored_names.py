@@ -100,8 +100,9 @@ ADDED_SINCE = {
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
     "Chat.new_to",
-    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts")),
+    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts", "failures")),
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
+    *(f"Assistant.{name}" for name in ("found_effort", "server")),
 }
 
 

@@ -11,30 +11,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TransientError
-from chalicelib.llm.connection import open_connection
-from chalicelib.llm.outcomes import classify_failed_response, classify_status_error, extract_text
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
+from chalicelib.llm import advice
+from chalicelib.llm.answer import Answer, read_answer
+from chalicelib.llm.attempt import Attempt
+from chalicelib.llm.connection import ANSWER_BEGAN, open_connection
+from chalicelib.llm.outcomes import Failure, judge_status
+from chalicelib.llm.request import as_check, build_request, estimate_cost
+from chalicelib.llm.verdict import parse
 from chalicelib.model import Assistant, ChatLine
+from chalicelib.model.openai_servers import GLOBAL, REGIONS, find_server
 from wire import ProblemCode
 
 if TYPE_CHECKING:
     import httpx2
     import openai
-    from openai.types.responses import Response
 
-OPENAI = "https://api.openai.com/v1"
-#: The timeout of a whole reply, second attempt included.
+OPENAI = REGIONS[GLOBAL]
+#: The timeout of a whole reply, all attempts included.
 REPLY_TIMEOUT = timedelta(seconds=90)
 CHECK_TIMEOUT = timedelta(seconds=15)
-#: A model that wrote nothing is asked once more, if there is time; then the turn is given up.
+#: A model that wrote nothing, or only a stump, is asked once more, if there is time; then the turn is given up.
 MAX_ATTEMPTS = 2
 MIN_TIME_FOR_RETRY = timedelta(seconds=10)
-#: The second attempt gets this multiple of output tokens when reasoning used all of them.
-RETRY_TOKENS_FACTOR = 4
-#: OpenAI accepts no smaller limit.
-MIN_OUTPUT_TOKENS = 16
+CHECK_LINES = (ChatLine("user", "ping"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class AssistantCheck:
     problem: ProblemCode | None = None
     #: the check failed for a moment (network, OpenAI down, rate limit) and has to be repeated
     transient: bool = False
+    #: the effort that the model takes instead of the assistant's (``model/assistant.py``); None if it takes that
+    effort: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -63,14 +67,16 @@ class AssistantCheck:
 
 
 class LlmClient:
-    """A client of OpenAI, or of a server with the same Responses API; one per process, safe to share between threads.
+    """A client of OpenAI and of servers with the same Responses API; one per process, safe to share between threads.
 
-    One connection pool serves all tenants; a key is used for one call and never kept. The SDK is imported by the first
-    call, takes no settings from the environment (OPENAI_*), and never retries by itself. Proxies and trust stores
-    (HTTPS_PROXY, SSL_CERT_FILE) are the machine's and count.
+    One connection pool serves all tenants and servers; a key is used for one call and never kept. The SDK is imported
+    by the first call, takes no settings from the environment (OPENAI_*), and never retries by itself. Proxies and trust
+    stores (HTTPS_PROXY, SSL_CERT_FILE) are the machine's and count.
 
     Args:
-        base_url: including `/v1`.
+        base_url: the address that stands for OpenAI, including `/v1`.
+        servers: the addresses of compatible servers that an assistant may name.
+        effort_found: called with a tenant, its assistant and the effort that the model takes instead of our default.
         reply_timeout: of `reply`, all attempts together.
         transport: replaces the network in tests.
         monotonic: a clock in seconds.
@@ -80,11 +86,15 @@ class LlmClient:
         self,
         base_url: str = OPENAI,
         *,
+        servers: Sequence[str] = (),
+        effort_found: Callable[[str, Assistant, str], None] = lambda tenant, assistant, effort: None,
         reply_timeout: timedelta = REPLY_TIMEOUT,
         transport: "httpx2.BaseTransport | None" = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = base_url
+        self._servers = tuple(servers)
+        self._effort_found = effort_found
         self._reply_timeout = reply_timeout
         self._transport = transport
         self._monotonic = monotonic
@@ -94,73 +104,72 @@ class LlmClient:
     def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
         """Checks the key and the assistant's settings with one call for a fraction of a cent; never raises.
 
-        The call is a real `POST /v1/responses` for at most 16 tokens, with all settings but the instructions. Counting
-        tokens would be free and finds a wrong key or model just as well, but succeeds without credit: OpenAI refuses
-        only calls that it would bill. Tools are checked and not used.
+        The call is a real `POST /v1/responses` for at most 16 tokens, with all that a reply sends: what OpenAI refuses
+        in a reply, it refuses here. Counting tokens would be free and finds a wrong key or model just as well, but
+        succeeds without credit: OpenAI refuses only calls that it would bill. Tools are checked and not used. An effort
+        that the model does not take is replaced by one that it takes.
         """
-        request = _settings(assistant) | {
-            "input": "ping",
-            "max_output_tokens": MIN_OUTPUT_TOKENS,
-            "safety_identifier": hashlib.sha256(b"check").hexdigest(),
-        }
-        request.pop("instructions")
-        if "tools" in request:
-            request["tool_choice"] = "none"
         try:
-            response = self._create(api_key, assistant, request, CHECK_TIMEOUT.total_seconds())
-            if response.status == "failed":
-                raise classify_failed_response(response)
+            attempt = self._begin(assistant, CHECK_LINES, contact="check", cache_key="check", changes_effort=True)
+            attempt.body = as_check(attempt.body)
+            self._ask(api_key, attempt, self._monotonic() + CHECK_TIMEOUT.total_seconds(), {})
         except ActionRequired as error:
             return AssistantCheck(error.message, problem=error.problem)
         except TransientError as error:
             return AssistantCheck(error.message, transient=True)
         except PermanentError as error:
             return AssistantCheck(error.message, problem=ProblemCode.ASSISTANT_REFUSED)
-        return AssistantCheck(f"The key works, and {assistant.model} answers.")
+        return AssistantCheck(f"The key works, and {assistant.model} answers.", effort=attempt.effort)
 
     def reply(
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
     ) -> Reply:
         """Returns the model's answer to a chat's history, oldest first; the last lines are the contact's.
 
-        A text that was cut by `max_output_tokens` is used and ends in "…". A model that writes nothing is asked once
-        more, with four times the tokens if reasoning used all of them; then the turn is given up, because further
-        attempts would only cost the tenant money.
+        A text that was cut by `max_output_tokens` because it is long is used and ends in "…": to ask again would cost
+        twice as much for a text that is too long for a chat anyway. Where thinking took the tokens, or nothing was
+        written, the model is asked once more, with four times the tokens; then the turn is given up, because further
+        attempts would only cost the tenant money. A request that is too large is repeated with fewer of the earlier
+        lines, and one whose effort is refused with another effort, unless an operator chose that effort.
 
         Args:
             api_key: the tenant's, in clear.
             history: at least one line.
-            tenant: groups OpenAI's prompt cache, and marks the call together with `turn`.
+            tenant: groups OpenAI's prompt cache.
             chat: hashed with the tenant, so that OpenAI's abuse detection can distinguish contacts.
+            turn: marks the call for OpenAI's support (`X-Client-Request-Id`).
 
         Raises:
-            TransientError: rate limit, 5xx, timeout, no connection; `retry_after_seconds` if OpenAI named it.
+            TransientError: rate limit, 5xx, no connection, a proxy; `retry_after_seconds` if OpenAI named it.
+            TimedOut: sent, and no answer in time.
             ActionRequired: key, credit, model or settings need a person; `problem` names the cause.
             PermanentError: refused, filtered, too long or empty; `reason` names the cause.
+            Each carries the `tokens` that were paid for.
         """
-        request = _settings(assistant) | {
-            "input": [{"type": "message", "role": line.role, "content": _clean(line.text)} for line in history],
-            "safety_identifier": hashlib.sha256(f"{tenant}|{chat}".encode()).hexdigest(),
-            "prompt_cache_key": tenant,
-            "metadata": {"tenant": tenant, "turn": turn},
-            "truncation": "auto",
-        }
+        contact, own_choice = f"{tenant}|{chat}", assistant.reasoning_effort is not None
+        attempt = self._begin(assistant, history, contact=contact, cache_key=tenant, changes_effort=not own_choice)
         deadline = self._monotonic() + self._reply_timeout.total_seconds()
-        input_tokens = output_tokens = 0
-        for attempt in range(MAX_ATTEMPTS):
-            left = deadline - self._monotonic()
-            if attempt and left < MIN_TIME_FOR_RETRY.total_seconds():
-                raise TransientError("The model wrote nothing, and there was no time to ask it again.")
-            response = self._create(api_key, assistant, request, left)
-            if response.usage is not None:
-                input_tokens += response.usage.input_tokens or 0
-                output_tokens += response.usage.output_tokens or 0
-            text = extract_text(response)
-            if text:
-                return Reply(text, input_tokens, output_tokens)
-            if response.status == "incomplete" and "max_output_tokens" in request:
-                request["max_output_tokens"] *= RETRY_TOKENS_FACTOR
-        raise PermanentError("empty", "The model wrote nothing, twice.")
+        read = written = 0
+        for number in range(MAX_ATTEMPTS):
+            try:
+                if number and deadline - self._monotonic() < MIN_TIME_FOR_RETRY.total_seconds():
+                    raise TransientError("The model wrote nothing, and there was no time to ask it again.")
+                answer = self._ask(api_key, attempt, deadline, {"X-Client-Request-Id": turn})
+            except AnswerlineError as error:
+                error.tokens = error.tokens[0] + read, error.tokens[1] + written
+                raise
+            finally:
+                if attempt.effort is not None:
+                    self._effort_found(tenant, assistant, attempt.effort)
+                    attempt.effort = None
+            read, written = read + answer.tokens[0], written + answer.tokens[1]
+            if answer.text and not answer.stump:
+                return Reply(f"{answer.text} …" if answer.cut else answer.text, read, written)
+            if answer.cut:
+                attempt.give_room()
+        nothing = PermanentError("empty", "The model wrote nothing, or thought until no room was left, twice.")
+        nothing.tokens = read, written
+        raise nothing
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
@@ -169,37 +178,54 @@ class LlmClient:
                 self._client.close()
                 self._client = None
 
-    def _create(
-        self, api_key: str, assistant: Assistant, request: Mapping[str, Any], timeout_seconds: float
-    ) -> "Response":
-        """Calls the Responses API once. Its exceptions have no cause: a cause may carry keys and texts."""
+    def _begin(
+        self, assistant: Assistant, lines: Sequence[ChatLine], *, contact: str, cache_key: str, changes_effort: bool
+    ) -> Attempt:
+        server = find_server(assistant.server, self._servers, self.base_url)
+        if server is None:
+            raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, advice.UNLISTED_SERVER)
+        hashed = hashlib.sha256(contact.encode()).hexdigest()
+        body = build_request(assistant, server, lines, contact=hashed, cache_key=cache_key)
+        return Attempt(assistant, server, tuple(lines), body, changes_effort)
+
+    def _ask(self, api_key: str, attempt: Attempt, deadline: float, headers: Mapping[str, str]) -> Answer:
+        """Asks until the request is taken or nothing is left to change in it. Its exceptions have no cause."""
+        while True:
+            left = deadline - self._monotonic()
+            outcome = self._call(api_key, attempt, max(1.0, left), headers)
+            if isinstance(outcome, Answer):
+                return outcome
+            if not attempt.remedy(outcome):
+                break
+        raise outcome.error
+
+    def _call(
+        self, api_key: str, attempt: Attempt, timeout_seconds: float, headers: Mapping[str, str]
+    ) -> Answer | Failure:
+        """Calls the Responses API once."""
         if not _fits_header(api_key):
-            raise ActionRequired(
-                ProblemCode.KEY_REVOKED, "This is not a whole OpenAI key: copy it again and enter it here."
-            )
+            sentence = "This is not a whole OpenAI key: copy it again and enter it here."
+            return Failure(ActionRequired(ProblemCode.KEY_REVOKED, sentence))
         import openai
-        from openai.types.responses import Response
 
-        failure: AnswerlineError
+        assistant, server = attempt.assistant, attempt.server
+        client = self._client_for(api_key, timeout_seconds, server.base_url)
         try:
-            response = self._client_for(api_key, timeout_seconds).responses.create(**request)
+            raw = client.responses.with_raw_response.create(**attempt.body, extra_headers=headers)
         except openai.APIStatusError as error:
-            failure = classify_status_error(error, assistant)
-        except openai.APITimeoutError:
-            failure = TransientError("OpenAI did not answer in time: try again in a minute.")
-        except openai.APIConnectionError:
-            failure = TransientError(
-                "OpenAI could not be reached: check this server's network, or try again in a minute."
-            )
+            response = error.response
+            return judge_status(response.status_code, response.headers, response.content, assistant, server)
+        except openai.APIConnectionError as error:
+            return Failure(_lost_answer(error, attempt))
         except (openai.OpenAIError, ValueError, RecursionError):
-            failure = TransientError("OpenAI's answer could not be read: try again in a minute.")
-        else:
-            if isinstance(response, Response):
-                return response
-            failure = TransientError("OpenAI's answer could not be read: try again in a minute.")
-        raise failure
+            return read_answer(None, assistant, server)
+        body = parse(raw.content)
+        outcome = read_answer(body, assistant, server)
+        if body is None and isinstance(outcome, Failure) and raw.content.lstrip()[:1] == b"{":
+            outcome.error.tokens = estimate_cost(attempt.body)  # cut off on its way: it was written, and is paid
+        return outcome
 
-    def _client_for(self, api_key: str, timeout_seconds: float) -> "openai.OpenAI":
+    def _client_for(self, api_key: str, timeout_seconds: float, base_url: str | None = None) -> "openai.OpenAI":
         import httpx2
 
         with self._connecting:
@@ -211,41 +237,29 @@ class LlmClient:
         read = max(1.0, timeout_seconds - 2 * connect - 2 * other)
         return shared.with_options(
             api_key=api_key,
+            base_url=base_url or self.base_url,
             # set as a header too, which outranks one in OPENAI_CUSTOM_HEADERS
             default_headers={"Authorization": f"Bearer {api_key}"},
             timeout=httpx2.Timeout(connect=connect, pool=other, write=other, read=read),
         )
 
 
-# --- requests ------------------------------------------------------------------------------------------------
+def _lost_answer(error: "openai.APIConnectionError", attempt: Attempt) -> TransientError:
+    """Returns the error of a call whose answer did not come, or did not come whole.
 
+    Only a call that was sent counts as one that took too long: a connection that is refused costs nothing.
+    """
+    import httpx2
 
-def _settings(assistant: Assistant) -> dict[str, Any]:
-    """Returns the assistant's part of a request; settings that it leaves open are OpenAI's defaults."""
-    settings: dict[str, Any] = {
-        "model": assistant.model,
-        "instructions": _clean(assistant.instructions),
-        "store": False,
-    }
-    if assistant.max_output_tokens:
-        settings["max_output_tokens"] = max(MIN_OUTPUT_TOKENS, assistant.max_output_tokens)
-    if assistant.reasoning_effort:
-        settings["reasoning"] = {"effort": assistant.reasoning_effort}
-    if assistant.verbosity:
-        settings["text"] = {"verbosity": assistant.verbosity}
-    if assistant.temperature is not None:
-        settings["temperature"] = assistant.temperature
-    tools: list[dict[str, Any]] = []
-    if assistant.vector_store_ids:
-        tools.append({"type": "file_search", "vector_store_ids": list(assistant.vector_store_ids)})
-    if assistant.web_search:
-        tools.append({"type": "web_search"})
-    return settings | ({"tools": tools} if tools else {})
-
-
-def _clean(text: str) -> str:
-    """Returns the text without half surrogates, which JSON cannot carry."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    failure: TransientError
+    if isinstance(error.__cause__, httpx2.ReadTimeout):
+        failure = TimedOut(advice.on_timeout(attempt.server))
+        failure.tokens = estimate_cost(attempt.body)
+        return failure
+    failure = TransientError(advice.without_connection(attempt.server))
+    if error.request.extensions.get(ANSWER_BEGAN):
+        failure.tokens = estimate_cost(attempt.body)
+    return failure
 
 
 def _fits_header(api_key: str) -> bool:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 #: The only headers that are sent: never OPENAI_CUSTOM_HEADERS, organisation or project.
 HEADERS_SENT = re.compile(
-    r"^(host|accept|accept-encoding|connection|user-agent|content-type|content-length|authorization|x-stainless-.*)$"
+    r"^(host|accept|accept-encoding|connection|user-agent|content-type|content-length|authorization|x-client-request-id|x-stainless-.*)$"
 )
+#: The extension of a request whose answer began: OpenAI sends the headers once the model has written.
+ANSWER_BEGAN = "answerline.answer_began"
 
 
 def open_connection(
@@ -52,6 +54,7 @@ def open_connection(
 
     def enforce_deadline(response: httpx2.Response) -> None:
         deadline = response.request.extensions["deadline"]
+        response.request.extensions[ANSWER_BEGAN] = response.is_success
         response.request.extensions["timeout"]["read"] = max(0.1, deadline - monotonic())
         if isinstance(response.stream, httpx2.SyncByteStream):
             response.stream = DeadlineStream(response.stream, deadline)

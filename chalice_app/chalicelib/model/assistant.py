@@ -1,16 +1,41 @@
-"""The assistant of a tenant: the settings of its replies."""
+"""The assistant of a tenant: the settings of its replies, and how much its model thinks before one."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+#: The efforts that OpenAI knows, the least first. A model takes some of them, or has no such setting.
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+#: The efforts that are tried where OpenAI refuses one and does not list those that the model takes.
+TRIED_EFFORTS: Final = ("none", "minimal", "low", "medium")
+#: The effort of a model that has no such setting: nothing is sent.
+NO_EFFORT: Final = ""
+#: The beginning of a model's name, and the least effort that it takes; the first that matches holds, and a model that
+#: is not listed is tried with the least effort of all. OpenAI's model pages of November 2026; what it refuses is
+#: replaced when a key is checked or a reply is made (`replacement_effort`).
+LEAST_EFFORTS: Final = (
+    (re.compile(r"gpt-[34]|chatgpt|gpt-5(\.\d+)?-chat|davinci|babbage"), NO_EFFORT),
+    (re.compile(r"o\d"), "low"),
+    (re.compile(r"gpt-5-pro"), "high"),
+    (re.compile(r"gpt-5\.\d+-pro"), "medium"),
+    (re.compile(r"gpt-5-codex"), "low"),
+    (re.compile(r"gpt-5(?![.\d])"), "minimal"),
+    (re.compile(r"gpt-6\.\d+-sol|gpt-6(\.\d+)?-astra"), "low"),
+)
+#: What may stand before a model's name: a fine-tuned one, or a server that serves the models of several.
+PREFIX: Final = re.compile(r"ft:|openai/")
 
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """A version of the settings with which the model answers; immutable."""
+    """A version of the settings with which the model answers; immutable, but for the effort that was found out."""
 
     version: int
     model: str
     instructions: str
     max_output_tokens: int = 1_000
+    #: one of :data:`EFFORTS`, as the operator chose it; None: the least that the model takes
     reasoning_effort: str | None = None
     verbosity: str | None = None
     temperature: float | None = None
@@ -18,3 +43,48 @@ class Assistant:
     web_search: bool = False
     #: an ``asst_…`` or ``pmpt_…`` id that is kept as a label; no code depends on it
     legacy_reference: str | None = None
+    #: the least effort that this model takes, once OpenAI refused another; None: none was refused yet
+    found_effort: str | None = None
+    #: a region of OpenAI, or an address of the operator's list (``openai_servers.py``); None: OpenAI without a region
+    server: str | None = None
+
+
+def least_effort(model: str) -> str | None:
+    """Returns the least effort of a model that is listed here, NO_EFFORT if it has none; None if it is not listed."""
+    name = PREFIX.sub("", model)
+    return next((effort for beginning, effort in LEAST_EFFORTS if beginning.match(name)), None)
+
+
+def effort_of(assistant: Assistant, *, compatible: bool = False) -> str:
+    """Returns the effort to send, or NO_EFFORT to send none.
+
+    Args:
+        compatible: the server is not OpenAI's: without a choice of the operator, its own default holds.
+    """
+    listed = least_effort(assistant.model)
+    if listed == NO_EFFORT:
+        return NO_EFFORT
+    if assistant.reasoning_effort is not None:
+        return assistant.reasoning_effort
+    if assistant.found_effort is not None:
+        return assistant.found_effort
+    return listed or (NO_EFFORT if compatible else EFFORTS[0])
+
+
+def replacement_effort(refused: str, supported: Sequence[str], tried: Collection[str]) -> str:
+    """Returns the effort to try instead of a refused one: the nearest, in doubt the lesser; NO_EFFORT if none is left.
+
+    Args:
+        supported: the efforts that OpenAI listed as those that the model takes; empty if it listed none.
+        tried: the efforts that were refused already.
+    """
+    place = EFFORTS.index(refused) if refused in EFFORTS else 0
+    left = [each for each in EFFORTS if each in (supported or TRIED_EFFORTS) and each not in tried]
+    return min(left, key=lambda each: abs(EFFORTS.index(each) - place), default=NO_EFFORT)
+
+
+def with_effort(assistant: Assistant, effort: str) -> Assistant:
+    """Returns the assistant with the effort that was found to be taken instead of its own."""
+    if assistant.reasoning_effort is None or effort == NO_EFFORT:
+        return replace(assistant, reasoning_effort=None, found_effort=effort)
+    return replace(assistant, reasoning_effort=effort)

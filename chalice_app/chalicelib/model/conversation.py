@@ -25,6 +25,10 @@ QUOTED_AFTER = timedelta(minutes=10)
 MAX_DISCARDS = 2
 #: A turn that made no progress for this long is checked again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
+#: So many model calls of a turn may get no answer in time, and are paid all the same; then a person must choose less.
+MAX_TIMEOUTS = 3
+#: So many replies of a turn may be lost to an error of ours after the model was paid; then the turn is given up.
+MAX_FAILURES = 3
 #: So many failed model calls end a turn; with backoff up to 15 minutes, MAX_MESSAGE_AGE ends it earlier.
 MAX_MODEL_ATTEMPTS = 60
 #: Circuit breaker: so many replies in one chat within the window mean that two bots answer each other.
@@ -100,6 +104,8 @@ class Turn:
     called_at: int | None = None
     #: the model calls that timed out
     timeouts: int = 0
+    #: the replies that an error of ours kept from being stored, after the model was paid
+    failures: int = 0
 
     def part_id(self, part: int) -> str:
         """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""

@@ -2,13 +2,17 @@
 
 import logging
 import random
+from dataclasses import replace
 
 from chalicelib import log_context
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS
-from chalicelib.errors import ActionRequired, PermanentError, TransientError
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
+from chalicelib.llm.advice import TAKES_TOO_LONG
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
+    MAX_FAILURES,
     MAX_MODEL_ATTEMPTS,
+    MAX_TIMEOUTS,
     ChatLine,
     Event,
     EventKind,
@@ -49,8 +53,11 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
     try:
         text = _call_model(services, tenant, turn, lines)
+    except TimedOut as error:
+        return _count_timeout(services, tenant, turn, error, view.attempt)
     except TransientError as error:
-        paid_calls.give_back(services, tenant, turn)
+        if not any(error.tokens):
+            paid_calls.give_back(services, tenant, turn)
         return _postpone(services, tenant, turn, error, view.attempt)
     except ActionRequired as error:
         paid_calls.give_back(services, tenant, turn)
@@ -60,6 +67,42 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
         if not text:
             return _give_up(services, tenant, turn, error.reason)
         _log_given_up(turn, error.reason)
+    try:
+        return _store(services, tenant, turn, text, batch)
+    except Exception as error:
+        # Whatever it is: the model is paid, and would be again each time that the job is repeated.
+        return _count_failure(services, tenant, turn, error, view.attempt)
+
+
+def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
+    budget = tenant.policies.tokens_per_month
+    if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
+        raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
+    if turn.timeouts >= MAX_TIMEOUTS:
+        raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
+    assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
+    key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
+    try:
+        reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
+    except AnswerlineError as error:
+        _count_tokens(services, tenant, *error.tokens)
+        raise
+    tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+    log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
+    _count_tokens(services, tenant, reply.input_tokens, reply.output_tokens)
+    return reply.text
+
+
+def _count_tokens(services: Services, tenant: Tenant, read: int, written: int) -> None:
+    """Counts tokens against the budget of this month; of a call that was abandoned, as many as it probably cost."""
+    now = services.clock()
+    if read or written:
+        expires_at = now + 400 * DAY_MS
+        services.counters.count(tenant.id, "tokens", month_of(now), read + written, expires_at=expires_at)
+
+
+def _store(services: Services, tenant: Tenant, turn: Turn, text: str, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
+    """Stores the text, formatted, for the batch for which it was made, and rings the bell of its runner."""
     parts = for_whatsapp(text)
     if not parts:
         return _give_up(services, tenant, turn, SkipReason.EMPTY_REPLY)
@@ -76,19 +119,23 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     return ReplyOutcome.RANG
 
 
-def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
-    budget = tenant.policies.tokens_per_month
-    if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
-        raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
-    assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
-    key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
-    reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
-    tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-    log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
-    now = services.clock()
-    used = reply.input_tokens + reply.output_tokens
-    services.counters.count(tenant.id, "tokens", month_of(now), used, expires_at=now + 400 * DAY_MS)
-    return reply.text
+def _count_failure(services: Services, tenant: Tenant, turn: Turn, error: Exception, attempt: int) -> ReplyOutcome:
+    """Retries a turn whose reply an error of ours lost; after MAX_FAILURES it is given up, for each was paid."""
+    counted = replace(turn, failures=turn.failures + 1)
+    why = {"error": type(error).__name__, "trace": log_context.trace(error)}
+    log.error(LogEvent.REPLY_FAILED, extra={"tenant": tenant.id, "turn": turn.id, "failures": counted.failures, **why})
+    if counted.failures >= MAX_FAILURES:
+        return _give_up(services, tenant, turn, SkipReason.REPLY_FAILED)
+    return _postpone(services, tenant, counted, TransientError("An error in Answerline lost the reply."), attempt)
+
+
+def _count_timeout(services: Services, tenant: Tenant, turn: Turn, error: TimedOut, attempt: int) -> ReplyOutcome:
+    """Retries a turn whose model gave no answer in time; after MAX_TIMEOUTS a person must choose less effort."""
+    counted = replace(turn, timeouts=turn.timeouts + 1)
+    if counted.timeouts >= MAX_TIMEOUTS:
+        refused = ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
+        return _wait_for_action(services, tenant, counted, refused)
+    return _postpone(services, tenant, counted, error, attempt)
 
 
 def _postpone(services: Services, tenant: Tenant, turn: Turn, error: TransientError, attempt: int) -> ReplyOutcome:

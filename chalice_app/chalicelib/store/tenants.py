@@ -5,6 +5,7 @@ with it here and belongs to ``sessions.py`` from then on.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +77,12 @@ class Tenants:
         if item is None:
             raise NotFound
         return _assistants.validate_python(item)
+
+    def store_found_effort(self, tenant: str, version: int, effort: str) -> None:
+        """Stores the effort that the model of this assistant takes instead of our default (``model/assistant.py``)."""
+        key = f"TENANT#{tenant}", f"ASSISTANT#{version}"
+        with suppress(ConditionFailed):
+            self._table.update(Update(*key, set={"found_effort": effort}, when=Attr("pk").exists()))
 
     def list_all(self) -> list[tuple[Tenant, Session]]:
         """Returns each tenant with its session, by id, with one query, a moment old."""

@@ -45,6 +45,7 @@ class SkipReason(StoredEnum):
     WROTE_NOTHING = "empty"  #: the model wrote nothing, however often it was asked
     GIVEN_UP = "given up"  #: OpenAI will not answer this message; the log has its code
     MODEL_UNAVAILABLE = "the model did not answer"  #: see ``MAX_MODEL_ATTEMPTS``
+    REPLY_FAILED = "an error in Answerline"  #: the model answered, and an error of ours lost the reply, three times
     UNKNOWN = "unknown"  #: written by a later release: not answered
 
     @property

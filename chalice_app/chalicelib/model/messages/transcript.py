@@ -34,6 +34,8 @@ class ChatLine:
     role: Literal["user", "assistant", "developer"]
     text: str = field(repr=False)
     writer: Writer = Writer.CONTACT
+    #: a message that is to be answered: it stays where a request has to become shorter
+    waiting: bool = field(default=False, compare=False)
 
 
 def history(
@@ -61,7 +63,7 @@ def history(
     lines.sort(key=lambda line: line[0])
     written = [line for _, line in lines if line.text]
     before = written[-depth:] if depth else []
-    return _last_lines([*before, *(line for line in map(_line, waiting) if line.text)])
+    return _last_lines([*before, *(replace(line, waiting=True) for line in map(_line, waiting) if line.text)])
 
 
 def _is_read(message: StoredMessage) -> bool:

@@ -103,6 +103,7 @@ def turn_from(item: Item) -> Turn:
         calls=item.get("calls", 0),
         called_at=item.get("called_at"),
         timeouts=item.get("timeouts", 0),
+        failures=item.get("failures", 0),
     )
 
 

@@ -131,9 +131,17 @@ class Turns:
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
     def postpone(self, turn: Turn, state: TurnState, *, due_at: int, attempts: int, reason: str) -> Turn | None:
-        """Postpones the model call: ``thinking`` until its retry, or ``waiting`` for a person to fix a problem."""
-        changes = {"state": state, "due_at": due_at, "attempts": attempts, "reason": reason}
+        """Postpones the model call: ``thinking`` until its retry, or ``waiting`` for a person to fix a problem.
+
+        Stores what was counted on ``turn`` too: its timeouts and failures.
+        """
+        counted = {"attempts": attempts, "timeouts": turn.timeouts or None, "failures": turn.failures or None}
+        changes = {"state": state, "due_at": due_at, "reason": reason, **counted}
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
+
+    def forget_timeouts(self, turn: Turn) -> None:
+        """Lets a turn that waits be tried again although its model calls timed out: an operator acted."""
+        self._change(turn, {"timeouts": None}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def postpone_check(self, turn: Turn, due_at: int) -> None:
         """Postpones the next check of an open turn by the reconciler."""

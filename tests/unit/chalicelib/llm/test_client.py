@@ -39,7 +39,7 @@ def test_a_request_carries_the_assistant_and_no_setting_it_leaves_open(
         "input": [{"type": "message", "role": "user", "content": QUESTION}],
         "safety_identifier": hashlib.sha256(b"bakery0001|4917@c.us").hexdigest(),
         "prompt_cache_key": "bakery0001",
-        "metadata": {"tenant": "bakery0001", "turn": "turn-0001"},
+        "reasoning": {"effort": "none"},
         "truncation": "auto",
     }
 
@@ -177,7 +177,6 @@ def test_a_check_of_what_works_is_one_tiny_call(llm: LlmClient, simulator: OpenA
     assert request.body["max_output_tokens"] == 16
     assert request.body["tool_choice"] == "none"
     assert request.body["store"] is False
-    assert "instructions" not in request.body
 
 
 def test_a_check_does_not_mind_a_model_that_only_thinks(llm: LlmClient) -> None:
@@ -209,7 +208,8 @@ def test_a_check_names_exactly_the_problem(
 
 def test_a_check_knows_a_retired_model_and_a_refused_setting(llm: LlmClient) -> None:
     assert llm.check(KEY, replace(ASSISTANT, model="gpt-4-turbo")).problem is ProblemCode.MODEL_RETIRED
-    assert llm.check(KEY, replace(ASSISTANT, model="gpt-6-astra")).problem is ProblemCode.ASSISTANT_REFUSED
+    hot = replace(ASSISTANT, model="gpt-6-astra", reasoning_effort="low", temperature=0.5)
+    assert llm.check(KEY, hot).problem is ProblemCode.ASSISTANT_REFUSED
     lost = replace(ASSISTANT, vector_store_ids=("vs_missing",))
     assert llm.check(KEY, lost).problem is ProblemCode.ASSISTANT_REFUSED
 

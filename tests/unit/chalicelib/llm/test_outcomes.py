@@ -83,25 +83,25 @@ ERRORS: list[tuple[str, type[AnswerlineError], object]] = [
     ("access_terminated", ActionRequired, ProblemCode.KEY_REVOKED),
     ("no_organization", ActionRequired, ProblemCode.KEY_REVOKED),
     ("project_archived", ActionRequired, ProblemCode.KEY_REVOKED),
-    ("incorrect_hostname", ActionRequired, ProblemCode.KEY_REVOKED),
-    ("geography_not_enabled", ActionRequired, ProblemCode.KEY_REVOKED),
-    ("data_residency_mismatch", PermanentError, "rejected"),
-    ("residency_unknown", PermanentError, "rejected"),
+    ("incorrect_hostname", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("geography_not_enabled", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("data_residency_mismatch", ActionRequired, ProblemCode.KEY_FORBIDDEN),
+    ("residency_unknown", ActionRequired, ProblemCode.KEY_FORBIDDEN),
     ("unsupported_country", ActionRequired, ProblemCode.KEY_FORBIDDEN),
     ("model_access_denied", ActionRequired, ProblemCode.MODEL_RETIRED),
     ("model_not_found", ActionRequired, ProblemCode.MODEL_RETIRED),
     ("requested_model_unknown", ActionRequired, ProblemCode.MODEL_RETIRED),
-    ("model_retired", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("model_retired", ActionRequired, ProblemCode.MODEL_RETIRED),
     ("model_deprecated", ActionRequired, ProblemCode.MODEL_RETIRED),
-    ("organization_not_verified", ActionRequired, ProblemCode.MODEL_RETIRED),
+    ("organization_not_verified", ActionRequired, ProblemCode.KEY_FORBIDDEN),
     ("organization_verification_required", ActionRequired, ProblemCode.KEY_FORBIDDEN),
     ("vector_store_not_found", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
     ("unsupported_value", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
     ("unsupported_parameter", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
     ("temperature_not_supported", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
-    ("service_tier_not_allowed", PermanentError, "rejected"),
-    ("parameter_refused", PermanentError, "rejected"),
-    ("body_not_parsed", PermanentError, "rejected"),
+    ("service_tier_not_allowed", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("parameter_refused", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("body_not_parsed", TransientError, None),
     ("insufficient_quota", ActionRequired, ProblemCode.OUT_OF_CREDIT),
     ("credit_balance_exhausted", ActionRequired, ProblemCode.OUT_OF_CREDIT),
     ("organization_spend_limit_exceeded", ActionRequired, ProblemCode.OUT_OF_CREDIT),
@@ -113,8 +113,8 @@ ERRORS: list[tuple[str, type[AnswerlineError], object]] = [
     ("invalid_image", PermanentError, "invalid_image"),
     ("invalid_prompt", PermanentError, "invalid_prompt"),
     ("content_policy", PermanentError, "content_policy_violation"),
-    ("refused", PermanentError, "rejected"),
-    ("unprocessable", PermanentError, "rejected"),
+    ("refused", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
+    ("unprocessable", ActionRequired, ProblemCode.ASSISTANT_REFUSED),
     ("conversation_locked", TransientError, None),
     ("conflict", TransientError, None),
     ("rate_limit_requests", TransientError, 1.0),
@@ -165,7 +165,7 @@ def test_a_hostile_error_cannot_speak_through_us() -> None:
         body = {"message": key, "type": key, "code": key, "param": key}
         return httpx2.Response(400, json={"error": body}, headers={"x-request-id": f"req_{key}"})
 
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(ActionRequired) as caught:
         ask(answering(answer))
     nothing_private_in(caught.value)
 

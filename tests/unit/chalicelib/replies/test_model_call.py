@@ -1,13 +1,15 @@
 """A model call ends with a stored reply, a retry, a problem for a person, or none of them."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.errors import ActionRequired, PermanentError, TransientError
-from chalicelib.model import TurnState
+from chalicelib.errors import ActionRequired, NotFound, PermanentError, TimedOut, TransientError
+from chalicelib.model import EventKind, SkipReason, TurnState
+from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
 from chalicelib.tokens import sha256
@@ -28,6 +30,8 @@ from tests.unit.support.online_line import (
     with_policies,
 )
 from wire import ProblemCode
+
+TEXT_OF_MODEL = "Dear contact, about your private parcel"
 
 
 def test_a_text_for_a_batch_that_changed_is_discarded(line: Services, clock: Clock) -> None:
@@ -162,3 +166,124 @@ def test_a_refusal_is_given_up_and_the_contact_sees_only_what_the_tenant_configu
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.RANG
     assert open_turn(line).parts == ("We call you back.",)
+
+
+# --- paid, and nothing to send ----------------------------------------------------------------------------------------
+
+
+def timed_out(tokens: tuple[int, int] = (100, 1_000)) -> TimedOut:
+    error = TimedOut()
+    error.tokens = tokens
+    return error
+
+
+def run_for(line: Services, clock: Clock, hours: float) -> None:
+    """Plays SQS and the reconciler: each check that is enqueued, and each turn that is overdue, for so many hours."""
+    end = clock() + hours * 3_600_000
+    while clock() < end:
+        clock.pass_seconds(60)
+        reconcile.reconcile(line)
+        for _ in range(3):
+            check(line)
+
+
+def test_a_model_that_never_answers_in_time_is_called_three_times_and_then_a_person_is_asked(
+    line: Services, clock: Clock
+) -> None:
+    llm(line).next = [timed_out() for _ in range(100)]
+    hand_in(line, message(clock, "M1"))
+    run_for(line, clock, 3)
+    assert len(llm(line).asked) == 3
+    assert open_turn(line).state is TurnState.WAITING
+    problem = line.tenants.get(T).assistant_problem
+    assert problem is not None and problem.code is ProblemCode.ASSISTANT_REFUSED
+    assert "How much it thinks" in problem.detail
+    assert line.counters.total(T, "tokens", month_of(clock())) == 3 * 1_100
+
+
+def test_an_operator_who_acts_lets_a_turn_that_timed_out_be_tried_again(line: Services, clock: Clock) -> None:
+    llm(line).next = [timed_out() for _ in range(3)]
+    hand_in(line, message(clock, "M1"))
+    run_for(line, clock, 1)
+    line.turns.forget_timeouts(open_turn(line))
+    line.tenants.clear_assistant_problem(T, now=clock(), by="operator")
+    assert check(line) is ReplyOutcome.RANG
+
+
+def test_timeouts_are_not_forgotten_when_the_contact_writes_on(line: Services, clock: Clock) -> None:
+    llm(line).next = [timed_out() for _ in range(100)]
+    hand_in(line, message(clock, "M1"))
+    run_for(line, clock, 1)
+    hand_in(line, message(clock, "M2"))
+    run_for(line, clock, 1)
+    assert len(llm(line).asked) == 3
+
+
+def test_tokens_of_a_failed_call_count_against_the_budget(line: Services, clock: Clock) -> None:
+    error = PermanentError("empty")
+    error.tokens = (20, 2_000)
+    llm(line).next = [error]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    assert line.counters.total(T, "tokens", month_of(clock())) == 2_020
+
+
+@pytest.mark.parametrize("broken", ["chalicelib.replies.model_call.for_whatsapp", "chalicelib.replies.bell.ring"])
+def test_an_error_of_ours_after_the_model_was_paid_is_repeated_three_times_at_most(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RecursionError(TEXT_OF_MODEL)
+
+    monkeypatch.setattr(broken, fail)
+    hand_in(line, message(clock, "M1"))
+    with suppress(RecursionError):  # the bell of a text that is stored is not ours to count
+        run_for(line, clock, 3)
+    assert 1 <= len(llm(line).asked) <= 3
+
+
+def test_a_reply_that_an_error_of_ours_loses_is_given_up_visibly(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(text: str) -> tuple[str, ...]:
+        raise RecursionError(text)
+
+    monkeypatch.setattr("chalicelib.replies.model_call.for_whatsapp", fail)
+    llm(line).next = [TEXT_OF_MODEL for _ in range(100)]
+    hand_in(line, message(clock, "M1"))
+    run_for(line, clock, 13)
+    assert len(llm(line).asked) == 3
+    assert (EventKind.TURN_GIVEN_UP, SkipReason.REPLY_FAILED) in [
+        (event.kind, event.detail) for event in line.timeline.latest(T)
+    ]
+    failed = [vars(record) for record in caplog.records if record.getMessage() == "reply_failed"]
+    assert [each["failures"] for each in failed] == [1, 2, 3]
+    assert failed[0]["error"] == "RecursionError"
+    assert TEXT_OF_MODEL not in str(failed)
+
+
+def test_an_error_of_ours_that_passes_delays_the_reply(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [RuntimeError("once")]
+
+    def fail_once(text: str) -> tuple[str, ...]:
+        if errors:
+            raise errors.pop()
+        return (text,)
+
+    monkeypatch.setattr("chalicelib.replies.model_call.for_whatsapp", fail_once)
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.POSTPONED
+    clock.pass_seconds(jobs(line).sent[-1][2])
+    assert check(line) is ReplyOutcome.RANG
+
+
+def test_an_effort_that_a_reply_found_is_stored_with_the_assistant(line: Services) -> None:
+    line.tenants.store_found_effort(T, 1, "low")
+    assert line.tenants.get_assistant(T, 1).found_effort == "low"
+    line.tenants.store_found_effort(T, 99, "low")
+    with pytest.raises(NotFound):
+        line.tenants.get_assistant(T, 99)
