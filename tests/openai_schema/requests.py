@@ -19,9 +19,10 @@ HISTORIES: tuple[tuple[ChatLine, ...], ...] = (
         ChatLine("assistant", "**Hi!**"),
         ChatLine("user", "a broken \ud83d half"),
         ChatLine("user", "Привет, вы открыты?"),
+        ChatLine("developer", "It is Monday, 30 November 2026, 09:15 in Berlin."),
     ),
 )
-#: Limits and tools, which no model decides about: each occurs with every other setting.
+#: Limits and tools, which no model decides about: they take turns, so that each meets every other setting.
 EXTRAS: tuple[dict[str, Any], ...] = (
     {"max_output_tokens": 1_000},
     {"max_output_tokens": 0, "vector_store_ids": ("vs_menu", "vs_hours")},
@@ -56,8 +57,10 @@ class Client:
 
 def assistants(model: Model) -> Iterator[Assistant]:
     """An assistant for each setting that an operator can give a model, be it one that the model refuses."""
-    settings = itertools.product((None, *EFFORTS), (None, *VERBOSITIES), (None, 0.0, 0.7), EXTRAS)
-    for effort, verbosity, temperature, extras in settings:
+    settings = itertools.product(
+        enumerate((None, *EFFORTS)), enumerate((None, *VERBOSITIES)), enumerate((None, 0.0, 0.7))
+    )
+    for (first, effort), (second, verbosity), (third, temperature) in settings:
         yield Assistant(
             version=1,
             model=model.name,
@@ -65,7 +68,7 @@ def assistants(model: Model) -> Iterator[Assistant]:
             reasoning_effort=effort,
             verbosity=verbosity,
             temperature=temperature,
-            **extras,
+            **EXTRAS[(first + second + third) % len(EXTRAS)],
         )
 
 

@@ -137,7 +137,11 @@ def test_a_description_can_be_yaml_and_must_be_openais(tmp_path: Path) -> None:
 def test_what_we_send_is_kept_for_every_setting() -> None:
     client, model = requests.Client(), MODELS["gpt-6-luna"]
     assistants = list(requests.assistants(model))
-    assert {each.reasoning_effort for each in assistants} >= {None, "none", "medium", "max"}
+    settings = [(each.reasoning_effort, each.verbosity, each.temperature) for each in assistants]
+    assert len(set(settings)) == len(settings) == 8 * 4 * 3
+    for position in range(3):  # each limit with its tools meets each effort, each verbosity and each temperature
+        met = {(each[position], made.max_output_tokens) for each, made in zip(settings, assistants, strict=True)}
+        assert len(met) == len({each[position] for each in settings}) * len(requests.EXTRAS)
     sent = list(client.sent_for(assistants[0]))
     assert [name for name, _ in sent] == ["check", *["reply"] * len(requests.HISTORIES)]
     assert all(body["model"] == "gpt-6-luna" for _, body in sent)
