@@ -21,6 +21,7 @@ from chalicelib.errors import NotDeployed
 from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.openai_servers import parse_servers
 from chalicelib.model.public_address import unfit_reason
+from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
@@ -184,6 +185,10 @@ class Services:
     @cached_property
     def unanswered(self) -> UnansweredMessages:
         return UnansweredMessages(self.table)
+
+    @cached_property
+    def automatic_texts(self) -> AutomaticTexts:
+        return AutomaticTexts(self.table, self.timeline)
 
     @cached_property
     def snapshots(self) -> Snapshots:

@@ -167,8 +167,12 @@ def unanswered_messages(
 
 
 def answered_by_owner(messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
-    """Selects the messages that the owner answered from the phone before the line did, for example while offline."""
-    last_reply_at = max((message.sent_at for message in messages if message.from_me), default=0)
+    """Selects the messages that the owner answered from the phone before the line did, for example while offline.
+
+    The phone's own greeting or away message answers nothing.
+    """
+    typed = (message for message in messages if message.from_me and message.skipped is not SkipReason.AUTOMATIC)
+    last_reply_at = max((message.sent_at for message in typed), default=0)
     return tuple(message for message in waiting if message.sent_at <= last_reply_at)
 
 

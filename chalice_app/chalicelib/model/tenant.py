@@ -143,7 +143,7 @@ class EventKind(StoredEnum):
     OFFLINE = "offline"  #: the session is not online any more
     PROBLEM = "problem"  #: a person must fix a problem
     RESOLVED = "mended"  #: a problem is over
-    TAKEOVER = "takeover"  #: the owner answered a chat from the phone
+    TAKEOVER = "takeover"  #: the owner answered chats from the phone; one event an hour counts them
     TURN_GIVEN_UP = "turn_given_up"  #: the model will not answer a turn
     RUNNER_LOST = "runner_lost"  #: the runner that held the session was lost
     RESTORE_FELL_BACK = "restore_fell_back"  #: a snapshot was unusable, and an earlier one is tried
@@ -160,3 +160,5 @@ class Event:
     detail: str = ""
     #: the actor: an operator's e-mail, ``owner``, or ``answerline``
     by: str = "answerline"
+    #: so many of them within the hour
+    count: int = 1

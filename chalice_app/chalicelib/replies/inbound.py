@@ -18,7 +18,7 @@ from chalicelib.model import (
 from chalicelib.model.messages.audience import began_after_linking
 from chalicelib.model.messages.changes import Change, change_of
 from chalicelib.model.messages.message import stored_message
-from chalicelib.replies.takeover import is_own_reply, take_over
+from chalicelib.replies.takeover import conclude_own, is_own_reply, judge_own
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
 from chalicelib.store.conversation.unanswered import UnansweredMessage
@@ -108,6 +108,13 @@ class _Arrivals:
 
     def _store(self, chat: Chat, message: Message, classified: Classification, at: str) -> Classification:
         chats, retention_days = self.services.chats, self.tenant.policies.retention_days
+        own = None
+        if classified.outcome is Outcome.TAKEOVER:
+            own = judge_own(self.services, self.tenant, self.session, chat, message, self.now)
+            if own.judgement.automatic:
+                classified = Classification(
+                    Outcome.SKIPPED, SkipReason.AUTOMATIC, keeps_content=classified.keeps_content
+                )
         stored = stored_message(
             message,
             chat.id,
@@ -117,9 +124,8 @@ class _Arrivals:
             now=self.now,
         )
         is_new = chats.store_message(chat, stored, retention_days=retention_days, now=self.now)
-        if classified.outcome is Outcome.TAKEOVER:
-            # For a duplicate too: the first try may have failed.
-            take_over(self.services, self.tenant, chat, message.sent_at_ms, self.now)
+        if own is not None:
+            conclude_own(self.services, self.tenant, chat, own, self.now, is_new=is_new)
         if is_new:
             return classified
         before = chats.get_message(chat, message)

@@ -1,12 +1,32 @@
-"""Messages of the account itself: replies of the line, or a person who takes the chat over from the phone."""
+"""Messages of the account itself: replies of the line, automatic ones of its phone, or a person who takes over."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from chalicelib.model import MAX_MESSAGE_AGE, Chat, Event, EventKind, SkipReason, Tenant, milliseconds
+from chalicelib.model import (
+    MAX_MESSAGE_AGE,
+    Chat,
+    Event,
+    EventKind,
+    Session,
+    SkipReason,
+    Tenant,
+    milliseconds,
+)
+from chalicelib.model.messages.automatic_messages import (
+    AWAY_WITHIN,
+    Judgement,
+    chat_hash,
+    fingerprint,
+    judge,
+)
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
 from wire import Message
 
+#: So many entries of a chat are read at least to find what was written before an own message.
+MESSAGES_READ: Final = 30
 #: An own reply is searched among the turns of this time first: as a rule it follows its message soon …
 OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
 #: … and then as far back as a reply may wait, with the time that a runner needs to send one that it took.
@@ -27,18 +47,72 @@ def is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> 
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """A message of the account that is not our reply, in a chat that the line answers."""
+
+    message: Message
+    judgement: Judgement
+    fingerprint: str
+
+
+def judge_own(
+    services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, now: int
+) -> OwnMessage:
+    """Judges whether the phone sent it by itself, from what was handed in before. Writes nothing."""
+    since = message.sent_at_ms - milliseconds(AWAY_WITHIN)
+    before = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since).messages
+    names = {each.author for each in before if not each.from_me and each.author}
+    text = fingerprint(tenant.id, message.text, names)
+    judgement = judge(
+        message,
+        before,
+        services.automatic_texts.get(tenant.id, text, now=now),
+        chat=chat_hash(tenant.id, chat.id),
+        complete_since=max(now - milliseconds(_retention(tenant)), session.answers_since or now),
+    )
+    return OwnMessage(message, judgement, text)
+
+
+def conclude_own(services: Services, tenant: Tenant, chat: Chat, own: OwnMessage, now: int, *, is_new: bool) -> None:
+    """Takes the chat over for the author of an own message that is stored, unless it is automatic.
+
+    Args:
+        is_new: False if it was stored before: its first judgement counts, and is concluded again, because the first try
+            may have failed.
+    """
+    kept = None if is_new else services.chats.get_message(chat, own.message)
+    automatic = kept.skipped is SkipReason.AUTOMATIC if kept is not None else own.judgement.automatic
+    if not automatic:
+        take_over(services, tenant, chat, own.message.sent_at_ms, now)
+    if is_new and own.judgement.remembered:
+        services.automatic_texts.record(
+            tenant.id,
+            own.fingerprint,
+            chat=chat_hash(tenant.id, chat.id),
+            text=own.message.text if own.judgement.automatic else "",
+            retention=_retention(tenant),
+            now=now,
+        )
+
+
 def take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:
     """Takes the chat over for the person who wrote from the phone: discards the open turn and pauses the line there."""
     if tenant.policies.takeover_minutes == 0:
         return
     until = written_at + tenant.policies.takeover_minutes * 60_000
     if until > max(now, chat.takeover_until):
-        services.chats.record_takeover(chat, until)  # first, so that no turn is opened after the next check
-        if chat.takeover_until < now:
-            services.timeline.record(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
+        # First, so that no turn is opened after the next check.
+        is_first = services.chats.record_takeover(chat, until)
+        if is_first and chat.takeover_until < now:
+            services.timeline.count(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
     fresh = services.chats.get(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
         theirs = turn is not None and (until > now or turn.oldest_sent_at <= written_at)
         if turn is not None and theirs and services.turns.discard(turn, SkipReason.TAKEOVER, now):
             report_turn(services, tenant, turn, SkipReason.TAKEOVER, now)
+
+
+def _retention(tenant: Tenant) -> timedelta:
+    return timedelta(days=tenant.policies.retention_days)

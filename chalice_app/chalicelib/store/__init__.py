@@ -6,9 +6,11 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``TENANT``                  profile, state, revision, key ciphertext, policies
 ``TENANT#<tenant>``     ``ASSISTANT#<version>``     one version of the assistant; immutable
 ``TENANT#<tenant>``     ``SESSION``                 phase, problem, epoch, runner, codes, number, snapshots
-``TENANT#<tenant>``     ``EVENT#<at>#<id>``         timeline and audit; append-only, expires
+``TENANT#<tenant>``     ``EVENT#<at>#<id>``         timeline and audit; append-only but for counts, expires
 ``TENANT#<tenant>``     ``COUNTER#<name>#<window>`` caps, rate limits and usage; expires
 ``TENANT#<tenant>``     ``TOLD#<notice>``           when this notice was last mailed; expires
+``TENANT#<tenant>``     ``SEEN_TEXT#<text>``        an own text soon after a contact's: hashes, counts; expires
+``TENANT#<tenant>``     ``AUTOMATIC_TEXT#<text>``   the same, recognised as automatic: its wording and mark; expires
 ``CHAT#<tenant>#<c>``   ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
 ``CHAT#<tenant>#<c>``   ``MESSAGE#<key>``           a message, which also deduplicates it; immutable, expires
 ``CHAT#<tenant>#<c>``   ``TURN#<turn>``             batch, revision, state, text, cursor; expires
@@ -22,7 +24,7 @@ pk                      sk                          attributes
 ``TENANT#sign-in``      ``COUNTER#…``               attempts to sign in, by account and address; expires
 ======================  ==========================  =================================================================
 
-Indexes: ``by_time`` (local: a chat's messages and turns by ``at``), ``directory`` (each tenant with its session, each
-runner that is not freed; eventually consistent), ``unplaced`` (sessions that should run and have no runner),
-``open_turns`` (turns by ``due_at``). The last three yield candidates: the item itself decides.
+Indexes: ``by_time`` (local, by ``at``: a chat's messages and turns; a tenant's events), ``directory`` (each tenant with
+its session, each runner that is not freed; eventually consistent), ``unplaced`` (sessions that should run and have no
+runner), ``open_turns`` (turns by ``due_at``). The last three yield candidates: the item itself decides.
 """

@@ -1,4 +1,4 @@
-"""The timeline of a tenant, which is also its audit log: append-only; events expire after 400 days."""
+"""The timeline of a tenant, which is also its audit log: append-only but for counts; events expire after 400 days."""
 
 import itertools
 import secrets
@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from chalicelib.model import Event, EventKind, milliseconds
-from chalicelib.store.table import Item, Put, Table
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 
 #: An event expires after this.
 EVENTS_KEPT_FOR = timedelta(days=400)
+#: Events of a kind that is counted become one event in so long a time.
+COUNTED_TOGETHER = timedelta(hours=1)
 
 
 class Timeline:
@@ -30,6 +32,15 @@ class Timeline:
         """Stores an event."""
         self._table.put(self.write_of(event))
 
+    def count(self, event: Event) -> None:
+        """Stores the first event of its kind in an hour, or counts one more: a busy hour does not fill the timeline."""
+        hour = event.at // milliseconds(COUNTED_TOGETHER) * milliseconds(COUNTED_TOGETHER)
+        item = {**self.write_of(event).item, "sk": f"EVENT#{hour:015d}#{event.kind}", "counted": 1}
+        try:
+            self._table.put(Put(item))
+        except ConditionFailed:
+            self._table.update(Update(item["pk"], item["sk"], add={"counted": 1}, when=Attr("pk").exists()))
+
     def write_of(self, event: Event) -> Put:
         """Returns the write of an event, for the transaction of the change that it records."""
         stamp = f"{event.at:015d}"  # a string, because by_time orders by `at`
@@ -48,8 +59,10 @@ class Timeline:
 
     def latest(self, tenant: str, limit: int = 50) -> list[Event]:
         """Returns the latest events, the newest first."""
-        items = self._table.query(f"TENANT#{tenant}", begins_with="EVENT#", newest_first=True, limit=limit)
-        return [_event_from(item) for item in items]
+        items = self._table.query(
+            f"TENANT#{tenant}", index="by_time", keys=("pk", "at"), newest_first=True, limit=limit
+        )
+        return [_event_from(item) for item in sorted(items, key=lambda item: (item["at"], item["sk"]), reverse=True)]
 
 
 def _event_from(item: Item) -> Event:
@@ -59,6 +72,7 @@ def _event_from(item: Item) -> Event:
         EventKind(item["happened"]),
         item.get("detail", ""),
         item.get("by", "answerline"),
+        item.get("counted", 1),
     )
 
 

@@ -68,6 +68,7 @@ class FormResult(StrEnum):
     INVITED = "invited"  #: a new link was mailed
     UNINVITED = "uninvited"  #: a new link could not be mailed
     REVOKED = "revoked"  #: the link is revoked
+    MARKED = "marked"  #: the decision about a recognised text is saved
     CHECKING = "checking"  #: the waiting turns are checked again
     BUSY = "busy"  #: the rate limit of mails is reached
 
@@ -86,6 +87,7 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
         Tone.PROBLEM, "The mail could not be sent; if there was a link before, it still works. Try again."
     ),
     FormResult.REVOKED: Message(Tone.OK, "The link no longer works."),
+    FormResult.MARKED: Message(Tone.OK, "Saved. It holds for the next message with this text."),
     FormResult.CHECKING: Message(Tone.OK, "Waiting messages are tried again now."),
     FormResult.BUSY: Message(
         Tone.ATTENTION, "This tenant had many mails already. Wait an hour before sending another one."
@@ -117,6 +119,7 @@ ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
     "key_last4": "OpenAI key",
     "assistant": "assistant",
     "policies": "how the line behaves",
+    "automatic_texts": "automatic messages",
 }
 
 #: The operator's one action for a problem: a field of the edit form, or a form of the page.
@@ -146,6 +149,8 @@ def problem_name(problem: Problem) -> str:
 
 def describe_event(event: Event) -> str:
     """Returns the detail of an event in words: a problem by its name, an edit by the attributes it changed."""
+    if event.count > 1:
+        return f"{event.count} chats within an hour"
     if event.kind is EventKind.EDITED:
         return ", ".join(ATTRIBUTE_NAMES[name] for name in event.detail.split(", ") if name in ATTRIBUTE_NAMES)
     return PROBLEM_NAMES[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail

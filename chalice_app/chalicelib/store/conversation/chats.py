@@ -96,9 +96,22 @@ class Chats:
             self._alias(tenant, message.chat_alias, chat.id)
         return chat
 
-    def record_takeover(self, chat: Chat, until: int) -> None:
-        """Records that the owner answers this chat from the phone, so that the line stays silent until then."""
-        self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"takeover_until": until}))
+    def record_takeover(self, chat: Chat, until: int) -> bool:
+        """Records that the owner answers this chat from the phone, so that the line stays silent until then.
+
+        Returns False if another process recorded a takeover since the chat was read; a longer one stays.
+        """
+        taken = Attr("takeover_until")
+        as_read = taken.eq(chat.takeover_until) if chat.takeover_until else taken.not_exists()
+        for when in (as_read, taken.lt(until)):
+            try:
+                self._table.update(
+                    Update(chat_key(chat.tenant, chat.id), "CHAT", set={"takeover_until": until}, when=when)
+                )
+            except ConditionFailed:
+                continue
+            return when is as_read
+        return False
 
     def _alias(self, tenant: str, alias: str, chat: str) -> None:
         try:

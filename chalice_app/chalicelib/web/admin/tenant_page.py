@@ -66,6 +66,7 @@ class TenantPage:
             languages=LANGUAGE_NAMES,
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
+            automatic_texts=self.services.automatic_texts.recognised(tenant, now=self.services.clock()),
             **self._live_context(found),
         )
 

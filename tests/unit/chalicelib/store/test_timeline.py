@@ -21,3 +21,14 @@ def test_two_events_of_the_same_millisecond_are_both_kept(hotel: Tenant, timelin
 def test_each_event_expires_after_400_days(hotel: Tenant, table: Table) -> None:
     [item] = table.query(f"TENANT#{hotel.id}", begins_with="EVENT#")
     assert item["expires_at"] == hotel.created_at // 1000 + 400 * 86_400
+
+
+def test_a_kind_that_is_counted_is_one_event_an_hour_at_the_first_of_them(hotel: Tenant, timeline: Timeline) -> None:
+    hour = hotel.created_at // 3_600_000 * 3_600_000 + 3_600_000
+    for minutes in (5, 6, 59, 60):
+        timeline.count(Event(hotel.id, hour + minutes * 60_000, EventKind.TAKEOVER, by="owner"))
+        timeline.record(Event(hotel.id, hour + minutes * 60_000 + 1, EventKind.ONLINE))
+    events = timeline.latest(hotel.id)
+    assert [event.at for event in events] == sorted((event.at for event in events), reverse=True)
+    takeovers = [(event.at - hour, event.count, event.by) for event in events if event.kind is EventKind.TAKEOVER]
+    assert takeovers == [(3_600_000, 1, "owner"), (300_000, 3, "owner")]
