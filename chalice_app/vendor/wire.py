@@ -296,8 +296,8 @@ class Message(Wire):
     caption: str = ""
     #: Finer than ``kind``. Of OTHER: "poll", "order", "product", "list_reply", "button_reply", "form_reply",
     #: "group_invite", "event", "payment", "business_message", "view_once" (never readable here), … Besides:
-    #: "contact_cards", "live_location", "gif", "ptv", "view_once", "broadcast" (sent to many at once; ``automatic`` if
-    #: it is the account's own). Readers ignore those that they do not know.
+    #: "contact_cards", "live_location", "gif", "video_note", "view_once", "broadcast" (sent to many at once;
+    #: ``automatic`` if it is the account's own). Readers ignore those that they do not know.
     variant: ShortText = ""
     #: The content of a structured message in words: a poll's question and options, an order's items, the chosen entry.
     summary: str = ""

@@ -22,7 +22,8 @@ const messageContent = (() => {
     ciphertext: "ciphertext", automated_greeting_message: "text",
   };
   const VARIANTS = {
-    ptv: "ptv", multi_vcard: "contact_cards", poll_creation: "poll", poll_result_snapshot: "poll_result",
+    ptv: "video_note", multi_vcard: "contact_cards", poll_creation: "poll", poll_result_snapshot: "poll_result",
+    order: "order", product: "product", payment: "payment", sticker_pack: "sticker_pack",
     list_response: "list_reply", buttons_response: "button_reply", template_button_reply: "button_reply",
     interactive_response: "form_reply", groups_v4_invite: "group_invite", newsletter_admin_invite: "channel_invite",
     newsletter_follower_invite: "channel_invite", event_creation: "event", scheduled_event_creation: "event",
@@ -41,8 +42,7 @@ const messageContent = (() => {
     if (message.type === "location" && message.isLive === true) return "live_location";
     if (message.type === "video" && message.isGif === true) return "gif";
     if (message.broadcast) return "broadcast";
-    if (kindOf(message) !== "other") return VARIANTS[message.type] ?? "";
-    return VARIANTS[message.type] ?? (/^[a-z0-9_]{1,40}$/.exec(message.type)?.[0] ?? "");
+    return VARIANTS[message.type] ?? "";
   }
 
   // What a person typed beside the thing itself. Programs send a file with its name as caption; of documents,
@@ -66,7 +66,8 @@ const messageContent = (() => {
     return amount === null ? "" : `${(amount / 1000).toFixed(2)} ${name(currency)}`.trim();
   };
   const labelled = (label, value) => (value ? `${label}: ${value}` : "");
-  const moment = (seconds) => attempt(() => new Date(whole(seconds) * 1000).toISOString().slice(0, 16) + " UTC", "");
+  const moment = (seconds) =>
+    (whole(seconds) ? attempt(() => new Date(whole(seconds) * 1000).toISOString().slice(0, 16) + " UTC", "") : "");
 
   function cardName(card) {
     const named = name(card.displayName) || name(card.formattedName) || name(card.vcardFormattedName);
@@ -121,7 +122,7 @@ const messageContent = (() => {
   );
 
   function summaryOf(message) {
-    const summarize = SUMMARIES[message.type] ?? (variantOf(message) === "business_message" ? businessWords : null);
+    const summarize = SUMMARIES[message.type] ?? (VARIANTS[message.type] === "business_message" ? businessWords : null);
     return summarize ? text(attempt(() => summarize(message), ""), MAX_SUMMARY_LENGTH) : "";
   }
 

@@ -177,13 +177,12 @@ const messageTail = (() => {
     return Infinity;
   }
 
-  async function read(chat, since) {
-    const id = String(chat.id);
-    const compareFrom = watchedFrom(id);
+  const inMemoryOf = (chat) => attempt(() => chat.msgs.getModelsArray(), []);
+  const lastSecond = (chat) => Math.max(Number(chat.t) || 0, ...inMemoryOf(chat).slice(-1).map(second));
+
+  async function read(chat, id, since, compareFrom) {
     const down = Math.min(since, compareFrom);
-    const inMemory = attempt(() => chat.msgs.getModelsArray().slice(), []);
-    const last = Math.max(Number(chat.t) || 0, ...inMemory.slice(-1).map(second));
-    if (last < down) return;
+    const inMemory = inMemoryOf(chat).slice();
     for (const message of inMemory) enqueue(message, since);
     // What changes in the database alone is found by reading it again, now and then: the page tells of it in no way.
     const known = loaded.get(id) ?? { down: Infinity, at: 0 };
@@ -201,7 +200,7 @@ const messageTail = (() => {
     const known = beginnings.get(id);
     if (known && performance.now() - known.at < BEGINNING_MS) return known.second;
     const counts = (message) => isWritten(message) && second(message) > 0;
-    let oldest = attempt(() => chat.msgs.getModelsArray(), []).filter(counts).reduce(older, null);
+    let oldest = inMemoryOf(chat).filter(counts).reduce(older, null);
     let anchor = oldest?.id ?? chat.lastReceivedKey;
     for (let page = 0; anchor && page < MAX_BEGINNING_PAGES; page += 1) {
       const found = await pageBefore(chat, anchor);
@@ -227,7 +226,12 @@ const messageTail = (() => {
     if (!remembers) throw Object.assign(new Error(), { code: "nothing_remembered" });
     const own = people.ownIds();
     for (const chat of W.whatsapp.ChatStore.getModelsArray().slice()) {
-      if (people.isChatOfPeople(chat.id, own)) await read(chat, since[String(chat.id)] ?? sinceDefault);
+      const id = String(chat.id);
+      const from = since[id] ?? sinceDefault;
+      const compareFrom = watchedFrom(id);
+      if (lastSecond(chat) >= Math.min(from, compareFrom) && people.isChatOfPeople(chat.id, own)) {
+        await read(chat, id, from, compareFrom);
+      }
     }
     const found = [...pending.values()];
     found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order

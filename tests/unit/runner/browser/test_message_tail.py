@@ -1,0 +1,267 @@
+"""The page tells each wording of a message once and in order, also of one that was handed in before it was loaded."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.unit.support.page_scripts import run
+
+ALL = ("values.js", "people.js", "message_content.js", "message_tail.js")
+CHAT = "4922@lid"
+NOW = int(time.time())
+HOUR = 3_600
+#: What a program has at hand: chats with their messages in memory and in the database, and the runner's calls.
+TOOLS = """
+  const chatOf = (id, messages, { memory = messages.length } = {}) => {
+    DATABASE.set(id, messages);
+    const inMemory = memory === 0 ? [] : messages.slice(-memory);
+    const last = messages.at(-1);
+    CHATS.set(id, {
+      id: wid(id), t: last?.t, lastReceivedKey: last?.id, msgs: { getModelsArray: () => inMemory },
+    });
+  };
+  const text = (id, t, more = {}) => messageOf({ id, t, chat: "4922@lid", body: id, ...more });
+  const told = async (since = 0, limit = 200) => {
+    const found = await messageTail.tail({}, since, limit);
+    messageTail.acknowledge(found.map(({ key }) => key));
+    return found.map(({ key }) => key.split("|").slice(3).join("|"));
+  };
+  const edit = (message, at, body = "new") =>
+    Object.assign(message, { body, latestEditMsgKey: {}, latestEditSenderTimestampMs: at });
+  const revoke = (message, more = {}) => Object.assign(message, { type: "revoked", body: undefined, ...more });
+"""
+
+
+def play(program: str) -> Any:
+    return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\n{program}", values=NOW)
+
+
+def test_a_new_document_is_first_told_what_was_handed_in() -> None:
+    answer = play(
+        """
+        chatOf("4922@lid", [text("A", NOW)]);
+        const refused = await messageTail.tail({}, 0, 10).catch(({ code }) => code);
+        messageTail.remember([["contact|4922@lid||A|", NOW]]);
+        return [refused, await told()];
+        """
+    )
+    assert answer == ["nothing_remembered", []]
+
+
+def test_an_edit_is_told_again_once_and_a_later_one_too() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const message = text("A", NOW);
+        chatOf("4922@lid", [message]);
+        const first = await told();
+        edit(message, NOW * 1000 + 5000);
+        const second = [await told(), await told()];
+        edit(message, NOW * 1000 + 9000);
+        return [first, ...second, await told()];
+        """
+    )
+    assert answer == [["A|"], [f"A|e{NOW * 1000 + 5000}"], [], [f"A|e{NOW * 1000 + 9000}"]]
+
+
+def test_an_older_wording_is_never_told_after_a_newer_one() -> None:
+    answer = play(
+        """
+        chatOf("4922@lid", [text("A", NOW), edit(text("B", NOW), NOW * 1000 + 1000)]);
+        messageTail.remember([["contact|4922@lid||A|d", NOW], [`contact|4922@lid||B|e${NOW * 1000 + 2000}`, NOW]]);
+        return await told();
+        """
+    )
+    assert answer == []
+
+
+def test_changes_are_found_after_a_restart_for_half_a_day_whatever_is_read_from() -> None:
+    answer = play(
+        f"""
+        const age = {{ young: NOW - 11 * {HOUR}, old: NOW - 13 * {HOUR} }};
+        const messages = [
+          edit(text("old", age.old), NOW * 1000), edit(text("A", age.young), NOW * 1000),
+          revoke(text("B", age.young)), text("same", age.young), text("unknown", age.young), text("last", NOW - {HOUR}),
+        ];
+        chatOf("4922@lid", messages, {{ memory: 1 }});
+        messageTail.remember(["old", "A", "B", "same", "last"].map((id, place) =>
+          [`contact|4922@lid||${{id}}|`, messages[[0, 1, 2, 3, 5][place]].t]));
+        return [await told(NOW - 600), await told(NOW - 600), READS];
+        """
+    )
+    keys, again, reads = answer
+    assert keys == [f"A|e{NOW * 1000}", "B|d"]
+    assert again == []
+    assert reads <= 3, "the database is not read with each sweep"
+
+
+def test_a_deletion_has_the_id_of_what_it_deleted() -> None:
+    answer = play(
+        """
+        messageTail.remember([["contact|4922@lid||A|", NOW]]);
+        chatOf("4922@lid", [revoke(text("REVOCATION", NOW), { protocolMessageKey: { id: "A" } })]);
+        const [found] = await messageTail.tail({}, 0, 10);
+        return [found.id, found.deleted, found.text, found.key];
+        """
+    )
+    assert answer == ["A", True, "", f"contact|{CHAT}||A|d"]
+
+
+def test_a_message_that_was_deleted_before_it_was_handed_in_is_not_told() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const message = text("A", NOW);
+        chatOf("4922@lid", [message, revoke(text("B", NOW))]);
+        const before = (await messageTail.tail({}, 0, 10)).map(({ id }) => id);
+        revoke(message);
+        const after = await messageTail.tail({}, 0, 10);
+        messageTail.acknowledge(["contact|4922@lid||A|"]); // the runner had it already in its hands
+        return [before, after, await told()];
+        """
+    )
+    assert answer == [["A"], [], ["A|d"]]
+
+
+def test_a_message_that_is_edited_before_it_was_handed_in_is_told_in_its_newest_wording() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const message = text("A", NOW);
+        chatOf("4922@lid", [message]);
+        await messageTail.tail({}, 0, 10);
+        edit(message, NOW * 1000 + 1);
+        return (await messageTail.tail({}, 0, 10)).map(({ text, edited_at_ms: at }) => [text, at]);
+        """
+    )
+    assert answer == [["new", NOW * 1000 + 1]]
+
+
+def test_a_message_that_cannot_be_decrypted_is_told_twice_and_once_more_when_it_can_be() -> None:
+    answer = play(
+        f"""
+        messageTail.remember([]);
+        const message = text("A", NOW - 10, {{ type: "ciphertext", body: undefined }});
+        chatOf("4922@lid", [message]);
+        const first = [await told(), await told()];
+        message.t = NOW - 601;
+        const second = [await told(), await told()];
+        message.t = NOW - 11 * {HOUR};
+        Object.assign(message, {{ type: "chat", body: "late" }});
+        return [...first, ...second, await told(NOW), await told(NOW)];
+        """
+    )
+    assert answer == [["A|c"], [], ["A|x"], [], ["A|"], []]
+
+
+def test_late_decryption_is_found_after_a_restart_and_not_after_half_a_day() -> None:
+    answer = play(
+        f"""
+        const [young, old] = [NOW - 11 * {HOUR}, NOW - 13 * {HOUR}];
+        chatOf("4922@lid", [text("old", old), text("A", young), text("last", NOW)], {{ memory: 1 }});
+        messageTail.remember([["contact|4922@lid||A|x", young], ["contact|4922@lid||old|x", old]]);
+        return await told(NOW);
+        """
+    )
+    assert answer == ["A|", "last|"]
+
+
+def test_only_chats_of_people_are_read() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const ids = ["4922@lid", "491702222222@c.us", "1203@g.us", "4944@bot", "4955@hosted", "4966@hosted.lid",
+          "12@newsletter", "status@broadcast", "13@broadcast", "0@c.us", "13135550002@c.us", "491701111111@c.us",
+          "4911@lid"];
+        for (const id of ids) chatOf(id, [messageOf({ id: "A", t: NOW, chat: id, body: "hello" })]);
+        return (await messageTail.tail({}, 0, 50)).map(({ chat }) => chat).sort();
+        """
+    )
+    assert answer == ["1203@g.us", "491702222222@c.us", "4922@lid"]
+
+
+def test_entries_of_whatsapp_itself_are_no_messages() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const types = ["e2e_notification", "notification_template", "gp2", "call_log", "protocol", "reaction",
+          "automated_greeting_message", "album", undefined];
+        chatOf("4922@lid", [...types.map((type, place) => text(`N${place}`, NOW, { type })), text("A", NOW)]);
+        return await told();
+        """
+    )
+    assert answer == ["A|"]
+
+
+def test_who_wrote_is_told_by_name_and_number_as_far_as_the_page_knows() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        CONTACTS.set("491702222222@c.us", { name: "Ann (bakery)", isAddressBookContact: 1 });
+        CONTACTS.set("4922@lid", { pushname: "Ann" });
+        CONTACTS.set("491703333333@c.us", { isAddressBookContact: 0 });
+        const group = (id, participant, more) =>
+          messageOf({ id, t: NOW, chat: "1203@g.us", participant, body: "hi", ...more });
+        chatOf("4922@lid", [text("saved", NOW), text("own", NOW, { from_me: true })]);
+        chatOf("4933@lid", [messageOf({ id: "shown", t: NOW, chat: "4933@lid", notifyName: " Bob ", body: "hi" })]);
+        chatOf("4977@lid", [messageOf({ id: "nobody", t: NOW, chat: "4977@lid", body: "hi" })]);
+        chatOf("1203@g.us", [group("group", "491703333333:5@c.us", { notifyName: "Bob" }),
+          group("ours", "491701111111@c.us", { from_me: true })]);
+        const found = await messageTail.tail({}, 0, 50);
+        return Object.fromEntries(found.map(({ id, author, phone, sender, saved_contact: saved, chat_alias: alias }) =>
+          [id, [author, phone, sender, saved, alias]]));
+        """
+    )
+    assert answer == {
+        "saved": ["Ann (bakery)", "491702222222", None, True, "491702222222@c.us"],
+        "own": ["", "491702222222", None, True, "491702222222@c.us"],
+        "shown": ["Bob", "491703333333", None, False, "491703333333@c.us"],
+        "nobody": ["", None, None, None, None],
+        "group": ["Bob", "491703333333", "491703333333@c.us", None, None],
+        "ours": ["", None, "491701111111@c.us", None, None],
+    }
+
+
+def test_a_chat_is_as_old_as_its_oldest_message_also_in_the_database() -> None:
+    answer = play(
+        f"""
+        messageTail.remember([]);
+        const notice = text("N", NOW - 900 * {HOUR}, {{ type: "e2e_notification" }});
+        chatOf("4922@lid", [notice, text("OLD", NOW - 800 * {HOUR}), text("A", NOW)], {{ memory: 1 }});
+        chatOf("4933@lid", [messageOf({{ id: "B", t: NOW, chat: "4933@lid", body: "first" }})]);
+        const since = (found) => Object.fromEntries(found.map(({{ id, chat_since_ms: at }}) => [id, at]));
+        const found = since(await messageTail.tail({{}}, NOW, 50));
+        const reads = READS;
+        await messageTail.tail({{}}, NOW, 50);
+        return [found, READS - reads];
+        """
+    )
+    found, reads_again = answer
+    assert found == {"A": (NOW - 800 * HOUR) * 1000, "B": NOW * 1000}
+    assert reads_again == 0
+
+
+def test_a_sweep_over_ten_thousand_chats_reads_no_database() -> None:
+    answer = play(
+        f"""
+        for (let place = 0; place < 10_000; place += 1) {{
+          const chat = `${{700_000 + place}}@lid`;
+          const at = place < 300 ? NOW - {HOUR} - place : NOW - 100 * {HOUR};
+          chatOf(chat, Array.from({{ length: 20 }}, (_, index) =>
+            messageOf({{ id: `M${{index}}`, chat, t: at - 20 + index, body: "hi" }})));
+          if (place < 300) messageTail.remember(Array.from({{ length: 20 }}, (_, index) =>
+            [`contact|${{chat}}||M${{index}}|`, at - 20 + index]));
+        }}
+        await messageTail.tail({{}}, NOW - 600, 200);
+        const reads = READS;
+        const times = [];
+        for (let sweep = 0; sweep < 5; sweep += 1) {{
+          const begun = performance.now();
+          await messageTail.tail({{}}, NOW - 600, 200);
+          times.push(performance.now() - begun);
+        }}
+        return [READS - reads, times.sort((a, b) => a - b)[2]];
+        """
+    )
+    assert answer[0] == 0
