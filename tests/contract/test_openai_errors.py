@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import cast
 
+import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI
@@ -209,3 +210,29 @@ async def test_a_failed_response_names_its_error(simulator: OpenAISimulator, cli
     response = await client.responses.create(model=MODEL, input="Hi")
     assert response.error is not None
     assert response.error.code == "rate_limit_exceeded"
+
+
+async def test_faults_can_be_scripted_over_http(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    async with httpx2.AsyncClient(base_url=simulator.origin) as http:
+        added = await http.post("/control/faults", json={"key": KEY, "fault": "server_error", "times": None})
+        assert added.status_code == 204
+        for _ in range(3):
+            with pytest.raises(openai.InternalServerError):
+                await client.responses.create(model=MODEL, input="Hi")
+        assert KEY not in (await http.get("/control/faults")).text
+        await http.delete("/control/faults", params={"key": KEY})
+        await http.post("/control/faults", json={"key": "*", "fault": "say", "text": "Scripted."})
+        assert (await client.responses.create(model=MODEL, input="Hi")).output_text == "Scripted."
+        unknown = await http.post("/control/faults", json={"key": KEY, "fault": "nonsense"})
+        assert unknown.status_code == 400
+        await http.post("/control/personas", json={"key": KEY, "name": "Bella"})
+        assert "[Bella]" in (await client.responses.create(model=MODEL, input="Hi")).output_text
+        assert (await http.get("/control/health")).json()["status"] == "ok"
+        assert "sk-wrong…" in (await http.get("/control")).text
+
+
+async def test_a_fault_can_wait_for_one_path(simulator: OpenAISimulator, client: AsyncOpenAI) -> None:
+    simulator.fault(KEY, "server_error", path="/v1/responses")
+    await client.models.retrieve(MODEL)
+    with pytest.raises(openai.InternalServerError):
+        await client.responses.create(model=MODEL, input="Hi")

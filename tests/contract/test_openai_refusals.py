@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from chalicelib.model.assistant import Assistant, effort_of
 from tests.simulators.openai import MODELS, OpenAISimulator
 from tests.simulators.openai.models import Endpoint, Sampling
 
@@ -265,6 +266,12 @@ def test_a_refused_effort_names_those_that_the_model_has(
 ) -> None:
     message = f"Unsupported value: '{effort}' is not supported with the '{model}' model. Supported values are: "
     assert refused(http, model=model, reasoning={"effort": effort})[1]["message"] == f"{message}{supported}."
+
+
+@pytest.mark.parametrize("model", ANSWERING)
+def test_the_effort_that_we_send_by_ourselves_is_the_least_that_the_model_takes(model: str) -> None:
+    assistant = Assistant(version=1, model=model, instructions="Be kind.")
+    assert effort_of(assistant) == (MODELS[model].efforts[0] if MODELS[model].efforts else "")
 
 
 def test_an_old_model_knows_one_verbosity(http: httpx2.Client) -> None:

@@ -11,7 +11,7 @@ ERROR_OPTIONS = frozenset({"status", "message", "type", "param", "code", "retry_
 _TRANSPORT = tuple(
     Fault(name, happens, wire=Wire.OTHER)
     for name, happens in (
-        ("bad_gateway", "502 with an HTML page, as from a proxy in between"),
+        ("bad_gateway", "an HTML page with `status` (default 502), as from a proxy in between"),
         ("cloudflare_page", "an HTML page of Cloudflare with `status` (default 403)"),
         ("plain_text", "`status` (default 429) with the text `error code: 1015`"),
         ("empty_body", "`status` (default 400) without a body"),

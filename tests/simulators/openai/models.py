@@ -91,15 +91,26 @@ def _plain(name: str, context_tokens: int, max_output_tokens: int) -> Model:
     return Model(name, context_tokens=context_tokens, max_output_tokens=max_output_tokens, shutdown_date="2027-01-14")
 
 
+def _o3(name: str, until: str | None = None) -> Model:
+    return Model(
+        name,
+        efforts=("low", "medium", "high"),
+        default_effort="medium",
+        sampling=Sampling.NEVER,
+        context_tokens=200_000,
+        max_output_tokens=100_000,
+        shutdown_date=until,
+    )
+
+
 _WITH_NONE = ("none", "low", "medium", "high", "xhigh", "max")
 _FROM_LOW = ("low", "medium", "high", "xhigh", "max")
 _UP_TO_XHIGH = ("none", "low", "medium", "high", "xhigh")
 _WITH_MINIMAL = ("minimal", "low", "medium", "high")
 _PRO = ("medium", "high", "xhigh")
 _LONG = 1_050_000
-_O_SERIES = ("low", "medium", "high")
 
-#: every living model by its name
+#: Every living model by its name, but those of access programs (cyber, rosalind, law): an ordinary key cannot see them.
 MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
@@ -131,15 +142,8 @@ MODELS: Mapping[str, Model] = {
         _plain("gpt-4.1-mini", 1_047_576, 32_768),
         _plain("gpt-4o", 128_000, 16_384),
         _plain("gpt-4o-mini", 128_000, 16_384),
-        Model(
-            "o3",
-            efforts=_O_SERIES,
-            default_effort="medium",
-            sampling=Sampling.NEVER,
-            context_tokens=200_000,
-            max_output_tokens=100_000,
-            shutdown_date="2026-12-11",
-        ),
+        _o3("o3", until="2026-12-11"),
+        _o3("o3-pro"),
         Model("gpt-transcribe", Endpoint.TRANSCRIPTIONS),
         Model("gpt-4o-transcribe", Endpoint.TRANSCRIPTIONS, shutdown_date="2027-02-26"),
         Model("gpt-4o-mini-transcribe", Endpoint.TRANSCRIPTIONS, shutdown_date="2027-02-26"),

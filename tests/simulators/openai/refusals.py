@@ -67,7 +67,7 @@ def serving_model(name: str, retired: Set[str], endpoint: Endpoint) -> Model:
     """The model of that name at an endpoint; raises `ApiError` as the endpoints do."""
     model = models.find(name)
     if models.was_retired(name) or name in retired or (model and model.name in retired):
-        raise refusal(_ERRORS["model_deprecated"], "", name, {})
+        raise refusal(_ERRORS["model_retired"], "", name, {})
     if model is None:
         raise refusal(_ERRORS["model_not_found"], "", name, {})
     if model.endpoint is not endpoint:

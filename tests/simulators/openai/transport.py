@@ -58,7 +58,7 @@ def _answer(name: str, options: Mapping[str, Any]) -> web.Response | None:
     status = options.get("status")
     match name:
         case "bad_gateway":
-            return _page(502, "502 Bad Gateway")
+            return _page(int(status or 502), "502 Bad Gateway" if status is None else f"{status} from a gateway")
         case "cloudflare_page":
             return _page(int(status or 403), CLOUDFLARE_TITLES.get(int(status or 403), f"Error {status}"))
         case "plain_text":
