@@ -48,7 +48,8 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id
         if classified.reason is not None and _is_unanswered(message, classified):
-            key = message_key(message.from_me, message.sender, message.id)
+            author = message.sender if classified.keeps_content else None
+            key = message_key(message.from_me, author, message.id)
             unanswered.append(UnansweredMessage(arrivals.now, chat.id, key, message.kind, classified.reason))
         acknowledged.append(
             Acknowledgement(

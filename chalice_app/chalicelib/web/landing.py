@@ -28,10 +28,11 @@ from chalice.app import Chalice, Response
 
 from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
 from chalicelib.model import Invite, Session, Tenant, TenantState
+from chalicelib.model.messages.phone_numbers import PhoneProblem, parse_phone
 from chalicelib.rendering.languages import preferred_language
 from chalicelib.tokens import derive, secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
-from chalicelib.web.landing_view import LandingView, landing_view, parse_phone_number
+from chalicelib.web.landing_view import LandingView, landing_view
 from chalicelib.web.pages import FORM, Pages
 from chalicelib.web.responses import json_response
 from chalicelib.wiring import Services
@@ -174,8 +175,8 @@ class Landing:
     def pair(self, token: str) -> Response:
         """Asks WhatsApp for a pairing code for the number in the form."""
         visitor, form = self._find_acting_visitor(token)
-        number = parse_phone_number(form.get("number", ""))
-        if number is None:
+        number = parse_phone(form.get("number", ""), visitor.tenant.country)
+        if isinstance(number, PhoneProblem):
             return self._render("number", visitor, status=422, number=form.get("number", "")[:40], error=True)
         self._limit_rate(visitor, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
         if visitor.tenant.state is TenantState.ACTIVE:

@@ -1,7 +1,6 @@
 """The view model of the owner's landing page: what it shows of a session at one moment. Pure; takes ``now``."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,11 +10,6 @@ from typing import Final, NamedTuple
 from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
 from chalicelib.rendering.tones import PHASE_TONES, Tone
 from wire import Phase, ProblemCode
-
-#: ITU-T E.164: at most 15 digits; the shortest numbers with a country code have 7.
-NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
-#: What people write between the digits of a number, and the zero that is left out after a country code.
-BETWEEN_DIGITS: Final = re.compile(r"\(0\)|[\s()./\u00a0\u2010-\u2015-]")
 
 
 class Screen(StrEnum):
@@ -132,13 +126,6 @@ def choose_screen(tenant: Tenant, session: Session, now: int) -> Screen:
         case Phase.LOGGED_OUT if session.is_awake(now):
             return Screen.WAITING
     return Screen.MESSAGE
-
-
-def parse_phone_number(number: str) -> str | None:
-    """Returns the digits of a number with its country code, as people write it; None if it cannot be one."""
-    plain = BETWEEN_DIGITS.sub("", number.strip())
-    plain = plain[1:] if plain.startswith("+") else plain.removeprefix("00")
-    return plain if NUMBER.fullmatch(plain) else None
 
 
 def _grouped(code: ExpiringCode) -> str:

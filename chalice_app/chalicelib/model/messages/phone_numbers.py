@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
+#: ITU-T E.164: the digits of a number with its country code.
+MAX_DIGITS: Final = 15
 #: What stands between the digits of a number as people write it.
 SEPARATORS: Final = re.compile(r"[\s().\[\]/~_\u2010-\u2015\u2212\u30fc-]+")
 #: One phone under two numbers, the longer one first: WhatsApp goes on using the form under which it was registered.
@@ -90,7 +92,7 @@ def _canonical(digits: str) -> str:
 def _plain(written: str) -> str:
     """Returns the ASCII digits and the plus sign of a number, without what is between them and without marks."""
     text = unicodedata.normalize("NFKC", written)
-    text = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc", "Mn", "Me"))
+    text = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Mn", "Me"))
     text = "".join(str(unicodedata.decimal(letter, letter)) for letter in text)
     text = text.strip().removeprefix("tel:")
     return SEPARATORS.sub("", text)
@@ -108,6 +110,8 @@ def _parse(number: str, country: str | None = None) -> str | PhoneProblem:
             phonenumbers.NumberParseException.TOO_LONG: PhoneProblem.TOO_LONG,
         }.get(error.error_type, PhoneProblem.TOO_SHORT)
     digits = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    if len(digits) > MAX_DIGITS:
+        return PhoneProblem.TOO_LONG
     shorter = phonenumbers.parse("+" + _canonical(digits))
     match phonenumbers.is_possible_number_with_reason(shorter):
         case phonenumbers.ValidationResult.IS_POSSIBLE:

@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from chalicelib.errors import Invalid
 from chalicelib.model import Assistant, Audience, GroupAnswers, Policies
+from chalicelib.model.messages.phone_numbers import countries
 from chalicelib.rendering.languages import LANGUAGES
+from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 MAX_NAME_LENGTH: Final = 80
@@ -22,7 +24,6 @@ MAX_KEY_LENGTH: Final = 300
 MAX_MODEL_LENGTH: Final = 100
 MAX_INSTRUCTIONS_LENGTH: Final = 32_000
 MAX_GIVE_UP_TEXT_LENGTH: Final = 500
-MAX_PHONES: Final = 500
 
 #: The prefixes of other providers' keys, the longer ones first.
 OTHER_PROVIDERS: Final[Mapping[str, str]] = {
@@ -48,10 +49,6 @@ NOT_KEYS: Final[Mapping[str, str]] = {
 SHAPE_OF_KEY: Final = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 SHAPE_OF_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 SHAPE_OF_REFERENCE: Final = re.compile(r"(asst|pmpt)_[A-Za-z0-9]{6,80}")
-#: The areas of the tz database that name places.
-CONTINENTS: Final = frozenset(
-    {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
-)
 #: Control characters that change the reading direction of a name.
 BIDI_CONTROLS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -115,11 +112,6 @@ def _parse_language(value: Any) -> str:
     if value not in LANGUAGES:
         raise invalid("Choose one of the languages in the list.")
     return str(value)
-
-
-def list_time_zones() -> list[str]:
-    """Returns the names that the form suggests: those of places."""
-    return sorted(name for name in available_timezones() if name.split("/")[0] in CONTINENTS)
 
 
 def _parse_time_zone(value: Any) -> str:
@@ -213,18 +205,20 @@ def _whole_number(least: int, most: int) -> Callable[[Any], int]:
     return number
 
 
-def _parse_phones(value: Any) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for line in re.split(r"[\n\r,;]+", str(value or "")):
-        digits = re.sub(r"[ ()./\u00a0-]", "", line.strip()).removeprefix("+").removeprefix("00")
-        if not digits:
-            continue
-        if not re.fullmatch(r"[1-9][0-9]{4,19}", digits, re.ASCII):
-            raise invalid("Enter one phone number per line, with its country code, for example +44 7700 900123.")
-        found[digits] = None
-    if len(found) > MAX_PHONES:
-        raise invalid(f"Enter at most {MAX_PHONES} numbers.")
-    return tuple(found)
+def _parse_country(value: Any) -> str:
+    country = str(value or "")
+    if country and country not in countries():
+        raise invalid("Choose one of the countries in the list.")
+    return country
+
+
+def _parse_phones(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    former: Policies | None = (info.context or {}).get("former")
+    stored = (*former.ignored_phones, *former.allowed_phones) if former is not None else ()
+    try:
+        return parse_phone_list(str(value or ""), info.data.get("country", ""), stored)
+    except WrongEntries as wrong:
+        raise invalid(str(wrong)) from None
 
 
 def _parse_give_up_text(value: Any) -> str:
@@ -241,10 +235,10 @@ class Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True)
 
     @classmethod
-    def parse(cls, fields: Mapping[str, str]) -> Self:
+    def parse(cls, fields: Mapping[str, str], former: Policies | None = None) -> Self:
         """Validates all fields. Raises Invalid with a sentence for each field that is wrong."""
         try:
-            return cls.model_validate(dict(fields))
+            return cls.model_validate(dict(fields), context={"former": former})
         except ValidationError as error:
             sentences = {str(each["loc"][0]): each["msg"] for each in error.errors(include_input=False)}
         raise Invalid(sentences | _explain_reference(sentences, fields))
@@ -268,6 +262,7 @@ class TenantForm(Form):
     owner_email: Annotated[str, BeforeValidator(_parse_email)] = ""
     language: Annotated[str, BeforeValidator(_parse_language)] = ""
     time_zone: Annotated[str, BeforeValidator(_parse_time_zone)] = ""
+    country: Annotated[str, BeforeValidator(_parse_country)] = ""
     model: Annotated[str, BeforeValidator(_parse_model)] = ""
     instructions: Annotated[str, BeforeValidator(_parse_instructions)] = ""
     legacy_reference: Annotated[str, BeforeValidator(_parse_reference)] = ""

@@ -14,8 +14,9 @@ from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invi
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
-from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm, list_time_zones
+from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
+from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
 from wire import ProblemCode
 
@@ -87,6 +88,7 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         owner_email=form.owner_email,
         language=form.language,
         time_zone=form.time_zone,
+        country=form.country,
         state=TenantState.ACTIVE,
         revision=1,
         created_at=now,
@@ -139,6 +141,7 @@ def render_form(
         key_dropped=bool(fields.get("api_key")),
         languages=LANGUAGE_NAMES,
         time_zones=list_time_zones(),
+        countries=list_countries(),
         audiences=AUDIENCE_LABELS,
     )
 

@@ -12,9 +12,11 @@ from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.forms import EditTenantForm, list_time_zones
+from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
+from chalicelib.web.admin.phone_lists import show_phone_list
+from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.admin.tenant_list import Row
 from chalicelib.web.admin.unanswered import unanswered_context
 from chalicelib.web.messages import (
@@ -102,7 +104,7 @@ class TenantPage:
         found = self.services.tenants.get(tenant)
         former = self.services.tenants.get_assistant(tenant, found.assistant_version)
         try:
-            form = EditTenantForm.parse(fields)
+            form = EditTenantForm.parse(fields, found.policies)
             assistant = form.assistant(former)
             if form.api_key:
                 require_passed(self.services.llm.check(form.api_key, assistant))
@@ -142,6 +144,7 @@ class TenantPage:
             "owner_email": form.owner_email,
             "language": form.language,
             "time_zone": form.time_zone,
+            "country": form.country,
             "policies": form.policies(tenant.policies),
         }
         changes = {name: value for name, value in values.items() if getattr(tenant, name) != value}
@@ -170,6 +173,7 @@ class TenantPage:
             key_dropped=bool(fields.get("api_key")),
             languages=LANGUAGE_NAMES,
             time_zones=list_time_zones(),
+            countries=list_countries(),
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
         )
@@ -232,6 +236,7 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
         "owner_email": tenant.owner_email,
         "language": tenant.language,
         "time_zone": tenant.time_zone,
+        "country": tenant.country,
         "model": assistant.model,
         "instructions": assistant.instructions,
         "legacy_reference": assistant.legacy_reference or "",
@@ -242,4 +247,4 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
 def _as_field(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
-    return "\n".join(value) if isinstance(value, tuple) else str(value)
+    return show_phone_list(value) if isinstance(value, tuple) else str(value)

@@ -5,7 +5,7 @@ from chalicelib.model import (
     Session,
     TenantState,
 )
-from chalicelib.web.landing_view import Screen, choose_screen, landing_view, parse_phone_number
+from chalicelib.web.landing_view import Screen, choose_screen, landing_view
 from tests.unit.support.landing_browser import BAKERY, tenant
 from wire import Phase
 
@@ -41,24 +41,6 @@ def test_a_code_is_shown_only_while_it_is_valid_and_needed(session: Session, scr
 def test_the_repr_of_a_view_has_no_code() -> None:
     session = Session(BAKERY, Phase.QR, qr=ExpiringCode("secret-code", NOW + 1_000))
     assert "secret-code" not in repr(landing_view(tenant(BAKERY), session, NOW))
-
-
-@pytest.mark.parametrize(
-    ("written", "digits"),
-    [
-        ("+49 170 1234567", "491701234567"),
-        ("0049 170 1234567", "491701234567"),
-        ("49 (0) 170.123.4567", "491701234567"),
-        ("+1 (555) 010–0199", "15550100199"),
-        ("+49\u00a0170\u20111234567", "491701234567"),
-        ("0170 1234567", None),
-        ("+49 17O 1234567", None),
-        ("٤٩١٧٠١٢٣٤٥٦٧", None),
-        ("++491701234567", None),
-    ],
-)
-def test_numbers_are_read_as_people_write_them(written: str, digits: str | None) -> None:
-    assert parse_phone_number(written) == digits
 
 
 @pytest.mark.parametrize("phase", [Phase.CONFLICT, Phase.PASSKEY_REQUIRED, Phase.OFFLINE])
