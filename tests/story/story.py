@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from infrastructure.local.stack import LocalStack, local_stack
 from runner.browser.chromium import DEBIAN_NAMES
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from tests.story.people import Client, Operator, Owner
+from tests.story.understanding import Understood, play_understanding
 
 MESSAGES_EACH = 20
 #: A later reply counts as missing.
@@ -49,17 +50,21 @@ class StoryResult:
     answered: int
     mixed: int
     duplicated: int
+    #: of one line; None where it was not tried
+    understood: Understood | None = None
 
     @property
     def summary(self) -> str:
+        understood = f"; understood {self.understood.summary}" if self.understood is not None else ""
         return (
             f"story: ok, {self.seconds_mail_to_first_reply:.1f} s mail to first reply, {self.answered} answered, "
-            f"{self.mixed} mixed, {self.duplicated} duplicated"
+            f"{self.mixed} mixed, {self.duplicated} duplicated{understood}"
         )
 
     @property
     def is_good(self) -> bool:
-        return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0)
+        understood = self.understood is None or self.understood.is_good
+        return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0) and understood
 
 
 @contextmanager
@@ -89,8 +94,14 @@ def run_story(
     pictures: Path | None,
     report: Callable[[str], None],
     messages_each: int = MESSAGES_EACH,
+    *,
+    understanding: bool = True,
 ) -> StoryResult:
-    """Runs the story once; raises if a page or a reply is missing."""
+    """Runs the story once; raises if a page or a reply is missing.
+
+    Args:
+        understanding: one line also gets an edit, a quote, a picture, a greeting of the app, and a group's mention.
+    """
     operator = Operator(people, stack.admin_url, pictures)
     assert stack.operator.first_password is not None
     operator.sign_in(stack.operator.email, stack.operator.first_password, "A-password-of-my-own-1")
@@ -111,9 +122,11 @@ def run_story(
             seconds = time.monotonic() - started
             report("both lines answered their first message")
             rest = list(pool.map(lambda phone: _write(phone, range(1, messages_each)), phones))
+        understood = play_understanding(phones[0], REPLY_TIMEOUT_SECONDS) if understanding else None
+        report("what is more than text was answered" if understood else "only text was tried")
         operator.open_tenant(tenants[0], "admin-tenant")
         replies = [first + later for first, later in zip(firsts, rest, strict=True)]
-        return _evaluate(phones, replies, messages_each, seconds)
+        return replace(_evaluate(phones, replies, messages_each, seconds), understood=understood)
 
 
 def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pictures: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Builds what the Responses API answers: output items and the response object."""
 
 import itertools
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -29,19 +30,30 @@ ESSAY_SENTENCES = 160
 
 
 def spoken(persona: str, request: Mapping[str, Any]) -> str:
-    """What `persona` answers: who it is, the last user message in quotes, and how its instructions begin."""
+    """What `persona` answers: who it is, the last user message and what that quotes, how its instructions begin."""
     messages = [(role, text) for role, text in messages_of(request) if role in ("user", "assistant")]
     latest = list(itertools.takewhile(lambda message: message[0] == "user", reversed(messages)))
     users = [text for _, text in latest] or [text for role, text in messages if role == "user"][-1:]
     sentence = f'[{persona}] You said: "{users[0] if users else ""}"'
     if len(users) > 1:
         sentence += " Before that: " + ", ".join(f'"{text}"' for text in reversed(users[1:])) + "."
+    if quoted := quotes_in(request):
+        sentence += f' It quotes: "{quoted[-1]}".'
     instructions = str(request.get("instructions") or "").strip()
     if instructions:
         first_line = instructions.splitlines()[0]
         shown = first_line if len(first_line) <= 80 else first_line[:79] + "…"
         sentence += f' I follow my instructions: "{shown}"'
     return sentence
+
+
+def quotes_in(request: Mapping[str, Any]) -> list[str]:
+    """What the last user messages quote, as the facts of a developer message say."""
+    told = [text for role, text in messages_of(request) if role == "developer" and "\n{" in text]
+    if not told:
+        return []
+    facts = json.loads(told[-1].partition("\n")[2])
+    return [str(quote["quotes"]).partition("\n")[0] for quote in facts.get("quotes", ())]
 
 
 def essay(persona: str) -> str:
