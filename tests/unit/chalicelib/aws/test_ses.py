@@ -106,6 +106,14 @@ def test_a_mail_speaks_the_owners_language(kind: str, language: str) -> None:
     assert translate(f"mail.{kind}.button") in body(post.mail, "html")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_invite_asks_the_owner_to_switch_automatic_messages_off(language: str) -> None:
+    post = Post()
+    send("invite", mailer(post), replace(BAKERY, language=language))
+    sentence = translator(language)("mail.invite.automatic")
+    assert sentence in body(post.mail, "plain") and sentence.partition("’")[0] in body(post.mail, "html")
+
+
 def test_the_raw_mail_is_what_mail_servers_like() -> None:
     post = Post()
     mailer(post).invite(BAKERY, LINK)

@@ -101,6 +101,17 @@ def test_every_phase_has_its_page_in_the_owners_language(lines: Lines, language:
             assert translator(language)(f"phase.{phase}.sentence").partition("’")[0] in answer.body
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_connected_owner_is_asked_to_switch_automatic_messages_off(lines: Lines, language: str) -> None:
+    browser = lines.browser().opened()
+    lines.tenant(language=language)
+    sentence = translator(language)("landing.connected.automatic").partition("’")[0]
+    lines.session(phase=Phase.ONLINE, number="491701234567")
+    assert sentence in browser.get("/status").body
+    lines.session(phase=Phase.LOGGED_OUT, watched_until=0)
+    assert sentence not in browser.get("/status").body
+
+
 def test_a_line_that_was_logged_out_waits_for_its_owners_action(lines: Lines) -> None:
     browser = lines.browser().opened()
     lines.session(phase=Phase.LOGGED_OUT, watched_until=0)
