@@ -27,6 +27,7 @@ CONTRACT = (
     "tests/contract/test_wa_js.py",
     "tests/contract/test_whatsapp_simulator.py",
     "tests/contract/test_runner_whatsapp.py",
+    "tests/contract/test_runner_messages.py",
 )
 NPM_TIMEOUT_SECONDS = 300
 CONTRACT_TIMEOUT_SECONDS = 1800

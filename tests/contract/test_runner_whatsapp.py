@@ -5,98 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runner.__main__ import compose
 from runner.browser.chromium import kill, processes_of
 from runner.browser.page import PageObservation, PageUnreachable
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
 from runner.control_plane.lease import Durations, Lease
-from runner.host import Host
-from runner.settings import Settings
+from tests.contract.runner_scene import CONTACT, NUMBER, becomes_true, is_online, link, running, settings_for
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
-from tests.simulators.whatsapp.browser import WA_JS
-from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeControl, message_id
-from wire import MessageKind, Outcome, Phase, ProblemCode, SessionReport
+from tests.unit.support.runner_fakes import TENANT, FakeControl, message_id
+from wire import Phase, ProblemCode
 
 pytestmark = pytest.mark.chromium
-NUMBER = "491701111111"
-CONTACT = "491702222222"
-
-
-def settings_for(directory: Path, **fields: Any) -> Settings:
-    return Settings(
-        control_url="http://unused.test",
-        runner_bootstrap_token=BOOTSTRAP,
-        data_directory=directory,
-        wa_js=WA_JS,
-        **fields,
-    )
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[WhatsAppSimulator]:
-    async with WhatsAppSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def browsers(simulator: WhatsAppSimulator, tmp_path: Path) -> AsyncIterator[WhatsApp]:
-    settings = settings_for(
-        tmp_path, browser_host_rules=simulator.host_rules, browser_certificate_spki=simulator.certificate_spki
-    )
-    async with whatsapp(settings, SystemClock(), random.random) as browsers:
-        yield browsers
-
-
-@asynccontextmanager
-async def running(
-    browsers: WhatsApp, control: FakeControl, directory: Path, lease: Lease | None = None
-) -> AsyncIterator[Host]:
-    """A whole runner, drained at the end."""
-    clock = SystemClock()
-    settings = settings_for(directory)
-    host = compose(
-        settings=settings,
-        browsers=browsers,
-        client=FakeClient(control, BOOTSTRAP),
-        lease=lease or Lease(clock.now),
-        clock=clock,
-        jitter=random.Random(),
-    )
-    task = asyncio.create_task(host.run())
-    try:
-        yield host
-    finally:
-        host.stop()
-        async with asyncio.timeout(30):
-            await task
-
-
-async def becomes_true(condition: Callable[[], bool], within: float = 15.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - processes and sockets send no notification
-            await asyncio.sleep(0.1)
-
-
-def is_online(report: SessionReport) -> bool:
-    return report.phase is Phase.ONLINE
-
-
-async def link(control: FakeControl, simulator: WhatsAppSimulator) -> None:
-    report = await control.until_report(lambda report: report.qr is not None)
-    assert report.phase is Phase.QR
-    assert report.qr is not None
-    assert 30_000 < report.qr.expires_in_ms < 60_000
-    simulator.phone(NUMBER).scan(report.qr.code)
-    await control.until_report(is_online)
 
 
 async def test_from_the_qr_code_to_a_reply_and_back_online_after_a_restart(
@@ -397,97 +322,6 @@ async def test_another_account_than_the_sessions_own_does_not_go_online(
         contact.write("hello")
         await asyncio.sleep(2)
         assert control.handed_in == []
-
-
-async def test_a_picture_is_handed_in_with_its_caption_and_not_its_thumbnail(
-    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
-) -> None:
-    control = FakeControl()
-    control.hold(watched=True)
-    contact = simulator.phone(NUMBER).contact(CONTACT, "Ann")
-    async with running(browsers, control, tmp_path):
-        await link(control, simulator)
-        contact.send_media(b"\xff\xd8\xff", "image/jpeg", caption="look")
-        contact.owner_writes("I saw it")
-        await control.until(lambda: len(control.messages_seen) == 2)
-        picture, own = sorted(control.messages_seen.values(), key=lambda message: message.from_me)
-        assert (picture.kind, picture.text, picture.caption) == (MessageKind.IMAGE, "", "look")
-        assert picture.phone == CONTACT
-        assert picture.chat.endswith("@lid")
-        assert picture.chat_alias == f"{CONTACT}@c.us"
-        assert own.from_me
-
-
-async def test_a_group_is_answered_under_its_own_id_and_names_the_author(
-    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
-) -> None:
-    control = FakeControl(answer=lambda message: ["to all"])
-    control.hold(watched=True)
-    group = simulator.phone(NUMBER).contact("120363000000000001", "Club", kind="group")
-    async with running(browsers, control, tmp_path):
-        await link(control, simulator)
-        written = group.write("hello", author=CONTACT, author_name="Ann")
-        replies = await group.wait_for_reply()
-        assert replies[0].id == message_id(TENANT, written.id)
-        message = next(iter(control.messages_seen.values()))
-        assert message.chat.endswith("@g.us")
-        assert message.sender is not None
-        assert message.chat_alias is None
-        assert message.phone in {None, CONTACT}
-
-
-async def test_a_late_reply_quotes_and_a_quote_that_is_gone_is_left_out(
-    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
-) -> None:
-    control = FakeControl()
-    control.hold(watched=True)
-    contact = simulator.phone(NUMBER).contact(CONTACT)
-    async with running(browsers, control, tmp_path):
-        await link(control, simulator)
-        contact.write("first")
-        await control.until(lambda: len(control.messages_seen) == 1)
-        message = next(iter(control.messages_seen.values()))
-        control.reply(TENANT, message, ["quoting"], quote=message.id)
-        await contact.wait_for_reply(1)
-        other = message.model_copy(update={"id": "3EB0FFFF"})
-        control.reply(TENANT, other, ["not quoting"], quote="3EB0FFFF")
-        await contact.wait_for_reply(2)
-
-
-async def test_a_message_that_cannot_be_decrypted_yet_is_handed_in_twice(
-    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
-) -> None:
-    simulator.set(ciphertext_ms=1_500, duplicate_delivery=True)
-    control = FakeControl()
-    control.hold(watched=True)
-    contact = simulator.phone(NUMBER).contact(CONTACT)
-    async with running(browsers, control, tmp_path):
-        await link(control, simulator)
-        contact.write("readable later")
-        await control.until(lambda: len(control.handed_in) >= 2)
-        await asyncio.sleep(1)
-        handed_in = [(m.kind, m.text) for request in control.handed_in for m in request.messages]
-        assert handed_in == [(MessageKind.CIPHERTEXT, ""), (MessageKind.TEXT, "readable later")]
-
-
-async def test_a_long_tail_that_came_while_the_browser_was_closed_is_complete_and_in_order(
-    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
-) -> None:
-    control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
-    control.hold(watched=True)
-    contact = simulator.phone(NUMBER).contact(CONTACT)
-    async with running(browsers, control, tmp_path):
-        await link(control, simulator)
-        first = contact.write("message 0")
-        await control.until(lambda: len(control.messages_seen) == 1)
-    for index in range(1, 180):
-        contact.write(f"message {index}")
-    contact.owner_reads()  # unread counts lie now
-    control.hold(epoch=3, last_epoch=1, number=NUMBER, caught_up_to_ms=first.at)
-    async with running(browsers, control, tmp_path):
-        await control.until(lambda: len(control.messages_seen) == 180)
-    texts = [message.text for message in control.messages_seen.values()]
-    assert texts == [f"message {index}" for index in range(180)]
 
 
 # -- staying well -----------------------------------------------------------------------------------------------------

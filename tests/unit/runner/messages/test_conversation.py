@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from infrastructure.local.lambda_runtime.gateway import MAX_PAYLOAD_BYTES
 from runner.backoff import backoff_seconds
-from runner.browser.page import PageGone
+from runner.browser.page import PageGone, PageRefused
 from runner.control_plane.client import Refused, TransientError
 from runner.control_plane.lease import Lease
+from runner.log_events import LogEvent
 from runner.messages.conversation import Conversation
 from runner.messages.journal import OVERLAP_SECONDS, Journal
 from runner.messages.replies import ACK_TIMEOUT_SECONDS
@@ -212,6 +214,89 @@ async def test_a_ciphertext_is_handed_in_again_once_it_can_be_read(line: Line) -
     line.page.receive("A", "readable", at_s=line.now_s)
     await line.conversation.sweep(line.page)
     assert [m.kind for r in line.control.handed_in for m in r.messages] == ["ciphertext", "text"]
+
+
+async def test_a_later_wording_is_handed_in_after_the_first_one_in_the_same_request(line: Line) -> None:
+    line.link()
+    line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
+    await line.conversation._read(line.page)
+    line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
+    await line.conversation.sweep(line.page)
+    [request] = line.control.handed_in
+    assert [(m.text, m.edited_at_ms) for m in request.messages] == [("Friday", None), ("Saturday", 5)]
+    assert not line.journal.waiting
+
+
+async def test_an_answer_to_one_of_two_wordings_leaves_the_other_waiting(line: Line) -> None:
+    messages = line.control.messages
+
+    async def forgetful(request: MessagesRequest, token: str) -> MessagesAnswer:
+        answer = await messages(request, token)
+        return answer.model_copy(update={"acknowledged": answer.acknowledged[:1]})
+
+    line.control.messages = forgetful  # type: ignore[method-assign]
+    line.link()
+    line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
+    line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
+    await line.conversation._read(line.page)
+    await line.conversation._handover._hand_in_batch(["A|", "A|e5"])
+    assert list(line.journal.waiting) == ["A|e5"]
+
+
+async def test_an_edit_and_a_deletion_are_handed_in_after_a_restart_and_only_once(line: Line) -> None:
+    line.link()
+    line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
+    line.page.receive("B", "secret", at_s=line.now_s, key="B|")
+    await line.conversation.sweep(line.page)
+    line.clock.time += 3_600
+    line.page.messages.clear()
+    line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5, changed=True)
+    line.page.receive("B", "", at_s=line.now_s, key="B|d", deleted=True, changed=True)
+    for _ in range(2):
+        line.restart()
+        line.link()
+        await line.conversation.sweep(line.page)
+    told = [(m.id, m.text, m.deleted) for r in line.control.handed_in for m in r.messages]
+    assert told == [("A", "Friday", False), ("B", "secret", False), ("A", "Saturday", False), ("B", "", True)]
+
+
+async def test_a_new_document_is_told_what_was_handed_in_and_an_old_one_is_not_told_again(line: Line) -> None:
+    line.link()
+    line.page.receive("A", at_s=line.now_s)
+    await line.conversation.sweep(line.page)
+    assert line.page.remembered == {}
+    await line.conversation.sweep(line.page)
+    assert line.page.calls.count("remember") == 1
+    line.page.forget()
+    await line.conversation.sweep(line.page)
+    assert line.page.remembered == {"49170@c.us|A|text": line.now_s}
+    assert line.handed_in() == ["A"]
+
+
+async def test_a_page_that_refuses_for_another_reason_is_not_read_again_at_once(line: Line) -> None:
+    line.link()
+    line.page.error = PageRefused("TypeError")
+    with pytest.raises(PageRefused):
+        await line.conversation._read(line.page)
+    assert line.page.calls == ["tail"]
+
+
+async def test_odd_values_are_logged_by_their_names_and_never_by_themselves(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.page.receive("A", at_s=line.now_s, phone="4917", author=["canary"])
+    line.page.receive("B", "canary", at_s=line.now_s, chat="canary")
+    line.link()
+    with caplog.at_level(logging.INFO, "runner"):
+        await line.conversation.sweep(line.page)
+    assert line.handed_in() == ["A"]
+    logged = [(record.message, record.__dict__["fields"]) for record in caplog.records]
+    assert [(event, fields["fields"]) for event, fields in logged] == [
+        (LogEvent.MESSAGE_FIELDS_LEFT_OUT, ["author", "phone"]),
+        (LogEvent.MESSAGE_NOT_CARRIED, ["chat"]),
+    ]
+    assert "canary" not in str(logged)
+    assert "4917" not in str(logged)
 
 
 def receive_a_bad_one_among_others(line: Line) -> None:

@@ -180,3 +180,75 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
     journal.close()
+
+
+def test_the_text_leaves_the_disk_with_the_acknowledgement(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    journal.raise_floor(NOW - 10)
+    for name in "abc":
+        journal.add(name, message(name.upper()).model_copy(update={"text": f"canary {name}"}))
+    journal.acknowledge("b")
+    assert "canary b" not in path.read_text()
+    journal.close()
+    again = opened(path)
+    assert {key: one.text for key, one in again.waiting.items()} == {"a": "canary a", "c": "canary c"}
+    again.acknowledge("a")  # its line was written by the rewriting, not appended
+    assert "canary a" not in path.read_text()
+    assert "canary c" in path.read_text()
+    assert opened(path).waiting.keys() == {"c"}
+    again.close()
+
+
+def test_two_wordings_of_one_message_wait_and_are_known_apart(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.add("a|", message("A"))
+    journal.add("a|e1", message("A").model_copy(update={"text": "new", "edited_at_ms": 1}))
+    journal.acknowledge("a|")
+    again = opened(tmp_path / "journal")
+    assert [(key, one.text) for key, one in again.waiting.items()] == [("a|e1", "new")]
+    assert again.handed_in() == {"a|": NOW, "a|e1": NOW}
+    assert not again.knows("a|d")
+    journal.close()
+    again.close()
+
+
+def test_the_keys_of_half_a_day_are_kept_whatever_is_read_from(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    for hours in (13, 11, 0):
+        journal.add(f"{hours}", message(f"M{hours}", NOW - hours * 3_600))
+        journal.acknowledge(f"{hours}")
+    journal.raise_floor(NOW - 60)
+    journal.close()
+    again = opened(path)
+    again.close()
+    assert opened(path).handed_in() == {"11": NOW - 11 * 3_600, "0": NOW}
+
+
+def test_a_ciphertext_holds_the_caught_up_time_also_after_a_restart_until_it_is_decrypted(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    journal.raise_floor(NOW - 100)
+    journal.add("a|c", message("A", NOW, MessageKind.CIPHERTEXT))
+    journal.add("b|", message("B", NOW + 60))
+    for key in ("a|c", "b|"):
+        journal.acknowledge(key)
+    journal.close()
+    again = opened(path)
+    assert again.caught_up_to_s(NOW + 300, 120, 600) == NOW
+    again.add("a|", message("A", NOW))
+    again.acknowledge("a|")
+    again.close()
+    last = opened(path)
+    assert last.caught_up_to_s(NOW + 300, 120, 600) == NOW + 60
+    last.close()
+
+
+def test_a_journal_of_an_earlier_release_names_what_was_handed_in(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_text(json.dumps({"acknowledged": "a|", "chat": CHAT, "second": NOW}) + "\n", encoding="utf-8")
+    journal = opened(path)
+    assert journal.knows("a|")
+    assert journal.handed_in() == {"a|": NOW}
+    journal.close()
