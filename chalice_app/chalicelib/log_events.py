@@ -14,6 +14,7 @@ class LogEvent(StrEnum):
     TURN_POSTPONED = "turn_postponed"  #: OpenAI or an AWS service failed for a moment; the turn is retried later
     TURN_GIVEN_UP = "turn_given_up"  #: this turn is never answered by the model; ``reason`` says why
     MESSAGES_UNANSWERED = "messages_unanswered"  #: ``count`` messages got no reply; ``reason`` says why
+    CHAT_MUTED = "chat_muted"  #: a bot is at the other end of a chat: the line is silent there for an hour
     ASSISTANT_NEEDS_ACTION = "assistant_needs_action"  #: a person must fix the key, the credit, the model or the budget
 
     # -- sessions and runners ----------------------------------------------------------------------------------

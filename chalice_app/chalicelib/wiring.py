@@ -33,6 +33,7 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
+from chalicelib.store.slots import Slots
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
 from chalicelib.store.tasks import Tasks
@@ -121,6 +122,11 @@ class Services:
         return int(self._environment.get("RUNNER_CAPACITY", "8"))
 
     @property
+    def think_at_once(self) -> int:
+        """The concurrency limit of the function that calls the model: an operator's own, or else the deployment's."""
+        return next(filter(None, map(int, self._environment.get("THINK_AT_ONCE", "50").split())), 0)
+
+    @property
     def runners_at_least(self) -> int:
         return int(self._environment.get("RUNNERS_AT_LEAST", "1"))
 
@@ -189,6 +195,10 @@ class Services:
     @cached_property
     def automatic_texts(self) -> AutomaticTexts:
         return AutomaticTexts(self.table, self.timeline)
+
+    @cached_property
+    def slots(self) -> Slots:
+        return Slots(self.table)
 
     @cached_property
     def snapshots(self) -> Snapshots:

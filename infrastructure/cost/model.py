@@ -73,8 +73,8 @@ MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
 # -- measured with the real code on a table that counts (tests/unit/infrastructure/cost) ------------------------------
 ANSWER_WRITE_UNITS = 43  # hand in, think, take, sent
-ANSWER_READ_UNITS = 34  # with the 20 messages that a contact's chat holds
-ANSWER_STORED_BYTES = 780  # a message and its turn; the index holds them once more
+ANSWER_READ_UNITS = 42  # with the 60 messages and turns of a contact's chat that a check reads
+ANSWER_STORED_BYTES = 1_100  # a message and its turn; the index holds them once more
 REPORT_WRITE_UNITS, REPORT_READ_UNITS = 15, 4
 SNAPSHOT_WRITE_UNITS, SNAPSHOT_READ_UNITS = 6, 5
 RENEWAL_WRITE_UNITS, SYNC_READ_UNITS = 4, 2

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.local.lambda_runtime.event_sources import DEFAULT_WORKERS
 from infrastructure.local.resources import CREDENTIALS, REGION, Created
 
 #: The inherited variables: programs, home, locale and time zone.
@@ -61,6 +62,7 @@ def local_environment(
         "RUNNER_TOKEN_PARAMETER": created.runner_token_parameter,
         "RUNNER_CAPACITY": str(runner_capacity),
         "RUNNERS_AT_LEAST": str(runners_at_least),
+        "THINK_AT_ONCE": str(DEFAULT_WORKERS),
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "OPERATORS_EMAIL": operators_email,
         "OPENAI_SERVERS": openai_servers,

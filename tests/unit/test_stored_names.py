@@ -99,8 +99,10 @@ ADDED_SINCE = {
     *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
-    "Chat.new_to",
-    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts", "failures")),
+    *(f"Chat.{name}" for name in ("new_to", "muted_until", "stopped_at", "resumed_at")),
+    *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at")),
+    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts")),
+    *("Turn.failures", "Turn.sentence"),
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
 }

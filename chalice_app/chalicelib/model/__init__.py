@@ -9,6 +9,7 @@ from chalicelib.model.assistant import (
 from chalicelib.model.conversation import (
     ANSWER_AT_LATEST,
     DEBOUNCE,
+    MAX_CALLS,
     MAX_DISCARDS,
     MAX_FAILURES,
     MAX_MESSAGE_AGE,
@@ -22,11 +23,11 @@ from chalicelib.model.conversation import (
     TurnState,
     answered_by_owner,
     has_settled,
-    is_bot_loop,
     reason_not_to_send,
     refreeze,
     split_by_login,
     unanswered_messages,
+    wordless_messages,
 )
 from chalicelib.model.messages.classification import (
     Classification,
@@ -102,6 +103,7 @@ __all__ = [
     "INVITE_UNOPENED_FOR",
     "LEASE",
     "LEASE_RENEWED_EVERY",
+    "MAX_CALLS",
     "MAX_DISCARDS",
     "MAX_FAILURES",
     "MAX_MESSAGE_AGE",
@@ -148,7 +150,6 @@ __all__ = [
     "downtime",
     "has_settled",
     "history",
-    "is_bot_loop",
     "is_wedged",
     "may_reap",
     "message_key",
@@ -161,4 +162,5 @@ __all__ = [
     "split_by_login",
     "tenant_of",
     "unanswered_messages",
+    "wordless_messages",
 ]

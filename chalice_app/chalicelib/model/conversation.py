@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
-from chalicelib.model.messages.skip_reason import SkipReason
+from chalicelib.model.messages.skip_reason import WITHOUT_WORDS, SkipReason
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 
@@ -31,8 +32,8 @@ MAX_TIMEOUTS = 3
 MAX_FAILURES = 3
 #: So many failed model calls end a turn; with backoff up to 15 minutes, MAX_MESSAGE_AGE ends it earlier.
 MAX_MODEL_ATTEMPTS = 60
-#: Circuit breaker: so many replies in one chat within the window mean that two bots answer each other.
-LOOP_REPLIES, LOOP_WINDOW = 10, timedelta(minutes=2)
+#: So many paid model calls end a turn: its contact goes on editing, or the processes that call the model die.
+MAX_CALLS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,25 @@ class Chat:
     new_to: str | None = None
     #: a message came while the open turn was being sent: the chat is checked when the turn ends
     check_requested: bool = False
+    #: a bot is at the other end: the line is silent until then
+    muted_until: int = 0
+    #: WhatsApp's time of the message that ended automatic answers, of the one that resumed them, and of the STOP that
+    #: was confirmed
+    stopped_at: int | None = None
+    resumed_at: int | None = None
+    stop_confirmed_at: int | None = None
+    #: when the contact read last that the line cannot read messages without words
+    wordless_notice_at: int | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """True if the contact ended automatic answers, and neither the contact nor a person resumed them."""
+        return self.stopped_at is not None and self.stopped_at >= (self.resumed_at or 0)
+
+    @property
+    def stop_confirmed(self) -> bool:
+        """True if the contact read that automatic answers have ended."""
+        return self.stop_confirmed_at is not None and self.stop_confirmed_at == self.stopped_at
 
 
 class TurnState(StoredEnum):
@@ -106,10 +126,34 @@ class Turn:
     timeouts: int = 0
     #: the replies that an error of ours kept from being stored, after the model was paid
     failures: int = 0
+    #: the text is a fixed sentence, which no model wrote
+    sentence: FixedSentence | None = None
 
     def part_id(self, part: int) -> str:
         """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""
         return reply_id(self.tenant, self.first_message, part)
+
+    @property
+    def fixed(self) -> bool:
+        """True if no model writes its text."""
+        return self.sentence is not None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The keys of the messages that need no other reply: an edit may give words to a message without words."""
+        return self.messages if self.sentence in (None, FixedSentence.STOPPED) else ()
+
+    @property
+    def frozen_versions(self) -> dict[str, int]:
+        """The version of each of its messages when the batch was frozen, by key."""
+        return dict(zip(self.messages, self.versions or (0,) * len(self.messages), strict=False))
+
+    @property
+    def call_instants(self) -> tuple[int, ...]:
+        """The instant of the last model call, once for each paid call; earlier releases counted turns only."""
+        if self.called_at is None:
+            return () if self.fixed or self.state is TurnState.DISCARDED else (self.created_at,)
+        return (self.called_at,) * self.calls
 
     @property
     def part_ids(self) -> tuple[str, ...]:
@@ -150,7 +194,7 @@ def unanswered_messages(
     Args:
         ignoring: the open turn, whose batch may be frozen again.
     """
-    covered = {key for turn in turns if turn.id != ignoring for key in turn.messages}
+    covered = {key for turn in turns if turn.id != ignoring for key in turn.answers}
     return tuple(
         sorted(
             (
@@ -169,9 +213,10 @@ def unanswered_messages(
 def answered_by_owner(messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
     """Selects the messages that the owner answered from the phone before the line did, for example while offline.
 
-    The phone's own greeting or away message answers nothing.
+    The phone's own greeting or away message answers nothing, and neither does a message that the owner deleted.
     """
-    typed = (message for message in messages if message.from_me and message.skipped is not SkipReason.AUTOMATIC)
+    not_typed = (SkipReason.AUTOMATIC, SkipReason.DELETED)
+    typed = (message for message in messages if message.from_me and message.skipped not in not_typed)
     last_reply_at = max((message.sent_at for message in typed), default=0)
     return tuple(message for message in waiting if message.sent_at <= last_reply_at)
 
@@ -191,25 +236,51 @@ def versions_of(batch: Sequence[StoredMessage]) -> tuple[int, ...]:
     return versions if any(versions) else ()
 
 
-def refreeze(turn: Turn, waiting: Sequence[StoredMessage], now: int) -> Turn:
-    """Returns the turn with its batch frozen again, because the contact wrote more before a part was sent."""
+def first_turn(chat: Chat, batch: Sequence[StoredMessage], now: int) -> Turn:
+    """Returns the first revision of the turn that answers this batch; each process that freezes it gets the same id."""
+    first, last = batch[0], batch[-1]
+    # An edited message may begin a second turn: the first one discarded it, or said that it had no words.
+    seed = f"{first.key}|{first.version}" if first.version else first.key
+    return Turn(
+        id=hashlib.sha256(f"{chat.tenant}|{chat.id}|{seed}".encode()).hexdigest()[:24],
+        tenant=chat.tenant,
+        chat=chat.id,
+        state=TurnState.THINKING,
+        revision=1,
+        messages=tuple(message.key for message in batch),
+        versions=versions_of(batch),
+        first_message=f"{chat.id}|{seed}",
+        last_message=last.id,
+        created_at=now,
+        at=last.at,
+        oldest_sent_at=min(message.sent_at for message in batch),
+    )
+
+
+def refreeze(turn: Turn, batch: Sequence[StoredMessage], now: int) -> Turn:
+    """Returns the turn with its batch frozen again, before a part was sent."""
+    grown = any(message.key not in turn.messages for message in batch)
     return replace(
         turn,
         state=TurnState.THINKING,
         revision=turn.revision + 1,
-        messages=tuple(message.key for message in waiting),
-        versions=versions_of(waiting),
-        last_message=waiting[-1].id,
-        at=waiting[-1].at,
-        oldest_sent_at=min(message.sent_at for message in waiting),
+        messages=tuple(message.key for message in batch),
+        versions=versions_of(batch),
+        last_message=batch[-1].id,
+        at=batch[-1].at,
+        oldest_sent_at=min(message.sent_at for message in batch),
         parts=(),
         markdown="",
-        discards=turn.discards + 1,
+        discards=turn.discards + grown,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
     )
 
 
-def is_bot_loop(turns: Iterable[Turn], now: int) -> bool:
-    """True if two bots answer each other: LOOP_REPLIES replies in one chat within LOOP_WINDOW."""
-    since = now - milliseconds(LOOP_WINDOW)
-    return sum(1 for turn in turns if turn.sent_at is not None and turn.sent_at >= since) >= LOOP_REPLIES
+def wordless_messages(messages: Iterable[StoredMessage], turns: Iterable[Turn]) -> tuple[StoredMessage, ...]:
+    """Selects the messages of contacts that carry no words and that no turn is about."""
+    covered = {key for turn in turns for key in turn.messages}
+    return tuple(
+        message
+        for message in messages
+        if not message.from_me and message.skipped in WITHOUT_WORDS and message.key not in covered
+    )

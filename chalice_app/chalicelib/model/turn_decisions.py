@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.model.conversation import Turn
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
 from chalicelib.model.messages.skip_reason import SkipReason
 
@@ -57,11 +58,13 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Store the reason why these messages get no reply."""
+    """Store the reason why these messages get no reply, and mute the chat if a time is given."""
 
     messages: tuple[StoredMessage, ...]
     reason: SkipReason
     then: End
+    #: epoch milliseconds
+    mute_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class FoldIn:
 
     turn: Turn
     batch: tuple[StoredMessage, ...]
+    #: if False, do not call the model yet but decide again
+    call: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Claim the turn and discard it: all of its messages are too old."""
+    """Claim the turn and discard it: it is not answered any more."""
 
     turn: Turn
     reason: SkipReason
@@ -119,6 +124,27 @@ class Expire:
 @dataclass(frozen=True, slots=True)
 class ReadCallsOfToday:
     """Read how many model calls were paid for this contact today, and decide again with ``calls_today``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSlot:
+    """Claim one of the tenant's slots for a model call, and decide again with ``has_slot``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitSlot:
+    """Enqueue another check, in some seconds: all of the tenant's slots are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Answer this batch with a fixed sentence."""
+
+    batch: tuple[StoredMessage, ...]
+    sentence: FixedSentence
+    reason: SkipReason | None
+    #: instead, if another check was faster
+    otherwise: End
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +157,7 @@ class Open:
 
 
 Decision = (
-    Done
-    | CheckAgain
+    End
     | Detach
     | Close
     | Skip
@@ -143,5 +168,8 @@ Decision = (
     | Retry
     | Expire
     | ReadCallsOfToday
+    | ClaimSlot
+    | AwaitSlot
+    | Say
     | Open
 )

@@ -27,7 +27,7 @@ from chalicelib.model import (
 from chalicelib.model.messages.context import context_line
 from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
-from chalicelib.model.turn_taking import ChatView
+from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.notifications import notices
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.formatting import for_whatsapp
@@ -175,12 +175,16 @@ def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: Acti
 
 
 def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> ReplyOutcome:
-    _log_given_up(turn, reason)
-    now = services.clock()
-    if services.turns.discard(turn, reason, now):
-        report_turn(services, tenant, turn, reason, now)
-    services.timeline.record(Event(tenant.id, now, EventKind.TURN_GIVEN_UP, reason))
+    if services.turns.discard(turn, reason, services.clock()):
+        report_turn(services, tenant, turn, reason, services.clock())
+    record_given_up(services, turn, reason)
     return ReplyOutcome.SKIPPED
+
+
+def record_given_up(services: Services, turn: Turn, reason: str) -> None:
+    """Records in log and timeline that no model answers this turn."""
+    _log_given_up(turn, reason)
+    services.timeline.record(Event(turn.tenant, services.clock(), EventKind.TURN_GIVEN_UP, reason))
 
 
 def _log_given_up(turn: Turn, reason: str) -> None:

@@ -3,12 +3,28 @@
 A check is idempotent: it may be repeated at any time, by any process. Every write is fenced by a condition.
 """
 
+import logging
+import random
 from dataclasses import replace
+from typing import Any
 
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import StoredMessage, Turn, split_by_login, unanswered_messages
+from chalicelib.log_events import LogEvent
+from chalicelib.model import (
+    Event,
+    EventKind,
+    SkipReason,
+    StoredMessage,
+    Turn,
+    split_by_login,
+    unanswered_messages,
+    wordless_messages,
+)
+from chalicelib.model.bot_loop import LOOP_DEPTH
 from chalicelib.model.turn_decisions import (
+    AwaitSlot,
     CheckAgain,
+    ClaimSlot,
     Close,
     Detach,
     Discard,
@@ -22,13 +38,23 @@ from chalicelib.model.turn_decisions import (
     ReplyOutcome,
     Retry,
     Ring,
+    Say,
     Skip,
 )
-from chalicelib.model.turn_taking import ChatView, decide
+from chalicelib.model.turn_rules.view import ChatView
+from chalicelib.model.turn_taking import decide
+from chalicelib.rendering.languages import translator
 from chalicelib.replies import bell, paid_calls
-from chalicelib.replies.model_call import answer
+from chalicelib.replies.model_call import answer, record_given_up
+from chalicelib.replies.tenant_slot import TenantSlot
 from chalicelib.replies.unanswered import report_messages, report_turn, unanswered_message
 from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
+
+#: A check that finds all slots of its tenant taken comes again after about so many seconds; spread, so that not all
+#: chats that wait come at once.
+SLOT_AWAITED_SECONDS = (2.0, 6.0)
 
 
 def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
@@ -38,11 +64,13 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     if chat is None:
         return ReplyOutcome.NOTHING_WAITS
     now = services.clock()
-    recent = services.chats.read_recent(chat, depth=tenant.policies.history_messages, now=now)
+    depth = max(LOOP_DEPTH, tenant.policies.history_messages)
+    recent = services.chats.read_recent(chat, depth=depth, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
     without_answer = unanswered_messages(recent.messages, recent.turns, now, ignoring=chat.open_turn)
     session = services.sessions.get(tenant.id)
     waiting, former_login = split_by_login(without_answer, session.answers_since)
+    wordless, _ = split_by_login(wordless_messages(recent.messages, recent.turns), session.answers_since)
     view = ChatView(
         tenant,
         chat,
@@ -51,15 +79,21 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
         recent.turns,
         waiting,
         former_login,
+        wordless,
         history_since=session.history_since,
         attempt=check.attempt,
     )
-    return _carry_out(services, check, view, now)
+    with TenantSlot(services, tenant.id) as slot:
+        return _carry_out(services, check, view, slot, now)
 
 
-def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -> ReplyOutcome:
+def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: TenantSlot, now: int) -> ReplyOutcome:
     """Carries the decision out; a write that adds a fact to the view is followed by the next decision."""
     turns, retention_days = services.turns, view.tenant.policies.retention_days
+
+    def decide_again(**facts: Any) -> ReplyOutcome:
+        return _carry_out(services, check, replace(view, **facts), slot, now)
+
     match decide(view, now):
         case Done() | CheckAgain() as end:
             return _end(services, check, end)
@@ -69,43 +103,59 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, now: int) -
         case Close(turn, then):
             turns.close(turn)
             return _end(services, check, then)
-        case Skip(messages, reason, then):
-            if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now):
+        case Skip(messages, reason, then, mute_until):
+            if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now, mute_until=mute_until):
                 skipped = [unanswered_message(message, reason) for message in messages]
                 report_messages(services, view.tenant, skipped, now)
+                if mute_until is not None:
+                    log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id, "chat": view.chat.id})
+                    services.timeline.record(Event(view.tenant.id, now, EventKind.CHAT_MUTED))
             return _end(services, check, then)
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 report_turn(services, view.tenant, turn, reason, now)
                 return _end(services, check, then)
-            return _carry_out(services, check, replace(view, turn_changed=True), now)
+            return decide_again(turn_changed=True)
         case Mark(turn, backstop, otherwise):
             if not turns.request_check(turn):
                 return _end(services, check, otherwise)
             if backstop is not None:
                 _end(services, check, backstop)
-            return _carry_out(services, check, replace(view, marked=True), now)
+            return decide_again(marked=True)
         case Ring(turn, outcome):
             bell.ring(services, turn)
             return outcome
-        case FoldIn(turn, batch):
-            folded = turns.fold_in(turn, batch, now)
+        case FoldIn(turn, batch, call):
+            folded = turns.fold_in(turn, batch, now, call=call)
             if folded is None:
-                return _carry_out(services, check, replace(view, turn_changed=True), now)
-            return _call(services, view, folded, batch)
+                return decide_again(turn_changed=True)
+            return _call(services, view, folded, batch) if call else decide_again(turn=folded)
         case Retry(turn, batch):
             claimed = turns.reclaim(turn, now)
             return ReplyOutcome.BUSY if claimed is None else _call(services, view, claimed, batch)
         case Expire(turn, reason):
-            claimed = turns.reclaim(turn, now)
-            if claimed is None:
+            if not turns.abandon(turn, reason):
                 return ReplyOutcome.BUSY
-            if turns.discard(claimed, reason, now):
-                report_turn(services, view.tenant, claimed, reason, now)
+            report_turn(services, view.tenant, turn, reason, now)
+            if reason is not SkipReason.TOO_OLD:
+                record_given_up(services, turn, reason)
             return ReplyOutcome.SKIPPED
         case ReadCallsOfToday():
             calls = paid_calls.count_of_today(services, view.tenant, view.chat.id)
-            return _carry_out(services, check, replace(view, calls_today=calls), now)
+            return decide_again(calls_today=calls)
+        case ClaimSlot():
+            return decide_again(has_slot=slot.claim())
+        case AwaitSlot():
+            return _end(services, check, CheckAgain(random.uniform(*SLOT_AWAITED_SECONDS), view.attempt))  # noqa: S311
+        case Say(batch, sentence, skip_reason, otherwise):
+            text = translator(view.tenant.language)(f"chat.{sentence}")
+            said = turns.say(
+                view.chat, batch, sentence, text, reason=skip_reason, retention_days=retention_days, now=now
+            )
+            if said is None:
+                return _end(services, check, otherwise)
+            bell.ring(services, said)
+            return ReplyOutcome.RANG
         case Open(batch, otherwise):
             opened = turns.freeze(view.chat, batch, retention_days=retention_days, now=now)
             return _end(services, check, otherwise) if opened is None else _call(services, view, opened, batch)

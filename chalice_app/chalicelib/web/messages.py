@@ -35,6 +35,7 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.RESOLVED: Message(Tone.OK, "Fixed"),
     EventKind.TAKEOVER: Message(Tone.NEUTRAL, "A person took a chat over"),
     EventKind.TURN_GIVEN_UP: Message(Tone.ATTENTION, "An answer was given up"),
+    EventKind.CHAT_MUTED: Message(Tone.ATTENTION, "Two bots talked in a chat: it is muted for an hour"),
     EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),
     EventKind.UNKNOWN: Message(Tone.NEUTRAL, "An event of a later release"),
     EventKind.RESTORE_FELL_BACK: Message(Tone.ATTENTION, "The login was not usable; an earlier copy of it is tried"),

@@ -13,8 +13,8 @@ from chalicelib.model.messages.token_estimate import estimate_tokens, last_token
 
 #: The model reads at most so much of a chat, the newest lines first: it bounds what a contact can cost.
 MAX_HISTORY_TOKENS = 15_000
-#: Not read by the model: their text is not known.
-UNREADABLE = (SkipReason.NOT_DECRYPTED, SkipReason.NEVER_DECRYPTED)
+#: Not read by the model: their text is not known, or not any more.
+UNREADABLE = (SkipReason.NOT_DECRYPTED, SkipReason.NEVER_DECRYPTED, SkipReason.DELETED)
 
 
 class Writer(StrEnum):

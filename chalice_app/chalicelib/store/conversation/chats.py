@@ -1,5 +1,6 @@
 """Chats and their messages: stored once, deduplicated, and read back to the part that waits for an answer."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.model import (
@@ -112,6 +113,19 @@ class Chats:
                 continue
             return when is as_read
         return False
+
+    def record_stop(self, chat: Chat, at: int) -> None:
+        """Records that the contact ended automatic answers at this time of WhatsApp; a chat is stopped once."""
+        if not chat.stopped and at >= max(chat.resumed_at or 0, chat.stopped_at or 0):
+            self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"stopped_at": at}))
+
+    def record_resumption(self, chat: Chat, at: int) -> None:
+        """Records that the contact or a person resumed automatic answers; an older STOP that comes late stays over."""
+        if chat.stopped_at is None or at <= chat.stopped_at or at <= (chat.resumed_at or 0):
+            return
+        later = Attr("stopped_at").lt(at)
+        with suppress(ConditionFailed):
+            self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"resumed_at": at}, when=later))
 
     def _alias(self, tenant: str, alias: str, chat: str) -> None:
         try:

@@ -1,6 +1,7 @@
 """The items of chats, messages and turns: their keys and attributes."""
 
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.table import Item
 from chalicelib.store.wire_enums import read_enum
 from wire import Media, MessageKind, Quote
@@ -24,6 +25,11 @@ def chat_from(tenant: str, item: Item) -> Chat:
         whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
         new_to=item.get("new_to"),
         check_requested=bool(item.get("again")),
+        muted_until=item.get("muted_until", 0),
+        stopped_at=item.get("stopped_at"),
+        resumed_at=item.get("resumed_at"),
+        stop_confirmed_at=item.get("stop_confirmed_at"),
+        wordless_notice_at=item.get("wordless_notice_at"),
     )
 
 
@@ -104,6 +110,7 @@ def turn_from(item: Item) -> Turn:
         called_at=item.get("called_at"),
         timeouts=item.get("timeouts", 0),
         failures=item.get("failures", 0),
+        sentence=FixedSentence(item["sentence"]) if "sentence" in item else None,
     )
 
 
@@ -123,6 +130,8 @@ def turn_item(turn: Turn, retention_days: int, now: int) -> Item:
         "created_at": turn.created_at,
         "at": turn.at,
         "oldest_sent_at": turn.oldest_sent_at,
+        "parts": turn.parts or None,
+        "sentence": turn.sentence,
         "due_at": turn.due_at or None,
         "calls": turn.calls or None,
         "called_at": turn.called_at,

@@ -4,14 +4,12 @@ A chat's open turn is its lock: a second turn cannot be opened. A turn's revisio
 a batch that has changed. Each write is conditional; None or False means that the condition failed: read again.
 """
 
-import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.model import (
-    ANSWER_AT_LATEST,
     TURN_OVERDUE_AFTER,
     Chat,
     SkipReason,
@@ -21,12 +19,17 @@ from chalicelib.model import (
     milliseconds,
     refreeze,
 )
-from chalicelib.model.conversation import versions_of
+from chalicelib.model.conversation import first_turn
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.conversation.items import chat_key, turn_from, turn_item
-from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Put, Table, Update
+from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
 
 #: More of a model's text could not be sent either (``replies/formatting.py``).
 MAX_MARKDOWN_CHARACTERS = 20_000
+#: A text that no runner took for this long is rung for again.
+READY_OVERDUE_AFTER = timedelta(seconds=30)
+#: The attributes of a turn that its batch decides.
+_FROZEN = ("state", "revision", "messages", "last_message", "at", "oldest_sent_at", "discards", "due_at")
 
 
 class Turns:
@@ -50,12 +53,39 @@ class Turns:
         None if another turn is open, if the owner took the chat over, or if there was a turn for this batch before.
         """
         due_at = now + milliseconds(TURN_OVERDUE_AFTER)
-        turn = replace(_first_of(chat, waiting, now), due_at=due_at, calls=1, called_at=now)
+        turn = replace(first_turn(chat, waiting, now), due_at=due_at, calls=1, called_at=now)
+        return self._open(chat, turn, {}, retention_days=retention_days, now=now)
+
+    def say(
+        self,
+        chat: Chat,
+        batch: tuple[StoredMessage, ...],
+        sentence: FixedSentence,
+        text: str,
+        *,
+        reason: SkipReason | None,
+        retention_days: int,
+        now: int,
+    ) -> Turn | None:
+        """Opens a turn that is ready at once, with a fixed sentence. None as :meth:`freeze`."""
+        turn = replace(
+            first_turn(chat, batch, now),
+            state=TurnState.READY,
+            parts=(text,),
+            sentence=sentence,
+            reason=reason,
+            due_at=now + milliseconds(READY_OVERDUE_AFTER),
+        )
+        confirms = sentence is FixedSentence.STOPPED
+        said = {"stop_confirmed_at": chat.stopped_at} if confirms else {"wordless_notice_at": now}
+        return self._open(chat, turn, said, retention_days=retention_days, now=now)
+
+    def _open(self, chat: Chat, turn: Turn, changes: dict[str, Any], *, retention_days: int, now: int) -> Turn | None:
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
         opening = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
-            set={"open_turn": turn.id, "again": None},
+            set={"open_turn": turn.id, "again": None, **changes},
             when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet,
         )
         try:
@@ -65,14 +95,26 @@ class Turns:
         return turn
 
     def skip(
-        self, chat: Chat, waiting: tuple[StoredMessage, ...], reason: SkipReason, *, retention_days: int, now: int
+        self,
+        chat: Chat,
+        waiting: tuple[StoredMessage, ...],
+        reason: SkipReason,
+        *,
+        retention_days: int,
+        now: int,
+        mute_until: int | None = None,
     ) -> bool:
-        """Stores the reason why these messages get no reply, as a discarded turn. False if a turn is open."""
-        turn = replace(_first_of(chat, waiting, now), state=TurnState.DISCARDED, reason=reason)
+        """Stores the reason why these messages get no reply, as a discarded turn. False if a turn is open.
+
+        Args:
+            mute_until: the chat is silent until then; epoch milliseconds.
+        """
+        turn = replace(first_turn(chat, waiting, now), state=TurnState.DISCARDED, reason=reason)
+        muted = {"muted_until": mute_until} if mute_until is not None else {}
         closing = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
-            set={"answered_to": turn.at},
+            set={"answered_to": turn.at, **muted},
             when=Attr("open_turn").not_exists() & Attr("pk").exists(),
         )
         try:
@@ -81,24 +123,28 @@ class Turns:
             return False
         return True
 
-    def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int) -> Turn | None:
-        """Freezes the batch of the open turn again. None if a part may be sent already, or if the turn changed."""
+    def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int, *, call: bool = True) -> Turn | None:
+        """Freezes the batch of the open turn again. None if a part may be sent already, or if the turn changed.
+
+        Args:
+            call: claims the turn for a model call; else it is due at once.
+        """
         frozen = refreeze(turn, waiting, now)
-        changes = {
-            "state": frozen.state,
-            "revision": frozen.revision,
-            "messages": frozen.messages,
-            "versions": frozen.versions or None,
-            "last_message": frozen.last_message,
-            "at": frozen.at,
-            "oldest_sent_at": frozen.oldest_sent_at,
-            "parts": None,
-            "markdown": None,
-            "discards": frozen.discards,
-            "due_at": frozen.due_at,
-            "called_at": now,
-        }
-        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision), add={"calls": 1})
+        changes = {name: getattr(frozen, name) for name in _FROZEN}
+        changes |= {"versions": frozen.versions or None, "parts": None, "markdown": None}
+        changes |= {"called_at": now} if call else {"due_at": now}
+        when = _unsent() & Attr("revision").eq(turn.revision)
+        return self._change(turn, changes, when, add={"calls": 1} if call else {})
+
+    def withdraw(self, turn: Turn, now: int) -> bool:
+        """Withdraws the text of a turn, or the call that makes it, because a message of its batch was changed.
+
+        The next check freezes the batch again. False if a part may be sent already, or if the turn changed.
+        """
+        called = turn.state is TurnState.THINKING
+        changes = {"state": TurnState.THINKING, "revision": turn.revision + called, "parts": None, "due_at": now}
+        when = _unsent() & Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)
+        return self._change(turn, {**changes, "markdown": None}, when) is not None
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more model call, which counts unless it is given back."""
@@ -126,7 +172,7 @@ class Turns:
             "parts": parts,
             "markdown": markdown[:MAX_MARKDOWN_CHARACTERS] if (markdown,) != parts else None,
             "cursor": 0,
-            "due_at": now + milliseconds(ANSWER_AT_LATEST) * 5,
+            "due_at": now + milliseconds(READY_OVERDUE_AFTER),
         }
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
@@ -209,43 +255,16 @@ class Turns:
 
     def close(self, turn: Turn) -> bool:
         """Removes the finished turn from its chat. True if a message came meanwhile, so that the chat needs a check."""
-        try:
-            item = self._table.update(
-                Update(
-                    chat_key(turn.tenant, turn.chat),
-                    "CHAT",
-                    set={"answered_to": turn.at},
-                    remove=("open_turn",),
-                    when=Attr("open_turn").eq(turn.id),
-                )
-            )
-        except ConditionFailed:
-            return False
-        return bool(item.get("again"))
+        item = self._change_chat(turn.tenant, turn.chat, turn.id, {"answered_to": turn.at, "open_turn": None})
+        return item is not None and bool(item.get("again"))
 
     def clear_expired(self, chat: Chat) -> None:
         """Removes an open turn that expired from its chat."""
-        with suppress(ConditionFailed):
-            self._table.update(
-                Update(
-                    chat_key(chat.tenant, chat.id),
-                    "CHAT",
-                    remove=("open_turn",),
-                    when=Attr("open_turn").eq(chat.open_turn),
-                )
-            )
+        self._change_chat(chat.tenant, chat.id, chat.open_turn, {"open_turn": None})
 
     def request_check(self, turn: Turn) -> bool:
         """Requests a check of the chat for when this turn ends. False if it has ended."""
-        try:
-            self._table.update(
-                Update(
-                    chat_key(turn.tenant, turn.chat), "CHAT", set={"again": True}, when=Attr("open_turn").eq(turn.id)
-                )
-            )
-        except ConditionFailed:
-            return False
-        return True
+        return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": True}) is not None
 
     def open_turns(self, *, due_before: int, tenant: str | None = None, limit: int = 200) -> list[Turn]:
         """Returns open turns that are due by then, the earliest first, a moment old."""
@@ -263,6 +282,15 @@ class Turns:
             )
         ]
 
+    def _change_chat(self, tenant: str, chat: str, open_turn: str | None, changes: dict[str, Any]) -> Item | None:
+        """Changes the chat while this turn is open there; returns its item, or None if it is not open any more."""
+        try:
+            return self._table.update(
+                Update(chat_key(tenant, chat), "CHAT", set=changes, when=Attr("open_turn").eq(open_turn))
+            )
+        except ConditionFailed:
+            return None
+
     def _change(
         self, turn: Turn, changes: dict[str, Any], when: Any, *, add: Mapping[str, int] | None = None
     ) -> Turn | None:
@@ -274,31 +302,7 @@ class Turns:
         return turn_from(item)
 
 
-def _first_of(chat: Chat, waiting: tuple[StoredMessage, ...], now: int) -> Turn:
-    """Returns the first revision of the turn that answers this batch."""
-    first, last = waiting[0], waiting[-1]
-    return Turn(
-        id=_turn_id(chat, first.key),
-        tenant=chat.tenant,
-        chat=chat.id,
-        state=TurnState.THINKING,
-        revision=1,
-        messages=tuple(message.key for message in waiting),
-        versions=versions_of(waiting),
-        first_message=f"{chat.id}|{first.key}",
-        last_message=last.id,
-        created_at=now,
-        at=last.at,
-        oldest_sent_at=min(message.sent_at for message in waiting),
-    )
-
-
 def _unsent() -> ConditionBase:
     """Holds for a turn of which no runner may have sent a part; not for a state that a later release wrote."""
     state = Attr("state")
     return state.eq(TurnState.THINKING) | state.eq(TurnState.READY) | state.eq(TurnState.WAITING)
-
-
-def _turn_id(chat: Chat, first_key: str) -> str:
-    """Returns the turn's id, which is the same for each process that freezes this batch."""
-    return hashlib.sha256(f"{chat.tenant}|{chat.id}|{first_key}".encode()).hexdigest()[:24]

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.model import (
     ANSWER_AT_LATEST,
+    MAX_CALLS,
     MAX_DISCARDS,
     Chat,
     Policies,
@@ -18,9 +19,11 @@ from chalicelib.model import (
     TurnState,
     milliseconds,
 )
-from chalicelib.model.conversation import LOOP_REPLIES
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.turn_decisions import (
+    AwaitSlot,
     CheckAgain,
+    ClaimSlot,
     Close,
     Decision,
     Detach,
@@ -34,9 +37,12 @@ from chalicelib.model.turn_decisions import (
     ReplyOutcome,
     Retry,
     Ring,
+    Say,
     Skip,
 )
-from chalicelib.model.turn_taking import MAX_RACES, RULES, ChatView, decide
+from chalicelib.model.turn_rules.limits import slots_of_tenant
+from chalicelib.model.turn_rules.view import MAX_RACES, ChatView
+from chalicelib.model.turn_taking import RULES, decide
 from tests.unit.conftest import a_tenant
 from wire import MessageKind, ProblemCode
 
@@ -86,9 +92,8 @@ def view(
     tenant = a_tenant(CHAT.tenant, policies=policies)
     tenant = replace(tenant, **{name: more.pop(name) for name in ("state", "assistant_problem") if name in more})
     chat = chat if turn is None else replace(chat, open_turn=turn.id)
-    return ChatView(
-        **{"tenant": tenant, "chat": chat, "turn": turn, "messages": waiting, "turns": (), "waiting": waiting, **more}
-    )
+    own = {"tenant": tenant, "chat": chat, "turn": turn, "messages": waiting, "turns": (), "waiting": waiting}
+    return ChatView(**{**own, "has_slot": True, **more})
 
 
 PAUSED: dict[str, Any] = {"state": TenantState.PAUSED}
@@ -104,8 +109,25 @@ FULL = turn(TurnState.READY, discards=MAX_DISCARDS)
 REVOKED = Problem(ProblemCode.KEY_REVOKED, NOW, "The key was revoked.")
 TAKEN_OVER = replace(CHAT, takeover_until=NOW + 1)
 PER_MINUTE, PER_DAY = replace(UNCAPPED, replies_per_minute=2), replace(UNCAPPED, replies_per_contact_per_day=3)
-LATELY = tuple(turn(TurnState.SENT, id=f"T{ago}", created_at=NOW - ago) for ago in (MINUTE - 1, 500))
-TWO_BOTS = tuple(turn(TurnState.SENT, id=f"T{number}", sent_at=NOW, created_at=0) for number in range(LOOP_REPLIES))
+LATELY = tuple(turn(TurnState.SENT, id=f"T{ago}", called_at=NOW - ago, calls=1) for ago in (MINUTE - 1, 500))
+#: Three replies to the text that waits for the fourth.
+AWAY = tuple(message(f"A{number}", ago=9_000 - number, text="I am out of office.") for number in range(4))
+TWO_BOTS: tuple[Turn, ...] = tuple(
+    turn(TurnState.SENT, id=f"T{each.id}", messages=(each.key,), sent_at=NOW - 8_000, created_at=0, at=each.at)
+    for each in AWAY[:3]
+)
+STOP, WORDS = message("STOP", text="Stop!"), message("M4", ago=2_500)
+STOPPED = replace(CHAT, stopped_at=NOW - 1)
+CONFIRMED = replace(STOPPED, stop_confirmed_at=NOW - 1)
+CONFIRMATION = turn(sentence=FixedSentence.STOPPED)
+MUTED = replace(CHAT, muted_until=NOW + 1)
+EDITED, DELETED = replace(OLD, version=1), replace(OLD, version=1, text="", skipped=SkipReason.DELETED)
+FROZEN_ANEW = turn(versions=(1,))
+BOTH = turn(messages=(OLD.key, LATER.key))
+PAID_OFTEN = turn(TurnState.THINKING, calls=MAX_CALLS, due_at=NOW)
+PICTURE = message("P1", kind=MessageKind.IMAGE, text="", skipped=SkipReason.NO_TEXT_IMAGE)
+JUST_NOW = replace(PICTURE, received_at=NOW)
+NOTICE = turn(messages=(PICTURE.key,), sentence=FixedSentence.NO_PICTURES)
 OWNER = message("OWN1", ago=2_500, from_me=True)
 
 CASES: list[tuple[str, ChatView, Decision]] = [
@@ -158,17 +180,95 @@ CASES: list[tuple[str, ChatView, Decision]] = [
     ("leave_sending_to_runner", view(OLD, LATER, turn=SENDING, marked=True), BUSY),
     ("leave_sending_to_runner", view(OLD, turn=OVERDUE_SENDING), Ring(OVERDUE_SENDING, ReplyOutcome.BUSY)),
     # an open turn that is not sent yet
+    (
+        "discard_turn_in_stopped_chat",
+        view(OLD, STOP, turn=READY, chat=STOPPED),
+        Discard(READY, SkipReason.STOPPED, AT_ONCE),
+    ),
+    (
+        "discard_turn_in_stopped_chat",
+        view(STOP, turn=NOTICE, chat=STOPPED),
+        Discard(NOTICE, SkipReason.STOPPED, AT_ONCE),
+    ),
+    ("ring_for_ready_turn", view(OLD, turn=CONFIRMATION, chat=CONFIRMED), Ring(CONFIRMATION, ReplyOutcome.RANG)),
+    (
+        "discard_turn_without_messages",
+        view(LATER, turn=READY, messages=(DELETED, LATER)),
+        Discard(READY, SkipReason.DELETED, AT_ONCE),
+    ),
+    (
+        "discard_turn_without_messages",
+        view(turn=THINKING, messages=(replace(EDITED, text="", skipped=SkipReason.NO_TEXT_BLANK),)),
+        Discard(THINKING, SkipReason.NO_TEXT_BLANK, AT_ONCE),
+    ),
+    ("discard_turn_without_messages", view(turn=READY, messages=(DELETED,), turn_changed=True), AFTER_RACE),
+    (
+        "discard_turn_without_messages",
+        view(turn=NOTICE, messages=(replace(PICTURE, version=1, skipped=SkipReason.DELETED),)),
+        Discard(NOTICE, SkipReason.DELETED, AT_ONCE),
+    ),
+    ("freeze_changed_batch", view(EDITED, turn=READY), FoldIn(READY, (EDITED,))),
+    ("freeze_changed_batch", view(EDITED, turn=THINKING), FoldIn(THINKING, (EDITED,))),
+    ("freeze_changed_batch", view(EDITED, turn=WAITING, assistant_problem=REVOKED), FoldIn(WAITING, (EDITED,))),
+    ("freeze_changed_batch", view(LATER, turn=BOTH, messages=(DELETED, LATER)), FoldIn(BOTH, (LATER,))),
+    (
+        "freeze_changed_batch",
+        view(EDITED, turn=replace(FULL, versions=(2,))),
+        FoldIn(replace(FULL, versions=(2,)), (EDITED,)),
+    ),
+    ("freeze_changed_batch", view(EDITED, turn=READY, has_slot=None), ClaimSlot()),
+    ("freeze_changed_batch", view(EDITED, turn=READY, has_slot=False), FoldIn(READY, (EDITED,), call=False)),
+    ("freeze_changed_batch", view(EDITED, FRESH, turn=READY, has_slot=None), FoldIn(READY, (EDITED,), call=False)),
+    ("freeze_changed_batch", view(EDITED, turn=READY, turn_changed=True), AFTER_RACE),
+    (
+        "ring_for_ready_turn",
+        view(EDITED, turn=replace(READY, versions=(1,))),
+        Ring(replace(READY, versions=(1,)), ReplyOutcome.RANG),
+    ),
+    ("leave_sending_to_runner", view(EDITED, turn=SENDING), BUSY),
+    (
+        "discard_turn_that_changed_too_often",
+        view(EDITED, turn=PAID_OFTEN),
+        Discard(PAID_OFTEN, SkipReason.CHANGED_TOO_OFTEN, AT_ONCE),
+    ),
+    ("discard_turn_that_changed_too_often", view(EDITED, turn=PAID_OFTEN, turn_changed=True), AFTER_RACE),
     ("discard_turn_that_is_too_old", view(turn=READY), Discard(READY, SkipReason.TOO_OLD, SKIPPED)),
     ("discard_turn_that_is_too_old", view(turn=READY, turn_changed=True), SKIPPED),
     ("debounce_new_messages", view(OLD, FRESH, turn=READY), DEBOUNCED),
     ("fold_in_new_messages", view(OLD, LATER, turn=READY), FoldIn(READY, (OLD, LATER))),
     ("fold_in_new_messages", view(OLD, LATER, turn=THINKING), FoldIn(THINKING, (OLD, LATER))),
+    ("fold_in_new_messages", view(OLD, LATER, turn=READY, policies=PER_DAY), ReadCallsOfToday()),
+    ("fold_in_new_messages", view(OLD, LATER, turn=READY, has_slot=None), ClaimSlot()),
+    ("mark_chat_for_next_turn", view(OLD, LATER, turn=READY, has_slot=False), Mark(READY, BACKSTOP, AT_ONCE)),
+    (
+        "mark_chat_for_next_turn",
+        view(OLD, LATER, turn=READY, policies=PER_DAY, calls_today=3),
+        Mark(READY, BACKSTOP, AT_ONCE),
+    ),
+    (
+        "mark_chat_for_next_turn",
+        view(OLD, LATER, turn=READY, policies=PER_MINUTE, turns=LATELY),
+        Mark(READY, BACKSTOP, AT_ONCE),
+    ),
+    ("mark_chat_for_next_turn", view(OLD, LATER, turn=NOTICE), Mark(NOTICE, BACKSTOP, AT_ONCE)),
+    (
+        "mark_chat_for_next_turn",
+        view(OLD, LATER, turn=replace(READY, calls=MAX_CALLS)),
+        Mark(replace(READY, calls=MAX_CALLS), BACKSTOP, AT_ONCE),
+    ),
     ("mark_chat_for_next_turn", view(OLD, LATER, turn=FULL), Mark(FULL, BACKSTOP, AT_ONCE)),
     ("mark_chat_for_next_turn", view(OLD, LATER, turn=READY, turn_changed=True), Mark(READY, BACKSTOP, AT_ONCE)),
     ("ring_for_ready_turn", view(OLD, turn=READY), Ring(READY, ReplyOutcome.RANG)),
     ("ring_for_ready_turn", view(OLD, LATER, turn=FULL, marked=True), Ring(FULL, ReplyOutcome.RANG)),
     ("leave_turn_in_progress", view(OLD, turn=THINKING), BUSY),
     ("leave_turn_in_progress", view(OLD, turn=WAITING, assistant_problem=REVOKED), BUSY),
+    (
+        "give_up_turn_that_was_called_too_often",
+        view(OLD, turn=PAID_OFTEN),
+        Expire(PAID_OFTEN, SkipReason.MODEL_UNAVAILABLE),
+    ),
+    ("wait_for_slot_of_retry", view(OLD, turn=OVERDUE, has_slot=None), ClaimSlot()),
+    ("wait_for_slot_of_retry", view(OLD, turn=OVERDUE, has_slot=False), AwaitSlot()),
     ("retry_overdue_turn", view(OLD, turn=OVERDUE), Retry(OVERDUE, (OLD,))),
     ("retry_overdue_turn", view(OLD, turn=WAITING), Retry(WAITING, (OLD,))),
     (
@@ -177,11 +277,21 @@ CASES: list[tuple[str, ChatView, Decision]] = [
         Retry(OVERDUE, (OLD,)),
     ),
     (
-        "retry_overdue_turn",
+        "expire_overdue_turn",
         view(LATER, turn=OVERDUE, turn_changed=True, marked=True),
         Expire(OVERDUE, SkipReason.TOO_OLD),
     ),
     # no open turn
+    (
+        "say_what_the_line_cannot_read",
+        view(messages=(PICTURE,), wordless=(PICTURE,)),
+        Say((PICTURE,), FixedSentence.NO_PICTURES, SkipReason.NO_TEXT_IMAGE, AFTER_RACE),
+    ),
+    (
+        "say_what_the_line_cannot_read",
+        view(messages=(PICTURE,), wordless=(replace(PICTURE, received_at=NOW),)),
+        DEBOUNCED,
+    ),
     ("stop_where_nothing_waits", view(), Done(ReplyOutcome.NOTHING_WAITS)),
     ("skip_during_takeover", view(OLD, chat=TAKEN_OVER), Skip((OLD,), SkipReason.TAKEOVER, SKIPPED)),
     (
@@ -189,12 +299,18 @@ CASES: list[tuple[str, ChatView, Decision]] = [
         view(OLD, LATER, messages=(OLD, OWNER, LATER)),
         Skip((OLD,), SkipReason.TAKEOVER, AT_ONCE),
     ),
+    ("confirm_stop", view(STOP, chat=STOPPED), Say((STOP,), FixedSentence.STOPPED, SkipReason.STOPPED, AFTER_RACE)),
+    ("skip_in_stopped_chat", view(STOP, chat=CONFIRMED), Skip((STOP,), SkipReason.STOPPED, SKIPPED)),
+    ("skip_in_stopped_chat", view(OLD, chat=STOPPED), Skip((OLD,), SkipReason.STOPPED, SKIPPED)),
+    ("open_turn", view(OLD, chat=replace(CONFIRMED, resumed_at=NOW)), Open((OLD,), AFTER_RACE)),
+    ("skip_in_muted_chat", view(OLD, chat=MUTED), Skip((OLD,), SkipReason.BOT_LOOP, SKIPPED)),
+    ("open_turn", view(OLD, chat=replace(CHAT, muted_until=NOW)), Open((OLD,), AFTER_RACE)),
     ("debounce", view(OLD, FRESH), DEBOUNCED),
     ("debounce", view(FRESH, attempt=2), CheckAgain(1, 2)),
     (
-        "stop_two_bots",
-        view(OLD, turns=TWO_BOTS, policies=replace(UNCAPPED, replies_per_minute=100)),
-        Skip((OLD,), SkipReason.BOT_LOOP, SKIPPED),
+        "mute_two_bots",
+        view(AWAY[3], turns=TWO_BOTS, messages=AWAY),
+        Skip((AWAY[3],), SkipReason.BOT_LOOP, SKIPPED, NOW + 60 * MINUTE),
     ),
     ("limit_replies_per_minute", view(OLD, turns=LATELY, policies=PER_MINUTE), CheckAgain(1.001, 0)),
     ("limit_replies_per_day", view(OLD, policies=PER_DAY), ReadCallsOfToday()),
@@ -203,6 +319,8 @@ CASES: list[tuple[str, ChatView, Decision]] = [
         view(OLD, policies=PER_DAY, calls_today=3),
         Skip((OLD,), SkipReason.DAILY_CAP, SKIPPED),
     ),
+    ("wait_for_slot_of_new_turn", view(OLD, has_slot=None), ClaimSlot()),
+    ("wait_for_slot_of_new_turn", view(OLD, has_slot=False), AwaitSlot()),
     ("open_turn", view(OLD, policies=PER_DAY, calls_today=2), Open((OLD,), AFTER_RACE)),
     ("open_turn", view(OLD, attempt=MAX_RACES), Open((OLD,), BUSY)),
     ("open_turn", view(OLD, chat=replace(CHAT, takeover_until=NOW)), Open((OLD,), AFTER_RACE)),
@@ -256,6 +374,22 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
     ),
     (["leave_sending_to_runner", "discard_turn_that_is_too_old"], view(turn=SENDING)),
     (
+        ["discard_turn_in_stopped_chat", "discard_turn_without_messages", "mark_chat_for_next_turn"],
+        view(STOP, turn=READY, chat=STOPPED, messages=(DELETED, STOP)),
+    ),
+    (
+        ["discard_turn_without_messages", "discard_turn_that_changed_too_often", "discard_turn_that_is_too_old"],
+        view(turn=PAID_OFTEN, messages=(DELETED,)),
+    ),
+    (
+        ["discard_turn_that_changed_too_often", "freeze_changed_batch", "give_up_turn_that_was_called_too_often"],
+        view(EDITED, turn=PAID_OFTEN),
+    ),
+    (
+        ["freeze_changed_batch", "debounce_new_messages", "fold_in_new_messages", "ring_for_ready_turn"],
+        view(EDITED, FRESH, turn=READY),
+    ),
+    (
         ["discard_turn_that_is_too_old", "ring_for_ready_turn", "stop_where_nothing_waits"],
         view(turn=READY),
     ),
@@ -276,26 +410,53 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
         ["leave_turn_in_progress", "retry_overdue_turn", "skip_during_takeover", "open_turn"],
         view(OLD, turn=THINKING, chat=TAKEN_OVER),
     ),
+    (
+        ["give_up_turn_that_was_called_too_often", "expire_overdue_turn", "wait_for_slot_of_retry"],
+        view(LATER, turn=PAID_OFTEN, marked=True, has_slot=None),
+    ),
+    (
+        ["expire_overdue_turn", "wait_for_slot_of_retry", "retry_overdue_turn"],
+        view(LATER, turn=OVERDUE, turn_changed=True, marked=True, has_slot=None),
+    ),
+    (
+        ["wait_for_slot_of_retry", "retry_overdue_turn", "wait_for_slot_of_new_turn"],
+        view(OLD, turn=OVERDUE, has_slot=None),
+    ),
     (["retry_overdue_turn", "skip_during_takeover", "open_turn"], view(OLD, turn=OVERDUE, chat=TAKEN_OVER)),
+    (["say_what_the_line_cannot_read", "stop_where_nothing_waits"], view(messages=(PICTURE,), wordless=(PICTURE,))),
     (["stop_where_nothing_waits", "skip_during_takeover", "debounce"], view(chat=TAKEN_OVER)),
     (
-        ["skip_during_takeover", "skip_messages_that_a_person_answered", "debounce"],
-        view(OLD, FRESH, chat=TAKEN_OVER, messages=(OLD, OWNER, FRESH)),
+        ["skip_during_takeover", "skip_messages_that_a_person_answered", "confirm_stop", "debounce"],
+        view(STOP, FRESH, chat=replace(STOPPED, takeover_until=NOW + 1), messages=(STOP, OWNER, FRESH)),
     ),
-    (["skip_messages_that_a_person_answered", "debounce"], view(OLD, FRESH, messages=(OLD, OWNER, FRESH))),
     (
-        ["debounce", "stop_two_bots", "limit_replies_per_minute", "limit_replies_per_day", "open_turn"],
+        ["skip_messages_that_a_person_answered", "confirm_stop", "debounce"],
+        view(STOP, FRESH, chat=STOPPED, messages=(STOP, OWNER, FRESH)),
+    ),
+    (["confirm_stop", "skip_in_stopped_chat", "debounce"], view(STOP, FRESH, chat=STOPPED)),
+    (
+        ["skip_in_stopped_chat", "skip_in_muted_chat", "debounce"],
+        view(FRESH, chat=replace(STOPPED, muted_until=NOW + 1)),
+    ),
+    (
+        ["skip_in_muted_chat", "debounce", "mute_two_bots"],
+        view(replace(AWAY[3], received_at=NOW), turns=TWO_BOTS, messages=AWAY, chat=MUTED),
+    ),
+    (
+        ["debounce", "mute_two_bots", "limit_replies_per_minute", "limit_replies_per_day", "open_turn"],
         view(
-            FRESH,
+            replace(AWAY[3], received_at=NOW),
             turns=(*TWO_BOTS, *LATELY),
+            messages=AWAY,
             policies=Policies(replies_per_minute=2, replies_per_contact_per_day=3),
         ),
     ),
     (
-        ["stop_two_bots", "limit_replies_per_minute", "limit_replies_per_day", "open_turn"],
+        ["mute_two_bots", "limit_replies_per_minute", "limit_replies_per_day", "open_turn"],
         view(
-            OLD,
+            AWAY[3],
             turns=(*TWO_BOTS, *LATELY),
+            messages=AWAY,
             policies=Policies(replies_per_minute=2, replies_per_contact_per_day=3),
         ),
     ),
@@ -303,7 +464,8 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
         ["limit_replies_per_minute", "limit_replies_per_day", "open_turn"],
         view(OLD, turns=LATELY, policies=Policies(replies_per_minute=2, replies_per_contact_per_day=3)),
     ),
-    (["limit_replies_per_day", "open_turn"], view(OLD, policies=PER_DAY)),
+    (["limit_replies_per_day", "wait_for_slot_of_new_turn", "open_turn"], view(OLD, policies=PER_DAY, has_slot=None)),
+    (["wait_for_slot_of_new_turn", "open_turn"], view(OLD, has_slot=None)),
 ]
 
 
@@ -334,3 +496,55 @@ def test_some_rule_always_decides() -> None:
     for _, chat, _ in CASES:
         for paused in (TenantState.ACTIVE, TenantState.PAUSED):
             assert decide(replace(chat, tenant=replace(chat.tenant, state=paused)), NOW)
+
+
+@pytest.mark.parametrize(
+    "silenced",
+    [
+        {"policies": replace(UNCAPPED, wordless_notice=False)},
+        {"policies": replace(UNCAPPED, answer_without_words=True)},
+        {"chat": replace(CHAT, wordless_notice_at=NOW - 86_399_999)},
+        {"chat": STOPPED},
+        {"chat": MUTED},
+        {"chat": TAKEN_OVER},
+        {"state": TenantState.PAUSED},
+        {"messages": (PICTURE, OLD)},
+        {"messages": (message("M9", ago=3_000 + 5_900), PICTURE)},
+        {"messages": (PICTURE, OWNER)},
+        {"wordless": (replace(PICTURE, received_at=NOW - 10 * MINUTE - 1),)},
+        {"wordless": ()},
+    ],
+    ids=str,
+)
+def test_nothing_is_said_about_messages_without_words(silenced: dict[str, Any]) -> None:
+    chat = view(**{"messages": (PICTURE,), "wordless": (PICTURE,), **silenced})
+    assert isinstance(decide(chat, NOW), Done)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (MessageKind.IMAGE, FixedSentence.NO_PICTURES),
+        (MessageKind.VIDEO, FixedSentence.NO_PICTURES),
+        (MessageKind.STICKER, FixedSentence.NO_PICTURES),
+        (MessageKind.VOICE, FixedSentence.NO_SOUND),
+        (MessageKind.AUDIO, FixedSentence.NO_SOUND),
+        (MessageKind.DOCUMENT, FixedSentence.NO_WORDS),
+        (MessageKind.LOCATION, FixedSentence.NO_WORDS),
+        (MessageKind.CONTACT_CARD, FixedSentence.NO_WORDS),
+        (MessageKind.OTHER, FixedSentence.NO_WORDS),
+    ],
+)
+def test_the_sentence_is_about_the_kind_and_the_day_after_it_is_said_again(
+    kind: MessageKind, sentence: FixedSentence
+) -> None:
+    sent = replace(PICTURE, kind=kind, skipped=SkipReason.no_text(kind))
+    greeting = replace(OWNER, skipped=SkipReason.AUTOMATIC)
+    yesterday = replace(CHAT, wordless_notice_at=NOW - 86_400_000)
+    decision = decide(view(messages=(sent, greeting), wordless=(sent,), chat=yesterday), NOW)
+    assert decision == Say((sent,), sentence, sent.skipped, AFTER_RACE)
+
+
+@pytest.mark.parametrize(("think_at_once", "slots"), [(0, 2), (2, 2), (5, 2), (29, 2), (30, 3), (50, 5), (1000, 100)])
+def test_a_tenant_has_a_tenth_of_the_calls_at_once_and_at_least_two(think_at_once: int, slots: int) -> None:
+    assert slots_of_tenant(think_at_once) == slots

@@ -286,18 +286,6 @@ def test_replies_beyond_the_limit_of_a_minute_wait_and_beyond_that_of_a_day_are_
     assert outcomes == [ReplyOutcome.RANG] * 3 + [ReplyOutcome.SKIPPED] * 2
 
 
-def test_two_bots_do_not_talk_forever(line: Services, clock: Clock) -> None:
-    with_policies(line, replace(UNCAPPED, replies_per_minute=100))
-    outcomes = []
-    for number in range(11):
-        hand_in(line, message(clock, f"M{number}"))
-        clock.pass_seconds(2)
-        outcomes.append(check(line))
-        if outcomes[-1] is ReplyOutcome.RANG:
-            deliver(line, clock)
-    assert outcomes == [ReplyOutcome.RANG] * 10 + [ReplyOutcome.SKIPPED]
-
-
 def test_a_turn_whose_model_call_died_is_retried(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)

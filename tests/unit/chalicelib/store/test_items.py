@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
+from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.conversation.items import message_from, message_item, turn_from, turn_item
 from chalicelib.store.table import Put
 from wire import Media, MessageKind, Quote
@@ -42,6 +43,10 @@ TURN = Turn(
     oldest_sent_at=1,
     due_at=5,
     versions=(2,),
+    parts=("I cannot see pictures.",),
+    sentence=FixedSentence.NO_PICTURES,
+    calls=1,
+    called_at=1,
 )
 
 
