@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "chalice_app" / "vendor")]
+sys.path += [str(ROOT / "chalice_app"), str(ROOT / "chalice_app" / "vendor")]
 
 from runner.__main__ import wa_js_version  # noqa: E402
 from runner.browser.chromium import ChromiumMissing  # noqa: E402

@@ -30,6 +30,15 @@ class Person(Protocol):
     async def send_picture(self) -> None:
         """Sends LINE any picture, with CONTACT."""
 
+    async def write_from_third_phone(self, text: str) -> None:
+        """Writes this to LINE, with a phone that never did."""
+
+    async def answer_automatically(self, *, greeting: str = "", away: str = "") -> None:
+        """Sets the greeting and the away message of the WhatsApp Business app on LINE; an empty one is off."""
+
+    async def type_on_line(self, text: str) -> None:
+        """Types this on LINE, in the chat with CONTACT."""
+
     async def agrees(self, question: str) -> bool:
         """Asks a yes-or-no question."""
 
@@ -48,6 +57,17 @@ class Operator:
 
     async def send_picture(self) -> None:
         await self._answer("    CONTACT: send LINE any picture, then press Enter ")
+
+    async def write_from_third_phone(self, text: str) -> None:
+        await self._answer(f"    THIRD PHONE: write to LINE exactly «{text}», then press Enter ")
+
+    async def answer_automatically(self, *, greeting: str = "", away: str = "") -> None:
+        for name, text in (("greeting message", greeting), ("away message", away)):
+            what = f"on, to everyone, at all hours, with exactly «{text}»" if text else "off"
+            await self._answer(f"    LINE: WhatsApp Business → business tools → {name}: {what}; then press Enter ")
+
+    async def type_on_line(self, text: str) -> None:
+        await self._answer(f"    LINE: type to CONTACT exactly «{text}», then press Enter ")
 
     async def agrees(self, question: str) -> bool:
         while True:
@@ -80,6 +100,15 @@ class ScriptedPerson:
 
     async def send_picture(self) -> None:
         self.contact.send_media(PICTURE, "image/jpeg")
+
+    async def write_from_third_phone(self, text: str) -> None:
+        self.phone.contact("491703333333", "THIRD PHONE").write(text)
+
+    async def answer_automatically(self, *, greeting: str = "", away: str = "") -> None:
+        self.phone.answer_automatically(greeting=greeting or None, away=away or None)
+
+    async def type_on_line(self, text: str) -> None:
+        self.contact.owner_writes(text)
 
     async def agrees(self, question: str) -> bool:
         self.asked.append(question)

@@ -1,4 +1,4 @@
-"""The nine steps of the live check: questions that only two real phones can answer."""
+"""The steps of the live check: questions that only real phones can answer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 
 from runner.browser.page import PageError
 from runner.browser.whatsapp import WhatsApp
+from tests.live.automatic_messages import automatic_messages
 from tests.live.line import Line, TimedOut, Unlinked
 from tests.live.report import Finding
 
@@ -222,6 +223,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("A message that was acknowledged and lost", acked_and_lost),
     ("Stopped for two hours, for three days", stopped_for_days),
     ("One contact keeps its keys across a restart", same_contact_same_keys),
+    ("Greeting and away message of the WhatsApp Business app", automatic_messages),
 )
 
 
