@@ -225,5 +225,5 @@ def test_splitting_loses_nothing(text: str, characters: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["*" * 500 + "a" + "*" * 500, "***a " * 140 + "***" * 140, "*a " * 260 + "*" * 260])
-def test_emphasis_in_emphasis_hundreds_deep_is_sent_as_it_is(text: str) -> None:
+def test_emphasis_in_emphasis_hundreds_deep_keeps_its_words(text: str) -> None:
     assert "".join(for_whatsapp(text)).count("a") == text.count("a")
