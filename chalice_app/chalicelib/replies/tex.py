@@ -41,7 +41,7 @@ _SIGNS: Final = {
         "vert": "|",
         "Vert": "‖",
     },
-    **{"lbrace": "{", "rbrace": "}", "backslash": "\\", "copyright": "©", "S": "§", "P": "¶", "colon": ":"},
+    **{"lbrace": "{", "rbrace": "}", "backslash": "\\", "copyright": "©", "P": "¶", "colon": ":"},
     **{"quad": " ", "qquad": " ", "thinspace": " ", "enspace": " ", "space": " ", "newline": "\n"},
     **dict.fromkeys(["left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "middle"], ""),
     **dict.fromkeys(["displaystyle", "textstyle", "limits", "nolimits", "hline", "nonumber", "notag", "centering"], ""),
