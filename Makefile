@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
+# As Lambda finds the application's packages, and the runner the wire.
+export PYTHONPATH := .:chalice_app:chalice_app/vendor
 PACKAGES := chalice_app runner infrastructure tests
 FILE ?=
 
@@ -26,8 +28,8 @@ test: install lint types ## run every test but peers, chaos, the rehearsals and 
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 --require-tools tests
 
 .PHONY: story
-story: install ## run the whole story with real browsers: create, mail, scan, answer
-	@$(BIN)/python -m tests.story
+story: install ## run the whole story with real browsers: create, mail, scan, answer (ARGS="--pictures docs/pictures")
+	@$(BIN)/python -m tests.story $(ARGS)
 
 TAG ?= answerline-runner
 IMAGE ?= $(TAG)
@@ -41,7 +43,7 @@ image: python ## build the runner's image with docker, podman or buildah (TAG=�
 story-in-container: install ## run the story with the runner in a container, started as on ECS (IMAGE=…)
 	@$(BIN)/python -m tests.story --runner-image "$(IMAGE)"
 
-REHEARSING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.rehearsal
+REHEARSING = $(BIN)/python -m tests.rehearsal
 
 .PHONY: rehearse
 rehearse: install .make/rehearsal ## deploy package and template into a simulated AWS with every permission enforced, and run the story there
@@ -72,7 +74,7 @@ SCHEMA ?=
 
 .PHONY: openai-schema
 openai-schema: python ## check the OpenAI simulator and our requests against OpenAI's description (SCHEMA=openapi.json)
-	@PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m tests.openai_schema "$(SCHEMA)"
+	@$(BIN)/python -m tests.openai_schema "$(SCHEMA)"
 
 VERSION ?= latest
 ARGS ?=
@@ -103,7 +105,7 @@ package: python ## build and check the template and the zip for AWS in build/pac
 	@$(BIN)/python -m infrastructure.packaging.package build/package $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 	@$(BIN)/cfn-lint build/package/template.yaml && echo "cfn-lint: clean"
 
-DEPLOYING = PYTHONPATH=.:chalice_app:chalice_app/vendor $(BIN)/python -m
+DEPLOYING = $(BIN)/python -m
 
 .PHONY: deploy
 deploy: python ## AWS: create or update a stage (STAGE=prod MAIL_FROM=… OPERATORS_EMAIL=… DOMAIN=… YES=1 …)

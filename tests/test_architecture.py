@@ -33,7 +33,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "markupsafe": {"chalice_app/chalicelib/rendering/qr.py"},
     "qrcode": {"chalice_app/chalicelib/rendering/qr.py"},
     "phonenumbers": {"chalice_app/chalicelib/model/messages/phone_numbers.py"},
-    "email_validator": {"chalice_app/chalicelib/web/admin/forms.py"},
+    "email_validator": {"chalice_app/chalicelib/model/mail_address.py"},
     "playwright": {"runner/browser/whatsapp.py"},
     "psutil": {"runner/browser/chromium.py", "runner/browser/process_freeze.py"},
     "zstandard": {"runner/profile/archive.py"},

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from chalicelib.model.mail_address import parse_sender
 from chalicelib.model.openai_servers import unfit_servers
 from chalicelib.model.public_address import unfit_reason
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.aws.sender import address_of
 from infrastructure.deploying.parameters import Parameters
 
 #: The settings of `make deploy` that a stage remembers, each with its stack parameter.
@@ -109,6 +109,14 @@ def parse(environment: Mapping[str, str]) -> Settings:
     )
 
 
+def _sender_error(value: str) -> str:
+    try:
+        parse_sender(value)
+    except ValueError as error:
+        return f"{error}; give an address, or `Your agency <line@example.com>`."
+    return ""
+
+
 def _flag(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() in ("1", "yes", "true")
 
@@ -122,7 +130,7 @@ def _error(name: str, value: str) -> str:
         reason = unfit_servers(value)
         return f"{reason}; give addresses like https://llm.example.com/v1, separated by spaces." if reason else ""
     if name == "MAIL_FROM":
-        return "" if _ADDRESS.fullmatch(address_of(value)) else "it is not an address, or `Name <address>`."
+        return _sender_error(value)
     if name == "OPERATORS_EMAIL":
         return "" if _ADDRESS.fullmatch(value) else "it is not an e-mail address."
     if name == "DOMAIN":

@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from chalicelib.model.mail_address import parse_sender
 from infrastructure.local import template
 from infrastructure.local.ecs.tasks import service_of
 
@@ -69,7 +70,7 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
         },
         parameters={
             "MailFrom": mail_from,
-            "MailIdentity": mail_from.rpartition("@")[2].rstrip(">"),
+            "MailIdentity": parse_sender(mail_from).address.rpartition("@")[2],
             "PublicBaseUrl": base_url,
             # On one machine an authenticator app is optional.
             "OperatorsMfa": "OPTIONAL",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chalicelib.model.mail_address import parse_sender
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.lambda_runtime.events import STAGE
 
@@ -90,8 +91,7 @@ class Settings:
         """Returns the application's URL in links."""
         if self.public_url is None:
             return self.local_url
-        trimmed = self.public_url.rstrip("/")
-        return trimmed if urlsplit(trimmed).path else f"{trimmed}/{STAGE}"
+        return f"{self.public_url}/{STAGE}"
 
     @property
     def links_are_local(self) -> bool:
@@ -156,7 +156,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         openai_servers=_servers(chosen.openai_servers),
         public_url=_public(chosen.base_url),
         smtp_url=_smtp(chosen.smtp_url),
-        mail_from=chosen.mail_from,
+        mail_from=_sender(chosen.mail_from),
         operator_email=chosen.operator_email,
         checkpoint=chosen.checkpoint,
         runner_image=chosen.runner_image,
@@ -172,6 +172,16 @@ def _ports(text: str) -> Ports:
     return Ports.from_first(int(text))
 
 
+def _sender(mail_from: str) -> str:
+    try:
+        parse_sender(mail_from)
+    except ValueError as error:
+        raise CannotStart(
+            f"MAIL_FROM={mail_from}: {error}. Give an address, or `Your agency <line@example.com>`."
+        ) from None
+    return mail_from
+
+
 def _public(url: str | None) -> str | None:
     if url is None:
         return None
@@ -180,7 +190,12 @@ def _public(url: str | None) -> str | None:
         raise CannotStart(f"BASE_URL={url} is not an address like https://line.example.com.")
     if parts.scheme == "http" and parts.hostname not in (HOST, "127.0.0.1"):
         raise CannotStart(f"BASE_URL={url} must start with https://: the pages' cookies are not sent without it.")
-    return url
+    if parts.path.strip("/") not in ("", STAGE) or parts.query or parts.fragment:
+        raise CannotStart(
+            f"BASE_URL={url} has a path: links in mails would not work. Give Answerline a host name of its own, and as "
+            f"BASE_URL only that: {parts.scheme}://{parts.netloc}."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _servers(text: str) -> str:

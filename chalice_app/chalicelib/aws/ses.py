@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import Header
 from email.message import EmailMessage
-from email.utils import parseaddr
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
+from chalicelib.model.mail_address import UNFIT_FOR_HEADERS, parse_sender
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, translator
 from chalicelib.rendering.templating import render_mail
@@ -54,8 +54,6 @@ OPERATORS_FIX: Final = frozenset(
         ProblemCode.BUDGET_REACHED,
     }
 )
-#: Unicode categories: control characters, line and paragraph separators, half surrogates.
-UNFIT_FOR_HEADERS: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 
 
 class MailKind(StrEnum):
@@ -86,8 +84,8 @@ class Mailer:
         allow_local_links: bool = False,
     ) -> None:
         self._client = client
-        name, address = parseaddr(sender)
-        self._sender = _address(address, name or "Answerline")
+        parsed = parse_sender(sender)
+        self._sender = _address(parsed.address, parsed.name or "Answerline")
         self._configuration_set = configuration_set
         self._allow_local_links = allow_local_links
 

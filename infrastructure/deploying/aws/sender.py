@@ -5,6 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.model.mail_address import parse_sender
 from infrastructure.checks import CheckResult, bad, ok, unknown
 
 #: A lower daily quota is reached on an agency's busy day.
@@ -56,8 +57,8 @@ def find(sesv2: Any, mail_from: str) -> Sender:
 
 
 def address_of(mail_from: str) -> str:
-    """Returns the address alone, of ``Name <address>`` or an address."""
-    return mail_from.rpartition("<")[2].rstrip("> ").strip()
+    """Returns the address alone, of ``Name <address>`` or an address. Raises ValueError."""
+    return parse_sender(mail_from).address
 
 
 def check_identity(sender: Sender, *, deployed: bool = False) -> CheckResult:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from chalicelib.errors import Invalid
 from chalicelib.model import Assistant, Audience, GroupAnswers, Policies
+from chalicelib.model.mail_address import ascii_address
 from chalicelib.model.messages.phone_numbers import countries
 from chalicelib.rendering.languages import LANGUAGES
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
@@ -93,19 +94,15 @@ def _parse_name(value: Any) -> str:
 
 
 def _parse_email(value: Any) -> str:
-    from email_validator import EmailNotValidError, validate_email
-
     email = _parse_line(value)
     if not email:
         raise invalid("Enter the owner's e-mail address. The link to connect WhatsApp goes there.")
     if len(email) > MAX_EMAIL_LENGTH:
         raise invalid(f"This is longer than an e-mail address can be ({MAX_EMAIL_LENGTH} characters).")
     try:
-        # SES delivers to ASCII addresses only; a domain with accents has an ASCII form
-        address = validate_email(email, check_deliverability=False, allow_smtputf8=False, strict=True).ascii_email
-    except EmailNotValidError:
+        return ascii_address(email)
+    except ValueError:
         raise invalid("This is not an e-mail address. It looks like name@example.com.") from None
-    return str(address)
 
 
 def _parse_language(value: Any) -> str:

@@ -163,6 +163,28 @@ def test_a_long_senders_name_stays_on_one_line(name: str) -> None:
     assert (read.display_name, read.addr_spec) == (name.strip(), "mail@agency.example")
 
 
+@pytest.mark.parametrize(
+    ("sender", "name", "address"),
+    [
+        ("Smith, Jones & Co <line@example.com>", "Smith, Jones & Co", "line@example.com"),
+        ('"Smith, Jones" <line@example.com>', "Smith, Jones", "line@example.com"),
+        (r'"The \"best\" one" <line@example.com>', 'The "best" one', "line@example.com"),
+        ("Agentur: Nord <line@example.com>", "Agentur: Nord", "line@example.com"),
+        ("[Line] of @home; (test) <line@example.com>", "[Line] of @home; (test)", "line@example.com"),
+        ("Über & Söhne, שלום <line@example.com>", "Über & Söhne, שלום", "line@example.com"),
+        ("Line <line@münchen.example.com>", "Line", "line@xn--mnchen-3ya.example.com"),
+        ("line@example.com", "Answerline", "line@example.com"),
+        ("<line@example.com>", "Answerline", "line@example.com"),
+    ],
+)
+def test_any_name_may_stand_before_the_senders_address(sender: str, name: str, address: str) -> None:
+    post = Post()
+    Mailer(post, sender=sender).invite(BAKERY, LINK)  # type: ignore[arg-type]
+    envelope = parsed(f"From: {post.sent[0]['FromEmailAddress']}\r\n\r\n".encode())["From"]
+    for header in (envelope, post.mail["From"]):
+        assert [(each.display_name, each.addr_spec) for each in header.addresses] == [(name, address)]
+
+
 def test_a_name_is_text_and_never_markup() -> None:
     post = Post()
     mailer(post).invite(replace(BAKERY, name='<img src="https://evil.example/x">{{ 7 * 7 }}'), LINK)

@@ -40,8 +40,14 @@ def test_the_environment_is_what_make_passes_on() -> None:
     assert settings.base_url == "https://line.example/api"
 
 
-def test_a_public_address_with_a_path_is_taken_as_it_is() -> None:
-    assert parse([], {"BASE_URL": "https://a.example/line"}).base_url == "https://a.example/line"
+@pytest.mark.parametrize("address", ["https://a.example", "https://a.example/", "https://a.example/api/"])
+def test_a_public_address_is_a_host_with_or_without_the_stage(address: str) -> None:
+    assert parse([], {"BASE_URL": address}).base_url == "https://a.example/api"
+
+
+def test_a_sender_with_a_comma_in_its_name_is_taken() -> None:
+    sender = "Smith, Jones & Co <line@example.com>"
+    assert parse([], {"MAIL_FROM": sender}).mail_from == sender
 
 
 def test_free_ports_are_six_different_ones() -> None:
@@ -65,7 +71,11 @@ def test_real_use_names_its_missing_settings() -> None:
         ({"PORTS": "http"}, "not a first port"),
         ({"BASE_URL": "line.example"}, "is not an address"),
         ({"BASE_URL": "http://line.example"}, "must start with https://"),
+        ({"BASE_URL": "https://a.example/line"}, "has a path.* only that: https://a.example"),
+        ({"BASE_URL": "https://a.example/api?x=1"}, "has a path"),
         ({"SMTP_URL": "mail.example:25"}, "is not an address"),
+        ({"MAIL_FROM": "Answerline"}, "it is not an e-mail address"),
+        ({"MAIL_FROM": "a <b@c.example>, d <e@f.example>x"}, "it is not an e-mail address"),
     ],
 )
 def test_an_impossible_setting_is_reported_in_one_sentence(given: dict[str, str], sentence: str) -> None:
