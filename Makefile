@@ -16,7 +16,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
-up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=…)
+up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=… OPENAI_SERVERS=…)
 	@exec $(BIN)/python -m infrastructure.local
 
 .PHONY: check

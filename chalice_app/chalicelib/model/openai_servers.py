@@ -68,7 +68,8 @@ def find_server(name: str | None, listed: Sequence[str], openai: str = REGIONS[G
 
 def server_labels(listed: Sequence[str]) -> dict[str, str]:
     """Returns what a form offers: the name of each server, and how people read it."""
-    return {**REGION_LABELS, **{address: Server(address, address).host for address in listed}}
+    others = {address: Server(address, address).host for address in listed if address not in REGIONS}
+    return {**REGION_LABELS, **others}
 
 
 def parse_servers(text: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ POLICIES = {
     "takeover_minutes": "60",
     "replies_per_minute": "6",
     "replies_per_contact_per_day": "60",
-    "tokens_per_month": "0",
+    "tokens_per_month": "5000000",
     "history_messages": "20",
     "retention_days": "30",
 }

@@ -9,12 +9,15 @@ from chalice.app import Response
 
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.llm.client import AssistantCheck
-from chalicelib.model import Audience, EventKind, Invite, Policies, Tenant, TenantState
+from chalicelib.model import Assistant, Audience, EventKind, Invite, Tenant, TenantState
+from chalicelib.model.assistant import with_effort
+from chalicelib.model.openai_servers import GLOBAL, server_labels
 from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
-from chalicelib.web.admin.forms import DEFAULT_MODEL, NewTenantForm
+from chalicelib.web.admin.assistant_fields import AUTOMATIC, DEFAULT_MODEL, EFFORT_LABELS
+from chalicelib.web.admin.forms import NEW_TENANT_TOKENS_PER_MONTH, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
@@ -40,6 +43,9 @@ def mount(admin: AdminPages) -> None:
             "language": DEFAULT_LANGUAGE,
             "model": DEFAULT_MODEL,
             "audience": Audience.NEW_CHATS,
+            "reasoning_effort": AUTOMATIC,
+            "server": GLOBAL,
+            "tokens_per_month": str(NEW_TENANT_TOKENS_PER_MONTH),
         }
         return render_form(admin, operator, fields)
 
@@ -52,9 +58,9 @@ def mount(admin: AdminPages) -> None:
             result = mail_if_unmailed(admin, tenant_id, by=operator.email)
             return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
         try:
-            form = NewTenantForm.parse(fields)
-            require_passed(admin.services.llm.check(form.api_key, form.assistant()))
-            result = save(admin, tenant_id, form, by=operator.email)
+            form = NewTenantForm.parse(fields, servers=admin.services.openai_servers)
+            assistant = require_passed(admin.services.llm.check(form.api_key, form.assistant()), form.assistant())
+            result = save(admin, tenant_id, form, assistant, by=operator.email)
         except Invalid as error:
             return render_form(admin, operator, fields, errors=error.fields, status=422)
         except TransientError as error:
@@ -70,15 +76,19 @@ def derive_tenant_id(form_id: str) -> str:
     return hashlib.sha256(f"tenant|{form_id}".encode()).hexdigest()[:16]
 
 
-def require_passed(check: AssistantCheck) -> None:
-    """Raises Invalid at the field that OpenAI objects to, TransientError if OpenAI could not be asked."""
+def require_passed(check: AssistantCheck, assistant: Assistant) -> Assistant:
+    """Returns the assistant as it passed its check, perhaps with another effort.
+
+    Raises Invalid at the field that OpenAI objects to, TransientError if OpenAI could not be asked.
+    """
     if check.transient:
         raise TransientError(check.sentence)
     if check.problem is not None:
         raise Invalid({PROBLEM_FIELDS.get(check.problem, "api_key"): check.sentence})
+    return assistant if check.effort is None else with_effort(assistant, check.effort)
 
 
-def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> FormResult:
+def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, assistant: Assistant, *, by: str) -> FormResult:
     """Saves the tenant and mails its owner. Of two equal forms at once, one does so."""
     services = admin.services
     now, token = services.clock(), services.token()
@@ -95,10 +105,10 @@ def save(admin: AdminPages, tenant_id: str, form: NewTenantForm, *, by: str) -> 
         assistant_version=1,
         key_ciphertext=services.key_encryption.encrypt(tenant_id, form.api_key),
         key_last4=form.api_key[-4:],
-        policies=Policies(audience=form.audience),
+        policies=form.policies(),
     )
     try:
-        services.tenants.create(tenant, form.assistant(), by=by, invite=Invite(sha256(token), tenant_id, now))
+        services.tenants.create(tenant, assistant, by=by, invite=Invite(sha256(token), tenant_id, now))
     except Conflict:
         return FormResult.EXISTED
     return FormResult.CREATED if mail_invite(services, tenant, token, by=by) else FormResult.UNMAILED
@@ -143,6 +153,8 @@ def render_form(
         time_zones=list_time_zones(),
         countries=list_countries(),
         audiences=AUDIENCE_LABELS,
+        efforts=EFFORT_LABELS,
+        servers=server_labels(admin.services.openai_servers),
     )
 
 

@@ -8,10 +8,12 @@ from chalice.app import Response
 
 from chalicelib.errors import Conflict, Invalid, TransientError
 from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
+from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
 from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
+from chalicelib.web.admin.assistant_fields import AUTOMATIC, EFFORT_LABELS, describe_effort
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
@@ -59,13 +61,16 @@ class TenantPage:
     def tenant(self, operator: OperatorSession, tenant: str) -> Response:
         """Renders the page."""
         found = self.services.tenants.get(tenant)
+        assistant = self.services.tenants.get_assistant(tenant, found.assistant_version)
         return self.admin.render(
             "tenant.html",
             operator,
-            assistant=self.services.tenants.get_assistant(tenant, found.assistant_version),
+            assistant=assistant,
             invite=self.services.invites.get_current(tenant),
             result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
+            effort=describe_effort(assistant),
+            server=server_labels((assistant.server or GLOBAL,))[assistant.server or GLOBAL],
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
             automatic_texts=self.services.automatic_texts.recognised(tenant, now=self.services.clock()),
@@ -104,10 +109,14 @@ class TenantPage:
         found = self.services.tenants.get(tenant)
         former = self.services.tenants.get_assistant(tenant, found.assistant_version)
         try:
-            form = EditTenantForm.parse(fields, found.policies)
+            form = EditTenantForm.parse(fields, found.policies, servers=self.services.openai_servers)
             assistant = form.assistant(former)
             if form.api_key:
-                require_passed(self.services.llm.check(form.api_key, assistant))
+                assistant = require_passed(self.services.llm.check(form.api_key, assistant), assistant)
+            elif needs_other_key(former, assistant):
+                raise Invalid(
+                    {"api_key": "The stored key is another server's. Enter the key of the one that you chose."}
+                )
             changes = self._changes(found, form)
             changed = assistant != former
             if not changes and not changed:
@@ -176,6 +185,8 @@ class TenantPage:
             countries=list_countries(),
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
+            efforts=EFFORT_LABELS,
+            servers=server_labels(self.services.openai_servers),
         )
 
     # -- actions -----------------------------------------------------------------------------------------------
@@ -240,8 +251,16 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
         "model": assistant.model,
         "instructions": assistant.instructions,
         "legacy_reference": assistant.legacy_reference or "",
+        "reasoning_effort": assistant.reasoning_effort or AUTOMATIC,
+        "server": assistant.server or GLOBAL,
         "revision": str(tenant.revision),
     }
+
+
+def needs_other_key(former: Assistant, edited: Assistant) -> bool:
+    """Returns whether a key would go to a server that it was not entered for; OpenAI's regions are one server."""
+    servers = {(each.server or GLOBAL) for each in (former, edited)}
+    return len(servers) > 1 and not servers <= REGIONS.keys()
 
 
 def _as_field(value: object) -> str:

@@ -49,6 +49,7 @@ REASONS: Final[Mapping[SkipReason, str]] = {
     SkipReason.WROTE_NOTHING: "The model wrote nothing",
     SkipReason.GIVEN_UP: "OpenAI will not answer it",
     SkipReason.MODEL_UNAVAILABLE: "OpenAI did not answer in time",
+    SkipReason.REPLY_FAILED: "An error in Answerline lost the answer",
     SkipReason.UNKNOWN: "A reason of a later release",
 }
 

@@ -56,6 +56,10 @@ def test_a_remembered_parameter_that_is_not_declared_is_left_out_and_a_given_one
         ("OPERATORS_MFA", "off"),
         ("RUNNER_CAPACITY", "-1"),
         ("MONTHLY_BUDGET_USD", "a lot"),
+        ("OPENAI_SERVERS", "http://llm.agency.example/v1"),
+        ("OPENAI_SERVERS", "https://localhost:11434/v1"),
+        ("OPENAI_SERVERS", "https://169.254.169.254/v1"),
+        ("OPENAI_SERVERS", "llm.agency.example"),
         ("THINK_AT_ONCE", "1"),
         ("THINK_AT_ONCE", "1001"),
         ("THINK_AT_ONCE", "0"),
@@ -108,10 +112,12 @@ def test_a_valid_value_of_each_kind_is_taken() -> None:
         "RUNNERS_ON_SPOT": "true",
         "OPERATORS_MFA": "OPTIONAL",
         "LOG_RETENTION_DAYS": "30",
+        "OPENAI_SERVERS": "https://llm.agency.example/v1 https://in.api.openai.com/v1",
         "YES": "1",
         "REPLACE": "Table,UserPool",
     }
     settings = parse(reported)
+    assert settings.given["OpenAiServers"] == reported["OPENAI_SERVERS"]
     assert settings.given["PublicBaseUrl"] == reported["BASE_URL"]
     assert (settings.yes, settings.dirty, settings.may_replace) == (True, False, frozenset({"Table", "UserPool"}))
     assert address_of(settings.given["MailFrom"]) == "line@agency.example"

@@ -50,6 +50,11 @@ def test_a_sender_with_a_comma_in_its_name_is_taken() -> None:
     assert parse([], {"MAIL_FROM": sender}).mail_from == sender
 
 
+def test_a_compatible_server_may_be_on_this_machine() -> None:
+    servers = "https://llm.example/v1 http://localhost:11434/v1"
+    assert parse([], {"OPENAI_SERVERS": servers}).openai_servers == servers
+
+
 def test_free_ports_are_six_different_ones() -> None:
     ports = parse([], {"PORTS": "auto"}).ports
     assert len(set(vars(ports).values())) == 6
@@ -76,6 +81,9 @@ def test_real_use_names_its_missing_settings() -> None:
         ({"SMTP_URL": "mail.example:25"}, "is not an address"),
         ({"MAIL_FROM": "Answerline"}, "it is not an e-mail address"),
         ({"MAIL_FROM": "a <b@c.example>, d <e@f.example>x"}, "it is not an e-mail address"),
+        ({"OPENAI_SERVERS": "llm.example/v1"}, "is not an address"),
+        ({"OPENAI_SERVERS": "https://key@llm.example/v1"}, "is not an address"),
+        ({"OPENAI_SERVERS": "https://llm.example/v1 http://llm.example/v1"}, "must start with https://"),
     ],
 )
 def test_an_impossible_setting_is_reported_in_one_sentence(given: dict[str, str], sentence: str) -> None:

@@ -32,7 +32,7 @@ def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:
     )
     assert saved.status == 303
     assert olga.services.tenants.get(tenant).policies == replace(
-        Policies(),
+        Policies(tokens_per_month=5_000_000),
         takeover_minutes=90,
         groups=GroupAnswers.ALWAYS,
         ignored_phones=("491701234567", "447700900123"),
@@ -42,13 +42,16 @@ def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:
 
 def test_who_is_answered_is_edited_and_shown(olga: Admin) -> None:
     tenant = olga.create(audience="new chats")
-    assert olga.services.tenants.get(tenant).policies == Policies(audience=Audience.NEW_CHATS)
+    assert olga.services.tenants.get(tenant).policies == Policies(
+        audience=Audience.NEW_CHATS, tokens_per_month=5_000_000
+    )
     saved = olga.edit(
         tenant, audience="unsaved contacts", groups="when mentioned", answer_without_words="yes", wordless_notice=""
     )
     assert saved.status == 303
     chosen = Policies(
         audience=Audience.UNSAVED,
+        tokens_per_month=5_000_000,
         groups=GroupAnswers.MENTIONED,
         answer_without_words=True,
         wordless_notice=False,

@@ -1,0 +1,170 @@
+"""The assistant's part of a form: key, model, instructions, how much it thinks, and the server that answers."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationInfo
+
+from chalicelib.model import Assistant
+from chalicelib.model.assistant import EFFORTS, effort_of
+from chalicelib.model.openai_servers import GLOBAL, REGIONS
+from chalicelib.web.admin.text_field import invalid, parse_line
+
+DEFAULT_MODEL: Final = "gpt-6-luna"
+MAX_KEY_LENGTH: Final = 300
+MAX_MODEL_LENGTH: Final = 100
+MAX_INSTRUCTIONS_LENGTH: Final = 32_000
+#: The choice of an effort that leaves it to Answerline.
+AUTOMATIC: Final = "automatic"
+#: The efforts that a form offers, and how people read them; an assistant may have another one.
+EFFORT_LABELS: Final[Mapping[str, str]] = {
+    AUTOMATIC: "As little as the model allows",
+    "none": "Not at all",
+    "minimal": "Minimal",
+    "low": "Low",
+    "medium": "Medium",
+    "high": "High",
+}
+
+#: The prefixes of other providers' keys, the longer ones first.
+OTHER_PROVIDERS: Final[Mapping[str, str]] = {
+    "sk-ant-": "Anthropic",
+    "sk-or-": "OpenRouter",
+    "AIza": "Google",
+    "gsk_": "Groq",
+    "xai-": "xAI",
+    "pplx-": "Perplexity",
+    "hf_": "Hugging Face",
+    "r8_": "Replicate",
+    "AKIA": "AWS",
+}
+#: The prefixes of OpenAI's ids that are not keys.
+NOT_KEYS: Final[Mapping[str, str]] = {
+    "org-": "an organisation's id",
+    "proj_": "a project's id",
+    "sess-": "a session of OpenAI's own website",
+    "asst_": "an assistant's id",
+    "pmpt_": "a stored prompt's id",
+    "wf_": "a workflow's id",
+}
+SHAPE_OF_KEY: Final = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
+SHAPE_OF_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
+SHAPE_OF_REFERENCE: Final = re.compile(r"(asst|pmpt)_[A-Za-z0-9]{6,80}")
+
+ASSISTANTS_ENDED: Final = (
+    "OpenAI switched its Assistants off on 26 August 2026, so nobody can read what is behind an asst_… id any more. "
+    "Paste the assistant's instructions into the field for them; the id is kept as a label."
+)
+PROMPTS_END: Final = (
+    "OpenAI ends its stored prompts on 30 November 2026, so Answerline does not read what is behind a pmpt_… id. "
+    "Paste the prompt's text into the field for instructions; the id is kept as a label."
+)
+WORKFLOWS_ENDED: Final = (
+    "A wf_… id is a workflow of Agent Builder. It could never be called from outside, and OpenAI ends it on "
+    "30 November 2026. Leave this empty, and describe what it does in the instructions."
+)
+
+
+def parse_key(value: Any, info: ValidationInfo) -> str:
+    """Parses a key of OpenAI; the keys of compatible servers have other forms."""
+    key = str(value or "").strip()
+    if not key:
+        raise invalid("Enter the OpenAI key of this client. It begins with sk-.")
+    if any(not "!" <= letter <= "~" for letter in key):
+        raise invalid("There are spaces, line breaks or foreign characters inside this key. Copy it again as a whole.")
+    if len(key) > MAX_KEY_LENGTH:
+        raise invalid("This is longer than a key can be. Copy the key alone.")
+    if (info.data.get("server") or GLOBAL) not in REGIONS:
+        return key
+    for prefix, provider in OTHER_PROVIDERS.items():
+        if key.startswith(prefix):
+            raise invalid(f"This is a key of {provider}. Answerline needs one of OpenAI; it begins with sk-.")
+    for prefix, kind in NOT_KEYS.items():
+        if key.startswith(prefix):
+            raise invalid(f"This is {kind}, not a key. A key of OpenAI begins with sk-.")
+    if "*" in key or "…" in key or "..." in key:
+        raise invalid("This is a shortened key. OpenAI shows a whole key only once: create a new one.")
+    if not SHAPE_OF_KEY.fullmatch(key):
+        raise invalid("This does not look like a key of OpenAI. One begins with sk- and has letters, digits, - and _.")
+    return key
+
+
+def parse_optional_key(value: Any, info: ValidationInfo) -> str:
+    """Parses a key; empty keeps the stored one."""
+    return parse_key(value, info) if str(value or "").strip() else ""
+
+
+def parse_model(value: Any) -> str:
+    """Parses the name of a model."""
+    model = parse_line(value)
+    if not model:
+        raise invalid(f"Enter the name of a model, for example {DEFAULT_MODEL}.")
+    if re.match(r"(asst|pmpt|wf)_", model):
+        raise invalid(
+            f"This is an id of something stored at OpenAI, not a model. A model is called {DEFAULT_MODEL}, say."
+        )
+    if len(model) > MAX_MODEL_LENGTH or not SHAPE_OF_MODEL.fullmatch(model):
+        raise invalid(f"This is not the name of a model. One looks like {DEFAULT_MODEL}.")
+    return model
+
+
+def parse_instructions(value: Any) -> str:
+    """Parses long text; unifies line ends and drops control characters that a copy may bring along."""
+    text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
+    text = "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
+    text = text.strip()
+    if not text:
+        raise invalid("Tell the assistant who it speaks for and how it should answer.")
+    if len(text) > MAX_INSTRUCTIONS_LENGTH:
+        raise invalid(f"Use at most {MAX_INSTRUCTIONS_LENGTH:,} characters; these are {len(text):,}.")
+    return text
+
+
+def parse_reference(value: Any) -> str:
+    """Parses the id of a former assistant."""
+    reference = parse_line(value)
+    if reference.startswith("wf_"):
+        raise invalid(WORKFLOWS_ENDED)
+    if reference and not SHAPE_OF_REFERENCE.fullmatch(reference):
+        raise invalid("An id of an assistant looks like asst_… or pmpt_…. Leave this empty if there is none.")
+    return reference
+
+
+def parse_effort(value: Any) -> str | None:
+    """Parses how much the model thinks; None leaves it to Answerline."""
+    effort = str(value or AUTOMATIC)
+    if effort == AUTOMATIC:
+        return None
+    if effort not in EFFORTS:
+        raise invalid("Choose one of the values in the list.")
+    return effort
+
+
+def parse_server(value: Any, info: ValidationInfo) -> str | None:
+    """Parses the server that answers: a region of OpenAI, or one that the operator lists; None is OpenAI, global."""
+    server = str(value or GLOBAL)
+    if server == GLOBAL:
+        return None
+    if server not in REGIONS and server not in (info.context or {}).get("servers", ()):
+        raise invalid("This server is not in OPENAI_SERVERS of this installation. Choose one in the list.")
+    return server
+
+
+def describe_effort(assistant: Assistant) -> str:
+    """Returns how much an assistant thinks, for people."""
+    chosen = EFFORT_LABELS.get(assistant.reasoning_effort or AUTOMATIC, assistant.reasoning_effort or "")
+    sent = effort_of(assistant)
+    return chosen if assistant.reasoning_effort else f"{chosen}{f': {sent}' if sent else ', which has no such setting'}"
+
+
+def explain_reference(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Explains, to an operator who entered an id without instructions, that OpenAI no longer gives those out."""
+    reference = fields.get("legacy_reference", "").strip()
+    if "instructions" in sentences and not fields.get("instructions", "").strip():
+        if reference.startswith("asst_"):
+            return {"legacy_reference": ASSISTANTS_ENDED}
+        if reference.startswith("pmpt_"):
+            return {"legacy_reference": PROMPTS_END}
+    return {}
