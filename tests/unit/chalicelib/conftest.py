@@ -1,10 +1,15 @@
-"""A tenant whose line is online at a runner: for the tests of replies, sessions and reconcilers."""
+"""The application of the unit tests: a tenant whose line is online, and the whole of it behind its Lambda entries."""
+
+import logging
+from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.model import apply_report
+import app
+from chalicelib.model import Assistant, Policies, Tenant, TenantState, apply_report
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.support.lambda_stage import HANDLERS, KEY, Stage, Stdout
 from tests.unit.support.online_line import UNCAPPED, T
 from wire import Phase, SessionReport
 
@@ -20,3 +25,33 @@ def line(services: Services, clock: Clock) -> Services:
     services.sessions.record_report(runner, session, apply_report(session, online, clock()))
     clock.pass_seconds(30)
     return services
+
+
+@pytest.fixture
+def stage(
+    services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Stage]:
+    tenant = Tenant(
+        id=T,
+        name="Bakery",
+        owner_email="owner@example.com",
+        language="en",
+        state=TenantState.ACTIVE,
+        revision=1,
+        created_at=clock(),
+        assistant_version=1,
+        key_ciphertext=services.key_encryption.encrypt(T, KEY),
+        key_last4="kery",
+        policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
+    )
+    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    ours = logging.getLogger("chalicelib")
+    monkeypatch.setattr(ours, "handlers", list(HANDLERS))
+    monkeypatch.setattr(ours, "propagate", False)
+    for handler in HANDLERS:
+        if isinstance(handler, logging.StreamHandler):
+            monkeypatch.setattr(handler, "stream", Stdout())
+    own = app.services.__dict__
+    app.services.__dict__ = services.__dict__
+    yield Stage(services, clock, lambda: capsys.readouterr().out)
+    app.services.__dict__ = own
