@@ -17,7 +17,7 @@
   const CODE_TIMEOUT_MS = 10_000;
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
   const ACK_TIMEOUT_MS = 5_000;
-  const REVOKED_MS = 1_000; // wa-js tells of a deletion before WhatsApp has done it
+  const REVOKED_MS = 1_000; // wa-js reports a deletion before WhatsApp has carried it out
 
   const { attempt, text } = values;
   const W = window.WPP;

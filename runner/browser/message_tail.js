@@ -13,7 +13,7 @@ const messageTail = (() => {
   const REREAD_MS = 600_000;
   const BEGINNING_MS = 3_600_000;
   const MAX_BEGINNING_PAGES = 4;
-  const MAX_TOLD = 20_000;
+  const MAX_REPORTED = 20_000;
   const MAX_PAGES = 40;
   const MESSAGES_PER_PAGE = 50;
 
@@ -28,7 +28,7 @@ const messageTail = (() => {
   ]);
 
   const pending = new Map(); // base → message that the runner has not acknowledged yet
-  const told = new Map(); // base → rank of the newest revision that the runner has; oldest first, bounded
+  const reported = new Map(); // base → rank of the newest revision that the runner has; oldest first, bounded
   const watched = new Map(); // chat → seconds of its oldest and newest message that may still change
   const loaded = new Map(); // chat → the second down to which its messages were read, and when
   const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
@@ -92,13 +92,13 @@ const messageTail = (() => {
   function enqueue(message, since) {
     if (!message?.id || !isWritten(message)) return;
     const base = baseOf(message);
-    const toldRank = told.get(base) ?? -1;
-    const from = toldRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
+    const reportedRank = reported.get(base) ?? -1;
+    const from = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
     if (second(message) < from) return;
     const key = `${base}|${revisionOf(message)}`;
     const { rank } = split(key);
-    if (toldRank >= rank || pending.get(base)?.key === key) return;
-    if (message.type === "revoked" && toldRank < 0) {
+    if (reportedRank >= rank || pending.get(base)?.key === key) return;
+    if (message.type === "revoked" && reportedRank < 0) {
       pending.delete(base); // deleted before the runner had it
     } else {
       pending.set(base, plain(message, key));
@@ -109,25 +109,25 @@ const messageTail = (() => {
 
   function record(key, at) {
     const { base, rank } = split(key);
-    const newest = Math.max(rank, told.get(base) ?? -1);
-    told.delete(base);
-    told.set(base, newest);
+    const newest = Math.max(rank, reported.get(base) ?? -1);
+    reported.delete(base);
+    reported.set(base, newest);
     if (at === null || at < nowS() - CHANGES_WITHIN_S) return;
     const chat = base.split("|")[1];
     const known = watched.get(chat) ?? { oldest: at, newest: at };
     watched.set(chat, { oldest: Math.min(known.oldest, at), newest: Math.max(known.newest, at) });
   }
 
-  function limitTold() {
-    for (const base of told.keys()) {
-      if (told.size <= MAX_TOLD) break;
-      told.delete(base);
+  function limitReported() {
+    for (const base of reported.keys()) {
+      if (reported.size <= MAX_REPORTED) break;
+      reported.delete(base);
     }
   }
 
   function remember(handedIn) {
     for (const [key, at] of handedIn) record(key, at);
-    limitTold();
+    limitReported();
     remembers = true;
   }
 
@@ -138,7 +138,7 @@ const messageTail = (() => {
       record(key, known?.sent_at_s ?? null);
       if (known?.key === key) pending.delete(base);
     }
-    limitTold();
+    limitReported();
   }
 
   // -- chats ----------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ const messageTail = (() => {
     const down = Math.min(since, compareFrom);
     const inMemory = inMemoryOf(chat).slice();
     for (const message of inMemory) enqueue(message, since);
-    // What changes in the database alone is found by reading it again, now and then: the page tells of it in no way.
+    // What changes in the database alone is found by reading it again, now and then: the page gives no sign of it.
     const known = loaded.get(id) ?? { down: Infinity, at: 0 };
     const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
     const isStale = isPartial && performance.now() - known.at > REREAD_MS;

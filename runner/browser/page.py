@@ -183,14 +183,14 @@ class Page(Protocol):
         """Returns the messages after each chat's second that were not acknowledged, oldest first.
 
         An acknowledged message that is decrypted, edited or deleted within 12 h is returned again, under another key.
-        Raises PageRefused with NOTHING_REMEMBERED until the document was told once what was acknowledged before it.
+        Raises PageRefused with NOTHING_REMEMBERED until the document learned what was acknowledged before it.
         """
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
         """Removes these messages from ``tail`` for good."""
 
     async def remember(self, handed_in: Mapping[str, int]) -> None:
-        """Tells a new document which messages were acknowledged before it: their keys, and their seconds."""
+        """Gives a new document the keys and the seconds of the messages that were acknowledged before it."""
 
     async def find(self, chat: str, message: str) -> int | None:
         """Returns the ack of one of our own messages, or ``None`` if the chat does not hold it."""

@@ -35,16 +35,14 @@ const people = (() => {
       && !attempt(() => wid.isBot(), false);
   }
 
-  // The phone's contacts are by number; a LID has an entry of its own beside them.
+  // The phone's address book is by number; a LID has an entry of its own beside it.
   function contactsOf(wid) {
-    const alias = aliasOf(wid);
-    const found = (id) => (id ? attempt(() => W.whatsapp.ContactStore.get(id)) : null);
-    const [first, second] = [found(wid), found(alias)];
-    return idOf(wid)?.endsWith("@c.us") || !alias ? [first, second] : [second, first];
+    const ids = [idOf(wid), aliasOf(wid)].filter(Boolean).sort((one) => (one.endsWith("@c.us") ? -1 : 1));
+    return ids.map((id) => attempt(() => W.whatsapp.ContactStore.get(id))).filter(Boolean);
   }
 
   function nameOf(wid, shown) {
-    const contacts = contactsOf(wid).filter(Boolean);
+    const contacts = contactsOf(wid);
     const names = [
       ...contacts.map((contact) => contact.name), shown, ...contacts.map((contact) => contact.pushname),
       ...contacts.map((contact) => contact.verifiedName), ...contacts.map((contact) => contact.username),
@@ -52,16 +50,14 @@ const people = (() => {
     return names.map(name).find(Boolean) ?? "";
   }
 
-  const saysSaved = (contact) => {
-    const isMine = attempt(() => W.whatsapp.functions.getIsMyContact(contact));
-    if (contact.isAddressBookContact === 1 || isMine === true) return true;
-    return contact.isAddressBookContact === 0 ? false : null;
-  };
+  const isInAddressBook = (contact) => contact.isAddressBookContact === 1
+    || attempt(() => W.whatsapp.functions.getIsMyContact(contact)) === true;
 
-  // Null where the page does not know: the entry by number counts, unless there is none to be had.
+  // The page has an entry of everybody in the phone's address book: somebody with other entries only is not saved.
+  // Null where it has none at all.
   function isSaved(wid) {
-    const [first, second] = contactsOf(wid).map((contact) => (contact ? saysSaved(contact) : null));
-    return first === true || second === true ? true : first;
+    const contacts = contactsOf(wid);
+    return contacts.length === 0 ? null : contacts.some(isInAddressBook);
   }
 
   return { idOf, aliasOf, phoneOf, ownIds, isOurs, isChatOfPeople, nameOf, isSaved };

@@ -20,7 +20,7 @@ from wire import Message, MessageKind, Outcome
 pytestmark = pytest.mark.chromium
 JPEG = b"\xff\xd8\xff"
 
-#: How a contact sends it, and what the control plane is told.
+#: How a contact sends it, and what the control plane gets.
 KINDS: list[tuple[Callable[[Contact], Sent], dict[str, Any]]] = [
     (lambda ann: ann.write("hello"), {"kind": MessageKind.TEXT, "text": "hello", "author": "Ann", "phone": CONTACT}),
     (
@@ -81,7 +81,7 @@ KINDS: list[tuple[Callable[[Contact], Sent], dict[str, Any]]] = [
 ]
 
 
-async def test_each_kind_is_told_in_words_and_only_what_was_typed_is_a_text(
+async def test_each_kind_is_put_in_words_and_only_what_was_typed_is_a_text(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
@@ -112,12 +112,12 @@ async def test_each_kind_is_told_in_words_and_only_what_was_typed_is_a_text(
         assert seen[event.id].summary.endswith("place: Market\nBring friends")
 
 
-def told(control: FakeControl) -> list[Message]:
+def handed_in(control: FakeControl) -> list[Message]:
     """Returns every message that was handed in, in order."""
     return [message for request in control.handed_in for message in request.messages]
 
 
-async def test_edits_deletions_and_quotes_are_told_at_once(
+async def test_edits_deletions_and_quotes_are_handed_in_at_once(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
@@ -126,21 +126,21 @@ async def test_edits_deletions_and_quotes_are_told_at_once(
     async with running(browsers, control, tmp_path):
         await link(control, simulator)
         first = ann.write("Table for 2 on Friday")
-        await control.until(lambda: len(told(control)) == 1)
+        await control.until(lambda: len(handed_in(control)) == 1)
         ann.edit(first, "Table for 12 on Saturday")
-        await control.until(lambda: len(told(control)) == 2)
+        await control.until(lambda: len(handed_in(control)) == 2)
         picture = ann.send_media(JPEG, "image/jpeg", caption="this one?")
-        await control.until(lambda: len(told(control)) == 3)
+        await control.until(lambda: len(handed_in(control)) == 3)
         ann.edit(picture, "or that one?")
-        await control.until(lambda: len(told(control)) == 4)
+        await control.until(lambda: len(handed_in(control)) == 4)
         ann.write("yes please", quote=first)
         own = ann.owner_writes("fine", quote=picture)
-        await control.until(lambda: len(told(control)) == 6)
+        await control.until(lambda: len(handed_in(control)) == 6)
         ann.delete(first)
         ann.delete(own)
-        await control.until(lambda: len(told(control)) == 8)
-        await asyncio.sleep(6)  # a sweep more tells nothing again
-    wordings = [(message.id, message.text or message.caption, message.deleted) for message in told(control)]
+        await control.until(lambda: len(handed_in(control)) == 8)
+        await asyncio.sleep(6)  # a sweep more finds nothing new
+    wordings = [(message.id, message.text or message.caption, message.deleted) for message in handed_in(control)]
     assert wordings[:4] == [
         (first.id, "Table for 2 on Friday", False),
         (first.id, "Table for 12 on Saturday", False),
@@ -149,17 +149,17 @@ async def test_edits_deletions_and_quotes_are_told_at_once(
     ]
     assert sorted(wordings[6:]) == sorted([(first.id, "", True), (own.id, "", True)])
     assert len(wordings) == 8
-    before, edited = told(control)[:2]
+    before, edited = handed_in(control)[:2]
     assert before.edited_at_ms is None
     assert edited.edited_at_ms is not None and edited.edited_at_ms >= first.at
-    quotes = [message.quote for message in told(control) if message.quote]
+    quotes = [message.quote for message in handed_in(control) if message.quote]
     assert [(quote.id, quote.from_me, quote.kind, quote.text) for quote in quotes] == [
         (first.id, False, MessageKind.TEXT, "Table for 12 on Saturday"),
         (picture.id, False, MessageKind.IMAGE, "or that one?"),
     ]
 
 
-async def test_what_changed_while_the_browser_was_closed_is_told_once(
+async def test_what_changed_while_the_browser_was_closed_is_handed_in_once(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
@@ -169,7 +169,7 @@ async def test_what_changed_while_the_browser_was_closed_is_told_once(
         await link(control, simulator)
         edited, deleted, same = (ann.write(text) for text in ("Friday", "secret", "same"))
         unreadable = ann.write("readable later", unreadable=True)
-        await control.until(lambda: len(told(control)) == 4)
+        await control.until(lambda: len(handed_in(control)) == 4)
     ann.edit(edited, "Saturday")
     ann.delete(deleted)
     ann.decrypt(unreadable)
@@ -178,14 +178,14 @@ async def test_what_changed_while_the_browser_was_closed_is_told_once(
     # Everything of before is done: only what changed is read.
     control.hold(epoch=3, last_epoch=1, number=NUMBER, caught_up_to_ms=same.at + 3_600_000)
     async with running(browsers, control, tmp_path):
-        await control.until(lambda: len(told(control)) >= 4 + 3)
+        await control.until(lambda: len(handed_in(control)) >= 4 + 3)
         await asyncio.sleep(6)
-    assert sorted((message.id, message.text, message.deleted) for message in told(control)[4:]) == sorted(
+    assert sorted((message.id, message.text, message.deleted) for message in handed_in(control)[4:]) == sorted(
         [(edited.id, "Saturday", False), (deleted.id, "", True), (unreadable.id, "readable later", False)]
     )
 
 
-async def test_a_group_tells_who_writes_and_whether_we_are_mentioned(
+async def test_a_group_names_who_writes_and_whether_we_are_mentioned(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
@@ -215,7 +215,7 @@ async def test_a_group_tells_who_writes_and_whether_we_are_mentioned(
     assert all(message.saved_contact is None and message.chat_alias is None for message in seen.values())
 
 
-async def test_a_chat_from_before_the_linking_is_told_as_such_and_nothing_of_it_is_read(
+async def test_a_chat_from_before_the_linking_is_marked_as_such_and_nothing_of_it_is_read(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)
@@ -234,7 +234,7 @@ async def test_a_chat_from_before_the_linking_is_told_as_such_and_nothing_of_it_
     assert [seen[text].saved_contact for text in ("hello again", "hello for the first time")] == [False, True]
 
 
-async def test_nothing_is_read_of_chats_that_are_not_of_people_and_the_account_is_told_apart_from_its_app(
+async def test_nothing_is_read_of_chats_that_are_not_of_people_and_the_account_is_set_apart_from_its_app(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:
     control = FakeControl(outcome=lambda _message: Outcome.SKIPPED)

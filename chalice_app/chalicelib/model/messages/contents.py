@@ -36,6 +36,8 @@ VARIANTS: dict[str, str] = {
     "group_invite": "invitation to a group",
     "list_reply": "chose from a list",
     "button_reply": "pressed a button",
+    "form_reply": "filled in a form",
+    "business_message": "message of a business with choices",
 }
 
 

@@ -1,4 +1,4 @@
-"""Each kind of message is told in words and numbers, and only what a person typed is a text or a caption."""
+"""Each kind of message is read in words and numbers, and only what a person typed is a text or a caption."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.support.page_scripts import run
 THUMBNAIL = "/9j/4AAQ"
 NOTHING = {"text": "", "caption": "", "summary": "", "variant": "", "automatic": False}
 
-#: Name → (the message's attributes, what is told of it).
+#: Name → (the message's attributes, what is read of it).
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "text": ({"body": "hello"}, {"kind": "text", "text": "hello", "media": None, "quote": None}),
     "half a letter": ({"body": "a\ud83d"}, {"text": "a\ufffd"}),
@@ -182,7 +182,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"body": "new", "latestEditMsgKey": {}, "latestEditSenderTimestampMs": 1_700_000_001_234},
         {"text": "new", "edited_at_ms": 1_700_000_001_234},
     ),
-    "edited, told in seconds": (
+    "edited, given in seconds": (
         {"latestEditMsgKey": {}, "latestEditSenderTimestampMs": 1_700_000_001},
         {"edited_at_ms": 1_700_000_001_000},
     ),
@@ -239,11 +239,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, dict[str, Any]]:
+def read() -> dict[str, dict[str, Any]]:
     messages = {name: {"id": "3EB0A1", "chat": "4922@lid", **attributes} for name, (attributes, _) in CASES.items()}
     program = """
-      const told = Object.entries(input).map(([name, message]) => [name, messageContent.of(messageOf(message))]);
-      return Object.fromEntries(told);
+      const read = Object.entries(input).map(([name, message]) => [name, messageContent.of(messageOf(message))]);
+      return Object.fromEntries(read);
     """
     answer: dict[str, dict[str, Any]] = run(
         "values.js", "people.js", "message_content.js", program=program, values=messages
@@ -252,15 +252,15 @@ def told() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_a_message_is_told_as_what_it_is(told: dict[str, dict[str, Any]], name: str) -> None:
-    assert _only(CASES[name][1], told[name]) == CASES[name][1]
+def test_a_message_is_read_as_what_it_is(read: dict[str, dict[str, Any]], name: str) -> None:
+    assert _only(CASES[name][1], read[name]) == CASES[name][1]
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_what_is_told_can_be_carried_without_leaving_anything_out(told: dict[str, dict[str, Any]], name: str) -> None:
+def test_what_is_read_can_be_carried_without_leaving_anything_out(read: dict[str, dict[str, Any]], name: str) -> None:
     odd: list[str] = []
     envelope = {"id": "3EB0A1", "chat": "4922@lid", "from_me": False, "sent_at_s": 1_700_000_000}
-    assert message_from({**envelope, **told[name]}, odd.append) is not None
+    assert message_from({**envelope, **read[name]}, odd.append) is not None
     assert not odd
 
 
@@ -272,13 +272,13 @@ def test_a_part_that_throws_costs_only_itself() -> None:
       }
       return messageContent.of(message);
     """
-    told = run("values.js", "people.js", "message_content.js", program=program, values=None)
-    assert told["text"] == "hello"
-    assert (told["quote"], told["mentions_us"], told["edited_at_ms"], told["automatic"]) == (None, False, None, False)
+    read = run("values.js", "people.js", "message_content.js", program=program, values=None)
+    assert read["text"] == "hello"
+    assert (read["quote"], read["mentions_us"], read["edited_at_ms"], read["automatic"]) == (None, False, None, False)
 
 
-def _only(expected: Any, told: Any) -> Any:
-    """Returns what is told, without the entries that the case says nothing about."""
-    if isinstance(expected, dict) and isinstance(told, dict):
-        return {name: _only(value, told[name]) for name, value in expected.items()}
-    return told
+def _only(expected: Any, read: Any) -> Any:
+    """Returns what was read, without the entries that the case says nothing about."""
+    if isinstance(expected, dict) and isinstance(read, dict):
+        return {name: _only(value, read[name]) for name, value in expected.items()}
+    return read

@@ -1,4 +1,4 @@
-"""The page tells each wording of a message once and in order, also of one that was handed in before it was loaded."""
+"""The page reports each wording of a message once and in order, also of one that was handed in before it was loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOOLS = """
     });
   };
   const text = (id, t, more = {}) => messageOf({ id, t, chat: "4922@lid", body: id, ...more });
-  const told = async (since = 0, limit = 200) => {
+  const report = async (since = 0, limit = 200) => {
     const found = await messageTail.tail({}, since, limit);
     messageTail.acknowledge(found.map(({ key }) => key));
     return found.map(({ key }) => key.split("|").slice(3).join("|"));
@@ -37,40 +37,40 @@ def play(program: str) -> Any:
     return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\n{program}", values=NOW)
 
 
-def test_a_new_document_is_first_told_what_was_handed_in() -> None:
+def test_a_new_document_first_learns_what_was_handed_in() -> None:
     answer = play(
         """
         chatOf("4922@lid", [text("A", NOW)]);
         const refused = await messageTail.tail({}, 0, 10).catch(({ code }) => code);
         messageTail.remember([["contact|4922@lid||A|", NOW]]);
-        return [refused, await told()];
+        return [refused, await report()];
         """
     )
     assert answer == ["nothing_remembered", []]
 
 
-def test_an_edit_is_told_again_once_and_a_later_one_too() -> None:
+def test_an_edit_is_reported_once_and_a_later_one_too() -> None:
     answer = play(
         """
         messageTail.remember([]);
         const message = text("A", NOW);
         chatOf("4922@lid", [message]);
-        const first = await told();
+        const first = await report();
         edit(message, NOW * 1000 + 5000);
-        const second = [await told(), await told()];
+        const second = [await report(), await report()];
         edit(message, NOW * 1000 + 9000);
-        return [first, ...second, await told()];
+        return [first, ...second, await report()];
         """
     )
     assert answer == [["A|"], [f"A|e{NOW * 1000 + 5000}"], [], [f"A|e{NOW * 1000 + 9000}"]]
 
 
-def test_an_older_wording_is_never_told_after_a_newer_one() -> None:
+def test_an_older_wording_is_never_reported_after_a_newer_one() -> None:
     answer = play(
         """
         chatOf("4922@lid", [text("A", NOW), edit(text("B", NOW), NOW * 1000 + 1000)]);
         messageTail.remember([["contact|4922@lid||A|d", NOW], [`contact|4922@lid||B|e${NOW * 1000 + 2000}`, NOW]]);
-        return await told();
+        return await report();
         """
     )
     assert answer == []
@@ -87,7 +87,7 @@ def test_changes_are_found_after_a_restart_for_half_a_day_whatever_is_read_from(
         chatOf("4922@lid", messages, {{ memory: 1 }});
         messageTail.remember(["old", "A", "B", "same", "last"].map((id, place) =>
           [`contact|4922@lid||${{id}}|`, messages[[0, 1, 2, 3, 5][place]].t]));
-        return [await told(NOW - 600), await told(NOW - 600), READS];
+        return [await report(NOW - 600), await report(NOW - 600), READS];
         """
     )
     keys, again, reads = answer
@@ -108,7 +108,7 @@ def test_a_deletion_has_the_id_of_what_it_deleted() -> None:
     assert answer == ["A", True, "", f"contact|{CHAT}||A|d"]
 
 
-def test_a_message_that_was_deleted_before_it_was_handed_in_is_not_told() -> None:
+def test_a_message_that_was_deleted_before_it_was_handed_in_is_not_reported() -> None:
     answer = play(
         """
         messageTail.remember([]);
@@ -118,13 +118,13 @@ def test_a_message_that_was_deleted_before_it_was_handed_in_is_not_told() -> Non
         revoke(message);
         const after = await messageTail.tail({}, 0, 10);
         messageTail.acknowledge(["contact|4922@lid||A|"]); // the runner had it already in its hands
-        return [before, after, await told()];
+        return [before, after, await report()];
         """
     )
     assert answer == [["A"], [], ["A|d"]]
 
 
-def test_a_message_that_is_edited_before_it_was_handed_in_is_told_in_its_newest_wording() -> None:
+def test_a_message_that_is_edited_before_it_was_handed_in_is_reported_in_its_newest_wording() -> None:
     answer = play(
         """
         messageTail.remember([]);
@@ -138,18 +138,18 @@ def test_a_message_that_is_edited_before_it_was_handed_in_is_told_in_its_newest_
     assert answer == [["new", NOW * 1000 + 1]]
 
 
-def test_a_message_that_cannot_be_decrypted_is_told_twice_and_once_more_when_it_can_be() -> None:
+def test_a_message_that_cannot_be_decrypted_is_reported_twice_and_once_more_when_it_can_be() -> None:
     answer = play(
         f"""
         messageTail.remember([]);
         const message = text("A", NOW - 10, {{ type: "ciphertext", body: undefined }});
         chatOf("4922@lid", [message]);
-        const first = [await told(), await told()];
+        const first = [await report(), await report()];
         message.t = NOW - 601;
-        const second = [await told(), await told()];
+        const second = [await report(), await report()];
         message.t = NOW - 11 * {HOUR};
         Object.assign(message, {{ type: "chat", body: "late" }});
-        return [...first, ...second, await told(NOW), await told(NOW)];
+        return [...first, ...second, await report(NOW), await report(NOW)];
         """
     )
     assert answer == [["A|c"], [], ["A|x"], [], ["A|"], []]
@@ -161,7 +161,7 @@ def test_late_decryption_is_found_after_a_restart_and_not_after_half_a_day() -> 
         const [young, old] = [NOW - 11 * {HOUR}, NOW - 13 * {HOUR}];
         chatOf("4922@lid", [text("old", old), text("A", young), text("last", NOW)], {{ memory: 1 }});
         messageTail.remember([["contact|4922@lid||A|x", young], ["contact|4922@lid||old|x", old]]);
-        return await told(NOW);
+        return await report(NOW);
         """
     )
     assert answer == ["A|", "last|"]
@@ -188,13 +188,13 @@ def test_entries_of_whatsapp_itself_are_no_messages() -> None:
         const types = ["e2e_notification", "notification_template", "gp2", "call_log", "protocol", "reaction",
           "automated_greeting_message", "album", undefined];
         chatOf("4922@lid", [...types.map((type, place) => text(`N${place}`, NOW, { type })), text("A", NOW)]);
-        return await told();
+        return await report();
         """
     )
     assert answer == ["A|"]
 
 
-def test_who_wrote_is_told_by_name_and_number_as_far_as_the_page_knows() -> None:
+def test_who_wrote_is_reported_by_name_and_number_as_far_as_the_page_knows() -> None:
     answer = play(
         """
         messageTail.remember([]);

@@ -256,11 +256,11 @@ async def test_an_edit_and_a_deletion_are_handed_in_after_a_restart_and_only_onc
         line.restart()
         line.link()
         await line.conversation.sweep(line.page)
-    told = [(m.id, m.text, m.deleted) for r in line.control.handed_in for m in r.messages]
-    assert told == [("A", "Friday", False), ("B", "secret", False), ("A", "Saturday", False), ("B", "", True)]
+    wordings = [(m.id, m.text, m.deleted) for r in line.control.handed_in for m in r.messages]
+    assert wordings == [("A", "Friday", False), ("B", "secret", False), ("A", "Saturday", False), ("B", "", True)]
 
 
-async def test_a_new_document_is_told_what_was_handed_in_and_an_old_one_is_not_told_again(line: Line) -> None:
+async def test_a_new_document_learns_what_was_handed_in_and_an_old_one_does_not_again(line: Line) -> None:
     line.link()
     line.page.receive("A", at_s=line.now_s)
     await line.conversation.sweep(line.page)
