@@ -2,6 +2,7 @@
 
 ========================  =====  ============================================================================
 ``/join/{token}``         GET    renders only, because mail scanners fetch links; redirects a bound browser to status
+``/join/{token}``         HEAD   the same for link checkers, without the page
 ``/join/{token}/open``    POST   binds this browser if none is bound, keeps the session awake
 ``/join/{token}/continue``  POST  binds this browser instead of the other one
 ``/join/{token}/status``  GET    the page of the bound browser; keeps the session awake
@@ -58,7 +59,8 @@ def mount(app: Chalice, services: Services) -> None:
         if method == "POST":
             app.route(f"/join/{{token}}{path}", methods=["POST"], content_types=[FORM])(handled)
         else:
-            app.route(f"/join/{{token}}{path}", methods=["GET"])(handled)
+            methods = [method] if path else [method, "HEAD"]
+            app.route(f"/join/{{token}}{path}", methods=methods)(handled)
 
     route("", "GET", landing.first_page)
     route("/open", "POST", landing.open)

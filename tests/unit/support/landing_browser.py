@@ -76,6 +76,9 @@ class Browser:
     def get(self, path: str, token: str = TOKEN, **query: str) -> Answer:
         return self._send("GET", path, token, "", query)
 
+    def head(self, path: str, token: str = TOKEN) -> Answer:
+        return self._send("HEAD", path, token, "", {})
+
     def post(self, path: str, token: str = TOKEN, **form: str) -> Answer:
         return self._send("POST", path, token, urlencode(form), {})
 

@@ -1,4 +1,4 @@
-// The owner's page: opens the link at once, polls for changes, and counts a code's seconds. The page works without it.
+// The owner's page: opens the link at the first touch, polls for changes, counts a code's seconds. Works without it.
 "use strict";
 
 (() => {
@@ -7,20 +7,27 @@
   const LOST_AFTER_FAILURES = 3;
 
   const opening = document.getElementById("open-form");
-  if (opening) whenVisible(() => open(opening));
+  if (opening) whenTouched(() => open(opening));
 
   const live = document.getElementById("live");
   if (live) keepUpToDate(live);
 
   for (const form of document.querySelectorAll("form")) submitOnce(form);
 
-  // A page that the browser prerenders was not opened by the owner yet.
-  function whenVisible(act) {
-    if (document.prerendering) document.addEventListener("prerenderingchange", act, { once: true });
-    else act();
+  // Mail scanners run scripts too, and the first browser is bound: only a person moves, touches or types.
+  function whenTouched(act) {
+    const signs = ["pointermove", "pointerdown", "touchstart", "wheel", "keydown"];
+    const touched = (event) => {
+      if (!event.isTrusted) return;
+      for (const sign of signs) window.removeEventListener(sign, touched);
+      act();
+    };
+    for (const sign of signs) window.addEventListener(sign, touched, { passive: true });
   }
 
   function open(form) {
+    if (form.dataset.sent) return;
+    form.dataset.sent = "yes";
     const button = form.querySelector("button");
     button.textContent = form.dataset.working;
     button.setAttribute("aria-busy", "true");

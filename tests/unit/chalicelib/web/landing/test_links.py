@@ -119,6 +119,7 @@ def test_a_get_renders_and_never_writes(lines: Lines) -> None:
 def test_a_mail_scanner_that_fetches_every_address_changes_nothing(lines: Lines) -> None:
     for path in ("", "/status", "/live", "/code", "/passkey"):
         lines.browser(site=None).get(path)
+    assert lines.browser(site=None).head("").status == 200
     assert lines.writes == []
     assert not lines.awake()
 
