@@ -72,6 +72,7 @@ def test_the_limits_are_as_long_as_they_say() -> None:
         (own(after_ms=2 * SECOND), [before(), before(SECOND, from_me=True)], False),
         (own(after_ms=2 * SECOND), [before(), before(SECOND, from_me=True, skipped=SkipReason.AUTOMATIC)], True),
         (own(), [before(kind=MessageKind.VOICE, text="")], True),
+        (own(), [before(from_me=True, at="0"), before()], False),  # the owner began, in the same second
     ],
 )
 def test_a_greeting_answers_the_first_message_in_14_days_within_3_seconds(
