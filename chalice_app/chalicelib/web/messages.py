@@ -117,6 +117,7 @@ ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
     "name": "name",
     "owner_email": "owner’s e-mail",
     "language": "language",
+    "country": "country",
     "key_last4": "OpenAI key",
     "assistant": "assistant",
     "policies": "how the line behaves",
