@@ -1,0 +1,114 @@
+"""What waits is handed in in order and in requests that fit; a refused message holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from infrastructure.local.lambda_runtime.gateway import MAX_PAYLOAD_BYTES
+from runner.control_plane.client import Refused
+from tests.unit.support.runner_line import Line
+from wire import MAX_TEXT_BYTES, MessagesAnswer, MessagesRequest
+
+
+async def test_batches_are_bounded_and_in_order(line: Line) -> None:
+    for index in range(120):
+        line.page.receive(f"M{index:03}", at_s=line.now_s + index // 10)
+    line.link()
+    await line.conversation.sweep(line.page)
+    assert [len(request.messages) for request in line.control.handed_in] == [50, 50, 20]
+    assert line.handed_in() == [f"M{index:03}" for index in range(120)]
+
+
+@pytest.mark.parametrize("text", ['"' * MAX_TEXT_BYTES, "\u00fc" * (MAX_TEXT_BYTES // 2)])
+async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway_takes(line: Line, text: str) -> None:
+    for index in range(40):
+        line.page.receive(f"M{index:03}", text, at_s=line.now_s)
+    line.link()
+    await line.conversation.sweep(line.page)
+    assert line.handed_in() == [f"M{index:03}" for index in range(40)]
+    for request in line.control.handed_in:
+        event = json.dumps({"body": request.model_dump_json(exclude_none=True)})
+        assert len(event) < MAX_PAYLOAD_BYTES - 100_000  # what else stands in an event
+    assert len(line.control.handed_in) < 40
+
+
+async def test_a_later_wording_is_handed_in_after_the_first_one_in_the_same_request(line: Line) -> None:
+    line.link()
+    line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
+    await line.conversation._read(line.page)
+    line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
+    await line.conversation.sweep(line.page)
+    [request] = line.control.handed_in
+    assert [(m.text, m.edited_at_ms) for m in request.messages] == [("Friday", None), ("Saturday", 5)]
+    assert not line.journal.waiting
+
+
+async def test_an_answer_to_one_of_two_wordings_leaves_the_other_waiting(line: Line) -> None:
+    messages = line.control.messages
+
+    async def forgetful(request: MessagesRequest, token: str) -> MessagesAnswer:
+        answer = await messages(request, token)
+        return answer.model_copy(update={"acknowledged": answer.acknowledged[:1]})
+
+    line.control.messages = forgetful  # type: ignore[method-assign]
+    line.link()
+    line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
+    line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
+    await line.conversation._read(line.page)
+    await line.conversation._handover._hand_in_batch(["A|", "A|e5"])
+    assert list(line.journal.waiting) == ["A|e5"]
+
+
+def receive_a_bad_one_among_others(line: Line) -> None:
+    """The control plane takes no batch with that one in it."""
+    messages = line.control.messages
+
+    async def picky(request: MessagesRequest, token: str) -> MessagesAnswer:
+        if any(message.id == "BAD" for message in request.messages):
+            raise Refused("bad_request")
+        return await messages(request, token)
+
+    line.control.messages = picky  # type: ignore[method-assign]
+    for name in ("A", "BAD", "B"):
+        line.page.receive(name, at_s=line.now_s)
+    line.link()
+
+
+async def test_a_message_the_control_plane_refuses_does_not_hold_up_the_others(line: Line) -> None:
+    receive_a_bad_one_among_others(line)
+    await line.conversation.sweep(line.page)
+    assert line.handed_in() == ["A", "B"]
+    assert not line.journal.waiting
+
+
+async def test_two_who_split_a_refused_batch_at_the_same_time_take_nothing_from_each_other(line: Line) -> None:
+    receive_a_bad_one_among_others(line)
+    messages, calls = line.control.messages, 0
+
+    async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
+        nonlocal calls
+        calls += 1
+        await line.clock.sleep(10 if calls == 2 else 1)  # the second caller finds no message left once it splits
+        return await messages(request, token)
+
+    line.control.messages = slow  # type: ignore[method-assign]
+    await line.conversation._read(line.page)
+    both = [asyncio.create_task(line.conversation.hand_in()) for _ in range(2)]
+    await line.clock.advance(60)
+    assert [task.result() for task in both] == [True, True]
+    assert set(line.handed_in()) == {"A", "B"}
+
+
+async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> None:
+    async def deaf(request: MessagesRequest, token: str) -> MessagesAnswer:
+        return MessagesAnswer(acknowledged=())
+
+    line.control.messages = deaf  # type: ignore[method-assign]
+    for index in range(1_200):
+        line.page.receive(f"M{index:04}", at_s=line.now_s)
+    line.link()
+    await line.conversation.sweep(line.page)
+    assert len(line.journal.waiting) == 1_000

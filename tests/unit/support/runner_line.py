@@ -1,0 +1,101 @@
+"""A conversation with everything around it: a page, a control plane, a journal on disk, a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from runner.control_plane.lease import Lease
+from runner.messages.conversation import Conversation
+from runner.messages.journal import Journal
+from tests.unit.support.runner_fakes import (
+    TENANT,
+    FakeClient,
+    FakeClock,
+    FakeControl,
+    FakePage,
+)
+from wire import Delivery, Message, MessageKind
+
+CHAT = "49170@c.us"
+
+
+class Line:
+    """A conversation with everything around it."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = FakeClock()
+        self.now_s = self.clock.wall_ms() // 1000
+        self.control = FakeControl()
+        self.control.hold(number="491701111111")
+        self.page = FakePage()
+        self.lease = Lease(self.clock.now)
+        self.lease.renew(self.clock.now())
+        self.changes = 0
+        self.path = path
+        self.journal = Journal(path)
+        self.journal.open()
+        self.conversation = self.make()
+
+    def make(self) -> Conversation:
+        return Conversation(
+            tenant=TENANT,
+            epoch=1,
+            client=FakeClient(self.control),
+            lease=self.lease,
+            journal=self.journal,
+            clock=self.clock,
+            jitter=lambda: 0.5,
+            on_change=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def link(self, caught_up_to_ms: int | None = None) -> None:
+        self.conversation.mark_linked(caught_up_to_ms)
+        self.conversation.mark_online(delivered_offline=True)
+
+    def handed_in(self) -> list[str]:
+        return [message.id for request in self.control.handed_in for message in request.messages]
+
+    def reread(self) -> Journal:
+        """Returns the journal as a new process would find it on the disk."""
+        self.journal.close()
+        journal = Journal(self.path)
+        journal.open()
+        journal.close()
+        return journal
+
+    def restart(self) -> None:
+        """A new process on the same directory, with a new page."""
+        self.journal.close()
+        self.journal = Journal(self.path)
+        self.journal.open()
+        self.page.forget()
+        self.conversation = self.make()
+
+    def ring(self, *texts: str, quote: str | None = None, answers: str = "IN1") -> Delivery:
+        first = Message(id=answers, chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
+        name = self.control.reply(TENANT, first, texts, quote)
+        delivery = Delivery(tenant=TENANT, epoch=1, chat=CHAT, turn=name, revision=1)
+        self.conversation.replies.deliver(delivery)
+        return delivery
+
+
+@asynccontextmanager
+async def running(line: Line) -> AsyncIterator[asyncio.Task[None]]:
+    """The conversation of this line, until the block ends."""
+    task = asyncio.create_task(line.conversation.run(line.page))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def send_replies(line: Line, seconds: float = 0.0) -> None:
+    async with running(line):
+        await line.clock.advance(seconds)
