@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 #: ITU-T E.164: the digits of a number with its country code.
@@ -75,12 +75,12 @@ def countries() -> Mapping[str, str]:
     """Returns the calling code of each country, by ISO 3166 alpha-2, sorted."""
     import phonenumbers
 
-    return {
-        country: str(phonenumbers.country_code_for_region(country))
-        for country in sorted(phonenumbers.SUPPORTED_REGIONS)
-    }
+    by_code = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    found = {country: str(code) for code, here in by_code for country in here}
+    return {country: found[country] for country in sorted(phonenumbers.SUPPORTED_REGIONS)}
 
 
+@lru_cache(maxsize=4_096)
 def _canonical(digits: str) -> str:
     """Returns one of the numbers that a phone has, the same for each of them."""
     for twin, shorter in TWIN_FORMS:
