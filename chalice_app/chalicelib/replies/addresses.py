@@ -26,7 +26,7 @@ _PAIRS: Final = {")": "(", "]": "[", "}": "{"}
 _NOWHERE: Final = ("sandbox:", "#", "attachment:")
 #: Links with these are programs or files, never meant for a contact; the parser leaves them as they are written.
 _REFUSED: Final = re.compile(r"\s*(?:javascript|vbscript|file|data):", re.IGNORECASE)
-_PLAIN_SCHEME: Final = re.compile(r"^(?:https?://(?:www\.)?|mailto:|tel:|sms:)", re.IGNORECASE)
+_PLAIN_SCHEME: Final = re.compile(r"^(?:(?:https?://)?(?:www\.)?|mailto:|tel:|sms:)", re.IGNORECASE)
 
 
 def end_of_address(text: str, start: int, end: int, opened: dict[str, int]) -> int:

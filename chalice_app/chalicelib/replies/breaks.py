@@ -42,8 +42,9 @@ _JOINER: Final = "\u200d"
 _VIRAMA: Final = 9
 #: Letters that are spoken with the next or the former one, though Unicode calls them letters.
 _PREPENDED: Final = frozenset(
-    "\u0d4e\U000111c2\U000111c3\U0001193f\U00011941\U00011a3a\U00011d46\U00011f02"
-) | frozenset(map(chr, range(0x11A84, 0x11A8A)))
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2\U000111c3"
+    "\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88\U00011a89\U00011d46\U00011f02"
+)
 _APPENDED: Final = frozenset("\u0e33\u0eb3\uff9e\uff9f")
 
 
@@ -101,19 +102,17 @@ def _next_visible(text: str) -> list[str]:
 
 
 def _is_one_character(before: str, after: str, flags: int) -> bool:
-    """Returns True between two signs that are seen as one (Unicode's extended grapheme clusters, rather too many)."""
+    """Returns True between two signs that are seen as one (Unicode's extended grapheme clusters)."""
     if after < "\u0300" and before < "\u0300":
         return False
     if before == _ZERO_WIDTH_SPACE or after == _ZERO_WIDTH_SPACE:
         return False
-    if before.isspace():
-        return False
     kind = unicodedata.category(after)
     if kind[0] == "M" or kind == "Cf" or after in _APPENDED or 0x1F3FB <= ord(after) <= 0x1F3FF:
         return True
-    if after.isspace():
+    if after.isspace() or before.isspace():
         return False
-    if before == _JOINER or unicodedata.category(before) == "Cf" or before in _PREPENDED:
+    if before == _JOINER or before in _PREPENDED:
         return True
     if unicodedata.combining(before) == _VIRAMA:
         return True

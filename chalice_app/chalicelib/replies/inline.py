@@ -249,7 +249,7 @@ class _Reader:
         shows_title, suffix = link_suffix(title, address)
         if compared and not shows_title:
             for token in inner:
-                token.text = token.text if token.run else ""
+                token.text, token.run = "", None
                 token.before = token.after = ""
         self.tokens[position].text = ""
         self.tokens[position].before = WHOLE
