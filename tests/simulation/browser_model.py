@@ -25,6 +25,8 @@ class Browser:
         #: The cable is out: WhatsApp cannot be reached, also if the runner is online.
         self.unplugged = False
         self.offline = False
+        #: How far its machine's clock is ahead.
+        self.skew_seconds = 0.0
         self.page: LoadedPage | None = None
         #: Whose it is, at which epoch, and who wants to know of each send that a runner begins.
         self.tenant = ""

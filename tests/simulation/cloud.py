@@ -13,8 +13,7 @@ import greenlet  # type: ignore[import-untyped]
 
 from chalicelib.aws.s3 import StoredObject, UploadLink
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
-from chalicelib.errors import AnswerlineError, PermanentError, TransientError
-from chalicelib.model import Assistant, ChatLine
+from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
@@ -23,6 +22,7 @@ from chalicelib.web import runner_api, runner_auth, snapshot_api
 from chalicelib.wiring import Services
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.memory_table import MemoryTable
+from tests.simulation.openai_model import OpenAi
 from wire import (
     CommitRequest,
     MessagesRequest,
@@ -87,16 +87,6 @@ class FaultRates:
     index_lag_seconds: float = 0.05
 
 
-@dataclass
-class Call:
-    """A call of the model, and the messages that it is for."""
-
-    turn: str
-    tenant: str
-    chat: str
-    covers: tuple[str, ...]
-
-
 class Store:
     """The bucket: an object never changes, unless a fault damages it."""
 
@@ -130,18 +120,17 @@ class Store:
 
 
 class Cloud:
-    """Services on a table in memory, a queue, a schedule, and a model that answers after a while."""
+    """Services on a table in memory, a queue and a schedule."""
 
     def __init__(self, loop: VirtualLoop, chance: random.Random, trace: Callable[..., None]) -> None:
         self.loop = loop
         self.rates = FaultRates()
-        self.calls: dict[str, Call] = {}
         self.faults = 0
         self.store = Store()
         #: Runners that called with their identity, so that they know it.
         self.heard: set[str] = set()
-        #: Called for each model call: the chat, and the time.
-        self.on_model_call: Callable[[str, int], None] = lambda chat, instant: None
+        #: Called for each hand-in that its runner may know of: the tenant, and the messages.
+        self.on_hand_in: Callable[[MessagesRequest], None] = lambda request: None
         self._chance = chance
         self._trace = trace
         self._hub = greenlet.getcurrent()
@@ -149,8 +138,9 @@ class Cloud:
         self._bells: dict[str, dict[Worker, None]] = {}
         self.table = MemoryTable(self.step, loop.time, lambda: chance.expovariate(1 / self.rates.index_lag_seconds))
         self.table.watchers.append(self._heard_bell)
+        self.openai = OpenAi(self, chance)
         environment = {"STAGE": "simulation", "RUNNER_CAPACITY": "4"}
-        self.services = Services(environment, clock=self._clock, token=self._token, pause=self._pause)
+        self.services = Services(environment, clock=self.clock, token=self._token, pause=self.pause)
         self.services.runner_token = lambda **_: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
         self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
         self.services.__dict__.update(
@@ -160,7 +150,7 @@ class Cloud:
             blobs=self.store,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
             key_encryption=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
-            llm=SimpleNamespace(reply=self._reply),
+            llm=self.openai,
         )
 
     def found_fleet(self, fleet: Any, machines: int) -> None:
@@ -185,7 +175,10 @@ class Cloud:
                 self.heard.add(token.partition(".")[0])
                 if isinstance(request, SyncRequest) and request.wait_ms:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
-                return 200, door(self.services, token, request).model_dump_json(exclude_none=True).encode()
+                answer = door(self.services, token, request).model_dump_json(exclude_none=True).encode()
+                if isinstance(request, MessagesRequest):
+                    self.on_hand_in(request)
+                return 200, answer
             except AnswerlineError as error:
                 return error.status, Refusal(code=error.code, message=error.message).model_dump_json().encode()
 
@@ -257,7 +250,7 @@ class Cloud:
         if not one.dead and one.suspended == suspension:
             one.switch()
 
-    def _clock(self) -> int:
+    def clock(self) -> int:
         one = greenlet.getcurrent()
         skew = one.skew if isinstance(one, Worker) else 0.0
         return EPOCH_MS + int((self.loop.time() + skew) * 1000)
@@ -278,7 +271,7 @@ class Cloud:
             self.faults += 1
             raise TransientError("The database is busy; this will be tried again.")
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         one = greenlet.getcurrent()
         if not isinstance(one, Worker):
             return
@@ -328,26 +321,6 @@ class Cloud:
                 self.loop.after(VISIBILITY_SECONDS, self._deliver_check, body)
 
         self.call("think", lambda: turn_taking.take_turn(self.services, TurnCheck.model_validate_json(body)), done)
-
-    def _reply(
-        self, api_key: str, assistant: Assistant, lines: tuple[ChatLine, ...], *, tenant: str, chat: str, turn: str
-    ) -> SimpleNamespace:
-        """Answers as the model does: after a while, with failures, and each text is different."""
-        stored = self.table.partitions[f"CHAT#{tenant}#{chat}"][f"TURN#{turn}"]
-        self.on_model_call(f"CHAT#{tenant}#{chat}", self._clock())
-        covers = tuple(stored["messages"])
-        fails = self._chance.random() < self.rates.openai_fails
-        self._pause(self._chance.uniform(0.3, 4.0) + (self._chance.uniform(5, 40) if fails else 0.0))
-        if fails:
-            self.faults += 1
-            if self._chance.random() < 0.1:
-                raise PermanentError("refusal")
-            raise TransientError("The model is busy.")
-        name = f"b{len(self.calls):04d}"
-        self.calls[name] = Call(turn, tenant, chat, covers)
-        long = "long " * 500
-        text = name if self._chance.random() > 0.08 else f"{name} first {long}\n\n{name} second {long}"
-        return SimpleNamespace(text=text, input_tokens=10, output_tokens=5)
 
 
 def worker() -> Worker:

@@ -1,97 +1,15 @@
-"""Faults of a history: drawn from its seed, each kind in about half of the histories."""
+"""Faults of a history: injected as planned."""
 
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from tests.simulation.plan import Plan
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.world import World
-
-#: The weight of each kind of fault, where it happens at all.
-KINDS = {
-    "kill": 2.0,
-    "kill at a step": 3.0,
-    "lose the container": 1.0,
-    "stop": 2.0,
-    "stop in a reply": 1.0,
-    "partition": 1.5,
-    "outage": 1.0,
-    "browser dies": 2.0,
-    "renderer hangs": 1.5,
-    "unplug": 1.5,
-    "drain": 1.5,
-    "pause": 1.0,
-    "owner writes": 1.0,
-    "migrate": 0.5,
-    "damage a snapshot": 0.5,
-    "fill the disk": 1.0,
-}
-
-
-@dataclass
-class Plan:
-    """The plan of a history: its size, and the faults with their rates (0 to 1)."""
-
-    tenants: int = 2
-    machines: int = 2
-    chats: int = 2
-    write_every_seconds: float = 40.0
-    duration_seconds: float = 240.0
-    fault_every_seconds: float = 12.0
-    kinds: dict[str, float] = field(default_factory=dict)
-    request_lost: float = 0.0
-    answer_lost: float = 0.0
-    request_late: float = 0.0
-    max_delay_seconds: float = 12.0
-    worker_dies: float = 0.0
-    database_busy: float = 0.0
-    openai_fails: float = 0.0
-    delivered_twice: float = 0.0
-    index_lag_seconds: float = 0.05
-    launch_fails: float = 0.0
-    deaths_reported: float = 1.0
-    hint_lost: float = 0.0
-    hint_twice: float = 0.0
-    ack_lost: float = 0.0
-    receipt_lost: float = 0.0
-    unreadable: float = 0.0
-    #: Exactly these faults at these times, instead of drawn ones: (after seconds, kind).
-    script: tuple[tuple[float, str], ...] | None = None
-
-
-def draw(chance: random.Random) -> Plan:
-    """Draws a plan in which some faults never happen and others often: mixtures find more than averages."""
-
-    def sometimes(most: float) -> float:
-        return chance.uniform(0, most) if chance.random() < 0.5 else 0.0
-
-    return Plan(
-        tenants=chance.choice((2, 2, 3)),
-        machines=chance.choice((2, 2, 3)),
-        chats=chance.choice((1, 2, 2)),
-        write_every_seconds=chance.uniform(25, 60),
-        duration_seconds=chance.uniform(120, 300),
-        fault_every_seconds=chance.uniform(6, 25),
-        kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.5} or {"kill": 1.0},
-        request_lost=sometimes(0.08),
-        answer_lost=sometimes(0.08),
-        request_late=sometimes(0.04),
-        worker_dies=sometimes(0.04),
-        database_busy=sometimes(0.01),
-        openai_fails=sometimes(0.1),
-        delivered_twice=sometimes(0.1),
-        index_lag_seconds=chance.choice((0.02, 0.2, 1.0)),
-        launch_fails=sometimes(0.1),
-        deaths_reported=chance.choice((0.0, 0.5, 1.0)),
-        hint_lost=sometimes(0.6),
-        hint_twice=sometimes(0.3),
-        ack_lost=sometimes(0.2),
-        receipt_lost=sometimes(0.1),
-        unreadable=sometimes(0.1),
-    )
 
 
 class FaultInjector:
@@ -120,7 +38,17 @@ class FaultInjector:
             while world.loop.time() < end:
                 await asyncio.sleep(self.chance.expovariate(1 / plan.fault_every_seconds))
                 self.inject(self.chance.choices(kinds, weights)[0])
+        if plan.night_seconds:
+            await self._night(plan.night_seconds)
         self._heal()
+
+    async def _night(self, seconds: float) -> None:
+        """Takes the power from all machines, until the morning."""
+        self.world.trace("FAULT night")
+        self.world.dark_until = self.world.loop.time() + seconds
+        for machine in self.world.machines:
+            machine.kill()
+        await asyncio.sleep(seconds)
 
     def inject(self, kind: str) -> None:
         """Injects one fault now."""
@@ -234,7 +162,15 @@ class FaultInjector:
         cloud.rates.openai_fails = plan.openai_fails
         cloud.rates.delivered_twice = plan.delivered_twice
         cloud.rates.index_lag_seconds = plan.index_lag_seconds
-        for name in ("hint_lost", "hint_twice", "ack_lost", "receipt_lost", "unreadable"):
+        for name in (
+            "hint_lost",
+            "hint_twice",
+            "ack_lost",
+            "receipt_lost",
+            "unreadable",
+            "unreadable_seconds",
+            "change_hidden",
+        ):
             setattr(server.link_faults, name, getattr(plan, name))
 
     def _heal(self) -> None:

@@ -101,6 +101,7 @@ class Machine:
         self.starts = 0
         self.started_at = 0.0
         self.chance = random.Random(f"{world.seed}/machine/{slot}")
+        self.skew = 0.0
         self.partitioned = False
         #: WhatsApp cannot be reached from here.
         self.unplugged = False
@@ -142,13 +143,16 @@ class Machine:
         """A new process on this machine's disk."""
         if self.up:
             return
+        if self.loop.time() < self.world.dark_until:
+            self.loop.after(self.world.dark_until - self.loop.time() + self.chance.uniform(0, 20), self.start)
+            return
         self.starts += 1
         self.started_at = self.loop.time()
         self.process = process = Process(f"runner-{self.slot}.{self.starts}")
         process.on_death.append(lambda: self._died(process))
         self.disk.mkdir(parents=True, exist_ok=True)
-        skew, rate = self.chance.uniform(-0.5, 0.5), self.chance.uniform(0.99, 1.01)
-        clock = MachineClock(self.loop, skew, rate)
+        self.skew, rate = self.chance.uniform(-0.5, 0.5), self.chance.uniform(0.99, 1.01)
+        clock = MachineClock(self.loop, self.skew, rate)
         self._lease = lease = Lease(clock.now)
         settings: Any = SimpleNamespace(
             data_directory=self.disk,
@@ -268,7 +272,7 @@ class Browsers:
                 raise PageGone("Chromium does not start")
             login, name = machine.world.open_login(profile)
             browser = Browser(machine.world.server, login, self._process, on_hint)
-            browser.unplugged = machine.unplugged
+            browser.unplugged, browser.skew_seconds = machine.unplugged, machine.skew
             machine.browsers[profile] = browser
             machine.let_write(browser)
             self._names[profile] = name

@@ -1,10 +1,11 @@
 """A model of a loaded WhatsApp Web page with the runner's bridge in it: its memory, screen, messages and sends."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.browser.page import NOTHING_REMEMBERED, LiveCode
 from tests.simulation.cloud import EPOCH_MS
+from tests.simulation.tail_model import REREAD_SECONDS, UNDECRYPTED_AFTER_SECONDS, MessageTail
 from tests.simulation.whatsapp_model import Account, Own, Stanza
 
 if TYPE_CHECKING:
@@ -35,11 +36,8 @@ class LoadedPage:
         self.code: tuple[str, float] | None = None
         self._closed = False
         self._event_at: float | None = None
-        self._done: set[str] = set()
-        self._remembers = False
-        self._waiting: dict[str, dict[str, Any]] = {}
-        self._unread: list[Stanza] = [*self.login.received.values(), *(own.stanza for own in self.login.own.values())]
-        for stanza in self._unread:
+        self._tail = MessageTail(self)
+        for stanza in self.login.received.values():
             self._decrypt_later(stanza)
         self._acked: dict[str, list[Callable[[Any], None]]] = {}
         self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
@@ -85,20 +83,29 @@ class LoadedPage:
 
     def receive(self, stanza: Stanza) -> None:
         self._event_at = self.loop.time()
-        if stanza.key in self.login.received:
-            return
+        before = self.login.received.get(stanza.key)
+        if stanza.is_change if before is None else not stanza.follows(before):
+            return  # it came before; or it changes what this browser does not have
         self.login.received[stanza.key] = stanza
-        self._unread.append(stanza)
-        self.browser.hint("message")
+        if stanza.is_change and self.server.chance.random() < self.server.link_faults.change_hidden:
+            self.server.faults += 1
+            self.loop.after(REREAD_SECONDS, self._show, stanza)
+            return
+        self._show(stanza)
         self._decrypt_later(stanza)
 
     def _decrypt_later(self, stanza: Stanza) -> None:
-        if stanza.readable_at > self.loop.time():
-            self.loop.after(stanza.readable_at - self.loop.time(), self._decrypted, stanza)
+        now = self.loop.time()
+        if stanza.readable_at > now:
+            long_after = stanza.second - EPOCH_MS // 1000 + UNDECRYPTED_AFTER_SECONDS + 1.0
+            for at in (stanza.readable_at, long_after):
+                if now < at < float("inf"):
+                    self.loop.after(at - now, self._show, stanza)
 
-    def _decrypted(self, stanza: Stanza) -> None:
+    def _show(self, stanza: Stanza) -> None:
+        """Shows a message that is new, or changed."""
         if not self._closed:
-            self._unread.append(stanza)
+            self._tail.show(stanza.key)
             self.browser.hint("message")
 
     def _hint_state(self) -> None:
@@ -156,15 +163,15 @@ class LoadedPage:
         if function == "send":
             self._send(answer, *args)
             return
-        if function == "tail" and not self._remembers:
+        if function == "tail" and not self._tail.remembers:
             self.loop.after(0.003, answer, {"code": NOTHING_REMEMBERED})
             return
         functions: dict[str, Any] = {
             "observe": self._observe,
             "takeOver": self._take_over,
-            "tail": self._tail,
-            "acknowledge": self._acknowledge,
-            "remember": self._remember,
+            "tail": self._tail.read,
+            "acknowledge": self._tail.acknowledge,
+            "remember": self._tail.remember,
             "find": self._find,
         }
         takes = self.server.chance.choice(FIND_SECONDS) if function == "find" else 0.003
@@ -201,33 +208,6 @@ class LoadedPage:
             self.conflict = False
             self._connect_soon()
 
-    def _tail(self, since: Mapping[str, int], otherwise: int, limit: int) -> list[dict[str, Any]]:
-        account = self.account
-        if account is None:
-            return []
-        later = []
-        for stanza in self._unread:
-            chat = account.chat_of(stanza.contact)
-            if stanza.second < since.get(chat, otherwise):
-                later.append(stanza)  # a chat may be read from further back
-                continue
-            kind = "ciphertext" if stanza.readable_at > self.loop.time() else "text"
-            key = "|".join(("me" if stanza.from_me else "contact", chat, stanza.id, "c" if kind != "text" else ""))
-            if key not in self._done:
-                self._waiting.setdefault(key, _bridge_message(account, stanza, key, chat, kind))
-        self._unread = later
-        found = sorted(self._waiting.values(), key=lambda message: int(message["sent_at_s"]))
-        return found[:limit]
-
-    def _acknowledge(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self._waiting.pop(key, None)
-            self._done.add(key)
-
-    def _remember(self, handed_in: Mapping[str, int]) -> None:
-        self._done |= set(handed_in)
-        self._remembers = True
-
     def _find(self, chat: str, message: str) -> dict[str, Any] | None:
         own = self.login.own.get(message)
         return {"ack": own.ack} if own is not None else None
@@ -241,7 +221,7 @@ class LoadedPage:
         second = EPOCH_MS // 1000 + int(self.loop.time())
         own = Own(Stanza(message, contact, True, second, text))
         self.login.own[message] = own
-        self._unread.append(own.stanza)
+        self._tail.show(own.stanza.key)
         self._acked.setdefault(message, []).append(answer)
         self.loop.after(CONFIRMED_WITHIN_SECONDS, answer, {"value": {"ack": 0}})
         self._transmit(own)
@@ -273,19 +253,3 @@ class LoadedPage:
 
 def _ignore(*args: Any) -> None:
     """Ignores signs that the contact's phone shows for a moment: seen, and typing."""
-
-
-def _bridge_message(account: Account, stanza: Stanza, key: str, chat: str, kind: str) -> dict[str, Any]:
-    alias = stanza.contact.phone_chat if account.migrated else None
-    return {
-        "key": key,
-        "id": stanza.id,
-        "chat": chat,
-        "chat_alias": alias,
-        "phone": stanza.contact.phone,
-        "sender": None,
-        "from_me": stanza.from_me,
-        "sent_at_s": stanza.second,
-        "kind": kind,
-        "text": stanza.text if kind == "text" else "",
-    }

@@ -22,7 +22,7 @@ from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
 from runner.messages.orphaned_journals import OrphanedJournals
-from tests.simulation.faults import Plan
+from tests.simulation.plan import Plan
 from tests.simulation.world import CAPACITY, simulate
 
 #: Faults that need most of the safeguards.

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.model import Runner, scaling
 from chalicelib.reconcilers import autoscaler
-from tests.simulation.faults import Plan
+from tests.simulation.plan import Plan
 from tests.simulation.test_simulation import faultless
 from tests.simulation.world import Verdict, simulate
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.simulation.faults import Plan, draw
+from tests.simulation.plan import Plan, draw
 from tests.simulation.world import simulate
 
 ROOT = Path(__file__).resolve().parents[2]

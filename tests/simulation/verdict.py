@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
 
+from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
+from chalicelib.model.messages.classification import DECRYPTED_WITHIN
 from chalicelib.store.conversation.items import turn_from
+from tests.simulation.cloud import EPOCH_MS
+from tests.simulation.contents import Contents, without_wordings
 
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser
@@ -19,6 +23,8 @@ Item = dict[str, Any]
 OUTAGE_BORNE = 100.0
 #: A runner that was silent for reasons of its own within so many seconds may be failed over.
 LONG_ENOUGH = 200.0
+#: A message that cannot be decrypted has its reason so many seconds after DECRYPTED_WITHIN.
+REASON_WITHIN = 90.0
 #: A model call that began so many seconds before a takeover is finished.
 SETTLED_AFTER = 2.0
 
@@ -33,7 +39,7 @@ class Inspector:
         self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
         self._taken_over_at: dict[str, float] = {}
         world.cloud.table.watchers.append(self._written)
-        world.cloud.on_model_call = self.check_model_call
+        self.contents = Contents(world, self)
 
     def report_violation(self, kind: str, what: str) -> None:
         line = f"{kind}: {what} at {self.world.loop.time():.1f}"
@@ -124,7 +130,23 @@ class Inspector:
                 self.report_violation("not converged", f"{tenant} is still held by {session['runner']}")
 
     def is_all_answered(self) -> bool:
-        return not any(self._unanswered(tenant) for tenant in self.world.tenants)
+        return not any(
+            self._unanswered(tenant) or self.contents.unfinished(tenant) or self._await_reason(tenant)
+            for tenant in self.world.tenants
+        )
+
+    def _await_reason(self, tenant: str) -> bool:
+        """Returns whether a message that cannot be decrypted has no reason yet."""
+        account, now = self.world.accounts[tenant], self.world.loop.time()
+        unreadable = [one for sent in account.sent.values() for one in sent if one.readable_at > now]
+        if not unreadable or not self.world.should_run(tenant):
+            return False
+        stored = self.stored(tenant)
+        return any(
+            (one.contact.phone, one.id) not in stored and self._can_be_handed_in(tenant, account, one)
+            for one in unreadable
+            if not account.newest[one.id].deleted
+        )
 
     def conclude(self) -> None:
         for error in self.world.loop.errors:
@@ -136,11 +158,12 @@ class Inspector:
             for stanza, why in self._unanswered(tenant):
                 self.report_violation("unanswered", f"{stanza} of {tenant}: {why}")
             self._check_replies(tenant, account)
+            self.contents.conclude(tenant)
 
     def _unanswered(self, tenant: str) -> list[tuple[str, str]]:
         """Returns the messages without an answer or a reason, of those that were handed in or still can be."""
         account, found = self.world.accounts[tenant], []
-        stored = self._stored(tenant)
+        stored = self.stored(tenant)
         answered, reasons = self._covered(tenant)
         stream = account.stream
         linked_at = self.world.session(tenant).get("linked_at") or 0
@@ -151,8 +174,11 @@ class Inspector:
                 if stanza.second * 1000 < linked_at:
                     continue  # history is never answered
                 if item is None:
-                    if self._can_be_handed_in(tenant, account, stanza) and self.world.should_run(tenant):
+                    if self._must_be_stored(tenant, account, stanza):
                         found.append((stanza.id, "never handed in"))
+                elif item.get("skipped") == SkipReason.NEVER_DECRYPTED and stanza.readable_at <= self.world.loop.time():
+                    if self._must_be_decrypted(tenant, account, stanza):
+                        found.append((stanza.id, "readable, not answered"))
                 elif item.get("skipped") is None and (contact.phone, stanza.id) not in reasons:
                     parts = answered.get((contact.phone, stanza.id))
                     if parts is None and self.world.should_run(tenant):
@@ -163,6 +189,24 @@ class Inspector:
             found.append(("-", "no browser is connected"))
         return found
 
+    def _must_be_stored(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
+        """Returns whether a message that is not stored should be by now."""
+        if not self.world.should_run(tenant) or not self._can_be_handed_in(tenant, account, stanza):
+            return False
+        now = self.world.loop.time()
+        age = EPOCH_MS // 1000 + now - stanza.second
+        if account.newest[stanza.id].deleted:
+            return False
+        return stanza.readable_at <= now or age > DECRYPTED_WITHIN.total_seconds() + REASON_WITHIN
+
+    def _must_be_decrypted(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
+        """Returns whether the text of a message that was stored without it is still to be handed in and answered."""
+        stream, newest = account.stream, account.newest[stanza.id]
+        if not self.world.should_run(tenant) or newest.deleted or stream is None:
+            return False
+        in_time = EPOCH_MS // 1000 + self.world.loop.time() - stanza.second < MAX_MESSAGE_AGE.total_seconds()
+        return in_time and newest.key in stream.login.received
+
     def _can_be_handed_in(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
         """Returns True if the message is at WhatsApp, in the connected browser, or in a journal on a disk."""
         stream = account.stream
@@ -170,13 +214,23 @@ class Inspector:
         noted = any(stanza.id in _waiting(machine.disk / tenant / "journal.jsonl") for machine in self.world.machines)
         return stanza in account.queue or in_browser or noted
 
-    def _stored(self, tenant: str) -> dict[tuple[str, str], Item]:
+    def stored(self, tenant: str) -> dict[tuple[str, str], Item]:
         """Returns the messages of contacts in the table, by phone and id."""
         return {
             (self._phone(tenant, item), item["id"]): item
-            for item in self.world.cloud.table.items()
-            if item["sk"].startswith("MESSAGE#") and item["pk"].startswith(f"CHAT#{tenant}#") and not item["from_me"]
+            for item in self.items_of(tenant)
+            if item["sk"].startswith("MESSAGE#") and not item["from_me"]
         }
+
+    def items_of(self, tenant: str) -> list[Item]:
+        """Returns the items of the tenant's chats."""
+        table = self.world.cloud.table
+        return [
+            item
+            for chat, items in table.partitions.items()
+            if chat.startswith(f"CHAT#{tenant}#")
+            for item in items.values()
+        ]
 
     def _phone(self, tenant: str, item: Item) -> str:
         chat = item["pk"].rpartition("#")[2]
@@ -187,8 +241,8 @@ class Inspector:
     def _turns(self, tenant: str) -> list[tuple[str, Any, Item]]:
         return [
             (self._phone(tenant, item), turn_from(item), item)
-            for item in self.world.cloud.table.items()
-            if item["sk"].startswith("TURN#") and item["tenant"] == tenant
+            for item in self.items_of(tenant)
+            if item["sk"].startswith("TURN#")
         ]
 
     def _covered(self, tenant: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], set[tuple[str, str]]]:
@@ -200,23 +254,19 @@ class Inspector:
                 message = phone, key.partition("#")[2]
                 if turn.state == "sent":
                     answered[message] = turn.part_ids
-                elif turn.state == "discarded" and turn.reason:
+                elif turn.state == "discarded" and turn.reason not in (None, SkipReason.DELETED):
                     reasons.add(message)
         return answered, reasons
 
     def _check_replies(self, tenant: str, account: "Account") -> None:
         turns = self._turns(tenant)
         parts = {id: (turn, place) for _, turn, _ in turns for place, id in enumerate(turn.part_ids)}
-        stored = self._stored(tenant)
+        stored = self.stored(tenant)
         for contact, shown in account.shown.items():
             self._check_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
             self._check_arrivals(account.sent[contact], stored)
-        for item in self.world.cloud.table.items():
-            if (
-                item["sk"].startswith("MESSAGE#me#")
-                and item["pk"].startswith(f"CHAT#{tenant}#")
-                and item["id"] in parts
-            ):
+        for item in self.items_of(tenant):
+            if item["sk"].startswith("MESSAGE#me#") and item["id"] in parts:
                 self.report_violation("misread", f"our own reply {item['id']} was taken for the owner's")
 
     def _check_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
@@ -239,7 +289,7 @@ class Inspector:
         parts: dict[str, tuple[Any, int]],
         stored: dict[tuple[str, str], Item],
     ) -> None:
-        calls = self.world.cloud.calls
+        calls = self.world.cloud.openai.calls
         texts_of: dict[str, set[str]] = {}
         arrived_at = ""
         seen: set[str] = set()
@@ -250,7 +300,7 @@ class Inspector:
             seen |= {id, text}
             for key in call.covers:
                 texts_of.setdefault(key, set()).add(text[:5])
-            if id not in parts or parts[id][0].parts[parts[id][1]] != text:
+            if id not in parts or without_wordings(parts[id][0].parts[parts[id][1]]) != without_wordings(text):
                 self.report_violation("untrue", f"{id} is not what the control plane stored of {call.turn}")
             arrivals = [
                 stored[contact.phone, key.partition("#")[2]]["at"]

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ class Contact:
 
     phone: str
     lid: str
+    #: Saved in the phone's contacts.
+    saved: bool = False
+    #: The chat is older than the linking.
+    older: bool = False
 
     @property
     def phone_chat(self) -> str:
@@ -41,10 +46,27 @@ class Stanza:
     text: str
     #: The browser cannot read it before this (loop time).
     readable_at: float = 0.0
+    #: The copy of another message that it quotes: its id, and its wording then.
+    quote: tuple[str, str] | None = None
+    #: Grows with each edit.
+    version: int = 0
+    edited_ms: int | None = None
+    deleted: bool = False
+    #: The message that the phone answered by itself with this one: with a greeting, or an away message.
+    answers: "Stanza | None" = None
 
     @property
     def key(self) -> tuple[str, bool, str]:
         return self.contact.phone, self.from_me, self.id
+
+    @property
+    def is_change(self) -> bool:
+        """True for an edit or a deletion: it changes a message that the browser has, and is none itself."""
+        return self.deleted or self.version > 0
+
+    def follows(self, other: "Stanza") -> bool:
+        """Returns whether this is a later state of the same message."""
+        return not other.deleted and (self.deleted or self.version > other.version)
 
 
 @dataclass
@@ -67,9 +89,8 @@ class Login:
 
     def digest(self) -> str:
         """Returns a digest of the content."""
-        content = repr(
-            (self.spoiled, self.number, list(self.received), [(id, own.ack) for id, own in self.own.items()])
-        )
+        received = [(key, one.version, one.deleted) for key, one in self.received.items()]
+        content = repr((self.spoiled, self.number, received, [(id, own.ack) for id, own in self.own.items()]))
         return hashlib.sha256(content.encode()).hexdigest()
 
     def copied(self) -> "Login":
@@ -96,8 +117,10 @@ class Account:
     queue: list[Stanza] = field(default_factory=list)
     stream: "LoadedPage | None" = None
     shown: dict[Contact, list[Shown]] = field(default_factory=dict)
-    #: Every contact message in the order of sending.
+    #: Every contact message in the order of sending, as it was sent.
     sent: dict[Contact, list[Stanza]] = field(default_factory=dict)
+    #: Every message that a person or the phone itself wrote, as it is now, by id.
+    newest: dict[str, Stanza] = field(default_factory=dict)
     _ids: set[tuple[str, str]] = field(default_factory=set)
 
     def chat_of(self, contact: Contact) -> str:
@@ -117,6 +140,10 @@ class LinkFaults:
     ack_lost: float = 0.0
     receipt_lost: float = 0.0
     unreadable: float = 0.0
+    #: How long an unreadable message stays so, in seconds: the least and the most of one of these, drawn evenly.
+    unreadable_seconds: tuple[tuple[float, float], ...] = ((1.0, 20.0),)
+    #: An edit or a deletion that the page does not show before it reads its database again.
+    change_hidden: float = 0.0
 
 
 class WhatsAppServer:
@@ -135,24 +162,65 @@ class WhatsAppServer:
 
     # -- people --------------------------------------------------------------------------------------------------
 
-    def write(self, account: Account, contact: Contact, *, from_me: bool = False) -> Stanza:
-        """Sends a message of a contact, or of the owner on the phone (``from_me``)."""
+    def write(
+        self,
+        account: Account,
+        contact: Contact,
+        *,
+        from_me: bool = False,
+        automatic: str = "",
+        answers: Stanza | None = None,
+        quote: Stanza | None = None,
+    ) -> Stanza:
+        """Sends a message of a contact, or of the owner's phone (``from_me``), which may send one by itself.
+
+        Args:
+            automatic: the words that the phone sends by itself.
+            answers: the contact's message that it answers so.
+        """
         number = next(self._ids)
-        unreadable = not from_me and self.chance.random() < self.link_faults.unreadable
+        kind = KINDS[2 if automatic else 1 if from_me else 0]
         stanza = Stanza(
-            id=f"{'PHONE' if from_me else 'IN'}{number:05d}",
+            id=f"{kind}{number:05d}",
             contact=contact,
             from_me=from_me,
             second=EPOCH_MS // 1000 + int(self.loop.time()),
-            text=f"m{number:05d}",
-            readable_at=self.loop.time() + self.chance.uniform(1, 20) if unreadable else 0.0,
+            text=f"{automatic} {wording(number, 0)}".strip(),
+            readable_at=0.0 if from_me else self._readable_at(),
+            quote=None if quote is None else (quote.id, quote.text),
+            answers=answers,
         )
         if not from_me:
             account.sent[contact].append(stanza)
-        account.queue.append(stanza)
         self.trace("owner writes" if from_me else "contact writes", account=account.number, id=stanza.id)
-        self.pump(account)
+        self._send(account, stanza)
         return stanza
+
+    def _readable_at(self) -> float:
+        faults, chance = self.link_faults, self.chance
+        if chance.random() >= faults.unreadable:
+            return 0.0
+        return self.loop.time() + chance.uniform(*chance.choice(faults.unreadable_seconds))
+
+    def edit(self, account: Account, message: str) -> None:
+        """Edits a message for everyone, unless it is deleted."""
+        before = account.newest[message]
+        if not before.deleted:
+            now_ms, text = EPOCH_MS + int(self.loop.time() * 1000), wording(number_of(before.text), before.version + 1)
+            self.trace("edited", account=account.number, id=message, version=before.version + 1)
+            self._send(account, replace(before, text=text, version=before.version + 1, edited_ms=now_ms))
+
+    def delete(self, account: Account, message: str) -> None:
+        """Deletes a message for everyone."""
+        before = account.newest[message]
+        if not before.deleted:
+            self.trace("deleted", account=account.number, id=message)
+            self._send(account, replace(before, text="", quote=None, deleted=True))
+
+    def _send(self, account: Account, stanza: Stanza) -> None:
+        account.newest[stanza.id] = stanza
+        account.queue.append(stanza)
+        self.pump(account)
 
     def scan(self, account: Account, code: str) -> bool:
         """Scans a code with the owner's phone; False if the page does not show it any more."""
@@ -206,3 +274,26 @@ class WhatsAppServer:
     def asked(self, page: "LoadedPage", answer: Callable[[Any], None], value: Any) -> None:
         """Answers after a round trip to the server."""
         self.loop.after(self.chance.uniform(0.02, 0.3), answer, value)
+
+
+#: The beginnings of message ids: of a contact, typed on the owner's phone, sent by it itself.
+KINDS = ("IN", "PHONE", "AUTO")
+#: What a person writes: the number of the message, and how often it was edited. No wording is a part of another.
+WORDING = re.compile(r"m(\d{5})\.(\d+)\.")
+
+
+def wording(number: int, version: int) -> str:
+    """Returns the text of a message in this version."""
+    return f"m{number:05d}.{version}."
+
+
+def number_of(text: str) -> int:
+    """Returns the number of the message that has this text."""
+    found = WORDING.search(text)
+    assert found is not None
+    return int(found[1])
+
+
+def words(text: str) -> str:
+    """Returns what is written beside the number of the message and its version."""
+    return WORDING.sub("", text).strip()

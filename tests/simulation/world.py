@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import runner.__main__ as runner_process
-from chalicelib.model import Assistant, Policies, Tenant, TenantState
+from chalicelib.model import TenantState
 from tests.simulation import machine as machines
 from tests.simulation.browser_model import Browser
-from tests.simulation.cloud import EPOCH_MS, Cloud
+from tests.simulation.cloud import Cloud
 from tests.simulation.ecs import Ecs
-from tests.simulation.faults import FaultInjector, Plan, draw
+from tests.simulation.faults import FaultInjector
 from tests.simulation.loop import PROCESS, VirtualLoop
 from tests.simulation.machine import Machine
+from tests.simulation.people import People
+from tests.simulation.plan import Plan, draw
 from tests.simulation.verdict import Inspector
-from tests.simulation.whatsapp_model import Account, Contact, Login, WhatsAppServer
+from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 
 CAPACITY = 4
 CONVERGED_WITHIN = 120.0
@@ -76,7 +78,9 @@ class World:
         self.cloud.found_fleet(self.ecs, self.plan.machines)
         self.machines = [Machine(self, slot, self.ecs.commit) for slot in range(self.plan.machines)]
         self.inspector = Inspector(self)
-        self.writing = True
+        self.people = People(self)
+        #: No machine has power until then.
+        self.dark_until = 0.0
         self.paused: set[str] = set()
         self._changes: dict[str, list[TenantState]] = {}
         machines._locks.clear()
@@ -104,15 +108,16 @@ class World:
         return self.verdict
 
     async def _history(self) -> None:
-        self._found_tenants()
+        for tenant, account in self.people.found_tenants():
+            self.accounts[tenant] = account
         self.cloud.start()
         for machine in self.machines:
             self.loop.after(self.chance.uniform(0, 3), machine.start)
-        owners = [self.loop.create_task(self._own(tenant)) for tenant in self.tenants]
+        owners = [self.loop.create_task(self.people.own(tenant)) for tenant in self.tenants]
         await self._until(lambda: all(self.is_online(tenant) for tenant in self.tenants), 120.0)
         await asyncio.sleep(20.0)
         contacts = [
-            self.loop.create_task(self._write(account, contact))
+            self.loop.create_task(self.people.write(account, contact))
             for account in self.accounts.values()
             for contact in account.shown
         ]
@@ -124,7 +129,7 @@ class World:
         self.verdict.converged_after = self.loop.time() - healed
         if not reached:
             self.inspector.not_converged()
-        self.writing = False
+        self.people.writing = False
         # Runners that were away come back and hand in the messages that they kept.
         while self.loop.time() < healed + ANSWERED_WITHIN:
             await self._until(self.inspector.is_all_answered, healed + ANSWERED_WITHIN - self.loop.time())
@@ -146,62 +151,7 @@ class World:
             await asyncio.sleep(1.0)
         return condition()
 
-    # -- people --------------------------------------------------------------------------------------------------
-
-    def _found_tenants(self) -> None:
-        for place, tenant in enumerate(self.tenants):
-            number = f"49150000{place:04d}"
-            contacts = [Contact(f"4917{place}{one:06d}", f"77{place}{one:06d}") for one in range(self.plan.chats)]
-            account = Account(
-                number, shown={one: [] for one in contacts}, sent={one: [] for one in contacts}, migrated=place == 0
-            )
-            self.accounts[tenant] = self.server.accounts[number] = account
-            policies = Policies(
-                replies_per_minute=0, replies_per_contact_per_day=0, takeover_minutes=3, history_messages=6
-            )
-            self.cloud.services.tenants.create(
-                Tenant(
-                    id=tenant,
-                    name=tenant,
-                    owner_email="owner@example.com",
-                    language="en",
-                    state=TenantState.ACTIVE,
-                    revision=1,
-                    created_at=EPOCH_MS,
-                    assistant_version=1,
-                    key_ciphertext="sealed",
-                    key_last4="abcd",
-                    policies=policies,
-                ),
-                Assistant(version=1, model="model", instructions="Answer."),
-                by="operator",
-            )
-
-    async def _own(self, tenant: str) -> None:
-        """Acts as the owner, who opens the link and scans each code that is shown."""
-        services, account = self.cloud.services, self.accounts[tenant]
-        await asyncio.sleep(self.chance.uniform(0, 4))
-        while True:
-            session = self.session(tenant)
-            if session.get("number") is None or session.get("qr") is not None:
-                self.cloud.call(
-                    "owner looks", lambda: services.placement.keep_awake(tenant, services.clock()), mortal=False
-                )
-                await asyncio.sleep(self.chance.uniform(1.0, 4.0))
-                qr = self.session(tenant).get("qr")
-                if qr is not None and self.server.scan(account, qr["code"]):
-                    self.inspector.scanned(tenant)
-            await asyncio.sleep(2.0)
-
-    async def _write(self, account: Account, contact: Contact) -> None:
-        chance = random.Random(f"{self.seed}/{contact.phone}")
-        while True:
-            await asyncio.sleep(chance.expovariate(1 / self.plan.write_every_seconds))
-            for _ in range(chance.choice((1, 1, 2, 3))):
-                if not self.writing:
-                    return
-                self.server.write(account, contact)
-                await asyncio.sleep(chance.uniform(0.1, 3.0))
+    # -- the operator -------------------------------------------------------------------------------------------------
 
     def set_state(self, tenant: str, active: bool) -> None:
         """Pauses or resumes a tenant as the operator does in the admin."""

@@ -1,0 +1,124 @@
+"""The plan of a history: how large it is, which faults it has, and what its people do. Drawn from its seed."""
+
+import random
+from dataclasses import dataclass, field
+from math import inf
+
+from chalicelib.model.tenant import Audience
+
+#: The weight of each kind of fault, where it happens at all.
+KINDS = {
+    "kill": 2.0,
+    "kill at a step": 3.0,
+    "lose the container": 1.0,
+    "stop": 2.0,
+    "stop in a reply": 1.0,
+    "partition": 1.5,
+    "outage": 1.0,
+    "browser dies": 2.0,
+    "renderer hangs": 1.5,
+    "unplug": 1.5,
+    "drain": 1.5,
+    "pause": 1.0,
+    "owner writes": 1.0,
+    "migrate": 0.5,
+    "damage a snapshot": 0.5,
+    "fill the disk": 1.0,
+}
+
+#: How much of these the code knows already, from 0 to 1.
+EDITS = 0.0
+#: How long a message stays unreadable, in seconds; see ``whatsapp_model.LinkFaults``.
+SOON = ((1.0, 20.0),)
+LATE = ((1.0, 20.0), (590.0, 700.0), (inf, inf))
+OVERNIGHT = ((1.0, 20.0), (600.0, 50_000.0), (inf, inf))
+
+
+@dataclass
+class Plan:
+    """The plan of a history: its size, and the faults with their rates (0 to 1)."""
+
+    tenants: int = 2
+    machines: int = 2
+    chats: int = 2
+    write_every_seconds: float = 40.0
+    duration_seconds: float = 240.0
+    fault_every_seconds: float = 12.0
+    kinds: dict[str, float] = field(default_factory=dict)
+    request_lost: float = 0.0
+    answer_lost: float = 0.0
+    request_late: float = 0.0
+    max_delay_seconds: float = 12.0
+    worker_dies: float = 0.0
+    database_busy: float = 0.0
+    openai_fails: float = 0.0
+    delivered_twice: float = 0.0
+    index_lag_seconds: float = 0.05
+    launch_fails: float = 0.0
+    deaths_reported: float = 1.0
+    hint_lost: float = 0.0
+    hint_twice: float = 0.0
+    ack_lost: float = 0.0
+    receipt_lost: float = 0.0
+    unreadable: float = 0.0
+    #: See ``whatsapp_model.LinkFaults``.
+    unreadable_seconds: tuple[tuple[float, float], ...] = SOON
+    change_hidden: float = 0.0
+    #: How often a message is edited once more, deleted, or quotes an earlier one; and how many contacts write steadily.
+    edits: float = 0.0
+    deletions: float = 0.0
+    quotes: float = 0.0
+    steady: float = 0.0
+    #: The phones greet a new contact by themselves, or answer every message so.
+    greets: bool = False
+    away: bool = False
+    #: Whom all tenants but the first answer.
+    audience: Audience = Audience.EVERYONE
+    #: All machines are without power for so long before the faults end.
+    night_seconds: float = 0.0
+    #: Exactly these faults at these times, instead of drawn ones: (after seconds, kind).
+    script: tuple[tuple[float, str], ...] | None = None
+
+
+def draw(chance: random.Random) -> Plan:
+    """Draws a plan in which some faults never happen and others often: mixtures find more than averages."""
+
+    def sometimes(most: float) -> float:
+        return chance.uniform(0, most) if chance.random() < 0.5 else 0.0
+
+    night_seconds = chance.uniform(0.5, 14) * 3600 if chance.random() < 0.05 else 0.0
+    away = chance.random() < 0.05
+    return Plan(
+        tenants=chance.choice((2, 2, 3)),
+        machines=chance.choice((2, 2, 3)),
+        chats=4 if away else chance.choice((1, 2, 2)),
+        write_every_seconds=chance.uniform(25, 60),
+        duration_seconds=chance.uniform(120, 300),
+        fault_every_seconds=chance.uniform(6, 25),
+        kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.5} or {"kill": 1.0},
+        request_lost=sometimes(0.08),
+        answer_lost=sometimes(0.08),
+        request_late=sometimes(0.04),
+        worker_dies=sometimes(0.04),
+        database_busy=sometimes(0.01),
+        openai_fails=sometimes(0.1),
+        delivered_twice=sometimes(0.1),
+        index_lag_seconds=chance.choice((0.02, 0.2, 1.0)),
+        launch_fails=sometimes(0.1),
+        deaths_reported=chance.choice((0.0, 0.5, 1.0)),
+        hint_lost=sometimes(0.6),
+        hint_twice=sometimes(0.3),
+        ack_lost=sometimes(0.2),
+        receipt_lost=sometimes(0.1),
+        unreadable=sometimes(0.1),
+        unreadable_seconds=OVERNIGHT if night_seconds else chance.choice((SOON, SOON, SOON, SOON, LATE)),
+        change_hidden=0.3 if chance.random() < 0.1 else 0.0,
+        edits=EDITS * sometimes(0.25),
+        deletions=EDITS * sometimes(0.12),
+        quotes=sometimes(0.2),
+        steady=0.5 if chance.random() < 0.15 else 0.0,
+        greets=chance.random() < 0.25,
+        away=away,
+        audience=chance.choice((*([Audience.EVERYONE] * 4), Audience.UNSAVED, Audience.NEW_CHATS)),
+        night_seconds=night_seconds,
+    )
