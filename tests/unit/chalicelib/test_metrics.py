@@ -99,7 +99,7 @@ def test_a_reply_is_counted_with_its_tokens_and_how_long_it_took(stage: Stage) -
             ActionRequired(ProblemCode.KEY_REVOKED, "The key was revoked."),
             {"AsksSomeone", "ErrorsByKind: assistant_needs_action"},
         ),
-        (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn_given_up"}),
+        (PermanentError("refusal"), {"GivesUp", "ErrorsByKind: turn_given_up", "Unanswered"}),
     ],
 )
 def test_the_reason_without_a_reply_is_counted_by_its_kind(stage: Stage, trouble: Exception, counted: set[str]) -> None:
