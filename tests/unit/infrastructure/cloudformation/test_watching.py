@@ -30,7 +30,15 @@ DASHBOARD = json.loads(BODY)
 CODE = [HERE / "chalice_app" / "app.py", *(HERE / "chalice_app" / "chalicelib").rglob("*.py")]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 #: Alarms for information: people should know, but Answerline is healthy.
-FOR_INFORMATION = {"NeedsSomeone", "RunnersLost", "TaskStoppedFails", "MailEventFails", "SweepFails", "OverviewFails"}
+FOR_INFORMATION = {
+    "NeedsSomeone",
+    "GivesUp",
+    "RunnersLost",
+    "TaskStoppedFails",
+    "MailEventFails",
+    "SweepFails",
+    "OverviewFails",
+}
 
 
 def widgets(kind: str) -> list[dict[str, Any]]:
