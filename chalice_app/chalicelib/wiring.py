@@ -22,6 +22,7 @@ from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.openai_servers import parse_servers
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
+from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
@@ -195,6 +196,10 @@ class Services:
     @cached_property
     def automatic_texts(self) -> AutomaticTexts:
         return AutomaticTexts(self.table, self.timeline)
+
+    @cached_property
+    def message_changes(self) -> MessageChanges:
+        return MessageChanges(self.table)
 
     @cached_property
     def slots(self) -> Slots:

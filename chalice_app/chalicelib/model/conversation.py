@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
-from chalicelib.model.messages.skip_reason import WITHOUT_WORDS, SkipReason
+from chalicelib.model.messages.skip_reason import SAID_NOTHING, WITHOUT_WORDS, SkipReason
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 
@@ -141,7 +141,8 @@ class Turn:
     @property
     def answers(self) -> tuple[str, ...]:
         """The keys of the messages that need no other reply: an edit may give words to a message without words."""
-        return self.messages if self.sentence in (None, FixedSentence.STOPPED) else ()
+        said_nothing = self.state is TurnState.DISCARDED and self.reason in SAID_NOTHING
+        return () if said_nothing or self.sentence not in (None, FixedSentence.STOPPED) else self.messages
 
     @property
     def frozen_versions(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from chalicelib.model import (
     DEBOUNCE,
@@ -10,15 +11,18 @@ from chalicelib.model import (
     Classification,
     Session,
     SkipReason,
+    StoredMessage,
     Tenant,
     classify,
     message_key,
     milliseconds,
 )
 from chalicelib.model.messages.audience import began_after_linking
-from chalicelib.model.messages.changes import Change, change_of
 from chalicelib.model.messages.message import stored_message
-from chalicelib.replies.takeover import conclude_own, is_own_reply, judge_own
+from chalicelib.model.messages.skip_reason import WITHOUT_WORDS
+from chalicelib.model.messages.stop_words import is_resume, is_stop
+from chalicelib.replies.changes import apply_change, change_own_reply
+from chalicelib.replies.takeover import conclude_own, find_own_reply, judge_own
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
 from chalicelib.store.conversation.unanswered import UnansweredMessage
@@ -27,6 +31,16 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
+#: What is kept of a message that its author deleted.
+NO_CONTENT: Final = {
+    "text": "",
+    "caption": "",
+    "summary": "",
+    "variant": "",
+    "author": "",
+    "quote": None,
+    "media": None,
+}
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
@@ -43,6 +57,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     acknowledged: list[Acknowledgement] = []
     unanswered: list[UnansweredMessage] = []
     waiting: dict[str, str] = {}
+    noticed: dict[str, None] = {}
     for index, message in enumerate(messages):
         classified, chat = arrivals.take_in(message, index)
         if classified.outcome is Outcome.QUEUED:
@@ -56,10 +71,14 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
                 id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason or ""
             )
         )
+        if arrivals.may_say_something(classified):
+            noticed[chat.id] = None
     slow = services.clock() - arrivals.now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
         if slow or name not in enqueued:
             services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    for chat_id in noticed.keys() - waiting.values():
+        services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     report_messages(services, arrivals.tenant, unanswered, arrivals.now)
     if waiting:
         services.sessions.record_activity(arrivals.session, arrivals.now, message=True)
@@ -91,13 +110,28 @@ class _Arrivals:
         chat = replace(self._chat(message, found), takeover_until=0)
         return classify(message, chat, self.session, self.tenant, self.now).outcome is Outcome.QUEUED
 
+    def may_say_something(self, classified: Classification) -> bool:
+        """True if the contact may have to read that the line cannot read a message without words."""
+        policies = self.tenant.policies
+        notice = policies.wordless_notice and not policies.answer_without_words
+        return notice and classified.outcome is Outcome.SKIPPED and classified.reason in WITHOUT_WORDS
+
     def take_in(self, message: Message, index: int) -> tuple[Classification, Chat]:
         """Stores what may be kept of a message, if anything; returns its outcome and its chat."""
         found = self.chat_of(message)
         chat = self._chat(message, found)
-        if found is not None and message.from_me and is_own_reply(self.services, found, message, self.now):
-            return Classification(Outcome.DELIVERY), chat
         classified = classify(message, chat, self.session, self.tenant, self.now)
+        if found is not None and message.from_me:
+            turn = find_own_reply(self.services, found, message, self.now)
+            if turn is not None:
+                change_own_reply(self.services, turn, message)
+                return Classification(Outcome.DELIVERY), chat
+        if message.deleted:
+            message = message.model_copy(update=NO_CONTENT)
+        if found is not None and self._is_later_wording(found, message):
+            latest = self._stored(chat, message, classified, arrival(self.now, index))
+            self._record_wish(chat, message, classified)
+            return apply_change(self.services, self.tenant, chat, message, latest, self.now), chat
         if not classified.is_stored:
             return classified, chat
         new_to = self.session.number if began_after_linking(message, chat, self.session) else None
@@ -107,15 +141,12 @@ class _Arrivals:
     def _chat(self, message: Message, found: Chat | None) -> Chat:
         return found or Chat(self.tenant.id, message.chat, whatsapp_id=message.chat)
 
-    def _store(self, chat: Chat, message: Message, classified: Classification, at: str) -> Classification:
-        chats, retention_days = self.services.chats, self.tenant.policies.retention_days
-        own = None
-        if classified.outcome is Outcome.TAKEOVER:
-            own = judge_own(self.services, self.tenant, self.session, chat, message, self.now)
-            if own.judgement.automatic:
-                classified = Classification(
-                    Outcome.SKIPPED, SkipReason.AUTOMATIC, keeps_content=classified.keeps_content
-                )
+    def _is_later_wording(self, chat: Chat, message: Message) -> bool:
+        """True for an edit or deletion of a message that is stored, whatever policy says of the message by now."""
+        later = message.deleted or message.edited_at_ms is not None
+        return later and self.services.chats.get_message(chat, message) is not None
+
+    def _stored(self, chat: Chat, message: Message, classified: Classification, at: str) -> StoredMessage:
         stored = stored_message(
             message,
             chat.id,
@@ -124,15 +155,37 @@ class _Arrivals:
             keeps_content=classified.keeps_content,
             now=self.now,
         )
+        if stored.quote is not None and self.services.chats.was_deleted(chat, stored.quote):
+            return replace(stored, quote=stored.quote.model_copy(update={"text": ""}))
+        return stored
+
+    def _store(self, chat: Chat, message: Message, classified: Classification, at: str) -> Classification:
+        chats, retention_days = self.services.chats, self.tenant.policies.retention_days
+        own = None
+        if message.deleted and classified.outcome is Outcome.TAKEOVER:
+            classified = Classification(Outcome.SKIPPED, SkipReason.DELETED)
+        elif classified.outcome is Outcome.TAKEOVER:
+            own = judge_own(self.services, self.tenant, self.session, chat, message, self.now)
+            if own.judgement.automatic:
+                classified = Classification(
+                    Outcome.SKIPPED, SkipReason.AUTOMATIC, keeps_content=classified.keeps_content
+                )
+        stored = self._stored(chat, message, classified, at)
         is_new = chats.store_message(chat, stored, retention_days=retention_days, now=self.now)
         if own is not None:
             conclude_own(self.services, self.tenant, chat, own, self.now, is_new=is_new)
+        self._record_wish(chat, message, classified)
         if is_new:
             return classified
-        before = chats.get_message(chat, message)
-        if change_of(before, message) is Change.DECRYPTED and chats.replace_unreadable(
-            chat, stored, retention_days=retention_days, now=self.now
-        ):
-            return classified
-        waits = before is not None and not before.from_me and before.skipped is None
-        return Classification(Outcome.QUEUED if waits else Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
+        return apply_change(self.services, self.tenant, chat, message, stored, self.now)
+
+    def _record_wish(self, chat: Chat, message: Message, classified: Classification) -> None:
+        """Records STOP, and what resumes: the contact's word, or a person who writes in the chat from the phone."""
+        said_at = message.edited_at_ms or message.sent_at_ms
+        if classified.outcome is Outcome.TAKEOVER:
+            self.services.chats.record_resumption(chat, said_at)
+        elif not message.from_me and classified.reason in (None, SkipReason.TAKEOVER, SkipReason.PAUSED):
+            if is_resume(message.text):
+                self.services.chats.record_resumption(chat, said_at)
+            elif is_stop(message.text):
+                self.services.chats.record_stop(chat, said_at)

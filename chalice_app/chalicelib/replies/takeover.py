@@ -12,6 +12,7 @@ from chalicelib.model import (
     Session,
     SkipReason,
     Tenant,
+    Turn,
     milliseconds,
 )
 from chalicelib.model.messages.automatic_messages import (
@@ -33,18 +34,19 @@ OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
 OWN_REPLIES_SEARCHED = MAX_MESSAGE_AGE + timedelta(hours=1)
 
 
-def is_own_reply(services: Services, chat: Chat, message: Message, now: int) -> bool:
-    """Returns whether the account's message is a reply that the line sent."""
+def find_own_reply(services: Services, chat: Chat, message: Message, now: int) -> Turn | None:
+    """Returns the turn of which the account's message is a part; None if the line did not send it."""
     if chat.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
-            return True
+            return turn
     # An echo comes with every reply and is found at once; a takeover is rare, and must not be mistaken for one.
     for back in (OWN_REPLIES_SEARCHED_FIRST, OWN_REPLIES_SEARCHED):
         recent = services.chats.read_recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
-        if recent.turn_with_part(message.id) is not None:
-            return True
-    return False
+        turn = recent.turn_with_part(message.id)
+        if turn is not None:
+            return turn
+    return None
 
 
 @dataclass(frozen=True, slots=True)

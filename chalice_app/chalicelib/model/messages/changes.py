@@ -1,10 +1,18 @@
 """The change that a hand-in makes to a message: new, decrypted, edited, deleted, or none. Pure."""
 
+import re
+from dataclasses import replace
 from enum import StrEnum
+from typing import Final
 
 from chalicelib.model.messages.message import StoredMessage
-from chalicelib.model.messages.skip_reason import SkipReason
+from chalicelib.model.messages.skip_reason import SAID_NOTHING, SkipReason
 from wire import Message, MessageKind
+
+#: A shorter text, or line of a text, says nothing about its message where it occurs in another one.
+MIN_COPY_CHARACTERS: Final = 4
+#: Stands in a reply for what its contact deleted.
+ERASED: Final = "[deleted]"
 
 
 class Change(StrEnum):
@@ -34,3 +42,37 @@ def change_of(before: StoredMessage | None, message: Message) -> Change:
     if before.kind is MessageKind.CIPHERTEXT:
         return Change.DECRYPTED
     return Change.EDITED if (message.edited_at_ms or 0) > (before.edited_at or 0) else Change.DUPLICATE
+
+
+def edited(before: StoredMessage, latest: StoredMessage, edited_at: int | None) -> StoredMessage:
+    """Returns the stored message in its new wording, one version later.
+
+    A message that said nothing waits from now on if its new wording says something, as if it came now; one that says
+    nothing any more does not wait. Of a message that gets no answer for another reason only the wording changes.
+
+    Args:
+        latest: the message as it would be stored if it were new.
+        edited_at: WhatsApp's own time of the edit.
+    """
+    after = replace(latest, sender=before.sender, sent_at=before.sent_at)
+    after = replace(after, version=before.version + 1, edited_at=edited_at)
+    if before.skipped in SAID_NOTHING:
+        return after
+    lost_its_words = before.skipped is None and latest.skipped in SAID_NOTHING
+    skipped = latest.skipped if lost_its_words else before.skipped
+    return replace(after, skipped=skipped, at=before.at, received_at=before.received_at)
+
+
+def erased(before: StoredMessage) -> StoredMessage:
+    """Returns the stored message after its author deleted it: without content, one version later."""
+    empty = replace(before, text="", variant="", summary="", quote=None, author="", media=None)
+    return replace(empty, skipped=SkipReason.DELETED, version=before.version + 1)
+
+
+def without_copies(text: str, deleted: StoredMessage) -> str:
+    """Returns a reply without what it repeats of a deleted message: the whole text, or whole lines of it."""
+    said = {deleted.text, deleted.summary, *deleted.text.splitlines()}
+    for copy in sorted(map(str.strip, said), key=len, reverse=True):
+        if len(copy) >= MIN_COPY_CHARACTERS:
+            text = re.sub(re.escape(copy), ERASED, text, flags=re.IGNORECASE)
+    return text

@@ -74,7 +74,7 @@ _WITHOUT_CONTENT = frozenset(
         SkipReason.UNKNOWN,
     }
 )
-#: The reasons of messages of a kind that the line cannot read, if they carry no words.
-WITHOUT_WORDS = frozenset(
-    each for each in SkipReason if each.value.startswith("no text (") and each is not SkipReason.NO_TEXT_BLANK
-)
+#: The reasons of messages without words …
+SAID_NOTHING = frozenset(each for each in SkipReason if each.value.startswith("no text ("))
+#: … and of those among them that show or play something which the line cannot read.
+WITHOUT_WORDS = SAID_NOTHING - {SkipReason.NO_TEXT_BLANK}

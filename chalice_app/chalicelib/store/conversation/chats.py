@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from chalicelib.model import (
     MAX_MESSAGE_AGE,
     Chat,
+    SkipReason,
     StoredMessage,
     Turn,
     message_key,
@@ -22,7 +23,7 @@ from chalicelib.store.conversation.items import (
     turn_from,
 )
 from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
-from wire import Message, MessageKind
+from wire import Message, MessageKind, Quote
 
 #: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
 LATE_ARRIVALS_MS = 120_000
@@ -159,6 +160,13 @@ class Chats:
         """Returns the message as it was handed in before."""
         key = message_key(message.from_me, message.sender, message.id)
         return self._get_message(chat, key) or self._get_message(chat, bare_key(message))
+
+    def was_deleted(self, chat: Chat, quote: Quote) -> bool:
+        """True if the quoted message is stored as deleted: the page may still show what it said."""
+        if quote.id is None:
+            return False
+        quoted = self._get_message(chat, message_key(quote.from_me, quote.sender, quote.id))
+        return quoted is not None and quoted.skipped is SkipReason.DELETED
 
     def _get_message(self, chat: Chat, key: str) -> StoredMessage | None:
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")

@@ -131,6 +131,7 @@ def turn_item(turn: Turn, retention_days: int, now: int) -> Item:
         "at": turn.at,
         "oldest_sent_at": turn.oldest_sent_at,
         "parts": turn.parts or None,
+        "cursor": turn.cursor if turn.parts else None,
         "sentence": turn.sentence,
         "due_at": turn.due_at or None,
         "calls": turn.calls or None,
