@@ -102,12 +102,12 @@ class LlmClient:
         self._client: openai.OpenAI | None = None
 
     def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
-        """Checks the key and the assistant's settings with one call for a fraction of a cent; never raises.
+        """Checks the key and the assistant's settings with one call that writes at most 16 tokens; never raises.
 
-        The call is a real `POST /v1/responses` for at most 16 tokens, with all that a reply sends: what OpenAI refuses
-        in a reply, it refuses here. Counting tokens would be free and finds a wrong key or model just as well, but
-        succeeds without credit: OpenAI refuses only calls that it would bill. Tools are checked and not used. An effort
-        that the model does not take is replaced by one that it takes.
+        The call is a real `POST /v1/responses` with all that a reply sends, instructions and tools too: what OpenAI
+        refuses in a reply, it refuses here. Counting tokens would be free and finds a wrong key or model just as well,
+        but succeeds without credit: OpenAI refuses only calls that it would bill. Tools are checked and not used. An
+        effort that the model does not take is replaced by one that it takes.
         """
         try:
             attempt = self._begin(assistant, CHECK_LINES, contact="check", cache_key="check", changes_effort=True)

@@ -15,7 +15,7 @@ in brackets, *give up* a PermanentError. A status alone decides only where OpenA
     context_length_exceeded, `input` too long                    shorter history; then give up: the words are too many
     the effort: `param: reasoning…`                              another effort; then ask someone (assistant_refused)
     passing, by type, code or words; 408 409 425 429 5xx 3xx     try again, after the pause that OpenAI names
-    401, 403, invalid_api_key, scopes, address, country          ask someone (key_revoked or key_forbidden)
+    401, 403 without `param`, key, scopes, address, country      ask someone (key_revoked or key_forbidden)
     policy, moderation, invalid_prompt, image, and `param` is    give up: it is about the contact's words
     none or the input
     anything else: a parameter, service_tier, a tool, unknown    ask someone (assistant_refused), naming the parameter,
@@ -192,7 +192,8 @@ def _passing(verdict: Verdict) -> Failure | None:
 
 
 def _denied(verdict: Verdict) -> Failure | None:
-    if verdict.status not in (401, 403) and not verdict.named(*DENIED):
+    refused = verdict.status == 401 or (verdict.status == 403 and not verdict.parameter)
+    if not refused and not verdict.named(*DENIED):
         return None
     return Failure(verdict.ask(*advice.on_denial(verdict)))
 

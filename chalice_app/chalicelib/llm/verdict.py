@@ -58,8 +58,8 @@ def verdict_of(
 ) -> Verdict:
     """Returns an `error` object as what may be judged and quoted."""
     code = error.get("code")
-    if status < 400 and isinstance(code, int) and 400 <= code < 600:
-        status = code  # some compatible servers answer 200 and write the status there
+    if status < 400 and re.fullmatch(r"[45]\d\d", str(code)):
+        status = int(str(code))  # some compatible servers answer 200 and write the status there
     return Verdict(
         status=status,
         type=safe(CODE, error.get("type")),

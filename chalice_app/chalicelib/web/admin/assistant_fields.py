@@ -9,7 +9,7 @@ from pydantic import ValidationInfo
 
 from chalicelib.model import Assistant
 from chalicelib.model.assistant import EFFORTS, effort_of
-from chalicelib.model.openai_servers import GLOBAL, REGIONS
+from chalicelib.model.openai_servers import GLOBAL, REGIONS, Server
 from chalicelib.web.admin.text_field import invalid, parse_line
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
@@ -155,8 +155,9 @@ def parse_server(value: Any, info: ValidationInfo) -> str | None:
 def describe_effort(assistant: Assistant) -> str:
     """Returns how much an assistant thinks, for people."""
     chosen = EFFORT_LABELS.get(assistant.reasoning_effort or AUTOMATIC, assistant.reasoning_effort or "")
-    sent = effort_of(assistant)
-    return chosen if assistant.reasoning_effort else f"{chosen}{f': {sent}' if sent else ', which has no such setting'}"
+    server = assistant.server or GLOBAL
+    sent = effort_of(assistant, compatible=Server(server, server).compatible)
+    return f"{chosen}: {sent}" if sent and not assistant.reasoning_effort else chosen
 
 
 def explain_reference(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
