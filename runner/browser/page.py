@@ -10,6 +10,7 @@ from typing import Any, Protocol
 NUMBER = re.compile(r"[0-9]{5,20}")
 MAX_CODE_LENGTH = 2048
 MAX_NAME_LENGTH = 40
+MAX_NUMBER = 2**53
 
 
 class PageError(Exception):
@@ -122,24 +123,50 @@ class PageObservation:
 
 
 def parse_observation(answer: Mapping[str, Any]) -> PageObservation:
-    """Parses the page's answer; a number, a code or a dialog that is out of bounds counts as none."""
-    number, dialog = answer.get("number"), answer.get("dialog")
+    """Parses the page's answer; a value that is out of bounds counts as none, so that no report fails for it."""
+    dialog, missing, number = answer.get("dialog"), answer.get("missing"), answer.get("number")
     return PageObservation(
-        **{
-            **answer,
-            "number": number if number and NUMBER.fullmatch(number) else None,
-            "qr": _parse_code(answer.get("qr")),
-            "pairing": _parse_code(answer.get("pairing")),
-            "dialog": None if dialog is None else Dialog(dialog),
-            "missing": tuple(str(name)[:MAX_NAME_LENGTH] for name in answer.get("missing") or ()),
-        }
+        injected=bool(answer.get("injected")),
+        mode=_parse_word(answer.get("mode")),
+        info=_parse_word(answer.get("info")),
+        socket=_parse_word(answer.get("socket")),
+        authenticated=bool(answer.get("authenticated")),
+        number=number if isinstance(number, str) and NUMBER.fullmatch(number) else None,
+        idle=bool(answer.get("idle")),
+        qr=_parse_code(answer.get("qr")),
+        pairing=_parse_code(answer.get("pairing")),
+        pairing_phone=_parse_word(answer.get("pairing_phone")),
+        passkey_asked=bool(answer.get("passkey_asked")),
+        needs_update=bool(answer.get("needs_update")),
+        logged_out=bool(answer.get("logged_out")),
+        logout_reason=_parse_word(answer.get("logout_reason")),
+        delivered_offline=bool(answer.get("delivered_offline")),
+        server_event_ms_ago=_parse_number(answer.get("server_event_ms_ago")),
+        unsolicited_event_ms_ago=_parse_number(answer.get("unsolicited_event_ms_ago")),
+        dialog=None if dialog is None else Dialog(dialog),
+        missing=tuple(_parse_word(name) or "?" for name in (missing if isinstance(missing, list) else ())),
+        heap_bytes=_parse_number(answer.get("heap_bytes")) or 0,
+        version=_parse_word(answer.get("version")) or "",
     )
 
 
-def _parse_code(answer: Mapping[str, Any] | None) -> LiveCode | None:
-    if not answer or not 0 < len(str(answer["value"])) <= MAX_CODE_LENGTH:
+def _parse_word(value: Any) -> str | None:
+    return value.encode("ascii", "backslashreplace").decode()[:MAX_NAME_LENGTH] if isinstance(value, str) else None
+
+
+def _parse_number(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
         return None
-    return LiveCode(str(answer["value"]), int(answer["remaining_ms"]))
+    return int(value)
+
+
+def _parse_code(answer: Any) -> LiveCode | None:
+    """Returns a code that is still valid. Both kinds consist of ASCII letters, digits and punctuation."""
+    value = answer.get("value") if isinstance(answer, Mapping) else None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_CODE_LENGTH:
+        return None
+    remaining_ms = _parse_number(answer.get("remaining_ms"))
+    return LiveCode(value, remaining_ms) if value.isascii() and value.isprintable() and remaining_ms else None
 
 
 @dataclass(frozen=True, slots=True)

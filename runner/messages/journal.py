@@ -132,7 +132,11 @@ class Journal:
         return max(0, MAX_WAITING - len(self.waiting))
 
     def add(self, key: str, message: Message) -> None:
-        """Keeps a message until it is acknowledged."""
+        """Keeps a message until it is acknowledged; a deleted one takes its earlier wordings with it."""
+        if message.deleted:
+            same = (message.chat, message.id, message.from_me)
+            for earlier in [key for key, one in self.waiting.items() if (one.chat, one.id, one.from_me) == same]:
+                self.acknowledge(earlier)
         self.waiting[key] = message
         self.seen_count += 1
         self._append(_waiting_entry(key, message), key)

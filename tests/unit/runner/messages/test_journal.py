@@ -252,3 +252,16 @@ def test_a_journal_of_an_earlier_release_names_what_was_handed_in(tmp_path: Path
     assert journal.knows("a|")
     assert journal.handed_in() == {"a|": NOW}
     journal.close()
+
+
+def test_a_deletion_takes_the_wordings_that_still_wait_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    for key, own in (("a|", False), ("a|e1", False), ("own|", True)):
+        wording = message("A").model_copy(update={"text": f"canary {key}", "from_me": own})
+        journal.add(key, wording)
+    journal.add("a|d", message("A").model_copy(update={"text": "", "deleted": True}))
+    assert list(journal.waiting) == ["own|", "a|d"]
+    assert journal.knows("a|")
+    assert "canary a" not in path.read_text()
+    journal.close()

@@ -1,0 +1,67 @@
+"""Whatever a page answers, its observation is sound, and the report with it can be sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runner.browser.page import Dialog, LiveCode, PageObservation, parse_observation
+from runner.browser.page_state import classify
+from runner.session.status import Status
+from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl
+
+#: What no value of a page should be.
+ODD = [
+    "\ud83d",
+    "x" * 100_000,
+    "a\nb",
+    -1,
+    1.5,
+    1e400,
+    float("nan"),
+    True,
+    [],
+    ["\ud83d"],
+    {},
+    {"value": "\ud83d"},
+    None,
+]
+CODES: list[dict[str, Any]] = [
+    {"value": value, "remaining_ms": 1} for value in ("\ud83d", "", "ü", 7, "x" * 3_000, "a\n")
+]
+CODES += [{"value": "2@abc", "remaining_ms": left} for left in (None, -1, "soon", 1e400, float("nan"))]
+SOUND: dict[str, Any] = {
+    "injected": True,
+    "mode": "QR",
+    "qr": {"value": "2@abc,def==,ghi", "remaining_ms": 20_000},
+    "missing": ["Conn"],
+    "heap_bytes": 1e6,
+    "server_event_ms_ago": 5,
+}
+
+
+def test_a_sound_answer_is_observed_as_it_is() -> None:
+    observation = parse_observation(SOUND)
+    assert (observation.mode, observation.qr) == ("QR", LiveCode("2@abc,def==,ghi", 20_000))
+    assert (observation.missing, observation.heap_bytes, observation.server_event_ms_ago) == (("Conn",), 1_000_000, 5)
+    assert parse_observation({"dialog": "of tomorrow"}).dialog is Dialog.UNCLEAR
+    assert parse_observation({}) == PageObservation()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_that_nobody_could_use_is_none(code: dict[str, Any]) -> None:
+    assert parse_observation({**SOUND, "qr": code, "pairing": code}).qr is None
+    assert parse_observation({**SOUND, "qr": code, "pairing": code}).pairing is None
+
+
+@pytest.mark.parametrize("name", list(PageObservation.__dataclass_fields__))
+@pytest.mark.parametrize("linked", [True, False])
+def test_no_odd_value_of_a_page_makes_a_report_that_cannot_be_sent(name: str, linked: bool) -> None:
+    for value in ODD:
+        answer = {**SOUND, "mode": "MAIN", "authenticated": linked, name: value}
+        observation = parse_observation(answer)
+        status = Status(TENANT, FakeClock(), lambda: None)
+        status.update(classify(observation, linked), observation)
+        status.number = observation.number
+        status.report(FakeControl().hold(), None).model_dump_json().encode()
