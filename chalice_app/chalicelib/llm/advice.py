@@ -55,7 +55,7 @@ def on_region(message: str) -> str:
         )
     region = (named[1] or "global").lower()
     if region in REGION_LABELS:
-        return f"{why}: choose {_label(region)} under Region. A new key would not help."
+        return f"{why} ({named[0].lower()}): choose {_label(region)} under Region. A new key would not help."
     address = f"https://{region}.{OPENAI_HOST}/v1"
     return f"{why} ({region}): add {address} to OPENAI_SERVERS of this installation, and choose it under Region."
 
