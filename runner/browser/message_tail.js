@@ -34,7 +34,7 @@ const messageTail = (() => {
   const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
   let remembers = false;
 
-  const second = (message) => whole(message.t) ?? 0;
+  const second = (message) => attempt(() => whole(message.t), 0);
   const nowS = () => Date.now() / 1000;
 
   function isWritten(message) {
@@ -69,19 +69,21 @@ const messageTail = (() => {
     return { base: key.slice(0, end), rank: rankOf(key.slice(end + 1)) };
   }
 
+  function envelope(message, key) {
+    const { remote, fromMe } = message.id;
+    const id = String(idWithin(message));
+    return { key, id, chat: people.idOf(remote), from_me: Boolean(fromMe), sent_at_s: second(message) };
+  }
+
   function plain(message, key) {
     const { remote, participant, fromMe } = message.id;
     const inGroup = Boolean(participant) || attempt(() => remote.isGroup(), false);
     const author = participant ?? (inGroup ? message.author : remote);
     return {
-      key,
-      id: String(idWithin(message)),
-      chat: people.idOf(remote),
+      ...envelope(message, key),
       chat_alias: inGroup ? null : people.aliasOf(remote),
       phone: inGroup && fromMe ? null : attempt(() => people.phoneOf(author)),
       sender: inGroup ? people.idOf(author) : null,
-      from_me: Boolean(fromMe),
-      sent_at_s: second(message),
       author: fromMe ? "" : attempt(() => people.nameOf(author, message.notifyName), ""),
       saved_contact: inGroup ? null : attempt(() => people.isSaved(remote)),
       chat_since_ms: null,
@@ -89,7 +91,10 @@ const messageTail = (() => {
     };
   }
 
-  function enqueue(message, since) {
+  // One message that the page has in no usable form is no reason to read no other.
+  const enqueue = (message, since) => attempt(() => add(message, since));
+
+  function add(message, since) {
     if (!message?.id || !isWritten(message)) return;
     const base = baseOf(message);
     const reportedRank = reported.get(base) ?? -1;
@@ -101,7 +106,7 @@ const messageTail = (() => {
     if (message.type === "revoked" && reportedRank < 0) {
       pending.delete(base); // deleted before the runner had it
     } else {
-      pending.set(base, plain(message, key));
+      pending.set(base, attempt(() => plain(message, key)) ?? { ...envelope(message, key), kind: "other" });
     }
   }
 
@@ -152,7 +157,7 @@ const messageTail = (() => {
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
   async function load(chat, since, down, inMemory) {
     let oldest = inMemory.reduce(older, null);
-    let anchor = oldest ? oldest.id : chat.lastReceivedKey;
+    let anchor = attempt(() => oldest.id) ?? chat.lastReceivedKey;
     for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= down); page += 1) {
       const found = await pageBefore(chat, anchor);
       if (!oldest && page === 0) {
@@ -201,7 +206,7 @@ const messageTail = (() => {
     if (known && performance.now() - known.at < BEGINNING_MS) return known.second;
     const counts = (message) => isWritten(message) && second(message) > 0;
     let oldest = inMemoryOf(chat).filter(counts).reduce(older, null);
-    let anchor = oldest?.id ?? chat.lastReceivedKey;
+    let anchor = attempt(() => oldest.id) ?? chat.lastReceivedKey;
     for (let page = 0; anchor && page < MAX_BEGINNING_PAGES; page += 1) {
       const found = await pageBefore(chat, anchor);
       const next = found.reduce(older, null);

@@ -24,6 +24,7 @@ const CONTACTS = new Map();
 const CHATS = new Map();
 const DATABASE = new Map(); // chat → all its messages, oldest first
 let READS = 0;
+const keyOf = (message) => { try { return String(message.id); } catch { return null; } };
 function messageOf({ id, chat, from_me: fromMe = false, participant, ...attributes }) {
   const key = { fromMe, remote: wid(chat), id, participant: wid(participant) };
   key.toString = () => [fromMe, chat, id].join("_");
@@ -40,7 +41,7 @@ globalThis.window = { WPP: {
     async getMessages(chat, { count, id }) {
       READS += 1;
       const all = DATABASE.get(String(chat)) ?? [];
-      const place = all.findIndex((message) => String(message.id) === id);
+      const place = all.findIndex((message) => keyOf(message) === id);
       return all.slice(Math.max(0, place - count), Math.max(0, place));
     },
   },
@@ -52,7 +53,7 @@ globalThis.window = { WPP: {
     },
     ContactStore: { get: (id) => CONTACTS.get(String(id)) },
     ChatStore: { getModelsArray: () => [...CHATS.values()], get: (id) => CHATS.get(String(id)) },
-    MsgStore: { get: (id) => [...DATABASE.values()].flat().find((message) => String(message.id) === id) },
+    MsgStore: { get: (id) => [...DATABASE.values()].flat().find((message) => keyOf(message) === id) },
   },
 } };
 """

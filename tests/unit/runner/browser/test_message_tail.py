@@ -242,6 +242,19 @@ def test_a_chat_is_as_old_as_its_oldest_message_also_in_the_database() -> None:
     assert reads_again == 0
 
 
+def test_a_message_of_which_nothing_can_be_read_keeps_nobody_from_the_others() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const thrower = (message, name) =>
+          Object.defineProperty(message, name, { get() { throw new TypeError(name); } });
+        chatOf("4922@lid", [thrower(text("A", NOW), "id"), thrower(text("B", NOW), "body"), null, text("C", NOW)]);
+        return (await messageTail.tail({}, 0, 10)).map(({ id, kind, text }) => [id, kind, text ?? null]);
+        """
+    )
+    assert answer == [["B", "other", None], ["C", "text", "C"]]
+
+
 def test_a_sweep_over_ten_thousand_chats_reads_no_database() -> None:
     answer = play(
         f"""
