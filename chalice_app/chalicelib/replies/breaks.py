@@ -73,19 +73,6 @@ def grade_breaks(text: str, wholes: Iterable[tuple[int, int]] = ()) -> bytearray
     return grades
 
 
-def is_visible(text: str) -> bool:
-    """Returns True if a reader sees anything: neither spaces, nor marks without width, nor blank letters."""
-    return any(unicodedata.category(sign)[0] not in "ZC" and sign not in _BLANKS for sign in text)
-
-
-#: Letters and signs that show nothing: Hangul fillers, the empty Braille pattern, the grapheme joiner, selectors.
-_BLANKS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
-    *map(chr, range(0xFE00, 0xFE10)),
-    *map(chr, range(0x180B, 0x1810)),
-    *map(chr, range(0xE0100, 0xE01F0)),
-}
-
-
 def _ranges(text: str, wholes: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     yield from wholes
     for found in _MARK_OF_LINE.finditer(text):

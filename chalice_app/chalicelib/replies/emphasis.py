@@ -161,11 +161,14 @@ def _is_power(text: str, start: int, end: int) -> bool:
     if end - start != 2 or not text[end : end + 1].isalnum() or not text[end].isascii():
         return False
     before, earlier = text[start - 1 : start], text[start - 2 : start - 1] if start > 1 else ""
-    number_after = text[end].isdigit()
+    exponent = re.compile(r"\d{1,9}|[A-Za-z]").match(text, end)
+    # A longer word, or marks that close after it, make it emphasis inside a word: 5**kg**, a**10 euros**.
+    is_short = exponent is not None and not text[exponent.end() : exponent.end() + 1].isalnum()
+    is_short = is_short and exponent is not None and not text.startswith("**", exponent.end())
     if before.isascii() and before.isdigit():
-        alone = not text[end + 1 : end + 2].isalnum() and text[end + 1 : end + 3] != "**"
-        return number_after or alone
-    return number_after and (before in (")", "]") or (_is_ascii_word(before) and not earlier.isalnum()))
+        return text[end].isdigit() or is_short
+    variable = _is_ascii_word(before) and not earlier.isalnum()
+    return text[end].isdigit() and is_short and (variable or before in (")", "]"))
 
 
 def _is_ascii_word(letter: str) -> bool:

@@ -165,7 +165,7 @@ class _Reader:
             case "autolink":
                 self._add(re.sub(r"^(?:mailto|tel):", "", written[1:-1], flags=re.IGNORECASE), whole=True)
             case "small":
-                self._add(tex.script(html.unescape(found["tiny"]), up=found["script"] == "sup").replace("\ufdda", ""))
+                self._add(tex.small_signs(html.unescape(found["tiny"]), up=found["script"] == "sup"))
             case "verbatim":
                 self._add(f"`{html.unescape(found['typed'])}`", whole=True)
             case "entity":

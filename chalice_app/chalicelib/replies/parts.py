@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from chalicelib.replies.breaks import Break, grade_breaks, is_visible
+from chalicelib.model.messages.words import is_blank
+from chalicelib.replies.breaks import Break, grade_breaks
 from chalicelib.replies.markdown import FENCE
 from chalicelib.replies.spans import WHOLE, WHOLE_END
 
@@ -32,7 +33,7 @@ def split(text: str, characters: int, parts: int, *, goes_on: bool = False) -> t
     """
     text, wholes = _without_signs(text)
     if len(text) <= characters and not goes_on:
-        return (text,) if is_visible(text) else ()
+        return () if is_blank(text) else (text,)
     return _Splitter(text, grade_breaks(text, [*wholes, *_fences(text)]), characters).split(parts, goes_on=goes_on)
 
 
@@ -75,7 +76,7 @@ class _Splitter:
         reopened = ""
         while self.position < len(self.text) and len(found) < parts:
             piece, reopened = self._next(reopened, is_last=len(found) == parts - 1, goes_on=goes_on)
-            if is_visible(piece):
+            if not is_blank(piece):
                 found.append(piece)
         return tuple(found)
 

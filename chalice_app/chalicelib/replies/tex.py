@@ -87,7 +87,7 @@ _MEANT: Final = {
     "\\_": "\ufdda",
     "\\&": "\ufddb",
 }
-_MEANT_BACK: Final = str.maketrans({"\ufdd8": "{", "\ufdd9": "}", "\ufdda": "_", "\ufddb": "&"})
+_MEANT_BACK: Final = str.maketrans({"\ufdd8": "{", "\ufdd9": "}", "\ufdda": "_", "\ufddb": "&", "\ufddc": "^"})
 _MEANT_SIGN: Final = re.compile(r"\\[{}\\$%#_&]")
 
 
@@ -122,22 +122,28 @@ def plain(formula: str) -> str:
         if not changed:
             break
     text = _COMMAND.sub(_command, text.replace("{", "").replace("}", ""))
-    text = re.sub(r"([\^_])[ ]?(['′]+|[-+]?\w|[∘°∞*])", lambda found: script(found[2], up=found[1] == "^"), text)
+    text = re.sub(r"([\^_])[ ]?(['′]+|[-+]?\w|[∘°∞*])", lambda found: _script(found[2], up=found[1] == "^"), text)
     lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.split("\n"))
     text = "\n".join(line for line in lines if line)
     return re.sub(r"(?<=[(\[]) | (?=[)\]]|[,;.°](?:\s|$))", "", text).translate(_MEANT_BACK)
 
 
-def script(text: str, *, up: bool) -> str:
-    """Returns `text` as a power (`up`) or an index: in small signs where each has one, else after `^` or `_`."""
-    text = _COMMAND.sub(_command, text).strip()
+def small_signs(text: str, *, up: bool) -> str:
+    """Returns `text` as a power (`up`) or an index in small signs; as it is if a letter has none, or it is a word."""
     small = _SMALL_UP if up else _SMALL_DOWN
-    if text and all(letter in small for letter in text) and sum(map(str.isalpha, text)) < 3:
+    if all(letter in small for letter in text) and sum(map(str.isalpha, text)) < 3:
         return "".join(small[letter] for letter in text)
-    if not text:
-        return ""
-    mark = "^" if up else "\ufdda"
-    return f"{mark}{text}" if text.isalnum() else f"{mark}({text})"
+    return text
+
+
+def _script(text: str, *, up: bool) -> str:
+    text = _COMMAND.sub(_command, text).strip()
+    small = small_signs(text, up=up)
+    if small != text or not text:
+        return small
+    mark = "\ufddc" if up else "\ufdda"
+    is_one = len(text) == 1 or (text.isalnum() and not up)
+    return f"{mark}{text}" if is_one else f"{mark}({text})"
 
 
 def _group(found: re.Match[str]) -> str:
@@ -145,10 +151,10 @@ def _group(found: re.Match[str]) -> str:
         return f"{_operand(found['over'])}/{_operand(found['under'])}"
     if found["radicand"] is not None:
         root = (found["root"] or "").strip()
-        sign = _ROOTS.get(root) or script(root, up=True) + "√"
+        sign = _ROOTS.get(root) or _script(root, up=True) + "√"
         return f"{sign}{_operand(found['radicand'])}"
     if found["script"] is not None:
-        return script(found["small"], up=found["script"] == "^")
+        return _script(found["small"], up=found["script"] == "^")
     if found["wrapped"] is not None:
         name = found["wrapper"]
         if name in _FRACTIONS:
