@@ -5,12 +5,14 @@ A check is idempotent: it may be repeated at any time, by any process. Every wri
 
 import logging
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
+    Chat,
     Event,
     EventKind,
     SkipReason,
@@ -107,6 +109,7 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
             if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now, mute_until=mute_until):
                 skipped = [unanswered_message(message, reason) for message in messages]
                 report_messages(services, view.tenant, skipped, now)
+                _forget(services, view.chat, messages, reason)
                 if mute_until is not None:
                     log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id, "chat": view.chat.id})
                     services.timeline.record(Event(view.tenant.id, now, EventKind.CHAT_MUTED))
@@ -114,6 +117,7 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 report_turn(services, view.tenant, turn, reason, now)
+                _forget(services, view.chat, services.chats.get_batch(turn), reason)
                 return _end(services, check, then)
             return decide_again(turn_changed=True)
         case Mark(turn, backstop, otherwise):
@@ -165,6 +169,14 @@ def _call(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMes
     """Calls the model for a turn that this check claimed."""
     paid_calls.count(services, view.tenant, turn)
     return answer(services, view, turn, batch)
+
+
+def _forget(services: Services, chat: Chat, messages: Iterable[StoredMessage], reason: SkipReason) -> None:
+    """Keeps of messages that came shortly before a pause what is kept of those that come during it."""
+    if not reason.keeps_content:
+        for message in messages:
+            if services.message_changes.erase(chat, message, reason):
+                services.message_changes.erase_copies(chat, message)
 
 
 def _end(services: Services, check: TurnCheck, end: End) -> ReplyOutcome:

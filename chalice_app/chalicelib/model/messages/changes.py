@@ -48,7 +48,8 @@ def edited(before: StoredMessage, latest: StoredMessage, edited_at: int | None) 
     """Returns the stored message in its new wording, one version later.
 
     A message that said nothing waits from now on if its new wording says something, as if it came now; one that says
-    nothing any more does not wait. Of a message that gets no answer for another reason only the wording changes.
+    nothing any more, or that the line may not answer by now, does not wait. Of a message that gets no answer for
+    another reason only the wording changes.
 
     Args:
         latest: the message as it would be stored if it were new.
@@ -58,15 +59,18 @@ def edited(before: StoredMessage, latest: StoredMessage, edited_at: int | None) 
     after = replace(after, version=before.version + 1, edited_at=edited_at)
     if before.skipped in SAID_NOTHING:
         return after
-    lost_its_words = before.skipped is None and latest.skipped in SAID_NOTHING
-    skipped = latest.skipped if lost_its_words else before.skipped
+    if before.skipped is not None or latest.skipped is None:
+        skipped = before.skipped
+    else:
+        ends = latest.skipped in SAID_NOTHING or not latest.skipped.keeps_content
+        skipped = latest.skipped if ends else None
     return replace(after, skipped=skipped, at=before.at, received_at=before.received_at)
 
 
-def erased(before: StoredMessage) -> StoredMessage:
-    """Returns the stored message after its author deleted it: without content, one version later."""
+def erased(before: StoredMessage, reason: SkipReason) -> StoredMessage:
+    """Returns the stored message without content, one version later: deleted, or not to be answered any more."""
     empty = replace(before, text="", variant="", summary="", quote=None, author="", media=None)
-    return replace(empty, skipped=SkipReason.DELETED, version=before.version + 1)
+    return replace(empty, skipped=reason, version=before.version + 1)
 
 
 def without_copies(text: str, deleted: StoredMessage) -> str:

@@ -30,9 +30,9 @@ class MessageChanges:
             return False
         return True
 
-    def erase(self, chat: Chat, before: StoredMessage) -> bool:
+    def erase(self, chat: Chat, before: StoredMessage, reason: SkipReason = SkipReason.DELETED) -> bool:
         """Erases the content of a message; False if another process changed the message meanwhile."""
-        return self.rewrite(chat, before, erased(before))
+        return self.rewrite(chat, before, erased(before, reason))
 
     def erase_copies(self, chat: Chat, deleted: StoredMessage) -> None:
         """Erases what other messages quote of a deleted one, and what replies repeat of it.
