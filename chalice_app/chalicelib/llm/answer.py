@@ -19,9 +19,9 @@ CITATION_MARKS: Final = re.compile(
 #: Of the tokens of an answer that was cut off, so much thinking means that the thinking cut it.
 THINKING_SHARE: Final = 0.25
 #: The types of a part that is text: OpenAI's, and that of some compatible servers.
-TEXT_PARTS: Final = frozenset({"output_text", "text"})
+TEXT_PARTS: Final = ("output_text", "text")
 #: The states of a response that is not finished; none of them should ever reach us.
-UNFINISHED: Final = frozenset({"cancelled", "queued", "in_progress"})
+UNFINISHED: Final = ("cancelled", "queued", "in_progress")
 
 
 @dataclass(frozen=True, slots=True)

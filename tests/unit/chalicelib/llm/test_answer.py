@@ -1,0 +1,67 @@
+"""Whatever a server answers is a text or one of three kinds of error, within the call that asked for it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.errors import ActionRequired, PermanentError, TransientError
+from chalicelib.llm.answer import Answer, read_answer
+from chalicelib.llm.outcomes import Failure, judge_status
+from chalicelib.llm.verdict import parse
+from chalicelib.model.openai_servers import Server
+from tests.unit.support.openai_calls import ASSISTANT
+
+SERVER = Server("global", "https://api.openai.com/v1")
+KINDS = (TransientError, ActionRequired, PermanentError)
+WORDS = ("output", "status", "error", "message", "content", "text", "type", "code", "param", "usage", "phase", "model")
+VALUES = (
+    "message",
+    "output_text",
+    "refusal",
+    "incomplete",
+    "failed",
+    "commentary",
+    "invalid_prompt",
+    "reasoning.effort",
+)
+NAMES = st.sampled_from(WORDS) | st.text(max_size=5)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(VALUES) | st.text(max_size=8)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=25
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(JSON)
+def test_any_body_of_a_200_is_an_answer_or_a_failure(body: Any) -> None:
+    outcome = read_answer(body, ASSISTANT, SERVER)
+    if isinstance(outcome, Failure):
+        assert isinstance(outcome.error, KINDS)
+    else:
+        assert isinstance(outcome, Answer) and isinstance(outcome.text, str)
+        assert all(isinstance(tokens, int) and tokens >= 0 for tokens in outcome.tokens)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(300, 599), st.fixed_dictionaries({"error": JSON}))
+def test_any_error_is_one_of_three_kinds(status: int, body: Any) -> None:
+    failure = judge_status(status, {}, json.dumps(body).encode(), ASSISTANT, SERVER)
+    assert isinstance(failure.error, KINDS)
+    if not isinstance(body["error"], dict) or not any(
+        body["error"].get(name) for name in ("type", "code", "param", "message")
+    ):
+        assert isinstance(failure.error, TransientError), "without an error object nobody judged us"
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_json_are_none(content: bytes) -> None:
+    parse(content)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"a":' * 200_000, b"\xff\xfe", b"NaN", b""])
+def test_a_body_that_cannot_be_read_is_no_verdict(content: bytes) -> None:
+    failure = judge_status(400, {}, content, ASSISTANT, SERVER)
+    assert isinstance(failure.error, TransientError)
