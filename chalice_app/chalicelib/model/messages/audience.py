@@ -86,18 +86,19 @@ def _reason_of_lists(message: Message, chat: Chat, policies: Policies) -> SkipRe
 
 
 def _reason_of_audience(message: Message, chat: Chat, session: Session, policies: Policies) -> SkipReason | None:
-    """A contact of whom the page does not know whether the phone has saved them may be a friend: not answered.
+    """Where the page does not know, it may be a friend, who is not answered.
 
-    In a group only somebody who is known to be saved is left out: that groups are answered was chosen besides. Where
-    the page does not know of the owner's own message, a chat that the line dealt with before is one that it answers.
+    Of groups the page knows neither how old they are nor whom the phone has saved. That they are answered was chosen
+    besides, so that there only what is known counts. Where the page does not know of the owner's own message, a chat
+    that the line dealt with before is one that it answers.
     """
-    audience = policies.audience
-    if audience in (Audience.NEW_CHATS, Audience.UNKNOWN) and not began_after_linking(message, chat, session):
+    audience, in_group = policies.audience, is_group(message.chat)
+    is_new = began_after_linking(message, chat, session) or (in_group and message.chat_since_ms is None)
+    if audience in (Audience.NEW_CHATS, Audience.UNKNOWN) and not is_new:
         return SkipReason.OLDER_CHAT
     if audience in (Audience.UNSAVED, Audience.UNKNOWN) and message.saved_contact is not False:
-        unknown = message.saved_contact is None
-        answered = is_group(message.chat) or (message.from_me and chat.answered_to)
-        return None if unknown and answered else SkipReason.SAVED_CONTACT
+        answered = in_group or (message.from_me and chat.answered_to)
+        return None if message.saved_contact is None and answered else SkipReason.SAVED_CONTACT
     return None
 
 

@@ -80,6 +80,8 @@ def test_the_own_chat_is_known_by_each_of_its_names() -> None:
         (Audience.NEW_CHATS, {"chat_since_ms": LINKED_AT - 4_000}, None),  # the scan is reported some seconds later
         (Audience.NEW_CHATS, {"chat_since_ms": LINKED_AT - 6_000}, SkipReason.OLDER_CHAT),
         (Audience.NEW_CHATS, {}, SkipReason.OLDER_CHAT),
+        (Audience.NEW_CHATS, {"chat": "1@g.us", "sender": "4712@lid"}, None),
+        (Audience.NEW_CHATS, {"chat": "1@g.us", "sender": "4712@lid", "chat_since_ms": 1}, SkipReason.OLDER_CHAT),
         (Audience.UNSAVED, {"saved_contact": False}, None),
         (Audience.UNSAVED, {"saved_contact": True}, SkipReason.SAVED_CONTACT),
         (Audience.UNSAVED, {}, SkipReason.SAVED_CONTACT),
