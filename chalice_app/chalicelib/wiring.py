@@ -18,7 +18,6 @@ from chalicelib.aws.ses import Mailer
 from chalicelib.aws.sqs import Jobs
 from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
-from chalicelib.llm.client import OPENAI, LlmClient
 from chalicelib.model.openai_servers import parse_servers
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
@@ -43,6 +42,8 @@ from chalicelib.store.timeline import Timeline
 
 if TYPE_CHECKING:
     from boto3 import Session as BotoSession
+
+    from chalicelib.llm.client import LlmClient
 
 
 class Misconfigured(Exception):
@@ -251,7 +252,10 @@ class Services:
         return Parameters(self._client("ssm"), clock=self.clock)
 
     @cached_property
-    def llm(self) -> LlmClient:
+    def llm(self) -> "LlmClient":
+        # Only two functions ask OpenAI, and its outcomes are many patterns to compile at each cold start.
+        from chalicelib.llm.client import OPENAI, LlmClient
+
         return LlmClient(
             self._environment.get("OPENAI_BASE_URL") or OPENAI,
             servers=self.openai_servers,

@@ -139,9 +139,9 @@ ShortText = Annotated[str, StringConstraints(max_length=200)]
 
 
 class Wire(BaseModel):
-    """Frozen; unknown fields are ignored."""
+    """Frozen; unknown fields are ignored. A model is built when it is first used: most functions use few of them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Code(Wire):

@@ -4,7 +4,6 @@ import re
 import unicodedata
 from typing import Final
 
-from chalicelib.replies.markdown import format_blocks
 from chalicelib.replies.parts import CUT_SHORT, split
 
 __all__ = ["CHARACTERS_PER_PART", "CUT_SHORT", "MAX_PARTS", "for_whatsapp", "printable"]
@@ -35,6 +34,8 @@ def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int
     """
     if characters < 20 or parts < 1:
         raise ValueError("a part needs 20 characters, and there must be one part")
+    from chalicelib.replies.markdown import format_blocks  # many patterns, which only a reply needs
+
     # More than this could not be sent anyway, and any length costs time.
     longest = 2 * characters * parts
     formatted = format_blocks(_BLANK_LINES.sub("\n\n", printable(text[:longest])))

@@ -111,7 +111,7 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
                 report_messages(services, view.tenant, skipped, now)
                 _forget(services, view.chat, messages, reason)
                 if mute_until is not None:
-                    log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id, "chat": view.chat.id})
+                    log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id})
                     services.timeline.record(Event(view.tenant.id, now, EventKind.CHAT_MUTED))
             return _end(services, check, then)
         case Discard(turn, reason, then):

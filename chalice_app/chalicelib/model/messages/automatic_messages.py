@@ -22,6 +22,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from chalicelib.model.messages.message import StoredMessage
@@ -46,12 +47,12 @@ MAX_TEXT: Final = 500
 #: A text of fewer letters is compared as it stands: without its numbers it would equal too many others.
 FEWEST_LETTERS: Final = 15
 
-#: A greeting that a name may follow, up to a punctuation mark.
-_SALUTATION: Final = re.compile(
-    r"^(\W*(?:hola|buenas|buenos días|buenas tardes|buenas noches|estimad[oa]|querid[oa]|hello|hi|hey|dear|good morning"
-    r"|good afternoon|good evening|hallo|liebe[r]?|guten tag|guten morgen|guten abend|sehr geehrte[r]?|moin|servus"
-    r"|bonjour|bonsoir|salut|cher|chère|olá|ola|oi|bom dia|boa tarde|boa noite|prezad[oa]|car[oa]|ciao|buongiorno"
-    r"|buonasera|gentile))(?:\s+\w+\.?){1,3}(?=\s*[,!.:;–—-])"
+#: The words of a greeting that a name may follow, up to a punctuation mark.
+_SALUTATIONS: Final = (
+    "hola|buenas|buenos días|buenas tardes|buenas noches|estimad[oa]|querid[oa]|hello|hi|hey|dear|good morning"
+    "|good afternoon|good evening|hallo|liebe[r]?|guten tag|guten morgen|guten abend|sehr geehrte[r]?|moin|servus"
+    "|bonjour|bonsoir|salut|cher|chère|olá|ola|oi|bom dia|boa tarde|boa noite|prezad[oa]|car[oa]|ciao|buongiorno"
+    "|buonasera|gentile"
 )
 
 
@@ -120,7 +121,7 @@ def fingerprint(tenant: str, text: str, names: Iterable[str]) -> str:
     short = plain
     for name in sorted({name for each in names for name in _parts_of(each)}, key=len, reverse=True):
         short = re.sub(_pattern_of(name), " ", short)
-    short = _SALUTATION.sub(r"\1", short)
+    short = _salutation().sub(r"\1", short)
     letters = "".join(each for each in short if unicodedata.category(each)[0] in "LM" and not _selects(each))
     same = letters if len(letters) >= FEWEST_LETTERS else " ".join(plain.split())
     return hashlib.sha256(f"t1|{tenant}|{same}".encode()).hexdigest()[:32]
@@ -187,6 +188,12 @@ def _is_typed(message: StoredMessage) -> bool:
 
 def _is_before(one: StoredMessage, other: StoredMessage) -> bool:
     return (one.sent_at, one.at) < (other.sent_at, other.at)
+
+
+@cache
+def _salutation() -> re.Pattern[str]:
+    """Returns the pattern of a greeting and a name; compiled at its first use, for it would slow each cold start."""
+    return re.compile(rf"^(\W*(?:{_SALUTATIONS}))(?:\s+\w+\.?){{1,3}}(?=\s*[,!.:;–—-])")
 
 
 def _parts_of(name: str) -> tuple[str, ...]:

@@ -3,12 +3,11 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chalice.app import Response
 
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
-from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Assistant, Audience, EventKind, Invite, Tenant, TenantState
 from chalicelib.model.assistant import with_effort
 from chalicelib.model.openai_servers import GLOBAL, server_labels
@@ -22,6 +21,9 @@ from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
 from wire import ProblemCode
+
+if TYPE_CHECKING:
+    from chalicelib.llm.client import AssistantCheck
 
 SHAPE_OF_FORM_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 #: The field that shows a problem of OpenAI.
@@ -76,7 +78,7 @@ def derive_tenant_id(form_id: str) -> str:
     return hashlib.sha256(f"tenant|{form_id}".encode()).hexdigest()[:16]
 
 
-def require_passed(check: AssistantCheck, assistant: Assistant) -> Assistant:
+def require_passed(check: "AssistantCheck", assistant: Assistant) -> Assistant:
     """Returns the assistant as it passed its check, perhaps with another effort.
 
     Raises Invalid at the field that OpenAI objects to, TransientError if OpenAI could not be asked.
