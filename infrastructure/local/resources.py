@@ -10,7 +10,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from chalicelib.model.mail_address import parse_sender
 from infrastructure.local import template
 from infrastructure.local.ecs.tasks import service_of
 
@@ -59,6 +58,9 @@ def client(service: str, endpoint: str) -> Any:
 
 def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
     """Creates the missing resources; ``runners`` is the desired count of a new ECS service."""
+    # Not above: the process of the functions needs this module before it knows which release's chalicelib it serves.
+    from chalicelib.model.mail_address import parse_sender
+
     resolved = template.Template(
         body=template.load(),
         pseudo={
