@@ -62,7 +62,7 @@ def examine(stage: Stage) -> list[CheckResult]:
     results += run_check("the bootstrap token", lambda: check_token(stage))
     results += run_check("the runners' image", lambda: check_image(stage, parameters.get("RunnerImage", "")))
     ses, mail_from = stage.account.client("sesv2"), parameters.get("MailFrom", "")
-    results += run_check("the sender", lambda: sender.check_identity(sender.find(ses, mail_from), deployed=True))
+    results += run_check("the sender", lambda: _check_sender(ses, mail_from))
     results += run_check("SES", lambda: sender.check_account(ses))
     return results + check_quotas(stage, parameters)
 
@@ -198,6 +198,14 @@ def check_image(stage: Stage, image: str) -> CheckResult:
         fix = f"{AGAIN}, which marks it: its deployment was interrupted"
         return bad("the runners' image is not marked as released, and is deleted after ten others", fix)
     return ok("the runners' image is in ECR, and is kept")
+
+
+def _check_sender(ses: Any, mail_from: str) -> CheckResult:
+    try:
+        found = sender.find(ses, mail_from)
+    except ValueError as error:
+        return bad(f"the sender {mail_from}: {error}", "deploy again with MAIL_FROM='Your agency <line@…>'")
+    return sender.check_identity(found, deployed=True)
 
 
 def check_quotas(stage: Stage, parameters: dict[str, str]) -> list[CheckResult]:
