@@ -103,11 +103,8 @@ const messageTail = (() => {
     const key = `${base}|${revisionOf(message)}`;
     const { rank } = split(key);
     if (reportedRank >= rank || pending.get(base)?.key === key) return;
-    if (message.type === "revoked" && reportedRank < 0) {
-      pending.delete(base); // deleted before the runner had it
-    } else {
-      pending.set(base, attempt(() => plain(message, key)) ?? { ...envelope(message, key), kind: "other" });
-    }
+    // A deletion also of what this runner never had: another one may have handed it in, or still have it on its disk.
+    pending.set(base, attempt(() => plain(message, key)) ?? { ...envelope(message, key), kind: "other" });
   }
 
   // -- what the runner has --------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ from wire import Message, MessageKind
 OVERLAP_SECONDS = 600
 #: Beyond this the page is not asked for more: its own database keeps the messages that have no room here.
 MAX_WAITING = 1_000
+#: Keys of the account's own messages begin with this. A reply may be sent before WhatsApp has delivered what came while
+#: the browser was away: it says nothing about the time up to which a chat was read.
+OWN_MESSAGE = "me|"
 #: So long a message that was handed in may still be decrypted, edited or deleted; its key is kept.
 CHANGES_WITHIN_SECONDS = 12 * 3600
 #: The file is rewritten after so many new lines or characters.
@@ -167,7 +170,8 @@ class Journal:
     def _move_to_acknowledged(self, key: str, one: HandedIn) -> None:
         self.waiting.pop(key, None)
         self._acknowledged[key] = one
-        self._up_to_s[one.chat] = max(one.second, self._up_to_s.get(one.chat, 0))
+        if not key.startswith(OWN_MESSAGE):
+            self._up_to_s[one.chat] = max(one.second, self._up_to_s.get(one.chat, 0))
         if one.undecrypted:
             self._undecrypted[one.chat, one.id] = one.second
         else:

@@ -107,7 +107,7 @@ class Contents:
             newest = account.newest[id]
             if account.stream.login.received.get(newest.key) != newest or not _in_time(newest):
                 continue
-            if newest.deleted and (id in kept or item.get("skipped") != SkipReason.DELETED):
+            if newest.deleted and (id in kept or item.get("skipped") is None):
                 found.append(f"{id} is deleted, and kept in {sorted(kept.get(id, ()))} as {item.get('skipped')}")
             elif not newest.deleted and _version(item) not in (None, newest.version):
                 found.append(f"{id} is stored in version {_version(item)} instead of {newest.version}")

@@ -72,10 +72,7 @@ class MessageTail:
             return False
         revision = self._revision(stanza)
         if _rank(revision) > told:
-            if stanza.deleted and told < 0:
-                self._pending.pop(base, None)  # deleted before the runner had it
-            else:
-                self._pending[base] = self._bridge_message(account, stanza, f"{base}|{revision}", revision)
+            self._pending[base] = self._bridge_message(account, stanza, f"{base}|{revision}", revision)
         return True
 
     def _record(self, key: str) -> None:

@@ -270,11 +270,11 @@ class Inspector:
                 self.report_violation("misread", f"our own reply {item['id']} was taken for the owner's")
 
     def _check_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
-        """Checks that one runner hands a chat in as it was written; only unreadable messages may be late."""
+        """Checks that one runner hands a chat in as it was written; unreadable messages may be late, and deletions."""
         latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
         for stanza in sent:
             item = stored.get((stanza.contact.phone, stanza.id))
-            if item is None or stanza.readable_at:
+            if item is None or stanza.readable_at or item.get("skipped") == SkipReason.DELETED:
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:

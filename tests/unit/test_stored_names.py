@@ -101,7 +101,7 @@ ADDED_SINCE = {
     "Tenant.country",
     *(f"Chat.{name}" for name in ("new_to", "muted_until", "stopped_at", "resumed_at")),
     *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at")),
-    *(f"Turn.{name}" for name in ("versions", "markdown", "calls", "called_at", "timeouts")),
+    *(f"Turn.{name}" for name in ("versions", "markdown", "parts_once_sent", "calls", "called_at", "timeouts")),
     *("Turn.failures", "Turn.sentence"),
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
     *(f"Assistant.{name}" for name in ("found_effort", "server")),

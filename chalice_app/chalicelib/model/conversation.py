@@ -118,6 +118,8 @@ class Turn:
     versions: tuple[int, ...] = ()
     #: the model's own text, for the history; empty: the parts are it
     markdown: str = field(default="", repr=False)
+    #: the parts without what they repeat of a message that was deleted before they were sent; empty: nothing to erase
+    parts_once_sent: tuple[str, ...] = field(default=(), repr=False)
     #: the model calls that were paid, whatever became of their text
     calls: int = 0
     #: the instant of the last model call
@@ -272,6 +274,7 @@ def refreeze(turn: Turn, batch: Sequence[StoredMessage], now: int) -> Turn:
         oldest_sent_at=min(message.sent_at for message in batch),
         parts=(),
         markdown="",
+        parts_once_sent=(),
         discards=turn.discards + grown,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
     )

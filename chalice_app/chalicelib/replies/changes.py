@@ -33,6 +33,9 @@ def apply_change(
                 after = edited(before, latest, message.edited_at_ms)
                 changed = services.message_changes.rewrite(chat, before, after)
             case Change.DELETED:
+                # The copies first, for this process may die: no later one knows the text any more. And once more
+                # afterwards: a message that quotes it may have come meanwhile.
+                services.message_changes.erase_copies(chat, before)
                 changed = services.message_changes.erase(chat, before)
                 if changed:
                     services.message_changes.erase_copies(chat, before)

@@ -37,7 +37,7 @@ class MessageChanges:
     def erase_copies(self, chat: Chat, deleted: StoredMessage) -> None:
         """Erases what other messages quote of a deleted one, and what replies repeat of it.
 
-        A reply that is being sent keeps its text, which must not change under its id.
+        A reply keeps its text until it is sent: it must not change under its id.
         """
         for item in self._table.query(chat_key(chat.tenant, chat.id)):
             if item["sk"].startswith("MESSAGE#"):
@@ -61,11 +61,16 @@ class MessageChanges:
     def _rewrite_reply(
         self, turn: Turn, parts: tuple[str, ...], markdown: str, *, also: ConditionBase | None = None
     ) -> None:
+        key = chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
         ended = Attr("state").eq(TurnState.SENT) | Attr("state").eq(TurnState.DISCARDED)
-        when = (ended | also if also is not None else ended) & Attr("revision").eq(turn.revision)
+        same = Attr("revision").eq(turn.revision)
         changes = {"parts": parts, "markdown": markdown or None}
+        if also is None:
+            later = {"parts_once_sent": parts, "markdown": markdown or None}
+            with suppress(ConditionFailed):
+                self._table.update(Update(*key, set=later, when=Attr("parts").exists() & same & ~ended))
         with suppress(ConditionFailed):
-            self._table.update(Update(chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}", set=changes, when=when))
+            self._table.update(Update(*key, set=changes, when=(ended | also if also is not None else ended) & same))
 
     def _erase_quote(self, item: Item, id: str, from_me: bool) -> None:
         quote = item.get("quote")

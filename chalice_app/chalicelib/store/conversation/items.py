@@ -106,6 +106,7 @@ def turn_from(item: Item) -> Turn:
         sent_at=item.get("sent_at"),
         versions=tuple(item.get("versions", ())),
         markdown=item.get("markdown", ""),
+        parts_once_sent=tuple(item.get("parts_once_sent", ())),
         calls=item.get("calls", 0),
         called_at=item.get("called_at"),
         timeouts=item.get("timeouts", 0),

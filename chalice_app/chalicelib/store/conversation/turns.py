@@ -131,7 +131,7 @@ class Turns:
         """
         frozen = refreeze(turn, waiting, now)
         changes = {name: getattr(frozen, name) for name in _FROZEN}
-        changes |= {"versions": frozen.versions or None, "parts": None, "markdown": None}
+        changes |= {"versions": frozen.versions or None, "parts": None, "parts_once_sent": None, "markdown": None}
         changes |= {"called_at": now} if call else {"due_at": now}
         when = _unsent() & Attr("revision").eq(turn.revision)
         return self._change(turn, changes, when, add={"calls": 1} if call else {})
@@ -144,7 +144,7 @@ class Turns:
         called = turn.state is TurnState.THINKING
         changes = {"state": TurnState.THINKING, "revision": turn.revision + called, "parts": None, "due_at": now}
         when = _unsent() & Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)
-        return self._change(turn, {**changes, "markdown": None}, when) is not None
+        return self._change(turn, {**changes, "markdown": None, "parts_once_sent": None}, when) is not None
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more model call, which counts unless it is given back."""
@@ -250,8 +250,12 @@ class Turns:
             if fresh.state is not TurnState.SENT:
                 return fresh, False
             changed = fresh
-        again = self.close(changed) if changed.state is TurnState.SENT else False
-        return changed, again
+        if changed.state is not TurnState.SENT:
+            return changed, False
+        if changed.parts_once_sent:
+            erased = {"parts": changed.parts_once_sent, "parts_once_sent": None}
+            changed = self._change(changed, erased, Attr("parts_once_sent").exists()) or changed
+        return changed, self.close(changed)
 
     def close(self, turn: Turn) -> bool:
         """Removes the finished turn from its chat. True if a message came meanwhile, so that the chat needs a check."""

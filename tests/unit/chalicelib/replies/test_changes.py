@@ -289,6 +289,37 @@ def test_a_message_that_is_deleted_after_its_answer_leaves_no_copy(line: Service
     assert (reply.role, reply.text) == ("assistant", "You said: [deleted]")
 
 
+def test_a_message_that_is_deleted_while_its_answer_is_sent_leaves_no_copy_once_it_is(
+    line: Services, clock: Clock
+) -> None:
+    hand_in(line, message(clock, "M1", FRIDAY))
+    clock.pass_seconds(2)
+    check(line)
+    assert taken(line, clock)
+    before = open_turn(line)
+    assert FRIDAY in before.parts[0]
+    delete(line, clock)
+    assert open_turn(line).parts == before.parts, "a text must not change under its id"
+    deliver(line, clock)
+    assert FRIDAY not in everything(line)
+
+
+def test_a_process_that_dies_in_a_deletion_leaves_nothing_that_the_next_one_cannot_erase(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(line, message(clock, "M1", FRIDAY))
+    clock.pass_seconds(2)
+    check(line)
+    deliver(line, clock)
+    changes = line.message_changes
+    with monkeypatch.context() as dying:
+        dying.setattr(changes, "erase_copies", lambda *of: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            delete(line, clock)
+    delete(line, clock)
+    assert FRIDAY not in everything(line)
+
+
 def test_a_deletion_that_comes_before_its_original_is_kept(line: Services, clock: Clock) -> None:
     assert delete(line, clock) is Outcome.SKIPPED
     assert hand_in(line, message(clock, "M1", FRIDAY))[0].outcome is Outcome.DUPLICATE

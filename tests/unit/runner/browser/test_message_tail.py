@@ -108,20 +108,21 @@ def test_a_deletion_has_the_id_of_what_it_deleted() -> None:
     assert answer == ["A", True, "", f"contact|{CHAT}||A|d"]
 
 
-def test_a_message_that_was_deleted_before_it_was_handed_in_is_not_reported() -> None:
+def test_a_deletion_is_reported_also_of_what_this_runner_never_had() -> None:
     answer = play(
         """
         messageTail.remember([]);
         const message = text("A", NOW);
         chatOf("4922@lid", [message, revoke(text("B", NOW))]);
-        const before = (await messageTail.tail({}, 0, 10)).map(({ id }) => id);
+        const before = (await messageTail.tail({}, 0, 10)).map(({ id, deleted }) => [id, deleted]);
         revoke(message);
-        const after = await messageTail.tail({}, 0, 10);
+        const after = (await messageTail.tail({}, 0, 10)).map(({ id, deleted, text }) => [id, deleted, text]);
         messageTail.acknowledge(["contact|4922@lid||A|"]); // the runner had it already in its hands
-        return [before, after, await report()];
+        return [before, after, await report(), await report()];
         """
     )
-    assert answer == [["A"], [], ["A|d"]]
+    deleted = [["A", True, ""], ["B", True, ""]]
+    assert answer == [[["A", False], ["B", True]], deleted, ["A|d", "B|d"], []]
 
 
 def test_a_message_that_is_edited_before_it_was_handed_in_is_reported_in_its_newest_wording() -> None:

@@ -154,6 +154,16 @@ def test_a_chat_is_read_from_ten_minutes_before_its_last_message(tmp_path: Path)
     journal.close()
 
 
+def test_a_reply_does_not_hide_what_was_written_before_it_and_comes_later(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.raise_floor(NOW - 100)
+    for key, at_s in (("contact|49170@c.us||A|", NOW), ("me|49170@c.us||3EB0|", NOW + 10_000)):
+        journal.add(key, message("A", at_s))
+        journal.acknowledge(key)
+    starts = journal.read_from_s()
+    assert starts.get(CHAT, journal.floor_s) == NOW - 100
+
+
 def test_the_floor_never_sinks(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     journal.raise_floor(NOW)
