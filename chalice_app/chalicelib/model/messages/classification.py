@@ -15,7 +15,7 @@ from wire import Message, MessageKind, Outcome
 #: A message that is still not decrypted after this leaves its reason; it is answered all the same if it is later.
 DECRYPTED_WITHIN = timedelta(minutes=10)
 #: Messages that are skipped for these reasons are not stored: the runner hands them in again, or they never matter.
-_NOT_STORED = frozenset({SkipReason.NOT_DECRYPTED, SkipReason.HISTORY, SkipReason.BROADCAST})
+_NOT_STORED = frozenset({SkipReason.NOT_DECRYPTED, SkipReason.HISTORY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def classify(message: Message, chat: Chat, session: Session, tenant: Tenant, now
     reason = reason or _reason_of_content(message, chat, tenant, now)
     if reason is None:
         return Classification(Outcome.QUEUED)
-    return Classification(Outcome.SKIPPED, reason, reason not in _NOT_STORED, reason.keeps_content)
+    is_stored = reason not in _NOT_STORED and not is_broadcast(message.chat)
+    return Classification(Outcome.SKIPPED, reason, is_stored, reason.keeps_content)
 
 
 def _own(message: Message, tenant: Tenant, reason: SkipReason | None) -> Classification:
@@ -64,8 +65,8 @@ def _own(message: Message, tenant: Tenant, reason: SkipReason | None) -> Classif
 
 
 def _reason_of_history(message: Message, session: Session, now: int) -> SkipReason | None:
-    if is_broadcast(message.chat):
-        return SkipReason.BROADCAST
+    if is_broadcast(message.chat) or (message.variant == "broadcast" and not message.from_me):
+        return SkipReason.BROADCAST  # also what a contact sends to a list of theirs: it comes in the chat with them
     since = session.answers_since
     too_old = message.from_me and now - message.sent_at_ms > milliseconds(MAX_MESSAGE_AGE)
     return SkipReason.HISTORY if too_old or since is None or message.sent_at_ms < since else None
