@@ -17,6 +17,9 @@ _CLOSING_ASCII: Final = frozenset(".,:;!?)]}\"'-")
 _OPENING_ASCII: Final = frozenset("([{\"'*_~|")
 #: Between two pairs of stars inside words, these say that both are powers: `foo**2 + bar**2`.
 _OPERATOR: Final = re.compile(r"[+=/×÷·<>^(),]|\s-\s")
+#: What stands after the stars of a power; and punctuation alone in bold, as in `Price**:** 5`.
+_EXPONENT: Final = re.compile(r"(?:\d{1,9}|[A-Za-z])(?!\w)")
+_ALONE: Final = re.compile(r"[^\s\w*]{1,3}\*\*")
 #: A label whose closing marks stand after its space, as in `**Price: **10 €`.
 _LABEL_END: Final = frozenset(":.!?：。！？")
 
@@ -71,7 +74,7 @@ def read_run(text: str, start: int, end: int) -> Run:
         end=end,
         doubles=(end - start) // 2,
         single=(end - start) % 2 == 1 and mark != "~",
-        opens_double=not spaced_after and (first or not _is_closing_only(after)),
+        opens_double=not spaced_after and (first or not _is_closing_only(after) or _ALONE.match(text, end) is not None),
         closes_double=not spaced_before,
         opens_single=not spaced_after and first and not _is_closing_only(after),
         closes_single=not spaced_before and last and not _is_opening_only(before),
@@ -161,14 +164,24 @@ def _is_power(text: str, start: int, end: int) -> bool:
     if end - start != 2 or not text[end : end + 1].isalnum() or not text[end].isascii():
         return False
     before, earlier = text[start - 1 : start], text[start - 2 : start - 1] if start > 1 else ""
-    exponent = re.compile(r"\d{1,9}|[A-Za-z]").match(text, end)
-    # A longer word, or marks that close after it, make it emphasis inside a word: 5**kg**, a**10 euros**.
-    is_short = exponent is not None and not text[exponent.end() : exponent.end() + 1].isalnum()
-    is_short = is_short and exponent is not None and not text.startswith("**", exponent.end())
+    number = text[end].isdigit()
+    if before.isascii() and before.isdigit() and number:
+        return True
+    exponent = _EXPONENT.match(text, end)
+    if exponent is None or _closes_a_word(text, end):  # a longer word, or marks that close after it: 5**kg**, 5**m**
+        return False
     if before.isascii() and before.isdigit():
-        return text[end].isdigit() or is_short
+        return True
     variable = _is_ascii_word(before) and not earlier.isalnum()
-    return text[end].isdigit() and is_short and (variable or before in (")", "]"))
+    return number and (variable or before in (")", "]"))
+
+
+def _closes_a_word(text: str, start: int) -> bool:
+    """Returns True if the next two stars of the line stand at the end of a word, as closing marks do."""
+    stars = text.find("**", start, start + 80)
+    if stars < 0 or text[stars - 1].isspace() or text.find("\n", start, stars) >= 0:
+        return False
+    return not _is_ascii_word(text[stars + 2 : stars + 3])
 
 
 def _is_ascii_word(letter: str) -> bool:
