@@ -21,6 +21,8 @@ MESSAGES_EACH = 20
 #: A later reply counts as missing.
 REPLY_TIMEOUT_SECONDS = 60.0
 CONTACT = "491755500001"
+#: Who writes without a pause for thought is taken for a bot; a person pauses now and then.
+HASTY_MESSAGES, THINKS_FOR_SECONDS = 6, 12
 CLIENTS = (
     Client("Bakery Anders", "anders@example.com", "sk-story-bakery-7777ANDE", "You sell bread. Be brief."),
     Client("Garage Blum", "blum@example.com", "sk-story-garage-8888BLUM", "You repair cars. Be brief."),
@@ -141,6 +143,8 @@ def _write(phone: PhoneClient, numbers: range) -> list[str]:
     """Writes to the line as one contact, each message after the reply to the one before."""
     contact = phone.contact(CONTACT, "Carla")
     for number in numbers:
+        if number and number % HASTY_MESSAGES == 0:
+            time.sleep(THINKS_FOR_SECONDS)
         contact.write(_question(phone, number))
         contact.wait_for_reply(number + 1, timeout=REPLY_TIMEOUT_SECONDS)
     return [str(reply["text"]) for reply in contact.replies()][numbers.start : numbers.stop]
