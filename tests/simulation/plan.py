@@ -27,7 +27,7 @@ KINDS = {
 }
 
 #: How much of these the code knows already, from 0 to 1.
-EDITS = 0.0
+EDITS = 1.0
 #: How long a message stays unreadable, in seconds; see ``whatsapp_model.LinkFaults``.
 SOON = ((1.0, 20.0),)
 LATE = ((1.0, 20.0), (590.0, 700.0), (inf, inf))

@@ -53,6 +53,8 @@ class Chat:
     new_to: str | None = None
     #: a message came while the open turn was being sent: the chat is checked when the turn ends
     check_requested: bool = False
+    #: how many edits and deletions there were: no turn is opened over a batch that was read before one of them
+    changes: int = 0
     #: a bot is at the other end: the line is silent until then
     muted_until: int = 0
     #: WhatsApp's time of the message that ended automatic answers, of the one that resumed them, and of the STOP that

@@ -1,7 +1,7 @@
 """Edits and deletions of messages that were handed in before, and their effect on an open turn and on our replies."""
 
 from chalicelib.model import Chat, Classification, SkipReason, StoredMessage, Tenant, Turn, TurnState
-from chalicelib.model.messages.changes import Change, change_of, edited
+from chalicelib.model.messages.changes import Change, change_of, edited, without_copies
 from chalicelib.wiring import Services
 from wire import Message, Outcome
 
@@ -25,24 +25,10 @@ def apply_change(
         if before is None:
             break  # it expired a moment ago
         change = change_of(before, message)
-        match change:
-            case Change.DECRYPTED:
-                kept_days = tenant.policies.retention_days
-                changed = services.chats.replace_unreadable(chat, latest, retention_days=kept_days, now=now)
-            case Change.EDITED:
-                after = edited(before, latest, message.edited_at_ms)
-                changed = services.message_changes.rewrite(chat, before, after)
-            case Change.DELETED:
-                # The copies first, for this process may die: no later one knows the text any more. And once more
-                # afterwards: a message that quotes it may have come meanwhile.
-                services.message_changes.erase_copies(chat, before)
-                changed = services.message_changes.erase(chat, before)
-                if changed:
-                    services.message_changes.erase_copies(chat, before)
-            case _:
-                changed = True
-        if changed:
-            return _conclude(services, chat, message, before, change, now)
+        if _store(services, tenant, chat, message, before, latest, change, now):
+            if change is not Change.DUPLICATE or message.deleted or message.edited_at_ms is not None:
+                _withdraw_reply(services, chat, before, change, now)
+            return _outcome(services, chat, message, before, change)
     return Classification(Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
 
 
@@ -53,15 +39,66 @@ def change_own_reply(services: Services, turn: Turn, message: Message) -> None:
         services.message_changes.rewrite_part(turn, turn.part_ids.index(message.id), text)
 
 
-def _conclude(
-    services: Services, chat: Chat, message: Message, before: StoredMessage, change: Change, now: int
-) -> Classification:
-    """Withdraws the open turn if it answers a former wording, after a duplicate too, and returns the outcome."""
+def _store(
+    services: Services,
+    tenant: Tenant,
+    chat: Chat,
+    message: Message,
+    before: StoredMessage,
+    latest: StoredMessage,
+    change: Change,
+    now: int,
+) -> bool:
+    """Stores a change; False if another process changed the message meanwhile."""
+    changes = services.message_changes
+    match change:
+        case Change.DECRYPTED:
+            kept_days = tenant.policies.retention_days
+            return services.chats.replace_unreadable(chat, latest, retention_days=kept_days, now=now)
+        case Change.EDITED:
+            changes.erase_repetitions(chat, before)
+            return changes.rewrite(chat, before, edited(before, latest, message.edited_at_ms))
+        case Change.DELETED:
+            # The copies first: should this process die in between, the next hand-in still finds what to look for.
+            changes.erase_copies(chat, before)
+            return changes.erase(chat, before)
+        case _:
+            return True
+
+
+def _withdraw_reply(services: Services, chat: Chat, before: StoredMessage, change: Change, now: int) -> None:
+    """Withdraws the open turn if nothing of it is sent and it is for a former wording, or repeats a deleted one.
+
+    Should this process die before, the same hand-in comes again, as a duplicate.
+    """
+    fresh = services.message_changes.count(chat)
+    for _ in range(MAX_LOOKS):
+        after = services.chats.find_message(chat, before.key)
+        if fresh is None or fresh.open_turn is None or after is None:
+            break
+        turn = services.turns.get(fresh.tenant, fresh.id, fresh.open_turn)
+        stale = turn is not None and turn.frozen_versions.get(after.key, after.version) != after.version
+        if turn is None or not (stale or (change is Change.DELETED and _repeats(turn, before))):
+            break
+        services.jobs.enqueue_check(chat.tenant, chat.id, delay_seconds=0)
+        unsent = turn.state in (TurnState.THINKING, TurnState.READY, TurnState.WAITING) and not turn.fixed
+        if not unsent or services.turns.withdraw(turn, now):
+            break
+    if change is Change.DELETED:
+        services.message_changes.erase_copies(chat, before)  # a text may have been stored or taken meanwhile
+
+
+def _repeats(turn: Turn, deleted: StoredMessage) -> bool:
+    """True if the text repeats a message that was deleted; a call under way may have read it as history."""
+    texts = (*turn.parts, turn.markdown)
+    return turn.state is TurnState.THINKING or any(without_copies(text, deleted) != text for text in texts)
+
+
+def _outcome(services: Services, chat: Chat, message: Message, before: StoredMessage, change: Change) -> Classification:
     duplicate = Classification(Outcome.DUPLICATE, SkipReason.HANDED_IN_BEFORE)
     fresh, after = services.chats.get(chat.tenant, chat.id), services.chats.get_message(chat, message)
     if fresh is None or after is None or after.from_me:
         return duplicate
-    _withdraw(services, fresh, after, now)
     if change is Change.DUPLICATE:
         waits = after.skipped is None
         return Classification(Outcome.QUEUED, SkipReason.HANDED_IN_BEFORE) if waits else duplicate
@@ -70,13 +107,3 @@ def _conclude(
     if after.skipped is None:
         return Classification(Outcome.QUEUED)
     return duplicate if after.skipped is before.skipped else Classification(Outcome.SKIPPED, after.skipped)
-
-
-def _withdraw(services: Services, chat: Chat, message: StoredMessage, now: int) -> None:
-    turn = services.turns.get(chat.tenant, chat.id, chat.open_turn) if chat.open_turn is not None else None
-    if turn is None or turn.frozen_versions.get(message.key, message.version) == message.version:
-        return
-    unsent = turn.state in (TurnState.THINKING, TurnState.READY, TurnState.WAITING)
-    if unsent and not turn.fixed:
-        services.turns.withdraw(turn, now)
-    services.jobs.enqueue_check(chat.tenant, chat.id, delay_seconds=0)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from chalicelib.model import Chat, StoredMessage, Turn, TurnState
 from chalicelib.model.messages.changes import erased, without_copies
 from chalicelib.model.messages.skip_reason import SkipReason
-from chalicelib.store.conversation.items import chat_key, message_item, turn_from
+from chalicelib.store.conversation.items import chat_from, chat_key, message_item, turn_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
 
 
@@ -30,6 +30,19 @@ class MessageChanges:
             return False
         return True
 
+    def count(self, chat: Chat) -> Chat | None:
+        """Counts a change that is stored, and returns the chat with the turn that is open; None if it expired.
+
+        A batch that was read before is not frozen any more, and one that was frozen before is seen here.
+        """
+        try:
+            item = self._table.update(
+                Update(chat_key(chat.tenant, chat.id), "CHAT", add={"changes": 1}, when=Attr("pk").exists())
+            )
+        except ConditionFailed:
+            return None
+        return chat_from(chat.tenant, item)
+
     def erase(self, chat: Chat, before: StoredMessage, reason: SkipReason = SkipReason.DELETED) -> bool:
         """Erases the content of a message; False if another process changed the message meanwhile."""
         return self.rewrite(chat, before, erased(before, reason))
@@ -39,15 +52,19 @@ class MessageChanges:
 
         A reply keeps its text until it is sent: it must not change under its id.
         """
-        for item in self._table.query(chat_key(chat.tenant, chat.id)):
-            if item["sk"].startswith("MESSAGE#"):
-                self._erase_quote(item, deleted.id, deleted.from_me)
-            elif item["sk"].startswith("TURN#"):
-                turn = turn_from(item)
-                parts = tuple(without_copies(part, deleted) for part in turn.parts)
-                markdown = without_copies(turn.markdown, deleted)
-                if (parts, markdown) != (turn.parts, turn.markdown):
-                    self._rewrite_reply(turn, parts, markdown)
+        for item in self._table.query(chat_key(chat.tenant, chat.id), begins_with="MESSAGE#"):
+            self._erase_quote(item, deleted.id, deleted.from_me)
+        self.erase_repetitions(chat, deleted)
+
+    def erase_repetitions(self, chat: Chat, former: StoredMessage) -> None:
+        """Erases what replies repeat of a wording that its author took back: nobody could find it any more later."""
+        for item in self._table.query(chat_key(chat.tenant, chat.id), begins_with="TURN#"):
+            turn = turn_from(item)
+            kept = turn.parts_once_sent or turn.parts
+            parts = tuple(without_copies(part, former) for part in kept)
+            markdown = without_copies(turn.markdown, former)
+            if (parts, markdown) != (kept, turn.markdown):
+                self._rewrite_reply(turn, parts, markdown)
 
     def rewrite_part(self, turn: Turn, part: int, text: str) -> None:
         """Replaces the text of a part that the owner edited or deleted on the phone, after it was sent."""

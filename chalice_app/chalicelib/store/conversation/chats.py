@@ -138,7 +138,7 @@ class Chats:
 
     def store_message(self, chat: Chat, message: StoredMessage, *, retention_days: int, now: int) -> bool:
         """Stores a message once; False if it is stored already (see :meth:`get_message`)."""
-        if message.sender is not None and self._get_message(chat, bare_key(message)) is not None:
+        if message.sender is not None and self.find_message(chat, bare_key(message)) is not None:
             return False
         try:
             self._table.put(Put(message_item(chat, message, expires_at=now // 1000 + retention_days * DAY_SECONDS)))
@@ -159,16 +159,17 @@ class Chats:
     def get_message(self, chat: Chat, message: Message) -> StoredMessage | None:
         """Returns the message as it was handed in before."""
         key = message_key(message.from_me, message.sender, message.id)
-        return self._get_message(chat, key) or self._get_message(chat, bare_key(message))
+        return self.find_message(chat, key) or self.find_message(chat, bare_key(message))
 
     def was_deleted(self, chat: Chat, quote: Quote) -> bool:
         """True if the quoted message is stored as deleted: the page may still show what it said."""
         if quote.id is None:
             return False
-        quoted = self._get_message(chat, message_key(quote.from_me, quote.sender, quote.id))
+        quoted = self.find_message(chat, message_key(quote.from_me, quote.sender, quote.id))
         return quoted is not None and quoted.skipped is SkipReason.DELETED
 
-    def _get_message(self, chat: Chat, key: str) -> StoredMessage | None:
+    def find_message(self, chat: Chat, key: str) -> StoredMessage | None:
+        """Returns the message with this key."""
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
         return message_from(chat.id, item) if item else None
 

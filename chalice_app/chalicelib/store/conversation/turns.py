@@ -50,7 +50,8 @@ class Turns:
     def freeze(self, chat: Chat, waiting: tuple[StoredMessage, ...], *, retention_days: int, now: int) -> Turn | None:
         """Opens the chat's turn over this batch.
 
-        None if another turn is open, if the owner took the chat over, or if there was a turn for this batch before.
+        None if another turn is open, if the owner took the chat over, if there was a turn for this batch before, or if
+        a message was edited or deleted since the chat was read.
         """
         due_at = now + milliseconds(TURN_OVERDUE_AFTER)
         turn = replace(first_turn(chat, waiting, now), due_at=due_at, calls=1, called_at=now)
@@ -82,11 +83,12 @@ class Turns:
 
     def _open(self, chat: Chat, turn: Turn, changes: dict[str, Any], *, retention_days: int, now: int) -> Turn | None:
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
+        unchanged = Attr("changes").eq(chat.changes) if chat.changes else Attr("changes").not_exists()
         opening = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
             set={"open_turn": turn.id, "again": None, **changes},
-            when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet,
+            when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet & unchanged,
         )
         try:
             self._table.transact(opening, Put({**turn_item(turn, retention_days, now), "open_turns": "OPEN"}))
@@ -141,10 +143,9 @@ class Turns:
 
         The next check freezes the batch again. False if a part may be sent already, or if the turn changed.
         """
-        called = turn.state is TurnState.THINKING
-        changes = {"state": TurnState.THINKING, "revision": turn.revision + called, "parts": None, "due_at": now}
-        when = _unsent() & Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)
-        return self._change(turn, {**changes, "markdown": None, "parts_once_sent": None}, when) is not None
+        changes = {"state": TurnState.THINKING, "revision": turn.revision + 1, "due_at": now}
+        changes |= dict.fromkeys(("parts", "parts_once_sent", "markdown"))
+        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision)) is not None
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more model call, which counts unless it is given back."""
