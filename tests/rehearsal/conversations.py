@@ -1,5 +1,6 @@
 """Contacts who write to the lines all the time, each again once answered, and the outcome of all they wrote."""
 
+import random
 import threading
 import time
 from collections import Counter
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.simulators.whatsapp.client import ContactClient, SimulatorClient
 
-#: Each line gets a message this often …
+#: Each line gets a message this often on average: who writes by the clock would be taken for a bot …
 WRITE_EVERY_SECONDS = 5.0
 #: … from one of so many contacts: people write slower than bots, and few functions start when all chats are checked.
 CONTACTS_OF_A_LINE = 4
@@ -122,7 +123,7 @@ class Conversations(threading.Thread):
                     whatsapp.phone(talk.line.number).contact(talk.number, f"Contact {talk.number[-3:]}")
                 while not self._stopped.is_set():
                     self._write(whatsapp)
-                    self._poll(whatsapp, WRITE_EVERY_SECONDS)
+                    self._poll(whatsapp, WRITE_EVERY_SECONDS * random.uniform(0.2, 1.8))
         except Exception as error:
             self.error = error
 

@@ -21,8 +21,8 @@ MESSAGES_EACH = 20
 #: A later reply counts as missing.
 REPLY_TIMEOUT_SECONDS = 60.0
 CONTACT = "491755500001"
-#: Who writes without a pause for thought is taken for a bot; a person pauses now and then.
-HASTY_MESSAGES, THINKS_FOR_SECONDS = 6, 12
+#: A contact who answers each reply at once, again and again, would be taken for a bot.
+QUESTIONS_OF_A_CONTACT = 5
 CLIENTS = (
     Client("Bakery Anders", "anders@example.com", "sk-story-bakery-7777ANDE", "You sell bread. Be brief."),
     Client("Garage Blum", "blum@example.com", "sk-story-garage-8888BLUM", "You repair cars. Be brief."),
@@ -140,14 +140,19 @@ def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pic
 
 
 def _write(phone: PhoneClient, numbers: range) -> list[str]:
-    """Writes to the line as one contact, each message after the reply to the one before."""
-    contact = phone.contact(CONTACT, "Carla")
+    """Writes to the line, each message after the reply to the one before; returns the replies."""
+    replies = []
     for number in numbers:
-        if number and number % HASTY_MESSAGES == 0:
-            time.sleep(THINKS_FOR_SECONDS)
+        contact = phone.contact(_contact_of(number), "Carla")
         contact.write(_question(phone, number))
-        contact.wait_for_reply(number + 1, timeout=REPLY_TIMEOUT_SECONDS)
-    return [str(reply["text"]) for reply in contact.replies()][numbers.start : numbers.stop]
+        earlier = number % QUESTIONS_OF_A_CONTACT
+        replies.append(str(contact.wait_for_reply(earlier + 1, timeout=REPLY_TIMEOUT_SECONDS)[earlier]["text"]))
+    return replies
+
+
+def _contact_of(number: int) -> str:
+    """Returns the phone of the contact who asks this question; the first ones are CONTACT's."""
+    return str(int(CONTACT) + number // QUESTIONS_OF_A_CONTACT)
 
 
 def _question(phone: PhoneClient, number: int) -> str:
@@ -164,7 +169,8 @@ def _evaluate(phones: list[PhoneClient], replies: list[list[str]], messages_each
                 answered += 1
             else:
                 mixed += 1
-        shown = [str(reply["text"]) for reply in phone.contact(CONTACT).replies()]
+        contacts = {_contact_of(number): None for number in range(messages_each)}
+        shown = [str(reply["text"]) for each in contacts for reply in phone.contact(each).replies()]
         duplicated += len(shown) - len(set(shown)) + int(phone.view()["duplicates"])
         duplicated += max(0, len(shown) - messages_each)
     return StoryResult(seconds, messages_each * len(CLIENTS), answered, mixed, duplicated)
