@@ -11,8 +11,9 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``TOLD#<notice>``           when this notice was last mailed; expires
 ``TENANT#<tenant>``     ``SEEN_TEXT#<text>``        an own text soon after a contact's: hashes, counts; expires
 ``TENANT#<tenant>``     ``AUTOMATIC_TEXT#<text>``   the same, recognised as automatic: its wording and mark; expires
+``TENANT#<tenant>``     ``SLOT#<number>``           a model call at this moment: holder, until; expires
 ``CHAT#<tenant>#<c>``   ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
-``CHAT#<tenant>#<c>``   ``MESSAGE#<key>``           a message, which also deduplicates it; immutable, expires
+``CHAT#<tenant>#<c>``   ``MESSAGE#<key>``           a message, which also deduplicates it; its version; expires
 ``CHAT#<tenant>#<c>``   ``TURN#<turn>``             batch, revision, state, text, cursor; expires
 ``RUNNER#<runner>``     ``RUNNER``                  lease, capacity, versions, assignments, protection, drain
 ``RUNNER#<runner>``     ``BELL``                    a counter, and the turns to take
