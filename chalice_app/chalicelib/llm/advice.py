@@ -16,18 +16,21 @@ MONEY: Final = {
     "organization_usage_limit_exceeded": "has reached OpenAI's usage limit for its organisation",
     "billing_not_active": "has no active billing",
     "billing_hard_limit_reached": "has reached its billing limit",
+    "budget_exceeded": "has used up its budget",
 }
 SCOPES: Final = re.compile(r"Missing scopes: ((?:[a-z_]+(?:\.[a-z_]+)+(?:, )?)+)")
 REGION_HOST: Final = re.compile(r"\b(?:([a-z]{2})\.)?" + re.escape(OPENAI_HOST), re.I)
+#: The parameters that a form sets: the others are the same in each request, and only another model may take them.
+SETTINGS: Final = re.compile(r"(instructions|max_output_tokens|model|reasoning|temperature|text|tools?)\b")
 #: The pages of OpenAI's site that a sentence leads to.
 KEYS_PAGE: Final = "platform.openai.com/api-keys"
 GENERAL_PAGE: Final = "platform.openai.com/settings/organization/general"
 
 
-def on_money(code: str) -> str:
+def on_money(server: Server, code: str) -> str:
     """Returns what to do without credit."""
     why = MONEY.get(code) or MONEY["insufficient_quota"]
-    return f"The OpenAI account of this key {why}: add credit or raise the limit in its billing settings."
+    return f"The {server.label} account of this key {why}: add credit or raise the limit in its billing settings."
 
 
 def on_end(message: str) -> str:
@@ -102,16 +105,17 @@ def on_setting(verdict: Verdict) -> str:
             "project's settings at OpenAI (it refuses the setting service_tier)."
         )
     if verdict.parameter:
+        change = "change it, leave it out, or" if SETTINGS.match(verdict.parameter) else "no form has it, so"
         return (
-            f"{label} refuses the setting {verdict.parameter} with the model {assistant.model}: change it, leave it "
-            "out, or choose another model."
+            f"{label} refuses the setting {verdict.parameter} with the model {assistant.model}: {change} choose "
+            "another model."
         )
     if verdict.status == 404:
         return f"{label} does not find what this assistant refers to: check its model, vector stores and region."
     named = verdict.code or verdict.type
     return (
         f"{label} refuses the request{f' ({named})' if named else ''}: check the assistant's model and settings, and "
-        "its key's project at OpenAI."
+        f"its key's project at {label}."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from chalicelib.errors import PermanentError, TransientError
 from chalicelib.llm.outcomes import Failure, judge, judge_failed
+from chalicelib.llm.request import clean
 from chalicelib.llm.verdict import read_error, verdict_of
 from chalicelib.model import Assistant
 from chalicelib.model.messages.words import is_blank
@@ -38,7 +39,7 @@ class Answer:
 
 def read_answer(body: object, assistant: Assistant, server: Server) -> Answer | Failure:
     """Returns the answer in a body, or the failure that it stands for."""
-    if not isinstance(body, Mapping) or not body.keys() & {"output", "status", "error"}:
+    if not isinstance(body, Mapping) or not (body.keys() & {"output", "status"} or read_error(body)):
         return Failure(TransientError(f"The answer of {server.label} could not be read: try again in a minute."))
     read, written, thought = _tokens(body)
     failure = _hidden_failure(body, assistant, server)
@@ -47,7 +48,7 @@ def read_answer(body: object, assistant: Assistant, server: Server) -> Answer | 
         return failure
     cut = body.get("status") == "incomplete"
     text = "\n\n".join(filter(None, (_text_of(message) for message in _final_messages(body, cut))))
-    text = CITATION_MARKS.sub("", text).strip()
+    text = clean(CITATION_MARKS.sub("", text)).strip()
     stump = cut and thought >= max(1, THINKING_SHARE * written)
     return Answer("" if is_blank(text) else text, cut, stump, (read, written))
 

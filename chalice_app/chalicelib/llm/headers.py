@@ -17,5 +17,5 @@ def read_retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         # compared with the server's own clock: ours may be wrong
         retry_at, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
         return max(0.0, (retry_at - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

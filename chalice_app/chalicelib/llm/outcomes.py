@@ -38,7 +38,11 @@ from chalicelib.model.openai_servers import Server
 from wire import ProblemCode
 
 MONEY: Final = frozenset(advice.MONEY)
-MONEY_WORDS: Final = re.compile(r"exceeded your current quota|insufficient (credit|balance|quota|funds)", re.I)
+MONEY_WORDS: Final = re.compile(
+    r"exceeded your current quota|insufficient (credit|balance|quota|funds)|credit balance is too low"
+    r"|budget has been exceeded",
+    re.I,
+)
 ENDED: Final = frozenset({"access_terminated", "account_deactivated", "account_terminated", "project_archived"})
 ENDED_WORDS: Final = re.compile(
     r"\b(account|access|project)\b.{0,80}\b(deactivated|terminated|archived)\b|member of an organization", re.I | re.S
@@ -117,7 +121,7 @@ def _money(verdict: Verdict) -> Failure | None:
     code = next((each for each in (verdict.code, verdict.type) if each in MONEY), "")
     if not code and verdict.status != 402 and not (verdict.status < 500 and MONEY_WORDS.search(verdict.message)):
         return None
-    return Failure(verdict.ask(ProblemCode.OUT_OF_CREDIT, advice.on_money(code)))
+    return Failure(verdict.ask(ProblemCode.OUT_OF_CREDIT, advice.on_money(verdict.server, code)))
 
 
 def _ended(verdict: Verdict) -> Failure | None:
