@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import Runner, Session, SnapshotVersion, Turn, TurnState
+from chalicelib.model import Chat, Runner, Session, SnapshotVersion, StoredMessage, Turn, TurnState
+from chalicelib.model.turn_rules import batch
 from chalicelib.store import reaping
+from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.items import chat_key
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.runners import Runners, runner_from
@@ -37,6 +39,17 @@ ROUGH = Plan(
     answer_lost=0.05,
     ack_lost=0.2,
     deaths_reported=0.5,
+)
+
+#: Contacts who edit, delete and quote, without faults.
+CHANGING = Plan(
+    tenants=2,
+    write_every_seconds=10.0,
+    duration_seconds=90.0,
+    edits=0.5,
+    deletions=0.3,
+    quotes=0.3,
+    script=(),
 )
 
 
@@ -199,3 +212,22 @@ def test_a_profile_that_is_trusted_after_a_full_disk_is_found_out(monkeypatch: p
 def test_a_runner_that_does_not_check_its_own_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lease, "remaining_seconds", lambda self: 45.0)
     caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))
+
+
+def test_a_reply_that_an_edit_does_not_withdraw_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Turns, "withdraw", lambda self, turn, now: True)
+    caught("older wording", range(30), CHANGING)
+
+
+def test_a_deletion_that_leaves_its_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(self: MessageChanges, chat: Chat, deleted: StoredMessage) -> None:
+        return
+
+    monkeypatch.setattr(MessageChanges, "erase_copies", nothing)
+    caught("older wording", range(30), CHANGING)
+
+
+def test_a_turn_into_which_messages_fold_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MAX_DISCARDS", 1_000)
+    monkeypatch.setattr(batch, "MAX_CALLS", 1_000)
+    caught("too many calls", range(30), replace(CHANGING, edits=0.0, deletions=0.0, steady=1.0))

@@ -159,6 +159,18 @@ def test_an_edit_during_sending_and_after_it_only_changes_the_history(line: Serv
     assert asked(line) == ["Table for 3 on Sunday", "Is that right?"]
 
 
+def test_no_turn_is_opened_over_a_batch_that_was_read_before_an_edit(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1", FRIDAY))
+    stale = line.chats.get(T, CHAT)
+    assert stale is not None
+    batch = line.chats.read_recent(stale, depth=9, now=clock()).messages
+    edit(line, clock)
+    assert line.turns.freeze(stale, batch, retention_days=1, now=clock()) is None
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert asked(line) == [SATURDAY]
+
+
 def test_only_the_newest_edit_counts_in_whatever_order_edits_come(line: Services, clock: Clock) -> None:
     edit(line, clock, "second", edited_at_ms=20)
     hand_in(line, message(clock, "M1", "original"))
