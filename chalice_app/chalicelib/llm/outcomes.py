@@ -98,8 +98,6 @@ class Failure:
     efforts: tuple[str, ...] = ()
     #: the model has no such setting at all
     no_effort: bool = False
-    #: the model may have written an answer, which then is paid
-    paid: bool = False
 
 
 # --- the rule, line by line -------------------------------------------------------------------------------------------

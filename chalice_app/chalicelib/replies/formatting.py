@@ -4,9 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
-from chalicelib.replies.parts import CUT_SHORT, split
-
-__all__ = ["CHARACTERS_PER_PART", "CUT_SHORT", "MAX_PARTS", "for_whatsapp", "printable"]
+from chalicelib.replies.parts import split
 
 #: One message; WhatsApp itself folds longer ones away behind "read more".
 CHARACTERS_PER_PART: Final = 3_500

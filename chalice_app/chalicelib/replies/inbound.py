@@ -31,7 +31,7 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
-#: What is kept of a message that its author deleted.
+#: The content of a message that its author deleted.
 NO_CONTENT: Final = {
     "text": "",
     "caption": "",

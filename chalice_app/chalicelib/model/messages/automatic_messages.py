@@ -25,6 +25,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Final
 
+from chalicelib.model.messages.audience import is_group
 from chalicelib.model.messages.message import StoredMessage
 from chalicelib.model.messages.skip_reason import SkipReason
 from chalicelib.model.stored_enum import StoredEnum
@@ -148,9 +149,8 @@ def see_again(known: SeenText | None, fingerprint: str, *, chat: str, text: str,
 
 def _may_be_automatic(message: Message) -> bool:
     """True for a plain text in a chat with one contact: the app sends nothing else by itself."""
-    is_direct = not message.chat.endswith("@g.us")
     is_plain = message.kind is MessageKind.TEXT and message.quote is None and message.edited_at_ms is None
-    return is_direct and is_plain and not message.deleted
+    return not is_group(message.chat) and is_plain and not message.deleted
 
 
 def _is_greeting(message: Message, before: Sequence[StoredMessage], complete_since: int) -> bool:

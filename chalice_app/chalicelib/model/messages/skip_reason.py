@@ -8,7 +8,7 @@ class SkipReason(StoredEnum):
     """The reason why a message gets no reply or a turn is not sent. The values are stored."""
 
     BROADCAST = "broadcast"  #: it went to a broadcast list, a status or a channel
-    NOT_A_PERSON = "not a person"  #: an assistant of WhatsApp or of a company (``@bot``, ``@hosted``), or our own chat
+    NOT_A_PERSON = "not a person"  #: an account or assistant of WhatsApp, a company's (``@hosted``), or our own chat
     HISTORY = "history"  #: it was written before this login was linked
     GROUP = "group"  #: it was written in a group, and the line does not answer groups
     NOT_MENTIONED = "not mentioned"  #: it was written in a group, and the line answers there only when mentioned
@@ -22,7 +22,7 @@ class SkipReason(StoredEnum):
     DELETED = "deleted"  #: its author deleted it for everyone
     STOPPED = "stopped by the contact"  #: the contact wrote STOP; see ``model/messages/stop_words.py``
     AUTOMATIC = "automatic message"  #: the WhatsApp Business app sent it by itself: neither a contact's nor a takeover
-    NO_TEXT_BLANK = "no text (text)"  #: a text of nothing but white space
+    NO_TEXT_BLANK = "no text (text)"  #: a text that shows nothing: white space, invisible signs
     NO_TEXT_IMAGE = "no text (image)"  #: an image without a caption
     NO_TEXT_VOICE = "no text (voice)"  #: a voice message
     NO_TEXT_AUDIO = "no text (audio)"  #: an audio file

@@ -6,6 +6,7 @@ from chalicelib.model.conversation import ANSWER_AT_LATEST, has_settled
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
 from chalicelib.model.messages.skip_reason import SkipReason
+from chalicelib.model.messages.words import is_blank
 from chalicelib.model.times import milliseconds
 from chalicelib.model.turn_decisions import CheckAgain, Decision, Say
 from chalicelib.model.turn_rules.view import RECHECK_SECONDS, ChatView, after_race
@@ -50,7 +51,7 @@ def _is_alone(wordless: StoredMessage, view: ChatView) -> bool:
     """True if nobody wrote words shortly before the message, or after it: the contact to the line, or the owner."""
     since = wordless.received_at - milliseconds(ANSWER_AT_LATEST)
     return not any(
-        each.received_at >= since and each.text.strip() and each.skipped is not SkipReason.AUTOMATIC
+        each.received_at >= since and not is_blank(each.text) and each.skipped is not SkipReason.AUTOMATIC
         for each in view.messages
     )
 

@@ -1,7 +1,6 @@
 """The assistant's part of a form: key, model, instructions, how much it thinks, and the server that answers."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from pydantic import ValidationInfo
 from chalicelib.model import Assistant
 from chalicelib.model.assistant import EFFORTS, effort_of
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, Server
-from chalicelib.web.admin.text_field import invalid, parse_line
+from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 MAX_KEY_LENGTH: Final = 300
@@ -111,10 +110,8 @@ def parse_model(value: Any) -> str:
 
 
 def parse_instructions(value: Any) -> str:
-    """Parses long text; unifies line ends and drops control characters that a copy may bring along."""
-    text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
-    text = "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
-    text = text.strip()
+    """Parses the instructions, which are needed."""
+    text = parse_lines(value)
     if not text:
         raise invalid("Tell the assistant who it speaks for and how it should answer.")
     if len(text) > MAX_INSTRUCTIONS_LENGTH:

@@ -1,7 +1,6 @@
 """Validates the forms of tenants: each field is parsed, or gets one sentence that names what to change."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -26,7 +25,7 @@ from chalicelib.web.admin.assistant_fields import (
     parse_server,
 )
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
-from chalicelib.web.admin.text_field import invalid, parse_line
+from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
 
 #: A new tenant's budget, unless the operator enters another: about 10,000 replies, for $1 to $2 with the default model.
 NEW_TENANT_TOKENS_PER_MONTH: Final = 5_000_000
@@ -123,8 +122,7 @@ _parse_budget = _whole_number(0, 10_000_000_000)
 
 
 def _parse_give_up_text(value: Any) -> str:
-    text = str(value or "").replace("\r\n", "\n").strip()
-    text = "".join(letter for letter in text if letter == "\n" or unicodedata.category(letter) not in ("Cc", "Cs"))
+    text = parse_lines(value)
     if len(text) > MAX_GIVE_UP_TEXT_LENGTH:
         raise invalid(f"Use at most {MAX_GIVE_UP_TEXT_LENGTH} characters.")
     return text

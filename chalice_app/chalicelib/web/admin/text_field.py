@@ -1,4 +1,4 @@
-"""A line of text in a form, and the error of a field."""
+"""Texts in a form, of one line or several, and the error of a field."""
 
 import re
 import unicodedata
@@ -21,3 +21,10 @@ def parse_line(value: Any) -> str:
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text) or BIDI_CONTROLS.search(text):
         raise invalid("This must be one line, without line breaks or invisible characters. Type it by hand.")
     return text
+
+
+def parse_lines(value: Any) -> str:
+    """Parses text of several lines; unifies line ends and drops control characters that a copy may bring along."""
+    text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
+    kept = (letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
+    return "".join(kept).strip()

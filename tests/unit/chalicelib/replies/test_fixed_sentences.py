@@ -197,6 +197,12 @@ def test_words_that_come_after_a_picture_are_answered_instead(line: Services, cl
     assert check(line) is ReplyOutcome.NOTHING_WAITS
 
 
+def test_a_text_that_shows_nothing_is_no_word_beside_a_picture(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "B1", "\u200b \u3164"))
+    assert sends_picture(line, clock) is ReplyOutcome.RANG
+    assert open_turn(line).parts == (NO_PICTURES,)
+
+
 def test_words_that_come_while_the_sentence_is_on_its_way_are_answered_next(line: Services, clock: Clock) -> None:
     assert sends_picture(line, clock) is ReplyOutcome.RANG
     assert says(line, clock, "Is this the right part?") is ReplyOutcome.RANG

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.replies.formatting import CUT_SHORT, for_whatsapp, printable
+from chalicelib.replies.formatting import for_whatsapp, printable
+from chalicelib.replies.parts import CUT_SHORT
 
 
 def only(text: str) -> str:
