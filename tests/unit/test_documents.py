@@ -167,6 +167,13 @@ def test_a_diagram_shows_every_state(document: str, states: type[StrEnum]) -> No
     assert {state.value for state in states if state.name != "UNKNOWN"} <= drawn
 
 
+def test_the_drawn_table_has_every_kind_of_item() -> None:
+    store = ROOT / LIBRARY / "store"
+    written = {kind for path in store.rglob("*.py") for kind in re.findall(r'"([A-Z][A-Z_]+)#', path.read_text())}
+    drawn = set(re.findall(r"``([A-Z][A-Z_]+)#", (store / "__init__.py").read_text()))
+    assert written and written <= drawn
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_document_speaks_a_dialect(document: str) -> None:
     prose = re.sub(r"`[^`]*`", "", without_code_blocks(text_of(document)))

@@ -11,6 +11,8 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``TOLD#<notice>``           when this notice was last mailed; expires
 ``TENANT#<tenant>``     ``SEEN_TEXT#<text>``        an own text soon after a contact's: hashes, counts; expires
 ``TENANT#<tenant>``     ``AUTOMATIC_TEXT#<text>``   the same, recognised as automatic: its wording and mark; expires
+``TENANT#<tenant>``     ``UNANSWERED#<at>#<id>``    a message without a reply: chat, kind, reason; expires
+``TENANT#<tenant>``     ``UNANSWERED_OF_DAY#<day>`` how many there were, by reason; expires
 ``TENANT#<tenant>``     ``SLOT#<number>``           a model call at this moment: holder, until; expires
 ``CHAT#<tenant>#<c>``   ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
 ``CHAT#<tenant>#<c>``   ``MESSAGE#<key>``           a message, which also deduplicates it; its version; expires
