@@ -12,7 +12,7 @@ from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
 
 #: The keys of the simulated OpenAI, in one line; its page has the table.
-OPENAI_KEYS = "any key sk-… works; sk-wrong…, sk-broke…, sk-slow…, sk-fault-… play the faults on this page"
+OPENAI_KEYS = "a long key sk-… works; sk-wrong…, sk-broke…, sk-slow…, sk-fault-… play the faults on this page"
 #: The interval at which the child processes are checked.
 CHECK_EVERY_SECONDS = 0.5
 

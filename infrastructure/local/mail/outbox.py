@@ -31,8 +31,8 @@ overflow:hidden}li+li{border-top:1px solid var(--line)}li a{display:grid;grid-te
 padding:.9rem 1.1rem;text-decoration:none;color:inherit}li a:hover,li a:focus{background:var(--page)}
 li b{font-weight:600}li span{color:var(--soft);font-size:.9rem}
 nav{display:flex;gap:.5rem;margin:1rem 0;flex-wrap:wrap}nav a{padding:.35rem .8rem;border:1px solid var(--line);
-border-radius:99px;text-decoration:none;background:var(--card)}nav a[aria-current]{background:var(--accent);color:#fff;
-border-color:var(--accent)}
+border-radius:99px;text-decoration:none;background:var(--card)}nav a[aria-current]{background:var(--accent);
+color:var(--card);border-color:var(--accent)}
 iframe,pre{width:100%;border:1px solid var(--line);border-radius:12px;background:var(--card)}
 iframe{height:70vh;background:#fff}pre{padding:1rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:0}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}

@@ -7,9 +7,12 @@ from tests.simulators.openai.faults import ANY_FAULT, FAULTS, SPECIAL_KEYS
 from tests.simulators.openai.models import MODELS, Endpoint, Sampling
 
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}"
+    ":root{color-scheme:light dark}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;"
+    "background:light-dark(#fff,#12171d);color:light-dark(#222,#e7ebf0)}a{color:light-dark(#0b6ea8,#53bdeb)}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;"
-    "border-bottom:1px solid #ddd}code{white-space:nowrap}"
+    "border-bottom:1px solid light-dark(#ddd,#2c3642)}code{white-space:nowrap}"
+    "@media(max-width:40rem){code{white-space:normal;overflow-wrap:anywhere}}"
 )
 _SAMPLING = {
     Sampling.ALWAYS: "always",
@@ -39,12 +42,13 @@ def render() -> str:
         for model in answering
     ]
     return (
-        f"<!DOCTYPE html><html lang=en><title>Simulated OpenAI</title><style>{_STYLE}</style>"
+        "<!DOCTYPE html><html lang=en><meta name=viewport content='width=device-width'>"
+        f"<title>Simulated OpenAI</title><style>{_STYLE}</style>"
         "<h1>Simulated OpenAI</h1>"
-        "<p>Any key that begins with <code>sk-</code> works and answers as its own assistant. A key that begins as in "
-        "the first table always plays that fault; the words also work after <code>sk-proj-</code>, and any letters may "
-        "follow. Enter it in a tenant's form, or change it later under <em>Edit</em>. Faults for single calls are "
-        "scripted over HTTP: <a href=/control>/control</a> explains how.</p>"
+        "<p>Any key that begins with <code>sk-</code> and 8 letters or digits more works and answers as its own "
+        "assistant. A key that begins as in the first table always plays that fault; the words also work after "
+        "<code>sk-proj-</code>, and any letters may follow. Enter it in a tenant's form, or change it later under "
+        "<em>Edit</em>. Faults for single calls are scripted over HTTP: <a href=/control>/control</a> explains how.</p>"
         f"<h2>Keys</h2>{_table(('a key that begins with', 'plays'), faults)}"
         f"<h2>Models</h2>{_table(('model', 'reasoning effort', 'temperature', 'ends'), models)}"
         "<p>A setting that a model does not allow is refused with OpenAI's own words.</p></html>"

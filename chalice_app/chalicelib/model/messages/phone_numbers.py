@@ -8,7 +8,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import phonenumbers
 
 #: ITU-T E.164: the digits of a number with its country code.
 MAX_DIGITS: Final = 15
@@ -114,13 +117,24 @@ def _parse(number: str, country: str | None = None) -> str | PhoneProblem:
         return PhoneProblem.TOO_LONG
     shorter = phonenumbers.parse("+" + _canonical(digits))
     match phonenumbers.is_possible_number_with_reason(shorter):
-        case phonenumbers.ValidationResult.IS_POSSIBLE:
+        case phonenumbers.ValidationResult.IS_POSSIBLE if not _is_a_piece(shorter):
             return digits
         case phonenumbers.ValidationResult.TOO_LONG:
             return PhoneProblem.TOO_LONG
         case phonenumbers.ValidationResult.INVALID_LENGTH:
             return PhoneProblem.WRONG_LENGTH
     return PhoneProblem.TOO_SHORT
+
+
+def _is_a_piece(number: "phonenumbers.PhoneNumber") -> bool:
+    """True for a number that is in no plan and shorter than each mobile number of its country.
+
+    Germany and others have landlines of few digits, so that nearly each piece of a number has a possible length.
+    """
+    import phonenumbers
+
+    length = phonenumbers.is_possible_number_for_type_with_reason(number, phonenumbers.PhoneNumberType.MOBILE)
+    return length == phonenumbers.ValidationResult.TOO_SHORT and not phonenumbers.is_valid_number(number)
 
 
 def _is_valid(number: str, country: str | None = None) -> bool:

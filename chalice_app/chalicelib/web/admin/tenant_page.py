@@ -93,6 +93,7 @@ class TenantPage:
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,
             "phase_actions": PHASE_ACTIONS,
+            "retried_every_minutes": WAITING_RETRIED_EVERY_MS // 60_000,
             **unanswered_context(self.services, tenant),
         }
 
@@ -120,6 +121,8 @@ class TenantPage:
             changes = self._changes(found, form)
             changed = assistant != former
             if not changes and not changed:
+                if found.assistant_problem is not None:  # what was wrong may have been put right at OpenAI
+                    return self.check(operator, fields, tenant)
                 return self._redirect(tenant, FormResult.UNCHANGED)
             self.services.tenants.edit(
                 tenant,
@@ -141,7 +144,7 @@ class TenantPage:
             )
             kept = {**fields, "revision": str(current.revision)}
             return self._render_form(operator, current, kept, failure=sentence, status=409)
-        if form.api_key or changed or "policies" in changes:
+        if form.api_key or changed or "policies" in changes or found.assistant_problem is not None:
             self._check_waiting_turns(tenant, operator.email)
         if "owner_email" in changes:
             self.services.tenants.clear_mail_problem(tenant, now=self.services.clock(), by=operator.email)

@@ -72,7 +72,7 @@ def test_the_worst_come_first_each_with_its_problem(services: Services, clock: C
     assert rows(page) == ["downaaaaaa", "keyaaaaaaa", "fineaaaaaa", "pausedaaaa"]
     assert "3 should run, 2 online, 1 not running for more than 5 min, 1 needs a person" in page.text
     assert "not running for 6 min" in page.text
-    assert "Key revoked for 2 h OpenAI does not know this key any more." in page.text
+    assert "Key revoked for 2 h OpenAI does not accept this key any more." in page.text
     assert "sk-…1234" not in page.text
 
 

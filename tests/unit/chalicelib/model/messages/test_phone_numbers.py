@@ -40,6 +40,8 @@ WRONG = [
     ("+1 555 0122", PhoneProblem.TOO_SHORT),
     ("+49", PhoneProblem.TOO_SHORT),
     ("4917", PhoneProblem.TOO_SHORT),
+    ("+49 171 44", PhoneProblem.TOO_SHORT),  # as long as some landlines there
+    ("+44 20 7123", PhoneProblem.TOO_SHORT),
     ("+44 7700 900123 4", PhoneProblem.TOO_LONG),
     ("+49170123456789012", PhoneProblem.TOO_LONG),
     ("+49 170 12345678901234567", PhoneProblem.TOO_LONG),
@@ -60,6 +62,8 @@ NATIONAL = [
     ("(202) 555-0123", "US", "12025550123"),
     ("442071838750", "US", "442071838750"),
     ("12345", "DE", PhoneProblem.TOO_SHORT),
+    ("0171-44", "DE", PhoneProblem.TOO_SHORT),
+    ("030 123456", "DE", "4930123456"),
     ("0170 1234567", "nowhere", PhoneProblem.NO_COUNTRY_CODE),
 ]
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Audience, GroupAnswers, Policies, Problem
@@ -22,6 +24,16 @@ def test_an_edit_without_a_change_is_no_edit(olga: Admin) -> None:
     tenant = olga.create()
     assert "Nothing was changed" in olga.browser.follow(olga.edit(tenant)).text
     assert olga.services.tenants.get(tenant).revision == 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"name": "Another name"}])
+def test_saving_tries_the_waiting_messages_again(olga: Admin, clock: Clock, changes: dict[str, str]) -> None:
+    """The operator may have put right at OpenAI what was refused, and has nothing to change in the form."""
+    tenant = olga.create()
+    olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.ASSISTANT_REFUSED, clock()))
+    saved = olga.browser.follow(olga.edit(tenant, **changes)).text
+    assert ("Saved." if changes else "tried again now") in saved
+    assert olga.services.tenants.get(tenant).assistant_problem is None
 
 
 def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:

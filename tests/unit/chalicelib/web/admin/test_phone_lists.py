@@ -72,3 +72,4 @@ def test_countries_are_offered_by_name() -> None:
     offered = list_countries()
     assert offered["DE"] == "Germany (+49)" and offered["US"] == "United States (+1)"
     assert [*offered.values()] == sorted(offered.values())
+    assert not [code for code, label in offered.items() if label.startswith(f"{code} (")], "each has a name"
