@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import app
-from chalicelib.model import Assistant, Policies, Tenant, TenantState, apply_report
+from chalicelib.model import apply_report
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.lambda_stage import HANDLERS, KEY, Stage, Stdout
@@ -31,20 +31,9 @@ def line(services: Services, clock: Clock) -> Services:
 def stage(
     services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Stage]:
-    tenant = Tenant(
-        id=T,
-        name="Bakery",
-        owner_email="owner@example.com",
-        language="en",
-        state=TenantState.ACTIVE,
-        revision=1,
-        created_at=clock(),
-        assistant_version=1,
-        key_ciphertext=services.key_encryption.encrypt(T, KEY),
-        key_last4="kery",
-        policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
-    )
-    services.tenants.create(tenant, Assistant(1, "gpt-6-luna", "Be kind."), by="operator@example.com")
+    sealed = services.key_encryption.encrypt(T, KEY)
+    tenant = a_tenant(T, created_at=clock(), key_ciphertext=sealed, key_last4="kery", policies=UNCAPPED)
+    services.tenants.create(tenant, ASSISTANT, by="operator@example.com")
     ours = logging.getLogger("chalicelib")
     monkeypatch.setattr(ours, "handlers", list(HANDLERS))
     monkeypatch.setattr(ours, "propagate", False)

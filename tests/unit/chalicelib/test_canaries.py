@@ -19,11 +19,11 @@ from tests.unit.conftest import SESSION
 from tests.unit.support.admin_browser import OLGA, FakeIdentity, FakeMailer
 from tests.unit.support.headless_browser import Browser
 from tests.unit.support.lambda_stage import CHAT, Stage, T
+from tests.unit.support.online_line import UNCAPPED
 from tests.unit.support.openai_calls import response_body
 
 CANARY = "canary"
 GROUP = "4917-1234@g.us"
-UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
 
 #: By reason: the policies, and what is particular about the message.
 UNANSWERED: dict[str, tuple[Policies, dict[str, Any]]] = {

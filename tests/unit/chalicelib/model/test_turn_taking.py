@@ -44,12 +44,12 @@ from chalicelib.model.turn_rules.limits import slots_of_tenant
 from chalicelib.model.turn_rules.view import MAX_RACES, ChatView
 from chalicelib.model.turn_taking import RULES, decide
 from tests.unit.conftest import a_tenant
+from tests.unit.support.online_line import UNCAPPED
 from wire import MessageKind, ProblemCode
 
 NOW = 1_790_000_000_000
 MINUTE = 60_000
 CHAT = Chat("tenantaaaa", "4711@lid")
-UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
 
 
 def message(id: str, ago: int = 3_000, **more: Any) -> StoredMessage:

@@ -31,11 +31,6 @@ PICTURE: dict[str, Any] = {"kind": MessageKind.IMAGE, "media": Media(mime="image
 FRIDAY, SATURDAY = "Table for 2 on Friday", "Table for 12 on Saturday"
 
 
-@pytest.fixture(autouse=True)
-def uncapped(line: Services) -> None:
-    with_policies(line, UNCAPPED)
-
-
 def edit(services: Services, clock: Clock, text: str = SATURDAY, id: str = "M1", **more: Any) -> Outcome:
     more = {"edited_at_ms": clock(), "sent_at_ms": Clock().now, **more}
     return hand_in(services, message(clock, id, text, **more))[0].outcome

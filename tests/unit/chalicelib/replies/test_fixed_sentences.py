@@ -29,11 +29,6 @@ DAY = 86_400
 OFF, NO_PICTURES = (translator("en")(f"chat.{sentence}") for sentence in ("stopped", "no_pictures"))
 
 
-@pytest.fixture(autouse=True)
-def uncapped(line: Services) -> None:
-    with_policies(line, UNCAPPED)
-
-
 def says(line: Services, clock: Clock, text: str, **more: Any) -> ReplyOutcome:
     """The contact writes, and the line has its time to answer."""
     hand_in(line, message(clock, f"M{clock.now}", text, **more))

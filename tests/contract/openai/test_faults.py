@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.contract.openai.sdk import KEY
 from tests.simulators.openai import FAULTS, OpenAISimulator
 from tests.simulators.openai.faults import special_fault
 
-KEY = "sk-proj-anna-0000aNNa"
 ASKED = {"model": "gpt-6-luna", "input": "Hi", "reasoning": {"effort": "none"}}
 
 

@@ -7,10 +7,10 @@ import httpx2
 import pytest
 
 from chalicelib.model.assistant import Assistant, effort_of
+from tests.contract.openai.sdk import KEY
 from tests.simulators.openai import MODELS, OpenAISimulator
 from tests.simulators.openai.models import Endpoint, Sampling
 
-KEY = "sk-proj-anna-0000aNNa"
 #: none of these may reason, so that sampling is no error
 PLAIN = {"model": "gpt-4o", "input": "Hi"}
 ANSWERING = sorted(name for name, model in MODELS.items() if model.endpoint is Endpoint.RESPONSES)

@@ -2,7 +2,6 @@
 
 import json
 import urllib.request
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -12,35 +11,8 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from tests.contract.openai.sdk import KEY, MODEL, client_for
 from tests.simulators.openai import OpenAISimulator
-
-KEY = "sk-proj-anna-0000aNNa"
-MODEL = "gpt-6-luna"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[OpenAISimulator]:
-    async with OpenAISimulator() as simulator:
-        simulator.persona(KEY, "Anna")
-        yield simulator
-
-
-def client_for(simulator: OpenAISimulator, key: str = KEY, timeout: float = 10) -> AsyncOpenAI:
-    return AsyncOpenAI(
-        api_key=key,
-        base_url=simulator.base_url,
-        max_retries=0,
-        timeout=timeout,
-        organization="",
-        project="",
-        _strict_response_validation=True,
-    )
-
-
-@pytest.fixture
-async def client(simulator: OpenAISimulator) -> AsyncIterator[AsyncOpenAI]:
-    async with client_for(simulator) as client:
-        yield client
 
 
 async def test_a_reply_names_the_persona_and_quotes_the_user(client: AsyncOpenAI) -> None:

@@ -1,6 +1,5 @@
 """The simulator's errors reach OpenAI's own SDK as the SDK's own exceptions."""
 
-from collections.abc import AsyncIterator
 from typing import cast
 
 import httpx2
@@ -8,35 +7,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
+from tests.contract.openai.sdk import KEY, MODEL, client_for
 from tests.simulators.openai import FAULTS, OpenAISimulator
-
-KEY = "sk-proj-anna-0000aNNa"
-MODEL = "gpt-6-luna"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[OpenAISimulator]:
-    async with OpenAISimulator() as simulator:
-        simulator.persona(KEY, "Anna")
-        yield simulator
-
-
-def client_for(simulator: OpenAISimulator, key: str = KEY, timeout: float = 10) -> AsyncOpenAI:
-    return AsyncOpenAI(
-        api_key=key,
-        base_url=simulator.base_url,
-        max_retries=0,
-        timeout=timeout,
-        organization="",
-        project="",
-        _strict_response_validation=True,
-    )
-
-
-@pytest.fixture
-async def client(simulator: OpenAISimulator) -> AsyncIterator[AsyncOpenAI]:
-    async with client_for(simulator) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The simulated OpenAI against OpenAI's own SDK and recorded bodies."""
