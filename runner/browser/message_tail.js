@@ -9,7 +9,8 @@ const messageTail = (() => {
   const { attempt, whole } = values;
   const W = window.WPP;
   const CHANGES_WITHIN_S = 12 * 3600; // so long edits, deletions and late decryption of a message count
-  const UNDECRYPTED_AFTER_S = 600;
+  // The control plane's ten minutes, and half a one, for this clock may be ahead of its: it is told once.
+  const UNDECRYPTED_AFTER_S = 630;
   const REREAD_MS = 600_000;
   const BEGINNING_MS = 3_600_000;
   const MAX_BEGINNING_PAGES = 4;

@@ -1,6 +1,5 @@
 """The control plane in virtual time: its real code, each call a worker that may die or be overtaken at any step."""
 
-import hashlib
 import random
 import traceback
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.aws.s3 import StoredObject, UploadLink
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
 from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.reconcilers import reconcile
@@ -20,6 +18,7 @@ from chalicelib.sessions import lifecycle
 from chalicelib.store.timeline import Timeline
 from chalicelib.web import runner_api, runner_auth, snapshot_api
 from chalicelib.wiring import Services
+from tests.simulation.bucket_model import Store
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.memory_table import MemoryTable
 from tests.simulation.openai_model import OpenAi
@@ -38,7 +37,6 @@ from wire import (
 #: The beginning of every history.
 EPOCH_MS = 1_790_000_000_000
 BOOTSTRAP_TOKEN = "bootstrap-token"
-STORE = "https://store/"
 RECONCILE_EVERY = 60.0
 VISIBILITY_SECONDS = 150.0
 DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
@@ -85,38 +83,6 @@ class FaultRates:
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
     index_lag_seconds: float = 0.05
-
-
-class Store:
-    """The bucket: an object never changes, unless a fault damages it."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    # -- as Blobs ------------------------------------------------------------------------------------------------
-
-    def sign_upload(self, key: str, *, size_bytes: int, sha256: str) -> UploadLink:
-        return UploadLink(STORE + key, {})
-
-    def sign_download(self, key: str) -> str:
-        return STORE + key
-
-    def head(self, key: str) -> StoredObject | None:
-        found = self.objects.get(key)
-        return None if found is None else StoredObject(key, len(found), 0, hashlib.sha256(found).hexdigest())
-
-    # -- as S3 ---------------------------------------------------------------------------------------------------
-
-    def put(self, url: str, content: bytes) -> int:
-        key = url.removeprefix(STORE)
-        if key in self.objects:
-            return 412
-        self.objects[key] = content
-        return 200
-
-    def get(self, url: str) -> tuple[int, bytes]:
-        found = self.objects.get(url.removeprefix(STORE))
-        return (404, b"") if found is None else (200, found)
 
 
 class Cloud:

@@ -1,7 +1,9 @@
 """The promises about what people wrote: newest wordings, deletions, private chats, automatic messages, costs."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
@@ -97,9 +99,10 @@ class Contents:
         audience = self.world.people.audiences[tenant]
         return (audience is Audience.UNSAVED and contact.saved) or (audience is Audience.NEW_CHATS and contact.older)
 
-    def unfinished(self, tenant: str) -> list[str]:
-        """Returns the messages of which the newest state is not stored, though the connected browser has it."""
-        account, found = self.world.accounts[tenant], []
+    def unfinished(self, tenant: str) -> list[tuple[str, str]]:
+        """Returns the kinds of violation, and the messages whose newest state is not stored, though it could be."""
+        account = self.world.accounts[tenant]
+        found: list[tuple[str, str]] = []
         if account.stream is None or not self.world.should_run(tenant):
             return []
         kept = _kept(self.inspector.items_of(tenant))
@@ -108,15 +111,15 @@ class Contents:
             if account.stream.login.received.get(newest.key) != newest or not _in_time(newest):
                 continue
             if newest.deleted and (id in kept or item.get("skipped") is None):
-                found.append(f"{id} is deleted, and kept in {sorted(kept.get(id, ()))} as {item.get('skipped')}")
+                found.append(("deleted", f"{id} is kept in {sorted(kept.get(id, ()))} as {item.get('skipped')}"))
             elif not newest.deleted and _version(item) not in (None, newest.version):
-                found.append(f"{id} is stored in version {_version(item)} instead of {newest.version}")
+                found.append(("older wording", f"{id} is stored in {_version(item)} instead of {newest.version}"))
         return found
 
     def conclude(self, tenant: str) -> None:
         account = self.world.accounts[tenant]
-        for what in self.unfinished(tenant):
-            self._report("older wording", f"{tenant}: {what}")
+        for kind, what in self.unfinished(tenant):
+            self._report(kind, f"{tenant}: {what}")
         items = self.inspector.items_of(tenant)
         kept = _kept(items)
         for contact in account.shown:
@@ -211,6 +214,18 @@ class Contents:
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)
+
+
+def waiting_in(journal: Path) -> set[str]:
+    """Returns the ids of messages in this journal that are not acknowledged."""
+    waiting: dict[str, str] = {}
+    for line in journal.read_text().splitlines() if journal.exists() else ():
+        entry = json.loads(line)
+        if "seen" in entry:
+            waiting[entry["seen"]] = entry["message"]["id"]
+        elif "acknowledged" in entry:
+            waiting.pop(entry["acknowledged"], None)
+    return set(waiting.values())
 
 
 def without_wordings(text: str) -> str:

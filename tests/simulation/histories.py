@@ -21,6 +21,8 @@ KINDS = {
     "out of order": ("out of order", "epoch", "dead", "snapshot"),
     "not converged": ("not converged", "failed over", "ghost", "crashed"),
 }
+#: Counted by their own names, where there are any.
+CONTENTS = ("older wording", "deleted", "private", "too many calls")
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Total:
     histories: int = 0
     faults: int = 0
     messages: int = 0
-    by_kind: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    by_kind: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*KINDS, *CONTENTS), 0))
     #: Seeds that failed, with their violations.
     failed: dict[str, list[str]] = field(default_factory=dict)
     done: list[list[int]] = field(default_factory=list)
@@ -42,6 +44,8 @@ class Total:
         self.messages += verdict.messages
         for kind, names in KINDS.items():
             self.by_kind[kind] += bool(verdict.kinds.intersection(names))
+        for kind in CONTENTS:
+            self.by_kind[kind] += kind in verdict.kinds
         if verdict.violations:
             self.failed[str(verdict.seed)] = verdict.violations[:5]
 
@@ -54,7 +58,7 @@ class Total:
         self.failed |= other.failed
 
     def line(self) -> str:
-        found = ", ".join(f"{count} {kind}" for kind, count in self.by_kind.items())
+        found = ", ".join(f"{count} {kind}" for kind, count in self.by_kind.items() if count or kind in KINDS)
         return f"{self.histories} histories, {self.faults} faults, {found}"
 
 

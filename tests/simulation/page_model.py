@@ -99,7 +99,7 @@ class LoadedPage:
         if stanza.readable_at > now:
             long_after = stanza.second - EPOCH_MS // 1000 + UNDECRYPTED_AFTER_SECONDS + 1.0
             for at in (stanza.readable_at, long_after):
-                if now < at < float("inf"):
+                if now < at:
                     self.loop.after(at - now, self._show, stanza)
 
     def _show(self, stanza: Stanza) -> None:

@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass, field
-from math import inf
 
 from chalicelib.model.tenant import Audience
 
@@ -26,12 +25,12 @@ KINDS = {
     "fill the disk": 1.0,
 }
 
-#: How much of these the code knows already, from 0 to 1.
-EDITS = 1.0
+#: In so many seconds a history is over.
+NEVER = 1e9
 #: How long a message stays unreadable, in seconds; see ``whatsapp_model.LinkFaults``.
 SOON = ((1.0, 20.0),)
-LATE = ((1.0, 20.0), (590.0, 700.0), (inf, inf))
-OVERNIGHT = ((1.0, 20.0), (600.0, 50_000.0), (inf, inf))
+LATE = ((1.0, 20.0), (590.0, 700.0), (NEVER, NEVER))
+OVERNIGHT = ((1.0, 20.0), (600.0, 50_000.0), (NEVER, NEVER))
 
 
 @dataclass
@@ -113,8 +112,8 @@ def draw(chance: random.Random) -> Plan:
         unreadable=sometimes(0.1),
         unreadable_seconds=OVERNIGHT if night_seconds else chance.choice((SOON, SOON, SOON, SOON, LATE)),
         change_hidden=0.3 if chance.random() < 0.1 else 0.0,
-        edits=EDITS * sometimes(0.25),
-        deletions=EDITS * sometimes(0.12),
+        edits=sometimes(0.25),
+        deletions=sometimes(0.12),
         quotes=sometimes(0.2),
         steady=0.5 if chance.random() < 0.15 else 0.0,
         greets=chance.random() < 0.25,

@@ -13,7 +13,7 @@ Key = tuple[str, bool, str]
 
 #: The constants of `message_tail.js`.
 CHANGES_WITHIN_SECONDS = 12 * 3600
-UNDECRYPTED_AFTER_SECONDS = 600
+UNDECRYPTED_AFTER_SECONDS = 630
 REREAD_SECONDS = 600.0
 #: The rank of a revision that is no edit; a later one has a higher rank.
 RANKS = {"c": 0.0, "x": 1.0, "": 2.0, "d": float("inf")}

@@ -3,15 +3,21 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from chalicelib.model import Chat, Runner, Session, SnapshotVersion, StoredMessage, Turn, TurnState
+from chalicelib.model import Runner, Session, SnapshotVersion, Turn, TurnState
+from chalicelib.model.messages import classification
+from chalicelib.model.messages.automatic_messages import Judgement
+from chalicelib.model.tenant import Audience
 from chalicelib.model.turn_rules import batch
+from chalicelib.replies import takeover
 from chalicelib.store import reaping
 from chalicelib.store.conversation.changes import MessageChanges
-from chalicelib.store.conversation.items import chat_key
+from chalicelib.store.conversation.chats import Chats
+from chalicelib.store.conversation.items import chat_key, turn_from
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.runners import Runners, runner_from
 from chalicelib.store.snapshots import Snapshots
@@ -24,7 +30,7 @@ from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
 from runner.messages.orphaned_journals import OrphanedJournals
-from tests.simulation.plan import Plan
+from tests.simulation.plan import NEVER, Plan
 from tests.simulation.world import CAPACITY, simulate
 
 #: Faults that need most of the safeguards.
@@ -39,17 +45,6 @@ ROUGH = Plan(
     answer_lost=0.05,
     ack_lost=0.2,
     deaths_reported=0.5,
-)
-
-#: Contacts who edit, delete and quote, without faults.
-CHANGING = Plan(
-    tenants=2,
-    write_every_seconds=10.0,
-    duration_seconds=90.0,
-    edits=0.5,
-    deletions=0.3,
-    quotes=0.3,
-    script=(),
 )
 
 
@@ -214,20 +209,66 @@ def test_a_runner_that_does_not_check_its_own_lease_is_found_out(monkeypatch: py
     caught("stale send", range(30), replace(ROUGH, kinds={"stop in a reply": 1.0}))
 
 
+# -- what people wrote -----------------------------------------------------------------------------------------------
+
+#: People who change their minds, on lines that seldom fail.
+CHANGING = Plan(write_every_seconds=12.0, duration_seconds=120.0, script=(), edits=0.4, deletions=0.3, quotes=0.3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_every_safeguard_in_place_changed_messages_end_well(seed: int) -> None:
+    assert simulate(seed, plan=replace(CHANGING)).violations == []
+
+
 def test_a_reply_that_an_edit_does_not_withdraw_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Turns, "withdraw", lambda self, turn, now: True)
     caught("older wording", range(30), CHANGING)
 
 
-def test_a_deletion_that_leaves_its_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(self: MessageChanges, chat: Chat, deleted: StoredMessage) -> None:
-        return
-
-    monkeypatch.setattr(MessageChanges, "erase_copies", nothing)
-    caught("older wording", range(30), CHANGING)
+def test_an_edit_that_the_history_does_not_get_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MessageChanges, "rewrite", lambda *of: True)
+    caught("older wording", range(5), CHANGING)
 
 
-def test_a_turn_into_which_messages_fold_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MAX_DISCARDS", 1_000)
-    monkeypatch.setattr(batch, "MAX_CALLS", 1_000)
-    caught("too many calls", range(30), replace(CHANGING, edits=0.0, deletions=0.0, steady=1.0))
+def test_copies_of_a_deleted_message_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MessageChanges, "erase_copies", lambda *of: None)
+    caught("deleted", range(5), CHANGING)
+
+
+def test_a_copy_in_a_reply_that_is_being_sent_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "chalicelib.store.conversation.turns.turn_from", lambda item: replace(turn_from(item), parts_once_sent=())
+    )
+    caught("deleted", range(30), replace(CHANGING, duration_seconds=240.0, deletions=0.6, ack_lost=0.5))
+
+
+def test_a_message_that_is_decrypted_late_and_not_taken_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Chats, "replace_unreadable", lambda *of, **more: True)
+    caught("unanswered", range(5), replace(CHANGING, unreadable=0.2, unreadable_seconds=((620.0, 640.0),)))
+
+
+def test_a_message_that_is_never_decrypted_and_has_no_reason_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classification, "DECRYPTED_WITHIN", timedelta(days=1))
+    caught("unanswered", range(5), replace(CHANGING, unreadable=0.2, unreadable_seconds=((NEVER, NEVER),)))
+
+
+@pytest.mark.parametrize("audience", [Audience.UNSAVED, Audience.NEW_CHATS])
+def test_an_answer_to_a_private_chat_is_found_out(monkeypatch: pytest.MonkeyPatch, audience: Audience) -> None:
+    monkeypatch.setattr(classification, "reason_not_to_answer", lambda *of: None)
+    caught("private", range(5), replace(CHANGING, audience=audience))
+
+
+def test_a_greeting_that_is_taken_for_a_takeover_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takeover, "judge", lambda *of, **more: Judgement(automatic=False))
+    caught("takeover", range(5), replace(CHANGING, greets=True))
+
+
+def test_a_takeover_that_is_taken_for_a_greeting_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takeover, "judge", lambda *of, **more: Judgement(automatic=True))
+    caught("takeover", range(5), replace(CHANGING, script=tuple((10.0 * at, "owner writes") for at in range(10))))
+
+
+def test_a_contact_who_writes_on_and_costs_a_call_each_time_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MAX_DISCARDS", 1000)
+    monkeypatch.setattr(batch, "MAX_CALLS", 1000)
+    caught("too many calls", range(10), replace(CHANGING, steady=1.0, chats=4))

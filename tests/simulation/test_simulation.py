@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from tests.simulation import people
 from tests.simulation.plan import Plan, draw
 from tests.simulation.world import simulate
 
@@ -57,6 +58,17 @@ def test_without_faults_every_message_is_answered_at_once() -> None:
     assert verdict.faults == 0
     assert verdict.shown > 0
     assert verdict.converged_after < 15.0  # a tenant that was paused last is released first
+
+
+def test_a_contact_who_writes_without_a_pause_is_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "STEADY_PAUSE_SECONDS", (0.5, 1.2))
+    monkeypatch.setattr(people, "STEADY_MESSAGES", (30, 30))
+    plan = faultless(kinds={}, script=(), chats=1, steady=1.0, write_every_seconds=10.0, duration_seconds=90.0)
+    verdict = simulate(1, plan=plan, tracing=True)
+    assert verdict.violations == []
+    of_account = [line for line in verdict.trace if "account=491500000000" in line]
+    burst = [place for place, line in enumerate(of_account) if "contact writes" in line][:30]
+    assert any(" shown " in line for line in of_account[burst[0] : burst[-1]])
 
 
 def test_an_outage_of_a_minute_fails_no_session_over() -> None:

@@ -1,7 +1,5 @@
 """The promises that every history must keep, checked during the history and at its end."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
@@ -10,7 +8,7 @@ from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
 from chalicelib.model.messages.classification import DECRYPTED_WITHIN
 from chalicelib.store.conversation.items import turn_from
 from tests.simulation.cloud import EPOCH_MS
-from tests.simulation.contents import Contents, without_wordings
+from tests.simulation.contents import Contents, waiting_in, without_wordings
 
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser
@@ -211,7 +209,7 @@ class Inspector:
         """Returns True if the message is at WhatsApp, in the connected browser, or in a journal on a disk."""
         stream = account.stream
         in_browser = stream is not None and stanza.key in stream.login.received
-        noted = any(stanza.id in _waiting(machine.disk / tenant / "journal.jsonl") for machine in self.world.machines)
+        noted = any(stanza.id in waiting_in(machine.disk / tenant / "journal.jsonl") for machine in self.world.machines)
         return stanza in account.queue or in_browser or noted
 
     def stored(self, tenant: str) -> dict[tuple[str, str], Item]:
@@ -264,17 +262,17 @@ class Inspector:
         stored = self.stored(tenant)
         for contact, shown in account.shown.items():
             self._check_chat(tenant, contact, [(one.id, one.text) for one in shown], parts, stored)
-            self._check_arrivals(account.sent[contact], stored)
+            self._check_arrivals(account, contact, stored)
         for item in self.items_of(tenant):
             if item["sk"].startswith("MESSAGE#me#") and item["id"] in parts:
                 self.report_violation("misread", f"our own reply {item['id']} was taken for the owner's")
 
-    def _check_arrivals(self, sent: "list[Stanza]", stored: dict[tuple[str, str], Item]) -> None:
+    def _check_arrivals(self, account: "Account", contact: "Contact", stored: dict[tuple[str, str], Item]) -> None:
         """Checks that one runner hands a chat in as it was written; unreadable messages may be late, and deletions."""
         latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
-        for stanza in sent:
-            item = stored.get((stanza.contact.phone, stanza.id))
-            if item is None or stanza.readable_at or item.get("skipped") == SkipReason.DELETED:
+        for stanza in account.sent[contact]:
+            item = stored.get((contact.phone, stanza.id))
+            if item is None or stanza.readable_at or account.newest[stanza.id].deleted:
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:
@@ -313,15 +311,3 @@ class Inspector:
         for key, texts in texts_of.items():
             if len(texts) > 1:
                 self.report_violation("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
-
-
-def _waiting(journal: Path) -> set[str]:
-    """Returns the ids of messages in this journal that are not acknowledged."""
-    waiting: dict[str, str] = {}
-    for line in journal.read_text().splitlines() if journal.exists() else ():
-        entry = json.loads(line)
-        if "seen" in entry:
-            waiting[entry["seen"]] = entry["message"]["id"]
-        elif "acknowledged" in entry:
-            waiting.pop(entry["acknowledged"], None)
-    return set(waiting.values())

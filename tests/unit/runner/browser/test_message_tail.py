@@ -146,7 +146,7 @@ def test_a_message_that_cannot_be_decrypted_is_reported_twice_and_once_more_when
         const message = text("A", NOW - 10, {{ type: "ciphertext", body: undefined }});
         chatOf("4922@lid", [message]);
         const first = [await report(), await report()];
-        message.t = NOW - 601;
+        message.t = NOW - 631;
         const second = [await report(), await report()];
         message.t = NOW - 11 * {HOUR};
         Object.assign(message, {{ type: "chat", body: "late" }});
