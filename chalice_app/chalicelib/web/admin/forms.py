@@ -27,7 +27,8 @@ from chalicelib.web.admin.assistant_fields import (
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
 from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
 
-#: A new tenant's budget, unless the operator enters another: about 10,000 replies, for $1 to $2 with the default model.
+#: A new tenant's budget, unless the operator enters another: about 3,000 replies, as `make cost` assumes them, for less
+#: than $1 with the default model.
 NEW_TENANT_TOKENS_PER_MONTH: Final = 5_000_000
 MAX_NAME_LENGTH: Final = 80
 MAX_EMAIL_LENGTH: Final = 254
