@@ -25,7 +25,7 @@ BUNDLE = Path("node_modules") / PACKAGE / "dist" / "wppconnect-wa.js"
 LISTS = ("package.json", "package-lock.json")
 CONTRACT = (
     "tests/contract/test_wa_js.py",
-    "tests/contract/test_whatsapp_simulator.py",
+    "tests/contract/whatsapp/test_simulator.py",
     "tests/contract/test_runner_whatsapp.py",
     "tests/contract/test_runner_messages.py",
 )

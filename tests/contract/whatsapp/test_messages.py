@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Error, FilePayload, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, FilePayload
 
-from tests.simulators.whatsapp import Contact, Phone, SimulatorClient, Switches, WhatsAppSimulator
-from tests.simulators.whatsapp.browser import Tab, launch, new_context, open_tab
+from tests.simulators.whatsapp import Contact, Phone, SimulatorClient, WhatsAppSimulator
+from tests.simulators.whatsapp.browser import Tab, new_context, open_tab
 from tests.simulators.whatsapp.content import CONTENTS, THUMBNAIL, call, live_location, location, view_once
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -36,38 +35,11 @@ CONTACT = """(id) => { const { name, pushname, notifyName, username, isAddressBo
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def simulator() -> AsyncIterator[WhatsAppSimulator]:
-    switches = Switches(sync_ms=20, reconnect_ms=50, receipt_delay_ms=10)
-    async with WhatsAppSimulator(switches=switches) as simulator:
-        yield simulator
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(simulator: WhatsAppSimulator) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await launch(playwright, simulator.chromium_arguments)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def phone(simulator: WhatsAppSimulator) -> Phone:
-    return simulator.phone("4915100000001", "Bakery")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def old(phone: Phone) -> Contact:
     """Somebody who has written before the linking."""
     old = phone.contact("4917600000001", "Olga Old", saved=True)
     old.write("from before the linking", at=1_700_000_000_000)
     return old
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    context = await new_context(browser)
-    yield context
-    await context.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -17,12 +17,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Error, async_playwright
 
-from tests.simulators.whatsapp import Contact, Phone, ScanRefused, SimulatorClient, Switches, WhatsAppSimulator
-from tests.simulators.whatsapp.browser import URL, Tab, launch, launch_profile, new_context, open_tab
+from tests.contract.whatsapp.switches import FAST
+from tests.simulators.whatsapp import Contact, Phone, ScanRefused, SimulatorClient, WhatsAppSimulator
+from tests.simulators.whatsapp.browser import URL, Tab, launch_profile, new_context, open_tab
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
-FAST = Switches(sync_ms=20, reconnect_ms=50, receipt_delay_ms=10, logout_reload_ms=20)
 NEW_ID = itertools.count(1)
 SEND = "([chat, text, messageId]) => WPP.chat.sendTextMessage(chat, text, { messageId })"
 UNREAD = """WPP.chat.list({ onlyWithUnreadMessage: true })
@@ -34,36 +34,10 @@ DOWNLOAD = """(id) => WPP.chat.downloadMedia(id)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def simulator() -> AsyncIterator[WhatsAppSimulator]:
-    async with WhatsAppSimulator(switches=FAST) as simulator:
-        yield simulator
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(simulator: WhatsAppSimulator) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await launch(playwright, simulator.chromium_arguments)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def phone(simulator: WhatsAppSimulator) -> Phone:
-    return simulator.phone("4915100000001", "Bakery")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ann(phone: Phone) -> Contact:
     ann = phone.contact("4917600000001", "Ann")
     ann.write("from before the linking")
     return ann
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    context = await new_context(browser)
-    yield context
-    await context.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

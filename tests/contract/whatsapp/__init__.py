@@ -1,0 +1,1 @@
+"""The simulated WhatsApp against the unmodified wa-js, in a real Chromium."""
