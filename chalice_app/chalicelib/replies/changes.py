@@ -102,8 +102,9 @@ def _outcome(services: Services, chat: Chat, message: Message, before: StoredMes
     if change is Change.DUPLICATE:
         waits = after.skipped is None
         return Classification(Outcome.QUEUED, SkipReason.HANDED_IN_BEFORE) if waits else duplicate
-    if change is not Change.DECRYPTED and after.at <= fresh.answered_to:
-        return duplicate  # only the history changed
+    kept = before.skipped is None or before.skipped.keeps_content
+    if not kept or (change is not Change.DECRYPTED and after.at <= fresh.answered_to):
+        return duplicate  # only the history changed, or a quote
     if after.skipped is None:
         return Classification(Outcome.QUEUED)
     return duplicate if after.skipped is before.skipped else Classification(Outcome.SKIPPED, after.skipped)

@@ -31,6 +31,8 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
+#: A STOP counts in messages that get no answer for these reasons, too.
+HEARD_ALL_THE_SAME: Final = (SkipReason.TAKEOVER, SkipReason.PAUSED, SkipReason.TOO_OLD)
 #: The content of a message that its author deleted.
 NO_CONTENT: Final = {
     "text": "",
@@ -184,8 +186,9 @@ class _Arrivals:
         said_at = message.edited_at_ms or message.sent_at_ms
         if classified.outcome is Outcome.TAKEOVER:
             self.services.chats.record_resumption(chat, said_at)
-        elif not message.from_me and classified.reason in (None, SkipReason.TAKEOVER, SkipReason.PAUSED):
-            if is_resume(message.text):
+        elif not message.from_me and classified.reason in (None, *HEARD_ALL_THE_SAME):
+            said = message.text or message.caption
+            if is_resume(said):
                 self.services.chats.record_resumption(chat, said_at)
-            elif is_stop(message.text):
+            elif is_stop(said):
                 self.services.chats.record_stop(chat, said_at)

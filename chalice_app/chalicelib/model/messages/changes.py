@@ -29,14 +29,17 @@ def change_of(before: StoredMessage | None, message: Message) -> Change:
     """Returns what this hand-in changes.
 
     Hand-ins come late, twice and in any order: only a newer edit counts, and nothing follows a deletion. Of a message
-    that policy left unanswered nothing is kept that could change, and its later wording is not kept either.
+    that policy left unanswered nothing is kept that could change, and its later wording is not kept either; but another
+    message may quote it, so that its deletion counts.
     """
     if before is None:
         return Change.NEW
-    if before.skipped is not None and (before.skipped is SkipReason.DELETED or not before.skipped.keeps_content):
+    if before.skipped is SkipReason.DELETED:
         return Change.DUPLICATE
     if message.deleted:
         return Change.DELETED
+    if before.skipped is not None and not before.skipped.keeps_content:
+        return Change.DUPLICATE
     if message.kind is MessageKind.CIPHERTEXT:
         return Change.DUPLICATE
     if before.kind is MessageKind.CIPHERTEXT:
@@ -75,7 +78,8 @@ def erased(before: StoredMessage, reason: SkipReason) -> StoredMessage:
 
 def without_copies(text: str, deleted: StoredMessage) -> str:
     """Returns a reply without what it repeats of a deleted message: the whole text, or whole lines of it."""
-    said = {deleted.text, deleted.summary, *deleted.text.splitlines()}
+    name = deleted.media.file_name if deleted.media is not None else ""
+    said = {name, deleted.text, deleted.summary, *deleted.text.splitlines(), *deleted.summary.splitlines()}
     for copy in sorted(map(str.strip, said), key=len, reverse=True):
         if len(copy) >= MIN_COPY_CHARACTERS:
             text = re.sub(re.escape(copy), ERASED, text, flags=re.IGNORECASE)

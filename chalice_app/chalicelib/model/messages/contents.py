@@ -3,6 +3,7 @@
 import unicodedata
 
 from chalicelib.model.messages.message import StoredMessage
+from chalicelib.model.messages.skip_reason import SkipReason
 from wire import MAX_QUOTE_CHARACTERS, Media, MessageKind, Quote
 
 #: A name or another short text of somebody else: on one line, and not longer.
@@ -46,8 +47,8 @@ def describe(message: StoredMessage) -> str:
     text, summary = message.text.strip(), message.summary.strip()
     if message.kind is MessageKind.TEXT and message.variant not in VARIANTS:
         return text
-    if message.version and not text and not summary and message.media is None:
-        return ""  # deleted: not even that there was something is told
+    if message.skipped is not None and (message.skipped is SkipReason.DELETED or not message.skipped.keeps_content):
+        return ""  # not even that there was something is told
     label = _label(message.kind, message.variant, message.media)
     structured = _without_repetition(summary, text)
     if message.kind in (MessageKind.TEXT, MessageKind.OTHER, MessageKind.LOCATION, MessageKind.CONTACT_CARD):

@@ -165,8 +165,10 @@ class Chats:
         """True if the quoted message is stored as deleted: the page may still show what it said."""
         if quote.id is None:
             return False
-        quoted = self.find_message(chat, message_key(quote.from_me, quote.sender, quote.id))
-        return quoted is not None and quoted.skipped is SkipReason.DELETED
+        # In a chat with one contact the page may name the author too, whom no key there has.
+        keys = {message_key(quote.from_me, sender, quote.id) for sender in (quote.sender, None)}
+        found = (self.find_message(chat, key) for key in keys)
+        return any(quoted is not None and quoted.skipped is SkipReason.DELETED for quoted in found)
 
     def find_message(self, chat: Chat, key: str) -> StoredMessage | None:
         """Returns the message with this key."""

@@ -195,8 +195,9 @@ class Turns:
         self._change(turn, {"due_at": due_at}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
-        """Discards a turn that no runner took, and closes it. False if one did."""
+        """Discards a turn that no runner took, with its text, and closes it. False if one did."""
         changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
+        changes |= {"parts": None, "markdown": None}
         if self._change(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED)) is None:
             return False
         self.close(turn)

@@ -52,7 +52,7 @@ GONE = stored(skipped=SkipReason.DELETED, text="", version=1)
         (stored(kind=MessageKind.CIPHERTEXT, text=""), EDIT, Change.DECRYPTED),
         (stored(kind=MessageKind.CIPHERTEXT, text=""), DELETION, Change.DELETED),
         (stored(skipped=SkipReason.GROUP, text=""), EDIT, Change.DUPLICATE),
-        (stored(skipped=SkipReason.PAUSED, text=""), DELETION, Change.DUPLICATE),
+        (stored(skipped=SkipReason.PAUSED, text=""), DELETION, Change.DELETED),
         (stored(skipped=SkipReason.OLDER_CHAT, kind=MessageKind.CIPHERTEXT, text=""), handed_in(), Change.DUPLICATE),
         (stored(), UNREADABLE, Change.DUPLICATE),
         (stored(skipped=SkipReason.DELETED, kind=MessageKind.CIPHERTEXT, text=""), handed_in(), Change.DUPLICATE),

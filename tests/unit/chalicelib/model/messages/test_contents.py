@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import StoredMessage
+from chalicelib.model import SkipReason, StoredMessage
 from chalicelib.model.messages.contents import MAX_NAME_CHARACTERS, UNSEEN, describe, describe_quote, on_one_line
 from wire import Media, MessageKind, Quote
 
@@ -44,7 +44,9 @@ def message(kind: MessageKind, text: str = "", **more: Any) -> StoredMessage:
         (message(MessageKind.OTHER, variant="poll", summary="When? Mo / Tu"), "[poll] When? Mo / Tu"),
         (message(MessageKind.OTHER, "2 please", variant="order", summary="Bread × 2"), "[order] Bread × 2 2 please"),
         (message(MessageKind.OTHER), "[message of a kind that you cannot see]"),
-        (message(MessageKind.IMAGE, version=1), ""),
+        (message(MessageKind.IMAGE, version=1, skipped=SkipReason.DELETED), ""),
+        (message(MessageKind.IMAGE, version=1, skipped=SkipReason.PAUSED), ""),
+        (message(MessageKind.IMAGE, version=1), "[picture that you cannot see]"),
         (message(MessageKind.TEXT, version=1), ""),
     ],
 )
