@@ -34,7 +34,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(JSON)
 def test_any_body_of_a_200_is_an_answer_or_a_failure(body: Any) -> None:
     outcome = read_answer(body, ASSISTANT, SERVER)
@@ -45,7 +45,7 @@ def test_any_body_of_a_200_is_an_answer_or_a_failure(body: Any) -> None:
         assert all(isinstance(tokens, int) and tokens >= 0 for tokens in outcome.tokens)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.integers(300, 599), st.fixed_dictionaries({"error": JSON}))
 def test_any_error_is_one_of_three_kinds(status: int, body: Any) -> None:
     failure = judge_status(status, {}, json.dumps(body).encode(), ASSISTANT, SERVER)

@@ -1,7 +1,6 @@
 """What holds for any text of a model: nothing is lost, rewritten, torn or left as a sign, and nothing fails."""
 
 import re
-import time
 import unicodedata
 
 import pytest
@@ -9,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.model.messages.words import is_blank
-from chalicelib.replies.formatting import for_whatsapp
+from chalicelib.replies.formatting import CHARACTERS_PER_PART, for_whatsapp
+from tests.unit.support.hostile_texts import HOSTILE
 
 bounded = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -286,50 +286,7 @@ def test_a_quote_that_goes_on_keeps_its_mark(quoted: list[str], characters: int)
     assert " ".join(part[2:] for part in parts).split() == quoted
 
 
-HOSTILE = [
-    "*",
-    "_",
-    "~~",
-    "`",
-    "[",
-    "](a",
-    "[a](",
-    "<b>",
-    "</b>",
-    "<!--",
-    "\\(",
-    "$",
-    "$$",
-    "> ",
-    "- ",
-    "|",
-    "{",
-    "__5",
-    "_ᅡ",
-    "*~",
-    "__init__",
-    "www.a](",
-    "a.",
-    "a@",
-    "_**",
-    "**a",
-    "***a ",
-    "\\frac{",
-    "&amp;",
-    "\n",
-    "#",
-    "é",
-    "\u200d",
-    "<sup>",
-]
-
-
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_the_time_is_proportional_to_the_text(unit: str) -> None:
-    def seconds(characters: int) -> float:
-        began = time.process_time()
-        for_whatsapp(unit * (characters // len(unit)))
-        return time.process_time() - began
-
-    # Eight times the text costs eight times the time, not 64 times. The least time keeps the clock's noise out.
-    assert seconds(32_000) < 24 * max(seconds(4_000), 0.04), unit
+def test_a_hostile_text_of_any_length_is_sent(unit: str) -> None:
+    """How long it takes: `python -m tests.bench.formatting`."""
+    assert all(len(part) <= CHARACTERS_PER_PART for part in for_whatsapp(unit * (35_000 // len(unit))))
