@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chalicelib.model.mail_address import parse_sender
+from chalicelib.model.openai_servers import parse_servers
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.lambda_runtime.events import STAGE
 
@@ -199,7 +200,7 @@ def _public(url: str | None) -> str | None:
 
 
 def _servers(text: str) -> str:
-    for address in text.replace(",", " ").split():
+    for address in parse_servers(text):
         parts = urlsplit(address)
         if (
             parts.scheme not in ("https", "http")

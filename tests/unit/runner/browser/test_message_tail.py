@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
-from tests.unit.support.page_scripts import run
+from chalicelib.model import MAX_MESSAGE_AGE
+from chalicelib.model.messages.classification import DECRYPTED_WITHIN
+from runner.messages import journal
+from tests.simulation import tail_model
+from tests.unit.support.page_scripts import SCRIPTS, run
 
 ALL = ("values.js", "people.js", "message_content.js", "message_tail.js")
 CHAT = "4922@lid"
@@ -35,6 +40,15 @@ TOOLS = """
 
 def play(program: str) -> Any:
     return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\n{program}", values=NOW)
+
+
+def test_its_times_are_those_of_the_journal_of_the_control_plane_and_of_the_simulations_model() -> None:
+    written = re.findall(r"const (\w+_M?S) = ([\d_]+)(?: \* (\d+))?;", (SCRIPTS / "message_tail.js").read_text())
+    times = {name: int(first) * int(second or 1) for name, first, second in written}
+    changes_within = {times["CHANGES_WITHIN_S"], journal.CHANGES_WITHIN_SECONDS, tail_model.CHANGES_WITHIN_SECONDS}
+    assert changes_within == {MAX_MESSAGE_AGE.total_seconds()}
+    assert times["UNDECRYPTED_AFTER_S"] == tail_model.UNDECRYPTED_AFTER_SECONDS > DECRYPTED_WITHIN.total_seconds()
+    assert times["REREAD_MS"] == tail_model.REREAD_SECONDS * 1000
 
 
 def test_a_new_document_first_learns_what_was_handed_in() -> None:
