@@ -36,7 +36,7 @@ CAUGHT_UP_LAG_SECONDS = 120
 CAUGHT_UP_STEP_SECONDS = 60
 #: A message that cannot be decrypted for so long is not waited for any more, and handed in as it is (the same number
 #: is in message_tail.js). It is still handed in once it is decrypted.
-DECRYPTION_SECONDS = 600
+DECRYPTION_SECONDS = 630
 
 
 class Conversation:
