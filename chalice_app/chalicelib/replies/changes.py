@@ -99,12 +99,12 @@ def _outcome(services: Services, chat: Chat, message: Message, before: StoredMes
     fresh, after = services.chats.get(chat.tenant, chat.id), services.chats.get_message(chat, message)
     if fresh is None or after is None or after.from_me:
         return duplicate
+    kept = before.skipped is None or before.skipped.keeps_content
+    if not kept or (change is not Change.DECRYPTED and after.at <= fresh.answered_to):
+        return duplicate  # at most the history or a quote changed: after a restart, no contact reads "typing…" again
     if change is Change.DUPLICATE:
         waits = after.skipped is None
         return Classification(Outcome.QUEUED, SkipReason.HANDED_IN_BEFORE) if waits else duplicate
-    kept = before.skipped is None or before.skipped.keeps_content
-    if not kept or (change is not Change.DECRYPTED and after.at <= fresh.answered_to):
-        return duplicate  # only the history changed, or a quote
     if after.skipped is None:
         return Classification(Outcome.QUEUED)
     return duplicate if after.skipped is before.skipped else Classification(Outcome.SKIPPED, after.skipped)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from chalicelib.model import Audience, Event, EventKind, GroupAnswers, Problem
+from chalicelib.model import Audience, Event, EventKind, GroupAnswers, Problem, SkipReason
 from chalicelib.rendering.tones import Tone
 from wire import Phase, ProblemCode
 
@@ -41,7 +41,54 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.RESTORE_FELL_BACK: Message(Tone.ATTENTION, "The login was not usable; an earlier copy of it is tried"),
 }
 
-
+#: What of a tenant was fixed; problems of its session have their own names.
+RESOLVED_NAMES: Final[Mapping[str, str]] = {
+    "assistant": "the problem with the assistant",
+    "mail": "the problem with mail",
+}
+#: Why a message got no reply.
+REASON_NAMES: Final[Mapping[SkipReason, str]] = {
+    SkipReason.BROADCAST: "Broadcast list, status or channel",
+    SkipReason.NOT_A_PERSON: "Not a person: an assistant of WhatsApp or of a company, or the own chat",
+    SkipReason.HISTORY: "Written before WhatsApp was linked",
+    SkipReason.GROUP: "Groups are not answered",
+    SkipReason.NOT_MENTIONED: "The line was not mentioned in the group",
+    SkipReason.SAVED_CONTACT: "Saved in the phone’s contacts",
+    SkipReason.OLDER_CHAT: "The chat is older than the linking",
+    SkipReason.IGNORED_CONTACT: "On the list of those who are never answered",
+    SkipReason.NOT_ALLOWED: "Not on the list of those who are answered",
+    SkipReason.TOO_OLD: "Older than 12 hours",
+    SkipReason.NOT_DECRYPTED: "Not readable yet",
+    SkipReason.NEVER_DECRYPTED: "WhatsApp could not decrypt it",
+    SkipReason.DELETED: "Deleted by its author",
+    SkipReason.STOPPED: "The contact asked for no more answers",
+    SkipReason.AUTOMATIC: "Sent by the WhatsApp Business app itself",
+    SkipReason.NO_TEXT_BLANK: "No words in it",
+    SkipReason.NO_TEXT_IMAGE: "A picture without words",
+    SkipReason.NO_TEXT_VOICE: "A voice message",
+    SkipReason.NO_TEXT_AUDIO: "An audio file",
+    SkipReason.NO_TEXT_VIDEO: "A video without words",
+    SkipReason.NO_TEXT_DOCUMENT: "A document without words",
+    SkipReason.NO_TEXT_STICKER: "A sticker",
+    SkipReason.NO_TEXT_LOCATION: "A location without words",
+    SkipReason.NO_TEXT_CONTACT_CARD: "A contact card",
+    SkipReason.NO_TEXT_OTHER: "A kind of message that cannot be read",
+    SkipReason.PAUSED: "The line was paused",
+    SkipReason.TAKEOVER: "A person answers this chat",
+    SkipReason.HANDED_IN_BEFORE: "Handed in before",
+    SkipReason.OTHER_LOGIN: "Written to an account that was linked before",
+    SkipReason.BOT_LOOP: "Another bot seems to answer there",
+    SkipReason.CHANGED_TOO_OFTEN: "Edited or deleted again and again",
+    SkipReason.DAILY_CAP: "The contact’s replies of the day are used up",
+    SkipReason.EMPTY_REPLY: "Nothing of the answer could be sent",
+    SkipReason.REFUSED: "The model refused to answer",
+    SkipReason.FILTERED: "OpenAI’s content filter stopped the answer",
+    SkipReason.WROTE_NOTHING: "The model wrote nothing",
+    SkipReason.GIVEN_UP: "OpenAI will not answer it",
+    SkipReason.MODEL_UNAVAILABLE: "OpenAI did not answer in time",
+    SkipReason.REPLY_FAILED: "An error in Answerline lost the answer",
+    SkipReason.UNKNOWN: "A reason of a later release",
+}
 #: The choices of *who is answered*, each with what it means.
 AUDIENCE_LABELS: Final[Mapping[Audience, tuple[str, str]]] = {
     Audience.NEW_CHATS: ("Chats begun after linking", "Chats that the phone had before stay with its owner."),
@@ -150,11 +197,17 @@ def problem_name(problem: Problem) -> str:
 
 
 def describe_event(event: Event) -> str:
-    """Returns the detail of an event in words: a problem by its name, an edit by the attributes it changed."""
+    """Returns the detail of an event in words: a problem and a reason by its name, an edit by what it changed."""
     if event.count > 1:
         return f"{event.count} chats within an hour"
     if event.kind is EventKind.EDITED:
         return ", ".join(ATTRIBUTE_NAMES[name] for name in event.detail.split(", ") if name in ATTRIBUTE_NAMES)
+    if event.kind is EventKind.RESOLVED and event.detail in RESOLVED_NAMES:
+        return RESOLVED_NAMES[event.detail]
+    if event.kind is EventKind.TURN_GIVEN_UP:
+        reason = SkipReason(event.detail)
+        code = f"{REASON_NAMES[SkipReason.GIVEN_UP]} ({event.detail})"  # one of OpenAI's
+        return code if reason is SkipReason.UNKNOWN else REASON_NAMES[reason]
     return PROBLEM_NAMES[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
 
 

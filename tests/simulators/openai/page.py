@@ -12,7 +12,7 @@ _STYLE = (
     "background:light-dark(#fff,#12171d);color:light-dark(#222,#e7ebf0)}a{color:light-dark(#0b6ea8,#53bdeb)}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;"
     "border-bottom:1px solid light-dark(#ddd,#2c3642)}code{white-space:nowrap}"
-    "@media(max-width:40rem){code{white-space:normal;overflow-wrap:anywhere}}"
+    "@media(max-width:40rem){code{white-space:normal;overflow-wrap:anywhere}td:first-child{min-width:9rem}}"
 )
 _SAMPLING = {
     Sampling.ALWAYS: "always",

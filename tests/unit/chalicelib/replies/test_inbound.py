@@ -37,6 +37,18 @@ def test_a_batch_handed_in_twice_is_answered_once(line: Services, clock: Clock) 
     assert len(llm(line).asked) == 1
 
 
+def test_what_was_answered_is_a_duplicate_for_a_runner_without_a_journal(line: Services, clock: Clock) -> None:
+    """The runner would show "typing…" for a queued one, and the tenant's page a new message."""
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    deliver(line, clock)
+    seen = line.sessions.get(T).last_message_at
+    clock.pass_seconds(60)
+    assert [each.outcome for each in hand_in(line, message(clock, "M1"))] == [Outcome.DUPLICATE]
+    assert line.sessions.get(T).last_message_at == seen
+
+
 def test_a_hand_in_that_dies_after_storing_leaves_no_message_unanswered(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,9 +55,23 @@ def test_every_event_and_every_problem_has_a_text() -> None:
     assert all(translate(f"admin.phase.{phase}.sentence") for phase in Phase)
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("refusal", "The model refused to answer"),
+        ("empty", "The model wrote nothing"),
+        ("an error in Answerline", "An error in Answerline lost the answer"),
+        ("invalid_prompt", "OpenAI will not answer it (invalid_prompt)"),
+    ],
+)
+def test_an_answer_that_was_given_up_says_why(reason: str, said: str) -> None:
+    assert describe_event(Event("hotel000", NOW, EventKind.TURN_GIVEN_UP, reason)) == said
+
+
 def test_an_edit_is_described_in_words_and_a_problem_by_its_name() -> None:
     edited = Event("hotel000", NOW, EventKind.EDITED, "key_ciphertext, key_last4, owner_email, assistant")
     assert describe_event(edited) == "OpenAI key, owner’s e-mail, assistant"
     assert describe_event(Event("hotel000", NOW, EventKind.PROBLEM, "out_of_credit")) == "Out of credit"
     assert describe_event(Event("hotel000", NOW, EventKind.OFFLINE, "no network")) == "no network"
+    assert describe_event(Event("hotel000", NOW, EventKind.RESOLVED, "assistant")) == "the problem with the assistant"
     assert problem_name(Problem(ProblemCode.PASSKEY, NOW)) == "Passkey needed"

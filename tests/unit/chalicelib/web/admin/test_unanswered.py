@@ -3,14 +3,14 @@
 from chalicelib.model import SkipReason
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.unanswered import UnansweredMessage
-from chalicelib.web.admin.unanswered import REASONS
+from chalicelib.web.messages import REASON_NAMES
 from tests.unit.support.admin_browser import Admin
 from wire import MessageKind
 
 
 def test_each_reason_has_words_of_its_own() -> None:
-    assert {*REASONS} == {*SkipReason}
-    assert len({*REASONS.values()}) == len(REASONS)
+    assert {*REASON_NAMES} == {*SkipReason}
+    assert len({*REASON_NAMES.values()}) == len(REASON_NAMES)
 
 
 def test_the_page_counts_and_lists_them(olga: Admin) -> None:
