@@ -10,16 +10,16 @@ from chalice.app import Response
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.model import Assistant, Audience, EventKind, Invite, Tenant, TenantState
 from chalicelib.model.assistant import with_effort
-from chalicelib.model.openai_servers import GLOBAL, server_labels
+from chalicelib.model.openai_servers import GLOBAL
 from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
-from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGE_NAMES
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
-from chalicelib.web.admin.assistant_fields import AUTOMATIC, DEFAULT_MODEL, EFFORT_LABELS
+from chalicelib.web.admin.assistant_fields import AUTOMATIC, DEFAULT_MODEL
 from chalicelib.web.admin.forms import NEW_TENANT_TOKENS_PER_MONTH, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
-from chalicelib.web.admin.places import list_countries, list_time_zones
-from chalicelib.web.messages import AUDIENCE_LABELS, FormResult
+from chalicelib.web.admin.tenant_form import render_form
+from chalicelib.web.messages import FormResult
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def mount(admin: AdminPages) -> None:
             "server": GLOBAL,
             "tokens_per_month": str(NEW_TENANT_TOKENS_PER_MONTH),
         }
-        return render_form(admin, operator, fields)
+        return render_form(admin, operator, "new.html", fields)
 
     def create(operator: OperatorSession, fields: dict[str, str]) -> Response:
         form_id = fields.get("form_id", "")
@@ -64,9 +64,9 @@ def mount(admin: AdminPages) -> None:
             assistant = require_passed(admin.services.llm.check(form.api_key, form.assistant()), form.assistant())
             result = save(admin, tenant_id, form, assistant, by=operator.email)
         except Invalid as error:
-            return render_form(admin, operator, fields, errors=error.fields, status=422)
+            return render_form(admin, operator, "new.html", fields, errors=error.fields, status=422)
         except TransientError as error:
-            return render_form(admin, operator, fields, failure=error.message, status=503)
+            return render_form(admin, operator, "new.html", fields, failure=error.message, status=503)
         return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
 
     admin.get("/admin/new", new)
@@ -127,37 +127,6 @@ def mail_if_unmailed(admin: AdminPages, tenant_id: str, *, by: str) -> FormResul
         return FormResult.EXISTED
     renewed = renew_invite(services, services.tenants.get(tenant_id), by=by)
     return FormResult.CREATED if renewed else FormResult.UNMAILED
-
-
-def render_form(
-    admin: AdminPages,
-    operator: OperatorSession,
-    fields: Mapping[str, str],
-    errors: Mapping[str, str] | None = None,
-    failure: str = "",
-    status: int = 200,
-) -> Response:
-    """Renders the form with its former values, but never with a key.
-
-    Args:
-        errors: a sentence for each field that is wrong.
-        failure: a sentence about the whole form.
-    """
-    return admin.render(
-        "new.html",
-        operator,
-        status=status,
-        fields={name: value for name, value in fields.items() if name != "api_key"},
-        errors=errors or {},
-        failure=failure,
-        key_dropped=bool(fields.get("api_key")),
-        languages=LANGUAGE_NAMES,
-        time_zones=list_time_zones(),
-        countries=list_countries(),
-        audiences=AUDIENCE_LABELS,
-        efforts=EFFORT_LABELS,
-        servers=server_labels(admin.services.openai_servers),
-    )
 
 
 def _exists(admin: AdminPages, tenant_id: str) -> bool:

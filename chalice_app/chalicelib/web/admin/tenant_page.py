@@ -1,6 +1,5 @@
 """The page of one tenant: its state, the code to scan, its timeline, and the operator's actions."""
 
-from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from typing import Any, Final
 
@@ -13,12 +12,12 @@ from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.assistant_fields import AUTOMATIC, EFFORT_LABELS, describe_effort
+from chalicelib.web.admin.assistant_fields import AUTOMATIC, describe_effort
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.phone_lists import show_phone_list
-from chalicelib.web.admin.places import list_countries, list_time_zones
+from chalicelib.web.admin.tenant_form import render_form
 from chalicelib.web.admin.tenant_list import Row
 from chalicelib.web.admin.unanswered import unanswered_context
 from chalicelib.web.messages import (
@@ -103,7 +102,7 @@ class TenantPage:
         """Renders the form with the stored values."""
         found = self.services.tenants.get(tenant)
         assistant = self.services.tenants.get_assistant(tenant, found.assistant_version)
-        return self._render_form(operator, found, as_fields(found, assistant))
+        return render_form(self.admin, operator, "edit.html", as_fields(found, assistant), tenant=found)
 
     def save(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Saves the form; with an error it is rendered again, and keeps what was typed."""
@@ -133,9 +132,11 @@ class TenantPage:
                 assistant=assistant if changed else None,
             )
         except Invalid as error:
-            return self._render_form(operator, found, fields, errors=error.fields, status=422)
+            return render_form(self.admin, operator, "edit.html", fields, errors=error.fields, status=422, tenant=found)
         except TransientError as error:
-            return self._render_form(operator, found, fields, failure=error.message, status=503)
+            return render_form(
+                self.admin, operator, "edit.html", fields, failure=error.message, status=503, tenant=found
+            )
         except Conflict:
             current = self.services.tenants.get(tenant)
             sentence = (
@@ -143,7 +144,7 @@ class TenantPage:
                 "saving again replaces their changes. Or go back and look at theirs first."
             )
             kept = {**fields, "revision": str(current.revision)}
-            return self._render_form(operator, current, kept, failure=sentence, status=409)
+            return render_form(self.admin, operator, "edit.html", kept, failure=sentence, status=409, tenant=current)
         if form.api_key or changed or "policies" in changes or found.assistant_problem is not None:
             self._check_waiting_turns(tenant, operator.email)
         if "owner_email" in changes:
@@ -164,33 +165,6 @@ class TenantPage:
             changes["key_ciphertext"] = self.services.key_encryption.encrypt(tenant.id, form.api_key)
             changes["key_last4"] = form.api_key[-4:]
         return changes
-
-    def _render_form(
-        self,
-        operator: OperatorSession,
-        tenant: Tenant,
-        fields: Mapping[str, str],
-        errors: Mapping[str, str] | None = None,
-        failure: str = "",
-        status: int = 200,
-    ) -> Response:
-        return self.admin.render(
-            "edit.html",
-            operator,
-            status=status,
-            tenant=tenant,
-            fields={name: value for name, value in fields.items() if name != "api_key"},
-            errors=errors or {},
-            failure=failure,
-            key_dropped=bool(fields.get("api_key")),
-            languages=LANGUAGE_NAMES,
-            time_zones=list_time_zones(),
-            countries=list_countries(),
-            audiences=AUDIENCE_LABELS,
-            groups=GROUP_LABELS,
-            efforts=EFFORT_LABELS,
-            servers=server_labels(self.services.openai_servers),
-        )
 
     # -- actions -----------------------------------------------------------------------------------------------
 

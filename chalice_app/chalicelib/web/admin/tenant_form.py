@@ -1,0 +1,49 @@
+"""The form of a tenant as a page shows it, new or edited: its values, its errors, and what its fields offer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib.model.openai_servers import server_labels
+from chalicelib.rendering.languages import LANGUAGE_NAMES
+from chalicelib.store.operators import OperatorSession
+from chalicelib.web.admin.assistant_fields import EFFORT_LABELS
+from chalicelib.web.admin.layout import AdminPages
+from chalicelib.web.admin.places import list_countries, list_time_zones
+from chalicelib.web.messages import AUDIENCE_LABELS, GROUP_LABELS
+
+
+def render_form(
+    admin: AdminPages,
+    operator: OperatorSession,
+    template: str,
+    fields: Mapping[str, str],
+    errors: Mapping[str, str] | None = None,
+    failure: str = "",
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """Renders the form with its former values, but never with a key.
+
+    Args:
+        errors: a sentence for each field that is wrong.
+        failure: a sentence about the whole form.
+    """
+    return admin.render(
+        template,
+        operator,
+        status=status,
+        fields={name: value for name, value in fields.items() if name != "api_key"},
+        errors=errors or {},
+        failure=failure,
+        key_dropped=bool(fields.get("api_key")),
+        languages=LANGUAGE_NAMES,
+        time_zones=list_time_zones(),
+        countries=list_countries(),
+        audiences=AUDIENCE_LABELS,
+        groups=GROUP_LABELS,
+        efforts=EFFORT_LABELS,
+        servers=server_labels(admin.services.openai_servers),
+        **context,
+    )
