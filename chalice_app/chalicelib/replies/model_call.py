@@ -56,11 +56,10 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     except TimedOut as error:
         return _count_timeout(services, tenant, turn, error, view.attempt)
     except TransientError as error:
-        if not any(error.tokens):
-            paid_calls.give_back(services, tenant, turn)
+        _give_back_unpaid(services, tenant, turn, error)
         return _postpone(services, tenant, turn, error, view.attempt)
     except ActionRequired as error:
-        paid_calls.give_back(services, tenant, turn)
+        _give_back_unpaid(services, tenant, turn, error)
         return _wait_for_action(services, tenant, turn, error)
     except PermanentError as error:
         text = tenant.policies.give_up_text
@@ -72,6 +71,12 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     except Exception as error:
         # Whatever it is: the model is paid, and would be again each time that the job is repeated.
         return _count_failure(services, tenant, turn, error, view.attempt)
+
+
+def _give_back_unpaid(services: Services, tenant: Tenant, turn: Turn, error: AnswerlineError) -> None:
+    """Takes the call off the counts, unless a part of it was paid before it failed: an answer without words, say."""
+    if not any(error.tokens):
+        paid_calls.give_back(services, tenant, turn)
 
 
 def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:

@@ -12,6 +12,7 @@ from chalicelib.model import EventKind, SkipReason, TurnState
 from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
+from chalicelib.replies import paid_calls
 from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
@@ -287,3 +288,19 @@ def test_an_effort_that_a_reply_found_is_stored_with_the_assistant(line: Service
     line.tenants.store_found_effort(T, 99, "low")
     with pytest.raises(NotFound):
         line.tenants.get_assistant(T, 99)
+
+
+@pytest.mark.parametrize("kind", ["transient", "action"])
+@pytest.mark.parametrize(("tokens", "counted"), [((20, 2_000), 1), ((0, 0), 0)])
+def test_a_failed_call_counts_against_the_limits_if_tokens_were_paid(
+    line: Services, clock: Clock, kind: str, tokens: tuple[int, int], counted: int
+) -> None:
+    with_policies(line, replace(UNCAPPED, replies_per_contact_per_day=9))
+    error = ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.") if kind == "action" else TransientError()
+    error.tokens = tokens
+    llm(line).next = [error]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    assert open_turn(line).calls == counted
+    assert paid_calls.count_of_today(line, line.tenants.get(T), CHAT) == counted
