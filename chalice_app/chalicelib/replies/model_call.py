@@ -44,6 +44,14 @@ WAITING_RETRIED_EVERY_MS = 15 * 60_000
 DAY_MS = 86_400_000
 
 
+class _LostReply(Exception):
+    """An error of ours, whatever it is, after the model answered: the reply is lost, and paid."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
 def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
     """Calls the model once for one frozen batch; the text is stored before any of it is sent."""
     log_context.bind(turn=turn.id)
@@ -53,6 +61,8 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
     try:
         text = _call_model(services, tenant, turn, lines)
+    except _LostReply as error:
+        return _count_failure(services, tenant, turn, error.cause, view.attempt)
     except TimedOut as error:
         return _count_timeout(services, tenant, turn, error, view.attempt)
     except TransientError as error:
@@ -94,7 +104,10 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
         raise
     tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
     log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
-    _count_tokens(services, tenant, reply.input_tokens, reply.output_tokens)
+    try:
+        _count_tokens(services, tenant, reply.input_tokens, reply.output_tokens)
+    except Exception as error:
+        raise _LostReply(error) from error
     return reply.text
 
 

@@ -14,11 +14,13 @@ from chalicelib.model import Runner, RunnerState
 from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
-from wire import MAX_TEXT_BYTES, WIRE_VERSION, MessageKind, MessagesRequest, Wire
+from wire import MAX_TEXT_BYTES, WIRE_VERSION, Message, MessageKind, MessagesRequest, Wire
 
 #: Lambda accepts 6 MB; a full batch of the longest texts fits.
 MAX_BODY_BYTES = 5_500_000
 SHAPE_OF_RUNNER = re.compile(r"[0-9a-f]{20}", re.ASCII)
+#: The optional fields of a message that say who wrote it.
+NAMES_OF_PEOPLE = frozenset({"chat_alias", "phone", "sender"})
 
 RequestModel = TypeVar("RequestModel", bound=Wire)
 
@@ -100,18 +102,41 @@ def _parse_body(model: type[RequestModel], raw: bytes | str) -> RequestModel:
 
 
 def _sanitize(entries: Any) -> Iterator[Any]:
-    """Repairs texts and kinds that a page may produce, so that one odd message does not hold up its chat."""
+    """Repairs what a page may produce: an odd field does not lose its message, nor an odd message hold up its chat."""
     if not isinstance(entries, list):
         raise BadRequest("messages: a list is expected")
     known = {kind.value for kind in MessageKind}
     for entry in entries:
         if not isinstance(entry, dict):
             raise BadRequest("messages: each is an object")
-        text = entry.get("text", "")
-        text = text if isinstance(text, str) else ""
-        cut = text.encode("utf-8", "replace").replace(b"\0", b"")[:MAX_TEXT_BYTES]
-        yield {
-            **entry,
-            "text": cut.decode("utf-8", "ignore"),
-            "kind": entry.get("kind") if entry.get("kind") in known else MessageKind.OTHER.value,
-        }
+        kind = entry.get("kind")
+        yield _without_odd_fields(
+            {
+                **entry,
+                **{name: _cut(entry[name]) for name in ("text", "caption", "summary") if name in entry},
+                "kind": kind if isinstance(kind, str) and kind in known else MessageKind.OTHER.value,
+            }
+        )
+
+
+def _cut(text: Any) -> str:
+    """Returns a text without half surrogates and zero bytes, at most MAX_TEXT_BYTES of it."""
+    whole = text if isinstance(text, str) else ""
+    return whole.encode("utf-8", "replace").replace(b"\0", b"")[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+
+
+def _without_odd_fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """Returns a message without the optional fields, its own or of its quote or media, that are not as expected.
+
+    Its author and chat stay, and are refused: by them the line knows whom it may not answer.
+    """
+    try:
+        Message.model_validate(entry)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False, include_context=False):
+            name, *inner = map(str, each["loc"])
+            if inner:
+                entry = {**entry, name: {key: value for key, value in entry[name].items() if key != inner[0]}}
+            elif name not in NAMES_OF_PEOPLE and not Message.model_fields[name].is_required():
+                entry = {key: value for key, value in entry.items() if key != name}
+    return entry

@@ -230,7 +230,14 @@ def test_tokens_of_a_failed_call_count_against_the_budget(line: Services, clock:
     assert line.counters.total(T, "tokens", month_of(clock())) == 2_020
 
 
-@pytest.mark.parametrize("broken", ["chalicelib.replies.model_call.for_whatsapp", "chalicelib.replies.bell.ring"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "chalicelib.replies.model_call.for_whatsapp",
+        "chalicelib.replies.bell.ring",
+        "chalicelib.replies.model_call._count_tokens",
+    ],
+)
 def test_an_error_of_ours_after_the_model_was_paid_is_repeated_three_times_at_most(
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

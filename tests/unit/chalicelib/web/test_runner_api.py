@@ -16,7 +16,7 @@ from chalicelib.replies.turn_taking import take_turn
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
-from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH
+from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH, Media, Message, Quote
 
 T = "tenantaaaa"
 CHAT = "4711@lid"
@@ -302,6 +302,28 @@ def test_odd_texts_are_repaired_and_none_is_lost(holder: Caller, services: Servi
     assert stored["NUL"] == "ab"
     assert "\ud800" not in stored["SURROGATE"]
     assert len(stored["HUGE"].encode()) <= MAX_TEXT_BYTES and set(stored["HUGE"]) == {"ä"}
+
+
+@pytest.mark.parametrize("odd", [None, 5, 1.5, -1, 2**60, True, [], {}, "\ud83d", "\0", "x" * 70_000])
+def test_no_odd_optional_field_loses_a_message(holder: Caller, clock: Clock, odd: Any) -> None:
+    optional = [name for name, field in Message.model_fields.items() if not field.is_required()]
+    own = {*optional, "kind"} - {"chat_alias", "phone", "sender"}  # these say whom the line may not answer
+    inner = {*(f"quote.{name}" for name in Quote.model_fields), *(f"media.{name}" for name in Media.model_fields)}
+    refused = []
+    for number, name in enumerate(sorted(own | inner)):
+        outer, _, part = name.partition(".")
+        answer = holder.hand_in(message(clock, f"M{number}") | {outer: {part: odd} if part else odd})
+        refused += [name] if answer.status_code != 200 else []
+    assert not refused
+
+
+def test_an_odd_part_of_a_quote_leaves_the_rest_of_it(holder: Caller, services: Services, clock: Clock) -> None:
+    holder.hand_in(message(clock, "M1", quote={"id": "Q1", "sender": 7, "text": "This one"}, author="x" * 201))
+    chat = services.chats.get(T, CHAT)
+    assert chat is not None
+    (stored,) = services.chats.read_recent(chat, depth=1, now=clock()).messages
+    assert stored.quote == Quote(id="Q1", text="This one")
+    assert (stored.author, stored.text) == ("", "Hello")
 
 
 def test_an_unknown_kind_and_a_text_that_is_none_are_skipped_with_a_reason(holder: Caller, clock: Clock) -> None:
