@@ -54,8 +54,10 @@ def _local_time(now: int, time_zone: str) -> str:
     return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} ({time_zone or 'UTC'})"
 
 
-def _spoken(message: StoredMessage) -> dict[str, str]:
-    return {"from": on_one_line(message.author) or "a member of the group", "begins": _beginning(message.text)}
+def _spoken(message: StoredMessage) -> dict[str, Any]:
+    """Returns who wrote a message of a group, and whether it is to us: WhatsApp writes a mention as @ and digits."""
+    spoken = {"from": on_one_line(message.author) or "a member of the group", "begins": _beginning(message.text)}
+    return {**spoken, "mentions_you": True} if message.mentions_us else spoken
 
 
 def _quoted(message: StoredMessage) -> dict[str, str]:
