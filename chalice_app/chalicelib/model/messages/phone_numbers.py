@@ -57,7 +57,7 @@ def parse_phone(written: str, country: str = "") -> str | PhoneProblem:
     if calling_code is not None:
         if number.startswith(calling_code) and _is_valid("+" + number):
             return _parse("+" + number)
-        if number.startswith("0") or _is_valid(number, country):
+        if number.startswith("0") or _is_valid(number, country) or _is_former(number, country):
             return _parse(number, country)
     return PhoneProblem.NO_COUNTRY_CODE if number.startswith("0") else _parse("+" + number)
 
@@ -144,3 +144,9 @@ def _is_valid(number: str, country: str | None = None) -> bool:
         return phonenumbers.is_valid_number(phonenumbers.parse(number, country))
     except phonenumbers.NumberParseException:
         return False
+
+
+def _is_former(number: str, country: str) -> bool:
+    """True for a mobile number of Brazil as dialled there before the ninth digit."""
+    is_mobile = country == "BR" and re.fullmatch(r"[1-9][1-9][6-9][0-9]{7}", number) is not None
+    return is_mobile and not _is_valid("+" + number)

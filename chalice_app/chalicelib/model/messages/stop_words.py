@@ -11,15 +11,20 @@ from typing import Final
 #: are as often an answer to a question: "basta", "alto", "chega", "cancel", "quit", "end", "no".
 STOP_WORDS: Final = {
     "en": "stop, stop it, stopall, stop all, please stop, stop please, stop bot, stop messaging me, stop writing me, "
-    "stop texting me, unsubscribe, opt out, optout, no more messages, remove me",
+    "stop texting me, stop sending me messages, stop the bot, unsubscribe, unsubscribe me, "
+    "opt out, optout, no more messages, remove me",
     "de": "stopp, bitte stop, bitte stopp, stop bitte, stopp bitte, bot stop, bot stopp, bot aus, bot stoppen, "
-    "abmelden, abbestellen, austragen, aufhoren, hor auf, horen sie auf, keine nachrichten mehr",
+    "abmelden, abbestellen, austragen, aufhoren, aufhoeren, bitte aufhoren, bitte aufhoeren, "
+    "hor auf, hoer auf, horen sie auf, hoeren sie auf, keine nachrichten mehr",
     "es": "parar, para el bot, detener, baja, darme de baja, dar de baja, cancelar suscripcion, no mas mensajes, "
-    "no me escribas mas, no me escriban mas, stop por favor",
-    "pt": "pare, parar, pare por favor, por favor pare, sair, sair da lista, descadastrar, desinscrever, "
-    "cancelar inscricao, sem mais mensagens, nao quero mais mensagens, parar bot",
+    "no me escribas mas, no me escriban mas, deja de escribirme, dejen de escribirme, para por favor, detente, "
+    "stop por favor",
+    "pt": "pare, parem, parar, pare por favor, por favor pare, sair, sair da lista, descadastrar, desinscrever, "
+    "cancelar inscricao, sem mais mensagens, nao quero mais mensagens, parar bot, "
+    "pare de me enviar mensagens, parem de me enviar mensagens, stop por favor",
     "fr": "arret, arreter, arretez, arrete, arretez svp, stop svp, stop s il vous plait, desabonner, se desabonner, "
-    "me desabonner, desabonnement, desinscrire, desinscription, plus de messages",
+    "me desabonner, desabonnement, desinscrire, se desinscrire, me desinscrire, desinscription, "
+    "ne m ecrivez plus, arretez de m ecrire, arrete de m ecrire, plus de messages",
 }
 
 #: The words that resume automatic answers, by language; they say nothing in a chat that is not stopped.
@@ -49,10 +54,10 @@ def is_resume(text: str) -> bool:
 
 
 def _normalized(text: str) -> str:
-    """Returns the words of a text: letters and digits alone, without case and accents, with one blank between words."""
+    """Returns the words of a text, each once: letters and digits alone, without case and accents, a blank between."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     letters = "".join(
         each if each.isalnum() else "" if unicodedata.category(each) in ("Mn", "Cf", "Me") else " "
         for each in decomposed
     )
-    return " ".join(letters.split())
+    return " ".join(dict.fromkeys(letters.split()))

@@ -23,6 +23,8 @@ STOPS = [
     *("Stopp", "Bitte stopp!", "Hör auf!", "hor auf", "Hören Sie auf.", "Abmelden", "keine Nachrichten mehr"),
     *("PARAR", "Baja", "Darme de baja", "no más mensajes", "No me escriban más."),
     *("Pare!", "sair", "não quero mais mensagens", "Cancelar inscrição"),
+    *("STOP STOP STOP", "Unsubscribe me", "Hoer auf!", "Bitte aufhören", "Para, por favor", "Deja de escribirme"),
+    *("Pare de me enviar mensagens", "Se désinscrire", "Ne m’écrivez plus !"),
     *("Arrêt", "ARRÊTER", "Arrêtez !", "arretez svp", "Désabonner", "se désabonner", "Stop, s’il vous plaît"),
 ]
 OTHERS = [
