@@ -11,7 +11,7 @@ from chalicelib.model.messages.words import is_blank
 from chalicelib.replies.formatting import CHARACTERS_PER_PART, for_whatsapp
 from tests.unit.support.hostile_texts import HOSTILE
 
-bounded = settings(max_examples=150, deadline=None, derandomize=True)
+bounded = settings(max_examples=60, deadline=None, derandomize=True)
 
 SIGNS = "*_~`#>|[]\\<&$^="
 letters = st.characters(categories=["L", "N", "P", "S"], exclude_characters=SIGNS)
@@ -289,4 +289,4 @@ def test_a_quote_that_goes_on_keeps_its_mark(quoted: list[str], characters: int)
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_a_hostile_text_of_any_length_is_sent(unit: str) -> None:
     """How long it takes: `python -m tests.bench.formatting`."""
-    assert all(len(part) <= CHARACTERS_PER_PART for part in for_whatsapp(unit * (35_000 // len(unit))))
+    assert all(len(part) <= CHARACTERS_PER_PART for part in for_whatsapp(unit * (6_000 // len(unit))))

@@ -8,7 +8,8 @@ import pytest
 from chalicelib.errors import NotFound
 from chalicelib.model import EventKind, Tenant
 from chalicelib.model.messages.automatic_messages import TextMark
-from chalicelib.store.conversation.automatic_texts import MARKED_KEPT_FOR, MAX_TEXTS, AutomaticTexts
+from chalicelib.store.conversation import automatic_texts
+from chalicelib.store.conversation.automatic_texts import MARKED_KEPT_FOR, AutomaticTexts
 from chalicelib.store.table import ConditionFailed, Table, Update
 from chalicelib.store.timeline import Timeline
 from tests.unit.chalicelib.store.conftest import OPERATOR, happened
@@ -89,15 +90,18 @@ def test_only_a_recognised_text_is_marked(texts: AutomaticTexts) -> None:
             mark(texts, TextMark.AUTOMATIC, id=id)
 
 
-def test_texts_are_bounded_and_the_marked_ones_go_last(texts: AutomaticTexts, table: Table) -> None:
-    for number in range(MAX_TEXTS):
-        see(texts, "Hello", id=f"t{number:02d}", now=NOW + number)
-    mark(texts, TextMark.AUTOMATIC, id="t00", now=NOW + 99)
+def test_texts_are_bounded_and_the_marked_ones_go_last(
+    texts: AutomaticTexts, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automatic_texts, "MAX_TEXTS", 6)
+    for number in range(6):
+        see(texts, "Hello", id=f"t{number}", now=NOW + number)
+    mark(texts, TextMark.AUTOMATIC, id="t0", now=NOW + 99)
     for number in range(2):
         see(texts, "Hello", id=f"u{number}", now=NOW + 1_000 + number)
     ids = {text.fingerprint for text in texts.recognised(T, now=NOW + 1_002)}
-    assert len(ids) == MAX_TEXTS and {"t00", "t03", "u0", "u1"} <= ids and not {"t01", "t02"} & ids
-    dropped = table.get(f"TENANT#{T}", "AUTOMATIC_TEXT#t01")
+    assert ids == {"t0", "t3", "t4", "t5", "u0", "u1"}
+    dropped = table.get(f"TENANT#{T}", "AUTOMATIC_TEXT#t1")
     assert dropped is not None and "text" not in dropped
 
 
