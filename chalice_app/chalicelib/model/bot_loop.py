@@ -8,7 +8,8 @@ our limits nor a slow model hide a bot. Three things give it away:
   words a minute on a phone, the fastest about 90, which is 8 letters a second. We assume 10, at most 3 s to skim a
   reply, and 1 s to turn to it. A fast chatter stays under that for some messages, not for 8 in a row, one message after
   each reply. A message that was under way before our reply came says nothing about its author;
-* a metronome: pauses of at least 8 s that are all equal, 10 in a row. The pauses of people vary by more than half.
+* a metronome: pauses of at least 8 s that are all equal, 10 in a row, or of 4 s, 15 in a row. The pauses of people
+  vary by more than half.
 
 A person who writes several messages in a row before we answer is no bot: programs answer with one or two.
 """
@@ -39,8 +40,10 @@ REACTION_MS, READ_MS_A_LETTER, MAX_READ_MS, TYPE_MS_A_LETTER = 1_000, 10, 3_000,
 #: WhatsApp dates messages in whole seconds, and a runner reports a part a moment after it was sent: an answer at once
 #: may be dated this much before the reply. One that is dated earlier was written before the reply came.
 CLOCK_ERROR_MS = 3_000
-#: So many exchanges in a row with equal pauses: within 2 s or a twentieth, each of at least 8 s.
-EQUAL_EXCHANGES, EQUAL_PAUSE_MS, EQUAL_WITHIN_MS, EQUAL_WITHIN_SHARE = 10, 8_000, 2_000, 0.05
+#: So many exchanges in a row with pauses of at least so long that are equal, within so much or a twentieth. A person
+#: who chats fast may pause equally for a while: of shorter pauses more are looked at, and more closely.
+METRONOMES = ((10, 8_000, 2_000), (15, 4_000, 1_000))
+EQUAL_WITHIN_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,12 @@ def _is_hasty(exchanges: Sequence[Exchange]) -> bool:
 
 
 def _is_metronome(exchanges: Sequence[Exchange]) -> bool:
-    latest = exchanges[-EQUAL_EXCHANGES:]
-    if len(latest) < EQUAL_EXCHANGES or not all(each.is_short for each in latest):
-        return False
-    shortest, longest = min(each.pause_ms for each in latest), max(each.pause_ms for each in latest)
-    return shortest >= EQUAL_PAUSE_MS and longest - shortest <= max(EQUAL_WITHIN_MS, shortest * EQUAL_WITHIN_SHARE)
+    return any(
+        shortest >= least and longest - shortest <= max(within, shortest * EQUAL_WITHIN_SHARE)
+        for number, least, within in METRONOMES
+        if len(latest := exchanges[-number:]) == number and all(each.is_short for each in latest)
+        for shortest, longest in [(min(each.pause_ms for each in latest), max(each.pause_ms for each in latest))]
+    )
 
 
 def _letters(batch: Sequence[StoredMessage]) -> str:

@@ -51,7 +51,7 @@ def test_an_autoresponder_is_muted_at_any_pace_and_under_any_limit(
     assert reasons == {"two bots talk"}
 
 
-@pytest.mark.parametrize(("after_seconds", "replies"), [(1, 8), (12, 10), (60, 10), (300, 10)])
+@pytest.mark.parametrize(("after_seconds", "replies"), [(1, 8), (7, 15), (12, 10), (60, 10), (300, 10)])
 def test_a_program_that_words_each_answer_anew_is_muted_as_well(
     line: Services, clock: Clock, after_seconds: float, replies: int
 ) -> None:
