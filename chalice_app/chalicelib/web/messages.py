@@ -153,7 +153,7 @@ PROBLEM_NAMES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.KEY_FORBIDDEN: "Key not allowed",
     ProblemCode.OUT_OF_CREDIT: "Out of credit",
     ProblemCode.MODEL_RETIRED: "Model not available",
-    ProblemCode.ASSISTANT_REFUSED: "Settings refused",
+    ProblemCode.ASSISTANT_REFUSED: "Settings do not work",
     ProblemCode.BUDGET_REACHED: "Budget used up",
     ProblemCode.MAIL_BOUNCED: "Mail not delivered",
     ProblemCode.MAIL_COMPLAINED: "Mail marked as spam",

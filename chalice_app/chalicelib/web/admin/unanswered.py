@@ -37,4 +37,4 @@ def _chat_name(chat: str) -> str:
 
 
 def _kind_name(kind: MessageKind) -> str:
-    return kind.replace("_", " ")
+    return "not readable" if kind is MessageKind.CIPHERTEXT else kind.replace("_", " ")

@@ -26,3 +26,11 @@ def test_the_page_counts_and_lists_them(olga: Admin) -> None:
     shown = olga.browser.get(f"/admin/tenants/{tenant}").text
     assert "3 today" in shown and "A voice message" in shown
     assert "+491701234567" in shown and "4711@lid" in shown
+
+
+def test_a_kind_is_shown_in_peoples_words(olga: Admin) -> None:
+    tenant, now = olga.create(), olga.services.clock()
+    secret = UnansweredMessage(now, "4711@lid", "contact#M", MessageKind.CIPHERTEXT, SkipReason.NEVER_DECRYPTED)
+    report_messages(olga.services, olga.services.tenants.get(tenant), [secret], now)
+    shown = olga.browser.get(f"/admin/tenants/{tenant}").text
+    assert "not readable" in shown and "ciphertext" not in shown
