@@ -26,7 +26,8 @@ class Understood:
 
     @property
     def summary(self) -> str:
-        return ", ".join(f"{getattr(self, each.name)} {each.name}" for each in fields(self))
+        counts = {each.name: getattr(self, each.name) for each in fields(self)}
+        return ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items())
 
     @property
     def is_good(self) -> bool:
