@@ -11,6 +11,7 @@ from chalicelib.model.conversation import MAX_DISCARDS
 from chalicelib.model.messages.automatic_messages import OTHER_CHATS
 from chalicelib.model.tenant import Audience
 from chalicelib.store.conversation.items import turn_from
+from chalicelib.store.sessions import session_from
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.people import TAKEOVER_MINUTES
 from tests.simulation.whatsapp_model import KINDS, WORDING, Account, Contact, Stanza, words
@@ -43,6 +44,8 @@ class Contents:
         self.inspector = inspector
         #: By tenant and message: when each of its states was handed in, and acknowledged.
         self._handed_in: dict[tuple[str, str], list[tuple[float, int, bool]]] = defaultdict(list)
+        #: By tenant and message: those that were from before the linking when first handed in: nothing is kept of them.
+        self._history: set[tuple[str, str]] = set()
         #: By partition and id of the turn: when a runner first took its present text.
         self._taken_at: dict[tuple[str, str], float] = {}
         #: By partition of the chat: until when it was taken over, by any message.
@@ -54,12 +57,15 @@ class Contents:
     # -- during the history --------------------------------------------------------------------------------------
 
     def _acknowledged(self, request: "MessagesRequest") -> None:
+        since = session_from(self.world.session(request.tenant)).answers_since
         for message in request.messages:
+            key = request.tenant, message.id
             found = WORDING.search(message.text)
             version = int(found[2]) if found else 0
             if found or message.deleted:
-                state = self.world.loop.time(), version, message.deleted
-                self._handed_in[request.tenant, message.id].append(state)
+                if not self._handed_in[key] and (since is None or message.sent_at_ms < since):
+                    self._history.add(key)
+                self._handed_in[key].append((self.world.loop.time(), version, message.deleted))
 
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
         if before is None or after is None:
@@ -208,9 +214,10 @@ class Contents:
         return len(others - {stanza.contact}) >= OTHER_CHATS
 
     def _is_seen_in_order(self, tenant: str, one: Stanza, other: Stanza) -> bool:
-        """Returns whether one message was handed in before the other, and could be read."""
+        """Returns whether one message was handed in before the other, could be read, and was kept."""
         first, second = self._handed_in[tenant, one.id], self._handed_in[tenant, other.id]
-        return bool(first and second) and first[0][0] < second[0][0] and not one.readable_at
+        is_kept = not one.readable_at and (tenant, one.id) not in self._history
+        return is_kept and bool(first and second) and first[0][0] < second[0][0]
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)

@@ -13,7 +13,8 @@ that stays silent for an hour is a smaller mistake than a line that talks over i
    did so in OTHER_CHATS other chats.
 
 A message in a group, with media, with a quote, or edited is automatic by the first two only. WhatsApp's times are whole
-seconds: a contact's message of the same second counts if it was handed in before.
+seconds: a contact's message of the same second counts if it was handed in before. A contact's message from before the
+linking is not kept: what the phone answers to it after the linking is in doubt.
 """
 
 import hashlib

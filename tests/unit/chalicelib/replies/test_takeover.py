@@ -125,6 +125,20 @@ def test_an_away_message_is_recognised_in_the_third_chat(line: Services, clock: 
     assert takeovers(line) == [2]
 
 
+@pytest.mark.parametrize(("seconds_before", "expected"), [(0, Outcome.SKIPPED), (1, Outcome.TAKEOVER)])
+def test_what_answers_a_message_of_a_former_login_is_in_doubt(
+    line: Services, clock: Clock, seconds_before: int, expected: Outcome
+) -> None:
+    since = line.sessions.get(T).answers_since
+    assert since is not None
+    for chat in (CHAT, "4712@lid", "4713@lid"):
+        asked = message(clock, "M1", chat=chat, sent_at_ms=since - seconds_before * 1_000)
+        answer = message(clock, "OWN1", AWAY, chat=chat, from_me=True, sent_at_ms=since + 1_000)
+        assert hand_in(line, asked, answer)[-1].outcome is expected
+    remembered = [item for item in line.table.query(f"TENANT#{T}") if "_TEXT#" in item["sk"]]
+    assert bool(remembered) is (expected is Outcome.SKIPPED)
+
+
 def test_the_same_chat_again_is_not_another_one(line: Services, clock: Clock) -> None:
     see_away_message_in(line, clock, CHAT, "4712@lid")
     for number in range(3):
