@@ -28,6 +28,8 @@ from runner.profile.schedule import SnapshotSchedule
 from wire import MAX_SNAPSHOT_BYTES, CommitRequest, Hold, UploadRequest
 
 CHECK_INTERVAL_SECONDS = 1.0
+#: Between two checks that are further apart (the runner stood still, its browsers did not) the disk may have been full.
+MAX_UNCHECKED_SECONDS = 5.0
 #: For the snapshot of a closed browser: part of the time that a drain has.
 FINAL_SNAPSHOT_TIMEOUT_SECONDS = 40.0
 FINAL_SNAPSHOT_ATTEMPTS = 3
@@ -122,6 +124,8 @@ class Saver:
         #: The disk had no room since this browser was started; ``_suspect`` also covers the browsers before it.
         self._spoiled = False
         self._suspect = False
+        #: When the disk was last checked, while it is checked regularly.
+        self._checked_at: float | None = None
 
     def linked(self) -> None:
         """Records that the account was linked just now."""
@@ -168,9 +172,13 @@ class Saver:
             log(LogEvent.FINAL_SNAPSHOT_TIMED_OUT, tenant=self.tenant)
 
     async def _check_disk_regularly(self) -> None:
-        while True:
-            self._check_disk()
-            await self._clock.sleep(CHECK_INTERVAL_SECONDS)
+        try:
+            while True:
+                self._check_disk()
+                self._checked_at = self._clock.now()
+                await self._clock.sleep(CHECK_INTERVAL_SECONDS)
+        finally:
+            self._checked_at = None
 
     async def _save_when_due(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
         while True:
@@ -229,11 +237,16 @@ class Saver:
 
     def _check_disk(self) -> None:
         """Marks the profile if the disk has no room; a failure between two checks shows in the journal's writes."""
-        if self._journal.write_errors != self._write_errors or not self._shared.disk.has_room_to_write():
+        refused = self._journal.write_errors != self._write_errors
+        if refused or self._stood_still() or not self._shared.disk.has_room_to_write():
             self._write_errors = self._journal.write_errors
             self._mark_suspect()
         elif self._spoiled and not self._profile.is_suspect:  # the disk refused the mark itself
             self._mark_suspect()
+
+    def _stood_still(self) -> bool:
+        """Returns whether this runner was stopped, and the disk may have been full meanwhile."""
+        return self._checked_at is not None and self._clock.now() - self._checked_at > MAX_UNCHECKED_SECONDS
 
     def _mark_suspect(self) -> None:
         if not self._suspect:

@@ -319,6 +319,39 @@ async def test_a_browser_that_was_started_while_there_is_no_room_proves_nothing(
     assert first.saver.needs_new_browser()
 
 
+async def test_a_disk_that_was_full_while_the_runner_stood_still_makes_the_profile_suspect(first: Machine) -> None:
+    directory = first.login("one")
+    first.saver.new_browser()
+    first.saver.linked()
+    first.saver.online(True)
+    keeping = asyncio.create_task(first.saver.run(directory, first.freeze, first.is_online))
+    await first.clock.advance(3)
+    first.login("spoiled")  # the browser worked on; there was no room meanwhile, and there is again
+    await first.clock.advance(36, step=36)
+    await first.clock.advance(120)
+    assert first.is_suspect() and first.kept == []
+    assert first.saver.needs_new_browser()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    first.saver.new_browser()
+    first.saver.online(True)
+    assert not first.is_suspect()
+
+
+async def test_a_browser_that_starts_and_closes_slowly_is_not_taken_for_a_runner_that_stood_still(
+    first: Machine,
+) -> None:
+    directory = first.login("one")
+    first.saver.new_browser()
+    await first.clock.advance(60, step=60)
+    first.saver.online(True)
+    await first.keep_for(5, directory)
+    await first.clock.advance(10, step=10)
+    await first.saver.save_final(directory)
+    assert not first.is_suspect()
+    assert [each.sequence for each in first.kept] == [1]
+
+
 async def test_a_refused_write_of_the_journal_makes_the_profile_suspect(first: Machine) -> None:
     directory = first.login("one")
     first.saver.new_browser()

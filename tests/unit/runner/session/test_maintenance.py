@@ -131,7 +131,7 @@ async def test_a_browser_that_has_grown_is_replaced_in_peace_and_not_counted_as_
         await scene.clock.advance(1_200, step=5)
         assert scene.whatsapp.closed == ["in peace"]
         assert scene.phase is Phase.ONLINE
-        await scene.clock.advance(900, step=15)
+        await scene.clock.advance(900, step=5)
         assert len(scene.whatsapp.opened) == 2
 
 
