@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chalicelib.model.mail_address import parse_sender
-from chalicelib.model.openai_servers import parse_servers
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.lambda_runtime.events import STAGE
 
@@ -174,6 +172,8 @@ def _ports(text: str) -> Ports:
 
 
 def _sender(mail_from: str) -> str:
+    from chalicelib.model.mail_address import parse_sender  # a child of the stack has not got it on its path
+
     try:
         parse_sender(mail_from)
     except ValueError as error:
@@ -200,6 +200,8 @@ def _public(url: str | None) -> str | None:
 
 
 def _servers(text: str) -> str:
+    from chalicelib.model.openai_servers import parse_servers
+
     for address in parse_servers(text):
         parts = urlsplit(address)
         if (

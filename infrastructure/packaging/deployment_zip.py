@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Libraries without bytecode, to save space: one function imports them once in its life, or none at all.
+#: Libraries without bytecode, to save space: a function imports few of their modules, or none at all.
 WITHOUT_BYTECODE = (
     "openai",
     "dns",
+    "phonenumbers/(data|shortdata)",
+    "pydantic/v1",
     *(f"aws_lambda_powertools/{unused}" for unused in ("event_handler", "utilities/data_classes", "utilities/parser")),
 )
 #: The folder into which Lambda unpacks the code; tracebacks name it.

@@ -27,7 +27,7 @@ CLOUDFORMATION = REPOSITORY / "infrastructure" / "cloudformation"
 PARTS = ("resources.yaml", "functions.yaml", "runners.yaml", "watching.yaml")
 #: CloudFormation resolves it: Chalice puts a queue's name into an `Fn::Sub`.
 JOBS_QUEUE = "${AWS::StackName}-jobs"
-MAX_ZIP_BYTES = 13_500_000
+MAX_ZIP_BYTES = 12_000_000
 CHALICE_SECONDS = 600
 #: Chalice needs a region only for the names of AWS's own services.
 ANY_REGION = "us-east-1"

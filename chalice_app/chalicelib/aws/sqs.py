@@ -18,7 +18,7 @@ MAX_DELAY_SECONDS: Final = 900
 class TurnCheck(BaseModel):
     """A check of one chat, where a contact may wait for an answer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     tenant: TenantId
     chat: ChatId

@@ -74,7 +74,7 @@ class Delivery:
 
 
 class _SesModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, defer_build=True)
 
 
 class Recipient(_SesModel):

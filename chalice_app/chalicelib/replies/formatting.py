@@ -4,8 +4,6 @@ import re
 import unicodedata
 from typing import Final
 
-from chalicelib.replies.parts import split
-
 #: One message; WhatsApp itself folds longer ones away behind "read more".
 CHARACTERS_PER_PART: Final = 3_500
 MAX_PARTS: Final = 5
@@ -33,6 +31,7 @@ def for_whatsapp(text: str, *, characters: int = CHARACTERS_PER_PART, parts: int
     if characters < 20 or parts < 1:
         raise ValueError("a part needs 20 characters, and there must be one part")
     from chalicelib.replies.markdown import format_blocks  # many patterns, which only a reply needs
+    from chalicelib.replies.parts import split
 
     # More than this could not be sent anyway, and any length costs time.
     longest = 2 * characters * parts

@@ -132,7 +132,9 @@ def _parse_give_up_text(value: Any) -> str:
 class Form(BaseModel):
     """The fields that a browser posts; a missing one counts as empty."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True, defer_build=True
+    )
 
     @classmethod
     def parse(cls, fields: Mapping[str, str], former: Policies | None = None, *, servers: Sequence[str] = ()) -> Self:

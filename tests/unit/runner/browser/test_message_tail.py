@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from chalicelib.model import MAX_MESSAGE_AGE
@@ -15,7 +14,7 @@ from tests.unit.support.page_scripts import SCRIPTS, run
 
 ALL = ("values.js", "people.js", "message_content.js", "message_tail.js")
 CHAT = "4922@lid"
-NOW = int(time.time())
+NOW = 1_795_000_000
 HOUR = 3_600
 #: What a program has at hand: chats with their messages in memory and in the database, and the runner's calls.
 TOOLS = """
@@ -40,7 +39,7 @@ TOOLS = """
 
 
 def play(program: str) -> Any:
-    return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\n{program}", values=NOW)
+    return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\nDate.now = () => NOW * 1000;\n{program}", values=NOW)
 
 
 def test_its_times_are_those_of_the_journal_of_the_control_plane_and_of_the_simulations_model() -> None:
