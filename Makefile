@@ -193,7 +193,7 @@ chromium: .make/python
 
 .PHONY: lint types unit
 unit: python
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/corpus tests/test_architecture.py
+	@$(BIN)/python -m pytest -n 2 -m "not thorough" tests/unit tests/test_architecture.py
 lint: python
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }

@@ -22,6 +22,8 @@ from tests.unit.support.lambda_stage import CHAT, Stage, T
 from tests.unit.support.online_line import UNCAPPED
 from tests.unit.support.openai_calls import response_body
 
+pytestmark = pytest.mark.thorough
+
 CANARY = "canary"
 GROUP = "4917-1234@g.us"
 

@@ -11,6 +11,8 @@ from chalicelib.model.messages.words import is_blank
 from chalicelib.replies.formatting import CHARACTERS_PER_PART, for_whatsapp
 from tests.unit.support.hostile_texts import HOSTILE
 
+pytestmark = pytest.mark.thorough
+
 bounded = settings(max_examples=60, deadline=None, derandomize=True)
 
 SIGNS = "*_~`#>|[]\\<&$^="

@@ -20,6 +20,8 @@ from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.support.online_line import CHAT, UNCAPPED, T, check, hand_in, llm, message, open_turn, with_policies
 
+pytestmark = pytest.mark.thorough
+
 MINUTES_PLAYED = 4
 
 

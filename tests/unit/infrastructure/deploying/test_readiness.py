@@ -36,7 +36,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def answers() -> Iterator[Callable[..., Health]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def ask(status: int, body: object, date: str = "") -> Health:
         Server.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), date)
