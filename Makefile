@@ -76,6 +76,10 @@ SCHEMA ?=
 openai-schema: python ## check the OpenAI simulator and our requests against OpenAI's description (SCHEMA=openapi.json)
 	@$(BIN)/python -m tests.openai_schema "$(SCHEMA)"
 
+.PHONY: bench
+bench: python ## measure how long hostile texts take to format, beside plain words
+	@$(BIN)/python -m tests.bench.formatting
+
 VERSION ?= latest
 ARGS ?=
 

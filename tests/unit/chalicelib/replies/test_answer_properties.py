@@ -290,5 +290,5 @@ def test_a_quote_that_goes_on_keeps_its_mark(quoted: list[str], characters: int)
 
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_a_hostile_text_of_any_length_is_sent(unit: str) -> None:
-    """How long it takes: `python -m tests.bench.formatting`."""
+    """How long a text takes: `make bench`."""
     assert all(len(part) <= CHARACTERS_PER_PART for part in for_whatsapp(unit * (6_000 // len(unit))))
