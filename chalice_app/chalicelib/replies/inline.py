@@ -1,7 +1,7 @@
 """The text of one paragraph, from Markdown to WhatsApp: emphasis, links, code, addresses, entities, tags, formulas.
 
 One pass finds the tokens, one pairs the marks, one writes. Nothing is nested or called again for what stands inside:
-the time is proportional to the text, whatever a model writes.
+the time stays bounded (`make bench`), whatever a model writes.
 """
 
 import html
