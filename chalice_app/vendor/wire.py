@@ -6,9 +6,11 @@ Every call is a POST of JSON over HTTPS to a path under ``/runner``, with ``Auth
 path                             request                     answer                      fenced by epoch
 ===============================  ==========================  ==========================  ========================
 ``/runner/sync``                 :class:`SyncRequest`        :class:`SyncAnswer`         each report
+``/runner/bell``                 :class:`BellRequest`        :class:`BellAnswer`         no: it only reads
 ``/runner/messages``             :class:`MessagesRequest`    :class:`MessagesAnswer`     no: idempotent
 ``/runner/take``                 :class:`TakeRequest`        :class:`TakeAnswer`         yes
 ``/runner/sent``                 :class:`SentRequest`        :class:`SentAnswer`         no: monotone
+``/runner/refused``              :class:`RefusedRequest`     :class:`RefusedAnswer`      yes
 ``/runner/release``              :class:`ReleaseRequest`     :class:`ReleaseAnswer`      yes
 ``/runner/snapshots/upload``     :class:`UploadRequest`      :class:`UploadAnswer`       yes
 ``/runner/snapshots/commit``     :class:`CommitRequest`      :class:`CommitAnswer`       yes
@@ -46,6 +48,8 @@ MAX_QUOTE_CHARACTERS = 1_000
 MAX_SNAPSHOT_BYTES = 536_870_912
 #: How long the control plane may hold a sync call before it answers.
 MAX_SYNC_HOLD_MS = 10_000
+#: The same for a call for the bell.
+MAX_BELL_HOLD_MS = 10_000
 
 
 class Phase(StrEnum):
@@ -154,8 +158,8 @@ class Code(Wire):
 class SessionReport(Wire):
     """The state of one session, as its runner sees it.
 
-    ``sequence`` grows whenever anything but ``probed_ms_ago`` changes, and is repeated otherwise: the control plane
-    stores a report only once, and ignores an older one.
+    ``sequence`` grows whenever anything but the two ages (``…_ms_ago``) changes, and is repeated otherwise: the control
+    plane stores a report only once, and ignores an older one.
     """
 
     tenant: TenantId
@@ -173,6 +177,8 @@ class SessionReport(Wire):
     caught_up_to_ms: Milliseconds | None = None
     #: How long ago the page last answered a probe.
     probed_ms_ago: Milliseconds | None = None
+    #: How long ago the profile was last found to be saved: a snapshot was committed, or there was nothing new to save.
+    saved_ms_ago: Milliseconds | None = None
 
 
 class SyncRequest(Wire):
@@ -193,7 +199,12 @@ class SyncRequest(Wire):
     commit: ShortText = ""
     chromium: ShortText = ""
     wa_js: ShortText = ""
-    sessions: Annotated[tuple[SessionReport, ...], Field(max_length=MAX_CAPACITY)] = ()
+    #: The same for all runners that share a disk, and for no others; empty where it is not known.
+    disk: ShortText = ""
+    #: The disk has no room: sessions should move to a runner on another disk, if one has room for them.
+    disk_full: bool = False
+    #: Twice as many as a runner hosts: one that ends may be reported beside the one that takes its place.
+    sessions: Annotated[tuple[SessionReport, ...], Field(max_length=2 * MAX_CAPACITY)] = ()
 
 
 class Identity(Wire):
@@ -246,6 +257,24 @@ class SyncAnswer(Wire):
     next_in_ms: int = 3_000
     #: The runner should release its sessions one after another and end.
     drain: bool = False
+
+
+class BellRequest(Wire):
+    """Waits for the bell: it rings when the sessions to hold or the turns to deliver changed."""
+
+    wire: int = WIRE_VERSION
+    #: The last value of the bell that the runner has acted on.
+    bell: Annotated[int, Field(ge=0, le=2**53)] = 0
+    #: How long the answer may be held for the bell to ring; 0 answers at once.
+    wait_ms: Annotated[int, Field(ge=0, le=MAX_BELL_HOLD_MS)] = 0
+
+
+class BellAnswer(Wire):
+    """The bell as it is now. If it rang, the next sync brings the sessions to hold."""
+
+    bell: int
+    #: All turns that this runner should take, as in a sync's answer.
+    deliver: tuple[Delivery, ...] = ()
 
 
 class Media(Wire):
@@ -391,6 +420,26 @@ class SentAnswer(Wire):
     """``done`` is true once every part of the turn is sent."""
 
     done: bool
+
+
+class RefusedRequest(Wire):
+    """WhatsApp refused part ``part`` of the turn for good (ack < 0), however often it was sent: nobody will read it."""
+
+    wire: int = WIRE_VERSION
+    tenant: TenantId
+    epoch: Epoch
+    chat: ChatId
+    turn: TurnId
+    part: Annotated[int, Field(ge=0, le=99)]
+    message: MessageId
+    #: WhatsApp's code (wa-js's ACK: -1 failed, -2 expired, …).
+    ack: Annotated[int, Field(ge=-99, le=-1)]
+
+
+class RefusedAnswer(Wire):
+    """``ended`` is true if the turn was this runner's; it is discarded now, and has its reason."""
+
+    ended: bool
 
 
 class ReleaseRequest(Wire):
