@@ -45,7 +45,7 @@ MAX_TEXT_BYTES = 65_536
 #: A longer quoted text is cut by the runner.
 MAX_QUOTE_CHARACTERS = 1_000
 #: The largest snapshot that the control plane accepts.
-MAX_SNAPSHOT_BYTES = 536_870_912
+MAX_SNAPSHOT_BYTES = 2_147_483_648
 #: How long the control plane may hold a sync call before it answers.
 MAX_SYNC_HOLD_MS = 10_000
 #: The same for a call for the bell.

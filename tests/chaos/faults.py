@@ -16,6 +16,9 @@ Fault = Callable[[Scene], Injection | None]
 
 PROCESS_ENDS_WITHIN_SECONDS = 5.0
 MAX_REPLACEMENTS = 2
+#: As heavy as a big account is: the profile of one line, and each page's work before its modules are there.
+BIG_PROFILE_MEBIBYTES = 600
+BOOT_WORK = 4_000
 
 
 # -- runners ----------------------------------------------------------------------------------------------------
@@ -147,6 +150,25 @@ def freeze_renderer(scene: Scene) -> Injection | None:
     return Injection("SIGSTOP renderer", tenant, frozenset({tenant}), duration_seconds, lambda: _resume(process))
 
 
+def boot_slowly(scene: Scene) -> Injection | None:
+    """Kills all browsers at once, while each page that starts works for seconds: a storm of slow starts."""
+    found = scene.browsers()
+    if not found:
+        return None
+    scene.whatsapp.set(boot_work=BOOT_WORK)
+    for browser in found:
+        with contextlib.suppress(psutil.Error):
+            browser.process.kill()
+    return Injection(
+        "slow boots of all",
+        "all",
+        scene.all_tenants,
+        scene.rng.uniform(60, 90),
+        lambda: scene.whatsapp.set(boot_work=0),
+        exclusive_group="boot_work",
+    )
+
+
 def _some_renderer(scene: Scene) -> tuple[str, psutil.Process | None]:
     found = scene.browsers()
     if not found:
@@ -188,6 +210,16 @@ def drop_socket(scene: Scene) -> Injection:
         lambda: scene.whatsapp.set(refuse_websocket=False),
         exclusive_group="refuse_websocket",
     )
+
+
+def grow_profile(scene: Scene) -> Injection | None:
+    """Lets one line become a big account: its page stores some hundred megabytes; once in a run."""
+    if scene.big_profile is not None:
+        return None
+    line = scene.rng.choice(scene.lines)
+    scene.big_profile = line.tenant
+    scene.phone(line).hoard(BIG_PROFILE_MEBIBYTES)
+    return Injection(f"profile of {BIG_PROFILE_MEBIBYTES} MB", line.tenant, frozenset({line.tenant}))
 
 
 def cut_next_send(scene: Scene) -> Injection:

@@ -163,6 +163,8 @@ WEIGHTS: dict[Fault, int] = {
     faults.cut_next_send: 3,
     faults.withhold_acks: 3,
     faults.deliver_twice: 2,
+    faults.boot_slowly: 2,
+    faults.grow_profile: 1,
     faults.fail_model: 4,
     faults.slow_model: 2,
     freeze_control: 3,
@@ -199,6 +201,7 @@ _EXCLUSIVE_GROUPS: dict[Fault, str] = {
     faults.drop_socket: "refuse_websocket",
     faults.withhold_acks: "withhold_acks",
     faults.deliver_twice: "duplicate_delivery",
+    faults.boot_slowly: "boot_work",
     faults.slow_model: "model",
 }
 

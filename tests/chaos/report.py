@@ -6,13 +6,16 @@ from tests.chaos.run import Outcome
 
 #: One message may be lost per so many hard kills of a runner.
 KILLS_PER_LOST = 10
+#: No line may be away for longer.
+MAX_AWAY_SECONDS = 180.0
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Returns whether nothing is duplicated, unanswered, out of order or left over, and hardly anything is lost."""
+    """Returns whether nothing is duplicated, unanswered, out of order or left over, no line long away, hardly any lost."""
     verdict = outcome.verdict
     bad = [*verdict.duplicated, *verdict.unanswered, *verdict.out_of_order, *outcome.orphans, *outcome.left_over]
-    return not bad and outcome.online and not outcome.zombies and len(verdict.lost) <= allowed(outcome)
+    well = outcome.online and not outcome.zombies and outcome.longest_away <= MAX_AWAY_SECONDS
+    return not bad and well and len(verdict.lost) <= allowed(outcome)
 
 
 def allowed(outcome: Outcome) -> int:

@@ -63,6 +63,8 @@ class Scene:
     small_disks: tuple[str, ...] = ()
     #: how often each line's stream was replaced
     replaced: Counter[str] = field(default_factory=Counter)
+    #: the line whose profile was made big
+    big_profile: str | None = None
 
     @property
     def all_tenants(self) -> frozenset[str]:

@@ -107,6 +107,10 @@ class PhoneClient:
         """Declare the page too old."""
         self._act("needs-update")
 
+    def hoard(self, mebibytes: int) -> None:
+        """Let the connected devices store so much more."""
+        self._act("hoard", mebibytes=mebibytes)
+
     def block(self, state: str | None = "TOS_BLOCK") -> None:
         """Block the account in this socket state; None lifts it."""
         self._act("block", state=state)

@@ -138,6 +138,7 @@ class _Control:
             "conflict": phone.conflict,
             "deafen": phone.deafen,
             "needs-update": phone.need_update,
+            "hoard": lambda: phone.hoard(body["mebibytes"]),
             "block": lambda: phone.block(body.get("state", "TOS_BLOCK")),
             "require-passkey": lambda: phone.require_passkey(body.get("required", True)),
             "answer-automatically": lambda: phone.answer_automatically(**body),

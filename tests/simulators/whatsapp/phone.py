@@ -110,6 +110,11 @@ class Phone:
         for page in self._pages():
             page.send({"type": "needs_update"})
 
+    def hoard(self, mebibytes: int) -> None:
+        """Let the connected devices store so much more, as the pages of a big account do."""
+        for page in self._pages():
+            page.send({"type": "hoard", "mebibytes": mebibytes})
+
     def block(self, state: str | None = "TOS_BLOCK") -> None:
         """Put every device into a blocked socket state until `block(None)`."""
         self.account.blocked = state

@@ -20,6 +20,8 @@ class Switches:
     pair_code_ms: int = 180_000
     #: From DOMContentLoaded to the start of the application.
     boot_ms: int = 0
+    #: Before its modules are there the page's main thread works: so many units of about a millisecond of a processor.
+    boot_work: int = 0
     #: From signing in to Stream.mode MAIN.
     sync_ms: int = 150
     #: From losing the socket (or pairing) to the next attempt.

@@ -111,6 +111,9 @@ defineModule('Gateway', (require) => {
       for (const event of events) await require('Inbox')[event.kind](event);
       void acknowledgeWhenWritten(events.at(-1).seq);
     },
+    hoard: ({ mebibytes }) => {
+      void require('Hoard').grow(mebibytes);
+    },
     needs_update: () => require('WAWebStreamModel').Stream.set({ needsUpdate: true }),
     conflict: () => require('Application').blocked('CONFLICT'),
     blocked: ({ state }) => require('Application').blocked(state),

@@ -69,3 +69,39 @@ defineModule('Storage', () => {
     },
   };
 });
+
+// The weight of a big account: entries that do not compress, small enough to stay in LevelDB.
+defineModule('Hoard', () => {
+  const ENTRY_BYTES = 48 * 1024;
+  const ENTRIES_PER_MEBIBYTE = Math.ceil((1 << 20) / ENTRY_BYTES);
+  const MEBIBYTES_AT_ONCE = 4;
+
+  const open = () =>
+    new Promise((resolve, reject) => {
+      const request = indexedDB.open('hoard', 1);
+      request.onupgradeneeded = () => request.result.createObjectStore('entry', { autoIncrement: true });
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+
+  const add = (database, mebibytes) =>
+    new Promise((resolve, reject) => {
+      const transaction = database.transaction('entry', 'readwrite');
+      const entries = transaction.objectStore('entry');
+      for (let left = mebibytes * ENTRIES_PER_MEBIBYTE; left > 0; left -= 1) {
+        entries.add(crypto.getRandomValues(new Uint8Array(ENTRY_BYTES)));
+      }
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
+
+  return {
+    async grow(mebibytes) {
+      const database = await open();
+      for (let left = mebibytes; left > 0; left -= MEBIBYTES_AT_ONCE) {
+        await add(database, Math.min(left, MEBIBYTES_AT_ONCE));
+      }
+      database.close();
+    },
+  };
+});
