@@ -11,7 +11,7 @@ MAX_AWAY_SECONDS = 180.0
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Returns whether nothing is duplicated, unanswered, out of order or left over, no line long away, hardly any lost."""
+    """Returns whether nothing is duplicated, unanswered, out of order or left over, no line long away, few lost."""
     verdict = outcome.verdict
     bad = [*verdict.duplicated, *verdict.unanswered, *verdict.out_of_order, *outcome.orphans, *outcome.left_over]
     well = outcome.online and not outcome.zombies and outcome.longest_away <= MAX_AWAY_SECONDS
