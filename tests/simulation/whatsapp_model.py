@@ -156,6 +156,9 @@ class WhatsAppServer:
         self.link_faults = LinkFaults()
         self.accounts: dict[str, Account] = {}
         self.faults = 0
+        #: Called with each stanza that a page received, and with each page that connects and the one that it replaces.
+        self.on_hand_over: Callable[[Account, LoadedPage, Stanza], None] = lambda account, page, stanza: None
+        self.on_connect: Callable[[Account, LoadedPage, LoadedPage | None], None] = lambda account, page, before: None
         #: QR codes on show: code → the page that shows it.
         self.codes: dict[str, LoadedPage] = {}
         self._ids = itertools.count(1)
@@ -235,6 +238,7 @@ class WhatsAppServer:
     def connect(self, account: Account, page: "LoadedPage") -> None:
         """Connects a page; it replaces the connection before."""
         before, account.stream = account.stream, page
+        self.on_connect(account, page, before)
         if before is not None and before is not page:
             self.trace("stream replaced", account=account.number)
             before.replaced()
@@ -256,6 +260,7 @@ class WhatsAppServer:
         if account.stream is stream and stream.reachable and account.queue:
             stanza = account.queue[0]
             stream.receive(stanza)
+            self.on_hand_over(account, stream, stanza)
             if self.chance.random() < self.link_faults.receipt_lost:
                 self.faults += 1  # it comes again
             else:
