@@ -24,6 +24,10 @@ next call at once, which proves that it received its identity, and has room from
 unknown or that the runner was declared dead: the runner closes all sessions and registers again under a new identity.
 For a registration, 401 means that this token is not accepted from this task.
 
+``/runner/messages`` and ``/runner/sent`` also accept a *capability* for the request's tenant and epoch, which a runner
+leaves on its disk for the next process there: ``<runner>.<tenant>.<epoch>.<proof>``. The proof is the HMAC-SHA256 of
+``hand in <tenant> <epoch>``; its key is the hexadecimal SHA-256 of the runner's secret.
+
 All instants are epoch milliseconds of the clock named in the field; durations carry their unit in the name.
 Readers ignore unknown fields, so that either side may be one version ahead.
 """

@@ -22,7 +22,7 @@ from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
 from chalicelib.tokens import secrets_match, sha256
-from chalicelib.web.runner_auth import authenticate, authenticate_alive, mount_endpoint
+from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, mount_endpoint
 from chalicelib.wiring import Services
 from wire import (
     MAX_SYNC_HOLD_MS,
@@ -142,9 +142,7 @@ def _answer(runner: Runner, bell: Bell, request: SyncRequest, now: int) -> SyncA
 def messages(services: Services, token: str, request: MessagesRequest) -> MessagesAnswer:
     """Stores messages and enqueues one check for each chat. Not fenced: a dead runner may still hand messages in."""
     now = services.clock()
-    runner = authenticate(services, token)
-    if not services.runners.may_hand_in(runner, request.tenant, now):
-        raise Unauthorised("This runner never held this tenant.")
+    authenticate_hand_in(services, token, request.tenant, request.epoch, now)
     return MessagesAnswer(acknowledged=tuple(inbound.hand_in(services, request.tenant, request.messages)))
 
 
@@ -182,9 +180,7 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
 def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     """Marks a part as sent: it is on WhatsApp's server. Idempotent, and not fenced."""
     now = services.clock()
-    runner = authenticate(services, token)
-    if not services.runners.may_hand_in(runner, request.tenant, now):
-        raise Unauthorised("This runner never held this tenant.")
+    runner = authenticate_hand_in(services, token, request.tenant, request.epoch, now)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is None:
         raise NotFound("There is no such turn.")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from chalicelib import log_context
 from chalicelib.errors import BadRequest, TooLarge, Unauthorised
 from chalicelib.model import Runner, RunnerState
-from chalicelib.tokens import secrets_match, sha256
+from chalicelib.tokens import hand_in_capability, secrets_match, sha256
 from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services
 from wire import MAX_TEXT_BYTES, WIRE_VERSION, Message, MessageKind, MessagesRequest, Wire
@@ -54,9 +54,8 @@ def mount_endpoint(
 
 def authenticate(services: Services, token: str) -> Runner:
     """Returns the runner of this token, dead or alive. Raises Unauthorised."""
-    name, _, secret = token.partition(".")
-    runner = services.runners.get(name) if name.isalnum() and secret else None
-    if runner is None or not secrets_match(runner.token_sha256, sha256(secret)):
+    runner = _named_runner(services, token)
+    if not _is_own_token(runner, token):
         raise Unauthorised("This token is unknown; register again.")
     return runner
 
@@ -67,6 +66,33 @@ def authenticate_alive(services: Services, token: str) -> Runner:
     if runner.state is RunnerState.DEAD:
         raise Unauthorised("This runner was declared dead; register again.")
     return runner
+
+
+def authenticate_hand_in(services: Services, token: str, tenant: str, epoch: int, now: int) -> Runner:
+    """Returns the runner that may hand in messages and sent parts of this tenant: not fenced, and also a dead runner's.
+
+    The token is the runner's own, or the capability for exactly this tenant and epoch. Raises Unauthorised.
+    """
+    runner = _named_runner(services, token)
+    capability = hand_in_capability(runner.id, runner.token_sha256, tenant, epoch)
+    if not _is_own_token(runner, token) and not secrets_match(capability, token):
+        raise Unauthorised("This token is not one for this tenant and epoch.")
+    if not services.runners.may_hand_in(runner, tenant, now):
+        raise Unauthorised("This runner never held this tenant, or it ended too long ago.")
+    return runner
+
+
+def _named_runner(services: Services, token: str) -> Runner:
+    """Returns the runner that the token names, which proves nothing yet. Raises Unauthorised if there is none."""
+    name, _, rest = token.partition(".")
+    runner = services.runners.get(name) if name.isalnum() and rest else None
+    if runner is None:
+        raise Unauthorised("This token is unknown; register again.")
+    return runner
+
+
+def _is_own_token(runner: Runner, token: str) -> bool:
+    return secrets_match(runner.token_sha256, sha256(token.partition(".")[2]))
 
 
 def _read_request(app: Chalice, model: type[RequestModel]) -> tuple[str, RequestModel]:

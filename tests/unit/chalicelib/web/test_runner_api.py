@@ -2,19 +2,23 @@
 
 import json
 import logging
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
+import wire
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Policies
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
-from chalicelib.web import runner_api
+from chalicelib.web import runner_api, snapshot_api
 from chalicelib.wiring import Services
+from runner.control_plane.capability import hand_in_capability
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH, Media, Message, Quote
 
@@ -63,6 +67,7 @@ def client(services: Services) -> Client:
     )
     app = Chalice(app_name="answerline")
     runner_api.mount(app, services)
+    snapshot_api.mount(app, services)
     return Client(app)
 
 
@@ -200,6 +205,82 @@ def test_a_dead_runner_may_hand_in_but_neither_sync_nor_take(holder: Caller, ser
     take = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-1234"}
     assert holder.post("/runner/take", take).status_code == 401
     assert holder.hand_in(message(clock)).json_body["acknowledged"][0]["outcome"] == "queued"
+
+
+OTHER_TENANT = "tenantbbbb"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "epoch", "change", "hours_dead", "status"),
+    [
+        (T, 2, str, None, 200),
+        (T, 2, str, 23.9, 200),
+        (T, 2, str, 24.1, 401),
+        (OTHER_TENANT, 2, str, None, 401),
+        (T, 1, str, None, 401),
+        (T, 3, str, None, 401),
+        (T, 2, lambda capability: capability[:-1], None, 401),
+        (T, 2, lambda capability: capability[:-1] + ("0" if capability[-1] != "0" else "1"), None, 401),
+        (T, 2, lambda capability: capability + "0", None, 401),
+        (T, 2, str.upper, None, 401),
+        (T, 2, lambda capability: capability.replace(T, OTHER_TENANT), None, 401),
+        (T, 2, lambda capability: capability.replace(".2.", ".3."), None, 401),
+        (T, 2, lambda capability: "0" * 20 + capability[20:], None, 401),
+        (T, 2, lambda capability: capability.rpartition(".")[0], None, 401),
+        (T, 2, lambda capability: capability.partition(".")[0], None, 401),
+        (T, 2, lambda capability: capability.rpartition(".")[2], None, 401),
+    ],
+)
+def test_a_capability_hands_in_for_its_tenant_and_epoch_until_a_day_after_its_runner(
+    holder: Caller,
+    services: Services,
+    clock: Clock,
+    tenant: str,
+    epoch: int,
+    change: Callable[[str], str],
+    hours_dead: float | None,
+    status: int,
+) -> None:
+    holder.token = change(hand_in_capability(holder.token, tenant, epoch))
+    if hours_dead is not None:
+        services.reaping.reap(holder.token.split(".")[0], clock())
+        clock.pass_seconds(hours_dead * 3600)
+    assert holder.hand_in(message(clock)).status_code == status
+    sent = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-1234", "part": 0, "message": "3EB0"}
+    assert holder.post("/runner/sent", sent).status_code == (404 if status == 200 else status)
+
+
+def test_a_capability_for_a_tenant_that_its_runner_never_held_hands_in_nothing(
+    client: Client, holder: Caller, clock: Clock
+) -> None:
+    stranger = Caller(client, "task-b")
+    stranger.sync()
+    stranger.token = hand_in_capability(stranger.token, T, 2)
+    assert stranger.hand_in(message(clock)).status_code == 401
+
+
+def test_a_capability_opens_no_other_call(holder: Caller) -> None:
+    capability = hand_in_capability(holder.token, T, 2)
+    session = {"tenant": T, "epoch": 2}
+    turn = {**session, "chat": CHAT, "turn": "turn-1234"}
+    archive = {**session, "sequence": 1, "sha256": "0" * 64, "size_bytes": 9, "chromium": "156.0"}
+    bodies = {
+        "sync": {"sequence": 9, "capacity": 1},
+        "bell": {},
+        "take": turn,
+        "refused": {**turn, "part": 0, "message": "3EB0", "ack": -1},
+        "release": {**session, "reason": "x"},
+        "snapshots/upload": archive,
+        "snapshots/commit": archive,
+        "snapshots/restore": session,
+    }
+    calls = set(re.findall(r"^``/runner/([a-z/]+)``", str(wire.__doc__), re.MULTILINE))
+    assert calls == {*bodies, "messages", "sent"}, "a call was added: may the capability open it?"
+    for path, body in bodies.items():
+        stolen, own = (holder.post(f"/runner/{path}", body, token=token) for token in (capability, holder.token))
+        if own.status_code != 403:  # there is no such endpoint yet
+            assert own.status_code != 401, path
+            assert stolen.status_code == 401, path
 
 
 def test_a_message_is_handed_in_taken_and_sent_through_the_api(
