@@ -84,6 +84,8 @@ class LogEvent(StrEnum):
 
     #: Messages could not be read from the page; the runner retries.
     READING_INTERRUPTED = "reading_interrupted"
+    #: Chats of the page cannot be read, and are left out; or, with 0 chats, all can be read again.
+    CHATS_UNREADABLE = "chats_unreadable"
     #: Messages could not be handed in to the control plane; the runner retries.
     HANDING_IN_INTERRUPTED = "handing_in_interrupted"
     #: Values of the page are out of bounds: a message is handed in without the named fields.

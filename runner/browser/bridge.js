@@ -143,12 +143,14 @@
   // The runner needs these to receive, to prove that it is online and to send; some may come with the main bundle.
   const NEEDED = ["Conn", "Socket", "Stream", "Cmd"];
   const NEEDED_IN_MAIN = ["ChatStore", "MsgStore", "MsgKey"];
-  const FUNCTIONS_IN_MAIN = ["queryWidExists", "findOrCreateLatestChat", "addAndSendMsgToChat"];
+  const FUNCTIONS_IN_MAIN = ["queryWidExists", "findOrCreateLatestChat", "addAndSendMsgToChat", "msgFindByDirection"];
+  const OLDER_NAMES = { msgFindByDirection: "msgFindQuery" }; // [chat/functions/getMessages.ts]
 
   function missing(inMain) {
     const models = (inMain ? [...NEEDED, ...NEEDED_IN_MAIN] : NEEDED).filter((name) => !attempt(() => W.whatsapp[name]));
     const functions = inMain ? FUNCTIONS_IN_MAIN : [];
-    const lost = [...models, ...functions.filter((name) => !attempt(() => W.whatsapp.functions[name]))];
+    const isThere = (name) => Boolean(attempt(() => W.whatsapp.functions[name]));
+    const lost = [...models, ...functions.filter((name) => !isThere(name) && !isThere(OLDER_NAMES[name]))];
     // The page has a reference to show, and wa-js cannot make a code of it.
     const codeless = !inMain && !state.qr && performance.now() > CODE_TIMEOUT_MS
       && attempt(() => W.whatsapp.Stream.mode === "QR" && Boolean(W.whatsapp.Conn.ref) && !W.conn.isIdle(), false);

@@ -17,6 +17,9 @@ const messageTail = (() => {
   const MAX_REPORTED = 20_000;
   const MAX_PAGES = 40;
   const MESSAGES_PER_PAGE = 50;
+  const QUERY_TIMEOUT_MS = 5_000; // a query of the local database takes milliseconds
+  const UNREADABLE_RETRY_MS = 30_000;
+  const MAX_PROBED_CHATS = 3;
 
   // Entries that WhatsApp adds to a chat by itself; never handed in.
   const NOT_WRITTEN = new Set([
@@ -33,6 +36,7 @@ const messageTail = (() => {
   const watched = new Map(); // chat → seconds of its oldest and newest message that may still change
   const loaded = new Map(); // chat → the second down to which its messages were read, and when
   const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
+  const unreadable = new Map(); // chat that could not be read → when it is tried again
   let remembers = false;
 
   const second = (message) => attempt(() => whole(message.t), 0);
@@ -92,11 +96,17 @@ const messageTail = (() => {
     };
   }
 
-  // One message that the page has in no usable form is no reason to read no other.
-  const enqueue = (message, since) => attempt(() => add(message, since));
+  // One message that the page has in no usable form is no reason to read no other; returns whether it is usable.
+  const enqueue = (message, since) => attempt(() => add(message, since) ?? true, false);
+
+  function enqueueAll(messages, since) {
+    const usable = messages.filter((message) => enqueue(message, since));
+    if (messages.length > 0 && usable.length === 0) throw new TypeError("no usable message");
+  }
 
   function add(message, since) {
-    if (!message?.id || !isWritten(message)) return;
+    if (!message.id.id) throw new TypeError("no message");
+    if (!isWritten(message)) return;
     const base = baseOf(message);
     const reportedRank = reported.get(base) ?? -1;
     const from = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
@@ -148,8 +158,15 @@ const messageTail = (() => {
 
   const older = (a, b) => (a === null || second(b) < second(a) ? b : a);
 
-  function pageBefore(chat, anchor) {
-    return W.chat.getMessages(chat.id, { count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString() });
+  async function pageBefore(chat, anchor) {
+    let timer;
+    const timeout = new Promise((_, reject) => { timer = setTimeout(reject, QUERY_TIMEOUT_MS, new Error("no answer")); });
+    try {
+      const wanted = { count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString() };
+      return await Promise.race([W.chat.getMessages(chat.id, wanted), timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
@@ -162,7 +179,7 @@ const messageTail = (() => {
         const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
         if (last) enqueue(last, since);
       }
-      for (const message of found) enqueue(message, since);
+      enqueueAll(found, since);
       const next = found.reduce(older, null);
       if (!next || (oldest && String(next.id) === String(oldest.id))) break;
       oldest = next;
@@ -185,8 +202,8 @@ const messageTail = (() => {
 
   async function read(chat, id, since, compareFrom) {
     const down = Math.min(since, compareFrom);
-    const inMemory = inMemoryOf(chat).slice();
-    for (const message of inMemory) enqueue(message, since);
+    const inMemory = chat.msgs.getModelsArray().slice();
+    enqueueAll(inMemory, since);
     // What changes in the database alone is found by reading it again, now and then: the page gives no sign of it.
     const known = loaded.get(id) ?? { down: Infinity, at: 0 };
     const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
@@ -217,30 +234,67 @@ const messageTail = (() => {
     return at;
   }
 
+  function unknownBeginning(chat) {
+    beginnings.set(String(chat.id), { second: null, at: performance.now() - BEGINNING_MS + UNREADABLE_RETRY_MS });
+    return null;
+  }
+
   async function addBeginning(message) {
     if (message.chat.endsWith("@g.us")) return;
     const chat = attempt(() => W.whatsapp.ChatStore.get(message.key.split("|")[1]));
-    const since = chat ? await beginningOf(chat).catch(() => null) : null;
+    const since = chat ? await beginningOf(chat).catch(() => unknownBeginning(chat)) : null;
     message.chat_since_ms = since === null ? null : Math.min(since, message.sent_at_s) * 1000;
+  }
+
+  // Reads a chat if it may have something new; returns whether it had to be looked at. Throws if it cannot be read.
+  async function visit(chat, since, sinceDefault, own) {
+    const id = String(chat.id);
+    const from = since[id] ?? sinceDefault;
+    const compareFrom = watchedFrom(id);
+    if (lastSecond(chat) < Math.min(from, compareFrom) || !people.isChatOfPeople(chat.id, own)) return false;
+    if (performance.now() < (unreadable.get(id) ?? 0)) throw new Error("not yet");
+    try {
+      await read(chat, id, from, compareFrom);
+      unreadable.delete(id);
+    } catch (error) {
+      unreadable.set(id, performance.now() + UNREADABLE_RETRY_MS);
+      throw error;
+    }
+    return true;
+  }
+
+  // Whether any other chat can be read, where no chat could that has something new: is it the chat, or the page?
+  async function canReadAnother(chats, failed, own) {
+    const others = chats.filter((chat) => attempt(
+      () => chat.lastReceivedKey && !failed.has(String(chat.id)) && people.isChatOfPeople(chat.id, own), false,
+    ));
+    for (const chat of others.slice(0, MAX_PROBED_CHATS)) {
+      if (Array.isArray(await pageBefore(chat, chat.lastReceivedKey).catch(() => null))) return true;
+    }
+    return false;
   }
 
   async function tail(since, sinceDefault, limit) {
     // The runner first says what it has: the page of a new document knows of nothing.
     if (!remembers) throw Object.assign(new Error(), { code: "nothing_remembered" });
     const own = people.ownIds();
-    for (const chat of W.whatsapp.ChatStore.getModelsArray().slice()) {
-      const id = String(chat.id);
-      const from = since[id] ?? sinceDefault;
-      const compareFrom = watchedFrom(id);
-      if (lastSecond(chat) >= Math.min(from, compareFrom) && people.isChatOfPeople(chat.id, own)) {
-        await read(chat, id, from, compareFrom);
+    const chats = W.whatsapp.ChatStore.getModelsArray().slice();
+    const failed = new Set();
+    let visited = 0;
+    for (const chat of chats) {
+      try {
+        if (await visit(chat, since, sinceDefault, own)) visited += 1;
+      } catch {
+        failed.add(attempt(() => String(chat.id), ""));
       }
     }
-    const found = [...pending.values()];
+    // Of a chat that cannot be read nothing is handed in: what came first must not be missing.
+    const found = [...pending.values()].filter(({ key }) => !failed.has(key.split("|")[1]));
     found.sort((a, b) => a.sent_at_s - b.sent_at_s); // stable: within a second in the page's own order
-    const first = found.slice(0, limit);
-    for (const message of first) await addBeginning(message);
-    return first;
+    const messages = found.slice(0, limit);
+    for (const message of messages) await addBeginning(message);
+    const readable = failed.size === 0 || visited > 0 || await canReadAnother(chats, failed, own);
+    return { messages, unreadable: failed.size, readable };
   }
 
   // Reads this chat's messages from the database again with the next tail.

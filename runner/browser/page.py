@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 #: The limits of the wire. The page is not trusted to respect them.
 NUMBER = re.compile(r"[0-9]{5,20}")
@@ -169,6 +169,24 @@ def _parse_code(answer: Any) -> LiveCode | None:
     return LiveCode(value, remaining_ms) if value.isascii() and value.isprintable() and remaining_ms else None
 
 
+class Tail(NamedTuple):
+    """The messages that the page has and the runner has not, and how much of the page could not be read."""
+
+    messages: Sequence[Mapping[str, Any]] = ()
+    #: Chats with something new that cannot be read; of them there is no message.
+    unreadable_chats: int = 0
+    #: False: not one chat of the page can be read.
+    is_readable: bool = True
+
+
+def parse_tail(answer: Any) -> Tail:
+    """Parses the page's answer; raises PageRefused if it is none."""
+    messages = answer.get("messages") if isinstance(answer, Mapping) else None
+    if not isinstance(messages, list) or not all(isinstance(seen, Mapping) and "key" in seen for seen in messages):
+        raise PageRefused("no_tail")
+    return Tail(messages, _parse_number(answer.get("unreadable")) or 0, bool(answer.get("readable", True)))
+
+
 @dataclass(frozen=True, slots=True)
 class SendResult:
     """The page's answer for one sent message: ``ack`` ≥ 1 means that WhatsApp's server has it."""
@@ -206,9 +224,10 @@ class Page(Protocol):
     async def memory_bytes(self) -> int:
         """Returns the memory of the page's browser, all its processes together."""
 
-    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Tail:
         """Returns the messages after each chat's second that were not acknowledged, oldest first.
 
+        A chat that cannot be read is left out and counted.
         An acknowledged message that is decrypted, edited or deleted within 12 h is returned again, under another key.
         Raises PageRefused with NOTHING_REMEMBERED until the document learned what was acknowledged before it.
         """

@@ -23,7 +23,9 @@ from runner.browser.page import (
     PageSilent,
     PageUnreachable,
     SendResult,
+    Tail,
     parse_observation,
+    parse_tail,
 )
 from runner.browser.process_freeze import FrozenBrowser, freeze
 from runner.clock import Clock
@@ -239,9 +241,12 @@ class WhatsAppPage:
     async def memory_bytes(self) -> int:
         return await asyncio.to_thread(self._memory)
 
-    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Tail:
         since = dict(since_s)
-        return await self._call("tail", since, since_default_s, limit, timeout_seconds=SLOW_CALL_TIMEOUT_SECONDS) or []
+        answer = await self._call("tail", since, since_default_s, limit, timeout_seconds=SLOW_CALL_TIMEOUT_SECONDS)
+        if answer is None:
+            raise PageSilent("wa-js is not there")
+        return parse_tail(answer)
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
         await self._call("acknowledge", list(keys))

@@ -96,6 +96,11 @@ class Conversation:
         """Returns when the last new message was read from the page."""
         return self._inbox.received_at
 
+    @property
+    def unreadable_chats(self) -> int:
+        """Returns how many chats with something new the page could not read the last time."""
+        return self._inbox.unreadable_chats
+
     # -- the session's side ---------------------------------------------------------------------------------------
 
     def mark_linked(self, caught_up_to_ms: int | None) -> None:

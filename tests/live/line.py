@@ -135,7 +135,7 @@ class Line:
         async with _deadline(self.timing.message_timeout_seconds, "the message did not come"):
             await page.remember({})
             while True:
-                for seen in await page.tail({}, since_s, 200):
+                for seen in (await page.tail({}, since_s, 200)).messages:
                     if matches(seen):
                         return seen
                 await asyncio.sleep(POLL_EVERY_SECONDS)

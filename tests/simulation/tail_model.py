@@ -39,10 +39,10 @@ class MessageTail:
         """Looks at a message again with the next reading."""
         self._unread[key] = None
 
-    def read(self, since: Mapping[str, int], otherwise: int, limit: int) -> list[dict[str, Any]]:
+    def read(self, since: Mapping[str, int], otherwise: int, limit: int) -> dict[str, Any]:
         account = self._page.account
         if account is None:
-            return []
+            return {"messages": [], "unreadable": 0, "readable": True}
         later: dict[Key, None] = {}
         for key in self._unread:
             stanza = self._stanza(key)
@@ -50,7 +50,7 @@ class MessageTail:
                 later[key] = None  # a chat may be read from further back
         self._unread = later
         found = sorted(self._pending.values(), key=lambda message: int(message["sent_at_s"]))
-        return found[:limit]
+        return {"messages": found[:limit], "unreadable": 0, "readable": True}
 
     def remember(self, handed_in: Iterable[tuple[str, int]]) -> None:
         for key, _ in handed_in:

@@ -24,7 +24,7 @@ from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
 from chalicelib.store.tasks import Tasks
 from chalicelib.web import runner_auth
-from runner.browser.page import SendResult
+from runner.browser.page import SendResult, Tail
 from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
@@ -118,10 +118,9 @@ def test_a_message_id_that_is_new_for_each_attempt_is_found_out(monkeypatch: pyt
 def test_an_event_that_is_taken_for_the_message_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tail = WhatsAppPage.tail
 
-    async def only_the_newest(
-        self: WhatsAppPage, since_s: Mapping[str, int], since_default_s: int, limit: int
-    ) -> Sequence[Mapping[str, Any]]:
-        return (await tail(self, since_s, since_default_s, limit))[-1:]
+    async def only_the_newest(self: WhatsAppPage, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Tail:
+        found = await tail(self, since_s, since_default_s, limit)
+        return found._replace(messages=found.messages[-1:])
 
     monkeypatch.setattr(WhatsAppPage, "tail", only_the_newest)
     caught("out of order", range(30), replace(ROUGH, hint_lost=0.3))

@@ -23,6 +23,8 @@ const PHONES = { "4922@lid": "491702222222@c.us", "4933@lid": "491703333333@c.us
 const CONTACTS = new Map();
 const CHATS = new Map();
 const DATABASE = new Map(); // chat → all its messages, oldest first
+const FAILING = new Set(); // chats of which the database cannot be read
+const HANGING = new Set(); // … or never answers
 let READS = 0;
 const keyOf = (message) => { try { return String(message.id); } catch { return null; } };
 function messageOf({ id, chat, from_me: fromMe = false, participant, ...attributes }) {
@@ -40,7 +42,10 @@ globalThis.window = { WPP: {
   chat: {
     async getMessages(chat, { count, id }) {
       READS += 1;
-      const all = DATABASE.get(String(chat)) ?? [];
+      if (FAILING.has(String(chat))) throw new TypeError("the database");
+      if (HANGING.has(String(chat))) await new Promise(() => {});
+      const all = DATABASE.has(String(chat)) ? DATABASE.get(String(chat)) : [];
+      if (all === null) return null;
       const place = all.findIndex((message) => keyOf(message) === id);
       return all.slice(Math.max(0, place - count), Math.max(0, place));
     },
@@ -53,7 +58,7 @@ globalThis.window = { WPP: {
     },
     ContactStore: { get: (id) => CONTACTS.get(String(id)) },
     ChatStore: { getModelsArray: () => [...CHATS.values()], get: (id) => CHATS.get(String(id)) },
-    MsgStore: { get: (id) => [...DATABASE.values()].flat().find((message) => keyOf(message) === id) },
+    MsgStore: { get: (id) => [...DATABASE.values()].flat().find((message) => message && keyOf(message) === id) },
   },
 } };
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused, SendResult
+from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused, SendResult, Tail
 from runner.control_plane.client import ControlPlaneClient, Refused, StaleEpoch, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
@@ -382,6 +382,8 @@ class FakePage:
     offline: bool = False
     error: Exception | None = None
     memory: int = 0
+    #: Chats that the page cannot read.
+    unreadable: set[str] = field(default_factory=set)
     #: The acks of the server for the next sends; afterwards 1.
     acks: list[int] = field(default_factory=list)
 
@@ -437,18 +439,22 @@ class FakePage:
         self._call("memory_bytes")
         return self.memory
 
-    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def tail(self, since_s: Mapping[str, int], since_default_s: int, limit: int) -> Tail:
         self._call("tail")
         if self.remembered is None:
             raise PageRefused(NOTHING_REMEMBERED)
         found = [
             message
             for message in self.messages
-            if message["key"] not in self.done
+            if message["chat"] not in self.unreadable
+            and message["key"] not in self.done
             and message["key"] not in self.remembered
             and (message.get("changed") or message["sent_at_s"] >= since_s.get(message["chat"], since_default_s))
         ]
-        return sorted(found, key=lambda message: int(message["sent_at_s"]))[:limit]
+        found.sort(key=lambda message: int(message["sent_at_s"]))
+        chats = {message["chat"] for message in self.messages}
+        failed = chats & self.unreadable
+        return Tail(found[:limit], len(failed), not failed or failed != chats)
 
     async def acknowledge(self, keys: Sequence[str]) -> None:
         self._call("acknowledge")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from chalicelib.model import MAX_MESSAGE_AGE
 from chalicelib.model.messages.classification import DECRYPTED_WITHIN
 from runner.messages import journal
@@ -27,8 +29,9 @@ TOOLS = """
     });
   };
   const text = (id, t, more = {}) => messageOf({ id, t, chat: "4922@lid", body: id, ...more });
+  const tailOf = async (...request) => (await messageTail.tail(...request)).messages;
   const report = async (since = 0, limit = 200) => {
-    const found = await messageTail.tail({}, since, limit);
+    const found = await tailOf({}, since, limit);
     messageTail.acknowledge(found.map(({ key }) => key));
     return found.map(({ key }) => key.split("|").slice(3).join("|"));
   };
@@ -116,7 +119,7 @@ def test_a_deletion_has_the_id_of_what_it_deleted() -> None:
         """
         messageTail.remember([["contact|4922@lid||A|", NOW]]);
         chatOf("4922@lid", [revoke(text("REVOCATION", NOW), { protocolMessageKey: { id: "A" } })]);
-        const [found] = await messageTail.tail({}, 0, 10);
+        const [found] = await tailOf({}, 0, 10);
         return [found.id, found.deleted, found.text, found.key];
         """
     )
@@ -129,9 +132,9 @@ def test_a_deletion_is_reported_also_of_what_this_runner_never_had() -> None:
         messageTail.remember([]);
         const message = text("A", NOW);
         chatOf("4922@lid", [message, revoke(text("B", NOW))]);
-        const before = (await messageTail.tail({}, 0, 10)).map(({ id, deleted }) => [id, deleted]);
+        const before = (await tailOf({}, 0, 10)).map(({ id, deleted }) => [id, deleted]);
         revoke(message);
-        const after = (await messageTail.tail({}, 0, 10)).map(({ id, deleted, text }) => [id, deleted, text]);
+        const after = (await tailOf({}, 0, 10)).map(({ id, deleted, text }) => [id, deleted, text]);
         messageTail.acknowledge(["contact|4922@lid||A|"]); // the runner had it already in its hands
         return [before, after, await report(), await report()];
         """
@@ -146,9 +149,9 @@ def test_a_message_that_is_edited_before_it_was_handed_in_is_reported_in_its_new
         messageTail.remember([]);
         const message = text("A", NOW);
         chatOf("4922@lid", [message]);
-        await messageTail.tail({}, 0, 10);
+        await tailOf({}, 0, 10);
         edit(message, NOW * 1000 + 1);
-        return (await messageTail.tail({}, 0, 10)).map(({ text, edited_at_ms: at }) => [text, at]);
+        return (await tailOf({}, 0, 10)).map(({ text, edited_at_ms: at }) => [text, at]);
         """
     )
     assert answer == [["new", NOW * 1000 + 1]]
@@ -191,7 +194,7 @@ def test_only_chats_of_people_are_read() -> None:
           "12@newsletter", "status@broadcast", "13@broadcast", "0@c.us", "13135550002@c.us", "491701111111@c.us",
           "4911@lid"];
         for (const id of ids) chatOf(id, [messageOf({ id: "A", t: NOW, chat: id, body: "hello" })]);
-        return (await messageTail.tail({}, 0, 50)).map(({ chat }) => chat).sort();
+        return (await tailOf({}, 0, 50)).map(({ chat }) => chat).sort();
         """
     )
     assert answer == ["1203@g.us", "491702222222@c.us", "4922@lid"]
@@ -224,7 +227,7 @@ def test_who_wrote_is_reported_by_name_and_number_as_far_as_the_page_knows() -> 
         chatOf("4977@lid", [messageOf({ id: "nobody", t: NOW, chat: "4977@lid", body: "hi" })]);
         chatOf("1203@g.us", [group("group", "491703333333:5@c.us", { notifyName: "Bob" }),
           group("ours", "491701111111@c.us", { from_me: true })]);
-        const found = await messageTail.tail({}, 0, 50);
+        const found = await tailOf({}, 0, 50);
         return Object.fromEntries(found.map(({ id, author, phone, sender, saved_contact: saved, chat_alias: alias }) =>
           [id, [author, phone, sender, saved, alias]]));
         """
@@ -247,9 +250,9 @@ def test_a_chat_is_as_old_as_its_oldest_message_also_in_the_database() -> None:
         chatOf("4922@lid", [notice, text("OLD", NOW - 800 * {HOUR}), text("A", NOW)], {{ memory: 1 }});
         chatOf("4933@lid", [messageOf({{ id: "B", t: NOW, chat: "4933@lid", body: "first" }})]);
         const since = (found) => Object.fromEntries(found.map(({{ id, chat_since_ms: at }}) => [id, at]));
-        const found = since(await messageTail.tail({{}}, NOW, 50));
+        const found = since(await tailOf({{}}, NOW, 50));
         const reads = READS;
-        await messageTail.tail({{}}, NOW, 50);
+        await tailOf({{}}, NOW, 50);
         return [found, READS - reads];
         """
     )
@@ -265,10 +268,109 @@ def test_a_message_of_which_nothing_can_be_read_keeps_nobody_from_the_others() -
         const thrower = (message, name) =>
           Object.defineProperty(message, name, { get() { throw new TypeError(name); } });
         chatOf("4922@lid", [thrower(text("A", NOW), "id"), thrower(text("B", NOW), "body"), null, text("C", NOW)]);
-        return (await messageTail.tail({}, 0, 10)).map(({ id, kind, text }) => [id, kind, text ?? null]);
+        return (await tailOf({}, 0, 10)).map(({ id, kind, text }) => [id, kind, text ?? null]);
         """
     )
     assert answer == [["B", "other", None], ["C", "text", "C"]]
+
+
+BREAK = """
+  const wait = setTimeout;
+  globalThis.setTimeout = (done, ms, ...values) => wait(done, ms / 1000, ...values);
+  messageTail.remember([]);
+  const each = (id, place, more = {}) => messageOf({ id, chat: `${4900 + place}@lid`, t: NOW, body: id, ...more });
+  const thrown = () => { throw new TypeError("drifted"); };
+  const broken = {
+    "its query fails": (id) => { FAILING.add(id); },
+    "its query never answers": (id) => { HANGING.add(id); },
+    "its query answers with nothing": (id) => { DATABASE.set(id, null); },
+    "its messages in memory are gone": (id) => { CHATS.get(id).msgs = undefined; },
+    "no message has an id": (id) => {
+      CHATS.get(id).msgs.getModelsArray = () => [{ ...each("M", 0), id: undefined }, { ...each("N", 0), id: {} }];
+    },
+    "its messages throw": (id) => {
+      CHATS.get(id).msgs.getModelsArray = () => [Object.defineProperty(each("M", 0), "type", { get: thrown })];
+    },
+    "its time throws": (id) => { Object.defineProperty(CHATS.get(id), "t", { get: thrown }); },
+  };
+"""
+WAYS = (
+    "its query fails",
+    "its query never answers",
+    "its query answers with nothing",
+    "its messages in memory are gone",
+    "no message has an id",
+    "its messages throw",
+    "its time throws",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_chat_that_cannot_be_read_is_left_out_and_counted(way: str) -> None:
+    answer = play(
+        f"""
+        {BREAK}
+        for (const place of [1, 2, 3]) {{
+          chatOf(`490${{place}}@lid`, [each("A", place), each("B", place)], {{ memory: 1 }});
+        }}
+        broken["{way}"]("4902@lid");
+        const {{ messages, ...rest }} = await messageTail.tail({{}}, 0, 10);
+        return [messages.map(({{ chat, id }}) => chat + id).sort(), rest];
+        """
+    )
+    assert answer == [
+        ["4901@lidA", "4901@lidB", "4903@lidA", "4903@lidB"],
+        {"unreadable": 1, "readable": True},
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_of_which_no_chat_can_be_read_is_not_readable(way: str) -> None:
+    answer = play(
+        f"""
+        {BREAK}
+        for (const place of [1, 2]) {{
+          chatOf(`490${{place}}@lid`, [each("A", place), each("B", place)], {{ memory: 1 }});
+          broken["{way}"](`490${{place}}@lid`);
+        }}
+        return await messageTail.tail({{}}, 0, 10);
+        """
+    )
+    assert answer == {"messages": [], "unreadable": 2, "readable": False}
+
+
+def test_the_only_chat_with_something_new_does_not_speak_for_the_whole_page() -> None:
+    """Another chat, in which nothing is new, is read to find out."""
+    answer = play(
+        f"""
+        {BREAK}
+        for (const place of [1, 2]) chatOf(`490${{place}}@lid`, [each("A", place, {{ t: NOW - place * 1000 }}),
+          each("B", place, {{ t: NOW - place * 1000 }})], {{ memory: 1 }});
+        broken["its query fails"]("4901@lid");
+        const one = await messageTail.tail({{}}, NOW - 1500, 10);
+        broken["its query fails"]("4902@lid");
+        return [one, await messageTail.tail({{}}, NOW - 1500, 10)];
+        """
+    )
+    assert [(tail["unreadable"], tail["readable"]) for tail in answer] == [(1, True), (1, False)]
+
+
+def test_a_chat_that_can_be_read_again_is_handed_in_completely_and_in_order() -> None:
+    answer = play(
+        f"""
+        {BREAK}
+        chatOf("4901@lid", [each("A", 1, {{ t: NOW - 5 }}), each("B", 1)], {{ memory: 1 }});
+        FAILING.add("4901@lid");
+        const first = await report();
+        FAILING.clear();
+        const reads = READS;
+        const second = [await report(), READS - reads];
+        const later = performance.now() + 31_000;
+        performance.now = () => later;
+        return [first, second, await report(), (await messageTail.tail({{}}, 0, 10)).unreadable];
+        """
+    )
+    assert answer == [[], [[], 0], ["A|", "B|"], 0]
 
 
 def test_a_sweep_over_ten_thousand_chats_reads_no_database() -> None:
@@ -282,12 +384,12 @@ def test_a_sweep_over_ten_thousand_chats_reads_no_database() -> None:
           if (place < 300) messageTail.remember(Array.from({{ length: 20 }}, (_, index) =>
             [`contact|${{chat}}||M${{index}}|`, at - 20 + index]));
         }}
-        await messageTail.tail({{}}, NOW - 600, 200);
+        await tailOf({{}}, NOW - 600, 200);
         const reads = READS;
         const times = [];
         for (let sweep = 0; sweep < 5; sweep += 1) {{
           const begun = performance.now();
-          await messageTail.tail({{}}, NOW - 600, 200);
+          await tailOf({{}}, NOW - 600, 200);
           times.push(performance.now() - begun);
         }}
         return [READS - reads, times.sort((a, b) => a - b)[2]];

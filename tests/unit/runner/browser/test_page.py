@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.browser.page import Dialog, LiveCode, PageObservation, parse_observation
+from runner.browser.page import Dialog, LiveCode, PageObservation, PageRefused, Tail, parse_observation, parse_tail
 from runner.browser.page_state import classify
 from runner.session.status import Status
 from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl
@@ -65,3 +65,22 @@ def test_no_odd_value_of_a_page_makes_a_report_that_cannot_be_sent(name: str, li
         status.update(classify(observation, linked), observation)
         status.number = observation.number
         status.report(FakeControl().hold(), None).model_dump_json().encode()
+
+
+@pytest.mark.parametrize("odd", [*ODD, {"messages": None}, {"messages": [None]}, {"messages": [{}]}, {"messages": {}}])
+def test_an_odd_tail_is_refused_and_never_taken_for_an_empty_one(odd: Any) -> None:
+    with pytest.raises(PageRefused):
+        parse_tail(odd)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tail"),
+    [
+        ({"messages": []}, Tail([], 0, True)),
+        ({"messages": [{"key": "A|"}], "unreadable": 2, "readable": True}, Tail([{"key": "A|"}], 2, True)),
+        ({"messages": [], "unreadable": 2, "readable": False}, Tail([], 2, False)),
+        *(({"messages": [], "unreadable": odd}, Tail([], 0, True)) for odd in ODD if odd != 1.5),
+    ],
+)
+def test_a_tail_says_how_much_could_not_be_read(answer: dict[str, Any], tail: Tail) -> None:
+    assert parse_tail(answer) == tail

@@ -88,6 +88,34 @@ async def test_a_new_document_learns_what_was_handed_in_and_an_old_one_does_not_
     assert line.handed_in() == ["A"]
 
 
+async def test_a_chat_that_cannot_be_read_is_counted_and_logged_once_and_silences_no_other(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.link()
+    line.page.receive("A", at_s=line.now_s)
+    line.page.receive("B", at_s=line.now_s, chat="49171@c.us")
+    line.page.unreadable = {"49171@c.us"}
+    with caplog.at_level(logging.INFO, "runner"):
+        for _ in range(3):
+            await line.conversation.sweep(line.page)
+        assert (line.handed_in(), line.conversation.unreadable_chats) == (["A"], 1)
+        line.page.unreadable = set()
+        await line.conversation.sweep(line.page)
+    assert (line.handed_in(), line.conversation.unreadable_chats) == (["A", "B"], 0)
+    counts = [
+        record.__dict__["fields"]["chats"] for record in caplog.records if record.message == LogEvent.CHATS_UNREADABLE
+    ]
+    assert counts == [1, 0]
+
+
+async def test_a_page_of_which_no_chat_can_be_read_is_no_page_without_messages(line: Line) -> None:
+    line.link()
+    line.page.receive("A", at_s=line.now_s)
+    line.page.unreadable = {"49170@c.us"}
+    with pytest.raises(PageRefused):
+        await line.conversation._read(line.page)
+
+
 async def test_a_page_that_refuses_for_another_reason_is_not_read_again_at_once(line: Line) -> None:
     line.link()
     line.page.error = PageRefused("TypeError")
