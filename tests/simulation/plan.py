@@ -121,3 +121,18 @@ def draw(chance: random.Random) -> Plan:
         audience=chance.choice((*([Audience.EVERYONE] * 4), Audience.UNSAVED, Audience.NEW_CHATS)),
         night_seconds=night_seconds,
     )
+
+
+#: A harsh plan: faults that need most of the safeguards.
+ROUGH = Plan(
+    tenants=2,
+    machines=3,
+    chats=2,
+    write_every_seconds=15.0,
+    duration_seconds=150.0,
+    fault_every_seconds=8.0,
+    kinds={"kill": 2.0, "stop": 2.0, "partition": 2.0, "browser dies": 2.0, "drain": 2.0},
+    answer_lost=0.05,
+    ack_lost=0.2,
+    deaths_reported=0.5,
+)

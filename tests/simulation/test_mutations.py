@@ -31,23 +31,8 @@ from runner.disk import Disk
 from runner.messages import conversation
 from runner.messages.orphaned_journals import OrphanedJournals
 from runner.profile import saver
-from tests.simulation.plan import NEVER, Plan
+from tests.simulation.plan import NEVER, ROUGH, Plan
 from tests.simulation.world import CAPACITY, simulate
-
-#: Faults that need most of the safeguards.
-ROUGH = Plan(
-    tenants=2,
-    machines=3,
-    chats=2,
-    write_every_seconds=15.0,
-    duration_seconds=150.0,
-    fault_every_seconds=8.0,
-    kinds={"kill": 2.0, "stop": 2.0, "partition": 2.0, "browser dies": 2.0, "drain": 2.0},
-    answer_lost=0.05,
-    ack_lost=0.2,
-    deaths_reported=0.5,
-)
-
 
 def caught(kind: str, seeds: Sequence[int], plan: Plan = ROUGH) -> int:
     """Returns the first of these seeds whose history has a violation of this kind."""
