@@ -12,7 +12,7 @@ class LogEvent(StrEnum):
     REPLY_DELIVERED = "reply_delivered"  #: WhatsApp took all parts of a reply; latency since WhatsApp dates the message
     REPLY_FAILED = "reply_failed"  #: an error of ours lost a reply that the model was paid for; the turn is retried
     TURN_POSTPONED = "turn_postponed"  #: OpenAI or an AWS service failed for a moment; the turn is retried later
-    TURN_GIVEN_UP = "turn_given_up"  #: this turn is never answered by the model; ``reason`` says why
+    TURN_GIVEN_UP = "turn_given_up"  #: the model, or WhatsApp, refuses this turn for good; ``reason`` says why
     MESSAGES_UNANSWERED = "messages_unanswered"  #: some messages get no reply; ``reason`` says why, ``count`` how many
     CHAT_MUTED = "chat_muted"  #: a bot is at the other end of a chat: the line is silent there for an hour
     ASSISTANT_NEEDS_ACTION = "assistant_needs_action"  #: a person must fix the key, the credit, the model or the budget

@@ -144,7 +144,7 @@ class EventKind(StoredEnum):
     PROBLEM = "problem"  #: a person must fix a problem
     RESOLVED = "mended"  #: a problem is over
     TAKEOVER = "takeover"  #: the owner answered chats from the phone; one event an hour counts them
-    TURN_GIVEN_UP = "turn_given_up"  #: the model will not answer a turn
+    TURN_GIVEN_UP = "turn_given_up"  #: a turn is never answered: by the model, or WhatsApp refuses it
     CHAT_MUTED = "chat_muted"  #: a bot is at the other end of a chat: the line is silent there for an hour
     RUNNER_LOST = "runner_lost"  #: the runner that held the session was lost
     RESTORE_FELL_BACK = "restore_fell_back"  #: a snapshot was unusable, and an earlier one is tried

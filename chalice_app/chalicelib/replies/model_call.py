@@ -200,7 +200,7 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Rep
 
 
 def record_given_up(services: Services, turn: Turn, reason: str) -> None:
-    """Records in log and timeline that no model answers this turn."""
+    """Records in log and timeline that this turn is never answered."""
     _log_given_up(turn, reason)
     services.timeline.record(Event(turn.tenant, services.clock(), EventKind.TURN_GIVEN_UP, reason))
 

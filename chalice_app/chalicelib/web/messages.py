@@ -87,6 +87,7 @@ REASON_NAMES: Final[Mapping[SkipReason, str]] = {
     SkipReason.GIVEN_UP: "OpenAI will not answer it",
     SkipReason.MODEL_UNAVAILABLE: "OpenAI did not answer in time",
     SkipReason.REPLY_FAILED: "An error in Answerline lost the answer",
+    SkipReason.NOT_ACCEPTED: "WhatsApp did not accept the answer",
     SkipReason.UNKNOWN: "A reason of a later release",
 }
 #: The choices of *who is answered*, each with what it means.

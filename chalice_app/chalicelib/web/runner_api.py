@@ -1,4 +1,4 @@
-"""The runners' API: heartbeat (sync), messages, take, sent, release; `wire.py` has its models."""
+"""The runners' API: heartbeat (sync), messages, take, sent, refused, release; `wire.py` has its models."""
 
 import hashlib
 import logging
@@ -12,12 +12,14 @@ from chalicelib.model import (
     Assignment,
     Runner,
     RunnerState,
+    Turn,
     TurnState,
     apply_report,
     milliseconds,
     reason_not_to_send,
 )
 from chalicelib.replies import inbound
+from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import events, lifecycle
 from chalicelib.store.runners import Bell
@@ -32,6 +34,8 @@ from wire import (
     MessagesAnswer,
     MessagesRequest,
     Part,
+    RefusedAnswer,
+    RefusedRequest,
     ReleaseAnswer,
     ReleaseRequest,
     SentAnswer,
@@ -61,6 +65,7 @@ def mount(app: Chalice, services: Services) -> None:
     mount_endpoint(app, services, "/runner/messages", MessagesRequest, messages)
     mount_endpoint(app, services, "/runner/take", TakeRequest, take)
     mount_endpoint(app, services, "/runner/sent", SentRequest, sent)
+    mount_endpoint(app, services, "/runner/refused", RefusedRequest, refused)
     mount_endpoint(app, services, "/runner/release", ReleaseRequest, release)
 
 
@@ -181,11 +186,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
     """Marks a part as sent: it is on WhatsApp's server. Idempotent, and not fenced."""
     now = services.clock()
     runner = authenticate_hand_in(services, token, request.tenant, request.epoch, now)
-    turn = services.turns.get(request.tenant, request.chat, request.turn)
-    if turn is None:
-        raise NotFound("There is no such turn.")
-    if request.part >= len(turn.parts) or request.message != turn.part_id(request.part):
-        raise BadRequest("This message id is not this part's.")
+    turn = _turn_with_part(services, request)
     after, again = services.turns.record_part_sent(turn, request.part, now)
     if after.state is TurnState.SENT:
         if turn.state is not TurnState.SENT:
@@ -197,6 +198,14 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         if again:
             services.jobs.enqueue_check(request.tenant, turn.chat, delay_seconds=0)
     return SentAnswer(done=after.state is TurnState.SENT)
+
+
+def refused(services: Services, token: str, request: RefusedRequest) -> RefusedAnswer:
+    """Ends a turn of which WhatsApp refuses a part for good: nobody will read it. Idempotent."""
+    now = services.clock()
+    runner = authenticate_alive(services, token)
+    turn = _turn_with_part(services, request)
+    return RefusedAnswer(ended=end_refused(services, turn, runner.id, request.epoch, request.part, now))
 
 
 def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseAnswer:
@@ -212,6 +221,16 @@ def release(services: Services, token: str, request: ReleaseRequest) -> ReleaseA
 
 
 # -- helpers -------------------------------------------------------------------------------------------------
+
+
+def _turn_with_part(services: Services, request: SentRequest | RefusedRequest) -> Turn:
+    """Returns the turn of a report about one of its parts; raises NotFound or BadRequest if it is not its part."""
+    turn = services.turns.get(request.tenant, request.chat, request.turn)
+    if turn is None:
+        raise NotFound("There is no such turn.")
+    if request.part >= len(turn.parts) or request.message != turn.part_id(request.part):
+        raise BadRequest("This message id is not this part's.")
+    return turn
 
 
 def _is_bootstrap(services: Services, token: str) -> bool:

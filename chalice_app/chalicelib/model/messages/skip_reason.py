@@ -46,6 +46,7 @@ class SkipReason(StoredEnum):
     GIVEN_UP = "given up"  #: OpenAI will not answer this message; the log has its code
     MODEL_UNAVAILABLE = "the model did not answer"  #: see ``MAX_MODEL_ATTEMPTS``
     REPLY_FAILED = "an error in Answerline"  #: the model answered, and an error of ours lost the reply, three times
+    NOT_ACCEPTED = "not accepted by WhatsApp"  #: WhatsApp refused a part of the reply, however often it was sent
     UNKNOWN = "unknown"  #: written by a later release: not answered
 
     @property

@@ -57,13 +57,20 @@ def history(
         if message.key not in waiting_keys and _is_read(message) and message.sent_at >= since:
             lines.append((message.at + "#0", _line(message)))
     for turn in turns:
-        if turn.state in (TurnState.SENT, TurnState.SENDING) and turn.oldest_sent_at >= since:
-            text = turn.markdown or "\n\n".join(turn.parts)
+        if turn.oldest_sent_at >= since and (text := _reply(turn)):
             lines.append((turn.at + "#1", ChatLine("assistant", text, Writer.MODEL)))
     lines.sort(key=lambda line: line[0])
     written = [line for _, line in lines if line.text]
     before = written[-depth:] if depth else []
     return _last_lines([*before, *(replace(line, waiting=True) for line in map(_line, waiting) if line.text)])
+
+
+def _reply(turn: Turn) -> str:
+    """Returns what the contact reads of a turn, or will read once it is sent."""
+    if turn.state in (TurnState.SENT, TurnState.SENDING):
+        return turn.markdown or "\n\n".join(turn.parts)
+    ended_early = turn.state is TurnState.DISCARDED and turn.reason == SkipReason.NOT_ACCEPTED
+    return "\n\n".join(turn.parts[: turn.cursor]) if ended_early else ""
 
 
 def _is_read(message: StoredMessage) -> bool:

@@ -30,6 +30,8 @@ MAX_MARKDOWN_CHARACTERS = 20_000
 READY_OVERDUE_AFTER = timedelta(seconds=30)
 #: The attributes of a turn that its batch decides.
 _FROZEN = ("state", "revision", "messages", "last_message", "at", "oldest_sent_at", "discards", "due_at")
+#: The changes that discard a turn; its reason belongs to them.
+_DISCARDED = {"state": TurnState.DISCARDED, "open_turns": None, "due_at": None}
 
 
 class Turns:
@@ -196,8 +198,7 @@ class Turns:
 
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
         """Discards a turn that no runner took, with its text, and closes it. False if one did."""
-        changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
-        changes |= {"parts": None, "markdown": None}
+        changes = {**_DISCARDED, "reason": reason, "parts": None, "markdown": None}
         if self._change(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED)) is None:
             return False
         self.close(turn)
@@ -205,7 +206,7 @@ class Turns:
 
     def abandon(self, turn: Turn, reason: SkipReason) -> bool:
         """Discards the turn and closes it, also if a runner took it, because no runner may send it any more."""
-        changes = {"state": TurnState.DISCARDED, "reason": reason, "open_turns": None, "due_at": None}
+        changes = {**_DISCARDED, "reason": reason}
         if self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)) is None:
             return False
         self.close(turn)
@@ -213,28 +214,19 @@ class Turns:
 
     def take(self, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
         """Takes the turn (``ready → sending``) for the runner that holds the session at this epoch."""
+        changes = {"state": TurnState.SENDING, "epoch": epoch, "due_at": now + milliseconds(TURN_OVERDUE_AFTER)}
         may = Attr("state").eq(TurnState.READY) | Attr("state").eq(TurnState.SENDING)
-        try:
-            self._table.transact(
-                Check(
-                    f"TENANT#{turn.tenant}",
-                    "SESSION",
-                    when=Attr("runner").eq(runner) & Attr("epoch").eq(epoch),
-                ),
-                Update(
-                    chat_key(turn.tenant, turn.chat),
-                    f"TURN#{turn.id}",
-                    set={
-                        "state": TurnState.SENDING,
-                        "epoch": epoch,
-                        "due_at": now + milliseconds(TURN_OVERDUE_AFTER),
-                    },
-                    when=may & Attr("revision").eq(turn.revision),
-                ),
-            )
-        except ConditionFailed:
-            return None
-        return replace(turn, state=TurnState.SENDING, epoch=epoch)
+        taken = self._change_as_holder(turn, runner, epoch, changes, may & Attr("revision").eq(turn.revision))
+        return replace(turn, state=TurnState.SENDING, epoch=epoch) if taken else None
+
+    def end_refused(self, turn: Turn, runner: str, epoch: int, part: int) -> bool:
+        """Discards a turn of which WhatsApp refuses ``part`` for good, and leaves it to be closed. Idempotent."""
+        changes: dict[str, Any] = {**_DISCARDED, "reason": SkipReason.NOT_ACCEPTED}
+        if turn.parts_once_sent:
+            changes |= {"parts": turn.parts_once_sent, "parts_once_sent": None}
+        sending = Attr("state").eq(TurnState.SENDING) & Attr("cursor").lte(part)
+        ended = Attr("state").eq(TurnState.DISCARDED) & Attr("reason").eq(SkipReason.NOT_ACCEPTED)
+        return self._change_as_holder(turn, runner, epoch, changes, Attr("epoch").eq(epoch) & (sending | ended))
 
     def record_part_sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
         """Records that part ``part`` is on WhatsApp's server; returns the turn, and True if the chat needs a check.
@@ -288,6 +280,15 @@ class Turns:
             )
         ]
 
+    def _change_as_holder(self, turn: Turn, runner: str, epoch: int, changes: dict[str, Any], when: Any) -> bool:
+        """Changes the turn while this runner holds the session at this epoch; False if a condition failed."""
+        fence = Check(f"TENANT#{turn.tenant}", "SESSION", when=Attr("runner").eq(runner) & Attr("epoch").eq(epoch))
+        try:
+            self._table.transact(fence, Update(*_key(turn), set=changes, when=when))
+        except ConditionFailed:
+            return False
+        return True
+
     def _change_chat(self, tenant: str, chat: str, open_turn: str | None, changes: dict[str, Any]) -> Item | None:
         """Changes the chat while this turn is open there; returns its item, or None if it is not open any more."""
         try:
@@ -300,12 +301,15 @@ class Turns:
     def _change(
         self, turn: Turn, changes: dict[str, Any], when: Any, *, add: Mapping[str, int] | None = None
     ) -> Turn | None:
-        key = chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
         try:
-            item = self._table.update(Update(*key, set=changes, add=add or {}, when=Attr("pk").exists() & when))
+            item = self._table.update(Update(*_key(turn), set=changes, add=add or {}, when=Attr("pk").exists() & when))
         except ConditionFailed:
             return None
         return turn_from(item)
+
+
+def _key(turn: Turn) -> tuple[str, str]:
+    return chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
 
 
 def _unsent() -> ConditionBase:

@@ -114,7 +114,7 @@ def test_a_runner_registers_with_the_stages_token_and_then_has_its_own(runner: C
 
 @pytest.mark.parametrize("token", ["wrong", "nobodyhere.secret", ".", "a.b.c", "x" * 5000, "bootstrap-token2", "ü.ü"])
 def test_an_unknown_token_is_refused_on_every_path(client: Client, token: str) -> None:
-    for path in ("sync", "messages", "take", "sent", "release"):
+    for path in ("sync", "messages", "take", "sent", "refused", "release"):
         body = {
             "sequence": 1,
             "capacity": 1,
@@ -124,6 +124,7 @@ def test_an_unknown_token_is_refused_on_every_path(client: Client, token: str) -
             "turn": "turn-1234",
             "part": 0,
             "message": "M",
+            "ack": -1,
             "messages": [message(Clock())],
         }
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
@@ -299,6 +300,25 @@ def test_a_message_is_handed_in_taken_and_sent_through_the_api(
     for _ in range(2):
         sent = holder.post("/runner/sent", {**asked, "part": 0, "message": taken["parts"][0]["id"]})
         assert sent.json_body == {"done": True}
+    assert holder.sync()["deliver"] == []
+    assert holder.post("/runner/take", asked).json_body["result"] == "gone"
+
+
+def test_a_reply_that_whatsapp_refuses_ends_through_the_api(holder: Caller, services: Services, clock: Clock) -> None:
+    holder.hand_in(message(clock))
+    clock.pass_seconds(2)
+    take_turn(services, TurnCheck(tenant=T, chat=CHAT))
+    (delivery,) = holder.sync()["deliver"]
+    asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
+    part = {"part": 0, "message": holder.post("/runner/take", asked).json_body["parts"][0]["id"]}
+    report = {**asked, **part, "ack": -1}
+    for wrong in ({"message": "3EB0FALSE"}, {"part": 1}, {"ack": 0}, {"ack": 1}):
+        assert holder.post("/runner/refused", {**report, **wrong}).status_code == 400
+    assert holder.post("/runner/refused", {**report, "turn": "turn-9999"}).status_code == 404
+    assert holder.post("/runner/refused", {**report, "epoch": 1}).json_body == {"ended": False}
+    assert holder.sync()["deliver"], "the report of another epoch ends nothing"
+    for _ in range(2):
+        assert holder.post("/runner/refused", report).json_body == {"ended": True}
     assert holder.sync()["deliver"] == []
     assert holder.post("/runner/take", asked).json_body["result"] == "gone"
 
