@@ -101,7 +101,7 @@ class FaultInjector:
         rates = self.world.cloud.rates
         self._outages += 1
         rates.down, rates.all_down = True, everything
-        self.world.inspector.outage(seconds)
+        self.world.inspector.placement.outage(seconds)
         self.world.loop.after(seconds, self._end_outage, self._outages)
 
     def _end_outage(self, number: int) -> None:
@@ -154,6 +154,7 @@ class FaultInjector:
             content = bytearray(objects[kept[0]["key"]])
             content[self.chance.randrange(len(content))] ^= 0xFF
             objects[kept[0]["key"]] = bytes(content)
+            self.world.inspector.logins.damaged.add(kept[0]["key"])
 
     def _set_rates(self, *, on: bool) -> None:
         plan, cloud, server = self.plan if on else Plan(), self.world.cloud, self.world.server

@@ -16,13 +16,13 @@ STATE = ROOT / "build" / "simulation.json"
 #: A run that is ended loses at most so many histories.
 CHUNK = 20
 KINDS = {
-    "duplicated": ("duplicated", "untrue", "stale send"),
-    "unanswered": ("unanswered", "misread", "takeover", "login lost"),
-    "out of order": ("out of order", "epoch", "dead", "snapshot"),
-    "not converged": ("not converged", "failed over", "ghost", "crashed"),
+    "duplicated": ("duplicated", "untrue", "stale send", "blind", "abandoned", "too old"),
+    "unanswered": ("unanswered", "misread", "takeover", "login lost", "older login", "caught up"),
+    "out of order": ("out of order", "epoch", "dead", "snapshot", "room"),
+    "not converged": ("not converged", "failed over", "ghost", "crashed", "two browsers"),
 }
 #: Counted by their own names, where there are any.
-CONTENTS = ("older wording", "deleted", "private", "too many calls")
+CONTENTS = ("older wording", "deleted", "private", "other login", "too many calls")
 
 
 @dataclass

@@ -23,6 +23,8 @@ from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
 from tests.simulation.loop import PROCESS, Process
+from tests.simulation.verdict.logins import state_file
+from wire import SyncRequest
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -107,6 +109,10 @@ class Machine:
         self.unplugged = False
         #: When it was last unreachable for reasons of its own.
         self.last_bad = -1e9
+        #: When its process was continued last, after it was stopped.
+        self.went_on_at = -1e9
+        #: Grows when the disk is lost.
+        self.disk_number = 0
         #: The runner is stopped for so many seconds where it searches a message before sending it.
         self.ambush: float | None = None
         self.process: Process | None = None
@@ -184,6 +190,7 @@ class Machine:
         if self.process is not None:
             self.process.kill()
         if disk_lost:
+            self.disk_number += 1
             shutil.rmtree(self.disk, ignore_errors=True)
 
     def drain(self) -> None:
@@ -225,14 +232,19 @@ class Machine:
     def go_on(self, process: Process) -> None:
         if process.alive and process.stopped:
             self.world.trace("process goes on", who=process.name)
+            self.went_on_at = self.loop.time()
             self.loop.resume(process)
 
     def _died(self, process: Process) -> None:
         self.world.trace("process died", who=process.name, step=process.steps)
-        for browser in list(self.browsers.values()):
+        for profile, browser in self.browsers.items():
+            self.world.used(state_file(profile).read_text(), browser)
             self.loop.after(self.chance.uniform(0.0, 0.3), browser.die)
         self.browsers.clear()
         self.world.machine_ended(self)
+
+    def browser_of(self, tenant: str) -> Browser | None:
+        return next((browser for browser in self.browsers.values() if browser.tenant == tenant), None)
 
     def _ended(self, process: Process, done: "asyncio.Task[Any]") -> None:
         if process.alive:
@@ -277,13 +289,14 @@ class Browsers:
             machine.let_write(browser)
             self._names[profile] = name
             browser.finding = machine.spring_ambush
-            machine.world.open_browser(browser, profile)
+            machine.world.open_browser(browser, profile, machine)
         try:
             yield WhatsAppPage(cast(Any, browser), cast(Any, browser), "https://web/", on_hint)
             await asyncio.sleep(machine.chance.uniform(0.1, 1.0))
             browser.die()
-            machine.world.write_down(profile, login)
+            machine.world.write_down(profile, browser)
         finally:
+            machine.world.used(name, browser)
             browser.die()
             if machine.browsers.get(profile) is browser:
                 del machine.browsers[profile]
@@ -295,7 +308,7 @@ class Browsers:
         if browser is None or not browser.alive:
             yield SimpleNamespace(still=False)
             return
-        world.write_down(profile, browser.login)
+        world.write_down(profile, browser)
         try:
             yield SimpleNamespace(still=True)
         finally:
@@ -317,6 +330,10 @@ class Network:
         self._process = process
 
     async def post(self, url: str, *, content: str, headers: dict[str, str]) -> httpx2.Response:
+        if url.endswith("/sync"):
+            self._machine.world.inspector.deliveries.check_caught_up(
+                self._machine, SyncRequest.model_validate_json(content)
+            )
         token = headers["Authorization"].removeprefix("Bearer ")
         cloud, path, body = self._machine.world.cloud, url.rpartition("/")[2], content.encode()
         return await self._travel(lambda answered: cloud.request(path, token, body, answered))

@@ -91,7 +91,7 @@ class People:
                 await asyncio.sleep(world.chance.uniform(1.0, 4.0))
                 qr = world.session(tenant).get("qr")
                 if qr is not None and world.server.scan(account, qr["code"]):
-                    world.inspector.scanned(tenant)
+                    world.inspector.logins.scanned(tenant)
             await asyncio.sleep(max(2.0, world.dark_until - world.loop.time()))
 
     async def write(self, account: Account, contact: Contact) -> None:

@@ -7,7 +7,7 @@ import logging
 import random
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.simulation.machine import Machine
 from tests.simulation.people import People
 from tests.simulation.plan import Plan, draw
 from tests.simulation.verdict import Inspector
+from tests.simulation.verdict.logins import Use, state_file
 from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 
 CAPACITY = 4
@@ -72,8 +73,13 @@ class World:
             tempfile.mkdtemp(prefix="answerline-simulation-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
         )
         self.logins: dict[str, Login] = {}
+        #: By the same name, its last use.
+        self.uses: dict[str, Use] = {}
         self.tenants = [f"tenant{number:05d}" for number in range(self.plan.tenants)]
+        #: By tenant: the account that its owner links, and those that were linked before.
         self.accounts: dict[str, Account] = {}
+        self.former_accounts: dict[str, list[Account]] = defaultdict(list)
+        self._machines_of: dict[Browser, Machine] = {}
         self.ecs = Ecs(self)
         self.cloud.found_fleet(self.ecs, self.plan.machines)
         self.machines = [Machine(self, slot, self.ecs.commit) for slot in range(self.plan.machines)]
@@ -187,6 +193,19 @@ class World:
         """Returns the state that the operator chose last, whether it is stored yet or not."""
         return tenant not in self.paused
 
+    def may_run(self, tenant: str) -> bool:
+        """Returns whether the tenant's line should be online, and there is room for it."""
+        return self.should_run(tenant) and self._has_room(tenant)
+
+    def _has_room(self, tenant: str) -> bool:
+        """Returns whether the session is held, or some runner could hold it."""
+        wanted = sum(map(self.should_run, self.tenants))
+        return wanted <= self.capacity * self.plan.machines or self.session(tenant).get("runner") is not None
+
+    def accounts_of(self, tenant: str) -> list[Account]:
+        """Returns the accounts that the tenant's owner ever linked, the present one last."""
+        return [*self.former_accounts[tenant], self.accounts[tenant]]
+
     def is_online(self, tenant: str) -> bool:
         session, stream = self.session(tenant), self.accounts[tenant].stream
         holder = self.cloud.table.partitions.get(f"RUNNER#{session.get('runner')}", {}).get("RUNNER", {})
@@ -200,9 +219,11 @@ class World:
         )
 
     def _is_settled(self) -> bool:
-        return all(
-            self.is_online(tenant) if self.should_run(tenant) else self.session(tenant).get("runner") is None
-            for tenant in self.tenants
+        online = [tenant for tenant in self.tenants if self.should_run(tenant) and self.is_online(tenant)]
+        wanted = sum(map(self.should_run, self.tenants))
+        is_full = len(online) == min(wanted, self.capacity * self.plan.machines)
+        return is_full and all(
+            self.should_run(tenant) or self.session(tenant).get("runner") is None for tenant in self.tenants
         )
 
     # -- machines ----------------------------------------------------------------------------------------------
@@ -217,32 +238,40 @@ class World:
 
     def open_login(self, profile: Path) -> tuple[Login, str]:
         """Returns the login that a browser finds in this directory, and the name under which it changes it."""
-        found = self._state(profile)
-        kept = self.logins.get(found.read_text(), Login()) if found.exists() else Login()
+        found = state_file(profile)
+        before = found.read_text() if found.exists() else ""
+        kept = self.logins.get(before, Login())
         kept = Login() if kept.spoiled else kept
+        self.inspector.logins.opened(profile.parent.name, kept, self.uses.get(before, (0, 0.0)))
         name = f"live-{len(self.logins):06d}"
         self.logins[name] = kept.copied()
         found.parent.mkdir(parents=True, exist_ok=True)
         found.write_text(name)
         return self.logins[name], name
 
-    def write_down(self, profile: Path, login: Login) -> None:
+    def write_down(self, profile: Path, browser: Browser) -> None:
         """Writes the login as it is now into the directory, so that a copy is of one instant."""
-        name = login.digest()
-        self.logins[name] = login.copied()
-        self._state(profile).write_text(name)
+        name = browser.login.digest()
+        self.logins[name] = browser.login.copied()
+        self.used(name, browser)
+        state_file(profile).write_text(name)
 
     def go_on_writing(self, profile: Path, name: str) -> None:
-        self._state(profile).write_text(name)
+        state_file(profile).write_text(name)
 
-    def _state(self, profile: Path) -> Path:
-        return profile / "Default" / "IndexedDB" / "state"
+    def used(self, name: str, browser: Browser) -> None:
+        """Notes that a browser used this login until now."""
+        self.uses[name] = browser.epoch, self.loop.time()
 
-    def open_browser(self, browser: Browser, profile: Path) -> None:
-        """Assigns a browser its tenant and its epoch."""
+    def open_browser(self, browser: Browser, profile: Path, machine: Machine) -> None:
+        """Assigns a browser its tenant, its epoch and its machine."""
         browser.tenant = profile.parent.name
         browser.epoch = int(json.loads((profile.parent / "marker.json").read_text())["epoch"])
-        browser.sending = self.inspector.sends
+        browser.sending = self.inspector.placement.sends
+        self._machines_of[browser] = machine
+
+    def machine_of(self, browser: Browser) -> Machine | None:
+        return self._machines_of.get(browser)
 
     # -- notes ---------------------------------------------------------------------------------------------------
 
@@ -258,13 +287,14 @@ class World:
 
 
 class TraceHandler(logging.Handler):
-    """Adds the log lines of the code to the trace, in the history's time."""
+    """Adds the log lines of the code to the trace, in the history's time; an error may be a violation."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._world.inspector.logged(record)
         fields = getattr(record, "fields", None)
         if fields is None:
             known = ("tenant", "runner", "epoch", "turn", "kind", "phase", "reason", "attempts")
@@ -279,7 +309,7 @@ def simulate(seed: int, *, tracing: bool = False, plan: Plan | None = None) -> V
     loggers = [logging.getLogger("runner"), logging.getLogger("chalicelib")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.INFO if tracing else logging.CRITICAL)
+        logger.setLevel(logging.INFO if tracing else logging.ERROR)
         logger.propagate = False
         logger.addHandler(handler)
     composition = cast(Any, runner_process)

@@ -1,9 +1,7 @@
 """The promises about what people wrote: newest wordings, deletions, private chats, automatic messages, costs."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
@@ -18,7 +16,7 @@ from tests.simulation.whatsapp_model import KINDS, WORDING, Account, Contact, St
 
 if TYPE_CHECKING:
     from tests.simulation.openai_model import Call
-    from tests.simulation.verdict import Inspector
+    from tests.simulation.verdict.inspector import Inspector
     from tests.simulation.world import World
     from wire import MessagesRequest
 
@@ -84,12 +82,15 @@ class Contents:
 
     def _called(self, call: "Call") -> None:
         """Checks what the model is told."""
-        self.inspector.check_model_call(f"CHAT#{call.tenant}#{call.chat}", self.world.cloud.clock())
-        account, now = self.world.accounts[call.tenant], self.world.loop.time()
+        self.inspector.answers.check_model_call(f"CHAT#{call.tenant}#{call.chat}", self.world.cloud.clock())
+        account, now = self._account_of(call), self.world.loop.time()
         for role, lines in call.told.items():
             for number, version in _wordings("\n".join(lines)):
                 stanza = _find(account, number)
-                if stanza is None or self.is_private(call.tenant, stanza.contact):
+                if stanza is None:
+                    self._report("other login", f"the model of {account.number} is told message {number}")
+                    continue
+                if self.is_private(call.tenant, stanza.contact):
                     self._report("private", f"the model of {call.tenant} is told message {number}")
                     continue
                 states = [one for one in self._handed_in[call.tenant, stanza.id] if one[0] < now - SETTLED_AFTER]
@@ -97,6 +98,12 @@ class Contents:
                     self._report("deleted", f"the model is told {stanza.id}")
                 elif role == "user" and version < max((newer for _, newer, _ in states), default=0):
                     self._report("older wording", f"the model is told {stanza.id} in version {version}")
+
+    def _account_of(self, call: "Call") -> Account:
+        """Returns the account to which the messages were written that a call is for."""
+        ids = {key.partition("#")[2] for key in call.covers}
+        accounts = self.world.accounts_of(call.tenant)
+        return next(one for one in accounts if not ids.isdisjoint(one.newest))
 
     # -- at the end ----------------------------------------------------------------------------------------------
 
@@ -109,11 +116,13 @@ class Contents:
         """Returns the kinds of violation, and the messages whose newest state is not stored, though it could be."""
         account = self.world.accounts[tenant]
         found: list[tuple[str, str]] = []
-        if account.stream is None or not self.world.should_run(tenant):
+        if account.stream is None or not self.world.may_run(tenant):
             return []
-        kept = _kept(self.inspector.items_of(tenant))
-        for (_, id), item in self.inspector.stored(tenant).items():
-            newest = account.newest[id]
+        kept = _kept(self.inspector.records.items_of(tenant))
+        for (_, id), item in self.inspector.records.stored(tenant).items():
+            newest = account.newest.get(id)
+            if newest is None:
+                continue  # of an earlier account
             if account.stream.login.received.get(newest.key) != newest or not _in_time(newest):
                 continue
             if newest.deleted and (id in kept or item.get("skipped") is None):
@@ -123,19 +132,19 @@ class Contents:
         return found
 
     def conclude(self, tenant: str) -> None:
-        account = self.world.accounts[tenant]
         for kind, what in self.unfinished(tenant):
             self._report(kind, f"{tenant}: {what}")
-        items = self.inspector.items_of(tenant)
+        items = self.inspector.records.items_of(tenant)
         kept = _kept(items)
-        for contact in account.shown:
-            if self.is_private(tenant, contact):
-                self._check_private_chat(tenant, account, contact, kept)
+        for account in self.world.accounts_of(tenant):
+            for contact in account.shown:
+                if self.is_private(tenant, contact):
+                    self._check_private_chat(tenant, account, contact, kept)
         for item in items:
             if item["sk"].startswith("TURN#") and item["state"] in ("sending", "sent") and item.get("parts"):
-                self._check_answer(tenant, account, item)
+                self._check_answer(tenant, item)
         self._check_costs(tenant)
-        self._check_takeovers(tenant, account, items)
+        self._check_takeovers(tenant, items)
 
     def _check_private_chat(self, tenant: str, account: Account, contact: Contact, kept: dict[str, set[str]]) -> None:
         if account.shown[contact]:
@@ -143,11 +152,11 @@ class Contents:
         for id, stanza in account.newest.items():
             if stanza.contact == contact and id in kept:
                 self._report("private", f"{id} is kept in {sorted(kept[id])}")
-        for (phone, id), item in self.inspector.stored(tenant).items():
+        for (phone, id), item in self.inspector.records.stored(tenant).items():
             if phone == contact.phone and item.get("skipped") is None:
                 self._report("private", f"{id} has no reason")
 
-    def _check_answer(self, tenant: str, account: Account, item: Item) -> None:
+    def _check_answer(self, tenant: str, item: Item) -> None:
         """Checks that a sent text was made from what was handed in before a runner took it."""
         turn = turn_from(item)
         call = self.world.cloud.openai.calls[turn.parts[0][:5]]
@@ -174,14 +183,16 @@ class Contents:
             if len(found) > MAX_BATCHES:
                 self._report("too many calls", f"{len(found)} batches of {turn} were paid")
 
-    def _check_takeovers(self, tenant: str, account: Account, items: list[Item]) -> None:
-        own = [item for item in items if item["sk"].startswith("MESSAGE#me#") and item["id"] in account.newest]
+    def _check_takeovers(self, tenant: str, items: list[Item]) -> None:
+        wrote = {id: account for account in self.world.accounts_of(tenant) for id in account.newest}
+        own = [item for item in items if item["sk"].startswith("MESSAGE#me#") and item["id"] in wrote]
         typed = {item["pk"] for item in own if item.get("skipped") != SkipReason.AUTOMATIC}
         for item in items:
             skips = item["sk"].startswith("MESSAGE#") and not item["from_me"] and item.get("skipped")
             if (skips or item.get("reason")) == SkipReason.TAKEOVER and item["pk"] not in typed:
                 self._report("takeover", f"{item['sk']} has no answer, and no person took over")
         for item in own:
+            account = wrote[item["id"]]
             stanza = account.newest[item["id"]]
             until = (stanza.second + TAKEOVER_MINUTES * 60) * 1000
             if stanza.answers is None:
@@ -221,18 +232,6 @@ class Contents:
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)
-
-
-def waiting_in(journal: Path) -> set[str]:
-    """Returns the ids of messages in this journal that are not acknowledged."""
-    waiting: dict[str, str] = {}
-    for line in journal.read_text().splitlines() if journal.exists() else ():
-        entry = json.loads(line)
-        if "seen" in entry:
-            waiting[entry["seen"]] = entry["message"]["id"]
-        elif "acknowledged" in entry:
-            waiting.pop(entry["acknowledged"], None)
-    return set(waiting.values())
 
 
 def without_wordings(text: str) -> str:
