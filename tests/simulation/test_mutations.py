@@ -34,6 +34,7 @@ from runner.profile import saver
 from tests.simulation.plan import NEVER, ROUGH, Plan
 from tests.simulation.world import CAPACITY, simulate
 
+
 def caught(kind: str, seeds: Sequence[int], plan: Plan = ROUGH) -> int:
     """Returns the first of these seeds whose history has a violation of this kind."""
     for seed in seeds:
