@@ -5,18 +5,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from runner.backoff import backoff_seconds
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.hosted_sessions import HostedSessions, MakeSession
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.orphaned_journals import MAX_ATTEMPTS
 from runner.session.release_reason import ReleaseReason
-from wire import MAX_SYNC_HOLD_MS, Hold, Identity, SyncAnswer, SyncRequest, Wanted
+from wire import MAX_BELL_HOLD_MS, BellRequest, Delivery, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
 RETRY_SECONDS = 2.0
-#: A control plane that answers a held call at once must not be called in a storm.
+#: However much changes, and however fast the control plane answers, it is not called in a storm.
 MIN_CALL_INTERVAL_SECONDS = 0.2
 #: The time for a graceful shutdown: Fargate kills 120 s after SIGTERM.
 DRAIN_TIMEOUT_SECONDS = 100.0
@@ -77,12 +78,14 @@ class Host:
             client=client, make_session=make_session, clock=clock, jitter=jitter, on_change=self._notify
         )
         self._identity: Identity | None = None
-        self._sequence = 0
-        self._applied_sequence = 0
+        #: The value of the bell that the last answer brought.
         self._bell = 0
+        #: There is something to report, or the bell rang.
         self._changed = asyncio.Event()
-        self._woken = asyncio.Event()
+        #: A session may expect something now.
+        self._stirred = asyncio.Event()
         self._draining = asyncio.Event()
+        self._drained = asyncio.Event()
         self._hastened = False
         self._drain_timeout: asyncio.Timeout | None = None
         self._reachable = True
@@ -91,14 +94,16 @@ class Host:
     async def run(self) -> None:
         """Runs until drained. Raises RegistrationRefused if the control plane does not accept this runner."""
         async with asyncio.TaskGroup() as self._group:
+            self._group.create_task(self._keep_in_sync(), name="sync")
             loops = [
-                self._group.create_task(self._send_heartbeats(), name="heartbeat"),
-                self._group.create_task(self._report_changes(), name="report changes"),
+                self._group.create_task(self._listen_for_bell(), name="bell"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
                 self._group.create_task(self._retry_orphaned_journals(), name="orphaned journals"),
             ]
             await self._draining.wait()
             await self._drain()
+            self._drained.set()  # a sync that is under way ends by itself
+            self._changed.set()
             for loop in loops:
                 loop.cancel()
 
@@ -117,47 +122,77 @@ class Host:
 
     # -- the calls to the control plane ---------------------------------------------------------------------------
 
-    async def _send_heartbeats(self) -> None:
-        while True:
-            started_at = self._clock.now()
-            registers = self._identity is None
-            held = not registers and self._sessions.is_pending()
+    async def _keep_in_sync(self) -> None:
+        """Syncs in turn, the next call no sooner than the one before has ended; none is ever given up half way."""
+        failures = 0
+        while not self._drained.is_set():
+            begun_at, registers = self._clock.now(), self._identity is None
+            self._changed.clear()
             try:
-                answer = await self._sync(MAX_SYNC_HOLD_MS if held else 0)
+                answer = await self._sync()
             except Unauthorised as error:
                 await self._start_over(error.code)
-            except ControlPlaneError as error:
-                self._log_unreachable(error)
-                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._jitter()))
+            except Exception as error:
+                await self._clock.wait(self._drained, self._retry_delay_seconds(error, failures))
+                failures += 1
             else:
+                failures = 0
                 if registers and self._hand_in_orphans is not None:
                     await self._hand_in_orphans(MAX_ATTEMPTS)
-                await self._rest(MIN_CALL_INTERVAL_SECONDS if held else answer.next_in_ms / 1000, started_at)
+                if not registers or self._identity is None:  # the first call of a new identity is made at once
+                    await self._rest(begun_at, answer.next_in_ms / 1000)
 
-    async def _rest(self, interval_seconds: float, started_at: float) -> None:
-        """Waits until the next call is due, or until a session expects an answer that a held call would bring."""
-        end = started_at + interval_seconds
-        while (left := end - self._clock.now()) > 0:
-            woken = await self._clock.wait(self._woken, left)
-            self._woken.clear()
-            if woken and interval_seconds > MIN_CALL_INTERVAL_SECONDS and self._sessions.is_pending():
-                return
+    async def _rest(self, begun_at: float, next_in_seconds: float) -> None:
+        """Waits until the next sync is due, or something changed."""
+        await self._clock.sleep(max(0.0, begun_at + MIN_CALL_INTERVAL_SECONDS - self._clock.now()))
+        await self._clock.wait(self._changed, max(0.0, begun_at + next_in_seconds - self._clock.now()))
 
-    async def _report_changes(self) -> None:
-        """Reports a change at once, beside the call that is being held."""
+    def _retry_delay_seconds(self, error: Exception, failures: int) -> float:
+        """Returns the delay after a sync that failed. Whatever failed, the sessions live on: the lease ends them."""
+        if isinstance(error, ControlPlaneError) and not isinstance(error, Refused):
+            if self._reachable:
+                self._reachable = False
+                log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=error, code=error.code)
+            return RETRY_SECONDS * (0.5 + self._jitter())
+        if not failures:
+            code = error.code if isinstance(error, ControlPlaneError) else ""
+            log(LogEvent.SYNC_FAILED, level=logging.ERROR, error=error, code=code)
+        return backoff_seconds(failures, self._jitter())
+
+    async def _listen_for_bell(self) -> None:
+        """Waits at the control plane for the bell, while a session expects something.
+
+        A control plane of an earlier release has no bell, and one that is away or considers this runner dead does not
+        answer: the syncs bring the same, a little later, and act on it.
+        """
+        failures = 0
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            if self._identity is None:
+            identity, begun_at = self._identity, self._clock.now()
+            if identity is None or not self._sessions.is_pending():
+                self._stirred.clear()
+                await self._stirred.wait()
                 continue
+            request = BellRequest(bell=self._bell, wait_ms=MAX_BELL_HOLD_MS)
             try:
-                await self._sync(0)
-            except Unauthorised:
-                continue  # the heartbeat gets the same answer, and starts over
-            except ControlPlaneError as error:
-                self._log_unreachable(error)
-                await self._clock.sleep(RETRY_SECONDS * (0.5 + self._jitter()))
-                self._changed.set()
+                answer = await self._client.bound_to(identity.token).wait_for_bell(request)
+                if identity is self._identity:
+                    self._heed(answer.bell, answer.deliver)
+            except Exception as error:
+                if not failures:
+                    log(LogEvent.BELL_UNANSWERED, error=error)
+                await self._clock.sleep(backoff_seconds(failures, self._jitter()))
+                failures += 1
+            else:
+                failures = 0
+                await self._clock.sleep(max(0.0, begun_at + MIN_CALL_INTERVAL_SECONDS - self._clock.now()))
+
+    def _heed(self, bell: int, deliver: tuple[Delivery, ...]) -> None:
+        """Gives the replies to their sessions, and syncs at once if the bell rang."""
+        for delivery in deliver:
+            self._sessions.deliver(delivery)
+        if bell != self._bell:
+            self._bell = bell
+            self._changed.set()
 
     async def _retry_orphaned_journals(self) -> None:
         """Hands in the journals that neither an ended session nor the first attempt could hand in."""
@@ -166,15 +201,12 @@ class Host:
             if self._identity is not None and self._reachable:
                 await self._hand_in_orphans(1)  # each attempt holds a profile's lock; the next round comes soon
 
-    async def _sync(self, wait_ms: int) -> SyncAnswer:
+    async def _sync(self) -> SyncAnswer:
         identity = self._identity
-        self._sequence += 1
         request = SyncRequest(
-            sequence=self._sequence,
             capacity=self._capacity(self._info.capacity),
             draining=self._draining.is_set(),
             bell=self._bell,
-            wait_ms=wait_ms,
             task=self._info.task,
             image=self._info.image,
             commit=self._info.commit,
@@ -185,11 +217,10 @@ class Host:
         sent_at = self._clock.now()
         client = self._client.bound_to(identity.token) if identity else self._client
         answer = await client.sync(request)
-        if identity is self._identity:
-            self._apply(answer, request.sequence, sent_at)
+        self._apply(answer, sent_at)
         return answer
 
-    def _apply(self, answer: SyncAnswer, sequence: int, sent_at: float) -> None:
+    def _apply(self, answer: SyncAnswer, sent_at: float) -> None:
         if not self._reachable:
             self._reachable = True
             log(LogEvent.CONTROL_PLANE_REACHABLE)
@@ -199,27 +230,21 @@ class Host:
             self._identity = answer.identity
             log(LogEvent.REGISTERED, runner=answer.identity.runner)
         self._lease.renew(sent_at)
-        if sequence > self._applied_sequence:
-            self._applied_sequence = sequence
-            if answer.drain and not self._draining.is_set():
-                self.stop()
-            self._reconcile(answer.hold, sent_at, self._identity.token)
-            # Not for an overtaken answer: the bell may have rung for the very hold that is dropped with it, and
-            # only a call with the older bell is answered at once.
-            self._bell = max(self._bell, answer.bell)
+        if answer.drain and not self._draining.is_set():
+            self.stop()
+        self._reconcile(answer.hold, sent_at, self._identity.token)
+        self._bell = answer.bell
         for delivery in answer.deliver:
-            session = self._sessions.get(delivery.tenant, delivery.epoch)
-            if session is not None:
-                session.deliver(delivery)
+            self._sessions.deliver(delivery)
+        self._stirred.set()
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
         """Ends, updates, starts and releases sessions until the runner hosts what it holds."""
         for hosted in self._sessions.list_lost(holds):
             self._group.create_task(self._sessions.end(hosted))
         for hold in holds:
-            session = self._sessions.get(hold.tenant, hold.epoch)
-            if session is not None:
-                session.update(hold, sent_at)
+            if self._sessions.is_hosted(hold):
+                self._sessions.update(hold, sent_at)
             elif self._sessions.is_new(hold):
                 if hold.wanted is Wanted.RUN and not self._draining.is_set():
                     self._sessions.start(hold, token, self._group)
@@ -227,7 +252,7 @@ class Host:
                     self._group.create_task(self._sessions.release(hold, token, ReleaseReason.NEVER_STARTED))
             elif self._sessions.is_release_lost(hold):
                 self._group.create_task(self._sessions.release(hold, token, ReleaseReason.RELEASED_BEFORE))
-        if self._lease.parked and not self._lease.is_over():
+        if self._lease.parked:
             self._lease.parked = False
             log(LogEvent.SESSIONS_RESUMED, sessions=len(self._sessions))
             self._group.create_task(self._sessions.resume_all())
@@ -277,9 +302,4 @@ class Host:
 
     def _notify(self) -> None:
         self._changed.set()
-        self._woken.set()
-
-    def _log_unreachable(self, error: ControlPlaneError) -> None:
-        if self._reachable:
-            self._reachable = False
-            log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=error, code=error.code)
+        self._stirred.set()

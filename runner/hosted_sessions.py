@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from runner.backoff import backoff_seconds
@@ -13,7 +14,7 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from runner.session.release_reason import ReleaseReason
 from runner.session.session import Session
-from wire import Hold, ReleaseRequest, SessionReport
+from wire import Delivery, Hold, ReleaseRequest, SessionReport
 
 PARK_TIMEOUT_SECONDS = 5.0
 FLUSH_TIMEOUT_SECONDS = 10.0
@@ -32,6 +33,8 @@ class HostedSession:
     token: str
     task: asyncio.Task[None] | None = None
     ending: bool = False
+    #: An error of the session outside its own task, for which it is ended.
+    error: Exception | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -70,22 +73,40 @@ class HostedSessions:
         return len(self._hosted)
 
     def build_reports(self) -> tuple[SessionReport, ...]:
-        """Builds the report of every session."""
-        return tuple(hosted.session.report() for hosted in self._hosted.values())
+        """Builds the report of every session that does not end; one that cannot be built ends its session."""
+        reports = []
+        for hosted in self._hosted.values():
+            if not hosted.ending:
+                with self._only_its_own(hosted):
+                    reports.append(hosted.session.report())
+        return tuple(reports)
 
     def is_pending(self) -> bool:
         """Returns whether any session expects something soon."""
-        return any(hosted.session.is_pending() for hosted in self._hosted.values())
+        return any(self._is_pending(hosted) for hosted in self._hosted.values())
 
-    def get(self, tenant: str, epoch: int) -> Session | None:
-        """Returns the session of this tenant, if it is of this epoch."""
-        hosted = self._hosted.get(tenant)
-        return hosted.session if hosted is not None and hosted.hold.epoch == epoch else None
+    def is_hosted(self, hold: Hold) -> bool:
+        """Returns whether the session is hosted at this epoch."""
+        return self._find(hold.tenant, hold.epoch) is not None
+
+    def update(self, hold: Hold, sent_at: float) -> None:
+        """Gives a hosted session the hold that a call begun at ``sent_at`` brought."""
+        if (hosted := self._find(hold.tenant, hold.epoch)) is not None:
+            with self._only_its_own(hosted):
+                hosted.session.update(hold, sent_at)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Gives a reply to its session, if that is hosted at its epoch."""
+        if (hosted := self._find(delivery.tenant, delivery.epoch)) is not None:
+            with self._only_its_own(hosted):
+                hosted.session.deliver(delivery)
 
     def list_lost(self, holds: Iterable[Hold]) -> list[HostedSession]:
-        """Returns the hosted sessions that the runner does not hold any more."""
+        """Returns the hosted sessions that the runner does not hold any more, and that do not end yet."""
         held = {(hold.tenant, hold.epoch) for hold in holds}
-        return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held]
+        return [
+            one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held and not one.ending
+        ]
 
     def is_new(self, hold: Hold) -> bool:
         """Returns whether it was neither hosted nor released; an answer on its way may name a released session."""
@@ -97,8 +118,14 @@ class HostedSessions:
         return released and (hold.tenant, hold.epoch) not in self._releasing
 
     def start(self, hold: Hold, token: str, group: asyncio.TaskGroup) -> None:
-        """Hosts a session from now on."""
-        hosted = HostedSession(self._make_session(hold, token, self._on_change), token)
+        """Hosts a session from now on, or releases it if it cannot be made."""
+        try:
+            session = self._make_session(hold, token, self._on_change)
+        except Exception as error:
+            crash = self._log_crash(hold, error)
+            group.create_task(self.release(hold, token, ReleaseReason.CRASHED, crash, failed=True))
+            return
+        hosted = HostedSession(session, token)
         self._hosted[hold.tenant] = hosted
         hosted.task = group.create_task(self._run(hosted, hold), name=f"session {hold.tenant}")
 
@@ -166,6 +193,26 @@ class HostedSessions:
             for hosted in left:
                 group.create_task(self._release_once_gone(hosted))
 
+    def _find(self, tenant: str, epoch: int) -> HostedSession | None:
+        hosted = self._hosted.get(tenant)
+        return hosted if hosted is not None and hosted.hold.epoch == epoch else None
+
+    def _is_pending(self, hosted: HostedSession) -> bool:
+        pending = False
+        with self._only_its_own(hosted):
+            pending = hosted.session.is_pending()
+        return pending
+
+    @contextmanager
+    def _only_its_own(self, hosted: HostedSession) -> Iterator[None]:
+        """Ends the session whose error this is; no error reaches the others."""
+        try:
+            yield
+        except Exception as error:
+            if hosted.error is None:
+                hosted.error, hosted.ending = error, True
+                asyncio.get_running_loop().call_soon(hosted.kill)  # its task may be so new that it has not begun
+
     async def _send_release(self, hold: Hold, token: str, reason: str, failed: bool) -> None:
         request = ReleaseRequest(tenant=hold.tenant, epoch=hold.epoch, reason=reason[:200], failed=failed)
         for attempt in range(MAX_RELEASE_ATTEMPTS):
@@ -174,8 +221,9 @@ class HostedSessions:
                 return
             except (StaleEpoch, Unauthorised):
                 return
-            except ControlPlaneError as error:
-                log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=error, code=error.code)
+            except Exception as error:
+                code = error.code if isinstance(error, ControlPlaneError) else ""
+                log(LogEvent.RELEASE_FAILED, tenant=hold.tenant, error=error, code=code)
                 await self._clock.sleep(backoff_seconds(attempt, self._jitter()))
 
     async def _run(self, hosted: HostedSession, hold: Hold) -> None:
@@ -186,16 +234,22 @@ class HostedSessions:
             try:
                 reason = await hosted.session.run()
                 failed = hosted.session.gave_up
-            except Exception as group:
-                error = first_error(group)
-                log(LogEvent.SESSION_CRASHED, level=logging.ERROR, tenant=hold.tenant, error=error)
-                reason, detail = ReleaseReason.CRASHED, type(error).__name__
+            except asyncio.CancelledError:
+                if hosted.error is None or _is_cancelled_again():
+                    raise
+                reason, detail = ReleaseReason.CRASHED, self._log_crash(hold, hosted.error)
+            except Exception as error:
+                reason, detail = ReleaseReason.CRASHED, self._log_crash(hold, first_error(error))
             await self.release(hold, hosted.token, reason, detail, failed=failed)
         finally:
             log(LogEvent.SESSION_ENDED, tenant=hold.tenant, epoch=hold.epoch, reason=reason)
             del self._hosted[hold.tenant]
             hosted.gone.set()
             self._on_change()
+
+    def _log_crash(self, hold: Hold, error: BaseException) -> str:
+        log(LogEvent.SESSION_CRASHED, level=logging.ERROR, tenant=hold.tenant, error=error)
+        return type(error).__name__
 
     async def _park(self, hosted: HostedSession) -> None:
         try:
@@ -239,6 +293,13 @@ def first_error(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _is_cancelled_again() -> bool:
+    """Takes one cancellation of this task back; returns whether there was another."""
+    task = asyncio.current_task()
+    assert task is not None, "called in a task"
+    return task.uncancel() > 0
 
 
 def _log_failure(event: LogEvent, hosted: HostedSession, error: Exception) -> None:

@@ -18,6 +18,10 @@ class LogEvent(StrEnum):
     CONTROL_PLANE_UNREACHABLE = "control_plane_unreachable"
     #: A call to the control plane succeeded, and the one before failed.
     CONTROL_PLANE_REACHABLE = "control_plane_reachable"
+    #: A sync failed by an error of the runner or was refused, and the one before did not; the runner retries.
+    SYNC_FAILED = "sync_failed"
+    #: The control plane did not answer a call for the bell, and it did the one before; syncs bring the same.
+    BELL_UNANSWERED = "bell_unanswered"
     #: The lease ran out: all sessions go off the network.
     SESSIONS_PARKED = "sessions_parked"
     #: The lease was renewed: parked sessions go back online.

@@ -50,9 +50,7 @@ MAX_TEXT_BYTES = 65_536
 MAX_QUOTE_CHARACTERS = 1_000
 #: The largest snapshot that the control plane accepts.
 MAX_SNAPSHOT_BYTES = 2_147_483_648
-#: How long the control plane may hold a sync call before it answers.
-MAX_SYNC_HOLD_MS = 10_000
-#: The same for a call for the bell.
+#: How long the control plane may hold a call for the bell before it answers.
 MAX_BELL_HOLD_MS = 10_000
 
 
@@ -186,17 +184,19 @@ class SessionReport(Wire):
 
 
 class SyncRequest(Wire):
-    """The heartbeat: registers, renews the lease, reports sessions, and asks for the sessions to hold, in one call."""
+    """The heartbeat: registers, renews the lease, reports sessions, and asks for the sessions to hold, in one call.
+
+    Answered at once. A runner of an earlier release asks that it be held for the bell (``wait_ms``, which is ignored),
+    and calls again after 0.2 s while it expects something.
+    """
 
     wire: int = WIRE_VERSION
-    #: Grows with every call of this process; the answer repeats it, and an answer older than the last is dropped.
-    sequence: Annotated[int, Field(ge=0, le=2**53)]
+    #: Grew with every call of a runner of an earlier release. A control plane of that release requires it.
+    sequence: Annotated[int, Field(ge=0, le=2**53)] = 0
     capacity: Annotated[int, Field(ge=0, le=MAX_CAPACITY)]
     draining: bool = False
-    #: The last value of the bell that the runner has acted on.
+    #: The last value of the bell that the runner knows.
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
-    #: How long the answer may be held for the bell to ring; 0 answers at once.
-    wait_ms: Annotated[int, Field(ge=0, le=MAX_SYNC_HOLD_MS)] = 0
     #: The ARN of the ECS task that this process runs in. ECS must know the task, and reports its end.
     task: ShortText = ""
     image: ShortText = ""
@@ -250,7 +250,8 @@ class SyncAnswer(Wire):
     """The complete state for this runner: it closes every session at once that is not in ``hold``."""
 
     wire: int = WIRE_VERSION
-    sequence: int
+    #: Repeats the request's: a runner of an earlier release requires it.
+    sequence: int = 0
     #: Only in the answer to a registration.
     identity: Identity | None = None
     bell: int = 0
@@ -264,10 +265,13 @@ class SyncAnswer(Wire):
 
 
 class BellRequest(Wire):
-    """Waits for the bell: it rings when the sessions to hold or the turns to deliver changed."""
+    """Waits for the bell: it rings when the sessions to hold or the turns to deliver changed.
+
+    A control plane of an earlier release does not know this call (403 or 404); the syncs bring the same, a bit later.
+    """
 
     wire: int = WIRE_VERSION
-    #: The last value of the bell that the runner has acted on.
+    #: The last value of the bell that the runner knows.
     bell: Annotated[int, Field(ge=0, le=2**53)] = 0
     #: How long the answer may be held for the bell to ring; 0 answers at once.
     wait_ms: Annotated[int, Field(ge=0, le=MAX_BELL_HOLD_MS)] = 0

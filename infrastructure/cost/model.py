@@ -50,10 +50,10 @@ RUNNER_GB = 8  # RunnerMemoryMiB
 RUNNERS_AT_LEAST = 1  # RunnersAtLeast
 LAMBDA_GB = 0.5  # lambda_memory_size, chalice_app/.chalice/config.json
 LOGS_KEPT_DAYS = 30  # LogRetentionDays
-#: A sync without news is answered at once, and the runner calls again (runner_api.py: NEXT_CALL_MS).
-IDLE_SYNC_EVERY_SECONDS = 3.0
-#: After the bell, the next call is held to its end, while the reply is sent (wire.py: MAX_SYNC_HOLD_MS).
-SYNC_HELD_AT_MOST_SECONDS = 10.0
+#: A runner syncs so often (runner_api.py: NEXT_CALL_MS), and once more for each change.
+SYNC_EVERY_SECONDS = 3.0
+#: After the bell, the next call for it is held to its end, while the reply is sent (wire.py: MAX_BELL_HOLD_MS).
+BELL_HELD_AT_MOST_SECONDS = 10.0
 BELL_POLLED_EVERY_SECONDS = 0.2  # runner_api.py
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
 DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
@@ -78,6 +78,7 @@ ANSWER_STORED_BYTES = 1_100  # a message and its turn; the index holds them once
 REPORT_WRITE_UNITS, REPORT_READ_UNITS = 15, 4
 SNAPSHOT_WRITE_UNITS, SNAPSHOT_READ_UNITS = 6, 5
 RENEWAL_WRITE_UNITS, SYNC_READ_UNITS = 4, 2
+BELL_READ_UNITS = 2  # without the polls: the runner's record before, and for the turns to take
 RUNNER_BYTES, TENANT_BYTES = 1_700, 3_500  # as stored in the directory
 
 # -- assumptions about machines, too small to be options ----------------------------------------------------------
@@ -128,15 +129,17 @@ class Load:
     answers: float
     reports: float
     snapshots: float
-    #: Seconds in which a call is held, summed over all runners, each of which has at most one at a time.
+    #: Seconds in which a call for the bell is held, summed over all runners, each of which has at most one at a time.
     held_seconds: float
+    bells: float
     syncs: float
     page_views: float
 
     @property
     def calls(self) -> float:
         """The requests to the API, of every kind."""
-        return self.syncs + self.answers * CALLS_PER_ANSWER + self.snapshots * CALLS_PER_SNAPSHOT + self.page_views
+        own = self.answers * CALLS_PER_ANSWER + self.snapshots * CALLS_PER_SNAPSHOT
+        return self.syncs + self.bells + own + self.page_views
 
 
 def load(tenants: int, assumed: Assumed) -> Load:
@@ -145,20 +148,21 @@ def load(tenants: int, assumed: Assumed) -> Load:
     active_seconds = assumed.active_hours_per_day * 3600 * DAYS_A_MONTH
     answers = assumed.messages_per_day * DAYS_A_MONTH
     rung_after = DEBOUNCE_SECONDS + THINK_SECONDS + assumed.model_seconds
-    held = rung_after + SYNC_HELD_AT_MOST_SECONDS
+    held = rung_after + BELL_HELD_AT_MOST_SECONDS
     # Messages come at random: this is the share of time in which at least one is being answered.
     busy = 1 - math.exp(-answers * tenants / runners / active_seconds * held)
     held_seconds = busy * active_seconds * runners
     reports = tenants * min(answers * CAUGHT_UP_REPORTS, active_seconds / CAUGHT_UP_STEP_SECONDS)
-    idle_syncs = (runners * SECONDS_A_MONTH - held_seconds) / IDLE_SYNC_EVERY_SECONDS
     return Load(
         runners=runners,
         answers=answers * tenants,
         reports=reports,
         snapshots=tenants * min(answers, active_seconds / SNAPSHOT_EVERY_SECONDS),
         held_seconds=held_seconds,
-        # A held call ends with the bell, the next one by itself; and one reports that a reply is expected.
-        syncs=idle_syncs + held_seconds / (held / 2) + answers * tenants + reports,
+        # One call ends with the bell, the next one by itself.
+        bells=held_seconds / (held / 2),
+        # A reply that is expected, and one that is ready, bring a sync of their own.
+        syncs=runners * SECONDS_A_MONTH / SYNC_EVERY_SECONDS + 2 * answers * tenants + reports,
         page_views=assumed.page_views_per_tenant * tenants,
     )
 
@@ -222,6 +226,7 @@ def _table(tenants: int, expected: Load) -> float:
         + expected.reports * REPORT_READ_UNITS
         + expected.snapshots * SNAPSHOT_READ_UNITS
         + expected.syncs * SYNC_READ_UNITS
+        + expected.bells * BELL_READ_UNITS
         + expected.held_seconds / BELL_POLLED_EVERY_SECONDS
         + renewals * (0.5 + all_runners)
         + MINUTES_A_MONTH * (all_tenants + 2 * all_runners)

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from runner.clock import Clock
 from wire import (
+    BellAnswer,
+    BellRequest,
     CommitAnswer,
     CommitRequest,
     MessagesAnswer,
@@ -36,7 +38,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 #: The ECS agent may be a moment late with a container's metadata.
 MAX_METADATA_ATTEMPTS = 5
 METADATA_RETRY_SECONDS = 1.0
-#: A held sync (long polling) may take this much longer than it requested to be held.
+#: A held call (long polling) may take this much longer than it requested to be held.
 HELD_MARGIN_SECONDS = 8.0
 #: The largest snapshot over a slow line.
 TRANSFER_TIMEOUT_SECONDS = 300.0
@@ -96,8 +98,12 @@ class ControlPlaneClient:
         return ControlPlaneClient(self._http, self._base_url, token)
 
     async def sync(self, request: SyncRequest) -> SyncAnswer:
-        """Registers the runner, or sends its heartbeat; the answer may be held for ``request.wait_ms``."""
-        return await self._post("sync", request, SyncAnswer, request.wait_ms / 1000 + HELD_MARGIN_SECONDS)
+        """Registers the runner, or sends its heartbeat."""
+        return await self._post("sync", request, SyncAnswer)
+
+    async def wait_for_bell(self, request: BellRequest) -> BellAnswer:
+        """Waits until the bell rings, or ``request.wait_ms`` are over."""
+        return await self._post("bell", request, BellAnswer, request.wait_ms / 1000 + HELD_MARGIN_SECONDS)
 
     async def hand_in(self, request: MessagesRequest) -> MessagesAnswer:
         """Hands in messages; idempotent, and allowed to a dead runner."""

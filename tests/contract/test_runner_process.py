@@ -23,6 +23,7 @@ from runner.log_events import LogEvent
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeControl
 from wire import (
+    BellRequest,
     MessagesRequest,
     Phase,
     ReleaseRequest,
@@ -62,6 +63,7 @@ async def serving(control: FakeControl) -> AsyncIterator[str]:
     application = web.Application(client_max_size=8_000_000)
     endpoints: list[tuple[str, type[Wire], Any]] = [
         ("sync", SyncRequest, control.sync),
+        ("bell", BellRequest, control.wait_for_bell),
         ("messages", MessagesRequest, control.messages),
         ("take", TakeRequest, control.take),
         ("sent", SentRequest, control.sent),

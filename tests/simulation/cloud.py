@@ -23,6 +23,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.memory_table import MemoryTable
 from tests.simulation.openai_model import OpenAi
 from wire import (
+    BellRequest,
     CommitRequest,
     MessagesRequest,
     Refusal,
@@ -41,6 +42,7 @@ RECONCILE_EVERY = 60.0
 VISIBILITY_SECONDS = 150.0
 DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "sync": (SyncRequest, runner_api.sync),
+    "bell": (BellRequest, runner_api.wait_for_bell),
     "messages": (MessagesRequest, runner_api.messages),
     "take": (TakeRequest, runner_api.take),
     "sent": (SentRequest, runner_api.sent),
@@ -139,7 +141,7 @@ class Cloud:
                 request = runner_auth._parse_body(asked, body)
                 worker().asked = token.partition(".")[0], getattr(request, "epoch", 0)
                 self.heard.add(token.partition(".")[0])
-                if isinstance(request, SyncRequest) and request.wait_ms:
+                if isinstance(request, BellRequest):
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 answer = door(self.services, token, request).model_dump_json(exclude_none=True).encode()
                 if isinstance(request, MessagesRequest):

@@ -562,12 +562,17 @@ BODIES: dict[str, type[BaseModel]] = {
 }
 
 
+#: Fields that 084ff81 sent and nothing reads any more: a sync is not held.
+IGNORED_SINCE = {"POST /runner/sync": {"wait_ms"}}
+
+
 @pytest.mark.parametrize("body", BODIES)
 def test_a_body_of_084ff81_says_the_same_today(body: str) -> None:
     """No field is at its default, and unknown ones are ignored: one that is renamed does not come back."""
     written = json.loads((WRITTEN / "wire.json").read_text())[body]
     read = BODIES[body].model_validate(written)
-    assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == written
+    expected = {name: value for name, value in written.items() if name not in IGNORED_SINCE.get(body, ())}
+    assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == expected
 
 
 # -- a runner's disk ----------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class TurnToTake:
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """The notification of a runner, for which its held sync call waits: a counter, and the turns to take."""
+    """The notification of a runner, for which its held call waits: a counter, and the turns to take."""
 
     count: int
     turns: tuple[TurnToTake, ...]
@@ -206,7 +206,7 @@ class Runners:
     # -- bells -----------------------------------------------------------------------------------------------
 
     def ring(self, runner: str, turn: TurnToTake | None = None) -> None:
-        """Wakes the runner's held sync call; a turn is listed until it is silenced."""
+        """Wakes the runner's held call; a turn is listed until it is silenced."""
         changes: dict[Any, Any] = {}
         if turn is not None:
             changes["rung", turn.turn] = {"tenant": turn.tenant, "chat": turn.chat, "revision": turn.revision}

@@ -1,4 +1,4 @@
-"""The runners' API: heartbeat (sync), messages, take, sent, refused, release; `wire.py` has its models."""
+"""The runners' API: heartbeat (sync), bell, messages, take, sent, refused, release; `wire.py` has its models."""
 
 import hashlib
 import logging
@@ -27,7 +27,8 @@ from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, mount_endpoint
 from chalicelib.wiring import Services
 from wire import (
-    MAX_SYNC_HOLD_MS,
+    BellAnswer,
+    BellRequest,
     Delivery,
     Hold,
     Identity,
@@ -62,6 +63,7 @@ NEXT_CALL_MS = 3_000
 def mount(app: Chalice, services: Services) -> None:
     """Registers the routes."""
     mount_endpoint(app, services, "/runner/sync", SyncRequest, sync)
+    mount_endpoint(app, services, "/runner/bell", BellRequest, wait_for_bell)
     mount_endpoint(app, services, "/runner/messages", MessagesRequest, messages)
     mount_endpoint(app, services, "/runner/take", TakeRequest, take)
     mount_endpoint(app, services, "/runner/sent", SentRequest, sent)
@@ -73,10 +75,7 @@ def mount(app: Chalice, services: Services) -> None:
 
 
 def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
-    """Handles a heartbeat: renews the lease, stores changed reports, and answers what to hold and to deliver.
-
-    The answer is held back until the runner's bell rings, or until the time that the runner waits is over (long poll).
-    """
+    """Handles a heartbeat: renews the lease, stores changed reports, and answers what to hold and to deliver."""
     now = services.clock()
     if _is_bootstrap(services, token):
         return _register(services, request, now)
@@ -100,10 +99,17 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         runner = _reload(services, renewed) if claimed or changed else renewed
     elif changed:
         runner = _reload(services, runner)
-    bell = _wait_for_bell(services, runner.id, request)
+    bell = services.runners.bell(runner.id)
     if bell.count != request.bell:
-        runner = _reload(services, runner)
-    return _answer(runner, bell, request, services.clock())
+        runner = _reload(services, runner)  # it may have rung after the record was read, and is not to ring again
+    return SyncAnswer(
+        sequence=request.sequence,
+        bell=bell.count,
+        hold=tuple(_hold(assignment, services.clock()) for assignment in runner.assigned),
+        deliver=_deliveries(runner, bell),
+        next_in_ms=NEXT_CALL_MS,
+        drain=runner.end_requested,
+    )
 
 
 def _store_reports(services: Services, runner: Runner, request: SyncRequest, now: int) -> bool:
@@ -122,26 +128,17 @@ def _store_reports(services: Services, runner: Runner, request: SyncRequest, now
     return changed
 
 
-def _answer(runner: Runner, bell: Bell, request: SyncRequest, now: int) -> SyncAnswer:
-    epochs = {assignment.tenant: assignment.epoch for assignment in runner.assigned}
-    return SyncAnswer(
-        sequence=request.sequence,
-        bell=bell.count,
-        hold=tuple(_hold(assignment, now) for assignment in runner.assigned),
-        deliver=tuple(
-            Delivery(
-                tenant=each.tenant,
-                epoch=epochs[each.tenant],
-                chat=each.chat,
-                turn=each.turn,
-                revision=each.revision,
-            )
-            for each in bell.turns
-            if each.tenant in epochs
-        ),
-        next_in_ms=NEXT_CALL_MS,
-        drain=runner.end_requested,
-    )
+def wait_for_bell(services: Services, token: str, request: BellRequest) -> BellAnswer:
+    """Holds the call until the runner's bell differs from the one that it knows, or its time is over (long poll).
+
+    The runner's record is read before, and after only if there are turns to take.
+    """
+    runner = authenticate_alive(services, token)
+    deadline = services.clock() + request.wait_ms
+    while (bell := services.runners.bell(runner.id)).count == request.bell and services.clock() < deadline:
+        services.pause(BELL_POLLED_EVERY_SECONDS)
+    deliver = _deliveries(_reload(services, runner), bell) if bell.turns else ()
+    return BellAnswer(bell=bell.count, deliver=deliver)
 
 
 def messages(services: Services, token: str, request: MessagesRequest) -> MessagesAnswer:
@@ -280,14 +277,20 @@ def _require_free_task(services: Services, task: str, runner: str, now: int) -> 
     raise TaskRefused(f"No runner is taken in from this task: {why}.")
 
 
-def _wait_for_bell(services: Services, runner: str, request: SyncRequest) -> Bell:
-    """Returns the bell once it differs from the one that the runner knows, or when the time is over."""
-    deadline = services.clock() + min(request.wait_ms, MAX_SYNC_HOLD_MS)
-    while True:
-        bell = services.runners.bell(runner)
-        if bell.count != request.bell or services.clock() >= deadline:
-            return bell
-        services.pause(BELL_POLLED_EVERY_SECONDS)
+def _deliveries(runner: Runner, bell: Bell) -> tuple[Delivery, ...]:
+    """Returns the turns to take, of sessions that the runner holds. Pure."""
+    epochs = {assignment.tenant: assignment.epoch for assignment in runner.assigned}
+    return tuple(
+        Delivery(
+            tenant=each.tenant,
+            epoch=epochs[each.tenant],
+            chat=each.chat,
+            turn=each.turn,
+            revision=each.revision,
+        )
+        for each in bell.turns
+        if each.tenant in epochs
+    )
 
 
 def _hold(assignment: Assignment, now: int) -> Hold:

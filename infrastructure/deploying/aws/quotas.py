@@ -13,7 +13,7 @@ FARGATE_SPOT: Final = "L-36FBB829"
 THINK_AT_ONCE: Final = 50
 #: SQS takes no lower limit of a trigger.
 THINK_AT_ONCE_AT_LEAST: Final = 2
-#: A runner's held call is one running invocation; a second call may report a change meanwhile.
+#: A runner's call for the bell, which is held, and its sync.
 CALLS_PER_RUNNER: Final = 2
 #: Invocations for pages, turn-taking checks and events.
 CALLS_BESIDES: Final = 5

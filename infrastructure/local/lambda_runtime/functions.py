@@ -16,7 +16,7 @@ from infrastructure.local import resources
 from infrastructure.local.lambda_runtime.event_sources import EventDispatcher
 from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
 
-#: The number of request threads: each runner's long poll (sync) occupies one for up to 10 s.
+#: The number of request threads: each runner's long poll (bell) occupies one for up to 10 s.
 THREADS = 96
 
 

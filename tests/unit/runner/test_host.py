@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -10,14 +11,15 @@ from typing import Any, cast
 import pytest
 
 from runner.browser.page import PageSilent
-from runner.control_plane.client import TransientError, Unauthorised
+from runner.control_plane.client import Refused, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.host import ORPHANED_JOURNALS_EVERY_SECONDS, Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import MAX_DRAINED_AT_ONCE, MAX_RELEASE_ATTEMPTS
+from runner.log_events import LogEvent
 from runner.messages.orphaned_journals import MAX_ATTEMPTS
 from runner.session.session import Session
-from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, settle
-from wire import Delivery, Hold, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
+from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, Turn, settle
+from wire import MAX_CAPACITY, Delivery, Hold, Part, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
 
 OTHER = "tenant00002"
 
@@ -33,6 +35,8 @@ class FakeSession:
         self.delivered: list[Delivery] = []
         self.phase = Phase.STARTING
         self.pending = False
+        self.number: str | None = None
+        self.bugs: set[str] = set()
         self.sequence = 1
         self.error: Exception | None = None
         self.resume_error: Exception | None = None
@@ -43,11 +47,15 @@ class FakeSession:
         self.gave_up = False
 
     def update(self, hold: Hold, _sent_at: float) -> None:
+        if "update" in self.bugs:
+            raise RuntimeError("a bug")
         self.hold = hold
         if hold.wanted is Wanted.RELEASE:
             self.leave("no longer wanted")
 
     def deliver(self, delivery: Delivery) -> None:
+        if "deliver" in self.bugs:
+            raise RuntimeError("a bug")
         self.delivered.append(delivery)
 
     def leave(self, reason: str) -> None:
@@ -57,9 +65,15 @@ class FakeSession:
             self._end.set()
 
     def is_pending(self) -> bool:
+        if "is_pending" in self.bugs:
+            raise RuntimeError("a bug")
         return self.pending
 
     def report(self) -> SessionReport:
+        if self.number is not None:  # as a value of the page that no wire takes
+            return SessionReport(
+                tenant=self.hold.tenant, epoch=self.hold.epoch, sequence=1, phase=self.phase, number=self.number
+            )
         return SessionReport(tenant=self.hold.tenant, epoch=self.hold.epoch, sequence=self.sequence, phase=self.phase)
 
     def becomes(self, phase: Phase) -> None:
@@ -114,9 +128,12 @@ class Stage:
             capacity=lambda wanted: wanted if self.disk_has_room else 0,
         )
         self.disk_has_room = True
+        self.unmakeable: set[str] = set()
         self.task: asyncio.Task[None]
 
     def _make(self, hold: Hold, token: str, changed: Callable[[], None]) -> Session:
+        if hold.tenant in self.unmakeable:
+            raise OSError("no such directory")
         self.sessions.append(FakeSession(hold, token, changed))
         return cast("Session", self.sessions[-1])
 
@@ -208,28 +225,138 @@ async def test_what_is_held_is_started_once_and_reported() -> None:
         assert stage.control.reports[TENANT].phase is Phase.STARTING
 
 
-async def test_an_idle_runner_calls_every_three_seconds_and_is_never_held() -> None:
-    async with running(hold=False) as stage:
+async def test_an_idle_runner_syncs_every_three_seconds_and_asks_for_no_bell() -> None:
+    async with running() as stage:
         await stage.clock.advance(30)
-        assert len(stage.control.syncs) == 11
-        assert {request.wait_ms for request in stage.control.syncs} == {0}
+        assert len(stage.control.syncs) == 12
+        assert stage.control.bells == []
 
 
-async def test_a_call_is_held_while_something_is_pending() -> None:
+async def test_while_something_is_pending_a_second_call_waits_for_the_bell_and_syncs_go_on() -> None:
+    async with running() as stage:
+        stage.session.pending = True
+        before = len(stage.control.syncs)
+        await stage.clock.advance(9)
+        assert [request.wait_ms for request in stage.control.bells] == [10_000]
+        assert len(stage.control.syncs) == before + 3
+
+
+async def test_a_bell_that_rings_brings_its_deliveries_and_the_next_sync() -> None:
     async with running() as stage:
         stage.session.pending = True
         await stage.clock.advance(4)
-        assert stage.control.syncs[-1].wait_ms == 10_000
+        before = len(stage.control.syncs)
+        stage.control.turns["turn-0001"] = Turn(TENANT, "1@lid", [Part(id="M", text="Hello")])
+        stage.control.hold(watched=True)
+        await settle()
+        assert {delivery.turn for delivery in stage.session.delivered} == {"turn-0001"}
+        assert len(stage.control.syncs) == before + 1
+        await stage.clock.advance(0.4, step=0.2)
+        assert stage.session.hold.watched
+        assert stage.control.bells[-1].bell == stage.control.bell
+        assert len(stage.control.bells) == 2
 
 
-async def test_a_change_is_reported_at_once_beside_the_call_being_held() -> None:
+async def test_a_bell_that_answers_at_once_is_not_asked_in_a_storm() -> None:
     async with running() as stage:
         stage.session.pending = True
+        await stage.clock.advance(4)
+        stage.control.answers_bell_at_once = True
+        stage.control.ring()
+        await settle()
+        before = len(stage.control.bells)
+        await stage.clock.advance(2, step=0.05)
+        assert 8 <= len(stage.control.bells) - before <= 10
+
+
+async def test_an_earlier_control_plane_without_a_bell_is_asked_seldom_and_syncs_bring_the_deliveries(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as stage:
+        caplog.set_level(logging.INFO, logger="runner")
+        stage.control.has_no_bell = True
+        stage.session.pending = True
+        await stage.clock.advance(60)
+        assert 4 <= len(stage.control.bells) <= 8
+        assert [record.getMessage() for record in caplog.records] == [LogEvent.BELL_UNANSWERED]
+        stage.control.turns["turn-0001"] = Turn(TENANT, "1@lid", [Part(id="M", text="Hello")])
+        await stage.clock.advance(3)
+        assert stage.session.delivered[0].turn == "turn-0001"
+        stage.control.has_no_bell = False
+        await stage.clock.advance(30)
+        assert stage.control.bells[-1].bell == stage.control.bell
+
+
+async def test_a_dead_identity_that_the_bell_meets_is_left_to_the_sync() -> None:
+    async with running() as stage:
+        stage.session.pending = True
+        stage.control.dead.add("runner0001.secret")
+        stage.host._stirred.set()
+        await stage.clock.advance(1)
+        assert stage.control.bells and stage.control.registered == 1
+        assert "killed" not in stage.session.done
+        await stage.clock.advance(4)
+        assert stage.control.registered == 2
+
+
+async def test_a_change_is_reported_at_once_but_changes_do_not_make_a_storm_of_syncs() -> None:
+    async with running() as stage:
         await stage.clock.advance(4)
         stage.session.becomes(Phase.QR)
         await settle()
-        assert stage.control.syncs[-1].wait_ms == 0
         assert stage.control.reports[TENANT].phase is Phase.QR
+        before = len(stage.control.syncs)
+        for _ in range(40):
+            stage.session.becomes(Phase.QR)
+            await stage.clock.advance(0.05, step=0.05)
+        assert 8 <= len(stage.control.syncs) - before <= 10
+        assert stage.control.reports[TENANT].sequence == stage.session.sequence
+
+
+async def test_no_two_syncs_are_under_way_and_none_is_given_up() -> None:
+    async with running() as stage:
+        await stage.clock.advance(4)
+        sync, answered, under_way = stage.control.sync, asyncio.Event(), 0
+
+        async def slow(request: SyncRequest, token: str) -> SyncAnswer:
+            nonlocal under_way
+            under_way += 1
+            await answered.wait()
+            under_way -= 1
+            return await sync(request, token)
+
+        stage.control.sync = slow  # type: ignore[method-assign]
+        for _ in range(5):
+            stage.session.becomes(Phase.QR)
+            await stage.clock.advance(1)
+            assert under_way == 1
+        stage.control.hold(wanted=Wanted.RELEASE)
+        stage.host.stop()
+        await stage.clock.advance(10)
+        assert stage.session.done[-1] == "leave"
+        assert not stage.task.done(), "the sync that is under way is awaited"
+        answered.set()
+        await stage.clock.advance(1)
+        await stage.task
+
+
+async def test_a_registration_is_not_given_up_by_a_drain() -> None:
+    stage = Stage()
+    sync, answered = stage.control.sync, asyncio.Event()
+
+    async def slow(request: SyncRequest, token: str) -> SyncAnswer:
+        await answered.wait()
+        return await sync(request, token)
+
+    stage.control.sync = slow  # type: ignore[method-assign]
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(1)
+    stage.host.stop()
+    await stage.clock.advance(1)
+    assert not stage.task.done()
+    answered.set()
+    await stage.task
+    assert stage.control.registered == 1
 
 
 async def test_a_session_that_is_not_held_any_more_is_harvested_and_killed_but_not_released() -> None:
@@ -284,26 +411,138 @@ async def test_deliveries_reach_the_session_of_their_epoch_only() -> None:
         delivery = Delivery(tenant=TENANT, epoch=1, chat="1@lid", turn="turn-0001", revision=1)
         stage.host._apply(
             SyncAnswer(
-                sequence=99,
                 hold=tuple(stage.control.holds.values()),
                 deliver=(delivery, delivery.model_copy(update={"epoch": 2})),
             ),
-            99,
             stage.clock.now(),
         )
         assert stage.session.delivered == [delivery]
 
 
-async def test_an_overtaken_answer_brings_its_deliveries_but_neither_its_hold_nor_its_bell() -> None:
+# -- one session's error ----------------------------------------------------------------------------------------------
+
+
+async def test_a_report_that_cannot_be_built_ends_its_session_and_no_other() -> None:
     async with running() as stage:
+        stage.control.hold(OTHER)
         await stage.clock.advance(4)
+        stage.sessions[0].number = "\ud800"
+        stage.sessions[1].becomes(Phase.ONLINE)
+        await stage.clock.advance(4)
+        assert [(one.tenant, one.reason, one.failed) for one in stage.control.releases] == [
+            (TENANT, "crashed: ValidationError", True)
+        ]
+        assert stage.sessions[0].done == ["run", "killed"]
+        assert stage.sessions[1].done == ["run"]
+        assert stage.control.reports[OTHER].phase is Phase.ONLINE
+        await stage.clock.advance(60)
+        assert len(stage.sessions) == 2, "it is not hosted again here at the same epoch"
+        assert not stage.lease.parked
+
+
+@pytest.mark.parametrize("call", ["update", "deliver", "is_pending"])
+async def test_an_error_in_a_call_to_one_session_ends_it_and_no_other(call: str) -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.sessions[0].bugs.add(call)
+        for tenant in (TENANT, OTHER):
+            stage.control.turns[f"turn-{tenant}"] = Turn(tenant, "1@lid", [Part(id="M", text="Hello")])
+        await stage.clock.advance(4)
+        assert [one.reason for one in stage.control.releases] == ["crashed: RuntimeError"]
+        assert stage.sessions[1].delivered
+        assert not stage.task.done()
+
+
+async def test_an_error_of_a_session_in_its_first_moment_ends_it_too() -> None:
+    async with running(hold=False) as stage:
         delivery = Delivery(tenant=TENANT, epoch=1, chat="1@lid", turn="turn-0001", revision=1)
-        bell = stage.control.syncs[-1].bell
-        stage.host._apply(SyncAnswer(sequence=1, bell=bell + 5, hold=(), deliver=(delivery,)), 1, stage.clock.now())
+        make = stage._make
+
+        def make_broken(hold: Hold, token: str, changed: Callable[[], None]) -> Session:
+            session = make(hold, token, changed)
+            stage.session.bugs.add("deliver")
+            return session
+
+        stage.host._sessions._make_session = make_broken
+        hold = stage.control.hold()
+        stage.host._apply(SyncAnswer(hold=(hold,), deliver=(delivery,)), stage.clock.now())
+        await stage.clock.advance(1)
+        assert [one.reason for one in stage.control.releases] == ["crashed: RuntimeError"]
+        assert len(stage.host._sessions) == 0
+
+
+async def test_a_session_that_cannot_be_made_is_released_and_touches_no_other() -> None:
+    async with running(hold=False) as stage:
+        stage.unmakeable.add(TENANT)
+        stage.control.hold()
+        stage.control.hold(OTHER)
         await stage.clock.advance(4)
+        assert [(one.tenant, one.reason, one.failed) for one in stage.control.releases] == [
+            (TENANT, "crashed: OSError", True)
+        ]
+        assert [session.hold.tenant for session in stage.sessions] == [OTHER]
+
+
+async def test_a_release_that_fails_by_a_bug_is_retried_and_touches_no_other() -> None:
+    async with running() as stage:
+        release, errors = stage.control.release, [RuntimeError("a bug")]
+
+        async def buggy(request: Any, token: str) -> Any:
+            if errors:
+                raise errors.pop()
+            return await release(request, token)
+
+        stage.control.release = buggy  # type: ignore[method-assign]
+        stage.sessions[0].crash()
+        await stage.clock.advance(2)
+        assert [one.reason for one in stage.control.releases] == ["crashed: RuntimeError"]
+
+
+async def test_a_full_runner_that_ends_one_session_and_gets_another_reports_what_it_holds() -> None:
+    async with running(hold=False) as stage:
+        for number in range(MAX_CAPACITY):
+            stage.control.hold(f"tenant{number:05}")
+        await stage.clock.advance(4)
+        ended = asyncio.Event()
+
+        async def slow() -> None:
+            await ended.wait()
+
+        stage.sessions[0].flush = slow  # type: ignore[method-assign]
+        del stage.control.holds["tenant00000"]
+        stage.control.hold("tenant00099")
+        await stage.clock.advance(7)
+        assert len(stage.sessions) == MAX_CAPACITY + 1
+        assert "killed" not in stage.sessions[0].done
+        reported = [report.tenant for report in stage.control.syncs[-1].sessions]
+        assert sorted(reported) == sorted(stage.control.holds)
+
+
+@pytest.mark.parametrize("error", [Refused("bad_request"), RuntimeError("a bug"), OSError("the disk")])
+async def test_a_sync_that_fails_in_any_way_is_logged_and_retried_with_backoff(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running() as stage:
+        sync, failing, calls = stage.control.sync, True, 0
+
+        async def failed(request: SyncRequest, token: str) -> SyncAnswer:
+            nonlocal calls
+            calls += 1
+            if failing:
+                raise error
+            return await sync(request, token)
+
+        stage.control.sync = failed  # type: ignore[method-assign]
+        await stage.clock.advance(30)
+        assert 5 <= calls <= 8
+        assert [record.getMessage() for record in caplog.records] == [LogEvent.SYNC_FAILED]
         assert stage.session.done == ["run"]
-        assert stage.session.delivered == [delivery]
-        assert stage.control.syncs[-1].bell == bell
+        await stage.clock.advance(15)
+        assert stage.lease.parked, "the lease decides"
+        failing = False
+        await stage.clock.advance(60)
+        assert stage.session.done == ["run", "park", "resume"]
 
 
 async def test_at_the_deadline_every_session_is_parked_and_the_same_epoch_resumes_it() -> None:

@@ -75,7 +75,7 @@ class Stage:
 
     def sync(self, *sessions: Line) -> dict[str, Any]:
         self.sequence += 1
-        answer = self.post("/runner/sync", sequence=self.sequence, capacity=3, task="t", sessions=sessions, wait_ms=0)
+        answer = self.post("/runner/sync", sequence=self.sequence, capacity=3, task="t", sessions=sessions)
         if "identity" in answer:
             self.token = answer["identity"]["token"]
         return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused
 from runner.control_plane.client import ControlPlaneClient, Refused, StaleEpoch, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
+    BellAnswer,
+    BellRequest,
     CommitAnswer,
     CommitRequest,
     Delivery,
@@ -137,7 +140,11 @@ class FakeControl:
     #: Called with each queued message; returns the texts of the reply.
     answer: Callable[[Message], list[str]] | None = None
     down: bool = False
+    #: As a control plane of an earlier release.
+    has_no_bell: bool = False
+    answers_bell_at_once: bool = False
     syncs: list[SyncRequest] = field(default_factory=list)
+    bells: list[BellRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     handed_in: list[MessagesRequest] = field(default_factory=list)
     messages_seen: dict[tuple[str, str, bool], Message] = field(default_factory=dict)
@@ -200,24 +207,29 @@ class FakeControl:
         if token == BOOTSTRAP:
             self.registered += 1
             identity = Identity(runner=f"runner{self.registered:04}", token=f"runner{self.registered:04}.secret")
-        elif request.wait_ms and request.bell >= self.bell:
+        return SyncAnswer(
+            identity=identity, bell=self.bell, hold=tuple(self.holds.values()), deliver=self._deliveries()
+        )
+
+    async def wait_for_bell(self, request: BellRequest, token: str) -> BellAnswer:
+        self.bells.append(request)
+        self._authenticate(token)
+        if self.has_no_bell:
+            raise TransientError("http_403")
+        if token in self.dead:
+            raise Unauthorised("dead")
+        if request.bell == self.bell and not self.answers_bell_at_once:
             self._rung.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(request.wait_ms / 1000):
                     await self._rung.wait()
-            except TimeoutError:
-                pass
-        deliver = tuple(
+        return BellAnswer(bell=self.bell, deliver=self._deliveries())
+
+    def _deliveries(self) -> tuple[Delivery, ...]:
+        return tuple(
             Delivery(tenant=turn.tenant, epoch=self.holds[turn.tenant].epoch, chat=turn.chat, turn=name, revision=1)
             for name, turn in self.turns.items()
             if turn.cursor < len(turn.parts) and turn.tenant in self.holds
-        )
-        return SyncAnswer(
-            sequence=request.sequence,
-            identity=identity,
-            bell=self.bell,
-            hold=tuple(self.holds.values()),
-            deliver=deliver,
         )
 
     def _record_link(self, report: SessionReport) -> None:
@@ -361,7 +373,8 @@ class FakeClient(ControlPlaneClient):
         await self._control.fetch(url, path, max_bytes)
 
     async def _post(self, path: str, request: Wire, answer: type[Any], timeout_seconds: float = 0.0) -> Any:
-        return await getattr(self._control, path.rpartition("/")[2])(request, self._token)
+        name = "wait_for_bell" if path == "bell" else path.rpartition("/")[2]
+        return await getattr(self._control, name)(request, self._token)
 
 
 @dataclass

@@ -16,7 +16,9 @@ from chalicelib.model import Policies
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
+from chalicelib.store.runners import TurnToTake
 from chalicelib.web import runner_api, snapshot_api
+from chalicelib.web.runner_api import BELL_POLLED_EVERY_SECONDS
 from chalicelib.wiring import Services
 from runner.control_plane.capability import hand_in_capability
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
@@ -48,6 +50,12 @@ class Caller:
         body: dict[str, Any] = answer.json_body
         if "identity" in body:
             self.token = body["identity"]["token"]
+        return body
+
+    def bell(self, known: int, wait_ms: int = 10_000) -> dict[str, Any]:
+        answer = self.post("/runner/bell", {"bell": known, "wait_ms": wait_ms})
+        assert answer.status_code == 200, answer.body
+        body: dict[str, Any] = answer.json_body
         return body
 
     def hand_in(self, *messages: dict[str, Any], epoch: int = 2) -> HTTPResponse:
@@ -114,7 +122,7 @@ def test_a_runner_registers_with_the_stages_token_and_then_has_its_own(runner: C
 
 @pytest.mark.parametrize("token", ["wrong", "nobodyhere.secret", ".", "a.b.c", "x" * 5000, "bootstrap-token2", "ü.ü"])
 def test_an_unknown_token_is_refused_on_every_path(client: Client, token: str) -> None:
-    for path in ("sync", "messages", "take", "sent", "refused", "release"):
+    for path in ("sync", "bell", "messages", "take", "sent", "refused", "release"):
         body = {
             "sequence": 1,
             "capacity": 1,
@@ -154,7 +162,7 @@ def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time
 ) -> None:
     bell = holder.sync()["bell"]
     before = clock()
-    assert holder.sync(bell=bell, wait_ms=10_000)["bell"] == bell
+    assert holder.bell(bell) == {"bell": bell, "deliver": []}
     assert 10_000 <= clock() - before < 10_500
     runner_id = holder.token.split(".")[0]
 
@@ -165,8 +173,52 @@ def test_a_held_call_is_answered_when_the_bell_rings_and_otherwise_when_its_time
             services.pause = clock.sleep
 
     start, services.pause = clock(), ring_after_a_second
-    assert holder.sync(bell=bell, wait_ms=10_000)["bell"] == bell + 1
+    assert holder.bell(bell)["bell"] == bell + 1
     assert clock() - start < 2_000
+    services.pause = pytest.fail  # type: ignore[assignment]
+    assert holder.bell(bell)["bell"] == bell + 1, "it rang before the call"
+
+
+def test_a_former_runner_that_asks_for_a_held_sync_is_answered_at_once(holder: Caller, services: Services) -> None:
+    services.pause = pytest.fail  # type: ignore[assignment]
+    bell = holder.sync()["bell"]
+    assert holder.sync(bell=bell, wait_ms=10_000)["bell"] == bell
+
+
+def test_the_bell_brings_the_turns_of_the_sessions_that_the_runner_holds(holder: Caller, services: Services) -> None:
+    bell, runner = holder.sync()["bell"], holder.token.split(".")[0]
+    for tenant, turn in ((T, "turn-0001"), ("tenantbbbb", "turn-0002")):
+        services.runners.ring(runner, TurnToTake(turn, tenant, CHAT, 3))
+    delivery = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-0001", "revision": 3}
+    assert holder.bell(bell) == {"bell": bell + 2, "deliver": [delivery]}
+    services.runners.silence(runner, "turn-0001", 3)
+    assert holder.bell(bell) == {"bell": bell + 2, "deliver": []}
+
+
+def test_a_bell_that_is_waited_for_reads_one_small_item_each_time(holder: Caller, services: Services) -> None:
+    reads: list[str] = []
+    get, bell = services.table.get, holder.sync()["bell"]
+
+    def counted(pk: str, sk: str) -> Any:
+        reads.append(sk)
+        return get(pk, sk)
+
+    services.table.get = counted  # type: ignore[method-assign]
+    holder.bell(bell, wait_ms=1_000)
+    assert (reads[0], set(reads[1:])) == ("RUNNER", {"BELL"})
+    assert len(reads[1:]) == 1 + 1_000 / (BELL_POLLED_EVERY_SECONDS * 1000)
+
+
+def test_a_runner_that_is_declared_dead_while_it_waits_gets_no_turns(holder: Caller, services: Services) -> None:
+    bell, runner = holder.sync()["bell"], holder.token.split(".")[0]
+
+    def die(_seconds: float) -> None:
+        services.runners.declare_dead(runner, services.clock())
+        services.runners.ring(runner, TurnToTake("turn-0001", T, CHAT, 3))
+
+    services.pause = die
+    assert holder.post("/runner/bell", {"bell": bell, "wait_ms": 10_000}).status_code == 401
+    assert holder.post("/runner/bell", {"bell": bell}).status_code == 401
 
 
 def test_an_unlinked_session_that_no_page_keeps_awake_is_to_be_released(

@@ -36,7 +36,9 @@ from runner.profile import schedule
 from tests.unit.conftest import Clock, FakeLlmClient
 from tests.unit.support.billed_table import BilledTable, size_bytes
 from wire import (
-    MAX_SYNC_HOLD_MS,
+    MAX_BELL_HOLD_MS,
+    BellAnswer,
+    BellRequest,
     CommitRequest,
     Hold,
     Message,
@@ -115,7 +117,7 @@ def test_openais_bill_is_in_no_sum() -> None:
 
 def test_an_idle_installation_costs_its_runners_and_their_calls() -> None:
     idle = load(8, replace(USUAL, messages_per_day=0, page_views_per_tenant=0))
-    assert idle.runners == 1 and idle.held_seconds == 0 and idle.snapshots == 0
+    assert idle.runners == 1 and idle.held_seconds == idle.bells == 0 and idle.snapshots == 0
     assert idle.calls == pytest.approx(730 * 3600 / 3)
 
 
@@ -129,8 +131,8 @@ def test_a_runner_holds_one_call_at_a_time_and_a_session_saves_once_a_minute_und
 
 
 def test_the_intervals_are_the_codes_own() -> None:
-    assert model.IDLE_SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
-    assert model.SYNC_HELD_AT_MOST_SECONDS == MAX_SYNC_HOLD_MS / 1000
+    assert model.SYNC_EVERY_SECONDS == runner_api.NEXT_CALL_MS / 1000
+    assert model.BELL_HELD_AT_MOST_SECONDS == MAX_BELL_HOLD_MS / 1000
     assert model.BELL_POLLED_EVERY_SECONDS == runner_api.BELL_POLLED_EVERY_SECONDS
     assert LEASE_RENEWED_EVERY.total_seconds() == model.LEASE_RENEWED_EVERY_SECONDS
     assert DEBOUNCE.total_seconds() == model.DEBOUNCE_SECONDS
@@ -202,7 +204,12 @@ class Runner:
         what()
         return self._table.write_units - before[0], self._table.read_units - before[1]
 
-    def sync(self, *reports: SessionReport, wait_ms: int = 0) -> SyncAnswer:
+    def wait_for_bell(self, wait_ms: int = 0) -> BellAnswer:
+        answer = runner_api.wait_for_bell(self.services, self._token, BellRequest(bell=self._bell, wait_ms=wait_ms))
+        self._bell = answer.bell
+        return answer
+
+    def sync(self, *reports: SessionReport) -> SyncAnswer:
         self._sequence += 1
         task = f"arn:aws:ecs:us-east-1:123456789012:task/answerline-prod/{0:032x}"
         image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/answerline-prod@sha256:{0:064x}"
@@ -210,7 +217,6 @@ class Runner:
             sequence=self._sequence,
             capacity=model.RUNNER_CAPACITY,
             bell=self._bell,
-            wait_ms=wait_ms,
             task=task,
             image=image,
             commit="abc1234",
@@ -258,7 +264,7 @@ class Runner:
         llm = cast(FakeLlmClient, self.services.llm)
         llm.next.append("Yes, we have rye bread on Saturdays, from eight o'clock until we are sold out. " * 3)
         assert take_turn(self.services, TurnCheck(tenant=hold.tenant, chat=message.chat)) is ReplyOutcome.RANG
-        (delivery,) = self.sync(wait_ms=MAX_SYNC_HOLD_MS).deliver
+        (delivery,) = self.wait_for_bell(MAX_BELL_HOLD_MS).deliver
         named = {"tenant": hold.tenant, "epoch": hold.epoch, "chat": delivery.chat, "turn": delivery.turn}
         (part,) = runner_api.take(self.services, self._token, TakeRequest(**named)).parts
         sent = SentRequest(**named, part=0, message=part.id)
@@ -340,6 +346,8 @@ def test_a_quiet_runner_writes_its_lease_and_nothing_else(runner: Runner, clock:
     idle = runner.billed(runner.sync)
     assert idle == pytest.approx((0, model.SYNC_READ_UNITS))
     assert renewal[0] == model.RENEWAL_WRITE_UNITS
+    polls = MAX_BELL_HOLD_MS / 1000 / model.BELL_POLLED_EVERY_SECONDS + 1
+    assert runner.billed(lambda: runner.wait_for_bell(MAX_BELL_HOLD_MS)) == pytest.approx((0, 1 + polls))
 
 
 def test_an_answered_message_costs_what_the_model_says(runner: Runner, clock: Clock, memory_table: BilledTable) -> None:
