@@ -110,7 +110,7 @@ def compose(
         ),
         clock=clock,
         jitter=jitter.random,
-        capacity=disk.capacity,
+        disk=disk,
         hand_in_orphans=orphaned_journals.hand_in,
     )
 

@@ -12,7 +12,7 @@ class Clock(Protocol):
         """Returns seconds that only grow, also while the machine is suspended."""
 
     def wall_ms(self) -> int:
-        """Returns the machine's epoch milliseconds: for WhatsApp's own times only, never for the lease."""
+        """Returns the machine's epoch milliseconds: for the times of messages and files, never for the lease."""
 
     async def sleep(self, seconds: float) -> None:
         """Waits; cancellation ends it."""

@@ -1,6 +1,11 @@
-"""Checks the free room on this machine's disk: without it nothing new is saved, then nothing new is hosted."""
+"""Checks the free room on this machine's disk: without it nothing new is hosted, then nothing is saved.
+
+A runner whose disk is full says so in its heartbeat: the control plane moves its sessions to a runner on another disk
+that has room. Where there is none, the pages go on in memory.
+"""
 
 import errno
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -15,6 +20,10 @@ ROOM_TO_SAVE_BYTES = 1 << 30
 ROOM_TO_HOST_BYTES = 2 << 30
 #: Below this a browser's writes may have failed between two checks.
 ROOM_TO_WRITE_BYTES = 1 << 28
+#: Changes with each start of the machine's kernel, and is the same for all of its containers.
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PROBE = ".can-be-written"
+PROBE_BYTES = 1 << 16
 #: Errors of a disk that cannot be written, however much room it claims to have.
 WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
@@ -37,6 +46,26 @@ class Disk:
         self._directory = directory
         self._free_bytes = free_bytes or _free_bytes
         self._short: set[Need] = set()
+        self._refused = False
+
+    @property
+    def identity(self) -> str:
+        """Returns the same text for all runners that share this disk, and for no others; empty if it is not known."""
+        try:
+            known = f"{BOOT_ID.read_text()} {self._directory.stat().st_dev}"
+        except OSError:
+            return ""
+        return hashlib.sha256(known.encode()).hexdigest()[:16]
+
+    def is_full(self) -> bool:
+        """Returns whether sessions should leave this disk: snapshots have no room, or a write was refused."""
+        if self._refused and self._can_be_written():
+            self._refused = False
+        return self._refused or not self.has_room_to_save()
+
+    def refused_write(self) -> None:
+        """Records that a write failed, however much room there seems to be."""
+        self._refused = True
 
     def has_room_to_write(self) -> bool:
         """Returns whether browsers can write their files."""
@@ -48,7 +77,16 @@ class Disk:
 
     def capacity(self, desired: int) -> int:
         """Returns how many sessions may be hosted, of the desired number; those that are hosted stay."""
-        return desired if self._has_room(Need.HOST) else 0
+        return desired if self._has_room(Need.HOST) and not self.is_full() else 0
+
+    def _can_be_written(self) -> bool:
+        probe = self._directory / PROBE
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+            probe.unlink()
+        except OSError:
+            return False
+        return True
 
     def _has_room(self, need: Need) -> bool:
         needed, consequence = need.value

@@ -9,6 +9,7 @@ from runner.backoff import backoff_seconds
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, Unauthorised
 from runner.control_plane.lease import Lease
+from runner.disk import Disk
 from runner.hosted_sessions import HostedSessions, MakeSession
 from runner.log_events import LogEvent
 from runner.logs import log
@@ -63,13 +64,13 @@ class Host:
         info: RunnerInfo,
         clock: Clock,
         jitter: Callable[[], float],
-        capacity: Callable[[int], int] = lambda desired: desired,
+        disk: Disk | None = None,
         hand_in_orphans: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         #: Bound to the bootstrap token; a registered runner has a token of its own.
         self._client = client
         self._hand_in_orphans = hand_in_orphans
-        self._capacity = capacity
+        self._disk = disk
         self._lease = lease
         self._info = info
         self._clock = clock
@@ -204,7 +205,7 @@ class Host:
     async def _sync(self) -> SyncAnswer:
         identity = self._identity
         request = SyncRequest(
-            capacity=self._capacity(self._info.capacity),
+            capacity=self._disk.capacity(self._info.capacity) if self._disk is not None else self._info.capacity,
             draining=self._draining.is_set(),
             bell=self._bell,
             task=self._info.task,
@@ -212,6 +213,8 @@ class Host:
             commit=self._info.commit,
             chromium=self._info.chromium,
             wa_js=self._info.wa_js,
+            disk=self._disk.identity if self._disk is not None else "",
+            disk_full=self._disk is not None and self._disk.is_full(),
             sessions=self._sessions.build_reports(),
         )
         sent_at = self._clock.now()

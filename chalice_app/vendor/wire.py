@@ -92,6 +92,16 @@ class ProblemCode(StrEnum):
     MAIL_COMPLAINED = "mail_complained"  #: marked as spam
 
 
+class SaveProblem(StrEnum):
+    """The reason why a profile could not be saved the last time; the runner tries again."""
+
+    DISK_FULL = "disk_full"  #: the runner's disk has no room, or had none since the browser was started
+    TOO_LARGE = "too_large"  #: the profile, or its archive, is larger than any that may be stored
+    TOO_SLOW = "too_slow"  #: the browser may not stand still for as long as the copy took
+    NOT_STORED = "not_stored"  #: the control plane or S3 did not take it
+    FAILED = "failed"  #: an error of the runner
+
+
 class Wanted(StrEnum):
     """The desired state of a session that a runner holds."""
 
@@ -160,8 +170,8 @@ class Code(Wire):
 class SessionReport(Wire):
     """The state of one session, as its runner sees it.
 
-    ``sequence`` grows whenever anything but the two ages (``…_ms_ago``) changes, and is repeated otherwise: the control
-    plane stores a report only once, and ignores an older one.
+    ``sequence`` grows whenever anything but the ages (``…_ms_ago``) and ``save_problem`` changes, and is repeated
+    otherwise: the control plane stores a report only once, and ignores an older one.
     """
 
     tenant: TenantId
@@ -181,6 +191,8 @@ class SessionReport(Wire):
     probed_ms_ago: Milliseconds | None = None
     #: How long ago the profile was last found to be saved: a snapshot was committed, or there was nothing new to save.
     saved_ms_ago: Milliseconds | None = None
+    #: Why the profile is not saved: a ``SaveProblem``, or one of a later release; empty while saving works.
+    save_problem: ShortText = ""
 
 
 class SyncRequest(Wire):

@@ -6,31 +6,45 @@ Local Storage are archived; the rest of a profile can be fetched again.
 
 import errno
 import hashlib
-import io
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, Annotated, NamedTuple
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import zstandard
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-#: The directories with the login and the chats; copied together, because one without the other reads as empty.
-KEPT_DIRECTORIES = ("Default/IndexedDB", "Default/Local Storage")
-#: The lock of a live database, and its own log.
-EXCLUDED_NAMES = frozenset({"LOCK", "LOG", "LOG.old"})
-MANIFEST = "manifest.json"
-MAX_MANIFEST_BYTES = 8 << 20
-MAX_FILES = 20_000
-MAX_UNPACKED_BYTES = 2 << 30
-MAX_PATH_LENGTH = 200
+from runner.profile.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MAX_UNPACKED_BYTES,
+    ArchivedFile,
+    Manifest,
+    SnapshotTooLarge,
+    fingerprint,
+    is_kept_path,
+    is_older,
+)
+from wire import MAX_SNAPSHOT_BYTES
+
 CHUNK_BYTES = 1 << 20
 #: Fast, and within a few percent of the slower ones on LevelDB's own compressed blocks.
 COMPRESSION_LEVEL = 3
 #: An archive that needs more memory than this to be read was not written by us.
 MAX_WINDOW_BYTES = 1 << 27
+#: How zstd begins a frame without a checksum, a content size and a dictionary; one byte, the window's size, follows.
+FRAME_HEADER_START = zstandard.FRAME_HEADER + b"\0"
+FRAME_HEADER_BYTES = len(FRAME_HEADER_START) + 1
+#: No block of a frame may be larger.
+RAW_BLOCK_BYTES = 1 << 17
+#: Stands for the hash of a file that was not read yet; as long as any other.
+UNREAD = "0" * 64
+#: Errors of the file system that an archive's odd names cause; all others are this machine's.
+ERRORS_OF_NAMES = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
+)
 
 
 class SnapshotDamaged(Exception):
@@ -41,32 +55,12 @@ class ChromiumTooOld(Exception):
     """A newer Chromium wrote the archive: ours would take it for broken and wipe it."""
 
 
-class CopyStopped(Exception):
-    """The copy took too long or grew too large; it must not be used."""
+class LinkedFileChanged(Exception):
+    """A file that a database never changes was changed after the freeze: the snapshot must not be used."""
 
-
-class ArchivedFile(BaseModel):
-    """A file of the archive."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    path: str
-    size: Annotated[int, Field(ge=0, le=MAX_UNPACKED_BYTES)]
-    sha256: str
-
-
-class Manifest(BaseModel):
-    """The archive's description of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    tenant: str
-    epoch: int
-    sequence: int
-    chromium: str
-    wa_js: str = ""
-    #: A list, because JSON has no tuples.
-    files: Annotated[list[ArchivedFile], Field(max_length=MAX_FILES)]
+    def __init__(self, path: str) -> None:
+        super().__init__("a linked file changed after the freeze")
+        self.path = path
 
 
 class PackedArchive(NamedTuple):
@@ -75,6 +69,8 @@ class PackedArchive(NamedTuple):
     path: Path
     sha256: str
     size_bytes: int
+    #: Of the content alone: the same for the same files, whenever they were packed.
+    fingerprint: str
 
 
 class ExpectedArchive(NamedTuple):
@@ -85,110 +81,100 @@ class ExpectedArchive(NamedTuple):
     sequence: int
     sha256: str
     chromium: str
-
-
-# -- copying ------------------------------------------------------------------------------------------------------
-
-
-def copy_profile(profile: Path, into: Path, may_continue: Callable[[], bool]) -> int:
-    """Copies the kept part of a profile whose browser is frozen, while ``may_continue``; returns the number of bytes.
-
-    Raises CopyStopped.
-    """
-    copied = 0
-    for count, source in enumerate(_kept_files(profile), 1):
-        target = into / source.relative_to(profile)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for written in _clone(source, target):
-            copied += written
-            if not may_continue():
-                raise CopyStopped("the copy took too long")
-        if count > MAX_FILES or copied > MAX_UNPACKED_BYTES:
-            raise CopyStopped("the profile is too large")
-    return copied
-
-
-def _kept_files(profile: Path) -> Iterator[Path]:
-    for kept in KEPT_DIRECTORIES:
-        for directory, folders, names in os.walk(profile / kept):
-            folders.sort()
-            for name in sorted(names):
-                path = Path(directory) / name
-                if name not in EXCLUDED_NAMES and path.is_file() and not path.is_symlink():
-                    yield path
-
-
-def _clone(source: Path, target: Path) -> Iterator[int]:
-    """Copies within the kernel, without moving a byte where the file system shares blocks; yields each step's bytes."""
-    with source.open("rb") as reading, target.open("xb") as writing:
-        try:
-            while step := os.copy_file_range(reading.fileno(), writing.fileno(), 64 * CHUNK_BYTES):
-                yield step
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
-                raise
-            reading.seek(os.lseek(writing.fileno(), 0, os.SEEK_CUR))
-            while chunk := reading.read(CHUNK_BYTES):
-                yield writing.write(chunk)
-        yield 0
+    #: The Chromium that wrote it, as it was committed; empty if that is not known.
+    written_by: str = ""
 
 
 # -- packing ------------------------------------------------------------------------------------------------------
 
 
-def list_files(directory: Path) -> list[ArchivedFile]:
-    """Returns every file below a directory, in order, with its hash."""
-    return [
-        ArchivedFile(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256_of(path))
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    ]
+def pack(
+    directory: Path,
+    manifest: Manifest,
+    archive: Path,
+    *,
+    linked: Mapping[str, int] = MappingProxyType({}),
+    max_bytes: int = MAX_SNAPSHOT_BYTES,
+) -> PackedArchive:
+    """Writes the archive; its bytes depend on nothing but the manifest and the content of the files.
+
+    Each file is read once, hashed and compressed in the same go. Its hash stands in the manifest, which is the first
+    member; so the room of the manifest, whose length is known, is left free and filled in the end: uncompressed, in
+    the same frame, because readers of earlier releases read one frame.
+
+    Args:
+        directory: the staged copy.
+        manifest: names the files with the sizes they had while the browser was frozen; their hashes are filled in.
+        linked: the paths that share their content with the live profile, and the mtime (ns) that each had.
+        max_bytes: the archive's limit.
+
+    Raises SnapshotTooLarge, LinkedFileChanged, or OSError.
+    """
+    room = len(_frame(b"", _first_member(_with_hashes(manifest, {}))))
+    # No checksum of zstd's own: it covers the content in order, and the manifest comes last.
+    compressor = zstandard.ZstdCompressor(COMPRESSION_LEVEL, write_checksum=False, write_content_size=False)
+    stream = compressor.compressobj()
+    hashes: dict[str, str] = {}
+    with archive.open("x+b") as file:
+        file.seek(room)
+        for each in manifest.files:
+            file.write(stream.compress(_member(each.path, each.size)))
+            digest = hashlib.sha256()
+            for chunk in _read(directory / each.path, each, linked.get(each.path)):
+                digest.update(chunk)
+                if file.tell() + file.write(stream.compress(chunk)) > max_bytes:
+                    raise SnapshotTooLarge(f"the archive is larger than {max_bytes >> 20} MB")
+            hashes[each.path] = digest.hexdigest()
+            file.write(stream.compress(bytes(-each.size % tarfile.BLOCKSIZE)))
+        file.write(stream.compress(bytes(2 * tarfile.BLOCKSIZE)) + stream.flush())
+        if (size := file.tell()) > max_bytes:
+            raise SnapshotTooLarge(f"the archive is larger than {max_bytes >> 20} MB")
+        file.seek(room)
+        header = file.read(FRAME_HEADER_BYTES)
+        if header[: len(FRAME_HEADER_START)] != FRAME_HEADER_START:
+            raise ValueError("this zstd begins a frame in a way that the archive does not know")
+        manifest = _with_hashes(manifest, hashes)
+        file.seek(0)
+        file.write(_frame(header, _first_member(manifest)))
+    return PackedArchive(archive, _sha256_of(archive), size, fingerprint(manifest.files))
 
 
-def fingerprint(files: list[ArchivedFile]) -> str:
-    """Returns a hash that depends on nothing but the content."""
-    return hashlib.sha256(repr([(each.path, each.sha256) for each in files]).encode()).hexdigest()
+def _read(path: Path, file: ArchivedFile, linked_mtime_ns: int | None) -> Iterator[bytes]:
+    """Yields the content that a file had while the browser was frozen."""
+    left = file.size
+    with path.open("rb") as content:
+        while left and (chunk := content.read(min(left, CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk
+        now = os.fstat(content.fileno())
+    if linked_mtime_ns is not None and (now.st_size, now.st_mtime_ns) != (file.size, linked_mtime_ns):
+        raise LinkedFileChanged(file.path)
+    if left:
+        raise OSError(errno.EIO, "a staged file is shorter than it was copied")
 
 
-def pack(directory: Path, manifest: Manifest, archive: Path) -> PackedArchive:
-    """Writes the archive; its bytes depend on nothing but the arguments."""
-    description = manifest.model_dump_json().encode()
-    with archive.open("xb") as file:
-        writer = _HashingWriter(file)
-        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
-        with (
-            compressor.stream_writer(writer, closefd=False) as compressed,  # type: ignore[arg-type]
-            tarfile.open(fileobj=compressed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
-        ):
-            tar.addfile(_member(MANIFEST, len(description)), io.BytesIO(description))
-            for each in manifest.files:
-                with (directory / each.path).open("rb") as content:
-                    tar.addfile(_member(each.path, each.size), content)
-    return PackedArchive(archive, writer.hash.hexdigest(), writer.size)
+def _with_hashes(manifest: Manifest, hashes: Mapping[str, str]) -> Manifest:
+    files = [each.model_copy(update={"sha256": hashes.get(each.path, UNREAD)}) for each in manifest.files]
+    return manifest.model_copy(update={"files": files})
 
 
-class _HashingWriter:
-    """A file that remembers the hash and the length of its content."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self.hash.update(data)
-        self.size += len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
+def _first_member(manifest: Manifest) -> bytes:
+    """Returns the manifest as the first member of the tar; its length depends on the names and sizes alone."""
+    content = manifest.model_dump_json().encode()
+    return _member(MANIFEST, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
+def _member(name: str, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.size = size
     member.mode = 0o600
-    return member
+    return member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+
+
+def _frame(header: bytes, content: bytes) -> bytes:
+    """Begins a zstd frame with ``content`` in raw blocks (RFC 8878, 3.1.1.2); more blocks must follow."""
+    blocks = [content[at : at + RAW_BLOCK_BYTES] for at in range(0, len(content), RAW_BLOCK_BYTES)]
+    return header + b"".join((len(block) << 3).to_bytes(3, "little") + block for block in blocks)
 
 
 # -- unpacking ----------------------------------------------------------------------------------------------------
@@ -209,10 +195,13 @@ def unpack(archive: Path, into: Path, expected: ExpectedArchive) -> Manifest:
                 return _Unpacker(reader, into, expected).run()
     except BaseException as error:
         shutil.rmtree(into, ignore_errors=True)
-        if isinstance(error, zstandard.ZstdError | tarfile.TarError | ValidationError):
+        if isinstance(error, SnapshotDamaged | ChromiumTooOld) or not isinstance(error, Exception):
+            raise
+        if not isinstance(error, OSError):
+            # Whatever an archive surprises a library with: the version before it is tried.
             raise SnapshotDamaged("the archive cannot be read") from error
-        if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-            raise SnapshotDamaged("the archive names a place twice") from error
+        if error.errno in ERRORS_OF_NAMES:
+            raise SnapshotDamaged("the archive names a place twice, or one that no file can have") from error
         raise
 
 
@@ -242,11 +231,13 @@ class _Unpacker:
         expected = self._expected
         if (manifest.tenant, manifest.epoch, manifest.sequence) != expected[:3]:
             raise SnapshotDamaged("the archive belongs to another session")
+        if expected.written_by and manifest.chromium != expected.written_by:
+            raise SnapshotDamaged("the archive was written by another Chromium than was committed")
         if is_older(expected.chromium, manifest.chromium):
             raise ChromiumTooOld("a newer Chromium wrote this archive")
         if sum(file.size for file in manifest.files) > MAX_UNPACKED_BYTES:
             raise SnapshotDamaged("the archive is larger than any profile")
-        if not all(_is_kept_path(file.path) for file in manifest.files):
+        if not all(is_kept_path(file.path) for file in manifest.files):
             raise SnapshotDamaged("the archive names a place outside of a profile")
 
     def _next(self) -> tuple[str, int] | None:
@@ -288,27 +279,6 @@ class _Unpacker:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
-
-
-def is_older(ours: str, theirs: str) -> bool:
-    """Compares milestones: within one the databases' formats do not change, so that an image may be rolled back."""
-    return _milestone(ours) < _milestone(theirs)
-
-
-def _milestone(version: str) -> int:
-    major = version.partition(".")[0]
-    return int(major) if major.isdigit() else 0
-
-
-def _is_kept_path(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return (
-        0 < len(path) <= MAX_PATH_LENGTH
-        and pure.as_posix() == path
-        and "\0" not in path
-        and ".." not in pure.parts
-        and any(pure.is_relative_to(kept) and path != kept for kept in KEPT_DIRECTORIES)
-    )
 
 
 def _sha256_of(path: Path) -> str:

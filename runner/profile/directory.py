@@ -5,7 +5,8 @@
     lock                held with flock for as long as a session lives; headless-shell has no lock of its own
     marker.json         {"tenant", "epoch", "linked"}: the last use of ``current``, and whether it was linked
     current/            Chromium's user data directory
-    suspect             exists while ``current`` was written on a disk without room, and not proven since
+    suspect             exists while ``current`` was written on a disk without room, and not proven since; its length
+                        is the number of browsers that were started on it meanwhile
     journal.jsonl       the messages that the conversation has seen, and beside it keeper.json (journal.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
     scratch-N/          an archive being packed or restored; worth nothing once its process is gone
@@ -25,7 +26,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -140,6 +141,16 @@ class Profile:
     def mark_suspect(self) -> None:
         """Marks ``current`` as used on a disk without room; an empty file needs next to none itself."""
         self._suspect.touch(mode=0o600)
+
+    @property
+    def suspect_openings(self) -> int:
+        """Returns how many browsers were started on a suspect ``current``; none came online since."""
+        return self._suspect.stat().st_size if self.is_suspect else 0
+
+    def count_suspect_opening(self) -> None:
+        """Counts a browser that is started on a suspect ``current``."""
+        with suppress(OSError), self._suspect.open("ab") as mark:
+            mark.write(b".")
 
     def clear_suspect(self) -> None:
         """Records that a browser that was started on ``current`` came online with it."""

@@ -49,8 +49,6 @@ class Restorer:
         self._steps = 0
         self._needs_older = False
         self._gave_up = False
-        #: How often this machine's suspect profile was opened and did not come online.
-        self._suspect_openings = 0
 
     async def open(self, hold: Hold) -> OpenedProfile:
         """Opens the newest profile there is, by the rule in ``directory``.
@@ -69,7 +67,8 @@ class Restorer:
             except SnapshotDamaged as damage:
                 self._reject(versions[0], str(damage))
         opened = self._profile.open(hold.epoch)
-        self._suspect_openings += self._profile.is_suspect
+        if self._profile.is_suspect:
+            self._profile.count_suspect_opening()
         # If the control plane knows an account, a code on the page means that its login is lost.
         return OpenedProfile(opened.directory, opened.was_linked or (hold.number is not None and not self._gave_up))
 
@@ -96,7 +95,6 @@ class Restorer:
     def came_online(self) -> None:
         """Records that the profile came online: it is this machine's own now, and newer than any snapshot."""
         self._copy_of = None
-        self._suspect_openings = 0
 
     def give_up(self) -> None:
         """Records that the login is over: the next profile is a new one."""
@@ -108,7 +106,7 @@ class Restorer:
         """Returns whether no snapshot is needed: no account was ever linked, or this machine has the newest profile."""
         if hold.number is None or self._gave_up:
             return True
-        if self._profile.is_suspect and self._suspect_openings >= MAX_SUSPECT_OPENINGS:
+        if self._profile.suspect_openings >= MAX_SUSPECT_OPENINGS:
             return False
         marker = self._profile.marker()
         return marker is not None and marker.linked and self._profile.is_newest(hold.last_epoch)
@@ -134,7 +132,9 @@ class Restorer:
         begun_at = self._clock.now()
         directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")
-        expected = ExpectedArchive(self.tenant, version.epoch, version.sequence, version.sha256, self._chromium)
+        expected = ExpectedArchive(
+            self.tenant, version.epoch, version.sequence, version.sha256, self._chromium, version.chromium
+        )
         try:
             await self._client.fetch(version.url, archive, version.size_bytes)
             async with self._packing:
@@ -143,7 +143,8 @@ class Restorer:
             raise SnapshotDamaged(f"it cannot be fetched ({refusal.code})") from refusal
         finally:
             archive.unlink(missing_ok=True)
-        opened = self._profile.replace(self.epoch, directory, keep=self._copy_of is None)
+        keep = self._copy_of is None
+        opened = await asyncio.to_thread(lambda: self._profile.replace(self.epoch, directory, keep=keep))
         self._copy_of = version
         self._needs_older = False
         log(

@@ -10,6 +10,11 @@ QUIET_SECONDS = 15.0
 #: … but while messages keep coming, unsaved changes are never older than this.
 MAX_UNSAVED_SECONDS = 60.0
 MIN_INTERVAL_SECONDS = 15.0
+#: A large archive costs as much for each byte as a small one: both times grow in proportion to the last archive's size,
+#: from this size on unsaved changes may be older …
+TYPICAL_BYTES = 40_000_000
+#: … up to this, which is well below the alarm's hour.
+MAX_PAUSE_SECONDS = 900.0
 FIRST_RETRY_SECONDS = 15.0
 MAX_RETRY_SECONDS = 300.0
 
@@ -24,6 +29,8 @@ class SnapshotSchedule:
         self._active_at: float | None = None
         self._unsaved_since: float | None = None
         self._not_before = 0.0
+        self._saved_at: float | None = None
+        self._pause_seconds = 0.0
 
     def linked(self) -> None:
         """Records that the account was linked just now."""
@@ -50,12 +57,28 @@ class SnapshotSchedule:
             return True
         if self._active_at is None or self._unsaved_since is None:
             return False
-        return now - self._active_at >= QUIET_SECONDS or now - self._unsaved_since >= MAX_UNSAVED_SECONDS
+        if self._saved_at is not None and now - self._saved_at < self._pause_seconds:
+            return False
+        too_old = now - self._unsaved_since >= max(MAX_UNSAVED_SECONDS, self._pause_seconds)
+        return too_old or now - self._active_at >= QUIET_SECONDS
 
-    def saved(self, begun_at: float, now: float) -> None:
-        """Records that a snapshot begun at ``begun_at`` is committed, or that there was nothing new to save."""
+    def saved_at(self, now: float) -> float | None:
+        """Returns when everything was saved last: now, if nothing happened since; None if it never was."""
+        if self._saved_at is None or self._milestone_seconds or self._unsaved_since is not None:
+            return self._saved_at
+        return now
+
+    def saved(self, begun_at: float, now: float, size_bytes: int | None = None) -> None:
+        """Records that a snapshot begun at ``begun_at`` is committed, or that there was nothing new to save.
+
+        Args:
+            size_bytes: of its archive; None if nothing new was stored.
+        """
         self.failures = 0
+        self._saved_at = begun_at
         self._not_before = now + MIN_INTERVAL_SECONDS
+        if size_bytes is not None:
+            self._pause_seconds = min(MAX_PAUSE_SECONDS, MAX_UNSAVED_SECONDS * size_bytes / TYPICAL_BYTES)
         if self._online_since is not None:
             passed_seconds = begun_at - self._online_since
             self._milestone_seconds = [each for each in self._milestone_seconds if each > passed_seconds]

@@ -135,7 +135,8 @@ class Session:
 
     def report(self) -> SessionReport:
         """Builds the report for the control plane."""
-        return self._status.report(self.hold, self._conversation.caught_up_to_ms)
+        saved = (self._saver.saved_at, self._saver.problem) if self._login.linked else (None, None)
+        return self._status.report(self.hold, self._conversation.caught_up_to_ms, *saved)
 
     async def park(self) -> None:
         """Takes the session off the network until ``resume``."""

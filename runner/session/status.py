@@ -7,7 +7,7 @@ from runner.browser.page_state import PageState
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
-from wire import Code, Hold, Phase, SessionReport
+from wire import Code, Hold, Phase, SaveProblem, SessionReport
 
 
 class Status:
@@ -50,8 +50,19 @@ class Status:
             self._announced = content
             self._on_change()
 
-    def report(self, hold: Hold, caught_up_to_ms: int | None) -> SessionReport:
-        """Builds the report; its sequence grows with each change and only then, so that each is stored once."""
+    def report(
+        self,
+        hold: Hold,
+        caught_up_to_ms: int | None,
+        saved_at: float | None = None,
+        save_problem: SaveProblem | None = None,
+    ) -> SessionReport:
+        """Builds the report; its sequence grows with each change and only then, so that each is stored once.
+
+        Args:
+            saved_at: when the profile was last found to be saved; None without a login.
+            save_problem: why the profile is not saved.
+        """
         now = self._clock.now()
         if (content := (self._content(), caught_up_to_ms)) != self._reported:
             self._reported = content
@@ -68,6 +79,8 @@ class Status:
             number=self.number,
             caught_up_to_ms=caught_up_to_ms,
             probed_ms_ago=None if self.probed_at is None else int((now - self.probed_at) * 1000),
+            saved_ms_ago=None if saved_at is None else int((now - saved_at) * 1000),
+            save_problem=save_problem or "",
         )
 
     def _content(self) -> tuple[object, ...]:

@@ -17,7 +17,9 @@ from runner.browser.chromium import processes_of
 from runner.browser.process_freeze import MAX_FREEZE_SECONDS
 from runner.browser.whatsapp import WhatsApp, WhatsAppPage, whatsapp
 from runner.clock import SystemClock
-from runner.profile.archive import ExpectedArchive, Manifest, copy_profile, list_files, pack, unpack
+from runner.profile.archive import ExpectedArchive, pack, unpack
+from runner.profile.manifest import Manifest
+from runner.profile.staged_copy import copy_profile
 from runner.settings import Settings
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT
@@ -114,12 +116,11 @@ def archived(profile: Path, browsers: WhatsApp, place: Path) -> tuple[Path, floa
     staging.mkdir(parents=True)
     begun = time.monotonic()
     with browsers.freeze(profile) as frozen:
-        copy_profile(profile, staging, lambda: frozen.still)
+        copy = copy_profile(profile, staging, lambda: frozen.still, frozen_at_ms=SystemClock().wall_ms())
         assert frozen.still
     frozen_seconds = time.monotonic() - begun
-    files = list_files(staging)
-    manifest = Manifest(tenant=TENANT, epoch=2, sequence=1, chromium=browsers.browser.version, files=files)
-    packed = pack(staging, manifest, archive)
+    manifest = Manifest(tenant=TENANT, epoch=2, sequence=1, chromium=browsers.browser.version, files=copy.files)
+    packed = pack(staging, manifest, archive, linked=copy.linked)
     unpack(archive, back, ExpectedArchive(TENANT, 2, 1, packed.sha256, browsers.browser.version))
     return back, frozen_seconds, packed.size_bytes
 

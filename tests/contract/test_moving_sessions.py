@@ -15,7 +15,8 @@ import pytest
 from chalicelib.model import Assistant, EventKind, Policies, Session, SnapshotVersion, Tenant, TenantState, snapshot_key
 from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack, local_stack
-from runner.profile.archive import Manifest, pack
+from runner.profile.archive import pack
+from runner.profile.manifest import Manifest
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
 from wire import Phase
 

@@ -17,7 +17,8 @@ from runner.browser import chromium
 from runner.browser.page import Page, PageError, PageObservation
 from runner.browser.page_state import classify
 from runner.browser.whatsapp import WhatsApp
-from runner.profile.archive import copy_profile
+from runner.clock import SystemClock
+from runner.profile.staged_copy import copy_profile
 from tests.live.person import Person
 from wire import Phase
 
@@ -168,7 +169,7 @@ class Line:
         def frozen_copy() -> None:
             target.mkdir(parents=True)
             with self.browsers.freeze(self.profile) as frozen:
-                copy_profile(self.profile, target, lambda: frozen.still)
+                copy_profile(self.profile, target, lambda: frozen.still, frozen_at_ms=SystemClock().wall_ms())
 
         await asyncio.to_thread(frozen_copy)
         return target

@@ -86,6 +86,11 @@ class SimulatedDisk(Disk):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, lambda where: 0 if where in _full else 1 << 40)
 
+    @property
+    def identity(self) -> str:
+        """Names each machine's disk apart."""
+        return self._directory.name
+
 
 #: Which process holds which profile, and which machine's disk has no room. Emptied by each world.
 _locks: dict[Path, Process] = {}

@@ -30,7 +30,7 @@ from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
 from runner.messages.orphaned_journals import OrphanedJournals
-from runner.profile import saver
+from runner.profile import disk_check
 from tests.simulation.plan import NEVER, ROUGH, Plan
 from tests.simulation.world import CAPACITY, simulate
 
@@ -191,7 +191,7 @@ def test_a_profile_that_is_trusted_after_a_full_disk_is_found_out(monkeypatch: p
 
 
 def test_a_profile_that_is_trusted_after_its_runner_stood_still_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saver, "MAX_UNCHECKED_SECONDS", NEVER)
+    monkeypatch.setattr(disk_check, "MAX_UNCHECKED_SECONDS", NEVER)
     stood = [(at, "stop") for at in (15.0, 15.1, 15.2)]
     full = [(at, "fill the disk") for at in (16.5, 16.6, 16.7)]
     lost = [(at, "lose the container") for at in (170.0, 180.0, 190.0, 200.0)]

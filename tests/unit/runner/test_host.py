@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from runner.browser.page import PageSilent
 from runner.control_plane.client import Refused, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
+from runner.disk import ROOM_TO_HOST_BYTES, Disk
 from runner.host import ORPHANED_JOURNALS_EVERY_SECONDS, Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import MAX_DRAINED_AT_ONCE, MAX_RELEASE_ATTEMPTS
 from runner.log_events import LogEvent
@@ -125,10 +127,10 @@ class Stage:
             info=RunnerInfo(capacity=5, commit="abc"),
             clock=self.clock,
             jitter=lambda: 0.5,
-            capacity=lambda wanted: wanted if self.disk_has_room else 0,
+            disk=Disk(Path("/dev/shm"), lambda _: self.free),
         )
-        self.disk_has_room = True
         self.unmakeable: set[str] = set()
+        self.free = 1 << 40
         self.task: asyncio.Task[None]
 
     def _make(self, hold: Hold, token: str, changed: Callable[[], None]) -> Session:
@@ -209,13 +211,17 @@ async def test_a_runner_registers_once_and_then_uses_its_own_token() -> None:
 
 async def test_a_full_disk_asks_for_no_more_sessions_and_keeps_those_there_are() -> None:
     async with running() as stage:
-        stage.disk_has_room = False
+        stage.free = ROOM_TO_HOST_BYTES - 1
         await stage.clock.advance(10)
-        assert stage.control.syncs[-1].capacity == 0
+        assert (stage.control.syncs[-1].capacity, stage.control.syncs[-1].disk_full) == (0, False)
+        stage.free = 0
+        await stage.clock.advance(10)
+        assert (stage.control.syncs[-1].capacity, stage.control.syncs[-1].disk_full) == (0, True)
         assert "killed" not in stage.session.done
-        stage.disk_has_room = True
+        stage.free = 1 << 40
         await stage.clock.advance(10)
-        assert stage.control.syncs[-1].capacity == 5
+        assert (stage.control.syncs[-1].capacity, stage.control.syncs[-1].disk_full) == (5, False)
+        assert {sync.disk for sync in stage.control.syncs} == {Disk(Path("/dev/shm")).identity}
 
 
 async def test_what_is_held_is_started_once_and_reported() -> None:

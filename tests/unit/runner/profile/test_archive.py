@@ -7,57 +7,46 @@ import hashlib
 import io
 import os
 import random
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
 from runner.profile.archive import (
+    ChromiumTooOld,
+    ExpectedArchive,
+    LinkedFileChanged,
+    PackedArchive,
+    SnapshotDamaged,
+    pack,
+    unpack,
+)
+from runner.profile.manifest import (
     MANIFEST,
     MAX_FILES,
     MAX_MANIFEST_BYTES,
     ArchivedFile,
-    ChromiumTooOld,
-    CopyStopped,
-    ExpectedArchive,
     Manifest,
-    PackedArchive,
-    SnapshotDamaged,
-    copy_profile,
+    SnapshotTooLarge,
     fingerprint,
     is_older,
-    list_files,
-    pack,
-    unpack,
 )
+from runner.profile.staged_copy import copy_profile
+from tests.unit.support.profile_files import CHROMIUM_DATABASE as DATABASE
+from tests.unit.support.profile_files import list_files, make_profile
 
 TENANT = "tenant00001"
-DATABASE = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb"
 CHROMIUM = "156.0.7900.1"
+NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
-    """The files of a browser, as far as they matter."""
-    files = {
-        f"{DATABASE}/000003.log": b"keys " * 1000,
-        f"{DATABASE}/CURRENT": b"MANIFEST-000001\n",
-        f"{DATABASE}/LOCK": b"",
-        f"{DATABASE}/LOG": b"log",
-        "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.blob/1/00/2": random.Random(1).randbytes(3_000_000),
-        "Default/Local Storage/leveldb/000004.ldb": b"wid",
-        "Default/Local Storage/leveldb/empty": b"",
-        "Default/Cache/Cache_Data/data_0": b"c" * 1000,
-        "Local State": b"{}",
-    }
-    for name, content in files.items():
-        path = tmp_path / "profile" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    (tmp_path / "profile" / DATABASE / "link").symlink_to("/etc/passwd")
-    return tmp_path / "profile"
+    return make_profile(tmp_path / "profile")
 
 
 def packed(directory: Path, into: Path, **more: object) -> PackedArchive:
@@ -72,7 +61,12 @@ def packed(directory: Path, into: Path, **more: object) -> PackedArchive:
             **more,
         }
     )
-    return pack(directory, manifest, into)
+    return pack(directory, manifest.model_copy(update={"files": unhashed(manifest)}), into)
+
+
+def unhashed(manifest: Manifest) -> list[ArchivedFile]:
+    """The files as the staging names them: the packer reads and hashes them itself."""
+    return [each.model_copy(update={"sha256": ""}) for each in manifest.files]
 
 
 def expected(archive: Path, **more: object) -> ExpectedArchive:
@@ -83,7 +77,7 @@ def expected(archive: Path, **more: object) -> ExpectedArchive:
 @pytest.fixture
 def staged(profile: Path, tmp_path: Path) -> Path:
     staging = tmp_path / "staging"
-    copy_profile(profile, staging, lambda: True)
+    copy_profile(profile, staging, lambda: True, frozen_at_ms=NOW_MS)
     return staging
 
 
@@ -95,39 +89,11 @@ def archive(staged: Path, tmp_path: Path) -> Path:
 # -- packing and unpacking ---------------------------------------------------------------------------------------
 
 
-def test_only_the_login_is_copied_without_locks_logs_links_or_caches(profile: Path, staged: Path) -> None:
-    names = {each.path for each in list_files(staged)}
-    assert names == {
-        f"{DATABASE}/000003.log",
-        f"{DATABASE}/CURRENT",
-        "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.blob/1/00/2",
-        "Default/Local Storage/leveldb/000004.ldb",
-        "Default/Local Storage/leveldb/empty",
-    }
-    assert all((staged / name).read_bytes() == (profile / name).read_bytes() for name in names)
-
-
-def test_a_file_system_that_cannot_copy_within_itself_is_copied_by_hand(
-    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> int:
-        raise OSError(errno.EXDEV, "another file system")
-
-    monkeypatch.setattr(os, "copy_file_range", refuse)
-    copy_profile(profile, tmp_path / "staging", lambda: True)
-    assert (tmp_path / "staging" / DATABASE / "000003.log").read_bytes() == b"keys " * 1000
-
-
-def test_a_copy_that_takes_too_long_ends_at_the_next_step(profile: Path, tmp_path: Path) -> None:
-    steps = iter([True, True, False])
-    with pytest.raises(CopyStopped):
-        copy_profile(profile, tmp_path / "staging", lambda: next(steps))
-
-
 def test_a_packed_profile_is_unpacked_byte_for_byte(staged: Path, archive: Path, tmp_path: Path) -> None:
     manifest = unpack(archive, tmp_path / "back", expected(archive))
     assert (manifest.chromium, manifest.wa_js) == (CHROMIUM, "4.6.0")
-    assert list_files(tmp_path / "back") == list_files(staged) == manifest.files
+    assert list_files(tmp_path / "back") == list_files(staged)
+    assert {each.path: each for each in manifest.files} == {each.path: each for each in list_files(staged)}
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "back" / DATABASE / "CURRENT").stat().st_mode & 0o777 == 0o600
 
@@ -137,9 +103,97 @@ def test_the_same_profile_has_the_same_fingerprint_and_the_same_archive(staged: 
     assert (first.sha256, first.size_bytes) == (second.sha256, second.size_bytes)
     assert first.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
     before = fingerprint(list_files(staged))
-    assert fingerprint(list_files(staged)) == before
+    assert first.fingerprint == second.fingerprint == before
     (staged / DATABASE / "CURRENT").write_bytes(b"MANIFEST-000002\n")
     assert fingerprint(list_files(staged)) != before
+
+
+def test_the_archive_is_one_that_any_reader_of_tar_and_zstd_knows(staged: Path, archive: Path, tmp_path: Path) -> None:
+    """Runners of former releases read one frame, the manifest first, to its end."""
+    with (
+        archive.open("rb") as file,
+        zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file) as reader,
+        tarfile.open(fileobj=reader, mode="r|") as tar,
+    ):
+        names = []
+        for each in tar:
+            content = tar.extractfile(each)
+            assert content is not None
+            if each.name != MANIFEST:
+                assert content.read() == (staged / each.name).read_bytes()
+            names.append(each.name)
+    assert names[0] == MANIFEST
+    assert sorted(names[1:]) == [each.path for each in list_files(staged)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 700, 3_000])
+def test_a_manifest_of_any_length_has_its_room(tmp_path: Path, count: int) -> None:
+    """Up to several blocks of 128 KB."""
+    many = tmp_path / "many" / "Default" / "IndexedDB"
+    many.mkdir(parents=True)
+    for number in range(count):
+        (many / f"{number:06d}.ldb").write_bytes(str(number).encode() * number)
+    archive = packed(tmp_path / "many", tmp_path / "archive").path
+    manifest = unpack(archive, tmp_path / "back", expected(archive))
+    assert list_files(tmp_path / "back") == list_files(tmp_path / "many") == manifest.files
+
+
+def test_each_file_is_read_once(staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    really = Path.open
+
+    def counting(path: Path, mode: str = "r", *more: Any) -> Any:
+        if path.is_relative_to(staged):
+            opened.append(path.relative_to(staged).as_posix())
+        return really(path, mode, *more)
+
+    files = [each.model_copy(update={"sha256": ""}) for each in list_files(staged)]
+    manifest = Manifest(tenant=TENANT, epoch=5, sequence=2, chromium=CHROMIUM, files=files)
+    monkeypatch.setattr(Path, "open", counting)
+    pack(staged, manifest, tmp_path / "archive")
+    assert sorted(opened) == [each.path for each in files]
+
+
+# -- files that are linked to a live profile ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["grown", "shorter", "rewritten", "touched"])
+def test_a_linked_file_that_changes_after_the_thaw_never_spoils_an_archive_silently(
+    profile: Path, tmp_path: Path, change: str
+) -> None:
+    copy = copy_profile(profile, tmp_path / "staging", lambda: True, frozen_at_ms=NOW_MS)
+    [name] = copy.linked
+    live = profile / name
+    content = live.read_bytes()
+    if change == "touched":
+        os.utime(live)
+    else:
+        live.write_bytes({"grown": content + b"more", "shorter": content[:-1], "rewritten": content[::-1]}[change])
+    manifest = Manifest(tenant=TENANT, epoch=5, sequence=2, chromium=CHROMIUM, files=copy.files)
+    with pytest.raises(LinkedFileChanged) as changed:
+        pack(tmp_path / "staging", manifest, tmp_path / "archive", linked=copy.linked)
+    assert changed.value.path == name
+
+
+def test_a_linked_file_that_its_database_deletes_after_the_thaw_is_still_archived(
+    profile: Path, tmp_path: Path
+) -> None:
+    copy = copy_profile(profile, tmp_path / "staging", lambda: True, frozen_at_ms=NOW_MS)
+    [name] = copy.linked
+    content = (profile / name).read_bytes()
+    (profile / name).unlink()
+    manifest = Manifest(tenant=TENANT, epoch=5, sequence=2, chromium=CHROMIUM, files=copy.files)
+    archive = pack(tmp_path / "staging", manifest, tmp_path / "archive", linked=copy.linked).path
+    unpack(archive, tmp_path / "back", expected(archive))
+    assert (tmp_path / "back" / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("max_bytes", [1, 10_000, 2_999_999])
+def test_an_archive_that_becomes_too_large_is_given_up_early(staged: Path, tmp_path: Path, max_bytes: int) -> None:
+    manifest = Manifest(tenant=TENANT, epoch=5, sequence=2, chromium=CHROMIUM, files=list_files(staged))
+    with pytest.raises(SnapshotTooLarge):
+        pack(staged, manifest, tmp_path / "archive", max_bytes=max_bytes)
+    assert (tmp_path / "archive").stat().st_size < max_bytes + (3 << 20)
 
 
 # -- refused archives --------------------------------------------------------------------------------------------
@@ -288,6 +342,89 @@ def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
     refused(hostile(tmp_path / "archive", crowd), tmp_path / "back", "cannot be read")
     huge = b" " * (MAX_MANIFEST_BYTES + 1)
     refused(hostile(tmp_path / "archive", huge), tmp_path / "back", "does not begin with its manifest")
+
+
+def raw_name(name: bytes) -> tarfile.TarInfo:
+    """A member whose name is not UTF-8."""
+    return member(name.decode("utf-8", "surrogateescape"), 1)
+
+
+LONG = "Default/IndexedDB/" + "\U0001f600" * 100
+NESTED = b"[" * 200_000 + b"]" * 200_000
+
+
+def claiming(chromium: str) -> bytes:
+    return naming(OURS).model_copy(update={"chromium": chromium}).model_dump_json().encode()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "members"),
+    [
+        (naming(OURS), [(raw_name(b"Default/IndexedDB/\xff\xfe"), b"x")]),
+        (naming(LONG), [(member(LONG, 1), b"x")]),
+        (naming(OURS).model_dump_json().encode().replace(b"CURRENT", rb"\ud800"), []),
+        (naming(OURS).model_dump_json().encode().replace(b"CURRENT", b"\xff"), []),
+        (naming("Default/IndexedDB/" + "d/" * 90 + "x"), []),
+        (naming(OURS).model_dump_json().encode() + b"\0", [(member(OURS, 1), b"x")]),
+        (b'{"tenant": "tenant00001", "epoch": 1e999}', []),
+        (b'{"tenant": "tenant00001", "epoch": ' + b"9" * 6_000 + b"}", []),
+        (NESTED, []),
+        (b'{"files": ' + NESTED + b"}", []),
+        *(
+            (claiming(chromium), [(member(OURS, 1), b"x")])
+            for chromium in ("²", "9999", "9" * 5_000, "157.0", "١٥٦", "", "156.0.7900.2", "-1", "1e9", "\n")
+        ),
+    ],
+)
+def test_whatever_is_wrong_with_an_archive_it_is_passed_over(
+    tmp_path: Path, manifest: Manifest | bytes, members: list[tuple[tarfile.TarInfo, bytes]]
+) -> None:
+    archive = hostile(tmp_path / "archive", manifest, *members)
+    refused(archive, tmp_path / "back", "archive", written_by=CHROMIUM)
+
+
+def corrupted(content: bytes, how: str) -> bytes:
+    """An archive that no tar or zstd wrote."""
+    chance = random.Random(how)
+    if how == "not zstd":
+        return b"x" * 100
+    if how == "a window of 2 GB":
+        return content[:5] + b"\xa8" + content[6:]
+    if how == "noise in a frame":
+        return zstandard.ZstdCompressor().compress(chance.randbytes(5_000))
+    if how == "a size that is no number":
+        raw = bytearray(zstandard.ZstdDecompressor().decompressobj().decompress(content))
+        raw[124:136] = b"not a number"
+        return zstandard.ZstdCompressor().compress(bytes(raw))
+    assert how == "a negative size"
+    raw = bytearray(zstandard.ZstdDecompressor().decompressobj().decompress(content))
+    raw[124:136] = b"\xff" * 12
+    raw[148:156] = b"%06o\0 " % (sum(raw[:148]) + 8 * 32 + sum(raw[156:512]))
+    return zstandard.ZstdCompressor().compress(bytes(raw))
+
+
+@pytest.mark.parametrize(
+    "how", ["not zstd", "a window of 2 GB", "noise in a frame", "a size that is no number", "a negative size"]
+)
+def test_an_archive_that_no_packer_wrote_is_passed_over(archive: Path, tmp_path: Path, how: str) -> None:
+    archive.write_bytes(corrupted(archive.read_bytes(), how))
+    refused(archive, tmp_path / "back", "archive")
+
+
+def test_noise_is_always_passed_over(archive: Path, tmp_path: Path) -> None:
+    raw = zstandard.ZstdDecompressor().decompressobj().decompress(archive.read_bytes())
+    chance = random.Random(9)
+    for _ in range(200):
+        bad = bytearray(raw)
+        at = chance.randrange(2_000)
+        bad[at : at + chance.randrange(1, 40)] = chance.randbytes(chance.randrange(1, 40))
+        archive.write_bytes(zstandard.ZstdCompressor(level=1).compress(bytes(bad)))
+        try:
+            unpack(archive, tmp_path / "back", expected(archive))
+        except (SnapshotDamaged, ChromiumTooOld):
+            assert not (tmp_path / "back").exists()
+        else:
+            shutil.rmtree(tmp_path / "back")  # a byte that means nothing
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from runner.browser.process_freeze import FrozenBrowser
 from runner.control_plane.client import TransientError
 from runner.disk import Disk
 from runner.log_events import LogEvent
-from runner.profile.archive import ChromiumTooOld
+from runner.profile.archive import ChromiumTooOld, pack
 from runner.profile.directory import Profile
 from runner.profile.restorer import MAX_STEPS_BACK, MAX_SUSPECT_OPENINGS, Restorer
 from runner.profile.saver import Saver, SharedResources
+from runner.profile.staged_copy import copy_profile
 from tests.unit.support.runner_fakes import TENANT, FakeClient, FakeClock, FakeControl
-from wire import Hold, SnapshotVersion, Wanted
+from wire import Hold, SaveProblem, SnapshotVersion, Wanted
 
 NUMBER = "491701111111"
 LOGIN = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb/000003.log"
@@ -142,6 +145,11 @@ def first(tmp_path: Path, control: FakeControl) -> Machine:
     return Machine(tmp_path / "first", control, hold(2))
 
 
+def problem_of(machine: Machine) -> SaveProblem | None:
+    """Why its profile is not saved."""
+    return machine.saver.problem
+
+
 async def saved(machine: Machine, *logins: str) -> None:
     for login in logins:
         await machine.saver.save_final(machine.login(login))
@@ -255,6 +263,81 @@ async def test_a_session_that_another_runner_holds_saves_nothing_and_ends_soon(f
     assert first.control.stored == {}
 
 
+async def test_a_linked_file_that_changes_after_the_thaw_is_copied_the_next_time(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = first.login("one")
+    table = directory / LOGIN.replace("000003.log", "000005.ldb")
+    table.write_text("table")
+    os.utime(table, (1_600_000_000, 1_600_000_000))
+
+    def growing(*arguments: Any, **more: Any) -> Any:
+        with table.open("a") as file:
+            file.write(" more")
+        return pack(*arguments, **more)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("runner.profile.saver.pack", growing)
+        first.saver.linked()
+        first.saver.online(True)
+        await first.keep_for(12, directory)
+        assert (first.frozen, first.kept, first.saver.problem) == (1, [], SaveProblem.TOO_SLOW)
+    await first.keep_for(300, directory)
+    assert len(first.kept) == 1 and first.saver.problem is None
+    second = Machine(first.profile.home.parent.parent / "second", first.control, hold(4, last_epoch=2))
+    await second.opened()
+    restored = second.profile.open(4).directory / table.relative_to(directory)
+    assert restored.read_text() == "table more"
+
+
+async def test_a_profile_that_is_too_large_is_said_as_a_warning_and_as_a_problem(
+    first: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = first.login("one" * 10_000)
+    monkeypatch.setattr("runner.profile.saver.pack", partial(pack, max_bytes=50))
+    first.saver.linked()
+    first.saver.online(True)
+    with caplog.at_level("INFO", logger="runner"):
+        await first.keep_for(600, directory)
+    assert first.saver.problem is SaveProblem.TOO_LARGE
+    assert [(record.message, record.levelname) for record in caplog.records] == [(LogEvent.SNAPSHOT_FAILED, "WARNING")]
+    assert first.clock.now() - first.saver.saved_at == 600.0
+    assert first.profile.leftover_scratch() == []
+
+
+async def test_the_age_of_what_is_saved_counts_from_the_first_unsaved_change(first: Machine) -> None:
+    directory = first.login("one")
+    begun_at = first.clock.now()
+    first.saver.online(True)
+    assert first.saver.saved_at == begun_at
+    await first.keep_for(400, directory)
+    assert first.saver.saved_at == first.clock.now(), "nothing happened since"
+    first.control.store_down = True
+    first.login("two")
+    first.journal.seen_count += 1
+    await first.keep_for(3_600, directory)
+    assert first.clock.now() - first.saver.saved_at > 3_600
+    assert first.saver.problem is SaveProblem.NOT_STORED
+    first.control.store_down = False
+    await first.keep_for(600, directory)
+    assert first.saver.saved_at == first.clock.now()
+    assert not problem_of(first)
+
+
+async def test_a_full_disk_is_the_problem_until_there_is_room(first: Machine) -> None:
+    directory = first.login("one")
+    first.saver.new_browser()
+    first.saver.linked()
+    first.saver.online(True)
+    first.free = 1 << 29
+    await first.keep_for(20, directory)
+    assert first.saver.problem is SaveProblem.DISK_FULL
+    first.free = 1 << 40
+    await first.keep_for(60, directory)
+    assert not problem_of(first)
+    assert len(first.kept) == 1
+
+
 # -- a disk without room ------------------------------------------------------------------------------------------
 
 
@@ -299,9 +382,10 @@ async def test_a_suspect_profile_is_saved_again_once_a_new_browser_came_online_w
     first.saver.online(True)  # the old browser goes on in memory: that proves nothing
     assert first.is_suspect()
     first.move_to(hold(2))  # the process was killed; the mark stays on its disk
+    assert first.is_suspect()
     first.saver.new_browser()
-    await first.saver.save_final(directory)
-    assert first.kept == []
+    await first.keep_for(120, directory)
+    assert first.kept == [], "it did not come online"
     first.saver.online(True)
     assert not first.is_suspect()
     await first.saver.save_final(directory)
@@ -364,7 +448,7 @@ async def test_a_refused_write_of_the_journal_makes_the_profile_suspect(first: M
 async def test_a_refused_write_of_the_copy_makes_the_profile_suspect(
     first: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space left on device")
 
     directory = first.login("one")
@@ -377,8 +461,9 @@ async def test_a_refused_write_of_the_copy_makes_the_profile_suspect(
 async def test_a_copy_during_which_the_disk_ran_full_is_not_stored(
     first: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(*_: object) -> None:
+    def slowly(*arguments: Any, **more: Any) -> Any:
         first.free = 0
+        return copy_profile(*arguments, **more)
 
     directory = first.login("one")
     first.saver.new_browser()
@@ -398,6 +483,17 @@ async def test_a_suspect_profile_that_does_not_come_online_gives_way_to_the_last
         assert await first.opened() == ("spoiled", True)  # the newest there is, if it serves
     assert await first.opened() == ("good", True)
     assert not first.is_suspect()
+
+
+async def test_a_suspect_profile_gives_way_even_if_each_attempt_ends_its_session(first: Machine) -> None:
+    await saved(first, "good")
+    directory = first.login("spoiled")
+    await a_full_moment(first, directory)
+    for epoch in range(4, 4 + 2 * MAX_SUSPECT_OPENINGS, 2):
+        first.move_to(hold(epoch, last_epoch=epoch - 2))  # given up, and given to this runner again
+        assert await first.opened() == ("spoiled", True)
+    first.move_to(hold(20, last_epoch=18))
+    assert await first.opened() == ("good", True)
 
 
 async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -> None:

@@ -6,11 +6,10 @@ import itertools
 
 import pytest
 
-from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, Disk
-from runner.log_events import LogEvent
 from runner.profile.schedule import (
     FIRST_RETRY_SECONDS,
     FRESH_LOGIN_SECONDS,
+    MAX_PAUSE_SECONDS,
     MAX_RETRY_SECONDS,
     MAX_UNSAVED_SECONDS,
     MIN_INTERVAL_SECONDS,
@@ -107,19 +106,48 @@ def test_what_failed_is_tried_again_ever_later_until_it_works() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "saves", "hosts"),
-    [(ROOM_TO_HOST_BYTES, True, 8), (ROOM_TO_HOST_BYTES - 1, True, 0), (ROOM_TO_SAVE_BYTES - 1, False, 0)],
+    ("megabytes", "pause_seconds", "unsaved_seconds"),
+    [
+        (0, 15, 60),
+        (1, 15, 60),
+        (10, 15, 60),
+        (20, 30, 60),
+        (40, 60, 60),
+        (80, 120, 120),
+        (200, 300, 300),
+        (500, 750, 750),
+        (2_000, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS),
+    ],
 )
-def test_a_disk_that_fills_up_saves_and_hosts_nothing_new_and_logs_it_once(
-    free: int, saves: bool, hosts: int, tmp_path: object, caplog: pytest.LogCaptureFixture
+def test_the_pause_grows_with_the_size_of_the_archive(
+    megabytes: int, pause_seconds: float, unsaved_seconds: float
 ) -> None:
-    room = [free]
-    disk = Disk(tmp_path, lambda _directory: room[0])  # type: ignore[arg-type]
-    with caplog.at_level("INFO", logger="runner"):
-        for _ in range(3):
-            assert (disk.has_room_to_save(), disk.capacity(8)) == (saves, hosts)
-        logged = [record.message for record in caplog.records]
-        assert logged == [LogEvent.DISK_NEARLY_FULL] * ((not saves) + (hosts == 0))
-        room[0] = 1 << 40
-        assert (disk.has_room_to_save(), disk.capacity(8)) == (True, 8)
-        assert [record.message for record in caplog.records[len(logged) :]] == [LogEvent.DISK_RECOVERED] * len(logged)
+    rare, busy = online(), online()
+    for schedule in (rare, busy):
+        due_times(schedule, 400)
+        schedule.saved(400, 400, megabytes * 1_000_000)
+    rare.active(401)
+    assert due_times(rare, 3_000, start=402) == [max(401 + QUIET_SECONDS, 400 + pause_seconds)]
+    [first, *_] = due_times(busy, 3_000, start=401, active=range(401, 3_000))
+    assert first == max(401 + unsaved_seconds, 400 + pause_seconds)
+    assert MAX_PAUSE_SECONDS * 4 <= 3_600, "the alarm's hour"
+
+
+def test_a_milestone_after_the_linking_does_not_wait_for_the_pause() -> None:
+    schedule = online(linked=True)
+    assert schedule.is_due(FRESH_LOGIN_SECONDS)
+    schedule.saved(10, 10, 500_000_000)
+    assert due_times(schedule, 1_000, start=11) == list(SETTLED_SECONDS)
+
+
+def test_what_is_saved_is_as_old_as_the_last_snapshot_only_if_something_happened_since() -> None:
+    schedule = online()
+    assert schedule.saved_at(50) is None
+    due_times(schedule, 400)
+    assert schedule.saved_at(400) == 400
+    schedule.active(410)
+    assert schedule.saved_at(900) == 300
+    schedule.failed(900)
+    assert schedule.saved_at(2_000) == 300
+    schedule.saved(2_000, 2_001)
+    assert schedule.saved_at(2_100) == 2_100

@@ -30,12 +30,14 @@ from runner.disk import Disk
 from runner.messages.conversation import Conversation
 from runner.messages.journal import Journal, JournalOwner, owner_of
 from runner.messages.orphaned_journals import TIMEOUT_SECONDS as ORPHANED_JOURNALS_TIMEOUT_SECONDS
-from runner.profile.archive import Manifest, list_files, pack
+from runner.profile.archive import pack
 from runner.profile.directory import Profile, ProfileBusy
+from runner.profile.manifest import Manifest
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
 from runner.session.release_reason import ReleaseReason
 from runner.session.session import HAND_IN_TIMEOUT_SECONDS, MAX_HAND_IN_RETRY_SECONDS, MAX_OPENING_ATTEMPTS, Session
+from tests.unit.support.profile_files import list_files
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClient, FakeClock, FakeControl, FakePage, settle
 from wire import Hold, Message, MessageKind, Phase, ProblemCode, SnapshotVersion, SyncRequest, Wanted
 
