@@ -11,11 +11,13 @@ from runner.exit_codes import ExitCode
 
 #: The control plane gives the runner's sessions to others after this (docs/design/placement.md).
 LEASE = timedelta(seconds=60)
-#: The runner stops this long after *sending* the last sync that was answered. The 15 s in between pay for a clock
-#: that runs up to a third too fast and for an answer that travelled slowly.
-DEADLINE = timedelta(seconds=45)
+#: The control plane writes the lease at most this often: it may end so much earlier than the last sync suggests.
+LEASE_RENEWED_EVERY = timedelta(seconds=10)
+#: The runner stops this long after *sending* the last sync that was answered. The 10 s between it and the earliest end
+#: of the lease are for parking, for ending a stuck process, and for a clock that runs up to a fifth too slowly.
+DEADLINE = timedelta(seconds=40)
 #: The process is ended this long after the deadline if the event loop did not park its sessions.
-EXIT_AFTER = timedelta(seconds=10)
+EXIT_AFTER = timedelta(seconds=8)
 #: A send is not started with less than this left.
 SEND_MARGIN = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=0.5)
@@ -25,17 +27,19 @@ WEDGED_CHECKS_BEFORE_EXIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """The three durations that must fit into one another."""
+    """The durations that must fit into one another."""
 
     lease: timedelta = LEASE
+    renewed_every: timedelta = LEASE_RENEWED_EVERY
     deadline: timedelta = DEADLINE
     exit_after: timedelta = EXIT_AFTER
 
     def __post_init__(self) -> None:
-        if not SEND_MARGIN < self.deadline < self.lease:
-            raise ValueError("the deadline lies after the send margin and before the end of the lease")
-        if self.deadline + self.exit_after >= self.lease:
-            raise ValueError("a wedged process is ended before the lease runs out")
+        if self.deadline <= SEND_MARGIN:
+            raise ValueError("the deadline lies after the send margin")
+        ended = self.deadline + self.exit_after + WEDGED_CHECKS_BEFORE_EXIT * CHECK_EVERY
+        if ended >= self.lease - self.renewed_every:
+            raise ValueError("a wedged process is ended before the lease can run out")
 
 
 class Lease:

@@ -554,7 +554,7 @@ async def test_a_sync_that_fails_in_any_way_is_logged_and_retried_with_backoff(
 async def test_at_the_deadline_every_session_is_parked_and_the_same_epoch_resumes_it() -> None:
     async with running() as stage:
         stage.control.down = True
-        await stage.clock.advance(44)
+        await stage.clock.advance(39)
         assert stage.session.done == ["run"]
         await stage.clock.advance(3)
         assert stage.session.done == ["run", "park"]
