@@ -45,8 +45,10 @@ TRANSFER_TIMEOUT_SECONDS = 300.0
 #: A transfer on which nothing moves is given up: its other end may be gone without a notice.
 STALL_TIMEOUT = httpx2.Timeout(15.0, connect=CONNECT_TIMEOUT_SECONDS)
 CHUNK_BYTES = 1 << 20
-#: As many as 25 sessions need at once, and the two syncs.
+#: As many calls as 25 sessions make at once, the sync, and the bell.
 MAX_CONNECTIONS = 32
+#: Transfers of snapshots at the same time, in each direction; the time of the others counts from when they begin.
+MAX_TRANSFERS = 4
 
 Answer = TypeVar("Answer", bound=Wire)
 
@@ -82,20 +84,71 @@ class Refused(ControlPlaneError):
     """The request itself is wrong."""
 
 
+class Transfers:
+    """Snapshots to and from S3, over connections of their own: however many there are, no call waits for one."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self._up = asyncio.Semaphore(MAX_TRANSFERS)
+        #: Lines that wait for their login do not wait for the snapshots of others.
+        self._down = asyncio.Semaphore(MAX_TRANSFERS)
+
+    async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
+        """Stores a file under a link; idempotent: a file that is already there counts as stored."""
+
+        async def content() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+
+        try:
+            async with self._up, asyncio.timeout(TRANSFER_TIMEOUT_SECONDS):
+                response = await self._http.put(url, content=content(), headers=dict(headers), timeout=STALL_TIMEOUT)
+        except TimeoutError:
+            raise TransientError("not_stored_in_time") from None
+        except httpx2.HTTPError as error:
+            raise TransientError(type(error).__name__) from None
+        if response.status_code not in (httpx2.codes.OK, httpx2.codes.PRECONDITION_FAILED):
+            raise TransientError(f"store_{response.status_code}")
+
+    async def fetch(self, url: str, path: Path, max_bytes: int) -> None:
+        """Downloads a link's content into a new file; raises Refused if there is none, or more than ``max_bytes``."""
+        try:
+            async with (
+                self._down,
+                asyncio.timeout(TRANSFER_TIMEOUT_SECONDS),
+                self._http.stream("GET", url, timeout=STALL_TIMEOUT) as response,
+            ):
+                if response.status_code == httpx2.codes.NOT_FOUND:
+                    raise Refused("store_404")
+                if response.status_code != httpx2.codes.OK:
+                    raise TransientError(f"store_{response.status_code}")
+                with path.open("xb") as file:
+                    async for chunk in response.aiter_raw(CHUNK_BYTES):
+                        if file.tell() + len(chunk) > max_bytes:
+                            raise Refused("store_too_large")
+                        file.write(chunk)
+        except TimeoutError:
+            raise TransientError("not_fetched_in_time") from None
+        except httpx2.HTTPError as error:
+            raise TransientError(type(error).__name__) from None
+
+
 class ControlPlaneClient:
     """The client of one token, with a method per path of ``wire.py``; each call ends within its own time.
 
     Every method raises a ControlPlaneError if the control plane does not do it.
     """
 
-    def __init__(self, http: httpx2.AsyncClient, base_url: str, token: str) -> None:
+    def __init__(self, http: httpx2.AsyncClient, transfers: Transfers, base_url: str, token: str) -> None:
         self._http = http
+        self._transfers = transfers
         self._base_url = base_url
         self._token = token
 
     def bound_to(self, token: str) -> "ControlPlaneClient":
         """Returns a client that authenticates with ``token`` and shares this one's connections."""
-        return ControlPlaneClient(self._http, self._base_url, token)
+        return ControlPlaneClient(self._http, self._transfers, self._base_url, token)
 
     async def sync(self, request: SyncRequest) -> SyncAnswer:
         """Registers the runner, or sends its heartbeat."""
@@ -135,42 +188,11 @@ class ControlPlaneClient:
 
     async def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
         """Stores a file under a link; idempotent: a file that is already there counts as stored."""
-
-        async def content() -> AsyncIterator[bytes]:
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
-
-        try:
-            async with asyncio.timeout(TRANSFER_TIMEOUT_SECONDS):
-                response = await self._http.put(url, content=content(), headers=dict(headers), timeout=STALL_TIMEOUT)
-        except TimeoutError:
-            raise TransientError("not_stored_in_time") from None
-        except httpx2.HTTPError as error:
-            raise TransientError(type(error).__name__) from None
-        if response.status_code not in (httpx2.codes.OK, httpx2.codes.PRECONDITION_FAILED):
-            raise TransientError(f"store_{response.status_code}")
+        await self._transfers.put(url, headers, path)
 
     async def fetch(self, url: str, path: Path, max_bytes: int) -> None:
         """Downloads a link's content into a new file; raises Refused if there is none, or more than ``max_bytes``."""
-        try:
-            async with (
-                asyncio.timeout(TRANSFER_TIMEOUT_SECONDS),
-                self._http.stream("GET", url, timeout=STALL_TIMEOUT) as response,
-            ):
-                if response.status_code == httpx2.codes.NOT_FOUND:
-                    raise Refused("store_404")
-                if response.status_code != httpx2.codes.OK:
-                    raise TransientError(f"store_{response.status_code}")
-                with path.open("xb") as file:
-                    async for chunk in response.aiter_raw(CHUNK_BYTES):
-                        if file.tell() + len(chunk) > max_bytes:
-                            raise Refused("store_too_large")
-                        file.write(chunk)
-        except TimeoutError:
-            raise TransientError("not_fetched_in_time") from None
-        except httpx2.HTTPError as error:
-            raise TransientError(type(error).__name__) from None
+        await self._transfers.fetch(url, path, max_bytes)
 
     async def _post(
         self, path: str, request: Wire, answer: type[Answer], timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
@@ -197,11 +219,14 @@ class ControlPlaneClient:
 @asynccontextmanager
 async def connect(base_url: str, token: str) -> AsyncIterator[ControlPlaneClient]:
     """Opens a client whose sockets are closed at the end."""
-    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
     # The timeout of each call is its own `asyncio.timeout`; here only what it cannot see.
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
-    async with httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as http:
-        yield ControlPlaneClient(http, base_url, token)
+    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+    async with (
+        httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as http,
+        httpx2.AsyncClient(timeout=timeout, follow_redirects=False) as store,
+    ):
+        yield ControlPlaneClient(http, Transfers(store), base_url, token)
 
 
 async def fetch_task_arn(metadata_uri: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> str:

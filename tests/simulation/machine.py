@@ -15,7 +15,7 @@ import httpx2
 import runner.__main__ as runner_process
 from runner.browser.page import OnHint, PageGone
 from runner.browser.whatsapp import WhatsAppPage
-from runner.control_plane.client import ControlPlaneClient
+from runner.control_plane.client import ControlPlaneClient, Transfers
 from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
 from runner.hosted_sessions import first_error
@@ -172,7 +172,8 @@ class Machine:
             image="",
             commit=self.commit,
         )
-        client = ControlPlaneClient(cast(Any, Network(self, process)), "https://control/api", BOOTSTRAP_TOKEN)
+        network = cast(Any, Network(self, process))
+        client = ControlPlaneClient(network, Transfers(network), "https://control/api", BOOTSTRAP_TOKEN)
         self.host = process.context.run(
             partial(
                 runner_process.compose,

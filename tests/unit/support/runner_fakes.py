@@ -360,7 +360,7 @@ class FakeClient(ControlPlaneClient):
     """The runner's own client, whose calls arrive at a fake control plane instead of the network."""
 
     def __init__(self, control: FakeControl, token: str = "runner0001.secret") -> None:
-        super().__init__(cast(Any, None), "", token)
+        super().__init__(cast(Any, None), cast(Any, None), "", token)
         self._control = control
 
     def bound_to(self, token: str) -> FakeClient:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from runner.control_plane.client import (
+    MAX_CONNECTIONS,
     MAX_METADATA_ATTEMPTS,
+    MAX_TRANSFERS,
     ControlPlaneClient,
     ControlPlaneError,
     Refused,
     StaleEpoch,
+    Transfers,
     TransientError,
     Unauthorised,
+    connect,
     fetch_task_arn,
 )
-from tests.unit.support.runner_fakes import FakeClock
+from tests.unit.support.runner_fakes import FakeClock, settle
 from wire import ReleaseRequest, SyncRequest
 
 RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
@@ -28,7 +32,7 @@ RELEASE = ReleaseRequest(tenant="tenant00001", epoch=3, reason="drained")
 
 def client_with(answers: Callable[[httpx2.Request], httpx2.Response], token: str = "t") -> ControlPlaneClient:
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
-    return ControlPlaneClient(http, "https://line.test/api", token)
+    return ControlPlaneClient(http, Transfers(http), "https://line.test/api", token)
 
 
 async def test_a_call_goes_to_its_path_with_the_token_and_without_what_is_unset() -> None:
@@ -108,6 +112,43 @@ async def test_a_transfer_on_which_nothing_moves_is_given_up(tmp_path: Path) -> 
         await client_with(stalled).put("https://store.test/key", {}, tmp_path / "archive")
     with pytest.raises(TransientError):
         await client_with(stalled).fetch("https://store.test/key", tmp_path / "new", 100)
+
+
+async def test_uploads_and_downloads_wait_for_a_slot_of_their_own_and_calls_for_none(tmp_path: Path) -> None:
+    begun: list[str] = []
+    stored = asyncio.Event()
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        begun.append(request.method)
+        if request.method == "POST":
+            return httpx2.Response(200, json={"released": True})
+        await stored.wait()
+        return httpx2.Response(200, content=profile())
+
+    async def profile() -> AsyncIterator[bytes]:
+        yield b"profile"
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    client = ControlPlaneClient(http, Transfers(http), "https://line.test/api", "t")
+    (tmp_path / "archive").write_bytes(b"profile")
+    async with asyncio.TaskGroup() as group:
+        for number in range(25):
+            bound = client.bound_to(f"session {number}")
+            group.create_task(bound.put("https://store.test/key", {}, tmp_path / "archive"))
+            group.create_task(bound.fetch("https://store.test/key", tmp_path / f"new-{number}", 100))
+        await settle(100)
+        assert begun.count("PUT") == begun.count("GET") == MAX_TRANSFERS
+        assert (await client.release(RELEASE)).released
+        stored.set()
+    assert begun.count("PUT") == begun.count("GET") == 25
+
+
+async def test_transfers_have_connections_of_their_own() -> None:
+    async with connect("https://line.test/api", "t") as client:
+        calls, transfers = client._http, client._transfers._http
+        assert calls is not transfers
+        pool = calls._transport._pool  # type: ignore[attr-defined]
+        assert pool._max_connections == MAX_CONNECTIONS > 25 + 2, "each session's call, the sync, and the bell"
 
 
 # -- which task this is -----------------------------------------------------------------------------------------------
