@@ -14,6 +14,7 @@ from runner.browser.chromium import ChromiumMissing
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
+from runner.control_plane.capability import hand_in_capability
 from runner.control_plane.client import ControlPlaneClient, connect, fetch_task_arn
 from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
@@ -22,8 +23,10 @@ from runner.host import Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import first_error
 from runner.log_events import LogEvent
 from runner.messages.conversation import Conversation
-from runner.messages.journal import Journal, JournalOwner
-from runner.messages.orphaned_journals import OrphanedJournals
+from runner.messages.handover import Handover
+from runner.messages.journal import Journal
+from runner.messages.journal_owner import JournalOwner
+from runner.messages.outbox import Outbox
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
@@ -55,30 +58,37 @@ def compose(
     def profile_of(tenant: str) -> Profile:
         return Profile(settings.data_directory, tenant)
 
-    def conversation_of(
-        tenant: str, owner: JournalOwner, journal: Journal, on_change: Callable[[], None] = lambda: None
-    ) -> Conversation:
-        return Conversation(
+    outbox = Outbox(
+        directory=settings.data_directory, profile_of=profile_of, client=client, clock=clock, jitter=jitter.random
+    )
+
+    def make_session(hold: Hold, token: str, on_change: Callable[[], None]) -> Session:
+        tenant, epoch, own_client = hold.tenant, hold.epoch, client.bound_to(token)
+        profile = profile_of(tenant)
+        journal = Journal(profile.journal, JournalOwner(epoch, hand_in_capability(token, tenant, epoch)))
+        conversation = Conversation(
             tenant=tenant,
-            epoch=owner.epoch,
-            client=client.bound_to(owner.token),
+            epoch=epoch,
+            client=own_client,
             lease=lease,
             journal=journal,
             clock=clock,
             jitter=jitter.random,
             on_change=on_change,
         )
-
-    def make_session(hold: Hold, token: str, on_change: Callable[[], None]) -> Session:
-        own_client, owner = client.bound_to(token), JournalOwner(hold.epoch, token)
-        profile = profile_of(hold.tenant)
-        journal = Journal(profile.journal, owner)
         return Session(
             hold=hold,
             whatsapp=browsers,
             profile=profile,
-            journal=journal,
-            conversation=conversation_of(hold.tenant, owner, journal, on_change),
+            outbox=outbox,
+            handover=Handover(
+                tenant=tenant,
+                epoch=epoch,
+                client=own_client,
+                journal=journal,
+                on_outcome=conversation.receive_outcome,
+            ),
+            conversation=conversation,
             restorer=Restorer(
                 hold=hold, client=own_client, profile=profile, packing=packing, chromium=chromium, clock=clock
             ),
@@ -89,13 +99,6 @@ def compose(
             on_change=on_change,
         )
 
-    orphaned_journals = OrphanedJournals(
-        directory=settings.data_directory,
-        profile_of=profile_of,
-        conversation_of=conversation_of,
-        clock=clock,
-        jitter=jitter.random,
-    )
     return Host(
         client=client,
         make_session=make_session,
@@ -111,7 +114,7 @@ def compose(
         clock=clock,
         jitter=jitter.random,
         disk=disk,
-        hand_in_orphans=orphaned_journals.hand_in,
+        outbox=outbox,
     )
 
 

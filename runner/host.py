@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.backoff import backoff_seconds
@@ -13,7 +13,7 @@ from runner.disk import Disk
 from runner.hosted_sessions import HostedSessions, MakeSession
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.messages.orphaned_journals import MAX_ATTEMPTS
+from runner.messages.outbox import Outbox
 from runner.session.release_reason import ReleaseReason
 from wire import MAX_BELL_HOLD_MS, BellRequest, Delivery, Hold, Identity, SyncAnswer, SyncRequest, Wanted
 
@@ -24,10 +24,10 @@ MIN_CALL_INTERVAL_SECONDS = 0.2
 DRAIN_TIMEOUT_SECONDS = 100.0
 #: The same, after a second signal.
 HASTENED_DRAIN_TIMEOUT_SECONDS = 5.0
-#: Orphaned journals that could not be handed in are tried again this often.
-ORPHANED_JOURNALS_EVERY_SECONDS = 30.0
 #: The time to release sessions that were killed.
 FINAL_RELEASES_TIMEOUT_SECONDS = 5.0
+#: The time to hand in what is left in the journals before the process ends.
+FINAL_HAND_IN_SECONDS = 10.0
 
 
 class RegistrationRefused(Exception):
@@ -64,12 +64,12 @@ class Host:
         info: RunnerInfo,
         clock: Clock,
         jitter: Callable[[], float],
+        outbox: Outbox,
         disk: Disk | None = None,
-        hand_in_orphans: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         #: Bound to the bootstrap token; a registered runner has a token of its own.
         self._client = client
-        self._hand_in_orphans = hand_in_orphans
+        self._outbox = outbox
         self._disk = disk
         self._lease = lease
         self._info = info
@@ -95,12 +95,12 @@ class Host:
     async def run(self) -> None:
         """Runs until drained. Raises RegistrationRefused if the control plane does not accept this runner."""
         async with asyncio.TaskGroup() as self._group:
-            self._group.create_task(self._keep_in_sync(), name="sync")
             loops = [
+                self._group.create_task(self._outbox.run(), name="outbox"),
                 self._group.create_task(self._listen_for_bell(), name="bell"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
-                self._group.create_task(self._retry_orphaned_journals(), name="orphaned journals"),
             ]
+            self._group.create_task(self._keep_in_sync(), name="sync")  # last: a refusal drains the outbox
             await self._draining.wait()
             await self._drain()
             self._drained.set()  # a sync that is under way ends by itself
@@ -138,8 +138,6 @@ class Host:
                 failures += 1
             else:
                 failures = 0
-                if registers and self._hand_in_orphans is not None:
-                    await self._hand_in_orphans(MAX_ATTEMPTS)
                 if not registers or self._identity is None:  # the first call of a new identity is made at once
                     await self._rest(begun_at, answer.next_in_ms / 1000)
 
@@ -194,13 +192,6 @@ class Host:
         if bell != self._bell:
             self._bell = bell
             self._changed.set()
-
-    async def _retry_orphaned_journals(self) -> None:
-        """Hands in the journals that neither an ended session nor the first attempt could hand in."""
-        while self._hand_in_orphans is not None:
-            await self._clock.sleep(ORPHANED_JOURNALS_EVERY_SECONDS)
-            if self._identity is not None and self._reachable:
-                await self._hand_in_orphans(1)  # each attempt holds a profile's lock; the next round comes soon
 
     async def _sync(self) -> SyncAnswer:
         identity = self._identity
@@ -271,11 +262,9 @@ class Host:
             await self._clock.sleep(min(1.0, max(0.05, self._lease.remaining_seconds())))
 
     async def _start_over(self, code: str) -> None:
-        """Ends a dead identity (401): hands in messages under its token, kills all sessions, registers anew."""
+        """Ends a dead identity (401): kills all sessions, registers anew."""
         if self._identity is None:
-            if self._hand_in_orphans is not None:
-                # No other runner uses this disk, and its journals are accepted under their former tokens for a day.
-                await self._hand_in_orphans(MAX_ATTEMPTS)
+            await self._outbox.drain(FINAL_HAND_IN_SECONDS)  # no other runner uses this disk
             raise RegistrationRefused(f"{RegistrationRefused.__doc__} ({code})")
         log(LogEvent.DECLARED_DEAD, level=logging.WARNING, runner=self._identity.runner, sessions=len(self._sessions))
         self._identity = None
@@ -299,6 +288,7 @@ class Host:
                     await self._sessions.drain_by_force()
             except TimeoutError:
                 log(LogEvent.RELEASES_TIMED_OUT, level=logging.WARNING)
+        await self._outbox.drain(FINAL_HAND_IN_SECONDS)
         log(LogEvent.DRAIN_FINISHED)
 
     # -- notifications --------------------------------------------------------------------------------------------

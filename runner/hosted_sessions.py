@@ -17,7 +17,7 @@ from runner.session.session import Session
 from wire import Delivery, Hold, ReleaseRequest, SessionReport
 
 PARK_TIMEOUT_SECONDS = 5.0
-FLUSH_TIMEOUT_SECONDS = 10.0
+LAST_READING_TIMEOUT_SECONDS = 10.0
 MAX_DRAINED_AT_ONCE = 4
 MAX_RELEASE_ATTEMPTS = 6
 
@@ -141,18 +141,18 @@ class HostedSessions:
             self._releasing.discard((hold.tenant, hold.epoch))
 
     async def end(self, hosted: HostedSession) -> None:
-        """Ends a session that the runner lost: parks it, hands in its messages, kills it."""
+        """Ends a session that the runner lost: parks it, reads what its page still has, kills it."""
         if hosted.ending:
             await hosted.gone.wait()
             return
         hosted.ending = True
         log(LogEvent.SESSION_LOST, tenant=hosted.hold.tenant, epoch=hosted.hold.epoch)
         try:
-            async with asyncio.timeout(PARK_TIMEOUT_SECONDS + FLUSH_TIMEOUT_SECONDS):
+            async with asyncio.timeout(PARK_TIMEOUT_SECONDS + LAST_READING_TIMEOUT_SECONDS):
                 await hosted.session.park()
-                await hosted.session.flush()
+                await hosted.session.read_rest()
         except Exception as error:
-            _log_failure(LogEvent.FLUSH_FAILED, hosted, error)
+            _log_failure(LogEvent.FINAL_READ_FAILED, hosted, error)
         hosted.kill()
         await hosted.gone.wait()
 

@@ -51,8 +51,6 @@ class LogEvent(StrEnum):
     SESSION_CRASHED = "session_crashed"
     #: The control plane does not give this session to this runner any more.
     SESSION_LOST = "session_lost"
-    #: The last messages of a lost session could not be handed in.
-    FLUSH_FAILED = "flush_failed"
     #: A session did not go off the network in time, and was killed.
     PARK_FAILED = "park_failed"
     #: A session did not return to the network, and was killed.
@@ -90,7 +88,7 @@ class LogEvent(StrEnum):
     READING_INTERRUPTED = "reading_interrupted"
     #: Chats of the page cannot be read, and are left out; or, with 0 chats, all can be read again.
     CHATS_UNREADABLE = "chats_unreadable"
-    #: Messages could not be handed in to the control plane; the runner retries.
+    #: A journal could not be handed in to the control plane; the runner retries.
     HANDING_IN_INTERRUPTED = "handing_in_interrupted"
     #: Values of the page are out of bounds: a message is handed in without the named fields.
     MESSAGE_FIELDS_LEFT_OUT = "message_fields_left_out"
@@ -98,13 +96,9 @@ class LogEvent(StrEnum):
     MESSAGE_NOT_CARRIED = "message_not_carried"
     #: The control plane refused a message for good; the runner drops it.
     MESSAGE_REFUSED = "message_refused"
-    #: Messages were left when the session ended; the journal keeps them.
-    FLUSH_INCOMPLETE = "flush_incomplete"
-    #: The session ended before the control plane took its report of sent parts.
-    SENT_REPORT_FAILED = "sent_report_failed"
     #: The control plane refused the report of a sent part for good.
     SENT_REPORT_REFUSED = "sent_report_refused"
-    #: The page was left without reading it once more.
+    #: The page was left without reading all of it once more.
     FINAL_READ_FAILED = "final_read_failed"
     #: WhatsApp's server has all parts of a turn.
     TURN_DELIVERED = "turn_delivered"
@@ -121,18 +115,14 @@ class LogEvent(StrEnum):
 
     #: The journal could not be written; it goes on in memory.
     JOURNAL_WRITE_FAILED = "journal_write_failed"
-    #: The file with the token of the journal's owner could not be deleted.
+    #: The file with the capability of the journal's owner could not be deleted.
     JOURNAL_OWNER_NOT_DELETED = "journal_owner_not_deleted"
-    #: The messages of a dead session were handed in.
-    ORPHANED_JOURNAL_HANDED_IN = "orphaned_journal_handed_in"
-    #: The messages of a dead session could not be handed in just now; the runner retries later.
-    ORPHANED_JOURNAL_POSTPONED = "orphaned_journal_postponed"
-    #: The control plane does not accept the dead session's token any more; its messages stay unanswered.
-    ORPHANED_JOURNAL_EXPIRED = "orphaned_journal_expired"
-    #: The journal of a dead session caused an error of the runner.
-    ORPHANED_JOURNAL_FAILED = "orphaned_journal_failed"
-    #: The journals of dead sessions took too long; the rest is tried later.
-    ORPHANED_JOURNALS_TIMED_OUT = "orphaned_journals_timed_out"
+    #: The messages of a session that ended or was killed were handed in.
+    JOURNAL_HANDED_IN = "journal_handed_in"
+    #: The control plane does not accept the journal's capability any more; its messages stay unanswered.
+    JOURNAL_EXPIRED = "journal_expired"
+    #: A journal caused an error of the runner.
+    JOURNAL_FAILED = "journal_failed"
 
     # -- profiles and snapshots -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The messages of a session: reads them from the page, deduplicates them, and hands them in completely and in order."""
+"""The messages of a session: writes what its page receives to the journal, and sends replies."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,10 @@ from collections.abc import Callable
 from runner.backoff import backoff_seconds
 from runner.browser.page import Page, PageError
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError
+from runner.control_plane.client import ControlPlaneClient
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.messages.handover import Handover
 from runner.messages.inbox import Inbox
 from runner.messages.journal import OVERLAP_SECONDS, Journal
 from runner.messages.replies import Replies
@@ -27,8 +26,9 @@ ANSWER_EXPECTED_SECONDS = 120.0
 QUIET_AFTER_SECONDS = 30.0
 #: A page that is online for so long has all messages, even if it does not report that offline delivery ended.
 SETTLED_AFTER_SECONDS = 60.0
-FLUSH_TIMEOUT_SECONDS = 8.0
-REPORT_TIMEOUT_SECONDS = 2.0
+#: The time for the last reading of a page, and the wait for the outbox to make room in the journal meanwhile.
+LAST_READING_TIMEOUT_SECONDS = 8.0
+ROOM_CHECK_SECONDS = 0.5
 #: The reported caught-up time lags by this: the control plane takes everything earlier for history, and WhatsApp
 #: does not deliver strictly in the order of its own clock.
 CAUGHT_UP_LAG_SECONDS = 120
@@ -44,9 +44,8 @@ class Conversation:
 
     Events are hints: after each, the same sweep reads every chat's tail, so that a lost event costs five seconds and
     never a message. A message is in the journal before the conversation waits for anything else, since WhatsApp has
-    its receipt; it stays there until the control plane acknowledged it. One that is decrypted, edited or deleted later
-    is handed in again, for half a day. A reply is searched in the chat before it is sent, under an id that is the same
-    after any crash.
+    its receipt; the outbox hands it in. One that is decrypted, edited or deleted later is handed in again, for half a
+    day. A reply is searched in the chat before it is sent, under an id that is the same after any crash.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class Conversation:
             epoch=epoch,
             client=client,
             lease=lease,
+            journal=journal,
             clock=clock,
             jitter=jitter,
             on_answered=self._answered,
@@ -79,11 +79,7 @@ class Conversation:
         self._jitter = jitter
         self._on_change = on_change
         self._page_changed = asyncio.Event()
-        self._journal_changed = asyncio.Event()
-        self._inbox = Inbox(tenant=tenant, journal=journal, clock=clock, on_message=self._journal_changed.set)
-        self._handover = Handover(
-            tenant=tenant, epoch=epoch, client=client, journal=journal, on_outcome=self._received_outcome
-        )
+        self._inbox = Inbox(tenant=tenant, journal=journal, clock=clock)
         #: By chat, until when an answer is expected.
         self._expected_until: dict[str, float] = {}
         self._typing = TypingIndicator(clock)
@@ -109,12 +105,6 @@ class Conversation:
             self._journal.raise_floor(caught_up_to_ms // 1000 - OVERLAP_SECONDS)
         elif self._journal.floor_s is None:
             self._journal.raise_floor(self._clock.wall_ms() // 1000 - LINKED_SLACK_SECONDS)
-
-    def allow_hand_in(self, allowed: bool) -> None:
-        """Allows to hand in; before it knows of the link, the control plane takes every message for history."""
-        if allowed and not self._handover.allowed:
-            self._journal_changed.set()
-        self._handover.allowed = allowed
 
     def mark_readable(self) -> None:
         """Starts reading: the page belongs to the session's account, proven online or not."""
@@ -154,7 +144,7 @@ class Conversation:
 
     def is_quiet(self) -> bool:
         """Returns whether no contact waits for a reply, or did a moment ago."""
-        if self.is_pending() or self._journal.waiting or not self.replies.are_idle():
+        if self.is_pending() or not self._journal.is_empty() or not self.replies.are_idle():
             return False
         last_at = max(self.received_at or 0.0, self.replies.sent_at or 0.0)
         return self._clock.now() - last_at >= QUIET_AFTER_SECONDS
@@ -162,10 +152,9 @@ class Conversation:
     # -- the loops ------------------------------------------------------------------------------------------------
 
     async def run(self, page: Page) -> None:
-        """Reads, hands in and replies until cancelled; the page's supervisor recovers from errors of the page."""
+        """Reads and replies until cancelled; the page's supervisor recovers from errors of the page."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_messages(page))
-            group.create_task(self._hand_in_messages())
             group.create_task(self.replies.run(page))
             group.create_task(self._typing.run(page))
 
@@ -177,76 +166,34 @@ class Conversation:
             self._page_changed.clear()
             try:
                 if self._readable:
-                    await self._read(page)
+                    await self._inbox.read(page)
                     self._update_caught_up()
                     attempt = 0
             except PageError as error:
-                await self._back_off(LogEvent.READING_INTERRUPTED, error, attempt)
+                if attempt == 0:
+                    log(LogEvent.READING_INTERRUPTED, tenant=self.tenant, error=error, code=str(error))
+                await self._clock.sleep(min(SWEEP_SECONDS, backoff_seconds(attempt, self._jitter())))
                 attempt += 1
                 self._page_changed.set()
 
-    async def _hand_in_messages(self) -> None:
-        """Hands in the journal's messages, and reports sent replies."""
-        attempt = 0
-        while True:
-            await self._clock.wait(self._journal_changed, SWEEP_SECONDS)
-            self._journal_changed.clear()
-            errors = []
-            for step in (self.hand_in, self.replies.report_sent):
-                try:
-                    await step()
-                except ControlPlaneError as error:
-                    errors.append(error)
-            if not errors:
-                attempt = 0
-                continue
-            await self._back_off(LogEvent.HANDING_IN_INTERRUPTED, errors[0], attempt)
-            attempt += 1
-            self._journal_changed.set()
-
-    async def _back_off(self, event: LogEvent, error: Exception, attempt: int) -> None:
-        """Waits before a retry, at most one sweep: messages in the journal are on this machine alone."""
-        if attempt == 0:
-            log(event, tenant=self.tenant, error=error, code=str(error))
-        await self._clock.sleep(min(SWEEP_SECONDS, backoff_seconds(attempt, self._jitter())))
-
-    async def sweep(self, page: Page) -> None:
-        """Reads and hands in every chat's tail after the last acknowledged message."""
-        complete = False
-        while not complete:
-            complete = await self._read(page)
-            if not await self.hand_in():
-                break
-        self._update_caught_up()
-
-    async def _read(self, page: Page) -> bool:
-        """Moves every chat's tail to the journal; returns whether all of it fitted."""
-        return await self._inbox.read(page)
-
-    async def hand_in(self) -> bool:
-        """Hands in waiting messages; returns whether the control plane has all. Raises ControlPlaneError."""
-        return await self._handover.hand_in()
-
-    async def flush(self, page: Page | None, *, own_account: bool = False) -> None:
-        """Hands in messages and reports sent replies before a session ends, also a lost one: neither call is fenced.
+    async def read_rest(self, page: Page | None, *, own_account: bool = False) -> None:
+        """Moves what only the page has to the journal, before its browser ends or its session is lost.
 
         A page that was never proven online is read only if the caller saw that it shows its ``own_account``.
         """
+        if page is None or not (self._readable or own_account):
+            return
         try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
-                if page is not None and (self._readable or own_account):
-                    await self.sweep(page)
-                else:
-                    await self.hand_in()
-        except (ControlPlaneError, PageError, TimeoutError) as error:
-            log(LogEvent.FLUSH_INCOMPLETE, tenant=self.tenant, error=error, waiting=len(self._journal.waiting))
-        try:
-            async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
-                await self.replies.report_sent()
-        except (ControlPlaneError, TimeoutError) as error:
-            log(LogEvent.SENT_REPORT_FAILED, tenant=self.tenant, error=error)
+            async with asyncio.timeout(LAST_READING_TIMEOUT_SECONDS):
+                while not await self._inbox.read(page):
+                    await self._clock.sleep(ROOM_CHECK_SECONDS)
+        except (PageError, TimeoutError) as error:
+            log(LogEvent.FINAL_READ_FAILED, tenant=self.tenant, error=error)
 
-    def _received_outcome(self, message: Message, outcome: Outcome) -> None:
+    # -- the outbox's side ----------------------------------------------------------------------------------------
+
+    def receive_outcome(self, message: Message, outcome: Outcome) -> None:
+        """Shows that a queued message is being answered; a person who took over answers by himself."""
         if outcome is Outcome.QUEUED:
             self._expected_until[message.chat] = self._clock.now() + ANSWER_EXPECTED_SECONDS
             self._typing.start(message.chat)

@@ -1,4 +1,4 @@
-"""The handover of a session's messages: hands the journal's messages in to the control plane, completely, in order."""
+"""The handover of one journal: hands in its messages to the control plane, completely, in order, and its sent parts."""
 
 import json
 import logging
@@ -6,11 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from runner.control_plane.client import ControlPlaneClient, Refused
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.journal import Journal
-from wire import MESSAGES_PER_BATCH, Acknowledgement, Message, MessagesRequest, Outcome
+from wire import MESSAGES_PER_BATCH, Acknowledgement, Message, MessagesRequest, Outcome, SentRequest
 
 #: Messages in one request, as Lambda gets it: JSON within JSON, of which API Gateway takes 6 MiB in all.
 MAX_BATCH_BYTES = 4 << 20
@@ -26,28 +26,47 @@ class Handover:
         epoch: int,
         client: ControlPlaneClient,
         journal: Journal,
-        on_outcome: Callable[[Message, Outcome], None],
+        on_outcome: Callable[[Message, Outcome], None] = lambda message, outcome: None,
     ) -> None:
-        #: Before it knows of the link, the control plane takes every message for history.
-        self.allowed = True
-        self._tenant = tenant
+        self.tenant = tenant
+        self.journal = journal
         self._epoch = epoch
         self._client = client
-        self._journal = journal
         self._on_outcome = on_outcome
 
     async def hand_in(self) -> bool:
-        """Hands in waiting messages; returns whether the control plane has all. Raises ControlPlaneError."""
-        while self.allowed and self._journal.waiting:
+        """Hands in all that may be; returns whether the control plane took everything.
+
+        Raises ControlPlaneError, after both messages and sent parts were tried.
+        """
+        try:
+            complete = await self._hand_in_messages()
+        except ControlPlaneError:
+            await self._report_sent()
+            raise
+        await self._report_sent()
+        return complete
+
+    async def _hand_in_messages(self) -> bool:
+        while self.journal.waiting and not self.journal.held_back:
             if not await self._hand_in_batch(self._next_batch()):
-                break
-        return not self._journal.waiting
+                return False
+        return True
+
+    async def _report_sent(self) -> None:
+        for part in list(self.journal.sent.values()):
+            ids = {"chat": part.chat, "turn": part.turn, "part": part.part, "message": part.message}
+            try:
+                await self._client.report_sent(SentRequest(tenant=self.tenant, epoch=self._epoch, **ids))
+            except Refused as error:
+                log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=part.turn, code=error.code)
+            self.journal.mark_reported(part)
 
     def _next_batch(self) -> list[str]:
         """Returns the keys of the first messages that fit into one request; always one at least."""
         batch: list[str] = []
         size_bytes = 0
-        for key, message in islice(self._journal.waiting.items(), MESSAGES_PER_BATCH):
+        for key, message in islice(self.journal.waiting.items(), MESSAGES_PER_BATCH):
             size_bytes += len(json.dumps(message.model_dump_json(exclude_none=True)))
             if batch and size_bytes > MAX_BATCH_BYTES:
                 break
@@ -55,11 +74,11 @@ class Handover:
         return batch
 
     async def _hand_in_batch(self, keys: Sequence[str]) -> list[str]:
-        keys = [key for key in keys if key in self._journal.waiting]  # another task may have handed it in meanwhile
+        keys = [key for key in keys if key in self.journal.waiting]  # a deletion takes earlier wordings with it
         if not keys:
             return []
-        messages = [self._journal.waiting[key] for key in keys]
-        request = MessagesRequest(tenant=self._tenant, epoch=self._epoch, messages=tuple(messages))
+        messages = [self.journal.waiting[key] for key in keys]
+        request = MessagesRequest(tenant=self.tenant, epoch=self._epoch, messages=tuple(messages))
         try:
             answer = await self._client.hand_in(request)
         except Refused as error:
@@ -67,7 +86,7 @@ class Handover:
         done = []
         for key, message, outcome in zip(keys, messages, _outcomes(messages, answer.acknowledged), strict=True):
             if outcome is not None:
-                self._journal.acknowledge(key)
+                self.journal.acknowledge(key)
                 done.append(key)
                 self._on_outcome(message, outcome)
         return done
@@ -75,8 +94,8 @@ class Handover:
     async def _isolate_refused(self, keys: Sequence[str], error: Refused) -> list[str]:
         """Hands in a refused batch one by one, and drops the message that the control plane never accepts."""
         if len(keys) == 1:
-            log(LogEvent.MESSAGE_REFUSED, level=logging.WARNING, tenant=self._tenant, code=error.code)
-            self._journal.acknowledge(keys[0])
+            log(LogEvent.MESSAGE_REFUSED, level=logging.WARNING, tenant=self.tenant, code=error.code)
+            self.journal.acknowledge(keys[0])
             return list(keys)
         return [done for key in keys for done in await self._hand_in_batch([key])]
 

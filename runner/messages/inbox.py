@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from runner.browser.page import NOTHING_REMEMBERED, Page, PageRefused, Tail
@@ -23,7 +23,7 @@ NO_CHAT_READABLE = "no_chat_readable"
 class Inbox:
     """Reads every chat's tail: new messages, and those whose wording changed after they were read."""
 
-    def __init__(self, *, tenant: str, journal: Journal, clock: Clock, on_message: Callable[[], None]) -> None:
+    def __init__(self, *, tenant: str, journal: Journal, clock: Clock) -> None:
         #: When the last new message was read from the page.
         self.received_at: float | None = None
         #: The number of chats with something new that the page could not read the last time.
@@ -31,7 +31,6 @@ class Inbox:
         self._tenant = tenant
         self._journal = journal
         self._clock = clock
-        self._on_message = on_message
 
     async def read(self, page: Page) -> bool:
         """Moves every chat's tail to the journal; returns whether all of it fitted.
@@ -52,7 +51,6 @@ class Inbox:
                 if message is not None:
                     self._journal.add(key, message)
                     self.received_at = self._clock.now()
-                    self._on_message()
             if found:
                 await page.acknowledge([str(seen["key"]) for seen in found])
             if len(found) < limit:

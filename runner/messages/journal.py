@@ -1,20 +1,20 @@
-"""The journal of one session's messages on disk (a write-ahead log): read from WhatsApp, not yet acknowledged.
+"""The journal of one session on disk (a write-ahead log): messages read from WhatsApp and replies sent there.
 
 One file of JSON lines that are appended, rewritten when it has grown. A line reaches the operating system at once, so
 that a killed process loses nothing; ``fsync`` happens on rewriting only, because the messages that a dying machine
 loses are still in WhatsApp's own database and are handed in again. The line with a message's text is blanked as soon
 as the message is acknowledged; its key stays for half a day, so that its edit or deletion is recognized as one.
 
-While a session lives or messages wait, a file beside it names the owner whose token hands them in
-(orphaned_journals.py).
+A session only writes its journal; the outbox of the disk hands it in. While a session lives or anything waits, a file
+beside it has the capability for that (journal_owner.py).
 """
 
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +22,9 @@ from pydantic import ValidationError
 
 from runner.log_events import LogEvent
 from runner.logs import log
+from runner.messages.journal_entries import HandedIn, SentPart, acknowledged_entry, sent_entry, waiting_entry
+from runner.messages.journal_owner import JournalOwner, delete_owner, write_owner
+from runner.messages.json_lines import line_of, write_lines
 from wire import Message, MessageKind
 
 #: Messages may reach the page this much later than others with a higher time; the page is read again from there.
@@ -36,34 +39,16 @@ CHANGES_WITHIN_SECONDS = 12 * 3600
 #: The file is rewritten after so many new lines or characters.
 MAX_LINES = 4_000
 MAX_BYTES = 4_000_000
-#: The file beside the journal; its token is as secret as the login in the profile.
-OWNER_FILE = "keeper.json"
-
-
-@dataclass(frozen=True, slots=True)
-class JournalOwner:
-    """The epoch (the fencing token) and the token under which the messages were read; no others may hand them in."""
-
-    epoch: int
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HandedIn:
-    """An acknowledged message, as far as the journal keeps it."""
-
-    chat: str
-    second: int
-    #: Empty in the journal of an earlier release.
-    id: str = ""
-    #: It could not be decrypted then.
-    undecrypted: bool = False
 
 
 class Journal:
-    """The waiting messages in the order they were read, and per chat the time up to which all were acknowledged."""
+    """The waiting messages in the order they were read, and per chat the time up to which all were acknowledged.
+
+    ``on_change`` is called when there is more to hand in.
+    """
 
     def __init__(self, path: Path, owner: JournalOwner | None = None) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self._path = path
         self._owner = owner
         self._file: TextIO | None = None
@@ -81,6 +66,8 @@ class Journal:
         self.floor_s: int | None = None
         #: By key, in the order of reading.
         self.waiting: dict[str, Message] = {}
+        #: By message id, what is still to be reported.
+        self.sent: dict[str, SentPart] = {}
         self._up_to_s: dict[str, int] = {}
         #: Acknowledged as ciphertext, by chat and id.
         self._undecrypted: dict[tuple[str, str], int] = {}
@@ -95,19 +82,43 @@ class Journal:
         with self._in_memory_on_error():
             self._rewrite()
 
-    def close(self) -> None:
-        """Closes the file, and deletes the owner's token if no message waits."""
+    def close(self, *, disown: bool = False) -> None:
+        """Closes the file, and deletes the owner if nothing waits, or if the journal cannot be handed in any more."""
         self._close_file()
         self._broken = False
-        if not self.waiting:
+        if disown or self.is_empty():
             try:
-                self.delete_owner()
-            except OSError as error:  # a token that stays is no reason for a session to fail
+                delete_owner(self._path)
+            except OSError as error:  # a capability that stays is no reason for a session to fail
                 log(LogEvent.JOURNAL_OWNER_NOT_DELETED, level=logging.WARNING, error=error)
 
-    def delete_owner(self) -> None:
-        """Deletes the owner's token: only the tenant's next session on this disk can hand in the messages then."""
-        self._path.with_name(OWNER_FILE).unlink(missing_ok=True)
+    def is_empty(self) -> bool:
+        """Returns whether the control plane has everything."""
+        return not (self.waiting or self.sent)
+
+    def is_due(self) -> bool:
+        """Returns whether anything may be handed in now."""
+        return bool(self.sent or (self.waiting and not self.held_back))
+
+    def newest_ms(self) -> int:
+        """Returns the time of the newest entry that waits; 0 if none does."""
+        messages = (message.sent_at_ms for message in self.waiting.values())
+        return max([*messages, *(part.sent_at_ms for part in self.sent.values())], default=0)
+
+    @property
+    def held_back(self) -> bool:
+        """Returns whether messages must wait until the control plane knows of the link."""
+        return self._owner is not None and self._owner.held_back
+
+    def hold_back(self, held_back: bool) -> None:
+        """Holds messages back, or hands them in from now on; the next process on this disk does the same."""
+        if self._owner is None or self._owner.held_back == held_back:
+            return
+        self._owner = replace(self._owner, held_back=held_back)
+        if self._file is not None:
+            with self._in_memory_on_error():
+                write_owner(self._path, self._owner)
+        self.on_change()
 
     def raise_floor(self, floor_s: int) -> None:
         """Raises the floor: everything before this second is history or done."""
@@ -142,7 +153,8 @@ class Journal:
                 self.acknowledge(earlier)
         self.waiting[key] = message
         self.seen_count += 1
-        self._append(_waiting_entry(key, message), key)
+        self._append(waiting_entry(key, message), key)
+        self.on_change()
 
     def acknowledge(self, key: str) -> None:
         """Records that the control plane has the message."""
@@ -152,8 +164,20 @@ class Journal:
         undecrypted = message.kind is MessageKind.CIPHERTEXT
         handed_in = HandedIn(message.chat, message.sent_at_ms // 1000, message.id, undecrypted)
         self._move_to_acknowledged(key, handed_in)
-        self._append(_acknowledged_entry(key, handed_in))
+        self._append(acknowledged_entry(key, handed_in))
         self._blank(key)
+
+    def add_sent(self, part: SentPart) -> None:
+        """Keeps the report of a sent part until the control plane has it."""
+        if part.message not in self.sent:
+            self.sent[part.message] = part
+            self._append(sent_entry(part))
+            self.on_change()
+
+    def mark_reported(self, part: SentPart) -> None:
+        """Records that the control plane has the report."""
+        self.sent.pop(part.message, None)
+        self._append({"reported": part.message})
 
     def caught_up_to_s(self, now_s: int, lag_seconds: int, decryption_seconds: int) -> int | None:
         """Returns the second before which everything was acknowledged, if the whole page was read.
@@ -188,6 +212,11 @@ class Journal:
                 id, undecrypted = str(entry.get("id", "")), bool(entry.get("undecrypted"))
                 one = HandedIn(str(entry["chat"]), int(entry["second"]), id, undecrypted)
                 self._move_to_acknowledged(str(entry["acknowledged"]), one)
+            elif "sent" in entry:
+                part = SentPart(**entry["sent"])
+                self.sent[part.message] = part
+            elif "reported" in entry:
+                self.sent.pop(entry["reported"], None)
         except (ValueError, ValidationError, KeyError, TypeError):
             return
 
@@ -195,7 +224,7 @@ class Journal:
         """Appends a line; ``waiting`` is the key of the message in it."""
         if self._file is None and not self._broken:
             return
-        line = _line(entry)
+        line = line_of(entry)
         with self._in_memory_on_error():
             if self._file is None:
                 self._rewrite()
@@ -249,18 +278,19 @@ class Journal:
         entries: list[dict[str, Any]] = []
         if self.floor_s is not None:
             entries.append({"floor": self.floor_s})
-        entries += [_acknowledged_entry(key, one) for key, one in self._acknowledged.items()]
-        self._lines_of, self._end = {}, sum(len(_line(entry)) for entry in entries)
+        entries += [acknowledged_entry(key, one) for key, one in self._acknowledged.items()]
+        entries += [sent_entry(part) for part in self.sent.values()]
+        self._lines_of, self._end = {}, sum(len(line_of(entry)) for entry in entries)
         for key, message in self.waiting.items():
-            entry = _waiting_entry(key, message)
-            self._lines_of[key] = (self._end, len(_line(entry)))
-            self._end += len(_line(entry))
+            entry = waiting_entry(key, message)
+            self._lines_of[key] = (self._end, len(line_of(entry)))
+            self._end += len(line_of(entry))
             entries.append(entry)
         self._close_file()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(self._path, entries)
+        write_lines(self._path, entries)
         if self._owner is not None:
-            _write(self._path.with_name(OWNER_FILE), [{"epoch": self._owner.epoch, "token": self._owner.token}])
+            write_owner(self._path, self._owner)
         self._file = self._path.open("a", encoding="utf-8")
         # Counted from here: a journal that stays big must not be rewritten with each line.
         self._new_lines = self._new_bytes = 0
@@ -270,37 +300,3 @@ class Journal:
             with suppress(OSError):  # a full disk
                 self._file.close()
             self._file = None
-
-
-def owner_of(journal: Path) -> JournalOwner | None:
-    """Returns the owner of a journal; None without a valid one. Raises OSError if it cannot be read just now."""
-    try:
-        stored = json.loads(journal.with_name(OWNER_FILE).read_text(encoding="utf-8"))
-        return JournalOwner(int(stored["epoch"]), str(stored["token"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _line(entry: dict[str, Any]) -> str:
-    """Returns a line of the file, of as many bytes as characters."""
-    return json.dumps(entry, ensure_ascii=True) + "\n"
-
-
-def _waiting_entry(key: str, message: Message) -> dict[str, Any]:
-    return {"seen": key, "message": message.model_dump(mode="json", exclude_defaults=True)}
-
-
-def _acknowledged_entry(key: str, one: HandedIn) -> dict[str, Any]:
-    entry = {"acknowledged": key, "chat": one.chat, "second": one.second, "id": one.id}
-    return {**entry, "undecrypted": True} if one.undecrypted else entry
-
-
-def _write(path: Path, entries: Iterable[dict[str, Any]]) -> None:
-    """Writes a file atomically, readable by no other user."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(map(_line, entries))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

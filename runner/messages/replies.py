@@ -1,4 +1,4 @@
-"""The delivery of replies: takes a turn, deduplicates its messages in the chat, sends them, retries, reports them."""
+"""The delivery of replies: takes a turn, deduplicates its messages in the chat, sends them, retries, notes them."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,9 @@ from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, R
 from runner.control_plane.lease import Lease
 from runner.log_events import LogEvent
 from runner.logs import log
-from wire import Delivery, SentRequest, TakeRequest
+from runner.messages.journal import Journal
+from runner.messages.journal_entries import SentPart
+from wire import Delivery, TakeRequest
 
 #: The interval of checks for the server's ack of a sent message; other turns are sent meanwhile.
 ACK_CHECK_SECONDS = 1.0
@@ -67,6 +69,7 @@ class Replies:
         epoch: int,
         client: ControlPlaneClient,
         lease: Lease,
+        journal: Journal,
         clock: Clock,
         jitter: Callable[[], float],
         on_answered: Callable[[str], None],
@@ -79,6 +82,7 @@ class Replies:
         self.sent_at: float | None = None
         self._client = client
         self._lease = lease
+        self._journal = journal
         self._clock = clock
         self._jitter = jitter
         self._on_answered = on_answered
@@ -87,7 +91,6 @@ class Replies:
         self._woken = asyncio.Event()
         self._sending = asyncio.Lock()
         self._finished: dict[tuple[str, int], float] = {}
-        self._unreported: list[SentRequest] = []
         #: When each own message was sent that the page has and WhatsApp's server did not confirm.
         self._unconfirmed: dict[str, float] = {}
 
@@ -106,8 +109,8 @@ class Replies:
             self._woken.set()
 
     def are_idle(self) -> bool:
-        """Returns whether no turn is due, being sent, or still to be reported."""
-        return not (self.due or self._unreported or self._sending.locked())
+        """Returns whether no turn is due or being sent."""
+        return not (self.due or self._sending.locked())
 
     def are_stuck(self) -> bool:
         """Returns whether WhatsApp's server owes this page a confirmation for too long."""
@@ -144,16 +147,6 @@ class Replies:
                 self.due.pop(due.delivery.turn, None)
                 self._finished[due.delivery.turn, due.delivery.revision] = self._clock.now()
                 self._on_answered(due.delivery.chat)
-
-    async def report_sent(self) -> None:
-        """Reports sent parts that the control plane does not know yet. Raises ControlPlaneError."""
-        for request in list(self._unreported):
-            try:
-                await self._client.report_sent(request)
-            except Refused as error:
-                log(LogEvent.SENT_REPORT_REFUSED, tenant=self.tenant, turn=request.turn, code=error.code)
-            if request in self._unreported:  # another task may have reported it meanwhile
-                self._unreported.remove(request)
 
     def _may_send(self, due: DueTurn) -> bool:
         begun = due.awaited is not None
@@ -197,10 +190,7 @@ class Replies:
         for index in range(taken.cursor, len(taken.parts)):
             part = taken.parts[index]
             await self._send(page, due, (taken.chat, part.id), part.text, taken.quote if index == 0 else None)
-            sent = SentRequest(tenant=self.tenant, epoch=self.epoch, chat=chat, turn=turn, part=index, message=part.id)
-            if sent not in self._unreported:  # an earlier attempt could not report it
-                self._unreported.append(sent)
-            await self.report_sent()
+            self._journal.add_sent(SentPart(chat, turn, index, part.id, self._clock.wall_ms()))
         log(LogEvent.TURN_DELIVERED, tenant=self.tenant, turn=turn, parts=len(taken.parts))
 
     async def _send(self, page: Page, due: DueTurn, message: tuple[str, str], text: str, quote: str | None) -> None:

@@ -2,12 +2,12 @@
 
 ``<data directory>/<tenant>/`` holds::
 
-    lock                held with flock for as long as a session lives; headless-shell has no lock of its own
+    lock                held with flock while a session lives or its journal is handed in (outbox.py)
     marker.json         {"tenant", "epoch", "linked"}: the last use of ``current``, and whether it was linked
     current/            Chromium's user data directory
     suspect             exists while ``current`` was written on a disk without room, and not proven since; its length
                         is the number of browsers that were started on it meanwhile
-    journal.jsonl       the messages that the conversation has seen, and beside it keeper.json (journal.py)
+    journal.jsonl       what is to be handed in, and beside it keeper.json (journal.py, journal_owner.py)
     set-aside-epoch-N/  earlier profiles, newest kept, never opened unless nothing better exists
     scratch-N/          an archive being packed or restored; worth nothing once its process is gone
 

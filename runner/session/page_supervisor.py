@@ -257,7 +257,7 @@ class PageSupervisor:
             log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._desired.hold.tenant)
 
     async def _read_once_more(self, page: Page) -> None:
-        """Hands in messages that only the page has: WhatsApp has its receipts and does not bring them to the next."""
+        """Reads messages that only the page has: WhatsApp has its receipts and does not bring them to the next."""
         if not self._login.linked:
             return
         try:
@@ -266,7 +266,7 @@ class PageSupervisor:
                 self._status.number = observation.number or self._status.number
                 self._status.update(self._status.state)
                 self._conversation.mark_linked(self._desired.hold.caught_up_to_ms)
-                await self._conversation.flush(page, own_account=True)
+                await self._conversation.read_rest(page, own_account=True)
         except PageError as error:
             log(LogEvent.FINAL_READ_FAILED, tenant=self._desired.hold.tenant, error=error)
 

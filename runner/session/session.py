@@ -1,8 +1,7 @@
-"""The life of a session: opens the profile, runs one browser after the other, hands in the rest, and is released."""
+"""The life of a session: opens the profile, runs one browser after the other, and is released."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
 
 from runner.backoff import backoff_seconds
 from runner.browser.page import Hint, Page, PageError
@@ -14,11 +13,11 @@ from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneError, StaleEpoch
 from runner.log_events import LogEvent
 from runner.logs import log
-from runner.messages import orphaned_journals
 from runner.messages.conversation import Conversation
-from runner.messages.journal import Journal
+from runner.messages.handover import Handover
+from runner.messages.outbox import Outbox
 from runner.profile.archive import ChromiumTooOld
-from runner.profile.directory import OpenedProfile, Profile, ProfileBusy
+from runner.profile.directory import OpenedProfile, Profile
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver
 from runner.session.desired_state import DesiredState
@@ -33,12 +32,10 @@ from wire import Delivery, Hold, Phase, SessionReport
 MAX_OPENING_ATTEMPTS = 5
 #: The wait before another runner is asked to open a snapshot that is too new for this one's Chromium.
 TOO_OLD_PAUSE_SECONDS = 60.0
-#: The journal is handed in before the session is released; a release does not arrive either while the control plane is
-#: away. After three leases the control plane declares this runner dead, and orphaned_journals.py hands it in.
+#: So long a release waits for the outbox to hand the journal in, so that the next runner's messages come after these.
+#: While the control plane is away a release does not arrive either; after three leases it declares this runner dead.
 HAND_IN_TIMEOUT_SECONDS = 200.0
-MAX_HAND_IN_RETRY_SECONDS = 5.0
-#: Orphaned journals on this disk lock the profile for a moment; a longer lock is another process's.
-LOCK_RETRY_SECONDS = 1.0
+HAND_IN_CHECK_SECONDS = 0.5
 #: WhatsApp's side of linking is done.
 LINKED = {Phase.SYNCING, Phase.ONLINE, Phase.OFFLINE, Phase.CONFLICT}
 
@@ -56,7 +53,8 @@ class Session:
         hold: Hold,
         whatsapp: WhatsApp,
         profile: Profile,
-        journal: Journal,
+        outbox: Outbox,
+        handover: Handover,
         conversation: Conversation,
         restorer: Restorer,
         saver: Saver,
@@ -71,8 +69,9 @@ class Session:
         self.closed = asyncio.Event()
         self._tenant = hold.tenant
         self._whatsapp = whatsapp
-        self._profile = profile
-        self._journal = journal
+        self._outbox = outbox
+        self._handover = handover
+        self._journal = handover.journal
         self._conversation = conversation
         self._restorer = restorer
         self._saver = saver
@@ -103,7 +102,7 @@ class Session:
         self._parkings = 0
         self._relaunches = Relaunches()
         self._failed_openings = 0
-        conversation.allow_hand_in(hold.number is not None)
+        self._journal.hold_back(hold.number is None)
 
     # -- the host's side ------------------------------------------------------------------------------------------
 
@@ -117,7 +116,7 @@ class Session:
         if self._status.state.phase in {Phase.LOGGED_OUT, Phase.CONFLICT}:
             self._desired.ring()  # both phases wait for a confirmation
         self._desired.confirm(hold, sent_at)
-        self._conversation.allow_hand_in(hold.number is not None)
+        self._journal.hold_back(hold.number is None)
 
     def deliver(self, delivery: Delivery) -> None:
         """Queues a reply that is ready."""
@@ -160,53 +159,33 @@ class Session:
                 self._desired.parked = False
                 self._desired.ring()
 
-    async def flush(self) -> None:
-        """Hands in the page's messages at once, without the link's confirmation: a lost session gets none any more."""
-        self._conversation.allow_hand_in(True)
-        await self._conversation.flush(self._page)
+    async def read_rest(self) -> None:
+        """Moves what only the page has to the journal: the session is lost, and its browser about to be killed."""
+        await self._conversation.read_rest(self._page)
 
     # -- the life -------------------------------------------------------------------------------------------------
 
     async def run(self) -> ReleaseReason:
         """Runs until the session is to be released; returns the reason. Raises ProfileBusy."""
-        with ExitStack() as held:
-            await self._lock_profile(held)
-            self._journal.open()
-            try:
-                reason = await self._run_browsers()
-                self.closed.set()
-                await self._hand_in_the_rest()
-                return reason
-            finally:
-                self._journal.close()
+        with self._outbox.hosting(self._handover):
+            reason = await self._run_browsers()
+            self.closed.set()
+            await self._wait_for_hand_in()
+            return reason
 
-    async def _lock_profile(self, held: ExitStack) -> None:
-        """Locks the profile; raises ProfileBusy if the lock is held for longer than orphaned journals need."""
-        begun_at = self._clock.now()
-        while self._clock.now() - begun_at < orphaned_journals.TIMEOUT_SECONDS:
-            with suppress(ProfileBusy):
-                held.enter_context(self._profile.locked())
-                return
-            await self._clock.sleep(LOCK_RETRY_SECONDS)
-        held.enter_context(self._profile.locked())
-
-    async def _hand_in_the_rest(self) -> None:
-        """Hands in the journal: the next runner has another disk, and WhatsApp counts these messages as delivered.
+    async def _wait_for_hand_in(self) -> None:
+        """Waits for the outbox: the next runner has another disk, and WhatsApp counts these messages as delivered.
 
         While the link's number is in the reports, its confirmation is waited for; after a logout there is none.
         """
-        begun_at, attempt = self._clock.now(), 0
-        while True:
+        end = self._clock.now() + HAND_IN_TIMEOUT_SECONDS
+        while not self._journal.is_empty() and self._clock.now() < end:
             if self._status.number is None:
-                self._conversation.allow_hand_in(True)
-            await self._conversation.flush(None)
-            if not self._journal.waiting or self._clock.now() - begun_at >= HAND_IN_TIMEOUT_SECONDS:
-                return
+                self._journal.hold_back(False)
             self._status.mark_probed()
             if self._status.state.phase in {Phase.SYNCING, Phase.ONLINE}:
                 self._status.update(PageState(Phase.OFFLINE, detail="what it heard is still to be handed in"))
-            await self._clock.sleep(min(MAX_HAND_IN_RETRY_SECONDS, backoff_seconds(attempt, self._jitter())))
-            attempt += 1
+            await self._clock.sleep(HAND_IN_CHECK_SECONDS)
 
     async def _run_browsers(self) -> ReleaseReason:
         desired = self._desired

@@ -29,7 +29,7 @@ from runner.browser.whatsapp import WhatsAppPage
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages import conversation
-from runner.messages.orphaned_journals import OrphanedJournals
+from runner.messages.outbox import Outbox
 from runner.profile import disk_check
 from tests.simulation.plan import NEVER, ROUGH, Plan
 from tests.simulation.world import CAPACITY, simulate
@@ -171,11 +171,10 @@ def test_a_snapshot_that_is_committed_without_a_fence_is_found_out(monkeypatch: 
     caught("snapshot", range(30), replace(ROUGH, request_late=0.3, max_delay_seconds=40.0, kinds={"drain": 1.0}))
 
 
-def test_a_disk_whose_orphaned_journals_are_not_handed_in_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(self: OrphanedJournals, max_attempts: int) -> None:
-        return
-
-    monkeypatch.setattr(OrphanedJournals, "hand_in", nothing)
+def test_a_disk_whose_journals_of_killed_sessions_are_not_handed_in_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Outbox, "_scan", lambda self: None)
     caught("unanswered", range(30), replace(ROUGH, kinds={"outage": 2.0, "kill": 1.0}, write_every_seconds=5.0))
 
 

@@ -63,11 +63,13 @@ from chalicelib.store.timeline import Timeline
 from infrastructure.local import backup
 from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.mail import relay, spool
-from runner.messages.journal import Journal, JournalOwner, owner_of
+from runner.control_plane.capability import hand_in_capability
+from runner.messages.journal import Journal
+from runner.messages.journal_owner import JournalOwner, owner_of
 from runner.profile.archive import ExpectedArchive, unpack
 from runner.profile.directory import Marker, Profile
 from tests.simulation.memory_table import MemoryTable
-from tests.unit.runner.messages.test_orphaned_journals import Disk
+from tests.unit.support.runner_disk import Disk
 from tests.unit.support.stored_chats import stored
 from tests.unit.support.stored_world import (
     BAKERY,
@@ -588,7 +590,7 @@ def disk(tmp_path: Path) -> Disk:
 
 async def test_a_journal_is_handed_in_under_the_name_of_its_owner(disk: Disk) -> None:
     await disk.hand_in()
-    assert set(disk.calls) == {("runner0001.secret", 4)}
+    assert set(disk.calls) == {(hand_in_capability("runner0001.secret", BAKERY, 4), 4)}
     messages = [message for request in disk.control.handed_in for message in request.messages]
     assert messages == [
         wire.Message(
@@ -607,8 +609,8 @@ async def test_a_journal_is_handed_in_under_the_name_of_its_owner(disk: Disk) ->
 
 
 def test_a_journal_remembers_its_floor_and_what_was_acknowledged(disk: Disk) -> None:
-    path = disk.journal(BAKERY)
-    assert owner_of(path) == JournalOwner(4, "runner0001.secret")
+    path = disk.path(BAKERY)
+    assert owner_of(path) == JournalOwner(4, hand_in_capability("runner0001.secret", BAKERY, 4))
     journal = Journal(path)
     journal.open()
     assert journal.floor_s == START // 1000
@@ -663,7 +665,7 @@ def test_a_backup_is_restored(tmp_path: Path) -> None:
     assert stored.read_bytes() == (WRITTEN / "snapshot.tar.zst").read_bytes()
     profile = Profile(data / "runners" / "slot-1", BAKERY)
     assert profile.marker() == Marker(BAKERY, 4, linked=True)
-    assert owner_of(profile.journal) == JournalOwner(4, "runner0001.secret")
+    assert owner_of(profile.journal) == JournalOwner(4, hand_in_capability("runner0001.secret", BAKERY, 4))
 
 
 def test_the_mails_of_a_backup_are_known(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from runner.browser.page import PageSilent
 from runner.control_plane.client import Refused, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.disk import ROOM_TO_HOST_BYTES, Disk
-from runner.host import ORPHANED_JOURNALS_EVERY_SECONDS, Host, RegistrationRefused, RunnerInfo
+from runner.host import FINAL_HAND_IN_SECONDS, Host, RegistrationRefused, RunnerInfo
 from runner.hosted_sessions import MAX_DRAINED_AT_ONCE, MAX_RELEASE_ATTEMPTS
 from runner.log_events import LogEvent
-from runner.messages.orphaned_journals import MAX_ATTEMPTS
+from runner.messages.outbox import Outbox
 from runner.session.session import Session
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, Turn, settle
 from wire import MAX_CAPACITY, Delivery, Hold, Part, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
@@ -93,8 +93,8 @@ class FakeSession:
         if self.resume_error is not None:
             raise self.resume_error
 
-    async def flush(self) -> None:
-        self.done.append("flush")
+    async def read_rest(self) -> None:
+        self.done.append("read")
 
     def crash(self) -> None:
         self._reason = "crash"
@@ -112,6 +112,27 @@ class FakeSession:
         return self._reason
 
 
+class FakeOutbox:
+    """An outbox that notes when it was asked to hand in all that is left."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.runs = False
+        #: How often the runner was registered, and what it had released then.
+        self.drains: list[tuple[int, int, float]] = []
+
+    async def run(self) -> None:
+        self.runs = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.runs = False
+
+    async def drain(self, seconds: float) -> None:
+        assert self.runs
+        self.drains.append((self._stage.control.registered, len(self._stage.control.releases), seconds))
+
+
 class Stage:
     """A host with everything around it."""
 
@@ -120,6 +141,7 @@ class Stage:
         self.control = FakeControl()
         self.sessions: list[FakeSession] = []
         self.lease = Lease(self.clock.now)
+        self.outbox = FakeOutbox(self)
         self.host = Host(
             client=FakeClient(self.control, BOOTSTRAP),
             make_session=self._make,
@@ -127,6 +149,7 @@ class Stage:
             info=RunnerInfo(capacity=5, commit="abc"),
             clock=self.clock,
             jitter=lambda: 0.5,
+            outbox=cast("Outbox", self.outbox),
             disk=Disk(Path("/dev/shm"), lambda _: self.free),
         )
         self.unmakeable: set[str] = set()
@@ -158,44 +181,12 @@ async def running(*, hold: bool = True) -> AsyncIterator[Stage]:
         await asyncio.gather(stage.task, return_exceptions=True)
 
 
-async def test_what_was_left_behind_is_settled_after_each_registration_and_before_anything_is_hosted() -> None:
+async def test_the_outbox_hands_in_from_the_start_whether_or_not_the_control_plane_answers() -> None:
     stage = Stage()
-    settled = asyncio.Event()
-    calls: list[int] = []
-
-    async def hand_in_orphans(_max_attempts: int) -> None:
-        calls.append(stage.control.registered)
-        await settled.wait()
-
-    stage.host._hand_in_orphans = hand_in_orphans
-    stage.task = asyncio.create_task(stage.host.run())
-    await stage.clock.advance(5)
-    assert (calls, len(stage.control.syncs)) == ([1], 1)
-    settled.set()
-    stage.control.hold()
-    await stage.clock.advance(5)
-    assert len(stage.sessions) == 1
-    stage.control.kill("runner0001.secret")
-    await stage.clock.advance(10)
-    assert calls == [1, 2]
-    stage.task.cancel()
-    await asyncio.gather(stage.task, return_exceptions=True)
-
-
-async def test_orphaned_journals_are_retried_but_not_while_the_control_plane_is_unreachable() -> None:
-    calls: list[int] = []
-
-    async def hand_in_orphans(max_attempts: int) -> None:
-        calls.append(max_attempts)
-
-    stage = Stage()
-    stage.host._hand_in_orphans = hand_in_orphans
-    stage.task = asyncio.create_task(stage.host.run())
-    await stage.clock.advance(2 * ORPHANED_JOURNALS_EVERY_SECONDS + 5)
-    assert calls == [MAX_ATTEMPTS, 1, 1]
     stage.control.down = True
-    await stage.clock.advance(3 * ORPHANED_JOURNALS_EVERY_SECONDS)
-    assert len(calls) == 3
+    stage.task = asyncio.create_task(stage.host.run())
+    await stage.clock.advance(5)
+    assert (stage.outbox.runs, stage.outbox.drains) == (True, [])
     stage.task.cancel()
     await asyncio.gather(stage.task, return_exceptions=True)
 
@@ -369,7 +360,7 @@ async def test_a_session_that_is_not_held_any_more_is_harvested_and_killed_but_n
     async with running() as stage:
         del stage.control.holds[TENANT]
         await stage.clock.advance(4)
-        assert stage.session.done == ["run", "park", "flush", "killed"]
+        assert stage.session.done == ["run", "park", "read", "killed"]
         assert stage.control.releases == []
 
 
@@ -515,7 +506,7 @@ async def test_a_full_runner_that_ends_one_session_and_gets_another_reports_what
         async def slow() -> None:
             await ended.wait()
 
-        stage.sessions[0].flush = slow  # type: ignore[method-assign]
+        stage.sessions[0].read_rest = slow  # type: ignore[method-assign]
         del stage.control.holds["tenant00000"]
         stage.control.hold("tenant00099")
         await stage.clock.advance(7)
@@ -574,7 +565,7 @@ async def test_a_parked_session_that_another_runner_got_is_flushed_and_killed() 
         stage.control.hold(epoch=3)
         stage.control.down = False
         await stage.clock.advance(4)
-        assert stage.sessions[0].done == ["run", "park", "park", "flush", "killed"]
+        assert stage.sessions[0].done == ["run", "park", "park", "read", "killed"]
 
 
 async def test_a_session_that_cannot_be_parked_is_killed() -> None:
@@ -617,7 +608,7 @@ async def test_a_runner_declared_dead_kills_everything_and_comes_back_as_another
     async with running() as stage:
         stage.control.kill("runner0001.secret")
         await stage.clock.advance(8)
-        assert stage.sessions[0].done == ["run", "park", "flush", "killed"]
+        assert stage.sessions[0].done == ["run", "park", "read", "killed"]
         assert stage.sessions[0].token == "runner0001.secret"
         assert stage.control.registered == 2
         assert stage.sessions[1].token == "runner0002.secret"
@@ -631,24 +622,23 @@ async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
     assert caught.group_contains(RegistrationRefused, match=r"RUNNER_BOOTSTRAP_TOKEN.*\(dead\)")
 
 
-async def test_who_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
-    handed_in_at: list[int] = []
+async def test_a_runner_that_is_not_taken_in_again_hands_in_what_is_on_its_disk_before_it_ends() -> None:
+    async with running(hold=False) as stage:
+        stage.control.kill(BOOTSTRAP)
+        stage.control.kill("runner0001.secret")
+        await stage.clock.advance(10)
+        with pytest.raises(ExceptionGroup) as caught:
+            await stage.task
+        assert caught.group_contains(RegistrationRefused)
+        assert stage.outbox.drains == [(1, 0, FINAL_HAND_IN_SECONDS)]
 
-    async def hand_in_orphans(_max_attempts: int) -> None:
-        handed_in_at.append(stage.control.registered)
 
-    stage = Stage()
-    stage.host._hand_in_orphans = hand_in_orphans
-    stage.task = asyncio.create_task(stage.host.run())
-    await stage.clock.advance(5)
-    assert handed_in_at == [1]
-    stage.control.kill(BOOTSTRAP)
-    stage.control.kill("runner0001.secret")
-    await stage.clock.advance(10)
-    with pytest.raises(ExceptionGroup) as caught:
+async def test_a_drained_runner_hands_in_what_is_left_after_it_released_its_sessions() -> None:
+    async with running() as stage:
+        stage.host.stop()
+        await stage.clock.advance(4)
         await stage.task
-    assert caught.group_contains(RegistrationRefused)
-    assert handed_in_at == [1, 1]
+        assert stage.outbox.drains == [(1, 1, FINAL_HAND_IN_SECONDS)]
 
 
 async def test_an_unreachable_control_plane_is_retried_every_two_seconds() -> None:

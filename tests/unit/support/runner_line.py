@@ -1,4 +1,4 @@
-"""A conversation with everything around it: a page, a control plane, a journal on disk, a clock that the test moves."""
+"""A conversation with everything around it: a page, an outbox, a journal on disk, a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 
 from runner.control_plane.lease import Lease
 from runner.messages.conversation import Conversation
+from runner.messages.handover import Handover
 from runner.messages.journal import Journal
+from runner.messages.outbox import Outbox
+from runner.profile.directory import Profile
 from tests.unit.support.runner_fakes import (
     TENANT,
     FakeClient,
@@ -37,19 +40,46 @@ class Line:
         self.path = path
         self.journal = Journal(path)
         self.journal.open()
-        self.conversation = self.make()
+        self.outbox = Outbox(
+            directory=path.parent,
+            profile_of=lambda tenant: Profile(path.parent, tenant),
+            client=FakeClient(self.control),
+            clock=self.clock,
+            jitter=lambda: 0.5,
+        )
+        self.conversation, self.handover = self.make()
 
-    def make(self) -> Conversation:
-        return Conversation(
+    def make(self) -> tuple[Conversation, Handover]:
+        client = FakeClient(self.control)
+        conversation = Conversation(
             tenant=TENANT,
             epoch=1,
-            client=FakeClient(self.control),
+            client=client,
             lease=self.lease,
             journal=self.journal,
             clock=self.clock,
             jitter=lambda: 0.5,
             on_change=self._changed,
         )
+        handover = Handover(
+            tenant=TENANT, epoch=1, client=client, journal=self.journal, on_outcome=conversation.receive_outcome
+        )
+        return conversation, handover
+
+    async def read(self) -> bool:
+        """Reads the page once, as the conversation does after a hint; returns whether all fitted into the journal."""
+        complete = await self.conversation._inbox.read(self.page)
+        self.conversation._update_caught_up()
+        return complete
+
+    async def sweep(self) -> None:
+        """Reads and hands in by turns until all of the page is handed in."""
+        complete = False
+        while not complete:
+            complete = await self.read()
+            if not await self.handover.hand_in():
+                break
+        self.conversation._update_caught_up()
 
     def _changed(self) -> None:
         self.changes += 1
@@ -75,7 +105,7 @@ class Line:
         self.journal = Journal(self.path)
         self.journal.open()
         self.page.forget()
-        self.conversation = self.make()
+        self.conversation, self.handover = self.make()
 
     def ring(self, *texts: str, quote: str | None = None, answers: str = "IN1") -> Delivery:
         first = Message(id=answers, chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
@@ -87,13 +117,16 @@ class Line:
 
 @asynccontextmanager
 async def running(line: Line) -> AsyncIterator[asyncio.Task[None]]:
-    """The conversation of this line, until the block ends."""
-    task = asyncio.create_task(line.conversation.run(line.page))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    """The conversation of this line and the outbox, until the block ends."""
+    with line.outbox.hosting(line.handover):
+        task = asyncio.create_task(line.conversation.run(line.page))
+        outbox = asyncio.create_task(line.outbox.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            outbox.cancel()
+            await asyncio.gather(task, outbox, return_exceptions=True)
 
 
 async def send_replies(line: Line, seconds: float = 0.0) -> None:

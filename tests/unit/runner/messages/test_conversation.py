@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from runner.browser.page import PageGone
 from runner.control_plane.client import TransientError
 from tests.unit.support.runner_fakes import (
     settle,
@@ -17,12 +20,12 @@ async def test_what_was_seen_but_not_acknowledged_survives_the_process_and_the_p
     line.link()
     line.control.down = True
     with pytest.raises(TransientError):
-        await line.conversation.sweep(line.page)
+        await line.sweep()
     line.control.down = False
     line.restart()
     line.page.messages.clear()
     line.link()
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert [m.text for r in line.control.handed_in for m in r.messages] == ["keep me"]
 
 
@@ -41,13 +44,13 @@ async def test_caught_up_lags_behind_and_waits_for_what_cannot_be_read_yet(line:
     line.page.receive("A", "", at_s=line.now_s + 10, kind="ciphertext")
     line.page.receive("B", at_s=line.now_s + 70)
     line.link()
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert line.conversation.caught_up_to_ms == (line.now_s - 60) * 1000
     line.clock.time += 300
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert line.conversation.caught_up_to_ms == (line.now_s + 10) * 1000
     line.page.receive("A", "readable", at_s=line.now_s + 10)
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert line.conversation.caught_up_to_ms == (line.now_s + 70) * 1000
 
 
@@ -92,7 +95,7 @@ async def test_what_arrives_while_sent_parts_cannot_be_reported_is_handed_in(lin
         line.page.receive("A", at_s=line.now_s)
         await line.clock.advance(10)
     assert line.handed_in() == ["A"]
-    assert len(line.conversation.replies._unreported) == 1
+    assert len(line.reread().sent) == 1
 
 
 async def test_a_page_of_the_own_account_is_read_before_it_is_proven_online(line: Line) -> None:
@@ -103,33 +106,44 @@ async def test_a_page_of_the_own_account_is_read_before_it_is_proven_online(line
     assert line.handed_in() == ["A"]
 
 
-async def test_harvest_hands_in_from_an_offline_page(line: Line) -> None:
+async def test_what_an_offline_page_still_has_is_read_before_it_ends(line: Line) -> None:
     line.link()
     line.conversation.mark_offline()
     line.page.receive("A", at_s=line.now_s)
-    await line.conversation.flush(line.page)
-    assert line.handed_in() == ["A"]
+    await line.conversation.read_rest(line.page)
+    assert [each.id for each in line.reread().waiting.values()] == ["A"]
 
 
-async def test_a_harvest_hands_in_although_sent_parts_cannot_be_reported_and_the_other_way_round(line: Line) -> None:
-    sent = line.control.sent
-
-    async def unavailable(*_: object) -> None:
-        raise TransientError("http_503")
-
-    line.control.sent = unavailable  # type: ignore[method-assign, assignment]
-    line.link()
-    line.ring("one")
-    await send_replies(line, 10)
+@pytest.mark.parametrize(("own_account", "read"), [(True, ["A"]), (False, [])])
+async def test_the_rest_of_a_page_that_was_never_readable_is_read_only_if_it_shows_the_own_account(
+    line: Line, own_account: bool, read: list[str]
+) -> None:
+    line.conversation.mark_linked(line.now_s * 1000)
     line.page.receive("A", at_s=line.now_s)
-    await line.conversation.flush(line.page, own_account=True)
-    assert line.handed_in() == ["A"]
+    await line.conversation.read_rest(line.page, own_account=own_account)
+    assert [each.id for each in line.reread().waiting.values()] == read
 
-    line.control.sent, line.control.messages = sent, unavailable  # type: ignore[method-assign, assignment]
-    line.page.receive("B", at_s=line.now_s)
-    await line.conversation.flush(line.page, own_account=True)
-    assert {request.part for request in line.control.sent_parts} == {0}
-    assert [message.id for message in line.journal.waiting.values()] == ["B"]
+
+async def test_the_rest_of_a_page_is_read_completely_although_the_journal_is_full_at_first(line: Line) -> None:
+    for index in range(1_200):
+        line.page.receive(f"M{index:04}", at_s=line.now_s)
+    line.link()
+    async with running(line):
+        line.control.down = True
+        reading = asyncio.create_task(line.conversation.read_rest(line.page))
+        await line.clock.advance(1)
+        assert (reading.done(), len(line.journal.waiting)) == (False, 1_000)
+        line.control.down = False
+        await line.clock.advance(10)
+        assert reading.done()
+        assert len(set(line.handed_in())) == 1_200
+
+
+async def test_a_page_that_is_gone_has_no_rest(line: Line) -> None:
+    line.link()
+    line.page.error = PageGone("crash")
+    await line.conversation.read_rest(line.page)
+    await line.conversation.read_rest(None)
 
 
 async def test_a_queued_message_is_seen_and_typing_is_shown_until_the_reply(line: Line) -> None:

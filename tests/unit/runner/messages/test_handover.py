@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -17,7 +16,7 @@ async def test_batches_are_bounded_and_in_order(line: Line) -> None:
     for index in range(120):
         line.page.receive(f"M{index:03}", at_s=line.now_s + index // 10)
     line.link()
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert [len(request.messages) for request in line.control.handed_in] == [50, 50, 20]
     assert line.handed_in() == [f"M{index:03}" for index in range(120)]
 
@@ -27,7 +26,7 @@ async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway
     for index in range(40):
         line.page.receive(f"M{index:03}", text, at_s=line.now_s)
     line.link()
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert line.handed_in() == [f"M{index:03}" for index in range(40)]
     for request in line.control.handed_in:
         event = json.dumps({"body": request.model_dump_json(exclude_none=True)})
@@ -38,9 +37,9 @@ async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway
 async def test_a_later_wording_is_handed_in_after_the_first_one_in_the_same_request(line: Line) -> None:
     line.link()
     line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
-    await line.conversation._read(line.page)
+    await line.read()
     line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     [request] = line.control.handed_in
     assert [(m.text, m.edited_at_ms) for m in request.messages] == [("Friday", None), ("Saturday", 5)]
     assert not line.journal.waiting
@@ -57,8 +56,8 @@ async def test_an_answer_to_one_of_two_wordings_leaves_the_other_waiting(line: L
     line.link()
     line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
     line.page.receive("A", "Saturday", at_s=line.now_s, key="A|e5", edited_at_ms=5)
-    await line.conversation._read(line.page)
-    await line.conversation._handover._hand_in_batch(["A|", "A|e5"])
+    await line.read()
+    await line.handover._hand_in_batch(["A|", "A|e5"])
     assert list(line.journal.waiting) == ["A|e5"]
 
 
@@ -79,27 +78,24 @@ def receive_a_bad_one_among_others(line: Line) -> None:
 
 async def test_a_message_the_control_plane_refuses_does_not_hold_up_the_others(line: Line) -> None:
     receive_a_bad_one_among_others(line)
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert line.handed_in() == ["A", "B"]
     assert not line.journal.waiting
 
 
-async def test_two_who_split_a_refused_batch_at_the_same_time_take_nothing_from_each_other(line: Line) -> None:
+async def test_a_wording_that_a_deletion_takes_away_while_a_refused_batch_is_split_is_not_handed_in(line: Line) -> None:
     receive_a_bad_one_among_others(line)
-    messages, calls = line.control.messages, 0
+    messages = line.control.messages
 
-    async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
-        nonlocal calls
-        calls += 1
-        await line.clock.sleep(10 if calls == 2 else 1)  # the second caller finds no message left once it splits
+    async def deleted_meanwhile(request: MessagesRequest, token: str) -> MessagesAnswer:
+        for key, message in list(line.journal.waiting.items()):
+            if message.id == "B" and not message.deleted:
+                line.journal.add(f"{key}d", message.model_copy(update={"text": "", "deleted": True}))
         return await messages(request, token)
 
-    line.control.messages = slow  # type: ignore[method-assign]
-    await line.conversation._read(line.page)
-    both = [asyncio.create_task(line.conversation.hand_in()) for _ in range(2)]
-    await line.clock.advance(60)
-    assert [task.result() for task in both] == [True, True]
-    assert set(line.handed_in()) == {"A", "B"}
+    line.control.messages = deleted_meanwhile  # type: ignore[method-assign]
+    await line.sweep()
+    assert [(m.id, m.deleted) for r in line.control.handed_in for m in r.messages] == [("A", False), ("B", True)]
 
 
 async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> None:
@@ -110,5 +106,5 @@ async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> 
     for index in range(1_200):
         line.page.receive(f"M{index:04}", at_s=line.now_s)
     line.link()
-    await line.conversation.sweep(line.page)
+    await line.sweep()
     assert len(line.journal.waiting) == 1_000

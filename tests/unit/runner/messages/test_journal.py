@@ -9,12 +9,14 @@ import pytest
 
 from runner.log_events import LogEvent
 from runner.messages import journal as journal_module
-from runner.messages.journal import OVERLAP_SECONDS, OWNER_FILE, Journal, JournalOwner, owner_of
+from runner.messages.journal import OVERLAP_SECONDS, Journal
+from runner.messages.journal_entries import SentPart
+from runner.messages.journal_owner import OWNER_FILE, JournalOwner, owner_of
 from wire import Message, MessageKind
 
 CHAT = "49170@c.us"
 NOW = 1_700_000_000
-OWN = JournalOwner(epoch=4, token="runner0001.secret")
+OWN = JournalOwner(epoch=4, capability="runner0001.tenant00001.4.proof")
 
 
 def message(name: str, at_s: int = NOW, kind: MessageKind = MessageKind.TEXT) -> Message:
@@ -130,8 +132,33 @@ def test_an_owner_that_cannot_be_deleted_is_no_error_of_the_session(
     assert [record.message for record in caplog.records] == [LogEvent.JOURNAL_OWNER_NOT_DELETED]
 
 
-def test_a_keeper_never_shows_its_token() -> None:
-    assert "secret" not in repr(OWN)
+def test_a_sent_part_waits_to_be_reported_also_after_a_restart_and_a_rewriting_and_then_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, OWN)
+    journal.open()
+    changes: list[int] = []
+    journal.on_change = lambda: changes.append(len(journal.sent))
+    parts = [SentPart(CHAT, "turn-0001", index, f"3EB0{index}", NOW * 1000) for index in range(2)]
+    for part in (*parts, parts[0]):
+        journal.add_sent(part)
+    assert (changes, journal.newest_ms()) == ([1, 2], NOW * 1000)
+    again = opened(path)
+    assert list(again.sent.values()) == parts
+    again.mark_reported(parts[0])
+    assert not again.is_empty()
+    last = opened(path)
+    assert list(last.sent.values()) == parts[1:]
+    last.mark_reported(parts[1])
+    assert opened(path).is_empty()
+    for one in (journal, again, last):
+        one.close()
+
+
+def test_an_unknown_entry_of_a_later_release_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text('{"sent": {"new": 1}}\n{"later": 1}\n{"floor": 7}\n', encoding="utf-8")
+    journal = opened(tmp_path / "journal")
+    assert (journal.floor_s, journal.is_empty()) == (7, True)
+    journal.close()
 
 
 def test_a_torn_last_line_is_skipped(tmp_path: Path) -> None:

@@ -28,15 +28,17 @@ from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.messages.conversation import Conversation
-from runner.messages.journal import Journal, JournalOwner, owner_of
-from runner.messages.orphaned_journals import TIMEOUT_SECONDS as ORPHANED_JOURNALS_TIMEOUT_SECONDS
+from runner.messages.handover import Handover
+from runner.messages.journal import Journal
+from runner.messages.journal_owner import JournalOwner, owner_of
+from runner.messages.outbox import MAX_RETRY_SECONDS, Outbox
 from runner.profile.archive import pack
 from runner.profile.directory import Profile, ProfileBusy
 from runner.profile.manifest import Manifest
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
 from runner.session.release_reason import ReleaseReason
-from runner.session.session import HAND_IN_TIMEOUT_SECONDS, MAX_HAND_IN_RETRY_SECONDS, MAX_OPENING_ATTEMPTS, Session
+from runner.session.session import HAND_IN_TIMEOUT_SECONDS, MAX_OPENING_ATTEMPTS, Session
 from tests.unit.support.profile_files import list_files
 from tests.unit.support.runner_fakes import STORE, TENANT, FakeClient, FakeClock, FakeControl, FakePage, settle
 from wire import Hold, Message, MessageKind, Phase, ProblemCode, SnapshotVersion, SyncRequest, Wanted
@@ -102,7 +104,7 @@ class Scene:
         self.hold = Hold(tenant=TENANT, **{"epoch": 1, "wanted": Wanted.RUN, "watched": True, **hold})
         self.control.holds[TENANT] = self.hold
         self.lease = Lease(self.clock.now)
-        journal = Journal(self.profile.journal, JournalOwner(1, "runner0001.secret"))
+        self.journal = journal = Journal(self.profile.journal, JournalOwner(1, "runner0001.tenant00001.1.proof"))
         client, packing = FakeClient(self.control), asyncio.Semaphore(2)
         self.conversation = Conversation(
             tenant=TENANT,
@@ -114,13 +116,28 @@ class Scene:
             jitter=lambda: 0.5,
             on_change=self._changed,
         )
+        self.outbox = Outbox(
+            directory=directory,
+            profile_of=lambda tenant: Profile(directory, tenant),
+            client=client,
+            clock=self.clock,
+            jitter=lambda: 0.5,
+        )
+        self.outbox_task = asyncio.create_task(self.outbox.run())
         self.free = 1 << 40
         shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             hold=self.hold,
             whatsapp=cast("Any", self.whatsapp),
             profile=self.profile,
-            journal=journal,
+            outbox=self.outbox,
+            handover=Handover(
+                tenant=TENANT,
+                epoch=1,
+                client=client,
+                journal=journal,
+                on_outcome=self.conversation.receive_outcome,
+            ),
             conversation=self.conversation,
             restorer=Restorer(
                 hold=self.hold,
@@ -139,6 +156,12 @@ class Scene:
             on_change=self._changed,
         )
         self.task: asyncio.Task[str]
+
+    async def end(self) -> None:
+        """Kills the session, and ends the outbox."""
+        for task in (self.task, self.outbox_task):
+            task.cancel()
+        await asyncio.gather(self.task, self.outbox_task, return_exceptions=True)
 
     @property
     def page(self) -> FakePage:
@@ -186,8 +209,7 @@ async def living(directory: Path, **hold: Any) -> AsyncIterator[Scene]:
     try:
         yield scene
     finally:
-        scene.task.cancel()
-        await asyncio.gather(scene.task, return_exceptions=True)
+        await scene.end()
 
 
 async def test_from_a_code_to_online(tmp_path: Path) -> None:
@@ -266,10 +288,10 @@ async def test_a_fresh_link_is_reported_before_a_session_is_released_with_its_me
         await scene.shows(MAIN)
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave(ReleaseReason.DRAINED)
-        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
+        await scene.clock.advance(MAX_RETRY_SECONDS)
         assert (scene.control.handed_in, scene.task.done()) == ([], False)
         await scene.heartbeat()
-        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
+        await scene.clock.advance(MAX_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
         assert scene.task.result() == "drained"
 
@@ -284,7 +306,7 @@ async def test_a_session_that_leaves_before_the_first_proof_of_a_fresh_link_repo
         scene.page.observation = MAIN
         await settle()
         await scene.heartbeat()
-        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS)
+        await scene.clock.advance(MAX_RETRY_SECONDS)
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
@@ -294,14 +316,17 @@ async def test_a_lost_session_hands_in_although_its_link_was_not_confirmed(tmp_p
         await scene.shows(MAIN)
         scene.control.holds[TENANT] = scene.hold.model_copy(update={"number": NUMBER, "epoch": 2})
         scene.page.receive("A", "Hello?", at_s=scene.clock.wall_ms() // 1000 + 1)
-        await scene.session.flush()
+        await scene.session.read_rest()
+        assert scene.control.handed_in == []
+        scene.task.cancel()
+        await scene.clock.advance()
         assert [seen.text for seen in scene.control.messages_seen.values()] == ["Hello?"]
 
 
 async def test_messages_of_a_login_that_is_over_hold_up_no_release(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         left = Message(id="A", chat="49170@c.us", from_me=False, sent_at_ms=1, kind=MessageKind.TEXT, text="hello")
-        scene.conversation._journal.add("a", left)
+        scene.journal.add("a", left)
         scene.session.leave(ReleaseReason.NO_LONGER_WANTED)
         await scene.clock.advance(1)
         assert scene.task.done()
@@ -574,7 +599,7 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
         scene.whatsapp.hint(Hint.STATE, "")
         await scene.clock.advance(0.1)
         assert not scene.task.done()
-        scene.conversation._journal.add("a", waits)
+        scene.journal.add("a", waits)
         scene.session.leave(ReleaseReason.NO_ROOM)
         await scene.clock.advance(60)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
@@ -592,7 +617,7 @@ async def test_a_session_is_not_given_back_before_the_control_plane_has_what_wai
         assert not scene.task.done()
         assert (scene.session.closed.is_set(), scene.phase) == (True, Phase.OFFLINE)
         scene.control.down = False
-        await scene.clock.advance(MAX_HAND_IN_RETRY_SECONDS * 2)
+        await scene.clock.advance(MAX_RETRY_SECONDS * 2)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
         assert scene.task.result() == "no longer wanted"
 
@@ -603,7 +628,7 @@ async def test_nor_does_it_wait_for_ever(tmp_path: Path) -> None:
         scene.control.down = True
         scene.page.receive("A", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave(ReleaseReason.NO_LONGER_WANTED)
-        await scene.clock.advance(HAND_IN_TIMEOUT_SECONDS + 2 * MAX_HAND_IN_RETRY_SECONDS)
+        await scene.clock.advance(HAND_IN_TIMEOUT_SECONDS + 2 * MAX_RETRY_SECONDS)
         assert scene.task.done()
         assert owner_of(scene.profile.journal) is not None  # the next runner on this disk hands it in
 
@@ -643,25 +668,12 @@ async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_i
         assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
 
 
-async def test_a_profile_whose_orphaned_journal_is_being_handed_in_is_waited_for(tmp_path: Path) -> None:
+async def test_a_profile_that_another_process_works_with_is_not_opened(tmp_path: Path) -> None:
     with Profile(tmp_path, TENANT).locked():
         scene = Scene(tmp_path)
-        task = asyncio.create_task(scene.session.run())
-        await scene.clock.advance(ORPHANED_JOURNALS_TIMEOUT_SECONDS - 1)
-        assert (task.done(), scene.whatsapp.opened) == (False, [])
-    await scene.clock.advance(2)
-    assert len(scene.whatsapp.opened) == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_a_profile_that_another_process_works_with_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with Profile(tmp_path, TENANT).locked():
-        scene = Scene(tmp_path)
-        task = asyncio.create_task(scene.session.run())
-        await scene.clock.advance(ORPHANED_JOURNALS_TIMEOUT_SECONDS + 1)
         with pytest.raises(ProfileBusy):
-            task.result()
+            await scene.session.run()
+        assert scene.whatsapp.opened == []
 
 
 async def test_a_cancelled_session_kills_its_browser_and_frees_the_profile(tmp_path: Path) -> None:
@@ -716,8 +728,7 @@ async def moved_here(directory: Path, *logins: str, **more: Any) -> AsyncIterato
     try:
         yield scene
     finally:
-        scene.task.cancel()
-        await asyncio.gather(scene.task, return_exceptions=True)
+        await scene.end()
 
 
 async def test_a_session_from_elsewhere_is_online_without_a_code(tmp_path: Path) -> None:
