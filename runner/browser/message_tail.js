@@ -170,21 +170,24 @@ const messageTail = (() => {
   }
 
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
-  async function load(chat, since, down, inMemory) {
+  // Returns its pages, the oldest first: within a second only their order says which message was written first.
+  async function load(chat, down, inMemory) {
+    const pages = [];
     let oldest = inMemory.reduce(older, null);
     let anchor = attempt(() => oldest.id) ?? chat.lastReceivedKey;
     for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= down); page += 1) {
       const found = await pageBefore(chat, anchor);
       if (!oldest && page === 0) {
         const last = attempt(() => W.whatsapp.MsgStore.get(anchor.toString()));
-        if (last) enqueue(last, since);
+        if (last) pages.unshift([last]);
       }
-      enqueueAll(found, since);
+      pages.unshift(found);
       const next = found.reduce(older, null);
       if (!next || (oldest && String(next.id) === String(oldest.id))) break;
       oldest = next;
       anchor = next.id;
     }
+    return pages;
   }
 
   // Down to where a chat is compared with what the runner has of it.
@@ -203,15 +206,14 @@ const messageTail = (() => {
   async function read(chat, id, since, compareFrom) {
     const down = Math.min(since, compareFrom);
     const inMemory = chat.msgs.getModelsArray().slice();
-    enqueueAll(inMemory, since);
     // What changes in the database alone is found by reading it again, now and then: the page gives no sign of it.
     const known = loaded.get(id) ?? { down: Infinity, at: 0 };
     const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
     const isStale = isPartial && performance.now() - known.at > REREAD_MS;
-    if (known.down > down || isStale) {
-      await load(chat, since, down, inMemory);
-      loaded.set(id, { down: Math.min(down, known.down), at: performance.now() });
-    }
+    const isDue = known.down > down || isStale;
+    const pages = isDue ? await load(chat, down, inMemory) : [];
+    for (const messages of [...pages, inMemory]) enqueueAll(messages, since);
+    if (isDue) loaded.set(id, { down: Math.min(down, known.down), at: performance.now() });
   }
 
   // The oldest message that the page has of a chat; of a long one, the oldest of the newest few hundred.

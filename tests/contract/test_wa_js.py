@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 from playwright.async_api import async_playwright
 
 from runner.browser.whatsapp import BRIDGE
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.simulators.whatsapp.browser import launch, new_context, open_tab
+from tests.unit.support.page_scripts import SCRIPTS, names_used
 
 pytestmark = pytest.mark.chromium
-SCRIPTS = Path(__file__).resolve().parents[2] / "runner" / "browser"
 BRIDGE_TEXT = "\n".join((SCRIPTS / name).read_text() for name in BRIDGE)
-#: Asked for by name, in lists.
-LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
-
-
-def names_used(bridge: str) -> set[str]:
-    """Returns the path of every `WPP.…` in the bridge."""
-    paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat)\.\w+)", bridge))
-    paths.discard("whatsapp.functions")
-    for line in LISTED.finditer(bridge):
-        room = "whatsapp.functions" if line[0].startswith("const FUNCTIONS") else "whatsapp"
-        paths |= {f"{room}.{name}" for name in re.findall(r'"(\w+)"', line[1])}
-    return paths
 
 
 def test_the_names_are_found_in_the_bridge() -> None:

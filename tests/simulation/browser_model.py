@@ -36,7 +36,7 @@ class Browser:
         self._on_hint = on_hint
         self._handlers: list[Callable[[Any], None]] = []
 
-    def hint(self, kind: str) -> None:
+    def hint(self, kind: str, detail: str = "") -> None:
         faults, chance = self.server.link_faults, self.server.chance
         times = 1
         if kind == "message" and chance.random() < faults.hint_lost:
@@ -45,7 +45,7 @@ class Browser:
             times = 2
         self.server.faults += times != 1
         for _ in range(times):
-            self._in_process(self._on_hint, Hint(kind), "")
+            self._in_process(self._on_hint, Hint(kind), detail)
 
     def die(self) -> None:
         """Ends all its processes, and notifies its handlers."""

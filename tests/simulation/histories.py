@@ -113,7 +113,7 @@ def fingerprint() -> str:
     """Returns a digest of all code that a history runs."""
     digest = hashlib.sha256()
     for folder in ("chalice_app", "runner", "tests/simulation"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if "node_modules" not in path.parts:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".js") and "node_modules" not in path.parts:
                 digest.update(path.read_bytes())
     return digest.hexdigest()

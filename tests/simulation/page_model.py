@@ -1,11 +1,10 @@
-"""A model of a loaded WhatsApp Web page with the runner's bridge in it: its memory, screen, messages and sends."""
+"""A model of a loaded WhatsApp Web page: its connection, login codes and sends. The runner's real bridge runs in it."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.browser.page import NOTHING_REMEMBERED, LiveCode
 from tests.simulation.cloud import EPOCH_MS
-from tests.simulation.tail_model import REREAD_SECONDS, UNDECRYPTED_AFTER_SECONDS, MessageTail
+from tests.simulation.page_bridge import PageBridge
 from tests.simulation.whatsapp_model import Account, Own, Stanza
 
 if TYPE_CHECKING:
@@ -13,11 +12,10 @@ if TYPE_CHECKING:
 
 RECONNECT_SECONDS = (1.0, 5.0)
 RESENT_AFTER_SECONDS = (8.0, 20.0)
-#: The bridge waits no longer for the server's ack (bridge.js: ACK_TIMEOUT_MS).
-CONFIRMED_WITHIN_SECONDS = 5.0
-CODE_SECONDS = 20.0
-#: A message that is not in the page's memory is read from its database.
-FIND_SECONDS = (0.003, 0.01, 0.05, 0.3, 1.5)
+#: The first code of a page lives longer than the following ones; after so many of them the page shows none any more.
+FIRST_CODE_SECONDS, NEXT_CODE_SECONDS, CODES_AT_MOST = 60.0, 20.0, 6
+PAIRING_CODE_SECONDS = 195.0
+PAIRING_CODE_LETTERS = "ABCDEFGHJKLMNPQRSTVWXYZ123456789"
 
 
 class LoadedPage:
@@ -33,13 +31,14 @@ class LoadedPage:
         self.conflict = False
         self.pumping = False
         self.delivered_offline = False
+        #: The codes on show, and until when.
         self.code: tuple[str, float] | None = None
+        self.pairing_code: tuple[str, float] | None = None
+        self._codes_left = CODES_AT_MOST
         self._closed = False
-        self._event_at: float | None = None
-        self._tail = MessageTail(self)
+        self._bridge = PageBridge(self, self._acts)
         for stanza in self.login.received.values():
             self._decrypt_later(stanza)
-        self._acked: dict[str, list[Callable[[Any], None]]] = {}
         self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
 
     # -- the page itself -----------------------------------------------------------------------------------------
@@ -56,9 +55,25 @@ class LoadedPage:
     def reachable(self) -> bool:
         return self.connected and self.networked and self.loop.time() >= self.browser.stuck_until
 
+    def state(self) -> dict[str, Any]:
+        """Returns what the page shows of its login and its connection."""
+        linked = self.login.number is not None
+        return {
+            "mode": "CONFLICT" if self.conflict else "MAIN" if linked else "QR",
+            "info": "NORMAL" if self.connected else "OPENING",
+            "socket": "CONFLICT" if self.conflict else "CONNECTED" if self.connected else "OPENING",
+            "authenticated": linked,
+            "number": self.login.number,
+            "lid": f"88{self.login.number}" if linked else None,
+            "code": None if linked or self.code is None else self.code[0],
+            "idle": not linked and self.injected and self._codes_left == 0,
+            "delivered": self.delivered_offline,
+        }
+
     def close(self) -> None:
         self._closed = True
         self.connected = False
+        self._bridge.close()
 
     def network_changed(self) -> None:
         if self.reachable and self.account is not None:
@@ -67,68 +82,90 @@ class LoadedPage:
             # The server gives a silent connection up after a while, and the page notices.
             self.loop.after(self.server.chance.uniform(5, 40), self._notice_silence)
 
-    def shows(self, code: str) -> bool:
-        return self.networked and self.code is not None and self.code[0] == code and self.loop.time() < self.code[1]
-
     def link(self, account: Account) -> None:
         self.login.number = account.number
-        self.code = None
+        self.code = self.pairing_code = None
+        self._bridge.open_history()
         self._connect_soon()
-        self.browser.hint("state")
+        self._bridge.emit("conn.authenticated")
 
     def replaced(self) -> None:
         self.connected = False
         self.conflict = True
-        self.loop.after(0.1, self._hint_state)
+        self.loop.after(0.1, self._report, "conn.stream_mode_changed")
+
+    def delivered_all(self) -> None:
+        """The server has delivered all that came while the page was away."""
+        if not self.delivered_offline:
+            self.delivered_offline = True
+            self._report("conn.backend_event", "offline_delivery_end")
 
     def receive(self, stanza: Stanza) -> None:
-        self._event_at = self.loop.time()
         before = self.login.received.get(stanza.key)
         if stanza.is_change if before is None else not stanza.follows(before):
             return  # it came before; or it changes what this browser does not have
         self.login.received[stanza.key] = stanza
-        if stanza.is_change and self.server.chance.random() < self.server.link_faults.change_hidden:
-            self.server.faults += 1
-            self.loop.after(REREAD_SECONDS, self._show, stanza)
-            return
-        self._show(stanza)
+        hidden = stanza.is_change and self.server.chance.random() < self.server.link_faults.change_hidden
+        self.server.faults += hidden
+        self._bridge.deliver(stanza, hidden=hidden)
         self._decrypt_later(stanza)
 
     def _decrypt_later(self, stanza: Stanza) -> None:
-        now = self.loop.time()
-        if stanza.readable_at > now:
-            long_after = stanza.second - EPOCH_MS // 1000 + UNDECRYPTED_AFTER_SECONDS + 1.0
-            for at in (stanza.readable_at, long_after):
-                if now < at:
-                    self.loop.after(at - now, self._show, stanza)
+        if stanza.readable_at > self.loop.time() and not stanza.deleted:
+            self.loop.after(stanza.readable_at - self.loop.time(), self._decrypt, stanza)
 
-    def _show(self, stanza: Stanza) -> None:
-        """Shows a message that is new, or changed."""
-        if not self._closed:
-            self._tail.show(stanza.key)
-            self.browser.hint("message")
+    def _decrypt(self, stanza: Stanza) -> None:
+        if not self._closed and self.login.received.get(stanza.key) is stanza:
+            self._bridge.deliver(stanza)
 
-    def _hint_state(self) -> None:
-        if not self._closed:
-            self.browser.hint("state")
+    def _report(self, event: str, *details: Any) -> None:
+        if not self._closed and self.injected:
+            self._bridge.emit(event, *details)
 
     def _inject(self) -> None:
         if self._closed:
             return
         self.injected = True
+        self._bridge.emit("loader.injected")
         if self.login.number is None:
             self._new_code()
         else:
             self._connect_soon()
-        self.browser.hint("state")
+
+    # -- codes ---------------------------------------------------------------------------------------------------
+
+    def shows(self, code: str) -> bool:
+        now = self.loop.time()
+        return self.networked and any(one and one[0] == code and now < one[1] for one in (self.code, self.pairing_code))
 
     def _new_code(self) -> None:
-        if not self._closed and self.login.number is None:
-            code = f"qr-{self.server.chance.getrandbits(48):012x}"
-            self.code = (code, self.loop.time() + CODE_SECONDS)
+        if self._closed or self.login.number is not None:
+            return
+        if self._codes_left == 0:
+            self.code = None
+            self._report("conn.qrcode_idle")
+            return
+        lives = FIRST_CODE_SECONDS if self._codes_left == CODES_AT_MOST else NEXT_CODE_SECONDS
+        self._codes_left -= 1
+        code = f"qr-{self.server.chance.getrandbits(48):012x}"
+        self.code = (code, self.loop.time() + lives)
+        self.server.codes[code] = self
+        self.loop.after(lives, self._new_code)
+        self._report("conn.auth_code_change", {"fullCode": code})
+
+    def _refresh_codes(self) -> None:
+        if self._codes_left == 0 and self.code is None:
+            self._codes_left = CODES_AT_MOST
+            self._new_code()
+
+    def _give_pairing_code(self, number: int) -> None:
+        if self.networked:
+            code = "".join(self.server.chance.choices(PAIRING_CODE_LETTERS, k=8))
+            self.pairing_code = (code, self.loop.time() + PAIRING_CODE_SECONDS)
             self.server.codes[code] = self
-            self.loop.after(CODE_SECONDS, self._new_code)
-            self.browser.hint("state")
+            self._bridge.answer(number, code)
+
+    # -- the connection ------------------------------------------------------------------------------------------
 
     def _connect_soon(self) -> None:
         self.loop.after(self.server.chance.uniform(0.3, 2.0), self._connect)
@@ -144,87 +181,61 @@ class LoadedPage:
         for own in self.login.own.values():
             if own.ack == 0:
                 self._transmit(own)
-        self.browser.hint("state")
+        self._report("conn.stream_info_changed")
 
     def _notice_silence(self) -> None:
         if not self._closed and self.connected and not self.networked:
             self.connected = False
             if self.account is not None and self.account.stream is self:
                 self.account.stream = None
+            self._report("conn.stream_info_changed")
             self._connect()
-
-    # -- the bridge ----------------------------------------------------------------------------------------------
-
-    def call(self, function: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
-        if function == "prove":
-            if self.reachable:
-                self.server.asked(self, self._proven(answer), {"value": True})
-            return
-        if function == "send":
-            self._send(answer, *args)
-            return
-        if function == "tail" and not self._tail.remembers:
-            self.loop.after(0.003, answer, {"code": NOTHING_REMEMBERED})
-            return
-        functions: dict[str, Any] = {
-            "observe": self._observe,
-            "takeOver": self._take_over,
-            "tail": self._tail.read,
-            "acknowledge": self._tail.acknowledge,
-            "remember": self._tail.remember,
-            "find": self._find,
-        }
-        takes = self.server.chance.choice(FIND_SECONDS) if function == "find" else 0.003
-        self.loop.after(takes, answer, {"value": functions.get(function, _ignore)(*args)})
-
-    def _proven(self, answer: Callable[[Any], None]) -> Callable[[Any], None]:
-        def proven(value: Any) -> None:
-            if self.reachable:
-                self._event_at = self.loop.time()
-                answer(value)
-
-        return proven
-
-    def _observe(self) -> dict[str, Any]:
-        linked = self.login.number is not None
-        code = None
-        if not linked and self.code is not None and self.loop.time() < self.code[1]:
-            code = LiveCode(self.code[0], int((self.code[1] - self.loop.time()) * 1000))
-        event_ms_ago = None if self._event_at is None else int((self.loop.time() - self._event_at) * 1000)
-        return {
-            "injected": True,
-            "mode": "CONFLICT" if self.conflict else "MAIN" if linked else "QR",
-            "info": "NORMAL" if self.connected else "OPENING",
-            "socket": "CONFLICT" if self.conflict else "CONNECTED" if self.connected else "OPENING",
-            "authenticated": linked,
-            "number": self.login.number,
-            "qr": {"value": code.value, "remaining_ms": code.remaining_ms} if code else None,
-            "delivered_offline": self.delivered_offline,
-            "server_event_ms_ago": event_ms_ago,
-        }
 
     def _take_over(self) -> None:
         if self.conflict:
             self.conflict = False
             self._connect_soon()
 
-    def _find(self, chat: str, message: str) -> dict[str, Any] | None:
-        own = self.login.own.get(message)
-        return {"ack": own.ack} if own is not None else None
+    def _ask(self, what: str, number: int, *details: Any) -> None:
+        """Asks the server, which answers a page that it reaches."""
+        if what == "pair":
+            self.server.asked(self, self._give_pairing_code, number)
+        elif self.reachable:
+            self.server.asked(self, self._proven, number)
 
-    def _send(self, answer: Callable[[Any], None], chat: str, message: str, text: str, quote: str | None) -> None:
+    def _proven(self, number: int) -> None:
+        if self.reachable:
+            self._bridge.answer(number, True)
+
+    # -- the bridge ----------------------------------------------------------------------------------------------
+
+    def call(self, function: str, args: Sequence[Any], answer: Callable[[Any], None]) -> None:
+        self._bridge.call(function, args, answer)
+
+    def _acts(self, what: str, *details: Any) -> None:
+        """Carries out what the page does beyond its own memory."""
+        acts: dict[str, Callable[..., None]] = {
+            "hint": self.browser.hint,
+            "ask": self._ask,
+            "send": self._send,
+            "delete": self._delete,
+            "takeOver": self._take_over,
+            "refreshQr": self._refresh_codes,
+        }
+        acts[what](*details)
+
+    def _send(self, phone: str, message: str, text: str) -> None:
         account = self.account
-        contact = account.contact_of(chat) if account is not None else None
-        if contact is None or message in self.login.own:
-            self.loop.after(0.003, answer, {"code": "chat_not_found" if contact is None else "msg_id_known"})
-            return
-        second = EPOCH_MS // 1000 + int(self.loop.time())
-        own = Own(Stanza(message, contact, True, second, text))
-        self.login.own[message] = own
-        self._tail.show(own.stanza.key)
-        self._acked.setdefault(message, []).append(answer)
-        self.loop.after(CONFIRMED_WITHIN_SECONDS, answer, {"value": {"ack": 0}})
+        assert account is not None
+        own = self.login.own.get(message)
+        if own is None:
+            contact = next(one for one in account.sent if one.phone == phone)
+            own = Own(Stanza(message, contact, True, EPOCH_MS // 1000 + int(self.loop.time()), text))
+            self.login.own[message] = own
         self._transmit(own)
+
+    def _delete(self, phone: str, message: str) -> None:
+        self.login.own.pop(message, None)
 
     def _transmit(self, own: Own) -> None:
         if self._closed or own.ack != 0 or not self.connected:
@@ -243,13 +254,6 @@ class LoadedPage:
         self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own)
 
     def _acknowledged(self, own: Own) -> None:
-        if self._closed:
-            return
-        own.ack = 1
-        self._event_at = self.loop.time()
-        for answer in self._acked.pop(own.stanza.id, []):
-            answer({"value": {"ack": 1}})
-
-
-def _ignore(*args: Any) -> None:
-    """Ignores signs that the contact's phone shows for a moment: seen, and typing."""
+        if not self._closed:
+            own.ack = 1
+            self._bridge.acknowledge(own)

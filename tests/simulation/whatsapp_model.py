@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation import bridge_host
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.loop import VirtualLoop
 
@@ -162,6 +163,9 @@ class WhatsAppServer:
         #: QR codes on show: code → the page that shows it.
         self.codes: dict[str, LoadedPage] = {}
         self._ids = itertools.count(1)
+        self._pages = itertools.count(1)
+        self.bridge_host = bridge_host.host()
+        self.bridge_host.forget_pages()
 
     # -- people --------------------------------------------------------------------------------------------------
 
@@ -235,6 +239,10 @@ class WhatsAppServer:
 
     # -- browsers ------------------------------------------------------------------------------------------------
 
+    def next_page(self) -> int:
+        """Returns the number of a page that is loaded."""
+        return next(self._pages)
+
     def connect(self, account: Account, page: "LoadedPage") -> None:
         """Connects a page; it replaces the connection before."""
         before, account.stream = account.stream, page
@@ -250,7 +258,7 @@ class WhatsAppServer:
         if stream is None or stream.pumping or not stream.reachable:
             return
         if not account.queue:
-            stream.delivered_offline = True
+            stream.delivered_all()
             return
         stream.pumping = True
         self.loop.after(self.chance.uniform(0.01, 0.1), self._hand_over, account, stream)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "runner" / "browser"
+#: Names that the bridge asks for in lists.
+LISTED = re.compile(r"const (?:NEEDED\w*|FUNCTIONS\w*) = \[([^\]]*)\]")
 #: The models that a page has: ids as WhatsApp's Wid and MsgKey, the account itself, contacts, chats, and a database.
 MODELS = """
 class Wid {
@@ -62,6 +65,16 @@ globalThis.window = { WPP: {
   },
 } };
 """
+
+
+def names_used(bridge: str) -> set[str]:
+    """Returns the path of every `WPP.…` in the bridge."""
+    paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat)\.\w+)", bridge))
+    paths.discard("whatsapp.functions")
+    for line in LISTED.finditer(bridge):
+        room = "whatsapp.functions" if line[0].startswith("const FUNCTIONS") else "whatsapp"
+        paths |= {f"{room}.{name}" for name in re.findall(r'"(\w+)"', line[1])}
+    return paths
 
 
 def run(*scripts: str, program: str, values: Any) -> Any:

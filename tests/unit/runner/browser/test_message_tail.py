@@ -11,7 +11,6 @@ from chalicelib.model import MAX_MESSAGE_AGE
 from chalicelib.model.messages.classification import DECRYPTED_WITHIN
 from runner.messages import journal
 from runner.messages.conversation import DECRYPTION_SECONDS
-from tests.simulation import tail_model
 from tests.unit.support.page_scripts import SCRIPTS, run
 
 ALL = ("values.js", "people.js", "message_content.js", "message_tail.js")
@@ -45,14 +44,46 @@ def play(program: str) -> Any:
     return run(*ALL, program=f"{TOOLS}\nconst NOW = input;\nDate.now = () => NOW * 1000;\n{program}", values=NOW)
 
 
-def test_its_times_are_those_of_the_journal_of_the_control_plane_and_of_the_simulations_model() -> None:
+def test_its_times_are_those_of_the_journal_and_of_the_control_plane() -> None:
     written = re.findall(r"const (\w+_M?S) = ([\d_]+)(?: \* (\d+))?;", (SCRIPTS / "message_tail.js").read_text())
     times = {name: int(first) * int(second or 1) for name, first, second in written}
-    changes_within = {times["CHANGES_WITHIN_S"], journal.CHANGES_WITHIN_SECONDS, tail_model.CHANGES_WITHIN_SECONDS}
-    assert changes_within == {MAX_MESSAGE_AGE.total_seconds()}
-    undecrypted_after = {times["UNDECRYPTED_AFTER_S"], DECRYPTION_SECONDS, tail_model.UNDECRYPTED_AFTER_SECONDS}
-    assert len(undecrypted_after) == 1 and undecrypted_after.pop() > DECRYPTED_WITHIN.total_seconds()
-    assert times["REREAD_MS"] == tail_model.REREAD_SECONDS * 1000
+    assert {times["CHANGES_WITHIN_S"], journal.CHANGES_WITHIN_SECONDS} == {MAX_MESSAGE_AGE.total_seconds()}
+    assert times["UNDECRYPTED_AFTER_S"] == DECRYPTION_SECONDS > DECRYPTED_WITHIN.total_seconds()
+
+
+def test_messages_of_one_second_stay_in_the_pages_order_also_those_that_are_not_in_memory() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const ids = Array.from({ length: 120 }, (_, place) => `M${place}`);
+        const messages = ids.map((id) => text(id, NOW));
+        for (const memory of [0, 1, 3]) {
+          chatOf(`49${memory}@lid`, messages.map(({ id }) => messageOf({ id: id.id, t: NOW, chat: `49${memory}@lid` })),
+            { memory });
+        }
+        const keys = (await messageTail.tail({}, 0, 1000)).messages.map(({ id, chat }) => [chat, id]);
+        return [0, 1, 3].map((memory) => keys.filter(([chat]) => chat === `49${memory}@lid`).map(([, id]) => id));
+        """
+    )
+    assert answer == [[f"M{place}" for place in range(120)]] * 3
+
+
+def test_a_page_of_the_database_that_has_no_usable_form_is_read_again_later() -> None:
+    answer = play(
+        """
+        messageTail.remember([]);
+        const messages = [text("A", NOW - 2), text("B", NOW - 1), text("C", NOW)];
+        chatOf("4922@lid", messages, { memory: 1 });
+        const ids = messages.slice(0, 2).map((message) => message.id.id);
+        for (const message of messages.slice(0, 2)) message.id.id = undefined;
+        const broken = await messageTail.tail({}, 0, 10);
+        messages.slice(0, 2).forEach((message, place) => { message.id.id = ids[place]; });
+        performance.now = () => 60_000;
+        const { messages: found } = await messageTail.tail({}, 0, 10);
+        return [broken.messages.length, broken.unreadable, found.map(({ id }) => id)];
+        """
+    )
+    assert answer == [0, 1, ["A", "B", "C"]]
 
 
 def test_a_new_document_first_learns_what_was_handed_in() -> None:
