@@ -33,6 +33,7 @@ const messageTail = (() => {
 
   const pending = new Map(); // base → message that the runner has not acknowledged yet
   const reported = new Map(); // base → rank of the newest revision that the runner has; oldest first, bounded
+  const undecrypted = new Map(); // base of a message that the runner has undecrypted → its second
   const watched = new Map(); // chat → seconds of its oldest and newest message that may still change
   const loaded = new Map(); // chat → the second down to which its messages were read, and when
   const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
@@ -64,9 +65,11 @@ const messageTail = (() => {
     return editedAt === null ? "" : `e${editedAt}`;
   }
 
+  const RANKS = { c: 0, x: 1, "": 2, d: Infinity };
+
   function rankOf(revision) {
     if (revision.startsWith("e")) return 3 + Number(revision.slice(1));
-    return { c: 0, x: 1, "": 2, d: Infinity }[revision] ?? 2;
+    return RANKS[revision] ?? 2;
   }
 
   function split(key) {
@@ -125,6 +128,8 @@ const messageTail = (() => {
     const newest = Math.max(rank, reported.get(base) ?? -1);
     reported.delete(base);
     reported.set(base, newest);
+    if (newest > RANKS.c) undecrypted.delete(base);
+    else if (at !== null) undecrypted.set(base, at);
     if (at === null || at < nowS() - CHANGES_WITHIN_S) return;
     const chat = base.split("|")[1];
     const known = watched.get(chat) ?? { oldest: at, newest: at };
@@ -135,6 +140,7 @@ const messageTail = (() => {
     for (const base of reported.keys()) {
       if (reported.size <= MAX_REPORTED) break;
       reported.delete(base);
+      undecrypted.delete(base);
     }
   }
 
@@ -200,6 +206,12 @@ const messageTail = (() => {
     return Infinity;
   }
 
+  // Messages of a chat that are waited for no longer: each is looked for once.
+  function overdueIn(id) {
+    const isOverdue = ([base, at]) => base.split("|")[1] === id && nowS() - at >= UNDECRYPTED_AFTER_S;
+    return [...undecrypted].filter(isOverdue).map(([base]) => base);
+  }
+
   const inMemoryOf = (chat) => attempt(() => chat.msgs.getModelsArray(), []);
   const lastSecond = (chat) => Math.max(Number(chat.t) || 0, ...inMemoryOf(chat).slice(-1).map(second));
 
@@ -210,10 +222,12 @@ const messageTail = (() => {
     const known = loaded.get(id) ?? { down: Infinity, at: 0 };
     const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
     const isStale = isPartial && performance.now() - known.at > REREAD_MS;
-    const isDue = known.down > down || isStale;
+    const overdue = isPartial ? overdueIn(id) : [];
+    const isDue = known.down > down || isStale || overdue.length > 0;
     const pages = isDue ? await load(chat, down, inMemory) : [];
     for (const messages of [...pages, inMemory]) enqueueAll(messages, since);
     if (isDue) loaded.set(id, { down: Math.min(down, known.down), at: performance.now() });
+    for (const base of overdue) undecrypted.delete(base);
   }
 
   // The oldest message that the page has of a chat; of a long one, the oldest of the newest few hundred.

@@ -171,7 +171,11 @@ class MessageStore {
     const model = this.inMemory(contact, given);
     const [wasUndecrypted, wasEdited] = [row.kind === "ciphertext", row.edited_ms];
     Object.assign(row, given);
-    if (!model) return; // a message that is only in the database changes there, without an event
+    if (!model) {
+      // Its sender sends it again, and it comes as a new one; another change is made in the database, without an event.
+      if (wasUndecrypted && row.kind !== "ciphertext") this.#receive(contact, row);
+      return;
+    }
     Object.assign(model, attributesOf(contact, row));
     if (wasUndecrypted && row.kind !== "ciphertext" && model.isNewMsg) this.emit("chat.new_message", model);
     if (row.edited_ms && row.edited_ms !== wasEdited) {
@@ -181,15 +185,18 @@ class MessageStore {
 
   add(given) {
     const contact = this.contacts.get(given.phone);
-    const chat = this.chatOf(contact);
     const row = { ...given };
     this.#write(contact, row);
+    this.#receive(contact, row);
+  }
+
+  #receive(contact, row) {
+    const chat = this.chatOf(contact);
     const model = this.#remember(contact, { ...this.#modelOf(contact, row), isNewMsg: true });
     chat.messages.push(model);
     chat.t = row.t;
     chat.lastReceivedKey = model.id;
     this.emit("chat.new_message", model);
-    return model;
   }
 
   // wa-js tells of a deletion before WhatsApp carries it out; also of a message that is not in memory.

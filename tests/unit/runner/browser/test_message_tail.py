@@ -68,6 +68,29 @@ def test_messages_of_one_second_stay_in_the_pages_order_also_those_that_are_not_
     assert answer == [[f"M{place}" for place in range(120)]] * 3
 
 
+def test_a_message_that_is_waited_for_no_longer_is_found_also_where_it_is_not_in_memory() -> None:
+    answer = play(
+        """
+        let now = NOW;
+        Date.now = () => now * 1000;
+        performance.now = () => (now - NOW) * 1000;
+        messageTail.remember([["contact|4922@lid||A|c", NOW - 60]]);
+        chatOf("4922@lid", [text("A", NOW - 60, { type: "ciphertext" }), text("B", NOW)], { memory: 1 });
+        const found = [];
+        const reads = [];
+        for (const seconds of [0, 500, 569, 570, 575]) {
+          now = NOW + seconds;
+          found.push(await report(NOW - 600));
+          reads.push(READS);
+        }
+        return [found, reads];
+        """
+    )
+    found, reads = answer
+    assert found == [["B|"], [], [], ["A|x"], []]
+    assert reads[0] == reads[2] < reads[3] == reads[4]
+
+
 def test_a_page_of_the_database_that_has_no_usable_form_is_read_again_later() -> None:
     answer = play(
         """
