@@ -22,6 +22,7 @@ from tests.simulation.bucket_model import Store
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.memory_table import MemoryTable
 from tests.simulation.openai_model import OpenAi
+from tests.simulation.plan import NEVER
 from wire import (
     BellRequest,
     CommitRequest,
@@ -39,6 +40,11 @@ from wire import (
 EPOCH_MS = 1_790_000_000_000
 BOOTSTRAP_TOKEN = "bootstrap-token"
 RECONCILE_EVERY = 60.0
+#: A worker that the machine does not run for so long, between two of its steps.
+FROZEN_SECONDS = (5.0, 60.0)
+#: By the first word of a worker's name, when Lambda ends it (chalice_app/.chalice/config.json); else as an HTTP call.
+TIMEOUT_SECONDS = {"think": 120.0, "reconcile": 60.0, "task": 60.0}
+HTTP_TIMEOUT_SECONDS = 29.0
 VISIBILITY_SECONDS = 150.0
 DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "sync": (SyncRequest, runner_api.sync),
@@ -60,9 +66,11 @@ class Died(BaseException):
 class Worker(greenlet.greenlet):  # type: ignore[misc]
     """Sequential code of one Lambda call, suspended at each step."""
 
-    def __init__(self, work: Callable[[], None], skew: float, dies_at: int | None) -> None:
+    def __init__(self, work: Callable[[], None], skew: float, dies_at: int | None, ends_at: float) -> None:
         super().__init__(work)
         self.skew = skew
+        #: When Lambda ends it.
+        self.ends_at = ends_at
         self.steps = 0
         self.dies_at = dies_at
         #: A pause that polls may be shortened until its bell rings: (the runner of the bell, the latest time).
@@ -81,6 +89,7 @@ class FaultRates:
     #: All functions are down: the runners' routes, and also think and reconcile.
     all_down: bool = False
     dies: float = 0.0
+    frozen: float = 0.0
     busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
@@ -190,7 +199,8 @@ class Cloud:
             self._working.pop(one, None)
             self.loop.after(0, done, result)
 
-        one = Worker(run, self._chance.uniform(-0.002, 0.002), dies_at)
+        timeout = TIMEOUT_SECONDS.get(name.partition(" ")[0], HTTP_TIMEOUT_SECONDS) if mortal else NEVER
+        one = Worker(run, self._chance.uniform(-0.002, 0.002), dies_at, self.loop.time() + timeout)
         self._working[one] = None
         self.loop.after(self._chance.uniform(0.001, 0.02), self._go_on, one, 0)
 
@@ -227,13 +237,18 @@ class Cloud:
         return f"{self._chance.getrandbits(256):064x}"
 
     def step(self, operation: str) -> None:
-        """Lets time pass before each operation of the table, where the worker may die."""
+        """Lets time pass before each operation of the table, where the worker may freeze for long, or die."""
         one = greenlet.getcurrent()
         if not isinstance(one, Worker):
             return
         one.steps += 1
         self._suspend(one, self._chance.uniform(0.001, 0.008))
-        if one.dies_at is not None and one.steps >= one.dies_at:
+        if self.rates.frozen and one.ends_at < NEVER and self._chance.random() < self.rates.frozen:
+            self.faults += 1
+            seconds = self._chance.uniform(*FROZEN_SECONDS)
+            self._trace("worker freezes", operation=operation, seconds=round(seconds, 1))
+            self._suspend(one, seconds)
+        if (one.dies_at is not None and one.steps >= one.dies_at) or self.loop.time() >= one.ends_at:
             raise Died
         if self.rates.busy and self._chance.random() < self.rates.busy:
             self.faults += 1

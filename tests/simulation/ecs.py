@@ -29,8 +29,8 @@ class Ecs:
         return Service(self.world.plan.machines)
 
     def set_desired(self, count: int) -> None:
-        """Ignores the count: the number of machines is constant."""
-        raise AssertionError(f"{count} machines are desired instead of {self.world.plan.machines}")
+        """Ignores the count: the number of machines is constant, and no more are to be had."""
+        assert count > self.world.plan.machines, f"{count} machines are desired"
 
     def scale_out(self) -> None:
         """Ignores the hint: every session finds room sooner or later."""

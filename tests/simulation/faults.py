@@ -76,6 +76,9 @@ class FaultInjector:
             "owner writes": lambda: self._owner_writes(tenant),
             "damage a snapshot": lambda: self._damage(tenant),
             "fill the disk": lambda: self._fill(machine, self._long(5, 90)),
+            "flap": lambda: self._flap(machine, self.world.loop.time() + self._long(20, 150)),
+            "no browser starts": lambda: setattr(machine, "sick", chance.choice(("fails", "hangs"))),
+            "write much": lambda: self._write_much(tenant),
             "migrate": lambda: setattr(self.world.accounts[tenant], "migrated", True),
         }
         makers[kind]()
@@ -96,6 +99,20 @@ class FaultInjector:
         machine.partitioned = True
         machine.last_bad = self.world.loop.time() + seconds
         self.world.loop.after(seconds, setattr, machine, "partitioned", False)
+
+    def _flap(self, machine: "Machine", until: float) -> None:
+        """Cuts a machine off again and again: for moments, or for almost as long as its lease lasts, or longer."""
+        if self._healed or self.world.loop.time() > until:
+            return
+        away = self._long(0.5, 8) if self.chance.random() < 0.6 else self.chance.uniform(40, 56)
+        self._partition(machine, away)
+        self.world.loop.after(away + self._long(0.05, 6), self._flap, machine, until)
+
+    def _write_much(self, tenant: str) -> None:
+        """Lets a contact write more than one reading brings, while no browser is connected."""
+        for machine in self.world.machines:
+            self._unplug(machine, self.chance.uniform(30, 60))
+        self.world.loop.after(self.chance.uniform(5, 20), self.world.people.write_many, self.world.accounts[tenant])
 
     def _outage(self, seconds: float, *, everything: bool) -> None:
         rates = self.world.cloud.rates
@@ -159,6 +176,7 @@ class FaultInjector:
     def _set_rates(self, *, on: bool) -> None:
         plan, cloud, server = self.plan if on else Plan(), self.world.cloud, self.world.server
         cloud.rates.dies = plan.worker_dies
+        cloud.rates.frozen = plan.worker_freezes
         cloud.rates.busy = plan.database_busy
         cloud.rates.openai_fails = plan.openai_fails
         cloud.rates.delivered_twice = plan.delivered_twice

@@ -3,18 +3,16 @@
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx2
-
 import runner.__main__ as runner_process
 from runner.browser.page import OnHint, PageGone
-from runner.browser.whatsapp import WhatsAppPage
+from runner.browser.whatsapp import LAUNCH_TIMEOUT_SECONDS, WhatsAppPage
 from runner.control_plane.client import ControlPlaneClient, Transfers
 from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
@@ -23,8 +21,8 @@ from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
 from tests.simulation.loop import PROCESS, Process
+from tests.simulation.network import Network
 from tests.simulation.verdict.logins import state_file
-from wire import SyncRequest
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -118,6 +116,8 @@ class Machine:
         self.went_on_at = -1e9
         #: Grows when the disk is lost.
         self.disk_number = 0
+        #: No browser starts here, until the process ends: "fails", or "hangs".
+        self.sick = ""
         #: The runner is stopped for so many seconds where it searches a message before sending it.
         self.ambush: float | None = None
         self.process: Process | None = None
@@ -158,6 +158,7 @@ class Machine:
             self.loop.after(self.world.dark_until - self.loop.time() + self.chance.uniform(0, 20), self.start)
             return
         self.starts += 1
+        self.sick = ""
         self.started_at = self.loop.time()
         self.process = process = Process(f"runner-{self.slot}.{self.starts}")
         process.on_death.append(lambda: self._died(process))
@@ -172,7 +173,7 @@ class Machine:
             image="",
             commit=self.commit,
         )
-        network = cast(Any, Network(self, process))
+        network = cast(Any, Network(self))
         client = ControlPlaneClient(network, Transfers(network), "https://control/api", BOOTSTRAP_TOKEN)
         self.host = process.context.run(
             partial(
@@ -285,7 +286,9 @@ class Browsers:
         machine = self._machine
         async with self._starting:
             await asyncio.sleep(machine.chance.uniform(0.4, 2.5))
-            if machine.chance.random() < machine.world.plan.launch_fails:
+            if machine.sick == "hangs":
+                await asyncio.sleep(LAUNCH_TIMEOUT_SECONDS)
+            if machine.sick or machine.chance.random() < machine.world.plan.launch_fails:
                 machine.world.count("launch failed")
                 raise PageGone("Chromium does not start")
             login, name = machine.world.open_login(profile)
@@ -326,78 +329,3 @@ class Browsers:
     def kill_everything(self) -> None:
         for browser in self._machine.browsers.values():
             browser.die()
-
-
-class Network:
-    """The runner's HTTP client: requests and answers travel, and some never arrive."""
-
-    def __init__(self, machine: Machine, process: Process) -> None:
-        self._machine = machine
-        self._process = process
-
-    async def post(self, url: str, *, content: str, headers: dict[str, str]) -> httpx2.Response:
-        if url.endswith("/sync"):
-            self._machine.world.inspector.deliveries.check_caught_up(
-                self._machine, SyncRequest.model_validate_json(content)
-            )
-        token = headers["Authorization"].removeprefix("Bearer ")
-        cloud, path, body = self._machine.world.cloud, url.rpartition("/")[2], content.encode()
-        return await self._travel(lambda answered: cloud.request(path, token, body, answered))
-
-    async def put(
-        self, url: str, *, content: AsyncIterator[bytes], headers: dict[str, str], timeout: httpx2.Timeout
-    ) -> httpx2.Response:
-        whole = b"".join([chunk async for chunk in content])
-        store = self._machine.world.cloud.store
-        return await self._travel(lambda answered: answered(store.put(url, whole), b""), timeout.read)
-
-    @asynccontextmanager
-    async def stream(self, method: str, url: str, *, timeout: httpx2.Timeout) -> AsyncIterator[SimpleNamespace]:
-        store = self._machine.world.cloud.store
-        response = await self._travel(lambda answered: answered(*store.get(url)), timeout.read)
-
-        async def content(chunk_bytes: int) -> AsyncIterator[bytes]:
-            yield response.content
-
-        yield SimpleNamespace(status_code=response.status_code, aiter_raw=content)
-
-    async def _travel(
-        self, arrive: Callable[[Callable[[int, bytes], None]], None], silent_at_most: float | None = None
-    ) -> httpx2.Response:
-        """Carries a request and its answer; either may be lost without a notice."""
-        world, machine, chance = self._machine.world, self._machine, self._machine.chance
-        loop = machine.loop
-        future: asyncio.Future[httpx2.Response] = loop.create_future()
-
-        def cut_off() -> bool:
-            return machine.partitioned or world.cloud.rates.down
-
-        def answered(status: int, body: bytes) -> None:
-            if cut_off() or chance.random() < world.plan.answer_lost:
-                world.count("answer lost")
-            else:
-                loop.after(chance.uniform(0.002, 0.04), finish, status, body)
-
-        def finish(status: int, body: bytes) -> None:
-            if not future.done():
-                future.set_result(httpx2.Response(status, content=body))
-
-        def refuse() -> None:
-            if not future.done():
-                future.set_exception(httpx2.ConnectError("no route"))
-
-        if cut_off():
-            if chance.random() < 0.5:
-                loop.after(chance.uniform(0.01, 3.0), refuse)
-        elif chance.random() < world.plan.request_lost:
-            world.count("request lost")
-        elif chance.random() < world.plan.request_late:
-            world.count("request late")
-            loop.after(chance.uniform(0.5, world.plan.max_delay_seconds), arrive, answered)
-        else:
-            loop.after(chance.uniform(0.002, 0.04), arrive, answered)
-        try:
-            async with asyncio.timeout(silent_at_most):
-                return await future
-        except TimeoutError:
-            raise httpx2.ReadTimeout("nothing moves") from None

@@ -20,6 +20,10 @@ CHANGED_AFTER_SECONDS = ((0.02, 1.0), (1.0, 4.0), (4.0, 12.0), (12.0, 120.0))
 #: What the phone sends by itself; WhatsApp does not say that it does.
 GREETING, GREETS_WITHIN_SECONDS = "Welcome, and thank you for your message! We are with you soon.", (0.2, 2.0)
 AWAY, AWAY_WITHIN_SECONDS = "Our office is closed just now; we answer on the next working day.", (0.5, 8.0)
+#: Contacts of an early history write within so many seconds after its beginning, and after each scan.
+EARLY_WITHIN_SECONDS = 8.0
+#: More than one reading of a chat brings (runner/messages/inbox.py: MAX_TAIL).
+MANY_MESSAGES = (300, 400)
 #: Somebody who writes steadily leaves so many seconds between messages, and goes on for so many messages.
 STEADY_PAUSE_SECONDS, STEADY_MESSAGES = (1.0, 5.0), (8, 14)
 
@@ -31,6 +35,8 @@ class People:
         self.world = world
         #: False from the history's end on.
         self.writing = True
+        #: The tasks of the contacts who write.
+        self.contacts: list[asyncio.Task[None]] = []
         #: Whom each tenant answers.
         self.audiences: dict[str, Audience] = {}
 
@@ -92,9 +98,29 @@ class People:
                 qr = world.session(tenant).get("qr")
                 if qr is not None and world.server.scan(account, qr["code"]):
                     world.inspector.logins.scanned(tenant)
+                    self._greet_by_contacts(account)
             await asyncio.sleep(max(2.0, world.dark_until - world.loop.time()))
 
-    async def write(self, account: Account, contact: Contact) -> None:
+    def let_write(self, account: Account) -> None:
+        """Lets the contacts of an account write from now on; the eager ones at once, before it is linked."""
+        for contact in account.shown:
+            self.contacts.append(self.world.loop.create_task(self._write_on(account, contact)))
+        self._greet_by_contacts(account)
+
+    def _greet_by_contacts(self, account: Account) -> None:
+        """Lets the contacts of an early history write in the next seconds."""
+        for contact in account.shown if self.world.plan.early else ():
+            chance = random.Random(f"{self.world.seed}/{contact.phone}/{self.world.loop.time()}")
+            self.world.loop.after(chance.uniform(0.0, EARLY_WITHIN_SECONDS), self._write, account, contact, chance)
+
+    def write_many(self, account: Account) -> None:
+        """Lets a contact write very much at once."""
+        contact = next(iter(account.shown))
+        chance = random.Random(f"{self.world.seed}/{contact.phone}/many")
+        for _ in range(chance.randint(*MANY_MESSAGES)):
+            self._write(account, contact, chance)
+
+    async def _write_on(self, account: Account, contact: Contact) -> None:
         """Acts as a contact, who writes now and then, and sometimes without a pause for long."""
         plan, chance = self.world.plan, random.Random(f"{self.world.seed}/{contact.phone}")
         steady = chance.random() < plan.steady

@@ -1,7 +1,7 @@
 """The plan of a history: how large it is, which faults it has, and what its people do. Drawn from its seed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chalicelib.model.tenant import Audience
 
@@ -23,8 +23,12 @@ KINDS = {
     "migrate": 0.5,
     "damage a snapshot": 0.5,
     "fill the disk": 1.0,
+    "flap": 1.0,
+    "write much": 0.1,
 }
 
+#: How long a night is; what was written before a long one is too old to be answered.
+NIGHT_HOURS = ((0.5, 11.0), (12.1, 14.0))
 #: In so many seconds a history is over.
 NEVER = 1e9
 #: How long a message stays unreadable, in seconds; see ``whatsapp_model.LinkFaults``.
@@ -40,6 +44,10 @@ class Plan:
     tenants: int = 2
     machines: int = 2
     chats: int = 2
+    #: The sessions of one runner.
+    capacity: int = 4
+    #: Contacts write from the first second, and as the owner scans.
+    early: bool = False
     write_every_seconds: float = 40.0
     duration_seconds: float = 240.0
     fault_every_seconds: float = 12.0
@@ -49,6 +57,7 @@ class Plan:
     request_late: float = 0.0
     max_delay_seconds: float = 12.0
     worker_dies: float = 0.0
+    worker_freezes: float = 0.0
     database_busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
@@ -79,17 +88,28 @@ class Plan:
     script: tuple[tuple[float, str], ...] | None = None
 
 
-def draw(chance: random.Random) -> Plan:
+def draw(seed: int) -> Plan:
+    """Draws the plan of a seed: an even one has some of the faults, an odd one is rough."""
+    chance = random.Random(f"{seed}/plan")
+    plan = _draw(chance)
+    return _roughen(plan, chance) if seed % 2 else plan
+
+
+def _draw(chance: random.Random) -> Plan:
     """Draws a plan in which some faults never happen and others often: mixtures find more than averages."""
 
     def sometimes(most: float) -> float:
         return chance.uniform(0, most) if chance.random() < 0.5 else 0.0
 
-    night_seconds = chance.uniform(0.5, 14) * 3600 if chance.random() < 0.05 else 0.0
+    night_seconds = chance.uniform(*chance.choice(NIGHT_HOURS)) * 3600 if chance.random() < 0.05 else 0.0
     away = chance.random() < 0.05
+    tenants, machines = chance.choice((2, 2, 3)), chance.choice((2, 2, 3))
+    is_full = chance.random() < 0.1
     return Plan(
-        tenants=chance.choice((2, 2, 3)),
-        machines=chance.choice((2, 2, 3)),
+        tenants=machines + chance.choice((0, 0, 1)) if is_full else tenants,
+        machines=machines,
+        capacity=1 if is_full else chance.choice((2, 4, 4)) if tenants <= machines else 4,
+        early=chance.random() < 0.4,
         chats=4 if away else chance.choice((1, 2, 2)),
         write_every_seconds=chance.uniform(25, 60),
         duration_seconds=chance.uniform(120, 300),
@@ -99,6 +119,7 @@ def draw(chance: random.Random) -> Plan:
         answer_lost=sometimes(0.08),
         request_late=sometimes(0.04),
         worker_dies=sometimes(0.04),
+        worker_freezes=sometimes(0.01),
         database_busy=sometimes(0.01),
         openai_fails=sometimes(0.1),
         delivered_twice=sometimes(0.1),
@@ -120,6 +141,26 @@ def draw(chance: random.Random) -> Plan:
         away=away,
         audience=chance.choice((*([Audience.EVERYONE] * 4), Audience.UNSAVED, Audience.NEW_CHATS)),
         night_seconds=night_seconds,
+    )
+
+
+def _roughen(plan: Plan, chance: random.Random) -> Plan:
+    """Draws around the rough plan: much happens in a short time, and all kinds of faults do."""
+    return replace(
+        plan,
+        machines=3,
+        write_every_seconds=chance.uniform(10, 25),
+        duration_seconds=chance.uniform(90, 170),
+        fault_every_seconds=chance.uniform(5, 12),
+        kinds={kind: weight for kind, weight in KINDS.items() if chance.random() < 0.85},
+        request_lost=chance.uniform(0.01, 0.06),
+        answer_lost=chance.uniform(0.01, 0.06),
+        request_late=chance.uniform(0.01, 0.05),
+        worker_dies=chance.uniform(0.01, 0.04),
+        worker_freezes=chance.choice((0.0, 0.003, 0.01, 0.03)),
+        index_lag_seconds=1.0,
+        ack_lost=chance.uniform(0.0, 0.3),
+        deaths_reported=0.5,
     )
 
 

@@ -32,7 +32,7 @@ from runner.messages import conversation
 from runner.messages.outbox import Outbox
 from runner.profile import disk_check
 from tests.simulation.plan import NEVER, ROUGH, Plan
-from tests.simulation.world import CAPACITY, simulate
+from tests.simulation.world import simulate
 
 
 def caught(kind: str, seeds: Sequence[int], plan: Plan = ROUGH) -> int:
@@ -133,7 +133,7 @@ def test_a_runner_that_has_room_before_it_knows_its_identity_is_found_out(monkey
     register = Runners.register
 
     def with_room(self: Runners, runner: str, token_sha256: str, capacity: int, now: int, **told: str) -> Runner:
-        return register(self, runner, token_sha256, CAPACITY, now, **told)
+        return register(self, runner, token_sha256, ROUGH.capacity, now, **told)
 
     monkeypatch.setattr(Runners, "register", with_room)
     caught("ghost", range(30), replace(ROUGH, kinds={"kill": 1.0}, answer_lost=0.3))

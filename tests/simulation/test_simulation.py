@@ -5,7 +5,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -80,6 +79,6 @@ def test_an_outage_of_a_minute_fails_no_session_over() -> None:
 
 
 def test_plans_differ() -> None:
-    plans = [draw(Random(seed)) for seed in range(50)]
+    plans = [draw(seed) for seed in range(50)]
     assert len({len(plan.kinds) for plan in plans}) > 5
     assert {plan.machines for plan in plans} == {2, 3}

@@ -28,7 +28,6 @@ from tests.simulation.verdict import Inspector
 from tests.simulation.verdict.logins import Use, state_file
 from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 
-CAPACITY = 4
 CONVERGED_WITHIN = 120.0
 ANSWERED_WITHIN = 900.0
 QUIET_AT_LAST = 20.0
@@ -65,8 +64,8 @@ class World:
         self.chance = random.Random(f"{seed}/world")
         self.verdict = Verdict(seed)
         self._tracing = tracing
-        self.plan = plan or draw(random.Random(f"{seed}/plan"))
-        self.capacity = CAPACITY
+        self.plan = plan or draw(seed)
+        self.capacity = self.plan.capacity
         self.cloud = Cloud(self.loop, random.Random(f"{seed}/cloud"), self.trace)
         self.server = WhatsAppServer(self.loop, random.Random(f"{seed}/whatsapp"), self.trace)
         self.disks = Path(
@@ -120,13 +119,11 @@ class World:
         for machine in self.machines:
             self.loop.after(self.chance.uniform(0, 3), machine.start)
         owners = [self.loop.create_task(self.people.own(tenant)) for tenant in self.tenants]
-        await self._until(lambda: all(self.is_online(tenant) for tenant in self.tenants), 120.0)
-        await asyncio.sleep(20.0)
-        contacts = [
-            self.loop.create_task(self.people.write(account, contact))
-            for account in self.accounts.values()
-            for contact in account.shown
-        ]
+        if not self.plan.early:
+            await self._until(lambda: self._count_online() == self._count_wanted(), 120.0)
+            await asyncio.sleep(20.0)
+        for account in self.accounts.values():
+            self.people.let_write(account)
         injector = FaultInjector(self)
         await injector.run()
         healed = self.loop.time()
@@ -142,7 +139,7 @@ class World:
             await asyncio.sleep(QUIET_AT_LAST)
             if self.inspector.is_all_answered():
                 break
-        for task in (*owners, *contacts):
+        for task in (*owners, *self.people.contacts):
             task.cancel()
         self.verdict.lasted = self.loop.time()
         self.verdict.faults = injector.faults + self.cloud.faults + self.server.faults
@@ -198,9 +195,16 @@ class World:
         return self.should_run(tenant) and self._has_room(tenant)
 
     def _has_room(self, tenant: str) -> bool:
-        """Returns whether the session is held, or some runner could hold it."""
-        wanted = sum(map(self.should_run, self.tenants))
-        return wanted <= self.capacity * self.plan.machines or self.session(tenant).get("runner") is not None
+        """Returns whether the session is held, or there is room for all."""
+        is_room = sum(map(self.should_run, self.tenants)) <= self.capacity * self.plan.machines
+        return is_room or self.session(tenant).get("runner") is not None
+
+    def _count_wanted(self) -> int:
+        """Returns how many lines should be online, as far as there is room."""
+        return min(sum(map(self.should_run, self.tenants)), self.capacity * self.plan.machines)
+
+    def _count_online(self) -> int:
+        return sum(self.should_run(tenant) and self.is_online(tenant) for tenant in self.tenants)
 
     def accounts_of(self, tenant: str) -> list[Account]:
         """Returns the accounts that the tenant's owner ever linked, the present one last."""
@@ -219,10 +223,7 @@ class World:
         )
 
     def _is_settled(self) -> bool:
-        online = [tenant for tenant in self.tenants if self.should_run(tenant) and self.is_online(tenant)]
-        wanted = sum(map(self.should_run, self.tenants))
-        is_full = len(online) == min(wanted, self.capacity * self.plan.machines)
-        return is_full and all(
+        return self._count_online() == self._count_wanted() and all(
             self.should_run(tenant) or self.session(tenant).get("runner") is None for tenant in self.tenants
         )
 
