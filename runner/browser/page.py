@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, Protocol
 NUMBER = re.compile(r"[0-9]{5,20}")
 MAX_CODE_LENGTH = 2048
 MAX_NAME_LENGTH = 40
+MAX_NAMES = 20
+#: wa-js's ACK goes from -7 to 5.
+MAX_ACK = 99
 MAX_NUMBER = 2**53
 
 
@@ -44,6 +47,8 @@ class PageRefused(PageError):
         self.code = code
 
 
+#: The code of an answer that is none.
+UNREADABLE = "unreadable"
 #: The code of a page that does not know yet which messages were handed in before it was loaded.
 NOTHING_REMEMBERED = "nothing_remembered"
 
@@ -67,6 +72,12 @@ class Hint(StrEnum):
 
 #: Called with a hint and its detail.
 OnHint = Callable[[Hint, str], None]
+
+
+def parse_hint(*values: Any) -> tuple[Hint, str]:
+    """Parses a call of the page, which any script in any of its frames may make with any values."""
+    hint, detail = [*values, None, None][:2]
+    return Hint(hint), _parse_word(detail) or ""
 
 
 class Dialog(StrEnum):
@@ -122,8 +133,27 @@ class PageObservation:
     version: str = ""
 
 
-def parse_observation(answer: Mapping[str, Any]) -> PageObservation:
+def parse_answer(answer: Any) -> Any:
+    """Returns the value of the bridge's answer; raises PageRefused with its code, or if it is no answer."""
+    if not isinstance(answer, Mapping) or not ("code" in answer or "value" in answer):
+        raise PageRefused(UNREADABLE)
+    if "code" in answer:
+        raise PageRefused(_parse_word(answer["code"]) or UNREADABLE)
+    return answer["value"]
+
+
+def parse_ack(answer: Any) -> int:
+    """Returns the ack of one of our own messages; raises PageRefused if the answer has none."""
+    ack = answer.get("ack") if isinstance(answer, Mapping) else None
+    if isinstance(ack, bool) or not isinstance(ack, int) or abs(ack) > MAX_ACK:
+        raise PageRefused(UNREADABLE)
+    return ack
+
+
+def parse_observation(answer: Any) -> PageObservation:
     """Parses the page's answer; a value that is out of bounds counts as none, so that no report fails for it."""
+    if not isinstance(answer, Mapping):
+        return PageObservation()
     dialog, missing, number = answer.get("dialog"), answer.get("missing"), answer.get("number")
     return PageObservation(
         injected=bool(answer.get("injected")),
@@ -144,7 +174,7 @@ def parse_observation(answer: Mapping[str, Any]) -> PageObservation:
         server_event_ms_ago=_parse_number(answer.get("server_event_ms_ago")),
         unsolicited_event_ms_ago=_parse_number(answer.get("unsolicited_event_ms_ago")),
         dialog=None if dialog is None else Dialog(dialog),
-        missing=tuple(_parse_word(name) or "?" for name in (missing if isinstance(missing, list) else ())),
+        missing=tuple(_parse_word(name) or "?" for name in (missing if isinstance(missing, list) else ())[:MAX_NAMES]),
         heap_bytes=_parse_number(answer.get("heap_bytes")) or 0,
         version=_parse_word(answer.get("version")) or "",
     )

@@ -19,11 +19,13 @@ from runner.browser.page import (
     OnHint,
     PageGone,
     PageObservation,
-    PageRefused,
     PageSilent,
     PageUnreachable,
     SendResult,
     Tail,
+    parse_ack,
+    parse_answer,
+    parse_hint,
     parse_observation,
     parse_tail,
 )
@@ -146,9 +148,7 @@ class WhatsApp:
     async def _prepare(self, context: BrowserContext, profile: Path, on_hint: OnHint) -> "WhatsAppPage":
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                await context.expose_binding(
-                    "answerlineHint", lambda _source, hint, detail: on_hint(Hint(hint), detail)
-                )
+                await context.expose_binding("answerlineHint", lambda _source, *values: on_hint(*parse_hint(*values)))
                 await context.add_init_script(script=self._script)
                 page = context.pages[0] if context.pages else await context.new_page()
                 session = await context.new_cdp_session(page)
@@ -209,8 +209,7 @@ class WhatsAppPage:
             raise PageUnreachable(_network_error(error)) from error
 
     async def observe(self) -> PageObservation:
-        answer = await self._call("observe")
-        return PageObservation() if answer is None else parse_observation(answer)
+        return parse_observation(await self._call("observe"))
 
     async def prove(self) -> bool:
         return bool(await self._call("prove"))
@@ -256,13 +255,13 @@ class WhatsAppPage:
 
     async def find(self, chat: str, message: str) -> int | None:
         found = await self._call("find", chat, message)
-        return None if found is None else int(found["ack"])
+        return None if found is None else parse_ack(found)
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
         result = await self._call("send", chat, message, text, quote, timeout_seconds=SEND_TIMEOUT_SECONDS)
         if result is None:
             raise PageSilent("wa-js is not there")
-        return SendResult(ack=int(result["ack"]))
+        return SendResult(parse_ack(result))
 
     async def mark_seen(self, chat: str) -> None:
         await self._call("markSeen", chat)
@@ -284,16 +283,14 @@ class WhatsAppPage:
         except Error as error:
             self._raise_if_gone(error)
             raise PageSilent(f"{name}: the document went away") from error
-        if answer is None:
-            return None
-        if "code" in answer:
-            raise PageRefused(str(answer["code"]))
-        return answer["value"]
+        return None if answer is None else parse_answer(answer)
 
     def _raise_if_gone(self, error: Error) -> None:
-        if self._gone or any(words in str(error) for words in GONE_MESSAGES):
+        # The message may be a text of the page: an error that its script threw.
+        told = [words for words in GONE_MESSAGES if words in str(error)]
+        if self._gone or told:
             self._gone = True
-            raise PageGone(_first_line(error)) from error
+            raise PageGone(f"the page is gone: {', '.join(told)}") from error
 
 
 def _injected_script(settings: Settings) -> str:

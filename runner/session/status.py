@@ -73,7 +73,7 @@ class Status:
             sequence=self._sequence,
             phase=self.state.phase,
             problem=self.state.problem,
-            detail=self.state.detail[:200],
+            detail=self.state.detail.encode("utf-8", "replace").decode()[:200],
             qr=self._living(self._qr),
             pairing=self._living(self._pairing),
             number=self.number,

@@ -6,10 +6,25 @@ from typing import Any
 
 import pytest
 
-from runner.browser.page import Dialog, LiveCode, PageObservation, PageRefused, Tail, parse_observation, parse_tail
-from runner.browser.page_state import classify
+from runner.browser.page import (
+    MAX_NAME_LENGTH,
+    UNREADABLE,
+    Dialog,
+    Hint,
+    LiveCode,
+    PageObservation,
+    PageRefused,
+    Tail,
+    parse_ack,
+    parse_answer,
+    parse_hint,
+    parse_observation,
+    parse_tail,
+)
+from runner.browser.page_state import PageState, classify
 from runner.session.status import Status
 from tests.unit.support.runner_fakes import TENANT, FakeClock, FakeControl
+from wire import Phase
 
 #: What no value of a page should be.
 ODD = [
@@ -65,6 +80,56 @@ def test_no_odd_value_of_a_page_makes_a_report_that_cannot_be_sent(name: str, li
         status.update(classify(observation, linked), observation)
         status.number = observation.number
         status.report(FakeControl().hold(), None).model_dump_json().encode()
+
+
+@pytest.mark.parametrize("answer", [value for value in ODD if not isinstance(value, dict)])
+def test_an_answer_that_is_none_is_a_page_that_is_not_injected(answer: Any) -> None:
+    assert parse_observation(answer) == PageObservation()
+
+
+@pytest.mark.parametrize("answer", [value for value in ODD if value is not None])
+def test_an_odd_answer_of_the_bridge_is_refused(answer: Any) -> None:
+    with pytest.raises(PageRefused):
+        if parse_answer(answer) == "\ud83d":  # it has a value, which each call judges
+            raise PageRefused(UNREADABLE)
+
+
+@pytest.mark.parametrize("code", ODD)
+def test_the_code_of_a_refusal_is_a_short_word(code: Any) -> None:
+    with pytest.raises(PageRefused) as caught:
+        parse_answer({"code": code})
+    assert caught.value.code.isascii() and 0 < len(caught.value.code) <= MAX_NAME_LENGTH
+
+
+@pytest.mark.parametrize("ack", [value for value in ODD if value not in (-1, True)] + [True, 100, -100])
+def test_an_ack_that_is_none_is_refused(ack: Any) -> None:
+    with pytest.raises(PageRefused):
+        parse_ack({"ack": ack})
+    with pytest.raises(PageRefused):
+        parse_ack(ack)
+
+
+def test_an_ack_is_taken_as_it_is() -> None:
+    assert [parse_ack({"ack": ack}) for ack in (-7, -1, 0, 1, 5)] == [-7, -1, 0, 1, 5]
+
+
+@pytest.mark.parametrize("hint", ["logout", *ODD])
+@pytest.mark.parametrize("detail", ODD)
+def test_no_hint_of_a_page_makes_a_report_that_cannot_be_sent(hint: Any, detail: Any) -> None:
+    for values in ((), (hint,), (hint, detail), (hint, detail, detail)):
+        kind, word = parse_hint(*values)
+        assert word.isascii() and len(word) <= MAX_NAME_LENGTH
+        assert kind is (Hint.LOGOUT if values[:1] == ("logout",) else Hint.STATE)
+        status = Status(TENANT, FakeClock(), lambda: None)
+        status.update(PageState(Phase.LOGGED_OUT, detail=f"reason: {word}"))
+        status.report(FakeControl().hold(), None).model_dump_json().encode()
+
+
+@pytest.mark.parametrize("detail", ["\ud83d", "x" * 100_000, "\ud83d" * 300])
+def test_no_sentence_makes_a_report_that_cannot_be_sent(detail: str) -> None:
+    status = Status(TENANT, FakeClock(), lambda: None)
+    status.update(PageState(Phase.FAILED, detail=detail))
+    status.report(FakeControl().hold(), None).model_dump_json().encode()
 
 
 @pytest.mark.parametrize("odd", [*ODD, {"messages": None}, {"messages": [None]}, {"messages": [{}]}, {"messages": {}}])
