@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from runner import hardening, health, logs
+from runner.browser.boot_gate import BootGate
 from runner.browser.chromium import ChromiumMissing
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp, whatsapp
@@ -27,6 +28,7 @@ from runner.messages.handover import Handover
 from runner.messages.journal import Journal
 from runner.messages.journal_owner import JournalOwner
 from runner.messages.outbox import Outbox
+from runner.processors import count_processors
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
@@ -47,8 +49,10 @@ def compose(
     clock: SystemClock,
     jitter: random.Random,
     task: str = "",
+    boot_slots: int | None = None,
 ) -> Host:
     """Wires the whole runner; the only place where its parts meet."""
+    boot_gate = BootGate(boot_slots or count_processors(), clock, settings.boot_gate_directory)
     rotation_slots = RotationSlots(clock)
     disk = Disk(settings.data_directory)
     packing = asyncio.Semaphore(MAX_PACKED_AT_ONCE)
@@ -93,6 +97,7 @@ def compose(
                 hold=hold, client=own_client, profile=profile, packing=packing, chromium=chromium, clock=clock
             ),
             saver=Saver(hold=hold, client=own_client, profile=profile, journal=journal, shared=shared, clock=clock),
+            boot_gate=boot_gate,
             rotation_slots=rotation_slots,
             clock=clock,
             jitter=jitter.random,
@@ -115,6 +120,7 @@ def compose(
         jitter=jitter.random,
         disk=disk,
         outbox=outbox,
+        supervise_launches=browsers.launches.supervise,
     )
 
 
@@ -123,7 +129,7 @@ async def run(settings: Settings) -> None:
     clock, jitter = SystemClock(), random.Random()  # noqa: S311 - jitter
     lease = Lease(clock.now)
     async with (
-        whatsapp(settings, clock, jitter.random) as browsers,
+        whatsapp(settings, clock) as browsers,
         connect(settings.control_url, settings.runner_bootstrap_token) as client,
         asyncio.TaskGroup() as group,
     ):

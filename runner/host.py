@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from runner.backoff import backoff_seconds
 from runner.clock import Clock
@@ -66,11 +67,13 @@ class Host:
         jitter: Callable[[], float],
         outbox: Outbox,
         disk: Disk | None = None,
+        supervise_launches: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         #: Bound to the bootstrap token; a registered runner has a token of its own.
         self._client = client
         self._outbox = outbox
         self._disk = disk
+        self._supervise_launches = supervise_launches
         self._lease = lease
         self._info = info
         self._clock = clock
@@ -100,6 +103,8 @@ class Host:
                 self._group.create_task(self._listen_for_bell(), name="bell"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
             ]
+            if self._supervise_launches is not None:
+                loops.append(self._group.create_task(self._supervise_launches(), name="supervise launches"))
             self._group.create_task(self._keep_in_sync(), name="sync")  # last: a refusal drains the outbox
             await self._draining.wait()
             await self._drain()

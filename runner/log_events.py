@@ -65,7 +65,7 @@ class LogEvent(StrEnum):
     LOGGED_OUT = "logged_out"
     #: The profile could not be opened or restored; the session retries.
     PROFILE_UNAVAILABLE = "profile_unavailable"
-    #: The browser died, or its page answers no more.
+    #: The browser died, or did not start.
     BROWSER_LOST = "browser_lost"
     #: The session gets a new browser, for the named reason.
     BROWSER_ROTATED = "browser_rotated"
@@ -77,8 +77,6 @@ class LogEvent(StrEnum):
     DIALOG_NEEDS_PERSON = "dialog_needs_person"
     #: Another browser uses the login; the runner takes it back.
     LOGIN_TAKEN_BACK = "login_taken_back"
-    #: The page showed no QR code in time, and is loaded again.
-    QR_CODE_MISSING = "qr_code_missing"
     #: WhatsApp did not give a pairing code.
     PAIRING_FAILED = "pairing_failed"
 

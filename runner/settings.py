@@ -35,6 +35,10 @@ class Settings(BaseModel):
     #: The whole value of Chromium's ``--host-resolver-rules``.
     browser_host_rules: str = Field(default=PRODUCTION_HOST_RULES, min_length=1)
     browser_certificate_spki: str | None = None
+    #: The heap that a page's scripts may have; beyond it the page crashes.
+    browser_heap_mb: int = Field(default=512, ge=128, le=4096)
+    #: The directory with the slots of the boot gate, for all runners of a machine; without it each has its own.
+    boot_gate_directory: Path | None = None
     #: The whole environment that browsers inherit; not a variable itself.
     browser_environment: dict[str, str] = Field(default_factory=dict)
     #: Chromium without its sandbox: for root, and for containers that forbid user namespaces.

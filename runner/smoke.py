@@ -44,7 +44,7 @@ async def draw(settings: Settings) -> tuple[str, str]:
     """Returns the names of the drawn shapes, and the browser's version."""
     with tempfile.TemporaryDirectory(prefix="smoke-") as directory:
         async with (
-            whatsapp(settings, SystemClock(), lambda: 0.0) as browsers,
+            whatsapp(settings, SystemClock()) as browsers,
             browsers.open(Path(directory) / "profile", lambda _hint, _detail: None) as page,
         ):
             await page.load()

@@ -37,7 +37,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "playwright": {"runner/browser/whatsapp.py"},
     "psutil": {"runner/browser/chromium.py", "runner/browser/process_freeze.py"},
     "zstandard": {"runner/profile/archive.py"},
-    "fcntl": {"runner/profile/directory.py"},
+    "fcntl": {"runner/profile/directory.py", "runner/browser/boot_gate.py"},
     "ctypes": {"runner/hardening.py"},
 }
 #: Libraries that anybody may use (and the standard library).

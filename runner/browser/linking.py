@@ -1,5 +1,7 @@
 """Keeps a fresh QR code or pairing code on the page while an owner wants to link."""
 
+from collections.abc import Awaitable, Callable
+
 from runner.browser.page import Page, PageObservation, PageRefused, PageSilent
 from runner.clock import Clock
 from runner.log_events import LogEvent
@@ -8,18 +10,17 @@ from wire import Hold
 
 #: After a refresh, new codes come within this time or not at all.
 REFRESH_TIMEOUT_SECONDS = 10.0
-MAX_RELOADS = 3
 PAIRING_RETRY_SECONDS = 15.0
 #: A pairing code that is valid for less than this is replaced.
 MIN_PAIRING_LEFT_MS = 5_000
 
 
 class Linking:
-    """The codes of one session: idle → refresh → reload → new browser; and a pairing code where one is asked for."""
+    """The codes of one session: an idle page is refreshed; a pairing code is asked for where one is wanted."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, load_again: Callable[[Page], Awaitable[None]]) -> None:
         self._clock = clock
-        self._reloads = 0
+        self._load_again = load_again
         self._without_code_since: float | None = None
         self._refreshed_at: float | None = None
         self._asked_to_pair_at: float | None = None
@@ -31,39 +32,25 @@ class Linking:
         self._asked_to_pair_at = None
 
     async def refresh_code(self, page: Page, observation: PageObservation, hold: Hold) -> bool:
-        """Keeps a code valid; returns whether a new browser is needed."""
+        """Keeps a code valid; returns whether one is missing although the page was asked for it."""
         if hold.pair_with is not None:
             await self._pair(page, observation, hold.pair_with)
-            return False
-        if observation.pairing is not None:
-            await page.load()  # back from the pairing code to the QR code
-            self.reset()
-            return False
-        if observation.qr is not None:
-            self._reloads = 0
+        elif observation.pairing is not None:
+            await self._load_again(page)  # back from the pairing code to the QR code
+        elif observation.qr is None and hold.watched:
+            return await self._is_code_missing(page, observation)
+        else:  # while no owner has the page open, WhatsApp need not be asked for codes
             self._without_code_since = self._refreshed_at = None
-            return False
-        if not hold.watched:
-            self._without_code_since = None
-            return False  # no owner has the page open: WhatsApp need not be asked for codes
-        return await self._recover_code(page, observation)
+        return False
 
-    async def _recover_code(self, page: Page, observation: PageObservation) -> bool:
+    async def _is_code_missing(self, page: Page, observation: PageObservation) -> bool:
         now = self._clock.now()
         if self._without_code_since is None:
             self._without_code_since = now
         if observation.idle and self._refreshed_at is None:
             self._refreshed_at = now
             await page.refresh_qr()
-        elif now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESH_TIMEOUT_SECONDS:
-            if self._reloads >= MAX_RELOADS:
-                self._reloads = 0
-                return True
-            self._reloads += 1
-            log(LogEvent.QR_CODE_MISSING, reloads=self._reloads)
-            await page.load()
-            self.reset()
-        return False
+        return now - max(self._without_code_since, self._refreshed_at or 0.0) >= REFRESH_TIMEOUT_SECONDS
 
     async def _pair(self, page: Page, observation: PageObservation, digits: str) -> None:
         now = self._clock.now()

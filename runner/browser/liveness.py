@@ -8,6 +8,10 @@ from runner.logs import log
 from wire import Hold, Phase, ProblemCode
 
 PROOF_INTERVAL_SECONDS = 60.0
+#: The same while the page's socket is known to be connected: WhatsApp Web watches it itself, and a line that asks
+#: about its own number every minute of the day is an unusual client.
+CONNECTED_PROOF_INTERVAL_SECONDS = 300.0
+CONNECTED = "CONNECTED"
 #: Before the first takeover; each further one waits twice as long.
 TAKEOVER_DELAY_SECONDS = 15.0
 MAX_TAKEOVERS = 3
@@ -49,7 +53,9 @@ class Liveness:
         event_ms_ago = observation.server_event_ms_ago
         if self._proven_at is not None and event_ms_ago is not None:
             self._proven_at = max(self._proven_at, now - event_ms_ago / 1000)
-        if self._proven_at is None or now - self._proven_at >= PROOF_INTERVAL_SECONDS:
+        connected = observation.socket == CONNECTED
+        interval_seconds = CONNECTED_PROOF_INTERVAL_SECONDS if connected else PROOF_INTERVAL_SECONDS
+        if self._proven_at is None or now - self._proven_at >= interval_seconds:
             if not await page.prove():
                 return False
             self._proven_at = self._clock.now()

@@ -23,6 +23,7 @@ class PageError(Exception):
     ├── PageGone         the renderer or the browser died: only a new browser helps
     ├── PageSilent       no answer in time, or the document was unloaded during the call: ask again
     ├── PageUnreachable  WhatsApp Web could not be loaded
+    │   └── LoadTimedOut neither the network nor the page said why
     └── PageRefused      the page answered with an error; ``code`` names it
     """
 
@@ -37,6 +38,10 @@ class PageSilent(PageError):
 
 class PageUnreachable(PageError):
     """WhatsApp Web could not be loaded."""
+
+
+class LoadTimedOut(PageUnreachable):
+    """WhatsApp Web was not loaded in time; perhaps the browser itself hangs."""
 
 
 class PageRefused(PageError):

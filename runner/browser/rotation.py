@@ -1,13 +1,13 @@
 """Rotates browsers: a browser is replaced although it works, because it is old or its memory has grown.
 
-Browsers grow, and only a new one gives its memory back (playwright #6319). On one runner they are replaced
-one after the other, never together.
+Browsers grow, and only a new one gives its memory back (playwright #6319). On one runner pages that work are renewed
+one after the other, never together, for whatever reason.
 """
 
 from collections.abc import Callable
 
 from runner.browser.page import Page, PageError, PageObservation
-from runner.browser.page_loading import RenewalReason
+from runner.browser.recovery import RenewalReason
 from runner.clock import Clock
 
 LIFETIME_SECONDS = 24 * 3600.0
@@ -22,7 +22,7 @@ MIN_INTERVAL_SECONDS = 120.0
 
 
 class RotationSlots:
-    """The rate limit that all sessions of a runner share: one replaced browser in each interval."""
+    """The rate limit that all sessions of a runner share: one page that works is renewed in each interval."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -8,7 +8,7 @@ nothing doubles the patience, so that a line to which really no contact writes i
 hours.
 """
 
-from runner.browser.recovery_ladder import Step
+from runner.browser.recovery import RenewalReason
 
 #: A sent reply must bring something from the server within this time.
 RECEIPT_TIMEOUT_SECONDS = 600.0
@@ -57,13 +57,17 @@ class StaleConnectionDetector:
         """Records that the page has a new connection, for any reason."""
         self._reconnected_at = now
 
-    def next_step(self, now: float) -> Step:
-        """Returns the step to take; any but WAIT counts as taken."""
-        if now < self._suspicious_at():
-            return Step.WAIT
+    def renewed(self, now: float) -> None:
+        """Records that the page was renewed because the connection seemed stale."""
         self._attempts += 1
         self._reconnected_at = now
-        return Step.RELAUNCH if self._attempts == RECEIPT_ATTEMPTS else Step.RELOAD
+
+    def reason_to_renew(self, now: float) -> RenewalReason | None:
+        """Returns the reason to renew the page at a quiet moment, if there is one."""
+        if now < self._suspicious_at():
+            return None
+        again = self._attempts == RECEIPT_ATTEMPTS - 1
+        return RenewalReason.CONNECTION_STALE_AGAIN if again else RenewalReason.CONNECTION_STALE
 
     def _suspicious_at(self) -> float:
         if self._sent_at is not None and self._sent_at > self._received_at and self._attempts < RECEIPT_ATTEMPTS:

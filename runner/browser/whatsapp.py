@@ -14,8 +14,10 @@ from playwright.async_api import BrowserContext, Error, Playwright, async_playwr
 from playwright.async_api import Page as BrowserPage
 
 from runner.browser import chromium
+from runner.browser.launches import LaunchRecord
 from runner.browser.page import (
     Hint,
+    LoadTimedOut,
     OnHint,
     PageGone,
     PageObservation,
@@ -33,8 +35,8 @@ from runner.browser.process_freeze import FrozenBrowser, freeze
 from runner.clock import Clock
 from runner.settings import Settings
 
-LAUNCH_TIMEOUT_SECONDS = 60.0
-LOAD_TIMEOUT_SECONDS = 45.0
+LAUNCH_TIMEOUT_SECONDS = 30.0
+LOAD_TIMEOUT_SECONDS = 30.0
 #: Every call to the page ends: a busy or stopped renderer never answers (measured here).
 CALL_TIMEOUT_SECONDS = 10.0
 #: A call that reads the local database, or that WhatsApp's server must answer.
@@ -42,9 +44,6 @@ SLOW_CALL_TIMEOUT_SECONDS = 30.0
 SEND_TIMEOUT_SECONDS = 60.0
 CLOSE_TIMEOUT_SECONDS = 10.0
 DRIVER_CHECK_INTERVAL_SECONDS = 1.0
-#: A start is the peak of the processor's work.
-MAX_CONCURRENT_STARTS = 2
-START_JITTER_SECONDS = 0.3
 #: Playwright's messages for a page or a browser that is gone.
 GONE_MESSAGES = ("has been closed", "crashed", "Connection closed", "Browser closed")
 MAX_ERROR_LENGTH = 160
@@ -66,15 +65,14 @@ class WhatsApp:
         driver_processes: Collection[chromium.Process],
         browser: chromium.Chromium,
         clock: Clock,
-        jitter: Callable[[], float],
     ) -> None:
         self.browser = browser
+        #: The launches of all sessions.
+        self.launches = LaunchRecord()
         self._settings = settings
         self._driver = driver
         self._driver_processes = driver_processes
         self._clock = clock
-        self._jitter = jitter
-        self._starting = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._running: dict[Path, list[chromium.Process]] = {}
         self._script = _injected_script(settings)
 
@@ -83,13 +81,13 @@ class WhatsApp:
         """Opens a page on the profile, not loaded yet.
 
         A normal exit closes the browser, so that it writes its files; an exit by an exception or a cancellation kills
-        it. Either way all its processes are gone afterwards. Raises PageGone if Chromium does not start.
+        it. Either way all its processes are gone afterwards, also if it is cancelled while the browser starts. Raises
+        PageGone if Chromium does not start.
         """
-        async with self._starting:
-            await self._clock.sleep(self._jitter() * START_JITTER_SECONDS)
-            context = await self._launch(profile)
         try:
-            page = await self._prepare(context, profile, on_hint)
+            with self.launches.watch(profile):
+                context = await self._launch(profile)
+                page = await self._prepare(context, profile, on_hint)
             yield page
             with contextlib.suppress(Error, TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
@@ -128,6 +126,7 @@ class WhatsApp:
                         self._settings.browser_host_rules,
                         self._settings.browser_certificate_spki,
                         self._settings.no_sandbox,
+                        self._settings.browser_heap_mb,
                     ),
                     chromium_sandbox=not self._settings.no_sandbox,
                     user_agent=chromium.user_agent(self.browser),
@@ -140,7 +139,6 @@ class WhatsApp:
                     handle_sighup=False,
                 )
         except (Error, TimeoutError) as error:
-            await asyncio.shield(chromium.ensure_gone(profile, ()))
             raise PageGone(f"Chromium does not start: {_first_line(error)}") from error
         self._running[profile] = await asyncio.to_thread(chromium.processes_of, profile)
         return context
@@ -168,14 +166,14 @@ class WhatsApp:
 
 
 @asynccontextmanager
-async def whatsapp(settings: Settings, clock: Clock, jitter: Callable[[], float]) -> AsyncIterator[WhatsApp]:
+async def whatsapp(settings: Settings, clock: Clock) -> AsyncIterator[WhatsApp]:
     """Starts the driver and finds the browser that it will start; raises ChromiumMissing if there is none."""
     others = chromium.child_processes()
     async with async_playwright() as driver:
         driver_processes = chromium.child_processes() - others
         bundled = Path(driver.chromium.executable_path)
         browser = await chromium.find(settings.chromium, bundled)
-        yield WhatsApp(settings, driver, driver_processes, browser, clock, jitter)
+        yield WhatsApp(settings, driver, driver_processes, browser, clock)
 
 
 @dataclass
@@ -203,7 +201,7 @@ class WhatsAppPage:
             async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 await self._page.goto(self._url, wait_until="commit", timeout=0)
         except TimeoutError as error:
-            raise PageUnreachable("WhatsApp Web does not answer") from error
+            raise LoadTimedOut("WhatsApp Web does not answer") from error
         except Error as error:
             self._raise_if_gone(error)
             raise PageUnreachable(_network_error(error)) from error

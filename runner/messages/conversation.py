@@ -79,7 +79,8 @@ class Conversation:
         self._jitter = jitter
         self._on_change = on_change
         self._page_changed = asyncio.Event()
-        self._inbox = Inbox(tenant=tenant, journal=journal, clock=clock)
+        #: Reads the page, and knows how much of it could not be read.
+        self.inbox = Inbox(tenant=tenant, journal=journal, clock=clock)
         #: By chat, until when an answer is expected.
         self._expected_until: dict[str, float] = {}
         self._typing = TypingIndicator(clock)
@@ -90,12 +91,7 @@ class Conversation:
     @property
     def received_at(self) -> float | None:
         """Returns when the last new message was read from the page."""
-        return self._inbox.received_at
-
-    @property
-    def unreadable_chats(self) -> int:
-        """Returns how many chats with something new the page could not read the last time."""
-        return self._inbox.unreadable_chats
+        return self.inbox.received_at
 
     # -- the session's side ---------------------------------------------------------------------------------------
 
@@ -130,6 +126,7 @@ class Conversation:
         """Starts over for a new page."""
         self.mark_offline()
         self.replies.forget_page()
+        self.inbox.forget_page()
         self._readable = False
 
     def wake(self) -> None:
@@ -166,7 +163,7 @@ class Conversation:
             self._page_changed.clear()
             try:
                 if self._readable:
-                    await self._inbox.read(page)
+                    await self.inbox.read(page)
                     self._update_caught_up()
                     attempt = 0
             except PageError as error:
@@ -185,7 +182,7 @@ class Conversation:
             return
         try:
             async with asyncio.timeout(LAST_READING_TIMEOUT_SECONDS):
-                while not await self._inbox.read(page):
+                while not await self.inbox.read(page):
                     await self._clock.sleep(ROOM_CHECK_SECONDS)
         except (PageError, TimeoutError) as error:
             log(LogEvent.FINAL_READ_FAILED, tenant=self.tenant, error=error)
@@ -207,7 +204,7 @@ class Conversation:
         settled = since is not None and (self._delivered_offline or now - since >= SETTLED_AFTER_SECONDS)
         wall_s = self._clock.wall_ms() // 1000
         up_to_s = self._journal.caught_up_to_s(wall_s, CAUGHT_UP_LAG_SECONDS, DECRYPTION_SECONDS)
-        if not settled or self._journal.waiting or up_to_s is None:
+        if not settled or self._journal.waiting or self.inbox.holds_back() or up_to_s is None:
             return
         if since is not None and now - since >= OVERLAP_SECONDS:
             self._journal.raise_floor(up_to_s - OVERLAP_SECONDS)

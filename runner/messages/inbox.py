@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from runner.browser.page import NOTHING_REMEMBERED, Page, PageRefused, Tail
+from runner.browser.page import NOTHING_REMEMBERED, Page, PageError, PageRefused, Tail
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
@@ -16,6 +16,10 @@ from wire import Message
 #: The largest number of messages that are read from the page at once.
 MAX_TAIL = 200
 KEY_HASH_LENGTH = 12
+#: A line whose messages cannot be read for so long is not online.
+UNREADABLE_AFTER_SECONDS = 60.0
+#: So long a chat that cannot be read keeps what comes later from being the time up to which everything was read.
+MAX_HOLD_BACK_SECONDS = 3600.0
 #: The code of a page that has something new and cannot read a single chat.
 NO_CHAT_READABLE = "no_chat_readable"
 
@@ -28,15 +32,47 @@ class Inbox:
         self.received_at: float | None = None
         #: The number of chats with something new that the page could not read the last time.
         self.unreadable_chats = 0
+        #: The error of the last reading of this page; empty if it succeeded, or if there was none yet.
+        self.failed_with = ""
+        self._failing_since: float | None = None
+        self._chats_unreadable_since: float | None = None
         self._tenant = tenant
         self._journal = journal
         self._clock = clock
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Returns whether messages cannot be read for so long that the line is not online."""
+        return self._failing_since is not None and self._clock.now() - self._failing_since >= UNREADABLE_AFTER_SECONDS
+
+    def holds_back(self) -> bool:
+        """Returns whether there is a chat whose messages are still hoped for."""
+        since = self._chats_unreadable_since
+        return since is not None and self._clock.now() - since < MAX_HOLD_BACK_SECONDS
+
+    def excuse(self) -> None:
+        """Forgets failures: the page answers no other call either."""
+        self._failing_since = None
+
+    def forget_page(self) -> None:
+        """Starts over for a new page; it has yet to be read."""
+        self.failed_with = ""
 
     async def read(self, page: Page) -> bool:
         """Moves every chat's tail to the journal; returns whether all of it fitted.
 
         Raises PageRefused if no chat can be read; a single one is left out and counted.
         """
+        try:
+            complete = await self._read(page)
+        except PageError as error:
+            self.failed_with = str(error)
+            self._failing_since = self._clock.now() if self._failing_since is None else self._failing_since
+            raise
+        self.failed_with, self._failing_since = "", None
+        return complete
+
+    async def _read(self, page: Page) -> bool:
         if self._journal.floor_s is None:
             return True
         while limit := min(MAX_TAIL, self._journal.free_slots()):
@@ -71,6 +107,7 @@ class Inbox:
     def _log_unreadable(self, chats: int) -> None:
         if bool(chats) != bool(self.unreadable_chats):
             log(LogEvent.CHATS_UNREADABLE, level=logging.WARNING, tenant=self._tenant, chats=chats)
+            self._chats_unreadable_since = self._clock.now() if chats else None
         self.unreadable_chats = chats
 
     def _translate(self, key: str, seen: Mapping[str, Any]) -> Message | None:

@@ -1,32 +1,20 @@
-"""The maintenance of a page that is online: answers dialogs, and renews page or browser at a quiet moment."""
+"""The maintenance of a page that is online: answers dialogs, and reports why page or browser are to be renewed."""
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 from runner.browser.page import Dialog, Page, PageObservation
-from runner.browser.page_loading import RenewalReason
-from runner.browser.recovery_ladder import Step
-from runner.browser.rotation import Rotation, RotationSlots
+from runner.browser.recovery import Quiet, RenewalReason
+from runner.browser.rotation import Rotation
 from runner.browser.stale_connection import StaleConnectionDetector
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.conversation import Conversation
 
-#: After this a moment between two sends is quiet enough for a renewal that is due.
-MAX_WAIT_SECONDS = 1800.0
-#: A page may ask for the update again while it is being loaded.
-UPDATE_INTERVAL_SECONDS = 600.0
+STALE = {RenewalReason.CONNECTION_STALE, RenewalReason.CONNECTION_STALE_AGAIN}
 #: A dialog that returns after so many confirmations is not one of those that go away.
 MAX_CONFIRMATIONS = 3
-
-
-class Renewal(NamedTuple):
-    """A step to take now, and its reason."""
-
-    step: Step
-    reason: RenewalReason
 
 
 class Maintenance:
@@ -38,19 +26,15 @@ class Maintenance:
         tenant: str,
         conversation: Conversation,
         is_profile_suspect: Callable[[], bool],
-        rotation_slots: RotationSlots,
         clock: Clock,
         jitter: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._conversation = conversation
         self._is_profile_suspect = is_profile_suspect
-        self._rotation_slots = rotation_slots
         self._clock = clock
         self._stale_connection = StaleConnectionDetector(clock.now())
         self._rotation = Rotation(clock, jitter)
-        self._updated_at: float | None = None
-        self._due_since: float | None = None
         self._dialog: Dialog | None = None
         self._confirmations = 0
 
@@ -64,27 +48,28 @@ class Maintenance:
         self._dialog = None
         self._confirmations = 0
 
-    async def check(self, page: Page, observation: PageObservation) -> Renewal | None:
-        """Answers dialogs after each observation; returns the renewal that is due now, if there is one."""
+    async def find_reasons(self, page: Page, observation: PageObservation) -> list[RenewalReason]:
+        """Answers dialogs after each observation; returns the reasons to renew the page at a quiet moment."""
         await self._answer_dialog(page, observation)
         self._record_activity(observation)
-        now = self._clock.now()
-        if observation.needs_update and (self._updated_at is None or now - self._updated_at >= UPDATE_INTERVAL_SECONDS):
-            if not self._is_quiet_moment():
-                return None
-            self._updated_at = now
-            return Renewal(Step.RELOAD, RenewalReason.WHATSAPP_UPDATED)
-        if (reason := await self._reason_for_new_browser(page, observation)) is not None:
-            return Renewal(Step.RELAUNCH, reason) if self._is_quiet_moment() and self._rotation_slots.take() else None
-        self._due_since = None
-        if self._conversation.is_quiet() and (step := self._stale_connection.next_step(now)) is not Step.WAIT:
-            return Renewal(step, RenewalReason.CONNECTION_STALE)
-        return None
+        reasons = [
+            RenewalReason.PROFILE_SUSPECT if self._is_profile_suspect() else None,
+            RenewalReason.WHATSAPP_UPDATED if observation.needs_update else None,
+            await self._rotation.reason_to_replace(page, observation),
+            self._stale_connection.reason_to_renew(self._clock.now()),
+        ]
+        return [reason for reason in reasons if reason is not None]
 
-    async def _reason_for_new_browser(self, page: Page, observation: PageObservation) -> RenewalReason | None:
-        if self._is_profile_suspect():
-            return RenewalReason.PROFILE_SUSPECT
-        return await self._rotation.reason_to_replace(page, observation)
+    def renewed(self, reason: RenewalReason) -> None:
+        """Records that the page is renewed for this reason."""
+        if reason in STALE:
+            self._stale_connection.renewed(self._clock.now())
+
+    def quiet(self) -> Quiet:
+        """Returns how quiet the line is."""
+        if self._conversation.is_quiet():
+            return Quiet.QUIET
+        return Quiet.BETWEEN_REPLIES if self._conversation.replies.are_idle() else Quiet.BUSY
 
     async def _answer_dialog(self, page: Page, observation: PageObservation) -> None:
         """Confirms a dialog that the page showed the last time, too: some go away by themselves."""
@@ -107,11 +92,3 @@ class Maintenance:
             self._stale_connection.received(self._conversation.received_at)
         if self._conversation.replies.sent_at is not None:
             self._stale_connection.sent(self._conversation.replies.sent_at)
-
-    def _is_quiet_moment(self) -> bool:
-        """Returns whether no contact notices a short absence; after a long wait, whether no reply is being sent."""
-        now = self._clock.now()
-        if self._due_since is None:
-            self._due_since = now
-        waited = now - self._due_since >= MAX_WAIT_SECONDS
-        return self._conversation.is_quiet() or (waited and self._conversation.replies.are_idle())

@@ -1,20 +1,32 @@
 """The supervisor of a session's page: observes it, recovers it, and ends when its browser has to be closed."""
 
-import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 
+from runner.browser.boot_gate import BootGate
 from runner.browser.linking import Linking
 from runner.browser.liveness import Liveness
-from runner.browser.page import Page, PageError, PageGone, PageObservation, PageRefused, PageUnreachable
-from runner.browser.page_loading import INCOMPATIBLE_RETRY_SECONDS, PageLoader, RenewalReason
+from runner.browser.page import (
+    LoadTimedOut,
+    Page,
+    PageError,
+    PageGone,
+    PageObservation,
+    PageRefused,
+    PageSilent,
+    PageUnreachable,
+)
 from runner.browser.page_state import PageState, classify, is_logged_out, is_other_account
-from runner.browser.recovery_ladder import RecoveryLadder, Step
+from runner.browser.recovery import Decision, Recovery, RenewalReason, Step
+from runner.browser.rotation import RotationSlots
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.conversation import Conversation
 from runner.profile.saver import Saver
+from runner.session.boot import Boot
+from runner.session.departure import Departure
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
 from runner.session.maintenance import Maintenance
@@ -29,10 +41,14 @@ UNSETTLED_CHECK_SECONDS = 1.0
 IDLE_CHECK_SECONDS = 5.0
 #: The same after the page failed to answer.
 FAILED_CHECK_SECONDS = 5.0
-#: A linked page that stays in one of these phases for so long is loaded again.
+#: A linked page that stays in one of these phases for so long is stuck.
 STUCK_AFTER_SECONDS = {Phase.SYNCING: 1800.0, Phase.OFFLINE: 300.0, Phase.STARTING: 120.0}
-FINISH_TIMEOUT_SECONDS = 30.0
 LINKING = {Phase.QR, Phase.PAIRING, Phase.STARTING}
+OFFLINE = PageState(Phase.OFFLINE)
+#: An operator must bring a newer wa-js.
+INCOMPATIBLE = PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE)
+#: Codes of errors that a bridge meets in a page that it does not know.
+BRIDGE_ERRORS = {"TypeError", "ReferenceError"}
 
 
 class BrowserEnd(Enum):
@@ -42,14 +58,19 @@ class BrowserEnd(Enum):
     RELEASE = "release"
     #: Only a new browser recovers the page.
     RELAUNCH = "relaunch"
-    #: A new browser is due, and this is a quiet moment.
+    #: A new browser is due, and this is a quiet moment; or the session was parked before it began.
     RENEW = "renew"
+    #: This runner cannot help the page.
+    GIVE_BACK = "give_back"
     #: The login is over.
     LOGGED_OUT = "logged_out"
 
 
 class PageSupervisor:
-    """The supervisor of a session, for one page after the other."""
+    """The supervisor of a session, for one page after the other.
+
+    It observes and reports reasons; only ``recovery`` decides about a renewal.
+    """
 
     def __init__(
         self,
@@ -60,9 +81,14 @@ class PageSupervisor:
         saver: Saver,
         maintenance: Maintenance,
         status: Status,
+        boot_gate: BootGate,
+        rotation_slots: RotationSlots,
         clock: Clock,
         jitter: Callable[[], float],
     ) -> None:
+        self.boot = Boot(boot_gate, desired, status, clock, jitter, on_new_document=self._new_document)
+        self.recovery = Recovery(lambda: self.boot.take_free_slot() and rotation_slots.take())
+        self._departure = Departure(desired=desired, login=login, conversation=conversation, status=status)
         self._desired = desired
         self._login = login
         self._conversation = conversation
@@ -71,15 +97,21 @@ class PageSupervisor:
         self._status = status
         self._clock = clock
         self._liveness = Liveness(clock)
-        self._linking = Linking(clock)
-        self._page_loader = PageLoader(desired.hold.tenant, clock, jitter, self._new_document)
-        self._ladder = RecoveryLadder()
+        self._linking = Linking(clock, self._load_again)
+        #: What the last check found: whether the page does what it is there for, and one sentence about its failure.
+        self._well, self._detail = False, ""
+        self._incompatible = False
+        self._pause_seconds: float | None = None
 
     def new_browser(self) -> None:
         """Starts over for a new browser."""
-        self._page_loader.reset()
-        self._ladder.succeeded()
+        self.boot.forget_document()
         self._maintenance.new_browser()
+
+    def lose_browser(self) -> BrowserEnd:
+        """Reports a browser that died outside of a check, or did not start; returns what is to come of it."""
+        self.recovery.report(RenewalReason.BROWSER_GONE)
+        return _end(self.recovery.decide(self._clock.now())) or BrowserEnd.RELAUNCH
 
     def mark_offline(self) -> None:
         """Stops sending and saving until the page is proven online again."""
@@ -91,25 +123,12 @@ class PageSupervisor:
         """Keeps the page online until its browser has to be closed; returns the reason."""
         while True:
             if self._desired.release_reason is not None:
-                await self._finish_replies()
-                await self._read_once_more(page)
+                await self._departure.prepare(page)
                 return BrowserEnd.RELEASE
-            try:
-                if not self._desired.parked:
-                    end = await self._check(page)
-                    if end is not None:
-                        return end
-            except PageGone:
-                return BrowserEnd.RELAUNCH
-            except PageUnreachable as error:
-                self._status.mark_probed()
-                phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-                self._status.update(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {error}"))
-                await self._desired.pause(self._page_loader.retry_delay_seconds())
-                continue
-            except PageError as error:
-                if await self._escalate(page, error):
-                    return BrowserEnd.RELAUNCH
+            if not self._desired.parked:
+                end = await self._check_and_report(page) or await self._renew(page)
+                if end is not None:
+                    return end
             await self._desired.pause(self._interval_seconds())
 
     async def is_online_now(self, page: Page) -> bool:
@@ -124,17 +143,39 @@ class PageSupervisor:
 
     # -- one check ------------------------------------------------------------------------------------------------
 
+    async def _check_and_report(self, page: Page) -> BrowserEnd | None:
+        self._well, self._detail, self._pause_seconds = False, "", None
+        try:
+            return await self._check(page)
+        except PageGone as error:
+            self._report(RenewalReason.BROWSER_GONE, str(error))
+        except PageUnreachable as error:
+            self._status.mark_probed()
+            phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
+            self._status.update(PageState(phase, detail=f"WhatsApp Web cannot be loaded: {error}"))
+            self._pause_seconds = self.boot.retry_delay_seconds()
+            if isinstance(error, LoadTimedOut):
+                self._report(RenewalReason.LOAD_TIMED_OUT, str(error))
+        except PageError as error:
+            self.mark_offline()
+            self._conversation.inbox.excuse()
+            fails = isinstance(error, PageRefused) and error.code in BRIDGE_ERRORS
+            self._report(RenewalReason.BRIDGE_FAILS if fails else RenewalReason.NO_ANSWER, str(error))
+        return None
+
     async def _check(self, page: Page) -> BrowserEnd | None:
-        await self._page_loader.load(page)
-        observation = await page.observe()
+        if not await self.boot.load(page):
+            return None
+        observation = await self._observe(page)
         self._status.mark_probed()
         if not observation.injected:
-            return await self._recover_injection(page)
-        self._page_loader.responded()
-        if self._page_loader.is_incomplete(observation.missing):
-            await self._report_incompatible(
-                page, f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}"
-            )
+            if self.boot.mark_not_injected():
+                self._report(RenewalReason.WA_JS_NOT_INJECTED, "wa-js does not find WhatsApp's modules")
+            return None
+        self.boot.mark_injected()
+        if self.boot.is_incomplete(observation.missing):
+            missing = f"wa-js does not find {', '.join(observation.missing) or 'all it needs'}"
+            self._report(RenewalReason.WA_JS_INCOMPLETE, missing)
             return None
         if is_logged_out(observation, self._login.linked):
             self._login.mark_logged_out(observation)
@@ -142,32 +183,42 @@ class PageSupervisor:
         state = classify(observation, self._login.linked)
         if observation.authenticated:
             state = await self._check_linked(page, observation, state)
-        elif (
-            state.phase in LINKING
-            and not observation.missing
-            and await self._linking.refresh_code(page, observation, self._desired.hold)
-        ):
-            return BrowserEnd.RELAUNCH
+        else:
+            await self._check_codes(page, observation, state)
         if state.phase is Phase.ONLINE:
             self._login.mark_online()
             self._saver.online(True)
         else:
             self.mark_offline()
         self._status.update(state, observation)
-        stuck_after_seconds = STUCK_AFTER_SECONDS.get(state.phase)
-        in_phase_seconds = self._clock.now() - self._status.phase_since
-        if self._login.linked and stuck_after_seconds is not None and in_phase_seconds > stuck_after_seconds:
-            self._status.phase_since = self._clock.now()
-            await self._page_loader.reload(page, RenewalReason.STUCK)
-        elif state.phase is Phase.ONLINE and self._conversation.replies.are_stuck():
-            await self._page_loader.reload(page, RenewalReason.REPLIES_UNCONFIRMED)
-        elif state.phase is Phase.ONLINE:
-            return await self._maintain(page, observation)
+        if self._is_stuck(state.phase):
+            self._report(RenewalReason.STUCK, f"{state.phase} for too long")
+        if state.phase is Phase.ONLINE:
+            await self._check_online(page, observation)
         return None
+
+    async def _observe(self, page: Page) -> PageObservation:
+        """Observes the page; one that is still booting need not answer."""
+        try:
+            return await page.observe()
+        except PageSilent:
+            if self.boot.is_injected:
+                raise
+            return PageObservation()
+
+    async def _check_codes(self, page: Page, observation: PageObservation, state: PageState) -> None:
+        """Keeps the codes of a page without a login fresh."""
+        hold = self._desired.hold
+        self._well = state.phase in {Phase.QR, Phase.PAIRING} or not hold.watched
+        starts_login = self._login.linked and observation.mode != "QR"
+        if state.phase not in LINKING or observation.missing or starts_login:
+            return
+        if await self._linking.refresh_code(page, observation, hold):
+            self._report(RenewalReason.QR_CODE_MISSING, "the page shows no QR code")
 
     async def _check_linked(self, page: Page, observation: PageObservation, claim: PageState) -> PageState:
         """Returns the proven state of a linked page that claims ``claim``."""
-        hold = self._desired.hold
+        hold, inbox = self._desired.hold, self._conversation.inbox
         self._login.mark_linked(hold)
         if is_other_account(hold.number, observation.number):
             return PageState(Phase.FAILED, detail="another account is linked than this session's own")
@@ -178,70 +229,67 @@ class PageSupervisor:
         if observation.number is not None:
             self._conversation.mark_readable()  # before the proof is waited for: WhatsApp has its receipts already
         state = await self._liveness.verify(page, observation, claim, hold, self._desired.confirmed_at)
-        if state.phase is Phase.ONLINE:
-            self._ladder.succeeded()
-            self._conversation.mark_online(observation.delivered_offline)
-        elif claim.phase is Phase.ONLINE and await self._escalate(page, None):
-            raise PageGone("the proof of being online failed too often")
-        return state
+        if state.phase is not Phase.ONLINE:
+            if claim.phase is Phase.ONLINE:
+                self._report(RenewalReason.NO_PROOF, state.detail)
+            return state
+        if inbox.is_unreadable:
+            detail = f"messages cannot be read: {inbox.failed_with or 'not tried again yet'}"
+            if inbox.failed_with:
+                self._report(RenewalReason.MESSAGES_UNREADABLE, detail)
+            return (INCOMPATIBLE if self._incompatible else OFFLINE)._replace(detail=detail)
+        self._conversation.mark_online(observation.delivered_offline)
+        chats = inbox.unreadable_chats
+        return state._replace(detail=f"{chats} chat{'s' * (chats != 1)} cannot be read") if chats else state
 
-    async def _maintain(self, page: Page, observation: PageObservation) -> BrowserEnd | None:
-        renewal = await self._maintenance.check(page, observation)
-        if renewal is None:
-            return None
-        self.mark_offline()
-        if renewal.step is Step.RELAUNCH:
-            log(LogEvent.BROWSER_ROTATED, tenant=self._desired.hold.tenant, reason=renewal.reason)
-            return BrowserEnd.RENEW
-        await self._page_loader.reload(page, renewal.reason)
-        return None
+    async def _check_online(self, page: Page, observation: PageObservation) -> None:
+        self._well = True
+        if self._conversation.replies.are_stuck():
+            self._report(RenewalReason.REPLIES_UNCONFIRMED, "WhatsApp's server confirms no reply")
+        for reason in await self._maintenance.find_reasons(page, observation):
+            self.recovery.report(reason)
 
     def _report_link(self, observation: PageObservation, claim: PageState) -> None:
         """Reports the number before the proof is waited for: messages are handed in only after the link is known."""
         self._status.number = observation.number
         self._status.update(PageState(Phase.SYNCING) if claim.phase is Phase.ONLINE else claim, observation)
 
-    async def _recover_injection(self, page: Page) -> BrowserEnd | None:
-        step = self._page_loader.next_step()
-        if step is Step.RELAUNCH:
-            return BrowserEnd.RELAUNCH
-        if step is Step.RELOAD:
-            if self._page_loader.is_incompatible:
-                detail = "wa-js does not find WhatsApp's modules"
-                self._status.update(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-            await self._page_loader.reload(page, RenewalReason.WA_JS_NOT_INJECTED)
-        return None
+    def _is_stuck(self, phase: Phase) -> bool:
+        """Returns whether a linked page is in this phase for too long, also since it was last renewed."""
+        limit_seconds = STUCK_AFTER_SECONDS.get(phase)
+        since = max(self._status.phase_since, self.recovery.renewed_at or 0.0)
+        return self._login.linked and limit_seconds is not None and self._clock.now() - since > limit_seconds
 
-    async def _report_incompatible(self, page: Page, detail: str) -> None:
-        """Reports that an operator must bring a newer wa-js; a new browser does not help, a reload now and then may."""
-        self.mark_offline()
-        self._status.update(PageState(Phase.FAILED, ProblemCode.INCOMPATIBLE, detail))
-        if self._page_loader.may_retry():
-            await self._page_loader.reload(page, RenewalReason.WA_JS_INCOMPLETE)
+    def _report(self, reason: RenewalReason, detail: str) -> None:
+        self.recovery.report(reason)
+        self._detail = detail
 
     # -- recovery -------------------------------------------------------------------------------------------------
 
-    async def _escalate(self, page: Page, error: PageError | None) -> bool:
-        """Takes one step up the recovery ladder; returns whether a new browser is needed."""
+    async def _renew(self, page: Page) -> BrowserEnd | None:
+        """Carries out the decision about what the check reported."""
+        decision = self.recovery.decide(self._clock.now(), well=self._well, quiet=self._maintenance.quiet())
+        self._incompatible = decision.is_incompatible or (self._incompatible and not self._well)
+        if decision.is_incompatible:
+            self.mark_offline()
+            self._status.update(INCOMPATIBLE._replace(detail=self._detail))
+        elif decision.reason is RenewalReason.NO_ANSWER:
+            self._status.update(PageState(Phase.OFFLINE if self._login.linked else Phase.FAILED, detail=self._detail))
+        if decision.step is Step.WAIT or decision.reason is None:
+            return None
         self.mark_offline()
-        broken = isinstance(error, PageRefused) and error.code in {"TypeError", "ReferenceError"}
-        problem = ProblemCode.INCOMPATIBLE if broken else None
-        now = self._clock.now()
-        step = self._ladder.failed(now)
-        if broken and step is Step.RELAUNCH:
-            # A new browser understands WhatsApp's new page no better: no storm of restarts, only a reload now and then.
-            step = self._ladder.reload_again(now, INCOMPATIBLE_RETRY_SECONDS)
-        if step is not Step.WAIT:
-            phase = Phase.OFFLINE if self._login.linked else Phase.FAILED
-            self._status.update(PageState(phase, problem, str(error or "no proof of being online")))
-        if step is Step.RELOAD:
-            try:
-                await self._page_loader.reload(page, RenewalReason.NO_ANSWER)
-            except PageUnreachable:
-                return False
-            except PageError:
-                return True
-        return step is Step.RELAUNCH
+        self._maintenance.renewed(decision.reason)
+        is_reload = decision.step is Step.RELOAD
+        event = LogEvent.PAGE_RELOADED if is_reload else LogEvent.BROWSER_ROTATED
+        log(event, tenant=self._desired.hold.tenant, reason=decision.reason)
+        if is_reload:
+            with suppress(PageError):  # the next check meets it again
+                await self._load_again(page)
+        return _end(decision)
+
+    async def _load_again(self, page: Page) -> None:
+        self.boot.forget_document()
+        await self.boot.load(page)
 
     def _new_document(self) -> None:
         self._liveness.reset()
@@ -249,33 +297,24 @@ class PageSupervisor:
         self._maintenance.new_document()
         self._conversation.forget_page()
 
-    async def _finish_replies(self) -> None:
-        try:
-            async with asyncio.timeout(FINISH_TIMEOUT_SECONDS):
-                await self._conversation.replies.finish()
-        except TimeoutError:
-            log(LogEvent.TURN_LEFT_TO_NEXT_RUNNER, tenant=self._desired.hold.tenant)
-
-    async def _read_once_more(self, page: Page) -> None:
-        """Reads messages that only the page has: WhatsApp has its receipts and does not bring them to the next."""
-        if not self._login.linked:
-            return
-        try:
-            observation = await page.observe()
-            if observation.authenticated and not is_other_account(self._desired.hold.number, observation.number):
-                self._status.number = observation.number or self._status.number
-                self._status.update(self._status.state)
-                self._conversation.mark_linked(self._desired.hold.caught_up_to_ms)
-                await self._conversation.read_rest(page, own_account=True)
-        except PageError as error:
-            log(LogEvent.FINAL_READ_FAILED, tenant=self._desired.hold.tenant, error=error)
-
     def _interval_seconds(self) -> float:
-        if self._ladder.failures:
-            return FAILED_CHECK_SECONDS
+        if self._pause_seconds is not None:
+            return self._pause_seconds
         state = self._status.state
-        if state.phase in {Phase.ONLINE, Phase.BLOCKED} or state.problem is ProblemCode.INCOMPATIBLE:
+        if state.problem is ProblemCode.INCOMPATIBLE or state.phase is Phase.BLOCKED:
+            return ONLINE_CHECK_SECONDS
+        if not self.boot.is_injected:
+            return UNSETTLED_CHECK_SECONDS  # it holds a slot
+        if self.recovery.misses:
+            return FAILED_CHECK_SECONDS
+        if state.phase is Phase.ONLINE:
             return ONLINE_CHECK_SECONDS
         if self._login.linked or self._desired.hold.watched:
             return UNSETTLED_CHECK_SECONDS
         return IDLE_CHECK_SECONDS
+
+
+def _end(decision: Decision) -> BrowserEnd | None:
+    """Returns why a browser is closed by this decision; None if it is not."""
+    relaunched = BrowserEnd.RENEW if decision.is_due else BrowserEnd.RELAUNCH
+    return {Step.GIVE_BACK: BrowserEnd.GIVE_BACK, Step.RELAUNCH: relaunched}.get(decision.step)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from runner.backoff import backoff_seconds
+from runner.browser.boot_gate import BootGate
 from runner.browser.page import Hint, Page, PageError
 from runner.browser.page_state import PageState
-from runner.browser.recovery_ladder import Relaunches
 from runner.browser.rotation import RotationSlots
 from runner.browser.whatsapp import WhatsApp
 from runner.clock import Clock
@@ -58,6 +58,7 @@ class Session:
         conversation: Conversation,
         restorer: Restorer,
         saver: Saver,
+        boot_gate: BootGate,
         rotation_slots: RotationSlots,
         clock: Clock,
         jitter: Callable[[], float],
@@ -89,18 +90,18 @@ class Session:
                 tenant=hold.tenant,
                 conversation=conversation,
                 is_profile_suspect=saver.needs_new_browser,
-                rotation_slots=rotation_slots,
                 clock=clock,
                 jitter=jitter,
             ),
             status=self._status,
+            boot_gate=boot_gate,
+            rotation_slots=rotation_slots,
             clock=clock,
             jitter=jitter,
         )
         self._page: Page | None = None
         #: How often this session was parked: a resume that comes late must not undo a later one.
         self._parkings = 0
-        self._relaunches = Relaunches()
         self._failed_openings = 0
         self._journal.hold_back(hold.number is None)
 
@@ -124,6 +125,7 @@ class Session:
 
     def leave(self, reason: ReleaseReason) -> None:
         """Asks the session to finish the reply being sent, close its browser in peace, and end."""
+        self._supervisor.boot.interrupt()
         self._desired.leave(reason)
 
     def is_pending(self) -> bool:
@@ -142,6 +144,7 @@ class Session:
         self._desired.parked = True
         self._parkings += 1
         self._supervisor.mark_offline()
+        self._supervisor.boot.interrupt()
         if self._login.linked:
             self._status.update(PageState(Phase.OFFLINE, detail="parked: the control plane does not answer"))
         if self._page is not None:
@@ -205,15 +208,17 @@ class Session:
                 end = await self._run_browser(opened)
             except PageError as error:
                 log(LogEvent.BROWSER_LOST, tenant=self._tenant, error=error, detail=str(error))
-                end = BrowserEnd.RELAUNCH
+                end = self._supervisor.lose_browser()
+            finally:
+                self._supervisor.boot.interrupt()
             if end is BrowserEnd.LOGGED_OUT and await self._login.is_lost(self.hold):
                 await self._wait_for_new_link()
+            elif end is BrowserEnd.GIVE_BACK:
+                return self._give_up(ReleaseReason.TOO_MANY_RESTARTS)
             elif end is BrowserEnd.RELAUNCH:
-                count = self._relaunches.count(self._clock.now())
-                if self._relaunches.too_many(count):
-                    return self._give_up(ReleaseReason.TOO_MANY_RESTARTS)
                 problem = self._status.state.problem
                 self._status.update(PageState(Phase.FAILED, problem, "the browser is being started again"))
+                count = self._supervisor.recovery.relaunches(self._clock.now())
                 await desired.pause(backoff_seconds(count, self._jitter()))
 
     async def _wait_for_profile(self, error: Exception) -> ReleaseReason | None:
@@ -242,6 +247,8 @@ class Session:
         self._status.update(PageState(Phase.STARTING))
         self._supervisor.new_browser()
         self._saver.new_browser()
+        if not await self._supervisor.boot.take_turn():
+            return BrowserEnd.RENEW
         async with self._whatsapp.open(directory, self._on_hint) as page:
             self._page = page
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,5 +24,5 @@ async def browsers(simulator: WhatsAppSimulator, tmp_path: Path) -> AsyncIterato
     settings = settings_for(
         tmp_path, browser_host_rules=simulator.host_rules, browser_certificate_spki=simulator.certificate_spki
     )
-    async with whatsapp(settings, SystemClock(), random.random) as browsers:
+    async with whatsapp(settings, SystemClock()) as browsers:
         yield browsers

@@ -94,7 +94,7 @@ async def browsers(tmp_path: Path) -> AsyncIterator[WhatsApp]:
             browser_host_rules=simulator.host_rules,
             browser_certificate_spki=simulator.certificate_spki,
         )
-        async with whatsapp(settings, SystemClock(), random.random) as browsers:
+        async with whatsapp(settings, SystemClock()) as browsers:
             yield browsers
 
 

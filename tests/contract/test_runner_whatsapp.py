@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -64,13 +63,13 @@ async def test_the_production_rules_reach_neither_this_machine_nor_the_metadata_
     port = server.sockets[0].getsockname()[1]
     addresses = [f"http://{host}:{port}/" for host in ("127.0.0.1", "localhost", "[::1]", "2130706433", "0.0.0.0")]
     async with server:
-        async with whatsapp(settings_for(tmp_path), SystemClock(), random.random) as browsers:
+        async with whatsapp(settings_for(tmp_path), SystemClock()) as browsers:
             await refuses(browsers, [*addresses, "http://169.254.169.254/latest/meta-data/", "https://example.com/"])
         assert visits == []
         # The same address without the rules, to know that it was the rules.
         free = settings_for(tmp_path, whatsapp_url=addresses[0], browser_host_rules="EXCLUDE nothing.test")
         async with (
-            whatsapp(free, SystemClock(), random.random) as browsers,
+            whatsapp(free, SystemClock()) as browsers,
             browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page,
         ):
             await page.load()
@@ -88,7 +87,7 @@ async def test_a_proxy_in_the_environment_leads_no_browser_past_the_rules(tmp_pa
     names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     proxies = dict.fromkeys(names, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     settings = settings_for(tmp_path, browser_environment=proxies)
-    async with server, whatsapp(settings, SystemClock(), random.random) as browsers:
+    async with server, whatsapp(settings, SystemClock()) as browsers:
         await refuses(browsers, ["https://example.com/", "http://example.com/"])
     assert asked == []
 
@@ -456,8 +455,8 @@ async def test_a_page_whose_modules_wa_js_does_not_find_is_incompatible_and_not_
     named: str,
     linked: bool,
 ) -> None:
-    monkeypatch.setattr("runner.browser.page_loading.COMPLETION_TIMEOUT_SECONDS", 4.0)
-    monkeypatch.setattr("runner.browser.page_loading.INCOMPATIBLE_RETRY_SECONDS", 8.0)
+    monkeypatch.setattr("runner.session.boot.COMPLETION_TIMEOUT_SECONDS", 4.0)
+    monkeypatch.setattr("runner.browser.recovery.PERSISTENT_INTERVAL_SECONDS", 8.0)
     control = FakeControl()
     control.hold(watched=True)
     if linked:

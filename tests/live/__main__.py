@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import random
 import shutil
 import subprocess
 import sys
@@ -51,7 +50,7 @@ async def check(options: Options, person: Person, timing: Timing, simulator: Wha
     async with AsyncExitStack() as stack:
         chromiums = options.chromium or (None,)
         browsers = [
-            await stack.enter_async_context(whatsapp(_settings(options, each, simulator), SystemClock(), random.random))
+            await stack.enter_async_context(whatsapp(_settings(options, each, simulator), SystemClock()))
             for each in chromiums
         ]
         line = Line(browsers[0], options.data, person, timing)

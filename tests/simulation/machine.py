@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import runner.__main__ as runner_process
+from runner.browser.launches import LaunchRecord, NoBrowserStarts
 from runner.browser.page import OnHint, PageGone
 from runner.browser.whatsapp import LAUNCH_TIMEOUT_SECONDS, WhatsAppPage
 from runner.control_plane.client import ControlPlaneClient, Transfers
@@ -27,7 +28,8 @@ from tests.simulation.verdict.logins import state_file
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-MAX_CONCURRENT_STARTS = 2
+#: Each machine has so many processors, whatever this one has.
+PROCESSORS = 2
 WATCHDOG_CHECK_SECONDS = 0.5
 
 
@@ -170,6 +172,7 @@ class Machine:
             data_directory=self.disk,
             capacity=self.world.capacity,
             wa_js=Path("none/none/none"),
+            boot_gate_directory=None,
             image="",
             commit=self.commit,
         )
@@ -185,6 +188,7 @@ class Machine:
                 clock=cast(Any, clock),
                 jitter=random.Random(self.chance.getrandbits(64)),
                 task=self.task,
+                boot_slots=PROCESSORS,
             )
         )
         self.world.trace("process starts", who=process.name)
@@ -256,7 +260,9 @@ class Machine:
     def _ended(self, process: Process, done: "asyncio.Task[Any]") -> None:
         if process.alive:
             error = None if done.cancelled() else done.exception()
-            if error is not None:
+            if error is not None and isinstance(first_error(error), NoBrowserStarts):
+                self.world.count("no browser starts")
+            elif error is not None:
                 self.loop.errors.append(f"{process.name} ended with {first_error(error)!r}")
             process.kill()
 
@@ -278,13 +284,13 @@ class Browsers:
         self.browser = SimpleNamespace(version="156.0", path="")
         self._machine = machine
         self._process = process
-        self._starting = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
+        self.launches = LaunchRecord()
         self._names: dict[Path, str] = {}
 
     @asynccontextmanager
     async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator[WhatsAppPage]:
         machine = self._machine
-        async with self._starting:
+        with self.launches.watch(profile):
             await asyncio.sleep(machine.chance.uniform(0.4, 2.5))
             if machine.sick == "hangs":
                 await asyncio.sleep(LAUNCH_TIMEOUT_SECONDS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused, SendResult, Tail
+from runner.browser.page import NOTHING_REMEMBERED, PageObservation, PageRefused, PageSilent, SendResult, Tail
 from runner.control_plane.client import ControlPlaneClient, Refused, StaleEpoch, TransientError, Unauthorised
 from wire import (
     Acknowledgement,
@@ -395,6 +395,8 @@ class FakePage:
     offline: bool = False
     error: Exception | None = None
     memory: int = 0
+    #: It answers no look, as while it boots.
+    is_busy: bool = False
     #: Chats that the page cannot read.
     unreadable: set[str] = field(default_factory=set)
     #: The acks of the server for the next sends; afterwards 1.
@@ -425,6 +427,8 @@ class FakePage:
 
     async def observe(self) -> PageObservation:
         self._call("observe")
+        if self.is_busy:
+            raise PageSilent("observe: no answer")
         return self.observation
 
     async def prove(self) -> bool:

@@ -68,7 +68,7 @@ class Line:
 
     async def read(self) -> bool:
         """Reads the page once, as the conversation does after a hint; returns whether all fitted into the journal."""
-        complete = await self.conversation._inbox.read(self.page)
+        complete = await self.conversation.inbox.read(self.page)
         self.conversation._update_caught_up()
         return complete
 

@@ -98,10 +98,10 @@ async def test_a_chat_that_cannot_be_read_is_counted_and_logged_once_and_silence
     with caplog.at_level(logging.INFO, "runner"):
         for _ in range(3):
             await line.sweep()
-        assert (line.handed_in(), line.conversation.unreadable_chats) == (["A"], 1)
+        assert (line.handed_in(), line.conversation.inbox.unreadable_chats) == (["A"], 1)
         line.page.unreadable = set()
         await line.sweep()
-    assert (line.handed_in(), line.conversation.unreadable_chats) == (["A", "B"], 0)
+    assert (line.handed_in(), line.conversation.inbox.unreadable_chats) == (["A", "B"], 0)
     counts = [
         record.__dict__["fields"]["chats"] for record in caplog.records if record.message == LogEvent.CHATS_UNREADABLE
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.browser.page import Dialog, Hint
+from runner.browser.recovery import MAX_WAIT_SECONDS
 from runner.browser.rotation import (
     LIFETIME_SECONDS,
     LIFETIME_SPREAD_SECONDS,
@@ -15,7 +16,6 @@ from runner.browser.rotation import (
     Rotation,
     RotationSlots,
 )
-from runner.session.maintenance import MAX_WAIT_SECONDS
 from runner.session.page_supervisor import ONLINE_CHECK_SECONDS
 from tests.unit.runner.session.test_session import MAIN, QR, Scene, living, no_other_thread
 from tests.unit.support.runner_fakes import FakeClock, FakePage

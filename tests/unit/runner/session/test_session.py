@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from runner.backoff import backoff_seconds
+from runner.browser.boot_gate import BootGate
 from runner.browser.page import (
     Hint,
     LiveCode,
@@ -24,6 +25,7 @@ from runner.browser.page import (
     PageUnreachable,
 )
 from runner.browser.process_freeze import FrozenBrowser
+from runner.browser.recovery import MIN_INTERVAL_SECONDS
 from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
@@ -125,6 +127,7 @@ class Scene:
         )
         self.outbox_task = asyncio.create_task(self.outbox.run())
         self.free = 1 << 40
+        self.gate = BootGate(1, self.clock)
         shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             hold=self.hold,
@@ -150,12 +153,15 @@ class Scene:
             saver=Saver(
                 hold=self.hold, client=client, profile=self.profile, journal=journal, shared=shared, clock=self.clock
             ),
+            boot_gate=self.gate,
             rotation_slots=RotationSlots(self.clock),
             clock=self.clock,
             jitter=lambda: 0.5,
             on_change=self._changed,
         )
         self.task: asyncio.Task[str]
+        #: Another session at the gate.
+        self.other = self.gate.place()
 
     async def end(self) -> None:
         """Kills the session, and ends the outbox."""
@@ -244,12 +250,19 @@ async def test_the_sequence_grows_with_a_change_and_not_with_time(tmp_path: Path
         assert scene.session.report().sequence == first + 1
 
 
-async def test_online_is_proven_every_minute_unless_the_server_sent_an_event(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("socket", "minutes"), [("CONNECTED", 5), (None, 1)])
+async def test_online_is_proven_now_and_then_unless_the_server_sent_an_event(
+    tmp_path: Path, socket: str | None, minutes: int
+) -> None:
+    """While the page knows that its socket is connected, WhatsApp is rarely asked about the line's own number."""
+    online = replace(MAIN, socket=socket)
     async with living(tmp_path) as scene:
-        await scene.shows(MAIN)
-        await scene.clock.advance(121)
+        await scene.shows(online)
+        await scene.clock.advance(minutes * 60 - 20)
+        assert scene.page.calls.count("prove") == 1
+        await scene.clock.advance(minutes * 60 + 50)
         assert scene.page.calls.count("prove") == 3
-        await scene.shows(replace(MAIN, server_event_ms_ago=10), 300)
+        await scene.shows(replace(online, server_event_ms_ago=10), 900)
         assert scene.page.calls.count("prove") == 3
 
 
@@ -359,9 +372,10 @@ async def test_a_page_that_does_not_answer_is_loaded_again(tmp_path: Path) -> No
     async with living(tmp_path) as scene:
         await scene.shows(MAIN)
         scene.page.error = PageSilent("stuck")
-        await scene.clock.advance(60)
-        assert scene.page.calls.count("load") >= 2
-        assert len(scene.whatsapp.opened) >= 2
+        await scene.clock.advance(MIN_INTERVAL_SECONDS)
+        assert (scene.page.calls.count("load") >= 2, len(scene.whatsapp.opened)) == (True, 1)
+        await scene.clock.advance(30)
+        assert len(scene.whatsapp.opened) == 2
 
 
 async def test_a_dead_browser_is_replaced_on_the_same_profile(tmp_path: Path) -> None:
@@ -485,9 +499,10 @@ async def test_an_idle_page_is_refreshed_then_loaded_again_then_replaced(tmp_pat
     async with living(tmp_path) as scene:
         await scene.shows(replace(QR, qr=None, idle=True), 1)
         assert scene.page.calls.count("refresh_qr") == 1
-        await scene.clock.advance(100)
-        assert scene.page.calls.count("load") >= 4
-        assert len(scene.whatsapp.opened) >= 2
+        await scene.clock.advance(10)
+        assert (scene.page.calls.count("load"), len(scene.whatsapp.opened)) == (2, 1)
+        await scene.clock.advance(80)
+        assert (scene.page.calls.count("load"), len(scene.whatsapp.opened)) == (3, 2)
 
 
 async def test_a_page_without_an_owner_is_not_asked_for_codes(tmp_path: Path) -> None:
