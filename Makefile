@@ -65,6 +65,10 @@ MINUTES ?= 10
 simulate: python ## simulate seeded crashes, freezes and partitions in virtual time (SEEDS=5000); resumes where it stopped
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+.PHONY: mutate
+mutate: python ## remove each condition of the stores and the journal, and name the test that finds it (ARGS="slots.py turns.py"); resumes
+	@$(BIN)/python -m tests.mutation $(ARGS)
+
 .PHONY: chaos
 chaos: install ## inject a fault into real processes about every six seconds (MINUTES=10, SEED=…), and print a verdict
 	@$(BIN)/python -m pytest --require-tools tests/chaos/outage.py

@@ -1,0 +1,73 @@
+"""The tests that reach a mutant: no other can find it, and they are tried from the nearest and quickest on."""
+
+import ast
+import json
+from pathlib import Path
+
+from tests.mutation.mutant import Mutant
+from tests.mutation.processes import in_process
+from tests.mutation.sides import ROOT, Side
+from tests.mutation.trial import Measured, measure
+
+#: All tests of a side on the code as it is take a minute on an idle machine.
+MEASURED_WITHIN_SECONDS = 3600
+
+
+class Reach:
+    """What each test of a side reaches in the modules that have mutants.
+
+    Args:
+        side: whose tests.
+        measured: by test.
+    """
+
+    def __init__(self, side: Side, measured: dict[str, Measured]) -> None:
+        self.side = side
+        self._measured = measured
+
+    def tests(self, mutant: Mutant) -> tuple[list[str], list[str]]:
+        """Returns the tests that reach the mutant: those of its own module, then the others; the quickest first."""
+        statements = {(mutant.path, line) for line in statements_at((ROOT / mutant.path).read_text(), *mutant.lines)}
+        own: list[str] = []
+        others: list[str] = []
+        mirror = self.side.mirror(mutant.path)
+        for test, measured in sorted(self._measured.items(), key=lambda item: (item[1].seconds, item[0])):
+            if statements & measured.reached if statements else any(at[0] == mutant.path for at in measured.reached):
+                (own if test.startswith(mirror) else others).append(test)
+        return own, others
+
+
+def read_reach(side: Side, paths: list[str], file: Path) -> Reach:
+    """Returns the reach of a side's tests in these modules: from this file, or measured if code or tests changed."""
+    now = f"{side.fingerprint()} {' '.join(paths)}"
+    try:
+        kept = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        kept = {}
+    if kept.get("of") == now:
+        return Reach(side, {test: _measured(*one) for test, one in kept["tests"].items()})
+    print(f"running the tests of {side.code} once, to see what each one reaches", flush=True)
+    measured = in_process(measure, side.tests, paths, within_seconds=MEASURED_WITHIN_SECONDS)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tests = {test: (one.seconds, sorted(one.reached)) for test, one in measured.items() if one.reached}
+    file.write_text(json.dumps({"of": now, "tests": tests}))
+    return Reach(side, measured)
+
+
+def statements_at(source: str, first: int, last: int) -> set[int]:
+    """Returns the lines of the statements that begin in these lines of a function, or that surround the first."""
+    tree = ast.parse(source)
+    inner = {
+        statement
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for statement in ast.walk(function)
+        if isinstance(statement, ast.stmt) and not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    begun = {statement.lineno for statement in inner if first <= statement.lineno <= last}
+    around = [each.lineno for each in inner if each.lineno <= first <= (each.end_lineno or each.lineno)]
+    return begun | ({max(around)} if around else set())
+
+
+def _measured(seconds: float, reached: list[list[object]]) -> Measured:
+    return Measured(seconds, frozenset((str(path), int(str(line))) for path, line in reached))
