@@ -31,6 +31,8 @@ from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 CONVERGED_WITHIN = 120.0
 ANSWERED_WITHIN = 900.0
 QUIET_AT_LAST = 20.0
+#: To look costs much, and what is not there soon takes long.
+LOOKS_EVERY, LOOKS_OFTEN_WITHIN, LOOKS_THEN_EVERY = 1.0, 30.0, 5.0
 #: The disks of the simulated machines.
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -147,11 +149,11 @@ class World:
         self.ecs.conclude()
 
     async def _until(self, condition: Callable[[], bool], within: float) -> bool:
-        end = self.loop.time() + within
-        while self.loop.time() < end:
+        began = self.loop.time()
+        while (passed := self.loop.time() - began) < within:
             if condition():
                 return True
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOKS_EVERY if passed < LOOKS_OFTEN_WITHIN else LOOKS_THEN_EVERY)
         return condition()
 
     # -- the operator -------------------------------------------------------------------------------------------------

@@ -141,9 +141,9 @@ async function handle({ page: number, at, operations }) {
   return { effects: page.effects.splice(0), wake: page.timers[0]?.at ?? null };
 }
 
+const chunk = Buffer.alloc(1 << 16);
 let unread = "";
 function readLine() {
-  const chunk = Buffer.alloc(1 << 16);
   let end = unread.indexOf("\n");
   while (end < 0) {
     const length = fs.readSync(0, chunk);
