@@ -100,11 +100,12 @@ class Browser:
         """Brings a call to the page, also if its caller does not wait any more."""
         if not self.alive:
             return
-        if self.loop.time() < self.stuck_until:
-            self.loop.after(self.stuck_until - self.loop.time() + 0.001, self._call, function, args, answer)
-            return
         page = self.page
-        if page is None or not page.injected:
+        hangs_until = self.stuck_until if page is None else page.hangs_until
+        if self.loop.time() < hangs_until:
+            self.loop.after(hangs_until - self.loop.time() + 0.001, self._call, function, args, answer)
+            return
+        if page is None:
             answer(None)
             return
         page.call(function, args, answer)

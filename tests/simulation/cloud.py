@@ -69,6 +69,7 @@ class Worker(greenlet.greenlet):  # type: ignore[misc]
     def __init__(self, work: Callable[[], None], skew: float, dies_at: int | None, ends_at: float) -> None:
         super().__init__(work)
         self.skew = skew
+        self.began_at = 0.0
         #: When Lambda ends it.
         self.ends_at = ends_at
         self.steps = 0
@@ -201,6 +202,7 @@ class Cloud:
 
         timeout = TIMEOUT_SECONDS.get(name.partition(" ")[0], HTTP_TIMEOUT_SECONDS) if mortal else NEVER
         one = Worker(run, self._chance.uniform(-0.002, 0.002), dies_at, self.loop.time() + timeout)
+        one.began_at = self.loop.time()
         self._working[one] = None
         self.loop.after(self._chance.uniform(0.001, 0.02), self._go_on, one, 0)
 

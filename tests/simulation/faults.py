@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from tests.simulation.link_faults import LinkFaults
 from tests.simulation.plan import Plan
 
 if TYPE_CHECKING:
@@ -183,16 +185,8 @@ class FaultInjector:
         cloud.rates.openai_fails = plan.openai_fails
         cloud.rates.delivered_twice = plan.delivered_twice
         cloud.rates.index_lag_seconds = plan.index_lag_seconds
-        for name in (
-            "hint_lost",
-            "hint_twice",
-            "ack_lost",
-            "receipt_lost",
-            "unreadable",
-            "unreadable_seconds",
-            "change_hidden",
-        ):
-            setattr(server.link_faults, name, getattr(plan, name))
+        for one in fields(LinkFaults):
+            setattr(server.link_faults, one.name, getattr(plan, one.name))
 
     def _heal(self) -> None:
         world, self._healed = self.world, True

@@ -83,9 +83,9 @@ class PageBridge:
         """Shows the server's ack of an own message."""
         self._play(("acknowledge", own.stanza.contact.phone, own.stanza.id, own.ack))
 
-    def spoil_chat(self, phone: str, unreadable: bool) -> None:
-        """Lets the database refuse to read this chat, or read it again."""
-        self._play(("spoil", phone, unreadable))
+    def spoil_chat(self, phone: str, fault: str | None) -> None:
+        """Lets the query of this chat's messages fail or hang, or answer again."""
+        self._play(("spoil", phone, fault))
 
     # -- the Node process -----------------------------------------------------------------------------------------
 
@@ -121,10 +121,10 @@ class PageBridge:
         """Lets the page's timers run; those of a page that hangs run later."""
         if self._closed or self._wakes_at != at:
             return
-        stuck_until = self._page.browser.stuck_until
-        if self._loop.time() < stuck_until:
-            self._wakes_at = stuck_until
-            self._loop.call_at(stuck_until, self._wake, stuck_until, context=self._loop.outside)
+        hangs_until = self._page.hangs_until
+        if self._loop.time() < hangs_until:
+            self._wakes_at = hangs_until
+            self._loop.call_at(hangs_until, self._wake, hangs_until, context=self._loop.outside)
             return
         self._wakes_at = None
         self._play()

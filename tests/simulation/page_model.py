@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.page_bridge import PageBridge
-from tests.simulation.whatsapp_model import Account, Own, Stanza
+from tests.simulation.whatsapp_model import Account, Contact, Own, Stanza
 
 if TYPE_CHECKING:
     from tests.simulation.browser_model import Browser
 
+BOOT_SECONDS = (0.3, 2.0)
 RECONNECT_SECONDS = (1.0, 5.0)
+#: The bridge tries a chat that it could not read again after half a minute, with the next reading (message_tail.js).
+READS_AGAIN_AFTER_SECONDS = 45.0
 RESENT_AFTER_SECONDS = (8.0, 20.0)
 #: The first code of a page lives longer than the following ones; after so many of them the page shows none any more.
 FIRST_CODE_SECONDS, NEXT_CODE_SECONDS, CODES_AT_MOST = 60.0, 20.0, 6
@@ -36,10 +39,14 @@ class LoadedPage:
         self.pairing_code: tuple[str, float] | None = None
         self._codes_left = CODES_AT_MOST
         self._closed = False
+        #: The renderer starts the page until then, and answers nothing.
+        self.busy_until = 0.0
+        #: By phone, until when the page's database cannot be read.
+        self._unreadable_until: dict[str, float] = {}
         self._bridge = PageBridge(self, self._acts)
         for stanza in self.login.received.values():
             self._decrypt_later(stanza)
-        self.loop.after(self.server.chance.uniform(0.3, 2.0), self._inject)
+        self._boot()
 
     # -- the page itself -----------------------------------------------------------------------------------------
 
@@ -52,8 +59,19 @@ class LoadedPage:
         return not self._closed and not self.browser.offline and not self.browser.unplugged
 
     @property
+    def hangs_until(self) -> float:
+        """Returns until when the renderer answers nothing."""
+        return max(self.browser.stuck_until, self.busy_until)
+
+    @property
     def reachable(self) -> bool:
-        return self.connected and self.networked and self.loop.time() >= self.browser.stuck_until
+        return self.connected and self.networked and self.loop.time() >= self.hangs_until
+
+    def could_read(self, contact: Contact, since: float) -> bool:
+        """Returns whether the bridge could read a chat all the time since then."""
+        return (
+            self._unreadable_until.get(contact.phone, -READS_AGAIN_AFTER_SECONDS) + READS_AGAIN_AFTER_SECONDS <= since
+        )
 
     def state(self) -> dict[str, Any]:
         """Returns what the page shows of its login and its connection."""
@@ -121,6 +139,22 @@ class LoadedPage:
     def _report(self, event: str, *details: Any) -> None:
         if not self._closed and self.injected:
             self._bridge.emit(event, *details)
+
+    def _boot(self) -> None:
+        faults, chance, now = self.server.link_faults, self.server.chance, self.loop.time()
+        seconds = chance.uniform(*BOOT_SECONDS)
+        if chance.random() < faults.slow_boot:
+            self.server.faults += 1
+            seconds = chance.uniform(*faults.slow_boot_seconds)
+            self.busy_until = now + seconds
+        self.loop.after(seconds, self._inject)
+        for contact in self.account.sent if self.account is not None else ():
+            if chance.random() < faults.chat_unreadable:
+                self.server.faults += 1
+                until = now + chance.uniform(*faults.chat_unreadable_seconds)
+                self._unreadable_until[contact.phone] = until
+                self._bridge.spoil_chat(contact.phone, chance.choice(("fails", "hangs")))
+                self.loop.after(until - now, self._bridge.spoil_chat, contact.phone, None)
 
     def _inject(self) -> None:
         if self._closed:
@@ -247,13 +281,16 @@ class LoadedPage:
     def _arrives(self, own: Own) -> None:
         if not self.reachable or self.account is None or self.account.stream is not self:
             return
+        if self.server.refuses(self.account, own.stanza.id):
+            self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own, -1)
+            return
         self.server.accept(self.account, own.stanza.contact, own.stanza.id, own.stanza.text)
         if self.server.chance.random() < self.server.link_faults.ack_lost:
             self.server.faults += 1
             return
-        self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own)
+        self.loop.after(self.server.chance.uniform(0.02, 0.3), self._acknowledged, own, 1)
 
-    def _acknowledged(self, own: Own) -> None:
-        if not self._closed:
-            own.ack = 1
+    def _acknowledged(self, own: Own, ack: int) -> None:
+        if not self._closed and own.ack == 0:
+            own.ack = ack
             self._bridge.acknowledge(own)

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from chalicelib.model.tenant import Audience
+from tests.simulation.link_faults import LinkFaults
 
 #: The weight of each kind of fault, where it happens at all.
 KINDS = {
@@ -31,14 +32,14 @@ KINDS = {
 NIGHT_HOURS = ((0.5, 11.0), (12.1, 14.0))
 #: In so many seconds a history is over.
 NEVER = 1e9
-#: How long a message stays unreadable, in seconds; see ``whatsapp_model.LinkFaults``.
+#: How long a message stays unreadable, in seconds; see ``LinkFaults``.
 SOON = ((1.0, 20.0),)
 LATE = ((1.0, 20.0), (590.0, 700.0), (NEVER, NEVER))
 OVERNIGHT = ((1.0, 20.0), (600.0, 50_000.0), (NEVER, NEVER))
 
 
 @dataclass
-class Plan:
+class Plan(LinkFaults):
     """The plan of a history: its size, and the faults with their rates (0 to 1)."""
 
     tenants: int = 2
@@ -64,14 +65,6 @@ class Plan:
     index_lag_seconds: float = 0.05
     launch_fails: float = 0.0
     deaths_reported: float = 1.0
-    hint_lost: float = 0.0
-    hint_twice: float = 0.0
-    ack_lost: float = 0.0
-    receipt_lost: float = 0.0
-    unreadable: float = 0.0
-    #: See ``whatsapp_model.LinkFaults``.
-    unreadable_seconds: tuple[tuple[float, float], ...] = SOON
-    change_hidden: float = 0.0
     #: How often a message is edited once more, deleted, or quotes an earlier one; and how many contacts write steadily.
     edits: float = 0.0
     deletions: float = 0.0
@@ -141,6 +134,9 @@ def _draw(chance: random.Random) -> Plan:
         away=away,
         audience=chance.choice((*([Audience.EVERYONE] * 4), Audience.UNSAVED, Audience.NEW_CHATS)),
         night_seconds=night_seconds,
+        late=sometimes(0.15),
+        chat_unreadable=0.4 if chance.random() < 0.15 else 0.0,
+        slow_boot=0.4 if chance.random() < 0.15 else 0.0,
     )
 
 

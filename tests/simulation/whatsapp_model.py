@@ -3,14 +3,15 @@
 import hashlib
 import itertools
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import bridge_host
 from tests.simulation.cloud import EPOCH_MS
+from tests.simulation.link_faults import LinkFaults
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.wordings import KINDS, number_of, wording
 
 if TYPE_CHECKING:
     from tests.simulation.page_model import LoadedPage
@@ -53,6 +54,8 @@ class Stanza:
     version: int = 0
     edited_ms: int | None = None
     deleted: bool = False
+    #: The server delivers it so many seconds later than it came, after newer ones.
+    late_seconds: float = 0.0
     #: The message that the phone answered by itself with this one: with a greeting, or an away message.
     answers: "Stanza | None" = None
 
@@ -116,7 +119,11 @@ class Account:
     migrated: bool = False
     #: Sent to the account and not yet acknowledged by its linked browser, in order.
     queue: list[Stanza] = field(default_factory=list)
+    #: Held back by the server, by id, with its later states.
+    late: dict[str, list[Stanza]] = field(default_factory=dict)
     stream: "LoadedPage | None" = None
+    #: How often own messages are still refused, by id.
+    refusals: dict[str, int] = field(default_factory=dict)
     shown: dict[Contact, list[Shown]] = field(default_factory=dict)
     #: Every contact message in the order of sending, as it was sent.
     sent: dict[Contact, list[Stanza]] = field(default_factory=dict)
@@ -130,21 +137,6 @@ class Account:
     def contact_of(self, chat: str) -> Contact | None:
         """Finds the contact of a chat by either id."""
         return next((one for one in self.sent if chat in (one.phone_chat, one.lid_chat)), None)
-
-
-@dataclass
-class LinkFaults:
-    """The rates of faults between browsers and WhatsApp now, from 0 to 1."""
-
-    hint_lost: float = 0.0
-    hint_twice: float = 0.0
-    ack_lost: float = 0.0
-    receipt_lost: float = 0.0
-    unreadable: float = 0.0
-    #: How long an unreadable message stays so, in seconds: the least and the most of one of these, drawn evenly.
-    unreadable_seconds: tuple[tuple[float, float], ...] = ((1.0, 20.0),)
-    #: An edit or a deletion that the page does not show before it reads its database again.
-    change_hidden: float = 0.0
 
 
 class WhatsAppServer:
@@ -194,6 +186,7 @@ class WhatsAppServer:
             second=EPOCH_MS // 1000 + int(self.loop.time()),
             text=f"{automatic} {wording(number, 0)}".strip(),
             readable_at=0.0 if from_me else self._readable_at(),
+            late_seconds=0.0 if from_me else self._late_seconds(),
             quote=None if quote is None else (quote.id, quote.text),
             answers=answers,
         )
@@ -208,6 +201,10 @@ class WhatsAppServer:
         if chance.random() >= faults.unreadable:
             return 0.0
         return self.loop.time() + chance.uniform(*chance.choice(faults.unreadable_seconds))
+
+    def _late_seconds(self) -> float:
+        faults, chance = self.link_faults, self.chance
+        return chance.uniform(*chance.choice(faults.late_seconds)) if chance.random() < faults.late else 0.0
 
     def edit(self, account: Account, message: str) -> None:
         """Edits a message for everyone, unless it is deleted."""
@@ -226,6 +223,21 @@ class WhatsAppServer:
 
     def _send(self, account: Account, stanza: Stanza) -> None:
         account.newest[stanza.id] = stanza
+        if stanza.id in account.late:
+            account.late[stanza.id].append(stanza)
+        elif stanza.late_seconds and not stanza.is_change:
+            self.faults += 1
+            account.late[stanza.id] = [stanza]
+            self.loop.after(stanza.late_seconds, self._release, account, stanza.id)
+        else:
+            self._enqueue(account, stanza)
+
+    def _release(self, account: Account, message: str) -> None:
+        """Delivers a message that was held back, and what became of it since."""
+        for stanza in account.late.pop(message):
+            self._enqueue(account, stanza)
+
+    def _enqueue(self, account: Account, stanza: Stanza) -> None:
         account.queue.append(stanza)
         self.pump(account)
 
@@ -275,6 +287,20 @@ class WhatsAppServer:
                 account.queue.remove(stanza)
         self.pump(account)
 
+    def refuses(self, account: Account, id: str) -> bool:
+        """Returns whether the server refuses a message of a browser this time; what it has accepted, it accepts."""
+        if any(known == id for _, known in account._ids):
+            return False
+        if id not in account.refusals:
+            faults, chance = self.link_faults, self.chance
+            account.refusals[id] = chance.choice(faults.refused_times) if chance.random() < faults.refused else 0
+        if account.refusals[id] == 0:
+            return False
+        account.refusals[id] -= 1
+        self.faults += 1
+        self.trace("refused", account=account.number, id=id)
+        return True
+
     def accept(self, account: Account, contact: Contact, id: str, text: str) -> None:
         """Accepts a message from a browser of the account; the contact's phone shows each id once."""
         if (contact.phone, id) in account._ids:
@@ -287,26 +313,3 @@ class WhatsAppServer:
     def asked(self, page: "LoadedPage", answer: Callable[[Any], None], value: Any) -> None:
         """Answers after a round trip to the server."""
         self.loop.after(self.chance.uniform(0.02, 0.3), answer, value)
-
-
-#: The beginnings of message ids: of a contact, typed on the owner's phone, sent by it itself.
-KINDS = ("IN", "PHONE", "AUTO")
-#: What a person writes: the number of the message, and how often it was edited. No wording is a part of another.
-WORDING = re.compile(r"m(\d{5})\.(\d+)\.")
-
-
-def wording(number: int, version: int) -> str:
-    """Returns the text of a message in this version."""
-    return f"m{number:05d}.{version}."
-
-
-def number_of(text: str) -> int:
-    """Returns the number of the message that has this text."""
-    found = WORDING.search(text)
-    assert found is not None
-    return int(found[1])
-
-
-def words(text: str) -> str:
-    """Returns what is written beside the number of the message and its version."""
-    return WORDING.sub("", text).strip()

@@ -110,7 +110,7 @@ class Page {
     this.setTimeout(() => this.store.revoke(row), afterMs, []);
   }
 
-  spoil(phone, isUnreadable) { this.store.contacts.get(phone).isUnreadable = isUnreadable; }
+  spoil(phone, fault) { this.store.contacts.get(phone).fault = fault; }
 }
 
 // Everything that promises have still to run has run once the event loop comes round.

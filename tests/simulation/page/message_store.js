@@ -53,7 +53,7 @@ class Contact {
       .map(([id, isAddressBookContact]) => [id, { id, isAddressBookContact }]));
     this.chat = null;
     this.rows = []; // the database, oldest first; within a second in the order in which they came
-    this.isUnreadable = false;
+    this.fault = null; // of the query of its messages: fails, hangs
   }
 
   wid() { return this.store.isMigrated ? this.lid : this.phone; }

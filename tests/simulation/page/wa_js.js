@@ -29,7 +29,8 @@ function waJs(page) {
   async function getMessages(chatId, { count = 20, direction, id }) {
     const contact = contactOf(chatId);
     await page.readDatabase();
-    if (contact.isUnreadable) throw failure("database_error");
+    if (contact.fault === "fails") throw new Error("the database");
+    if (contact.fault === "hangs") await new Promise(() => {});
     if (direction !== "before" || !id) throw new Error("the model pages backwards from a message only");
     return store.page(contact, String(id), count);
   }

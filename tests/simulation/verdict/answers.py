@@ -18,8 +18,6 @@ Item = dict[str, Any]
 
 #: A message that cannot be decrypted has its reason so many seconds after DECRYPTED_WITHIN.
 REASON_WITHIN = 90.0
-#: A model call that began so many seconds before a takeover is finished.
-SETTLED_AFTER = 2.0
 #: A runner that began to send such a turn may find out later that it must not be sent any more.
 ENDED_LATER = frozenset({SkipReason.TOO_OLD, SkipReason.OTHER_LOGIN})
 
@@ -49,7 +47,7 @@ class AnswerPromises:
     def check_model_call(self, chat: str, instant: int) -> None:
         """Checks that the model is not called for a chat that a person has taken over."""
         item = self.world.cloud.table.partitions[chat]["CHAT"]
-        lately = self.world.loop.time() - self._taken_over_at.get(chat, 0.0) < SETTLED_AFTER
+        lately = self._taken_over_at.get(chat, 0.0) > self.records.known_until()
         if instant < item.get("takeover_until", 0) and not lately:
             self._report("takeover", f"{chat} is answered although its owner answers")
 
@@ -199,7 +197,7 @@ class AnswerPromises:
         latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
         for stanza in account.sent[contact]:
             item = stored.get((contact.phone, stanza.id))
-            if item is None or stanza.readable_at or account.newest[stanza.id].deleted:
+            if item is None or stanza.readable_at or stanza.late_seconds or account.newest[stanza.id].deleted:
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:

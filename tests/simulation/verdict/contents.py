@@ -12,7 +12,8 @@ from chalicelib.store.conversation.items import turn_from
 from chalicelib.store.sessions import session_from
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.people import TAKEOVER_MINUTES
-from tests.simulation.whatsapp_model import KINDS, WORDING, Account, Contact, Stanza, words
+from tests.simulation.whatsapp_model import Account, Contact, Stanza
+from tests.simulation.wordings import KINDS, WORDING, words
 
 if TYPE_CHECKING:
     from tests.simulation.openai_model import Call
@@ -24,8 +25,6 @@ Item = dict[str, Any]
 
 #: Stands in a stored reply for what its contact deleted.
 ERASED = "[deleted]"
-#: A model call that began so many seconds before is finished.
-SETTLED_AFTER = 2.0
 #: A change this late may be too late for the runner to look for it.
 CHANGES_WITHIN = MAX_MESSAGE_AGE.total_seconds() - 600.0
 #: A greeting comes so soon; seconds are whole.
@@ -83,7 +82,7 @@ class Contents:
     def _called(self, call: "Call") -> None:
         """Checks what the model is told."""
         self.inspector.answers.check_model_call(f"CHAT#{call.tenant}#{call.chat}", self.world.cloud.clock())
-        account, now = self._account_of(call), self.world.loop.time()
+        account, known_until = self._account_of(call), self.inspector.records.known_until()
         for role, lines in call.told.items():
             for number, version in _wordings("\n".join(lines)):
                 stanza = _find(account, number)
@@ -93,7 +92,7 @@ class Contents:
                 if self.is_private(call.tenant, stanza.contact):
                     self._report("private", f"the model of {call.tenant} is told message {number}")
                     continue
-                states = [one for one in self._handed_in[call.tenant, stanza.id] if one[0] < now - SETTLED_AFTER]
+                states = [one for one in self._handed_in[call.tenant, stanza.id] if one[0] < known_until]
                 if any(deleted for _, _, deleted in states):
                     self._report("deleted", f"the model is told {stanza.id}")
                 elif role == "user" and version < max((newer for _, newer, _ in states), default=0):

@@ -44,7 +44,8 @@ class Deliveries:
         since = self.world.loop.time() - NOTED_WITHIN
         browser, process = page.browser, page.browser.process
         goes_on = process.alive and not process.stopped and machine.went_on_at < since and browser.alive
-        if goes_on and browser.page is page and browser.stuck_until < since and not browser.offline:
+        goes_on = goes_on and page.could_read(stanza.contact, since)
+        if goes_on and browser.page is page and page.hangs_until < since and not browser.offline:
             self._disks[browser.tenant, stanza.id].add((machine.slot, machine.disk_number))
             self._noted[page][stanza.id] = stanza
 

@@ -85,7 +85,8 @@ class LoginPromises:
         """Returns whether its runner, or the browser itself, could not be told anything a moment ago."""
         machine, since = self.world.machine_of(browser), self.world.loop.time() - TWO_BROWSERS_WITHIN
         stopped = browser.process.stopped or machine is None or machine.went_on_at > since
-        return bool(stopped or browser.stuck_until > since)
+        hangs_until = browser.stuck_until if browser.page is None else browser.page.hangs_until
+        return bool(stopped or hangs_until > since)
 
     # -- the newest login ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import greenlet  # type: ignore[import-untyped]
+
 from chalicelib.model import SkipReason, Turn
 from chalicelib.store.conversation.items import turn_from
 
@@ -10,12 +12,20 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
+#: A model call that began so many seconds before a change is finished.
+SETTLED_AFTER = 2.0
+
 
 class Records:
     """Reads the table as it is now, without the code's own queries."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
+
+    def known_until(self) -> float:
+        """Returns the instant up to which a model call of this worker must know the table: it may have been frozen."""
+        now = self.world.loop.time()
+        return min(now - SETTLED_AFTER, getattr(greenlet.getcurrent(), "began_at", now))
 
     def items_of(self, tenant: str) -> list[Item]:
         """Returns the items of the tenant's chats."""
