@@ -98,6 +98,10 @@ class LogEvent(StrEnum):
     SENT_REPORT_REFUSED = "sent_report_refused"
     #: The page was left without reading all of it once more.
     FINAL_READ_FAILED = "final_read_failed"
+    #: WhatsApp refused a part of a turn for good; the turn ends.
+    REPLY_REFUSED = "reply_refused"
+    #: WhatsApp Web says that the account is restricted, or no longer.
+    RESTRICTION_CHANGED = "restriction_changed"
     #: WhatsApp's server has all parts of a turn.
     TURN_DELIVERED = "turn_delivered"
     #: A turn could not be delivered just now; the runner retries later.

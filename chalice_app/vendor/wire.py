@@ -72,12 +72,17 @@ class Phase(StrEnum):
 
 
 class ProblemCode(StrEnum):
-    """A problem that a person must fix."""
+    """A problem that a person must fix.
+
+    No runner may report a member that the release before lacks: an older control plane would refuse the whole sync.
+    New problems of a session travel as fields of their own, from which the control plane makes the code.
+    """
 
     # of the session
     PASSKEY = "passkey"  #: the phone asks for a passkey this browser cannot give
     CONFLICT = "conflict"  #: another browser took this login over
     BLOCKED = "blocked"  #: WhatsApp refuses this account or this client
+    RESTRICTED = "restricted"  #: WhatsApp restricts this account: it is linked, but may not write to everyone
     INCOMPATIBLE = "incompatible"  #: wa-js and the page no longer understand each other
     BROWSER_MISSING = "browser_missing"  #: the runner's machine has no Chromium
     # of the assistant
@@ -167,6 +172,15 @@ class Code(Wire):
     expires_in_ms: Milliseconds
 
 
+class Restriction(Wire):
+    """A restriction of an account that is linked: WhatsApp lets it write to some contacts only, or to none."""
+
+    #: WhatsApp's time of its end; ``None`` where it is not known.
+    until_ms: Milliseconds | None = None
+    #: WhatsApp's word for it, such as WEB_COMPANION_ONLY; empty if WhatsApp only refused replies in several chats.
+    kind: ShortText = ""
+
+
 class SessionReport(Wire):
     """The state of one session, as its runner sees it.
 
@@ -187,6 +201,7 @@ class SessionReport(Wire):
     number: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")] | None = None
     #: WhatsApp time up to which every message was handed in and acknowledged.
     caught_up_to_ms: Milliseconds | None = None
+    restriction: Restriction | None = None
     #: How long ago the page last answered a probe.
     probed_ms_ago: Milliseconds | None = None
     #: How long ago the profile was last found to be saved: a snapshot was committed, or there was nothing new to save.
@@ -256,6 +271,8 @@ class Delivery(Wire):
     chat: ChatId
     turn: TurnId
     revision: int
+    #: WhatsApp's time of the oldest message that it answers: a backlog is answered from the newest on.
+    sent_at_ms: Milliseconds = 0
 
 
 class SyncAnswer(Wire):

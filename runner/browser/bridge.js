@@ -16,7 +16,6 @@
   const PAIRING_LIFE_MS = 195_000; // [linkDeviceCodeLifecycle.ts: 3.25 min]
   const CODE_TIMEOUT_MS = 10_000;
   const PASSKEY_SHOWN_MS = 300_000; // long enough to be read; then codes are shown again
-  const ACK_TIMEOUT_MS = 5_000;
   const REVOKED_MS = 1_000; // wa-js reports a deletion before WhatsApp has carried it out
 
   const { attempt, text } = values;
@@ -133,6 +132,7 @@
       delivered_offline: attempt(() => W.whatsapp.BackendEventBus.isOfflineDeliveryEnd === true, false),
       server_event_ms_ago: msSince(state.serverEventAt),
       unsolicited_event_ms_ago: msSince(state.unsolicitedEventAt),
+      restriction: authenticated ? sentReplies.restriction() : null,
       dialog: authenticated && stream.mode === "MAIN" ? attempt(dialogKind) : null,
       missing: missing(stream.mode === "MAIN"),
       heap_bytes: performance.memory?.usedJSHeapSize ?? 0,
@@ -221,56 +221,7 @@
     W.whatsapp.Socket.takeover();
   }
 
-  // -- sent replies ---------------------------------------------------------------------------------------------
-
-  // The key's remote must be the chat as WhatsApp has it, which changes with the LID migration
-  // [chat/functions/prepareRawMessage.ts: message_key_remote_id_is_not_same_of_chat].
-  function ownKey(chat, message) {
-    const key = `true_${chat.id}_${message}`;
-    if (!chat.id.isGroup()) return key;
-    return `${key}_${W.whatsapp.UserPrefs.getMeLidUserOrThrow()}`;
-  }
-
-  async function find(chatId, message) {
-    const chat = await W.chat.find(chatId);
-    try {
-      const found = await W.chat.getMessageById(ownKey(chat, message));
-      return { ack: Number(found.ack ?? 0) };
-    } catch (error) {
-      if (error?.code === "msg_not_found") return null;
-      throw error;
-    }
-  }
-
-  async function quoted(chat, message) {
-    const inMemory = attempt(() => chat.msgs.getModelsArray().find(({ id }) => id.id === message && !id.fromMe));
-    if (inMemory) return inMemory;
-    return await W.chat.getMessageById(`false_${chat.id}_${message}`).catch(() => null);
-  }
-
-  // wa-js waits for the server's ack without end; replies to other chats wait behind it.
-  function withTimeout(sending) {
-    return Promise.race([sending, new Promise((resolve) => setTimeout(resolve, ACK_TIMEOUT_MS, null))]);
-  }
-
-  async function send(chatId, message, body, quote) {
-    const chat = await W.chat.find(chatId);
-    const sendText = (more) => withTimeout(W.chat.sendTextMessage(chat.id, body, {
-      messageId: ownKey(chat, message), waitForAck: true, linkPreview: false, detectMentioned: false,
-      markIsRead: false, ...more,
-    }));
-    const original = quote ? await quoted(chat, quote) : null;
-    let result;
-    try {
-      result = await sendText(original ? { quotedMsg: original } : {});
-    } catch (error) {
-      if (error?.code !== "quoted_msg_can_not_reply" && error?.code !== "invalid_quoted_msg") throw error;
-      result = await sendText({});
-    }
-    if (!result) return { ack: 0 };
-    const accepted = result.sendMsgResult?.messageSendResult === "OK" ? 1 : 0;
-    return { ack: Math.max(Number(result.ack ?? 0), accepted) };
-  }
+  // -- signs that a contact sees --------------------------------------------------------------------------------
 
   async function markSeen(chatId) {
     await W.chat.markIsRead(chatId);
@@ -283,7 +234,8 @@
   // -- the one entry point --------------------------------------------------------------------------------------
 
   const calls = {
-    observe, prove, confirmDialog, refreshQr, pair, takeOver, find, send, markSeen, showTyping,
+    observe, prove, confirmDialog, refreshQr, pair, takeOver, markSeen, showTyping,
+    find: sentReplies.find, send: sentReplies.send, resend: sentReplies.resend, maySend: sentReplies.maySend,
     tail: messageTail.tail, acknowledge: messageTail.acknowledge, remember: messageTail.remember,
   };
   Object.defineProperty(window, "answerline", {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 #: The limits of the wire. The page is not trusted to respect them.
 NUMBER = re.compile(r"[0-9]{5,20}")
+RESTRICTION_KIND = re.compile(r"[A-Z_]{1,60}", re.ASCII)
 MAX_CODE_LENGTH = 2048
 MAX_NAME_LENGTH = 40
 MAX_NAMES = 20
@@ -107,6 +108,16 @@ class LiveCode:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRestriction:
+    """A restriction of the account that WhatsApp Web knows of: new chats, or all of them, until a time."""
+
+    #: WhatsApp's time; None if it does not say.
+    until_ms: int | None = None
+    #: WhatsApp's word for it, such as WEB_COMPANION_ONLY; empty if it has none.
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PageObservation:
     """The state of the page at one moment. Modes and states are wa-js's StreamMode, StreamInfo and SOCKET_STATE."""
 
@@ -130,6 +141,7 @@ class PageObservation:
     server_event_ms_ago: int | None = None
     #: Time since the server last sent something without having been asked: a message, a receipt.
     unsolicited_event_ms_ago: int | None = None
+    restriction: PageRestriction | None = None
     dialog: Dialog | None = None
     #: Names that wa-js does not find in this page although they should be there by now.
     missing: tuple[str, ...] = ()
@@ -178,6 +190,7 @@ def parse_observation(answer: Any) -> PageObservation:
         delivered_offline=bool(answer.get("delivered_offline")),
         server_event_ms_ago=_parse_number(answer.get("server_event_ms_ago")),
         unsolicited_event_ms_ago=_parse_number(answer.get("unsolicited_event_ms_ago")),
+        restriction=_parse_restriction(answer.get("restriction")),
         dialog=None if dialog is None else Dialog(dialog),
         missing=tuple(_parse_word(name) or "?" for name in (missing if isinstance(missing, list) else ())[:MAX_NAMES]),
         heap_bytes=_parse_number(answer.get("heap_bytes")) or 0,
@@ -193,6 +206,14 @@ def _parse_number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
         return None
     return int(value)
+
+
+def _parse_restriction(answer: Any) -> PageRestriction | None:
+    if not isinstance(answer, Mapping):
+        return None
+    kind = answer.get("kind")
+    known = isinstance(kind, str) and RESTRICTION_KIND.fullmatch(kind)
+    return PageRestriction(_parse_number(answer.get("until_ms")), str(kind) if known else "")
 
 
 def _parse_code(answer: Any) -> LiveCode | None:
@@ -224,7 +245,7 @@ def parse_tail(answer: Any) -> Tail:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The page's answer for one sent message: ``ack`` ≥ 1 means that WhatsApp's server has it."""
+    """The page's answer for one sent message: with ``ack`` ≥ 1 WhatsApp's server has it, with < 0 it refused it."""
 
     ack: int
 
@@ -278,6 +299,12 @@ class Page(Protocol):
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
         """Sends under a chosen id and waits for the server's ack."""
+
+    async def resend(self, chat: str, message: str) -> SendResult:
+        """Sends an own message that WhatsApp refused (``ack`` < 0) again, under its id, and waits for the ack."""
+
+    async def may_send(self, chat: str) -> bool:
+        """Returns whether WhatsApp lets the account write in this chat: a restricted one may not in every chat."""
 
     async def mark_seen(self, chat: str) -> None:
         """Sends the contact a read receipt for the chat."""

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, Error, Playwright, async_playwright
 from playwright.async_api import Page as BrowserPage
 
 from runner.browser import chromium
+from runner.browser.injected_script import injected_script
 from runner.browser.launches import LaunchRecord
 from runner.browser.page import (
     Hint,
@@ -47,8 +46,6 @@ DRIVER_CHECK_INTERVAL_SECONDS = 1.0
 #: Playwright's messages for a page or a browser that is gone.
 GONE_MESSAGES = ("has been closed", "crashed", "Connection closed", "Browser closed")
 MAX_ERROR_LENGTH = 160
-#: The scripts of the bridge, each after those that it uses.
-BRIDGE = ("values.js", "people.js", "message_content.js", "message_tail.js", "bridge.js")
 
 
 class DriverGone(Exception):
@@ -74,7 +71,7 @@ class WhatsApp:
         self._driver_processes = driver_processes
         self._clock = clock
         self._running: dict[Path, list[chromium.Process]] = {}
-        self._script = _injected_script(settings)
+        self._script = injected_script(settings)
 
     @asynccontextmanager
     async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator["WhatsAppPage"]:
@@ -256,16 +253,25 @@ class WhatsAppPage:
         return None if found is None else parse_ack(found)
 
     async def send(self, chat: str, message: str, text: str, quote: str | None) -> SendResult:
-        result = await self._call("send", chat, message, text, quote, timeout_seconds=SEND_TIMEOUT_SECONDS)
-        if result is None:
-            raise PageSilent("wa-js is not there")
-        return SendResult(parse_ack(result))
+        return await self._send("send", chat, message, text, quote)
+
+    async def resend(self, chat: str, message: str) -> SendResult:
+        return await self._send("resend", chat, message)
+
+    async def may_send(self, chat: str) -> bool:
+        return bool(await self._call("maySend", chat))
 
     async def mark_seen(self, chat: str) -> None:
         await self._call("markSeen", chat)
 
     async def show_typing(self, chat: str, typing: bool) -> None:
         await self._call("showTyping", chat, typing)
+
+    async def _send(self, name: str, *arguments: Any) -> SendResult:
+        result = await self._call(name, *arguments, timeout_seconds=SEND_TIMEOUT_SECONDS)
+        if result is None:
+            raise PageSilent("wa-js is not there")
+        return SendResult(parse_ack(result))
 
     async def _call(self, name: str, *arguments: Any, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Any:
         """Calls a function of the bridge; returns its plain data, or None where the bridge is not there."""
@@ -289,18 +295,6 @@ class WhatsAppPage:
         if self._gone or told:
             self._gone = True
             raise PageGone(f"the page is gone: {', '.join(told)}") from error
-
-
-def _injected_script(settings: Settings) -> str:
-    """Returns wa-js, unmodified, then the bridge; for the top frame of WhatsApp Web and no other document."""
-    bundle = settings.wa_js.read_text(encoding="utf-8")
-    bridge = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in BRIDGE)
-    host = json.dumps(urlsplit(settings.whatsapp_url).hostname)
-    # wa-js reports each login to Google unless this is set before it starts (4.6.0).
-    return (
-        f"if (window === window.top && location.hostname === {host}) {{\n"
-        f"window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{bundle}\n;{bridge}\n}}"
-    )
 
 
 def _first_line(error: Exception) -> str:

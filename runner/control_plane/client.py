@@ -18,6 +18,8 @@ from wire import (
     MessagesAnswer,
     MessagesRequest,
     Refusal,
+    RefusedAnswer,
+    RefusedRequest,
     ReleaseAnswer,
     ReleaseRequest,
     RestoreAnswer,
@@ -169,6 +171,10 @@ class ControlPlaneClient:
     async def report_sent(self, request: SentRequest) -> SentAnswer:
         """Reports a part that WhatsApp's server has; monotone, and allowed to a dead runner."""
         return await self._post("sent", request, SentAnswer)
+
+    async def report_refused(self, request: RefusedRequest) -> RefusedAnswer:
+        """Reports a part that WhatsApp refused for good, which ends its turn; repeating it is harmless."""
+        return await self._post("refused", request, RefusedAnswer)
 
     async def release(self, request: ReleaseRequest) -> ReleaseAnswer:
         """Gives a session back after its browser ended."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from runner.backoff import backoff_seconds
-from runner.browser.page import Page, PageError
+from runner.browser.page import Page, PageError, PageRestriction
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient
 from runner.control_plane.lease import Lease
@@ -13,6 +13,7 @@ from runner.logs import log
 from runner.messages.inbox import Inbox
 from runner.messages.journal import OVERLAP_SECONDS, Journal
 from runner.messages.replies import Replies
+from runner.messages.token_bucket import REPLIES_PER_MINUTE, TokenBucket
 from runner.messages.typing_indicator import TypingIndicator
 from wire import Message, Outcome
 
@@ -59,6 +60,7 @@ class Conversation:
         clock: Clock,
         jitter: Callable[[], float],
         on_change: Callable[[], None],
+        replies_per_minute: int = REPLIES_PER_MINUTE,
     ) -> None:
         self.tenant = tenant
         self.epoch = epoch
@@ -73,6 +75,7 @@ class Conversation:
             clock=clock,
             jitter=jitter,
             on_answered=self._answered,
+            bucket=TokenBucket(replies_per_minute),
         )
         self._journal = journal
         self._clock = clock
@@ -108,8 +111,9 @@ class Conversation:
             self._readable = True
             self._page_changed.set()
 
-    def mark_online(self, delivered_offline: bool) -> None:
+    def mark_online(self, delivered_offline: bool, restriction: PageRestriction | None = None) -> None:
         """Starts sending: the page is proven online. ``delivered_offline``: it has all messages of its absence."""
+        self.replies.observe_restriction(restriction)
         self._delivered_offline = delivered_offline
         if self._online_since is None:
             self._online_since = self._clock.now()

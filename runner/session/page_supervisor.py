@@ -238,7 +238,7 @@ class PageSupervisor:
             if inbox.failed_with:
                 self._report(RenewalReason.MESSAGES_UNREADABLE, detail)
             return (INCOMPATIBLE if self._incompatible else OFFLINE)._replace(detail=detail)
-        self._conversation.mark_online(observation.delivered_offline)
+        self._conversation.mark_online(observation.delivered_offline, observation.restriction)
         chats = inbox.unreadable_chats
         return state._replace(detail=f"{chats} chat{'s' * (chats != 1)} cannot be read") if chats else state
 

@@ -136,8 +136,15 @@ class Session:
 
     def report(self) -> SessionReport:
         """Builds the report for the control plane."""
-        saved = (self._saver.saved_at, self._saver.problem) if self._login.linked else (None, None)
-        return self._status.report(self.hold, self._conversation.caught_up_to_ms, *saved)
+        restriction = self._conversation.replies.restriction.restriction(self._clock.now())
+        saved_at, save_problem = (self._saver.saved_at, self._saver.problem) if self._login.linked else (None, None)
+        return self._status.report(
+            self.hold,
+            self._conversation.caught_up_to_ms,
+            saved_at=saved_at,
+            save_problem=save_problem,
+            restriction=restriction,
+        )
 
     async def park(self) -> None:
         """Takes the session off the network until ``resume``."""

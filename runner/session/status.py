@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from runner.browser.page import LiveCode, PageObservation
+from runner.browser.page import LiveCode, PageObservation, PageRestriction
 from runner.browser.page_state import PageState
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
-from wire import Code, Hold, Phase, SaveProblem, SessionReport
+from wire import Code, Hold, Phase, Restriction, SaveProblem, SessionReport
 
 
 class Status:
@@ -56,15 +56,17 @@ class Status:
         caught_up_to_ms: int | None,
         saved_at: float | None = None,
         save_problem: SaveProblem | None = None,
+        restriction: PageRestriction | None = None,
     ) -> SessionReport:
         """Builds the report; its sequence grows with each change and only then, so that each is stored once.
 
         Args:
             saved_at: when the profile was last found to be saved; None without a login.
             save_problem: why the profile is not saved.
+            restriction: of the account, by WhatsApp.
         """
         now = self._clock.now()
-        if (content := (self._content(), caught_up_to_ms)) != self._reported:
+        if (content := (self._content(), caught_up_to_ms, restriction)) != self._reported:
             self._reported = content
             self._sequence += 1
         return SessionReport(
@@ -78,6 +80,7 @@ class Status:
             pairing=self._living(self._pairing),
             number=self.number,
             caught_up_to_ms=caught_up_to_ms,
+            restriction=Restriction(until_ms=restriction.until_ms, kind=restriction.kind) if restriction else None,
             probed_ms_ago=None if self.probed_at is None else int((now - self.probed_at) * 1000),
             saved_ms_ago=None if saved_at is None else int((now - saved_at) * 1000),
             save_problem=save_problem or "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import async_playwright
 
-from runner.browser.whatsapp import BRIDGE
+from runner.browser.injected_script import BRIDGE
 from tests.simulators.whatsapp import WhatsAppSimulator
 from tests.simulators.whatsapp.browser import launch, new_context, open_tab
 from tests.unit.support.page_scripts import SCRIPTS, names_used

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.browser import whatsapp
+from runner.browser import injected_script
 
 HOST = Path(__file__).parent / "page" / "host.js"
-SCRIPTS = Path(whatsapp.__file__).parent
+SCRIPTS = Path(injected_script.__file__).parent
 #: A page that computes for so long hangs.
 ANSWER_TIMEOUT_SECONDS = 60.0
 CHUNK_BYTES = 1 << 16
@@ -98,7 +98,7 @@ class BridgeHost:
 
 def read_bridge() -> str:
     """Returns the scripts of the bridge as the runner injects them."""
-    return "\n".join((SCRIPTS / name).read_text(encoding="utf-8") for name in whatsapp.BRIDGE)
+    return "\n".join((SCRIPTS / name).read_text(encoding="utf-8") for name in injected_script.BRIDGE)
 
 
 _host: BridgeHost | None = None

@@ -252,7 +252,6 @@ class LoadedPage:
             "hint": self.browser.hint,
             "ask": self._ask,
             "send": self._send,
-            "delete": self._delete,
             "takeOver": self._take_over,
             "refreshQr": self._refresh_codes,
         }
@@ -266,10 +265,8 @@ class LoadedPage:
             contact = next(one for one in account.sent if one.phone == phone)
             own = Own(Stanza(message, contact, True, EPOCH_MS // 1000 + int(self.loop.time()), text))
             self.login.own[message] = own
+        own.ack = max(0, own.ack)  # one that was refused is sent again
         self._transmit(own)
-
-    def _delete(self, phone: str, message: str) -> None:
-        self.login.own.pop(message, None)
 
     def _transmit(self, own: Own) -> None:
         if self._closed or own.ack != 0 or not self.connected:

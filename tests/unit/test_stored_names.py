@@ -107,6 +107,7 @@ ADDED_SINCE = {
     *("Turn.failures", "Turn.sentence"),
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
+    "TurnToTake.sent_at",
 }
 
 
@@ -526,6 +527,7 @@ def test_no_attribute_of_the_model_is_left_out(world: World) -> None:
         [world.chat(number) for number in numbers],
         [message for number in numbers for message in world.messages_of(number)],
         [world.turn_of(number) for number in range(1, 8)],
+        world.runners.bell(HOLDER).turns,
     ]
     left_out = [
         f"{type(instances[0]).__name__}.{each.name}"

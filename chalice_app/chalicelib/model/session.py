@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from chalicelib.model.snapshot import SnapshotVersion
 from chalicelib.model.tenant import Problem, TenantState
@@ -20,6 +20,8 @@ RETRY_BACKOFF = timedelta(seconds=10)
 #: … up to this. A jitter of a quarter keeps sessions that failed together from being retried together.
 MAX_RETRY_BACKOFF = timedelta(minutes=10)
 
+#: The end of the year 9999: a page may name a later end of a restriction.
+LAST_INSTANT_MS = 253_402_300_799_000
 #: The subject of a mail to the owner: the logout, or a problem.
 Notice = Phase | ProblemCode
 
@@ -150,11 +152,9 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         account_since = account_since if number == last_number else now
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
-    problem = None
-    if report.problem is not None:
-        same = session.problem is not None and session.problem.code is report.problem
-        since = session.problem.since if same and session.problem is not None else now
-        problem = Problem(report.problem, since, report.detail)
+    problem = problem_of(report, now)
+    if problem is not None and session.problem is not None and session.problem.code is problem.code:
+        problem = replace(problem, since=session.problem.since)
     up = report.phase is Phase.ONLINE or report.qr is not None or report.pairing is not None
     after = replace(
         session,
@@ -165,7 +165,7 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         since=session.since if report.phase is session.phase else now,
         sequence=report.sequence,
         problem=problem,
-        unsent_notice=_unsent_notice(session, report, number),
+        unsent_notice=_unsent_notice(session, report, problem, number),
         detail=report.detail,
         qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
@@ -180,15 +180,32 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     return replace(after, down_since=None if after.up else session.down_since or now)
 
 
-def _unsent_notice(session: Session, report: SessionReport, number: str | None) -> Notice | None:
+def problem_of(report: SessionReport, now: int) -> Problem | None:
+    """Returns the problem of a report: the one that keeps the line from running, or else a restriction."""
+    if report.problem is not None:
+        return Problem(report.problem, now, report.detail)
+    if report.restriction is None:
+        return None
+    if report.restriction.until_ms is not None:
+        until = datetime.fromtimestamp(min(report.restriction.until_ms, LAST_INSTANT_MS) / 1000, UTC)
+        detail = f"until {until:%Y-%m-%d %H:%M} UTC"
+    else:
+        detail = "until when is not known" if report.restriction.kind else "WhatsApp refuses replies in several chats"
+    return Problem(ProblemCode.RESTRICTED, now, f"{detail} ({report.restriction.kind})".removesuffix(" ()"))
+
+
+def _unsent_notice(
+    session: Session, report: SessionReport, problem: Problem | None, number: str | None
+) -> Notice | None:
     """Returns the notice to send: the former one until it is sent, none once the owner linked again or it is over."""
     if report.phase is Phase.LOGGED_OUT and session.phase is not Phase.LOGGED_OUT:
         return Phase.LOGGED_OUT
     if session.unsent_notice == Phase.LOGGED_OUT and number is None:
         return Phase.LOGGED_OUT
-    if report.problem is None or (session.problem is not None and session.problem.code is report.problem):
-        return session.unsent_notice if session.unsent_notice == report.problem else None
-    return report.problem
+    code = problem.code if problem is not None else None
+    if code is None or (session.problem is not None and session.problem.code is code):
+        return session.unsent_notice if session.unsent_notice == code else None
+    return code
 
 
 def apply_failure(session: Session, now: int) -> Session:

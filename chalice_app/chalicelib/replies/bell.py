@@ -22,4 +22,4 @@ def ring_all(services: Services, tenant: str, runner: str, now: int) -> None:
 
 
 def _turn_to_take(turn: Turn) -> TurnToTake:
-    return TurnToTake(turn.id, turn.tenant, turn.chat, turn.revision)
+    return TurnToTake(turn.id, turn.tenant, turn.chat, turn.revision, turn.oldest_sent_at)

@@ -37,6 +37,8 @@ class TurnToTake:
     tenant: str
     chat: str
     revision: int
+    #: WhatsApp's time of the oldest message that it answers, in epoch milliseconds
+    sent_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ class Runners:
         """Wakes the runner's held call; a turn is listed until it is silenced."""
         changes: dict[Any, Any] = {}
         if turn is not None:
-            changes["rung", turn.turn] = {"tenant": turn.tenant, "chat": turn.chat, "revision": turn.revision}
+            entry = {"tenant": turn.tenant, "chat": turn.chat, "revision": turn.revision, "sent_at": turn.sent_at}
+            changes["rung", turn.turn] = entry
         try:
             self._table.update(
                 Update(f"RUNNER#{runner}", "BELL", set=changes, add={"count": 1}, when=Attr("pk").exists())
@@ -229,7 +232,7 @@ class Runners:
         return Bell(
             item.get("count", 0),
             tuple(
-                TurnToTake(turn, entry["tenant"], entry["chat"], entry["revision"])
+                TurnToTake(turn, entry["tenant"], entry["chat"], entry["revision"], entry.get("sent_at", 0))
                 for turn, entry in item.get("rung", {}).items()
             ),
         )

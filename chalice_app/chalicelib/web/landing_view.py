@@ -80,7 +80,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
     awaited = session.is_awake(now) and screen is Screen.MESSAGE
     active = screen in ACTIVE_SCREENS or session.phase in ACTIVE_PHASES or awaited
     refresh = ACTIVE_REFRESH if active else IDLE_REFRESH
-    problem = tenant.assistant_problem if screen is Screen.CONNECTED else session.problem
+    problem = session.problem or (tenant.assistant_problem if screen is Screen.CONNECTED else None)
     state = (
         screen,
         session.phase,

@@ -148,6 +148,7 @@ PROBLEM_NAMES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PASSKEY: "Passkey needed",
     ProblemCode.CONFLICT: "In use elsewhere",
     ProblemCode.BLOCKED: "Blocked by WhatsApp",
+    ProblemCode.RESTRICTED: "Restricted by WhatsApp",
     ProblemCode.INCOMPATIBLE: "WhatsApp Web changed",
     ProblemCode.BROWSER_MISSING: "No browser",
     ProblemCode.KEY_REVOKED: "Key revoked",

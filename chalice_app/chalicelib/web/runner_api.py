@@ -287,6 +287,7 @@ def _deliveries(runner: Runner, bell: Bell) -> tuple[Delivery, ...]:
             chat=each.chat,
             turn=each.turn,
             revision=each.revision,
+            sent_at_ms=each.sent_at,
         )
         for each in bell.turns
         if each.tenant in epochs

@@ -117,13 +117,6 @@ class MessageStore {
     contact.rows.splice(later + 1, 0, row);
   }
 
-  delete(contact, key) {
-    contact.rows = contact.rows.filter((row) => !isSame(row, key));
-    const model = this.inMemory(contact, key);
-    this.memory.delete(this.#place(contact, key));
-    if (contact.chat) contact.chat.messages = contact.chat.messages.filter((one) => one !== model);
-  }
-
   // -- memory ---------------------------------------------------------------------------------------------------
 
   #place(contact, { fromMe, id }) { return `${fromMe}_${contact.phone}_${id}`; }

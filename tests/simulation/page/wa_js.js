@@ -78,17 +78,21 @@ function waJs(page) {
     waiting.delete(id);
   }
 
-  async function deleteMessage(chatId, given) {
-    const contact = contactOf(chatId);
-    const keys = [given].flat().map((one) => String(one?.id ?? one));
-    for (const key of keys) {
-      const { id } = await getMessageById(key);
-      store.delete(contact, id);
-      page.effect("delete", contact.phone.user, id.id);
-    }
-    return keys.map((id) => ({ id, sendMsgResult: "OK", isDeleted: true }));
+  // WhatsApp Web's own "try again": the same message under the same id [WAWebResendMsgAction].
+  async function resendMsg(message) {
+    if (message.ack >= 0) return undefined;
+    const contact = contactOf(message.id.remote);
+    const { id } = message.id;
+    store.acknowledge(contact.phone.user, id, 0);
+    const sent = new Promise((resolve) => waiting.set(id, [...(waiting.get(id) ?? []), resolve]));
+    page.effect("send", contact.phone.user, id, message.body);
+    return (await sent).messageSendResult;
   }
 
+  const modules = {
+    WAWebResendMsgAction: { resendMsg },
+    WAWebReachoutTimelockUtils: { isUserReachoutTimelocked: () => false },
+  };
   const W = {
     on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),
     conn: {
@@ -101,12 +105,13 @@ function waJs(page) {
     },
     chat: {
       find: async (chatId) => store.chatOf(contactOf(chatId)),
-      getMessages, getMessageById, sendTextMessage, deleteMessage,
+      getMessages, getMessageById, sendTextMessage,
       // The contact's phone shows these for a moment.
       markIsRead: async (chatId) => ({ wid: contactOf(chatId).wid() }),
       markIsComposing: async (chatId) => { contactOf(chatId); },
       markIsPaused: async (chatId) => { contactOf(chatId); },
     },
+    loader: { loadModule: (name) => modules[name] ?? null },
     whatsapp: {
       BackendEventBus: { get isOfflineDeliveryEnd() { return state.delivered; } },
       ChatStore: {

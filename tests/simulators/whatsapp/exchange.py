@@ -37,6 +37,10 @@ class Exchange:
         self.unpaired: set[Page] = set()
         #: Accounts whose next `send` is cut off: True after the server took it, False before.
         self.cut_next_send: dict[str, bool] = {}
+        #: How many further sends of an account are refused, and with which error.
+        self.refusals: dict[str, tuple[int, int]] = {}
+        #: The restricted accounts: until when, of which kind, and the contacts to whom they may write.
+        self.restrictions: dict[str, tuple[int | None, str, tuple[str, ...]]] = {}
         #: What each contact last saw the line doing ("composing", "paused"), by line and contact.
         self.line_states: dict[tuple[str, str], str] = {}
         #: Grows with every change; the phone page and long polls wait on it.
@@ -183,6 +187,14 @@ class Exchange:
         )
         self.hand_over(account, person, message, sender=device)
         return message
+
+    def refuses(self, account: Account) -> int | None:
+        """Return WhatsApp's error if the account's next send is refused, and count it."""
+        left, error = self.refusals.get(account.number, (0, 0))
+        if left <= 0:
+            return None
+        self.refusals[account.number] = (left - 1, error)
+        return error
 
     def hand_over(self, account: Account, person: Person, message: Message, sender: Device | None) -> None:
         """Bring a message of the line to the other side: its contact, and its own other devices."""

@@ -173,8 +173,18 @@ class Page:
         contacts = [wire for person in account.people.values() if (wire := contact_wire(person))]
         groups = [wire for person in account.people.values() if (wire := group_wire(account, person))]
         self.send({"type": "success", "me": self._me(account, device), "contacts": contacts, "groups": groups})
+        self.tell_restriction()
         self.deliver(list(device.inbox))
         self.exchange.changed()
+
+    def tell_restriction(self) -> None:
+        """Tell the page whether its account is restricted; the real one asks for it whenever it starts."""
+        restriction = self.exchange.restrictions.get(self.account.number) if self.account else None
+        if self.account is None or restriction is None:
+            return
+        until, kind, answered = restriction
+        chats = [self.account.chat_wid(self.account.people[number]) for number in answered]
+        self.send({"type": "restriction", "until": until, "kind": kind, "chats": chats})
 
     def _me(self, account: Account, device: Device) -> dict[str, Any]:
         return {
@@ -199,6 +209,9 @@ class Page:
         cut = exchange.cut_next_send.pop(account.number, None)
         if cut is False:
             self.drop()
+            return
+        if (error := exchange.refuses(account)) is not None:
+            self.send({"type": "nack", "id": message["message"]["id"], "error": error})
             return
         taken = exchange.take(account, self.device, message["message"])
         if cut:

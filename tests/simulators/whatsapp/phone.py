@@ -95,6 +95,21 @@ class Phone:
         """Cut the socket when the next message is sent: before the server took it, or before its ack."""
         self._exchange.cut_next_send[self.number] = after_taking
 
+    def refuse_sends(self, times: int, *, error: int = 463) -> None:
+        """Refuse the next messages of the devices; 463 is WhatsApp's code for an account that it restricts."""
+        self._exchange.refusals[self.number] = (times, error)
+
+    @property
+    def refusals_left(self) -> int:
+        """How many further messages will be refused."""
+        return self._exchange.refusals.get(self.number, (0, 0))[0]
+
+    def restrict(self, until_ms: int | None, kind: str = "WEB_COMPANION_ONLY", *, answered: Iterable[str] = ()) -> None:
+        """Restrict the account until then, except in the chats of these contacts; None lifts it."""
+        self._exchange.restrictions[self.number] = (until_ms, kind, tuple(answered))
+        for page in self._pages():
+            page.tell_restriction()
+
     def conflict(self) -> None:
         """Tell the devices that WhatsApp is open in another window."""
         for page in self._pages():

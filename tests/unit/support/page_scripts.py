@@ -69,7 +69,7 @@ globalThis.window = { WPP: {
 
 def names_used(bridge: str) -> set[str]:
     """Returns the path of every `WPP.…` in the bridge."""
-    paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat)\.\w+)", bridge))
+    paths = set(re.findall(r"\bW\.((?:whatsapp\.functions|whatsapp|conn|chat|loader)\.\w+)", bridge))
     paths.discard("whatsapp.functions")
     for line in LISTED.finditer(bridge):
         room = "whatsapp.functions" if line[0].startswith("const FUNCTIONS") else "whatsapp"

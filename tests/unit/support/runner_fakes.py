@@ -28,6 +28,8 @@ from wire import (
     Outcome,
     Part,
     Phase,
+    RefusedAnswer,
+    RefusedRequest,
     ReleaseAnswer,
     ReleaseRequest,
     RestoreAnswer,
@@ -124,6 +126,12 @@ class Turn:
     parts: list[Part]
     quote: str | None = None
     cursor: int = 0
+    #: Discarded: WhatsApp refused a part.
+    ended: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.ended or self.cursor >= len(self.parts)
 
 
 @dataclass
@@ -150,6 +158,9 @@ class FakeControl:
     messages_seen: dict[tuple[str, str, bool], Message] = field(default_factory=dict)
     taken: list[TakeRequest] = field(default_factory=list)
     sent_parts: list[SentRequest] = field(default_factory=list)
+    refused_parts: list[RefusedRequest] = field(default_factory=list)
+    #: The error with which it answers the report of a refused reply, if any.
+    refused_error: Exception | None = None
     releases: list[ReleaseRequest] = field(default_factory=list)
     reports: dict[str, SessionReport] = field(default_factory=dict)
     registered: int = 0
@@ -229,7 +240,7 @@ class FakeControl:
         return tuple(
             Delivery(tenant=turn.tenant, epoch=self.holds[turn.tenant].epoch, chat=turn.chat, turn=name, revision=1)
             for name, turn in self.turns.items()
-            if turn.cursor < len(turn.parts) and turn.tenant in self.holds
+            if not turn.done and turn.tenant in self.holds
         )
 
     def _record_link(self, report: SessionReport) -> None:
@@ -281,7 +292,7 @@ class FakeControl:
             raise StaleEpoch("epoch")
         self.taken.append(request)
         turn = self.turns.get(request.turn)
-        if turn is None or turn.cursor >= len(turn.parts):
+        if turn is None or turn.done:
             return TakeAnswer(result="gone", chat=request.chat)
         return TakeAnswer(
             result="taken",
@@ -299,6 +310,16 @@ class FakeControl:
         turn.cursor = max(turn.cursor, request.part + 1)
         self._reported.set()
         return SentAnswer(done=turn.cursor >= len(turn.parts))
+
+    async def refused(self, request: RefusedRequest, token: str) -> RefusedAnswer:
+        self._fence(request.tenant, request.epoch, token)
+        self.refused_parts.append(request)
+        if self.refused_error is not None:
+            raise self.refused_error
+        turn = self.turns[request.turn]
+        turn.ended = True
+        self._reported.set()
+        return RefusedAnswer(ended=True)
 
     async def release(self, request: ReleaseRequest, token: str) -> ReleaseAnswer:
         self._authenticate(token)
@@ -399,8 +420,11 @@ class FakePage:
     is_busy: bool = False
     #: Chats that the page cannot read.
     unreadable: set[str] = field(default_factory=set)
-    #: The acks of the server for the next sends; afterwards 1.
+    #: The acks of the server for the next sends, also of the same message again; afterwards 1.
     acks: list[int] = field(default_factory=list)
+    resent: list[tuple[str, str]] = field(default_factory=list)
+    #: The chats in which a restricted account may not write.
+    forbidden: set[str] = field(default_factory=set)
 
     def receive(self, message: str, text: str = "hello", *, at_s: int, chat: str = "49170@c.us", **fields: Any) -> None:
         self.messages.append(
@@ -498,6 +522,19 @@ class FakePage:
         ack = self.acks.pop(0) if self.acks else 1
         self.own[(chat, message)] = ack
         return SendResult(ack)
+
+    async def resend(self, chat: str, message: str) -> SendResult:
+        self._call("resend")
+        if self.own[chat, message] >= 0:
+            raise PageRefused("only what failed")
+        self.resent.append((chat, message))
+        ack = self.acks.pop(0) if self.acks else 1
+        self.own[chat, message] = ack
+        return SendResult(ack)
+
+    async def may_send(self, chat: str) -> bool:
+        self._call("may_send")
+        return chat not in self.forbidden
 
     async def mark_seen(self, chat: str) -> None:
         self._call("mark_seen")

@@ -28,7 +28,8 @@ CHAT = "49170@c.us"
 class Line:
     """A conversation with everything around it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, replies_per_minute: int = 0) -> None:
+        self.replies_per_minute = replies_per_minute
         self.clock = FakeClock()
         self.now_s = self.clock.wall_ms() // 1000
         self.control = FakeControl()
@@ -60,6 +61,7 @@ class Line:
             clock=self.clock,
             jitter=lambda: 0.5,
             on_change=self._changed,
+            replies_per_minute=self.replies_per_minute,
         )
         handover = Handover(
             tenant=TENANT, epoch=1, client=client, journal=self.journal, on_outcome=conversation.receive_outcome
@@ -107,12 +109,24 @@ class Line:
         self.page.forget()
         self.conversation, self.handover = self.make()
 
-    def ring(self, *texts: str, quote: str | None = None, answers: str = "IN1") -> Delivery:
-        first = Message(id=answers, chat=CHAT, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
+    def ring(
+        self, *texts: str, quote: str | None = None, answers: str = "IN1", chat: str = CHAT, sent_at_ms: int = 0
+    ) -> Delivery:
+        first = Message(id=answers, chat=chat, from_me=False, sent_at_ms=self.now_s * 1000, kind=MessageKind.TEXT)
         name = self.control.reply(TENANT, first, texts, quote)
-        delivery = Delivery(tenant=TENANT, epoch=1, chat=CHAT, turn=name, revision=1)
+        delivery = Delivery(tenant=TENANT, epoch=1, chat=chat, turn=name, revision=1, sent_at_ms=sent_at_ms)
         self.conversation.replies.deliver(delivery)
         return delivery
+
+    async def advance(self, seconds: float) -> None:
+        """Moves the clock, while heartbeats renew the lease."""
+        end = self.clock.now() + seconds
+        while True:
+            self.lease.renew(self.clock.now())
+            left = end - self.clock.now()
+            await self.clock.advance(min(left, 10.0))
+            if left <= 10.0:
+                return
 
 
 @asynccontextmanager

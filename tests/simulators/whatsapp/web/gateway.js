@@ -104,6 +104,8 @@ defineModule('Gateway', (require) => {
     paired: (message) => require('Pairing').becomeDevice(message),
     success: (message) => require('Application').signedIn(message),
     ack: (message) => require('Outbox').acknowledge(message),
+    nack: (message) => require('Outbox').refuse(message),
+    restriction: (message) => require('Restriction').learn(message),
     chatstate: ({ chat, state }) =>
       require('WAWebPresenceCollection').PresenceCollection.hear(require('WAWebWidFactory').createWid(chat), state),
     contact: ({ contact }) => require('AddressBook').know(contact),

@@ -88,6 +88,7 @@ defineModule('WAWebMsgModel', (require) => {
     author: undefined,
     t: undefined,
     ack: 0,
+    isSendFailure: undefined,
     isNewMsg: undefined,
     local: undefined,
     self: undefined,
@@ -179,6 +180,12 @@ defineModule('MessageArchive', (require) => {
     await Promise.all(wires.map((wire) => require('Storage').write('message', keyOf(wire), remember(wire))));
   }
 
+  // An ack that is no later one: refused, or being sent once more.
+  async function mark(wire, ack) {
+    Object.assign(byKey.get(keyOf(wire)), { ack });
+    await require('Storage').write('message', keyOf(wire), byKey.get(keyOf(wire)));
+  }
+
   async function open() {
     const stored = await require('Storage').readAll('message');
     for (const wire of stored.sort((one, other) => one.row - other.row)) remember(wire);
@@ -198,7 +205,7 @@ defineModule('MessageArchive', (require) => {
 
   const unsent = () => [...byKey.values()].filter((wire) => wire.from_me && wire.ack === 0);
 
-  return { remember, save, open, load, has, of, unsent, find: (key) => byKey.get(key.toString()) };
+  return { remember, save, mark, open, load, has, of, unsent, find: (key) => byKey.get(key.toString()) };
 });
 
 defineModule('WAWebDBMessageFindLocal', (require) => {

@@ -67,6 +67,18 @@ defineModule('Outbox', (require) => {
     entry.resolve({ t, messageSendResult: 'OK', count: 1 });
   }
 
+  // The server refused it: the message stays in the chat as failed, and goes out again only when somebody says so.
+  async function refuse({ id, error }) {
+    const entry = pending.get(id);
+    if (!entry) return;
+    pending.delete(id);
+    const { wire } = entry;
+    const message = require('WAWebMsgCollection').MsgCollection.get(require('MessageTranslation').keyOf(wire));
+    message?.set({ ack: -1, isSendFailure: true });
+    await require('MessageArchive').mark(wire, -1);
+    entry.resolve({ messageSendResult: 'ERROR_UNKNOWN', ackErrorCode: error });
+  }
+
   function resend() {
     for (const wire of require('MessageArchive').unsent()) {
       if (!pending.has(wire.id)) send(wire);
@@ -74,5 +86,54 @@ defineModule('Outbox', (require) => {
     }
   }
 
-  return { send, acknowledge, resend };
+  return { send, acknowledge, refuse, resend };
 });
+
+// "Try again" on a failed message: the same message, under the same id.
+defineModule('WAWebResendMsgAction', (require) => ({
+  async resendMsg(message) {
+    if (!(message.ack < 0) && !message.isSendFailure) return undefined;
+    const wire = { ...require('MessageArchive').find(message.id), ack: 0 };
+    message.set({ ack: 0, isSendFailure: false });
+    await require('MessageArchive').mark(wire, 0);
+    return (await require('Outbox').send(wire)).messageSendResult;
+  },
+}));
+
+// What WhatsApp Web knows of a restriction of its account. Chats in which the contact wrote have a token.
+defineModule('WAWebUserPrefsIndexedDBStorage', () => {
+  const preferences = new Map();
+  return {
+    userPrefsIdb: {
+      get: (key) => preferences.get(key),
+      set: async (key, value) => { preferences.set(key, value); },
+      remove: async (key) => { preferences.delete(key); },
+    },
+  };
+});
+
+defineModule('WAWebReachoutTimelockUtils', (require) => {
+  const REACHOUT_TIMELOCK_IDB_KEY = 'WAReachoutTimelockState';
+  const isUserReachoutTimelocked = () =>
+    require('WAWebUserPrefsIndexedDBStorage').userPrefsIdb.get(REACHOUT_TIMELOCK_IDB_KEY) != null;
+  return {
+    REACHOUT_TIMELOCK_IDB_KEY,
+    isUserReachoutTimelocked,
+    canSendMsgWhileTimelocked: ({ chat }) => !isUserReachoutTimelocked() || chat.tcToken != null,
+  };
+});
+
+defineModule('Restriction', (require) => ({
+  learn({ until, kind, chats }) {
+    const { REACHOUT_TIMELOCK_IDB_KEY } = require('WAWebReachoutTimelockUtils');
+    const { userPrefsIdb } = require('WAWebUserPrefsIndexedDBStorage');
+    if (until === null) {
+      void userPrefsIdb.remove(REACHOUT_TIMELOCK_IDB_KEY);
+      return;
+    }
+    for (const chat of chats) require('ChatRoom').of(chat).tcToken = new ArrayBuffer(8);
+    void userPrefsIdb.set(REACHOUT_TIMELOCK_IDB_KEY, {
+      state: 'HIDDEN', time_enforcement_ends: until, enforcement_type: kind,
+    });
+  },
+}));

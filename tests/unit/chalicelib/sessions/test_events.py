@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.errors import NotFound, TransientError
-from chalicelib.model import Invite, Problem, apply_report
+from chalicelib.model import EventKind, Invite, Problem, apply_report
+from chalicelib.model.session import problem_of
 from chalicelib.reconcilers import reconcile
 from chalicelib.sessions import events
 from chalicelib.wiring import Services
@@ -15,7 +16,7 @@ from tests.unit.support.online_line import (
     T,
     mailed,
 )
-from wire import Phase, ProblemCode, SessionReport
+from wire import Phase, ProblemCode, Restriction, SessionReport
 
 
 def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_hours(
@@ -151,3 +152,59 @@ def test_a_mail_that_cannot_be_sent_leaves_the_owner_the_former_link(line: Servi
     report_problem(line, ProblemCode.CONFLICT, clock())
     with pytest.raises(NotFound):
         line.invites.find(link.token_sha256, now=clock())
+
+
+NIGHT = 1_790_035_200_000  # 2026-09-22 00:00 UTC
+
+
+@pytest.mark.parametrize(
+    ("reported", "problem"),
+    [
+        ({}, None),
+        ({"problem": ProblemCode.BLOCKED, "detail": "TOS"}, Problem(ProblemCode.BLOCKED, 7, "TOS")),
+        (
+            {"problem": ProblemCode.BLOCKED, "detail": "TOS", "restriction": Restriction(until_ms=NIGHT)},
+            Problem(ProblemCode.BLOCKED, 7, "TOS"),
+        ),
+        (
+            {"restriction": Restriction(until_ms=NIGHT, kind="WEB_COMPANION_ONLY")},
+            Problem(ProblemCode.RESTRICTED, 7, "until 2026-09-22 00:00 UTC (WEB_COMPANION_ONLY)"),
+        ),
+        (
+            {"restriction": Restriction(until_ms=NIGHT)},
+            Problem(ProblemCode.RESTRICTED, 7, "until 2026-09-22 00:00 UTC"),
+        ),
+        (
+            {"restriction": Restriction(kind="DEFAULT")},
+            Problem(ProblemCode.RESTRICTED, 7, "until when is not known (DEFAULT)"),
+        ),
+        (
+            {"restriction": Restriction()},
+            Problem(ProblemCode.RESTRICTED, 7, "WhatsApp refuses replies in several chats"),
+        ),
+        (
+            {"restriction": Restriction(until_ms=2**53)},
+            Problem(ProblemCode.RESTRICTED, 7, "until 9999-12-31 23:59 UTC"),
+        ),
+    ],
+)
+def test_the_problem_of_a_report(reported: dict[str, Any], problem: Problem | None) -> None:
+    report = SessionReport(tenant=T, epoch=1, sequence=1, phase=Phase.ONLINE, **reported)
+    assert problem_of(report, 7) == problem
+
+
+def test_a_restriction_is_a_problem_of_a_line_that_is_online_and_ends_with_it(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(15 * 60)
+    began = clock()
+    reports(line, clock, Phase.ONLINE, restriction=Restriction(until_ms=NIGHT))
+    clock.pass_seconds(60)
+    reports(line, clock, Phase.ONLINE, restriction=Restriction(until_ms=NIGHT + 60_000))
+    session = line.sessions.get(T)
+    assert session.phase is Phase.ONLINE
+    assert session.problem == Problem(ProblemCode.RESTRICTED, began, "until 2026-09-22 00:01 UTC")
+    assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
+    reports(line, clock, Phase.ONLINE)
+    assert line.sessions.get(T).problem is None
+    kinds = [(event.kind, event.detail) for event in line.timeline.latest(T)]
+    assert kinds.count((EventKind.PROBLEM, "restricted")) == kinds.count((EventKind.RESOLVED, "restricted")) == 1
+    assert len(mailed(line)) == 2

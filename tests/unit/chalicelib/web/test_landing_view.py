@@ -2,12 +2,13 @@ import pytest
 
 from chalicelib.model import (
     ExpiringCode,
+    Problem,
     Session,
     TenantState,
 )
 from chalicelib.web.landing_view import Screen, choose_screen, landing_view
 from tests.unit.support.landing_browser import BAKERY, tenant
-from wire import Phase
+from wire import Phase, ProblemCode
 
 NOW = 1_790_000_000_000
 LIVING = ExpiringCode("code", NOW + 1_000)
@@ -48,3 +49,20 @@ def test_the_page_polls_often_while_its_owner_waits_for_a_change(phase: Phase) -
     waiting = Session(BAKERY, phase, number="49170", awake_until=NOW + 1)
     assert landing_view(tenant(BAKERY), waiting, NOW).every_ms == 1_000
     assert landing_view(tenant(BAKERY), waiting, NOW + 1).every_ms == 15_000
+
+
+@pytest.mark.parametrize(
+    ("session", "assistant", "shown"),
+    [
+        (None, None, None),
+        (ProblemCode.RESTRICTED, None, ProblemCode.RESTRICTED),
+        (None, ProblemCode.OUT_OF_CREDIT, ProblemCode.OUT_OF_CREDIT),
+        (ProblemCode.RESTRICTED, ProblemCode.OUT_OF_CREDIT, ProblemCode.RESTRICTED),
+    ],
+)
+def test_a_connected_page_shows_the_problem_that_its_owner_can_do_most_about(
+    session: ProblemCode | None, assistant: ProblemCode | None, shown: ProblemCode | None
+) -> None:
+    problems = [Problem(code, NOW) if code is not None else None for code in (session, assistant)]
+    online = Session(BAKERY, Phase.ONLINE, number="49170", problem=problems[0])
+    assert landing_view(tenant(BAKERY, assistant_problem=problems[1]), online, NOW).problem == shown

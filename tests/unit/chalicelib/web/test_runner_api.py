@@ -188,8 +188,15 @@ def test_a_former_runner_that_asks_for_a_held_sync_is_answered_at_once(holder: C
 def test_the_bell_brings_the_turns_of_the_sessions_that_the_runner_holds(holder: Caller, services: Services) -> None:
     bell, runner = holder.sync()["bell"], holder.token.split(".")[0]
     for tenant, turn in ((T, "turn-0001"), ("tenantbbbb", "turn-0002")):
-        services.runners.ring(runner, TurnToTake(turn, tenant, CHAT, 3))
-    delivery = {"tenant": T, "epoch": 2, "chat": CHAT, "turn": "turn-0001", "revision": 3}
+        services.runners.ring(runner, TurnToTake(turn, tenant, CHAT, 3, 1_790_000_000_000))
+    delivery = {
+        "tenant": T,
+        "epoch": 2,
+        "chat": CHAT,
+        "turn": "turn-0001",
+        "revision": 3,
+        "sent_at_ms": 1_790_000_000_000,
+    }
     assert holder.bell(bell) == {"bell": bell + 2, "deliver": [delivery]}
     services.runners.silence(runner, "turn-0001", 3)
     assert holder.bell(bell) == {"bell": bell + 2, "deliver": []}

@@ -14,6 +14,7 @@ from runner.browser.page import (
     LiveCode,
     PageObservation,
     PageRefused,
+    PageRestriction,
     Tail,
     parse_ack,
     parse_answer,
@@ -149,3 +150,22 @@ def test_an_odd_tail_is_refused_and_never_taken_for_an_empty_one(odd: Any) -> No
 )
 def test_a_tail_says_how_much_could_not_be_read(answer: dict[str, Any], tail: Tail) -> None:
     assert parse_tail(answer) == tail
+
+
+@pytest.mark.parametrize(
+    ("answer", "restriction"),
+    [
+        (None, None),
+        (True, None),
+        ("until tomorrow", None),
+        ({}, PageRestriction()),
+        ({"until_ms": 5, "kind": "WEB_COMPANION_ONLY"}, PageRestriction(5, "WEB_COMPANION_ONLY")),
+        ({"until_ms": None, "kind": "DEFAULT"}, PageRestriction(None, "DEFAULT")),
+        ({"until_ms": -1, "kind": ""}, PageRestriction()),
+        ({"until_ms": 2**60, "kind": "x" * 1000}, PageRestriction()),
+        ({"until_ms": "5", "kind": "your number 491701234567"}, PageRestriction()),
+        ({"until_ms": float("inf"), "kind": 7}, PageRestriction()),
+    ],
+)
+def test_a_restriction_is_read_within_bounds(answer: object, restriction: PageRestriction | None) -> None:
+    assert parse_observation({"restriction": answer}).restriction == restriction
