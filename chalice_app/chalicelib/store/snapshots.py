@@ -55,9 +55,8 @@ class Snapshots:
                             "snapshot_order": version.order,
                             "snapshots": [asdict(each) for each in versions],
                         },
-                        # The list is as it was read, so this version is newer and no commit is lost.
-                        when=Attr("runner").eq(runner)
-                        & Attr("epoch").eq(version.epoch)
+                        # An epoch has one holder. The list is as it was read: this version is newer, none is lost.
+                        when=Attr("epoch").eq(version.epoch)
                         & (pointer.not_exists() if before is None else pointer.eq(before.order)),
                     )
                 )

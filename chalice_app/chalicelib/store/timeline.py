@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from chalicelib.model import Event, EventKind, milliseconds
-from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 
 #: An event expires after this.
 EVENTS_KEPT_FOR = timedelta(days=400)
@@ -39,7 +39,7 @@ class Timeline:
         try:
             self._table.put(Put(item))
         except ConditionFailed:
-            self._table.update(Update(item["pk"], item["sk"], add={"counted": 1}, when=Attr("pk").exists()))
+            self._table.update(Update(item["pk"], item["sk"], add={"counted": 1}))
 
     def write_of(self, event: Event) -> Put:
         """Returns the write of an event, for the transaction of the change that it records."""

@@ -11,6 +11,7 @@ from chalicelib.store.operators import Operators
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
+from tests.unit.support.racing_table import RacingTable
 
 OPERATOR = "olga@agency.example"
 ASSISTANT = Assistant(1, "gpt-6-luna", "Be kind.", temperature=0.5, legacy_reference="asst_abcdef")
@@ -31,6 +32,11 @@ def a_tenant(id: str = "hotel000", **changes: object) -> Tenant:
         policies=Policies(ignored_phones=("491701234567",), give_up_text="Later."),
     )
     return replace(tenant, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def racing() -> RacingTable:
+    return RacingTable()
 
 
 @pytest.fixture

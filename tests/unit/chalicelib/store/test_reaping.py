@@ -1,14 +1,18 @@
 """Reaping: sessions are taken from runners that are silent, ended or wedged, and from no others."""
 
+from collections.abc import Callable
+
 import pytest
 
 from chalicelib.errors import Unauthorised
+from chalicelib.model import RunnerState
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
-from tests.unit.support.placing import A, B, placement, registered, renewed, scaled_out, tenants
+from tests.unit.support.placing import A, B, placement, placement_on, registered, renewed, scaled_out, tenants
+from tests.unit.support.racing_table import RacingTable
 
 __all__ = ["placement", "scaled_out", "tenants"]
 
@@ -141,3 +145,60 @@ def test_a_bell_outlives_any_week(placement: Placement, reaping: Reaping, table:
     reaping.reap(runner.id, clock())
     stored = table.get(f"RUNNER#{runner.id}", "BELL")
     assert stored is not None and stored["expires_at"] * 1000 > clock()
+
+
+# -- what a round writes ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def round_of(racing: RacingTable, clock: Clock) -> Callable[[float, str | None], tuple[int, object]]:
+    """A round so many seconds after runneraaaa's lease ran out: how much it wrote, and the witness that it left."""
+    placement = placement_on(racing)
+    registered(placement, clock)
+    reaping = Reaping(placement)
+
+    def of(seconds: float, witness: str | None) -> tuple[int, object]:
+        racing.operations.clear()
+        assert reaping.reap_silent(clock() + 60_000 + round(seconds * 1000), witness) == []
+        written = racing.operations["update"] + racing.operations["transact"] + racing.operations["put"]
+        runner = placement.runners.get("runneraaaa")
+        return written, runner and runner.witness and runner.witness[0]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("seconds", "witness", "written", "left"),
+    [
+        (-0.001, "runnerbbbb", 0, None),
+        (0, "runnerbbbb", 1, "runnerbbbb"),
+        (1, "runnerbbbb", 1, "runnerbbbb"),
+        (1, "runneraaaa", 0, None),
+        (1, None, 0, None),
+    ],
+)
+def test_a_witness_is_recorded_once_the_lease_is_over_and_no_runner_is_its_own(
+    round_of: Callable[[float, str | None], tuple[int, object]],
+    seconds: float,
+    witness: str | None,
+    written: int,
+    left: str | None,
+) -> None:
+    assert round_of(seconds, witness) == (written, left)
+
+
+def test_a_second_witness_costs_no_write(round_of: Callable[[float, str | None], tuple[int, object]]) -> None:
+    round_of(1, "runnerbbbb")
+    assert round_of(2, "runnercccc") == (0, "runnerbbbb")
+
+
+def test_a_runner_that_was_heard_or_is_unknown_is_not_reaped(racing: RacingTable, clock: Clock) -> None:
+    placement = placement_on(racing)
+    runner = registered(placement, clock)
+    reaping = Reaping(placement)
+    racing.before_next("update", lambda: renewed(placement, runner, clock))
+    clock.pass_seconds(200)
+    assert reaping.reap_silent(clock()) == []
+    heard = placement.runners.get(runner.id)
+    assert heard is not None and heard.state is RunnerState.ALIVE
+    assert reaping.reap("nobodyaaaa", clock()) == []

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -191,10 +192,20 @@ def test_two_overlapping_commits_of_one_holder_both_stay_in_the_record(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshots = door.services.snapshots
-    first, second = version(door.epoch, 1), version(door.epoch, 2)
-    after_the_next_read(door, monkeypatch, lambda: snapshots.commit(T, door.runner, first, START))
-    assert snapshots.commit(T, door.runner, second, START)
-    assert [each.sequence for each in door.services.sessions.get(T).snapshots] == [2, 1]
+    for former in (0, 2):  # nothing is committed yet; something is
+        first, second = version(door.epoch, former + 1), version(door.epoch, former + 2)
+        after_the_next_read(door, monkeypatch, partial(snapshots.commit, T, door.runner, first, START))
+        assert snapshots.commit(T, door.runner, second, START)
+    assert [each.sequence for each in door.services.sessions.get(T).snapshots] == [4, 3, 2]
+
+
+@pytest.mark.parametrize(("runner", "behind"), [("runnerbbbb", 0), (None, 1)])
+def test_only_the_runner_that_holds_the_session_at_this_epoch_commits(
+    door: Door, runner: str | None, behind: int
+) -> None:
+    with pytest.raises(StaleEpoch):
+        door.services.snapshots.commit(T, runner or door.runner, version(door.epoch - behind, 1), START)
+    assert door.services.sessions.get(T).snapshots == ()
 
 
 # -- what is kept, offered, forgotten --------------------------------------------------------------------------
