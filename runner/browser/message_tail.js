@@ -163,6 +163,7 @@ const messageTail = (() => {
   // -- chats ----------------------------------------------------------------------------------------------------
 
   const older = (a, b) => (a === null || second(b) < second(a) ? b : a);
+  const newer = (a, b) => (a === null || second(b) >= second(a) ? b : a);
 
   async function pageBefore(chat, anchor) {
     let timer;
@@ -176,10 +177,11 @@ const messageTail = (() => {
   }
 
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
-  // Returns its pages, the oldest first: within a second only their order says which message was written first.
+  // From the newest message on: one that came late is in memory, and others between them are not. Returns its pages, the
+  // oldest first: within a second only their order says which message was written first.
   async function load(chat, down, inMemory) {
     const pages = [];
-    let oldest = inMemory.reduce(older, null);
+    let oldest = inMemory.reduce(newer, null);
     let anchor = attempt(() => oldest.id) ?? chat.lastReceivedKey;
     for (let page = 0; anchor && page < MAX_PAGES && (!oldest || second(oldest) >= down); page += 1) {
       const found = await pageBefore(chat, anchor);
@@ -219,14 +221,17 @@ const messageTail = (() => {
     const down = Math.min(since, compareFrom);
     const inMemory = chat.msgs.getModelsArray().slice();
     // What changes in the database alone is found by reading it again, now and then: the page gives no sign of it.
-    const known = loaded.get(id) ?? { down: Infinity, at: 0 };
-    const isPartial = second(inMemory.reduce(older, null) ?? chat) > compareFrom;
+    const known = loaded.get(id) ?? { down: Infinity, at: 0, isPartial: false };
+    const isPartial = known.isPartial || second(inMemory.reduce(older, null) ?? chat) > compareFrom;
     const isStale = isPartial && performance.now() - known.at > REREAD_MS;
     const overdue = isPartial ? overdueIn(id) : [];
     const isDue = known.down > down || isStale || overdue.length > 0;
     const pages = isDue ? await load(chat, down, inMemory) : [];
     for (const messages of [...pages, inMemory]) enqueueAll(messages, since);
-    if (isDue) loaded.set(id, { down: Math.min(down, known.down), at: performance.now() });
+    if (isDue) {
+      const others = pages.flat().filter((message) => second(message) >= compareFrom && !inMemory.includes(message));
+      loaded.set(id, { down: Math.min(down, known.down), at: performance.now(), isPartial: others.length > 0 });
+    }
     for (const base of overdue) undecrypted.delete(base);
   }
 

@@ -68,6 +68,26 @@ def test_messages_of_one_second_stay_in_the_pages_order_also_those_that_are_not_
     assert answer == [[f"M{place}" for place in range(120)]] * 3
 
 
+def test_a_message_that_came_late_hides_none_that_is_not_in_memory() -> None:
+    answer = play(
+        """
+        messageTail.remember([["contact|4922@lid||A|", NOW - 90]]);
+        const messages = [
+          text("A", NOW - 90), text("LATE", NOW - 60), text("B", NOW - 40), text("C", NOW - 20), text("D", NOW),
+        ];
+        chatOf("4922@lid", messages, { memory: 1 });
+        CHATS.get("4922@lid").msgs.getModelsArray = () => [messages[1], messages[4]];
+        let now = NOW;
+        performance.now = () => (now - NOW) * 1000;
+        const first = await report(NOW - 600);
+        edit(messages[2], NOW * 1000 + 5000);
+        now += 601;
+        return [first, await report(NOW - 600)];
+        """
+    )
+    assert answer == [["LATE|", "B|", "C|", "D|"], [f"B|e{NOW * 1000 + 5000}"]]
+
+
 def test_a_message_that_is_waited_for_no_longer_is_found_also_where_it_is_not_in_memory() -> None:
     answer = play(
         """
