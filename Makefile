@@ -81,8 +81,9 @@ openai-schema: python ## check the OpenAI simulator and our requests against Ope
 	@$(BIN)/python -m tests.openai_schema "$(SCHEMA)"
 
 .PHONY: bench
-bench: python ## measure how long hostile texts take to format, beside plain words
+bench: python ## measure formatting of hostile texts and a storm of starting pages, each beside a calibration
 	@$(BIN)/python -m tests.bench.formatting
+	@$(BIN)/python -m tests.bench.storm
 
 VERSION ?= latest
 ARGS ?=

@@ -232,9 +232,11 @@ class LocalStack:
                 control_url=self.base_url, bootstrap_token=token, task=service.task_arn(task), settings=settings
             )
 
+        boot_gate = chosen.data.absolute() / "boot-gate"
         if chosen.runner_image:
-            return Containers(preflight.find_engine(), chosen.runner_image, variables, capacity=chosen.runner_capacity)
-        return Processes(variables)
+            engine, capacity = preflight.find_engine(), chosen.runner_capacity
+            return Containers(engine, chosen.runner_image, variables, capacity=capacity, boot_gate=boot_gate)
+        return Processes(variables, boot_gate=boot_gate)
 
     def _report_part(self, name: str, text: str) -> None:
         self._report(f"{name:<12} {text}")

@@ -29,6 +29,8 @@ MIN_GIB = 2
 #: Threads count too: headless-shell has about 50, a whole Chromium 100.
 PIDS_PER_SESSION = 200
 MIN_PIDS = 300
+#: The place of the machine's boot gate in a container.
+CONTAINER_BOOT_GATE = "/boot-gate"
 
 
 class Runners(Protocol):
@@ -47,15 +49,23 @@ class Runners(Protocol):
 class Processes:
     """Runners as child processes; the supervisor finds their descendants by pid."""
 
-    def __init__(self, variables: RunnerVariables, command: Sequence[str] = (sys.executable, "-m", "runner")) -> None:
+    def __init__(
+        self,
+        variables: RunnerVariables,
+        command: Sequence[str] = (sys.executable, "-m", "runner"),
+        *,
+        boot_gate: Path | None = None,
+    ) -> None:
         self._variables = variables
         self._command = command
+        self._boot_gate = boot_gate
 
     def command(self, task: str) -> Sequence[str]:
         return self._command
 
     def environment(self, task: str, directory: Path) -> Mapping[str, str]:
-        return runner_environment(self._variables(task), directory)
+        shared = {"BOOT_GATE_DIRECTORY": str(self._boot_gate)} if self._boot_gate else {}
+        return runner_environment({**shared, **self._variables(task)}, directory)
 
     def clean_up(self, task: str) -> None:
         """Does nothing: the supervisor has killed the whole process tree."""
@@ -68,10 +78,16 @@ class Containers:
     client does not reach the container; therefore :meth:`clean_up` removes the container by name.
     """
 
-    def __init__(self, engine: str, image: str, variables: RunnerVariables, *, capacity: int) -> None:
+    def __init__(
+        self, engine: str, image: str, variables: RunnerVariables, *, capacity: int, boot_gate: Path | None = None
+    ) -> None:
         self._engine = engine
         self._image = image
         self._variables = variables
+        self._boot_gate = boot_gate
+        if boot_gate is not None:
+            boot_gate.mkdir(parents=True, exist_ok=True)
+            boot_gate.chmod(0o777)  # the container's user is none of this machine's
         self._memory_gib = max(MIN_GIB, capacity * GIB_PER_SESSION)
         self._pids = max(MIN_PIDS, capacity * PIDS_PER_SESSION)
 
@@ -79,6 +95,7 @@ class Containers:
         return [
             *(self._engine, "run", "--rm", "--name", container_name(task), "--network", "host"),
             *("--read-only", "--volume", "/tmp"),  # noqa: S108 - a volume of its own, on disk, gone with the container
+            *self._boot_gate_options(),
             *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
             *("--memory", f"{self._memory_gib}g", "--pids-limit", str(self._pids)),
             *("--stop-timeout", str(STOP_TIMEOUT_SECONDS), "--no-healthcheck"),
@@ -86,6 +103,13 @@ class Containers:
             *(part for name in sorted(self._variables(task)) for part in ("--env", name)),
             self._image,
         ]
+
+    def _boot_gate_options(self) -> list[str]:
+        """Returns the options by which the containers of this machine share the slots of one boot gate."""
+        if self._boot_gate is None:
+            return []
+        volume = f"{self._boot_gate}:{CONTAINER_BOOT_GATE}"
+        return ["--volume", volume, "--env", f"BOOT_GATE_DIRECTORY={CONTAINER_BOOT_GATE}"]
 
     def environment(self, task: str, directory: Path) -> Mapping[str, str]:
         engines = {name: os.environ[name] for name in _ENGINE_VARIABLES if name in os.environ}

@@ -96,8 +96,8 @@ class FakeWhatsApp:
 class Scene:
     """A session with everything around it."""
 
-    def __init__(self, directory: Path, **hold: Any) -> None:
-        self.clock = FakeClock()
+    def __init__(self, directory: Path, *, gate: BootGate | None = None, **hold: Any) -> None:
+        self.clock = cast("FakeClock", gate.clock) if gate is not None else FakeClock()
         self.whatsapp = FakeWhatsApp()
         self.control = FakeControl()
         self.changes = 0
@@ -127,7 +127,7 @@ class Scene:
         )
         self.outbox_task = asyncio.create_task(self.outbox.run())
         self.free = 1 << 40
-        self.gate = BootGate(1, self.clock)
+        self.gate = gate or BootGate(1, self.clock)
         shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             hold=self.hold,

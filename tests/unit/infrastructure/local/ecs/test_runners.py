@@ -112,3 +112,13 @@ def test_a_process_gets_its_directory_and_where_our_code_is() -> None:
 def test_an_image_can_be_asked_for_as_everything_else() -> None:
     assert parse([], {}).runner_image is None
     assert parse([], {"RUNNER_IMAGE": "answerline-runner"}).runner_image == "answerline-runner"
+
+
+def test_the_runners_of_a_machine_share_one_boot_gate(tmp_path: Path) -> None:
+    gate = tmp_path / "data" / "boot-gate"
+    processes = Processes(lambda task: {}, boot_gate=gate)
+    environments = [processes.environment(task, tmp_path / task) for task in ("runner-1", "runner-2")]
+    assert {environment["BOOT_GATE_DIRECTORY"] for environment in environments} == {str(gate)}
+    arguments = " ".join(Containers("docker", "i", lambda task: {}, capacity=1, boot_gate=gate).command("t"))
+    assert f"--volume {gate}:/boot-gate --env BOOT_GATE_DIRECTORY=/boot-gate" in arguments
+    assert gate.stat().st_mode & 0o777 == 0o777

@@ -1,0 +1,137 @@
+"""A browser reaches nothing but WhatsApp, leaves no process behind, and reads on where one chat cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.browser import chromium
+from runner.browser.chromium import Process, processes_of
+from runner.browser.whatsapp import WhatsApp, whatsapp
+from runner.clock import SystemClock
+from tests.contract.runner_scene import CONTACT, NUMBER, is_online, link, running, settings_for
+from tests.simulators.whatsapp import WhatsAppSimulator
+from tests.unit.support.runner_fakes import TENANT, FakeControl
+from wire import Phase
+
+pytestmark = pytest.mark.chromium
+WEBRTC_FLAG = "--force-webrtc-ip-handling-policy"
+ASK_STUN = """async (urls) => {
+  const connection = new RTCPeerConnection({ iceServers: [{ urls }] });
+  connection.createDataChannel("any");
+  await connection.setLocalDescription(await connection.createOffer());
+  await new Promise((resolve) => {
+    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && resolve();
+    setTimeout(resolve, 5000);
+  });
+  connection.close();
+}"""
+
+#: Lets every query of the local database fail for one chat, until the page is healed.
+DAMAGE = """(async (damaged) => {
+  let healed = false;
+  window.heal = () => { healed = true; };
+  window.WPP?.on("loader.injected", () => {
+    const archive = self.require("MessageArchive");
+    const of = archive.of;
+    archive.of = (chat) => {
+      if (!healed && String(chat) === damaged) throw new TypeError("a damaged row");
+      return of(chat);
+    };
+  });
+})"""
+
+
+class StunServer(asyncio.DatagramProtocol):
+    """A server on loopback that only counts what reaches it."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.received += 1
+
+
+@pytest.mark.parametrize("walled", [True, False], ids=["as shipped", "without the flag"])
+async def test_webrtc_sends_no_datagram_past_the_host_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, walled: bool
+) -> None:
+    if not walled:
+        arguments = chromium.arguments
+        monkeypatch.setattr(
+            chromium,
+            "arguments",
+            lambda *given: [flag for flag in arguments(*given) if not flag.startswith(WEBRTC_FLAG)],
+        )
+    loop = asyncio.get_running_loop()
+    transport, server = await loop.create_datagram_endpoint(StunServer, ("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    try:
+        async with (
+            whatsapp(settings_for(tmp_path), SystemClock()) as browsers,
+            browsers.open(tmp_path / "profile", lambda _hint, _detail: None) as page,
+        ):
+            await page._page.evaluate(ASK_STUN, [f"stun:127.0.0.1:{port}"])
+    finally:
+        transport.close()
+    assert (server.received == 0) is walled
+
+
+async def test_a_browser_whose_session_is_cancelled_just_after_the_launch_is_gone(
+    browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, loop = tmp_path / "profile", asyncio.get_running_loop()
+    launched = threading.Event()
+    looks = 0
+
+    def look(where: Path) -> list[Process]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:  # the first look is before the launch
+            assert processes_of(where)
+            launched.set()
+            loop.call_soon_threadsafe(task.cancel)
+            threading.Event().wait(0.3)
+        return processes_of(where)
+
+    async def hold_open() -> None:
+        async with browsers.open(profile, lambda _hint, _detail: None):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(chromium, "processes_of", look)
+    task = asyncio.create_task(hold_open())
+    await asyncio.gather(task, return_exceptions=True)
+    assert launched.is_set()
+    assert not processes_of(profile)
+
+
+async def test_one_chat_that_cannot_be_read_silences_no_other_and_is_answered_once_it_can_be(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    ann, bob = phone.contact(CONTACT, "Ann"), phone.contact("491703333333", "Bob")
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+    for text in ("out of the database", "in memory"):
+        written = bob.write(text)
+    ann.write("hello")
+    control.hold(epoch=3, last_epoch=1, caught_up_to_ms=written.at, number=NUMBER)
+    browsers._script += f";\n{DAMAGE}({bob.chat_id!r});"
+    async with running(browsers, control, tmp_path) as host:
+        report = await control.until_report(lambda report: report.detail == "1 chat cannot be read")
+        assert (report.phase, report.problem) == (Phase.ONLINE, None)
+        await ann.wait_for_reply(1)
+        assert bob.replies() == []
+        page: Any = host._sessions._hosted[TENANT].session._page
+        await page._page.evaluate("window.heal()")
+        assert [reply.text for reply in await bob.wait_for_reply(2, timeout=60)] == [
+            "re out of the database",
+            "re in memory",
+        ]
+        await control.until_report(lambda report: is_online(report) and report.detail == "")
