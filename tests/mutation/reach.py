@@ -4,9 +4,9 @@ import ast
 import json
 from pathlib import Path
 
-from tests.mutation.mutant import Mutant
+from tests.mutation.mutant import Mutant, digest
 from tests.mutation.processes import in_process
-from tests.mutation.sides import ROOT, Side
+from tests.mutation.sides import ROOT, Side, judging_files
 from tests.mutation.trial import Measured, measure
 
 #: All tests of a side on the code as it is take a minute on an idle machine.
@@ -38,20 +38,27 @@ class Reach:
 
 
 def read_reach(side: Side, paths: list[str], file: Path) -> Reach:
-    """Returns the reach of a side's tests in these modules: from this file, or measured if code or tests changed."""
-    now = f"{side.fingerprint()} {' '.join(paths)}"
+    """Returns the reach of a side's tests in these modules.
+
+    Files of tests are run again if they, their fixtures or the modules changed; what the others reached is in ``file``.
+    """
     try:
         kept = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         kept = {}
-    if kept.get("of") == now:
-        return Reach(side, {test: _measured(*one) for test, one in kept["tests"].items()})
-    print(f"running the tests of {side.code} once, to see what each one reaches", flush=True)
-    measured = in_process(measure, side.tests, paths, within_seconds=MEASURED_WITHIN_SECONDS)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tests = {test: (one.seconds, sorted(one.reached)) for test, one in measured.items() if one.reached}
-    file.write_text(json.dumps({"of": now, "tests": tests}))
-    return Reach(side, measured)
+    modules = digest(*paths, *((ROOT / path).read_text() for path in paths))
+    files = {test: f"{modules} {judging_files(test)}" for test in side.test_files()}
+    stale = [test for test, now in files.items() if kept.get(test, {}).get("of") != now]
+    if stale:
+        print(f"running {len(stale)} files of tests of {side.code} to see what each test reaches", flush=True)
+        measured = in_process(measure, stale, paths, within_seconds=MEASURED_WITHIN_SECONDS)
+        for test in stale:
+            of_file = {each: one for each, one in measured.items() if each.partition("::")[0] == test and one.reached}
+            reached = {each: (one.seconds, sorted(one.reached)) for each, one in of_file.items()}
+            kept[test] = {"of": files[test], "tests": reached}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({test: kept[test] for test in files}))
+    return Reach(side, {each: _measured(*one) for test in files for each, one in kept[test]["tests"].items()})
 
 
 def statements_at(source: str, first: int, last: int) -> set[int]:

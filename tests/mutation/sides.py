@@ -29,6 +29,11 @@ class Side:
         """The files and folders of its tests."""
         return self.units, *self.more
 
+    def test_files(self) -> list[str]:
+        """Returns the files of its tests."""
+        found = {file for each in self.tests for file in ({ROOT / each} | {*(ROOT / each).rglob("test_*.py")})}
+        return sorted(file.relative_to(ROOT).as_posix() for file in found if file.is_file())
+
     def modules(self) -> list[str]:
         """Returns the modules whose conditions are removed, the smallest first."""
         found = [path for each in self.mutated for path in (sorted((ROOT / each).rglob("*.py")) or [ROOT / each])]

@@ -1,0 +1,338 @@
+"""Chats and their messages: one chat under both of its ids, messages stored once, and what a check reads of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.model import MAX_MESSAGE_AGE, Chat, SkipReason, StoredMessage, milliseconds
+from chalicelib.model.messages.message import stored_message
+from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, Chats, arrival
+from chalicelib.store.conversation.items import chat_key
+from chalicelib.store.conversation.turns import Turns
+from chalicelib.store.table import Put, Update
+from tests.unit.support.racing_table import RacingTable
+from wire import Message, MessageKind, Quote
+
+T = "tenantaaaa"
+LID, PHONE = "4711@lid", "491701234567@c.us"
+NUMBER = "491701234567"
+NOW = 1_790_000_000_000
+
+
+@pytest.fixture
+def chats(racing: RacingTable) -> Chats:
+    return Chats(racing)
+
+
+def a_message(number: int = 1, **more: Any) -> Message:
+    given = {"id": f"M{number}", "chat": LID, "from_me": False, "sent_at_ms": NOW, "kind": MessageKind.TEXT}
+    return Message.model_validate({**given, "text": "Are you open?", **more})
+
+
+def stored(chat: Chat, message: Message, at: int = NOW, skipped: SkipReason | None = None) -> StoredMessage:
+    return stored_message(message, chat.id, at=arrival(at, 0), skipped=skipped, keeps_content=True, now=at)
+
+
+def recorded(chats: Chats, message: Message, new_to: str | None = None) -> Chat:
+    return chats.record(T, message, chats.find(T, message), new_to)
+
+
+def hand_in(chats: Chats, chat: Chat, message: Message, at: int = NOW, retention_days: int = 30, **more: Any) -> bool:
+    return chats.store_message(chat, stored(chat, message, at, **more), retention_days=retention_days, now=at)
+
+
+# -- chats -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_chat_that_is_not_stored_is_none(chats: Chats) -> None:
+    assert chats.get(T, LID) is None
+    assert chats.find(T, a_message(chat_alias=PHONE)) is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(LID, PHONE), (PHONE, LID)])
+def test_a_chat_is_found_under_both_of_its_ids_and_keeps_the_first(chats: Chats, first: str, second: str) -> None:
+    chat = recorded(chats, a_message(chat=first, chat_alias=second))
+    assert recorded(chats, a_message(2, chat=second)).id == first
+    now_named = chats.get(T, first)
+    assert now_named is not None and (now_named.id, now_named.whatsapp_id) == (chat.id, second)
+    assert chats.get(T, second) == now_named
+
+
+def test_a_chat_that_is_named_anew_is_found_under_the_new_id_alone_afterwards(chats: Chats) -> None:
+    recorded(chats, a_message(chat=PHONE))
+    assert recorded(chats, a_message(2, chat=LID, chat_alias=PHONE)).id == PHONE
+    assert recorded(chats, a_message(3, chat=LID)).id == PHONE
+
+
+def test_an_alias_never_replaces_a_chat_of_its_own(chats: Chats) -> None:
+    own = recorded(chats, a_message(chat=PHONE))
+    recorded(chats, a_message(chat=LID))
+    found = chats.get(T, LID)
+    assert found is not None
+    chats.record(T, a_message(chat=PHONE), found)
+    assert chats.get(T, PHONE) == own
+
+
+def test_what_a_message_says_of_its_chat_is_kept_and_a_silent_one_erases_nothing(
+    chats: Chats, racing: RacingTable
+) -> None:
+    recorded(chats, a_message(phone=NUMBER), new_to="491709999999")
+    chat = recorded(chats, a_message(2))
+    assert (chat.phone, chat.new_to) == (NUMBER, "491709999999")
+    racing.operations.clear()
+    assert recorded(chats, a_message(3, phone=NUMBER)) == chat
+    assert racing.operations == {"get": 1}  # nothing is new, nothing is written
+    assert recorded(chats, a_message(4, phone="491701111111"), new_to="491708888888").phone == "491701111111"
+    assert chats.get(T, LID) == replace(chat, phone="491701111111", new_to="491708888888")
+
+
+def test_a_group_has_no_phone(chats: Chats) -> None:
+    group: dict[str, Any] = {"chat": "120363@g.us", "phone": NUMBER, "sender": LID}
+    assert recorded(chats, a_message(**group)).phone is None
+    assert recorded(chats, a_message(2, **group)).phone is None
+
+
+def test_a_chat_that_another_process_created_meanwhile_is_the_one(chats: Chats, racing: RacingTable) -> None:
+    racing.before_next("put", lambda: recorded(chats, a_message(phone=NUMBER)))
+    chat = recorded(chats, a_message(2), new_to="491709999999")
+    assert (chat.phone, chat.new_to) == (NUMBER, "491709999999")
+    assert chats.get(T, LID) == chat
+
+
+# -- takeovers and stops ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored_until", "read_until", "until", "first", "left"),
+    [
+        (0, 0, 50, True, 50),
+        (40, 40, 50, True, 50),
+        (40, 0, 50, False, 50),
+        (60, 0, 50, False, 60),
+        (50, 0, 50, False, 50),
+        (60, 40, 50, False, 60),
+    ],
+)
+def test_a_takeover_is_the_first_one_as_read_and_a_longer_one_stays(
+    chats: Chats, racing: RacingTable, stored_until: int, read_until: int, until: int, first: bool, left: int
+) -> None:
+    chat = recorded(chats, a_message())
+    racing.update(Update(chat_key(T, LID), "CHAT", set={"takeover_until": stored_until or None}))
+    racing.operations.clear()
+    assert chats.record_takeover(replace(chat, takeover_until=read_until), until) is first
+    after = chats.get(T, LID)
+    assert after is not None and after.takeover_until == left
+
+
+@pytest.mark.parametrize(
+    ("stopped", "resumed", "at", "left"),
+    [
+        (None, None, 10, 10),
+        (10, None, 20, 10),
+        (10, 15, 20, 20),
+        (10, 15, 15, 15),
+        (10, 15, 14, 10),
+        (10, 15, 12, 10),
+    ],
+)
+def test_a_chat_is_stopped_once_until_it_is_resumed(
+    chats: Chats, racing: RacingTable, stopped: int | None, resumed: int | None, at: int, left: int
+) -> None:
+    recorded(chats, a_message())
+    racing.update(Update(chat_key(T, LID), "CHAT", set={"stopped_at": stopped, "resumed_at": resumed}))
+    chat = chats.get(T, LID)
+    assert chat is not None
+    chats.record_stop(chat, at)
+    assert (racing.get(chat_key(T, LID), "CHAT") or {})["stopped_at"] == left
+
+
+@pytest.mark.parametrize(
+    ("stopped", "resumed", "at", "left"),
+    [
+        (None, None, 20, None),
+        (10, None, 20, 20),
+        (10, None, 10, None),
+        (10, None, 9, None),
+        (10, 15, 20, 20),
+        (10, 15, 15, 15),
+        (10, 15, 12, 15),
+    ],
+)
+def test_only_a_later_message_resumes_a_stopped_chat(
+    chats: Chats, racing: RacingTable, stopped: int | None, resumed: int | None, at: int, left: int | None
+) -> None:
+    recorded(chats, a_message())
+    racing.update(Update(chat_key(T, LID), "CHAT", set={"stopped_at": stopped, "resumed_at": resumed}))
+    chat = chats.get(T, LID)
+    assert chat is not None
+    racing.operations.clear()
+    chats.record_resumption(chat, at)
+    assert (racing.get(chat_key(T, LID), "CHAT") or {}).get("resumed_at") == left
+    assert racing.operations["update"] == (left == at and resumed != at)
+
+
+@pytest.mark.parametrize(("stopped_meanwhile", "resumes"), [(19, True), (20, False), (25, False)])
+def test_a_stop_that_came_meanwhile_is_not_resumed_by_an_older_message(
+    chats: Chats, racing: RacingTable, stopped_meanwhile: int, resumes: bool
+) -> None:
+    recorded(chats, a_message())
+    racing.update(Update(chat_key(T, LID), "CHAT", set={"stopped_at": 10}))
+    chat = chats.get(T, LID)
+    assert chat is not None
+    again = Update(chat_key(T, LID), "CHAT", set={"stopped_at": stopped_meanwhile})
+    racing.before_next("update", lambda: racing.update(again))
+    chats.record_resumption(chat, 20)
+    assert ("resumed_at" in (racing.get(chat_key(T, LID), "CHAT") or {})) is resumes
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_stored_once_with_or_without_its_sender(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    assert hand_in(chats, chat, a_message())
+    assert not hand_in(chats, chat, a_message(text="another wording"))
+    assert not hand_in(chats, chat, a_message(sender=LID))
+    assert hand_in(chats, chat, a_message(2, sender=LID))
+    assert not hand_in(chats, chat, a_message(2, sender=LID))
+    found = chats.get_message(chat, a_message())
+    assert found is not None and found.text == "Are you open?"
+
+
+def test_a_message_that_another_process_stored_meanwhile_stays(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    racing.before_next("put", lambda: hand_in(chats, chat, a_message(text="first")))
+    assert not hand_in(chats, chat, a_message(text="second"))
+    found = chats.get_message(chat, a_message())
+    assert found is not None and found.text == "first"
+
+
+def test_a_message_is_found_by_its_key_or_by_that_without_its_sender(chats: Chats) -> None:
+    chat = recorded(chats, a_message())
+    hand_in(chats, chat, a_message(1))
+    hand_in(chats, chat, a_message(2, sender=LID))
+    for message in (a_message(1), a_message(1, sender=LID), a_message(2, sender=LID)):
+        found = chats.get_message(chat, message)
+        assert found is not None and found.id == message.id
+    assert chats.get_message(chat, a_message(3)) is None
+
+
+def test_only_a_message_that_was_not_decrypted_is_replaced_by_its_text(chats: Chats) -> None:
+    chat = recorded(chats, a_message())
+    unreadable = a_message(kind=MessageKind.CIPHERTEXT, text="")
+    plain = stored(chat, a_message())
+    assert not chats.replace_unreadable(chat, plain, retention_days=30, now=NOW)
+    assert hand_in(chats, chat, unreadable)
+    assert chats.replace_unreadable(chat, plain, retention_days=30, now=NOW)
+    assert not chats.replace_unreadable(chat, replace(plain, text="again"), retention_days=30, now=NOW)
+    found = chats.get_message(chat, a_message())
+    assert found is not None and (found.kind, found.text) == (MessageKind.TEXT, "Are you open?")
+
+
+@pytest.mark.parametrize(
+    ("quote", "deleted"),
+    [
+        (Quote(id="M1"), True),
+        (Quote(id="M1", sender=LID), True),
+        (Quote(id="M2"), False),
+        (Quote(id="M3"), False),
+        (Quote(id=None), False),
+        (Quote(id="M1", from_me=True), False),
+    ],
+)
+def test_a_quoted_message_is_known_to_be_deleted(chats: Chats, quote: Quote, deleted: bool) -> None:
+    chat = recorded(chats, a_message())
+    hand_in(chats, chat, a_message(1), skipped=SkipReason.DELETED)
+    hand_in(chats, chat, a_message(2))
+    assert chats.was_deleted(chat, quote) is deleted
+
+
+def test_a_batch_is_read_in_its_order_without_what_expired(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    messages = [stored(chat, a_message(number)) for number in (2, 1, 3)]
+    for message in messages:
+        chats.store_message(chat, message, retention_days=30, now=NOW)
+    turn = Turns(racing).freeze(chat, tuple(messages), retention_days=30, now=NOW)
+    assert turn is not None
+    racing.delete(chat_key(T, LID), f"MESSAGE#{messages[2].key}")
+    assert [each.id for each in chats.get_batch(turn)] == ["M2", "M1"]
+
+
+# -- what a check reads ----------------------------------------------------------------------------------------------
+
+OLDEST = NOW - milliseconds(MAX_MESSAGE_AGE)
+
+
+def read(chats: Chats, chat: Chat, **options: Any) -> list[str]:
+    return [each.id for each in chats.read_recent(chat, now=NOW, **{"depth": 0, **options}).messages]
+
+
+@pytest.mark.parametrize(
+    ("arrived", "answered", "since", "depth", "seen"),
+    [
+        (OLDEST, None, None, 0, True),
+        (OLDEST - 1, None, None, 0, False),
+        (OLDEST - 1, None, None, 1, True),
+        (NOW - LATE_ARRIVALS_MS, NOW, None, 0, True),
+        (NOW - LATE_ARRIVALS_MS - 1, NOW, None, 0, False),
+        (OLDEST - 1, OLDEST, None, 0, False),  # what is answered does not make older messages young
+        (NOW - LATE_ARRIVALS_MS - 9, NOW, NOW - LATE_ARRIVALS_MS - 9, 0, True),
+        (NOW - LATE_ARRIVALS_MS - 9, NOW, NOW - LATE_ARRIVALS_MS - 8, 0, False),
+        (OLDEST - 5, None, OLDEST - 5, 0, True),
+        (NOW - LATE_ARRIVALS_MS, NOW, NOW, 0, True),
+        (OLDEST - 1, None, -1, 0, True),
+    ],
+)
+def test_a_check_reads_what_may_wait_and_what_came_since(
+    chats: Chats, arrived: int, answered: int | None, since: int | None, depth: int, seen: bool
+) -> None:
+    chat = recorded(chats, a_message())
+    hand_in(chats, chat, a_message(), at=arrived)
+    chat = replace(chat, answered_to=arrival(answered, 0) if answered is not None else "")
+    assert bool(read(chats, chat, since=since, depth=depth)) is seen
+
+
+def test_a_check_reads_entries_oldest_first_and_turns_apart(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    for number in (1, 2, 3):
+        hand_in(chats, chat, a_message(number), at=NOW - 10 + number)
+    batch = chats.read_recent(chat, depth=0, now=NOW).messages
+    turn = Turns(racing).freeze(chat, batch[:2], retention_days=30, now=NOW)
+    recent = chats.read_recent(chat, depth=0, now=NOW)
+    assert [each.id for each in recent.messages] == ["M1", "M2", "M3"]
+    assert recent.turns == (turn,)
+
+
+def test_what_expired_is_not_read_although_it_is_still_stored(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    for number, expires_at in ((1, NOW // 1000 - 1), (2, NOW // 1000), (3, None)):
+        hand_in(chats, chat, a_message(number))
+        key = stored(chat, a_message(number)).key
+        racing.update(Update(chat_key(T, LID), f"MESSAGE#{key}", set={"expires_at": expires_at}))
+    assert sorted(read(chats, chat)) == ["M2", "M3"]
+
+
+def test_a_turn_is_found_by_the_id_of_its_part(chats: Chats, racing: RacingTable) -> None:
+    chat = recorded(chats, a_message())
+    hand_in(chats, chat, a_message())
+    turns = Turns(racing)
+    turn = turns.freeze(chat, chats.read_recent(chat, depth=0, now=NOW).messages, retention_days=30, now=NOW)
+    assert turn is not None
+    turns.store_text(turn, ("One.", "Two."), NOW)
+    recent = chats.read_recent(chat, depth=0, now=NOW)
+    found = recent.turn_with_part(turn.part_id(1))
+    assert found is not None and found.id == turn.id
+    assert recent.turn_with_part(turn.part_id(2)) is None
+
+
+def test_messages_of_one_hand_in_are_ordered_by_their_place_in_it() -> None:
+    arrivals = [arrival(NOW, 9), arrival(NOW, 10), arrival(NOW + 1, 0)]
+    assert sorted(arrivals) == arrivals
+
+
+def test_an_alias_leads_to_its_chat_and_a_missing_one_to_none(chats: Chats, racing: RacingTable) -> None:
+    racing.put(Put({"pk": chat_key(T, PHONE), "sk": "CHAT", "same_as": LID}))
+    assert chats.get(T, PHONE) is None
+    chat = recorded(chats, a_message())
+    assert chats.get(T, PHONE) == chat
