@@ -18,12 +18,12 @@ from pathlib import Path
 
 from runner.backoff import backoff_seconds
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, TransientError, Unauthorised
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.handover import Handover
 from runner.messages.journal import Journal
-from runner.messages.journal_owner import OWNER_FILE, delete_owner, owner_of
+from runner.messages.journal_owner import OWNER_FILE, owner_of
 from runner.profile.directory import Profile, ProfileBusy
 
 #: The disk is searched for journals of killed processes this often; the first time at once.
@@ -40,6 +40,8 @@ EXPIRED_AFTER = timedelta(hours=24)
 HELD_BACK_SECONDS = 200.0
 #: Most requests at the same time; one that hangs holds up its own journal only.
 MAX_REQUESTS = 16
+#: The interval of checks for what is due without being woken: retries, and journals that were held back.
+CHECK_SECONDS = 0.5
 DRAIN_CHECK_SECONDS = 0.2
 
 
@@ -104,12 +106,16 @@ class Outbox:
         scan_at = self._clock.now()
         async with asyncio.TaskGroup() as group:
             while True:
-                if self._clock.now() >= scan_at:
+                now = self._clock.now()
+                if now >= scan_at:
                     self._scan()
-                    scan_at = self._clock.now() + SCAN_EVERY_SECONDS
-                for entry in self._list_due():
-                    entry.task = group.create_task(self._hand_in(entry), name=f"hand in {entry.handover.tenant}")
-                await self._clock.wait(self._woken, self._seconds_to_next(scan_at))
+                    scan_at = now + SCAN_EVERY_SECONDS
+                for entry in self._entries.values():
+                    if not entry.hosted and now >= entry.held_back_until:
+                        entry.journal.hold_back(False)
+                    if entry.task is None and entry.journal.is_due() and now >= entry.not_before:
+                        entry.task = group.create_task(self._hand_in(entry), name=f"hand in {entry.handover.tenant}")
+                await self._clock.wait(self._woken, CHECK_SECONDS)
                 self._woken.clear()
 
     async def drain(self, seconds: float) -> None:
@@ -117,7 +123,9 @@ class Outbox:
         end = self._clock.now() + seconds
         for entry in self._entries.values():
             entry.journal.hold_back(False)
-        while self._clock.now() < end and any(self._is_left(entry, end) for entry in self._entries.values()):
+        while self._clock.now() < end and any(
+            not entry.journal.is_empty() and entry.not_before < end for entry in self._entries.values()
+        ):
             await self._clock.sleep(DRAIN_CHECK_SECONDS)
 
     # -- which journals there are ---------------------------------------------------------------------------------
@@ -162,7 +170,6 @@ class Outbox:
         path = self._profile_of(tenant).journal
         owner = owner_of(path)
         if owner is None:
-            delete_owner(path)
             return
         handover = Handover(
             tenant=tenant,
@@ -174,79 +181,46 @@ class Outbox:
 
     def _close_if_empty(self, entry: Entry) -> None:
         """Closes a journal without a session once the control plane has everything; its owner file goes, too."""
-        if not entry.hosted and entry.task is None and entry.journal.is_empty():
+        if not entry.hosted and entry.journal.is_empty():
             self._close(entry)
 
     def _close(self, entry: Entry, *, disown: bool = False) -> None:
-        if self._entries.get(entry.handover.tenant) is entry:
-            del self._entries[entry.handover.tenant]
-            entry.journal.close(disown=disown)
-            entry.lock.close()
+        del self._entries[entry.handover.tenant]
+        entry.journal.close(disown=disown)
+        entry.lock.close()
 
     # -- handing in -----------------------------------------------------------------------------------------------
-
-    def _list_due(self) -> list[Entry]:
-        now = self._clock.now()
-        for entry in self._entries.values():
-            if not entry.hosted and now >= entry.held_back_until:
-                entry.journal.hold_back(False)
-        return [
-            entry
-            for entry in self._entries.values()
-            if entry.task is None and entry.journal.is_due() and now >= entry.not_before
-        ]
-
-    def _seconds_to_next(self, scan_at: float) -> float:
-        times = [scan_at]
-        for entry in self._entries.values():
-            if entry.task is None and entry.journal.is_due():
-                times.append(entry.not_before)
-            elif not entry.hosted and entry.journal.held_back:
-                times.append(entry.held_back_until)
-        return max(0.0, min(times) - self._clock.now())
-
-    def _is_left(self, entry: Entry, end: float) -> bool:
-        return not entry.journal.is_empty() and entry.not_before < end
 
     async def _hand_in(self, entry: Entry) -> None:
         """Hands in one journal once; an error is this journal's alone."""
         count = len(entry.journal.waiting)
         try:
             async with self._requests:
-                complete = await entry.handover.hand_in()
-        except Unauthorised as error:
-            self._handle_refusal(entry, error, count)
-        except ControlPlaneError as error:
-            self._retry_later(entry, error)
+                if not await entry.handover.hand_in():
+                    raise TransientError("not_acknowledged")
+            entry.attempts = 0
+            if not entry.hosted and count:
+                log(LogEvent.JOURNAL_HANDED_IN, tenant=entry.handover.tenant, messages=count)
+            self._close_if_empty(entry)
         except Exception as error:
-            self._retry_later(entry, error, slowly=True)
-        else:
-            if complete:
-                entry.attempts = 0
-                if not entry.hosted and count:
-                    log(LogEvent.JOURNAL_HANDED_IN, tenant=entry.handover.tenant, messages=count)
-            else:
-                self._retry_later(entry, None)
+            self._handle_error(entry, error, count)
         finally:
             entry.task = None
-            self._woken.set()
-        self._close_if_empty(entry)
 
-    def _handle_refusal(self, entry: Entry, error: Unauthorised, count: int) -> None:
-        """Gives up a journal whose capability has expired; only the tenant's next session on this disk hands it in."""
+    def _handle_error(self, entry: Entry, error: Exception, count: int) -> None:
+        """Retries later, or gives a journal up whose capability has expired: only a later session here hands it in."""
+        tenant, now, refused = entry.handover.tenant, self._clock.now(), isinstance(error, Unauthorised)
         age = timedelta(milliseconds=self._clock.wall_ms() - entry.journal.newest_ms())
-        if entry.hosted or age < EXPIRED_AFTER:
-            self._retry_later(entry, error, slowly=True)
+        if refused and not entry.hosted and age >= EXPIRED_AFTER:
+            log(LogEvent.JOURNAL_EXPIRED, level=logging.WARNING, tenant=tenant, messages=count)
+            self._close(entry, disown=True)
             return
-        log(LogEvent.JOURNAL_EXPIRED, level=logging.WARNING, tenant=entry.handover.tenant, messages=count)
-        self._close(entry, disown=True)
-
-    def _retry_later(self, entry: Entry, error: Exception | None, *, slowly: bool = False) -> None:
+        known = isinstance(error, ControlPlaneError)
         if entry.attempts == 0:
-            expected = error is None or isinstance(error, ControlPlaneError)
-            event = LogEvent.HANDING_IN_INTERRUPTED if expected else LogEvent.JOURNAL_FAILED
-            level = logging.INFO if expected else logging.ERROR
-            log(event, level=level, tenant=entry.handover.tenant, error=error, code=getattr(error, "code", ""))
+            if known:
+                log(LogEvent.HANDING_IN_INTERRUPTED, tenant=tenant, error=error, code=str(error))
+            else:
+                log(LogEvent.JOURNAL_FAILED, level=logging.ERROR, tenant=tenant, error=error)
         quick = min(MAX_RETRY_SECONDS, backoff_seconds(entry.attempts, self._jitter()))
-        entry.not_before = self._clock.now() + (SLOW_RETRY_SECONDS if slowly else quick)
+        entry.not_before = now + (quick if known and not refused else SLOW_RETRY_SECONDS)
         entry.attempts += 1

@@ -82,6 +82,7 @@ async def test_a_runners_token_that_a_former_release_stored_is_replaced_by_the_c
 async def test_a_control_plane_that_is_away_is_asked_again_and_the_next_process_goes_on(disk: Disk) -> None:
     disk.leave("A")
     disk.control.down = True
+    disk.clock.time += 2 * EXPIRED_AFTER.total_seconds()
     await disk.hand_in(60)
     assert disk.handed_in == []
     assert 10 <= len(disk.calls) <= 20
@@ -166,7 +167,7 @@ async def test_a_call_that_hangs_delays_no_other_journal_and_so_many_are_made_at
     assert sorted(tenant for tenant, _ in disk.handed_in) == [f"tenant{number:05}" for number in range(2, 9)]
 
 
-async def test_files_that_make_no_sense_are_passed_over(disk: Disk) -> None:
+async def test_files_that_make_no_sense_are_passed_over(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
     disk.leave("A", tenant="lost+found")
     disk.leave("B")
     disk.path().with_name(OWNER_FILE).write_text('{"epoch": 0, "token": "runner0001.secret"}')
@@ -175,7 +176,8 @@ async def test_files_that_make_no_sense_are_passed_over(disk: Disk) -> None:
     disk.path(THIRD).with_name(OWNER_FILE).write_text("torn")
     await disk.hand_in(30)
     assert disk.handed_in == [(OTHER, "C")]
-    assert waiting(disk, THIRD) == ["D"]
+    assert waiting(disk, THIRD) == ["D"], "for the tenant's next session on this disk"
+    assert events(caplog) == [LogEvent.JOURNAL_FAILED] * 2, "of a tenant and an epoch that no request can name"
 
 
 async def test_an_error_that_lasts_is_logged_once(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
@@ -187,6 +189,18 @@ async def test_an_error_that_lasts_is_logged_once(disk: Disk, caplog: pytest.Log
         disk.control.down = False
         await disk.clock.advance(6)
     assert events(caplog) == [LogEvent.HANDING_IN_INTERRUPTED, LogEvent.JOURNAL_HANDED_IN]
+
+
+async def test_an_error_that_comes_again_is_logged_again(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "runner")
+    async with disk.running():
+        session = disk.session()
+        with disk.outbox.hosting(session):
+            for id in ("A", "B"):
+                disk.errors[TENANT] = [TransientError("busy")] * 2
+                session.journal.add(id, disk.message(id))
+                await disk.clock.advance(10)
+    assert events(caplog) == [LogEvent.HANDING_IN_INTERRUPTED] * 2
 
 
 # -- what a control plane refuses -------------------------------------------------------------------------------------
@@ -267,8 +281,13 @@ async def test_a_session_that_comes_back_gets_its_journal_with_what_waits_before
 
 
 async def test_a_session_that_comes_back_during_a_call_hands_in_all_of_it_again(disk: Disk) -> None:
+    given_up = asyncio.Event()
+
     async def hang(request: MessagesRequest, token: str) -> MessagesAnswer:
-        await disk.clock.sleep(1000)
+        try:
+            await disk.clock.sleep(1000)
+        finally:
+            given_up.set()
         raise AssertionError
 
     answer = disk.control.messages
@@ -276,10 +295,45 @@ async def test_a_session_that_comes_back_during_a_call_hands_in_all_of_it_again(
     disk.leave("A")
     async with disk.running() as task:
         disk.control.messages = answer  # type: ignore[method-assign]
+        [former] = disk.outbox._entries.values()
         with disk.outbox.hosting(disk.session()):
             await disk.clock.advance(1)
             assert disk.handed_in == [(TENANT, "A")]
+            assert given_up.is_set() and former.journal._file is None
             assert not task.done()
+
+
+async def test_a_journal_is_handed_in_by_one_call_after_the_other(disk: Disk) -> None:
+    answer, under_way = disk.control.messages, 0
+
+    async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
+        nonlocal under_way
+        under_way += 1
+        assert under_way == 1
+        await disk.clock.sleep(2)
+        under_way -= 1
+        return await answer(request, token)
+
+    disk.control.messages = slow  # type: ignore[method-assign]
+    async with disk.running():
+        session = disk.session()
+        with disk.outbox.hosting(session):
+            for id in "ABCD":
+                session.journal.add(id, disk.message(id))
+                await disk.clock.advance(1)
+            await disk.clock.advance(4)
+            assert [id for _, id in disk.handed_in] == ["A", "B", "C", "D"]
+
+
+async def test_the_journal_of_a_session_that_lives_is_never_dropped(disk: Disk) -> None:
+    async with disk.running():
+        session = disk.session()
+        with disk.outbox.hosting(session):
+            disk.errors[TENANT] = [Unauthorised("unauthorised")] * 2
+            session.journal.add("A", disk.message("A"))
+            disk.clock.time += EXPIRED_AFTER.total_seconds()
+            await disk.clock.advance(3 * SLOW_RETRY_SECONDS)
+            assert disk.handed_in == [(TENANT, "A")]
 
 
 async def test_no_two_sessions_write_one_journal(disk: Disk) -> None:
@@ -304,6 +358,26 @@ async def test_a_journal_that_cannot_be_opened_leaves_the_profile_free(
             pass
     with disk.outbox.hosting(disk.session()):
         pass
+
+
+async def test_a_journal_that_cannot_be_opened_again_leaves_the_profile_free_too(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_descriptors(_journal: Journal) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    disk.leave("A")
+    disk.control.down = True
+    async with disk.running():
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, "open", out_of_descriptors)
+            with pytest.raises(OSError, match="too many"), disk.outbox.hosting(disk.session()):
+                pass
+        with Profile(disk.directory, TENANT).locked():
+            pass
+        disk.control.down = False
+        await disk.clock.advance(SCAN_EVERY_SECONDS)
+        assert disk.handed_in == [(TENANT, "A")]
 
 
 async def test_a_control_plane_that_acknowledges_nothing_is_not_called_in_a_storm(disk: Disk) -> None:
