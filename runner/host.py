@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.backoff import backoff_seconds
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused, Unauthorised
+from runner.control_plane.client import ControlPlaneClient, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.disk import Disk
 from runner.hosted_sessions import HostedSessions, MakeSession
@@ -78,16 +78,16 @@ class Host:
         self._info = info
         self._clock = clock
         self._jitter = jitter
+        #: There is something to report, or the bell rang.
+        self._changed = asyncio.Event()
         self._sessions = HostedSessions(
-            client=client, make_session=make_session, clock=clock, jitter=jitter, on_change=self._notify
+            client=client, make_session=make_session, clock=clock, jitter=jitter, on_change=self._changed.set
         )
         self._identity: Identity | None = None
         #: The value of the bell that the last answer brought.
         self._bell = 0
-        #: There is something to report, or the bell rang.
-        self._changed = asyncio.Event()
-        #: A session may expect something now.
-        self._stirred = asyncio.Event()
+        #: A sync was answered: a session may expect something now.
+        self._synced = asyncio.Event()
         self._draining = asyncio.Event()
         self._drained = asyncio.Event()
         self._hastened = False
@@ -118,7 +118,7 @@ class Host:
         if not self._draining.is_set():
             log(LogEvent.DRAIN_STARTED, sessions=len(self._sessions))
             self._draining.set()
-            self._notify()
+            self._changed.set()
         elif not self._hastened:
             self._hastened = True
             log(LogEvent.DRAIN_HASTENED)
@@ -132,36 +132,28 @@ class Host:
         """Syncs in turn, the next call no sooner than the one before has ended; none is ever given up half way."""
         failures = 0
         while not self._drained.is_set():
-            begun_at, registers = self._clock.now(), self._identity is None
+            begun_at = self._clock.now()
             self._changed.clear()
             try:
                 answer = await self._sync()
             except Unauthorised as error:
                 await self._start_over(error.code)
-            except Exception as error:
-                await self._clock.wait(self._drained, self._retry_delay_seconds(error, failures))
+            except TransientError as error:
+                self._log_unreachable(error)
+                await self._clock.wait(self._drained, RETRY_SECONDS * (0.5 + self._jitter()))
+            except Exception as error:  # whatever it is, the sessions live on: the lease ends them
+                if not failures:
+                    log(LogEvent.SYNC_FAILED, level=logging.ERROR, error=error)
+                await self._clock.wait(self._drained, backoff_seconds(failures, self._jitter()))
                 failures += 1
             else:
                 failures = 0
-                if not registers or self._identity is None:  # the first call of a new identity is made at once
-                    await self._rest(begun_at, answer.next_in_ms / 1000)
+                await self._rest(begun_at, answer.next_in_ms / 1000)
 
     async def _rest(self, begun_at: float, next_in_seconds: float) -> None:
         """Waits until the next sync is due, or something changed."""
         await self._clock.sleep(max(0.0, begun_at + MIN_CALL_INTERVAL_SECONDS - self._clock.now()))
         await self._clock.wait(self._changed, max(0.0, begun_at + next_in_seconds - self._clock.now()))
-
-    def _retry_delay_seconds(self, error: Exception, failures: int) -> float:
-        """Returns the delay after a sync that failed. Whatever failed, the sessions live on: the lease ends them."""
-        if isinstance(error, ControlPlaneError) and not isinstance(error, Refused):
-            if self._reachable:
-                self._reachable = False
-                log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=error, code=error.code)
-            return RETRY_SECONDS * (0.5 + self._jitter())
-        if not failures:
-            code = error.code if isinstance(error, ControlPlaneError) else ""
-            log(LogEvent.SYNC_FAILED, level=logging.ERROR, error=error, code=code)
-        return backoff_seconds(failures, self._jitter())
 
     async def _listen_for_bell(self) -> None:
         """Waits at the control plane for the bell, while a session expects something.
@@ -173,14 +165,13 @@ class Host:
         while True:
             identity, begun_at = self._identity, self._clock.now()
             if identity is None or not self._sessions.is_pending():
-                self._stirred.clear()
-                await self._stirred.wait()
+                self._synced.clear()
+                await self._synced.wait()
                 continue
             request = BellRequest(bell=self._bell, wait_ms=MAX_BELL_HOLD_MS)
             try:
                 answer = await self._client.bound_to(identity.token).wait_for_bell(request)
-                if identity is self._identity:
-                    self._heed(answer.bell, answer.deliver)
+                self._heed(answer.bell, answer.deliver)
             except Exception as error:
                 if not failures:
                     log(LogEvent.BELL_UNANSWERED, error=error)
@@ -235,7 +226,7 @@ class Host:
         self._bell = answer.bell
         for delivery in answer.deliver:
             self._sessions.deliver(delivery)
-        self._stirred.set()
+        self._synced.set()
 
     def _reconcile(self, holds: tuple[Hold, ...], sent_at: float, token: str) -> None:
         """Ends, updates, starts and releases sessions until the runner hosts what it holds."""
@@ -275,7 +266,6 @@ class Host:
         self._identity = None
         await self._sessions.end_all()
         self._lease.reset()
-        self._bell = 0
 
     async def _drain(self) -> None:
         """Ends all sessions in peace within the time there is, then by force."""
@@ -296,8 +286,7 @@ class Host:
         await self._outbox.drain(FINAL_HAND_IN_SECONDS)
         log(LogEvent.DRAIN_FINISHED)
 
-    # -- notifications --------------------------------------------------------------------------------------------
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._stirred.set()
+    def _log_unreachable(self, error: TransientError) -> None:
+        if self._reachable:
+            self._reachable = False
+            log(LogEvent.CONTROL_PLANE_UNREACHABLE, level=logging.WARNING, error=error, code=error.code)

@@ -102,11 +102,9 @@ class HostedSessions:
                 hosted.session.deliver(delivery)
 
     def list_lost(self, holds: Iterable[Hold]) -> list[HostedSession]:
-        """Returns the hosted sessions that the runner does not hold any more, and that do not end yet."""
+        """Returns the hosted sessions that the runner does not hold any more."""
         held = {(hold.tenant, hold.epoch) for hold in holds}
-        return [
-            one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held and not one.ending
-        ]
+        return [one for one in self._hosted.values() if (one.hold.tenant, one.hold.epoch) not in held]
 
     def is_new(self, hold: Hold) -> bool:
         """Returns whether it was neither hosted nor released; an answer on its way may name a released session."""
@@ -133,7 +131,7 @@ class HostedSessions:
         self, hold: Hold, token: str, reason: ReleaseReason, detail: str = "", *, failed: bool = False
     ) -> None:
         """Releases a session without a browser; if that does not arrive, the host repeats it while it is held."""
-        self._released[hold.tenant] = max(hold.epoch, self._released.get(hold.tenant, 0))
+        self._released[hold.tenant] = hold.epoch
         self._releasing.add((hold.tenant, hold.epoch))
         try:
             await self._send_release(hold, token, f"{reason}: {detail}" if detail else reason, failed)
@@ -270,7 +268,8 @@ class HostedSessions:
 
     async def _drain_one(self, hosted: HostedSession, slots: asyncio.Semaphore) -> None:
         async with slots:
-            hosted.session.leave(ReleaseReason.DRAINED)
+            with self._only_its_own(hosted):
+                hosted.session.leave(ReleaseReason.DRAINED)
             await self._wait_until_closed(hosted)
         await hosted.gone.wait()
 

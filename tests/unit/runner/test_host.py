@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from runner.browser.page import PageSilent
-from runner.control_plane.client import Refused, TransientError, Unauthorised
+from runner.control_plane.client import Refused, StaleEpoch, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
 from runner.disk import ROOM_TO_HOST_BYTES, Disk
 from runner.host import FINAL_HAND_IN_SECONDS, Host, RegistrationRefused, RunnerInfo
@@ -21,7 +21,19 @@ from runner.log_events import LogEvent
 from runner.messages.outbox import Outbox
 from runner.session.session import Session
 from tests.unit.support.runner_fakes import BOOTSTRAP, TENANT, FakeClient, FakeClock, FakeControl, Turn, settle
-from wire import MAX_CAPACITY, Delivery, Hold, Part, Phase, SessionReport, SyncAnswer, SyncRequest, Wanted
+from wire import (
+    MAX_CAPACITY,
+    Delivery,
+    Hold,
+    Part,
+    Phase,
+    ReleaseAnswer,
+    ReleaseRequest,
+    SessionReport,
+    SyncAnswer,
+    SyncRequest,
+    Wanted,
+)
 
 OTHER = "tenant00002"
 
@@ -61,6 +73,8 @@ class FakeSession:
         self.delivered.append(delivery)
 
     def leave(self, reason: str) -> None:
+        if "leave" in self.bugs:
+            raise RuntimeError("a bug")
         self.done.append("leave")
         self._reason = reason
         if self.finishes:
@@ -162,6 +176,19 @@ class Stage:
         self.sessions.append(FakeSession(hold, token, changed))
         return cast("Session", self.sessions[-1])
 
+    def slow_release(self) -> tuple[list[str], asyncio.Event]:
+        """Holds up each release until the event is set; returns the reasons of those that began, and the event."""
+        release, answered = self.control.release, asyncio.Event()
+        begun: list[str] = []
+
+        async def slow(request: ReleaseRequest, token: str) -> ReleaseAnswer:
+            begun.append(request.reason)
+            await answered.wait()
+            return await release(request, token)
+
+        self.control.release = slow  # type: ignore[method-assign]
+        return begun, answered
+
     @property
     def session(self) -> FakeSession:
         return self.sessions[-1]
@@ -225,7 +252,7 @@ async def test_what_is_held_is_started_once_and_reported() -> None:
 async def test_an_idle_runner_syncs_every_three_seconds_and_asks_for_no_bell() -> None:
     async with running() as stage:
         await stage.clock.advance(30)
-        assert len(stage.control.syncs) == 12
+        assert len(stage.control.syncs) == 11
         assert stage.control.bells == []
 
 
@@ -261,9 +288,11 @@ async def test_a_bell_that_answers_at_once_is_not_asked_in_a_storm() -> None:
         stage.control.answers_bell_at_once = True
         stage.control.ring()
         await settle()
-        before = len(stage.control.bells)
+        await stage.clock.advance(1)
+        bells, syncs = len(stage.control.bells), len(stage.control.syncs)
         await stage.clock.advance(2, step=0.05)
-        assert 8 <= len(stage.control.bells) - before <= 10
+        assert 8 <= len(stage.control.bells) - bells <= 10
+        assert len(stage.control.syncs) - syncs <= 1, "it did not ring"
 
 
 async def test_an_earlier_control_plane_without_a_bell_is_asked_seldom_and_syncs_bring_the_deliveries(
@@ -282,13 +311,17 @@ async def test_an_earlier_control_plane_without_a_bell_is_asked_seldom_and_syncs
         stage.control.has_no_bell = False
         await stage.clock.advance(30)
         assert stage.control.bells[-1].bell == stage.control.bell
+        stage.control.ring()
+        stage.control.has_no_bell = True
+        await stage.clock.advance(4)
+        assert [record.getMessage() for record in caplog.records] == 2 * [LogEvent.BELL_UNANSWERED]
 
 
 async def test_a_dead_identity_that_the_bell_meets_is_left_to_the_sync() -> None:
     async with running() as stage:
         stage.session.pending = True
         stage.control.dead.add("runner0001.secret")
-        stage.host._stirred.set()
+        stage.host._synced.set()
         await stage.clock.advance(1)
         assert stage.control.bells and stage.control.registered == 1
         assert "killed" not in stage.session.done
@@ -308,6 +341,9 @@ async def test_a_change_is_reported_at_once_but_changes_do_not_make_a_storm_of_s
             await stage.clock.advance(0.05, step=0.05)
         assert 8 <= len(stage.control.syncs) - before <= 10
         assert stage.control.reports[TENANT].sequence == stage.session.sequence
+        before = len(stage.control.syncs)
+        await stage.clock.advance(9)
+        assert len(stage.control.syncs) == before + 3
 
 
 async def test_no_two_syncs_are_under_way_and_none_is_given_up() -> None:
@@ -416,6 +452,28 @@ async def test_deliveries_reach_the_session_of_their_epoch_only() -> None:
         assert stage.session.delivered == [delivery]
 
 
+async def test_a_session_with_an_error_is_not_released_while_the_whole_runner_is_cancelled() -> None:
+    async with running() as stage:
+        await stage.clock.advance(4)
+        stage.session.bugs.add("update")
+        stage.host._sessions.update(stage.session.hold, stage.clock.now())
+        stage.task.cancel()
+        await asyncio.gather(stage.task, return_exceptions=True)
+        assert stage.session.done == ["run", "killed"]
+        assert stage.control.releases == []
+
+
+async def test_a_session_whose_leaving_fails_does_not_hold_up_a_drain() -> None:
+    async with running() as stage:
+        stage.control.hold(OTHER)
+        await stage.clock.advance(4)
+        stage.sessions[0].bugs.add("leave")
+        stage.host.stop()
+        await stage.clock.advance(4)
+        await stage.task
+        assert sorted(one.reason for one in stage.control.releases) == ["crashed: RuntimeError", "drained"]
+
+
 # -- one session's error ----------------------------------------------------------------------------------------------
 
 
@@ -511,12 +569,14 @@ async def test_a_full_runner_that_ends_one_session_and_gets_another_reports_what
         stage.control.hold("tenant00099")
         await stage.clock.advance(7)
         assert len(stage.sessions) == MAX_CAPACITY + 1
-        assert "killed" not in stage.sessions[0].done
+        assert stage.sessions[0].done == ["run", "park"]
         reported = [report.tenant for report in stage.control.syncs[-1].sessions]
         assert sorted(reported) == sorted(stage.control.holds)
 
 
-@pytest.mark.parametrize("error", [Refused("bad_request"), RuntimeError("a bug"), OSError("the disk")])
+@pytest.mark.parametrize(
+    "error", [Refused("bad_request"), StaleEpoch("epoch"), RuntimeError("a bug"), OSError("the disk")]
+)
 async def test_a_sync_that_fails_in_any_way_is_logged_and_retried_with_backoff(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -540,6 +600,33 @@ async def test_a_sync_that_fails_in_any_way_is_logged_and_retried_with_backoff(
         failing = False
         await stage.clock.advance(60)
         assert stage.session.done == ["run", "park", "resume"]
+        caplog.clear()
+        failing = True
+        await stage.clock.advance(4)
+        assert [record.getMessage() for record in caplog.records] == [LogEvent.SYNC_FAILED]
+
+
+async def test_an_error_that_comes_again_does_not_cut_off_the_release() -> None:
+    async with running() as stage:
+        begun, answered = stage.slow_release()
+        await stage.clock.advance(4)
+        stage.session.bugs.add("update")
+        await stage.clock.advance(12)
+        assert stage.control.syncs[-1].sessions == ()
+        answered.set()
+        await stage.clock.advance(3)
+        assert begun == ["crashed: RuntimeError"]
+        assert [one.failed for one in stage.control.releases] == [True]
+
+
+async def test_a_release_under_way_is_not_made_a_second_time_for_another_reason() -> None:
+    async with running() as stage:
+        begun, answered = stage.slow_release()
+        stage.unmakeable.add("tenant00003")
+        stage.control.hold("tenant00003")
+        await stage.clock.advance(12)
+        assert begun == ["crashed: OSError"]
+        answered.set()
 
 
 async def test_at_the_deadline_every_session_is_parked_and_the_same_epoch_resumes_it() -> None:
@@ -612,6 +699,19 @@ async def test_a_runner_declared_dead_kills_everything_and_comes_back_as_another
         assert stage.sessions[0].token == "runner0001.secret"
         assert stage.control.registered == 2
         assert stage.sessions[1].token == "runner0002.secret"
+
+
+async def test_a_runner_that_comes_back_as_another_hosts_also_earlier_epochs() -> None:
+    async with running(hold=False) as stage:
+        stage.control.hold(epoch=7, wanted=Wanted.RELEASE)
+        await stage.clock.advance(4)
+        assert [one.epoch for one in stage.control.releases] == [7]
+        stage.control.hold(epoch=3)  # the control plane was set back to an earlier state
+        await stage.clock.advance(4)
+        assert stage.sessions == []
+        stage.control.kill("runner0001.secret")
+        await stage.clock.advance(8)
+        assert [session.hold.epoch for session in stage.sessions] == [3]
 
 
 async def test_a_refused_bootstrap_token_ends_the_runner() -> None:
@@ -698,6 +798,46 @@ async def test_the_control_plane_may_ask_for_the_drain() -> None:
         await stage.clock.advance(4)
         await stage.task
         assert stage.control.releases[0].reason == "drained"
+
+
+async def test_a_drain_that_the_control_plane_asks_for_again_and_again_is_not_hastened(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as stage:
+        caplog.set_level(logging.INFO, logger="runner")
+        sync = stage.control.sync
+
+        async def drained(request: SyncRequest, token: str) -> SyncAnswer:
+            return (await sync(request, token)).model_copy(update={"drain": True})
+
+        stage.control.sync = drained  # type: ignore[method-assign]
+        stage.session.finishes = False
+        await stage.clock.advance(12)
+        assert [record.getMessage() for record in caplog.records] == [LogEvent.DRAIN_STARTED]
+
+
+@pytest.mark.parametrize("down", [True, False])
+async def test_a_drained_runner_ends_at_once(down: bool) -> None:
+    async with running(hold=False) as stage:
+        stage.control.down = down
+        await stage.clock.advance(4.5, step=0.5)
+        stage.host.stop()
+        await settle()
+        assert stage.task.done()
+
+
+async def test_a_runner_that_was_drained_by_force_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.host.DRAIN_TIMEOUT_SECONDS", 0.0)
+    async with running() as stage:
+        await stage.clock.advance(4)
+        _, answered = stage.slow_release()
+        stage.session.finishes = False
+        stage.host.stop()
+        await stage.clock.advance(1, step=0.2)
+        assert not stage.task.done()
+        answered.set()
+        await settle()
+        assert stage.task.done()
 
 
 async def test_a_second_signal_after_all_is_drained_is_one_too_many_and_no_harm() -> None:
