@@ -1,0 +1,227 @@
+"""Sessions: reports and changes against a runner that holds the session no more, or another process that was faster."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import NotFound, StaleEpoch
+from chalicelib.model import AWAKE_FOR, Runner, RunnerState, Session, apply_report, milliseconds
+from chalicelib.store.placement import Placement
+from chalicelib.store.sessions import ACTIVITY_RECORDED_EVERY, ATTEMPTS, AWAKE_RENEWED_EVERY, Sessions
+from chalicelib.store.table import Update
+from chalicelib.store.tenants import Tenants
+from chalicelib.store.timeline import Timeline
+from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.support.placing import A, B, placement_on, registered
+from tests.unit.support.racing_table import RacingTable
+from wire import Phase, SessionReport
+
+PK = f"TENANT#{A}"
+RUNNER_PK = "RUNNER#runneraaaa"
+
+
+@pytest.fixture
+def placement(racing: RacingTable) -> Placement:
+    tenants = Tenants(racing, Timeline(racing))
+    for id in (A, B):
+        tenants.create(a_tenant(id), ASSISTANT, by="operator@example.com")
+    return placement_on(racing)
+
+
+@pytest.fixture
+def sessions(placement: Placement) -> Sessions:
+    return placement.sessions
+
+
+@pytest.fixture
+def held(placement: Placement, clock: Clock) -> Session:
+    """The session of A, which runneraaaa holds."""
+    registered(placement, clock)
+    return placement.keep_awake(A, clock())
+
+
+def item(racing: RacingTable) -> dict[str, Any]:
+    return racing.get(PK, "SESSION") or {}
+
+
+def copy(racing: RacingTable) -> dict[str, Any]:
+    """What the runner's record says of the session."""
+    return dict((racing.get(RUNNER_PK, "RUNNER") or {})["assigned"].get(A, {}))
+
+
+def test_a_tenant_that_there_is_not_has_no_session(sessions: Sessions) -> None:
+    with pytest.raises(NotFound):
+        sessions.get("nobodyaaaa")
+
+
+# -- what owners ask -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0, False), (59.999, False), (60, False), (60.001, True), (90, True)])
+def test_an_open_page_keeps_a_session_awake_with_one_write_a_minute(
+    sessions: Sessions, held: Session, racing: RacingTable, clock: Clock, seconds: float, written: bool
+) -> None:
+    assert AWAKE_RENEWED_EVERY.total_seconds() == 60
+    now = clock.pass_seconds(seconds)
+    racing.operations.clear()
+    after = sessions.keep_awake(held, now)
+    assert (after.awake_until == now + milliseconds(AWAKE_FOR)) is (written or seconds == 0)
+    assert racing.operations["transact"] == written
+    assert copy(racing)["watched_until"] == after.awake_until
+
+
+@pytest.mark.parametrize(("digits", "written"), [("491701234567", True), (None, False)])
+def test_a_pairing_code_is_asked_for_once(
+    sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, digits: str | None, written: bool
+) -> None:
+    rung = placement.runners.bell("runneraaaa").count
+    assert sessions.pair_with(held, digits).pair_with == digits
+    assert copy(racing).get("pair_with") == digits
+    assert placement.runners.bell("runneraaaa").count == rung + written
+
+
+def test_a_change_of_a_session_that_moves_reaches_its_next_holder(
+    sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, clock: Clock
+) -> None:
+    def moves() -> None:
+        assert placement.release(A, "runneraaaa", held.epoch, clock())
+        assert placement.claim(sessions.get(A), "runneraaaa", clock())
+
+    racing.before_next("transact", moves)
+    assert sessions.pair_with(held, "491701234567").pair_with == "491701234567"
+    assert (copy(racing)["epoch"], copy(racing)["pair_with"]) == (held.epoch + 2, "491701234567")
+
+
+def test_a_change_of_a_session_that_is_released_meanwhile_is_stored_for_its_next_holder(
+    sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, clock: Clock
+) -> None:
+    racing.before_next("transact", lambda: placement.release(A, "runneraaaa", held.epoch, clock()))
+    assert sessions.pair_with(held, "491701234567").pair_with == "491701234567"
+    assert copy(racing) == {}
+
+
+def test_a_change_of_a_free_session_that_is_claimed_meanwhile_reaches_the_runner(
+    sessions: Sessions, racing: RacingTable, placement: Placement, clock: Clock
+) -> None:
+    registered(placement, clock)
+    free = sessions.get(A)
+    racing.before_next("update", lambda: placement.claim(free, "runneraaaa", clock()))
+    assert sessions.pair_with(free, "491701234567").pair_with == "491701234567"
+    assert copy(racing)["pair_with"] == "491701234567"
+
+
+@pytest.mark.parametrize("record", ["session", "runner"])
+def test_a_session_that_is_in_between_two_records_is_not_changed(
+    sessions: Sessions, held: Session, racing: RacingTable, record: str
+) -> None:
+    """One of the records is at another epoch, as only an error could leave them."""
+    if record == "session":
+        racing.update(Update(PK, "SESSION", set={"epoch": held.epoch + 1}))
+    else:
+        racing.update(Update(RUNNER_PK, "RUNNER", set={("assigned", A, "epoch"): held.epoch + 1}))
+    racing.operations.clear()
+    with pytest.raises(StaleEpoch):
+        sessions.pair_with(held, "491701234567")
+    assert racing.operations["transact"] == ATTEMPTS
+    assert "pair_with" not in item(racing)
+
+
+# -- what runners report ---------------------------------------------------------------------------------------------
+
+
+def reported(session: Session, clock: Clock, **more: Any) -> Session:
+    given = {"tenant": A, "epoch": session.epoch, "sequence": session.sequence + 1, "phase": Phase.ONLINE}
+    report = SessionReport.model_validate({**given, "number": "491709999999", **more})
+    return apply_report(session, report, clock())
+
+
+@pytest.fixture
+def holder(placement: Placement, held: Session) -> Runner:
+    runner = placement.runners.get("runneraaaa")
+    assert runner is not None
+    return runner
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_runner", "accepted"),
+    [
+        ({}, {}, True),
+        ({"runner": "runnerbbbb"}, {}, False),
+        ({"epoch": 9}, {}, False),
+        ({"sequence": 1}, {}, False),
+        ({"sequence": 2}, {}, False),
+        ({}, {"state": RunnerState.DEAD}, False),
+        ({}, {"state": RunnerState.DRAINING}, True),
+        ({}, {("assigned", A, "epoch"): 9}, False),
+    ],
+    ids=str,
+)
+def test_a_report_is_stored_if_nothing_moved_on_since_it_was_read(
+    sessions: Sessions,
+    held: Session,
+    holder: Runner,
+    racing: RacingTable,
+    clock: Clock,
+    changes: dict[str, Any],
+    of_runner: dict[Any, Any],
+    accepted: bool,
+) -> None:
+    racing.update(Update(PK, "SESSION", set=changes))
+    racing.update(Update(RUNNER_PK, "RUNNER", set=of_runner))
+    assert sessions.record_report(holder, held, reported(held, clock)) is accepted
+    assert (item(racing).get("number") == "491709999999") is accepted
+    assert (copy(racing).get("number") == "491709999999") is accepted
+    assert copy(racing)["sequence"] == accepted
+
+
+def test_a_report_without_news_copies_its_sequence_alone(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock
+) -> None:
+    online = reported(held, clock)
+    assert sessions.record_report(holder, held, online)
+    racing.update(Update(RUNNER_PK, "RUNNER", set={("assigned", A, "number"): "as it was"}))
+    assert sessions.record_report(holder, online, reported(online, clock))
+    assert (copy(racing)["number"], copy(racing)["sequence"]) == ("as it was", 2)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_notice_that_was_sent_meanwhile_is_not_stored_again(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock, changed: bool
+) -> None:
+    before = replace(held, unsent_notice=None if changed else Phase.LOGGED_OUT)
+    after = replace(reported(held, clock), unsent_notice=Phase.LOGGED_OUT)
+    assert sessions.record_report(holder, before, after)
+    assert ("untold" in item(racing)) is changed
+
+
+@pytest.mark.parametrize(("notice", "left"), [(Phase.LOGGED_OUT, False), ("key_revoked", True)])
+def test_a_later_notice_stays_when_the_former_was_sent(
+    sessions: Sessions, racing: RacingTable, notice: str, left: bool
+) -> None:
+    racing.update(Update(PK, "SESSION", set={"untold": Phase.LOGGED_OUT}))
+    sessions.record_notice(A, notice)
+    assert ("untold" in item(racing)) is left
+
+
+# -- activity --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "kind"), [("last_message_at", "message"), ("last_reply_at", "reply")])
+@pytest.mark.parametrize(("ms", "written"), [(60_000, False), (60_001, True)])
+def test_activity_is_recorded_once_a_minute_each_kind_by_itself(
+    sessions: Sessions, racing: RacingTable, clock: Clock, name: str, kind: str, ms: int, written: bool
+) -> None:
+    assert milliseconds(ACTIVITY_RECORDED_EVERY) == 60_000
+    sessions.record_activity(sessions.get(A), clock(), **{kind: True})
+    known = {"last_message_at", "last_reply_at"} & set(item(racing))
+    assert (known, item(racing)[name]) == ({name}, clock())
+    sessions.record_activity(sessions.get(A), clock() + ms, **{kind: True})
+    assert item(racing)[name] == clock() + (ms if written else 0)
+
+
+def test_no_activity_is_no_write(sessions: Sessions, racing: RacingTable, clock: Clock) -> None:
+    session = sessions.get(A)
+    racing.operations.clear()
+    sessions.record_activity(session, clock())
+    assert racing.operations == {}
