@@ -65,6 +65,8 @@ class LogEvent(StrEnum):
     LOGGED_OUT = "logged_out"
     #: The profile could not be opened or restored; the session retries.
     PROFILE_UNAVAILABLE = "profile_unavailable"
+    #: The page crashed, for the named cause: out of memory, killed, or anything else.
+    PAGE_CRASHED = "page_crashed"
     #: The browser died, or did not start.
     BROWSER_LOST = "browser_lost"
     #: The session gets a new browser, for the named reason.

@@ -27,6 +27,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "RUNNER_CPU_UNITS": "RunnerCpuUnits",
     "RUNNER_MEMORY_MIB": "RunnerMemoryMiB",
     "RUNNERS_ON_SPOT": "RunnersOnSpot",
+    "BROWSER_HEAP_MB": "BrowserHeapMb",
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
     "WAF_REQUESTS_PER_5_MINUTES": "WafRequestsPer5Minutes",

@@ -73,6 +73,8 @@ class Settings:
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
+    #: The heap of one page's scripts in MB; empty: the runner's default.
+    browser_heap_mb: str = ""
     #: The container image of the runners; ``None``: runners are processes.
     runner_image: str | None = None
     #: Additional environment variables of the runners, for tests.
@@ -160,6 +162,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         checkpoint=chosen.checkpoint,
         runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
+        browser_heap_mb=given("BROWSER_HEAP_MB") or "",
     )
 
 

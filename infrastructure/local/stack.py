@@ -222,6 +222,7 @@ class LocalStack:
             "CAPACITY": str(chosen.runner_capacity),
             **self._programs.browser_settings,
             **({"CHROMIUM": chosen.chromium} if chosen.chromium and not chosen.runner_image else {}),
+            **({"BROWSER_HEAP_MB": chosen.browser_heap_mb} if chosen.browser_heap_mb else {}),
             **chosen.runner_settings,
         }
         name = self.created.runner_token_parameter

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import re
 import shutil
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import psutil
@@ -120,6 +122,24 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool, h
     if certificate_spki:
         flags.append(f"--ignore-certificate-errors-spki-list={certificate_spki}")
     return flags
+
+
+class CrashCause(StrEnum):
+    """The cause of a page's crash, as far as its end shows it."""
+
+    #: The page ended itself, as Chromium does when a page's heap is full (or one of its own checks fails).
+    OUT_OF_MEMORY = "out of memory"
+    #: The page was killed, as the kernel does when the machine's or the container's memory is full.
+    KILLED = "killed"
+    #: Anything else.
+    CRASHED = "crashed"
+
+
+def crash_cause(status: str, signal_number: int) -> CrashCause:
+    """Returns the cause by the status and the error code of CDP's ``Target.targetCrashed`` (Chromium 156)."""
+    if status == "oom" or signal_number == signal.SIGTRAP:
+        return CrashCause.OUT_OF_MEMORY
+    return CrashCause.KILLED if signal_number == signal.SIGKILL else CrashCause.CRASHED
 
 
 def child_processes() -> set[psutil.Process]:

@@ -68,7 +68,7 @@ class Hint(StrEnum):
     MESSAGE = "message"
     #: WhatsApp ends the login; the detail is its LogoutReason.
     LOGOUT = "logout"
-    #: The page or its browser died.
+    #: The page or its browser died; the detail of a page's crash is its cause.
     GONE = "gone"
 
     @classmethod

@@ -154,6 +154,7 @@ class WhatsApp:
                         "userAgentMetadata": chromium.user_agent_metadata(self.browser),
                     },
                 )
+                await _watch_crashes(context, on_hint)
         except (Error, TimeoutError) as error:
             raise PageGone(_first_line(error)) from error
         processes = self._running[profile]
@@ -295,6 +296,18 @@ class WhatsAppPage:
         if self._gone or told:
             self._gone = True
             raise PageGone(f"the page is gone: {', '.join(told)}") from error
+
+
+async def _watch_crashes(context: BrowserContext, on_hint: OnHint) -> None:
+    """Reports the cause of a page's crash, which Playwright's own event does not name."""
+    if context.browser is None:
+        return
+    session = await context.browser.new_browser_cdp_session()
+    session.on(
+        "Target.targetCrashed",
+        lambda event: on_hint(Hint.GONE, chromium.crash_cause(event.get("status", ""), event.get("errorCode", 0))),
+    )
+    await session.send("Target.setDiscoverTargets", {"discover": True})
 
 
 def _first_line(error: Exception) -> str:

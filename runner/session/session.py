@@ -300,4 +300,6 @@ class Session:
             return
         if hint is Hint.LOGOUT:
             self._login.mark_logging_out(detail)
+        if hint is Hint.GONE and detail:
+            log(LogEvent.PAGE_CRASHED, tenant=self._tenant, cause=detail)
         self._desired.ring()

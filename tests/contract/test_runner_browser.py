@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Error
 
 from runner.browser import chromium
-from runner.browser.chromium import Process, processes_of
+from runner.browser.chromium import CrashCause, Process, processes_of
+from runner.browser.page import Hint
 from runner.browser.whatsapp import WhatsApp, whatsapp
 from runner.clock import SystemClock
 from tests.contract.runner_scene import CONTACT, NUMBER, is_online, link, running, settings_for
@@ -135,3 +138,30 @@ async def test_one_chat_that_cannot_be_read_silences_no_other_and_is_answered_on
             "re in memory",
         ]
         await control.until_report(lambda report: is_online(report) and report.detail == "")
+
+
+@pytest.mark.parametrize("cause", [CrashCause.OUT_OF_MEMORY, CrashCause.KILLED, CrashCause.CRASHED])
+async def test_the_cause_of_a_crash_is_reported(tmp_path: Path, cause: CrashCause) -> None:
+    reported: list[str] = []
+
+    def on_hint(hint: Hint, detail: str) -> None:
+        if hint is Hint.GONE and detail:
+            reported.append(detail)
+
+    async with (
+        whatsapp(settings_for(tmp_path, browser_heap_mb=128), SystemClock()) as browsers,
+        browsers.open(tmp_path / "profile", on_hint) as page,
+    ):
+        with contextlib.suppress(Error):
+            if cause is CrashCause.OUT_OF_MEMORY:
+                await page._page.evaluate("() => { for (const all = []; ;) all.push(new Array(10_000).fill({})); }")
+            elif cause is CrashCause.CRASHED:
+                await page._page.goto("chrome://crash")
+            else:
+                for process in processes_of(tmp_path / "profile"):
+                    if "--type=renderer" in process.cmdline():
+                        process.kill()
+        async with asyncio.timeout(20):
+            while not reported:  # noqa: ASYNC110 - a hint is a call, and no event
+                await asyncio.sleep(0.05)
+    assert reported == [cause]

@@ -6,6 +6,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.browser.chromium import (
+    HEAP_MB,
     Chromium,
     ChromiumMissing,
     arguments,
@@ -80,3 +81,10 @@ def test_the_resolver_rules_are_given_exactly_once() -> None:
     assert "--ignore-certificate-errors-spki-list=spki=" in flags
     assert "--no-zygote" not in flags
     assert not {"--ignore-certificate-errors", "--disable-web-security", "--single-process"} & set(flags)
+
+
+def test_the_heap_of_a_page_is_a_setting(environment: dict[str, str]) -> None:
+    assert read_settings(environment).browser_heap_mb == HEAP_MB
+    assert read_settings({**environment, "BROWSER_HEAP_MB": "900"}).browser_heap_mb == 900
+    assert f"--js-flags=--max-old-space-size={HEAP_MB} --optimize-for-size" in arguments("", None, no_sandbox=False)
+    assert "--max-old-space-size=900" in " ".join(arguments("", None, False, 900))
