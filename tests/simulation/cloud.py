@@ -72,6 +72,8 @@ class Worker(greenlet.greenlet):  # type: ignore[misc]
         self.began_at = 0.0
         #: When Lambda ends it.
         self.ends_at = ends_at
+        #: It stood still for long, and its clock with it.
+        self.was_frozen = False
         self.steps = 0
         self.dies_at = dies_at
         #: A pause that polls may be shortened until its bell rings: (the runner of the bell, the latest time).
@@ -249,6 +251,7 @@ class Cloud:
             self.faults += 1
             seconds = self._chance.uniform(*FROZEN_SECONDS)
             self._trace("worker freezes", operation=operation, seconds=round(seconds, 1))
+            one.was_frozen = True
             self._suspend(one, seconds)
         if (one.dies_at is not None and one.steps >= one.dies_at) or self.loop.time() >= one.ends_at:
             raise Died

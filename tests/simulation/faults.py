@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+#: The reasons that WhatsApp gives for a logout; often none.
+LOGOUT_REASONS = ("user_initiated", "user_initiated", "")
+
+
 class FaultInjector:
     """Injects faults as planned, then ends all of them."""
 
@@ -82,6 +86,8 @@ class FaultInjector:
             "fill the disk": lambda: self._fill(machine, self._long(5, 90)),
             "flap": lambda: self._flap(machine, self.world.loop.time() + self._long(20, 150)),
             "no browser starts": lambda: setattr(machine, "sick", chance.choice(("fails", "hangs"))),
+            "log out": lambda: self._log_out(tenant),
+            "link another number": lambda: self._log_out(tenant, changes_number=True),
             "write much": lambda: self._write_much(tenant),
             "migrate": lambda: setattr(self.world.accounts[tenant], "migrated", True),
         }
@@ -149,6 +155,16 @@ class FaultInjector:
     def _fill(self, machine: "Machine", seconds: float) -> None:
         machine.fill_disk(True)
         self.world.loop.after(seconds, machine.fill_disk, False)
+
+    def _log_out(self, tenant: str, *, changes_number: bool = False) -> None:
+        """Ends the login from the phone. The owner links again, perhaps with another number."""
+        world, account = self.world, self.world.accounts[tenant]
+        if world.session(tenant).get("number") != account.number:
+            return
+        world.inspector.logins.logged_out(tenant)
+        world.server.log_out(account, self.chance.choice(LOGOUT_REASONS))
+        if changes_number:
+            world.people.change_number(tenant)
 
     def _plug(self, machine: "Machine", *, unplugged: bool) -> None:
         machine.unplugged = unplugged

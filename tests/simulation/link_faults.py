@@ -19,6 +19,8 @@ class LinkFaults:
     #: A message that the server delivers after newer ones, so much later.
     late: float = 0.0
     late_seconds: tuple[tuple[float, float], ...] = ((1.0, 20.0), (20.0, 100.0))
+    #: A message that waits is handed over before those that came before it.
+    disordered: float = 0.0
     #: An own message that the server refuses, one of these numbers of times.
     refused: float = 0.0
     refused_times: tuple[int, ...] = (1, 2, 6)

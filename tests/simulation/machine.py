@@ -165,7 +165,8 @@ class Machine:
         self.process = process = Process(f"runner-{self.slot}.{self.starts}")
         process.on_death.append(lambda: self._died(process))
         self.disk.mkdir(parents=True, exist_ok=True)
-        self.skew, rate = self.chance.uniform(-0.5, 0.5), self.chance.uniform(0.99, 1.01)
+        most = self.world.plan.skew_seconds
+        self.skew, rate = self.chance.uniform(-most, most), self.chance.uniform(0.99, 1.01)
         clock = MachineClock(self.loop, self.skew, rate)
         self._lease = lease = Lease(clock.now)
         settings: Any = SimpleNamespace(

@@ -101,11 +101,27 @@ class LoadedPage:
             self.loop.after(self.server.chance.uniform(5, 40), self._notice_silence)
 
     def link(self, account: Account) -> None:
-        self.login.number = account.number
+        self.login.number, self.login.link = account.number, account.link
         self.code = self.pairing_code = None
         self._bridge.open_history()
         self._connect_soon()
         self._bridge.emit("conn.authenticated")
+
+    def log_out(self, reason: str) -> None:
+        """Deletes the login, as WhatsApp's page does when its link is over, and loads anew."""
+        login = self.login
+        self.connected, login.number, login.link = False, None, 0
+        login.received.clear()
+        login.own.clear()
+        if reason:
+            self._report("conn.logout_reason", reason)
+        self._report("conn.logout")
+        self.loop.after(self.server.chance.uniform(0.3, 1.5), self._load_anew)
+
+    def _load_anew(self) -> None:
+        if not self._closed:
+            self.close()
+            self.browser.page = LoadedPage(self.browser)
 
     def replaced(self) -> None:
         self.connected = False

@@ -22,6 +22,8 @@ GREETING, GREETS_WITHIN_SECONDS = "Welcome, and thank you for your message! We a
 AWAY, AWAY_WITHIN_SECONDS = "Our office is closed just now; we answer on the next working day.", (0.5, 8.0)
 #: Contacts of an early history write within so many seconds after its beginning, and after each scan.
 EARLY_WITHIN_SECONDS = 8.0
+#: An owner's next number is so much higher.
+NEXT_NUMBER = 10_000
 #: More than one reading of a chat brings (runner/messages/inbox.py: MAX_TAIL).
 MANY_MESSAGES = (300, 400)
 #: Somebody who writes steadily leaves so many seconds between messages, and goes on for so many messages.
@@ -86,10 +88,10 @@ class People:
 
     async def own(self, tenant: str) -> None:
         """Acts as the owner, who opens the link and scans each code that is shown."""
-        world, services, account = self.world, self.world.cloud.services, self.world.accounts[tenant]
+        world, services = self.world, self.world.cloud.services
         await asyncio.sleep(world.chance.uniform(0, 4))
         while True:
-            session = world.session(tenant)
+            session, account = world.session(tenant), world.accounts[tenant]
             if session.get("number") is None or session.get("qr") is not None:
                 world.cloud.call(
                     "owner looks", lambda: services.placement.keep_awake(tenant, services.clock()), mortal=False
@@ -112,6 +114,20 @@ class People:
         for contact in account.shown if self.world.plan.early else ():
             chance = random.Random(f"{self.world.seed}/{contact.phone}/{self.world.loop.time()}")
             self.world.loop.after(chance.uniform(0.0, EARLY_WITHIN_SECONDS), self._write, account, contact, chance)
+
+    def change_number(self, tenant: str) -> None:
+        """Gives the owner another number, which the same contacts write to."""
+        world, former = self.world, self.world.accounts[tenant]
+        number = str(int(former.number) + NEXT_NUMBER)
+        account = world.server.accounts[number] = Account(
+            number,
+            shown={one: [] for one in former.shown},
+            sent={one: [] for one in former.sent},
+            migrated=former.migrated,
+        )
+        world.former_accounts[tenant].append(former)
+        world.accounts[tenant] = account
+        self.let_write(account)
 
     def write_many(self, account: Account) -> None:
         """Lets a contact write very much at once."""

@@ -26,7 +26,11 @@ KINDS = {
     "fill the disk": 1.0,
     "flap": 1.0,
     "write much": 0.1,
+    "log out": 0.3,
+    "link another number": 0.3,
 }
+#: Faults after which all older chats count as from before the linking.
+RELINKS = ("log out", "link another number")
 
 #: How long a night is; what was written before a long one is too old to be answered.
 NIGHT_HOURS = ((0.5, 11.0), (12.1, 14.0))
@@ -75,6 +79,8 @@ class Plan(LinkFaults):
     away: bool = False
     #: Whom all tenants but the first answer.
     audience: Audience = Audience.EVERYONE
+    #: How far the machines' clocks are ahead or behind at most.
+    skew_seconds: float = 0.5
     #: All machines are without power for so long before the faults end.
     night_seconds: float = 0.0
     #: Exactly these faults at these times, instead of drawn ones: (after seconds, kind).
@@ -85,7 +91,10 @@ def draw(seed: int) -> Plan:
     """Draws the plan of a seed: an even one has some of the faults, an odd one is rough."""
     chance = random.Random(f"{seed}/plan")
     plan = _draw(chance)
-    return _roughen(plan, chance) if seed % 2 else plan
+    plan = _roughen(plan, chance) if seed % 2 else plan
+    if plan.audience is Audience.NEW_CHATS:
+        plan.kinds = {kind: weight for kind, weight in plan.kinds.items() if kind not in RELINKS} or {"kill": 1.0}
+    return plan
 
 
 def _draw(chance: random.Random) -> Plan:
@@ -123,6 +132,8 @@ def _draw(chance: random.Random) -> Plan:
         hint_twice=sometimes(0.3),
         ack_lost=sometimes(0.2),
         receipt_lost=sometimes(0.1),
+        disordered=sometimes(0.3),
+        skew_seconds=chance.choice((0.5, 0.5, 3.0)),
         unreadable=sometimes(0.1),
         unreadable_seconds=OVERNIGHT if night_seconds else chance.choice((SOON, SOON, SOON, SOON, LATE)),
         change_hidden=0.3 if chance.random() < 0.1 else 0.0,

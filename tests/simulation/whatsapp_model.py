@@ -86,6 +86,8 @@ class Login:
     """The content of a browser profile, which survives the browser and which a snapshot holds."""
 
     number: str | None = None
+    #: The link to the account; it is over when the account has another.
+    link: int = 0
     received: dict[tuple[str, bool, str], Stanza] = field(default_factory=dict)
     own: dict[str, Own] = field(default_factory=dict)
     #: Written on a full disk: the page goes on in memory, but the next browser finds nothing that it can read.
@@ -94,12 +96,14 @@ class Login:
     def digest(self) -> str:
         """Returns a digest of the content."""
         received = [(key, one.version, one.deleted) for key, one in self.received.items()]
-        content = repr((self.spoiled, self.number, received, [(id, own.ack) for id, own in self.own.items()]))
+        content = repr(
+            (self.spoiled, self.number, self.link, received, [(id, own.ack) for id, own in self.own.items()])
+        )
         return hashlib.sha256(content.encode()).hexdigest()
 
     def copied(self) -> "Login":
         own = {id: replace(own) for id, own in self.own.items()}
-        return Login(self.number, dict(self.received), own, self.spoiled)
+        return Login(self.number, self.link, dict(self.received), own, self.spoiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class Account:
 
     number: str
     migrated: bool = False
+    #: Counts the links of a browser, and their ends.
+    link: int = 0
     #: Sent to the account and not yet acknowledged by its linked browser, in order.
     queue: list[Stanza] = field(default_factory=list)
     #: Held back by the server, by id, with its later states.
@@ -246,8 +252,17 @@ class WhatsAppServer:
         page = self.codes.pop(code, None)
         if page is None or not page.shows(code):
             return False
+        account.link += 1
         page.link(account)
         return True
+
+    def log_out(self, account: Account, reason: str) -> None:
+        """Ends the link from the phone; a browser that is away learns of it when it connects."""
+        self.trace("logged out", account=account.number, reason=reason)
+        account.link += 1
+        page, account.stream = account.stream, None
+        if page is not None:
+            page.log_out(reason)
 
     # -- browsers ------------------------------------------------------------------------------------------------
 
@@ -256,7 +271,10 @@ class WhatsAppServer:
         return next(self._pages)
 
     def connect(self, account: Account, page: "LoadedPage") -> None:
-        """Connects a page; it replaces the connection before."""
+        """Connects a page; it replaces the connection before. A login whose link is over ends."""
+        if page.login.link != account.link:
+            page.log_out("")
+            return
         before, account.stream = account.stream, page
         self.on_connect(account, page, before)
         if before is not None and before is not page:
@@ -278,7 +296,7 @@ class WhatsAppServer:
     def _hand_over(self, account: Account, stream: "LoadedPage") -> None:
         stream.pumping = False
         if account.stream is stream and stream.reachable and account.queue:
-            stanza = account.queue[0]
+            stanza = account.queue[self._choose(account)]
             stream.receive(stanza)
             self.on_hand_over(account, stream, stanza)
             if self.chance.random() < self.link_faults.receipt_lost:
@@ -300,6 +318,16 @@ class WhatsAppServer:
         self.faults += 1
         self.trace("refused", account=account.number, id=id)
         return True
+
+    def _choose(self, account: Account) -> int:
+        """Returns the place of the stanza that comes next; a change never comes before what it changes."""
+        rate = self.link_faults.disordered
+        if not rate or len(account.queue) == 1 or self.chance.random() >= rate:
+            return 0
+        place = self.chance.randrange(len(account.queue))
+        self.faults += place > 0
+        key = account.queue[place].key
+        return next(earlier for earlier, stanza in enumerate(account.queue) if stanza.key == key)
 
     def accept(self, account: Account, contact: Contact, id: str, text: str) -> None:
         """Accepts a message from a browser of the account; the contact's phone shows each id once."""

@@ -173,6 +173,9 @@ class _Arrivals:
                     Outcome.SKIPPED, SkipReason.AUTOMATIC, keeps_content=classified.keeps_content
                 )
         stored = self._stored(chat, message, classified, at)
+        if message.deleted:
+            # It was never handed in before, but a message that quotes it may have been: WhatsApp keeps no order.
+            self.services.message_changes.erase_copies(chat, stored)
         is_new = chats.store_message(chat, stored, retention_days=retention_days, now=self.now)
         if own is not None:
             conclude_own(self.services, self.tenant, chat, own, self.now, is_new=is_new)

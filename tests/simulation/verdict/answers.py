@@ -31,6 +31,8 @@ class AnswerPromises:
         self.records = inspector.records
         #: The runner that handed a message in first, and its epoch.
         self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
+        #: Messages that a worker stored with the time at which it began, long before, and after later ones.
+        self._dated_early: set[tuple[str, str]] = set()
         self._taken_over_at: dict[str, float] = {}
         world.cloud.table.watchers.append(self._written)
 
@@ -39,6 +41,8 @@ class AnswerPromises:
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
         if before is None and after is not None and key[1].startswith("MESSAGE#"):
             self._handed_in_by[key] = getattr(greenlet.getcurrent(), "asked", None)
+            if getattr(greenlet.getcurrent(), "was_frozen", False):
+                self._dated_early.add(key)
         if before is None or after is None:
             return
         if key[1] == "CHAT" and after.get("takeover_until") != before.get("takeover_until"):
@@ -84,7 +88,7 @@ class AnswerPromises:
     def is_history(self, tenant: str, stanza: "Stanza") -> bool:
         """Returns whether a message came before the line was linked: it is never answered."""
         linked_at = self.world.session(tenant).get("linked_at")
-        return linked_at is None or stanza.second * 1000 < linked_at
+        return linked_at is None or stanza.second * 1000 < self.inspector.logins.answered_from_ms(tenant, linked_at)
 
     def awaits_reason(self, tenant: str) -> bool:
         """Returns whether a message that cannot be decrypted has no reason yet."""
@@ -164,12 +168,9 @@ class AnswerPromises:
             if id not in parts or _differs(parts[id], text):
                 self._report("untrue", f"{id} is not what the control plane stored of {call.turn}")
             else:
-                self._check_turn(parts[id][0], call.covers)
-            arrivals = [
-                stored[contact.phone, key.partition("#")[2]]["at"]
-                for key in call.covers
-                if (contact.phone, key.partition("#")[2]) in stored
-            ]
+                self._check_turn(*parts[id], call.covers)
+            covered = (stored.get((contact.phone, key.partition("#")[2])) for key in call.covers)
+            arrivals = [item["at"] for item in covered if item is not None and not self._is_dated_early(item)]
             if arrivals and max(arrivals) < arrived_at:
                 self._report("out of order", f"{id} answers what came before what was answered before it")
             arrived_at = max([arrived_at, *arrivals])
@@ -177,11 +178,12 @@ class AnswerPromises:
             if len(texts) > 1:
                 self._report("duplicated", f"{key} of {tenant} was answered by {sorted(texts)}")
 
-    def _check_turn(self, turn: Turn, covers: tuple[str, ...]) -> None:
+    def _check_turn(self, turn: Turn, place: int, covers: tuple[str, ...]) -> None:
         """Checks that a text that is shown answers its turn's batch, no less and no more, and that the turn says so."""
         if set(turn.messages) != set(covers):
             self._report("blind", f"{turn.id} answers {turn.messages}, and its text {covers}")
-        if turn.state not in ("sending", "sent") and turn.reason not in ENDED_LATER:
+        is_before_refusal = turn.reason is SkipReason.NOT_ACCEPTED and place < turn.cursor
+        if turn.state not in ("sending", "sent") and turn.reason not in ENDED_LATER and not is_before_refusal:
             self._report("abandoned", f"{turn.id} was shown, and is {turn.state} ({turn.reason})")
 
     def _check_own_messages(self, account: "Account", contact: "Contact", texts: list[str]) -> None:
@@ -197,12 +199,17 @@ class AnswerPromises:
         latest: dict[tuple[str, int] | None, tuple[str, str]] = {}
         for stanza in account.sent[contact]:
             item = stored.get((contact.phone, stanza.id))
-            if item is None or stanza.readable_at or stanza.late_seconds or account.newest[stanza.id].deleted:
+            if item is None or stanza.readable_at or account.newest[stanza.id].deleted:
+                continue
+            if stanza.id in self.inspector.deliveries.disordered or self._is_dated_early(item):
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:
                 self._report("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
             latest[by] = max(latest.get(by, ("", "")), (item["at"], stanza.id))
+
+    def _is_dated_early(self, item: Item) -> bool:
+        return (item["pk"], item["sk"]) in self._dated_early
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.page_model import LoadedPage
     from tests.simulation.verdict.inspector import Inspector
-    from tests.simulation.whatsapp_model import Account, Stanza
+    from tests.simulation.whatsapp_model import Account, Contact, Stanza
     from tests.simulation.world import World
     from wire import SyncRequest
 
@@ -30,11 +30,18 @@ class Deliveries:
         self._disks: dict[tuple[str, str], set[tuple[int, int]]] = defaultdict(set)
         #: By page, what it could show for long enough.
         self._noted: dict[LoadedPage, dict[str, Stanza]] = defaultdict(dict)
+        #: Messages that a page received after later ones of the same chat.
+        self.disordered: set[str] = set()
+        self._newest: dict[tuple[str, Contact], str] = {}
         world.server.on_hand_over = self._handed_over
 
     def _handed_over(self, account: "Account", page: "LoadedPage", stanza: "Stanza") -> None:
         if stanza.from_me or stanza.is_change or stanza.readable_at >= NEVER:
             return
+        chat = account.number, stanza.contact
+        if stanza.id < self._newest.get(chat, ""):
+            self.disordered.add(stanza.id)
+        self._newest[chat] = max(stanza.id, self._newest.get(chat, ""))
         machine, begin = self.world.machine_of(page.browser), max(self.world.loop.time(), stanza.readable_at)
         if machine is not None:
             self.world.loop.after(begin + NOTED_WITHIN - self.world.loop.time(), self._settle, machine, page, stanza)

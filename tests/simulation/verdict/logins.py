@@ -1,12 +1,15 @@
 """Promises about logins: one browser at a time, never an older login than the newest stored one, no second scan."""
 
 import io
+import math
 import tarfile
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+from chalicelib.model import milliseconds
+from chalicelib.model.session import LINKING_REPORTED_WITHIN
 from tests.simulation.cloud import EPOCH_MS
 
 if TYPE_CHECKING:
@@ -48,8 +51,8 @@ class LoginPromises:
     def scanned(self, tenant: str) -> None:
         """Checks that an owner links once, and not again while there is a usable snapshot."""
         self.world.trace("scanned", tenant=tenant)
-        logged_out = self._logged_out_at.get(tenant, -1.0) > self._scanned_at.get(tenant, -1.0)
-        if self.world.session(tenant).get("snapshots") and not self.damaged and not logged_out:
+        kept = {one["key"] for one in self.world.session(tenant).get("snapshots") or ()}
+        if kept & set(self._sound_snapshots(tenant)) and not self.is_logged_out(tenant):
             self._report("login lost", f"{tenant} had to be linked again")
         self._scanned_at[tenant] = self.world.loop.time()
 
@@ -57,9 +60,19 @@ class LoginPromises:
         """Notes that the phone ended the login."""
         self._logged_out_at[tenant] = self.world.loop.time()
 
+    def is_logged_out(self, tenant: str) -> bool:
+        """Returns whether the phone ended the login, and its owner did not link another yet."""
+        return self._logged_out_at.get(tenant, -1.0) > self._scanned_at.get(tenant, -1.0)
+
     def scanned_at_ms(self, tenant: str) -> int:
         """Returns the WhatsApp time before which nothing is answered: a moment before the last scan."""
         return EPOCH_MS + int((self._scanned_at.get(tenant, 0.0) - SCAN_SLACK) * 1000)
+
+    def answered_from_ms(self, tenant: str, linked_at: int) -> int:
+        """Returns the WhatsApp time from which all is answered: the scan, if the link was reported soon after it."""
+        scanned_ms = EPOCH_MS + math.ceil(self._scanned_at.get(tenant, 0.0)) * 1000
+        soon = scanned_ms + milliseconds(LINKING_REPORTED_WITHIN) >= linked_at
+        return min(linked_at, scanned_ms) if soon else linked_at
 
     # -- one browser at a time -----------------------------------------------------------------------------------
 
@@ -103,10 +116,16 @@ class LoginPromises:
 
     def opened(self, tenant: str, login: "Login", use: Use) -> None:
         """Checks that a browser does not start from an older login than the newest that is stored and sound."""
-        since = self._scanned_at.get(tenant, 0.0)
-        sound = [stored for stored, key in self._stored[tenant] if stored[1] > since and key not in self.damaged]
+        if self.is_logged_out(tenant):
+            return  # the newest login is over, and so are those before
+        sound = self._sound_snapshots(tenant).values()
         if login.number is not None and sound and use < max(sound):
             self._report("older login", f"{tenant} starts from {use}, and {max(sound)} is stored")
+
+    def _sound_snapshots(self, tenant: str) -> dict[str, Use]:
+        """Returns the snapshots of the present link that no fault damaged, by their key, each with its last use."""
+        since = self._scanned_at.get(tenant, 0.0)
+        return {key: use for use, key in self._stored[tenant] if use[1] > since and key not in self.damaged}
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)

@@ -298,6 +298,13 @@ def test_a_message_that_is_deleted_after_its_answer_leaves_no_copy(line: Service
     assert (reply.role, reply.text) == ("assistant", "You said: [deleted]")
 
 
+def test_a_deletion_of_a_message_that_was_never_handed_in_erases_the_quotes_of_it(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M2", "This one.", quote=Quote(id="M1", text=FRIDAY)))
+    assert FRIDAY in everything(line)
+    assert delete(line, clock) is Outcome.SKIPPED
+    assert FRIDAY not in everything(line)
+
+
 def test_a_message_that_is_deleted_while_its_answer_is_sent_leaves_no_copy_once_it_is(
     line: Services, clock: Clock
 ) -> None:
