@@ -32,6 +32,7 @@ class LogEvent(StrEnum):
 
     # -- snapshots ---------------------------------------------------------------------------------------------
     SNAPSHOT_COMMITTED = "snapshot_committed"  #: a session refers to a new snapshot of its profile
+    SESSION_LEAVES_FULL_DISK = "session_leaves_full_disk"  #: its runner's disk is full, and another one has room
     RESTORE_FELL_BACK = "restore_fell_back"  #: a runner could not restore a snapshot and is offered an older one
     SNAPSHOTS_DELETED = "snapshots_deleted"  #: the garbage collection of snapshots ended
     SNAPSHOTS_OF_UNKNOWN_TENANT = "snapshots_of_unknown_tenant"  #: they are kept: a restored table knows fewer tenants

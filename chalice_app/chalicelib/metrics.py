@@ -23,6 +23,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "OldestUnansweredSeconds": "Seconds",
     "QrLate": "Count",
     "SessionsWithoutRoom": "Count",
+    "TenantsNotSaved": "Count",
     "RunnersWanted": "Count",
     "Runners": "Count",
     "RunnersNotHeard": "Count",
@@ -79,6 +80,7 @@ def of_health_report(report: HealthReport) -> tuple[Measurement, ...]:
         Measurement("OldestUnansweredSeconds", round(report.oldest_unanswered.total_seconds(), 1)),
         Measurement("QrLate", report.codes_late),
         Measurement("SessionsWithoutRoom", report.without_room),
+        Measurement("TenantsNotSaved", report.not_saved),
         Measurement("Runners", report.runners),
         Measurement("RunnersNotHeard", report.runners_silent),
     )

@@ -61,9 +61,9 @@ DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
 #: (runner/messages/conversation.py: LAG / STEP, and one).
 CAUGHT_UP_REPORTS = 3
 CAUGHT_UP_STEP_SECONDS = 60
-#: A snapshot follows a message and its reply in the next quiet moment; under load, one a minute
-#: (runner/profile/schedule.py).
-SNAPSHOT_EVERY_SECONDS = 60.0
+#: A snapshot follows a message and its reply in the next quiet moment; under load, one a minute, or a large one more
+#: rarely, in proportion to its size (runner/profile/schedule.py: TYPICAL_BYTES, MAX_PAUSE_SECONDS).
+SNAPSHOT_EVERY_SECONDS, TYPICAL_MEGABYTES, SNAPSHOT_AT_LEAST_EVERY_SECONDS = 60.0, 40.0, 900.0
 SNAPSHOTS_REFERRED_TO = 9  # model/snapshot.py: the newest three, and the last of each day for a week
 #: An unreferenced object waits for the daily garbage collection (ORPHANS_KEPT_FOR and half a day) …
 COLLECTED_AFTER_DAYS = 1.5
@@ -92,8 +92,8 @@ QUEUE_REQUESTS_PER_CHECK = 3
 EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
-METRICS = 28  # chalicelib/metrics.py, and kinds of errors
-ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 36, 1, 1  # infrastructure/cloudformation/watching.yaml
+METRICS = 29  # chalicelib/metrics.py, and kinds of errors
+ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 37, 1, 1  # infrastructure/cloudformation/watching.yaml
 SYNC_ANSWER_BYTES = 2_500
 WHATSAPP_OUT_MB_PER_TENANT = 200
 IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/aws/images.py
@@ -157,7 +157,7 @@ def load(tenants: int, assumed: Assumed) -> Load:
         runners=runners,
         answers=answers * tenants,
         reports=reports,
-        snapshots=tenants * min(answers, active_seconds / SNAPSHOT_EVERY_SECONDS),
+        snapshots=tenants * min(answers, active_seconds / snapshot_every_seconds(assumed.snapshot_megabytes)),
         held_seconds=held_seconds,
         # One call ends with the bell, the next one by itself.
         bells=held_seconds / (held / 2),
@@ -237,6 +237,12 @@ def _table(tenants: int, expected: Load) -> float:
         + reads * prices.TABLE_READ_UNIT.dollars
         + stored_gb * prices.TABLE_GB_MONTH.dollars
     )
+
+
+def snapshot_every_seconds(megabytes: float) -> float:
+    """Returns the seconds between two snapshots of a line that is always busy."""
+    pause_seconds = SNAPSHOT_EVERY_SECONDS * max(1.0, megabytes / TYPICAL_MEGABYTES)
+    return min(SNAPSHOT_AT_LEAST_EVERY_SECONDS, pause_seconds)
 
 
 def _snapshots(tenants: int, expected: Load, assumed: Assumed) -> float:

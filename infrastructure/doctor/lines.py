@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.kms import FIELD
 from chalicelib.model import Runner, Session, Tenant, should_run
+from chalicelib.model.saved_state import saved_state
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
@@ -62,6 +63,28 @@ def check_tenants(lines: Lines) -> list[CheckResult]:
     return results
 
 
+def check_saved(lines: Lines) -> list[CheckResult]:
+    """Checks that the logins of the lines that run are saved: a machine that is lost must cost no login."""
+    runners = {runner.id: runner for runner in lines.runners}
+    states = [
+        (tenant.id, state)
+        for tenant, session in lines.tenants
+        if should_run(tenant.state, session, lines.now)
+        and (state := saved_state(session, runners.get(session.runner or ""), lines.now)) is not None
+    ]
+    late = [(tenant, state) for tenant, state in states if state.is_behind or state.problem]
+    subject = f"{len(states) - len(late)} of {len(states)} logins are saved"
+    if not late:
+        return [ok(subject)]
+    results = [bad(subject, "see each below; docs/runbook.md#not-saved")]
+    for tenant, state in late[:MAX_LISTED]:
+        sentence, _, fix = state.sentence(lines.now).rstrip(".").partition(": ")
+        results.append(bad(f"  {tenant}: {sentence}", fix or "see its page in the admin"))
+    if len(late) > MAX_LISTED:
+        results.append(bad(f"  and {len(late) - MAX_LISTED} more", "see the admin"))
+    return results
+
+
 def check_runners(lines: Lines, *, commit: str, wa_js: str, again: str) -> list[CheckResult]:
     """Checks that the runners send heartbeats, are of this commit, and all have the same browser."""
     silent = [runner for runner in lines.runners if runner.lease_until <= lines.now]
@@ -69,6 +92,11 @@ def check_runners(lines: Lines, *, commit: str, wa_js: str, again: str) -> list[
     results = [
         bad(f"runner {runner.id} is silent", "it is replaced within two minutes; if not, see its log")
         for runner in silent
+    ]
+    full = [runner for runner in alive if runner.disk_full]
+    results += [
+        bad(f"the disk of runner {runner.id} is full: it saves no login", "make room, or start one on another disk")
+        for runner in full
     ]
     if not alive:
         return [*results, bad("no runner is alive", "see the runners' log and the service's events")]

@@ -126,6 +126,7 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
     def check_table() -> list[CheckResult]:
         read = lines.read(resources.client("dynamodb", endpoint), stack, machine.now, machine.pause)
         results.extend(lines.check_tenants(read))
+        results.extend(lines.check_saved(read))
         results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=AGAIN))
         kms = resources.client("kms", endpoint)
         return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))

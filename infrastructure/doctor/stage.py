@@ -132,6 +132,7 @@ def check_lines(stage: Stage) -> list[CheckResult]:
         read = lines.read(stage.account.client("dynamodb"), stage.stack, stage.now, stage.pause)
         kms = stage.account.client("kms")
         results.extend(lines.check_tenants(read))
+        results.extend(lines.check_saved(read))
         results.extend(lines.check_runners(read, commit=stage.commit, wa_js=stage.wa_js, again=AGAIN))
         return run_check("the KMS key", lambda: lines.check_secrets(kms, f"alias/{stage.stack}", read))
 

@@ -108,6 +108,7 @@ ADDED_SINCE = {
     *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
     "TurnToTake.sent_at",
+    *("Assignment.saved_at", "Assignment.save_problem", "Runner.disk", "Runner.disk_full"),
 }
 
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from chalicelib.model.conversation import Turn, TurnState
 from chalicelib.model.runner import Runner, RunnerState
+from chalicelib.model.saved_state import SavedState, saved_state
 from chalicelib.model.session import Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
 from wire import Phase
@@ -50,6 +51,8 @@ class Line:
     oldest_unanswered_at: int | None
     #: the longest wait of those messages that wait for no person to fix a problem
     overdue_for: timedelta
+    #: what is saved of its login; None if that is not known
+    saved: SavedState | None = None
 
     @property
     def paused(self) -> bool:
@@ -101,6 +104,8 @@ class HealthReport:
     #: runners whose lease holds, and runners whose lease ran out
     runners: int
     runners_silent: int
+    #: runners whose lease holds and whose disk is full
+    disks_full: int = 0
 
     @property
     def should_run(self) -> int:
@@ -116,6 +121,11 @@ class HealthReport:
     def not_running(self) -> int:
         """The number of lines that are down for too long."""
         return sum(line.not_running for line in self.lines)
+
+    @property
+    def not_saved(self) -> int:
+        """The number of lines whose login has not been saved for too long."""
+        return sum(line.saved is not None and line.saved.is_behind for line in self.lines)
 
     @property
     def codes_late(self) -> int:
@@ -146,19 +156,23 @@ def health_report(
     turns: defaultdict[str, list[Turn]] = defaultdict(list)
     for turn in open_turns:
         turns[turn.tenant].append(turn)
-    lines = [_line(tenant, session, turns[tenant.id], now) for tenant, session in listed]
-    lines.sort(key=lambda line: (line.health, line.tenant.name.casefold(), line.tenant.id))
     alive = [runner for runner in runners if runner.state is not RunnerState.DEAD]
-    syncing = sum(now < runner.lease_until for runner in alive)
+    known = {runner.id: runner for runner in alive}
+    lines = [
+        _line(tenant, session, turns[tenant.id], known.get(session.runner or ""), now) for tenant, session in listed
+    ]
+    lines.sort(key=lambda line: (line.health, line.tenant.name.casefold(), line.tenant.id))
+    syncing = [runner for runner in alive if now < runner.lease_until]
     return HealthReport(
         lines=tuple(lines),
         without_room=sum(_waits_for_room(line, now) for line in lines),
-        runners=syncing,
-        runners_silent=len(alive) - syncing,
+        runners=len(syncing),
+        runners_silent=len(alive) - len(syncing),
+        disks_full=sum(runner.disk_full for runner in syncing),
     )
 
 
-def _line(tenant: Tenant, session: Session, turns: list[Turn], now: int) -> Line:
+def _line(tenant: Tenant, session: Session, turns: list[Turn], runner: Runner | None, now: int) -> Line:
     run = should_run(tenant.state, session, now)
     overdue = (turn.oldest_sent_at for turn in turns if turn.state is not TurnState.WAITING)
     return Line(
@@ -169,6 +183,7 @@ def _line(tenant: Tenant, session: Session, turns: list[Turn], now: int) -> Line
         unanswered=sum(len(turn.messages) for turn in turns),
         oldest_unanswered_at=min((turn.oldest_sent_at for turn in turns), default=None),
         overdue_for=timedelta(milliseconds=max(0, now - min(overdue, default=now))),
+        saved=saved_state(session, runner, now),
     )
 
 

@@ -46,6 +46,10 @@ class Assignment:
     claimed_at: int = 0
     #: when its page last answered a probe, as this runner reported
     probed_at: int = 0
+    #: when its profile was last found to be saved; None if its runner does not report it
+    saved_at: int | None = None
+    #: why its profile is not saved: a ``SaveProblem``, or one of a later release; empty while saving works
+    save_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ class Runner:
     commit: str = ""
     chromium: str = ""
     wa_js: str = ""
+    #: the same for all runners that share a disk; empty if it is not known
+    disk: str = ""
+    #: its disk has no room: its sessions should move to another disk
+    disk_full: bool = False
     #: another runner that synced after this one's lease ran out, and when it first did
     witness: tuple[str, int] | None = None
     #: until when ECS may not stop its task; 0 if it may

@@ -1,6 +1,6 @@
 """Snapshots: archived browser profiles, their names, their order and their retention. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,8 @@ ORPHANS_KEPT_FOR = timedelta(hours=24)
 #: The prefix of all snapshots in the bucket.
 SNAPSHOTS = "profiles/"
 DAY_MS = 86_400_000
+#: A longer number is no milestone of Chromium.
+MAX_MILESTONE_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,42 @@ def snapshot_key(tenant: str, epoch: int, sequence: int, sha256: str) -> str:
 def tenant_of(key: str) -> str:
     """Returns the tenant of a snapshot's key."""
     return key.removeprefix(SNAPSHOTS).partition("/")[0]
+
+
+def milestone(chromium: str) -> int:
+    """Returns the milestone of a version of Chromium; 0 for a text that is none."""
+    major = chromium.partition(".")[0]
+    return int(major) if major.isascii() and major.isdigit() and len(major) <= MAX_MILESTONE_DIGITS else 0
+
+
+def has_opener(chromium: str, runners: Collection[str]) -> bool:
+    """True if one of the runners can open what this Chromium wrote: an older milestone must not.
+
+    Args:
+        chromium: the version that wrote a profile.
+        runners: the versions of the living runners; if none of them is known, nothing is ruled out.
+    """
+    newest = max((milestone(each) for each in runners), default=0)
+    return newest == 0 or milestone(chromium) <= newest
+
+
+def openable_snapshots(
+    versions: Sequence[SnapshotVersion], runners: Collection[str], failures: int
+) -> Sequence[SnapshotVersion]:
+    """Returns the versions to offer to a runner, without those that no living runner can open.
+
+    A runner that is too old waits for a newer one, as there is one during each upgrade. Only if the session was given
+    up since it was last up, and there is no newer one, an older version is better than a line that is down for ever.
+    Without an older one the line waits, rather than lose its login.
+
+    Args:
+        versions: newest first.
+        runners: the versions of Chromium of the living runners.
+        failures: how often in a row runners gave the session up.
+    """
+    if not failures:
+        return versions
+    return [each for each in versions if has_opener(each.chromium, runners)] or versions
 
 
 def apply_retention(versions: Iterable[SnapshotVersion], now: int) -> tuple[SnapshotVersion, ...]:

@@ -147,6 +147,7 @@ class EventKind(StoredEnum):
     TURN_GIVEN_UP = "turn_given_up"  #: a turn is never answered: by the model, or WhatsApp refuses it
     CHAT_MUTED = "chat_muted"  #: a bot is at the other end of a chat: the line is silent there for an hour
     RUNNER_LOST = "runner_lost"  #: the runner that held the session was lost
+    DISK_FULL = "disk_full"  #: the disk of the session's runner is full: the session moves to another one
     RESTORE_FELL_BACK = "restore_fell_back"  #: a snapshot was unusable, and an earlier one is tried
     UNKNOWN = "unknown"  #: written by a later release
 

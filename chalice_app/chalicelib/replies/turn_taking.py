@@ -22,7 +22,6 @@ from chalicelib.model import (
     unanswered_messages,
     wordless_messages,
 )
-from chalicelib.model.bot_loop import LOOP_DEPTH
 from chalicelib.model.turn_decisions import (
     AwaitSlot,
     CheckAgain,
@@ -43,6 +42,7 @@ from chalicelib.model.turn_decisions import (
     Say,
     Skip,
 )
+from chalicelib.model.turn_rules.bot_loop import LOOP_DEPTH
 from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.model.turn_taking import decide
 from chalicelib.rendering.languages import translator

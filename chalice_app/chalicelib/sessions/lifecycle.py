@@ -1,9 +1,15 @@
 """Failover and placement of sessions: each session that should run gets a runner, and its open turns follow it."""
 
+import logging
+
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Runner
+from chalicelib.model.placement import choose_to_leave
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
 from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
 
 #: At most so many sessions are placed by one heartbeat: that stays well inside the time of a Lambda call.
 PLACED_AT_MOST = 50
@@ -12,8 +18,10 @@ PLACED_AT_MOST = 50
 def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
     """Uses a heartbeat: its runner witnesses which others are silent, and gets sessions that wait for room.
 
+    A runner whose disk is full is asked for a session back.
+
     Returns:
-        True if the runner got a session.
+        True if the runner got a session, or is to release one.
     """
     for tenant in services.reaping.reap_silent(now, witness=runner.id):
         fail_over(services, tenant, now)
@@ -24,7 +32,22 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
             if services.placement.offer(session, runner, now):
                 claimed = True
                 bell.ring_all(services, tenant, runner.id, now)
-    return claimed
+    return claimed or _leave_full_disk(services, runner, now)
+
+
+def _leave_full_disk(services: Services, runner: Runner, now: int) -> bool:
+    """Asks for a session of a runner whose disk is full, if one can move; returns whether one was asked for."""
+    if not runner.disk_full:
+        return False
+    held = (services.sessions.get(each.tenant) for each in runner.assigned)
+    session = choose_to_leave(
+        runner, (each for each in held if each.runner == runner.id), list(services.runners.alive()), now
+    )
+    if session is None or not services.placement.request_release(session):
+        return False
+    services.timeline.record(Event(session.tenant, now, EventKind.DISK_FULL))
+    log.warning(LogEvent.SESSION_LEAVES_FULL_DISK, extra={"tenant": session.tenant, "runner": runner.id})
+    return True
 
 
 def handle_stopped_task(services: Services, task: str) -> None:

@@ -241,6 +241,25 @@ class Placement:
         log.info(LogEvent.SESSION_RELEASED, extra=context)
         return True
 
+    def request_release(self, session: Session) -> bool:
+        """Requests that its runner release the session, so that it is placed again. False if it moved meanwhile."""
+        if session.runner is None:
+            return False
+        try:
+            self._table.update(
+                Update(
+                    f"RUNNER#{session.runner}",
+                    "RUNNER",
+                    set={("assigned", session.tenant, "wanted"): Wanted.RELEASE},
+                    when=Attr("state").eq(RunnerState.ALIVE)
+                    & Attr(f"assigned.{session.tenant}.epoch").eq(session.epoch),
+                )
+            )
+        except ConditionFailed:
+            return False
+        self.runners.ring(session.runner)
+        return True
+
     def list_unplaced(self, limit: int) -> Iterator[str]:
         """Yields the tenants whose sessions wait for a runner, the longest wait first, a moment old."""
         for item in self._table.query(

@@ -5,10 +5,11 @@ which needs both records.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from chalicelib.errors import Unauthorised
 from chalicelib.log_events import LogEvent
@@ -47,6 +48,13 @@ class Bell:
 
     count: int
     turns: tuple[TurnToTake, ...]
+
+
+class Save(NamedTuple):
+    """The instant at which a profile was last found to be saved, and the problem since; empty while saving works."""
+
+    at: int
+    problem: str
 
 
 class Runners:
@@ -114,11 +122,28 @@ class Runners:
             yield runner_from(item)
 
     def renew_lease(
-        self, runner: Runner, now: int, *, capacity: int, draining: bool, probes: dict[str, int], **versions: str
+        self,
+        runner: Runner,
+        now: int,
+        *,
+        capacity: int,
+        draining: bool,
+        probes: Mapping[str, int],
+        saves: Mapping[str, Save] = MappingProxyType({}),
+        disk_full: bool = False,
+        **versions: str,
     ) -> Runner:
-        """Writes the heartbeat: renews the lease, at most every ten seconds. Raises Unauthorised for a dead runner."""
+        """Writes the heartbeat: renews the lease, at most every ten seconds. Raises Unauthorised for a dead runner.
+
+        Args:
+            capacity: how many sessions it may be given.
+            probes: by tenant, when its page last answered.
+            saves: by tenant, what is known of its profile's snapshots.
+            disk_full: its sessions should move to another disk.
+            versions: its image, commit, Chromium and wa-js, and its disk.
+        """
         fresh = runner.lease_until - milliseconds(LEASE) + milliseconds(LEASE_RENEWED_EVERY) > now
-        recorded = not draining or runner.state is RunnerState.DRAINING
+        recorded = (not draining or runner.state is RunnerState.DRAINING) and disk_full == runner.disk_full
         if fresh and recorded and capacity == runner.capacity:
             return runner
         held = {assignment.tenant for assignment in runner.assigned}
@@ -136,6 +161,8 @@ class Runners:
                         "witness": None,
                         "witnessed_at": None,
                         "probes": {tenant: at for tenant, at in probes.items() if tenant in held},
+                        "saves": {tenant: save._asdict() for tenant, save in saves.items() if tenant in held} or None,
+                        "disk_full": disk_full or None,
                         "leaving": draining or None,
                         **versions,
                     },
@@ -262,6 +289,8 @@ def runner_from(item: Item) -> Runner:
                 last_epoch=entry.get("last_epoch"),
                 claimed_at=entry.get("claimed_at", 0),
                 probed_at=item.get("probes", {}).get(tenant, 0),
+                saved_at=item.get("saves", {}).get(tenant, {}).get("at"),
+                save_problem=item.get("saves", {}).get(tenant, {}).get("problem", ""),
             )
             for tenant, entry in sorted(item.get("assigned", {}).items())
         ),
@@ -270,6 +299,8 @@ def runner_from(item: Item) -> Runner:
         commit=item.get("commit", ""),
         chromium=item.get("chromium", ""),
         wa_js=item.get("wa_js", ""),
+        disk=item.get("disk", ""),
+        disk_full=item.get("disk_full", False),
         witness=(witness, item["witnessed_at"]) if witness else None,
         protected_until=item.get("protected_until", 0),
         draining=_draining(item["draining"]) if item.get("draining") else None,

@@ -104,7 +104,7 @@ def _render_overview(services: "Services", event: Mapping[str, Any], function: s
         format_age=lambda instant: format_age(instant, now),
         format_duration=format_duration,
         phase_label=phase_label,
-        explain=explain,
+        explain=lambda line: explain(line, now),
         problem_name=problem_name,
         colour=lambda health: COLOURS[health][dark],
         ink=_ink(dark),
@@ -122,6 +122,8 @@ def headline(report: HealthReport) -> str:
         (unscanned, "waiting for the owner’s scan"),
         (report.without_room, "waiting for room on a runner"),
         (report.runners_silent, "runners not heard" if report.runners_silent != 1 else "runner not heard"),
+        (report.not_saved, "not saved for more than 1 h"),
+        (report.disks_full, "runners with a full disk" if report.disks_full != 1 else "runner with a full disk"),
     ):
         if count:
             totals.append(f"{count} {words}")
@@ -135,14 +137,16 @@ def phase_label(line: Line) -> str:
     return translator(DEFAULT_LANGUAGE)(f"phase.{line.session.phase}.label")
 
 
-def explain(line: Line) -> str:
-    """Returns the problem that a person must fix, else the reason why the line does not answer; empty if it does."""
+def explain(line: Line, now: int) -> str:
+    """Returns the problem that a person must fix, else why the line does not answer or its login is not saved."""
     translate = translator(DEFAULT_LANGUAGE)
     if line.problem is not None:
         return translate(f"admin.problem.{line.problem.code}.sentence")
     if line.health in (LineHealth.NOT_RUNNING, LineHealth.NEEDS_ACTION):
         return translate(f"admin.phase.{line.session.phase}.sentence")
-    return OVERDUE if line.health is LineHealth.SLOW else ""
+    if line.health is LineHealth.SLOW:
+        return OVERDUE
+    return line.saved.sentence(now) if line.saved is not None and line.saved.needs_attention else ""
 
 
 def _row_limit(event: Mapping[str, Any]) -> int:

@@ -37,6 +37,7 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.TURN_GIVEN_UP: Message(Tone.ATTENTION, "An answer was given up"),
     EventKind.CHAT_MUTED: Message(Tone.ATTENTION, "Two bots talked in a chat: it is muted for an hour"),
     EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),
+    EventKind.DISK_FULL: Message(Tone.ATTENTION, "The runner’s disk is full; the line moves to another one"),
     EventKind.UNKNOWN: Message(Tone.NEUTRAL, "An event of a later release"),
     EventKind.RESTORE_FELL_BACK: Message(Tone.ATTENTION, "The login was not usable; an earlier copy of it is tried"),
 }

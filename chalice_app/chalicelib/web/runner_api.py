@@ -22,7 +22,7 @@ from chalicelib.replies import inbound
 from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import events, lifecycle
-from chalicelib.store.runners import Bell
+from chalicelib.store.runners import Bell, Save
 from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, mount_endpoint
 from chalicelib.wiring import Services
@@ -56,6 +56,8 @@ BELL_POLLED_EVERY_SECONDS = 0.2
 NO_LATER_REVISION = 2**53
 #: A token that the cache does not know may be newer than the cache: it is compared with one that is no older than this.
 BOOTSTRAP_TOKEN_MAX_AGE_MS = 10_000
+#: The fields of a sync that describe the runner, and are stored as they are.
+VERSIONS = {"image", "commit", "chromium", "wa_js", "disk"}
 #: An idle runner calls again after this.
 NEXT_CALL_MS = 3_000
 
@@ -86,17 +88,18 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         now,
         capacity=request.capacity,
         draining=request.draining,
-        probes={
-            report.tenant: now - report.probed_ms_ago for report in request.sessions if report.probed_ms_ago is not None
+        probes={each.tenant: now - each.probed_ms_ago for each in request.sessions if each.probed_ms_ago is not None},
+        saves={
+            each.tenant: Save(now - each.saved_ms_ago, each.save_problem)
+            for each in request.sessions
+            if each.saved_ms_ago is not None
         },
-        image=request.image,
-        commit=request.commit,
-        chromium=request.chromium,
-        wa_js=request.wa_js,
+        disk_full=request.disk_full,
+        **request.model_dump(include=VERSIONS),
     )
     if renewed is not runner:
-        claimed = lifecycle.handle_heartbeat(services, renewed, now)
-        runner = _reload(services, renewed) if claimed or changed else renewed
+        placed = lifecycle.handle_heartbeat(services, renewed, now)
+        runner = _reload(services, renewed) if placed or changed else renewed
     elif changed:
         runner = _reload(services, runner)
     bell = services.runners.bell(runner.id)
@@ -253,10 +256,7 @@ def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:
         0,
         now,
         task=request.task,
-        image=request.image,
-        commit=request.commit,
-        chromium=request.chromium,
-        wa_js=request.wa_js,
+        **request.model_dump(include=VERSIONS),
     )
     identity = Identity(runner=name, token=f"{name}.{secret}")
     return SyncAnswer(sequence=request.sequence, identity=identity, next_in_ms=0)

@@ -10,6 +10,7 @@ from chalice.app import Chalice
 from chalicelib.errors import BadRequest
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, SnapshotVersion, restorable_snapshots, snapshot_key
+from chalicelib.model.snapshot import has_opener, openable_snapshots
 from chalicelib.web.runner_auth import authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import CommitAnswer, CommitRequest, RestoreAnswer, RestoreRequest, UploadAnswer, UploadRequest
@@ -35,9 +36,11 @@ def upload(services: Services, token: str, request: UploadRequest) -> UploadAnsw
 
 
 def commit(services: Services, token: str, request: CommitRequest) -> CommitAnswer:
-    """Makes the uploaded object the newest snapshot, if S3 stored the announced content."""
+    """Makes the uploaded object the newest snapshot, if S3 has what was announced and a living runner can open it."""
     runner = authenticate_alive(services, token)
     services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
+    if request.chromium != runner.chromium and not has_opener(request.chromium, _living_chromiums(services)):
+        raise BadRequest("No runner has a Chromium that could open this snapshot.")
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     stored = services.blobs.head(key)
     if stored is None or stored.size_bytes != request.size_bytes or stored.sha256 != request.sha256:
@@ -60,10 +63,15 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     """Returns the snapshots of the account that is linked now, newest first, without those that the runner tried."""
     runner = authenticate_alive(services, token)
     session = services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
-    offered = [each for each in restorable_snapshots(session) if each.key not in request.failed]
-    if request.reason:
+    known = [each for each in restorable_snapshots(session) if each.key not in request.failed]
+    chromiums = _living_chromiums(services) if session.failures else ()
+    offered = openable_snapshots(known, chromiums, session.failures)
+    reason = request.reason
+    if not reason and not request.failed and offered != known:
+        reason = f"no runner has a Chromium that opens the newest snapshot ({known[0].chromium})"
+    if reason:
         now = services.clock()
-        services.timeline.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, request.reason))
+        services.timeline.record(Event(request.tenant, now, EventKind.RESTORE_FELL_BACK, reason[:200]))
         log.warning(LogEvent.RESTORE_FELL_BACK, extra={"tenant": request.tenant, "left": len(offered)})
     return RestoreAnswer(
         generations=tuple(
@@ -80,3 +88,9 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
             for each in offered
         )
     )
+
+
+def _living_chromiums(services: Services) -> list[str]:
+    """Returns the versions of Chromium of the runners that hold their lease."""
+    now = services.clock()
+    return [each.chromium for each in services.runners.alive() if now < each.lease_until]

@@ -54,6 +54,7 @@ def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
         "OldestUnansweredSeconds": (0, "Seconds"),
         "QrLate": (0, "Count"),
         "SessionsWithoutRoom": (0, "Count"),
+        "TenantsNotSaved": (0, "Count"),
         "Runners": (1, "Count"),
         "RunnersNotHeard": (1, "Count"),
         "RunnersWanted": (stage.services.fleet.service().desired, "Count"),

@@ -36,7 +36,7 @@ class SkipReason(StoredEnum):
     TAKEOVER = "takeover"  #: the owner answers this chat from the phone
     HANDED_IN_BEFORE = "handed in before"  #: the same message was stored already
     OTHER_LOGIN = "another login"  #: it came to an earlier login, perhaps of another account
-    BOT_LOOP = "two bots talk"  #: see ``model/bot_loop.py``
+    BOT_LOOP = "two bots talk"  #: see ``model/turn_rules/bot_loop.py``
     CHANGED_TOO_OFTEN = "changed too often"  #: the contact went on editing or deleting what the turn answers
     DAILY_CAP = "daily cap"  #: this contact got the replies of one day
     EMPTY_REPLY = "empty reply"  #: nothing is left of the model's text once it is formatted for WhatsApp

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from chalicelib.model.bot_loop import is_bot_loop
 from chalicelib.model.conversation import answered_by_owner
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.skip_reason import SkipReason
 from chalicelib.model.messages.stop_words import is_stop
 from chalicelib.model.times import milliseconds
 from chalicelib.model.turn_decisions import Decision, Discard, Say, Skip
+from chalicelib.model.turn_rules.bot_loop import is_bot_loop
 from chalicelib.model.turn_rules.view import ChatView, after_race, at_once, skip_all
 
 #: A chat in which two bots talk is muted for so long.

@@ -8,6 +8,7 @@ from chalice.app import Response
 from chalicelib.errors import Conflict, Invalid, TransientError
 from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
+from chalicelib.model.saved_state import saved_state
 from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
@@ -84,10 +85,12 @@ class TenantPage:
         session = self.services.sessions.get(tenant.id)
         if tenant.state is TenantState.ACTIVE and not session.linked:
             session = self.services.placement.keep_awake(tenant.id, self.services.clock())
+        runner = self.services.runners.get(session.runner) if session.linked and session.runner else None
         return {
             "tenant": tenant,
             "row": Row(tenant, session),
             "session": session,
+            "saved": saved_state(session, runner, self.services.clock()),
             "events": self.services.timeline.latest(tenant.id, MAX_EVENTS),
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,

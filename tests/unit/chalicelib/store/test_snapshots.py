@@ -29,6 +29,7 @@ from chalicelib.model import (
     milliseconds,
     snapshot_key,
 )
+from chalicelib.model.snapshot import has_opener
 from chalicelib.reconcilers.snapshot_gc import collect
 from chalicelib.store.table import Update
 from chalicelib.web import runner_api, snapshot_api
@@ -87,6 +88,30 @@ class Door:
         key = self.store(content, announced)
         assert self.post("/runner/snapshots/commit", announced).json_body == {"committed": True}
         return key
+
+    def know(self, **more: Any) -> None:
+        """The runner's next heartbeat."""
+        self.services.clock.pass_seconds(11)  # type: ignore[attr-defined]
+        assert self.post("/runner/sync", {"sequence": 3, "capacity": 3, **more}).status_code == 200
+
+    def commit_directly(self, content: bytes, sequence: int, chromium: str) -> str:
+        """A snapshot that was committed while a runner with that Chromium lived."""
+        announced = self.announce(content, sequence)
+        key = self.store(content, announced)
+        now = self.services.clock()
+        found = SnapshotVersion(key, self.epoch, sequence, announced["sha256"], len(content), chromium, "", now)
+        assert self.services.snapshots.commit(T, self.runner, found, now)
+        return key
+
+    def give_up(self) -> None:
+        """The runner could not bring the session up, and is given it again."""
+        released = {"tenant": T, "epoch": self.epoch, "reason": "a newer Chromium wrote this archive", "failed": True}
+        assert self.post("/runner/release", released).json_body == {"released": True}
+        self.know(chromium="156.0.1.2")
+        self.know(chromium="156.0.1.2")
+        session = self.services.sessions.get(T)
+        assert session.runner == self.runner and session.failures == 1
+        self.epoch = session.epoch
 
     def offered(self, **more: Any) -> list[str]:
         answer = self.post("/runner/snapshots/restore", {"tenant": T, "epoch": self.epoch, **more})
@@ -284,3 +309,55 @@ def test_on_aws_every_permission_for_snapshots_is_for_where_they_are(name: str) 
     declared = (REPOSITORY / "infrastructure" / "cloudformation" / name).read_text()
     allowed = re.findall(r'(?:\$\{Bucket\.Arn\}|-data-\$\{AWS::AccountId\})/([^"]+)"|"s3:prefix": "([^"]+)"', declared)
     assert {either or other for either, other in allowed} == {f"{SNAPSHOTS}*"}
+
+
+# -- Chromium's milestone ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chromium", "living", "opens"),
+    [
+        ("156.0.1.2", ["156.0.9.9"], True),
+        ("156.0.1.2", ["155.0", "157.0"], True),
+        ("157.0", ["156.0", "156.1"], False),
+        ("9999", ["156.0"], False),
+        ("9" * 7, ["156.0"], True),  # no milestone at all: what the archive itself says decides
+        ("²", ["156.0"], True),
+        ("", ["156.0"], True),
+        ("9999", [], True),
+        ("9999", [""], True),
+    ],
+)
+def test_a_living_runner_can_open_what_is_no_newer_than_its_chromium(
+    chromium: str, living: list[str], opens: bool
+) -> None:
+    assert has_opener(chromium, living) is opens
+
+
+def test_a_snapshot_that_claims_a_chromium_that_no_runner_has_is_refused(door: Door, clock: Clock) -> None:
+    door.know(chromium="156.0.1.2")
+    good = door.take(b"good")
+    poisoned = door.announce(b"poison", 2, chromium="9999.0")
+    door.store(b"poison", poisoned)
+    assert door.post("/runner/snapshots/commit", poisoned).status_code == 400
+    assert door.offered() == [good]
+    door.services.runners.register("runnernewer", "0" * 64, 5, clock(), task="b", chromium="9999.1")
+    assert door.post("/runner/snapshots/commit", poisoned).json_body == {"committed": True}
+
+
+def test_a_snapshot_that_no_living_runner_can_open_is_waited_for_and_then_passed_over(door: Door, clock: Clock) -> None:
+    """Each runner gives it back as too new for it; an upgrade has a newer runner soon, a poisoned one never."""
+    door.know(chromium="156.0.1.2")
+    good = door.take(b"good")
+    newer = door.commit_directly(b"newer", 2, "157.0")
+    assert door.offered() == [newer, good], "a newer runner may take the session"
+    door.give_up()
+    assert door.offered() == [good]
+    [event] = [each for each in door.services.timeline.latest(T, 20) if each.kind is EventKind.RESTORE_FELL_BACK]
+    assert "157.0" in event.detail
+    door.services.runners.register("runnernewer", "0" * 64, 5, clock(), task="b", chromium="157.0.3")
+    assert door.offered() == [newer, good], "it can be opened again"
+    clock.pass_seconds(61)
+    door.know(chromium="156.0.1.2")
+    assert door.offered() == [good], "that runner is silent"
+    assert door.offered(failed=[good]) == [newer], "without an older one the line waits, rather than lose its login"

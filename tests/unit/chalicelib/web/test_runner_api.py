@@ -12,7 +12,7 @@ from chalice.test import Client, HTTPResponse
 
 import wire
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import Policies
+from chalicelib.model import EventKind, Policies, SnapshotVersion
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
@@ -510,3 +510,57 @@ def test_messages_out_of_order_are_answered_in_the_order_they_came(
     assert chat is not None and chat.open_turn is not None
     turn = services.turns.get(T, CHAT, chat.open_turn)
     assert turn is not None and turn.messages == ("contact#M2", "contact#M1")
+
+
+def test_what_is_saved_is_stored_with_the_lease_and_is_no_reason_for_a_new_report(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    def saved() -> tuple[int | None, str]:
+        [session] = services.placement.runners.alive()
+        [assignment] = session.assigned
+        return assignment.saved_at, assignment.save_problem
+
+    assert saved() == (None, ""), "a runner of a former release"
+    before = services.sessions.get(T).sequence
+    holder.sync(sessions=[online(1, saved_ms_ago=90_000, save_problem="too_large")])
+    assert saved() == (clock() - 90_000, "too_large")
+    at = clock()
+    clock.pass_seconds(5)
+    holder.sync(sessions=[online(1, saved_ms_ago=0, save_problem="of a later release")])
+    assert saved() == (at - 90_000, "too_large"), "written with the lease, every ten seconds"
+    clock.pass_seconds(10)
+    holder.sync(sessions=[online(1, saved_ms_ago=0)])
+    assert saved() == (clock(), "")
+    assert services.sessions.get(T).sequence == before
+
+
+def test_a_session_leaves_a_full_disk_for_a_runner_on_another_one(
+    holder: Caller, client: Client, services: Services, clock: Clock
+) -> None:
+    def hold(**more: Any) -> list[tuple[str, str]]:
+        return [(each["tenant"], each["wanted"]) for each in holder.sync(sessions=[online(1)], **more)["hold"]]
+
+    session = services.sessions.get(T)
+    assert session.runner is not None
+    snapshot = SnapshotVersion("key", 2, 1, "0" * 64, 10, "156.0", "", clock())
+    services.snapshots.commit(T, session.runner, snapshot, clock())
+    full = {"disk": "disk-1", "disk_full": True, "capacity": 0}
+    assert hold(**full) == [(T, "run")], "there is no other runner"
+    neighbour = Caller(client, "task-b")
+    neighbour.sync(disk="disk-1")
+    neighbour.sync(disk="disk-1")
+    clock.pass_seconds(11)
+    assert hold(**full) == [(T, "run")], "the other one is on the same disk"
+    elsewhere = Caller(client, "task-c")
+    elsewhere.sync(disk="disk-2")
+    elsewhere.sync(disk="disk-2")
+    clock.pass_seconds(11)
+    assert hold(disk="disk-1") == [(T, "run")], "the disk has room again"
+    assert hold(**full) == [(T, "release")], "a change is written at once"
+    clock.pass_seconds(11)
+    assert hold(**full) == [(T, "release")]
+    released = holder.post("/runner/release", {"tenant": T, "epoch": 2, "reason": "no longer wanted"})
+    assert released.json_body == {"released": True}
+    assert services.sessions.get(T).runner not in (None, session.runner)
+    kinds = [event.kind for event in services.timeline.latest(T, 20)]
+    assert kinds.count(EventKind.DISK_FULL) == 1

@@ -139,6 +139,9 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert model.CAUGHT_UP_STEP_SECONDS == conversation.CAUGHT_UP_STEP_SECONDS
     assert model.CAUGHT_UP_REPORTS == conversation.CAUGHT_UP_LAG_SECONDS / conversation.CAUGHT_UP_STEP_SECONDS + 1
     assert model.SNAPSHOT_EVERY_SECONDS == schedule.MAX_UNSAVED_SECONDS
+    assert model.TYPICAL_MEGABYTES == schedule.TYPICAL_BYTES / 1_000_000
+    assert model.SNAPSHOT_AT_LEAST_EVERY_SECONDS == schedule.MAX_PAUSE_SECONDS
+    assert [model.snapshot_every_seconds(megabytes) for megabytes in (1, 40, 200, 2_000)] == [60, 60, 300, 900]
     assert VERSIONS_KEPT + DAILY_KEPT_FOR.days - 1 == model.SNAPSHOTS_REFERRED_TO
     assert ORPHANS_KEPT_FOR.days + 0.5 == model.COLLECTED_AFTER_DAYS
     assert Policies().retention_days == model.MESSAGES_KEPT_DAYS

@@ -68,6 +68,42 @@ def test_a_problem_that_needs_a_person_is_named() -> None:
     assert "out_of_credit" in bads(lines.check_tenants(some_lines((tenant, ONLINE))))[0]
 
 
+def saving(**more: Any) -> Runner:
+    return replace(RUNNER, assigned=(Assignment(tenant=TENANT.id, epoch=1, **more),))
+
+
+@pytest.mark.parametrize(
+    ("runner", "subject", "wrong"),
+    [
+        (saving(saved_at=NOW), "1 of 1 logins are saved", []),
+        (saving(), "0 of 0 logins are saved", []),  # a runner of a former release
+        (saving(saved_at=NOW - 7_200_000), "0 of 1 logins are saved", ["bakery0001: Not saved for 2 hours"]),
+        (
+            saving(saved_at=NOW, save_problem="too_large"),
+            "0 of 1 logins are saved",
+            ["bakery0001: Not saved the last time"],
+        ),
+    ],
+)
+def test_logins_that_are_not_saved_are_named_with_their_reason(runner: Runner, subject: str, wrong: list[str]) -> None:
+    found = lines.check_saved(some_lines((TENANT, ONLINE), runners=(runner,)))
+    assert found[0].subject == subject
+    assert [each.strip() for each in bads(found)[1:]] == wrong
+    assert all(result.fix for result in found if result.state is State.BAD)
+
+
+def test_a_paused_line_needs_no_snapshot() -> None:
+    paused = replace(TENANT, state=TenantState.PAUSED)
+    late = saving(saved_at=NOW - 7_200_000)
+    assert bads(lines.check_saved(some_lines((paused, ONLINE), runners=(late,)))) == []
+
+
+def test_a_runner_whose_disk_is_full_is_named() -> None:
+    full = replace(RUNNER, disk="disk-1", disk_full=True)
+    found = lines.check_runners(some_lines(runners=(full,)), commit="abc", wa_js="4.6.0", again="deploy")
+    assert bads(found) == ["the disk of runner r1 is full: it saves no login"]
+
+
 def test_many_lines_that_are_down_are_counted() -> None:
     down = [(replace(TENANT, id=f"t{n}"), replace(ONLINE, tenant=f"t{n}", phase=Phase.OFFLINE)) for n in range(30)]
     found = bads(lines.check_tenants(some_lines(*down)))

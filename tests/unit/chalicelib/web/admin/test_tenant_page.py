@@ -1,10 +1,13 @@
 """The list, and one tenant's page with everything an operator can do there."""
 
+from typing import Any
+
 import pytest
 
 from chalicelib.errors import NotFound, TransientError
-from chalicelib.model import Problem, TenantState
+from chalicelib.model import Problem, SnapshotVersion, TenantState
 from chalicelib.notifications.invites import MAX_MAILS_PER_HOUR
+from chalicelib.store.runners import Save
 from chalicelib.store.table import Update
 from tests.unit.conftest import Clock, FakeJobs
 from tests.unit.support.admin_browser import OLGA, Admin
@@ -64,6 +67,32 @@ def test_every_phase_and_every_problem_has_a_page(olga: Admin) -> None:
         olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={**seen}))
         for path in (f"/admin/tenants/{tenant}/live", "/admin/live"):
             assert olga.browser.get(path).status == 200, (phase, problem)
+
+
+def test_the_page_says_how_old_the_saved_login_is_and_why_it_is_not_newer(olga: Admin, clock: Clock) -> None:
+    tenant, services = olga.create(), olga.services
+    runner = services.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task-a")
+    assert services.placement.claim(services.sessions.get(tenant), runner.id, clock())
+    epoch = services.sessions.get(tenant).epoch
+    linked = {"number": "491701234567", "phase": Phase.ONLINE, "since": clock() - 86_400_000}
+    services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={**linked}))
+    snapshot = SnapshotVersion("key", epoch, 1, "0" * 64, 10, "156.0", "", clock())
+    services.snapshots.commit(tenant, runner.id, snapshot, clock())
+
+    def page(saved_ago_minutes: int, problem: str = "", **more: Any) -> str:
+        clock.pass_seconds(11)
+        known = services.runners.get("runneraaaa")
+        assert known is not None
+        saves = {tenant: Save(clock() - saved_ago_minutes * 60_000, problem)}
+        services.runners.renew_lease(known, clock(), capacity=5, draining=False, probes={}, saves=saves, **more)
+        return olga.browser.get(f"/admin/tenants/{tenant}/live").text
+
+    assert "Saved a moment ago." in page(0)
+    clock.pass_seconds(180)
+    assert "Saved 3 minutes ago." in page(0)
+    text = page(180, "too_large")
+    assert "Not saved for 3 hours: its profile is too large to be archived" in text
+    assert "The disk of its runner is full: the line goes on" in page(180, "disk_full", disk_full=True)
 
 
 def test_the_page_of_an_unknown_tenant_reveals_nothing(olga: Admin) -> None:
