@@ -79,6 +79,7 @@ def compose(
             clock=clock,
             jitter=jitter.random,
             on_change=on_change,
+            replies_per_minute=settings.line_replies_per_minute,
         )
         return Session(
             hold=hold,

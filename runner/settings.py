@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from runner.hardening import browser_variables
+from runner.messages.token_bucket import REPLIES_PER_MINUTE
 from wire import MAX_CAPACITY
 
 #: Only WhatsApp's names resolve: no loopback, no metadata service, no tracker. The rule holds for IP literals too
@@ -31,6 +32,8 @@ class Settings(BaseModel):
     #: One directory per runner; no other process uses it at the same time.
     data_directory: Path
     capacity: int = Field(default=8, ge=1, le=MAX_CAPACITY)
+    #: The replies that a line begins in a minute, over all of its chats; 0: no limit.
+    line_replies_per_minute: int = Field(default=REPLIES_PER_MINUTE, ge=0, le=600)
     chromium: Path | None = None
     #: The whole value of Chromium's ``--host-resolver-rules``.
     browser_host_rules: str = Field(default=PRODUCTION_HOST_RULES, min_length=1)

@@ -23,6 +23,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "OPENAI_SERVERS": "OpenAiServers",
     "THINK_AT_ONCE": "ThinkAtOnceGiven",
     "RUNNER_CAPACITY": "RunnerCapacity",
+    "LINE_REPLIES_PER_MINUTE": "LineRepliesPerMinute",
     "RUNNERS_AT_LEAST": "RunnersAtLeast",
     "RUNNER_CPU_UNITS": "RunnerCpuUnits",
     "RUNNER_MEMORY_MIB": "RunnerMemoryMiB",

@@ -59,6 +59,8 @@ class Settings:
     #: The runners of the very first start; afterwards the application sets the desired count.
     runners: int = 1
     runner_capacity: int = 5
+    #: replies that a line begins in a minute, over all of its chats; 0: no limit
+    line_replies_per_minute: int = 20
     simulate_whatsapp: bool = True
     simulate_openai: bool = True
     #: Addresses of servers with OpenAI's Responses API that a tenant may use instead, separated by spaces.
@@ -124,6 +126,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of six ports in a row, or `auto`")
     add("--runners", type=int, default=int(given("RUNNERS") or 1), help="runners on the very first start")
     add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
+    add(
+        "--line-replies-per-minute",
+        type=int,
+        default=int(given("LINE_REPLIES_PER_MINUTE") or Settings.line_replies_per_minute),
+        help="replies that a line begins in a minute, over all of its chats; 0: no limit",
+    )
     add("--whatsapp", default=given("WHATSAPP") or "simulated", help="`simulated` or `real`")
     add("--openai", default=given("OPENAI") or "simulated", help="`simulated` or `real`")
     add("--openai-servers", default=given("OPENAI_SERVERS") or "", help="compatible servers: https://…/v1 https://…/v1")
@@ -152,6 +160,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         ports=_ports(chosen.ports),
         runners=chosen.runners,
         runner_capacity=chosen.runner_capacity,
+        line_replies_per_minute=chosen.line_replies_per_minute,
         simulate_whatsapp=chosen.whatsapp == "simulated",
         simulate_openai=chosen.openai == "simulated",
         openai_servers=_servers(chosen.openai_servers),

@@ -220,6 +220,7 @@ class LocalStack:
         chosen = self.settings
         settings = {
             "CAPACITY": str(chosen.runner_capacity),
+            "LINE_REPLIES_PER_MINUTE": str(chosen.line_replies_per_minute),
             **self._programs.browser_settings,
             **({"CHROMIUM": chosen.chromium} if chosen.chromium and not chosen.runner_image else {}),
             **({"BROWSER_HEAP_MB": chosen.browser_heap_mb} if chosen.browser_heap_mb else {}),

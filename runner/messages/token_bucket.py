@@ -1,6 +1,6 @@
 """The pace of a line over all of its chats: a backlog is answered steadily, as a person would, and not in one burst."""
 
-#: New replies in a minute; RUNNER_REPLIES_PER_MINUTE changes it (docs/operate.md).
+#: New replies in a minute, unless LINE_REPLIES_PER_MINUTE says otherwise.
 REPLIES_PER_MINUTE = 20
 #: So many replies in a row wait for nothing, after a quiet time.
 BURST = 5

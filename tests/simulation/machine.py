@@ -18,6 +18,7 @@ from runner.control_plane.client import ControlPlaneClient, Transfers
 from runner.control_plane.lease import Lease, Watchdog
 from runner.disk import Disk
 from runner.hosted_sessions import first_error
+from runner.messages.token_bucket import REPLIES_PER_MINUTE
 from runner.profile.directory import Profile, ProfileBusy
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import BOOTSTRAP_TOKEN, EPOCH_MS
@@ -172,6 +173,7 @@ class Machine:
         settings: Any = SimpleNamespace(
             data_directory=self.disk,
             capacity=self.world.capacity,
+            line_replies_per_minute=REPLIES_PER_MINUTE,
             wa_js=Path("none/none/none"),
             boot_gate_directory=None,
             image="",

@@ -88,3 +88,14 @@ def test_the_heap_of_a_page_is_a_setting(environment: dict[str, str]) -> None:
     assert read_settings({**environment, "BROWSER_HEAP_MB": "900"}).browser_heap_mb == 900
     assert f"--js-flags=--max-old-space-size={HEAP_MB} --optimize-for-size" in arguments("", None, no_sandbox=False)
     assert "--max-old-space-size=900" in " ".join(arguments("", None, False, 900))
+
+
+@pytest.mark.parametrize(("given", "per_minute"), [("", 20), ("0", 0), ("5", 5), ("600", 600)])
+def test_the_pace_of_a_line_may_be_set(environment: dict[str, str], given: str, per_minute: int) -> None:
+    assert read_settings({**environment, "LINE_REPLIES_PER_MINUTE": given}).line_replies_per_minute == per_minute
+
+
+@pytest.mark.parametrize("given", ["-1", "601", "many"])
+def test_a_pace_that_is_none_is_named(environment: dict[str, str], given: str) -> None:
+    with pytest.raises(SettingsError, match="LINE_REPLIES_PER_MINUTE"):
+        read_settings({**environment, "LINE_REPLIES_PER_MINUTE": given})
