@@ -2,7 +2,9 @@
 
 import ast
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.mutation.mutant import Mutant, digest
 from tests.mutation.processes import in_process
@@ -40,22 +42,24 @@ class Reach:
 def read_reach(side: Side, paths: list[str], file: Path) -> Reach:
     """Returns the reach of a side's tests in these modules.
 
-    Files of tests are run again if they, their fixtures or the modules changed; what the others reached is in ``file``.
+    Files of tests are run again if they, their fixtures, or a module that they reached changed; what the others reached
+    is in ``file``.
     """
     try:
         kept = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         kept = {}
-    modules = digest(*paths, *((ROOT / path).read_text() for path in paths))
-    files = {test: f"{modules} {judging_files(test)}" for test in side.test_files()}
-    stale = [test for test, now in files.items() if kept.get(test, {}).get("of") != now]
+    modules = {path: digest((ROOT / path).read_text()) for path in paths}
+    files = {test: judging_files(test) for test in side.test_files()}
+    stale = [test for test, now in files.items() if not _is_valid(kept.get(test), now, modules)]
     if stale:
         print(f"running {len(stale)} files of tests of {side.code} to see what each test reaches", flush=True)
         measured = in_process(measure, stale, paths, within_seconds=MEASURED_WITHIN_SECONDS)
         for test in stale:
             of_file = {each: one for each, one in measured.items() if each.partition("::")[0] == test and one.reached}
             reached = {each: (one.seconds, sorted(one.reached)) for each, one in of_file.items()}
-            kept[test] = {"of": files[test], "tests": reached}
+            seen = {path for _, at in reached.values() for path, _ in at}
+            kept[test] = {"of": files[test], "modules": {path: modules[path] for path in seen}, "tests": reached}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({test: kept[test] for test in files}))
     return Reach(side, {each: _measured(*one) for test in files for each, one in kept[test]["tests"].items()})
@@ -74,6 +78,10 @@ def statements_at(source: str, first: int, last: int) -> set[int]:
     begun = {statement.lineno for statement in inner if first <= statement.lineno <= last}
     around = [each.lineno for each in inner if each.lineno <= first <= (each.end_lineno or each.lineno)]
     return begun | ({max(around)} if around else set())
+
+
+def _is_valid(kept: dict[str, Any] | None, now: str, modules: Mapping[str, str]) -> bool:
+    return kept is not None and kept["of"] == now and kept["modules"].items() <= modules.items()
 
 
 def _measured(seconds: float, reached: list[list[object]]) -> Measured:

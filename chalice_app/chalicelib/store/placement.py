@@ -224,7 +224,7 @@ class Placement:
                         "next_try_at": after.next_try_at or None,
                         "down_since": session.down_since if failed else None,
                     },
-                    when=Attr("runner").eq(runner) & Attr("epoch").eq(epoch),
+                    when=Attr("epoch").eq(epoch),  # which has one holder
                 ),
                 Update(
                     f"RUNNER#{runner}",
@@ -236,7 +236,7 @@ class Placement:
             )
         except ConditionFailed as failure:
             held = failure.items[0]
-            return held is None or held.get("epoch", 0) == epoch + 1
+            return held is not None and held.get("epoch") == epoch + 1
         context = {"tenant": tenant, "runner": runner, "epoch": epoch, "fails": after.failures, "reason": reason}
         log.info(LogEvent.SESSION_RELEASED, extra=context)
         return True
