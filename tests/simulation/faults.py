@@ -10,7 +10,7 @@ from tests.simulation.link_faults import LinkFaults
 from tests.simulation.plan import Plan
 
 if TYPE_CHECKING:
-    from tests.simulation.machine import Machine
+    from tests.simulation.machines.machine import Machine
     from tests.simulation.world import World
 
 

@@ -28,6 +28,7 @@ KINDS = {
     "write much": 0.1,
     "log out": 0.3,
     "link another number": 0.3,
+    "no browser starts": 0.5,
 }
 #: Faults after which all older chats count as from before the linking.
 RELINKS = ("log out", "link another number")
@@ -132,6 +133,7 @@ def _draw(chance: random.Random) -> Plan:
         hint_twice=sometimes(0.3),
         ack_lost=sometimes(0.2),
         receipt_lost=sometimes(0.1),
+        refused=sometimes(0.15),
         disordered=sometimes(0.3),
         skew_seconds=chance.choice((0.5, 0.5, 3.0)),
         unreadable=sometimes(0.1),

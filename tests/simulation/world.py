@@ -7,25 +7,25 @@ import logging
 import random
 import shutil
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import runner.__main__ as runner_process
 from chalicelib.model import TenantState
-from tests.simulation import machine as machines
 from tests.simulation.browser_model import Browser
 from tests.simulation.cloud import Cloud
-from tests.simulation.ecs import Ecs
 from tests.simulation.faults import FaultInjector
 from tests.simulation.loop import PROCESS, VirtualLoop
-from tests.simulation.machine import Machine
+from tests.simulation.machines import machine as machines
+from tests.simulation.machines.ecs import Ecs
+from tests.simulation.machines.machine import Machine
 from tests.simulation.people import People
 from tests.simulation.plan import Plan, draw
 from tests.simulation.verdict import Inspector
 from tests.simulation.verdict.logins import Use, state_file
+from tests.simulation.verdict.outcome import Verdict as Verdict
 from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 
 CONVERGED_WITHIN = 120.0
@@ -35,26 +35,6 @@ QUIET_AT_LAST = 20.0
 LOOKS_EVERY, LOOKS_OFTEN_WITHIN, LOOKS_THEN_EVERY = 1.0, 30.0, 5.0
 #: The disks of the simulated machines.
 SHARED_MEMORY = Path("/dev/shm")
-
-
-@dataclass
-class Verdict:
-    """The result of one history."""
-
-    seed: int
-    faults: int = 0
-    messages: int = 0
-    shown: int = 0
-    lasted: float = 0.0
-    converged_after: float = 0.0
-    steps: int = 0
-    violations: list[str] = field(default_factory=list)
-    trace: list[str] = field(default_factory=list)
-    counted: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def kinds(self) -> set[str]:
-        return {violation.partition(":")[0] for violation in self.violations}
 
 
 class World:

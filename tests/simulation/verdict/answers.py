@@ -182,7 +182,7 @@ class AnswerPromises:
         """Checks that a text that is shown answers its turn's batch, no less and no more, and that the turn says so."""
         if set(turn.messages) != set(covers):
             self._report("blind", f"{turn.id} answers {turn.messages}, and its text {covers}")
-        is_before_refusal = turn.reason is SkipReason.NOT_ACCEPTED and place < turn.cursor
+        is_before_refusal = turn.reason == SkipReason.NOT_ACCEPTED and place < turn.cursor
         if turn.state not in ("sending", "sent") and turn.reason not in ENDED_LATER and not is_before_refusal:
             self._report("abandoned", f"{turn.id} was shown, and is {turn.state} ({turn.reason})")
 

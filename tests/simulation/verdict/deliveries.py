@@ -7,7 +7,7 @@ from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.plan import NEVER
 
 if TYPE_CHECKING:
-    from tests.simulation.machine import Machine
+    from tests.simulation.machines.machine import Machine
     from tests.simulation.page_model import LoadedPage
     from tests.simulation.verdict.inspector import Inspector
     from tests.simulation.whatsapp_model import Account, Contact, Stanza

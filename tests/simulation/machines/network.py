@@ -11,7 +11,7 @@ import httpx2
 from wire import SyncRequest
 
 if TYPE_CHECKING:
-    from tests.simulation.machine import Machine
+    from tests.simulation.machines.machine import Machine
 
 
 class Network:

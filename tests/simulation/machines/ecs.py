@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.model.scaling import Service
-from tests.simulation.machine import Machine
+from tests.simulation.machines.machine import Machine
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
