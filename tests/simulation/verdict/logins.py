@@ -39,6 +39,8 @@ class LoginPromises:
         self.inspector = inspector
         self._scanned_at: dict[str, float] = {}
         self._logged_out_at: dict[str, float] = {}
+        #: Tenants whose last scan the control plane heard of.
+        self._reported: set[str] = set()
         #: By tenant, the stored snapshots that are sound: (its last use, its key), the newest last.
         self._stored: dict[str, list[tuple[Use, str]]] = defaultdict(list)
         #: Snapshots that a fault damaged.
@@ -49,11 +51,13 @@ class LoginPromises:
     # -- links ---------------------------------------------------------------------------------------------------
 
     def scanned(self, tenant: str) -> None:
-        """Checks that an owner links once, and not again while there is a usable snapshot."""
+        """Checks that an owner links once, and not again while a reported link has a usable snapshot."""
         self.world.trace("scanned", tenant=tenant)
         kept = {one["key"] for one in self.world.session(tenant).get("snapshots") or ()}
-        if kept & set(self._sound_snapshots(tenant)) and not self.is_logged_out(tenant):
+        is_known = tenant in self._reported and not self.is_logged_out(tenant)
+        if is_known and kept & set(self._sound_snapshots(tenant)):
             self._report("login lost", f"{tenant} had to be linked again")
+        self._reported.discard(tenant)
         self._scanned_at[tenant] = self.world.loop.time()
 
     def logged_out(self, tenant: str) -> None:
@@ -106,6 +110,8 @@ class LoginPromises:
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
         if key[1] != "SESSION" or before is None or after is None:
             return
+        if after.get("number") is not None and after.get("linked_at") != before.get("linked_at"):
+            self._reported.add(after["tenant"])
         if after.get("snapshot_order") != before.get("snapshot_order") and after.get("snapshots"):
             tenant, stored_at = key[0].removeprefix("TENANT#"), after["snapshots"][0]["key"]
             content = self.world.cloud.store.objects.get(stored_at)
