@@ -91,11 +91,11 @@ class PageBridge:
 
     def _load(self) -> None:
         login, page = self._page.login, self._page
-        clock = {"epoch_ms": EPOCH_MS, "skew_seconds": page.browser.skew_seconds}
+        given = {"epoch_ms": EPOCH_MS, "skew_seconds": page.browser.skew_seconds, "query": page.query}
         rows = self._history()
         rows += [self._row(stanza, loaded=True) for stanza in login.received.values()]
         rows += [self._row(own.stanza, ack=own.ack) for own in login.own.values()]
-        operations: list[Operation] = [("load", clock)]
+        operations: list[Operation] = [("load", given)]
         if rows:
             operations.append(("open", rows, self._server.chance.choice(IN_MEMORY)))
         self._play(*operations)

@@ -24,8 +24,10 @@ PAIRING_CODE_LETTERS = "ABCDEFGHJKLMNPQRSTVWXYZ123456789"
 class LoadedPage:
     """A loaded page: its memory ends with it, its database stays in the profile."""
 
-    def __init__(self, browser: "Browser") -> None:
+    def __init__(self, browser: "Browser", query: str = "") -> None:
         self.browser = browser
+        #: Of its address.
+        self.query = query
         self.server = browser.server
         self.loop = browser.loop
         self.login = browser.login
@@ -116,12 +118,13 @@ class LoadedPage:
         if reason:
             self._report("conn.logout_reason", reason)
         self._report("conn.logout")
-        self.loop.after(self.server.chance.uniform(0.3, 1.5), self._load_anew)
+        query = "?post_logout=1" + (f"&logout_reason={reason}" if reason else "")
+        self.loop.after(self.server.chance.uniform(0.3, 1.5), self._load_anew, query)
 
-    def _load_anew(self) -> None:
+    def _load_anew(self, query: str) -> None:
         if not self._closed:
             self.close()
-            self.browser.page = LoadedPage(self.browser)
+            self.browser.page = LoadedPage(self.browser, query)
 
     def replaced(self) -> None:
         self.connected = False

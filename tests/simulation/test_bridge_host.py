@@ -20,7 +20,7 @@ from tests.simulation.world import simulate
 from tests.unit.support.page_scripts import names_used
 
 ROOT = Path(__file__).resolve().parents[2]
-LOAD = ("load", {"epoch_ms": 0, "skew_seconds": 0.0})
+LOAD = ("load", {"epoch_ms": 0, "skew_seconds": 0.0, "query": ""})
 #: A bridge that answers each call with what one expression is.
 EXPRESSION = "window.answerline = async () => {{ const value = {}; return {{ value }}; }};"
 ENDS_WITHIN_SECONDS = 30

@@ -25,11 +25,12 @@ let bridge = null;
 const pages = new Map();
 
 class Page {
-  constructor({ epoch_ms: epochMs, skew_seconds: skew }, at) {
+  constructor({ epoch_ms: epochMs, skew_seconds: skew, query }, at) {
     this.now = at;
     this.loadedAt = at;
     this.epochMs = epochMs;
     this.skew = skew;
+    this.query = query;
     this.readMs = 0;
     this.timers = [];
     this.effects = [];
@@ -56,7 +57,7 @@ class Page {
       this.window,
       { credentials: { get: async () => null } },
       { querySelectorAll: () => [] },
-      { search: "" },
+      { search: this.query },
       { now: () => (this.now - this.loadedAt) * 1000, memory: { usedJSHeapSize: 50_000_000 } },
       PageDate,
       (callback, ms, ...details) => this.setTimeout(callback, ms, details),
