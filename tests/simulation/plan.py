@@ -150,7 +150,6 @@ def _draw(chance: random.Random) -> Plan:
         late=sometimes(0.15),
         chat_unreadable=0.4 if chance.random() < 0.15 else 0.0,
         slow_boot=0.4 if chance.random() < 0.15 else 0.0,
-        refused=0.3 if chance.random() < 0.2 and not away else 0.0,
     )
 
 
