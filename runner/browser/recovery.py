@@ -173,7 +173,6 @@ class Recovery:
     def __post_init__(self) -> None:
         self._reported: list[RenewalReason] = []
         self._well_since: float | None = None
-        self._well_until: float | None = None
         #: The renewals since the page was last well for a while.
         self._vain_renewals = 0
         self._reloads = 0
@@ -203,9 +202,7 @@ class Recovery:
             return self._decide_due(reasons, now, quiet)
         reason = min(failures, key=_PRECEDENCE.index)
         self._due_since = None
-        if self._has_recovered():
-            self._vain_renewals = 0
-        self._well_since = self._well_until = None
+        self._well_since = None
         return self._decide_failure(reason, RULES[reason], now)
 
     def _take_reports(self) -> list[RenewalReason]:
@@ -217,16 +214,14 @@ class Recovery:
 
     def _note_wellness(self, now: float, well: bool) -> None:
         if not well or self.misses:
+            self._well_since = None
             return
         if self._well_since is None:
             self._well_since = now
-        self._well_until = now
+        if now - self._well_since >= RECOVERED_AFTER_SECONDS:
+            self._vain_renewals = 0
         if now - self._well_since >= FORGIVEN_AFTER_SECONDS:
             self._reloads = 0
-
-    def _has_recovered(self) -> bool:
-        since, until = self._well_since, self._well_until
-        return since is not None and until is not None and until - since >= RECOVERED_AFTER_SECONDS
 
     def _decide_failure(self, reason: RenewalReason, rule: Rule, now: float) -> Decision:
         incompatible = rule.incompatible_from is not None and self._vain_renewals >= rule.incompatible_from
@@ -279,7 +274,7 @@ class Recovery:
             return Decision(Step.WAIT, reason)
         step = RULES[reason].step or Step.RELOAD
         self._renewed_for[reason] = self.renewed_at = now
-        self._well_since = self._well_until = self._due_since = None
+        self._well_since = self._due_since = None
         if step is Step.RELOAD:
             self._reloaded_at = now
         return Decision(step, reason)

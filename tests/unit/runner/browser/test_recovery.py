@@ -114,6 +114,23 @@ def test_a_page_that_recovered_is_loaded_again_and_one_that_was_well_for_a_momen
         assert taken is step
 
 
+def test_a_page_that_is_well_now_and_then_has_not_recovered() -> None:
+    recovery = Recovery()
+    assert suffer(recovery, RenewalReason.REPLIES_UNCONFIRMED, 5) == [(0, R)]
+    for now in range(5, 600, 5):
+        recovery.decide(now, well=now % 50 != 0)  # it is syncing again in between
+    assert suffer(recovery, RenewalReason.REPLIES_UNCONFIRMED, 605, since=600) == [(600, N)]
+
+
+def test_a_page_that_recovered_and_is_only_unsettled_since_is_loaded_again() -> None:
+    recovery = Recovery()
+    assert suffer(recovery, RenewalReason.STUCK, 5) == [(0, R)]
+    now = be_well(recovery, 5, RECOVERED_AFTER_SECONDS)
+    for later in range(now, now + 300, 5):
+        assert recovery.decide(later).step is W
+    assert suffer(recovery, RenewalReason.STUCK, now + 305, since=now + 300) == [(now + 300, R)]
+
+
 def test_the_time_between_reloads_doubles_and_what_comes_earlier_is_a_new_browser() -> None:
     recovery, now, gaps = Recovery(), 0, []
     for _ in range(5):

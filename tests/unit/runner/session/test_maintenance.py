@@ -47,6 +47,16 @@ async def test_an_updated_page_is_loaded_again_once(tmp_path: Path) -> None:
         assert scene.phase is Phase.ONLINE
 
 
+async def test_updated_pages_of_a_runner_take_turns(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN, 60)
+        assert scene.rotation_slots.take()  # another session's page is being renewed
+        await scene.shows(UPDATE, MIN_INTERVAL_SECONDS - 20)
+        assert loads(scene) == 1
+        await scene.clock.advance(40)
+        assert loads(scene) == 2
+
+
 async def test_an_updated_page_waits_until_the_answer_that_is_expected_was_given(tmp_path: Path) -> None:
     async with living(tmp_path) as scene:
         await scene.shows(MAIN, 60)

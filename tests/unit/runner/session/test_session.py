@@ -128,6 +128,7 @@ class Scene:
         self.outbox_task = asyncio.create_task(self.outbox.run())
         self.free = 1 << 40
         self.gate = gate or BootGate(1, self.clock)
+        self.rotation_slots = RotationSlots(self.clock)
         shared = SharedResources(Disk(directory, lambda _directory: self.free), packing, "156.0", "4.6.0")
         self.session = Session(
             hold=self.hold,
@@ -154,7 +155,7 @@ class Scene:
                 hold=self.hold, client=client, profile=self.profile, journal=journal, shared=shared, clock=self.clock
             ),
             boot_gate=self.gate,
-            rotation_slots=RotationSlots(self.clock),
+            rotation_slots=self.rotation_slots,
             clock=self.clock,
             jitter=lambda: 0.5,
             on_change=self._changed,
