@@ -59,6 +59,14 @@ def test_a_valid_code_is_shown_and_an_expired_one_never(olga: Admin, clock: Cloc
     assert 'class="qr-code"' not in olga.browser.get(f"/admin/tenants/{tenant}/live").html
 
 
+def test_what_the_runner_adds_to_the_phase_is_shown(olga: Admin) -> None:
+    tenant = olga.create()
+    for phase, detail in ((Phase.ONLINE, "2 chats cannot be read"), (Phase.STARTING, "waiting for its turn to start")):
+        seen = {"phase": phase, "detail": detail}
+        olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set=seen))
+        assert detail in olga.browser.get(f"/admin/tenants/{tenant}/live").text
+
+
 def test_every_phase_and_every_problem_has_a_page(olga: Admin) -> None:
     tenant = olga.create()
     both = [(phase, None) for phase in Phase] + [(Phase.OFFLINE, problem) for problem in ProblemCode]
