@@ -33,17 +33,23 @@ class Disk:
         self.errors: dict[str, list[Exception]] = {}
         #: Each call of a journal: the token and the epoch.
         self.calls: list[tuple[str, int]] = []
+        #: Each look at a profile.
+        self.looks: list[str] = []
         self.outbox = self.process()
 
     def process(self) -> Outbox:
         """Another process on this disk; the lock of the former is gone with it."""
         return Outbox(
             directory=self.directory,
-            profile_of=lambda tenant: Profile(self.directory, tenant),
+            profile_of=self._profile,
             client=Client(self, ""),
             clock=self.clock,
             jitter=lambda: 0.5,
         )
+
+    def _profile(self, tenant: str) -> Profile:
+        self.looks.append(tenant)
+        return Profile(self.directory, tenant)
 
     def path(self, tenant: str = TENANT) -> Path:
         return Profile(self.directory, tenant).journal

@@ -154,6 +154,32 @@ def test_a_sent_part_waits_to_be_reported_also_after_a_restart_and_a_rewriting_a
         one.close()
 
 
+@pytest.mark.parametrize(
+    ("waits", "sent", "held_back", "due", "empty"),
+    [
+        (False, False, False, False, True),
+        (False, False, True, False, True),
+        (True, False, False, True, False),
+        (True, False, True, False, False),
+        (False, True, True, True, False),
+        (True, True, True, True, False),
+    ],
+)
+def test_messages_may_be_held_back_and_sent_parts_may_not(
+    tmp_path: Path, waits: bool, sent: bool, held_back: bool, due: bool, empty: bool
+) -> None:
+    journal = Journal(tmp_path / "journal", OWN)
+    journal.open()
+    journal.hold_back(held_back)
+    if waits:
+        journal.add("a", message("A"))
+    if sent:
+        journal.add_sent(SentPart(CHAT, "turn-0001", 0, "3EB0", NOW * 1000))
+    assert (journal.is_due(), journal.is_empty()) == (due, empty)
+    journal.close()
+    assert (owner_of(tmp_path / "journal") is None) is empty
+
+
 def test_an_unknown_entry_of_a_later_release_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text('{"sent": {"new": 1}}\n{"later": 1}\n{"floor": 7}\n', encoding="utf-8")
     journal = opened(tmp_path / "journal")

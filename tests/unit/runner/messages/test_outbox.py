@@ -91,7 +91,9 @@ async def test_a_control_plane_that_is_away_is_asked_again_and_the_next_process_
     assert disk.handed_in == [(TENANT, "A")]
 
 
-async def test_a_journal_that_another_process_works_with_is_left_alone_until_it_is_free(disk: Disk) -> None:
+async def test_a_journal_that_another_process_works_with_is_left_alone_until_it_is_free(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
     disk.leave("A")
     async with disk.running():
         pass
@@ -101,6 +103,9 @@ async def test_a_journal_that_another_process_works_with_is_left_alone_until_it_
         async with disk.running():
             await disk.clock.advance(3 * SCAN_EVERY_SECONDS)
             assert disk.handed_in == [(TENANT, "A")]
+            scans = 4
+            assert disk.looks.count(OTHER) == 2 * scans, "each time for its journal and for its lock"
+    assert events(caplog) == []
     async with disk.running():
         await disk.clock.advance(SCAN_EVERY_SECONDS)
     assert disk.handed_in == [(TENANT, "A"), (OTHER, "C")]
@@ -378,6 +383,7 @@ async def test_a_journal_that_cannot_be_opened_again_leaves_the_profile_free_too
         disk.control.down = False
         await disk.clock.advance(SCAN_EVERY_SECONDS)
         assert disk.handed_in == [(TENANT, "A")]
+        assert waiting(disk) == []
 
 
 async def test_a_control_plane_that_acknowledges_nothing_is_not_called_in_a_storm(disk: Disk) -> None:
@@ -442,6 +448,9 @@ def test_a_journal_is_held_back_on_the_disk_too(disk: Disk) -> None:
     assert kept is not None and kept.held_back
     session.journal.hold_back(False)
     assert owner_of(disk.path()) == disk.owner(epoch=6)
+    written = disk.path().with_name(OWNER_FILE).stat().st_ino
+    session.journal.hold_back(False)
+    assert disk.path().with_name(OWNER_FILE).stat().st_ino == written, "each hold says so, and nothing is new"
     session.journal.close()
 
 
