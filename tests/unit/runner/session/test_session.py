@@ -632,6 +632,8 @@ async def test_a_session_is_not_given_back_before_the_control_plane_has_what_wai
         await scene.clock.advance(100)
         assert not scene.task.done()
         assert (scene.session.closed.is_set(), scene.phase) == (True, Phase.OFFLINE)
+        probed = scene.session.report().probed_ms_ago
+        assert probed is not None and probed < 10_000, "it would be taken for wedged"
         scene.control.down = False
         await scene.clock.advance(MAX_RETRY_SECONDS * 2)
         assert [message.id for request in scene.control.handed_in for message in request.messages] == ["A"]
