@@ -62,9 +62,9 @@ class Boot:
         self._place.leave()
         return False
 
-    def take_free_slot(self) -> bool:
-        """Takes a slot if one is free now; for a page that works until its turn comes."""
-        if self._place.enter():
+    def take_free_slot(self, is_its_turn: Callable[[], bool]) -> bool:
+        """Takes a slot if one is free now and it is this session's turn: for a page that works until then."""
+        if self._place.enter() and is_its_turn():
             return True
         self._place.leave()
         return False

@@ -87,7 +87,7 @@ class PageSupervisor:
         jitter: Callable[[], float],
     ) -> None:
         self.boot = Boot(boot_gate, desired, status, clock, jitter, on_new_document=self._new_document)
-        self.recovery = Recovery(lambda: self.boot.take_free_slot() and rotation_slots.take())
+        self.recovery = Recovery(lambda: self.boot.take_free_slot(rotation_slots.take))
         self._departure = Departure(desired=desired, login=login, conversation=conversation, status=status)
         self._desired = desired
         self._login = login

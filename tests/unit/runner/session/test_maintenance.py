@@ -53,6 +53,8 @@ async def test_updated_pages_of_a_runner_take_turns(tmp_path: Path) -> None:
         assert scene.rotation_slots.take()  # another session's page is being renewed
         await scene.shows(UPDATE, MIN_INTERVAL_SECONDS - 20)
         assert loads(scene) == 1
+        assert scene.other.enter()  # a page that waits for its turn keeps no other from booting
+        scene.other.leave()
         await scene.clock.advance(40)
         assert loads(scene) == 2
 
