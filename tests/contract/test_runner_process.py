@@ -181,7 +181,7 @@ async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_r
     async with WhatsAppSimulator() as simulator, serving(control) as url:
         phone = simulator.phone(NUMBER)
         contact = phone.contact(CONTACT)
-        async with process(url, simulator, tmp_path) as child:
+        async with process(url, simulator, tmp_path, LINE_REPLIES_PER_MINUTE="0") as child:
             report = await control.until_report(lambda report: report.qr is not None)
             assert report.qr is not None
             phone.scan(report.qr.code)
@@ -194,7 +194,7 @@ async def test_after_kill_minus_nine_the_next_process_answers_what_is_left_and_r
             await child.wait()
         contact.write("message 20")
         control.hold(epoch=3, last_epoch=1, number=NUMBER, caught_up_to_ms=report.caught_up_to_ms or 0)
-        async with process(url, simulator, tmp_path):
+        async with process(url, simulator, tmp_path, LINE_REPLIES_PER_MINUTE="0"):
             replies = await contact.wait_for_reply(21, timeout=30)
             await asyncio.sleep(1)
             replies = contact.replies()
