@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from runner import hardening, health, logs
 from runner.browser.boot_gate import BootGate
@@ -31,6 +32,7 @@ from runner.messages.outbox import Outbox
 from runner.processors import count_processors
 from runner.profile.directory import Profile
 from runner.profile.restorer import Restorer
+from runner.profile.retention import Retention
 from runner.profile.saver import Saver, SharedResources
 from runner.session.session import Session
 from runner.settings import Settings, SettingsError, read_settings
@@ -137,6 +139,10 @@ async def run(settings: Settings) -> None:
         side_tasks = [
             group.create_task(health.write_heartbeats(settings.data_directory, clock), name="heartbeats"),
             group.create_task(browsers.supervise_driver(), name="supervise driver"),
+            group.create_task(
+                Retention(settings.data_directory, partial(Profile, settings.data_directory), clock).run(),
+                name="retention",
+            ),
         ]
         metadata = settings.ecs_container_metadata_uri_v4
         task = settings.task or (await fetch_task_arn(metadata, clock) if metadata else "")

@@ -146,5 +146,9 @@ class LogEvent(StrEnum):
     SNAPSHOT_REJECTED = "snapshot_rejected"
     #: The disk had no room: the browser's files may be incomplete, and are not saved.
     PROFILE_SUSPECT = "profile_suspect"
+    #: The profile of a session that moved away was deleted from this disk.
+    PROFILE_DELETED = "profile_deleted"
+    #: A browser took more of the disk than it may: its session ends, and starts elsewhere from a snapshot.
+    PROFILE_TOO_LARGE = "profile_too_large"
     #: A new browser came online with the suspect files: they are saved again.
     PROFILE_TRUSTED = "profile_trusted"

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +155,12 @@ class WhatsApp:
                         "userAgentMetadata": chromium.user_agent_metadata(self.browser),
                     },
                 )
+                await session.send(*chromium.storage_quota(self._settings.whatsapp_url))
                 await _watch_crashes(context, on_hint)
         except (Error, TimeoutError) as error:
             raise PageGone(_first_line(error)) from error
-        processes = self._running[profile]
-        return WhatsAppPage(
-            page, context, self._settings.whatsapp_url, on_hint, lambda: chromium.memory_bytes(processes)
-        )
+        memory = partial(chromium.memory_bytes, self._running[profile])
+        return WhatsAppPage(page, context, self._settings.whatsapp_url, on_hint, memory)
 
 
 @asynccontextmanager

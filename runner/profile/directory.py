@@ -3,7 +3,8 @@
 ``<data directory>/<tenant>/`` holds::
 
     lock                held with flock while a session lives or its journal is handed in (outbox.py)
-    marker.json         {"tenant", "epoch", "linked"}: the last use of ``current``, and whether it was linked
+    marker.json         {"tenant", "epoch", "linked", "saved"}: the last use of ``current``, whether it was linked, and
+                        whether a snapshot has all of it
     current/            Chromium's user data directory
     suspect             exists while ``current`` was written on a disk without room, and not proven since; its length
                         is the number of browsers that were started on it meanwhile
@@ -35,6 +36,8 @@ MAX_SET_ASIDE = 3
 CURRENT = "current"
 SET_ASIDE = "set-aside-epoch-"
 SCRATCH = "scratch-"
+#: Below every epoch.
+REJECTED = 0
 
 
 class ProfileBusy(Exception):
@@ -56,6 +59,8 @@ class Marker:
     tenant: str
     epoch: int
     linked: bool = False
+    #: The last snapshot was taken after the browser was closed.
+    saved: bool = False
 
 
 class Profile:
@@ -100,7 +105,8 @@ class Profile:
 
     def replace(self, epoch: int, directory: Path, *, keep: bool) -> OpenedProfile:
         """Replaces ``current`` by a copy of a snapshot; ``keep`` sets the old one aside, else it is deleted."""
-        if keep:
+        marker = self.marker()
+        if keep and (marker is None or marker.epoch != REJECTED):
             self.set_aside()
         else:
             self._begin_fresh(self.marker())
@@ -127,11 +133,35 @@ class Profile:
             else:
                 path.unlink(missing_ok=True)
 
+    def reject(self) -> None:
+        """Lets every snapshot count as newer than ``current``, which is then deleted: it takes too much of the disk."""
+        marker = self.marker()
+        self._write(Marker(self.tenant, REJECTED, marker is not None and marker.linked))
+
     def mark_linked(self, epoch: int) -> None:
         """Marks the profile as linked."""
         marker = self.marker() or Marker(self.tenant, epoch)
         if not marker.linked:
             self._write(replace(marker, linked=True))
+
+    def mark_saved(self) -> None:
+        """Records that a snapshot has everything that the closed browser left."""
+        marker = self.marker()
+        if marker is not None:
+            self._write(replace(marker, saved=True))
+
+    def discard(self) -> list[Path]:
+        """Forgets the profile and all earlier ones; returns the directories that are to be deleted, under other names.
+
+        Renaming takes no time, so that a session that comes back need not wait.
+        """
+        discarded = []
+        for each in [self._current, *self._set_aside()]:
+            if each.is_dir():
+                discarded.append(each.rename(self.new_scratch_path()))
+        for file in (self._marker, self._suspect, self.journal):
+            file.unlink(missing_ok=True)
+        return discarded
 
     @property
     def is_suspect(self) -> bool:
@@ -183,7 +213,8 @@ class Profile:
         """Returns the last use of the profile; an unreadable marker counts as none."""
         try:
             seen = json.loads(self._marker.read_text(encoding="utf-8"))
-            marker = Marker(str(seen["tenant"]), int(seen["epoch"]), bool(seen.get("linked", False)))
+            linked, saved = bool(seen.get("linked", False)), bool(seen.get("saved", False))
+            marker = Marker(str(seen["tenant"]), int(seen["epoch"]), linked, saved)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         return marker if marker.tenant == self.tenant else None

@@ -4,8 +4,12 @@ Such a browser goes on in memory, while it may give up its databases on disk. No
 marked suspect until a browser that was started on it with room came online.
 """
 
+import asyncio
 import logging
+import os
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from runner.clock import Clock
@@ -17,6 +21,12 @@ from runner.profile.directory import Profile
 CHECK_INTERVAL_SECONDS = 1.0
 #: Between two checks that are further apart (the runner stood still, its browsers did not) the disk may have been full.
 MAX_UNCHECKED_SECONDS = 5.0
+
+#: A browser whose directory takes more of the disk that all sessions share is closed. Its databases have a limit of
+#: their own, which is lower, and so has its cache: this is for a browser that was broken into.
+MAX_PROFILE_BYTES = 3 << 30
+SIZE_CHECK_SECONDS = 15.0
+BLOCK_BYTES = 512
 
 
 class JournalCounters(Protocol):
@@ -56,6 +66,15 @@ class DiskCheck:
         finally:
             self._checked_at = None
 
+    async def watch_size(self, directory: Path, on_too_large: Callable[[], None]) -> None:
+        """Calls back once the browser's directory takes too much of the disk; such a profile is not opened again."""
+        while await asyncio.to_thread(_allocated_bytes, directory) <= MAX_PROFILE_BYTES:
+            await self._clock.sleep(SIZE_CHECK_SECONDS)
+        log(LogEvent.PROFILE_TOO_LARGE, level=logging.WARNING, tenant=self._profile.tenant)
+        self.spoiled = True
+        self._profile.reject()
+        on_too_large()
+
     def check(self) -> None:
         """Spoils the browser if the disk has no room; a failure between two checks shows in the journal's writes."""
         if self._journal.write_errors != self._write_errors:
@@ -83,3 +102,12 @@ class DiskCheck:
         self.spoiled = True
         with suppress(OSError):  # the next check tries again
             self._profile.mark_suspect()
+
+
+def _allocated_bytes(directory: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # deleted meanwhile
+                total += Path(place, name).lstat().st_blocks * BLOCK_BYTES
+    return total

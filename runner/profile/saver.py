@@ -79,15 +79,7 @@ class BrowserSpoiled(SnapshotAbandoned):
 
 
 #: A session does not notice any of these.
-FAILURES = (
-    ControlPlaneError,
-    CopyStopped,
-    LinkedFileChanged,
-    SnapshotTooLarge,
-    SnapshotAbandoned,
-    OSError,
-    ValueError,
-)
+FAILURES = (ControlPlaneError, CopyStopped, LinkedFileChanged, SnapshotTooLarge, SnapshotAbandoned, OSError, ValueError)
 
 
 class StagedSnapshot(NamedTuple):
@@ -152,10 +144,17 @@ class Saver:
         """Returns whether only a new browser can show if the files are sound: there is room now, and there was none."""
         return self._disk_check.spoiled and not self._shared.disk.is_full()
 
-    async def run(self, directory: Path, freeze: Freeze, is_online: Callable[[], Awaitable[bool]]) -> None:
-        """Saves the profile of a running browser whenever a snapshot is due, until cancelled."""
+    async def run(
+        self,
+        directory: Path,
+        freeze: Freeze,
+        is_online: Callable[[], Awaitable[bool]],
+        on_too_large: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Saves a running browser whenever that is due, until cancelled; calls back if it is too large for the disk."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._disk_check.run())
+            group.create_task(self._disk_check.watch_size(directory, on_too_large))
             group.create_task(self._save_when_due(directory, freeze, is_online))
 
     async def save_final(self, directory: Path) -> None:
@@ -168,6 +167,8 @@ class Saver:
             async with asyncio.timeout(FINAL_SNAPSHOT_TIMEOUT_SECONDS):
                 for _ in range(FINAL_SNAPSHOT_ATTEMPTS):
                     if await self._save(directory):
+                        if self.problem is None:
+                            self._profile.mark_saved()
                         return
                     await self._clock.sleep(FINAL_SNAPSHOT_RETRY_SECONDS)
         except TimeoutError:

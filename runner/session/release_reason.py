@@ -22,6 +22,8 @@ class ReleaseReason(StrEnum):
     TOO_MANY_RESTARTS = "wedged: too many restarts"
     #: The disk has no room for the profile; another runner should try.
     NO_ROOM = "no room for the profile"
+    #: The browser took more of the disk than it may; another runner starts it from a snapshot.
+    PROFILE_TOO_LARGE = "its browser wrote more to the disk than it may"
     #: A newer Chromium than this runner's wrote the snapshot; another runner should try.
     CHROMIUM_TOO_OLD = "a newer Chromium wrote this archive"
     #: The session ended with an error that it did not handle; the error's type follows.

@@ -249,6 +249,11 @@ class Session:
         self.gave_up = True
         return reason
 
+    def _end_too_large(self) -> None:
+        """Ends a session whose browser takes too much of the disk: the other sessions go on."""
+        self._status.update(PageState(Phase.FAILED, detail="its browser wrote more to the disk than it may"))
+        self.leave(self._give_up(ReleaseReason.PROFILE_TOO_LARGE))
+
     async def _run_browser(self, opened: OpenedProfile) -> BrowserEnd:
         directory, self._login.linked = opened
         self._status.update(PageState(Phase.STARTING))
@@ -269,6 +274,7 @@ class Session:
                                 directory,
                                 lambda: self._whatsapp.freeze(directory),
                                 lambda: self._supervisor.is_online_now(page),
+                                self._end_too_large,
                             )
                         ),
                     ]

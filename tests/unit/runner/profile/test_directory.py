@@ -151,6 +151,22 @@ def test_a_suspect_mark_belongs_to_the_current_files_and_ends_with_them(profile:
     profile.clear_suspect()
 
 
+def test_a_rejected_profile_makes_way_for_any_snapshot_and_is_deleted(profile: Profile) -> None:
+    use(profile, 5, "too large")
+    profile.reject()
+    assert not profile.is_newest(1)
+    directory, linked = restored(profile, 7, "small")
+    assert (login_of(directory), linked) == ("small", True)
+    assert not list(profile.home.glob("set-aside-*")), "it would go on taking the disk"
+
+
+def test_a_rejected_profile_is_still_better_than_no_login(profile: Profile) -> None:
+    use(profile, 5, "too large")
+    profile.reject()
+    directory, linked = profile.open(7)
+    assert (login_of(directory), linked) == ("too large", True)
+
+
 def test_a_torn_marker_counts_as_none(profile: Profile) -> None:
     use(profile, 1, "mine")
     (profile.home / "marker.json").write_text('{"tenant": "ten')

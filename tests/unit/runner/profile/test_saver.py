@@ -504,6 +504,32 @@ async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -
         assert await first.opened() == ("spoiled", True)
 
 
+async def test_a_browser_that_takes_too_much_of_the_disk_ends_and_the_newest_snapshot_takes_its_place(
+    first: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await saved(first, "good")
+    monkeypatch.setattr("runner.profile.disk_check.MAX_PROFILE_BYTES", 1_000_000)
+    directory = first.login("small")
+    ended: list[float] = []
+    with caplog.at_level("INFO", logger="runner"):
+        keeping = asyncio.create_task(
+            first.saver.run(directory, first.freeze, first.is_online, lambda: ended.append(first.clock.now()))
+        )
+        await first.clock.advance(60)
+        assert ended == []
+        (directory / "Default" / "anything").write_bytes(bytes(1_100_000))
+        await first.clock.advance(60)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    assert len(ended) == 1
+    assert LogEvent.PROFILE_TOO_LARGE in [record.message for record in caplog.records]
+    await first.saver.save_final(directory)
+    assert [each.sequence for each in first.kept] == [1], "nothing of it is saved"
+    first.move_to(hold(4, last_epoch=2))
+    assert await first.opened() == ("good", True)
+    assert not list(first.profile.home.glob("set-aside-*"))
+
+
 # -- restoring ----------------------------------------------------------------------------------------------------
 
 

@@ -622,6 +622,32 @@ async def test_what_waits_in_the_journal_is_handed_in_before_a_session_without_a
         assert scene.task.done()
 
 
+async def test_a_browser_that_fills_the_disk_ends_its_session_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.profile.disk_check.MAX_PROFILE_BYTES", -1)
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.becomes(Phase.FAILED)
+        assert "wrote more to the disk" in scene.session.report().detail
+        async with asyncio.timeout(5):
+            while not scene.task.done():
+                await scene.clock.advance(1)
+        assert scene.task.result() == ReleaseReason.PROFILE_TOO_LARGE
+        assert scene.session.gave_up
+
+
+async def test_how_old_the_saved_login_is_travels_in_the_report_of_a_linked_session_alone(tmp_path: Path) -> None:
+    async with living(tmp_path) as scene:
+        assert scene.session.report().saved_ms_ago is None
+        await scene.shows(MAIN)
+        first = scene.session.report()
+        await scene.clock.advance(5)
+        second = scene.session.report()
+        assert first.saved_ms_ago is not None and second.saved_ms_ago is not None
+        assert second.saved_ms_ago - first.saved_ms_ago == 5_000
+        assert (second.save_problem, second.sequence) == ("", first.sequence)
+
+
 async def test_a_session_is_not_given_back_before_the_control_plane_has_what_waits(tmp_path: Path) -> None:
     async with living(tmp_path, number=NUMBER) as scene:
         await scene.shows(MAIN)
