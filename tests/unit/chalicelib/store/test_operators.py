@@ -5,6 +5,7 @@ from dataclasses import replace
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from tests.unit.chalicelib.store.conftest import OPERATOR
 from tests.unit.conftest import Clock
+from tests.unit.support.racing_table import RacingTable
 
 HOUR = 3_600
 
@@ -52,3 +53,20 @@ def test_the_next_step_of_a_sign_in_is_remembered_for_fifteen_minutes(clock: Clo
     assert operators.find_step("visitor", now=clock.pass_seconds(1)) is None
     operators.delete_step("visitor")
     assert operators.find_step("visitor", now=step.asked_at) is None
+
+
+def test_the_last_request_of_a_browser_is_written_once_a_minute(clock: Clock, racing: RacingTable) -> None:
+    operators, session = Operators(racing), a_browser(clock())
+    operators.create(session)
+    operators.touch(session, now=clock() + 59_999)
+    assert operators.find("token", now=clock()) == session
+    operators.touch(session, now=clock() + 60_000)
+    assert operators.find("token", now=clock()) == replace(session, seen_at=clock() + 60_000)
+
+
+def test_a_browser_that_is_signed_out_meanwhile_is_not_made_again(clock: Clock, racing: RacingTable) -> None:
+    operators, session = Operators(racing), a_browser(clock())
+    operators.create(session)
+    racing.before_next("update", lambda: operators.end("token"))
+    operators.touch(session, now=clock() + 60_000)
+    assert racing.get("OPERATOR#token", "OPERATOR") is None

@@ -202,3 +202,10 @@ def test_a_runner_that_was_heard_or_is_unknown_is_not_reaped(racing: RacingTable
     heard = placement.runners.get(runner.id)
     assert heard is not None and heard.state is RunnerState.ALIVE
     assert reaping.reap("nobodyaaaa", clock()) == []
+
+
+def test_a_stopped_task_without_a_name_is_of_no_runner(racing: RacingTable, clock: Clock) -> None:
+    placement = placement_on(racing)
+    placement.runners.register("runneraaaa", "0" * 64, 2, clock())  # on this machine, without ECS
+    assert Reaping(placement).reap_stopped_task("", clock()) == []
+    assert [runner.id for runner in placement.runners.alive()] == ["runneraaaa"]

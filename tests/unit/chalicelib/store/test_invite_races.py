@@ -1,0 +1,163 @@
+"""Invites against another process that issues, opens, binds or revokes a link between a read and its write."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.model import EventKind, Tenant
+from chalicelib.store.invites import Invites
+from chalicelib.store.table import Table
+from chalicelib.store.timeline import Timeline
+from tests.unit.chalicelib.store.conftest import OPERATOR, happened
+from tests.unit.support.racing_table import RacingTable
+
+NOW = 1_790_000_000_000
+
+
+@pytest.fixture
+def table(racing: RacingTable) -> Table:
+    return racing
+
+
+@pytest.fixture
+def issue(invites: Invites, hotel: Tenant) -> Callable[[str], None]:
+    """Issues a link, as a mail that was sent does."""
+
+    def link(token: str) -> None:
+        invites.settle(invites.prepare(hotel.id, token, now=NOW), now=NOW)
+
+    return link
+
+
+def revoked(racing: RacingTable, token: str) -> bool:
+    return "revoked_at" in (racing.get(f"INVITE#{token}", "INVITE") or {})
+
+
+def valid(invites: Invites, hotel: Tenant) -> str | None:
+    current = invites.get_current(hotel.id)
+    return current.token_sha256 if current is not None else None
+
+
+def test_of_two_links_that_are_prepared_at_once_the_later_one_counts(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("former")
+    racing.before_next("transact", lambda: invites.prepare(hotel.id, "first", now=NOW))
+    second = invites.prepare(hotel.id, "second", now=NOW)
+    assert revoked(racing, "first") and not revoked(racing, "former")
+    assert invites.settle(second, now=NOW)
+    assert valid(invites, hotel) == "second" and revoked(racing, "former")
+
+
+def test_the_first_link_of_a_tenant_is_valid_at_once_and_a_prepared_one_is_not(
+    invites: Invites, hotel: Tenant, racing: RacingTable
+) -> None:
+    first = invites.prepare(hotel.id, "first", now=NOW)
+    assert valid(invites, hotel) == "first"
+    assert not invites.settle(first, now=NOW)
+    second = invites.prepare(hotel.id, "second", now=NOW)
+    assert (valid(invites, hotel), revoked(racing, "first")) == ("first", False)
+    assert invites.settle(second, now=NOW)
+    assert not invites.settle(second, now=NOW)
+
+
+def test_a_link_that_was_settled_meanwhile_is_not_settled_again(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("former")
+    prepared = invites.prepare(hotel.id, "next", now=NOW)
+    racing.before_next("transact", lambda: invites.settle(prepared, now=NOW))
+    assert not invites.settle(prepared, now=NOW)
+    assert valid(invites, hotel) == "next"
+
+
+def test_a_link_that_another_one_replaced_meanwhile_is_not_settled(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("former")
+    prepared = invites.prepare(hotel.id, "next", now=NOW)
+    racing.before_next("transact", lambda: issue("newest"))
+    assert not invites.settle(prepared, now=NOW)
+    assert valid(invites, hotel) == "newest" and revoked(racing, "next")
+
+
+def test_links_that_change_all_the_time_are_a_conflict(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("former")
+    names = iter(range(99))
+
+    def again() -> None:
+        racing.before_next("transact", lambda: None)
+        invites.prepare(hotel.id, f"other-{next(names)}", now=NOW)
+        racing.before_next("transact", again)
+
+    racing.before_next("transact", again)
+    with pytest.raises(Conflict):
+        invites.prepare(hotel.id, "mine", now=NOW)
+
+
+@pytest.mark.parametrize("what", ["opened", "revoked", "gone"])
+def test_a_link_is_opened_by_one_browser_unless_it_is_revoked_or_gone(
+    invites: Invites, hotel: Tenant, racing: RacingTable, timeline: Timeline, issue: Callable[[str], None], what: str
+) -> None:
+    issue("link")
+    meanwhile: dict[str, Callable[[], object]] = {
+        "opened": lambda: invites.open("link", "laptop", now=NOW + 1),
+        "revoked": lambda: invites.revoke(hotel.id, now=NOW + 1, by=OPERATOR),
+        "gone": lambda: racing.delete("INVITE#link", "INVITE"),
+    }
+    racing.before_next("transact", meanwhile[what])
+    if what == "opened":
+        assert invites.open("link", "phone", now=NOW + 2).bound_sha256 == "laptop"
+    else:
+        with pytest.raises(NotFound):
+            invites.open("link", "phone", now=NOW + 2)
+        assert "bound_sha256" not in (racing.get("INVITE#link", "INVITE") or {})
+    assert happened(timeline).count(EventKind.INVITE_OPENED) == (what == "opened")
+
+
+def test_a_link_that_was_opened_and_not_bound_is_bound_by_the_next_browser(
+    invites: Invites, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("link")
+    invites.open("link", "laptop", now=NOW)
+    item = racing.get("INVITE#link", "INVITE") or {}
+    racing.delete("INVITE#link", "INVITE")
+    racing.partitions["INVITE#link"] = {"INVITE": {name: item[name] for name in item if name != "bound_sha256"}}
+    racing.before_next("update", lambda: invites.bind("link", "phone", instead_of=None, now=NOW))
+    with pytest.raises(Conflict):
+        invites.open("link", "tablet", now=NOW)
+    assert invites.open("link", "tablet", now=NOW).bound_sha256 == "phone"
+
+
+@pytest.mark.parametrize("what", ["revoked", "gone"])
+def test_a_link_that_ended_meanwhile_is_not_bound(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None], what: str
+) -> None:
+    issue("link")
+    invites.open("link", "laptop", now=NOW)
+    meanwhile: dict[str, Callable[[], object]] = {
+        "revoked": lambda: invites.revoke(hotel.id, now=NOW, by=OPERATOR),
+        "gone": lambda: racing.delete("INVITE#link", "INVITE"),
+    }
+    racing.before_next("update", meanwhile[what])
+    with pytest.raises(NotFound):
+        invites.bind("link", "phone", instead_of="laptop", now=NOW)
+    assert (racing.get("INVITE#link", "INVITE") or {}).get("bound_sha256") != "phone"
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_revocation_ends_every_link_or_none(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None], prepared: bool
+) -> None:
+    issue("former")
+    if prepared:
+        invites.prepare(hotel.id, "next", now=NOW)
+    racing.before_next("transact", lambda: invites.prepare(hotel.id, "newest", now=NOW))
+    with pytest.raises(Conflict):
+        invites.revoke(hotel.id, now=NOW, by=OPERATOR)
+    assert not revoked(racing, "former")
+    assert invites.revoke(hotel.id, now=NOW, by=OPERATOR)
+    assert revoked(racing, "former") and revoked(racing, "newest")
