@@ -22,6 +22,8 @@ GREETING, GREETS_WITHIN_SECONDS = "Welcome, and thank you for your message! We a
 AWAY, AWAY_WITHIN_SECONDS = "Our office is closed just now; we answer on the next working day.", (0.5, 8.0)
 #: Contacts of an early history write within so many seconds after its beginning, and after each scan.
 EARLY_WITHIN_SECONDS = 8.0
+#: How often somebody writes at night, of the times that it would be by day.
+WRITES_AT_NIGHT = 0.01
 #: An owner's next number is so much higher.
 NEXT_NUMBER = 10_000
 #: More than one reading of a chat brings (runner/messages/inbox.py: MAX_TAIL).
@@ -142,7 +144,7 @@ class People:
         steady = chance.random() < plan.steady
         while True:
             await asyncio.sleep(chance.expovariate(1 / plan.write_every_seconds))
-            if self.world.loop.time() < self.world.dark_until:
+            if self.world.loop.time() < self.world.dark_until and chance.random() > WRITES_AT_NIGHT:
                 continue
             count, pause = chance.choice((1, 1, 2, 3)), (0.1, 3.0)
             if steady:

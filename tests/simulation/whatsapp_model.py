@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.simulation.page_model import LoadedPage
 
 
+#: A stanza overtakes another of its chat that is so much older at most.
+OVERTAKEN_SECONDS = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A contact of the line, known to WhatsApp by phone and, since the migration, by LID."""
@@ -320,14 +324,21 @@ class WhatsAppServer:
         return True
 
     def _choose(self, account: Account) -> int:
-        """Returns the place of the stanza that comes next; a change never comes before what it changes."""
-        rate = self.link_faults.disordered
-        if not rate or len(account.queue) == 1 or self.chance.random() >= rate:
+        """Returns the place of the stanza that comes next: the first, or one that overtakes others.
+
+        In a chat it overtakes what is a few minutes older at most, and a change never what it changes.
+        """
+        rate, queue = self.link_faults.disordered, account.queue
+        if not rate or len(queue) == 1 or self.chance.random() >= rate:
             return 0
-        place = self.chance.randrange(len(account.queue))
-        self.faults += place > 0
-        key = account.queue[place].key
-        return next(earlier for earlier, stanza in enumerate(account.queue) if stanza.key == key)
+        chosen = queue[self.chance.randrange(len(queue))]
+        self.faults += 1
+        return next(
+            place
+            for place, one in enumerate(queue)
+            if one.key == chosen.key
+            or (one.contact == chosen.contact and chosen.second - one.second > OVERTAKEN_SECONDS)
+        )
 
     def accept(self, account: Account, contact: Contact, id: str, text: str) -> None:
         """Accepts a message from a browser of the account; the contact's phone shows each id once."""

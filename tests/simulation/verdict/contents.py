@@ -27,6 +27,8 @@ Item = dict[str, Any]
 ERASED = "[deleted]"
 #: A change this late may be too late for the runner to look for it.
 CHANGES_WITHIN = MAX_MESSAGE_AGE.total_seconds() - 600.0
+#: A taking under way is finished so many seconds later.
+TAKEN_WITHIN = 1.0
 #: A greeting comes so soon; seconds are whole.
 GREETED_WITHIN = 3
 #: The first call of a turn, and one for each time that more messages fold in.
@@ -76,8 +78,22 @@ class Contents:
         elif key[1].startswith("TURN#"):
             if after["state"] == "sending" and before["state"] != "sending":
                 self._taken_at[key] = self.world.loop.time()
+                self._check_precedence(after)
         elif key[1] == "CHAT" and after.get("takeover_until"):
             self._taken_over[key[0]].add(after["takeover_until"])
+
+    def _check_precedence(self, turn: Item) -> None:
+        """Checks that no turn is taken in a chat once a message that its owner typed there is acknowledged."""
+        now = self.world.loop.time()
+        wrote = {id: one for account in self.world.accounts_of(turn["tenant"]) for id, one in account.newest.items()}
+        for item in self.world.cloud.table.partitions[turn["pk"]].values():
+            if not item["sk"].startswith("MESSAGE#me#") or item.get("skipped") is not None:
+                continue
+            stanza, states = wrote.get(item["id"]), self._handed_in[turn["tenant"], item["id"]]
+            if stanza is None or stanza.answers is not None or not states or states[0][0] >= now - TAKEN_WITHIN:
+                continue
+            if EPOCH_MS / 1000 + now < stanza.second + TAKEOVER_MINUTES * 60 - 1:
+                self._report("takeover", f"{turn['sk']} is taken after {stanza.id} was typed")
 
     def _called(self, call: "Call") -> None:
         """Checks what the model is told."""
