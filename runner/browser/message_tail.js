@@ -6,7 +6,7 @@
 const messageTail = (() => {
   "use strict";
 
-  const { attempt, whole } = values;
+  const { attempt, inTime, whole } = values;
   const W = window.WPP;
   const CHANGES_WITHIN_S = 12 * 3600; // so long edits, deletions and late decryption of a message count
   // The control plane's ten minutes, and half a one, for this clock may be ahead of its: it is told once.
@@ -166,14 +166,8 @@ const messageTail = (() => {
   const newer = (a, b) => (a === null || second(b) >= second(a) ? b : a);
 
   async function pageBefore(chat, anchor) {
-    let timer;
-    const timeout = new Promise((_, reject) => { timer = setTimeout(reject, QUERY_TIMEOUT_MS, new Error("no answer")); });
-    try {
-      const wanted = { count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString() };
-      return await Promise.race([W.chat.getMessages(chat.id, wanted), timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
+    const wanted = { count: MESSAGES_PER_PAGE, direction: "before", id: anchor.toString() };
+    return inTime(W.chat.getMessages(chat.id, wanted), QUERY_TIMEOUT_MS);
   }
 
   // After a start only a chat's last messages are in memory: the rest of its tail comes from the local database.
@@ -286,10 +280,9 @@ const messageTail = (() => {
 
   // Whether any other chat can be read, where no chat could that has something new: is it the chat, or the page?
   async function canReadAnother(chats, failed, own) {
-    const others = chats.filter((chat) => attempt(
-      () => chat.lastReceivedKey && !failed.has(String(chat.id)) && people.isChatOfPeople(chat.id, own), false,
-    ));
-    for (const chat of others.slice(0, MAX_PROBED_CHATS)) {
+    const isOther = ({ id, lastReceivedKey }) =>
+      Boolean(lastReceivedKey) && !failed.has(String(id)) && people.isChatOfPeople(id, own);
+    for (const chat of chats.filter((each) => attempt(() => isOther(each), false)).slice(0, MAX_PROBED_CHATS)) {
       if (Array.isArray(await pageBefore(chat, chat.lastReceivedKey).catch(() => null))) return true;
     }
     return false;

@@ -8,6 +8,12 @@ const values = (() => {
   const attempt = (read, otherwise = null) => {
     try { return read() ?? otherwise; } catch { return otherwise; }
   };
+  // The value of a promise that is kept in time; throws otherwise.
+  const inTime = (promise, ms) => {
+    let timer;
+    const timeout = new Promise((_, reject) => { timer = setTimeout(reject, ms, new Error("no answer in time")); });
+    return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+  };
   const text = (value, longest = MAX_TEXT_LENGTH) =>
     (typeof value === "string" ? value.slice(0, longest).toWellFormed() : "");
   const name = (value) => text(value, MAX_NAME_LENGTH).trim();
@@ -21,5 +27,5 @@ const values = (() => {
   // Texts below one another; empty and repeated ones are left out.
   const lines = (...texts) => [...new Set(texts.flat().map((one) => text(one).trim()).filter(Boolean))].join("\n");
 
-  return { attempt, text, name, number, whole, list, lines };
+  return { attempt, inTime, text, name, number, whole, list, lines };
 })();
