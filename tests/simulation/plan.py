@@ -25,7 +25,7 @@ KINDS = {
     "damage a snapshot": 0.5,
     "fill the disk": 1.0,
     "flap": 1.0,
-    "write much": 0.1,
+    "write much": 0.04,
     "log out": 0.3,
     "link another number": 0.3,
     "no browser starts": 0.5,

@@ -14,7 +14,7 @@ from tests.simulation.world import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 45.0
-AT_LEAST = 100
+AT_LEAST = 50
 TRACE_SHOWN = 150
 
 
