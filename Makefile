@@ -81,9 +81,14 @@ openai-schema: python ## check the OpenAI simulator and our requests against Ope
 	@$(BIN)/python -m tests.openai_schema "$(SCHEMA)"
 
 .PHONY: bench
-bench: python ## measure formatting of hostile texts and a storm of starting pages, each beside a calibration
+bench: install ## measure formatting of hostile texts, a storm of starting pages and snapshots, each beside a calibration
 	@$(BIN)/python -m tests.bench.formatting
 	@$(BIN)/python -m tests.bench.storm
+	@$(BIN)/python -m tests.bench.snapshots
+
+.PHONY: bench-logins
+bench-logins: install ## restore 20 logins from snapshots of busy browsers; all must come online (two minutes)
+	@$(BIN)/python -m tests.bench.restored_logins
 
 VERSION ?= latest
 ARGS ?=
