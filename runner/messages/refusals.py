@@ -41,7 +41,3 @@ class Refusals:
             return False
         refusal.resent += 1
         return True
-
-    def forget(self, message: str) -> None:
-        """Forgets a message that WhatsApp accepted, or whose turn has ended."""
-        self._refusals.pop(message, None)

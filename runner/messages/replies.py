@@ -257,7 +257,6 @@ class Replies:
         self._unconfirmed.pop(message[1], None)
         if ack < 0:
             self._refuse(due, message, ack)
-        self._refusals.forget(message[1])
         self.restriction.accepted()
 
     def _refuse(self, due: DueTurn, message: tuple[str, str], ack: int) -> None:
@@ -287,4 +286,3 @@ class Replies:
             await self._client.report_refused(request)
         except TransientError as error:
             raise Postponed(PostponeReason.REFUSAL_UNREPORTED) from error
-        self._refusals.forget(message)

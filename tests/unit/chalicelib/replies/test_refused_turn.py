@@ -88,6 +88,14 @@ def test_the_parts_before_it_stay_sent_and_in_the_history(line: Services, clock:
     assert "paragraph 0" in read and "paragraph 3" not in read
 
 
+def test_what_its_contact_deleted_meanwhile_is_erased_in_it(line: Services, clock: Clock) -> None:
+    turn = sending(line, clock, "You said: Hello")
+    hand_in(line, message(clock, "M1", "", deleted=True))
+    assert stored(line, turn).parts == ("You said: Hello",)
+    end(line, turn, clock)
+    assert stored(line, turn).parts == ("You said: [deleted]",) and not stored(line, turn).parts_once_sent
+
+
 def test_its_failed_message_in_the_chat_is_no_takeover(line: Services, clock: Clock) -> None:
     turn = sending(line, clock)
     end(line, turn, clock)

@@ -31,15 +31,6 @@ def test_a_message_that_was_refused_before_a_restart_is_sent_again_at_once() -> 
     assert Refusals().may_resend("M1", 0.0)
 
 
-def test_what_ended_is_forgotten() -> None:
-    refusals = Refusals()
-    for _ in range(3):
-        refusals.may_resend("M1", 0.0)
-    refusals.forget("M1")
-    assert refusals.may_resend("M1", 0.0)
-    refusals.forget("never seen")
-
-
 def test_the_memory_is_bounded() -> None:
     refusals = Refusals()
     for number in range(2 * MAX_REMEMBERED):

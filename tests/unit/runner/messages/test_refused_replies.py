@@ -7,7 +7,7 @@ import pytest
 from runner.browser.page import PageRefused, PageRestriction
 from runner.control_plane.client import Refused, StaleEpoch, TransientError
 from runner.messages.refusals import RESEND_AFTER_SECONDS
-from runner.messages.replies import UNKNOWN_REPORT_RETRY_SECONDS
+from runner.messages.replies import RESTRICTED_RETRY_SECONDS, UNKNOWN_REPORT_RETRY_SECONDS
 from runner.messages.restriction import PROBE_SECONDS
 from tests.unit.support.runner_fakes import TENANT, message_id
 from tests.unit.support.runner_line import CHAT, Line, running
@@ -169,6 +169,21 @@ async def test_a_restricted_account_writes_only_where_whatsapp_lets_it(line: Lin
     assert [text for _, _, text, _ in line.page.sent] == ["sent", "held"]
 
 
+async def test_where_whatsapp_lets_it_write_again_its_turn_counts_as_due(line: Line) -> None:
+    line.link()
+    line.page.forbidden = {CHAT}
+    line.conversation.replies.observe_restriction(RESTRICTED)
+    line.ring("held")
+    async with running(line):
+        await line.advance(1)
+        line.page.forbidden, line.control.down = set(), True  # the contact wrote; nobody can take the turn just now
+        await line.advance(RESTRICTED_RETRY_SECONDS)
+        assert not line.conversation.replies.are_idle()
+        line.control.down = False
+        await line.advance(10)
+    assert [text for _, _, text, _ in line.page.sent] == ["held"]
+
+
 async def test_it_is_asked_rarely_whether_it_may_write(line: Line) -> None:
     line.link()
     line.page.forbidden = {CHAT}
@@ -266,3 +281,16 @@ async def test_what_is_only_found_in_the_chat_takes_no_token(paced: Line) -> Non
     async with running(paced):
         await paced.advance(0.5)
         assert len(paced.control.sent_parts) == 20
+
+
+async def test_of_two_that_are_ready_the_one_that_has_begun_goes_on(paced: Line) -> None:
+    paced.page.acks = [0]
+    paced.ring("one", "two")
+    async with running(paced):
+        await paced.advance(0.5)
+    paced.page.own[CHAT, FIRST] = 1
+    await paced.advance(2)
+    paced.ring("new", answers="IN2", chat="49171@c.us", sent_at_ms=9)
+    async with running(paced):
+        await paced.advance(0.5)
+    assert [text for _, _, text, _ in paced.page.sent] == ["one", "two", "new"]
