@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.mutation.processes import Ended, in_process
 from tests.mutation.reach import Reach, read_reach
 from tests.mutation.results import HISTORIES, NOTHING, UNITS, Result, Results
 from tests.mutation.sides import ROOT, SIDES, side_of
-from tests.mutation.swap import is_swappable
+from tests.mutation.swap import NotSwappable, is_swappable
 from tests.mutation.trial import try_histories, try_tests
 from tests.mutation.warm import try_swapped
 
@@ -74,19 +75,10 @@ def judge(mutant: Mutant, reach: Reach, results: Results, histories: int) -> Res
 
 
 def _find(mutant: Mutant, reach: Reach, former: str | None, histories: int) -> tuple[str, str]:
-    sources = {mutant.path: mutant.source}
-    swappable = is_swappable((ROOT / mutant.path).read_text(), mutant.source)
     own, others = reach.tests(mutant)
     first = [former] if former in own or former in others else []
     for tests in (first, own, others):
-        try:
-            if swappable and tests:
-                failed = try_swapped(reach.side.tests, mutant.path, mutant.source, tests)
-            else:
-                failed = in_process(try_tests, sources, tests) if tests else None
-        except Ended as error:
-            failed = f"{tests[0]} or a later one: {error}"
-        if failed is not None:
+        if tests and (failed := _failed_test(mutant, reach, tests)) is not None:
             return UNITS, failed
     plans: list[tuple[dict[str, Any] | None, range]] = [(None, range(histories)), ({}, range(histories))]
     if mutant.histories:
@@ -94,12 +86,24 @@ def _find(mutant: Mutant, reach: Reach, former: str | None, histories: int) -> t
         plans.insert(0, (mutant.histories["plan"], seeds))
     for plan, chosen in plans:
         try:
-            failed = in_process(try_histories, sources, plan, chosen)
+            failed = in_process(try_histories, {mutant.path: mutant.source}, plan, chosen)
         except Ended as error:
             failed = f"a history: {error}"
         if failed is not None:
             return HISTORIES, failed
     return NOTHING, ""
+
+
+def _failed_test(mutant: Mutant, reach: Reach, tests: list[str]) -> str | None:
+    """Returns the first of these tests that fails on the mutant, or None."""
+    try:
+        if is_swappable((ROOT / mutant.path).read_text(), mutant.source):
+            with suppress(NotSwappable):
+                return try_swapped(reach.side.tests, mutant.path, mutant.source, tests)
+        failed: str | None = in_process(try_tests, {mutant.path: mutant.source}, tests)
+    except Ended as error:
+        return f"{tests[0]} or a later one: {error}"
+    return failed
 
 
 def _reaches(mutants: Sequence[Mutant]) -> dict[str, Reach]:

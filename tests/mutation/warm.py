@@ -22,7 +22,8 @@ _own = threading.local()
 def try_swapped(collected: Sequence[str], path: str, source: str, tests: Sequence[str]) -> str | None:
     """Runs these tests on a mutant in this order; returns the id of the first that fails, None if none does.
 
-    Each thread has a warm process for all that it ``collected``. Raises Ended, and RuntimeError for an error of ours.
+    Each thread has a warm process for all that it ``collected``. Raises NotSwappable, Ended, and
+    RuntimeError for an error of ours.
     """
     warm: dict[Sequence[str], Connection] = _own.__dict__.setdefault("warm", {})
     if collected not in warm:
