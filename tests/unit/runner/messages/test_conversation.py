@@ -54,6 +54,30 @@ async def test_caught_up_lags_behind_and_waits_for_what_cannot_be_read_yet(line:
     assert line.conversation.caught_up_to_ms == (line.now_s + 70) * 1000
 
 
+async def test_caught_up_does_not_move_while_a_message_waits_that_came_late(line: Line) -> None:
+    line.page.receive("A", at_s=line.now_s + 10)
+    line.link()
+    await line.sweep()
+    line.clock.time += 300
+    line.control.down = True
+    line.page.receive("B", at_s=line.now_s + 5)
+    await line.read()
+    assert line.conversation.caught_up_to_ms == (line.now_s - 60) * 1000
+    line.control.down = False
+    await line.sweep()
+    assert line.conversation.caught_up_to_ms == (line.now_s + 10) * 1000
+
+
+async def test_the_floor_does_not_rise_before_the_page_was_online_for_the_overlap(line: Line) -> None:
+    line.link(caught_up_to_ms=(line.now_s - 5000) * 1000)
+    line.page.receive("A", at_s=line.now_s - 300)
+    await line.sweep()
+    assert line.journal.floor_s == line.now_s - 5600
+    line.clock.time += 600
+    await line.sweep()
+    assert line.journal.floor_s == line.now_s - 900
+
+
 async def test_a_hint_is_enough_and_a_lost_one_costs_five_seconds(line: Line) -> None:
     line.link()
     async with running(line):

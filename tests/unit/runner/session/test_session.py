@@ -587,6 +587,29 @@ async def test_a_resumed_page_is_on_the_network_before_anything_is_asked_of_it(
         assert scene.phase is Phase.ONLINE
 
 
+async def test_a_session_that_is_parked_anew_while_it_resumes_stays_parked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN)
+        await scene.session.park()
+        gate = asyncio.Event()
+
+        async def slow(offline: bool) -> None:
+            if not offline:
+                await gate.wait()
+
+        monkeypatch.setattr(scene.page, "set_offline", slow)
+        resuming = asyncio.create_task(scene.session.resume())
+        await scene.clock.advance(1)
+        await scene.session.park()
+        observations = scene.page.calls.count("observe")
+        gate.set()
+        await resuming
+        await scene.clock.advance(30)
+        assert scene.page.calls.count("observe") == observations
+
+
 async def test_a_page_that_cannot_be_put_on_the_network_is_not_left_parked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
