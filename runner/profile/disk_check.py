@@ -52,6 +52,8 @@ class DiskCheck:
 
     def new_browser(self) -> None:
         """Starts over with a browser that is started on the profile."""
+        if self.spoiled and not self._profile.is_suspect:
+            self._spoil()
         self.spoiled = False
         self._write_errors = self._journal.write_errors
         self.check()

@@ -74,10 +74,14 @@ class Restorer:
 
     async def step_back(self, hold: Hold) -> bool:
         """Rejects a linked profile that shows a code; returns whether there is another to try, which ``open`` opens."""
-        self._steps += 1
+        spoiled = self._copy_of is not None and self._profile.is_suspect
+        self._steps += not spoiled
         if self._gave_up or hold.number is None or self._steps > MAX_STEPS_BACK:
             return False
-        if self._copy_of is not None:
+        if spoiled:
+            # The snapshot is as good as it was: it is restored once more.
+            self._unreported_reason = "a full disk spoiled the runner's copy"
+        elif self._copy_of is not None:
             self._reject(self._copy_of, "it shows a code")
         else:
             self._unreported_reason = "the runner's own copy shows a code"

@@ -496,6 +496,22 @@ async def test_a_suspect_profile_gives_way_even_if_each_attempt_ends_its_session
     assert await first.opened() == ("good", True)
 
 
+async def test_a_copy_that_a_full_disk_spoiled_is_no_fault_of_its_snapshot(first: Machine, tmp_path: Path) -> None:
+    """The only snapshot there is; its copy was never online, and shows a code after the disk was full."""
+    await saved(first, "good")
+    second = Machine(tmp_path / "second", first.control, hold(4, last_epoch=2))
+    for _ in range(MAX_STEPS_BACK + 2):
+        assert await second.opened() == ("good", True)
+        second.saver.new_browser()
+        second.free = 0
+        await second.keep_for(2, second.login("spoiled"))
+        second.free = 1 << 40
+        assert await second.restorer.step_back(second.hold)
+    assert await second.opened() == ("good", True)
+    assert not second.is_suspect()
+    assert await second.restorer.step_back(second.hold) is False, "without a full disk the snapshot is the reason"
+
+
 async def test_a_suspect_profile_is_still_better_than_no_login(first: Machine) -> None:
     directory = first.login("spoiled")
     await a_full_moment(first, directory)
