@@ -68,7 +68,7 @@ class MessageChanges:
 
     def rewrite_part(self, turn: Turn, part: int, text: str) -> None:
         """Replaces the text of a part that the owner edited or deleted on the phone, after it was sent."""
-        if turn.parts[part] and turn.parts[part] != text and (part < turn.cursor or turn.state is TurnState.SENT):
+        if turn.parts[part] and turn.parts[part] != text and part < turn.cursor:
             parts = (*turn.parts[:part], text, *turn.parts[part + 1 :])
             self._rewrite_reply(turn, parts, "", also=Attr("cursor").gt(part))
             if not text:
@@ -81,13 +81,13 @@ class MessageChanges:
         key = chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
         ended = Attr("state").eq(TurnState.SENT) | Attr("state").eq(TurnState.DISCARDED)
         same = Attr("revision").eq(turn.revision)
-        changes = {"parts": parts, "markdown": markdown or None}
+        changes = {"parts": parts, "markdown": markdown}
         if also is None:
-            later = {"parts_once_sent": parts, "markdown": markdown or None}
+            later = {"parts_once_sent": parts, "markdown": markdown}
             with suppress(ConditionFailed):
                 self._table.update(Update(*key, set=later, when=Attr("parts").exists() & same & ~ended))
         with suppress(ConditionFailed):
-            self._table.update(Update(*key, set=changes, when=(ended | also if also is not None else ended) & same))
+            self._table.update(Update(*key, set=changes, when=(ended if also is None else also) & same))
 
     def _erase_quote(self, item: Item, id: str, from_me: bool) -> None:
         quote = item.get("quote")

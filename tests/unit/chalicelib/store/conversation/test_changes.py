@@ -116,7 +116,9 @@ def test_a_deleted_message_is_erased_from_the_quotes_of_it(
     quoting = replace(MESSAGE, id="M9", text="this one", quote=quote)
     store(racing, MESSAGE)
     store(racing, quoting)
+    racing.operations.clear()
     changes.erase_copies(CHAT, MESSAGE)
+    assert racing.operations["update"] == (left == "")
     found = Chats(racing).find_message(CHAT, quoting.key)
     assert found is not None and found.quote is not None and found.quote.text == left
     assert text_of(racing) == SECRET  # the message itself is erased by another call
@@ -159,13 +161,13 @@ def read(racing: RacingTable) -> Turn:
 def test_a_reply_keeps_what_it_repeats_until_it_is_sent_and_no_longer(
     changes: MessageChanges, racing: RacingTable, state: TurnState
 ) -> None:
-    turn = reply(racing, state, markdown=f"**{SECRET}**")
+    turn = reply(racing, state, markdown=f"**{SECRET}** it was.")
     changes.erase_repetitions(CHAT, MESSAGE)
     ended = state in (TurnState.SENT, TurnState.DISCARDED)
     after = read(racing)
     erased = after.parts if ended else after.parts_once_sent
     assert len(erased) == 1 and SECRET not in erased[0]
-    assert SECRET not in after.markdown
+    assert SECRET not in after.markdown and after.markdown.endswith("it was.")
     assert ended or after.parts == turn.parts
     assert not ended or after.parts_once_sent == ()
 
