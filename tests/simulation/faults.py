@@ -119,10 +119,21 @@ class FaultInjector:
         self.world.loop.after(away + self._long(0.05, 6), self._flap, machine, until)
 
     def _write_much(self, tenant: str) -> None:
-        """Lets a contact write more than one reading brings, while no browser is connected."""
+        """Lets a contact write more than one reading brings: while no browser is connected, or no runner goes on."""
+        stops, ends = self.chance.random() < 0.5, self.chance.random() < 0.7
         for machine in self.world.machines:
-            self._unplug(machine, self.chance.uniform(30, 60))
-        self.world.loop.after(self.chance.uniform(5, 20), self.world.people.write_many, self.world.accounts[tenant])
+            if not stops:
+                self._unplug(machine, self.chance.uniform(30, 60))
+                continue
+            # The browsers receive; if they end, what no runner has read is in the database of the next ones.
+            machine.stop(self.chance.uniform(31, 40))
+            if ends:
+                self.world.loop.after(30.0, self._end_browsers, machine)
+        self.world.loop.after(self.chance.uniform(3, 20), self.world.people.write_many, self.world.accounts[tenant])
+
+    def _end_browsers(self, machine: "Machine") -> None:
+        for browser in list(machine.browsers.values()):
+            browser.die()
 
     def _outage(self, seconds: float, *, everything: bool) -> None:
         rates = self.world.cloud.rates
