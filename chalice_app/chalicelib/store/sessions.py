@@ -121,13 +121,12 @@ class Sessions:
             try:
                 if session.runner is None:
                     return session_from(self._table.update(write))
-                copied = {name: value for name, value in changes.items() if name in ("watched_until", "pair_with")}
                 self._table.transact(
                     write,
                     Update(
                         f"RUNNER#{session.runner}",
                         "RUNNER",
-                        set={("assigned", session.tenant, name): value for name, value in copied.items()},
+                        set={("assigned", session.tenant, name): value for name, value in changes.items()},
                         when=Attr(f"assigned.{session.tenant}.epoch").eq(session.epoch),
                     ),
                 )
