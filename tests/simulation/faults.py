@@ -85,7 +85,7 @@ class FaultInjector:
             "damage a snapshot": lambda: self._damage(tenant),
             "fill the disk": lambda: self._fill(machine, self._long(5, 90)),
             "flap": lambda: self._flap(machine, self.world.loop.time() + self._long(20, 150)),
-            "no browser starts": lambda: setattr(machine, "sick", chance.choice(("fails", "hangs"))),
+            "no browser starts": lambda: self._sicken(machine, chance.choice(("fails", "hangs"))),
             "log out": lambda: self._log_out(tenant),
             "link another number": lambda: self._log_out(tenant, changes_number=True),
             "write much": lambda: self._write_much(tenant),
@@ -166,6 +166,15 @@ class FaultInjector:
     def _fill(self, machine: "Machine", seconds: float) -> None:
         machine.fill_disk(True)
         self.world.loop.after(seconds, machine.fill_disk, False)
+
+    def _sicken(self, machine: "Machine", how: str) -> None:
+        """Lets no browser start on a machine; on one at a time, and where the others have room for all sessions.
+
+        A session that is the only one to launch moves on and ends no runner (``runner/browser/launches.py``).
+        """
+        room = self.world.capacity * (len(self.world.machines) - 1)
+        if len(self.world.tenants) <= room and not any(other.sick for other in self.world.machines):
+            machine.sick = how
 
     def _log_out(self, tenant: str, *, changes_number: bool = False) -> None:
         """Ends the login from the phone. The owner links again, perhaps with another number."""

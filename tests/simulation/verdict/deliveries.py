@@ -68,8 +68,9 @@ class Deliveries:
             if told_ms is None or browser is None or browser.epoch != report.epoch:
                 continue
             behind = self.world.loop.time() + EPOCH_MS / 1000 - told_ms / 1000
-            # What is from before the linking is history at once.
-            if behind < CAUGHT_UP_BEHIND and told_ms > self.inspector.logins.scanned_at_ms(report.tenant):
+            # What is from before the linking, as the control plane knows it, is history at once.
+            linked_at = self.world.session(report.tenant).get("linked_at")
+            if behind < CAUGHT_UP_BEHIND and linked_at is not None and told_ms > linked_at:
                 self._report(f"{report.tenant} is caught up to {behind:.0f} s ago")
             if browser.page is not None:
                 self._check_stored(report.tenant, told_ms, browser.page)
