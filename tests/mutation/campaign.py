@@ -68,10 +68,13 @@ def run(
 
 
 def judge(mutant: Mutant, reach: Reach, results: Results, histories: int) -> Result:
-    """Judges one mutant up to its first finder, and keeps the result."""
+    """Judges one mutant up to its first finder, and keeps the result, unless histories were left out and may find it."""
     began = time.monotonic()
     by, finder = _find(mutant, reach, results.former_finder(mutant), histories)
-    return results.keep(mutant, by, finder, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    if by == NOTHING and not histories:  # not kept: histories may find it
+        return Result(by, finder, "", "", seconds)
+    return results.keep(mutant, by, finder, seconds)
 
 
 def _find(mutant: Mutant, reach: Reach, former: str | None, histories: int) -> tuple[str, str]:

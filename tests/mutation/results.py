@@ -1,6 +1,7 @@
 """The results of mutants, kept from run to run as long as what judged them is the same."""
 
 import json
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Results:
         except (FileNotFoundError, ValueError, TypeError):
             self._kept = {}
         self._fingerprints: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def valid(self, mutant: Mutant) -> Result | None:
         """Returns the mutant's result, unless it was of another module or judged by other tests."""
@@ -63,11 +65,12 @@ class Results:
     def keep(self, mutant: Mutant, by: str, finder: str, seconds: float) -> Result:
         """Keeps a result, also if this process ends in a moment."""
         result = Result(by, finder, digest(mutant.source), self._judges(mutant, by, finder), round(seconds, 2))
-        self._kept[mutant.label] = result
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({label: asdict(one) for label, one in self._kept.items()}, indent=1))
-        new.replace(self._file)
+        with self._lock:
+            self._kept[mutant.label] = result
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            new = self._file.with_suffix(".new")
+            new.write_text(json.dumps({label: asdict(one) for label, one in self._kept.items()}, indent=1))
+            new.replace(self._file)
         return result
 
     def _judges(self, mutant: Mutant, by: str, finder: str) -> str:

@@ -1,5 +1,6 @@
 """A campaign on one store: a mutant that is found, one that survives, and what is kept from run to run."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -54,8 +55,11 @@ def reach() -> Reach:
 def test_a_mutant_is_found_by_a_test_that_fails_or_survives(
     reach: Reach, tmp_path: Path, before: str, after: str, by: str
 ) -> None:
-    result = judge(a_mutant(before, after), reach, Results(tmp_path / "mutate.json"), histories=0)
+    mutant = a_mutant(before, after)
+    result = judge(mutant, reach, Results(tmp_path / "mutate.json"), histories=0)
     assert result.by == by
+    kept = Results(tmp_path / "mutate.json").valid(mutant)
+    assert kept == (result if by == UNITS else None), "histories may find it later"
     assert result.finder.startswith(TESTS if by == UNITS else "")
     assert bool(result.finder) is (by == UNITS)
 
@@ -120,6 +124,15 @@ def test_a_result_is_of_one_text_of_the_module(project: Path) -> None:
     assert results.valid(mutant) is not None
     assert results.valid(edited) is None
     assert results.former_finder(edited) == TEST
+
+
+def test_results_of_many_threads_are_all_kept(project: Path) -> None:
+    results = Results(project / "mutate.json")
+    mutants = [Mutant(STORE, (line, line), "f", f"{line} → 0", "A = 2\n") for line in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda mutant: results.keep(mutant, UNITS, TEST, 1.0), mutants))
+    kept = Results(project / "mutate.json")
+    assert all(kept.valid(mutant) for mutant in mutants)
 
 
 def test_a_file_of_results_that_is_damaged_is_as_good_as_none(project: Path) -> None:
