@@ -68,7 +68,7 @@ def run(
 
 
 def judge(mutant: Mutant, reach: Reach, results: Results, histories: int) -> Result:
-    """Judges one mutant up to its first finder, and keeps the result, unless histories were left out and may find it."""
+    """Judges one mutant up to its first finder, and keeps the result unless histories, left out, may find it."""
     began = time.monotonic()
     by, finder = _find(mutant, reach, results.former_finder(mutant), histories)
     seconds = time.monotonic() - began
