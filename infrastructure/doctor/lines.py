@@ -53,8 +53,10 @@ def check_tenants(lines: Lines) -> list[CheckResult]:
         results.append(bad(f"  {tenant.id} is {session.phase} ({where}{problem})", "see its page in the admin"))
     if len(down) > MAX_LISTED:
         results.append(bad(f"  and {len(down) - MAX_LISTED} more", "see the admin"))
-    for tenant, _ in lines.tenants:
-        problems = (tenant.assistant_problem, tenant.mail_problem)
+    for tenant, session in lines.tenants:
+        # One that is down was named above, with its problem.
+        of_session = session.problem if session.up and should_run(tenant.state, session, lines.now) else None
+        problems = (of_session, tenant.assistant_problem, tenant.mail_problem)
         results += [
             bad(f"  {tenant.id}: {problem.code}", "its page in the admin says what to do")
             for problem in problems

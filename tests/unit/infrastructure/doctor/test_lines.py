@@ -68,6 +68,15 @@ def test_a_problem_that_needs_a_person_is_named() -> None:
     assert "out_of_credit" in bads(lines.check_tenants(some_lines((tenant, ONLINE))))[0]
 
 
+def test_the_problem_of_a_line_that_goes_on_is_named_once() -> None:
+    restricted = replace(ONLINE, problem=Problem(ProblemCode.RESTRICTED, NOW, ""))
+    assert bads(lines.check_tenants(some_lines((TENANT, restricted)))) == [f"  {TENANT.id}: restricted"]
+    down = bads(lines.check_tenants(some_lines((TENANT, replace(restricted, phase=Phase.OFFLINE)))))
+    assert [subject.count("restricted") for subject in down] == [0, 1]
+    paused = replace(TENANT, state=TenantState.PAUSED)
+    assert bads(lines.check_tenants(some_lines((paused, restricted)))) == []
+
+
 def saving(**more: Any) -> Runner:
     return replace(RUNNER, assigned=(Assignment(tenant=TENANT.id, epoch=1, **more),))
 

@@ -64,7 +64,9 @@ def test_what_the_runner_adds_to_the_phase_is_shown(olga: Admin) -> None:
     for phase, detail in ((Phase.ONLINE, "2 chats cannot be read"), (Phase.STARTING, "waiting for its turn to start")):
         seen = {"phase": phase, "detail": detail}
         olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set=seen))
-        assert detail in olga.browser.get(f"/admin/tenants/{tenant}/live").text
+        page = olga.browser.get(f"/admin/tenants/{tenant}/live")
+        assert detail in page.text
+        assert ("all other chats are answered" in page.text) is (phase is Phase.ONLINE)
 
 
 def test_every_phase_and_every_problem_has_a_page(olga: Admin) -> None:
