@@ -544,6 +544,20 @@ async def test_another_process_plays_the_phones_over_http(fresh: BrowserContext,
     assert await playing == "an answer"
 
 
+async def test_another_process_lets_whatsapp_refuse_and_restrict(simulator: WhatsAppSimulator) -> None:
+    phone = simulator.phone("4915100000023", "Restricted")
+    phone.contact("4917600000009", "Ida")
+
+    def play() -> None:
+        with SimulatorClient(simulator.control_url) as client:
+            client.phone(phone.number).refuse_sends(2)
+            client.phone(phone.number).restrict(7_000, answered=["4917600000009"])
+
+    await asyncio.to_thread(play)
+    assert simulator.exchange.refusals[phone.number] == (2, 463)
+    assert simulator.exchange.restrictions[phone.number] == (7_000, "WEB_COMPANION_ONLY", ("4917600000009",))
+
+
 async def test_a_person_plays_a_contact_on_the_phone_page(
     line: Tab, fresh: BrowserContext, simulator: WhatsAppSimulator, phone: Phone, ann: Contact
 ) -> None:

@@ -111,6 +111,14 @@ class PhoneClient:
         """Let the connected devices store so much more."""
         self._act("hoard", mebibytes=mebibytes)
 
+    def refuse_sends(self, times: int, *, error: int = 463) -> None:
+        """Refuse the next messages of the devices; 463 is WhatsApp's code for an account that it restricts."""
+        self._act("refuse-sends", times=times, error=error)
+
+    def restrict(self, until_ms: int | None, kind: str = "WEB_COMPANION_ONLY", *, answered: Sequence[str] = ()) -> None:
+        """Restrict the account until then, except in the chats of these contacts; None lifts it."""
+        self._act("restrict", until_ms=until_ms, kind=kind, answered=list(answered))
+
     def block(self, state: str | None = "TOS_BLOCK") -> None:
         """Block the account in this socket state; None lifts it."""
         self._act("block", state=state)

@@ -139,6 +139,8 @@ class _Control:
             "deafen": phone.deafen,
             "needs-update": phone.need_update,
             "hoard": lambda: phone.hoard(body["mebibytes"]),
+            "refuse-sends": lambda: phone.refuse_sends(**body),
+            "restrict": lambda: phone.restrict(body.pop("until_ms"), **body),
             "block": lambda: phone.block(body.get("state", "TOS_BLOCK")),
             "require-passkey": lambda: phone.require_passkey(body.get("required", True)),
             "answer-automatically": lambda: phone.answer_automatically(**body),
