@@ -144,6 +144,10 @@ class Saver:
         """Returns whether only a new browser can show if the files are sound: there is room now, and there was none."""
         return self._disk_check.spoiled and not self._shared.disk.is_full()
 
+    def may_restart(self) -> bool:
+        """Returns whether a browser that works may start again: on a full disk it goes on in memory, and only there."""
+        return not self._shared.disk.is_full()
+
     async def run(
         self,
         directory: Path,

@@ -52,6 +52,7 @@ class Boot:
             while self._is_wanted():
                 if self._place.enter(urgent=self._desired.hold.watched):
                     self._booting_since = self._clock.now()
+                    self._status.restart_phase()
                     return True
                 self._status.mark_probed()
                 self._status.update(PageState(Phase.STARTING, detail=WAITING))

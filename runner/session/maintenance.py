@@ -26,12 +26,14 @@ class Maintenance:
         tenant: str,
         conversation: Conversation,
         is_profile_suspect: Callable[[], bool],
+        may_restart: Callable[[], bool],
         clock: Clock,
         jitter: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._conversation = conversation
         self._is_profile_suspect = is_profile_suspect
+        self._may_restart = may_restart
         self._clock = clock
         self._stale_connection = StaleConnectionDetector(clock.now())
         self._rotation = Rotation(clock, jitter)
@@ -52,6 +54,8 @@ class Maintenance:
         """Answers dialogs after each observation; returns the reasons to renew the page at a quiet moment."""
         await self._answer_dialog(page, observation)
         self._record_activity(observation)
+        if not self._may_restart():
+            return []
         reasons = [
             RenewalReason.PROFILE_SUSPECT if self._is_profile_suspect() else None,
             RenewalReason.WHATSAPP_UPDATED if observation.needs_update else None,

@@ -209,7 +209,7 @@ class PageSupervisor:
     async def _check_codes(self, page: Page, observation: PageObservation, state: PageState) -> None:
         """Keeps the codes of a page without a login fresh."""
         hold = self._desired.hold
-        self._well = state.phase in {Phase.QR, Phase.PAIRING} or not hold.watched
+        self._well = state.phase in {Phase.QR, Phase.PAIRING} or not (hold.watched or self._login.linked)
         starts_login = self._login.linked and observation.mode != "QR"
         if state.phase not in LINKING or observation.missing or starts_login:
             return

@@ -90,6 +90,7 @@ class Session:
                 tenant=hold.tenant,
                 conversation=conversation,
                 is_profile_suspect=saver.needs_new_browser,
+                may_restart=saver.may_restart,
                 clock=clock,
                 jitter=jitter,
             ),
@@ -167,6 +168,7 @@ class Session:
         finally:
             if self._parkings == parkings:  # not parked again meanwhile
                 self._desired.parked = False
+                self._status.restart_phase()
                 self._desired.ring()
 
     async def read_rest(self) -> None:
@@ -205,7 +207,7 @@ class Session:
             if desired.release_reason is not None:
                 return desired.release_reason
             try:
-                opened = await self._restorer.open(self.hold)
+                opened = await self._status.work(self._restorer.open(self.hold))
             except (ControlPlaneError, ChromiumTooOld, OSError) as error:
                 if (reason := await self._wait_for_profile(error)) is not None:
                     return reason

@@ -1,6 +1,8 @@
 """The status of a session: its page's last state, the codes on screen, and the report that the heartbeat carries."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from runner.browser.page import LiveCode, PageObservation, PageRestriction
 from runner.browser.page_state import PageState
@@ -9,13 +11,20 @@ from runner.log_events import LogEvent
 from runner.logs import log
 from wire import Code, Hold, Phase, Restriction, SaveProblem, SessionReport
 
+#: A session that works before there is a page says so this often.
+MARK_INTERVAL_SECONDS = 30.0
+#: The largest snapshot over a slow line, after those of all other sessions of the runner.
+MAX_WORK_SECONDS = 1800.0
+
+Result = TypeVar("Result")
+
 
 class Status:
     """The last state of the page with its codes; ``on_change`` is called when the report changes."""
 
     def __init__(self, tenant: str, clock: Clock, on_change: Callable[[], None]) -> None:
         self.state = PageState(Phase.STARTING)
-        #: The start of the current phase.
+        #: Since when the page has been free to leave its current phase.
         self.phase_since = clock.now()
         #: The linked account's phone number.
         self.number: str | None = None
@@ -35,6 +44,24 @@ class Status:
     def mark_probed(self) -> None:
         """Records that the session works on its page, also on one that does not answer: it is not wedged."""
         self.probed_at = self._clock.now()
+
+    async def work(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Awaits work before there is a page, which may take long: the session is not wedged meanwhile."""
+        marking = asyncio.create_task(self._keep_marking())
+        try:
+            return await work
+        finally:
+            marking.cancel()
+
+    async def _keep_marking(self) -> None:
+        end = self._clock.now() + MAX_WORK_SECONDS
+        while self._clock.now() < end:
+            self.mark_probed()
+            await self._clock.sleep(MARK_INTERVAL_SECONDS)
+
+    def restart_phase(self) -> None:
+        """Counts the current phase from now: until now the session was in line or parked, and could not leave it."""
+        self.phase_since = self._clock.now()
 
     def update(self, state: PageState, observation: PageObservation | None = None) -> None:
         """Stores the current state; notifies the host if the report changes."""

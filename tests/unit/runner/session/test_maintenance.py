@@ -158,6 +158,21 @@ async def test_a_grown_heap_is_a_reason_too_but_not_while_an_answer_is_expected(
         assert len(scene.whatsapp.opened) == 2
 
 
+async def test_a_page_that_works_is_not_renewed_while_the_disk_is_full_and_is_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """It goes on in memory; what it would find on the disk is not known."""
+    async with living(tmp_path) as scene:
+        await scene.shows(MAIN, 60)
+        scene.free = 0
+        await scene.shows(UPDATE, 30)
+        await scene.clock.advance(LIFETIME_SECONDS + LIFETIME_SPREAD_SECONDS, step=60)
+        assert (loads(scene), len(scene.whatsapp.opened), scene.phase) == (1, 1, Phase.ONLINE)
+        scene.free = 1 << 40
+        await scene.clock.advance(60)
+        assert len(scene.whatsapp.opened) == 2
+
+
 async def test_files_that_were_written_on_a_full_disk_are_tried_by_a_new_browser_once_there_is_room(
     tmp_path: Path,
 ) -> None:

@@ -858,3 +858,21 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
     async with moved_here(tmp_path, "good") as scene:
         await scene.clock.advance(sum(backoff_seconds(attempt, 0.5) for attempt in range(1, MAX_OPENING_ATTEMPTS)))
         assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for
+
+
+async def test_a_session_that_fetches_a_large_snapshot_for_long_is_not_taken_for_wedged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = FakeControl.fetch
+
+    async def slow(control: FakeControl, *request: Any) -> None:
+        await scene.clock.sleep(290)
+        await fetch(control, *request)
+
+    monkeypatch.setattr(FakeControl, "fetch", slow)
+    async with moved_here(tmp_path, "good") as scene:
+        await scene.clock.advance(280)
+        probed_ms_ago = scene.session.report().probed_ms_ago
+        assert (scene.whatsapp.opened, probed_ms_ago is not None and probed_ms_ago < 60_000) == ([], True)
+        await scene.clock.advance(30)
+        assert scene.phase is Phase.ONLINE

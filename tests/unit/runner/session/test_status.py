@@ -1,8 +1,12 @@
 """The reports of a session: each change is new to the control plane, and is sent once."""
 
+import asyncio
+
+import pytest
+
 from runner.browser.page import PageRestriction
 from runner.browser.page_state import PageState
-from runner.session.status import Status
+from runner.session.status import MARK_INTERVAL_SECONDS, MAX_WORK_SECONDS, Status
 from tests.unit.support.runner_fakes import TENANT, FakeClock
 from wire import Hold, Phase, Wanted
 
@@ -39,3 +43,33 @@ def test_a_restriction_travels_as_a_field_of_its_own_because_an_older_control_pl
     assert status.report(HOLD, None, restriction=PageRestriction(5, "WEB_COMPANION_ONLY")).sequence == during.sequence
     assert status.report(HOLD, None, restriction=PageRestriction(6, "WEB_COMPANION_ONLY")).sequence > during.sequence
     assert status.report(HOLD, None).restriction is None
+
+
+async def test_a_session_that_restores_a_large_profile_is_not_taken_for_wedged_unless_it_never_ends() -> None:
+    clock = FakeClock()
+    status = Status(TENANT, clock, lambda: None)
+    done = asyncio.Event()
+    working = asyncio.create_task(status.work(done.wait()))
+    for _ in range(5):
+        await clock.advance(MAX_WORK_SECONDS / 6)
+        assert (status.report(HOLD, None).probed_ms_ago or 0) <= MARK_INTERVAL_SECONDS * 1000
+    await clock.advance(MAX_WORK_SECONDS)
+    assert (status.report(HOLD, None).probed_ms_ago or 0) > MAX_WORK_SECONDS / 2 * 1000
+    done.set()
+    assert await working
+
+
+async def test_work_that_ends_or_fails_leaves_nothing_behind() -> None:
+    clock = FakeClock()
+    status = Status(TENANT, clock, lambda: None)
+
+    async def fail() -> None:
+        await clock.sleep(5)
+        raise OSError("full")
+
+    working = asyncio.create_task(status.work(fail()))
+    await clock.advance(10)
+    with pytest.raises(OSError, match="full"):
+        await working
+    await clock.advance(100)
+    assert (status.report(HOLD, None).probed_ms_ago or 0) > 100_000
