@@ -192,9 +192,9 @@ def split_by_login(
 
 
 def unanswered_messages(
-    messages: Iterable[StoredMessage], turns: Iterable[Turn], now: int, *, ignoring: str | None = None
+    messages: Iterable[StoredMessage], turns: Iterable[Turn], *, ignoring: str | None = None
 ) -> tuple[StoredMessage, ...]:
-    """Selects the messages that wait for an answer, in order of arrival: not skipped, in no turn, and not too old.
+    """Selects the messages that have neither an answer nor a reason, in order of arrival: not skipped, in no turn.
 
     Args:
         ignoring: the open turn, whose batch may be frozen again.
@@ -205,14 +205,20 @@ def unanswered_messages(
             (
                 message
                 for message in messages
-                if not message.from_me
-                and message.skipped is None
-                and message.key not in covered
-                and now - message.sent_at <= milliseconds(MAX_MESSAGE_AGE)
+                if not message.from_me and message.skipped is None and message.key not in covered
             ),
             key=lambda message: message.at,
         )
     )
+
+
+def split_by_age(
+    waiting: Sequence[StoredMessage], now: int
+) -> tuple[tuple[StoredMessage, ...], tuple[StoredMessage, ...]]:
+    """Splits messages into those that may still be answered and those that are too old."""
+    oldest = now - milliseconds(MAX_MESSAGE_AGE)
+    fresh = tuple(each for each in waiting if each.sent_at >= oldest)
+    return fresh, tuple(each for each in waiting if each.sent_at < oldest)
 
 
 def answered_by_owner(messages: Iterable[StoredMessage], waiting: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:

@@ -52,6 +52,7 @@ RULES: tuple[Callable[[ChatView, int], Decision | None], ...] = (
     retry.wait_for_slot_of_retry,
     retry.retry_overdue_turn,
     # no open turn
+    fresh_batch.skip_messages_that_are_too_old,
     wordless.say_what_the_line_cannot_read,
     fresh_batch.stop_where_nothing_waits,
     silence.skip_during_takeover,

@@ -18,6 +18,7 @@ from chalicelib.model import (
     SkipReason,
     StoredMessage,
     Turn,
+    split_by_age,
     split_by_login,
     unanswered_messages,
     wordless_messages,
@@ -69,9 +70,10 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     depth = max(LOOP_DEPTH, tenant.policies.history_messages)
     recent = services.chats.read_recent(chat, depth=depth, now=now)
     turn = services.turns.get(tenant.id, chat.id, chat.open_turn) if chat.open_turn is not None else None
-    without_answer = unanswered_messages(recent.messages, recent.turns, now, ignoring=chat.open_turn)
+    without_answer = unanswered_messages(recent.messages, recent.turns, ignoring=chat.open_turn)
+    fresh, too_old = split_by_age(without_answer, now)
     session = services.sessions.get(tenant.id)
-    waiting, former_login = split_by_login(without_answer, session.answers_since)
+    waiting, former_login = split_by_login(fresh, session.answers_since)
     wordless, _ = split_by_login(wordless_messages(recent.messages, recent.turns), session.answers_since)
     view = ChatView(
         tenant,
@@ -81,6 +83,7 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
         recent.turns,
         waiting,
         former_login,
+        too_old,
         wordless,
         history_since=session.history_since,
         attempt=check.attempt,

@@ -30,6 +30,8 @@ class ChatView:
     #: the messages without an answer that came to the present login, and those that came to an earlier one
     waiting: tuple[StoredMessage, ...]
     former_login: tuple[StoredMessage, ...] = ()
+    #: the messages without an answer that are too old to get one
+    too_old: tuple[StoredMessage, ...] = ()
     #: the messages without words that nothing answered: they came to the present login, and do not wait
     wordless: tuple[StoredMessage, ...] = ()
     #: WhatsApp time before which each line belongs to another account

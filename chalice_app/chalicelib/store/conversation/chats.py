@@ -27,6 +27,8 @@ from wire import Message, MessageKind, Quote
 
 #: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
 LATE_ARRIVALS_MS = 120_000
+#: A message that got no answer in time, for example behind a turn that no runner could send, is looked for this long.
+WAITS_FOR_A_REASON = 2 * MAX_MESSAGE_AGE
 #: A check of a chat reads at most so many messages; of a contact who writes more, only the newest are answered.
 MAX_MESSAGES_READ = 2_000
 
@@ -183,12 +185,12 @@ class Chats:
         return tuple(found[key] for key in turn.messages if key in found)
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
-        """Reads the last ``depth`` entries, and each that may still wait for an answer or came after ``since``.
+        """Reads the last ``depth`` entries, each that may wait for an answer or a reason, and each after ``since``.
 
         Args:
             since: epoch milliseconds.
         """
-        earliest = f"{max(0, now - milliseconds(MAX_MESSAGE_AGE)):013d}"
+        earliest = f"{max(0, now - milliseconds(WAITS_FOR_A_REASON)):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
         if since is not None:
             floor = min(floor, f"{max(0, since):013d}")

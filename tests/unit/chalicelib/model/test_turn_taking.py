@@ -303,6 +303,11 @@ CASES: list[tuple[str, ChatView, Decision]] = [
     ("open_turn", view(OLD, chat=replace(CONFIRMED, resumed_at=NOW)), Open((OLD,), AFTER_RACE)),
     ("skip_in_muted_chat", view(OLD, chat=MUTED), Skip((OLD,), SkipReason.BOT_LOOP, SKIPPED)),
     ("open_turn", view(OLD, chat=replace(CHAT, muted_until=NOW)), Open((OLD,), AFTER_RACE)),
+    (
+        "skip_messages_that_are_too_old",
+        view(FRESH, too_old=(OLD,)),
+        Skip((OLD,), SkipReason.TOO_OLD, AFTER_RACE),
+    ),
     ("debounce", view(OLD, FRESH), DEBOUNCED),
     ("debounce", view(FRESH, attempt=2), CheckAgain(1, 2)),
     (
@@ -421,6 +426,10 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
         view(OLD, turn=OVERDUE, has_slot=None),
     ),
     (["retry_overdue_turn", "skip_during_takeover", "open_turn"], view(OLD, turn=OVERDUE, chat=TAKEN_OVER)),
+    (
+        ["skip_messages_that_are_too_old", "say_what_the_line_cannot_read", "stop_where_nothing_waits"],
+        view(too_old=(OLD,), messages=(PICTURE,), wordless=(PICTURE,)),
+    ),
     (["say_what_the_line_cannot_read", "stop_where_nothing_waits"], view(messages=(PICTURE,), wordless=(PICTURE,))),
     (["stop_where_nothing_waits", "skip_during_takeover", "debounce"], view(chat=TAKEN_OVER)),
     (

@@ -145,6 +145,25 @@ def test_nothing_folds_into_a_turn_that_is_being_sent(line: Services, clock: Clo
     assert [said.text for said in llm(line).asked[-1]] == ["Hello", "You said: Hello", "more"]
 
 
+def test_messages_that_waited_too_long_behind_a_turn_get_their_reason(line: Services, clock: Clock) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    assert line.turns.take(open_turn(line), "runneraaaa", line.sessions.get(T).epoch, clock()) is not None
+    hand_in(line, *(message(clock, f"M{number}", "more") for number in range(2, 42)))
+    clock.pass_seconds(13 * 3600)  # nobody sends for a night
+    assert line.turns.abandon(open_turn(line), SkipReason.TOO_OLD)
+    while check(line) is ReplyOutcome.NOT_YET:
+        pass
+    chat = line.chats.get(T, CHAT)
+    assert chat is not None and chat.open_turn is None
+    reasons = {
+        key: turn.reason for turn in line.chats.read_recent(chat, depth=99, now=clock()).turns for key in turn.answers
+    }
+    assert [reasons[f"contact#M{number}"] for number in range(2, 42)] == [SkipReason.TOO_OLD] * 40
+    assert len(llm(line).asked) == 1
+
+
 def test_only_the_holder_of_the_epoch_takes_a_turn(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)

@@ -179,7 +179,7 @@ def test_a_message_of_an_unknown_kind_or_skipped_for_an_unknown_reason_is_not_an
     assert chat is not None
     [message] = chats.read_recent(chat, depth=9, now=clock()).messages
     assert (message.kind, message.skipped) == (MessageKind.OTHER, SkipReason.UNKNOWN)
-    assert unanswered_messages([message], [], clock()) == ()
+    assert unanswered_messages([message], []) == ()
 
 
 def test_every_kind_of_message_has_its_reason_when_it_carries_no_text() -> None:
@@ -214,6 +214,6 @@ def test_a_turn_in_an_unknown_state_is_left_alone(
     stored = table.update(Update(chat_key(T, CHAT), f"TURN#{opened.id}", set={"state": LATER}))
     turn = turns.get(T, CHAT, opened.id)
     assert turn == replace(opened, state=TurnState.UNKNOWN)
-    assert unanswered_messages(waiting, [turn], clock()) == ()
+    assert unanswered_messages(waiting, [turn]) == ()
     assert not change(turns, turn, waiting, clock())
     assert table.get(chat_key(T, CHAT), f"TURN#{opened.id}") == stored

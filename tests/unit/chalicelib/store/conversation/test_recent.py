@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import MAX_MESSAGE_AGE, Chat, SkipReason, StoredMessage, milliseconds
+from chalicelib.model import Chat, SkipReason, StoredMessage, milliseconds
 from chalicelib.model.messages.message import stored_message
-from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, Chats, arrival
+from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, WAITS_FOR_A_REASON, Chats, arrival
 from chalicelib.store.conversation.items import chat_key
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.table import Update
@@ -44,7 +44,7 @@ def hand_in(chats: Chats, chat: Chat, message: Message, at: int = NOW, retention
 
 # -- what a check reads ----------------------------------------------------------------------------------------------
 
-OLDEST = NOW - milliseconds(MAX_MESSAGE_AGE)
+OLDEST = NOW - milliseconds(WAITS_FOR_A_REASON)
 
 
 def read(chats: Chats, chat: Chat, **options: Any) -> list[str]:
