@@ -20,7 +20,8 @@ NO_FILE = -1
 class BootGate:
     """The slots that all sessions of a runner share; with a directory, those of all runners that name the same.
 
-    The kernel frees the slot of a process that was killed: a slot is a locked file.
+    A slot is a locked file: the kernel frees those of a process that was killed. One that is locked for longer than a
+    boot may take counts as free.
     """
 
     def __init__(self, slots: int, clock: Clock, directory: Path | None = None) -> None:
@@ -70,7 +71,7 @@ class BootGate:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for slot in range(self._slots):
-                if (descriptor := _lock(self._directory / f"slot-{slot}")) is not None:
+                if (descriptor := _lock(self._directory / f"slot-{slot}", self.clock.wall_ms())) is not None:
                     return descriptor
         except OSError:
             return NO_FILE  # what cannot be shared must keep no line from booting
@@ -99,12 +100,20 @@ class BootPlace:
         return self.entered_at is not None and self._gate.clock.now() - self.entered_at >= BOOT_TIMEOUT_SECONDS
 
 
-def _lock(path: Path) -> int | None:
-    """Returns the file's descriptor, locked; None if another process has it."""
+def _lock(path: Path, now_ms: int) -> int | None:
+    """Returns the file's descriptor, locked; None if another process has it.
+
+    A process that is stopped never gives its slot away: NO_FILE for one that was locked longer than a boot may take.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.utime(descriptor, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
     except BlockingIOError:
+        is_overdue = now_ms - os.fstat(descriptor).st_mtime_ns / 1_000_000 >= BOOT_TIMEOUT_SECONDS * 1000
         os.close(descriptor)
-        return None
+        return NO_FILE if is_overdue else None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor

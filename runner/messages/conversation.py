@@ -21,7 +21,8 @@ SWEEP_SECONDS = 5.0
 #: The first messages after a scan may have an earlier WhatsApp time than this machine's clock has at the first look.
 #: Whether one is history is decided by the control plane.
 LINKED_SLACK_SECONDS = 60
-#: A queued message is expected to be answered within this; until then syncs are held (docs/design/placement.md).
+#: A queued message is expected to be answered within this; until then the runner
+#: waits for the bell (docs/design/placement.md).
 ANSWER_EXPECTED_SECONDS = 120.0
 #: So long after the last message, in or out, no contact notices a page that goes away for some seconds.
 QUIET_AFTER_SECONDS = 30.0

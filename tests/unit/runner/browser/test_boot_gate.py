@@ -90,3 +90,20 @@ def test_a_directory_that_cannot_be_used_keeps_no_line_from_booting(tmp_path: Pa
     gate = BootGate(1, FakeClock(), tmp_path / "file" / "gate")
     first, second = gate.place(), gate.place()
     assert (first.enter(), second.enter()) == (True, False)
+
+
+def test_a_stopped_runner_does_not_keep_the_others_from_booting(tmp_path: Path) -> None:
+    """It can neither give its slot away nor lose it to the kernel."""
+    clock = FakeClock()
+    stopped = BootGate(1, clock, tmp_path).place()
+    other = BootGate(1, clock, tmp_path)
+    waiting, last = other.place(), other.place()
+    assert stopped.enter()
+    clock.time += BOOT_TIMEOUT_SECONDS - 1
+    assert not waiting.enter()
+    clock.time += 1
+    assert (waiting.enter(), last.enter()) == (True, False)
+    clock.time += 1
+    stopped.leave()  # late
+    waiting.leave()
+    assert (last.enter(), BootGate(1, clock, tmp_path).place().enter()) == (True, False)
