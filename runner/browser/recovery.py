@@ -245,7 +245,8 @@ class Recovery:
         return Step.RELOAD if self._vain_renewals == 0 and self._may_reload(now) else Step.RELAUNCH
 
     def _may_reload(self, now: float) -> bool:
-        interval_seconds = min(MAX_RELOAD_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS * 2.0 ** max(0, self._reloads - 1))
+        doublings = min(max(0, self._reloads - 1), 10)
+        interval_seconds = min(MAX_RELOAD_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS * 2.0**doublings)
         return self._reloaded_at is None or now - self._reloaded_at >= interval_seconds
 
     def _taken(self, step: Step, now: float) -> Step:

@@ -87,5 +87,5 @@ class SnapshotSchedule:
 
     def failed(self, now: float) -> None:
         """Postpones the next attempt, each time for longer."""
-        self._not_before = now + min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**self.failures)
+        self._not_before = now + min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(self.failures, 10))
         self.failures += 1

@@ -260,3 +260,14 @@ def test_a_reason_that_its_renewal_did_not_end_keeps_no_other_from_its_renewal()
     assert MIN_INTERVAL_SECONDS < DUE_INTERVAL_SECONDS
     assert recovery.decide(MIN_INTERVAL_SECONDS, well=True, quiet=Quiet.QUIET).reason is RenewalReason.BROWSER_OLD
     assert recovery.relaunches(MIN_INTERVAL_SECONDS) == 0  # a peaceful one is no failure
+
+
+def test_a_failure_that_lasted_for_weeks_leaves_a_budget_that_can_be_counted() -> None:
+    recovery, now = Recovery(), 0
+    for _ in range(2_000):
+        recovery.report(RenewalReason.WA_JS_INCOMPLETE)
+        assert recovery.decide(now).step is R
+        now += int(PERSISTENT_INTERVAL_SECONDS)
+    now = be_well(recovery, now, RECOVERED_AFTER_SECONDS)
+    recovery.report(RenewalReason.QR_CODE_MISSING)
+    assert recovery.decide(now).step is N  # so many reloads did not help

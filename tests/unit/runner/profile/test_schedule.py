@@ -151,3 +151,12 @@ def test_what_is_saved_is_as_old_as_the_last_snapshot_only_if_something_happened
     assert schedule.saved_at(2_000) == 300
     schedule.saved(2_000, 2_001)
     assert schedule.saved_at(2_100) == 2_100
+
+
+def test_what_fails_for_weeks_is_still_tried_in_time() -> None:
+    schedule = SnapshotSchedule()
+    schedule.online(True, 0)
+    for attempt in range(2_000):
+        schedule.failed(attempt * MAX_RETRY_SECONDS)
+    assert not schedule.is_due(2_000 * MAX_RETRY_SECONDS - 1)
+    assert schedule.is_due(2_000 * MAX_RETRY_SECONDS)
