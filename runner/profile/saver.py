@@ -186,7 +186,9 @@ class Saver:
                 self._seen_count = seen
                 self._schedule.active(self._clock.now())
             if self._disk_check.spoiled:
-                self.problem = SaveProblem.DISK_FULL
+                if self.problem is not SaveProblem.DISK_FULL:
+                    self.problem = SaveProblem.DISK_FULL
+                    self._schedule.active(self._clock.now())  # what its next browser finds is to be saved
             elif self._schedule.is_due(self._clock.now()):
                 await self._save(directory, freeze, is_online)
 

@@ -338,6 +338,22 @@ async def test_a_full_disk_is_the_problem_until_there_is_room(first: Machine) ->
     assert len(first.kept) == 1
 
 
+async def test_a_line_that_rests_is_saved_again_after_a_full_moment_and_has_no_problem_then(first: Machine) -> None:
+    directory = first.login("one")
+    first.saver.new_browser()
+    first.saver.linked()
+    first.saver.online(True)
+    await first.keep_for(400, directory)  # all is saved, and nobody writes any more
+    first.free = 0
+    await first.keep_for(30, directory)
+    assert (first.saver.problem, first.saver.saved_at < first.clock.now() - 20) == (SaveProblem.DISK_FULL, True)
+    first.free = 1 << 40
+    first.saver.new_browser()
+    first.saver.online(True)
+    await first.keep_for(60, directory)
+    assert (problem_of(first), first.saver.saved_at > first.clock.now() - 60) == (None, True)
+
+
 # -- a disk without room ------------------------------------------------------------------------------------------
 
 
