@@ -57,13 +57,17 @@ def run(
             pool.submit(judge, mutant, reaches[side_of(mutant.path).code], results, histories): mutant
             for mutant in waiting
         }
-        for number, future in enumerate(as_completed(running), 1):
-            mutant = running[future]
-            judged[mutant.label] = result = future.result()
-            if result.by != UNITS:
-                print(f"  {mutant.title}: {result.finder or 'survives'}", flush=True)
-            if number % _EVERY == 0 or number == len(waiting):
-                print(f"{number} of {len(waiting)} mutants · {time.monotonic() - began:.0f} s", flush=True)
+        try:
+            for number, future in enumerate(as_completed(running), 1):
+                mutant = running[future]
+                judged[mutant.label] = result = future.result()
+                if result.by != UNITS:
+                    print(f"  {mutant.title}: {result.finder or 'survives'}", flush=True)
+                if number % _EVERY == 0 or number == len(waiting):
+                    print(f"{number} of {len(waiting)} mutants · {time.monotonic() - began:.0f} s", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else all others are judged before anybody reads of the error
+            raise
     return judged
 
 
