@@ -149,7 +149,7 @@ class LoadedPage:
 
     def _decrypt_later(self, stanza: Stanza) -> None:
         if stanza.readable_at > self.loop.time() and not stanza.deleted:
-            self.loop.after(stanza.readable_at - self.loop.time(), self._decrypt, stanza)
+            self.loop.call_at(stanza.readable_at, self._decrypt, stanza, context=self.loop.outside)
 
     def _decrypt(self, stanza: Stanza) -> None:
         if not self._closed and self.login.received.get(stanza.key) is stanza:

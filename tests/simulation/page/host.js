@@ -93,6 +93,7 @@ class Page {
 
   call(number, name, args, readMs) {
     this.readMs = readMs;
+    if (name === "acknowledge") for (const key of args[0]) this.store.handedIn.add(key.split("|")[3]);
     void this.window.answerline(name, args).then((answer) => this.effect("answer", number, answer));
   }
 

@@ -69,6 +69,7 @@ class MessageStore {
     this.byChat = new Map(); // either id of a chat → contact
     this.chats = [];
     this.memory = new Map(); // MsgStore
+    this.handedIn = new Set(); // ids of messages that the runner has
   }
 
   addContact(phone, lid, isSaved) {
@@ -209,11 +210,12 @@ class MessageStore {
     if (model) Object.assign(model, attributesOf(contact, row));
   }
 
-  // Memory holds a chat's newest messages: older ones leave it. The last one always stays.
+  // Memory holds a chat's newest messages: older ones leave it, those that were read long ago. The last one stays.
   #evict(contact, key) {
     const { messages } = contact.chat;
     const place = messages.findIndex(({ id }) => isSame(id, key));
-    if (place < 0 || place === messages.length - 1) return;
+    const areRead = messages.slice(0, place + 1).every(({ id }) => this.handedIn.has(id.id));
+    if (place < 0 || place === messages.length - 1 || !areRead) return;
     for (const { id } of messages.splice(0, place + 1)) this.memory.delete(this.#place(contact, id));
   }
 
