@@ -1,6 +1,6 @@
 """Translates Python values, paths and conditions into DynamoDB's requests, and its items back into Python values."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -73,8 +73,6 @@ def plain(item: Mapping[str, Any]) -> Item:
 
 def _storable(value: Any) -> Any:
     """Turns floats into decimals and tuples into lists, which the serializer accepts."""
-    if isinstance(value, bool | Set) or value is None:
-        return value
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, Mapping):
