@@ -14,7 +14,7 @@ from playwright.async_api import Page as BrowserPage
 
 from runner.browser import chromium
 from runner.browser.injected_script import injected_script
-from runner.browser.launches import LaunchRecord
+from runner.browser.launches import LaunchRecord, starts_on_empty_profile
 from runner.browser.page import (
     Hint,
     LoadTimedOut,
@@ -41,8 +41,7 @@ LOAD_TIMEOUT_SECONDS = 30.0
 CALL_TIMEOUT_SECONDS = 10.0
 #: A call that reads the local database, or that WhatsApp's server must answer.
 SLOW_CALL_TIMEOUT_SECONDS = 30.0
-SEND_TIMEOUT_SECONDS = 60.0
-CLOSE_TIMEOUT_SECONDS = 10.0
+SEND_TIMEOUT_SECONDS, CLOSE_TIMEOUT_SECONDS = 60.0, 10.0
 DRIVER_CHECK_INTERVAL_SECONDS = 1.0
 #: Playwright's messages for a page or a browser that is gone.
 GONE_MESSAGES = ("has been closed", "crashed", "Connection closed", "Browser closed")
@@ -65,8 +64,7 @@ class WhatsApp:
         clock: Clock,
     ) -> None:
         self.browser = browser
-        #: The launches of all sessions.
-        self.launches = LaunchRecord()
+        self.launches = LaunchRecord(partial(starts_on_empty_profile, settings.data_directory, self._launch, self._end))
         self._settings = settings
         self._driver = driver
         self._driver_processes = driver_processes
@@ -91,7 +89,7 @@ class WhatsApp:
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await context.close()
         finally:
-            await asyncio.shield(chromium.ensure_gone(profile, self._running.pop(profile, ())))
+            await self._end(profile)
 
     def freeze(self, profile: Path) -> AbstractContextManager[FrozenBrowser]:
         """Freezes the profile's browser. For a thread, because it waits for the processes and the disk."""
@@ -107,6 +105,9 @@ class WhatsApp:
         """Kills all browsers. For the thread that ends the process: it needs no event loop and expects none to work."""
         for processes in list(self._running.values()):
             chromium.kill_trees(processes)
+
+    async def _end(self, profile: Path) -> None:
+        await asyncio.shield(chromium.ensure_gone(profile, self._running.pop(profile, ())))
 
     async def _launch(self, profile: Path) -> BrowserContext:
         profile.mkdir(parents=True, exist_ok=True)
@@ -169,8 +170,7 @@ async def whatsapp(settings: Settings, clock: Clock) -> AsyncIterator[WhatsApp]:
     others = chromium.child_processes()
     async with async_playwright() as driver:
         driver_processes = chromium.child_processes() - others
-        bundled = Path(driver.chromium.executable_path)
-        browser = await chromium.find(settings.chromium, bundled)
+        browser = await chromium.find(settings.chromium, Path(driver.chromium.executable_path))
         yield WhatsApp(settings, driver, driver_processes, browser, clock)
 
 

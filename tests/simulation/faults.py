@@ -168,12 +168,9 @@ class FaultInjector:
         self.world.loop.after(seconds, machine.fill_disk, False)
 
     def _sicken(self, machine: "Machine", how: str) -> None:
-        """Lets no browser start on a machine; on one at a time, and where the others have room for all sessions.
-
-        A session that is the only one to launch moves on and ends no runner (``runner/browser/launches.py``).
-        """
+        """Lets no browser start on a machine, where the others have room for all sessions."""
         room = self.world.capacity * (len(self.world.machines) - 1)
-        if len(self.world.tenants) <= room and not any(other.sick for other in self.world.machines):
+        if len(self.world.tenants) <= room:
             machine.sick = how
 
     def _log_out(self, tenant: str, *, changes_number: bool = False) -> None:

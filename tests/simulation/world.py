@@ -29,7 +29,7 @@ from tests.simulation.verdict.outcome import Verdict as Verdict
 from tests.simulation.whatsapp_model import Account, Login, WhatsAppServer
 
 CONVERGED_WITHIN = 120.0
-#: A runner on which no browser starts ends itself after some launches of half a minute each, of two tenants.
+#: A runner on which no browser starts ends itself after some launches of half a minute each.
 FOUND_SICK_WITHIN = 150.0
 ANSWERED_WITHIN = 900.0
 QUIET_AT_LAST = 20.0

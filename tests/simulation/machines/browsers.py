@@ -24,7 +24,7 @@ class Browsers:
         self.browser = SimpleNamespace(version="156.0", path="")
         self._machine = machine
         self._process = process
-        self.launches = LaunchRecord()
+        self.launches = LaunchRecord(self._starts_on_empty_profile)
         self._names: dict[Path, str] = {}
 
     @asynccontextmanager
@@ -55,6 +55,11 @@ class Browsers:
             browser.die()
             if machine.browsers.get(profile) is browser:
                 del machine.browsers[profile]
+
+    async def _starts_on_empty_profile(self) -> bool:
+        if self._machine.sick == "hangs":
+            await asyncio.sleep(LAUNCH_TIMEOUT_SECONDS)
+        return not self._machine.sick
 
     @contextmanager
     def freeze(self, profile: Path) -> Iterator[SimpleNamespace]:
