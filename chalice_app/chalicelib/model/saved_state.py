@@ -27,8 +27,8 @@ REASONS: Final[Mapping[str, str]] = {
 }
 LATER_RELEASE: Final = "the log of its runner says why"
 DISK_FULL: Final = (
-    "The disk of its runner is full: the line goes on, but nothing is saved, and it is not restarted. "
-    "It moves to a runner on another disk as soon as one has room"
+    "The disk of its runner is full: make room there, or start a runner on another disk, and the line moves to it. "
+    "Until then it goes on, but is not saved, and its browser is not restarted"
 )
 
 

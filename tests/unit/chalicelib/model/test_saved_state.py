@@ -78,7 +78,7 @@ def test_the_sentence_says_since_when_and_why(runner: dict[str, Any], sentence: 
 
 def test_a_full_disk_is_said_whatever_is_saved() -> None:
     fresh, late = state_of(disk_full=True), state_of(disk_full=True, saved_at=NOW - 2 * HOUR)
-    assert "disk of its runner is full: the line goes on" in fresh.sentence(NOW)
+    assert "disk of its runner is full: make room there" in fresh.sentence(NOW)
     assert late.sentence(NOW).endswith("Not saved for 2 hours.")
     assert (fresh.needs_attention, fresh.is_behind, late.is_behind) == (True, False, True)
 

@@ -102,7 +102,11 @@ def test_the_page_says_how_old_the_saved_login_is_and_why_it_is_not_newer(olga: 
     assert "Saved 3 minutes ago." in page(0)
     text = page(180, "too_large")
     assert "Not saved for 3 hours: its profile is too large to be archived" in text
-    assert "The disk of its runner is full: the line goes on" in page(180, "disk_full", disk_full=True)
+    text = page(180, "disk_full", disk_full=True)
+    assert text.count("The disk of its runner is full: make room there") == 1  # in the notice; the fact has the age
+    assert "Saved 3 min ago" in text.replace("\u00a0", " ")
+    services.table.update(Update(f"TENANT#{tenant}", "SESSION", set={"snapshots": []}))
+    assert "Not saved yet" in page(180, "disk_full", disk_full=True)
 
 
 def test_the_page_of_an_unknown_tenant_reveals_nothing(olga: Admin) -> None:
