@@ -59,11 +59,12 @@ CONTROL_PLANE = Side(
     more=("tests/unit/test_stored_names.py", "tests/simulation/test_store_machine.py"),
     mutated=("chalice_app/chalicelib/store",),
 )
+_JOURNAL = ("journal", "journal_entries", "journal_owner", "outbox", "handover")
 RUNNER = Side(
     code="runner",
     units="tests/unit/runner",
     more=(),
-    mutated=tuple(f"runner/messages/{name}.py" for name in ("journal", "journal_entries", "journal_owner", "outbox")),
+    mutated=tuple(f"runner/messages/{name}.py" for name in _JOURNAL),
 )
 SIDES = (CONTROL_PLANE, RUNNER)
 

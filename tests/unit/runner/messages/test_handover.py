@@ -34,6 +34,21 @@ async def test_the_longest_messages_are_handed_in_with_requests_that_api_gateway
     assert len(line.control.handed_in) < 40
 
 
+@pytest.mark.parametrize(("spare", "batches"), [(0, [2, 1]), (-1, [1, 1, 1]), (-10_000, [1, 1, 1])])
+async def test_a_request_has_what_fits_and_one_message_at_least(
+    line: Line, monkeypatch: pytest.MonkeyPatch, spare: int, batches: list[int]
+) -> None:
+    for name in ("A", "B", "C"):
+        line.page.receive(name, at_s=line.now_s)
+    line.link()
+    await line.read()
+    a, b, _ = [len(json.dumps(message.model_dump_json(exclude_none=True))) for message in line.journal.waiting.values()]
+    monkeypatch.setattr("runner.messages.handover.MAX_BATCH_BYTES", a + b + spare)
+    assert await line.handover.hand_in()
+    assert [len(request.messages) for request in line.control.handed_in] == batches
+    assert line.handed_in() == ["A", "B", "C"]
+
+
 async def test_a_later_wording_is_handed_in_after_the_first_one_in_the_same_request(line: Line) -> None:
     line.link()
     line.page.receive("A", "Friday", at_s=line.now_s, key="A|")
@@ -95,7 +110,7 @@ async def test_a_wording_that_a_deletion_takes_away_while_a_refused_batch_is_spl
 
     line.control.messages = deleted_meanwhile  # type: ignore[method-assign]
     await line.sweep()
-    assert [(m.id, m.deleted) for r in line.control.handed_in for m in r.messages] == [("A", False), ("B", True)]
+    assert [[(m.id, m.deleted) for m in r.messages] for r in line.control.handed_in] == [[("A", False)], [("B", True)]]
 
 
 async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> None:
