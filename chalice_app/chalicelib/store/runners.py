@@ -23,7 +23,7 @@ from chalicelib.model import (
     RunnerState,
     milliseconds,
 )
-from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.wire_enums import read_enum
 from wire import Wanted
 
@@ -194,14 +194,14 @@ class Runners:
 
         None if it is unknown, or if its lease is not ``silent_since`` any more, because it was renewed meanwhile.
         """
-        not_renewed = Attr("lease_until").eq(silent_since) if silent_since is not None else Attr("pk").exists()
+        lives: ConditionBase = Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD)
         try:
             item = self._table.update(
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
                     set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
-                    when=Attr("pk").exists() & Attr("state").ne(RunnerState.DEAD) & not_renewed,
+                    when=lives if silent_since is None else lives & Attr("lease_until").eq(silent_since),
                 )
             )
         except ConditionFailed as failure:

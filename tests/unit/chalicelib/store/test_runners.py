@@ -9,8 +9,8 @@ import pytest
 from chalicelib.errors import Unauthorised
 from chalicelib.log_events import LogEvent
 from chalicelib.model import DEAD_TOKEN_GRACE, LEASE, LEASE_RENEWED_EVERY, Runner, RunnerState, milliseconds
-from chalicelib.store.runners import Bell, Runners, TurnToTake
-from chalicelib.store.table import Put, Update
+from chalicelib.store.runners import Bell, Runners, Save, TurnToTake
+from chalicelib.store.table import ConditionFailed, Put, Update
 from tests.unit.conftest import Clock
 from tests.unit.support.racing_table import RacingTable
 
@@ -134,6 +134,44 @@ def test_a_heartbeat_ends_no_drain_and_says_which_pages_answered(
     clock.pass_seconds(20)
     heartbeat(runners, renewed, clock(), draining=True)
     assert item(racing)["leaving"] is True
+
+
+def test_a_heartbeat_says_of_the_sessions_it_holds_how_their_profiles_are_saved(
+    runners: Runners, runner: Runner, racing: RacingTable, clock: Clock
+) -> None:
+    change(racing, assigned={T: {"epoch": 2}})
+    held = runners.get(R)
+    assert held is not None
+    clock.pass_seconds(20)
+    renewed = heartbeat(runners, held, clock(), saves={T: Save(7, "disk full"), "another": Save(8, "")})
+    assert item(racing)["saves"] == {T: {"at": 7, "problem": "disk full"}}
+    assert [(each.saved_at, each.save_problem) for each in renewed.assigned] == [(7, "disk full")]
+    clock.pass_seconds(20)
+    heartbeat(runners, renewed, clock(), saves={"another": Save(8, "")})
+    assert "saves" not in item(racing)
+
+
+def test_a_full_disk_is_written_at_once_and_so_is_its_end(
+    runners: Runners, runner: Runner, racing: RacingTable, clock: Clock
+) -> None:
+    full = heartbeat(runners, runner, clock(), disk_full=True)
+    assert full.disk_full and item(racing)["disk_full"] is True
+    racing.operations.clear()
+    assert heartbeat(runners, full, clock(), disk_full=True).disk_full
+    assert racing.operations["update"] == 0
+    assert not heartbeat(runners, full, clock()).disk_full
+    assert "disk_full" not in item(racing)
+
+
+@pytest.mark.parametrize("left", ["RUNNER", "BELL"])
+def test_a_name_that_is_taken_is_not_registered_again(
+    runners: Runners, runner: Runner, racing: RacingTable, clock: Clock, left: str
+) -> None:
+    change(racing, left, kept=True)
+    racing.delete(PK, "BELL" if left == "RUNNER" else "RUNNER")
+    with pytest.raises(ConditionFailed):
+        runners.register(R, "1" * 64, 2, clock())
+    assert (racing.get(PK, left) or {})["kept"]
 
 
 # -- deaths ----------------------------------------------------------------------------------------------------------
