@@ -254,7 +254,7 @@ def test_no_exemption_outlives_what_it_was_for() -> None:
 MAX_MODULES_IN_A_FOLDER = 20
 MAX_LINES_IN_A_MODULE = 320
 #: Gerunds that are the field's own nouns; every other module is named by a plain noun.
-GERUNDS = {"wiring", "reaping", "turn_taking", "formatting", "scaling", "page_loading", "linking", "templating"} | {
+GERUNDS = {"wiring", "reaping", "turn_taking", "formatting", "scaling", "linking", "templating"} | {
     *("hardening", "settings", "landing", "rendering", "packaging", "deploying")
 }
 #: A docstring opens with a verb or a noun; these leave open who acts.

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -63,6 +63,10 @@ class LinkedFileChanged(Exception):
         self.path = path
 
 
+class NoRoomToPack(Exception):
+    """The archive would leave the browsers on this disk no room: the snapshot is given up."""
+
+
 class PackedArchive(NamedTuple):
     """An archive that is ready for the upload."""
 
@@ -95,6 +99,7 @@ def pack(
     *,
     linked: Mapping[str, int] = MappingProxyType({}),
     max_bytes: int = MAX_SNAPSHOT_BYTES,
+    has_room: Callable[[], bool] = lambda: True,
 ) -> PackedArchive:
     """Writes the archive; its bytes depend on nothing but the manifest and the content of the files.
 
@@ -107,8 +112,9 @@ def pack(
         manifest: names the files with the sizes they had while the browser was frozen; their hashes are filled in.
         linked: the paths that share their content with the live profile, and the mtime (ns) that each had.
         max_bytes: the archive's limit.
+        has_room: whether the disk has room for more.
 
-    Raises SnapshotTooLarge, LinkedFileChanged, or OSError.
+    Raises SnapshotTooLarge, NoRoomToPack, LinkedFileChanged, or OSError.
     """
     room = len(_frame(b"", _first_member(_with_hashes(manifest, {}))))
     # No checksum of zstd's own: it covers the content in order, and the manifest comes last.
@@ -122,6 +128,8 @@ def pack(
             digest = hashlib.sha256()
             for chunk in _read(directory / each.path, each, linked.get(each.path)):
                 digest.update(chunk)
+                if not has_room():
+                    raise NoRoomToPack
                 if file.tell() + file.write(stream.compress(chunk)) > max_bytes:
                     raise SnapshotTooLarge(f"the archive is larger than {max_bytes >> 20} MB")
             hashes[each.path] = digest.hexdigest()

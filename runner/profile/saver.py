@@ -11,19 +11,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from runner.browser.process_freeze import FrozenBrowser
 from runner.clock import Clock
-from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, StaleEpoch
+from runner.control_plane.client import ControlPlaneClient, StaleEpoch
 from runner.disk import WRITE_ERRORS, Disk
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.profile.archive import LinkedFileChanged, PackedArchive, pack
 from runner.profile.directory import Profile
 from runner.profile.disk_check import DiskCheck, JournalCounters
-from runner.profile.manifest import Manifest, SnapshotTooLarge
+from runner.profile.manifest import Manifest
+from runner.profile.save_errors import FAILURES, BrowserSpoiled, NotOnline, SnapshotSuperseded, problem_of
 from runner.profile.schedule import SnapshotSchedule
 from runner.profile.staged_copy import CopyStopped, StagedCopy, copy_profile
 from wire import CommitRequest, Hold, SaveProblem, UploadRequest
@@ -54,32 +56,6 @@ class SharedResources:
         """Returns the next sequence; it goes on for a session that was killed and started again at the same epoch."""
         last_epoch, last_sequence = self.begun.get(tenant, (epoch, 0))
         return last_sequence + 1 if last_epoch == epoch else 1
-
-
-class SnapshotAbandoned(Exception):
-    """The snapshot must not be stored, or was not accepted.
-
-    SnapshotAbandoned
-    ├── SnapshotSuperseded  the control plane has a later one
-    ├── NotOnline           the copy may be of a login that is over
-    └── BrowserSpoiled      the copy may be of databases that Chromium had given up
-    """
-
-
-class SnapshotSuperseded(SnapshotAbandoned):
-    """The control plane has a later snapshot of this epoch and ignores this one."""
-
-
-class NotOnline(SnapshotAbandoned):
-    """The page is not online any more."""
-
-
-class BrowserSpoiled(SnapshotAbandoned):
-    """The disk had no room meanwhile."""
-
-
-#: A session does not notice any of these.
-FAILURES = (ControlPlaneError, CopyStopped, LinkedFileChanged, SnapshotTooLarge, SnapshotAbandoned, OSError, ValueError)
 
 
 class StagedSnapshot(NamedTuple):
@@ -222,7 +198,7 @@ class Saver:
 
     def _failed(self, error: Exception) -> bool:
         """Notes a failure; returns whether nothing is left to save: the hold is another runner's, or the files bad."""
-        problem = _problem_of(error)
+        problem = problem_of(error)
         if not self._schedule.failures or problem is not self.problem:
             level = logging.WARNING if problem is SaveProblem.TOO_LARGE else logging.INFO
             code = getattr(error, "code", "")
@@ -233,6 +209,7 @@ class Saver:
             self._never_link |= {error.path}
         if isinstance(error, OSError) and error.errno in WRITE_ERRORS:
             self._disk_check.refused()
+        self._disk_check.check()
         return isinstance(error, StaleEpoch) or self._disk_check.spoiled
 
     def _saved(self, staged: StagedSnapshot, begun_at: float, changed: bool) -> None:
@@ -265,7 +242,8 @@ class Saver:
             files=copy.files,
         )
         archive = staging.with_suffix(".tar.zst")
-        packed = await asyncio.to_thread(lambda: pack(staging, manifest, archive, linked=copy.linked))
+        packing = partial(pack, linked=copy.linked, has_room=self._shared.disk.has_room_to_pack)
+        packed = await asyncio.to_thread(packing, staging, manifest, archive)
         return StagedSnapshot(packed, sequence, frozen_seconds)
 
     def _copy(self, directory: Path, staging: Path, freeze: Freeze | None) -> tuple[StagedCopy, float]:
@@ -300,20 +278,3 @@ class Saver:
         answer = await self._client.commit(CommitRequest(**{**upload.model_dump(), **versions}))
         if not answer.committed:
             raise SnapshotSuperseded
-
-
-def _problem_of(error: Exception) -> SaveProblem | None:
-    """Returns the problem that this error of an attempt means; None if only the page is not online any more."""
-    match error:
-        case NotOnline():
-            return None
-        case BrowserSpoiled():
-            return SaveProblem.DISK_FULL
-        case SnapshotTooLarge():
-            return SaveProblem.TOO_LARGE
-        case CopyStopped() | LinkedFileChanged():
-            return SaveProblem.TOO_SLOW
-        case ControlPlaneError() | SnapshotSuperseded():
-            return SaveProblem.NOT_STORED
-    full = isinstance(error, OSError) and error.errno in WRITE_ERRORS
-    return SaveProblem.DISK_FULL if full else SaveProblem.FAILED

@@ -16,7 +16,7 @@ import pytest
 
 from runner.browser.process_freeze import FrozenBrowser
 from runner.control_plane.client import TransientError
-from runner.disk import Disk
+from runner.disk import ROOM_TO_PACK_BYTES, Disk
 from runner.log_events import LogEvent
 from runner.profile.archive import ChromiumTooOld, pack
 from runner.profile.directory import Profile
@@ -352,6 +352,30 @@ async def test_a_line_that_rests_is_saved_again_after_a_full_moment_and_has_no_p
     first.saver.online(True)
     await first.keep_for(60, directory)
     assert (problem_of(first), first.saver.saved_at > first.clock.now() - 60) == (None, True)
+
+
+async def test_a_snapshot_leaves_room_for_the_browsers_of_all_sessions(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its archive may be as large as its profile: the disk has room when it begins, and would be full in the end."""
+    directory = first.login("one")
+    first.saver.new_browser()
+    first.saver.linked()
+    first.saver.online(True)
+    free_while_packed = ROOM_TO_PACK_BYTES - 1
+
+    def shrink(*arguments: Any, **more: Any) -> Any:
+        copied = copy_profile(*arguments, **more)
+        first.free = free_while_packed
+        return copied
+
+    monkeypatch.setattr("runner.profile.saver.copy_profile", shrink)
+    await first.keep_for(20, directory)
+    assert (first.kept, problem_of(first), first.is_suspect()) == ([], SaveProblem.DISK_FULL, False)
+    assert first.profile.leftover_scratch() == []
+    free_while_packed, first.free = ROOM_TO_PACK_BYTES, 1 << 40
+    await first.keep_for(60, directory)
+    assert (len(first.kept), problem_of(first)) == (1, None)
 
 
 # -- a disk without room ------------------------------------------------------------------------------------------
