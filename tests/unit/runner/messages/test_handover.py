@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from infrastructure.local.lambda_runtime.gateway import MAX_PAYLOAD_BYTES
 from runner.control_plane.client import Refused
-from tests.unit.support.runner_line import Line
-from wire import MAX_TEXT_BYTES, MessagesAnswer, MessagesRequest
+from runner.messages.handover import Handover
+from runner.messages.journal import Journal
+from runner.messages.journal_entries import SentPart
+from runner.messages.journal_owner import JournalOwner
+from tests.unit.support.runner_fakes import TENANT, FakeClient
+from tests.unit.support.runner_line import CHAT, Line
+from wire import MAX_TEXT_BYTES, Message, MessageKind, MessagesAnswer, MessagesRequest
 
 
 async def test_batches_are_bounded_and_in_order(line: Line) -> None:
@@ -47,6 +53,23 @@ async def test_a_request_has_what_fits_and_one_message_at_least(
     assert await line.handover.hand_in()
     assert [len(request.messages) for request in line.control.handed_in] == batches
     assert line.handed_in() == ["A", "B", "C"]
+
+
+async def test_sent_parts_are_reported_while_messages_are_held_back(line: Line, tmp_path: Path) -> None:
+    line.control.reply(
+        TENANT, Message(id="IN1", chat=CHAT, from_me=False, sent_at_ms=1, kind=MessageKind.TEXT), ["Yes."]
+    )
+    journal = Journal(tmp_path / "held back" / "journal", JournalOwner(1, "", held_back=True))
+    journal.open()
+    handover = Handover(tenant=TENANT, epoch=1, client=FakeClient(line.control), journal=journal)
+    journal.add("A", Message(id="A", chat=CHAT, from_me=False, sent_at_ms=1, kind=MessageKind.TEXT))
+    journal.add_sent(SentPart(CHAT, "turn-0000", 0, "3EB0", 1))
+    assert await handover.hand_in()
+    assert (len(line.control.sent_parts), line.control.handed_in, list(journal.waiting)) == (1, [], ["A"])
+    journal.hold_back(False)
+    assert await handover.hand_in()
+    assert line.handed_in() == ["A"]
+    journal.close()
 
 
 async def test_a_later_wording_is_handed_in_after_the_first_one_in_the_same_request(line: Line) -> None:
