@@ -113,7 +113,9 @@ class Landing:
         visitor = self._find_visitor(token)
         if visitor.bound:
             return self._redirect(visitor, "/status")
-        return self._render("opening" if visitor.invite.bound_sha256 is None else "elsewhere", visitor, moved=False)
+        if visitor.invite.bound_sha256 is not None:
+            return self._render("elsewhere", visitor, moved=False)
+        return self._render("opening", visitor, linked=self._services.sessions.get(visitor.tenant.id).linked)
 
     def open(self, token: str) -> Response:
         """Binds this browser if no other one is bound."""

@@ -11,6 +11,7 @@ from chalicelib.tokens import sha256
 from chalicelib.web import landing
 from chalicelib.web.landing_view import Screen
 from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
+from wire import Phase
 
 
 def mutations(token: str) -> Iterator[str]:
@@ -133,6 +134,18 @@ def test_opening_binds_this_browser_and_wakes_the_session(lines: Lines) -> None:
     assert lines.awake()
     assert browser.get("").goes_to("/status")
     assert browser.get("/status").shown == Screen.WAITING
+
+
+def test_a_new_link_of_a_linked_line_offers_its_state_and_no_code(lines: Lines) -> None:
+    translate = translator("en")
+    unlinked = lines.browser().get("").body
+    assert translate("landing.opening.button") in unlinked
+    lines.session(phase=Phase.ONLINE, number="491701234567")
+    linked = lines.browser().get("").body
+    assert translate("landing.opening.linked_button") in linked
+    assert translate("landing.opening.button") not in linked and "491701" not in linked
+    assert lines.writes.count("UpdateItem") == 1  # the report's: opening the page in a mail scanner changes nothing
+    assert lines.browser().post("/open").goes_to("/status")
 
 
 def test_only_the_hash_of_the_cookie_is_stored(lines: Lines) -> None:
