@@ -374,7 +374,7 @@ async def test_a_snapshot_leaves_room_for_the_browsers_of_all_sessions(
     assert (first.kept, problem_of(first), first.is_suspect()) == ([], SaveProblem.DISK_FULL, False)
     assert first.profile.leftover_scratch() == []
     free_while_packed, first.free = ROOM_TO_PACK_BYTES, 1 << 40
-    await first.keep_for(60, directory)
+    await first.keep_for(20, directory)
     assert (len(first.kept), problem_of(first)) == (1, None)
 
 
