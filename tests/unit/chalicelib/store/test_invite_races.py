@@ -7,7 +7,7 @@ import pytest
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import EventKind, Tenant
 from chalicelib.store.invites import Invites
-from chalicelib.store.table import Table
+from chalicelib.store.table import Table, Update
 from chalicelib.store.timeline import Timeline
 from tests.unit.chalicelib.store.conftest import OPERATOR, happened
 from tests.unit.support.racing_table import RacingTable
@@ -161,3 +161,24 @@ def test_a_revocation_ends_every_link_or_none(
     assert not revoked(racing, "former")
     assert invites.revoke(hotel.id, now=NOW, by=OPERATOR)
     assert revoked(racing, "former") and revoked(racing, "newest")
+
+
+def test_without_a_link_none_is_read_or_revoked(invites: Invites, hotel: Tenant, racing: RacingTable) -> None:
+    racing.operations.clear()
+    assert invites.get_current(hotel.id) is None
+    assert racing.operations == {"get": 1}
+    alone = invites.prepare(hotel.id, "alone", now=NOW)
+    racing.update(Update(f"TENANT#{hotel.id}", "TENANT", set={"invite_next": "alone"}, remove=("invite",)))
+    assert invites.settle(alone, now=NOW)
+    assert valid(invites, hotel) == "alone"
+    assert racing.get("INVITE#None", "INVITE") is None
+
+
+def test_a_link_that_expires_while_a_browser_is_bound_is_not_made_again(
+    invites: Invites, issue: Callable[[str], None], racing: RacingTable
+) -> None:
+    issue("link")
+    racing.before_next("update", lambda: racing.delete("INVITE#link", "INVITE"))
+    with pytest.raises(NotFound):
+        invites.bind("link", "browser", instead_of=None, now=NOW)
+    assert racing.get("INVITE#link", "INVITE") is None

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
+from chalicelib.store.table import ConditionFailed
 from tests.unit.chalicelib.store.conftest import OPERATOR
 from tests.unit.conftest import Clock
 from tests.unit.support.racing_table import RacingTable
@@ -70,3 +73,11 @@ def test_a_browser_that_is_signed_out_meanwhile_is_not_made_again(clock: Clock, 
     racing.before_next("update", lambda: operators.end("token"))
     operators.touch(session, now=clock() + 60_000)
     assert racing.get("OPERATOR#token", "OPERATOR") is None
+
+
+def test_the_token_of_a_browser_is_given_to_no_other(clock: Clock, operators: Operators) -> None:
+    operators.create(a_browser(clock()))
+    with pytest.raises(ConditionFailed):
+        operators.create(replace(a_browser(clock()), email="another@example.com"))
+    found = operators.find("token", now=clock())
+    assert found is not None and found.email == OPERATOR

@@ -62,6 +62,14 @@ def test_two_first_sightings_at_once_are_both_counted(texts: AutomaticTexts, rac
     assert known(texts).seen == 2
 
 
+def test_a_first_sighting_that_was_delayed_is_counted_until_its_text_expires(
+    texts: AutomaticTexts, racing: RacingTable
+) -> None:
+    racing.before_next("update", lambda: see(texts))
+    seen = see(texts, chat="two", now=NOW + WEEK_MS)
+    assert seen is not None and (seen.seen, seen.first_seen) == (2, NOW)
+
+
 def test_a_sighting_of_what_expired_a_moment_ago_begins_anew(texts: AutomaticTexts) -> None:
     see(texts, "Hello")
     later = NOW + WEEK_MS + 1_000

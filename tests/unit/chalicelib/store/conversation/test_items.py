@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
 from chalicelib.model.fixed_sentences import FixedSentence
-from chalicelib.store.conversation.items import message_from, message_item, turn_from, turn_item
+from chalicelib.store.conversation.items import chat_from, message_from, message_item, turn_from, turn_item
 from chalicelib.store.table import Put
 from wire import Media, MessageKind, Quote
 
@@ -66,3 +66,15 @@ def test_a_message_without_optional_attributes_writes_none_of_them() -> None:
 
 def test_a_turn_keeps_the_versions_of_its_messages() -> None:
     assert turn_from(Put(turn_item(TURN, 30, 9)).attributes) == TURN
+
+
+def test_a_turn_without_optional_attributes_writes_none_of_them() -> None:
+    plain = replace(TURN, versions=(), parts=(), sentence=None, due_at=0, calls=0, called_at=None)
+    item = Put(turn_item(plain, 30, 9)).attributes
+    assert not {"versions", "parts", "cursor", "sentence", "due_at", "calls", "called_at", "reason"} & {*item}
+    assert turn_from(item) == plain
+
+
+def test_a_chat_of_an_earlier_release_has_the_name_of_its_item() -> None:
+    assert chat_from("tenantaaaa", {"id": "4711@lid"}).whatsapp_id == "4711@lid"
+    assert chat_from("tenantaaaa", {"id": "4711@lid", "whatsapp_id": "49170@c.us"}).whatsapp_id == "49170@c.us"
