@@ -97,7 +97,13 @@ def compose(
             ),
             conversation=conversation,
             restorer=Restorer(
-                hold=hold, client=own_client, profile=profile, packing=packing, chromium=chromium, clock=clock
+                hold=hold,
+                client=own_client,
+                profile=profile,
+                packing=packing,
+                chromium=chromium,
+                clock=clock,
+                has_room=disk.has_room_to_restore,
             ),
             saver=Saver(hold=hold, client=own_client, profile=profile, journal=journal, shared=shared, clock=clock),
             boot_gate=boot_gate,

@@ -20,7 +20,7 @@ ROOM_TO_SAVE_BYTES = 1 << 30
 ROOM_TO_HOST_BYTES = 2 << 30
 #: Below this a browser's writes may have failed between two checks.
 ROOM_TO_WRITE_BYTES = 1 << 28
-#: What a snapshot that is being packed leaves free: its archive may be as large as its profile.
+#: What a snapshot that is being packed or restored leaves free: its archive may be as large as its profile.
 ROOM_TO_PACK_BYTES = 1 << 29
 #: Changes with each start of the machine's kernel, and is the same for all of its containers.
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -80,6 +80,10 @@ class Disk:
     def has_room_to_pack(self) -> bool:
         """Returns whether a snapshot may write more of itself; for a thread."""
         return self._free_bytes(self._directory) >= ROOM_TO_PACK_BYTES
+
+    def has_room_to_restore(self, archive_bytes: int) -> bool:
+        """Returns whether a snapshot may be fetched and unpacked, which takes about twice the size of its archive."""
+        return self._free_bytes(self._directory) - 2 * archive_bytes >= ROOM_TO_PACK_BYTES
 
     def capacity(self, desired: int) -> int:
         """Returns how many sessions may be hosted, of the desired number; those that are hosted stay."""

@@ -5,7 +5,9 @@ older keys. A snapshot that does not work is never deleted; the one before it is
 """
 
 import asyncio
+import errno
 import logging
+from collections.abc import Callable
 
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, ControlPlaneError, Refused
@@ -33,6 +35,7 @@ class Restorer:
         packing: asyncio.Semaphore,
         chromium: str,
         clock: Clock,
+        has_room: Callable[[int], bool] = lambda archive_bytes: True,
     ) -> None:
         self.tenant = hold.tenant
         self.epoch = hold.epoch
@@ -41,6 +44,7 @@ class Restorer:
         self._packing = packing
         self._chromium = chromium
         self._clock = clock
+        self._has_room = has_room
         #: Keys of snapshots that did not work; and the last one's reason, until it was reported to the control plane.
         self._failed: list[str] = []
         self._unreported_reason = ""
@@ -134,6 +138,8 @@ class Restorer:
 
     async def _restore(self, version: SnapshotVersion) -> OpenedProfile:
         begun_at = self._clock.now()
+        if not self._has_room(version.size_bytes):
+            raise OSError(errno.ENOSPC, "the snapshot would leave the browsers on this disk no room")
         directory = await asyncio.to_thread(self._profile.new_scratch_path)
         archive = directory.with_suffix(".tar.zst")
         expected = ExpectedArchive(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import disk as disk_module
-from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES, ROOM_TO_WRITE_BYTES, Disk
+from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_PACK_BYTES, ROOM_TO_SAVE_BYTES, ROOM_TO_WRITE_BYTES, Disk
 from runner.log_events import LogEvent
 
 PLENTY = 1 << 40
@@ -86,3 +86,10 @@ def test_a_disk_that_cannot_be_identified_has_no_name(tmp_path: Path, monkeypatc
     assert Disk(tmp_path / "missing").identity == ""
     monkeypatch.setattr(disk_module, "BOOT_ID", tmp_path / "none")
     assert Disk(tmp_path).identity == ""
+
+
+def test_a_snapshot_is_packed_and_restored_only_if_it_leaves_room(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, lambda _directory: ROOM_TO_PACK_BYTES + 2_000)
+    assert disk.has_room_to_pack()
+    assert (disk.has_room_to_restore(1_000), disk.has_room_to_restore(1_001)) == (True, False)
+    assert not Disk(tmp_path, lambda _directory: ROOM_TO_PACK_BYTES - 1).has_room_to_pack()

@@ -28,7 +28,7 @@ from runner.browser.process_freeze import FrozenBrowser
 from runner.browser.recovery import MIN_INTERVAL_SECONDS
 from runner.browser.rotation import RotationSlots
 from runner.control_plane.lease import Lease
-from runner.disk import Disk
+from runner.disk import ROOM_TO_PACK_BYTES, Disk
 from runner.messages.conversation import Conversation
 from runner.messages.handover import Handover
 from runner.messages.journal import Journal
@@ -150,6 +150,7 @@ class Scene:
                 packing=packing,
                 chromium="156.0",
                 clock=self.clock,
+                has_room=shared.disk.has_room_to_restore,
             ),
             saver=Saver(
                 hold=self.hold, client=client, profile=self.profile, journal=journal, shared=shared, clock=self.clock
@@ -858,6 +859,24 @@ async def test_a_full_disk_is_left_to_another_runner(tmp_path: Path, monkeypatch
     async with moved_here(tmp_path, "good") as scene:
         await scene.clock.advance(sum(backoff_seconds(attempt, 0.5) for attempt in range(1, MAX_OPENING_ATTEMPTS)))
         assert scene.task.result() == "no room for the profile"  # after the last attempt nothing is waited for
+
+
+async def test_a_snapshot_that_would_fill_the_disk_is_left_to_another_runner_unfetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else the browsers of all its sessions would be spoiled."""
+    fetched: list[object] = []
+    fetch = FakeControl.fetch
+
+    async def note(control: FakeControl, *request: Any) -> None:
+        fetched.append(request)
+        await fetch(control, *request)
+
+    monkeypatch.setattr(FakeControl, "fetch", note)
+    async with moved_here(tmp_path, "good") as scene:
+        scene.free = ROOM_TO_PACK_BYTES
+        await scene.clock.advance(60)
+        assert (scene.task.result(), fetched) == ("no room for the profile", [])
 
 
 async def test_a_session_that_fetches_a_large_snapshot_for_long_is_not_taken_for_wedged(
