@@ -85,7 +85,8 @@
       hint("message");
     }, REVOKED_MS);
   });
-  W.on("chat.msg_ack_change", unsolicitedEvent); // receipts: the server's ack is no such event [registerAckMessageEvent.ts]
+  // The server's ack answers what this page sent; a contact's receipt comes by itself [registerAckMessageEvent.ts].
+  W.on("chat.msg_ack_change", ({ ack }) => (ack > 1 ? unsolicitedEvent() : serverEvent()));
 
   // This browser cannot answer a page that asks for a passkey: a person has to be notified.
   attempt(() => {

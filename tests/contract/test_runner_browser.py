@@ -140,6 +140,29 @@ async def test_one_chat_that_cannot_be_read_silences_no_other_and_is_answered_on
         await control.until_report(lambda report: is_online(report) and report.detail == "")
 
 
+async def test_the_ack_of_a_reply_proves_no_connection_on_which_anything_comes_and_a_receipt_does(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    chat = phone.contact(CONTACT).chat_id
+    async with running(browsers, control, tmp_path) as host:
+        await link(control, simulator)
+        page = host._sessions._hosted[TENANT].session._page
+        assert page is not None
+        phone.deafen()
+        assert (await page.send(chat, "3EB0AAAAAAAAAAAAAAAAAA", "nobody hears", None)).ack == 1
+        seen = await page.observe()
+        assert seen.unsolicited_event_ms_ago is None and seen.server_event_ms_ago is not None
+        phone.drop()
+        await phone.wait_linked()
+        await page.send(chat, "3EB0BBBBBBBBBBBBBBBBBB", "somebody hears", None)
+        async with asyncio.timeout(10):
+            while (await page.observe()).unsolicited_event_ms_ago is None:  # noqa: ASYNC110 - the page is asked
+                await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("cause", [CrashCause.OUT_OF_MEMORY, CrashCause.KILLED, CrashCause.CRASHED])
 async def test_the_cause_of_a_crash_is_reported(tmp_path: Path, cause: CrashCause) -> None:
     reported: list[str] = []
