@@ -136,19 +136,19 @@ class Profile:
     def reject(self) -> None:
         """Lets every snapshot count as newer than ``current``, which is then deleted: it takes too much of the disk."""
         marker = self.marker()
-        self._write(Marker(self.tenant, REJECTED, marker is not None and marker.linked))
+        self._mark(Marker(self.tenant, REJECTED, marker is not None and marker.linked))
 
     def mark_linked(self, epoch: int) -> None:
         """Marks the profile as linked."""
         marker = self.marker() or Marker(self.tenant, epoch)
         if not marker.linked:
-            self._write(replace(marker, linked=True))
+            self._mark(replace(marker, linked=True))
 
     def mark_saved(self) -> None:
         """Records that a snapshot has everything that the closed browser left."""
         marker = self.marker()
         if marker is not None:
-            self._write(replace(marker, saved=True))
+            self._mark(replace(marker, saved=True))
 
     def discard(self) -> list[Path]:
         """Forgets the profile and all earlier ones; returns the directories that are to be deleted, under other names.
@@ -230,6 +230,11 @@ class Profile:
         """Returns the profiles that were set aside, newest first."""
         found = [each for each in self.home.glob(f"{SET_ASIDE}*") if each.name.removeprefix(SET_ASIDE).isdigit()]
         return sorted(found, key=lambda each: int(each.name.removeprefix(SET_ASIDE)), reverse=True)
+
+    def _mark(self, marker: Marker) -> None:
+        """Changes what is noted of a profile in use: without it the line goes on, also on a full disk."""
+        with suppress(OSError):
+            self._write(marker)
 
     def _write(self, marker: Marker) -> None:
         new = self._marker.with_suffix(".new")

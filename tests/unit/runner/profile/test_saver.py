@@ -751,3 +751,21 @@ async def test_while_the_control_plane_is_away_the_next_try_waits(
     control.down = False
     assert await second.opened() == ("one", True)
     assert [request.reason for request in control.restores if request.reason] == ["snapshot 2-2: it shows a code"]
+
+
+async def test_a_browser_that_fills_the_disk_itself_is_closed_all_the_same(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    directory = first.login("one")
+    first.saver.new_browser()
+    closed: list[bool] = []
+    monkeypatch.setattr(Profile, "_write", full)
+    monkeypatch.setattr("runner.profile.disk_check.MAX_PROFILE_BYTES", -1)
+    saving = asyncio.create_task(first.saver.run(directory, first.freeze, first.is_online, lambda: closed.append(True)))
+    await first.clock.advance(3)
+    assert (closed, saving.done()) == ([True], False)
+    saving.cancel()
+    await asyncio.gather(saving, return_exceptions=True)

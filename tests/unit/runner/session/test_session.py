@@ -895,3 +895,17 @@ async def test_a_session_that_fetches_a_large_snapshot_for_long_is_not_taken_for
         assert (scene.whatsapp.opened, probed_ms_ago is not None and probed_ms_ago < 60_000) == ([], True)
         await scene.clock.advance(30)
         assert scene.phase is Phase.ONLINE
+
+
+async def test_an_owner_who_scans_while_the_disk_is_full_is_linked_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    async with living(tmp_path) as scene:
+        monkeypatch.setattr(Profile, "_write", full)
+        await scene.shows(MAIN, 5)
+        await scene.heartbeat()
+        await scene.clock.advance(20)
+        assert (scene.phase, scene.task.done()) == (Phase.ONLINE, False)
