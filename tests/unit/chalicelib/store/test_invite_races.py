@@ -171,6 +171,7 @@ def test_without_a_link_none_is_read_or_revoked(invites: Invites, hotel: Tenant,
     racing.update(Update(f"TENANT#{hotel.id}", "TENANT", set={"invite_next": "alone"}, remove=("invite",)))
     assert invites.settle(alone, now=NOW)
     assert valid(invites, hotel) == "alone"
+    assert invites.revoke(hotel.id, now=NOW, by=OPERATOR)
     assert racing.get("INVITE#None", "INVITE") is None
 
 
