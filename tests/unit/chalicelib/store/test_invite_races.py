@@ -183,3 +183,20 @@ def test_a_link_that_expires_while_a_browser_is_bound_is_not_made_again(
     with pytest.raises(NotFound):
         invites.bind("link", "browser", instead_of=None, now=NOW)
     assert racing.get("INVITE#link", "INVITE") is None
+
+
+def test_a_tenant_that_there_is_not_gets_no_link(invites: Invites, hotel: Tenant, racing: RacingTable) -> None:
+    with pytest.raises(NotFound):
+        invites.get_current("nobody00")
+    racing.before_next("transact", lambda: racing.delete(f"TENANT#{hotel.id}", "TENANT"))
+    with pytest.raises(NotFound):
+        invites.prepare(hotel.id, "link", now=NOW)
+    assert racing.get(f"TENANT#{hotel.id}", "TENANT") is None and racing.get("INVITE#link", "INVITE") is None
+
+
+def test_a_link_is_not_issued_twice(invites: Invites, hotel: Tenant, issue: Callable[[str], None]) -> None:
+    issue("link")
+    invites.bind("link", "browser", instead_of=None, now=NOW)
+    with pytest.raises(Conflict):
+        invites.prepare(hotel.id, "link", now=NOW)
+    assert invites.find("link", now=NOW).bound_sha256 == "browser"

@@ -1,12 +1,12 @@
 """Sessions: reports and changes against a runner that holds the session no more, or another process that was faster."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from chalicelib.errors import NotFound, StaleEpoch
-from chalicelib.model import AWAKE_FOR, Runner, RunnerState, Session, apply_report, milliseconds
+from chalicelib.model import AWAKE_FOR, ExpiringCode, Problem, Runner, RunnerState, Session, apply_report, milliseconds
 from chalicelib.store.placement import Placement
 from chalicelib.store.sessions import ACTIVITY_RECORDED_EVERY, ATTEMPTS, AWAKE_RENEWED_EVERY, Sessions
 from chalicelib.store.table import Update
@@ -15,7 +15,7 @@ from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.placing import A, B, placement_on, registered
 from tests.unit.support.racing_table import RacingTable
-from wire import Phase, SessionReport
+from wire import Phase, ProblemCode, SessionReport
 
 PK = f"TENANT#{A}"
 RUNNER_PK = "RUNNER#runneraaaa"
@@ -173,6 +173,36 @@ def test_a_report_is_stored_if_nothing_moved_on_since_it_was_read(
     assert (item(racing).get("number") == "491709999999") is accepted
     assert (copy(racing).get("number") == "491709999999") is accepted
     assert copy(racing)["sequence"] == accepted
+
+
+def test_what_a_report_says_is_read_back_and_what_it_says_no_more_is_removed(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock
+) -> None:
+    said = {
+        "problem": Problem(ProblemCode.RESTRICTED, 1, "until tomorrow"),
+        "detail": "why",
+        "qr": ExpiringCode("a code", 2),
+        "pairing": ExpiringCode("another", 3),
+        "number": "491701111111",
+        "linked_at": 4,
+        "last_number": "491702222222",
+        "account_since": 5,
+        "logged_out_at": 6,
+        "caught_up_to": 7,
+        "pair_with": "8",
+        "came_up": True,
+        "failures": 9,
+        "next_try_at": 10,
+        "down_since": 11,
+    }
+    full = replace(held, phase=Phase.ONLINE, since=12, sequence=1, **said)  # type: ignore[arg-type]
+    assert sessions.record_report(holder, held, full)
+    assert sessions.get(A) == full
+    fresh = {each.name: each.default for each in fields(Session) if each.name in said}
+    silent = replace(full, sequence=2, **fresh)  # type: ignore[arg-type]
+    assert sessions.record_report(holder, full, silent)
+    assert sessions.get(A) == silent
+    assert not {*said, "fails"} & {*item(racing)}
 
 
 def test_a_report_without_news_copies_its_sequence_alone(
