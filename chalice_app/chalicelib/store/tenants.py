@@ -169,7 +169,7 @@ class Tenants:
         return self._change(update, Event(tenant, problem.since, EventKind.PROBLEM, problem.code))
 
     def _clear_problem(self, tenant: str, name: str, now: int, by: str) -> bool:
-        update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & Attr(name).exists())
+        update = Update(*_key(tenant), remove=(name,), when=Attr(name).exists())
         return self._change(update, Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by))
 
     def _change(self, update: Update, event: Event) -> bool:

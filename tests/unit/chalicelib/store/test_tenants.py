@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.model import EventKind, GroupAnswers, Invite, Policies, Problem, Session, Tenant, TenantState
+from chalicelib.model import Audience, EventKind, GroupAnswers, Invite, Policies, Problem, Session, Tenant, TenantState
 from chalicelib.store.invites import Invites
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
-from chalicelib.store.table import Table, Update
+from chalicelib.store.table import Put, Table, Update
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from tests.unit.chalicelib.store.conftest import ASSISTANT, OPERATOR, a_tenant, happened
+from tests.unit.support.racing_table import RacingTable
 from wire import Phase, ProblemCode
 
 KEY_GONE = Problem(ProblemCode.KEY_REVOKED, 1, "OpenAI does not accept this key.")
@@ -35,6 +36,25 @@ def test_a_tenant_is_created_whole_or_not_at_all(tenants: Tenants, hotel: Tenant
     assert tenants.get(hotel.id).name == "Hotel Alpenblick"
     with pytest.raises(NotFound):
         invites.find("f" * 64, now=6)
+
+
+@pytest.mark.parametrize("sk", ["TENANT", "SESSION", "ASSISTANT#1"])
+def test_nothing_that_is_stored_is_replaced_by_a_new_tenant(tenants: Tenants, racing: RacingTable, sk: str) -> None:
+    racing.put(Put({"pk": "TENANT#hotel000", "sk": sk, "kept": 1}))
+    with pytest.raises(Conflict):
+        Tenants(racing, Timeline(racing)).create(a_tenant(), ASSISTANT, by=OPERATOR)
+    assert racing.operations["transact"] == 1
+    assert list(racing.query("TENANT#hotel000")) == [{"pk": "TENANT#hotel000", "sk": sk, "kept": 1}]
+
+
+def test_a_tenant_is_created_with_its_link(tenants: Tenants, invites: Invites, table: Table) -> None:
+    invite = Invite("f" * 64, "hotel000", 5)
+    tenants.create(a_tenant(), ASSISTANT, by=OPERATOR, invite=invite)
+    assert invites.get_current("hotel000") == invites.find("f" * 64, now=6) == invite
+    assert "country" not in (table.get("TENANT#hotel000", "TENANT") or {})
+    alpine = a_tenant("alpine00", country="AT")
+    tenants.create(alpine, ASSISTANT, by=OPERATOR)
+    assert tenants.get("alpine00") == alpine
 
 
 def test_a_missing_tenant_is_not_found(tenants: Tenants, invites: Invites) -> None:
@@ -95,6 +115,33 @@ def test_a_changed_assistant_is_a_new_version_and_the_old_one_stays(tenants: Ten
     assert tenants.get_assistant(hotel.id, 1) == ASSISTANT
 
 
+def test_a_version_of_an_assistant_is_never_replaced(tenants: Tenants, hotel: Tenant, table: Table) -> None:
+    table.put(Put({"pk": f"TENANT#{hotel.id}", "sk": "ASSISTANT#2", "kept": 1}))
+    with pytest.raises(Conflict):
+        tenants.edit(hotel.id, {"name": "x"}, expected_revision=1, now=7, by=OPERATOR, assistant=ASSISTANT)
+    assert tenants.get(hotel.id) == hotel
+
+
+def test_a_found_effort_is_stored_on_an_assistant_that_there_is(tenants: Tenants, hotel: Tenant, table: Table) -> None:
+    for version in (1, 2):
+        tenants.store_found_effort(hotel.id, version, "low")
+    assert tenants.get_assistant(hotel.id, 1).found_effort == "low"
+    assert table.get(f"TENANT#{hotel.id}", "ASSISTANT#2") is None
+
+
+def test_only_policies_that_an_earlier_release_lacks_are_left_out(
+    tenants: Tenants, hotel: Tenant, table: Table
+) -> None:
+    later = {"audience": Audience.UNSAVED, "answer_without_words": True, "wordless_notice": False}
+    for revision, given in enumerate((later, {}), start=1):
+        policies = Policies(**given)  # type: ignore[arg-type]
+        tenants.edit(hotel.id, {"policies": policies}, expected_revision=revision, now=7, by=OPERATOR)
+        item = table.get(f"TENANT#{hotel.id}", "TENANT") or {}
+        assert {*later} & {*item["policies"]} == {*given}
+        assert "give_up_text" in item["policies"]
+        assert tenants.get(hotel.id).policies == policies
+
+
 def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tenant, timeline: Timeline) -> None:
     now = hotel.created_at + 1
     assert tenants.set_state(hotel.id, TenantState.PAUSED, now=now, by=OPERATOR)
@@ -128,6 +175,13 @@ def test_the_overview_joins_every_tenant_with_its_session(tenants: Tenants, hote
     assert overview["hotel000"][0] == hotel
     assert overview["hotel000"][1].phase is Phase.ONLINE
     assert overview["bakery00"][1].phase is Phase.IDLE
+
+
+def test_a_tenant_whose_session_is_not_listed_yet_has_a_fresh_one(
+    tenants: Tenants, hotel: Tenant, table: Table
+) -> None:
+    table.update(Update("TENANT#hotel000", "SESSION", remove=("directory",)))
+    assert tenants.list_all() == [(hotel, Session("hotel000"))]
 
 
 def test_nothing_secret_is_shown_by_a_tenant_in_a_log(hotel: Tenant) -> None:
