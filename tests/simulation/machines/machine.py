@@ -114,6 +114,8 @@ class Machine:
         self.unplugged = False
         #: When it was last unreachable for reasons of its own.
         self.last_bad = -1e9
+        #: When the network last lost or delayed one of its calls, or the answer.
+        self.lost_at = -1e9
         #: When its process was continued last, after it was stopped.
         self.went_on_at = -1e9
         #: Grows when the disk is lost.

@@ -57,9 +57,13 @@ class Network:
         def cut_off() -> bool:
             return machine.partitioned or world.cloud.rates.down
 
+        def lose(kind: str) -> None:
+            world.count(kind)
+            machine.lost_at = loop.time()
+
         def answered(status: int, body: bytes) -> None:
             if cut_off() or chance.random() < world.plan.answer_lost:
-                world.count("answer lost")
+                lose("answer lost")
             else:
                 loop.after(chance.uniform(0.002, 0.04), finish, status, body)
 
@@ -75,9 +79,9 @@ class Network:
             if chance.random() < 0.5:
                 loop.after(chance.uniform(0.01, 3.0), refuse)
         elif chance.random() < world.plan.request_lost:
-            world.count("request lost")
+            lose("request lost")
         elif chance.random() < world.plan.request_late:
-            world.count("request late")
+            lose("request late")
             loop.after(chance.uniform(0.5, world.plan.max_delay_seconds), arrive, answered)
         else:
             loop.after(chance.uniform(0.002, 0.04), arrive, answered)

@@ -18,6 +18,8 @@ OUTAGE_BORNE = 100.0
 LONG_ENOUGH = 200.0
 #: A runner may take a turn at the last moment before it is too old, and send it so many seconds later.
 SENT_WITHIN = 60.0
+#: A lost call costs its runner ten seconds, and the witness asks for two calls of another one in fifteen.
+LOST_LATELY = 25.0
 
 
 class PlacementPromises:
@@ -73,7 +75,10 @@ class PlacementPromises:
             self._report("epoch", f"{key} was taken without a text")
 
     def _declared_dead(self, runner: Item) -> None:
-        """Checks that a living runner is failed over only for reasons of its own; one without sessions may be."""
+        """Checks that a living runner is failed over only for reasons of its own; one without sessions may be.
+
+        One that was silent in an outage may be, if afterwards its calls are lost while another runner's arrive.
+        """
         if not runner.get("capacity") and not runner.get("assigned"):
             return
         now = self.world.loop.time()
@@ -85,7 +90,8 @@ class PlacementPromises:
                     if end > now - LONG_ENOUGH
                 )
                 lately = now - machine.last_bad < LONG_ENOUGH or machine.process.stopped
-                if not lately and silent <= OUTAGE_BORNE:
+                lost_afterwards = silent > 0 and now - machine.lost_at < LOST_LATELY
+                if not lately and not lost_afterwards and silent <= OUTAGE_BORNE:
                     self._report("failed over", f"{runner['pk']} was well, the control plane was not")
 
     def outage(self, seconds: float) -> None:
