@@ -94,6 +94,7 @@ def test_groups_are_written_for_an_earlier_release_too_and_read_from_it(
         item = table.get(f"TENANT#{hotel.id}", "TENANT")
         assert item is not None
         assert item["policies"]["answer_groups"] is (groups is GroupAnswers.ALWAYS), "only this one if rolled back"
+        assert ("groups" in item["policies"]) is (groups is GroupAnswers.MENTIONED), "which that release lacks"
         assert tenants.get(hotel.id).policies == policies
     for written, groups in ((True, GroupAnswers.ALWAYS), (False, GroupAnswers.NEVER)):
         table.update(Update(f"TENANT#{hotel.id}", "TENANT", set={"policies": {"answer_groups": written}}))

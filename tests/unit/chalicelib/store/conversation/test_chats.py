@@ -65,6 +65,17 @@ def test_a_chat_that_is_named_anew_is_found_under_the_new_id_alone_afterwards(ch
     assert recorded(chats, a_message(3, chat=LID)).id == PHONE
 
 
+def test_a_chat_is_looked_up_under_its_alias_only_if_it_is_not_stored_itself(chats: Chats, racing: RacingTable) -> None:
+    for message, gets in ((a_message(), 1), (a_message(chat_alias=PHONE), 2)):
+        racing.operations.clear()
+        assert chats.find(T, message) is None
+        assert racing.operations == {"get": gets}
+    own, other = recorded(chats, a_message()), recorded(chats, a_message(chat=PHONE))
+    assert own != other
+    assert chats.find(T, a_message(chat_alias=PHONE)) == own
+    assert chats.find(T, a_message(chat_alias="49170@c.us")) == own
+
+
 def test_an_alias_never_replaces_a_chat_of_its_own(chats: Chats) -> None:
     own = recorded(chats, a_message(chat=PHONE))
     recorded(chats, a_message(chat=LID))
