@@ -2,7 +2,7 @@
 
 import ast
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -16,18 +16,26 @@ def is_swappable(source: str, mutant: str) -> bool:
     return _skeleton(source) == _skeleton(mutant)
 
 
-def functions_in(path: Path) -> list[FunctionType]:
-    """Returns the functions of a module that this process has, wherever they are referred to."""
-    return [
-        each for each in gc.get_objects() if isinstance(each, FunctionType) and each.__code__.co_filename == str(path)
-    ]
+def functions_by_file() -> dict[str, list[FunctionType]]:
+    """Returns the functions that this process has, wherever they are referred to, by the files of their modules."""
+    found: dict[str, list[FunctionType]] = {}
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType):
+            found.setdefault(each.__code__.co_filename, []).append(each)
+    return found
 
 
-def swap(path: Path, mutant: str) -> None:
-    """Gives the functions of a module the bodies of a mutant. Raises NotSwappable if none would change."""
+def swap(path: Path, mutant: str, functions: Sequence[FunctionType]) -> None:
+    """Gives the functions of a module the bodies of a mutant. Raises NotSwappable if none would change.
+
+    Args:
+        path: the module.
+        mutant: its edited source.
+        functions: all that this process has of the module.
+    """
     codes = _by_name(compile(mutant, str(path), "exec", dont_inherit=True))
     changed = 0
-    for function in functions_in(path):
+    for function in functions:
         former, new = function.__code__, codes.get(function.__code__.co_qualname)
         if new is None or new.co_freevars != former.co_freevars:
             raise NotSwappable(former.co_qualname)

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from tests.mutation.injection import Reached, inject, report_statements
-from tests.mutation.swap import NotSwappable, is_swappable, swap
+from tests.mutation.swap import NotSwappable, functions_by_file, is_swappable, swap
 
 SOURCE = '''"""A module."""
 
@@ -70,7 +70,8 @@ def test_a_swapped_function_is_the_same_object_with_the_code_of_the_mutant(modul
     code = imported()
     held, box = code.small, code.Box()
     assert not held(2) and box.full
-    swap(module, SOURCE.replace("a < LIMIT", "a <= LIMIT").replace("all(small", "any(not small"))
+    mutant = SOURCE.replace("a < LIMIT", "a <= LIMIT").replace("all(small", "any(not small")
+    swap(module, mutant, functions_by_file()[str(module)])
     assert held(2) and not box.full
     assert code.LIMIT == 2
 
@@ -78,7 +79,7 @@ def test_a_swapped_function_is_the_same_object_with_the_code_of_the_mutant(modul
 def test_a_swap_that_changes_nothing_is_an_error(module: Path) -> None:
     imported()
     with pytest.raises(NotSwappable):
-        swap(module, SOURCE)
+        swap(module, SOURCE, functions_by_file()[str(module)])
 
 
 def test_an_injected_module_is_imported_instead_of_its_file(module: Path) -> None:

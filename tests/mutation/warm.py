@@ -1,5 +1,6 @@
 """A warm process: it has collected a side's tests once, and forks for each mutant, which then costs only its tests."""
 
+import gc
 import os
 import signal
 import threading
@@ -8,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
 
 from tests.mutation.processes import ENDS_WITHIN_SECONDS, Ended, start
 from tests.mutation.sides import ROOT
-from tests.mutation.swap import NotSwappable, swap
+from tests.mutation.swap import NotSwappable, functions_by_file, swap
 
 _own = threading.local()
 
@@ -53,10 +55,13 @@ class _Server:
     connection: Connection
     failed: str | None = None
     _items: dict[str, pytest.Item] = field(default_factory=dict)
+    _functions: dict[str, list[FunctionType]] = field(default_factory=dict)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
+        self._functions = functions_by_file()
+        gc.freeze()  # a fork need not look through, and copy, what all of them share
         with suppress(EOFError):
             while True:
                 self.connection.send(self._in_fork(*self.connection.recv()))
@@ -87,7 +92,7 @@ class _Server:
 
     def _try(self, path: Path, source: str, tests: Sequence[str]) -> Any:
         try:
-            swap(path, source)
+            swap(path, source, self._functions.get(str(path), []))
             items = [self._items[test] for test in tests]
         except (NotSwappable, SyntaxError) as error:
             return NotSwappable(str(error))
