@@ -119,7 +119,7 @@ class Chats:
 
     def record_stop(self, chat: Chat, at: int) -> None:
         """Records that the contact ended automatic answers at this time of WhatsApp; a chat is stopped once."""
-        if not chat.stopped and at >= max(chat.resumed_at or 0, chat.stopped_at or 0):
+        if not chat.stopped and at >= (chat.resumed_at or 0):
             self._table.update(Update(chat_key(chat.tenant, chat.id), "CHAT", set={"stopped_at": at}))
 
     def record_resumption(self, chat: Chat, at: int) -> None:
@@ -190,10 +190,10 @@ class Chats:
         Args:
             since: epoch milliseconds.
         """
-        earliest = f"{max(0, now - milliseconds(WAITS_FOR_A_REASON)):013d}"
+        earliest = f"{now - milliseconds(WAITS_FOR_A_REASON):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
         if since is not None:
-            floor = min(floor, f"{max(0, since):013d}")
+            floor = min(floor, f"{since:013d}")  # a minus is less than each digit
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
         entries = self._table.query(
@@ -221,4 +221,4 @@ def arrival(now: int, index: int) -> str:
 
 
 def _earlier(at: str, by_ms: int) -> str:
-    return f"{max(0, int(at.split('#')[0]) - by_ms):013d}"
+    return f"{int(at.split('#')[0]) - by_ms:013d}"
