@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.log_events import LogEvent
 from chalicelib.model import RunnerState, Session, TenantState
+from chalicelib.model.placement import rank_runners
 from chalicelib.store.placement import Placement
 from chalicelib.store.table import Update
 from chalicelib.store.tenants import Tenants
@@ -95,8 +96,18 @@ def test_a_session_is_not_claimed_before_its_backoff_is_over(
     session = replace(awake(race, A, clock), next_try_at=clock() + 10_000)
     now = clock.pass_seconds(10 + seconds)
     assert race.claim(session, runner.id, now) is given
-    if not given:
-        assert not race.offer(session, runner, now)
+
+
+@pytest.mark.parametrize(("seconds", "given"), [(-0.001, False), (0, True)])
+def test_a_session_in_its_backoff_is_offered_to_nobody_and_costs_no_read(
+    race: Placement, racing: RacingTable, clock: Clock, seconds: float, given: bool
+) -> None:
+    runner = registered(race, clock)
+    session = replace(awake(race, A, clock), next_try_at=clock() + 10_000, failures=1)
+    now = clock.pass_seconds(10 + seconds)
+    racing.operations.clear()
+    assert race.offer(session, runner, now) is given
+    assert bool(racing.operations) is given
 
 
 @pytest.mark.parametrize(
@@ -192,15 +203,17 @@ def test_the_tenants_state_follows_a_session_that_moves_meanwhile(
 ) -> None:
     registered(race, clock)
     held = race.keep_awake(A, clock())
+    registered(race, clock, "runnerbbbb")
 
     def moves() -> None:
         assert race.release(A, "runneraaaa", held.epoch, clock())
-        assert race.claim(race.sessions.get(A), "runneraaaa", clock())
+        assert race.claim(race.sessions.get(A), "runnerbbbb", clock())
 
     racing.before_next("update", moves)
     race.apply_state(A, state, clock())
     wanted = Wanted.RUN if state is TenantState.ACTIVE else Wanted.RELEASE
-    assert runner_item(racing)["assigned"][A]["wanted"] == wanted
+    assert runner_item(racing, "runnerbbbb")["assigned"][A]["wanted"] == wanted
+    assert runner_item(racing)["assigned"] == {}
 
 
 def test_a_paused_tenant_waits_for_no_runner(race: Placement, clock: Clock) -> None:
@@ -232,6 +245,27 @@ def test_a_session_that_another_process_placed_meanwhile_is_placed(
     racing.before_next("transact", lambda: race.claim(session, "runnerbbbb", clock()))
     assert race.place(A, clock())
     assert (race.sessions.get(A).runner, racing.operations["scale out"]) == ("runnerbbbb", 0)
+
+
+def test_a_session_goes_to_the_next_runner_if_the_best_one_leaves_meanwhile(
+    race: Placement, racing: RacingTable, clock: Clock
+) -> None:
+    for name in ("runneraaaa", "runnerbbbb"):
+        registered(race, clock, name)
+    awake(race, A, clock)
+    choice = rank_runners(race.sessions.get(A), list(race.runners.alive()), "", clock())
+    leaves = Update(f"RUNNER#{choice[0].id}", "RUNNER", set={"state": RunnerState.DRAINING})
+    racing.before_next("transact", lambda: racing.update(leaves))
+    assert race.place(A, clock())
+    assert race.sessions.get(A).runner == choice[1].id
+
+
+def test_an_open_page_of_a_held_session_places_nothing(race: Placement, racing: RacingTable, clock: Clock) -> None:
+    registered(race, clock)
+    held = race.keep_awake(A, clock())
+    racing.operations.clear()
+    assert race.keep_awake(A, clock()) == held
+    assert racing.operations == {"get": 1}
 
 
 def test_a_session_that_waits_is_listed_once_from_its_beginning(
