@@ -157,6 +157,25 @@ def test_a_release_that_another_process_finished_meanwhile_succeeded(
     assert runner_item(racing)["room"] == 2
 
 
+@pytest.mark.parametrize(
+    ("of_runner", "requested"),
+    [({}, True), ({"state": RunnerState.DRAINING}, False), ({("assigned", A, "epoch"): 9}, False)],
+    ids=str,
+)
+def test_a_release_is_requested_of_a_living_runner_for_the_hold_that_was_read(
+    race: Placement, racing: RacingTable, clock: Clock, of_runner: Any, requested: bool
+) -> None:
+    registered(race, clock)
+    free = awake(race, A, clock)
+    assert not race.request_release(free)
+    held = race.keep_awake(A, clock())
+    rung = race.runners.bell("runneraaaa").count
+    racing.before_next("update", lambda: racing.update(Update("RUNNER#runneraaaa", "RUNNER", set=of_runner)))
+    assert race.request_release(held) is requested
+    assert (runner_item(racing)["assigned"][A]["wanted"] == Wanted.RELEASE) is requested
+    assert race.runners.bell("runneraaaa").count == rung + requested
+
+
 @pytest.mark.parametrize("phase", Phase)
 def test_a_released_session_is_idle_unless_a_person_must_act(
     race: Placement, racing: RacingTable, clock: Clock, phase: Phase
