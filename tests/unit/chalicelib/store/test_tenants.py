@@ -149,6 +149,8 @@ def test_pausing_twice_is_one_line_in_the_timeline(tenants: Tenants, hotel: Tena
     assert not tenants.set_state(hotel.id, TenantState.PAUSED, now=now + 1, by=OPERATOR)
     assert tenants.get(hotel.id).state is TenantState.PAUSED
     assert happened(timeline) == [EventKind.PAUSED, EventKind.CREATED]
+    assert tenants.set_state(hotel.id, TenantState.ACTIVE, now=now + 2, by=OPERATOR)
+    assert happened(timeline) == [EventKind.RESUMED, EventKind.PAUSED, EventKind.CREATED]
 
 
 @pytest.mark.parametrize("of", ["assistant", "mail"])
