@@ -129,7 +129,7 @@ def compose(
         jitter=jitter.random,
         disk=disk,
         outbox=outbox,
-        supervise_launches=browsers.launches.supervise,
+        no_browser_starts=browsers.launches.wait_until_none_starts,
     )
 
 

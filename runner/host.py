@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from runner.backoff import backoff_seconds
+from runner.browser.launches import NoBrowserStarts
 from runner.clock import Clock
 from runner.control_plane.client import ControlPlaneClient, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
@@ -67,13 +67,15 @@ class Host:
         jitter: Callable[[], float],
         outbox: Outbox,
         disk: Disk | None = None,
-        supervise_launches: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        no_browser_starts: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         #: Bound to the bootstrap token; a registered runner has a token of its own.
         self._client = client
         self._outbox = outbox
         self._disk = disk
-        self._supervise_launches = supervise_launches
+        self._no_browser_starts = no_browser_starts
+        #: Raised once the runner is drained.
+        self._failure: Exception | None = None
         self._lease = lease
         self._info = info
         self._clock = clock
@@ -96,15 +98,19 @@ class Host:
         self._group: asyncio.TaskGroup
 
     async def run(self) -> None:
-        """Runs until drained. Raises RegistrationRefused if the control plane does not accept this runner."""
+        """Runs until drained.
+
+        Raises RegistrationRefused if the control plane does not accept this runner, and NoBrowserStarts.
+        """
         async with asyncio.TaskGroup() as self._group:
             loops = [
                 self._group.create_task(self._outbox.run(), name="outbox"),
                 self._group.create_task(self._listen_for_bell(), name="bell"),
                 self._group.create_task(self._keep_lease(), name="keep lease"),
             ]
-            if self._supervise_launches is not None:
-                loops.append(self._group.create_task(self._supervise_launches(), name="supervise launches"))
+            if self._no_browser_starts is not None:
+                waiting = self._stop_when_no_browser_starts(self._no_browser_starts)
+                loops.append(self._group.create_task(waiting, name="wait until no browser starts"))
             self._group.create_task(self._keep_in_sync(), name="sync")  # last: a refusal drains the outbox
             await self._draining.wait()
             await self._drain()
@@ -112,6 +118,14 @@ class Host:
             self._changed.set()
             for loop in loops:
                 loop.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _stop_when_no_browser_starts(self, no_browser_starts: Callable[[], Awaitable[None]]) -> None:
+        """Drains a sick machine: the browsers that run on it go on elsewhere."""
+        await no_browser_starts()
+        self._failure = NoBrowserStarts(NoBrowserStarts.__doc__)
+        self.stop()
 
     def stop(self) -> None:
         """Starts the graceful shutdown; a second call shortens it."""

@@ -1,7 +1,4 @@
-"""Counts the browsers of a runner that do not start, and finds out whether the machine is sick or a profile.
-
-Where browsers of several tenants do not start, the machine is sick. For one alone an empty profile decides.
-"""
+"""Counts the browsers of a runner that do not start; an empty profile tells a sick machine from a bad profile."""
 
 import asyncio
 import shutil
@@ -9,16 +6,11 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from runner.browser.page import PageError
 
-#: So many launches in vain, one after the other …
+#: After so many launches in vain, one after the other, an empty profile is tried.
 MAX_VAIN_LAUNCHES = 3
-#: … for so many tenants: one alone may have a profile on which no browser starts.
-MIN_TENANTS = 2
-#: After so many for one tenant alone an empty profile is tried.
-VAIN_LAUNCHES_OF_ONE = 2
 
 
 class NoBrowserStarts(Exception):
@@ -30,31 +22,27 @@ class LaunchRecord:
 
     def __init__(self, try_empty_profile: Callable[[], Awaitable[bool]]) -> None:
         self._try_empty_profile = try_empty_profile
-        self._vain: list[Path] = []
+        self._vain = 0
         self._failed = asyncio.Event()
 
     @contextmanager
-    def watch(self, profile: Path) -> Iterator[None]:
+    def watch(self) -> Iterator[None]:
         """Counts the launch inside by its end; one that is cancelled counts for nothing."""
         try:
             yield
         except PageError:
-            self._vain.append(profile)
+            self._vain += 1
             self._failed.set()
             raise
-        self._vain.clear()
+        self._vain = 0
 
-    async def supervise(self) -> NoReturn:
-        """Waits while browsers start, then raises NoBrowserStarts: this runner would only attract more sessions."""
+    async def wait_until_none_starts(self) -> None:
+        """Returns once no browser starts, whatever the profile: this runner would only attract more sessions."""
         while True:
             await self._failed.wait()
             self._failed.clear()
-            if len(set(self._vain)) >= MIN_TENANTS:
-                is_sick = len(self._vain) >= MAX_VAIN_LAUNCHES
-            else:
-                is_sick = len(self._vain) >= VAIN_LAUNCHES_OF_ONE and not await self._try_empty_profile()
-            if is_sick:
-                raise NoBrowserStarts(NoBrowserStarts.__doc__)
+            if self._vain >= MAX_VAIN_LAUNCHES and not await self._try_empty_profile() and self._vain:
+                return  # and none started meanwhile
 
 
 async def starts_on_empty_profile(

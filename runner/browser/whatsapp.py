@@ -81,7 +81,7 @@ class WhatsApp:
         PageGone if Chromium does not start.
         """
         try:
-            with self.launches.watch(profile):
+            with self.launches.watch():
                 context = await self._launch(profile)
                 page = await self._prepare(context, profile, on_hint)
             yield page

@@ -30,7 +30,7 @@ class Browsers:
     @asynccontextmanager
     async def open(self, profile: Path, on_hint: OnHint) -> AsyncIterator[WhatsAppPage]:
         machine = self._machine
-        with self.launches.watch(profile):
+        with self.launches.watch():
             await asyncio.sleep(machine.chance.uniform(0.4, 2.5))
             if machine.sick == "hangs":
                 await asyncio.sleep(LAUNCH_TIMEOUT_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from runner.browser.launches import NoBrowserStarts
 from runner.browser.page import PageSilent
 from runner.control_plane.client import Refused, StaleEpoch, TransientError, Unauthorised
 from runner.control_plane.lease import Lease
@@ -165,10 +166,15 @@ class Stage:
             jitter=lambda: 0.5,
             outbox=cast("Outbox", self.outbox),
             disk=Disk(Path("/dev/shm"), lambda _: self.free),
+            no_browser_starts=self._wait_until_no_browser_starts,
         )
+        self.sick = asyncio.Event()
         self.unmakeable: set[str] = set()
         self.free = 1 << 40
         self.task: asyncio.Task[None]
+
+    async def _wait_until_no_browser_starts(self) -> None:
+        await self.sick.wait()
 
     def _make(self, hold: Hold, token: str, changed: Callable[[], None]) -> Session:
         if hold.tenant in self.unmakeable:
@@ -752,6 +758,16 @@ async def test_an_unreachable_control_plane_is_retried_every_two_seconds() -> No
     assert stage.control.registered == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_runner_on_which_no_browser_starts_lets_its_sessions_leave_in_peace_and_fails() -> None:
+    async with running() as stage:
+        stage.sick.set()
+        await stage.clock.advance(1)
+        assert [(one.reason, one.failed) for one in stage.control.releases] == [("drained", False)]
+        assert "killed" not in stage.session.done
+        with pytest.raises(NoBrowserStarts):
+            await stage.task
 
 
 async def test_draining_takes_nothing_new_releases_everything_and_ends() -> None:

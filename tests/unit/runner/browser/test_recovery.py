@@ -239,7 +239,7 @@ def test_a_page_that_works_waits_for_its_turn_and_asks_for_it_only_when_it_would
     assert asked == [20, 25, 30]
 
 
-@pytest.mark.parametrize("reason", set(RenewalReason) - set(of(Severity.DUE)))
+@pytest.mark.parametrize("reason", sorted(set(RenewalReason) - set(of(Severity.DUE))))
 def test_failure_needs_neither_a_quiet_moment_nor_a_turn(reason: RenewalReason) -> None:
     recovery = Recovery(lambda: pytest.fail("it asked for a turn"))
     for now in (0, 10):
