@@ -166,7 +166,7 @@ class Runners:
                         "leaving": draining or None,
                         **versions,
                     },
-                    add={"room": capacity - runner.capacity} if capacity != runner.capacity else {},
+                    add={"room": capacity - runner.capacity},
                     # Two calls at once must not both add the same change of room.
                     when=Attr("state").ne(RunnerState.DEAD) & Attr("capacity").eq(runner.capacity),
                 )

@@ -280,8 +280,7 @@ def _translated(error: ClientError) -> Exception:
     if code == "ConditionalCheckFailedException":
         item: Any = error.response.get("Item")
         return ConditionFailed([plain(item) if item else None])
-    if code == "TransactionCanceledException":
-        reasons: list[Any] = list(error.response.get("CancellationReasons", []))
-        if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-            return ConditionFailed([plain(reason["Item"]) if reason.get("Item") else None for reason in reasons])
+    reasons: list[Any] = list(error.response.get("CancellationReasons", []))  # of a transaction only
+    if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+        return ConditionFailed([plain(reason["Item"]) if reason.get("Item") else None for reason in reasons])
     return error

@@ -136,6 +136,12 @@ def test_a_heartbeat_ends_no_drain_and_says_which_pages_answered(
     assert item(racing)["leaving"] is True
 
 
+def test_a_runner_that_leaves_says_so_and_is_given_no_session_from_then_on(
+    runners: Runners, runner: Runner, clock: Clock
+) -> None:
+    assert heartbeat(runners, runner, clock(), draining=True).state is RunnerState.DRAINING
+
+
 def test_a_heartbeat_says_of_the_sessions_it_holds_how_their_profiles_are_saved(
     runners: Runners, runner: Runner, racing: RacingTable, clock: Clock
 ) -> None:
