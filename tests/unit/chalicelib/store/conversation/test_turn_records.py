@@ -175,14 +175,17 @@ def test_open_turns_are_listed_when_they_are_due_of_all_tenants_or_of_one(
 
 def test_parts_are_recorded_in_any_order_and_the_last_one_ends_the_turn(table: RacingTable, turns: Turns) -> None:
     turn = stored(table, TurnState.SENDING, parts=("One.", "Two.", "Three."))
+    table.operations.clear()
     after, again = turns.record_part_sent(turn, 1, NOW)
     assert (after.cursor, after.state, again) == (2, TurnState.SENDING, False)
+    assert table.operations == {"update": 1}
     assert turns.record_part_sent(turn, 0, NOW)[0].cursor == 2
     assert turns.record_part_sent(after, 0, NOW)[0].cursor == 2
     turns.request_check(turn)
     after, again = turns.record_part_sent(after, 2, NOW + 5)
     assert (after.cursor, after.state, after.sent_at, again) == (3, TurnState.SENT, NOW + 5, True)
     assert "open_turns" not in item(table) and "open_turn" not in (table.get(KEY, "CHAT") or {})
+    assert turns.record_part_sent(turn, 2, NOW + 9)[0].sent_at == NOW + 5
 
 
 def test_a_turn_whose_end_was_recorded_and_not_closed_is_closed_by_the_repetition(
