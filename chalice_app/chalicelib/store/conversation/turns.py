@@ -240,10 +240,7 @@ class Turns:
             changes |= {"state": TurnState.SENT, "sent_at": now, "open_turns": None, "due_at": None}
         changed = self._change(turn, changes, Attr("cursor").lt(cursor) & Attr("state").ne(TurnState.DISCARDED))
         if changed is None:
-            fresh = self.get(turn.tenant, turn.chat, turn.id) or turn
-            if fresh.state is not TurnState.SENT:
-                return fresh, False
-            changed = fresh
+            changed = self.get(turn.tenant, turn.chat, turn.id) or turn
         if changed.state is not TurnState.SENT:
             return changed, False
         if changed.parts_once_sent:

@@ -182,7 +182,9 @@ def test_parts_are_recorded_in_any_order_and_the_last_one_ends_the_turn(table: R
     assert turns.record_part_sent(turn, 0, NOW)[0].cursor == 2
     assert turns.record_part_sent(after, 0, NOW)[0].cursor == 2
     turns.request_check(turn)
+    table.operations.clear()
     after, again = turns.record_part_sent(after, 2, NOW + 5)
+    assert table.operations == {"update": 2}, "of the turn and its chat"
     assert (after.cursor, after.state, after.sent_at, again) == (3, TurnState.SENT, NOW + 5, True)
     assert "open_turns" not in item(table) and "open_turn" not in (table.get(KEY, "CHAT") or {})
     assert turns.record_part_sent(turn, 2, NOW + 9)[0].sent_at == NOW + 5
