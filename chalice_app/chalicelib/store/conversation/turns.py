@@ -296,10 +296,11 @@ class Turns:
             return None
 
     def _change(
-        self, turn: Turn, changes: dict[str, Any], when: Any, *, add: Mapping[str, int] | None = None
+        self, turn: Turn, changes: dict[str, Any], when: ConditionBase, *, add: Mapping[str, int] | None = None
     ) -> Turn | None:
+        """Changes the turn under a condition on an attribute that it has, so that none is made of one that expired."""
         try:
-            item = self._table.update(Update(*_key(turn), set=changes, add=add or {}, when=Attr("pk").exists() & when))
+            item = self._table.update(Update(*_key(turn), set=changes, add=add or {}, when=when))
         except ConditionFailed:
             return None
         return turn_from(item)
