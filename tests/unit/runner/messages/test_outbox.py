@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,13 @@ from runner.messages import outbox as outbox_module
 from runner.messages.handover import Handover
 from runner.messages.journal import Journal
 from runner.messages.journal_owner import OWNER_FILE, owner_of
-from runner.messages.outbox import EXPIRED_AFTER, HELD_BACK_SECONDS, SCAN_EVERY_SECONDS, SLOW_RETRY_SECONDS
+from runner.messages.outbox import (
+    EXPIRED_AFTER,
+    HELD_BACK_SECONDS,
+    MAX_RETRY_SECONDS,
+    SCAN_EVERY_SECONDS,
+    SLOW_RETRY_SECONDS,
+)
 from runner.profile.directory import Profile, ProfileBusy
 from tests.unit.support.runner_disk import TOKEN, Disk
 from tests.unit.support.runner_fakes import TENANT
@@ -194,6 +202,29 @@ async def test_an_error_that_lasts_is_logged_once(disk: Disk, caplog: pytest.Log
         disk.control.down = False
         await disk.clock.advance(6)
     assert events(caplog) == [LogEvent.HANDING_IN_INTERRUPTED, LogEvent.JOURNAL_HANDED_IN]
+
+
+async def test_a_journal_without_messages_is_no_news(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "runner")
+    disk.control.reply(TENANT, disk.message("Q"), ["hello"])
+    disk.leave(sent=True)
+    await disk.hand_in()
+    assert len(disk.control.sent_parts) == 1
+    assert events(caplog) == []
+
+
+async def test_a_retry_comes_soon_at_first_and_never_late(disk: Disk) -> None:
+    disk.leave("A")
+    disk.control.down = True
+    async with disk.running():
+        calls = []
+        for _ in range(30):
+            await disk.clock.advance(1)
+            calls.append(len(disk.calls))
+    retries = [second for second, (former, now) in enumerate(pairwise([1, *calls]), 1) if now > former]
+    waits = [after - before for before, after in pairwise([0, *retries])]
+    assert waits == sorted(waits)
+    assert (waits[0] < MAX_RETRY_SECONDS, max(waits)) == (True, MAX_RETRY_SECONDS)
 
 
 async def test_an_error_that_comes_again_is_logged_again(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
@@ -433,7 +464,7 @@ async def test_the_next_process_waits_for_a_session_that_reports_the_link_and_no
         session = disk.session()
         session.journal.hold_back(True)
         with disk.outbox.hosting(session):
-            await disk.clock.advance(2)
+            await disk.clock.advance(1)
             assert disk.handed_in == [(OTHER, "A")]
             session.journal.hold_back(False)
             await disk.clock.advance()
@@ -478,9 +509,46 @@ async def test_a_runner_that_ends_does_not_wait_for_a_journal_that_is_refused(di
         assert draining.done()
 
 
-async def test_a_runner_with_nothing_left_ends_at_once(disk: Disk) -> None:
+async def test_a_runner_that_ends_waits_for_a_call_that_hangs_to_the_end_of_its_time(disk: Disk) -> None:
+    async def hangs(request: MessagesRequest, token: str) -> MessagesAnswer:
+        await disk.clock.sleep(1000)
+        raise AssertionError
+
+    disk.control.messages = hangs  # type: ignore[method-assign]
+    disk.leave("A")
     async with disk.running():
-        await disk.outbox.drain(10)
+        draining = asyncio.create_task(disk.outbox.drain(10))
+        await disk.clock.advance(9)
+        assert not draining.done()
+        await disk.clock.advance(1)
+        assert draining.done()
+
+
+async def test_a_refused_journal_is_tried_again_after_a_minute_for_which_no_end_waits(disk: Disk) -> None:
+    disk.leave("A")
+    disk.errors[TENANT] = [Unauthorised("unauthorised")] * 9
+    async with disk.running():
+        draining = asyncio.create_task(disk.outbox.drain(SLOW_RETRY_SECONDS))
+        await disk.clock.advance()
+        assert draining.done()
+        await disk.clock.advance(SLOW_RETRY_SECONDS - 1)
+        assert len(disk.calls) == 1
+        await disk.clock.advance(1)
+        assert len(disk.calls) == 2
+
+
+@pytest.mark.parametrize("hosts", [True, False])
+async def test_a_runner_with_nothing_left_hands_in_nothing_and_ends_at_once(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, hosts: bool
+) -> None:
+    calls: list[Handover] = []
+    monkeypatch.setattr(Handover, "hand_in", calls.append)
+    async with disk.running() as task:
+        with disk.outbox.hosting(disk.session()) if hosts else nullcontext():
+            await disk.clock.advance(5)
+            draining = asyncio.create_task(disk.outbox.drain(10))
+            await disk.clock.advance()
+            assert (draining.done(), task.done(), calls) == (True, False, [])
 
 
 def test_a_capability_is_never_shown(disk: Disk) -> None:
