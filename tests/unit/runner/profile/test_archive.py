@@ -126,6 +126,7 @@ def test_the_archive_is_one_that_any_reader_of_tar_and_zstd_knows(staged: Path, 
     assert sorted(names[1:]) == [each.path for each in list_files(staged)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [0, 1, 700, 3_000])
 def test_a_manifest_of_any_length_has_its_room(tmp_path: Path, count: int) -> None:
     """Up to several blocks of 128 KB."""
@@ -217,6 +218,7 @@ def test_one_flipped_bit_anywhere_is_found(archive: Path, tmp_path: Path) -> Non
             unpack(archive, tmp_path / "back", committed)
 
 
+@pytest.mark.thorough
 def test_a_flipped_bit_is_found_even_if_the_whole_was_committed_so(archive: Path, tmp_path: Path) -> None:
     whole = archive.read_bytes()
     chance = random.Random(8)
@@ -411,6 +413,7 @@ def test_an_archive_that_no_packer_wrote_is_passed_over(archive: Path, tmp_path:
     refused(archive, tmp_path / "back", "archive")
 
 
+@pytest.mark.thorough
 def test_noise_is_always_passed_over(archive: Path, tmp_path: Path) -> None:
     raw = zstandard.ZstdDecompressor().decompressobj().decompress(archive.read_bytes())
     chance = random.Random(9)

@@ -14,6 +14,7 @@ from tests.unit.runner.session.test_session import QR, Scene, no_other_thread
 from tests.unit.support.runner_fakes import FakeClock, FakePage
 from wire import Phase
 
+pytestmark = pytest.mark.thorough
 __all__ = ["no_other_thread"]
 PROCESSORS = 2
 BOOT_CPU_SECONDS = 5.0

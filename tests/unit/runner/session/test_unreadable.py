@@ -15,6 +15,7 @@ from runner.messages.inbox import MAX_HOLD_BACK_SECONDS, NO_CHAT_READABLE, UNREA
 from tests.unit.runner.session.test_session import MAIN, Scene, living, no_other_thread
 from wire import Delivery, Phase, ProblemCode
 
+pytestmark = pytest.mark.thorough
 __all__ = ["no_other_thread"]
 ONLINE = replace(MAIN, delivered_offline=True, unsolicited_event_ms_ago=10)
 CHAT, OTHER = "49170@c.us", "49171@c.us"
