@@ -542,7 +542,12 @@ async def test_a_runner_with_nothing_left_hands_in_nothing_and_ends_at_once(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, hosts: bool
 ) -> None:
     calls: list[Handover] = []
-    monkeypatch.setattr(Handover, "hand_in", calls.append)
+
+    async def hand_in(handover: Handover) -> bool:
+        calls.append(handover)
+        return True
+
+    monkeypatch.setattr(Handover, "hand_in", hand_in)
     async with disk.running() as task:
         with disk.outbox.hosting(disk.session()) if hosts else nullcontext():
             await disk.clock.advance(5)
