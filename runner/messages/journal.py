@@ -215,13 +215,13 @@ class Journal:
             elif "sent" in entry:
                 part = SentPart(**entry["sent"])
                 self.sent[part.message] = part
-            elif "reported" in entry:
+            else:  # else it is an entry of a later release
                 self.sent.pop(entry["reported"], None)
         except (ValueError, ValidationError, KeyError, TypeError):
             return
 
-    def _append(self, entry: dict[str, Any], waiting: str | None = None) -> None:
-        """Appends a line; ``waiting`` is the key of the message in it."""
+    def _append(self, entry: dict[str, Any], waiting: str = "") -> None:
+        """Appends a line; ``waiting`` is the key of the message in it, if there is one."""
         if self._file is None and not self._broken:
             return
         line = line_of(entry)
@@ -231,8 +231,7 @@ class Journal:
                 return
             self._file.write(line)
             self._file.flush()
-            if waiting is not None:
-                self._lines_of[waiting] = (self._end, len(line))
+            self._lines_of[waiting] = (self._end, len(line))
             self._end += len(line)
             self._new_lines += 1
             self._new_bytes += len(line)
@@ -274,7 +273,6 @@ class Journal:
             for key, one in self._acknowledged.items()
             if one.second >= min(starts.get(one.chat, floor), newest - CHANGES_WITHIN_SECONDS)
         }
-        self._up_to_s = {chat: up_to for chat, up_to in self._up_to_s.items() if up_to >= floor}
         entries: list[dict[str, Any]] = []
         if self.floor_s is not None:
             entries.append({"floor": self.floor_s})

@@ -328,3 +328,166 @@ def test_a_deletion_takes_the_wordings_that_still_wait_with_it(tmp_path: Path) -
     assert journal.knows("a|")
     assert "canary a" not in path.read_text()
     journal.close()
+
+
+# -- what is kept, and from when on ------------------------------------------------------------------------------------
+
+
+def acknowledged(journal: Journal, key: str, at_s: int, chat: str = CHAT) -> None:
+    journal.add(key, message("M", at_s).model_copy(update={"chat": chat}))
+    journal.acknowledge(key)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "lag", "undecrypted_s", "floor_s", "expected"),
+    [
+        (NOW + 300, 100, None, NOW - 500, NOW),
+        (NOW + 50, 100, None, NOW - 500, NOW - 50),
+        (NOW + 300, 100, None, NOW + 7, NOW + 7),
+        (NOW + 300, 100, NOW - 100, NOW - 500, NOW - 100),
+        (NOW + 300, 100, NOW - 299, NOW - 500, NOW - 299),
+        (NOW + 300, 100, NOW - 300, NOW - 500, NOW),
+        (NOW + 300, 100, NOW - 100, NOW - 50, NOW - 50),
+        (NOW + 300, 100, None, None, None),
+    ],
+)
+def test_it_caught_up_to_the_last_message_minus_the_lag_and_before_what_may_be_decrypted(
+    tmp_path: Path, now_s: int, lag: int, undecrypted_s: int | None, floor_s: int | None, expected: int | None
+) -> None:
+    journal = opened(tmp_path / "journal")
+    if floor_s is not None:
+        journal.raise_floor(floor_s)
+    acknowledged(journal, "a", NOW)
+    if undecrypted_s is not None:
+        journal.add("c", message("C", undecrypted_s, MessageKind.CIPHERTEXT))
+        journal.acknowledge("c")
+    assert journal.caught_up_to_s(now_s, lag, 600) == expected
+    journal.close()
+
+
+def test_without_messages_it_caught_up_to_the_floor(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.raise_floor(NOW)
+    assert journal.caught_up_to_s(NOW + 9, 0, 600) == NOW
+    journal.close()
+
+
+def test_an_older_message_that_comes_late_does_not_set_a_chat_back(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.raise_floor(NOW - OVERLAP_SECONDS)
+    acknowledged(journal, "a", NOW + 1)
+    acknowledged(journal, "b", NOW - 50)
+    assert journal.read_from_s() == {CHAT: NOW + 1 - OVERLAP_SECONDS}
+    journal.close()
+
+
+def test_a_chat_that_begins_at_the_floor_is_none_of_its_own(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    journal.raise_floor(NOW - OVERLAP_SECONDS)
+    acknowledged(journal, "a", NOW)
+    assert journal.read_from_s() == {}
+    journal.close()
+
+
+def test_keys_are_kept_for_as_long_as_the_page_may_show_their_messages_again(tmp_path: Path) -> None:
+    hour = 3_600
+    journal = opened(tmp_path / "journal")
+    journal.raise_floor(NOW - 14 * hour)
+    acknowledged(journal, "new", NOW)
+    for key, at_s in (("edge", NOW - 12 * hour), ("gone", NOW - 12 * hour - 1)):
+        acknowledged(journal, key, at_s)
+    for chat, at_s in (("quiet@lid", NOW - 13 * hour), ("older@lid", NOW - 15 * hour)):
+        acknowledged(journal, f"me|{chat}", at_s, chat)
+    acknowledged(journal, "quiet", NOW - 13 * hour, "quiet2@lid")
+    again = journal_after_rewriting(journal, tmp_path)
+    assert {*again.handed_in()} == {"new", "edge", "me|quiet@lid", "quiet"}
+    again.close()
+
+
+def journal_after_rewriting(journal: Journal, path: Path) -> Journal:
+    journal.close()
+    return opened(path / "journal")
+
+
+def test_the_highest_floor_in_the_file_counts(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text('{"floor": 7}\n{"floor": 9}\n{"floor": 8}\n', encoding="utf-8")
+    journal = opened(tmp_path / "journal")
+    assert journal.floor_s == 9
+    journal.close()
+
+
+def test_a_new_journal_says_nothing_and_what_is_no_news_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    assert path.read_text() == ""
+    changes: list[str] = []
+    journal.on_change = lambda: changes.append("change")
+    part = SentPart(CHAT, "turn-0001", 0, "3EB0", NOW * 1000)
+    for _ in range(2):
+        journal.raise_floor(NOW)
+        journal.add_sent(part)
+        journal.hold_back(False)
+        journal.acknowledge("nobody knows it")
+    assert (len(path.read_text().splitlines()), changes) == (2, ["change"])
+    journal.close()
+
+
+def test_a_message_is_known_while_it_waits_and_there_is_never_less_than_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MAX_WAITING", 2)
+    journal = opened(tmp_path / "journal")
+    room = [journal.free_slots()]
+    for key in ("a|", "a|e1", "b|"):
+        journal.add(key, message(key[0].upper()))
+        room.append(journal.free_slots())
+    assert (room, list(journal.waiting)) == ([2, 1, 0, 0], ["a|", "a|e1", "b|"])
+    assert journal.knows("a|") and not journal.knows("c|")
+    journal.close()
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["MAX_LINES", "MAX_BYTES"])
+def test_it_is_appended_to_until_it_is_over_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    path = tmp_path / "journal"
+    journal = opened(path)
+    journal.add("a", message("A"))
+    monkeypatch.setattr(journal_module, limit, 3 * (1 if limit == "MAX_LINES" else path.stat().st_size))
+    first = path.stat().st_ino
+    for key in "bc":
+        journal.add(key, message(key.upper()))
+    assert path.stat().st_ino == first
+    journal.add("d", message("D"))
+    assert path.stat().st_ino != first
+    journal.close()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_owner_goes_when_nothing_waits_or_nothing_can_be_handed_in(tmp_path: Path, waits: bool) -> None:
+    for disown in (False, True):
+        journal = Journal(tmp_path / "journal", OWN)
+        journal.open()
+        if waits:
+            journal.add("a", message("A"))
+        assert owner_of(tmp_path / "journal") == OWN
+        journal.close(disown=disown)
+        assert (owner_of(tmp_path / "journal") is None) is (disown or not waits)
+
+
+def test_a_journal_that_is_not_open_writes_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", OWN)
+    journal.hold_back(True)
+    journal.add("a", message("A"))
+    journal.acknowledge("a")
+    assert list(tmp_path.iterdir()) == []
+    journal.add("b", message("B"))
+    journal.open()
+    assert owner_of(tmp_path / "journal") == JournalOwner(OWN.epoch, OWN.capability, held_back=True)
+    journal.close()
+    before = (tmp_path / "journal").read_text()
+    journal.acknowledge("b")
+    assert (tmp_path / "journal").read_text() == before
