@@ -152,6 +152,13 @@ def test_a_message_that_arrives_late_is_answered_although_the_runner_had_caught_
     assert hand_in(line, late)[0].outcome is Outcome.QUEUED
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(600, "not decrypted yet"), (601, "not decrypted")])
+def test_a_ciphertext_has_ten_minutes_to_be_decrypted(line: Services, clock: Clock, seconds: int, reason: str) -> None:
+    unreadable = message(clock, "M1", "", kind=MessageKind.CIPHERTEXT, sent_at_ms=clock())
+    clock.pass_seconds(seconds)
+    assert hand_in(line, unreadable)[0].reason == reason
+
+
 def test_a_ciphertext_is_answered_once_it_is_decrypted(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1", "", kind=MessageKind.CIPHERTEXT))
     assert hand_in(line, message(clock, "M1", "Hello"))[0].outcome is Outcome.QUEUED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model import EventKind, SkipReason
+from chalicelib.model import EventKind, SkipReason, Turn
 from chalicelib.model.messages.automatic_messages import TextMark
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
@@ -87,6 +87,26 @@ def test_a_person_who_types_after_a_greeting_takes_over(line: Services, clock: C
     assert own(line, clock, "OWN2", "Hi Ana, wait").outcome is Outcome.TAKEOVER
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.SKIPPED and takeovers(line) == [1]
+
+
+def test_the_chat_is_taken_over_before_its_turn_is_discarded(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that runs between the two writes would open another turn."""
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    clock.pass_seconds(60)
+    discard, taken_over = line.turns.discard, []
+
+    def watched(turn: Turn, reason: str, now: int) -> bool:
+        chat = line.chats.get(T, CHAT)
+        taken_over.append(chat is not None and chat.takeover_until > now)
+        return discard(turn, reason, now)
+
+    monkeypatch.setattr(line.turns, "discard", watched)
+    own(line, clock, "OWN1", "I will call you at noon.")
+    assert taken_over == [True]
 
 
 def test_in_one_second_only_a_contact_who_was_handed_in_before_was_first(line: Services, clock: Clock) -> None:

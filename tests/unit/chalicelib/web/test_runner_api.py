@@ -12,7 +12,7 @@ from chalice.test import Client, HTTPResponse
 
 import wire
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import EventKind, Policies, SnapshotVersion
+from chalicelib.model import EventKind, Policies, SkipReason, SnapshotVersion, TurnState
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
@@ -379,6 +379,27 @@ def test_a_reply_that_whatsapp_refuses_ends_through_the_api(holder: Caller, serv
         assert holder.post("/runner/refused", report).json_body == {"ended": True}
     assert holder.sync()["deliver"] == []
     assert holder.post("/runner/take", asked).json_body["result"] == "gone"
+
+
+@pytest.mark.parametrize("reason", [SkipReason.TOO_OLD, SkipReason.OTHER_LOGIN])
+def test_a_reply_that_nobody_should_read_any_more_is_not_taken(
+    holder: Caller, services: Services, clock: Clock, reason: SkipReason
+) -> None:
+    holder.hand_in(message(clock))
+    clock.pass_seconds(2)
+    take_turn(services, TurnCheck(tenant=T, chat=CHAT))
+    (delivery,) = holder.sync()["deliver"]
+    if reason is SkipReason.TOO_OLD:
+        clock.pass_seconds(13 * 3600)
+    else:
+        clock.pass_seconds(30)
+        for sequence, changes in ((2, {"phase": "logged_out", "number": None}), (3, {"number": "33123456789"})):
+            holder.sync(sessions=[online(sequence, **changes)])
+    asked = {"tenant": T, "epoch": 2, "chat": delivery["chat"], "turn": delivery["turn"]}
+    assert holder.post("/runner/take", asked).json_body["result"] == "gone"
+    turn = services.turns.get(T, CHAT, delivery["turn"])
+    assert turn is not None and (turn.state, turn.reason) == (TurnState.DISCARDED, reason)
+    assert services.runners.bell(holder.token.partition(".")[0]).turns == ()
 
 
 def test_a_late_reply_quotes_what_it_answers(holder: Caller, services: Services, clock: Clock) -> None:
