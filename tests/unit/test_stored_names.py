@@ -105,7 +105,7 @@ ADDED_SINCE = {
     *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at")),
     *(f"Turn.{name}" for name in ("versions", "markdown", "parts_once_sent", "calls", "called_at", "timeouts")),
     *("Turn.failures", "Turn.sentence"),
-    *("Session.last_number", "Session.account_since", "Tenant.time_zone"),
+    *("Session.last_number", "Session.account_since", "Session.former_until", "Tenant.time_zone"),
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
     "TurnToTake.sent_at",
     *("Assignment.saved_at", "Assignment.save_problem", "Runner.disk", "Runner.disk_full"),

@@ -62,6 +62,8 @@ class Session:
     #: the number that is linked or was linked last, and since when no other was: the same one linked again goes on
     last_number: str | None = None
     account_since: int | None = None
+    #: when the last login of the number before that one ended: what came until then is another account's
+    former_until: int | None = None
     #: when the last login ended; snapshots that were taken before are useless
     logged_out_at: int | None = None
     #: WhatsApp time up to which no message waits to be handed in
@@ -102,13 +104,17 @@ class Session:
 
         Not ``caught_up_to``: a message may arrive long after WhatsApp's time of it, and is answered all the same.
         """
-        return None if self.linked_at is None else _scan_time(self.linked_at)
+        return None if self.linked_at is None else self._not_of_former(_scan_time(self.linked_at))
 
     @property
     def history_since(self) -> int:
         """WhatsApp time before which each line belongs to another account: the model never reads it."""
         since = self.account_since or self.linked_at
-        return 0 if since is None else _scan_time(since)
+        return 0 if since is None else self._not_of_former(_scan_time(since))
+
+    def _not_of_former(self, scan_time: int) -> int:
+        """Returns the scan's earliest time, but not one at which the account of before was still linked."""
+        return max(scan_time, self.former_until or 0)
 
     def is_awake(self, now: int) -> bool:
         """True while an owner's page keeps it awake."""
@@ -143,13 +149,14 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     number = session.number if report.number is None else report.number
     linked_at, logged_out_at, caught_up_to = session.linked_at, session.logged_out_at, session.caught_up_to
     last_number = session.number or session.last_number
-    account_since = session.account_since or session.linked_at
+    account_since, former_until = session.account_since or session.linked_at, session.former_until
     if report.phase is Phase.LOGGED_OUT:
         number, linked_at, logged_out_at = None, None, now
     if number is not None and session.number is None:
         # History is never answered; the scan was a few seconds ago.
         linked_at, caught_up_to = now, _scan_time(now)
-        account_since = account_since if number == last_number else now
+        if number != last_number:
+            account_since, former_until = now, logged_out_at
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
     problem = problem_of(report, now)
@@ -173,6 +180,7 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         linked_at=linked_at,
         last_number=number or last_number,
         account_since=account_since,
+        former_until=former_until,
         logged_out_at=logged_out_at,
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,

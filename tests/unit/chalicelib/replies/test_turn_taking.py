@@ -200,11 +200,12 @@ def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock:
     assert check(line) is ReplyOutcome.RANG
 
 
-def relinked(services: Services, clock: Clock, number: str) -> None:
+def relinked(services: Services, clock: Clock, number: str, *, within_seconds: float = 0) -> None:
     """Ends the login at the phone, and links a (perhaps other) phone."""
     runner = services.runners.get("runneraaaa")
     assert runner is not None
     for phase, linked in ((Phase.LOGGED_OUT, None), (Phase.ONLINE, number)):
+        clock.pass_seconds(within_seconds if linked else 0)
         before = services.sessions.get(T)
         sequence = before.sequence + 1
         report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
@@ -245,6 +246,22 @@ def test_another_account_never_answers_messages_to_the_former_one(line: Services
     assert check(line, "4712@lid") is ReplyOutcome.NOT_YET
     assert check(line, "4712@lid") is ReplyOutcome.NOTHING_WAITS
     assert len(llm(line).asked) == 1
+
+
+@pytest.mark.parametrize(("number", "is_former"), [("33123456789", True), ("own", False)])
+def test_what_came_a_moment_before_another_account_was_linked_is_not_told_to_its_model(
+    line: Services, clock: Clock, number: str, is_former: bool
+) -> None:
+    hand_in(line, message(clock, "M1", "Old?"))
+    clock.pass_seconds(1)
+    relinked(line, clock, number if is_former else str(line.sessions.get(T).number), within_seconds=2)
+    late = message(clock, "M2", "Late?", sent_at_ms=clock() - 2_500)
+    assert [each.outcome for each in hand_in(line, late)] == [Outcome.SKIPPED if is_former else Outcome.QUEUED]
+    hand_in(line, message(clock, "M3", "New?"))
+    outcomes = [check(line) for _ in range(3) if clock.pass_seconds(2)]
+    assert ReplyOutcome.RANG in outcomes
+    told = [text.text for text in llm(line).asked[-1]]
+    assert told == (["New?"] if is_former else ["Old?", "Late?", "New?"])
 
 
 def test_a_message_to_the_next_login_is_answered_although_a_reply_of_the_former_was_being_sent(
