@@ -167,7 +167,9 @@ def test_a_release_is_requested_of_a_living_runner_for_the_hold_that_was_read(
 ) -> None:
     registered(race, clock)
     free = awake(race, A, clock)
+    racing.operations.clear()
     assert not race.request_release(free)
+    assert racing.operations == {}
     held = race.keep_awake(A, clock())
     rung = race.runners.bell("runneraaaa").count
     racing.before_next("update", lambda: racing.update(Update("RUNNER#runneraaaa", "RUNNER", set=of_runner)))
