@@ -178,7 +178,7 @@ class StoreMachine(RuleBasedStateMachine):
                 "text": lambda: side.turns.store_text(turn, ("one", "two"), self.now),
                 "fold": lambda: side.turns.fold_in(turn, waiting, self.now) if waiting else None,
                 "think again": lambda: side.turns.reclaim(turn, self.now),
-                "again": lambda: side.turns.request_check(turn),
+                "again": lambda: side.turns.request_check(turn, 1),
                 "discard": lambda: side.turns.discard(turn, "test", self.now),
                 "sent": lambda: side.turns.record_part_sent(turn, turn.cursor, self.now),
                 "close": lambda: side.turns.close(turn),

@@ -424,7 +424,7 @@ def test_bells_tasks_and_the_fleet(world: World) -> None:
 
 def test_chats_under_both_their_names(world: World) -> None:
     assert world.chat(1).open_turn == "1b7e1bfb9e4f880b93cd0b6f"
-    assert world.chat(5).check_requested
+    assert world.chat(5).backstop == 1
     assert world.chat(6).answered_to == f"{at(3_808)}#000"
     assert world.chat(11) == world.chats.get(BAKERY, "4711@lid")
     assert world.chat(11) == Chat(

@@ -51,8 +51,9 @@ class Chat:
     whatsapp_id: str = ""
     #: the line's number, if the chat began after that number was linked
     new_to: str | None = None
-    #: a message came while the open turn was being sent: the chat is checked when the turn ends
-    check_requested: bool = False
+    #: a message came that the open turn does not answer: the chat is checked when the turn ends. The number of the
+    #: latest backstop, should nothing check it; 0: there is none
+    backstop: int = 0
     #: how many edits and deletions there were: no turn is opened over a batch that was read before one of them
     changes: int = 0
     #: a bot is at the other end: the line is silent until then

@@ -78,7 +78,7 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Mark the chat to be checked when its turn ends, enqueue the backstop, and decide again with ``marked``."""
+    """Enqueue the backstop, mark the chat to be checked when its turn ends, and decide again with ``marked``."""
 
     turn: Turn
     #: None where one is enqueued already

@@ -124,10 +124,10 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
                 return _end(services, check, then)
             return decide_again(turn_changed=True)
         case Mark(turn, backstop, otherwise):
-            if not turns.request_check(turn):
-                return _end(services, check, otherwise)
             if backstop is not None:
-                _end(services, check, backstop)
+                _end(services, check, backstop)  # before it is noted: another one in its place is better than none
+            if not turns.request_check(turn, backstop.attempt if backstop is not None else view.chat.backstop):
+                return _end(services, check, otherwise)
             return decide_again(marked=True)
         case Ring(turn, outcome):
             bell.ring(services, turn)

@@ -98,7 +98,7 @@ class StoredChats:
             assert taken is not None
             sending, _ = self._turns.record_part_sent(taken, 0, self.now)
             if number == 5:
-                self._turns.request_check(sending)
+                self._turns.request_check(sending, 1)
             else:
                 self._turns.record_part_sent(sending, 1, self.now + SECOND)
         self._turns.discard(self._frozen(7), SkipReason.TOO_OLD, self.now)

@@ -55,11 +55,15 @@ class ChatView:
 
 
 def mark(view: ChatView, turn: Turn, *, otherwise: End) -> Mark | None:
-    """Marks the chat if a message waits beyond its turn, with one backstop: the process that ends the turn may die."""
+    """Marks the chat if a message waits beyond its turn, with one backstop: the process that ends the turn may die.
+
+    Only the latest backstop is followed by another one, however often it is delivered: otherwise a line that is offline
+    for a night has more and more of them.
+    """
     if not view.beyond_turn or view.marked:
         return None
-    enqueued = view.chat.check_requested and not view.attempt
-    return Mark(turn, None if enqueued else CheckAgain(BACKSTOP_SECONDS, view.attempt + 1), otherwise)
+    following = view.attempt + 1
+    return Mark(turn, CheckAgain(BACKSTOP_SECONDS, following) if following > view.chat.backstop else None, otherwise)
 
 
 def skip_all(view: ChatView, reason: SkipReason, *, mute_until: int | None = None) -> Skip:

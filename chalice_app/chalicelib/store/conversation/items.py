@@ -24,7 +24,7 @@ def chat_from(tenant: str, item: Item) -> Chat:
         phone=item.get("phone"),
         whatsapp_id=str(item.get("whatsapp_id") or item["id"]),
         new_to=item.get("new_to"),
-        check_requested=bool(item.get("again")),
+        backstop=int(item.get("again") or 0),  # True in earlier releases
         changes=item.get("changes", 0),
         muted_until=item.get("muted_until", 0),
         stopped_at=item.get("stopped_at"),

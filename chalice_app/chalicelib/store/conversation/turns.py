@@ -257,9 +257,9 @@ class Turns:
         """Removes an open turn that expired from its chat."""
         self._change_chat(chat.tenant, chat.id, chat.open_turn, {"open_turn": None})
 
-    def request_check(self, turn: Turn) -> bool:
-        """Requests a check of the chat for when this turn ends. False if it has ended."""
-        return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": True}) is not None
+    def request_check(self, turn: Turn, backstop: int) -> bool:
+        """Requests a check of the chat for when this turn ends, and notes its backstop. False if it has ended."""
+        return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": backstop}) is not None
 
     def open_turns(self, *, due_before: int, tenant: str | None = None, limit: int = 200) -> list[Turn]:
         """Returns open turns that are due by then, the earliest first, a moment old."""

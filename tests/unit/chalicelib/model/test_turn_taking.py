@@ -97,7 +97,7 @@ def view(
 
 
 PAUSED: dict[str, Any] = {"state": TenantState.PAUSED}
-MARKED = replace(CHAT, check_requested=True)
+MARKED = replace(CHAT, backstop=1)
 AT_ONCE, DEBOUNCED, AFTER_RACE = CheckAgain(0, 0), CheckAgain(1, 0), CheckAgain(1, 1)
 BACKSTOP = CheckAgain(30, 1)
 SKIPPED, BUSY, SILENT = Done(ReplyOutcome.SKIPPED), Done(ReplyOutcome.BUSY), Done(ReplyOutcome.PAUSED)
@@ -174,6 +174,14 @@ CASES: list[tuple[str, ChatView, Decision]] = [
         "mark_chat_during_sending",
         view(OLD, LATER, turn=SENDING, chat=MARKED, attempt=1),
         Mark(SENDING, CheckAgain(30, 2), CheckAgain(0, 1)),
+    ),
+    *(
+        (  # a backstop that comes again, and a check that is not the latest backstop
+            "mark_chat_during_sending",
+            view(OLD, LATER, turn=SENDING, chat=replace(CHAT, backstop=3), attempt=attempt),
+            Mark(SENDING, None, CheckAgain(0, attempt)),
+        )
+        for attempt in (0, 1, 2)
     ),
     ("leave_sending_to_runner", view(OLD, LATER, turn=SENDING, marked=True), BUSY),
     ("leave_sending_to_runner", view(OLD, turn=OVERDUE_SENDING), Ring(OVERDUE_SENDING, ReplyOutcome.BUSY)),

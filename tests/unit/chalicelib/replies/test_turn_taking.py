@@ -1,12 +1,16 @@
 """Turn-taking on stored chats: debounce, folding in, rate limits, takeover, pause and another login."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from chalicelib.aws.sqs import TurnCheck
+from chalicelib.errors import TransientError
 from chalicelib.model import SkipReason, TenantState, TurnState, apply_report, reason_not_to_send
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
+from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.table import Attr, Update
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
@@ -370,6 +374,27 @@ def test_messages_during_sending_are_checked_even_if_the_end_of_sending_enqueues
     clock.pass_seconds(30)
     assert check(line) is ReplyOutcome.RANG
     assert len(open_turn(line).messages) == 2
+
+
+def test_a_backstop_that_comes_twice_is_followed_by_one_and_one_whose_check_died_is_enqueued_again(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    check(line)
+    assert line.turns.take(open_turn(line), "runneraaaa", line.sessions.get(T).epoch, clock()) is not None
+    hand_in(line, message(clock, "M2"))
+    clock.pass_seconds(2)
+    jobs(line).sent.clear()
+    with monkeypatch.context() as patch, pytest.raises(TransientError):
+        patch.setattr(line.jobs, "enqueue_check", Mock(side_effect=TransientError("The queue is busy.")))
+        check(line)
+    enqueued = []
+    for attempt in (0, 0, 1, 1, 0, 2, 1, 2, 3):
+        take_turn(line, TurnCheck(tenant=T, chat=CHAT, attempt=attempt))
+        enqueued.append(len(jobs(line).sent))
+        clock.pass_seconds(1)
+    assert enqueued == [1, 1, 2, 2, 2, 3, 3, 3, 4]
 
 
 def test_messages_that_wait_when_the_tenant_is_paused_are_skipped_and_stay_skipped(

@@ -102,10 +102,10 @@ def test_a_check_that_was_requested_meanwhile_is_due_when_the_turn_closes(
     turns: Turns, table: RacingTable, requested: bool
 ) -> None:
     if requested:
-        assert turns.request_check(TURN)
+        assert turns.request_check(TURN, 1)
     assert turns.close(TURN) is requested
     assert not turns.close(TURN)
-    assert not turns.request_check(TURN)
+    assert not turns.request_check(TURN, 1)
     assert (table.get(KEY, "CHAT") or {})["answered_to"] == TURN.at
 
 
@@ -181,7 +181,7 @@ def test_parts_are_recorded_in_any_order_and_the_last_one_ends_the_turn(table: R
     assert table.operations == {"update": 1}
     assert turns.record_part_sent(turn, 0, NOW)[0].cursor == 2
     assert turns.record_part_sent(after, 0, NOW)[0].cursor == 2
-    turns.request_check(turn)
+    turns.request_check(turn, 1)
     table.operations.clear()
     after, again = turns.record_part_sent(after, 2, NOW + 5)
     assert table.operations == {"update": 2}, "of the turn and its chat"
