@@ -132,14 +132,18 @@ def arguments(host_rules: str, certificate_spki: str | None, no_sandbox: bool, h
     return flags
 
 
-def storage_quota(url: str) -> tuple[str, dict[str, object]]:
-    """Returns the CDP call that limits the storage of a page: Chromium's own limit is most of the disk.
+def page_settings(browser: Chromium, url: str) -> list[tuple[str, dict[str, object]]]:
+    """Returns the CDP calls for a new page: its user agent, and the limit of its storage if it has an origin.
 
-    It lasts as long as the CDP session that sent it.
+    Chromium's own limit is most of the disk; ours lasts as long as the CDP session that sent it.
     """
+    agent: dict[str, object] = {"userAgent": user_agent(browser), "userAgentMetadata": user_agent_metadata(browser)}
+    calls: list[tuple[str, dict[str, object]]] = [("Emulation.setUserAgentOverride", agent)]
     parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    return "Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": STORAGE_QUOTA_BYTES}
+    if parts.netloc:
+        quota: dict[str, object] = {"origin": f"{parts.scheme}://{parts.netloc}", "quotaSize": STORAGE_QUOTA_BYTES}
+        calls.append(("Storage.overrideQuotaForOrigin", quota))
+    return calls
 
 
 class CrashCause(StrEnum):

@@ -149,14 +149,8 @@ class WhatsApp:
                 await context.add_init_script(script=self._script)
                 page = context.pages[0] if context.pages else await context.new_page()
                 session = await context.new_cdp_session(page)
-                await session.send(
-                    "Emulation.setUserAgentOverride",
-                    {
-                        "userAgent": chromium.user_agent(self.browser),
-                        "userAgentMetadata": chromium.user_agent_metadata(self.browser),
-                    },
-                )
-                await session.send(*chromium.storage_quota(self._settings.whatsapp_url))
+                for call in chromium.page_settings(self.browser, self._settings.whatsapp_url):
+                    await session.send(*call)
                 await _watch_crashes(context, on_hint)
         except (Error, TimeoutError) as error:
             raise PageGone(_first_line(error)) from error

@@ -39,6 +39,8 @@ class FaultyProxy:
         self._target = target.rstrip("/")
         self._rng = rng
         self._mode = FaultMode.FINE
+        #: The calls that were met with silence.
+        self.silenced = 0
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -106,6 +108,7 @@ class FaultyProxy:
         if mode is FaultMode.REFUSING or draw == 0:
             return web.json_response({"message": "Service Unavailable"}, status=503)
         if mode is FaultMode.SILENT:
+            self.silenced += 1
             await self._changed.wait()
             return self._reset_connection(request)
         if mode is FaultMode.SLOW:

@@ -20,7 +20,7 @@ def functions_by_file() -> dict[str, list[FunctionType]]:
     """Returns the functions that this process has, wherever they are referred to, by the files of their modules."""
     found: dict[str, list[FunctionType]] = {}
     for each in gc.get_objects():
-        if isinstance(each, FunctionType):
+        if type(each) is FunctionType:  # isinstance would ask what a weak reference stands for, which may be gone
             found.setdefault(each.__code__.co_filename, []).append(each)
     return found
 
