@@ -231,9 +231,9 @@ class Turns:
     def record_part_sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
         """Records that part ``part`` is on WhatsApp's server; returns the turn, and True if the chat needs a check.
 
-        Monotone, and not fenced by the epoch: a runner that lost the session may report what it sent.
+        Monotone by its condition, and not fenced by the epoch: a runner that lost the session may report what it sent.
         """
-        cursor = max(turn.cursor, part + 1)
+        cursor = part + 1
         last = cursor >= len(turn.parts)
         changes: dict[str, Any] = {"cursor": cursor}
         if last:
