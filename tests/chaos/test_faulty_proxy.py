@@ -64,7 +64,7 @@ def test_a_silent_proxy_drops_its_calls_when_its_mode_changes(proxy: FaultyProxy
     proxy.set(FaultMode.SILENT)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(httpx.post, proxy.url, content=b"abc", timeout=60)
-        while not proxy.silenced:
+        while not proxy.silenced and not call.done():
             time.sleep(0.01)
         assert not call.done()
         proxy.set(FaultMode.FINE)

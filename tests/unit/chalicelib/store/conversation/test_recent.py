@@ -5,41 +5,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import Chat, SkipReason, StoredMessage, milliseconds
-from chalicelib.model.messages.message import stored_message
+from chalicelib.model import Chat, milliseconds
 from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, WAITS_FOR_A_REASON, Chats, arrival
 from chalicelib.store.conversation.items import chat_key
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.table import Update
 from tests.unit.support.racing_table import RacingTable
-from wire import Message, MessageKind
-
-T = "tenantaaaa"
-LID, PHONE = "4711@lid", "491701234567@c.us"
-NUMBER = "491701234567"
-NOW = 1_790_000_000_000
+from tests.unit.support.recorded_chats import LID, NOW, T, a_message, hand_in, recorded, stored
 
 
 @pytest.fixture
 def chats(racing: RacingTable) -> Chats:
     return Chats(racing)
-
-
-def a_message(number: int = 1, **more: Any) -> Message:
-    given = {"id": f"M{number}", "chat": LID, "from_me": False, "sent_at_ms": NOW, "kind": MessageKind.TEXT}
-    return Message.model_validate({**given, "text": "Are you open?", **more})
-
-
-def stored(chat: Chat, message: Message, at: int = NOW, skipped: SkipReason | None = None) -> StoredMessage:
-    return stored_message(message, chat.id, at=arrival(at, 0), skipped=skipped, keeps_content=True, now=at)
-
-
-def recorded(chats: Chats, message: Message, new_to: str | None = None) -> Chat:
-    return chats.record(T, message, chats.find(T, message), new_to)
-
-
-def hand_in(chats: Chats, chat: Chat, message: Message, at: int = NOW, retention_days: int = 30, **more: Any) -> bool:
-    return chats.store_message(chat, stored(chat, message, at, **more), retention_days=retention_days, now=at)
 
 
 # -- what a check reads ----------------------------------------------------------------------------------------------
