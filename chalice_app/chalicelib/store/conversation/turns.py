@@ -225,7 +225,7 @@ class Turns:
         if turn.parts_once_sent:
             changes |= {"parts": turn.parts_once_sent, "parts_once_sent": None}
         sending = Attr("state").eq(TurnState.SENDING) & Attr("cursor").lte(part)
-        ended = Attr("state").eq(TurnState.DISCARDED) & Attr("reason").eq(SkipReason.NOT_ACCEPTED)
+        ended = Attr("reason").eq(SkipReason.NOT_ACCEPTED)
         return self._change_as_holder(turn, runner, epoch, changes, sending | ended)
 
     def record_part_sent(self, turn: Turn, part: int, now: int) -> tuple[Turn, bool]:
