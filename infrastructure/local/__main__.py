@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from infrastructure.local import backup
+from infrastructure.local.service.notify import State, is_service, notify
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
 
@@ -45,10 +46,12 @@ def _run(stack: LocalStack) -> int:
         return 1
     try:
         _print_addresses(stack)
+        notify(State.READY)
         while not stop.wait(CHECK_EVERY_SECONDS):
             stack.check()
     finally:
         stop.set()
+        notify(State.STOPPING)
         _print("\nstopping: runners first (Ctrl-C again kills them)")
         try:
             stack.stop()
@@ -63,6 +66,8 @@ def _print_addresses(stack: LocalStack) -> None:
     settings, operator = stack.settings, stack.operator
     first = operator.first_password
     secret = f"first password {first}" if first else "the password you chose"
+    if first and is_service():
+        secret = f"the first password is in {settings.data / 'operator.json'}"  # the journal has other readers
     lines = ["", f"  admin    {stack.admin_url}", f"           {operator.email}, {secret}"]
     lines += [f"  outbox   {stack.outbox_url}"]
     if settings.simulate_whatsapp:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import psutil
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.settings import CannotStart
+
+#: A log that has grown beyond this becomes the previous one, which it replaces: a child's logs take twice as much.
+LOG_BYTES_AT_MOST = 8 * 1024 * 1024
 
 _PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
@@ -27,9 +31,10 @@ class Child:
         self.started_at = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size:
-            log.replace(log.with_suffix(".previous.log"))
+            log.replace(self._previous_log)
         launcher = [sys.executable, "-I", "-S", str(_PARENT_DEATH), str(int(signal.SIGTERM)), str(os.getpid())]
-        with log.open("wb") as output:
+        log.unlink(missing_ok=True)
+        with log.open("ab") as output:  # appending: its end is looked for at each write, also after `bound_log`
             self._process = subprocess.Popen(
                 [*launcher, *command],
                 env=dict(environment),
@@ -39,6 +44,10 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def _previous_log(self) -> Path:
+        return self.log.with_suffix(".previous.log")
 
     @property
     def pid(self) -> int:
@@ -74,6 +83,16 @@ class Child:
         self.terminate()
         if not self.wait(grace_seconds):
             self.kill_tree()
+
+    def bound_log(self) -> None:
+        """Bounds the log, which the child goes on writing: called now and then, at any time.
+
+        NOT guaranteed: the lines that the child writes between the copy and the truncation, a few milliseconds.
+        """
+        with contextlib.suppress(OSError):  # a full disk: the log is bounded once there is room
+            if self.log.stat().st_size > LOG_BYTES_AT_MOST:
+                shutil.copyfile(self.log, self._previous_log)
+                os.truncate(self.log, 0)
 
     def log_tail(self, lines: int = 8) -> str:
         """Returns the last lines of the process's log; empty without a log."""

@@ -110,8 +110,9 @@ class Programs:
     # -- supervising and stopping -------------------------------------------------------------------------------
 
     def check(self, report: Callable[[str], None]) -> None:
-        """Restarts the application if it ended; raises :class:`CannotStart` if another program ended."""
+        """Restarts the application if it ended, and bounds the logs; :class:`CannotStart` if another program ended."""
         for name, child in list(self._children.items()):
+            child.bound_log()
             if child.exit_code is None:
                 continue
             if name != "functions":

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infrastructure.checkout import REPOSITORY
+from infrastructure.local.credentials import CredentialUnreadable, with_credentials
 from infrastructure.local.lambda_runtime.events import STAGE
 
 #: The first of six ports in a row, unless PORTS is given.
@@ -118,7 +119,11 @@ class Settings:
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Parses the command line; defaults come from the environment (`make up NAME=value`)."""
+    """Parses the command line; defaults come from the environment (`make up NAME=value`) and systemd's credentials."""
+    try:
+        environment = with_credentials(environment)
+    except CredentialUnreadable as error:
+        raise CannotStart(str(error)) from None
     parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description="Answerline on one machine.")
     add = parser.add_argument
     given = environment.get

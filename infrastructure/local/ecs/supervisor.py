@@ -195,8 +195,10 @@ class Supervisor:
         self._ecs_failing = True
 
     def reconcile(self, desired: int, now: float) -> None:
-        """Moves the runners one step towards the desired count; ``now`` is monotonic, in seconds."""
+        """Moves the runners one step towards the desired count; ``now`` is monotonic, in seconds. Bounds their logs."""
         for slot in self._slots:
+            if slot.child is not None:
+                slot.child.bound_log()
             if slot.child is not None and slot.child.exit_code is not None:
                 self._handle_end(slot, now)
             elif slot.child is not None and slot.stopping_since is not None:
