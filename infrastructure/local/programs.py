@@ -63,7 +63,7 @@ class Programs:
             *("--data", str(settings.data / "ministack")),
             *([] if settings.checkpoint is None else ["--checkpoint", str(settings.checkpoint)]),
         ]
-        environment = {**plain_environment(), "MINISTACK_REGION": resources.REGION}
+        environment = {**plain_environment(), **resources.CREDENTIALS, "MINISTACK_REGION": resources.REGION}
         self._start("ministack", command, environment, f"{self.endpoint}/_ministack/health")
 
     def start_openai(self) -> None:

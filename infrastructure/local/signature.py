@@ -119,8 +119,8 @@ def is_presigned(request: Request) -> bool:
 
 def needs_body(request: Request) -> bool:
     """Returns whether the signature can be verified only with the body: no header states the body's digest."""
-    stated = any(name.lower() == _CONTENT_HASH for name, _ in request.headers)
-    return not stated and not is_presigned(request)
+    given = {name.lower() for name, _ in request.headers}
+    return "authorization" in given and _CONTENT_HASH not in given and not is_presigned(request)
 
 
 def verify(request: Request, body: bytes | None, key: AccessKey, now: datetime) -> Signed:

@@ -376,9 +376,12 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path: Path, applicati
         ("/_localstack/state/reset", {}),
         ("/", {"Origin": "https://evil.example"}),
         ("/", {"Sec-Fetch-Site": "cross-site"}),
+        ("/", {"Host": "rebind.evil.example"}),
+        ("/", {"X-Amz-Target": "AmazonSSM.GetParametersByPath", "Content-Type": "application/x-amz-json-1.1"}),
+        ("/", {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1"}),
     ],
 )
-def test_no_web_page_can_reach_ministack_or_erase_it(stack: LocalStack, path: str, headers: dict[str, str]) -> None:
+def test_neither_a_page_nor_a_stranger_reaches_ministack(stack: LocalStack, path: str, headers: dict[str, str]) -> None:
     request = urllib.request.Request(stack.endpoint + path, data=b"", headers=headers)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=5)

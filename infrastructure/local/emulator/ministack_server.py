@@ -16,10 +16,13 @@ import os
 import signal
 import sys
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 from infrastructure.local.emulator.checkpoints import Checkpoints, CheckpointUnreadable
+from infrastructure.local.emulator.door import Door
 from infrastructure.local.emulator.middleware import EmulatorMiddleware
+from infrastructure.local.signature import AccessKey, local_hosts
 
 #: The interval between checkpoints; none is written while no request comes in.
 CHECKPOINT_EVERY_SECONDS = 5.0
@@ -138,9 +141,12 @@ async def _serve(port: int, outbox: Path, checkpoints: Checkpoints) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     middleware = EmulatorMiddleware(ministack.app.app, outbox)
+    # MiniStack verifies presigned links with the same two variables.
+    key = AccessKey(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    door = Door(middleware, key, local_hosts(port), lambda: datetime.now(UTC))
     checkpointing = asyncio.create_task(_checkpoint_periodically(checkpoints, middleware))
     try:
-        await serve(middleware, config, shutdown_trigger=stop.wait)
+        await serve(door, config, shutdown_trigger=stop.wait)
     finally:
         checkpointing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
