@@ -151,12 +151,12 @@ restore: python ## restore a backup into an empty data directory (FILE=…, DATA
 
 .PHONY: clean
 clean: ## remove everything that was installed and built; data stays
-	rm -rf .make .venv .venv-ministack .venv-package .venv-lock build runner/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .make .venv .venv-ministack .venv-package .venv-lock build runner/node_modules infrastructure/local/table/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- the parts of install, each done once until its list changes -------------------------------------------------------
 
 .PHONY: install python
-install: python .make/ministack .make/wa-js chromium ## install everything that is missing: Python packages, MiniStack, wa-js, Chromium
+install: python .make/ministack .make/wa-js .make/table chromium ## install everything that is missing: Python packages, MiniStack, dynoxide, wa-js, Chromium
 python: .make/python
 
 .make/python: requirements.txt chalice_app/requirements.txt runner/requirements.txt
@@ -186,6 +186,14 @@ python: .make/python
 	@echo "installing wa-js into runner/node_modules …"
 	@cd runner && npm ci --no-audit --no-fund --loglevel=error \
 	  || { echo "wa-js could not be installed: is there a network? The lines above say more."; exit 1; }
+	@mkdir -p .make && touch $@
+
+# npm installs the package of this kind of machine, if there is one; `make up` says how to get another.
+.make/table: infrastructure/local/table/package.json infrastructure/local/table/package-lock.json
+	@command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches dynoxide)."; exit 1; }
+	@echo "installing dynoxide into infrastructure/local/table/node_modules …"
+	@cd infrastructure/local/table && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+	  || { echo "dynoxide could not be installed: is there a network? The lines above say more."; exit 1; }
 	@mkdir -p .make && touch $@
 
 # Debian's package where we may install it, else Playwright's own download.

@@ -14,7 +14,8 @@ from infrastructure.checks import CheckResult, bad, ok, run_check, unknown
 from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.doctor import lines
 from infrastructure.doctor.stage import check_answer
-from infrastructure.local import preflight, resources
+from infrastructure.local import preflight
+from infrastructure.local.aws import Aws
 from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
@@ -120,15 +121,15 @@ def check_addresses(machine: Machine, address: str) -> list[CheckResult]:
 def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
     """Checks tenants, runners and the encryption key, which need the table."""
     results: list[CheckResult] = []
-    endpoint = f"http://127.0.0.1:{running['ports']['ministack']}"
+    aws = Aws(**running["aws"])
     stack = machine.settings.stack
 
     def check_table() -> list[CheckResult]:
-        read = lines.read(resources.client("dynamodb", endpoint), stack, machine.now, machine.pause)
+        read = lines.read(aws.client("dynamodb"), stack, machine.now, machine.pause)
         results.extend(lines.check_tenants(read))
         results.extend(lines.check_saved(read))
         results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=AGAIN))
-        kms = resources.client("kms", endpoint)
+        kms = aws.client("kms")
         return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))
 
     return [*run_check("the table", check_table), *results]

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.local.aws import Aws
 from infrastructure.local.lambda_runtime.event_sources import DEFAULT_WORKERS
-from infrastructure.local.resources import CREDENTIALS, REGION, Created
+from infrastructure.local.resources import Created
 
 #: The inherited variables: programs, home, locale and time zone.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
@@ -19,23 +20,10 @@ def plain_environment() -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def aws_environment(endpoint: str) -> dict[str, str]:
-    """Returns the variables that point boto3 at MiniStack and disable its other sources of configuration."""
-    return {
-        **CREDENTIALS,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-
-
 def local_environment(
     created: Created,
     *,
-    endpoint: str,
+    aws: Aws,
     mail_from: str,
     openai_base_url: str | None,
     openai_servers: str = "",
@@ -47,7 +35,7 @@ def local_environment(
 ) -> dict[str, str]:
     """Returns the whole environment of the application, as on Lambda."""
     environment = {
-        **aws_environment(endpoint),
+        **aws.environment(),
         "STAGE": "local",
         "TABLE_NAME": created.table,
         "BUCKET_NAME": created.bucket,

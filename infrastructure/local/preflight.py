@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.settings import CannotStart, Settings
+from infrastructure.local.table.program import find_dynoxide
 from infrastructure.packaging.image import CannotBuild, first_that_works
 from runner.browser.chromium import DEBIAN_NAMES
 
@@ -27,12 +28,14 @@ _PORT_NAMES = {
     "whatsapp": "the simulated WhatsApp",
     "openai": "the simulated OpenAI",
     "ministack": "MiniStack",
+    "table": "the table",
 }
 
 
 def check(settings: Settings) -> None:
     """Raises :class:`CannotStart` for the first missing prerequisite."""
     check_ministack()
+    find_dynoxide(settings.dynoxide)
     if settings.runners and settings.runner_image:
         check_image(settings.runner_image)
     elif settings.runners:
@@ -58,7 +61,7 @@ def check_ports(settings: Settings) -> None:
             except OSError:
                 raise CannotStart(
                     f"Port {port} ({name}) is taken: stop the program that uses it, or move all ports with"
-                    " `make up PORTS=…` (the first of six in a row)."
+                    " `make up PORTS=…` (the first of seven in a row)."
                 ) from None
 
 

@@ -1,4 +1,4 @@
-"""The child processes of the stack except runners: MiniStack, the simulators, the application."""
+"""The child processes of the stack except runners: the table, MiniStack, the simulators, the application."""
 
 import sys
 import time
@@ -6,17 +6,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 
-from infrastructure.local import preflight, resources
+from infrastructure.local import preflight
+from infrastructure.local.aws import REGION, Aws
 from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.settings import CannotStart, Settings
+from infrastructure.local.table.program import find_dynoxide
 
-#: How long a program may take until it answers; and MiniStack, until its last checkpoint is written.
+#: How long a program may take until it answers; and a store, until its last state is written.
 READY_TIMEOUT_SECONDS = 60.0
-#: The time between SIGTERM and SIGKILL for all programs but MiniStack.
+#: The time between SIGTERM and SIGKILL for all programs but the stores.
 STOP_GRACE_SECONDS = 15.0
-#: The delay before the application is restarted.
+#: The delay before a program is restarted.
 RESTART_AFTER_SECONDS = 0.5
+#: The programs that keep data; they start first and stop last.
+STORES = ("table", "ministack")
+#: The programs that are started again when they end: what they acknowledged is on the disk.
+RESTARTED = {"functions": "the application", "table": "the table", "ministack": "MiniStack"}
 
 #: The simulator prints the two flags that make a Chromium open it as web.whatsapp.com; the runner's names for them.
 _FLAGS = {
@@ -26,20 +32,17 @@ _FLAGS = {
 
 
 class Programs:
-    """Starts each program, waits until it answers, and stops them in reverse; MiniStack last."""
+    """Starts each program, waits until it answers, and stops them in reverse; the stores last."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        ports = settings.ports
+        self.aws = Aws.with_new_key(f"http://127.0.0.1:{ports.ministack}", f"http://127.0.0.1:{ports.table}")
         #: in the order of their start
         self._children: dict[str, Child] = {}
-        self._restart_application: Callable[[], None] = lambda: None
+        self._starters: dict[str, Callable[[], object]] = {}
         #: the settings by which a runner's browser opens the simulated WhatsApp; empty for the real one
         self.browser_settings: dict[str, str] = {}
-
-    @property
-    def endpoint(self) -> str:
-        """Returns MiniStack's URL."""
-        return f"http://127.0.0.1:{self._settings.ports.ministack}"
 
     @property
     def openai_url(self) -> str:
@@ -53,6 +56,17 @@ class Programs:
 
     # -- starting -----------------------------------------------------------------------------------------------
 
+    def start_table(self) -> None:
+        """Starts dynoxide behind its guarded proxy."""
+        settings = self._settings
+        command = [
+            *(sys.executable, "-m", "infrastructure.local.table.server"),
+            *("--port", str(settings.ports.table)),
+            *("--dynoxide", str(find_dynoxide(settings.dynoxide))),
+            *("--database", str(settings.data / "table" / "answerline.db")),
+        ]
+        self._start("table", command, {**plain_environment(), **self.aws.key}, self.aws.table_endpoint)
+
     def start_ministack(self) -> None:
         """Starts the AWS emulator, in its own virtual environment."""
         settings = self._settings
@@ -63,8 +77,8 @@ class Programs:
             *("--data", str(settings.data / "ministack")),
             *([] if settings.checkpoint is None else ["--checkpoint", str(settings.checkpoint)]),
         ]
-        environment = {**plain_environment(), **resources.CREDENTIALS, "MINISTACK_REGION": resources.REGION}
-        self._start("ministack", command, environment, f"{self.endpoint}/_ministack/health")
+        environment = {**plain_environment(), **self.aws.key, "MINISTACK_REGION": REGION}
+        self._start("ministack", command, environment, f"{self.aws.endpoint}/_ministack/health")
 
     def start_openai(self) -> None:
         """Starts the simulator of OpenAI's API."""
@@ -92,39 +106,49 @@ class Programs:
             sys.executable,
             *("-m", "infrastructure.local.lambda_runtime.functions"),
             *("--port", str(settings.ports.gateway)),
-            *("--endpoint", self.endpoint),
             *("--events-queue", events_queue),
             *("--app-directory", str(settings.app_directory)),
             *(["--behind-proxy"] if settings.public_url is not None else []),
         ]
         own = {**plain_environment(), **environment}
-        self._restart_application = lambda: self.start_application(environment, events_queue)
         self._start("functions", command, own, f"http://127.0.0.1:{settings.ports.gateway}/")
 
     def _start(self, name: str, command: Iterable[str], environment: Mapping[str, str], url: str) -> Child:
-        child = Child(name, list(command), environment, self._settings.data / "logs" / f"{name}.log")
-        self._children[name] = child
-        wait_until_ready(child, lambda: _answers(url), READY_TIMEOUT_SECONDS)
-        return child
+        arguments = list(command)
+
+        def start() -> Child:
+            child = Child(name, arguments, environment, self._settings.data / "logs" / f"{name}.log")
+            self._children[name] = child
+            wait_until_ready(child, lambda: _answers(url), READY_TIMEOUT_SECONDS)
+            return child
+
+        self._starters[name] = start
+        return start()
 
     # -- supervising and stopping -------------------------------------------------------------------------------
 
-    def check(self, report: Callable[[str], None]) -> None:
-        """Restarts the application if it ended, and bounds the logs; :class:`CannotStart` if another program ended."""
+    def check(self, report: Callable[[str], None]) -> list[str]:
+        """Restarts the application or a store if it ended, and bounds the logs; returns the names of those.
+
+        Raises :class:`CannotStart` if another program ended, or if one does not start again.
+        """
+        restarted = []
         for name, child in list(self._children.items()):
             child.bound_log()
             if child.exit_code is None:
                 continue
-            if name != "functions":
+            if name not in RESTARTED:
                 raise CannotStart(f"{name} ended with {child.exit_code}: {child.log_tail(3)}")
-            report(f"the application ended with {child.exit_code}; it is restarted")
+            report(f"{RESTARTED[name]} ended with {child.exit_code}; it is restarted")
             time.sleep(RESTART_AFTER_SECONDS)
-            self._restart_application()
+            self._starters[name]()
+            restarted.append(name)
+        return restarted
 
     def stop(self) -> None:
-        """Shuts each program down gracefully, the latest first; MiniStack gets time for its last checkpoint."""
-        ministack = self._children.get("ministack")
-        others = [child for child in reversed(self._children.values()) if child is not ministack]
+        """Shuts each program down gracefully, the latest first; the stores get time to write."""
+        stores = [self._children[name] for name in reversed(STORES) if name in self._children]
+        others = [child for child in reversed(self._children.values()) if child not in stores]
         try:
             for child in others:
                 child.terminate()
@@ -133,8 +157,8 @@ class Programs:
         finally:
             for child in others:
                 child.kill_tree()
-            if ministack is not None:
-                ministack.stop(READY_TIMEOUT_SECONDS)
+            for store in stores:
+                store.stop(READY_TIMEOUT_SECONDS)
             self._children.clear()
 
     def kill(self) -> None:

@@ -6,17 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infrastructure.local import template
+from infrastructure.local.aws import ACCOUNT, REGION, Aws
 from infrastructure.local.ecs.tasks import service_of
-
-REGION = "eu-central-1"
-ACCOUNT = "000000000000"
-#: MiniStack accepts any credentials, but presigned links only with this key id.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 @dataclass(frozen=True)
@@ -39,24 +33,7 @@ class Created:
     events_queue: str
 
 
-def client(service: str, endpoint: str) -> Any:
-    """Returns a boto3 client of MiniStack."""
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        config=Config(
-            connect_timeout=5,
-            read_timeout=30,
-            max_pool_connections=64,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-        ),
-    )
-
-
-def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
+def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
     """Creates the missing resources; ``runners`` is the desired count of a new ECS service."""
     # Not above: the process of the functions needs this module before it knows which release's chalicelib it serves.
     from chalicelib.model.mail_address import parse_sender
@@ -80,13 +57,13 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
     )
     for kind, create in _CREATORS:
         for name in resolved.of_type(kind):
-            resolved.created[name] = create(endpoint, resolved.properties(name))
+            resolved.created[name] = create(aws, resolved.properties(name))
     service = service_of(resolved.created["RunnerCluster"]["Ref"])
-    _service(endpoint, resolved.created["RunnerCluster"]["Ref"], service, runners)
+    _service(aws, resolved.created["RunnerCluster"]["Ref"], service, runners)
     token_parameter = f"/{stack}/runner-bootstrap-token"
-    _secret(endpoint, token_parameter)
+    _secret(aws, token_parameter)
     events_queue = f"{stack}-local-events"
-    _queue(endpoint, {"QueueName": events_queue, "VisibilityTimeout": 30, "MessageRetentionPeriod": 3600})
+    _queue(aws, {"QueueName": events_queue, "VisibilityTimeout": 30, "MessageRetentionPeriod": 3600})
     return Created(
         table=resolved.created["Table"]["Ref"],
         bucket=resolved.created["Bucket"]["Ref"],
@@ -107,8 +84,8 @@ def ensure(endpoint: str, stack: str, *, base_url: str, mail_from: str, runners:
 # -- one function per type, each: Properties → the values of Ref and GetAtt -----------------------------------------
 
 
-def _key(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    kms = client("kms", endpoint)
+def _key(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    kms = aws.client("kms")
     for page in kms.get_paginator("list_keys").paginate():
         for entry in page["Keys"]:
             described = kms.describe_key(KeyId=entry["KeyId"])["KeyMetadata"]
@@ -118,8 +95,8 @@ def _key(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": created["KeyId"], "Arn": created["Arn"]}
 
 
-def _alias(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    kms = client("kms", endpoint)
+def _alias(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    kms = aws.client("kms")
     name = properties["AliasName"]
     try:
         kms.describe_key(KeyId=name)
@@ -128,8 +105,8 @@ def _alias(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": name}
 
 
-def _table(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    dynamodb = client("dynamodb", endpoint)
+def _table(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    dynamodb = aws.client("dynamodb")
     name = properties["TableName"]
     later = ("TimeToLiveSpecification", "PointInTimeRecoverySpecification", "SSESpecification")
     try:
@@ -149,8 +126,8 @@ def _table(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": name, "Arn": existing["TableArn"]}
 
 
-def _bucket(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    s3 = client("s3", endpoint)
+def _bucket(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    s3 = aws.client("s3")
     name = properties["BucketName"]
     try:
         s3.head_bucket(Bucket=name)
@@ -165,8 +142,8 @@ def _bucket(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": name, "Arn": f"arn:aws:s3:::{name}"}
 
 
-def _queue(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    sqs = client("sqs", endpoint)
+def _queue(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    sqs = aws.client("sqs")
     name = properties["QueueName"]
     attributes = {
         key: json.dumps(value) if isinstance(value, dict) else str(value)
@@ -181,8 +158,8 @@ def _queue(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": url, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", "QueueName": name}
 
 
-def _user_pool(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    cognito = client("cognito-idp", endpoint)
+def _user_pool(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    cognito = aws.client("cognito-idp")
     arguments = {key: value for key, value in properties.items() if key not in ("UserPoolName", "EnabledMfas")}
     for page in cognito.get_paginator("list_user_pools").paginate(MaxResults=60):
         for pool in page["UserPools"]:
@@ -200,8 +177,8 @@ def _user_pool(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": created["Id"], "Arn": created["Arn"]}
 
 
-def _user_pool_client(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    cognito = client("cognito-idp", endpoint)
+def _user_pool_client(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    cognito = aws.client("cognito-idp")
     pool = properties["UserPoolId"]
     for page in cognito.get_paginator("list_user_pool_clients").paginate(UserPoolId=pool, MaxResults=60):
         for existing in page["UserPoolClients"]:
@@ -210,8 +187,8 @@ def _user_pool_client(endpoint: str, properties: dict[str, Any]) -> dict[str, st
     return {"Ref": cognito.create_user_pool_client(**properties)["UserPoolClient"]["ClientId"]}
 
 
-def _configuration_set(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    ses = client("sesv2", endpoint)
+def _configuration_set(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    ses = aws.client("sesv2")
     name = properties["Name"]
     try:
         ses.get_configuration_set(ConfigurationSetName=name)
@@ -220,8 +197,8 @@ def _configuration_set(endpoint: str, properties: dict[str, Any]) -> dict[str, s
     return {"Ref": name}
 
 
-def _mail_identity(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    ses = client("sesv2", endpoint)
+def _mail_identity(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    ses = aws.client("sesv2")
     name = properties["EmailIdentity"]
     try:
         ses.get_email_identity(EmailIdentity=name)
@@ -230,13 +207,13 @@ def _mail_identity(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
     return {"Ref": name}
 
 
-def _cluster(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    created = client("ecs", endpoint).create_cluster(clusterName=properties["ClusterName"])["cluster"]
+def _cluster(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    created = aws.client("ecs").create_cluster(clusterName=properties["ClusterName"])["cluster"]
     return {"Ref": created["clusterName"], "Arn": created["clusterArn"]}
 
 
-def _parameter(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
-    ssm = client("ssm", endpoint)
+def _parameter(aws: Aws, properties: dict[str, Any]) -> dict[str, str]:
+    ssm = aws.client("ssm")
     try:
         same = ssm.get_parameter(Name=properties["Name"])["Parameter"]["Value"] == properties["Value"]
     except ssm.exceptions.ParameterNotFound:
@@ -247,7 +224,7 @@ def _parameter(endpoint: str, properties: dict[str, Any]) -> dict[str, str]:
 
 
 #: In dependency order; the other types of `resources.yaml` have no function on one machine.
-_CREATORS: tuple[tuple[str, Callable[[str, dict[str, Any]], dict[str, str]]], ...] = (
+_CREATORS: tuple[tuple[str, Callable[[Aws, dict[str, Any]], dict[str, str]]], ...] = (
     ("AWS::KMS::Key", _key),
     ("AWS::KMS::Alias", _alias),
     ("AWS::DynamoDB::Table", _table),
@@ -262,19 +239,19 @@ _CREATORS: tuple[tuple[str, Callable[[str, dict[str, Any]], dict[str, str]]], ..
 )
 
 
-def _service(endpoint: str, cluster: str, service: str, runners: int) -> None:
+def _service(aws: Aws, cluster: str, service: str, runners: int) -> None:
     """Creates the ECS service whose desired count the supervisor reconciles.
 
     Its task definition does not exist, so MiniStack stores the counts and starts no containers.
     """
-    ecs = client("ecs", endpoint)
+    ecs = aws.client("ecs")
     described = ecs.describe_services(cluster=cluster, services=[service])["services"]
     if not any(each["status"] == "ACTIVE" for each in described):
         ecs.create_service(cluster=cluster, serviceName=service, taskDefinition=service, desiredCount=runners)
 
 
-def _secret(endpoint: str, name: str) -> None:
-    ssm = client("ssm", endpoint)
+def _secret(aws: Aws, name: str) -> None:
+    ssm = aws.client("ssm")
     try:
         ssm.get_parameter(Name=name)
     except ssm.exceptions.ParameterNotFound:

@@ -12,7 +12,7 @@ from infrastructure.checkout import REPOSITORY
 from infrastructure.local.credentials import CredentialUnreadable, with_credentials
 from infrastructure.local.lambda_runtime.events import STAGE
 
-#: The first of six ports in a row, unless PORTS is given.
+#: The first of seven ports in a row, unless PORTS is given.
 FIRST_PORT = 4700
 #: Browsers accept `Secure` cookies over plain HTTP only from this host (and 127.0.0.1).
 HOST = "localhost"
@@ -32,16 +32,17 @@ class Ports:
     whatsapp: int
     openai: int
     ministack: int
+    table: int
 
     @classmethod
     def from_first(cls, first: int) -> "Ports":
-        """Returns six ports in a row."""
-        return cls(*range(first, first + 6))
+        """Returns seven ports in a row."""
+        return cls(*range(first, first + 7))
 
     @classmethod
     def free(cls) -> "Ports":
-        """Returns six ports that are free at this moment."""
-        sockets = [socket.socket() for _ in range(6)]
+        """Returns seven ports that are free at this moment."""
+        sockets = [socket.socket() for _ in range(7)]
         try:
             for each in sockets:
                 each.bind(("127.0.0.1", 0))
@@ -76,6 +77,8 @@ class Settings:
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
+    #: The program that keeps the table; ``None``: npm's package, or the one on the path.
+    dynoxide: str | None = None
     #: The heap of one page's scripts in MB; empty: the runner's default.
     browser_heap_mb: str = ""
     #: The container image of the runners; ``None``: runners are processes.
@@ -128,7 +131,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add = parser.add_argument
     given = environment.get
     add("--data", type=Path, default=Path(given("DATA") or REPOSITORY / "data"), help="the data directory")
-    add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of six ports in a row, or `auto`")
+    add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of seven ports in a row, or `auto`")
     add("--runners", type=int, default=int(given("RUNNERS") or 1), help="runners on the very first start")
     add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
     add(
@@ -176,6 +179,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         checkpoint=chosen.checkpoint,
         runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
+        dynoxide=given("DYNOXIDE") or None,
         browser_heap_mb=given("BROWSER_HEAP_MB") or "",
     )
 
@@ -183,8 +187,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
 def _ports(text: str) -> Ports:
     if text == "auto":
         return Ports.free()
-    if not text.isdigit() or not 1024 <= int(text) <= 65_530:
-        raise CannotStart(f"PORTS={text} is not a first port between 1024 and 65530, nor `auto`.")
+    if not text.isdigit() or not 1024 <= int(text) <= 65_529:
+        raise CannotStart(f"PORTS={text} is not a first port between 1024 and 65529, nor `auto`.")
     return Ports.from_first(int(text))
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from infrastructure.local import operators, preflight, recovery, resources
+from infrastructure.local.aws import Aws
 from infrastructure.local.ecs.runners import Containers, Processes, Runners
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
@@ -77,9 +78,9 @@ class LocalStack:
         return self._programs.openai_url
 
     @property
-    def endpoint(self) -> str:
-        """Returns MiniStack's URL."""
-        return self._programs.endpoint
+    def aws(self) -> Aws:
+        """Returns the endpoints and the access key of this start."""
+        return self._programs.aws
 
     @property
     def created(self) -> Created:
@@ -99,7 +100,7 @@ class LocalStack:
         return {
             **local_environment(
                 self.created,
-                endpoint=self.endpoint,
+                aws=self.aws,
                 mail_from=self.settings.mail_from,
                 openai_base_url=f"{self.openai_url}/v1" if self.settings.simulate_openai else None,
                 openai_servers=self.settings.openai_servers,
@@ -117,9 +118,9 @@ class LocalStack:
         return {**self._programs.pids, **(self._supervisor.pids if self._supervisor else {})}
 
     def client(self, service: str) -> Any:
-        """Returns a cached boto3 client of this stack's MiniStack."""
+        """Returns a cached boto3 client of this stack."""
         if service not in self._clients:
-            self._clients[service] = resources.client(service, self.endpoint)
+            self._clients[service] = self.aws.client(service)
         return self._clients[service]
 
     def mails(self) -> list[Mail]:
@@ -164,8 +165,10 @@ class LocalStack:
         data = settings.data / "ministack"
         # An older checkpoint, too, lacks the writes acknowledged after it.
         clean = Checkpoints(data / "generations").stopped_cleanly() and settings.checkpoint is None
+        self._programs.start_table()
+        self._report_part("table", f"DynamoDB at {self.aws.table_endpoint}, kept in {settings.data / 'table'}")
         self._programs.start_ministack()
-        self._report_part("MiniStack", f"AWS at {self.endpoint}, kept in {data}")
+        self._report_part("MiniStack", f"the rest of AWS at {self.aws.endpoint}, kept in {data}")
         if not clean:
             repaired = recovery.repair(self.client("dynamodb"), settings.stack, time.time_ns() // 1_000_000)
             self._report_part(
@@ -173,17 +176,17 @@ class LocalStack:
                 f"the last stop was not clean: {repaired.sessions} sessions moved to new epochs, "
                 f"{repaired.runners} runners declared dead, the last 10 minutes are read again",
             )
-        self._created = resources.ensure(
-            self.endpoint,
-            settings.stack,
-            base_url=settings.base_url,
-            mail_from=settings.mail_from,
-            runners=settings.runners,
-        )
+        self._ensure_resources()
         self._operator = operators.ensure(
             self.client("cognito-idp"), self.created.user_pool, settings.operator_email, settings.data / "operator.json"
         )
         self._report_part("resources", "table, bucket, queues, key, operators, mail, parameters, runner service")
+
+    def _ensure_resources(self) -> None:
+        chosen = self.settings
+        self._created = resources.ensure(
+            self.aws, chosen.stack, base_url=chosen.base_url, mail_from=chosen.mail_from, runners=chosen.runners
+        )
 
     def _start_mail(self) -> None:
         if self.settings.smtp_url is not None:
@@ -244,7 +247,7 @@ class LocalStack:
         self._report(f"{name:<12} {text}")
 
     def _write_stack_file(self) -> None:
-        """Writes pids, ports and URLs to `stack.json`, for the doctor, the tests and the operator."""
+        """Writes pids, ports, URLs and the access key to `stack.json`, for the doctor, the tests and the operator."""
         content = {
             "pid": os.getpid(),
             "pids": self.pids,
@@ -252,14 +255,18 @@ class LocalStack:
             "admin": self.admin_url,
             "outbox": self.outbox_url,
             "phone": self.phone_url,
+            "aws": asdict(self.aws),
         }
-        (self.settings.data / "stack.json").write_text(json.dumps(content, indent=1))
+        file = self.settings.data / "stack.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(content, indent=1))
 
     # -- running and stopping -----------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Restarts the application if it ended; raises ``CannotStart`` if another part ended."""
-        self._programs.check(self._report)
+        """Restarts the application or a store if it ended; raises ``CannotStart`` if another part ended."""
+        if "ministack" in self._programs.check(self._report):
+            self._ensure_resources()  # its queues were in its memory
 
     def kill(self) -> None:
         """Kills every process, as `kill -9` does: for tests. Writes and reports nothing."""
@@ -269,7 +276,7 @@ class LocalStack:
         self._close()
 
     def stop(self, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
-        """Stops the runners first, while the application still answers; MiniStack last, after its final checkpoint."""
+        """Stops the runners first, while the application still answers; the stores last, after their final writes."""
         try:
             if self._supervisor is not None:
                 self._supervisor.stop(grace_seconds)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState
 from chalicelib.wiring import Services
-from infrastructure.local.environment import aws_environment
 from infrastructure.local.stack import LocalStack
 from tests.simulators.whatsapp.client import ControlRefused, PhoneClient, SimulatorClient
 from wire import Phase
@@ -27,8 +26,8 @@ class Line:
 
 
 def services_of(stack: LocalStack) -> Services:
-    """Returns the application's services in this process; points boto3 at this MiniStack from now on."""
-    os.environ.update(aws_environment(stack.endpoint))
+    """Returns the application's services in this process; points boto3 at this stack from now on."""
+    os.environ.update(stack.aws.environment())
     return Services(stack.environment)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infrastructure.local.environment import aws_environment
 from infrastructure.local.stack import local_stack
 from tests.chaos.evidence import from_phones, from_table
 from tests.chaos.lines import create, link, services_of, until
@@ -25,7 +24,7 @@ def test_an_outage_of_the_control_plane_moves_no_session_and_loses_no_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with local_stack(tmp_path, runners=2, runner_capacity=2) as stack, SimulatorClient(stack.phone_url) as whatsapp:
-        for name, value in aws_environment(stack.endpoint).items():
+        for name, value in stack.aws.environment().items():
             monkeypatch.setenv(name, value)
         services = services_of(stack)
         lines = create(services, 3, 1)

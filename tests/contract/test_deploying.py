@@ -32,8 +32,8 @@ from infrastructure.deploying.deployment import deploy
 from infrastructure.deploying.readiness import Health
 from infrastructure.deploying.rollback import rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
+from infrastructure.local.aws import REGION, Aws
 from infrastructure.local.programs import Programs
-from infrastructure.local.resources import REGION
 from infrastructure.local.settings import Ports
 from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.packaging import lambda_python, package
@@ -187,18 +187,18 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """MiniStack alone."""
     programs = Programs(LocalSettings(data=tmp_path_factory.mktemp("ministack"), ports=Ports.free(), runners=0))
     programs.start_ministack()
-    yield programs.endpoint
+    yield programs.aws
     programs.kill()
 
 
 @pytest.fixture
-def account(endpoint: str) -> Account:
-    session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
-    return Account(session, endpoint)
+def account(aws: Aws) -> Account:
+    session = boto3.Session(region_name=REGION, aws_access_key_id=aws.key_id, aws_secret_access_key=aws.secret)
+    return Account(session, aws.endpoint)
 
 
 @pytest.fixture

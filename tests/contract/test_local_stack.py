@@ -362,8 +362,8 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path: Path, applicati
     time.sleep(6)
     stack.stop()
     checkpoints = sorted((data / "ministack" / "generations").glob("0*"))
-    (checkpoints[-1] / "dynamodb.json").write_text("{")
-    with pytest.raises(CannotStart, match=rf"dynamodb\.json.*make up GENERATION={int(checkpoints[-2].name)}"):
+    (checkpoints[-1] / "kms.json").write_text("{")
+    with pytest.raises(CannotStart, match=rf"kms\.json.*make up GENERATION={int(checkpoints[-2].name)}"):
         a_stack(data, application).start()
     with a_stack(data, application, checkpoint=int(checkpoints[-2].name)) as back:
         assert back.created == stack.created
@@ -382,7 +382,7 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path: Path, applicati
     ],
 )
 def test_neither_a_page_nor_a_stranger_reaches_ministack(stack: LocalStack, path: str, headers: dict[str, str]) -> None:
-    request = urllib.request.Request(stack.endpoint + path, data=b"", headers=headers)
+    request = urllib.request.Request(stack.aws.endpoint + path, data=b"", headers=headers)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=5)
     assert refused.value.code == 403

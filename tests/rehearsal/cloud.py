@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.local.ecs import task_protection
-from infrastructure.local.emulator.middleware import Application, EmulatorMiddleware, Message, Receive, Send
+from infrastructure.local.emulator.asgi import Application, Message, Receive, Send
+from infrastructure.local.emulator.middleware import EmulatorMiddleware
 from tests.rehearsal import corrections
 
 

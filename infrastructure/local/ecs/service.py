@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infrastructure.local.aws import ACCOUNT, REGION
 from infrastructure.local.ecs.tasks import STOPPED
 from infrastructure.local.lambda_runtime.events import task_stopped_event
-from infrastructure.local.resources import ACCOUNT, REGION, Created
+from infrastructure.local.resources import Created
 
 
 class Service:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from infrastructure.local.resources import ACCOUNT, REGION
+from infrastructure.local.aws import ACCOUNT, REGION
 
 #: The API Gateway stage. Every path contains it, so an absolute link without it breaks here as on AWS.
 STAGE = "api"

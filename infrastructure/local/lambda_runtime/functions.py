@@ -12,7 +12,7 @@ from typing import Any
 import waitress
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.local import resources
+from infrastructure.local.aws import Aws
 from infrastructure.local.lambda_runtime.event_sources import EventDispatcher
 from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
 
@@ -24,7 +24,6 @@ def main() -> int:
     """Serves until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--endpoint", required=True, help="where MiniStack listens")
     parser.add_argument("--events-queue", required=True, help="the queue that stands for the event bus")
     parser.add_argument("--app-directory", type=Path, default=REPOSITORY / "chalice_app")
     parser.add_argument("--behind-proxy", action="store_true", help="trust X-Forwarded-* of a proxy on this machine")
@@ -33,7 +32,7 @@ def main() -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     app = load(arguments.app_directory)
     gateway = Gateway(app)
-    dispatcher = EventDispatcher(app, resources.client("sqs", arguments.endpoint), arguments.events_queue)
+    dispatcher = EventDispatcher(app, Aws.of().client("sqs"), arguments.events_queue)
     trusted: dict[str, Any] = {}
     if arguments.behind_proxy:
         forwarded = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}

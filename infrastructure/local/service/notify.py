@@ -11,7 +11,7 @@ SOCKET = "NOTIFY_SOCKET"
 
 
 class State(StrEnum):
-    """What systemd is notified of."""
+    """A state of which systemd is notified."""
 
     READY = "READY=1"  #: everything has answered once
     STOPPING = "STOPPING=1"  #: the runners drain

@@ -1,1 +1,1 @@
-"""The table of one machine: its engine, its items as a copy or a file, and what the engine does not do by itself."""
+"""The table of one machine: dynoxide (DynamoDB on SQLite), its guard, and what dynoxide does not do by itself."""

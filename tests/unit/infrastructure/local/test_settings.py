@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure.checkout import REPOSITORY
+from infrastructure.local.aws import Aws
 from infrastructure.local.environment import (
-    aws_environment,
     local_environment,
     runner_environment,
     runner_variables,
@@ -22,11 +22,12 @@ CREATED = Created(
     mail_configuration_set="m", cluster="s", service="s-runners", base_url_parameter="/s/public-base-url",
     runner_token_parameter="/s/runner-bootstrap-token", events_queue="s-local-events",
 )  # fmt: skip
+AWS = Aws("http://127.0.0.1:1", "http://127.0.0.1:2", "LOCAL1", "secret")
 
 
 def test_everything_is_simulated_on_fixed_ports_by_default() -> None:
     settings = parse([], {})
-    assert settings.ports == Ports(4700, 4701, 4702, 4703, 4704, 4705)
+    assert settings.ports == Ports(4700, 4701, 4702, 4703, 4704, 4705, 4706)
     assert (settings.simulate_whatsapp, settings.simulate_openai) == (True, True)
     assert settings.base_url == "http://localhost:4700/api"
     assert settings.warnings() == []
@@ -55,9 +56,9 @@ def test_a_compatible_server_may_be_on_this_machine() -> None:
     assert parse([], {"OPENAI_SERVERS": servers}).openai_servers == servers
 
 
-def test_free_ports_are_six_different_ones() -> None:
+def test_free_ports_are_seven_different_ones() -> None:
     ports = parse([], {"PORTS": "auto"}).ports
-    assert len(set(vars(ports).values())) == 6
+    assert len(set(vars(ports).values())) == 7
 
 
 def test_real_use_names_its_missing_settings() -> None:
@@ -99,24 +100,21 @@ def test_a_password_in_the_mail_address_is_never_shown() -> None:
 
 def test_the_application_gets_names_and_endpoints_and_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
-    environment = local_environment(
-        CREATED, endpoint="http://127.0.0.1:1", mail_from="a@b.example", openai_base_url=None, commit="abc"
-    )
+    environment = local_environment(CREATED, aws=AWS, mail_from="a@b.example", openai_base_url=None, commit="abc")
     assert "AWS_PROFILE" not in environment
     assert "OPENAI_BASE_URL" not in environment
-    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert environment["AWS_ENDPOINT_URL"] == AWS.endpoint
+    assert environment["AWS_ENDPOINT_URL_DYNAMODB"] == AWS.table_endpoint
     assert environment["KMS_KEY_ID"] == "alias/s"
 
 
 def test_the_application_gets_every_variable_that_its_wiring_reads_and_no_other() -> None:
     wiring = (REPOSITORY / "chalice_app" / "chalicelib" / "wiring.py").read_text()
     read = set(re.findall(r"""(?:environment\.get|_required)\("([A-Z_]+)\"""", wiring))
-    endpoint, simulated = "http://127.0.0.1:1", "http://127.0.0.1:2"
-    environment = local_environment(
-        CREATED, endpoint=endpoint, mail_from="a@b.example", openai_base_url=simulated, commit="abc"
-    )
+    simulated = "http://127.0.0.1:2"
+    environment = local_environment(CREATED, aws=AWS, mail_from="a@b.example", openai_base_url=simulated, commit="abc")
     # Here runners are started from the very checkout, so their release is its commit.
-    assert set(environment) - set(aws_environment(endpoint)) == read - {"AWS_REGION", "RUNNER_RELEASE"}
+    assert set(environment) - set(AWS.environment()) == read - {"AWS_REGION", "RUNNER_RELEASE"}
 
 
 def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
