@@ -6,18 +6,17 @@ import logging
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import waitress
-
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.aws import Aws
+from infrastructure.local.lambda_runtime import http_server
 from infrastructure.local.lambda_runtime.event_sources import EventDispatcher
-from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
-
-#: The number of request threads: each runner's long poll (bell) occupies one for up to 10 s.
-THREADS = 96
+from infrastructure.local.lambda_runtime.gateway import Gateway
+from infrastructure.local.lambda_runtime.objects import Objects
+from infrastructure.local.signature import AccessKey
 
 
 def main() -> int:
@@ -31,25 +30,15 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     app = load(arguments.app_directory)
-    gateway = Gateway(app)
-    dispatcher = EventDispatcher(app, Aws.of().client("sqs"), arguments.events_queue)
-    trusted: dict[str, Any] = {}
-    if arguments.behind_proxy:
-        forwarded = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
-        trusted = {"trusted_proxy": "127.0.0.1", "trusted_proxy_count": 1, "trusted_proxy_headers": forwarded}
-    server: Any = waitress.create_server(
-        gateway,
-        host="127.0.0.1",
-        port=arguments.port,
-        threads=THREADS,
-        connection_limit=1000,
-        backlog=1024,
-        channel_timeout=75,
-        max_request_body_size=MAX_REQUEST_BYTES + 1024,
-        clear_untrusted_proxy_headers=True,
-        asyncore_use_poll=True,
-        ident=None,
-        **trusted,
+    from wire import MAX_SNAPSHOT_BYTES  # of the release that is served, whose path `load` added
+
+    aws = Aws.of()
+    key = AccessKey(aws.key_id, aws.secret)
+    objects = Objects(aws.endpoint, key, MAX_SNAPSHOT_BYTES, lambda: datetime.now(UTC))
+    gateway = Gateway(app, objects)
+    dispatcher = EventDispatcher(app, aws.client("sqs"), arguments.events_queue)
+    server = http_server.create(
+        gateway, objects, MAX_SNAPSHOT_BYTES, [f"127.0.0.1:{arguments.port}"], behind_proxy=arguments.behind_proxy
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from infrastructure.local.lambda_runtime.events import STAGE, LambdaContext, Request, is_binary, rest_event
+from infrastructure.local.lambda_runtime.objects import Objects
 
 #: API Gateway's limit for a request body.
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -24,6 +25,8 @@ MAX_REQUEST_BYTES = 10 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 #: API Gateway's integration timeout.
 INTEGRATION_TIMEOUT_SECONDS = 29.0
+#: The calls of the runners' API whose answers hold presigned links.
+SNAPSHOTS_PATH = "/runner/snapshots/"
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -85,9 +88,10 @@ class Response:
 
 
 class Gateway:
-    """The WSGI application in front of one Chalice app."""
+    """The WSGI application in front of one Chalice app, and of the objects that its presigned links lead to."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, objects: Objects) -> None:
+        self._objects = objects
         self._app = make_thread_safe(app)
         self._binary_types = tuple(app.api.binary_types)
         self._routes = _Routes(app.routes)
@@ -99,6 +103,8 @@ class Gateway:
                     )
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if self._objects.owns(str(environ.get("REQUEST_URI") or environ["PATH_INFO"])):
+            return self._objects(environ, start_response)
         response = self._respond(environ)
         start_response(f"{response.status} {_REASONS.get(response.status, 'Other')}", list(response.headers))
         return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
@@ -145,6 +151,9 @@ class Gateway:
             return Response.from_gateway(504, "Endpoint request timed out")
         if len(returned) > MAX_PAYLOAD_BYTES:
             return Response.from_gateway(502, "Internal server error")
+        if path.startswith(SNAPSHOTS_PATH):
+            own = _header(request, "X-Forwarded-Proto"), _header(request, "Host")
+            result = {**result, "body": self._objects.at(str(result.get("body") or ""), *own)}
         return self._translate(result, _header(request, "Accept"))
 
     def _translate(self, result: Mapping[str, Any], accept: str) -> Response:

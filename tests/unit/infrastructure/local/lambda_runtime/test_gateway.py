@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ from chalice.app import Chalice, CORSConfig, CustomAuthorizer, Response
 
 from infrastructure.local.lambda_runtime.events import Request, is_binary
 from infrastructure.local.lambda_runtime.gateway import Gateway
+from infrastructure.local.lambda_runtime.objects import Objects
+from infrastructure.local.signature import AccessKey
+
+#: no test here asks for an object
+OBJECTS = Objects("http://127.0.0.1:9", AccessKey("", ""), 0, lambda: datetime.now(UTC))
 
 
 @pytest.fixture
@@ -49,58 +55,62 @@ def request(method: str, path: str, *, body: bytes = b"", query: str = "", **hea
 
 
 def test_a_fixed_path_wins_over_a_parameter(app: Any) -> None:
-    gateway = Gateway(app)
+    gateway = Gateway(app, OBJECTS)
     assert json.loads(gateway.handle(request("GET", "/api/tenants/new")).body) == {"new": True}
     assert json.loads(gateway.handle(request("GET", "/api/tenants/a%20b")).body) == {"tenant": "a b"}
 
 
 @pytest.mark.parametrize("path", ["/api/unknown", "/api/tenants", "/tenants/new", "/other/tenants/new"])
 def test_what_is_no_route_is_forbidden_as_on_aws(app: Any, path: str) -> None:
-    assert Gateway(app).handle(request("GET", path)).status == 403
+    assert Gateway(app, OBJECTS).handle(request("GET", path)).status == 403
 
 
 def test_a_wrong_method_is_no_route_either(app: Any) -> None:
-    assert Gateway(app).handle(request("POST", "/api/picture")).status == 403
+    assert Gateway(app, OBJECTS).handle(request("POST", "/api/picture")).status == 403
 
 
 def test_a_trailing_slash_is_the_same_route(app: Any) -> None:
-    assert Gateway(app).handle(request("GET", "/api/tenants/new/")).status == 200
+    assert Gateway(app, OBJECTS).handle(request("GET", "/api/tenants/new/")).status == 200
 
 
 def test_a_text_body_stays_text_and_broken_utf8_is_replaced(app: Any) -> None:
-    answer = Gateway(app).handle(request("POST", "/api/event", body="ü".encode() + b"\xff", Content_Type="text/plain"))
+    answer = Gateway(app, OBJECTS).handle(
+        request("POST", "/api/event", body="ü".encode() + b"\xff", Content_Type="text/plain")
+    )
     event = json.loads(answer.body)
     assert (event["body"], event["isBase64Encoded"]) == ("ü\ufffd", False)
 
 
 def test_a_binary_body_is_base64_whatever_parameters_its_type_has(app: Any) -> None:
-    answer = Gateway(app).handle(request("POST", "/api/event", body=b"\x00\xff", Content_Type="image/png; q=1"))
+    answer = Gateway(app, OBJECTS).handle(
+        request("POST", "/api/event", body=b"\x00\xff", Content_Type="image/png; q=1")
+    )
     event = json.loads(answer.body)
     assert base64.b64decode(event["body"]) == b"\x00\xff"
 
 
 def test_an_answer_is_decoded_only_if_the_first_accepted_type_is_binary(app: Any) -> None:
-    gateway = Gateway(app)
+    gateway = Gateway(app, OBJECTS)
     assert gateway.handle(request("GET", "/api/picture", Accept="image/png, */*")).body == b"\x89PNG"
     result = {"statusCode": 200, "headers": {}, "body": "iVBORw==", "isBase64Encoded": True}
     assert gateway._translate(result, "*/*").body == b"iVBORw=="
 
 
 def test_a_bug_answers_500_without_its_detail(app: Any) -> None:
-    answer = Gateway(app).handle(request("GET", "/api/broken"))
+    answer = Gateway(app, OBJECTS).handle(request("GET", "/api/broken"))
     assert answer.status == 500
     assert b"secret" not in answer.body
 
 
 def test_a_preflight_is_answered_by_the_gateway(app: Any) -> None:
-    answer = Gateway(app).handle(request("OPTIONS", "/api/shared"))
+    answer = Gateway(app, OBJECTS).handle(request("OPTIONS", "/api/shared"))
     assert dict(answer.headers)["Access-Control-Allow-Origin"] == "https://a.example"
 
 
 def test_a_route_with_an_authorizer_is_refused_at_the_start(app: Any) -> None:
     app.route("/guarded", authorizer=CustomAuthorizer("somebody", authorizer_uri="arn"))(dict)
     with pytest.raises(NotImplementedError, match="GET /guarded has an authorizer"):
-        Gateway(app)
+        Gateway(app, OBJECTS)
 
 
 @pytest.mark.parametrize(
