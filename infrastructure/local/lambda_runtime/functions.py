@@ -15,7 +15,7 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.lambda_runtime import http_server
 from infrastructure.local.lambda_runtime.event_sources import EventDispatcher
 from infrastructure.local.lambda_runtime.gateway import Gateway
-from infrastructure.local.lambda_runtime.objects import Objects
+from infrastructure.local.lambda_runtime.objects import MAX_OBJECT_BYTES, Objects
 from infrastructure.local.signature import AccessKey
 
 
@@ -30,15 +30,13 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     app = load(arguments.app_directory)
-    from wire import MAX_SNAPSHOT_BYTES  # of the release that is served, whose path `load` added
-
     aws = Aws.of()
     key = AccessKey(aws.key_id, aws.secret)
-    objects = Objects(aws.endpoint, key, MAX_SNAPSHOT_BYTES, lambda: datetime.now(UTC))
+    objects = Objects(aws.endpoint, key, MAX_OBJECT_BYTES, lambda: datetime.now(UTC))
     gateway = Gateway(app, objects)
     dispatcher = EventDispatcher(app, aws.client("sqs"), arguments.events_queue)
     server = http_server.create(
-        gateway, objects, MAX_SNAPSHOT_BYTES, [f"127.0.0.1:{arguments.port}"], behind_proxy=arguments.behind_proxy
+        gateway, objects, MAX_OBJECT_BYTES, [f"127.0.0.1:{arguments.port}"], behind_proxy=arguments.behind_proxy
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from infrastructure.local.signature import AccessKey, Refused, Request, is_presigned, verify
 
 PREFIX = "/objects"
+#: The largest object: a snapshot, as the wire bounds it.
+MAX_OBJECT_BYTES = 2 * 1024**3
 #: Most transfers at once; the rest of the gateway's threads stays with the API. A runner retries after 503.
 MAX_TRANSFERS = 16
 #: The time without a byte after which a transfer is given up.

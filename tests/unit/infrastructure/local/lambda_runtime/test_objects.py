@@ -18,8 +18,9 @@ from chalice.app import Chalice
 
 from infrastructure.local.lambda_runtime import http_server
 from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
-from infrastructure.local.lambda_runtime.objects import CHUNK_BYTES, MAX_TRANSFERS, Objects
+from infrastructure.local.lambda_runtime.objects import CHUNK_BYTES, MAX_OBJECT_BYTES, MAX_TRANSFERS, Objects
 from infrastructure.local.signature import AccessKey, Refused
+from wire import MAX_SNAPSHOT_BYTES
 
 KEY = AccessKey("AKIALINE", "a secret of this start")
 MAX_BYTES = 64 * 1024 * 1024
@@ -255,6 +256,10 @@ def test_an_object_goes_through_in_chunks(objects: Objects, store: Store) -> Non
     fetched.close()
     assert (sum(sizes), max(sizes) <= CHUNK_BYTES) == (len(content), True)
     assert statuses == ["200 OK", "200 OK"]
+
+
+def test_every_snapshot_fits() -> None:
+    assert MAX_OBJECT_BYTES == MAX_SNAPSHOT_BYTES
 
 
 def test_transfers_never_take_all_threads(objects: Objects, store: Store) -> None:
