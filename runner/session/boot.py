@@ -105,6 +105,11 @@ class Boot:
         return backoff_seconds(self._unreachable_loads, self._jitter())
 
     @property
+    def is_loaded(self) -> bool:
+        """Returns whether a document is loaded, booted or not."""
+        return self._loaded_at is not None
+
+    @property
     def is_injected(self) -> bool:
         """Returns whether wa-js has answered in this document."""
         return self._is_injected

@@ -1,27 +1,72 @@
-"""The last steps on a page before its session is released: finishes the reply being sent, reads once more."""
+"""The last steps on a page before its session is released: lets it come online, finishes the reply, reads once more."""
 
 import asyncio
 
 from runner.browser.page import Page, PageError
 from runner.browser.page_state import is_other_account
+from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
 from runner.messages.conversation import Conversation
+from runner.session.boot import Boot
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
+from runner.session.release_reason import ReleaseReason
 from runner.session.status import Status
+from wire import Phase
 
 FINISH_TIMEOUT_SECONDS = 30.0
+#: So long a page may come online first. With the other steps it is within a drain's time (runner/host.py).
+ARRIVAL_TIMEOUT_SECONDS = 20.0
+#: The phases on the way from a login to being online, and the reasons of a release that leave time for it.
+ARRIVING = {Phase.STARTING, Phase.SYNCING, Phase.OFFLINE}
+PEACEFUL = {ReleaseReason.DRAINED, ReleaseReason.NO_LONGER_WANTED}
 
 
 class Departure:
     """The end of a session on its page."""
 
-    def __init__(self, *, desired: DesiredState, login: Login, conversation: Conversation, status: Status) -> None:
+    def __init__(
+        self,
+        desired: DesiredState,
+        login: Login,
+        conversation: Conversation,
+        status: Status,
+        boot: Boot,
+        clock: Clock,
+    ) -> None:
         self._desired = desired
         self._login = login
         self._conversation = conversation
         self._status = status
+        self._boot = boot
+        self._clock = clock
+        self._was_online = False
+
+    def new_document(self) -> None:
+        """Starts over: what this document receives, nobody has read."""
+        self._was_online = False
+
+    def mark_online(self) -> None:
+        """Records that the document was proven to be online: its messages are read from then on."""
+        self._was_online = True
+
+    def is_arriving(self) -> bool:
+        """Returns whether the document of a linked session was never online.
+
+        WhatsApp may have brought it messages, and does not bring them to the next runner. They can be read, and its
+        login saved with them, only when it is online.
+        """
+        return self._login.linked and self._boot.is_loaded and not self._was_online
+
+    def may_wait(self) -> bool:
+        """Returns whether the release waits for the page to come online."""
+        desired, now = self._desired, self._clock.now()
+        since = desired.leaving_since
+        if desired.release_reason not in PEACEFUL or desired.parked or since is None:
+            return False
+        in_time = now - since < ARRIVAL_TIMEOUT_SECONDS
+        return in_time and self._status.state.phase in ARRIVING and self.is_arriving()
 
     async def prepare(self, page: Page) -> None:
         """Finishes and reads what only this page can; errors of the page hold nothing up."""

@@ -19,6 +19,8 @@ class DesiredState:
         self.parked = False
         #: The reason to release the session; None while it is to run.
         self.release_reason: ReleaseReason | None = None
+        #: When the release was first asked for.
+        self.leaving_since: float | None = None
         self._clock = clock
         self._bell = asyncio.Event()
 
@@ -34,7 +36,8 @@ class DesiredState:
 
     def leave(self, reason: ReleaseReason) -> None:
         """Asks the session to finish the reply being sent, close its browser in peace, and end."""
-        self.release_reason = self.release_reason or reason
+        if self.release_reason is None:
+            self.release_reason, self.leaving_since = reason, self._clock.now()
         self.ring()
 
     def ring(self) -> None:

@@ -67,10 +67,7 @@ class BrowserEnd(Enum):
 
 
 class PageSupervisor:
-    """The supervisor of a session, for one page after the other.
-
-    It observes and reports reasons; only ``recovery`` decides about a renewal.
-    """
+    """The supervisor of one page after the other: reports reasons; only ``recovery`` decides about a renewal."""
 
     def __init__(
         self,
@@ -88,7 +85,7 @@ class PageSupervisor:
     ) -> None:
         self.boot = Boot(boot_gate, desired, status, clock, jitter, on_new_document=self._new_document)
         self.recovery = Recovery(lambda: self.boot.take_free_slot(rotation_slots.take))
-        self._departure = Departure(desired=desired, login=login, conversation=conversation, status=status)
+        self.departure = Departure(desired, login, conversation, status, self.boot, clock)
         self._desired = desired
         self._login = login
         self._conversation = conversation
@@ -122,8 +119,8 @@ class PageSupervisor:
     async def supervise(self, page: Page) -> BrowserEnd:
         """Keeps the page online until its browser has to be closed; returns the reason."""
         while True:
-            if self._desired.release_reason is not None:
-                await self._departure.prepare(page)
+            if self._desired.release_reason is not None and not self.departure.may_wait():
+                await self.departure.prepare(page)
                 return BrowserEnd.RELEASE
             if not self._desired.parked:
                 end = await self._check_and_report(page) or await self._renew(page)
@@ -186,6 +183,7 @@ class PageSupervisor:
         else:
             await self._check_codes(page, observation, state)
         if state.phase is Phase.ONLINE:
+            self.departure.mark_online()
             self._login.mark_online()
             self._saver.online(True)
         else:
@@ -292,6 +290,7 @@ class PageSupervisor:
         await self.boot.load(page)
 
     def _new_document(self) -> None:
+        self.departure.new_document()
         self._liveness.reset()
         self._linking.reset()
         self._maintenance.new_document()

@@ -126,7 +126,8 @@ class Session:
 
     def leave(self, reason: ReleaseReason) -> None:
         """Asks the session to finish the reply being sent, close its browser in peace, and end."""
-        self._supervisor.boot.interrupt()
+        if not self._supervisor.departure.is_arriving():
+            self._supervisor.boot.interrupt()
         self._desired.leave(reason)
 
     def is_pending(self) -> bool:

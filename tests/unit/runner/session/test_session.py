@@ -39,6 +39,7 @@ from runner.profile.directory import Profile, ProfileBusy
 from runner.profile.manifest import Manifest
 from runner.profile.restorer import Restorer
 from runner.profile.saver import Saver, SharedResources
+from runner.session.departure import ARRIVAL_TIMEOUT_SECONDS
 from runner.session.release_reason import ReleaseReason
 from runner.session.session import HAND_IN_TIMEOUT_SECONDS, MAX_OPENING_ATTEMPTS, Session
 from tests.unit.support.profile_files import list_files
@@ -731,6 +732,7 @@ async def test_a_session_that_leaves_while_it_catches_up_takes_along_what_came_i
         await scene.shows(replace(MAIN, mode="SYNCING", number=number))
         scene.page.receive("caught", at_s=scene.clock.wall_ms() // 1000 + 1)
         scene.session.leave(ReleaseReason.DRAINED)
+        await scene.clock.advance(ARRIVAL_TIMEOUT_SECONDS)
         async with asyncio.timeout(5):
             assert await scene.task == "drained"
         assert [message.id for request in scene.control.handed_in for message in request.messages] == handed_in
