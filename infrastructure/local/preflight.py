@@ -1,9 +1,11 @@
 """Preflight checks: verify the prerequisites before the start; each failure is one sentence with the next step."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import socket
+import stat
 import subprocess
 from pathlib import Path
 
@@ -112,13 +114,29 @@ def check_wa_js() -> None:
 
 
 def lock_data_directory(data: Path) -> int:
-    """Locks the data directory; the returned descriptor must stay open. The lock ends with its process."""
+    """Locks the data directory; the returned descriptor must stay open. The lock ends with its process.
+
+    From then on nothing under it is another user's to read: it holds keys, profiles and messages.
+    """
+    os.umask(0o077)  # of this process and of all that it starts
     data.mkdir(parents=True, exist_ok=True)
-    data.chmod(0o700)  # it holds keys, profiles and messages
+    data.chmod(0o700)
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise CannotStart(f"Another Answerline already runs on {data}; stop it, or use DATA=….") from None
+    close_to_others(data)
     return descriptor
+
+
+def close_to_others(directory: Path) -> None:
+    """Takes the rights of the group and of others from all that an earlier release or a backup left there."""
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # of a runner that a killed stack left behind
+                mode = path.lstat().st_mode
+                if mode & 0o077 and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & 0o700)
