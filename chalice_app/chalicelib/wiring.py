@@ -23,6 +23,7 @@ from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.chats import Chats
+from chalicelib.store.conversation.due_checks import DueChecks
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
@@ -189,6 +190,10 @@ class Services:
     @cached_property
     def turns(self) -> Turns:
         return Turns(self.table)
+
+    @cached_property
+    def due_checks(self) -> DueChecks:
+        return DueChecks(self.table, self.token)
 
     @cached_property
     def unanswered(self) -> UnansweredMessages:

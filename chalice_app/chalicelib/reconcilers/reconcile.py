@@ -6,6 +6,7 @@ from chalicelib.reconcilers import autoscaler
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
 from chalicelib.sessions import lifecycle
+from chalicelib.store.conversation.due_checks import DueCheck
 from chalicelib.wiring import Services
 
 #: An open turn that does not move is checked again after this.
@@ -13,7 +14,7 @@ RECHECKED_EVERY_MS = 30_000
 
 
 def reconcile(services: Services) -> None:
-    """Reaps silent runners, places and releases sessions, wakes due turns, and scales the fleet.
+    """Reaps silent runners, places and releases sessions, wakes due turns, repeats lost checks, and scales the fleet.
 
     Each step is isolated: its error stops no other step. All errors are raised at the end.
     """
@@ -36,6 +37,8 @@ def reconcile(services: Services) -> None:
             isolation.run(tenant.id, _notify_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):
         isolation.run(turn.tenant, _wake, services, turn, now)
+    for noted in services.due_checks.due(due_before=now, now=now):
+        isolation.run(noted.tenant, _check_again, services, noted, now)
     for subject, step in isolation.run("fleet", autoscaler.steps, services, desired, now) or ():
         isolation.run(subject, step)
     isolation.finish()
@@ -49,6 +52,12 @@ def _wake(services: Services, turn: Turn, now: int) -> None:
         bell.ring(services, turn)
     else:
         services.jobs.enqueue_check(turn.tenant, turn.chat, delay_seconds=0)
+
+
+def _check_again(services: Services, noted: DueCheck, now: int) -> None:
+    """Checks a chat whose check the queue has lost, or did not deliver in time."""
+    services.due_checks.postpone(noted, now + RECHECKED_EVERY_MS)
+    services.jobs.enqueue_check(noted.tenant, noted.chat, delay_seconds=0)
 
 
 def _notify_owner(services: Services, tenant: Tenant, now: int) -> None:

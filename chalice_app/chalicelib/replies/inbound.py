@@ -22,6 +22,7 @@ from chalicelib.model.messages.message import stored_message
 from chalicelib.model.messages.skip_reason import WITHOUT_WORDS
 from chalicelib.model.messages.stop_words import is_resume, is_stop
 from chalicelib.replies.changes import apply_change, change_own_reply
+from chalicelib.replies.look import request_check
 from chalicelib.replies.takeover import conclude_own, find_own_reply, judge_own
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
@@ -55,7 +56,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     before = {message.chat: arrivals.chat_of(message) for message in messages}
     enqueued = {message.chat: None for message in messages if arrivals.may_wait(message, before[message.chat])}
     for chat_id in enqueued:
-        services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+        request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     acknowledged: list[Acknowledgement] = []
     unanswered: list[UnansweredMessage] = []
     waiting: dict[str, str] = {}
@@ -78,9 +79,9 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     slow = services.clock() - arrivals.now > milliseconds(STORED_WITHIN)
     for name, chat_id in waiting.items():
         if slow or name not in enqueued:
-            services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+            request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     for chat_id in noticed.keys() - waiting.values():
-        services.jobs.enqueue_check(tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+        request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     report_messages(services, arrivals.tenant, unanswered, arrivals.now)
     if waiting:
         services.sessions.record_activity(arrivals.session, arrivals.now, message=True)

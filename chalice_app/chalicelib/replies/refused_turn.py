@@ -1,6 +1,7 @@
 """Ends a turn that WhatsApp refuses for good: visibly, and so that the chat's next message is answered."""
 
 from chalicelib.model import SkipReason, Turn, TurnState
+from chalicelib.replies.look import request_check
 from chalicelib.replies.model_call import record_given_up
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
@@ -22,5 +23,5 @@ def end_refused(services: Services, turn: Turn, runner: str, epoch: int, part: i
         record_given_up(services, turn, SkipReason.NOT_ACCEPTED)
     services.runners.silence(runner, turn.id, turn.revision)
     if services.turns.close(turn):
-        services.jobs.enqueue_check(turn.tenant, turn.chat, delay_seconds=0)
+        request_check(services, turn.tenant, turn.chat, delay_seconds=0)
     return True

@@ -48,6 +48,7 @@ from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.model.turn_taking import decide
 from chalicelib.rendering.languages import translator
 from chalicelib.replies import bell, paid_calls
+from chalicelib.replies.look import Look
 from chalicelib.replies.model_call import answer, record_given_up
 from chalicelib.replies.tenant_slot import TenantSlot
 from chalicelib.replies.unanswered import report_messages, report_turn, unanswered_message
@@ -62,6 +63,13 @@ SLOT_AWAITED_SECONDS = (2.0, 6.0)
 
 def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     """Answers the messages that wait in this chat, if it is time to."""
+    look = Look(services, check)
+    outcome = _decide(services, check, look)
+    look.end()
+    return outcome
+
+
+def _decide(services: Services, check: TurnCheck, look: Look) -> ReplyOutcome:
     tenant = services.tenants.get(check.tenant)
     chat = services.chats.get(check.tenant, check.chat)
     if chat is None:
@@ -89,25 +97,25 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
         attempt=check.attempt,
     )
     with TenantSlot(services, tenant.id) as slot:
-        return _carry_out(services, check, view, slot, now)
+        return _carry_out(services, look, view, slot, now)
 
 
-def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: TenantSlot, now: int) -> ReplyOutcome:
+def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot, now: int) -> ReplyOutcome:
     """Carries the decision out; a write that adds a fact to the view is followed by the next decision."""
     turns, retention_days = services.turns, view.tenant.policies.retention_days
 
     def decide_again(**facts: Any) -> ReplyOutcome:
-        return _carry_out(services, check, replace(view, **facts), slot, now)
+        return _carry_out(services, look, replace(view, **facts), slot, now)
 
     match decide(view, now):
         case Done() | CheckAgain() as end:
-            return _end(services, check, end)
+            return _end(look, end)
         case Detach(then):
             turns.clear_expired(view.chat)
-            return _end(services, check, then)
+            return _end(look, then)
         case Close(turn, then):
             turns.close(turn)
-            return _end(services, check, then)
+            return _end(look, then)
         case Skip(messages, reason, then, mute_until):
             if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now, mute_until=mute_until):
                 skipped = [unanswered_message(message, reason) for message in messages]
@@ -116,18 +124,21 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
                 if mute_until is not None:
                     log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id})
                     services.timeline.record(Event(view.tenant.id, now, EventKind.CHAT_MUTED))
-            return _end(services, check, then)
+            else:
+                look.keep_note()  # another check opened a turn, perhaps over other messages
+            return _end(look, then)
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 report_turn(services, view.tenant, turn, reason, now)
                 _forget(services, view.chat, services.chats.get_batch(turn), reason)
-                return _end(services, check, then)
+                return _end(look, then)
             return decide_again(turn_changed=True)
         case Mark(turn, backstop, otherwise):
+            look.keep_note()
             if backstop is not None:
-                _end(services, check, backstop)  # before it is noted: another one in its place is better than none
+                _end(look, backstop)  # before it is noted: another one in its place is better than none
             if not turns.request_check(turn, backstop.attempt if backstop is not None else view.chat.backstop):
-                return _end(services, check, otherwise)
+                return _end(look, otherwise)
             return decide_again(marked=True)
         case Ring(turn, outcome):
             bell.ring(services, turn)
@@ -153,19 +164,19 @@ def _carry_out(services: Services, check: TurnCheck, view: ChatView, slot: Tenan
         case ClaimSlot():
             return decide_again(has_slot=slot.claim())
         case AwaitSlot():
-            return _end(services, check, CheckAgain(random.uniform(*SLOT_AWAITED_SECONDS), view.attempt))  # noqa: S311
+            return _end(look, CheckAgain(random.uniform(*SLOT_AWAITED_SECONDS), view.attempt))  # noqa: S311
         case Say(batch, sentence, skip_reason, otherwise):
             text = translator(view.tenant.language)(f"chat.{sentence}")
             said = turns.say(
                 view.chat, batch, sentence, text, reason=skip_reason, retention_days=retention_days, now=now
             )
             if said is None:
-                return _end(services, check, otherwise)
+                return _end(look, otherwise)
             bell.ring(services, said)
             return ReplyOutcome.RANG
         case Open(batch, otherwise):
             opened = turns.freeze(view.chat, batch, retention_days=retention_days, now=now)
-            return _end(services, check, otherwise) if opened is None else _call(services, view, opened, batch)
+            return _end(look, otherwise) if opened is None else _call(services, view, opened, batch)
 
 
 def _call(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
@@ -182,10 +193,10 @@ def _forget(services: Services, chat: Chat, messages: Iterable[StoredMessage], r
                 services.message_changes.erase_copies(chat, message)
 
 
-def _end(services: Services, check: TurnCheck, end: End) -> ReplyOutcome:
+def _end(look: Look, end: End) -> ReplyOutcome:
     match end:
         case Done(outcome):
             return outcome
         case CheckAgain(delay_seconds, attempt):
-            services.jobs.enqueue_check(check.tenant, check.chat, delay_seconds=delay_seconds, attempt=attempt)
+            look.check_again(delay_seconds, attempt)
             return ReplyOutcome.NOT_YET

@@ -15,6 +15,7 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``UNANSWERED_OF_DAY#<day>`` how many there were, by reason; expires
 ``TENANT#<tenant>``     ``SLOT#<number>``           a model call at this moment: holder, until; expires
 ``CHAT#<tenant>#<c>``   ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
+``CHAT#<tenant>#<c>``   ``CHECK``                   a check that is due, and the name of its request; expires
 ``CHAT#<tenant>#<c>``   ``MESSAGE#<key>``           a message, which also deduplicates it; its version; expires
 ``CHAT#<tenant>#<c>``   ``TURN#<turn>``             batch, revision, state, text, cursor; expires
 ``RUNNER#<runner>``     ``RUNNER``                  lease, capacity, versions, assignments, protection, drain
@@ -29,5 +30,5 @@ pk                      sk                          attributes
 
 Indexes: ``by_time`` (local, by ``at``: a chat's messages and turns; a tenant's events), ``directory`` (each tenant with
 its session, each runner that is not freed; eventually consistent), ``unplaced`` (sessions that should run and have no
-runner), ``open_turns`` (turns by ``due_at``). The last three yield candidates: the item itself decides.
+runner), ``open_turns`` (turns, and checks, by ``due_at``). The last three yield candidates: the item itself decides.
 """

@@ -19,6 +19,7 @@ from chalicelib.model import (
     reason_not_to_send,
 )
 from chalicelib.replies import inbound
+from chalicelib.replies.look import request_check
 from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import events, lifecycle
@@ -196,7 +197,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
         services.runners.silence(runner.id, turn.id, turn.revision)
         services.sessions.record_activity(services.sessions.get(request.tenant), now, reply=True)
         if again:
-            services.jobs.enqueue_check(request.tenant, turn.chat, delay_seconds=0)
+            request_check(services, request.tenant, turn.chat, delay_seconds=0)
     return SentAnswer(done=after.state is TurnState.SENT)
 
 

@@ -188,9 +188,11 @@ class Turns:
         changes = {"state": state, "due_at": due_at, "reason": reason, **counted}
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 
-    def forget_timeouts(self, turn: Turn) -> None:
-        """Lets a turn that waits be tried again although its model calls timed out: an operator acted."""
-        self._change(turn, {"timeouts": None}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
+    def try_again(self, turn: Turn, now: int) -> None:
+        """Lets a turn that waits be tried now, although its model calls timed out: an operator acted."""
+        self._change(
+            turn, {"timeouts": None, "due_at": now}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)
+        )
 
     def postpone_check(self, turn: Turn, due_at: int) -> None:
         """Postpones the next check of an open turn by the reconciler."""

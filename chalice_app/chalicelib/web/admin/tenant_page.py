@@ -212,7 +212,7 @@ class TenantPage:
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
         for turn in self.services.turns.open_turns(due_before=now + WAITING_RETRIED_EVERY_MS, tenant=tenant):
             if turn.state is TurnState.WAITING:
-                self.services.turns.forget_timeouts(turn)
+                self.services.turns.try_again(turn, now)
                 self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 
     def _redirect(self, tenant: str, result: FormResult) -> Response:

@@ -206,7 +206,7 @@ def test_an_operator_who_acts_lets_a_turn_that_timed_out_be_tried_again(line: Se
     llm(line).next = [timed_out() for _ in range(3)]
     hand_in(line, message(clock, "M1"))
     run_for(line, clock, 1)
-    line.turns.forget_timeouts(open_turn(line))
+    line.turns.try_again(open_turn(line), line.clock())
     line.tenants.clear_assistant_problem(T, now=clock(), by="operator")
     assert check(line) is ReplyOutcome.RANG
 

@@ -55,7 +55,7 @@ def test_a_write_for_another_batch_than_the_stored_one_changes_nothing(
 AS_READ: dict[str, Callable[[Turns, Turn], object]] = {
     "reclaim": lambda turns, turn: turns.reclaim(turn, NOW),
     "abandon": lambda turns, turn: turns.abandon(turn, SkipReason.TOO_OLD),
-    "forget timeouts": lambda turns, turn: turns.forget_timeouts(turn),
+    "try again": lambda turns, turn: turns.try_again(turn, NOW),
     "postpone the check": lambda turns, turn: turns.postpone_check(turn, NOW + 9),
 }
 
