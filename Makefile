@@ -19,6 +19,25 @@ help: ## print this list
 up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_URL=https://… SMTP_URL=… MAIL_FROM=… PORTS=… DATA=… OPENAI_SERVERS=…)
 	@exec $(BIN)/python -m infrastructure.local
 
+SERVICE = $(BIN)/python -m infrastructure.local.service
+# A checkout's owner installs; root, with sudo, only where it is the owner.
+INSTALL_IF_MINE = test "$$(stat -c %u .)" != "$$(id -u)" || $(MAKE) install; \
+  test -x $(BIN)/python || { echo "Nothing is installed: run 'make install' as $$(stat -c %U .) first."; exit 1; }
+
+.PHONY: service service-remove caddyfile upgrade
+service: ## install Answerline as a service of systemd, or change its settings, and start it (the settings of up)
+	@$(INSTALL_IF_MINE)
+	@$(SERVICE) install
+
+service-remove: ## stop and remove the service; settings and data stay
+	@$(SERVICE) remove
+
+caddyfile: ## print the Caddyfile for BASE_URL: TLS in front of the service (BASE_URL=…, PORTS=…)
+	@$(SERVICE) caddyfile
+
+upgrade: ## bring the checked-out release to the service, or go back to the former one if `make doctor` is not content
+	@$(SERVICE) upgrade
+
 .PHONY: check
 check: python ## ruff, mypy and unit tests; run it before each commit
 	@$(MAKE) --jobs 3 --output-sync=target lint types unit

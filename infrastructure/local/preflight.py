@@ -36,6 +36,12 @@ _PORT_NAMES = {
 
 def check(settings: Settings) -> None:
     """Raises :class:`CannotStart` for the first missing prerequisite."""
+    check_programs(settings)
+    check_ports(settings)
+
+
+def check_programs(settings: Settings) -> None:
+    """Raises :class:`CannotStart` for the first program that is not installed."""
     check_ministack()
     find_dynoxide(settings.dynoxide)
     if settings.runners and settings.runner_image:
@@ -43,7 +49,6 @@ def check(settings: Settings) -> None:
     elif settings.runners:
         check_chromium(settings)
         check_wa_js()
-    check_ports(settings)
 
 
 def check_ministack() -> None:

@@ -1,7 +1,9 @@
 """Settings of the one-machine stack, and the messages for settings that cannot work."""
 
 import argparse
+import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,9 @@ from infrastructure.local.lambda_runtime.events import STAGE
 FIRST_PORT = 4700
 #: Browsers accept `Secure` cookies over plain HTTP only from this host (and 127.0.0.1).
 HOST = "localhost"
+
+
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
 
 
 class CannotStart(Exception):
@@ -207,10 +212,16 @@ def _sender(mail_from: str) -> str:
 def _public(url: str | None) -> str | None:
     if url is None:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:  # brackets that do not match, or a port that is none
+        raise CannotStart(f"BASE_URL={url} is not an address like https://line.example.com.") from None
+    if parts.username is not None:
+        raise CannotStart("BASE_URL has a user or a password in it: give only the address, https://line.example.com.")
+    if parts.scheme not in ("https", "http") or not _is_host(host):
         raise CannotStart(f"BASE_URL={url} is not an address like https://line.example.com.")
-    if parts.scheme == "http" and parts.hostname not in (HOST, "127.0.0.1"):
+    if parts.scheme == "http" and host not in (HOST, "127.0.0.1"):
         raise CannotStart(f"BASE_URL={url} must start with https://: the pages' cookies are not sent without it.")
     if parts.path.strip("/") not in ("", STAGE) or parts.query or parts.fragment:
         raise CannotStart(
@@ -218,6 +229,15 @@ def _public(url: str | None) -> str | None:
             f"BASE_URL only that: {parts.scheme}://{parts.netloc}."
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_host(host: str) -> bool:
+    """Returns whether this is a host name of ASCII letters, or an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(_HOST_NAME.fullmatch(host))
+    return True
 
 
 def _servers(text: str) -> str:

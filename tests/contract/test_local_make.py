@@ -24,6 +24,8 @@ def checkout(tmp_path: Path) -> Path:
         "runner/package.json",
         "runner/package-lock.json",
         "infrastructure/local/ministack.txt",
+        "infrastructure/local/table/package.json",
+        "infrastructure/local/table/package-lock.json",
     ):
         target = tmp_path / "checkout" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ def test_when_wa_js_cannot_be_fetched_it_says_so(checkout: Path) -> None:
 
 
 def test_when_chromium_cannot_be_installed_it_says_how(checkout: Path) -> None:
-    installed(checkout, "python", "ministack", "wa-js")
+    installed(checkout, "python", "ministack", "wa-js", "table")
     status, output = make(checkout, "up", id="echo 0", apt_get="exit 100")
     assert status != 0
     assert "installing Chromium with apt …" in output
@@ -113,5 +115,5 @@ def test_when_chromium_cannot_be_installed_it_says_how(checkout: Path) -> None:
 
 
 def test_a_chromium_that_is_there_is_taken(checkout: Path) -> None:
-    installed(checkout, "python", "ministack", "wa-js")
+    installed(checkout, "python", "ministack", "wa-js", "table")
     assert make(checkout, "install", chromium="exit 0") == (0, "")

@@ -46,6 +46,13 @@ def test_a_public_address_is_a_host_with_or_without_the_stage(address: str) -> N
     assert parse([], {"BASE_URL": address}).base_url == "https://a.example/api"
 
 
+def test_a_password_in_the_public_address_is_refused_and_not_repeated() -> None:
+    for address in ("https://user:s3cret@a.example", "https://s3cret@a.example", "https://:s3cret@a.example"):
+        with pytest.raises(CannotStart, match="has a user or a password in it") as refused:
+            parse([], {"BASE_URL": address})
+        assert "s3cret" not in str(refused.value)
+
+
 def test_a_sender_with_a_comma_in_its_name_is_taken() -> None:
     sender = "Smith, Jones & Co <line@example.com>"
     assert parse([], {"MAIL_FROM": sender}).mail_from == sender
@@ -76,6 +83,16 @@ def test_real_use_names_its_missing_settings() -> None:
         ({"PORTS": "80"}, "not a first port"),
         ({"PORTS": "http"}, "not a first port"),
         ({"BASE_URL": "line.example"}, "is not an address"),
+        ({"BASE_URL": "https://"}, "is not an address"),
+        ({"BASE_URL": "https://a b.example"}, "is not an address"),
+        ({"BASE_URL": "https://a.example:99999"}, "is not an address"),
+        ({"BASE_URL": "https://a.example:x"}, "is not an address"),
+        ({"BASE_URL": "https://[::1"}, "is not an address"),
+        ({"BASE_URL": "https://a.example{"}, "is not an address"),
+        ({"BASE_URL": "https://ä.example"}, "is not an address"),
+        ({"BASE_URL": "https://a..example"}, "is not an address"),
+        ({"BASE_URL": "ftp://a.example"}, "is not an address"),
+        ({"BASE_URL": "https://a.example\\@b.example"}, "is not an address|has a user"),
         ({"BASE_URL": "http://line.example"}, "must start with https://"),
         ({"BASE_URL": "https://a.example/line"}, "has a path.* only that: https://a.example"),
         ({"BASE_URL": "https://a.example/api?x=1"}, "has a path"),

@@ -1,0 +1,169 @@
+"""Installs and removes the service: settings and secrets below /etc, the unit, its start."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infrastructure.local import preflight
+from infrastructure.local.credentials import DIRECTORY
+from infrastructure.local.service import systemd
+from infrastructure.local.service.account import Account, give, run_as, service_account
+from infrastructure.local.service.settings_file import NAMES, SECRETS, change_file, parse_file
+from infrastructure.local.service.unit import Installation, data_of_unit, unit_text
+from infrastructure.local.settings import CannotStart, Settings, parse
+
+Report = Callable[[str], None]
+#: The groups that may use a container engine.
+_ENGINE_GROUPS = ("docker",)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The paths of the service's files."""
+
+    etc: Path = Path("/etc")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Places":
+        """Returns the places below ``SERVICE_ETC`` instead of /etc, where that is given."""
+        return cls(Path(environment.get("SERVICE_ETC") or "/etc").absolute())
+
+    @property
+    def unit(self) -> Path:
+        return self.etc / "systemd" / "system" / f"{systemd.NAME}.service"
+
+    @property
+    def settings(self) -> Path:
+        return self.etc / systemd.NAME / f"{systemd.NAME}.env"
+
+    @property
+    def credentials(self) -> Path:
+        return self.etc / systemd.NAME / "credentials"
+
+
+def install(checkout: Path, environment: Mapping[str, str], report: Report) -> Settings:
+    """Installs the service, or brings it up to date, and starts it; returns its settings.
+
+    Everything is checked before anything is written. Raises CannotStart.
+    """
+    places = Places.from_environment(environment)
+    _require_rights(places)
+    text = places.settings.read_text() if places.settings.exists() else ""
+    changed_text = change_file(text, {name: environment[name] for name in NAMES if environment.get(name)})
+    secrets = {name: environment[name] for name in SECRETS if environment.get(name)}
+    settings = read_settings(places, environment, changed_text, secrets)
+    account = service_account(checkout, settings.data, environment.get("SERVICE_USER", ""))
+    unit = _unit(checkout, settings, places, account)
+    _check(checkout, settings, account, parse_file(changed_text))
+    active = systemd.is_active()
+    if not active:
+        os.close(preflight.lock_data_directory(settings.data))
+    give(settings.data, account)
+    changed = _write(places.settings, changed_text, 0o600)
+    for name in SECRETS:
+        file = places.credentials / name
+        if name in secrets or not file.exists():  # an empty file is a secret that is not given
+            changed |= _write(file, secrets.get(name, "") + "\n", 0o600)
+    changed |= _write(places.unit, unit, 0o644)
+    systemd.reload()
+    systemd.enable()
+    if active and not changed:
+        report("the service runs with these settings already")
+    else:
+        report("starting the service …")
+        systemd.restart()
+    return settings
+
+
+def remove(environment: Mapping[str, str], report: Report) -> None:
+    """Stops the service and removes its unit; settings, secrets and data stay. Raises CannotStart."""
+    places = Places.from_environment(environment)
+    _require_rights(places)
+    if places.unit.exists():
+        systemd.disable()
+        places.unit.unlink()
+        systemd.reload()
+        report("the service is stopped and removed")
+    else:
+        report("there is no service")
+    if places.settings.parent.exists():
+        report(f"settings and secrets stay in {places.settings.parent}, and the data where they are")
+
+
+def read_settings(
+    places: Places, environment: Mapping[str, str], text: str | None = None, secrets: Mapping[str, str] | None = None
+) -> Settings:
+    """Returns the settings with which the service starts. Raises CannotStart if it could not start with them."""
+    if text is None:
+        text = places.settings.read_text() if places.settings.exists() else ""
+    given = {**parse_file(text), **(secrets or {})}
+    if environment.get("DATA"):
+        given["DATA"] = environment["DATA"]
+    elif places.unit.exists():
+        given["DATA"] = data_of_unit(places.unit.read_text())
+    if given.get("PORTS") == "auto":
+        raise CannotStart("PORTS=auto means other ports at each start: give a service its first port, such as 4700.")
+    if places.credentials.is_dir():
+        given[DIRECTORY] = str(places.credentials)
+    return parse([], given)
+
+
+def _unit(checkout: Path, settings: Settings, places: Places, account: Account) -> str:
+    reads = [Path(sys.executable).resolve(), *([Path(settings.chromium)] if settings.chromium else [])]
+    installation = Installation(
+        checkout=checkout,
+        data=settings.data,
+        settings_file=places.settings,
+        credentials=places.credentials,
+        secrets=SECRETS,
+        user=account.name,
+        group=account.group,
+        home=account.home,
+        reads=tuple(reads),
+        groups=_ENGINE_GROUPS if settings.runner_image else (),
+    )
+    try:
+        return unit_text(installation)
+    except ValueError as error:
+        raise CannotStart(f"{error}.") from None
+
+
+def _check(checkout: Path, settings: Settings, account: Account, given: Mapping[str, str]) -> None:
+    """Runs the checks of `make up` as the service's account, which may see less than the person who installs."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(account.home),
+        "PYTHONPATH": ".:chalice_app:chalice_app/vendor",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **given,
+    }
+    python = str(checkout / ".venv" / "bin" / "python")
+    run_as(account, [python, "-m", "infrastructure.local.service", "check"], environment, checkout)
+    if settings.runner_image and shutil.which("docker") is None:
+        raise CannotStart("RUNNER_IMAGE is given, and there is no docker: runners of a service start in docker.")
+
+
+def _require_rights(places: Places) -> None:
+    existing = next(path for path in (places.etc, *places.etc.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        raise CannotStart(f"You may not write to {existing}: run this command with sudo.")
+
+
+def _write(path: Path, text: str, mode: int) -> bool:
+    """Writes a file as a whole if its text differs; returns whether it did."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if mode & 0o044 else 0o700)
+    if path.exists() and path.read_text() == text:
+        path.chmod(mode)
+        return False
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.chmod(mode)
+    unfinished.replace(path)
+    return True

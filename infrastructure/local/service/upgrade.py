@@ -1,0 +1,231 @@
+"""`make upgrade`: carries the plan out, and goes back to the former release if the new one is not well."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from infrastructure.checkout import checkout
+from infrastructure.deploying.readiness import check_health
+from infrastructure.doctor.machine import running_stack
+from infrastructure.local.credentials import DIRECTORY, with_credentials
+from infrastructure.local.service import systemd
+from infrastructure.local.service.account import Account, holder_of, identity_of
+from infrastructure.local.service.installation import Places, read_settings
+from infrastructure.local.service.settings_file import parse_file
+from infrastructure.local.service.upgrade_plan import (
+    Plan,
+    Situation,
+    Step,
+    new_problems,
+    plan_upgrade,
+    problems_of,
+    steps_back,
+)
+from infrastructure.local.settings import CannotStart
+
+#: How long the lines may take until all are back: the doctor is asked again and again.
+CONTENT_WITHIN_SECONDS = 600.0
+ASK_EVERY_SECONDS = 5.0
+#: The limit for packages to be fetched, and for a backup to be written.
+COMMAND_SECONDS = 3_600
+
+Report = Callable[[str], None]
+
+
+class StepFailed(Exception):
+    """A step of the upgrade failed; the message says why, in a few lines."""
+
+
+class Machine(Protocol):
+    """The machine that an upgrade changes; a step that fails raises StepFailed."""
+
+    def carry_out(self, step: Step) -> None:
+        """Carries one step out."""
+
+    def check_out(self, commit: str) -> None:
+        """Changes the checkout to a commit."""
+
+
+def follow(plan: Plan, machine: Machine, report: Report) -> bool:
+    """Carries a plan out; returns whether the checked-out release runs and is well. Goes back after a failure."""
+    for step in plan.steps:
+        report(f"{step} …")
+        try:
+            machine.carry_out(step)
+        except StepFailed as failure:
+            report(f"that failed: {failure}")
+            _go_back(plan.back_to, step, machine, report)
+            return False
+    return True
+
+
+def _go_back(back_to: str, failed: Step, machine: Machine, report: Report) -> None:
+    if not back_to:
+        report("There is no release to go back to: `make doctor` and `journalctl -u answerline -n 50` say more.")
+        return
+    report(f"going back to {back_to} …")
+    try:
+        machine.check_out(back_to)
+        for step in steps_back(failed):
+            report(f"{step} …")
+            machine.carry_out(step)
+    except StepFailed as failure:
+        report(f"Going back failed too: {failure}. `journalctl -u answerline -n 50` says more.")
+        return
+    report(f"{back_to} runs again, and is checked out. Your branch is unchanged: check it out once it is repaired.")
+
+
+def upgrade(checkout_directory: Path, environment: Mapping[str, str], report: Report) -> int:
+    """Upgrades the service to the checked-out release; returns the exit code. Raises CannotStart."""
+    places = Places.from_environment(environment)
+    if places.unit.exists() and not os.access(places.unit, os.W_OK):
+        raise CannotStart("The service belongs to root: run this command with sudo.")
+    machine = ServiceMachine(checkout_directory, places, environment)
+    now = machine.situation()
+    plan = plan_upgrade(now)
+    if plan.refusal:
+        raise CannotStart(plan.refusal)
+    if not plan.steps:
+        report(f"{now.commit} runs already")
+        return 0
+    report(f"from {now.running or now.unfinished_from} to {now.commit}")
+    machine.remember(now.running or now.unfinished_from)
+    succeeded = follow(plan, machine, report)
+    machine.forget()
+    if succeeded:
+        report(f"{now.commit} runs, and every line that ran before runs")
+    return 0 if succeeded else 1
+
+
+class ServiceMachine:
+    """This machine's service."""
+
+    def __init__(self, directory: Path, places: Places, environment: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._places = places
+        self._settings = read_settings(places, environment)
+        self._record = self._settings.data / "upgrade.json"
+        given = parse_file(places.settings.read_text()) if places.settings.exists() else {}
+        kept = {name: environment[name] for name in ("PATH", "LANG", "SERVICE_ETC") if name in environment}
+        self._environment = {**kept, **given, "DATA": str(self._settings.data), "PYTHONDONTWRITEBYTECODE": "1"}
+        if places.credentials.is_dir():
+            self._environment[DIRECTORY] = str(places.credentials)
+        self._problems: set[str] = set()
+
+    def situation(self) -> Situation:
+        """Returns what is known before the upgrade."""
+        found = checkout(self._directory)
+        return Situation(
+            commit=found.commit,
+            clean=found.clean,
+            installed=self._places.unit.exists(),
+            running=self._running_commit(),
+            unfinished_from=self._unfinished(),
+            backs_up=bool(with_credentials(self._environment).get("BACKUP_TO")),
+        )
+
+    def remember(self, former: str) -> None:
+        """Notes, on disk, that an upgrade began: what ran, and what was bad already."""
+        if not self._problems:
+            self._problems = problems_of(self._doctor())
+        content = json.dumps({"from": former, "problems": sorted(self._problems)})
+        self._record.write_text(content)
+        self._record.chmod(0o600)
+
+    def forget(self) -> None:
+        """Notes that the upgrade has ended."""
+        self._record.unlink(missing_ok=True)
+
+    def carry_out(self, step: Step) -> None:
+        match step:
+            case Step.BACK_UP:
+                self._make("backup-now")
+            case Step.INSTALL:
+                self._make("install")
+            case Step.STOP:
+                self._systemd(systemd.stop)
+            case Step.START:
+                self._systemd(systemd.start)
+            case Step.AWAIT:
+                self._await_content()
+
+    def check_out(self, commit: str) -> None:
+        self._as_owner(["git", "checkout", "--quiet", "--detach", commit])
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _await_content(self) -> None:
+        deadline = time.monotonic() + CONTENT_WITHIN_SECONDS
+        while new := new_problems(self._problems, self._doctor()):
+            if time.monotonic() > deadline:
+                raise StepFailed("`make doctor` is not content:\n" + "\n".join(new))
+            time.sleep(ASK_EVERY_SECONDS)
+
+    def _make(self, target: str) -> None:
+        self._as_owner(["make", "--silent", target])
+
+    def _systemd(self, command: Callable[[], None]) -> None:
+        try:
+            systemd.reload()
+            command()
+        except CannotStart as error:
+            raise StepFailed(str(error)) from None
+
+    def _as_owner(self, command: list[str]) -> None:
+        """Runs a command as the checkout's owner: nothing in it may come to belong to root."""
+        done = self._run(command, holder_of(self._directory))
+        if done.returncode:
+            raise StepFailed(_last_lines(done.stdout) or f"{command[0]} ended with {done.returncode}")
+
+    def _doctor(self) -> str:
+        done = self._run([str(self._directory / ".venv" / "bin" / "python"), "-m", "infrastructure.doctor"])
+        if any(line.startswith(("ok ", "bad ")) for line in done.stdout.splitlines()):
+            return done.stdout
+        return f"bad      the doctor did not run: {_last_lines(done.stdout)}"
+
+    def _run(self, command: Sequence[str], account: Account | None = None) -> subprocess.CompletedProcess[str]:
+        paths = {
+            "PYTHONPATH": ".:chalice_app:chalice_app/vendor",
+            "HOME": str(account.home if account else Path.home()),
+        }
+        try:
+            return subprocess.run(
+                command,
+                cwd=self._directory,
+                env={**paths, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+                **(identity_of(account) if account else {}),
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StepFailed(f"{command[0]} cannot be run: {error}") from None
+
+    # -- what is known ----------------------------------------------------------------------------------------------
+
+    def _running_commit(self) -> str:
+        """Returns the commit that runs; ``unknown`` for a stack that does not say, empty without one."""
+        running = running_stack(self._settings.data)
+        if running is None:
+            return ""
+        return check_health(str(running["admin"]).removesuffix("/admin")).commit or "unknown"
+
+    def _unfinished(self) -> str:
+        """Returns the release before an upgrade that did not end, whose known problems still count."""
+        try:
+            record = json.loads(self._record.read_text())
+            self._problems = set(record["problems"])
+            return str(record["from"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+
+def _last_lines(output: str) -> str:
+    return "\n".join(output.strip().splitlines()[-5:])
