@@ -82,7 +82,11 @@ class Programs:
 
     def start_openai(self) -> None:
         """Starts the simulator of OpenAI's API."""
-        command = [sys.executable, "-m", "tests.simulators.openai", "--port", str(self._settings.ports.openai)]
+        command = [
+            *(sys.executable, "-m", "tests.simulators.openai"),
+            *("--port", str(self._settings.ports.openai)),
+            *self._operators_alone,
+        ]
         self._start("openai", command, plain_environment(), f"{self.openai_url}/control")
 
     def start_whatsapp(self) -> None:
@@ -94,10 +98,17 @@ class Programs:
             *("--port", str(ports.whatsapp)),
             *("--control-port", str(ports.phone)),
             *("--state", str(self._settings.data / "whatsapp.json")),
+            *self._operators_alone,
         ]
         child = self._start("whatsapp", command, plain_environment(), f"http://127.0.0.1:{ports.phone}/")
         wait_until_ready(child, lambda: len(_flags(child)) == len(_FLAGS), READY_TIMEOUT_SECONDS)
         self.browser_settings = _flags(child)
+
+    @property
+    def _operators_alone(self) -> list[str]:
+        """Returns the option by which a simulator shows its page to operators alone, where something else is real."""
+        admin = self._settings.guarded_by
+        return [] if admin is None else ["--admin", admin]
 
     def start_application(self, environment: Mapping[str, str], events_queue: str) -> None:
         """Starts the process of the Chalice app: gateway and event dispatcher."""

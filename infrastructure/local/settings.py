@@ -99,6 +99,11 @@ class Settings:
         return f"http://{HOST}:{self.ports.gateway}/{STAGE}"
 
     @property
+    def guarded_by(self) -> str | None:
+        """Returns the admin whose operators alone see mails and simulators; ``None`` while all is simulated."""
+        return None if self.simulate_whatsapp and self.simulate_openai else f"{self.local_url}/admin"
+
+    @property
     def base_url(self) -> str:
         """Returns the application's URL in links."""
         if self.public_url is None:

@@ -192,7 +192,8 @@ class LocalStack:
         if self.settings.smtp_url is not None:
             self._relay = Relay(self.outbox_directory, smtp(self.settings.smtp_url), self._report, self._publish_bounce)
             self._relay.start()
-        self._outbox_server = outbox.serve(self.outbox_directory, self._relay, self.settings.ports.outbox)
+        port, admin = self.settings.ports.outbox, self.settings.guarded_by
+        self._outbox_server = outbox.serve(self.outbox_directory, self._relay, port, admin)
         self._report_part("outbox", self.outbox_url)
 
     def _publish_bounce(self, mail: Mail, code: int) -> None:
@@ -257,9 +258,7 @@ class LocalStack:
             "phone": self.phone_url,
             "aws": asdict(self.aws),
         }
-        file = self.settings.data / "stack.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(content, indent=1))
+        (self.settings.data / "stack.json").write_text(json.dumps(content, indent=1))
 
     # -- running and stopping -----------------------------------------------------------------------------------
 

@@ -236,8 +236,15 @@ def test_the_outbox_shows_both_bodies_and_the_very_bytes(stack: LocalStack) -> N
     assert [mail.raw for mail in stack.mails() if mail.subject == "raw"] == [raw]
     name = sent["MessageId"].partition("@")[0]
 
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{stack.outbox_url}/mails.json", timeout=5)
+    assert refused.value.code == 403
+    assert f"Sign in at {stack.admin_url}" in refused.value.read().decode()
+    port = Ports.free().outbox
+    simulated = outbox.serve(stack.outbox_directory, None, port)
+
     def page(path: str) -> str:
-        with urllib.request.urlopen(stack.outbox_url + path, timeout=5) as answer:
+        with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
 
     assert "Grüße" in page("/")
@@ -246,6 +253,7 @@ def test_the_outbox_shows_both_bodies_and_the_very_bytes(stack: LocalStack) -> N
     escaped = link.replace("&", "&amp;")
     assert f'href="{escaped}"' in page(f"/mails/{name}/text")
     assert "multipart/alternative" in page(f"/mails/{name}/raw")
+    outbox.stop(simulated)
 
 
 def test_the_outbox_frees_its_port_at_once(tmp_path: Path) -> None:

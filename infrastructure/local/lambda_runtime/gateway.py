@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from infrastructure.local.lambda_runtime.events import STAGE, LambdaContext, Request, is_binary, rest_event
 from infrastructure.local.lambda_runtime.objects import Objects
+from infrastructure.local.wsgi import StartResponse
 
 #: API Gateway's limit for a request body.
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -27,9 +28,6 @@ MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 INTEGRATION_TIMEOUT_SECONDS = 29.0
 #: The calls of the runners' API whose answers hold presigned links.
 SNAPSHOTS_PATH = "/runner/snapshots/"
-
-Headers = list[tuple[str, str]]
-StartResponse = Callable[[str, Headers], Any]
 
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 302: "Found", 303: "See Other", 304: "Not Modified",

@@ -9,8 +9,9 @@ from waitress.parser import HTTPRequestParser
 from waitress.utilities import Error
 
 from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES, Gateway
-from infrastructure.local.lambda_runtime.objects import Objects, request_headers
+from infrastructure.local.lambda_runtime.objects import Objects
 from infrastructure.local.signature import Refused
+from infrastructure.local.wsgi import request_headers
 
 #: The number of request threads: each runner's long poll (bell) occupies one for up to 10 s.
 THREADS = 96

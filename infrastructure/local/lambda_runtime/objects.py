@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infrastructure.local.signature import AccessKey, Refused, Request, is_presigned, verify
+from infrastructure.local.wsgi import StartResponse, request_headers
 
 PREFIX = "/objects"
 #: The largest object: a snapshot, as the wire bounds it.
@@ -36,9 +37,6 @@ _GUARDING = (
     ("Cache-Control", "no-store"),
 )
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
-
-Headers = list[tuple[str, str]]
-StartResponse = Callable[[str, Headers], Any]
 
 
 class Objects:
@@ -131,13 +129,6 @@ class _Transfer:
         if self._release is not None:
             self._release()
         self._release = None
-
-
-def request_headers(cgi: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the headers among CGI variables (``HTTP_X_AMZ_DATE`` or ``CONTENT_TYPE``), names in lower case."""
-    given = {name.removeprefix("HTTP_"): value for name, value in cgi.items() if name.startswith("HTTP_")}
-    given |= {name: cgi[name] for name in ("CONTENT_TYPE", "CONTENT_LENGTH") if cgi.get(name)}
-    return {name.replace("_", "-").lower(): str(value) for name, value in given.items()}
 
 
 def _answer(start_response: StartResponse, status: str, sentence: str) -> list[bytes]:

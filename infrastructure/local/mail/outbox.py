@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ import waitress
 from infrastructure.local.mail import spool
 from infrastructure.local.mail.relay import Relay, rejection_code
 from infrastructure.local.mail.spool import Mail
+from infrastructure.local.signature import Refused, local_hosts
+from infrastructure.local.visitors import GUARDING_HEADERS, refuse_other_sites, refuse_strangers
+from infrastructure.local.wsgi import StartResponse, request_headers
 
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
@@ -39,26 +42,30 @@ dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;margin:.5rem 0}dt{
 .error{color:#b3261e}
 """
 
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-
 
 class Outbox:
-    """The WSGI application of the outbox page; the newest mail is first."""
+    """The WSGI application of the outbox page; the newest mail is first.
 
-    def __init__(self, directory: Path, relay: Relay | None = None) -> None:
+    Args:
+        admin_url: where the operator must be signed in; ``None``: the mails are of a simulation.
+    """
+
+    def __init__(self, directory: Path, relay: Relay | None, port: int, admin_url: str | None) -> None:
         self._directory = directory
         self._relay = relay
+        self._hosts = local_hosts(port)
+        self._admin_url = admin_url
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        status, kind, body = self._route(environ["PATH_INFO"])
-        headers = [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-        ]
-        start_response(status, headers)
+        headers = tuple(request_headers(environ).items())
+        try:
+            refuse_other_sites(environ["REQUEST_METHOD"], headers, self._hosts)
+            if self._admin_url is not None:
+                refuse_strangers(headers, self._admin_url)
+            status, kind, body = self._route(environ["PATH_INFO"])
+        except Refused as refusal:
+            status, kind, body = "403 Forbidden", "text/plain; charset=utf-8", str(refusal).encode()
+        start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *GUARDING_HEADERS])
         return [body]
 
     def _route(self, path: str) -> tuple[str, str, bytes]:
@@ -99,10 +106,15 @@ class Outbox:
         return " · delivered to the mail server" if self._relay.is_finished(mail) else " · waiting"
 
 
-def serve(directory: Path, relay: Relay | None, port: int) -> Any:
+def serve(directory: Path, relay: Relay | None, port: int, admin_url: str | None = None) -> Any:
     """Serves the page in a thread; returns the server, for :func:`stop`."""
     server: Any = waitress.create_server(
-        Outbox(directory, relay), host="127.0.0.1", port=port, threads=4, ident=None, asyncore_use_poll=True
+        Outbox(directory, relay, port, admin_url),
+        host="127.0.0.1",
+        port=port,
+        threads=4,
+        ident=None,
+        asyncore_use_poll=True,
     )
     threading.Thread(target=server.run, name="outbox", daemon=True).start()
     return server

@@ -15,6 +15,7 @@ from tests.simulators.openai.faults import FAULTS, special_fault
 from tests.simulators.openai.recording import EVERY_KEY, RecordedRequest, ScriptedFault, fingerprint
 from tests.simulators.openai.responses import is_too_large
 from tests.simulators.openai.server import Server
+from tests.simulators.visitors import guard
 
 LARGEST_BODY = 64 * 1024 * 1024
 REMEMBERED_REQUESTS = 20_000
@@ -28,10 +29,12 @@ class OpenAISimulator:
     Args:
         port: where to listen; 0 takes a free port.
         delay_ms: how long every answer of `/v1/responses` takes.
+        admin_url: where an operator must be signed in to see the page and to control; None: nobody must.
     """
 
-    def __init__(self, port: int = 0, *, delay_ms: int = 0) -> None:
+    def __init__(self, port: int = 0, *, delay_ms: int = 0, admin_url: str | None = None) -> None:
         self.port = port
+        self._admin_url = admin_url
         self.delay_ms = delay_ms
         #: what was asked, oldest first; the last 20,000
         self.requests: deque[RecordedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
@@ -174,7 +177,8 @@ class OpenAISimulator:
 
     async def start(self) -> None:
         """Listens on 127.0.0.1; raises OSError when the port is taken."""
-        application = web.Application(client_max_size=LARGEST_BODY)
+        door = guard(self._admin_url, lambda path: path == "/" or path.startswith("/control"))
+        application = web.Application(middlewares=[door], client_max_size=LARGEST_BODY)
         application.router.add_routes(control.routes(self))
         application.router.add_route("*", "/{rest:.*}", Server(self).answer)
         # A client that hangs up ends its handler: otherwise `hang` would keep the server from stopping.

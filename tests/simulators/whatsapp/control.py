@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from tests.simulators.visitors import guard
 from tests.simulators.whatsapp.contact import Contact
 from tests.simulators.whatsapp.content import CONTENTS
 from tests.simulators.whatsapp.phone import Phone, ScanRefused
@@ -26,10 +27,12 @@ LARGEST_REQUEST_BYTES = 64 * 1024 * 1024
 Body = dict[str, Any]
 
 
-def control_application(simulator: WhatsAppSimulator) -> web.Application:
-    """Build the control API around a simulator."""
+def control_application(simulator: WhatsAppSimulator, admin_url: str | None = None) -> web.Application:
+    """Build the control API around a simulator; with `admin_url` for its signed-in operators alone."""
     control = _Control(simulator)
-    application = web.Application(middlewares=[_errors_as_json], client_max_size=LARGEST_REQUEST_BYTES)
+    application = web.Application(
+        middlewares=[guard(admin_url), _errors_as_json], client_max_size=LARGEST_REQUEST_BYTES
+    )
     application.add_routes(
         [
             web.get("/", control.page),

@@ -41,11 +41,14 @@ class WhatsAppSimulator:
         port: int = 0,
         control_port: int = 0,
         state_file: Path | None = None,
+        admin_url: str | None = None,
     ) -> None:
+        """`admin_url` is where an operator must be signed in to see the phones; None: nobody must."""
         world = World.load(state_file) if state_file and state_file.exists() else World()
         self.exchange = Exchange(world, switches or Switches(), state_file)
         self.port = port
         self.control_port = control_port
+        self._admin_url = admin_url
         self._runners: list[web.AppRunner] = []
         self._saving: asyncio.Task[None] | None = None
 
@@ -53,7 +56,7 @@ class WhatsAppSimulator:
         self.exchange.save()
         context = self.exchange.world.certificate.server_context()
         self.port = await self._listen(self._web_application(), self.port, ssl_context=context)
-        self.control_port = await self._listen(control_application(self), self.control_port)
+        self.control_port = await self._listen(control_application(self, self._admin_url), self.control_port)
         self._saving = asyncio.create_task(self.exchange.keep_saving())
         return self
 

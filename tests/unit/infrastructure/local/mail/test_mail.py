@@ -37,9 +37,14 @@ def spool_mails(directory: Path, *subjects: str) -> None:
         spool.write(directory, f"id-{number}@x", simple(subject), now=1_800_000_000 + number)
 
 
-def get(outbox: Outbox, path: str) -> tuple[str, dict[str, str], str]:
+def outbox(directory: Path, relay: Relay | None = None, admin_url: str | None = None) -> Outbox:
+    return Outbox(directory, relay, 4701, admin_url)
+
+
+def get(outbox: Outbox, path: str, **more: str) -> tuple[str, dict[str, str], str]:
     seen: list[Any] = []
-    body = b"".join(outbox({"PATH_INFO": path}, lambda status, headers: seen.extend([status, dict(headers)])))
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "localhost:4701", **more}
+    body = b"".join(outbox(environ, lambda status, headers: seen.extend([status, dict(headers)])))
     return seen[0], seen[1], body.decode()
 
 
@@ -74,7 +79,7 @@ def test_the_newest_mail_is_first_and_found_by_either_name(tmp_path: Path) -> No
 
 def test_the_list_escapes_what_people_wrote(tmp_path: Path) -> None:
     spool_mails(tmp_path, "<script>alert(1)</script>")
-    status, headers, page = get(Outbox(tmp_path), "/")
+    status, headers, page = get(outbox(tmp_path), "/")
     assert status == "200 OK"
     assert "<script>" not in page
     assert headers["Cache-Control"] == "no-store"
@@ -82,22 +87,39 @@ def test_the_list_escapes_what_people_wrote(tmp_path: Path) -> None:
 
 def test_the_html_is_framed_without_scripts_and_links_open_around_it(tmp_path: Path) -> None:
     spool_mails(tmp_path, "x")
-    _, _, page = get(Outbox(tmp_path), "/mails/id-0")
+    _, _, page = get(outbox(tmp_path), "/mails/id-0")
     assert "allow-scripts" not in page
     assert 'src="/mails/id-0/body"' in page
-    assert get(Outbox(tmp_path), "/mails/id-0/body")[2].startswith('<base target="_top">')
+    assert get(outbox(tmp_path), "/mails/id-0/body")[2].startswith('<base target="_top">')
 
 
 def test_the_text_view_links_the_whole_address_and_not_the_full_stop(tmp_path: Path) -> None:
     spool_mails(tmp_path, "x")
-    _, _, page = get(Outbox(tmp_path), "/mails/id-0/text")
+    _, _, page = get(outbox(tmp_path), "/mails/id-0/text")
     assert f'<a href="{LINK.replace("&", "&amp;")}" ' in page
+
+
+@pytest.mark.parametrize("path", ["/", "/mails.json", "/mails/id-0", "/mails/id-0/body", "/mails/id-0/raw", "/x"])
+def test_no_page_of_the_outbox_is_for_strangers_or_other_sites(tmp_path: Path, path: str) -> None:
+    spool_mails(tmp_path, "a secret")
+    closed = "http://localhost:1/api/admin"
+    for box, more in (
+        (outbox(tmp_path), {"HTTP_HOST": "rebind.evil.example:4701"}),
+        (outbox(tmp_path), {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_DEST": "iframe"}),
+        (outbox(tmp_path, admin_url=closed), {}),
+        (outbox(tmp_path, admin_url=closed), {"HTTP_COOKIE": "__Host-operator=guessed"}),
+    ):
+        status, headers, page = get(box, path, **more)
+        assert status == "403 Forbidden"
+        assert "secret" not in page
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Access-Control-Allow-Origin" not in headers
 
 
 @pytest.mark.parametrize("path", ["/mails/none", "/mails/../x", "/mails/id-0/else", "/x"])
 def test_what_is_not_there_is_not_found(tmp_path: Path, path: str) -> None:
     spool_mails(tmp_path, "x")
-    assert get(Outbox(tmp_path), path)[0] == "404 Not Found"
+    assert get(outbox(tmp_path), path)[0] == "404 Not Found"
 
 
 def test_each_mail_is_relayed_once_oldest_first_and_retried_after_an_error(tmp_path: Path) -> None:
@@ -148,7 +170,7 @@ def test_a_permanent_rejection_is_reported_once_and_delays_no_other_mail(tmp_pat
     for _ in range(2):
         relay.deliver_new()
     assert (reported, delivered, relay.last_error) == ([("id-0@x", "tenantaaaa", 550)], ["known"], "")
-    page = get(Outbox(tmp_path, relay), "/")[2]
+    page = get(outbox(tmp_path, relay), "/")[2]
     assert "refused by the mail server (550)" in page and "delivered to the mail server" in page
 
 
