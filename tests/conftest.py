@@ -2,13 +2,14 @@
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 
 from infrastructure.local import preflight
 from infrastructure.local.settings import CannotStart, Settings
+from tests.engines.dynoxide import Dynoxide, find_program
 
 # Thousands of tests make garbage faster than cycles: looking for these after each 700 objects is a tenth of the time.
 gc.set_threshold(1_000_000, 20, 20)
@@ -19,9 +20,10 @@ def _chromium() -> None:
 
 
 #: By marker: the tools that its tests need, each with the check that fails without it. `make install` brings all.
-TOOLS: dict[str, dict[str, Callable[[], None]]] = {
+TOOLS: dict[str, dict[str, Callable[[], object]]] = {
     "chromium": {"Chromium": _chromium, "wa-js": preflight.check_wa_js},
     "stack": {"MiniStack": preflight.check_ministack},
+    "dynoxide": {"dynoxide": find_program},
 }
 
 
@@ -46,9 +48,16 @@ def missing(marker: str) -> tuple[str, ...]:
     return tuple(name for name, check in TOOLS[marker].items() if not _passes(check))
 
 
-def _passes(check: Callable[[], None]) -> bool:
+def _passes(check: Callable[[], object]) -> bool:
     try:
         check()
     except CannotStart:
         return False
     return True
+
+
+@pytest.fixture(scope="session")
+def dynoxide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dynoxide]:
+    """One engine in memory for all tests of this process, which take a table each."""
+    with Dynoxide(tmp_path_factory.mktemp("dynoxide")) as engine:
+        yield engine

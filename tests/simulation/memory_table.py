@@ -81,6 +81,8 @@ class MemoryTable(Table):
     ) -> Iterator[Item]:
         self._before("query")
         order = keys[1]
+        if where is not None and _names_in(where) & {*keys}:
+            raise Invalid("a filter does not take the keys of what is queried")
         if index is None or index in LOCAL_INDEXES:
             found = [item for item in self.partitions.get(pk, {}).values() if order in item]
         elif consistent:
@@ -122,16 +124,22 @@ class MemoryTable(Table):
         keys = [_key_of(write) for write in writes]
         if len(set(keys)) < len(keys) or len(keys) > MAX_TRANSACTION:
             raise Invalid("a transaction names an item twice, or too many")
+        if any(isinstance(write, Update) and not (write.set or write.remove or write.add) for write in writes):
+            raise Invalid("a transaction does not take an update of nothing")
         prepared: list[tuple[Key, Item]] = []
         stood: list[Item | None] = [None] * len(writes)
-        failed = False
+        failed, invalid = False, None
         for place, write in enumerate(writes):
             try:
                 prepared.append(self._prepared(write))
             except ConditionFailed as failure:
                 failed, stood[place] = True, failure.item
+            except Invalid as error:
+                invalid = error
         if failed:
             raise ConditionFailed(stood)
+        if invalid is not None:
+            raise invalid
         for write, (key, item) in zip(writes, prepared, strict=True):
             if not isinstance(write, Check):
                 self._write(key, item)
@@ -154,9 +162,9 @@ class MemoryTable(Table):
             raise ConditionFailed([None if before is None else _copied(before)])
         match write:
             case Put():
-                return key, {name: _native(value) for name, value in write.attributes.items()}
+                return key, _demand_types({name: _native(value) for name, value in write.attributes.items()})
             case Update():
-                return key, _updated(before or {"pk": key[0], "sk": key[1]}, write)
+                return key, _demand_types(_updated(before or {"pk": key[0], "sk": key[1]}, write))
             case Check():
                 return key, before or {}
 
@@ -165,7 +173,6 @@ class MemoryTable(Table):
         if item is None:
             self.partitions.get(key[0], {}).pop(key[1], None)
         else:
-            _demand_types(item)
             self.partitions.setdefault(key[0], {})[key[1]] = item
         self._on_their_way.append((self._now() + self._lag(), key, item))
         for watcher in self.watchers:
@@ -190,10 +197,11 @@ def _key_of(write: Put | Update | Check) -> Key:
     return (write.item["pk"], write.item["sk"]) if isinstance(write, Put) else (write.pk, write.sk)
 
 
-def _demand_types(item: Item) -> None:
+def _demand_types(item: Item) -> Item:
     for name in KEYS & item.keys():
-        if not isinstance(item[name], int if name in NUMBERS else str):
+        if _kind(item[name]) is not (float if name in NUMBERS else str):
             raise Invalid(f"{name} is a key of an index, and of another type there")
+    return item
 
 
 def _updated(before: Item, update: Update) -> Item:
@@ -207,10 +215,15 @@ def _updated(before: Item, update: Update) -> Item:
         parent.pop(name, None)
     for path, value in update.add.items():
         parent, name = _parent(item, path, fresh)
-        if isinstance(value, Set):
-            parent[name] = set(parent.get(name, set())) | set(value)
+        before_it, value = parent.get(name), _native(value)
+        if before_it is None and name not in parent:
+            parent[name] = value
+        elif isinstance(value, set) and isinstance(before_it, set) and _of_one_kind(before_it | value):
+            parent[name] = before_it | value
+        elif _kind(before_it) is float and _kind(value) is float:
+            parent[name] = _native(Decimal(str(before_it)) + Decimal(str(value)))
         else:
-            parent[name] = parent.get(name, 0) + value
+            raise Invalid(f"{name} is of another type than what is added to it")
     return item
 
 
@@ -255,9 +268,9 @@ def holds(condition: ConditionBase, item: Item) -> bool:
         case "IN":
             return any(_equal(found, one) for one in given[0])
         case "begins_with":
-            return isinstance(found, str) and found.startswith(given[0])
+            return isinstance(found, str) and isinstance(given[0], str) and found.startswith(given[0])
         case "contains":
-            return given[0] in found
+            return _contains(found, given[0])
     if any(_kind(found) is not _kind(one) for one in given):
         return False
     match operator:
@@ -274,11 +287,24 @@ def holds(condition: ConditionBase, item: Item) -> bool:
     raise NotImplementedError(operator)
 
 
+def _contains(found: Any, given: Any) -> bool:
+    if type(found) in (str, bytes):
+        return type(found) is type(given) and given in found
+    return isinstance(found, set | list) and any(_equal(one, given) for one in found)
+
+
 class _Missing:
     """A missing attribute, which equals no value."""
 
 
 MISSING = _Missing()
+
+
+def _names_in(condition: ConditionBase) -> set[str]:
+    """Returns the attributes that a condition reads."""
+    operands = condition.get_expression()["values"]
+    names = {str(operand.name).partition(".")[0] for operand in operands if isinstance(operand, AttributeBase)}
+    return names.union(*(_names_in(operand) for operand in operands if isinstance(operand, ConditionBase)))
 
 
 def _value_of(operand: Any, item: Item) -> Any:
@@ -297,7 +323,18 @@ def _kind(value: Any) -> type:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return one is not MISSING and _kind(one) is _kind(other) and bool(one == other)
+    """Compares as DynamoDB does, for which a number is no boolean, at any depth."""
+    if one is MISSING or _kind(one) is not _kind(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def _of_one_kind(members: Set[Any]) -> bool:
+    return len({_kind(member) for member in members}) == 1
 
 
 def _native(value: Any) -> Any:
@@ -313,6 +350,8 @@ def _native(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str.__str__(name): _native(inner) for name, inner in value.items()}
     if isinstance(value, Set):
+        if not value:
+            raise Invalid("a set has a member")
         return {_native(inner) for inner in value}
     if isinstance(value, Sequence):
         return [_native(inner) for inner in value]

@@ -1,9 +1,8 @@
-"""Leases, epochs and turns: any sequence of operations has the same result on moto and in memory."""
+"""Leases, epochs and turns: any sequence of operations has the same result on every engine of the table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from chalicelib.model import Assistant, Chat, RunnerState, StoredMessage, Tenant
 from chalicelib.model.messages.message import stored_message
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.turns import Turns
+from chalicelib.store.expressions import Item, plain
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
@@ -21,19 +21,19 @@ from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from infrastructure.local.template import Template, load
+from infrastructure.local.table.items import read_items
+from tests.engines.dynoxide import Dynoxide, client_of, new_table
 from tests.simulation.memory_table import MemoryTable
 from wire import Message, MessageKind
 
 TENANTS = ("tenantaaaa", "tenantbbbb")
 RUNNERS = ("runneraaaa", "runnerbbbb", "runnercccc")
 CHAT = "4711@lid"
-REGION = "eu-west-1"
 tenants, runners = st.sampled_from(TENANTS), st.sampled_from(RUNNERS)
 
 
 class Side:
-    """The stores on one of the two tables."""
+    """The stores on one of the tables."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -46,43 +46,31 @@ class Side:
         self.turns = Turns(table)
 
 
-def moto_table() -> Table:
-    """An empty table as `infrastructure/cloudformation/resources.yaml` declares it; drops the one before."""
-    template = Template(load(), {"AWS::StackName": "machine", "AWS::Region": REGION, "AWS::AccountId": "1" * 12})
-    declared = template.properties("Table")
-    session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
-    client = session.client("dynamodb")
-    names = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema")
-    if declared["TableName"] in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=declared["TableName"])
-    client.create_table(
-        **{name: declared[name] for name in (*names, "LocalSecondaryIndexes", "GlobalSecondaryIndexes")}
-    )
-    return Table(client, declared["TableName"], pause=lambda seconds: None)
-
-
 class StoreMachine(RuleBasedStateMachine):
-    """Performs each operation on both tables, and compares the results and the tables."""
+    """Performs each operation on every table, and compares the results and the tables."""
+
+    #: clients of DynamoDB, each another engine
+    clients: Sequence[Any] = ()
 
     @initialize()
     def begin(self) -> None:
         self.now = 1_790_000_000_000
-        self.sides = [Side(moto_table()), Side(MemoryTable())]
+        self.sides = [Side(MemoryTable()), *(Side(new_table(client, "machine")) for client in self.clients)]
         self.epochs = dict.fromkeys(TENANTS, 0)
         self.dead: set[str] = set()
         for tenant in map(_tenant, TENANTS):
             for side in self.sides:
                 side.tenants.create(tenant, Assistant(1, "m", "i"), by="o")
 
-    def both(self, act: Callable[[Side], Any]) -> Any:
-        """Returns the result of both sides, which must be equal."""
+    def every(self, act: Callable[[Side], Any]) -> Any:
+        """Returns the result of all sides, which must be equal."""
         results = []
         for side in self.sides:
             try:
                 results.append(act(side))
             except Exception as error:
                 results.append((type(error).__name__, str(error)[:20]))
-        assert results[0] == results[1]
+        assert all(result == results[0] for result in results)
         return results[0]
 
     @rule(seconds=st.sampled_from((1, 5, 20, 70, 200)))
@@ -92,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(runner=runners, capacity=st.integers(0, 2))
     def register(self, runner: str, capacity: int) -> None:
         if self.sides[0].runners.get(runner) is None:
-            self.both(lambda side: side.runners.register(runner, "0" * 64, capacity, self.now, task=f"task-{runner}"))
+            self.every(lambda side: side.runners.register(runner, "0" * 64, capacity, self.now, task=f"task-{runner}"))
 
     @rule(runner=runners, draining=st.booleans(), capacity=st.integers(1, 3))
     def renew(self, runner: str, draining: bool, capacity: int) -> None:
@@ -102,11 +90,11 @@ class StoreMachine(RuleBasedStateMachine):
                 return None
             return side.runners.renew_lease(known, self.now, capacity=capacity, draining=draining, probes={})
 
-        self.both(renew)
+        self.every(renew)
 
     @rule(tenant=tenants)
     def watch(self, tenant: str) -> None:
-        self.both(lambda side: side.placement.keep_awake(tenant, self.now))
+        self.every(lambda side: side.placement.keep_awake(tenant, self.now))
 
     @rule(tenant=tenants, active=st.booleans())
     def want(self, tenant: str, active: bool) -> None:
@@ -118,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
             return changed
 
         self.now += 1  # a line of the timeline is named by its instant
-        self.both(want)
+        self.every(want)
 
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def claim(self, tenant: str, runner: str, behind: int) -> None:
@@ -126,22 +114,22 @@ class StoreMachine(RuleBasedStateMachine):
             session = side.sessions.get(tenant)
             return side.placement.claim(session, runner, self.now)
 
-        self.both(claim)
+        self.every(claim)
 
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def release(self, tenant: str, runner: str, behind: int) -> None:
         def release(side: Side) -> Any:
             return side.placement.release(tenant, runner, side.sessions.get(tenant).epoch - behind, self.now)
 
-        self.both(release)
+        self.every(release)
 
     @rule(witness=st.one_of(st.none(), runners))
     def reap(self, witness: str | None) -> None:
-        self.both(lambda side: side.reaping.reap_silent(self.now, witness))
+        self.every(lambda side: side.reaping.reap_silent(self.now, witness))
 
     @rule(runner=runners)
     def task_stops(self, runner: str) -> None:
-        self.both(lambda side: side.reaping.reap_stopped_task(f"task-{runner}", self.now))
+        self.every(lambda side: side.reaping.reap_stopped_task(f"task-{runner}", self.now))
 
     @rule(tenant=tenants, number=st.integers(0, 4))
     def hand_in(self, tenant: str, number: int) -> None:
@@ -155,7 +143,7 @@ class StoreMachine(RuleBasedStateMachine):
             stored = stored_message(message, chat.id, at=at, skipped=None, keeps_content=True, now=self.now)
             return side.chats.store_message(chat, stored, retention_days=30, now=self.now)
 
-        self.both(hand_in)
+        self.every(hand_in)
 
     @rule(tenant=tenants)
     def freeze(self, tenant: str) -> None:
@@ -165,7 +153,7 @@ class StoreMachine(RuleBasedStateMachine):
                 return None
             return side.turns.freeze(chat, waiting, retention_days=30, now=self.now)
 
-        self.both(freeze)
+        self.every(freeze)
 
     @rule(tenant=tenants, what=st.sampled_from(("text", "fold", "think again", "again", "discard", "sent", "close")))
     def move(self, tenant: str, what: str) -> None:
@@ -185,7 +173,7 @@ class StoreMachine(RuleBasedStateMachine):
             }
             return acts[what]()
 
-        self.both(move)
+        self.every(move)
 
     @rule(tenant=tenants, runner=runners, behind=st.integers(0, 1))
     def take(self, tenant: str, runner: str, behind: int) -> None:
@@ -194,27 +182,28 @@ class StoreMachine(RuleBasedStateMachine):
             turn = self._open(side, side.chats.get(tenant, CHAT))
             return turn and side.turns.take(turn, runner, session.epoch - behind, self.now)
 
-        taken = self.both(take)
+        taken = self.every(take)
         if isinstance(taken, Turn):
             session = self.sides[0].sessions.get(tenant)
             assert (session.runner, session.epoch) == (runner, taken.epoch)
 
     @rule()
     def look_at_candidates(self) -> None:
-        self.both(lambda side: side.turns.open_turns(due_before=self.now))
-        self.both(lambda side: list(side.placement.list_unplaced(10)))
-        self.both(lambda side: [runner.id for runner in side.runners.listed()])
+        self.every(lambda side: side.turns.open_turns(due_before=self.now))
+        self.every(lambda side: list(side.placement.list_unplaced(10)))
+        self.every(lambda side: [runner.id for runner in side.runners.listed()])
 
     def teardown(self) -> None:
-        """Checks that both tables hold the same."""
-        moto, memory = self.sides[0].table, self.sides[1].table
+        """Checks that all tables hold the same."""
+        memory = self.sides[0].table
         assert isinstance(memory, MemoryTable)
-        for item in memory.items():
-            assert moto.get(item["pk"], item["sk"]) == item
+        held = sorted(memory.items(), key=key_of)
+        for client in self.clients:
+            assert sorted(map(plain, read_items(client, "machine")), key=key_of) == held
 
     @invariant()
     def epochs_grow_and_death_is_final(self) -> None:
-        side = self.sides[1]
+        side = self.sides[0]
         for tenant in TENANTS:
             epoch = side.sessions.get(tenant).epoch
             assert epoch >= self.epochs[tenant]
@@ -235,6 +224,10 @@ class StoreMachine(RuleBasedStateMachine):
         return side.turns.get(chat.tenant, chat.id, chat.open_turn)
 
 
+def key_of(item: Item) -> tuple[str, str]:
+    return item["pk"], item["sk"]
+
+
 def _tenant(id: str) -> Tenant:
     return Tenant(
         id=id,
@@ -251,15 +244,18 @@ def _tenant(id: str) -> Tenant:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+def aws() -> Iterator[None]:
     with mock_aws():
         yield
 
 
-def test_the_stores_do_the_same_on_both_tables(aws: None) -> None:
+@pytest.mark.dynoxide
+def test_the_stores_do_the_same_on_every_engine(aws: None, dynoxide: Dynoxide) -> None:
+    class Machine(StoreMachine):
+        clients = (client_of(None), dynoxide.client())
+
     run_state_machine_as_test(
-        StoreMachine,
+        Machine,
         settings=settings(
             max_examples=14,
             stateful_step_count=18,

@@ -21,7 +21,7 @@ from chalicelib.model import Assistant, ChatLine, Problem, Tenant, TenantState
 from chalicelib.model.scaling import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
-from infrastructure.local.template import Template, load
+from tests.engines.dynoxide import Dynoxide, new_table
 from tests.simulation.memory_table import MemoryTable
 
 REGION = "eu-west-1"
@@ -111,13 +111,6 @@ def aws(moto_in_this_process: Callable[[], None], monkeypatch: pytest.MonkeyPatc
     moto_in_this_process()
 
 
-@cache
-def declared_table() -> dict[str, Any]:
-    """Returns the table's properties; parsed once, because YAML in pure Python is slow."""
-    template = Template(load(), {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": "123456789012"})
-    return template.properties("Table")
-
-
 @pytest.fixture
 def memory_table() -> Table:
     """A table in memory for tests above it: it passes the table's own tests, in a hundredth of the time."""
@@ -125,24 +118,25 @@ def memory_table() -> Table:
 
 
 @pytest.fixture
-def table(aws: None) -> Table:
-    """The table that `infrastructure/cloudformation/resources.yaml` declares, empty."""
-    declared = declared_table()
-    client = SESSION.client("dynamodb")
-    client.create_table(
-        **{
-            name: declared[name]
-            for name in (
-                "TableName",
-                "BillingMode",
-                "AttributeDefinitions",
-                "KeySchema",
-                "LocalSecondaryIndexes",
-                "GlobalSecondaryIndexes",
-            )
-        }
-    )
-    return Table(client, declared["TableName"], pause=lambda seconds: None)
+def moto_table(aws: None) -> Table:
+    """The table that `infrastructure/cloudformation/resources.yaml` declares, empty, on moto."""
+    return new_table(SESSION.client("dynamodb"), STACK)
+
+
+@pytest.fixture
+def dynoxide_table(dynoxide: Dynoxide) -> Table:
+    """The same table on the engine of one machine."""
+    return new_table(dynoxide.client(), STACK)
+
+
+@pytest.fixture
+def table(moto_table: Table) -> Table:
+    """The table of a test that asks for no certain engine."""
+    return moto_table
+
+
+#: The engines on which the tests of the table and of its stores run, one after another.
+ENGINES = ("moto", pytest.param("dynoxide", marks=pytest.mark.dynoxide), "memory")
 
 
 class FakeJobs:

@@ -1,4 +1,4 @@
-"""Fixtures of the stores' tests: a tenant with all its stores, on the template's own table."""
+"""Fixtures of the stores' tests: a tenant with all its stores, on every engine of the table."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from chalicelib.store.operators import Operators
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
+from tests.unit.conftest import ENGINES
 from tests.unit.support.racing_table import RacingTable
 
 OPERATOR = "olga@agency.example"
@@ -32,6 +33,13 @@ def a_tenant(id: str = "hotel000", **changes: object) -> Tenant:
         policies=Policies(ignored_phones=("491701234567",), give_up_text="Later."),
     )
     return replace(tenant, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=ENGINES)
+def table(request: pytest.FixtureRequest) -> Table:
+    """An empty table; its test runs on every engine."""
+    table: Table = request.getfixturevalue(f"{request.param}_table")
+    return table
 
 
 @pytest.fixture
