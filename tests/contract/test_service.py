@@ -183,6 +183,18 @@ def test_the_caddyfile_is_of_the_installed_settings(service: Service) -> None:
     )
 
 
+def test_a_folder_for_backups_and_a_credential_that_was_put_there_reach_the_unit(
+    service: Service, tmp_path: Path
+) -> None:
+    (service.credentials / "backup-credentials").write_text("a key\nof lines\n")
+    code, output = service.run("install", BACKUP_TO=str(tmp_path / "backups"))
+    assert (code, "starting the service" in output) == (0, True), output
+    unit = service.unit.read_text()
+    assert f'ReadWritePaths="-{tmp_path}/backups"' in unit
+    assert "LoadCredential=backup-credentials:" in unit
+    assert f'BACKUP_TO="{tmp_path}/backups"' in service.settings.read_text()
+
+
 def test_removing_stops_in_order_and_keeps_the_data(service: Service) -> None:
     """The last test: it removes the service of the others."""
     code, output = service.run("remove")

@@ -1,6 +1,7 @@
 """Installs and removes the service: settings and secrets below /etc, the unit, its start."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from infrastructure.local.service.unit import Installation, data_of_unit, unit_t
 from infrastructure.local.settings import CannotStart, Settings, parse
 
 Report = Callable[[str], None]
+_CREDENTIAL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 #: The groups that may use a container engine.
 _ENGINE_GROUPS = ("docker",)
 
@@ -56,8 +58,9 @@ def install(checkout: Path, environment: Mapping[str, str], report: Report) -> S
     secrets = {name: environment[name] for name in SECRETS if environment.get(name)}
     settings = read_settings(places, environment, changed_text, secrets)
     account = service_account(checkout, settings.data, environment.get("SERVICE_USER", ""))
-    unit = _unit(checkout, settings, places, account)
-    _check(checkout, settings, account, parse_file(changed_text))
+    given = parse_file(changed_text)
+    unit = _unit(checkout, settings, places, account, given)
+    _check(checkout, settings, account, given)
     active = systemd.is_active()
     if not active:
         os.close(preflight.lock_data_directory(settings.data))
@@ -111,24 +114,37 @@ def read_settings(
     return parse([], given)
 
 
-def _unit(checkout: Path, settings: Settings, places: Places, account: Account) -> str:
+def _unit(checkout: Path, settings: Settings, places: Places, account: Account, given: Mapping[str, str]) -> str:
     reads = [Path(sys.executable).resolve(), *([Path(settings.chromium)] if settings.chromium else [])]
     installation = Installation(
         checkout=checkout,
         data=settings.data,
         settings_file=places.settings,
         credentials=places.credentials,
-        secrets=SECRETS,
+        secrets=_credential_names(places),
         user=account.name,
         group=account.group,
         home=account.home,
         reads=tuple(reads),
+        writes=_backup_folder(given),
         groups=_ENGINE_GROUPS if settings.runner_image else (),
     )
     try:
         return unit_text(installation)
     except ValueError as error:
         raise CannotStart(f"{error}.") from None
+
+
+def _credential_names(places: Places) -> tuple[str, ...]:
+    """Returns the names of all credentials: what the operator put beside ours is handed over, too."""
+    found = places.credentials.iterdir() if places.credentials.is_dir() else ()
+    return tuple(sorted({*SECRETS, *(path.name for path in found if _CREDENTIAL.fullmatch(path.name))}))
+
+
+def _backup_folder(given: Mapping[str, str]) -> tuple[Path, ...]:
+    """Returns the folder to which backups go, if they go to one of this machine."""
+    place = given.get("BACKUP_TO", "")
+    return (Path(place),) if place.startswith("/") else ()
 
 
 def _check(checkout: Path, settings: Settings, account: Account, given: Mapping[str, str]) -> None:

@@ -8,15 +8,8 @@ from infrastructure.local.settings import CannotStart
 #: The settings of `make up` that `make service NAME=value` writes to the file.
 NAMES = (
     *("WHATSAPP", "OPENAI", "OPENAI_SERVERS", "BASE_URL", "MAIL_FROM", "OPERATOR_EMAIL", "PORTS"),
-    *(
-        "RUNNERS",
-        "RUNNER_CAPACITY",
-        "RUNNER_IMAGE",
-        "LINE_REPLIES_PER_MINUTE",
-        "CHROMIUM",
-        "BROWSER_HEAP_MB",
-        "DYNOXIDE",
-    ),
+    *("RUNNERS", "RUNNER_CAPACITY", "RUNNER_IMAGE", "LINE_REPLIES_PER_MINUTE", "CHROMIUM", "BROWSER_HEAP_MB"),
+    *("DYNOXIDE", "BACKUP_TO", "BACKUP_AT", "BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS"),
 )
 #: The settings that hold a password: each is a credential, a file of its own.
 SECRETS = ("SMTP_URL",)

@@ -47,13 +47,15 @@ class Installation:
     settings_file: Path
     #: The directory with a file for each secret.
     credentials: Path
-    #: The names of the secrets; each has a file, which may be empty.
+    #: The names of the files in it.
     secrets: tuple[str, ...]
     user: str
     group: str
     home: Path
     #: What else it reads, wherever that is: the real Python, a Chromium that was given by its path.
     reads: tuple[Path, ...] = ()
+    #: Further directories that it writes to, if they are there: a place for backups.
+    writes: tuple[Path, ...] = ()
     #: More groups, such as the one that may use the container engine.
     groups: tuple[str, ...] = ()
 
@@ -62,7 +64,9 @@ def unit_text(installation: Installation) -> str:
     """Returns the whole text of the unit. Raises ValueError for a path that a unit cannot hold."""
     checkout, data = installation.checkout, installation.data
     python = checkout / ".venv" / "bin" / "python"
-    hidden_homes = not any(_is_in_a_home(path) for path in (checkout, data, installation.home, *installation.reads))
+    hidden_homes = not any(
+        _is_in_a_home(path) for path in (checkout, data, installation.home, *installation.reads, *installation.writes)
+    )
     lines = [
         "# Written by `make service`, which writes it again; `make service-remove` removes it.",
         "[Unit]",
@@ -114,6 +118,7 @@ def unit_text(installation: Installation) -> str:
         "AmbientCapabilities=",
         "ProtectSystem=strict",
         f"ReadWritePaths={_word(data)}",
+        *(f'ReadWritePaths="-{_plain(path)}"' for path in installation.writes),
         f"ProtectHome={'yes' if hidden_homes else 'read-only'}",
         "PrivateTmp=yes",
         "PrivateDevices=yes",

@@ -13,7 +13,7 @@ from infrastructure.deploying.readiness import check_health
 from infrastructure.doctor.machine import running_stack
 from infrastructure.local.credentials import DIRECTORY, with_credentials
 from infrastructure.local.service import systemd
-from infrastructure.local.service.account import Account, holder_of, identity_of
+from infrastructure.local.service.account import Account, give, holder_of, identity_of
 from infrastructure.local.service.installation import Places, read_settings
 from infrastructure.local.service.settings_file import parse_file
 from infrastructure.local.service.upgrade_plan import (
@@ -106,6 +106,7 @@ class ServiceMachine:
 
     def __init__(self, directory: Path, places: Places, environment: Mapping[str, str]) -> None:
         self._directory = directory
+        self._python = str(directory / ".venv" / "bin" / "python")
         self._places = places
         self._settings = read_settings(places, environment)
         self._record = self._settings.data / "upgrade.json"
@@ -115,6 +116,8 @@ class ServiceMachine:
         if places.credentials.is_dir():
             self._environment[DIRECTORY] = str(places.credentials)
         self._problems: set[str] = set()
+        wanted = environment.get("BACKUP") != "no"
+        self._backs_up = wanted and bool(with_credentials(self._environment).get("BACKUP_TO"))
 
     def situation(self) -> Situation:
         """Returns what is known before the upgrade."""
@@ -125,7 +128,7 @@ class ServiceMachine:
             installed=self._places.unit.exists(),
             running=self._running_commit(),
             unfinished_from=self._unfinished(),
-            backs_up=bool(with_credentials(self._environment).get("BACKUP_TO")),
+            backs_up=self._backs_up,
         )
 
     def remember(self, former: str) -> None:
@@ -143,9 +146,9 @@ class ServiceMachine:
     def carry_out(self, step: Step) -> None:
         match step:
             case Step.BACK_UP:
-                self._make("backup-now")
+                self._back_up()
             case Step.INSTALL:
-                self._make("install")
+                self._as_owner(["make", "--silent", "install"])
             case Step.STOP:
                 self._systemd(systemd.stop)
             case Step.START:
@@ -165,8 +168,12 @@ class ServiceMachine:
                 raise StepFailed("`make doctor` is not content:\n" + "\n".join(new))
             time.sleep(ASK_EVERY_SECONDS)
 
-    def _make(self, target: str) -> None:
-        self._as_owner(["make", "--silent", target])
+    def _back_up(self) -> None:
+        account = holder_of(self._settings.data)
+        done = self._run([self._python, "-m", "infrastructure.local", "backup-now"])
+        give(self._settings.data, account)  # what root wrote there
+        if done.returncode:
+            raise StepFailed(f"{_last_lines(done.stdout)} (`make upgrade BACKUP=no` goes on without a backup)")
 
     def _systemd(self, command: Callable[[], None]) -> None:
         try:
@@ -182,7 +189,7 @@ class ServiceMachine:
             raise StepFailed(_last_lines(done.stdout) or f"{command[0]} ended with {done.returncode}")
 
     def _doctor(self) -> str:
-        done = self._run([str(self._directory / ".venv" / "bin" / "python"), "-m", "infrastructure.doctor"])
+        done = self._run([self._python, "-m", "infrastructure.doctor"])
         if any(line.startswith(("ok ", "bad ")) for line in done.stdout.splitlines()):
             return done.stdout
         return f"bad      the doctor did not run: {_last_lines(done.stdout)}"

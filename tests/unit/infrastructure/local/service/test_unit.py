@@ -87,6 +87,11 @@ def test_homes_are_hidden_unless_something_is_in_one(
     assert directives(unit_text(replace(INSTALLATION, **places)))["ProtectHome"] == [protection]  # type: ignore[arg-type]
 
 
+def test_a_folder_for_backups_may_be_written_and_may_be_missing() -> None:
+    unit = directives(unit_text(replace(INSTALLATION, writes=(Path("/mnt/backup disk"),))))
+    assert unit["ReadWritePaths"] == ['"/opt/answerline/data"', '"-/mnt/backup disk"']
+
+
 def test_only_containers_need_another_group() -> None:
     assert "SupplementaryGroups" not in directives(unit_text(INSTALLATION))
     unit = directives(unit_text(replace(INSTALLATION, groups=("docker",))))
