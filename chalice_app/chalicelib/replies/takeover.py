@@ -63,7 +63,9 @@ def judge_own(
 ) -> OwnMessage:
     """Judges whether the phone sent it by itself, from what was handed in before. Writes nothing."""
     since = message.sent_at_ms - milliseconds(AWAY_WITHIN)
-    before = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since).messages
+    recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since).messages
+    # What the account of before received says nothing of this phone.
+    before = tuple(each for each in recent if each.sent_at >= session.history_since)
     names = {each.author for each in before if not each.from_me and each.author}
     text = fingerprint(tenant.id, message.text, names)
     judgement = judge(

@@ -3,13 +3,13 @@
 from typing import Any, cast
 
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import Policies, Turn
+from chalicelib.model import Policies, Turn, apply_report
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeJobs, FakeLlmClient, FakeMailer
-from wire import Acknowledgement, Message, MessageKind
+from wire import Acknowledgement, Message, MessageKind, Phase, SessionReport
 
 T = "tenantaaaa"
 CHAT = "4711@lid"
@@ -77,3 +77,15 @@ def deliver(services: Services, clock: Clock, chat: str = CHAT) -> Turn:
         if again:
             services.jobs.enqueue_check(T, chat, delay_seconds=0)
     return taken
+
+
+def relinked(services: Services, clock: Clock, number: str, *, within_seconds: float = 0) -> None:
+    """Ends the login at the phone, and links a (perhaps other) phone."""
+    runner = services.runners.get("runneraaaa")
+    assert runner is not None
+    for phase, linked in ((Phase.LOGGED_OUT, None), (Phase.ONLINE, number)):
+        clock.pass_seconds(within_seconds if linked else 0)
+        before = services.sessions.get(T)
+        sequence = before.sequence + 1
+        report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
+        assert services.sessions.record_report(runner, before, apply_report(before, report, clock()))

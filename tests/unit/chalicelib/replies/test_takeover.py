@@ -23,6 +23,7 @@ from tests.unit.support.online_line import (
     llm,
     message,
     open_turn,
+    relinked,
     with_policies,
 )
 from wire import Acknowledgement, Outcome
@@ -69,6 +70,19 @@ def test_a_greeting_is_history_and_the_question_is_answered(line: Services, cloc
     clock.pass_seconds(2)
     check(line)
     assert GREETING in [each.text for each in llm(line).asked[-1]]
+
+
+@pytest.mark.parametrize("is_another_account", [True, False])
+def test_a_contact_is_greeted_by_another_account_although_they_wrote_to_the_former_one(
+    line: Services, clock: Clock, is_another_account: bool
+) -> None:
+    ask(line, clock, "M1")
+    clock.pass_seconds(60)
+    number = "33123456789" if is_another_account else str(line.sessions.get(T).number)
+    relinked(line, clock, number, within_seconds=2)
+    ask(line, clock, "M2")
+    answer = own(line, clock, "OWN1", GREETING)
+    assert ((answer.outcome, answer.reason) == AUTOMATIC) is is_another_account
 
 
 def test_a_greeting_discards_no_turn_that_is_open(line: Services, clock: Clock) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.errors import TransientError
-from chalicelib.model import SkipReason, TenantState, TurnState, apply_report, reason_not_to_send
+from chalicelib.model import SkipReason, TenantState, TurnState, reason_not_to_send
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies.turn_taking import take_turn
@@ -25,9 +25,10 @@ from tests.unit.support.online_line import (
     llm,
     message,
     open_turn,
+    relinked,
     with_policies,
 )
-from wire import Outcome, Phase, SessionReport
+from wire import Outcome
 
 
 def test_a_message_is_queued_answered_with_the_tenants_key_and_rung_at_the_holder(line: Services, clock: Clock) -> None:
@@ -202,18 +203,6 @@ def test_a_chat_whose_open_turn_expired_is_answered_again(line: Services, clock:
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.NOT_YET
     assert check(line) is ReplyOutcome.RANG
-
-
-def relinked(services: Services, clock: Clock, number: str, *, within_seconds: float = 0) -> None:
-    """Ends the login at the phone, and links a (perhaps other) phone."""
-    runner = services.runners.get("runneraaaa")
-    assert runner is not None
-    for phase, linked in ((Phase.LOGGED_OUT, None), (Phase.ONLINE, number)):
-        clock.pass_seconds(within_seconds if linked else 0)
-        before = services.sessions.get(T)
-        sequence = before.sequence + 1
-        report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
-        assert services.sessions.record_report(runner, before, apply_report(before, report, clock()))
 
 
 @pytest.mark.parametrize(("number", "read"), [("33123456789", 1), ("own", 3)])
