@@ -88,7 +88,7 @@ class Response:
 class Gateway:
     """The WSGI application in front of one Chalice app, and of the objects that its presigned links lead to."""
 
-    def __init__(self, app: Any, objects: Objects) -> None:
+    def __init__(self, app: Any, objects: Objects | None = None) -> None:
         self._objects = objects
         self._app = make_thread_safe(app)
         self._binary_types = tuple(app.api.binary_types)
@@ -101,7 +101,7 @@ class Gateway:
                     )
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if self._objects.owns(str(environ.get("REQUEST_URI") or environ["PATH_INFO"])):
+        if self._objects is not None and self._objects.owns(str(environ.get("REQUEST_URI") or environ["PATH_INFO"])):
             return self._objects(environ, start_response)
         response = self._respond(environ)
         start_response(f"{response.status} {_REASONS.get(response.status, 'Other')}", list(response.headers))
@@ -149,7 +149,7 @@ class Gateway:
             return Response.from_gateway(504, "Endpoint request timed out")
         if len(returned) > MAX_PAYLOAD_BYTES:
             return Response.from_gateway(502, "Internal server error")
-        if path.startswith(SNAPSHOTS_PATH):
+        if self._objects is not None and path.startswith(SNAPSHOTS_PATH):
             own = _header(request, "X-Forwarded-Proto"), _header(request, "Host")
             result = {**result, "body": self._objects.at(str(result.get("body") or ""), *own)}
         return self._translate(result, _header(request, "Accept"))
