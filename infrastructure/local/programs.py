@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from infrastructure.local import preflight
 from infrastructure.local.aws import REGION, Aws
+from infrastructure.local.ecs.container_network import ContainerNetwork, prepare_network
 from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.settings import CannotStart, Settings
@@ -43,6 +44,8 @@ class Programs:
         self._starters: dict[str, Callable[[], object]] = {}
         #: the settings by which a runner's browser opens the simulated WhatsApp; empty for the real one
         self.browser_settings: dict[str, str] = {}
+        #: the network of runners in containers
+        self.network: ContainerNetwork | None = None
 
     @property
     def openai_url(self) -> str:
@@ -80,6 +83,13 @@ class Programs:
         environment = {**plain_environment(), **self.aws.key, "MINISTACK_REGION": REGION}
         self._start("ministack", command, environment, f"{self.aws.endpoint}/_ministack/health")
 
+    def join_containers(self) -> None:
+        """Prepares the network of runners in containers, if there will be any; the gateway then listens there too."""
+        ports = self._settings.ports
+        if self._settings.runners and self._settings.runner_image:
+            reached = [ports.gateway, *([ports.whatsapp] if self._settings.simulate_whatsapp else [])]
+            self.network = prepare_network(preflight.find_engine(), reached)
+
     def start_openai(self) -> None:
         """Starts the simulator of OpenAI's API."""
         command = [
@@ -99,10 +109,19 @@ class Programs:
             *("--control-port", str(ports.phone)),
             *("--state", str(self._settings.data / "whatsapp.json")),
             *self._operators_alone,
+            *self._also_on,
         ]
         child = self._start("whatsapp", command, plain_environment(), f"http://127.0.0.1:{ports.phone}/")
         wait_until_ready(child, lambda: len(_flags(child)) == len(_FLAGS), READY_TIMEOUT_SECONDS)
         self.browser_settings = _flags(child)
+        if self.network is not None:
+            rules = self.browser_settings["BROWSER_HOST_RULES"]
+            self.browser_settings["BROWSER_HOST_RULES"] = self.network.rules(rules)
+
+    @property
+    def _also_on(self) -> list[str]:
+        """Returns the option by which containers reach a program besides loopback."""
+        return ["--also-on", self.network.address] if self.network and self.network.address else []
 
     @property
     def _operators_alone(self) -> list[str]:
@@ -120,6 +139,7 @@ class Programs:
             *("--events-queue", events_queue),
             *("--app-directory", str(settings.app_directory)),
             *(["--behind-proxy"] if settings.public_url is not None else []),
+            *self._also_on,
         ]
         own = {**plain_environment(), **environment}
         self._start("functions", command, own, f"http://127.0.0.1:{settings.ports.gateway}/")

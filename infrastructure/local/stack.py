@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from infrastructure.local import operators, preflight, recovery, resources
 from infrastructure.local.aws import Aws
-from infrastructure.local.ecs.runners import Containers, Processes, Runners
+from infrastructure.local.ecs.launcher import launcher
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
 from infrastructure.local.emulator.checkpoints import Checkpoints
-from infrastructure.local.environment import local_environment, runner_variables
+from infrastructure.local.environment import local_environment
 from infrastructure.local.lambda_runtime.events import mail_bounced_event
 from infrastructure.local.mail import outbox, spool
 from infrastructure.local.mail.relay import Relay, smtp
@@ -144,6 +144,7 @@ class LocalStack:
         self._lock = preflight.lock_data_directory(self.settings.data)
         try:
             self._start_aws()
+            self._programs.join_containers()
             if self.settings.simulate_openai:
                 self._programs.start_openai()
                 self._report_part("OpenAI", f"simulated at {self.openai_url}")
@@ -205,11 +206,13 @@ class LocalStack:
         if not self.settings.runners:
             return
         service = Service(self.client("ecs"), self.client("sqs"), self.created)
+        name = self.created.runner_token_parameter
+        token = self.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
         self._supervisor = Supervisor(
             desired_count=service.desired_count,
             directory=self.settings.data / "runners",
             logs=self.settings.data / "logs",
-            runners=self._runner_launcher(service),
+            runners=launcher(self.settings, self._programs, token, service.task_arn),
             report_started=service.report_started,
             report_stopped=service.report_stopped,
             protected_tasks=service.protected_tasks,
@@ -219,30 +222,6 @@ class LocalStack:
         where = f", in containers of {self.settings.runner_image}" if self.settings.runner_image else ""
         each = f"{self.settings.runner_capacity} sessions each"
         self._report_part("supervisor", f"{service.desired_count()} runner(s), {each}{where}")
-
-    def _runner_launcher(self, service: Service) -> Runners:
-        chosen = self.settings
-        settings = {
-            "CAPACITY": str(chosen.runner_capacity),
-            "LINE_REPLIES_PER_MINUTE": str(chosen.line_replies_per_minute),
-            **self._programs.browser_settings,
-            **({"CHROMIUM": chosen.chromium} if chosen.chromium and not chosen.runner_image else {}),
-            **({"BROWSER_HEAP_MB": chosen.browser_heap_mb} if chosen.browser_heap_mb else {}),
-            **chosen.runner_settings,
-        }
-        name = self.created.runner_token_parameter
-        token = self.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
-
-        def variables(task: str) -> dict[str, str]:
-            return runner_variables(
-                control_url=self.base_url, bootstrap_token=token, task=service.task_arn(task), settings=settings
-            )
-
-        boot_gate = chosen.data.absolute() / "boot-gate"
-        if chosen.runner_image:
-            engine, capacity = preflight.find_engine(), chosen.runner_capacity
-            return Containers(engine, chosen.runner_image, variables, capacity=capacity, boot_gate=boot_gate)
-        return Processes(variables, boot_gate=boot_gate)
 
     def _report_part(self, name: str, text: str) -> None:
         self._report(f"{name:<12} {text}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from infrastructure.local.ecs.container_network import ContainerNetwork
 from infrastructure.local.environment import plain_environment, runner_environment
 
 #: task name → the runner's environment variables
@@ -79,8 +80,16 @@ class Containers:
     """
 
     def __init__(
-        self, engine: str, image: str, variables: RunnerVariables, *, capacity: int, boot_gate: Path | None = None
+        self,
+        engine: str,
+        image: str,
+        variables: RunnerVariables,
+        network: ContainerNetwork,
+        *,
+        capacity: int,
+        boot_gate: Path | None = None,
     ) -> None:
+        self._network = network
         self._engine = engine
         self._image = image
         self._variables = variables
@@ -93,7 +102,7 @@ class Containers:
 
     def command(self, task: str) -> Sequence[str]:
         return [
-            *(self._engine, "run", "--rm", "--name", container_name(task), "--network", "host"),
+            *(self._engine, "run", "--rm", "--name", container_name(task), *self._network.options),
             *("--read-only", "--volume", "/tmp"),  # noqa: S108 - a volume of its own, on disk, gone with the container
             *self._boot_gate_options(),
             *("--cap-drop", "all", "--security-opt", "no-new-privileges"),

@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--events-queue", required=True, help="the queue that stands for the event bus")
     parser.add_argument("--app-directory", type=Path, default=REPOSITORY / "chalice_app")
     parser.add_argument("--behind-proxy", action="store_true", help="trust X-Forwarded-* of a proxy on this machine")
+    parser.add_argument("--also-on", action="append", default=[], help="an address besides loopback, for containers")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -36,7 +37,12 @@ def main() -> int:
     gateway = Gateway(app, objects)
     dispatcher = EventDispatcher(app, aws.client("sqs"), arguments.events_queue)
     server = http_server.create(
-        gateway, objects, MAX_OBJECT_BYTES, [f"127.0.0.1:{arguments.port}"], behind_proxy=arguments.behind_proxy
+        gateway,
+        objects,
+        MAX_OBJECT_BYTES,
+        ["127.0.0.1", *arguments.also_on],
+        arguments.port,
+        behind_proxy=arguments.behind_proxy,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

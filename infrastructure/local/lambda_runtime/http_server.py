@@ -1,6 +1,9 @@
 """The gateway's HTTP server: waitress, which refuses a body by its route's own limit before it reads any of it."""
 
 import copy
+import socket
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import waitress
@@ -18,13 +21,23 @@ THREADS = 96
 FORWARDED = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
 
 
+#: ip(7): binds an address before this machine has it, such as that of a bridge without a container yet.
+IP_FREEBIND = 15
+
+
 def create(
-    gateway: Gateway, objects: Objects, max_object_bytes: int, addresses: list[str], *, behind_proxy: bool
+    gateway: Gateway,
+    objects: Objects,
+    max_object_bytes: int,
+    addresses: Sequence[str],
+    port: int,
+    *,
+    behind_proxy: bool,
 ) -> Any:
     """Returns a waitress server; its ``run`` serves.
 
     Args:
-        addresses: where it listens, ``host:port``.
+        addresses: where it listens, at ``port``: loopback first.
         behind_proxy: trust X-Forwarded-* of a proxy on this machine.
     """
     trusted: dict[str, Any] = {}
@@ -34,7 +47,7 @@ def create(
     server: Any = waitress.create_server(
         gateway,
         map=listeners,
-        listen=" ".join(addresses),
+        sockets=[listen(address, port) for address in addresses],
         threads=THREADS,
         connection_limit=1000,
         backlog=1024,
@@ -49,6 +62,16 @@ def create(
     for listener in listeners.values():
         listener.channel_class = channel
     return server
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Returns a socket that is bound to an address, also to one that this machine has not yet got."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+    listener.bind((address, port))
+    return listener
 
 
 class _Forbidden(Error):  # type: ignore[misc] # waitress has no types

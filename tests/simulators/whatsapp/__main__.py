@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, default=0, help="port of the phones: page and API")
     parser.add_argument("--state", type=Path, help="file that remembers accounts, devices and messages")
     parser.add_argument("--admin", help="the admin whose operators alone see the phones; everybody without it")
+    parser.add_argument("--also-on", help="an address besides loopback at which containers find web.whatsapp.com")
     parser.add_argument("--switch", action="append", default=[], metavar="NAME=VALUE", help="e.g. qr_first_ms=5000")
     parser.add_argument("--print-flags", action="store_true", help="print Chromium's flags, one per line, and exit")
     arguments = parser.parse_args()
@@ -38,6 +39,7 @@ async def _serve(switches: Switches, arguments: argparse.Namespace) -> None:
         control_port=arguments.control_port,
         state_file=arguments.state,
         admin_url=arguments.admin,
+        also_on=arguments.also_on,
     )
     async with simulator:
         print(f"web.whatsapp.com is 127.0.0.1:{simulator.port}; the phones are at {simulator.control_url}")

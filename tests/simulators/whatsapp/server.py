@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from infrastructure.local.lambda_runtime.http_server import listen
 from tests.simulators.whatsapp.certificate import HOST
 from tests.simulators.whatsapp.control import control_application
 from tests.simulators.whatsapp.exchange import Exchange
@@ -42,8 +43,15 @@ class WhatsAppSimulator:
         control_port: int = 0,
         state_file: Path | None = None,
         admin_url: str | None = None,
+        also_on: str | None = None,
     ) -> None:
-        """`admin_url` is where an operator must be signed in to see the phones; None: nobody must."""
+        """Build it; it listens once it is entered.
+
+        Args:
+            admin_url: where an operator must be signed in to see the phones; None: nobody must.
+            also_on: an address besides loopback for web.whatsapp.com.
+        """
+        self._also_on = also_on
         world = World.load(state_file) if state_file and state_file.exists() else World()
         self.exchange = Exchange(world, switches or Switches(), state_file)
         self.port = port
@@ -56,6 +64,9 @@ class WhatsAppSimulator:
         self.exchange.save()
         context = self.exchange.world.certificate.server_context()
         self.port = await self._listen(self._web_application(), self.port, ssl_context=context)
+        if self._also_on is not None:
+            listener = listen(self._also_on, self.port)
+            await web.SockSite(self._runners[-1], listener, ssl_context=context).start()
         self.control_port = await self._listen(control_application(self, self._admin_url), self.control_port)
         self._saving = asyncio.create_task(self.exchange.keep_saving())
         return self

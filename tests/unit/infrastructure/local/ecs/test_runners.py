@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local import preflight
+from infrastructure.local.ecs.container_network import bridged_network
 from infrastructure.local.ecs.runners import Containers, Processes
 from infrastructure.local.settings import CannotStart, parse
 
 SECRET = "a-token-for-nobody-else"
 TOLD = {"CONTROL_URL": "http://localhost:1/api", "RUNNER_BOOTSTRAP_TOKEN": SECRET, "TASK": "arn:runner-1-abc"}
+BRIDGE = bridged_network("172.30.0.1")
 
 #: Writes down what it is asked, and does not know the image.
 ENGINE = """#!/bin/sh
@@ -25,7 +27,7 @@ echo "$@" >> "$ENGINE_ASKED"
 
 @pytest.fixture
 def containers() -> Containers:
-    return Containers("podman", "answerline-runner", lambda task: TOLD, capacity=8)
+    return Containers("podman", "answerline-runner", lambda task: TOLD, BRIDGE, capacity=8)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_the_container_has_no_more_rights_than_on_ecs(containers: Containers) ->
 
 
 def test_a_small_runner_has_room_for_one_browser_more_than_it_needs() -> None:
-    assert "--memory 2g" in " ".join(Containers("docker", "i", lambda task: {}, capacity=1).command("t"))
+    assert "--memory 2g" in " ".join(Containers("docker", "i", lambda task: {}, BRIDGE, capacity=1).command("t"))
 
 
 def test_the_client_finds_its_daemon_and_knows_nothing_of_aws(
@@ -79,13 +81,13 @@ def test_the_client_finds_its_daemon_and_knows_nothing_of_aws(
 
 
 def test_what_outlives_its_client_is_killed_and_removed_by_name(asked: Callable[[], list[str]]) -> None:
-    Containers("docker", "i", lambda task: {}, capacity=1).clean_up("runner-1-abc")
+    Containers("docker", "i", lambda task: {}, BRIDGE, capacity=1).clean_up("runner-1-abc")
     assert asked() == ["kill answerline-runner-1-abc", "rm --force --volumes answerline-runner-1-abc"]
 
 
 def test_an_engine_that_vanished_stops_no_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    Containers("docker", "i", lambda task: {}, capacity=1).clean_up("runner-1-abc")
+    Containers("docker", "i", lambda task: {}, BRIDGE, capacity=1).clean_up("runner-1-abc")
 
 
 def test_an_image_that_is_not_here_names_the_command_that_builds_it(asked: Callable[[], list[str]]) -> None:
@@ -119,6 +121,6 @@ def test_the_runners_of_a_machine_share_one_boot_gate(tmp_path: Path) -> None:
     processes = Processes(lambda task: {}, boot_gate=gate)
     environments = [processes.environment(task, tmp_path / task) for task in ("runner-1", "runner-2")]
     assert {environment["BOOT_GATE_DIRECTORY"] for environment in environments} == {str(gate)}
-    arguments = " ".join(Containers("docker", "i", lambda task: {}, capacity=1, boot_gate=gate).command("t"))
+    arguments = " ".join(Containers("docker", "i", lambda task: {}, BRIDGE, capacity=1, boot_gate=gate).command("t"))
     assert f"--volume {gate}:/boot-gate --env BOOT_GATE_DIRECTORY=/boot-gate" in arguments
     assert gate.stat().st_mode & 0o777 == 0o777

@@ -95,7 +95,7 @@ def server(objects: Objects, store: Store) -> Iterator[Any]:
     def echo() -> Any:
         return {"url": f"{store.endpoint}/bucket"}
 
-    server = http_server.create(Gateway(app, objects), objects, MAX_BYTES, ["127.0.0.1:0"], behind_proxy=False)
+    server = http_server.create(Gateway(app, objects), objects, MAX_BYTES, ["127.0.0.1"], 0, behind_proxy=False)
     threading.Thread(target=server.run, daemon=True).start()
     yield server
     server.task_dispatcher.shutdown()
@@ -256,6 +256,22 @@ def test_an_object_goes_through_in_chunks(objects: Objects, store: Store) -> Non
     fetched.close()
     assert (sum(sizes), max(sizes) <= CHUNK_BYTES) == (len(content), True)
     assert statuses == ["200 OK", "200 OK"]
+
+
+def test_a_second_address_has_the_same_door(objects: Objects, store: Store) -> None:
+    gateway = Gateway(Chalice("small", configure_logs=False), objects)
+    server = http_server.create(gateway, objects, MAX_BYTES, ["127.0.0.1", "127.0.0.2"], 0, behind_proxy=False)
+    threading.Thread(target=server.run, daemon=True).start()
+    for address, port in server.effective_listen:
+        head = f"PUT /objects/bucket/k HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_REQUEST_BYTES + 2048}\r\n\r\n"
+        with socket.create_connection((address, port), timeout=10) as connection:
+            connection.sendall(head.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+        with socket.create_connection((address, port), timeout=10) as connection:
+            connection.sendall(f"GET {target(link(store, 'get_object'))} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 404 ")
+    server.task_dispatcher.shutdown()
+    server.close()
 
 
 def test_every_snapshot_fits() -> None:
