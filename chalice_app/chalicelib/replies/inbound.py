@@ -32,6 +32,9 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
+#: One call takes messages in for so long: its runner waits 10 s for the answer, and then hands the rest in. Without this
+#: limit a slow table would keep the call of a large batch beyond that wait, and each repetition would do all again.
+TAKEN_IN_WITHIN = timedelta(seconds=4)
 #: A STOP counts in messages that get no answer for these reasons, too.
 HEARD_ALL_THE_SAME: Final = (SkipReason.TAKEOVER, SkipReason.PAUSED, SkipReason.TOO_OLD)
 #: The content of a message that its author deleted.
@@ -47,21 +50,26 @@ NO_CONTENT: Final = {
 
 
 def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> Iterator[Acknowledgement]:
-    """Stores each message once (idempotent) and returns its outcome.
+    """Stores each message once (idempotent) and returns its outcome; of the first messages alone where that is slow.
 
     One check per chat that waits is enqueued before its messages are stored: a process that dies in between leaves no
     message without a check, even if the messages are never handed in again.
     """
     arrivals = _Arrivals(services, services.tenants.get(tenant_id), services.sessions.get(tenant_id), services.clock())
-    before = {message.chat: arrivals.chat_of(message) for message in messages}
-    enqueued = {message.chat: None for message in messages if arrivals.may_wait(message, before[message.chat])}
-    for chat_id in enqueued:
-        request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    before: dict[str, Chat | None] = {}
+    enqueued: set[str] = set()
     acknowledged: list[Acknowledgement] = []
     unanswered: list[UnansweredMessage] = []
     waiting: dict[str, str] = {}
     noticed: dict[str, None] = {}
     for index, message in enumerate(messages):
+        if index and services.clock() - arrivals.now > milliseconds(TAKEN_IN_WITHIN):
+            break
+        if message.chat not in before:
+            before[message.chat] = arrivals.chat_of(message)
+        if message.chat not in enqueued and arrivals.may_wait(message, before[message.chat]):
+            request_check(services, tenant_id, message.chat, delay_seconds=DEBOUNCE.total_seconds())
+            enqueued.add(message.chat)
         classified, chat = arrivals.take_in(message, index)
         if classified.outcome is Outcome.QUEUED:
             waiting[message.chat] = chat.id

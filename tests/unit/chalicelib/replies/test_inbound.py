@@ -76,6 +76,30 @@ def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
     assert jobs(line).sent == [(T, CHAT, 2.0)] * 2
 
 
+def test_a_slow_table_lets_each_call_take_in_some_messages_and_leaves_the_rest_to_the_next(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner waits 10 s for an answer: a call that took longer would be repeated from its beginning."""
+    stored = line.chats.store_message
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        clock.pass_seconds(3)
+        return stored(*args, **named)
+
+    monkeypatch.setattr(line.chats, "store_message", slowly)
+    left = [message(clock, f"M{index}", chat=f"47{index}@lid") for index in range(5)]
+    calls, asked_at = 0, clock()
+    while left:
+        answered = [each.id for each in hand_in(line, *left)]
+        assert answered == [each.id for each in left[: len(answered)]] and answered
+        left = left[len(answered) :]
+        calls += 1
+        assert clock() - asked_at < 10_000
+        asked_at = clock()
+    assert calls == 3
+    assert {chat for _, chat, _ in jobs(line).sent} == {f"47{index}@lid" for index in range(5)}
+
+
 def test_the_same_id_in_another_chat_is_another_message(line: Services, clock: Clock) -> None:
     hand_in(line, message(clock, "M1"), message(clock, "M1", chat="4712@lid"))
     clock.pass_seconds(2)

@@ -146,3 +146,19 @@ async def test_a_message_that_is_never_acknowledged_ends_a_sweep(line: Line) -> 
     line.link()
     await line.sweep()
     assert len(line.journal.waiting) == 1_000
+
+
+async def test_what_an_answer_leaves_out_is_handed_in_next(line: Line) -> None:
+    """A control plane that is slow answers for the first messages alone."""
+    messages = line.control.messages
+
+    async def slow(request: MessagesRequest, token: str) -> MessagesAnswer:
+        return await messages(request.model_copy(update={"messages": request.messages[:2]}), token)
+
+    line.control.messages = slow  # type: ignore[method-assign]
+    for index in range(5):
+        line.page.receive(f"M{index}", at_s=line.now_s)
+    line.link()
+    await line.sweep()
+    assert line.handed_in() == [f"M{index}" for index in range(5)]
+    assert not line.journal.waiting
