@@ -10,19 +10,17 @@ from typing import Any
 
 import psutil
 
-from infrastructure.checks import CheckResult, bad, ok, run_check, unknown
+from infrastructure.checks import CheckResult, bad, ok, run_check
 from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.doctor import lines
 from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight
 from infrastructure.local.aws import Aws
-from infrastructure.local.emulator.checkpoints import Checkpoints
+from infrastructure.local.emulator.state import State, StateUnreadable
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
-#: The state is saved every five seconds while anything changes, at the least once a minute.
-CHECKPOINT_SECONDS = 120.0
 #: The time that a busy mail server gets.
 RELAYED_WITHIN_SECONDS = 600.0
 AGAIN = "`make up` again"
@@ -52,7 +50,7 @@ def examine(machine: Machine) -> list[CheckResult]:
     results += check_ports(running["ports"])
     results += check_addresses(machine, str(running["admin"]).removesuffix("/admin"))
     results += check_lines(machine, running)
-    results += [check_checkpoints(settings.data, machine.now), check_outbox(settings.data, machine.now)]
+    results += [check_state(settings.data), check_outbox(settings.data, machine.now)]
     return results
 
 
@@ -135,14 +133,17 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
     return [*run_check("the table", check_table), *results]
 
 
-def check_checkpoints(data: Path, now: int) -> CheckResult:
-    """Checks the age of the saved state, which is what a power cut leaves."""
-    newest = Checkpoints(data / "ministack" / "generations").newest()
-    if newest is None:
-        return bad("the state was never saved", "see data/logs/ministack.log")
-    age = now / 1000 - newest.directory.stat().st_mtime
-    subject = f"the state was saved {age:.0f} s ago"
-    return ok(subject) if age < CHECKPOINT_SECONDS else unknown(subject, "it is saved when something changes")
+def check_state(data: Path) -> CheckResult:
+    """Checks that every file of MiniStack's state is whole, which the next start needs."""
+    files = sorted((data / "ministack" / "state").glob("*.json"))
+    for file in files:
+        try:
+            State.check(file, file.read_bytes())
+        except StateUnreadable as error:
+            return bad(str(error).partition(". Nothing")[0], "stop `make up`, which writes it anew, and start it again")
+    if not files:
+        return bad("the state was never written", "see data/logs/ministack.log")
+    return ok(f"{len(files)} files of state are whole")
 
 
 def check_outbox(data: Path, now: int) -> CheckResult:

@@ -70,15 +70,15 @@ class Programs:
         ]
         self._start("table", command, {**plain_environment(), **self.aws.key}, self.aws.table_endpoint)
 
-    def start_ministack(self) -> None:
-        """Starts the AWS emulator, in its own virtual environment."""
+    def start_ministack(self, *, former: bool = False) -> None:
+        """Starts the AWS emulator, in its own virtual environment; with a former release's state if so asked."""
         settings = self._settings
         command = [
             str(preflight.MINISTACK_PYTHON),
             *("-m", "infrastructure.local.emulator.ministack_server"),
             *("--port", str(settings.ports.ministack)),
             *("--data", str(settings.data / "ministack")),
-            *([] if settings.checkpoint is None else ["--checkpoint", str(settings.checkpoint)]),
+            *(["--former"] if former else []),
         ]
         environment = {**plain_environment(), **self.aws.key, "MINISTACK_REGION": REGION}
         self._start("ministack", command, environment, f"{self.aws.endpoint}/_ministack/health")

@@ -1,22 +1,85 @@
-"""Crash recovery: repairs the table after an unclean stop, which loses the writes since the last checkpoint.
+"""Recovery: repairs the table where it may be older than the runners' disks and WhatsApp.
 
-A runner may have claimed a session, and sent replies, in epochs that the restored state does not know. Therefore every
+Every acknowledged write is on the disk, so a kill of everything needs no repair: the runners that come back find what
+they reported. It is still needed for two things that turn a clock back:
+
+* *A restored backup.* Runners claimed sessions, and sent replies, after it was made.
+* *A machine that ended without a stop and booted again.* A disk may have acknowledged what it lost with its power (its
+  cache, a virtual machine's, a file system that was set back to a copy), the table more of it than the runners' disks.
+
+A runner may then have claimed a session, and sent replies, in epochs that the table does not know. Therefore every
 session advances to an unused epoch (its fencing token), every runner is declared dead, and the runners read the last
 minutes of every chat again (reporting a message twice is idempotent: its id is the same). The attributes that identify
 the newest profile stay: a runner reuses a directory whose own epoch is not below them (runner/profile/directory.py).
+
+The marker, ``running`` in the data directory, says whether there is something to repair: it holds the boot of the
+machine while the stack runs, and is removed at a stop.
 """
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-#: More epochs than a session can use between two checkpoints.
+from infrastructure.local import durable_file
+
+#: More epochs than a session can use in the time that was lost.
 EPOCH_LEAP = 1_000
 #: How far back every chat is read again.
 REREAD_MS = 10 * 60 * 1000
 #: How long a dead runner's record stays, as in the application.
 DEAD_KEPT_SECONDS = 7 * 24 * 3600
+
+#: The name of the marker's file, in the data directory.
+MARKER = "running"
+#: The marker's content after a restore.
+RESTORED = "restored"
+#: Linux makes a new one at each boot.
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def went_back_in_time(marker: str | None, boot: str) -> bool:
+    """Returns whether the data may be older than what the runners did.
+
+    Args:
+        marker: what the last start, or a restore, left; ``None`` after a stop, and before the first start.
+        boot: the boot of this machine; empty where it cannot be known.
+    """
+    if marker is None:
+        return False
+    return not boot or marker != boot
+
+
+def read_marker(data: Path) -> str | None:
+    """Returns the content of the marker; ``None`` without one."""
+    try:
+        return (data / MARKER).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+
+
+def mark_running(data: Path, boot: str) -> None:
+    """Marks that the stack runs since this boot; after it, an end without a stop leaves the marker."""
+    durable_file.write(data / MARKER, f"{boot}\n".encode())
+
+
+def mark_restored(data: Path) -> None:
+    """Marks that the data is older than what the runners did: the next start repairs it."""
+    durable_file.write(data / MARKER, f"{RESTORED}\n".encode())
+
+
+def clear_marker(data: Path) -> None:
+    """Marks that the stack stopped, with everything written."""
+    durable_file.remove(data / MARKER)
+
+
+def boot_of_machine() -> str:
+    """Returns the id of this boot; empty where the system has none."""
+    with contextlib.suppress(OSError):
+        return BOOT_ID.read_text().strip()
+    return ""
 
 
 @dataclass(frozen=True)
@@ -25,6 +88,20 @@ class RepairSummary:
 
     sessions: int
     runners: int
+
+    def __str__(self) -> str:
+        return (
+            f"the data may be older than what the runners did: {self.sessions} sessions moved to new epochs, "
+            f"{self.runners} runners declared dead, the last {REREAD_MS // 60_000} minutes are read again"
+        )
+
+
+def begin(data: Path, dynamodb: Any, table: str, now_ms: int) -> RepairSummary | None:
+    """Repairs the table if its data went back in time, and marks that the stack runs; returns what was repaired."""
+    boot = boot_of_machine()
+    repaired = repair(dynamodb, table, now_ms) if went_back_in_time(read_marker(data), boot) else None
+    mark_running(data, boot)
+    return repaired
 
 
 def repair(dynamodb: Any, table: str, now_ms: int) -> RepairSummary:

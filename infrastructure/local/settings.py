@@ -77,8 +77,6 @@ class Settings:
     smtp_url: str | None = None
     mail_from: str = "Answerline <answerline@answerline.test>"
     operator_email: str = "operator@answerline.test"
-    #: The older checkpoint of MiniStack's state to continue from; ``None``: the newest.
-    checkpoint: int | None = None
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
@@ -162,13 +160,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         help="the first operator",
     )
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
-    add(
-        "--generation",
-        dest="checkpoint",
-        type=int,
-        default=int(given("GENERATION") or 0) or None,
-        help="continue from an older state",
-    )
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
@@ -186,7 +177,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         smtp_url=_smtp(chosen.smtp_url),
         mail_from=_sender(chosen.mail_from),
         operator_email=chosen.operator_email,
-        checkpoint=chosen.checkpoint,
         runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
         dynoxide=given("DYNOXIDE") or None,

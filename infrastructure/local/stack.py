@@ -15,8 +15,8 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.ecs.launcher import launcher
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
-from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.environment import local_environment
+from infrastructure.local.former_release import FormerRelease
 from infrastructure.local.lambda_runtime.events import mail_bounced_event
 from infrastructure.local.mail import outbox, spool
 from infrastructure.local.mail.relay import Relay, smtp
@@ -49,6 +49,7 @@ class LocalStack:
         self._supervisor: Supervisor | None = None
         self._created: Created | None = None
         self._operator: Operator | None = None
+        self._marked = False
 
     # -- addresses ----------------------------------------------------------------------------------------------
 
@@ -163,20 +164,15 @@ class LocalStack:
 
     def _start_aws(self) -> None:
         settings = self.settings
-        data = settings.data / "ministack"
-        # An older checkpoint, too, lacks the writes acknowledged after it.
-        clean = Checkpoints(data / "generations").stopped_cleanly() and settings.checkpoint is None
+        FormerRelease(settings, self._programs, self._ensure_resources, self._report).take_over()
         self._programs.start_table()
         self._report_part("table", f"DynamoDB at {self.aws.table_endpoint}, kept in {settings.data / 'table'}")
         self._programs.start_ministack()
-        self._report_part("MiniStack", f"the rest of AWS at {self.aws.endpoint}, kept in {data}")
-        if not clean:
-            repaired = recovery.repair(self.client("dynamodb"), settings.stack, time.time_ns() // 1_000_000)
-            self._report_part(
-                "recovery",
-                f"the last stop was not clean: {repaired.sessions} sessions moved to new epochs, "
-                f"{repaired.runners} runners declared dead, the last 10 minutes are read again",
-            )
+        self._report_part("MiniStack", f"the rest of AWS at {self.aws.endpoint}, kept in {settings.data / 'ministack'}")
+        now_ms = time.time_ns() // 1_000_000
+        if repaired := recovery.begin(settings.data, self.client("dynamodb"), settings.stack, now_ms):
+            self._report_part("recovery", str(repaired))
+        self._marked = True
         self._ensure_resources()
         self._operator = operators.ensure(
             self.client("cognito-idp"), self.created.user_pool, settings.operator_email, settings.data / "operator.json"
@@ -244,7 +240,9 @@ class LocalStack:
     def check(self) -> None:
         """Restarts the application or a store if it ended; raises ``CannotStart`` if another part ended."""
         if "ministack" in self._programs.check(self._report):
-            self._ensure_resources()  # its queues were in its memory
+            self._ensure_resources()  # its queues were in its memory, and the tasks
+            if self._supervisor is not None:
+                self._supervisor.report_running()
 
     def kill(self) -> None:
         """Kills every process, as `kill -9` does: for tests. Writes and reports nothing."""
@@ -262,6 +260,8 @@ class LocalStack:
             if self._supervisor is not None:
                 self._supervisor.kill()
             self._programs.stop()
+            if self._marked:
+                recovery.clear_marker(self.settings.data)
             self._close()
 
     def _close(self) -> None:

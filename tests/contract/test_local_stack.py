@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.local import preflight
+from infrastructure.local import preflight, recovery
 from infrastructure.local.ecs.runners import Processes
 from infrastructure.local.ecs.service import Service
 from infrastructure.local.ecs.supervisor import Supervisor
@@ -287,93 +287,143 @@ def test_the_relay_hands_the_very_bytes_to_a_mail_server(tmp_path: Path) -> None
 # -- durability -------------------------------------------------------------------------------------------------------
 
 
-def test_everything_survives_kill_nine_of_everything(tmp_path: Path, application: Path) -> None:
-    stack = a_stack(tmp_path / "data", application)
-    stack.start()
-    before = stack.created
-    kms, s3, sqs, ses = (stack.client(name) for name in ("kms", "s3", "sqs", "sesv2"))
-    cognito, dynamodb = stack.client("cognito-idp"), stack.client("dynamodb")
-    context = {"tenant": "a"}
-    secret = kms.encrypt(KeyId=before.key, Plaintext=b"sk-1", EncryptionContext=context)["CiphertextBlob"]
-    s3.put_object(Bucket=before.bucket, Key="snapshots/a", Body=b"one")
-    s3.put_object(Bucket=before.bucket, Key="snapshots/a", Body=b"two")
-    url = sqs.get_queue_url(QueueName=before.jobs_queue)["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
-    sqs.send_message(QueueUrl=url, MessageBody="bad")
-    until(lambda: "message bad" in notes(stack))
+def change_everything(stack: LocalStack) -> bytes:
+    """Changes each service once; returns a ciphertext. What it does is acknowledged when it returns."""
+    created = stack.created
+    kms, s3, ses = (stack.client(name) for name in ("kms", "s3", "sesv2"))
+    cognito, dynamodb, ecs, ssm = (stack.client(name) for name in ("cognito-idp", "dynamodb", "ecs", "ssm"))
+    secret: bytes = kms.encrypt(KeyId=created.key, Plaintext=b"sk-1", EncryptionContext=CONTEXT)["CiphertextBlob"]
+    for body in (b"one", b"two"):
+        s3.put_object(Bucket=created.bucket, Key="snapshots/a", Body=body)
+    s3.put_object(Bucket=created.bucket, Key="snapshots/gone", Body=b"x")
+    s3.delete_object(Bucket=created.bucket, Key="snapshots/gone")
+    dynamodb.put_item(TableName=created.table, Item={**SESSION, "caught_up_to": {"N": "1800000000000"}})
+    dynamodb.put_item(TableName=created.table, Item=RUNNER_ITEM)
+    ssm.put_parameter(Name="/kept", Type="SecureString", Value="value")
+    ecs.update_service(cluster=created.cluster, service=created.service, desiredCount=3)
+    sign_in = {"USERNAME": stack.operator.email, "PASSWORD": str(stack.operator.first_password)}
+    challenge = cognito.initiate_auth(
+        ClientId=created.user_pool_client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=sign_in
+    )
+    cognito.respond_to_auth_challenge(
+        ClientId=created.user_pool_client,
+        ChallengeName="NEW_PASSWORD_REQUIRED",
+        Session=challenge["Session"],
+        ChallengeResponses={"USERNAME": stack.operator.email, "NEW_PASSWORD": "My-own-password-1"},
+    )
     ses.send_email(
         FromEmailAddress=stack.settings.mail_from,
         Destination={"ToAddresses": ["o@example.com"]},
         Content={"Simple": {"Subject": {"Data": "kept"}, "Body": {"Text": {"Data": "x"}}}},
     )
-    session = {"pk": {"S": "TENANT#a"}, "sk": {"S": "SESSION"}, "epoch": {"N": "7"}, "runner": {"S": "r1"}}
-    dynamodb.put_item(TableName=before.table, Item={**session, "caught_up_to": {"N": "1800000000000"}})
-    runner = {"pk": {"S": "RUNNER#r1"}, "sk": {"S": "RUNNER"}, "state": {"S": "alive"}, "directory": {"S": "RUNNER"}}
-    dynamodb.put_item(TableName=before.table, Item={**runner, "directory_order": {"S": "r1"}})
-    first = stack.operator.first_password
-    assert first is not None
-    sign_in = {"USERNAME": stack.operator.email, "PASSWORD": first}
-    challenge = cognito.initiate_auth(
-        ClientId=before.user_pool_client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=sign_in
+    return secret
+
+
+def assert_all_is_there(stack: LocalStack, secret: bytes) -> None:
+    created = stack.created
+    kms, s3 = stack.client("kms"), stack.client("s3")
+    assert kms.decrypt(CiphertextBlob=secret, EncryptionContext=CONTEXT)["Plaintext"] == b"sk-1"
+    with pytest.raises(kms.exceptions.InvalidCiphertextException):
+        kms.decrypt(CiphertextBlob=secret, EncryptionContext={"tenant": "b"})
+    assert s3.get_object(Bucket=created.bucket, Key="snapshots/a")["Body"].read() == b"two"
+    assert len(s3.list_object_versions(Bucket=created.bucket, Prefix="snapshots/a")["Versions"]) == 2
+    assert "Contents" not in s3.list_objects_v2(Bucket=created.bucket, Prefix="snapshots/gone")
+    assert s3.get_bucket_versioning(Bucket=created.bucket)["Status"] == "Enabled"
+    assert stack.client("ssm").get_parameter(Name="/kept", WithDecryption=True)["Parameter"]["Value"] == "value"
+    services = stack.client("ecs").describe_services(cluster=created.cluster, services=[created.service])["services"]
+    assert services[0]["desiredCount"] == 3
+    assert [mail.subject for mail in stack.mails()] == ["kept"]
+    assert stack.operator.first_password is None
+    signed_in = stack.client("cognito-idp").initiate_auth(
+        ClientId=created.user_pool_client,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": stack.operator.email, "PASSWORD": "My-own-password-1"},
     )
-    cognito.respond_to_auth_challenge(
-        ClientId=before.user_pool_client,
-        ChallengeName="NEW_PASSWORD_REQUIRED",
-        Session=challenge["Session"],
-        ChallengeResponses={"USERNAME": stack.operator.email, "NEW_PASSWORD": "My-own-password-1"},
-    )
-    time.sleep(10)  # the promise speaks of ten seconds
+    assert "AccessToken" in signed_in["AuthenticationResult"]
+
+
+CONTEXT = {"tenant": "a"}
+SESSION = {"pk": {"S": "TENANT#a"}, "sk": {"S": "SESSION"}, "epoch": {"N": "7"}, "runner": {"S": "r1"}}
+RUNNER_ITEM = {
+    **{"pk": {"S": "RUNNER#r1"}, "sk": {"S": "RUNNER"}, "state": {"S": "alive"}},
+    **{"directory": {"S": "RUNNER"}, "directory_order": {"S": "r1"}},
+}
+
+
+def stored(stack: LocalStack, item: dict[str, Any]) -> dict[str, Any]:
+    key = {"pk": item["pk"], "sk": item["sk"]}
+    found: dict[str, Any] = stack.client("dynamodb").get_item(TableName=stack.created.table, Key=key)["Item"]
+    return found
+
+
+def started_again(stack: LocalStack, reported: list[str]) -> LocalStack:
+    return LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), reported.append)
+
+
+def test_what_was_acknowledged_survives_kill_nine_of_everything_a_stop_and_a_boot(
+    tmp_path: Path, application: Path
+) -> None:
+    stack = a_stack(tmp_path / "data", application)
+    stack.start()
+    url = stack.client("sqs").get_queue_url(QueueName=stack.created.jobs_queue)["QueueUrl"]
+    stack.client("sqs").send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
+    secret = change_everything(stack)
     stack.kill()
 
     reported: list[str] = []
-    again = LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), reported.append)
+    again = started_again(stack, reported)
     with again:
-        assert again.created == before
+        assert again.created == stack.created
+        assert not any("recovery" in line for line in reported), "on the same boot there is nothing to repair"
+        assert_all_is_there(again, secret)
+        assert stored(again, SESSION)["epoch"] == SESSION["epoch"]
+        assert delayed(again) == "0", "the queue alone is lost"
+        sqs = again.client("sqs")
+        url = sqs.get_queue_url(QueueName=again.created.jobs_queue)["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
+        sqs.send_message(QueueUrl=url, MessageBody="bad")
+        until(lambda: "message bad" in notes(again))
+    assert recovery.read_marker(stack.settings.data) is None
+
+    again = started_again(stack, reported)
+    again.start()
+    assert not any("recovery" in line for line in reported), "after a stop there is nothing to repair"
+    assert_all_is_there(again, secret)
+    assert delayed(again) == "1"
+    # What a function was working on is received again at once, not after its visibility timeout.
+    until(lambda: notes(again).count("message bad") == 2)
+    again.kill()
+
+    recovery.mark_running(stack.settings.data, "the boot before")
+    with started_again(stack, reported) as again:
         assert any("1 sessions moved" in line and "1 runners declared dead" in line for line in reported)
-        kms, s3, sqs, dynamodb = (again.client(name) for name in ("kms", "s3", "sqs", "dynamodb"))
-        assert kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)["Plaintext"] == b"sk-1"
-        with pytest.raises(kms.exceptions.InvalidCiphertextException):
-            kms.decrypt(CiphertextBlob=secret, EncryptionContext={"tenant": "b"})
-        assert s3.get_object(Bucket=before.bucket, Key="snapshots/a")["Body"].read() == b"two"
-        versions = s3.list_object_versions(Bucket=before.bucket, Prefix="snapshots/a")["Versions"]
-        assert len(versions) == 2
-        url = sqs.get_queue_url(QueueName=before.jobs_queue)["QueueUrl"]
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        assert counts["ApproximateNumberOfMessagesDelayed"] == "1"
-        # What somebody was working on is received again at once, not after its visibility timeout.
-        until(lambda: notes(again).count("message bad") == 2)
-        assert [mail.subject for mail in again.mails()] == ["kept"]
-        key = {"pk": session["pk"], "sk": session["sk"]}
-        moved = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
+        assert_all_is_there(again, secret)
+        moved, dead = stored(again, SESSION), stored(again, RUNNER_ITEM)
         assert moved["epoch"]["N"] == str(7 + EPOCH_LEAP)
         assert moved["caught_up_to"]["N"] == str(1800000000000 - REREAD_MS)
         assert "runner" not in moved
-        key = {"pk": runner["pk"], "sk": runner["sk"]}
-        dead = dynamodb.get_item(TableName=before.table, Key=key)["Item"]
         assert (dead["state"]["S"], "directory" in dead) == ("dead", False)
-        assert again.operator.first_password is None
-        signed_in = again.client("cognito-idp").initiate_auth(
-            ClientId=before.user_pool_client,
-            AuthFlow="USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": again.operator.email, "PASSWORD": "My-own-password-1"},
-        )
-        assert "AccessToken" in signed_in["AuthenticationResult"]
-    reported.clear()
-    with LocalStack(Settings(**{**vars(stack.settings), "ports": Ports.free()}), reported.append):
-        assert not any("recovery" in line for line in reported), "after a clean stop there is nothing to repair"
 
 
-def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path: Path, application: Path) -> None:
-    data = tmp_path / "data"
-    stack = a_stack(data, application)
-    stack.start()
-    time.sleep(6)
-    stack.stop()
-    checkpoints = sorted((data / "ministack" / "generations").glob("0*"))
-    (checkpoints[-1] / "kms.json").write_text("{")
-    with pytest.raises(CannotStart, match=rf"kms\.json.*make up GENERATION={int(checkpoints[-2].name)}"):
-        a_stack(data, application).start()
-    with a_stack(data, application, checkpoint=int(checkpoints[-2].name)) as back:
+def delayed(stack: LocalStack) -> str:
+    sqs = stack.client("sqs")
+    url = sqs.get_queue_url(QueueName=stack.created.jobs_queue)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return str(attributes["ApproximateNumberOfMessagesDelayed"])
+
+
+def test_a_damaged_state_is_named_with_the_way_out_and_nothing_is_lost(tmp_path: Path, application: Path) -> None:
+    stack = a_stack(tmp_path / "data", application)
+    with stack:
+        pass
+    file = stack.settings.data / "ministack" / "state" / "kms.json"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40])
+    with pytest.raises(CannotStart, match=r"kms\.json is damaged .*Nothing was changed.*make restore FILE="):
+        started_again(stack, []).start()
+    assert file.read_bytes() == whole[:40]
+    file.write_bytes(whole)
+    with started_again(stack, []) as back:
         assert back.created == stack.created
 
 

@@ -150,6 +150,12 @@ class Supervisor:
         """The process ids of the running runners, by slot name."""
         return {slot.name: slot.child.pid for slot in self._slots if slot.child is not None}
 
+    def report_running(self) -> None:
+        """Reports every running task again: ECS was started anew, and knows none."""
+        for slot in self._slots:
+            if slot.child is not None:
+                self._report_started(slot.task)
+
     def _run(self) -> None:
         # The kernel signals a child when the thread that started it ends, so this thread also stops them.
         for slot in self._slots:

@@ -1,6 +1,7 @@
 """Emulates ECS's task scale-in protection, which MiniStack lacks; runs inside MiniStack's own environment.
 
-NOT guaranteed: that a protection survives this process (no runner does); that ECS's limit of protected tasks holds.
+NOT guaranteed: that a protection survives this process (the control plane renews it each minute); that ECS's limit of
+protected tasks holds.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Emulates ECS's task calls: the supervisor, not MiniStack, starts them; runs inside MiniStack's own environment.
 
-NOT guaranteed: that the list of tasks survives this process (no runner does).
+NOT guaranteed: that the list of tasks survives this process (the supervisor reports them again).
 """
 
 import json

@@ -15,18 +15,15 @@ from infrastructure.local.mail import spool
 
 
 class EmulatorMiddleware:
-    """Forwards requests, counts them, and spools every mail before SES acknowledges it."""
+    """Forwards requests, and spools every mail before SES acknowledges it."""
 
     def __init__(self, application: Application, outbox: Path) -> None:
         self._application = application
         self._outbox = outbox
         self._protections = Protections()
         self._tasks = Tasks()
-        #: Requests since the start; a checkpoint is due when the number has grown.
-        self.requests = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        self.requests += 1
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/v2/email/outbound-emails":
             await self._mail(scope, receive, send)
         elif scope["type"] == "http" and (target := _amz_target(scope)).startswith(TARGET):

@@ -3,7 +3,6 @@
 import base64
 import email.policy
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -11,6 +10,8 @@ from email.parser import BytesParser
 from email.utils import formatdate, getaddresses, parseaddr
 from pathlib import Path
 from typing import Any
+
+from infrastructure.local import durable_file
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,8 @@ def write(directory: Path, identifier: str, request: dict[str, Any], now: float)
         "raw": base64.b64encode(raw).decode("ascii"),
         "tags": {tag["Name"]: tag["Value"] for tag in request.get("EmailTags", [])},
     }
-    directory.mkdir(parents=True, exist_ok=True)
     name = f"{int(now * 1000):015d}-{identifier.partition('@')[0]}.json"
-    unfinished = directory / f"{name}.unfinished"
-    with unfinished.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(directory / name)
+    durable_file.write(directory / name, json.dumps(record).encode())
 
 
 def mime(identifier: str, request: dict[str, Any], now: float) -> bytes:

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import time as wall
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from infrastructure.checks import State
 from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import machine
 from infrastructure.doctor.machine import Machine
-from infrastructure.local.emulator.checkpoints import Checkpoints
 from infrastructure.local.settings import Settings
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
@@ -81,9 +79,13 @@ def test_mails_that_the_mail_server_does_not_take_are_bad(tmp_path: Path) -> Non
     assert bads([machine.check_outbox(tmp_path, NOW)]) == []
 
 
-def test_a_state_that_was_never_saved_is_bad(tmp_path: Path) -> None:
-    now = round(wall.time() * 1000)
-    assert machine.check_checkpoints(tmp_path, now).state is State.BAD
-    Checkpoints(tmp_path / "ministack" / "generations").write(lambda directory: None)
-    assert machine.check_checkpoints(tmp_path, now).state is State.OK
-    assert machine.check_checkpoints(tmp_path, now + 3_600_000).state is State.UNKNOWN
+def test_a_state_that_was_never_written_or_is_not_whole_is_bad(tmp_path: Path) -> None:
+    assert machine.check_state(tmp_path).state is State.BAD
+    state = tmp_path / "ministack" / "state"
+    state.mkdir(parents=True)
+    for name in ("kms", "ssm"):
+        (state / f"{name}.json").write_text('{"__ministack_format__": 3, "payload": {}}')
+    assert machine.check_state(tmp_path).state is State.OK
+    (state / "ssm.json").write_text("{")
+    [sentence] = bads([machine.check_state(tmp_path)])
+    assert sentence.startswith(f"{state / 'ssm.json'} is damaged (Expecting property name")

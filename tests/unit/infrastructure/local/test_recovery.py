@@ -1,4 +1,4 @@
-"""After an unclean stop of the whole machine each runner's directory still knows whether its profile is the newest."""
+"""Recovery: what went back in time is found and repaired; each runner still knows whether its profile is the newest."""
 
 from pathlib import Path
 
@@ -7,11 +7,53 @@ import pytest
 from chalicelib.model import Assistant, RunnerState, SnapshotVersion, Tenant, TenantState, snapshot_key
 from chalicelib.store.table import Table, Update
 from chalicelib.wiring import Services
-from infrastructure.local.recovery import EPOCH_LEAP, repair
+from infrastructure.local import recovery
+from infrastructure.local.recovery import EPOCH_LEAP, repair, went_back_in_time
 from runner.profile.directory import Profile
 from tests.unit.conftest import SESSION, Clock
 
 T = "tenantaaaa"
+
+
+BOOT, OTHER = "0e57c1a2-5c3b-4d6f-8a0e-000000000001", "0e57c1a2-5c3b-4d6f-8a0e-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("marker", "boot", "expected"),
+    [
+        (None, BOOT, False),  # the first start, or after a stop
+        (None, "", False),
+        (BOOT, BOOT, False),  # everything was killed on this boot: what was acknowledged is there
+        (OTHER, BOOT, True),  # it did not stop before the machine booted again
+        ("restored", BOOT, True),
+        ("restored", "", True),
+        ("", BOOT, True),  # a marker that was not written whole
+        ("", "", True),
+        (BOOT, "", True),  # a system that does not know its boots
+        (BOOT[:-1], BOOT, True),
+    ],
+)
+def test_only_a_boot_or_a_restore_turns_the_clock_back(marker: str | None, boot: str, expected: bool) -> None:
+    assert went_back_in_time(marker, boot) is expected
+
+
+def test_the_marker_is_there_while_the_stack_runs(tmp_path: Path) -> None:
+    assert recovery.read_marker(tmp_path) is None
+    recovery.mark_running(tmp_path, BOOT)
+    assert recovery.read_marker(tmp_path) == BOOT
+    recovery.mark_restored(tmp_path)
+    assert recovery.read_marker(tmp_path) == "restored"
+    (tmp_path / recovery.MARKER).write_bytes(b"\xff\x00")
+    assert went_back_in_time(recovery.read_marker(tmp_path), BOOT)
+    recovery.clear_marker(tmp_path)
+    recovery.clear_marker(tmp_path)
+    assert recovery.read_marker(tmp_path) is None
+
+
+def test_a_boot_has_one_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert recovery.boot_of_machine() == recovery.boot_of_machine()
+    monkeypatch.setattr(recovery, "BOOT_ID", tmp_path / "missing")
+    assert recovery.boot_of_machine() == ""
 
 
 @pytest.fixture
