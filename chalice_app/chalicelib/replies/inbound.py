@@ -32,8 +32,8 @@ from wire import Acknowledgement, Message, Outcome
 
 #: A check that was enqueued before the messages were stored is late enough if storing took no longer than this.
 STORED_WITHIN = timedelta(seconds=1)
-#: One call takes messages in for so long: its runner waits 10 s for the answer, and then hands the rest in. Without this
-#: limit a slow table would keep the call of a large batch beyond that wait, and each repetition would do all again.
+#: One call takes messages in for so long; its runner, which waits 10 s for the answer, hands the rest in next. Without
+#: it a slow table would keep the call of a large batch beyond that wait, and each repetition would do all anew.
 TAKEN_IN_WITHIN = timedelta(seconds=4)
 #: A STOP counts in messages that get no answer for these reasons, too.
 HEARD_ALL_THE_SAME: Final = (SkipReason.TAKEOVER, SkipReason.PAUSED, SkipReason.TOO_OLD)
