@@ -1,7 +1,6 @@
 """Checks of the one-machine installation that runs here, from outside and inside."""
 
 import json
-import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.emulator.state import State, StateUnreadable
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
+from infrastructure.local.table.room import FULL_DISK, ROOM_TO_START_BYTES, free_bytes
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
 #: The time that a busy mail server gets.
@@ -65,9 +65,10 @@ def running_stack(data: Path) -> dict[str, Any] | None:
 
 def check_disk(data: Path) -> CheckResult:
     """Checks the free space, which profiles and snapshots need."""
-    existing = next((each for each in (data, *data.parents) if each.exists()), Path("/"))
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(data)
     subject = f"{free / (1 << 30):.1f} GiB free for {data}"
+    if free < ROOM_TO_START_BYTES:
+        return bad(subject, f"make room now: {FULL_DISK}")
     if free < ROOM_TO_SAVE_BYTES:
         return bad(subject, f"make room: no login is archived below {ROOM_TO_SAVE_BYTES >> 30} GiB")
     if free < ROOM_TO_HOST_BYTES:

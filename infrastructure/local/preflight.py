@@ -12,6 +12,7 @@ from pathlib import Path
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.settings import CannotStart, Settings
 from infrastructure.local.table.program import find_dynoxide
+from infrastructure.local.table.room import check_room
 from infrastructure.packaging.image import CannotBuild, first_that_works
 from runner.browser.chromium import DEBIAN_NAMES
 
@@ -44,6 +45,7 @@ def check_programs(settings: Settings) -> None:
     """Raises :class:`CannotStart` for the first program that is not installed."""
     check_ministack()
     find_dynoxide(settings.dynoxide)
+    check_room(settings.data)
     if settings.runners and settings.runner_image:
         check_image(settings.runner_image)
     elif settings.runners:

@@ -12,6 +12,8 @@ from infrastructure.local.ecs.container_network import ContainerNetwork, prepare
 from infrastructure.local.environment import plain_environment
 from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.settings import CannotStart, Settings
+from infrastructure.local.table import compaction
+from infrastructure.local.table.maintenance import Maintenance
 from infrastructure.local.table.program import find_dynoxide
 
 #: How long a program may take until it answers; and a store, until its last state is written.
@@ -42,6 +44,7 @@ class Programs:
         #: in the order of their start
         self._children: dict[str, Child] = {}
         self._starters: dict[str, Callable[[], object]] = {}
+        self._maintenance: Maintenance | None = None
         #: the settings by which a runner's browser opens the simulated WhatsApp; empty for the real one
         self.browser_settings: dict[str, str] = {}
         #: the network of runners in containers
@@ -59,16 +62,23 @@ class Programs:
 
     # -- starting -----------------------------------------------------------------------------------------------
 
-    def start_table(self) -> None:
-        """Starts dynoxide behind its guarded proxy."""
+    def start_table(self, report: Callable[[str], None] = print) -> None:
+        """Checks the table's file, compacts it if that is due, and starts dynoxide behind its guarded proxy."""
         settings = self._settings
+        database = settings.data / "table" / "answerline.db"
+        compaction.prepare(database, report)
         command = [
             *(sys.executable, "-m", "infrastructure.local.table.server"),
             *("--port", str(settings.ports.table)),
             *("--dynoxide", str(find_dynoxide(settings.dynoxide))),
-            *("--database", str(settings.data / "table" / "answerline.db")),
+            *("--database", str(database)),
         ]
         self._start("table", command, {**plain_environment(), **self.aws.key}, self.aws.table_endpoint)
+
+    def start_maintenance(self, table: str, report: Callable[[str], None]) -> None:
+        """Starts the threads that delete what expired and watch the disk."""
+        self._maintenance = Maintenance(self.aws.client("dynamodb"), table, self._settings.data, report)
+        self._maintenance.start()
 
     def start_ministack(self, *, former: bool = False) -> None:
         """Starts the AWS emulator, in its own virtual environment; with a former release's state if so asked."""
@@ -188,6 +198,7 @@ class Programs:
         finally:
             for child in others:
                 child.kill_tree()
+            self._stop_maintenance()
             for store in stores:
                 store.stop(READY_TIMEOUT_SECONDS)
             self._children.clear()
@@ -197,6 +208,12 @@ class Programs:
         for child in self._children.values():
             child.kill_tree()
         self._children.clear()
+        self._stop_maintenance()
+
+    def _stop_maintenance(self) -> None:
+        if self._maintenance is not None:
+            self._maintenance.stop()
+            self._maintenance = None
 
 
 def _flags(child: Child) -> dict[str, str]:

@@ -165,7 +165,7 @@ class LocalStack:
     def _start_aws(self) -> None:
         settings = self.settings
         FormerRelease(settings, self._programs, self._ensure_resources, self._report).take_over()
-        self._programs.start_table()
+        self._programs.start_table(self._report)
         self._report_part("table", f"DynamoDB at {self.aws.table_endpoint}, kept in {settings.data / 'table'}")
         self._programs.start_ministack()
         self._report_part("MiniStack", f"the rest of AWS at {self.aws.endpoint}, kept in {settings.data / 'ministack'}")
@@ -177,6 +177,7 @@ class LocalStack:
         self._operator = operators.ensure(
             self.client("cognito-idp"), self.created.user_pool, settings.operator_email, settings.data / "operator.json"
         )
+        self._programs.start_maintenance(self.created.table, self._report)
         self._report_part("resources", "table, bucket, queues, key, operators, mail, parameters, runner service")
 
     def _ensure_resources(self) -> None:

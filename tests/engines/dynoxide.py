@@ -56,6 +56,10 @@ class Dynoxide:
     def start(self) -> None:
         """Starts the engine (again) and waits until it answers."""
         self.child = Child("dynoxide", self._command, plain_environment(), self._log)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Waits until the engine answers."""
         wait_until_ready(self.child, self._answers, READY_TIMEOUT_SECONDS)
 
     def stop(self) -> None:

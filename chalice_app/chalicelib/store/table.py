@@ -24,6 +24,8 @@ __all__ = ["Attr", "Check", "ConditionBase", "ConditionFailed", "Item", "Path", 
 #: A request that collides with another write or is throttled is sent this many times, with backoff and jitter.
 ATTEMPTS: Final = 8
 BACKOFF_SECONDS: Final = 0.02
+#: DynamoDB's own failures, which boto3 has retried: a part of it is down, or the disk of the one machine is full.
+SERVER_FAILURES: Final = frozenset({"InternalServerError", "InternalFailure", "ServiceUnavailable"})
 #: DynamoDB returns at most so many items of a batch.
 MAX_BATCH: Final = 100
 
@@ -275,8 +277,13 @@ def _is_transient(error: ClientError) -> bool:
 
 
 def _translated(error: ClientError) -> Exception:
-    """Returns a ConditionFailed for a condition that did not hold, otherwise the error itself."""
+    """Returns a ConditionFailed for a condition that did not hold, a TransientError for a failure of the database.
+
+    Any other error is a mistake of ours and returned as it is.
+    """
     code = error.response.get("Error", {}).get("Code", "")
+    if code in SERVER_FAILURES:
+        return TransientError("The database stores and finds nothing just now; this will be tried again.")
     if code == "ConditionalCheckFailedException":
         item: Any = error.response.get("Item")
         return ConditionFailed([plain(item) if item else None])

@@ -103,6 +103,14 @@ def test_any_other_error_is_raised_as_it_is(table: Table, client: Client, code: 
     assert len(client.requests) == 1
 
 
+@pytest.mark.parametrize("code", ["InternalServerError", "InternalFailure", "ServiceUnavailable"])
+def test_a_database_that_fails_is_tried_again_later_by_the_caller(table: Table, client: Client, code: str) -> None:
+    client.answers = [an_error(code)]
+    with pytest.raises(TransientError, match="tried again"):
+        table.put(Put({"pk": "P", "sk": "S"}))
+    assert len(client.requests) == 1
+
+
 @pytest.mark.parametrize("item", [None, ITEM])
 def test_a_condition_that_failed_carries_the_present_item(table: Table, client: Client, item: Any) -> None:
     client.answers = [an_error("ConditionalCheckFailedException", item=item)]

@@ -12,6 +12,7 @@ from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import machine
 from infrastructure.doctor.machine import Machine
 from infrastructure.local.settings import Settings
+from infrastructure.local.table.room import ROOM_TO_START_BYTES
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
 
@@ -38,6 +39,7 @@ def test_a_stack_whose_process_ended_does_not_run(tmp_path: Path) -> None:
         (ROOM_TO_HOST_BYTES - 1, State.BAD),
         (ROOM_TO_SAVE_BYTES, State.BAD),
         (ROOM_TO_SAVE_BYTES - 1, State.BAD),
+        (ROOM_TO_START_BYTES - 1, State.BAD),
     ],
 )
 def test_a_disk_is_full_where_runners_find_it_full(
@@ -45,7 +47,9 @@ def test_a_disk_is_full_where_runners_find_it_full(
 ) -> None:
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    assert machine.check_disk(tmp_path / "not" / "there").state is state
+    result = machine.check_disk(tmp_path / "not" / "there")
+    assert result.state is state
+    assert ("nothing stored is lost" in result.fix) is (free < ROOM_TO_START_BYTES)
 
 
 def test_a_part_that_does_not_listen_is_named_unless_it_was_not_started() -> None:
