@@ -105,7 +105,7 @@ class Programs:
         command = [
             *(sys.executable, "-m", "tests.simulators.openai"),
             *("--port", str(self._settings.ports.openai)),
-            *self._operators_alone,
+            *self.operators_alone,
         ]
         self._start("openai", command, plain_environment(), f"{self.openai_url}/control")
 
@@ -118,7 +118,7 @@ class Programs:
             *("--port", str(ports.whatsapp)),
             *("--control-port", str(ports.phone)),
             *("--state", str(self._settings.data / "whatsapp.json")),
-            *self._operators_alone,
+            *self.operators_alone,
             *self._also_on,
         ]
         child = self._start("whatsapp", command, plain_environment(), f"http://127.0.0.1:{ports.phone}/")
@@ -134,7 +134,7 @@ class Programs:
         return ["--also-on", self.network.address] if self.network and self.network.address else []
 
     @property
-    def _operators_alone(self) -> list[str]:
+    def operators_alone(self) -> list[str]:
         """Returns the option by which a simulator shows its page to operators alone, where something else is real."""
         admin = self._settings.guarded_by
         return [] if admin is None else ["--admin", admin]

@@ -13,6 +13,7 @@ from infrastructure.local.environment import (
     runner_environment,
     runner_variables,
 )
+from infrastructure.local.programs import Programs
 from infrastructure.local.resources import Created
 from infrastructure.local.settings import CannotStart, Ports, Settings, parse
 
@@ -148,3 +149,13 @@ def test_a_runner_knows_nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_can_be_varied_for_a_second_stack() -> None:
     settings = Settings()
     assert replace(settings, runners=0).ports == settings.ports
+
+
+@pytest.mark.parametrize(("whatsapp", "openai", "guarded"), [(1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 1)])
+def test_only_operators_see_mails_and_simulators_where_something_is_real(
+    whatsapp: int, openai: int, guarded: int
+) -> None:
+    kinds = ("real", "simulated")
+    settings = parse([], {"WHATSAPP": kinds[whatsapp], "OPENAI": kinds[openai], "PORTS": "4700"})
+    assert settings.guarded_by == ("http://localhost:4700/api/admin" if guarded else None)
+    assert Programs(settings).operators_alone == (["--admin", settings.guarded_by] if guarded else [])
