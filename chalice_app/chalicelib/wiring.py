@@ -34,6 +34,7 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
+from chalicelib.store.setup import Setup
 from chalicelib.store.slots import Slots
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
@@ -105,6 +106,15 @@ class Services:
         """Returns the bootstrap token with which a new runner registers, at most so many milliseconds old."""
         return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), max_age_ms=max_age_ms)
 
+    def unfit_address(self) -> str | None:
+        """Returns the reason, a phrase, why people outside cannot open the public address; None if they can."""
+        return unfit_reason(self.base_url())
+
+    @property
+    def backup_state_parameter(self) -> str:
+        """The name of the parameter in which backups are reported; empty where this installation makes none itself."""
+        return self._environment.get("BACKUP_STATE_PARAMETER", "")
+
     @property
     def operators_email(self) -> str:
         """The address that gets notices of tenants' problems; empty where no operator wants them."""
@@ -154,6 +164,10 @@ class Services:
     @cached_property
     def operators(self) -> Operators:
         return Operators(self.table)
+
+    @cached_property
+    def setup(self) -> Setup:
+        return Setup(self.table)
 
     @cached_property
     def counters(self) -> Counters:

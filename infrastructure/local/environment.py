@@ -48,6 +48,7 @@ def local_environment(
         "ECS_SERVICE": created.service,
         "BASE_URL_PARAMETER": created.base_url_parameter,
         "RUNNER_TOKEN_PARAMETER": created.runner_token_parameter,
+        "BACKUP_STATE_PARAMETER": created.backup_state_parameter,
         "RUNNER_CAPACITY": str(runner_capacity),
         "RUNNERS_AT_LEAST": str(runners_at_least),
         "THINK_AT_ONCE": str(DEFAULT_WORKERS),

@@ -29,6 +29,8 @@ class Created:
     service: str
     base_url_parameter: str
     runner_token_parameter: str
+    #: Written by what makes backups.
+    backup_state_parameter: str
     #: The queue that stands for the event bus; the application does not know it.
     events_queue: str
 
@@ -77,6 +79,7 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int)
         service=service,
         base_url_parameter=resolved.created["PublicBaseUrlParameter"]["Ref"],
         runner_token_parameter=token_parameter,
+        backup_state_parameter=f"/{stack}/backup-state",
         events_queue=events_queue,
     )
 

@@ -44,6 +44,8 @@ class Operator:
         self.page.fill("#again", password)
         self.page.click("button.primary")
         self.page.wait_for_selector("text=Sign out")
+        self.page.wait_for_selector("h1:has-text('Setup')")
+        self._picture("admin-setup")
 
     def create(self, client: Client) -> str:
         """Creates a tenant; returns its id."""

@@ -64,6 +64,7 @@ class MailKind(StrEnum):
     PROBLEM = "problem"  #: a problem that the owner can fix
     SILENT = "silent"  #: a problem of the assistant, which only the operators can fix
     ATTENTION = "attention"  #: a problem, for the operators
+    TRIAL = "trial"  #: a test of the setup, for the operator who asked for it
 
 
 class Mailer:
@@ -114,18 +115,31 @@ class Mailer:
             MailKind.ATTENTION, tenant, link, to=operator, language=DEFAULT_LANGUAGE, problem=problem.code
         )
 
+    def trial(self, operator: str, link: str, token_sha256: str) -> str:
+        """Sends an operator a test mail, in English; raises as ``invite`` does.
+
+        Args:
+            token_sha256: stands for the mail in SES's events, where others name the tenant.
+        """
+        name = self._sender.display_name or self._sender.addr_spec
+        return self._deliver(MailKind.TRIAL, link, operator, DEFAULT_LANGUAGE, about=token_sha256, name=name)
+
     def _send(
         self, kind: MailKind, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object
     ) -> str:
+        recipient, spoken = to or tenant.owner_email, language or tenant.language
+        return self._deliver(kind, link, recipient, spoken, about=tenant.id, name=tenant.name, **values)
+
+    def _deliver(self, kind: MailKind, link: str, to: str, language: str, *, about: str, **values: object) -> str:
         _require_public(link, self._allow_local_links)
-        recipient = _address(to or tenant.owner_email)
-        message = self._message(kind, tenant, recipient, link, language or tenant.language, values)
+        recipient = _address(to)
+        message = self._message(kind, recipient, link, language, values)
         request: dict[str, Any] = {
             "FromEmailAddress": _unfolded(message["From"].fold(policy=message.policy)),
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
             # `notifications/bounces.py` reads these tags.
-            "EmailTags": [{"Name": "kind", "Value": kind.value}, {"Name": "tenant", "Value": tenant.id}],
+            "EmailTags": [{"Name": "kind", "Value": kind.value}, {"Name": "tenant", "Value": about}],
         }
         if self._configuration_set is not None:
             request["ConfigurationSetName"] = self._configuration_set
@@ -135,13 +149,12 @@ class Mailer:
             raise _classify(error) from None
         except BotoCoreError:
             raise TransientError("The mail service is out of reach; this will be tried again.") from None
-        log.info(LogEvent.MAIL_SENT, extra={"tenant": tenant.id, "kind": kind.value, "mail": answer["MessageId"]})
+        log.info(LogEvent.MAIL_SENT, extra={"tenant": about, "kind": kind.value, "mail": answer["MessageId"]})
         return str(answer["MessageId"])
 
     def _message(
         self,
         kind: MailKind,
-        tenant: Tenant,
         recipient: "Address",
         link: str,
         language: str,
@@ -150,7 +163,7 @@ class Mailer:
         from email.policy import SMTP  # brings the whole grammar of addresses, which only a mail needs
 
         language = language if language in LANGUAGES else DEFAULT_LANGUAGE
-        context = {"translate": translator(language), "language": language, "name": tenant.name, "link": link, **values}
+        context = {"translate": translator(language), "language": language, "link": link, **values}
         subject, text, html = (
             render_mail(f"{kind}/{part}", **context) for part in ("subject.txt", "text.txt", "html.html")
         )

@@ -153,6 +153,8 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
     bind(mail=mail.id)
     if services.mail_configuration_set not in mail.tags.get(CONFIGURATION_SET, (services.mail_configuration_set,)):
         return EventOutcome.IGNORED  # another stage of the same account: its events come over the same bus
+    if mail.tag(KIND) == MailKind.TRIAL:
+        return _handle_of_trial(services, parsed.detail)
     try:
         tenant = services.tenants.get(mail.tag(TENANT))
     except NotFound:
@@ -160,6 +162,15 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
         return EventOutcome.IGNORED
     bind(tenant=tenant.id)
     return _handle_of_tenant(services, tenant, parsed)
+
+
+def _handle_of_trial(services: "Services", detail: Detail) -> EventOutcome:
+    """Records why an operator's test mail did not arrive: the page of the setup shows it."""
+    delivery = classify(detail)
+    if delivery.status is not DeliveryStatus.DELAYED:
+        sentence = delivery.sentence.replace("The owner's mail server", "Your mail server")
+        services.setup.record_mail_error(detail.mail.tag(TENANT), sentence)
+    return EventOutcome.OPERATORS
 
 
 def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) -> EventOutcome:

@@ -22,6 +22,7 @@ pk                      sk                          attributes
 ``RUNNER#<runner>``     ``BELL``                    a counter, and the turns to take
 ``TASK#<task>``         ``TASK``                    the one runner of this ECS task; expires with that runner
 ``FLEET``               ``FLEET``                   since when there are too many runners; sessions left behind
+``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
 ``OPERATOR#<sha256>``   ``OPERATOR``                an operator's signed-in browser; expires
 ``OPERATOR#<sha256>``   ``SIGN_IN``                 a sign-in between two steps; expires after 15 minutes

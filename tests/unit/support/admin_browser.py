@@ -49,6 +49,8 @@ class FakeMailer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Tenant, str]] = []
+        #: operator, link, and the name of each test mail
+        self.trials: list[tuple[str, str, str]] = []
         self.error: Exception | None = None
 
     def invite(self, tenant: Tenant, link: str) -> str:
@@ -56,6 +58,12 @@ class FakeMailer:
             raise self.error
         self.sent.append((tenant, link))
         return "message-1"
+
+    def trial(self, operator: str, link: str, token_sha256: str) -> str:
+        if self.error is not None:
+            raise self.error
+        self.trials.append((operator, link, token_sha256))
+        return "message-2"
 
 
 class FakeIdentity:

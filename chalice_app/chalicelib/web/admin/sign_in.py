@@ -12,6 +12,7 @@ from chalicelib.log_events import LogEvent
 from chalicelib.store.operators import OperatorSession, SignInStep, StepKind
 from chalicelib.tokens import derive, sha256
 from chalicelib.web.admin.layout import AdminPages
+from chalicelib.web.admin.setup import first_page
 from chalicelib.web.browser_auth import (
     OPERATOR_COOKIE,
     VISITOR_COOKIE,
@@ -129,7 +130,8 @@ class SignIn:
                 signed_in, _ = self.admin.operators.start_session(
                     outcome.email, parse_cookies(self.admin.pages.headers)
                 )
-                return self.admin.pages.redirect("/admin", cookies=[signed_in, delete_cookie(VISITOR_COOKIE)])
+                page = first_page(self.admin.services)
+                return self.admin.pages.redirect(page, cookies=[signed_in, delete_cookie(VISITOR_COOKIE)])
             case Refused(again=None):
                 log.warning(LogEvent.SIGN_IN_REFUSED, extra={"operator": sha256(email)[:12]})
                 operators.delete_step(sha256(visitor))

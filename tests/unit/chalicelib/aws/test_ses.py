@@ -139,6 +139,16 @@ def test_a_mail_carries_its_kind_and_the_configuration_set() -> None:
     assert "ConfigurationSetName" not in second
 
 
+def test_a_test_mail_carries_its_link_and_its_own_name_in_both_parts() -> None:
+    post = Post()
+    mailer(post).trial("olga@agency.example", LINK, "f" * 64)
+    assert post.sent[0]["Destination"] == {"ToAddresses": ["olga@agency.example"]}
+    assert post.sent[0]["EmailTags"] == [{"Name": "kind", "Value": "trial"}, {"Name": "tenant", "Value": "f" * 64}]
+    text, html = links(post.mail)
+    assert text == html == {LINK}
+    assert post.mail["Subject"] == "Answerline: a test mail"
+
+
 def test_a_sender_beyond_ascii_stays_readable_for_ses_and_people() -> None:
     post = Post()
     Mailer(post, sender="Agentur Schön <mail@agency.example>").invite(BAKERY, LINK)  # type: ignore[arg-type]

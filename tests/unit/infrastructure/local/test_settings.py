@@ -21,7 +21,8 @@ CREATED = Created(
     table="t", bucket="b", jobs_queue="s-jobs", key="alias/s", user_pool="p", user_pool_client="c",
     user_pool_client_parameter="/s/cognito-client-id",
     mail_configuration_set="m", cluster="s", service="s-runners", base_url_parameter="/s/public-base-url",
-    runner_token_parameter="/s/runner-bootstrap-token", events_queue="s-local-events",
+    runner_token_parameter="/s/runner-bootstrap-token", backup_state_parameter="/s/backup-state",
+    events_queue="s-local-events",
 )  # fmt: skip
 AWS = Aws("http://127.0.0.1:1", "http://127.0.0.1:2", "LOCAL1", "secret")
 

@@ -30,7 +30,7 @@ def test_the_bare_address_leads_to_the_admin(stranger: Admin) -> None:
 
 def test_a_password_signs_in_and_the_cookie_is_opaque(stranger: Admin) -> None:
     answer = stranger.sign_in()
-    assert answer.headers["location"] == "/api/admin"
+    assert answer.headers["location"] == "/api/admin/setup"
     [operator] = [sent for sent in answer.set_cookies if sent.startswith("__Host-operator=")]
     assert "Secure; HttpOnly; SameSite=Lax" in operator and OLGA not in operator
     assert stranger.browser.get("/admin").status == 200
@@ -78,7 +78,7 @@ def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stra
     assert "six digits" in stranger.go_on(code="12x").text
     again = stranger.go_on(code="000000")
     assert "not right" in again.text and "<svg" in again.html
-    assert stranger.go_on(code="123 456").headers["location"] == "/api/admin"
+    assert stranger.go_on(code="123 456").headers["location"] == "/api/admin/setup"
     assert stranger.identity.answers == ["Second-Pass-1", "000000", "123456"]
     assert stranger.browser.get("/admin").status == 200
 
