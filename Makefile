@@ -100,8 +100,9 @@ openai-schema: python ## check the OpenAI simulator and our requests against Ope
 	@$(BIN)/python -m tests.openai_schema "$(SCHEMA)"
 
 .PHONY: bench
-bench: install ## measure formatting of hostile texts, a storm of starting pages and snapshots, each beside a calibration
+bench: install ## measure formatting of hostile texts, doors, a storm of starting pages and snapshots, each beside a calibration
 	@$(BIN)/python -m tests.bench.formatting
+	@$(BIN)/python -m tests.bench.doors
 	@$(BIN)/python -m tests.bench.storm
 	@$(BIN)/python -m tests.bench.snapshots
 
