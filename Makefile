@@ -169,6 +169,14 @@ backup: python ## save the data of this machine in one file (FILE=…, DATA=…)
 restore: python ## restore a backup into an empty data directory (FILE=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local restore "$(FILE)"
 
+.PHONY: export
+export: python ## write the table of this machine into a file of plain items (FILE=…, DATA=…)
+	@$(BIN)/python -m infrastructure.local export "$(FILE)"
+
+.PHONY: import
+import: python ## read such a file into an empty table (FILE=…, DATA=…)
+	@$(BIN)/python -m infrastructure.local import "$(FILE)"
+
 .PHONY: clean
 clean: ## remove everything that was installed and built; data stays
 	rm -rf .make .venv .venv-ministack .venv-package .venv-lock build runner/node_modules infrastructure/local/table/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

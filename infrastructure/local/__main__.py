@@ -11,6 +11,7 @@ from infrastructure.local import backup
 from infrastructure.local.service.notify import State, is_service, notify
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
+from infrastructure.local.table import commands
 
 #: The keys of the simulated OpenAI, in one line; its page has the table.
 OPENAI_KEYS = "a long key sk-… works; sk-wrong…, sk-broke…, sk-slow…, sk-fault-… play the faults on this page"
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] in (["backup"], ["restore"]):
             return _backup_or_restore(arguments)
+        if arguments[:1] in (["export"], ["import"]):
+            return _export_or_import(arguments)
         return _run(LocalStack(parse(arguments), _print))
     except CannotStart as error:
         print(error, file=sys.stderr)
@@ -87,6 +90,15 @@ def _backup_or_restore(arguments: Sequence[str]) -> int:
     settings = parse(rest[1:])
     outcome = (backup.back_up if verb == "backup" else backup.restore)(settings.data, Path(rest[0]).resolve())
     _print(outcome)
+    return 0
+
+
+def _export_or_import(arguments: Sequence[str]) -> int:
+    verb, *rest = arguments
+    if not rest or not rest[0]:
+        raise CannotStart(f"Say which file: `make {verb} FILE=answerline-items.jsonl`.")
+    file, settings = Path(rest[0]).resolve(), parse(rest[1:])
+    _print((commands.export_table if verb == "export" else commands.import_table)(settings, file))
     return 0
 
 

@@ -1,25 +1,27 @@
 """Files that survive a power cut: whole or as they were before, and on the disk when the call returns."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Replaces a file: a temporary one is written, synced and renamed, then the directory is synced.
 
-    The file and a directory that is made for it are readable by this user only. Raises ``OSError``; the file is then
-    as it was.
+    The file and a directory that is made for it are readable by this user only. Raises ``OSError``, or what the parts
+    of the content raise; the file is then as it was.
     """
     make_directory(path.parent)
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        unfinished.unlink(missing_ok=True)  # it may have another mode
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     sync(path.parent)

@@ -42,13 +42,7 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int)
 
     resolved = template.Template(
         body=template.load(),
-        pseudo={
-            "AWS::StackName": stack,
-            "AWS::Region": REGION,
-            "AWS::AccountId": ACCOUNT,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-        },
+        pseudo=_pseudo_parameters(stack),
         parameters={
             "MailFrom": mail_from,
             "MailIdentity": parse_sender(mail_from).address.rpartition("@")[2],
@@ -82,6 +76,22 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int)
         backup_state_parameter=f"/{stack}/backup-state",
         events_queue=events_queue,
     )
+
+
+def ensure_table(aws: Aws, stack: str) -> str:
+    """Creates the table alone if it is missing; returns its name."""
+    resolved = template.Template(template.load(), _pseudo_parameters(stack))
+    return _table(aws, resolved.properties("Table"))["Ref"]
+
+
+def _pseudo_parameters(stack: str) -> dict[str, str]:
+    return {
+        "AWS::StackName": stack,
+        "AWS::Region": REGION,
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+    }
 
 
 # -- one function per type, each: Properties → the values of Ref and GetAtt -----------------------------------------
