@@ -73,6 +73,8 @@ def _print_addresses(stack: LocalStack) -> None:
         secret = f"the first password is in {settings.data / 'operator.json'}"  # the journal has other readers
     lines = ["", f"  admin    {stack.admin_url}", f"           {operator.email}, {secret}"]
     lines += [f"  outbox   {stack.outbox_url}"]
+    if settings.guarded_by is not None:
+        lines += [f"           opens where you are signed in at {settings.guarded_by}"]
     if settings.simulate_whatsapp:
         lines += [f"  phone    {stack.phone_url}"]
     if settings.simulate_openai:

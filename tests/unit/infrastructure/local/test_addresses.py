@@ -13,7 +13,11 @@ from tests.simulators.openai.faults import special_fault
 
 def printed(capsys: pytest.CaptureFixture[str], *, simulate_openai: bool) -> str:
     settings = SimpleNamespace(
-        simulate_whatsapp=True, simulate_openai=simulate_openai, warnings=list, data=Path("data")
+        simulate_whatsapp=True,
+        simulate_openai=simulate_openai,
+        warnings=list,
+        data=Path("data"),
+        guarded_by=None if simulate_openai else "http://admin",
     )
     operator = SimpleNamespace(email="olga@example.com", first_password="secret")
     stack = SimpleNamespace(
@@ -32,12 +36,14 @@ def test_the_simulated_openai_is_printed_with_its_keys(capsys: pytest.CaptureFix
     text = printed(capsys, simulate_openai=True)
     assert "http://openai" in text
     assert OPENAI_KEYS in text
+    assert "signed in" not in text
 
 
 def test_the_real_openai_has_no_keys_for_faults(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, simulate_openai=False)
     assert "openai" not in text
     assert "sk-" not in text
+    assert "opens where you are signed in at http://admin" in text
 
 
 def test_each_printed_key_plays_a_fault() -> None:
