@@ -1,13 +1,14 @@
 """The engine of one machine alone: tokens, sizes, pages, and what it keeps when it is killed."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.store.table import Put, Table, Update
+from chalicelib.store.table import ConditionFailed, Put, Table, Update
 from infrastructure.local.table.items import read_items
 from tests.engines.dynoxide import Dynoxide, new_table
 
@@ -79,6 +80,26 @@ def test_what_was_acknowledged_survives_a_kill(on_disk: Dynoxide) -> None:
         "001",
         "002",
     ]
+
+
+def test_of_many_writers_each_is_counted_and_one_wins(dynoxide: Dynoxide) -> None:
+    table = new_table(dynoxide.client(), TABLE)
+
+    def write(writer: int) -> int:
+        won = 0
+        for number in range(25):
+            table.update(Update("P", "S", add={"n": 1}))
+            try:
+                table.transact(Put({"pk": "P", "sk": f"{number}", "by": writer}), Update("P", "WON", add={"n": 1}))
+                won += 1
+            except ConditionFailed:
+                continue
+        return won
+
+    with ThreadPoolExecutor(6) as writers:
+        assert sum(writers.map(write, range(6))) == 25
+    assert count(table) == 150
+    assert table.get("P", "WON") == {"pk": "P", "sk": "WON", "n": 25}
 
 
 def test_a_partition_of_many_pages_is_read_whole(dynoxide: Dynoxide) -> None:

@@ -7,6 +7,7 @@ kernel allows user namespaces.
 import itertools
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from chalicelib.errors import TransientError
 from chalicelib.model import StoredMessage
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from infrastructure.checkout import REPOSITORY
+from infrastructure.local.environment import plain_environment
 from tests.engines.dynoxide import Dynoxide, new_table
 from tests.unit.support.lambda_stage import CHAT, TEXT, Stage, T
 
@@ -68,20 +71,22 @@ def _takes(write: Callable[[bytes], int | None], size: int) -> bool:
     return True
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def small_directory(tmp_path: Path) -> Path:
+    """Returns the directory on which a small disk is mounted; skips the test where that is not possible."""
     directory = tmp_path / "disk"
     directory.mkdir()
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare(1): a small disk cannot be made")
-    probe = subprocess.run(
-        [*SMALL_DISK[:-1], SMALL_DISK[-1].partition(";")[0], str(directory)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    mount, _, _ = SMALL_DISK[-1].partition(";")
+    probe = subprocess.run([*SMALL_DISK[:-1], mount, str(directory)], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"this kernel gives no file system of one's own: {probe.stderr.strip()}")
+    return directory
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    directory = small_directory(tmp_path)
     with Dynoxide(tmp_path, directory / "answerline.db", (*SMALL_DISK, str(directory))) as engine:
         yield SmallDisk(engine, directory)
 
@@ -140,6 +145,46 @@ def test_the_engine_starts_on_a_full_disk_and_still_knows_everything(disk: Small
     assert not put(memory_table, 31)
     disk.make_room()
     assert put(memory_table, 32)
+
+
+#: Makes a table's file, fills the disk, and looks at the file as a start does.
+START = """
+import sqlite3, sys
+from pathlib import Path
+from infrastructure.local.settings import CannotStart
+from infrastructure.local.table import compaction
+file = Path(sys.argv[1]) / "answerline.db"
+with sqlite3.connect(file) as database:
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE items (pk)")
+database.close()
+with file.with_name("filler").open("wb", buffering=0) as filler:
+    try:
+        while filler.write(bytes(1 << 12)):
+            pass
+    except OSError:
+        pass
+try:
+    compaction.prepare(file, print)
+except CannotStart as error:
+    print(error)
+"""
+
+
+def test_a_start_on_a_full_disk_says_so_in_one_sentence(tmp_path: Path) -> None:
+    """Even if the free space was not seen: SQLite needs a little room before it reads."""
+    mount, _, _ = SMALL_DISK[-1].partition(";")
+    command = [*SMALL_DISK[:-1], f'{mount}; exec "$@"', str(small_directory(tmp_path))]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", START, str(tmp_path / "disk")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=REPOSITORY,
+        env=plain_environment(),
+    )
+    assert "is the disk full? Make room, then start again; nothing was lost" in done.stdout, done
 
 
 def test_a_message_that_finds_a_full_disk_is_not_acknowledged_and_is_answered_later(
