@@ -1,25 +1,22 @@
 """Faults of the control plane, of the store behind it and of the disks; and the deck that all faults are drawn from."""
 
 import contextlib
-import errno
-import mmap
-import os
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 
 from tests.chaos import faults
+from tests.chaos import faults_stores as stores
 from tests.chaos.faults import Fault
-from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
+from tests.chaos.faulty_proxy import FaultMode, FaultyProxy, ProxyPart
 from tests.chaos.scene import Injection, Scene
+from tests.chaos.small_disks import fill
 
 #: Two faults of the control plane never overlap; their duration is what matters.
 CONTROL = "control plane"
 OUTAGE_SECONDS = (5.0, 60.0)
-STORE = "store"
-FILL_STEP_BYTES = 1 << 28
+OBJECTS = "objects"
 
 
 # -- the control plane ------------------------------------------------------------------------------------------
@@ -66,7 +63,9 @@ def _outage(scene: Scene, kind: str, revert: Callable[[], None]) -> Injection:
     )
 
 
-def _proxy_fault(scene: Scene, proxy: FaultyProxy, mode: FaultMode, kind: str, exclusive_group: str) -> Injection:
+def _proxy_fault(
+    scene: Scene, proxy: FaultyProxy | ProxyPart, mode: FaultMode, kind: str, exclusive_group: str
+) -> Injection:
     proxy.set(mode)
     affected = scene.all_tenants if exclusive_group == CONTROL else frozenset[str]()
     duration_seconds = scene.rng.uniform(10, 30)
@@ -83,10 +82,10 @@ def _resume(process: psutil.Process) -> None:
 # -- snapshots and disks ----------------------------------------------------------------------------------------
 
 
-def store_fails(scene: Scene) -> Injection:
-    """Makes S3 refuse, reset or delay calls, or lose answers."""
+def objects_fail(scene: Scene) -> Injection:
+    """Makes S3 refuse, reset or delay the runners' calls, or lose answers."""
     mode = scene.rng.choice((FaultMode.REFUSING, FaultMode.HALF, FaultMode.DEAD, FaultMode.SLOW))
-    return _proxy_fault(scene, scene.store, mode, "S3 fails", STORE)
+    return _proxy_fault(scene, scene.objects, mode, "S3 fails", OBJECTS)
 
 
 def corrupt_newest(scene: Scene) -> Injection | None:
@@ -122,7 +121,7 @@ def fill_disk(scene: Scene) -> Injection | None:
     slot = scene.rng.choice(scene.small_disks)
     filler = scene.stack.settings.data / "runners" / slot / "filler"
     with contextlib.suppress(OSError):
-        _fill(filler)
+        fill(filler)
     return Injection(
         "disk full",
         slot,
@@ -131,20 +130,6 @@ def fill_disk(scene: Scene) -> Injection | None:
         lambda: filler.unlink(missing_ok=True),
         exclusive_group="disk",
     )
-
-
-def _fill(path: Path) -> None:
-    """Fills the disk to the last page; allocating is faster than writing."""
-    with path.open("wb", buffering=0) as file:
-        step, size = FILL_STEP_BYTES, 0
-        while step >= mmap.PAGESIZE:
-            try:
-                os.posix_fallocate(file.fileno(), size, step)
-                size += step
-            except OSError as full:
-                if full.errno != errno.ENOSPC:
-                    raise
-                step //= 4
 
 
 # -- the deck ---------------------------------------------------------------------------------------------------
@@ -172,9 +157,14 @@ WEIGHTS: dict[Fault, int] = {
     control_dead: 3,
     control_slow: 3,
     control_half: 3,
-    store_fails: 5,
+    objects_fail: 5,
     corrupt_newest: 5,
     fill_disk: 5,
+    stores.kill_table: 4,
+    stores.freeze_table: 2,
+    stores.kill_ministack: 3,
+    stores.freeze_ministack: 2,
+    stores.fill_table: 3,
 }
 
 
@@ -196,8 +186,9 @@ _EXCLUSIVE_GROUPS: dict[Fault, str] = {
     control_dead: CONTROL,
     control_slow: CONTROL,
     control_half: CONTROL,
-    store_fails: STORE,
+    objects_fail: OBJECTS,
     fill_disk: "disk",
+    **dict.fromkeys(stores.FAULTS, stores.STORES),
     faults.drop_socket: "refuse_websocket",
     faults.withhold_acks: "withhold_acks",
     faults.deliver_twice: "duplicate_delivery",

@@ -5,6 +5,7 @@ import contextlib
 import random
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -38,7 +39,8 @@ class FaultyProxy:
     def __init__(self, target: str, rng: random.Random) -> None:
         self._target = target.rstrip("/")
         self._rng = rng
-        self._mode = FaultMode.FINE
+        #: the mode of all calls whose path begins so; the longest counts
+        self._modes = {"": FaultMode.FINE}
         #: The calls that were met with silence.
         self.silenced = 0
         self._loop = asyncio.new_event_loop()
@@ -53,9 +55,14 @@ class FaultyProxy:
         """The address to call instead of the target's."""
         return f"http://{HOST}:{self.port}"
 
-    def set(self, mode: FaultMode) -> None:
-        """Changes the behaviour; may be called from any thread."""
-        self._loop.call_soon_threadsafe(self._set, mode)
+    def set(self, mode: FaultMode, prefix: str = "") -> None:
+        """Changes the behaviour for the calls whose path begins so; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._set, mode, prefix)
+
+    def part(self, prefix: str) -> "ProxyPart":
+        """Returns the calls whose path begins so, which fail apart from the others."""
+        self.set(FaultMode.FINE, prefix)
+        return ProxyPart(self, prefix)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -71,8 +78,8 @@ class FaultyProxy:
 
     # -- in its thread ------------------------------------------------------------------------------------------
 
-    def _set(self, mode: FaultMode) -> None:
-        self._mode = mode
+    def _set(self, mode: FaultMode, prefix: str) -> None:
+        self._modes[prefix] = mode
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -100,7 +107,7 @@ class FaultyProxy:
             yield
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        mode = self._mode
+        mode = self._modes[max((prefix for prefix in self._modes if request.raw_path.startswith(prefix)), key=len)]
         body = await request.read()
         draw = self._rng.randrange(4) if mode is FaultMode.HALF else -1
         if mode is FaultMode.DEAD:
@@ -145,3 +152,15 @@ class FaultyProxy:
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=503)
+
+
+@dataclass(frozen=True)
+class ProxyPart:
+    """The calls through a proxy whose path begins with ``prefix``."""
+
+    proxy: FaultyProxy
+    prefix: str
+
+    def set(self, mode: FaultMode) -> None:
+        """Changes their behaviour; may be called from any thread."""
+        self.proxy.set(mode, self.prefix)

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,9 +12,10 @@ import httpx
 import psutil
 
 from infrastructure.local.lambda_runtime.events import STAGE
+from infrastructure.local.lambda_runtime.objects import PREFIX
 from infrastructure.local.settings import Ports
 from infrastructure.local.stack import LocalStack, local_stack
-from tests.chaos import processes
+from tests.chaos import processes, small_disks
 from tests.chaos.evidence import from_phones, from_table
 from tests.chaos.faults import USUAL_DELAY_MS
 from tests.chaos.faults_control import deck, exclusive_group
@@ -43,8 +43,9 @@ SWEPT_AFTER_SECONDS = 20.0
 LOST_AFTER_SECONDS = 90.0
 #: A runner takes no session with less than 2 GiB left; tmpfs takes memory only for what is written.
 SMALL_DISK_MEBIBYTES = 3_500
-#: The memory that must be available: a full disk uses it.
-MEMORY_FOR_IT_BYTES = 8 << 30
+SMALL_SLOT = "slot-3"
+#: The table of a run needs a tenth of it.
+SMALL_TABLE_MEBIBYTES = 256
 
 Report = Callable[[str], None]
 
@@ -86,15 +87,17 @@ def run(data: Path, minutes: float, seed: int, report: Report) -> Outcome:
     with contextlib.ExitStack() as cleanup:
         enter = cleanup.enter_context
         control = enter(FaultyProxy(f"http://127.0.0.1:{ports.gateway}", random.Random(seed + 1)))
-        store = enter(FaultyProxy(f"http://127.0.0.1:{ports.ministack}", random.Random(seed + 2)))
-        small_disks = enter(_small_disk(data / "runners" / "slot-3"))
-        stack = enter(_stack(data, ports, control, store, report))
+        objects = control.part(PREFIX)
+        has_small_slot = enter(small_disks.mounted(data / "runners" / SMALL_SLOT, SMALL_DISK_MEBIBYTES))
+        has_small_table = enter(small_disks.mounted(data / "table", SMALL_TABLE_MEBIBYTES))
+        stack = enter(_stack(data, ports, control, report))
         whatsapp = enter(SimulatorClient(stack.phone_url))
         openai = enter(httpx.Client(base_url=stack.openai_url, timeout=30, trust_env=False))
         openai.post("/control/delay", json={"delay_ms": USUAL_DELAY_MS}).raise_for_status()
         services = services_of(stack)
         lines = create(services, LINES, CONTACTS)
-        scene = Scene(stack, services, whatsapp, lines, control, store, openai, rng, small_disks)
+        small = (SMALL_SLOT,) if has_small_slot else ()
+        scene = Scene(stack, services, whatsapp, lines, control, objects, openai, rng, small, has_small_table)
         link(services, whatsapp, lines, ALL_ONLINE_WITHIN_SECONDS)
         report(f"{len(lines)} lines are online; seed {seed}")
         outcome = _inject_under_load(scene, minutes * 60, seed, began_at, report)
@@ -106,7 +109,7 @@ def run(data: Path, minutes: float, seed: int, report: Report) -> Outcome:
     return outcome
 
 
-def _stack(data: Path, ports: Ports, control: FaultyProxy, store: FaultyProxy, report: Report) -> LocalStack:
+def _stack(data: Path, ports: Ports, control: FaultyProxy, report: Report) -> LocalStack:
     return local_stack(
         data,
         ports=ports,
@@ -115,28 +118,7 @@ def _stack(data: Path, ports: Ports, control: FaultyProxy, store: FaultyProxy, r
         report=report,
         # The stage's prefix stays; only the host is another.
         runner_settings={"CONTROL_URL": f"{control.url}/{STAGE}"},
-        app_settings={"AWS_ENDPOINT_URL_S3": store.url},
     )
-
-
-@contextlib.contextmanager
-def _small_disk(directory: Path) -> Iterator[tuple[str, ...]]:
-    """Mounts a small disk for one slot, so that it can be full without harm to others; needs root."""
-    directory.mkdir(parents=True)
-    if psutil.virtual_memory().available < MEMORY_FOR_IT_BYTES:
-        yield ()
-        return
-    size = f"size={SMALL_DISK_MEBIBYTES}m,mode=700"
-    mount = ["mount", "-t", "tmpfs", "-o", size, "answerline-chaos", str(directory)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, timeout=10, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    try:
-        yield (directory.name,) if mounted else ()
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", str(directory)], capture_output=True, timeout=10, check=False)
 
 
 def _inject_under_load(scene: Scene, seconds: float, seed: int, began_at: float, report: Report) -> Outcome:
@@ -193,7 +175,7 @@ def _inject_faults(scene: Scene, monitor: Monitor, seconds: float, report: Repor
     for injection in monitor.injections:
         _revert_if_due(injection, float("inf"))
     scene.control.set(FaultMode.FINE)
-    scene.store.set(FaultMode.FINE)
+    scene.objects.set(FaultMode.FINE)
     scene.openai.delete("/control/faults").raise_for_status()
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack
-from tests.chaos.faulty_proxy import FaultyProxy
+from tests.chaos.faulty_proxy import FaultyProxy, ProxyPart
 from tests.chaos.lines import Line
 from tests.chaos.processes import Browser, browsers
 from tests.simulators.whatsapp.client import PhoneClient, SimulatorClient
@@ -54,13 +54,15 @@ class Scene:
     services: Services
     whatsapp: SimulatorClient
     lines: list[Line]
-    #: before the application, for the runners; before S3, for all
+    #: before the application, for the runners; and its part through which they store and fetch snapshots
     control: FaultyProxy
-    store: FaultyProxy
+    objects: ProxyPart
     openai: httpx.Client
     rng: random.Random
     #: slots whose data lies on a small disk of their own
     small_disks: tuple[str, ...] = ()
+    #: the table lies on a small disk of its own
+    has_small_table: bool = False
     #: how often each line's stream was replaced
     replaced: Counter[str] = field(default_factory=Counter)
     #: the line whose profile was made big

@@ -60,6 +60,15 @@ def test_a_refusing_proxy_answers_503_and_a_dead_one_resets(proxy: FaultyProxy) 
     assert _Echo.calls == 0
 
 
+def test_a_part_of_the_calls_fails_apart_from_the_others(proxy: FaultyProxy) -> None:
+    part = proxy.part("/objects")
+    part.set(FaultMode.REFUSING)
+    assert [httpx.post(f"{proxy.url}{path}", content=b"a").status_code for path in ("/objects/a", "/api")] == [503, 201]
+    part.set(FaultMode.FINE)
+    proxy.set(FaultMode.REFUSING)
+    assert [httpx.post(f"{proxy.url}{path}", content=b"a").status_code for path in ("/objects/a", "/api")] == [201, 503]
+
+
 def test_a_silent_proxy_drops_its_calls_when_its_mode_changes(proxy: FaultyProxy) -> None:
     proxy.set(FaultMode.SILENT)
     with ThreadPoolExecutor() as pool:
