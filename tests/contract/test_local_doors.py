@@ -6,20 +6,33 @@ The parts are those of `make up`; what the page must not get is planted in each 
 import base64
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from chalice.app import Chalice
 from playwright.sync_api import Page
 
 from chalicelib.web.browser_auth import OPERATOR_COOKIE, OperatorAuth
 from chalicelib.wiring import Services
+from infrastructure.local.lambda_runtime import http_server
+from infrastructure.local.lambda_runtime.gateway import Gateway
+from infrastructure.local.lambda_runtime.objects import Objects
 from infrastructure.local.mail import outbox
 from infrastructure.local.settings import Ports
+from infrastructure.local.signature import AccessKey
 from infrastructure.local.stack import LocalStack, local_stack
 from tests.simulators.openai import OpenAISimulator
 from tests.story.story import browser
@@ -224,6 +237,64 @@ def test_a_runner_stores_and_fetches_one_object_by_its_links_through_the_gateway
     assert httpx.get(get.replace("by-link", "secret")).status_code == 403
     assert httpx.delete(get).status_code == 403
     assert httpx.put(get, content=content).status_code == 403
+
+
+#: This machine and a container in a network between them (RFC 2544's range, which nobody routes).
+BRIDGE, CONTAINER = "198.18.77.1", "198.18.77.2"
+#: Prints the names of those ports that a connection is accepted on.
+REACHED = """
+import socket, sys
+for argument in sys.argv[1:]:
+    name, host, port = argument.split(",")
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        if probe.connect_ex((host, int(port))) == 0:
+            print(name)
+"""
+
+
+def test_another_network_namespace_reaches_the_gateway_alone(stack: LocalStack) -> None:
+    """A container of an engine with root is one; the engine itself is not needed for this."""
+    ports = asdict(stack.settings.ports)
+    objects = Objects(stack.aws.endpoint, AccessKey(stack.aws.key_id, stack.aws.secret), 1, lambda: datetime.now(UTC))
+    gateway = Gateway(Chalice("small", configure_logs=False), objects)
+    with linked_namespace() as inside:
+        server = http_server.create(gateway, objects, 1, [BRIDGE], ports["gateway"], behind_proxy=False)
+        threading.Thread(target=server.run, daemon=True).start()
+        targets = [f"{name},{host},{port}" for name, port in ports.items() for host in (BRIDGE, "127.0.0.1")]
+        command = [*inside, sys.executable, "-c", REACHED, *targets]
+        reached = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+        server.task_dispatcher.shutdown()
+        server.close()
+    assert reached == ["gateway"]
+
+
+@contextmanager
+def linked_namespace() -> Iterator[list[str]]:
+    """Yields the beginning of a command that runs in a network namespace with a link to this machine."""
+    if not all(map(shutil.which, ("unshare", "nsenter", "ip"))):
+        pytest.skip("no network namespace can be linked here: it takes root on Linux, and iproute2")
+    holder = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    inside = ["nsenter", "--net", f"--target={holder.pid}"]
+    link = f"line{os.getpid() % 10_000}"
+    steps = [
+        ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid)],
+        ["ip", "address", "add", f"{BRIDGE}/30", "dev", link],
+        ["ip", "link", "set", link, "up"],
+        [*inside, "ip", "address", "add", f"{CONTAINER}/30", "dev", "eth0"],
+        [*inside, "ip", "link", "set", "eth0", "up"],
+    ]
+    try:
+        own = Path("/proc/self/ns/net").readlink()
+        while holder.poll() is None and Path(f"/proc/{holder.pid}/ns/net").readlink() == own:
+            time.sleep(0.01)
+        for step in steps:
+            if subprocess.run(step, capture_output=True, check=False).returncode != 0:
+                pytest.skip("no network namespace can be linked here: it takes root on Linux, and iproute2")
+        yield inside
+    finally:
+        holder.kill()  # the link goes with its namespace
+        holder.wait()
 
 
 def services_of(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Services:
