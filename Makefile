@@ -72,6 +72,10 @@ rehearse: install .make/rehearsal ## deploy package and template into a simulate
 rehearse-upgrade: install .make/rehearsal ## upgrade and roll back there while contacts write; half an hour (FROM=<commit> starts from that release)
 	@$(REHEARSING) upgrade $(FROM)
 
+.PHONY: rehearse-service
+rehearse-service: install ## upgrade a service in a scratch clone, with a simulated line: a good release, and two that are not well
+	@$(BIN)/python -m pytest --require-tools tests/contract/service_upgrade.py
+
 .PHONY: peers
 peers: install ## let two unmodified peer libraries pair and reply on our WhatsApp simulator
 	@cd tests/peers && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -10,13 +10,11 @@ from urllib.parse import urlsplit
 
 from infrastructure.local.lambda_runtime.events import STAGE
 from infrastructure.local.lambda_runtime.gateway import INTEGRATION_TIMEOUT_SECONDS, MAX_REQUEST_BYTES
+from infrastructure.local.lambda_runtime.objects import PREFIX
 from infrastructure.local.settings import CannotStart, Settings
-from wire import MAX_SNAPSHOT_BYTES
 
 #: The largest header of a request; links and cookies are far shorter.
 MAX_HEADER_BYTES = 16_384
-#: How long a runner may take for the whole of a stored login, and a margin (`runner/control_plane/client.py`).
-TRANSFER_SECONDS = 330
 #: How long the gateway may take for the headers of its answer.
 ANSWER_SECONDS = int(INTEGRATION_TIMEOUT_SECONDS) + 6
 #: Names for which no public authority gives a certificate: Caddy's own one does.
@@ -62,8 +60,8 @@ def caddyfile(settings: Settings, upstream: str = "127.0.0.1") -> str:
             f"\t\tmax_header_size {MAX_HEADER_BYTES}",
             "\t\ttimeouts {",
             "\t\t\tread_header 10s",
-            f"\t\t\tread_body {TRANSFER_SECONDS}s",
-            f"\t\t\twrite {TRANSFER_SECONDS}s",
+            "\t\t\tread_body 1m",
+            "\t\t\twrite 2m",
             "\t\t\tidle 2m",
             "\t\t}",
             "\t}",
@@ -71,14 +69,10 @@ def caddyfile(settings: Settings, upstream: str = "127.0.0.1") -> str:
             "",
             f"https://{named}:{port} {{",
             *(["\ttls internal", ""] if private else []),
-            "\t# Stored logins are large; everything else is as small as on AWS.",
-            "\t@objects path /objects/*",
-            "\t@other not path /objects/*",
-            f"\trequest_body @objects {{\n\t\tmax_size {MAX_SNAPSHOT_BYTES}\n\t}}",
-            f"\trequest_body @other {{\n\t\tmax_size {MAX_REQUEST_BYTES}\n\t}}",
+            f"\trequest_body {{\n\t\tmax_size {MAX_REQUEST_BYTES}\n\t}}",
             "",
-            "\t# Runners reach the gateway on this machine, not through here.",
-            f"\t@runners path /{STAGE}/runner /{STAGE}/runner/*",
+            "\t# Runners reach the gateway, and their objects, on this machine, not through here.",
+            f"\t@runners path /{STAGE}/runner /{STAGE}/runner/* {PREFIX} {PREFIX}/*",
             "\trespond @runners 404",
             "",
             f"\treverse_proxy {upstream}:{ports.gateway} {{",

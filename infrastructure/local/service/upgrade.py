@@ -17,6 +17,7 @@ from infrastructure.local.service.account import Account, give, holder_of, ident
 from infrastructure.local.service.installation import Places, read_settings
 from infrastructure.local.service.settings_file import parse_file
 from infrastructure.local.service.upgrade_plan import (
+    DOCTOR_FAILED,
     Plan,
     Situation,
     Step,
@@ -116,6 +117,7 @@ class ServiceMachine:
         if places.credentials.is_dir():
             self._environment[DIRECTORY] = str(places.credentials)
         self._problems: set[str] = set()
+        self._content_within_seconds = float(environment.get("WITHIN") or CONTENT_WITHIN_SECONDS)
         wanted = environment.get("BACKUP") != "no"
         self._backs_up = wanted and bool(with_credentials(self._environment).get("BACKUP_TO"))
 
@@ -162,7 +164,7 @@ class ServiceMachine:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _await_content(self) -> None:
-        deadline = time.monotonic() + CONTENT_WITHIN_SECONDS
+        deadline = time.monotonic() + self._content_within_seconds
         while new := new_problems(self._problems, self._doctor()):
             if time.monotonic() > deadline:
                 raise StepFailed("`make doctor` is not content:\n" + "\n".join(new))
@@ -192,7 +194,7 @@ class ServiceMachine:
         done = self._run([self._python, "-m", "infrastructure.doctor"])
         if any(line.startswith(("ok ", "bad ")) for line in done.stdout.splitlines()):
             return done.stdout
-        return f"bad      the doctor did not run: {_last_lines(done.stdout)}"
+        return f"{DOCTOR_FAILED}: {done.stdout.strip().rpartition(chr(10))[2]}"
 
     def _run(self, command: Sequence[str], account: Account | None = None) -> subprocess.CompletedProcess[str]:
         paths = {

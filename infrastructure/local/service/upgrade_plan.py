@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+#: The line that stands for the output of a doctor that did not run.
+DOCTOR_FAILED = "bad      the doctor did not run"
+
 
 class Step(StrEnum):
     """One step; its value is what the operator reads."""
@@ -90,8 +93,9 @@ def problem_key(line: str) -> str:
 
 
 def problems_of(output: str) -> set[str]:
-    """Returns what the doctor's output calls bad."""
-    return {problem_key(line) for line in output.splitlines() if line.startswith("bad ")}
+    """Returns what the doctor's output calls bad; a doctor that does not run is never an old problem."""
+    lines = [line for line in output.splitlines() if line.startswith("bad ")]
+    return {problem_key(line) for line in lines if not line.startswith(DOCTOR_FAILED)}
 
 
 def new_problems(before: Iterable[str], output: str) -> list[str]:

@@ -9,7 +9,6 @@ import pytest
 from infrastructure.local.lambda_runtime.gateway import MAX_REQUEST_BYTES
 from infrastructure.local.service.caddyfile import ANSWER_SECONDS, caddyfile
 from infrastructure.local.settings import CannotStart, parse
-from wire import MAX_SNAPSHOT_BYTES
 
 CADDY = shutil.which("caddy")
 ADDRESSES = [
@@ -54,10 +53,7 @@ def test_only_the_gateway_is_behind_it() -> None:
 
 def test_its_limits_are_those_of_the_gateway() -> None:
     text = made("https://line.agency.de")
-    assert [line.split()[1] for line in text.splitlines() if "max_size" in line] == [
-        str(MAX_SNAPSHOT_BYTES),
-        str(MAX_REQUEST_BYTES),
-    ]
+    assert [line.split()[1] for line in text.splitlines() if "max_size" in line] == [str(MAX_REQUEST_BYTES)]
     assert f"response_header_timeout {ANSWER_SECONDS}s" in text
 
 

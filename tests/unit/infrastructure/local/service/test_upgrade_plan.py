@@ -6,6 +6,7 @@ import pytest
 
 from infrastructure.local.service.upgrade import StepFailed, follow
 from infrastructure.local.service.upgrade_plan import (
+    DOCTOR_FAILED,
     Plan,
     Situation,
     Step,
@@ -146,6 +147,11 @@ unknown  the state was saved 130 s ago — it is saved when something changes
 )
 def test_only_what_is_newly_bad_ends_an_upgrade(line: str, new: bool) -> None:
     assert new_problems(problems_of(BEFORE), f"ok  a\n{line}\n") == ([line] if new else [])
+
+
+def test_a_doctor_that_does_not_run_is_never_an_old_problem() -> None:
+    output = f"{DOCTOR_FAILED}: TypeError: 'NoneType' object is not callable\n"
+    assert new_problems(problems_of(output), output) == [output.rstrip()]
 
 
 def test_a_problem_is_the_same_with_other_numbers() -> None:
