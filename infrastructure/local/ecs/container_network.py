@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from infrastructure.local.settings import HOST, CannotStart
+from infrastructure.local.settings import CannotStart
 
 #: The network of containers, and the name by which they know this machine.
 NETWORK = "answerline"
@@ -41,7 +41,8 @@ class ContainerNetwork:
 def forwarded_network(ports: Iterable[int]) -> ContainerNetwork:
     """Returns the network of podman without root: these ports of a container's loopback are ours (passt(1), ``-T``)."""
     forwarded = ",".join(f"-T,{port}" for port in ports)
-    return ContainerNetwork(("--network", f"pasta:{forwarded}"), HOST, None)
+    # By number: in a container `localhost` is ::1 as well, on which nothing here listens.
+    return ContainerNetwork(("--network", f"pasta:{forwarded}"), LOOPBACK, None)
 
 
 def bridged_network(address: str) -> ContainerNetwork:

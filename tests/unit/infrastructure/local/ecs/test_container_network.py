@@ -42,7 +42,7 @@ def test_podman_without_root_forwards_the_ports_and_no_other() -> None:
     engine = Engine({"Rootless": ["true"]})
     network = prepare_network("podman", [4700, 4703], engine)
     assert network.options == ("--network", "pasta:-T,4700,-T,4703")
-    assert (network.host, network.address) == ("localhost", None)
+    assert (network.host, network.address) == ("127.0.0.1", None)
     assert network.rules(RULES) == RULES
     assert len(engine.asked) == 1
 
@@ -107,7 +107,7 @@ def test_a_command_that_fails_or_is_missing_has_no_output(tmp_path: Path) -> Non
     [
         (None, None, "http://localhost:4700/api"),
         ("image", "172.30.0.1", f"http://{GATEWAY_NAME}:4700/api"),
-        ("image", "", "http://localhost:4700/api"),
+        ("image", "", "http://127.0.0.1:4700/api"),
     ],
 )
 def test_a_runner_calls_the_gateway_by_an_address_that_it_reaches(
