@@ -38,6 +38,7 @@ _AUTHORIZATION = re.compile(
 )
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _NAMES = re.compile(r"[a-z0-9-]+(;[a-z0-9-]+)*")
+#: A digest or a signature, in hex.
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE_PARAMETER = "X-Amz-Signature"
 _CONTENT_HASH = "x-amz-content-sha256"
@@ -195,12 +196,13 @@ def _link(request: Request, headers: dict[str, str]) -> _Claim:
     if len(own) != sum(name.startswith("x-amz-") for name in names):
         raise Refused("A part of the link's signature comes twice.")
     seconds = own.get("x-amz-expires", "")
-    if own.get("x-amz-algorithm") != ALGORITHM or not seconds.isascii() or not seconds.isdigit() or len(seconds) > 6:
+    counted = seconds.isascii() and seconds.isdigit() and len(seconds) <= 6
+    if own.get("x-amz-algorithm") != ALGORITHM or not counted or not _HASH.fullmatch(own["x-amz-signature"]):
         raise Refused("The link is not signed with AWS Signature Version 4.")
     return _Claim(
         own.get("x-amz-credential", ""),
         own.get("x-amz-signedheaders", ""),
-        own.get("x-amz-signature", ""),
+        own["x-amz-signature"],
         own.get("x-amz-date", ""),
         "&".join("".join(part) for part in parts if part[0] != _SIGNATURE_PARAMETER),
         int(seconds),

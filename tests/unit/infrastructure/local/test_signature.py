@@ -4,13 +4,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infrastructure.local.signature import (
     AccessKey,
@@ -34,6 +39,7 @@ class _Sent(Exception):
     """Stops a request of boto3 before it leaves."""
 
 
+@cache
 def _client(service: str, key: AccessKey = KEY) -> Any:
     return boto3.client(  # type: ignore[call-overload]
         service,
@@ -57,6 +63,7 @@ def _sent(service: str, operation: str, key: AccessKey = KEY, **arguments: Any) 
     client.meta.events.register("before-send", catch)
     with pytest.raises(_Sent):
         getattr(client, operation)(**arguments)
+    client.meta.events.unregister("before-send", catch)
     request = caught[0]
     parts = urlsplit(request.url)
     given: list[tuple[str, Any]] = [pair for pair in request.headers.items() if pair[0] != "User-Agent"]
@@ -264,6 +271,80 @@ def _expect(passes: bool, request: Request, body: bytes | None, now: datetime) -
     else:
         with pytest.raises(Refused):
             verify(request, body, KEY, now)
+
+
+# -- whatever is sent -------------------------------------------------------------------------------------------
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(key=KEYS, body=st.binary(max_size=200), query=st.dictionaries(st.sampled_from("abc"), KEYS), data=st.data())
+def test_what_was_signed_passes_and_nothing_else(
+    key: str, body: bytes, query: dict[str, str], data: st.DataObject
+) -> None:
+    for signer, service in ((S3SigV4Auth, "s3"), (SigV4Auth, "ssm")):
+        address = f"{ENDPOINT}/{quote(key, safe='/~')}?{urlencode(query, quote_via=quote)}".rstrip("?")
+        sent = AWSRequest("POST", address, {"X-Amz-Target": "a.b", "Content-Type": "x/y"}, body)
+        signer(Credentials(KEY.identifier, KEY.secret), service, "eu-central-1").add_auth(sent)
+        parts = urlsplit(address)
+        headers = (("Host", parts.netloc), *((name, str(value)) for name, value in sent.headers.items()))
+        request = Request("POST", parts.path, parts.query, headers)
+        assert verify(request, body, KEY, _now()).payload == _hash(body)
+        place = data.draw(st.integers(0, len(parts.path) - 1))
+        with pytest.raises(Refused):
+            verify(replace(request, path=parts.path[:place] + "x!" + parts.path[place:]), body, KEY, _now())
+        with pytest.raises(Refused):
+            verify(replace(request, query=f"{parts.query}&z=1"), body, KEY, _now())
+        with pytest.raises(Refused):
+            verify(request, body + b"x", KEY, _now())
+        name, value = data.draw(st.sampled_from(headers))
+        with pytest.raises(Refused):
+            verify(_with(request, name, value[:-1] + ("0" if value[-1] != "0" else "1")), body, KEY, _now())
+        with pytest.raises(Refused):
+            verify(replace(request, headers=_without(headers, name)), body, KEY, _now())
+
+
+PARTS = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
+
+
+@settings(max_examples=100, deadline=None)
+@given(part=st.sampled_from(PARTS), value=st.text(max_size=20) | st.text("0123456789²٣/;-", max_size=8))
+def test_a_link_with_anything_else_in_one_part_is_refused(part: str, value: str) -> None:
+    request = _link("get_object", Bucket="bucket", Key="k")
+    pairs = [pair.partition("=")[::2] for pair in request.query.split("&")]
+    changed = "&".join(f"{name}={quote(value, safe='') if name == part else old}" for name, old in pairs)
+    with pytest.raises(Refused):
+        verify(replace(request, query=changed), None, KEY, _now())
+
+
+@settings(max_examples=100, deadline=None)
+@given(part=st.sampled_from(["Credential=", "SignedHeaders=", "Signature="]), value=st.text(max_size=20))
+def test_a_header_with_anything_else_in_one_part_is_refused(part: str, value: str) -> None:
+    request, body = _sent("ssm", "get_parameter", Name="/a/b")
+    before, _, after = dict(request.headers)["Authorization"].partition(part)
+    changed = f"{before}{part}{value}{after[after.find(',') :] if ',' in after else ''}"
+    with pytest.raises(Refused):
+        verify(_with(request, "Authorization", changed), body, KEY, _now())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    path=st.text(max_size=30),
+    query=st.text(max_size=60) | st.builds("X-Amz-Signature={}&{}".format, st.text(), st.text()),
+    headers=st.lists(
+        st.tuples(st.sampled_from(["Host", "Authorization", "X-Amz-Date", "x-amz-content-sha256", "a"]), st.text())
+    ),
+    body=st.none() | st.binary(),
+)
+def test_what_is_no_request_of_ours_is_refused_and_nothing_else_happens(
+    path: str, query: str, headers: list[tuple[str, str]], body: bytes | None
+) -> None:
+    for given_headers in (headers, [*headers, ("Authorization", dict(headers).get("Authorization", ""))]):
+        request = Request("GET", path, query, given_headers)
+        needs_body(request)
+        with pytest.raises(Refused):
+            verify(request, body, KEY, _now())
 
 
 # -- the door ---------------------------------------------------------------------------------------------------
