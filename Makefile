@@ -166,12 +166,24 @@ doctor: python ## check the health of this machine's installation (DATA=…), or
 	@$(DEPLOYING) infrastructure.doctor
 
 .PHONY: backup
-backup: python ## save the data of this machine in one file (FILE=…, DATA=…)
+backup: python ## save the data of this machine, sealed, in one file or beside the nightly ones (FILE=… or BACKUP_TO=…, DATA=…)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
 
+.PHONY: backup-key
+backup-key: python ## make the key of the backups and show its secret half once (REPLACE=1, DATA=…)
+	@$(BIN)/python -m infrastructure.local backup-key "$(REPLACE)"
+
 .PHONY: restore
-restore: python ## restore a backup into an empty data directory (FILE=…, DATA=…)
-	@$(BIN)/python -m infrastructure.local restore "$(FILE)"
+restore: install ## check a backup on a copy, then put it in place of the data (FROM=<file or place> KEY=<file>, DATA=…, LEDGER=…)
+	@$(BIN)/python -m infrastructure.local restore "$(or $(FROM),$(FILE))" "$(KEY)" "$(LEDGER)"
+
+.PHONY: rehearse-restore
+rehearse-restore: install ## back up while contacts write, lose the machine, restore: the lines come online without a code (two minutes)
+	@$(BIN)/python -m pytest --require-tools tests/contract/restored_lines.py
+
+.PHONY: forget
+forget: install ## delete a client for good, also from what backups bring back (TENANT=<id>, DATA=…)
+	@$(BIN)/python -m infrastructure.local forget "$(TENANT)"
 
 .PHONY: export
 export: python ## write the table of this machine into a file of plain items (FILE=…, DATA=…)

@@ -152,7 +152,11 @@ def _dry_run(kms: Any, key: str, tenant: Tenant) -> str:
     """The error code of KMS for a decryption that is only tried."""
     context = {"tenant": tenant.id, "field": FIELD}
     try:
-        kms.decrypt(KeyId=key, CiphertextBlob=b64decode(tenant.key_ciphertext), EncryptionContext=context, DryRun=True)
+        ciphertext = b64decode(tenant.key_ciphertext)
+    except ValueError:
+        return "InvalidCiphertextException"
+    try:
+        kms.decrypt(KeyId=key, CiphertextBlob=ciphertext, EncryptionContext=context, DryRun=True)
     except ClientError as error:
         return str(error.response.get("Error", {}).get("Code"))
     return WOULD_WORK

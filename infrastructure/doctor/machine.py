@@ -12,6 +12,7 @@ import psutil
 from infrastructure.checks import CheckResult, bad, ok, run_check
 from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.doctor import lines
+from infrastructure.doctor.backups import check_backups
 from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight
 from infrastructure.local.aws import Aws
@@ -42,7 +43,7 @@ class Machine:
 def examine(machine: Machine) -> list[CheckResult]:
     """Runs all checks; those of the running stack only if it runs."""
     settings = machine.settings
-    results = [check_disk(settings.data), *check_browser(settings)]
+    results = [check_disk(settings.data), *check_browser(settings), *check_backups(settings.data, machine.now)]
     running = running_stack(settings.data)
     if running is None:
         return [bad(f"nothing runs on {settings.data}", "`make up`, or name the directory with DATA=…"), *results]

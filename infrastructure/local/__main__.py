@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from infrastructure.local import backup
+from infrastructure.local.backup.nightly import StackNotify, missing, nightly_of
 from infrastructure.local.service.notify import State, is_service, notify
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
-from infrastructure.local.table import commands
+from infrastructure.local.table import commands as table
 
 #: The keys of the simulated OpenAI, in one line; its page has the table.
 OPENAI_KEYS = "a long key sk-… works; sk-wrong…, sk-broke…, sk-slow…, sk-fault-… play the faults on this page"
@@ -22,10 +22,13 @@ CHECK_EVERY_SECONDS = 0.5
 def main(arguments: Sequence[str]) -> int:
     """Returns 0 after a clean stop; else 1, with one sentence on standard error."""
     try:
-        if arguments[:1] in (["backup"], ["restore"]):
-            return _backup_or_restore(arguments)
         if arguments[:1] in (["export"], ["import"]):
             return _export_or_import(arguments)
+        if arguments and not arguments[0].startswith("-"):
+            from infrastructure.local.backup import commands  # not above: a running stack needs none of it
+
+            _print(commands.run(arguments))
+            return 0
         return _run(LocalStack(parse(arguments), _print))
     except CannotStart as error:
         print(error, file=sys.stderr)
@@ -47,14 +50,17 @@ def _run(stack: LocalStack) -> int:
         stack.start()
     except KeyboardInterrupt:
         return 1
+    backups = nightly_of(stack.settings, StackNotify(stack.client, stack.settings, _print))
     try:
         _print_addresses(stack)
+        backups.start()
         notify(State.READY)
         while not stop.wait(CHECK_EVERY_SECONDS):
             stack.check()
     finally:
         stop.set()
         notify(State.STOPPING)
+        backups.stop()
         _print("\nstopping: runners first (Ctrl-C again kills them)")
         try:
             stack.stop()
@@ -79,20 +85,10 @@ def _print_addresses(stack: LocalStack) -> None:
         lines += [f"  phone    {stack.phone_url}"]
     if settings.simulate_openai:
         lines += [f"  OpenAI   {stack.openai_url}", f"           {OPENAI_KEYS}"]
-    if warnings := settings.warnings():
+    if warnings := [*settings.warnings(), *missing(settings.data, settings.backup_to or "")]:
         lines += ["", *(f"  ! {sentence}" for sentence in warnings)]
     lines += ["", f"  Ctrl-C stops everything; logs are in {settings.data / 'logs'}"]
     _print("\n".join(lines))
-
-
-def _backup_or_restore(arguments: Sequence[str]) -> int:
-    verb, *rest = arguments
-    if not rest or not rest[0]:
-        raise CannotStart(f"Say which file: `make {verb} FILE=answerline-backup.tar.gz`.")
-    settings = parse(rest[1:])
-    outcome = (backup.back_up if verb == "backup" else backup.restore)(settings.data, Path(rest[0]).resolve())
-    _print(outcome)
-    return 0
 
 
 def _export_or_import(arguments: Sequence[str]) -> int:
@@ -100,7 +96,7 @@ def _export_or_import(arguments: Sequence[str]) -> int:
     if not rest or not rest[0]:
         raise CannotStart(f"Say which file: `make {verb} FILE=answerline-items.jsonl`.")
     file, settings = Path(rest[0]).resolve(), parse(rest[1:])
-    _print((commands.export_table if verb == "export" else commands.import_table)(settings, file))
+    _print((table.export_table if verb == "export" else table.import_table)(settings, file))
     return 0
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infrastructure.checkout import REPOSITORY
+from infrastructure.local.backup import BackupFailed
+from infrastructure.local.backup.places import parse_address
+from infrastructure.local.backup.schedule import DEFAULT_AT, parse_time
 from infrastructure.local.credentials import CredentialUnreadable, with_credentials
 from infrastructure.local.lambda_runtime.events import STAGE
 
@@ -77,6 +80,10 @@ class Settings:
     smtp_url: str | None = None
     mail_from: str = "Answerline <answerline@answerline.test>"
     operator_email: str = "operator@answerline.test"
+    #: The place of the backups, outside of this machine; ``None``: none are taken.
+    backup_to: str | None = None
+    #: The time of the nightly backup, by this machine's clock.
+    backup_at: str = DEFAULT_AT
     stack: str = "answerline-local"
     app_directory: Path = REPOSITORY / "chalice_app"
     chromium: str | None = None
@@ -159,6 +166,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         default=given("OPERATOR_EMAIL") or Settings.operator_email,
         help="the first operator",
     )
+    add("--backup-to", default=given("BACKUP_TO") or None, help="a folder, sftp://user@host/path, s3://bucket/prefix")
+    add("--backup-at", default=given("BACKUP_AT") or DEFAULT_AT, help="the time of the nightly backup, 03:15")
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
@@ -177,6 +186,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         smtp_url=_smtp(chosen.smtp_url),
         mail_from=_sender(chosen.mail_from),
         operator_email=chosen.operator_email,
+        backup_to=_backup_to(chosen.backup_to),
+        backup_at=_backup_at(chosen.backup_at),
         runner_image=chosen.runner_image,
         chromium=given("CHROMIUM") or None,
         dynoxide=given("DYNOXIDE") or None,
@@ -233,6 +244,23 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return bool(_HOST_NAME.fullmatch(host))
     return True
+
+
+def _backup_to(text: str | None) -> str | None:
+    try:
+        if text is not None:
+            parse_address(text)
+    except BackupFailed as error:
+        raise CannotStart(str(error)) from None
+    return text
+
+
+def _backup_at(text: str) -> str:
+    try:
+        parse_time(text)
+    except BackupFailed as error:
+        raise CannotStart(str(error)) from None
+    return text
 
 
 def _servers(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chalicelib.wiring import Services
-from infrastructure.local import backup, durable_file, former_release, recovery
+from infrastructure.local import durable_file, former_release, recovery
+from infrastructure.local.backup import former_backup
 from infrastructure.local.emulator.former_state import DIRECTORY, TAKEN_OVER
 from infrastructure.local.recovery import EPOCH_LEAP
 from infrastructure.local.settings import CannotStart
@@ -45,7 +46,8 @@ def test_a_backup_of_084ff81_is_restored_taken_over_repaired_and_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, reported = tmp_path / "data", list[str]()
-    backup.restore(data, WRITTEN / "backup.tar.gz")
+    data.mkdir()
+    former_backup.unpack(WRITTEN / "backup.tar.gz", data)
     former = data / "ministack" / DIRECTORY
     before = {path: path.read_bytes() for path in former.rglob("*") if path.is_file()}
     attempt(data, reported, lambda patch: patch.setattr(former_release, "copy_items", half_of_the_items))

@@ -419,7 +419,7 @@ def test_a_damaged_state_is_named_with_the_way_out_and_nothing_is_lost(tmp_path:
     file = stack.settings.data / "ministack" / "state" / "kms.json"
     whole = file.read_bytes()
     file.write_bytes(whole[:40])
-    with pytest.raises(CannotStart, match=r"kms\.json is damaged .*Nothing was changed.*make restore FILE="):
+    with pytest.raises(CannotStart, match=r"kms\.json is damaged .*Nothing was changed.*make restore FROM="):
         started_again(stack, []).start()
     assert file.read_bytes() == whole[:40]
     file.write_bytes(whole)

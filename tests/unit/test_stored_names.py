@@ -60,8 +60,7 @@ from chalicelib.store.table import Put
 from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from infrastructure.local import backup
-from infrastructure.local.emulator.checkpoints import Checkpoints
+from infrastructure.local.backup import former_backup
 from infrastructure.local.mail import relay, spool
 from runner.control_plane.capability import hand_in_capability
 from runner.messages.journal import Journal
@@ -654,27 +653,29 @@ def test_a_snapshot_is_unpacked(world: World, tmp_path: Path) -> None:
 # -- one machine's data ---------------------------------------------------------------------------------------------
 
 
-def test_a_backup_is_restored(tmp_path: Path) -> None:
+@pytest.fixture
+def one_machine(tmp_path: Path) -> Path:
+    """The data directory that the backup holds."""
     data = tmp_path / "data"
-    backup.restore(data, WRITTEN / "backup.tar.gz")
-    state = Checkpoints(data / "ministack" / "generations")
-    newest = state.newest()
-    assert newest is not None and newest.number == 3
-    assert not state.stopped_cleanly(), "other runners may have worked since"
-    operator = json.loads((data / "operator.json").read_text())
+    data.mkdir()
+    former_backup.unpack(WRITTEN / "backup.tar.gz", data)
+    return data
+
+
+def test_a_backup_is_restored(one_machine: Path) -> None:
+    assert {path.name for path in (one_machine / former_backup.CHECKPOINTS).iterdir()} == {f"{3:012d}"}
+    operator = json.loads((one_machine / "operator.json").read_text())
     assert operator["email"] == "operator@answerline.test" and operator["first_password"]
     key = f"profiles/{BAKERY}/{4:016d}-{2:06d}-{SNAPSHOT_SHA256}.tar.zst"
-    (stored,) = (data / "ministack" / "s3").rglob(f"*/{key}")
+    (stored,) = (one_machine / "ministack" / "s3").rglob(f"*/{key}")
     assert stored.read_bytes() == (WRITTEN / "snapshot.tar.zst").read_bytes()
-    profile = Profile(data / "runners" / "slot-1", BAKERY)
+    profile = Profile(one_machine / "runners" / "slot-1", BAKERY)
     assert profile.marker() == Marker(BAKERY, 4, linked=True)
     assert owner_of(profile.journal) == JournalOwner(4, hand_in_capability("runner0001.secret", BAKERY, 4))
 
 
-def test_the_mails_of_a_backup_are_known(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    backup.restore(data, WRITTEN / "backup.tar.gz")
-    outbox = data / "ministack" / "outbox"
+def test_the_mails_of_a_backup_are_known(one_machine: Path) -> None:
+    outbox = one_machine / "ministack" / "outbox"
     waiting, refused, delivered = spool.read(outbox)
     assert delivered.recipients == ("owner@bakery.example.com",)
     assert delivered.tags == {"tenant": BAKERY, "kind": "invite"}

@@ -48,7 +48,7 @@ def newest_checkpoint(generations: Path) -> Checkpoint | None:
         return None
     raise FormerStateUnreadable(
         f"No checkpoint in {generations} is whole. Nothing was changed. Restore a backup into another directory: "
-        "`make restore FILE=… DATA=…`."
+        "`make restore FROM=… KEY=… DATA=…`."
     )
 
 

@@ -181,5 +181,5 @@ class MiniStack:
 def _damaged(path: Path, reason: str) -> str:
     return (
         f"{path} is damaged ({reason}). Nothing was changed. Restore a backup into another directory: "
-        "`make restore FILE=… DATA=…`."
+        "`make restore FROM=… KEY=… DATA=…`."
     )

@@ -113,7 +113,7 @@ def _sentence(file: Path, error: sqlite3.Error) -> str:
 def _damaged(file: Path, detail: str) -> str:
     return (
         f"The table's file {file} is damaged ({detail}). Nothing was changed or deleted. Keep it, restore the newest"
-        " backup into another directory (`make restore FILE=… DATA=…`), and start from there."
+        " backup into another directory (`make restore FROM=… KEY=… DATA=…`), and start from there."
     )
 
 

@@ -18,6 +18,7 @@ def printed(capsys: pytest.CaptureFixture[str], *, simulate_openai: bool) -> str
         warnings=list,
         data=Path("data"),
         guarded_by=None if simulate_openai else "http://admin",
+        backup_to=None,
     )
     operator = SimpleNamespace(email="olga@example.com", first_password="secret")
     stack = SimpleNamespace(
@@ -51,3 +52,9 @@ def test_each_printed_key_plays_a_fault() -> None:
     assert len(keys) >= 3
     for key in keys:
         assert special_fault(f"{key}-refused" if key == "sk-fault" else key) is not None, key
+
+
+def test_what_backups_lack_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, simulate_openai=True)
+    assert "  ! There is no place for backups" in text
+    assert "  ! There is no key for backups yet: `make backup-key`" in text

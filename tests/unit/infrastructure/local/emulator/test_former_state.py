@@ -79,5 +79,5 @@ def test_a_damaged_one_is_passed_over_and_the_older_one_is_not_the_last_word(tmp
 @pytest.mark.parametrize("how", DAMAGES)
 def test_without_a_whole_one_nothing_is_taken(tmp_path: Path, how: str) -> None:
     damage(write_checkpoint(tmp_path, 1), how)
-    with pytest.raises(FormerStateUnreadable, match=r"No checkpoint in .* is whole.*make restore FILE="):
+    with pytest.raises(FormerStateUnreadable, match=r"No checkpoint in .* is whole.*make restore FROM="):
         newest_checkpoint(tmp_path)

@@ -197,7 +197,7 @@ async def test_a_file_that_is_not_as_written_is_named_and_nothing_is_lost(
     state.save_all()
     (tmp_path / "kms.json").write_text(damage)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(StateUnreadable, match=r"kms\.json is damaged .*make restore FILE="):
+    with pytest.raises(StateUnreadable, match=r"kms\.json is damaged .*make restore FROM="):
         State(tmp_path, Memory()).load()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

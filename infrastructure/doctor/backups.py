@@ -1,0 +1,48 @@
+"""Checks of one machine's backups, from the status that they leave: is there one that restores, and how old is it?"""
+
+from pathlib import Path
+
+from infrastructure.checks import CheckResult, bad, ok, unknown
+from infrastructure.local.backup.key import recipient_of
+from infrastructure.local.backup.schedule import is_late
+from infrastructure.local.backup.status import Status, read_status
+
+#: A place that is on the disk of the data is lost with it.
+SAME_DISK = "on the disk of the data: a lost disk takes both"
+
+
+def check_backups(data: Path, now: int) -> list[CheckResult]:
+    """Checks place, key, age and last try of the backups; ``now`` is in epoch milliseconds. None stops a deployment."""
+    status = read_status(data)
+    results = []
+    if not status.place:
+        fix = "`make up BACKUP_TO=…`: a folder, sftp://user@host/path or s3://bucket/prefix"
+        results.append(bad("no place for backups", fix, blocks=False))
+    if recipient_of(data) is None:
+        results.append(bad("no key for backups", "`make backup-key`, and keep what it prints", blocks=False))
+    return results or [_check_newest(data, status, now)]
+
+
+def _check_newest(data: Path, status: Status, now: int) -> CheckResult:
+    reason = status.problem or "see data/logs/backup.log"
+    if not status.at_ms:
+        return bad(f"no backup yet at {status.place}", reason, blocks=False)
+    subject = f"backup of {_age(now - status.at_ms)} ago, {status.size_bytes / 1e6:.1f} MB at {status.place}"
+    if is_late(status, now):
+        return bad(subject, reason, blocks=False)
+    subject += ", checked before it was sealed and read back: it restores"
+    if status.problem:
+        return unknown(subject, status.problem)
+    return ok(f"{subject} ({SAME_DISK})" if _is_on_disk_of(data, status.place) else subject)
+
+
+def _is_on_disk_of(data: Path, place: str) -> bool:
+    try:
+        return "://" not in place and Path(place).stat().st_dev == data.stat().st_dev
+    except OSError:
+        return False
+
+
+def _age(milliseconds: int) -> str:
+    hours, minutes = divmod(max(0, milliseconds) // 60_000, 60)
+    return f"{hours} h" if hours else f"{minutes} min"
