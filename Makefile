@@ -97,6 +97,12 @@ chaos: install ## inject a fault into real processes about every six seconds (MI
 	@$(BIN)/python -m pytest --require-tools tests/chaos/outage.py
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+KILLS ?= 50
+
+.PHONY: kills
+kills: install ## kill everything on one machine with -9 at random moments under load, and count what was lost (KILLS=50); resumes
+	@$(BIN)/python -m tests.chaos.kills --kills $(KILLS)
+
 SCHEMA ?=
 
 .PHONY: openai-schema
