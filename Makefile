@@ -43,7 +43,7 @@ check: python ## ruff, mypy and unit tests; run it before each commit
 	@$(MAKE) --jobs 3 --output-sync=target lint types unit
 
 .PHONY: test
-test: install lint types ## run every test but peers, chaos, the rehearsals and the long simulation; run it before handing over
+test: install lint types ## run every test but peers, chaos, kills, the rehearsals and the long simulation; run it before handing over
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 --require-tools tests
 
 .PHONY: story
