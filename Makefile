@@ -73,8 +73,8 @@ rehearse-upgrade: install .make/rehearsal ## upgrade and roll back there while c
 	@$(REHEARSING) upgrade $(FROM)
 
 .PHONY: rehearse-service
-rehearse-service: install ## upgrade a service in a scratch clone, with a simulated line: a good release, and two that are not well
-	@$(BIN)/python -m pytest --require-tools tests/contract/service_upgrade.py
+rehearse-service: install ## upgrade a service in a scratch clone with a simulated line, and run what compose.yaml starts, as processes
+	@$(BIN)/python -m pytest --require-tools tests/contract/service_upgrade.py tests/contract/compose_parts.py
 
 .PHONY: peers
 peers: install ## let two unmodified peer libraries pair and reply on our WhatsApp simulator
@@ -209,7 +209,7 @@ clean: ## remove everything that was installed and built; data stays
 install: python .make/ministack .make/wa-js .make/table chromium ## install everything that is missing: Python packages, MiniStack, dynoxide, wa-js, Chromium
 python: .make/python
 
-.make/python: requirements.txt chalice_app/requirements.txt runner/requirements.txt
+.make/python: requirements.txt infrastructure/local/requirements.txt chalice_app/requirements.txt runner/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 …)."; exit 1; }

@@ -1,7 +1,9 @@
 """The checkout that this code runs from: its folder, and a version that names its exact state."""
 
 import hashlib
+import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,11 @@ def checkout(repository: Path) -> Checkout:
     except (OSError, subprocess.SubprocessError):
         return Checkout("")
     return Checkout(f"{commit}+{state.hexdigest()[:8]}")
+
+
+def release_of(repository: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Returns the version that runs: the checkout's, or in an image, which has no git, the one that it was built of."""
+    return checkout(repository).commit or environment.get("COMMIT") or "unknown"
 
 
 def check_checkout(found: Checkout, *, committed_only: bool) -> CheckResult:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.checkout import REPOSITORY, release_of
 from infrastructure.checks import CheckResult, any_bad
 from infrastructure.deploying.aws.account import Account
 from infrastructure.doctor import machine, stage
@@ -16,7 +16,7 @@ from infrastructure.local import settings as local_settings
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Prints a line for each check; returns 0 if nothing is bad, 1 otherwise."""
-    commit = checkout(REPOSITORY).commit or "unknown"
+    commit = release_of(REPOSITORY, environment)
     now, wa_js = time.time_ns() // 1_000_000, stage.wa_js_of(REPOSITORY)
     name = environment.get("STAGE", "")
     try:

@@ -43,7 +43,8 @@ class Machine:
 def examine(machine: Machine) -> list[CheckResult]:
     """Runs all checks; those of the running stack only if it runs."""
     settings = machine.settings
-    results = [check_disk(settings.data), *check_browser(settings), *check_backups(settings.data, machine.now)]
+    browsers = [] if settings.runners_at else check_browser(settings)
+    results = [check_disk(settings.data), *browsers, *check_backups(settings.data, machine.now)]
     running = running_stack(settings.data)
     if running is None:
         return [bad(f"nothing runs on {settings.data}", "`make up`, or name the directory with DATA=…"), *results]

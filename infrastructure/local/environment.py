@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from infrastructure.checkout import REPOSITORY, checkout
+from infrastructure.checkout import REPOSITORY, release_of
 from infrastructure.local.aws import Aws
 from infrastructure.local.lambda_runtime.event_sources import DEFAULT_WORKERS
 from infrastructure.local.resources import Created
@@ -83,4 +83,4 @@ def runner_environment(variables: Mapping[str, str], data_directory: Path) -> di
 @cache
 def current_commit() -> str:
     """Returns the commit, cached: a running stack and its later runners stay one release while files are edited."""
-    return checkout(REPOSITORY).commit or "unknown"
+    return release_of(REPOSITORY)

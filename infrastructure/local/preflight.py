@@ -46,6 +46,8 @@ def check_programs(settings: Settings) -> None:
     check_ministack()
     find_dynoxide(settings.dynoxide)
     check_room(settings.data)
+    if settings.runners_at:
+        return
     if settings.runners and settings.runner_image:
         check_image(settings.runner_image)
     elif settings.runners:

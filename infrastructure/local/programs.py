@@ -131,7 +131,8 @@ class Programs:
     @property
     def _also_on(self) -> list[str]:
         """Returns the option by which containers reach a program besides loopback."""
-        return ["--also-on", self.network.address] if self.network and self.network.address else []
+        address = self.network.address if self.network else self._settings.runners_at
+        return ["--also-on", address] if address else []
 
     @property
     def operators_alone(self) -> list[str]:

@@ -35,8 +35,13 @@ class Created:
     events_queue: str
 
 
-def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int) -> Created:
-    """Creates the missing resources; ``runners`` is the desired count of a new ECS service."""
+def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int, token: str | None = None) -> Created:
+    """Creates the missing resources.
+
+    Args:
+        runners: the desired count of a new ECS service.
+        token: the runners' bootstrap token; None makes a random one, or leaves the one that is there.
+    """
     # Not above: the process of the functions needs this module before it knows which release's chalicelib it serves.
     from chalicelib.model.mail_address import parse_sender
 
@@ -57,7 +62,7 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int)
     service = service_of(resolved.created["RunnerCluster"]["Ref"])
     _service(aws, resolved.created["RunnerCluster"]["Ref"], service, runners)
     token_parameter = f"/{stack}/runner-bootstrap-token"
-    _secret(aws, token_parameter)
+    _secret(aws, token_parameter, token)
     events_queue = f"{stack}-local-events"
     _queue(aws, {"QueueName": events_queue, "VisibilityTimeout": 30, "MessageRetentionPeriod": 3600})
     return Created(
@@ -263,9 +268,12 @@ def _service(aws: Aws, cluster: str, service: str, runners: int) -> None:
         ecs.create_service(cluster=cluster, serviceName=service, taskDefinition=service, desiredCount=runners)
 
 
-def _secret(aws: Aws, name: str) -> None:
+def _secret(aws: Aws, name: str, given: str | None) -> None:
     ssm = aws.client("ssm")
     try:
-        ssm.get_parameter(Name=name)
+        present = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
-        ssm.put_parameter(Name=name, Type="SecureString", Value=secrets.token_urlsafe(32))
+        present = None
+    if present is None or given not in (None, present):
+        value = given or secrets.token_urlsafe(32)
+        ssm.put_parameter(Name=name, Type="SecureString", Value=value, Overwrite=present is not None)

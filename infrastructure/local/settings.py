@@ -21,6 +21,7 @@ from infrastructure.local.lambda_runtime.events import STAGE
 FIRST_PORT = 4700
 #: Browsers accept `Secure` cookies over plain HTTP only from this host (and 127.0.0.1).
 HOST = "localhost"
+MIN_TOKEN_LENGTH = 32
 
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
@@ -93,6 +94,10 @@ class Settings:
     browser_heap_mb: str = ""
     #: The container image of the runners; ``None``: runners are processes.
     runner_image: str | None = None
+    #: This machine's address for runners that something else starts, such as compose; ``None``: it starts them itself.
+    runners_at: str | None = None
+    #: The bootstrap token of those runners; ``None``: a random one.
+    runner_token: str | None = field(default=None, repr=False)
     #: Additional environment variables of the runners, for tests.
     runner_settings: Mapping[str, str] = field(default_factory=dict)
     #: Additional environment variables of the application, for tests.
@@ -169,6 +174,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--backup-to", default=given("BACKUP_TO") or None, help="a folder, sftp://user@host/path, s3://bucket/prefix")
     add("--backup-at", default=given("BACKUP_AT") or DEFAULT_AT, help="the time of the nightly backup, 03:15")
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
+    add("--runners-at", default=given("RUNNERS_AT") or None, help="our address for runners that something else starts")
     chosen = parser.parse_args(arguments)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
@@ -189,6 +195,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         backup_to=_backup_to(chosen.backup_to),
         backup_at=_backup_at(chosen.backup_at),
         runner_image=chosen.runner_image,
+        runners_at=chosen.runners_at,
+        runner_token=_token(given("RUNNER_BOOTSTRAP_TOKEN") or None, chosen.runners_at),
         chromium=given("CHROMIUM") or None,
         dynoxide=given("DYNOXIDE") or None,
         browser_heap_mb=given("BROWSER_HEAP_MB") or "",
@@ -201,6 +209,15 @@ def _ports(text: str) -> Ports:
     if not text.isdigit() or not 1024 <= int(text) <= 65_529:
         raise CannotStart(f"PORTS={text} is not a first port between 1024 and 65529, nor `auto`.")
     return Ports.from_first(int(text))
+
+
+def _token(token: str | None, runners_at: str | None) -> str | None:
+    if runners_at and not (token and len(token) >= MIN_TOKEN_LENGTH and token.isascii() and token.isprintable()):
+        raise CannotStart(
+            "RUNNER_BOOTSTRAP_TOKEN is not given, or is too short: runners that are started elsewhere need the same as"
+            " here, at least 32 random letters and digits (`openssl rand -hex 32`)."
+        )
+    return token if runners_at else None
 
 
 def _sender(mail_from: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from infrastructure.local import operators, preflight, recovery, resources
 from infrastructure.local.aws import Aws
+from infrastructure.local.ecs.attached import AttachedRunners
 from infrastructure.local.ecs.launcher import launcher
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
@@ -47,6 +48,7 @@ class LocalStack:
         self._relay: Relay | None = None
         self._outbox_server: Any = None
         self._supervisor: Supervisor | None = None
+        self._attached: AttachedRunners | None = None
         self._created: Created | None = None
         self._operator: Operator | None = None
         self._marked = False
@@ -183,7 +185,12 @@ class LocalStack:
     def _ensure_resources(self) -> None:
         chosen = self.settings
         self._created = resources.ensure(
-            self.aws, chosen.stack, base_url=chosen.base_url, mail_from=chosen.mail_from, runners=chosen.runners
+            self.aws,
+            chosen.stack,
+            base_url=chosen.base_url,
+            mail_from=chosen.mail_from,
+            runners=chosen.runners,
+            token=chosen.runner_token,
         )
 
     def _start_mail(self) -> None:
@@ -203,6 +210,12 @@ class LocalStack:
         if not self.settings.runners:
             return
         service = Service(self.client("ecs"), self.client("sqs"), self.created)
+        if self.settings.runners_at is not None:
+            self._attached = AttachedRunners(service, self.settings.data / "attached.json")
+            self._attached.report_running()
+            self._attached.serve(self.settings.runners_at)
+            self._report_part("runners", f"are started elsewhere; their tasks are at {self.settings.runners_at}")
+            return
         name = self.created.runner_token_parameter
         token = self.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
         self._supervisor = Supervisor(
@@ -242,8 +255,9 @@ class LocalStack:
         """Restarts the application or a store if it ended; raises ``CannotStart`` if another part ended."""
         if "ministack" in self._programs.check(self._report):
             self._ensure_resources()  # its queues were in its memory, and the tasks
-            if self._supervisor is not None:
-                self._supervisor.report_running()
+            for started in (self._supervisor, self._attached):
+                if started is not None:
+                    started.report_running()
 
     def kill(self) -> None:
         """Kills every process, as `kill -9` does: for tests. Writes and reports nothing."""
@@ -270,7 +284,9 @@ class LocalStack:
             self._relay.stop()
         if self._outbox_server is not None:
             outbox.stop(self._outbox_server)
-        self._supervisor = self._outbox_server = self._relay = None
+        if self._attached is not None:
+            self._attached.stop()
+        self._supervisor = self._outbox_server = self._relay = self._attached = None
         with contextlib.suppress(OSError):
             (self.settings.data / "stack.json").unlink()
         if self._lock is not None:

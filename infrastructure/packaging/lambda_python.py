@@ -68,8 +68,9 @@ def version_of(python: Path) -> tuple[int, int] | None:
 
 
 def pins(*names: str) -> list[str]:
-    """Returns the lines of requirements.txt that pin these packages."""
-    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+    """Returns the lines that pin these packages for the one-machine stack and for development."""
+    files = (REPOSITORY / "infrastructure" / "local" / "requirements.txt", REPOSITORY / "requirements.txt")
+    lines = [line for file in files for line in file.read_text().splitlines()]
     return [line for line in lines if line.partition("==")[0] in names]
 
 

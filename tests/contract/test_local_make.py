@@ -24,6 +24,7 @@ def checkout(tmp_path: Path) -> Path:
         "runner/package.json",
         "runner/package-lock.json",
         "infrastructure/local/ministack.txt",
+        "infrastructure/local/requirements.txt",
         "infrastructure/local/table/package.json",
         "infrastructure/local/table/package-lock.json",
     ):

@@ -9,10 +9,10 @@ from infrastructure.local.settings import CannotStart
 NAMES = (
     *("WHATSAPP", "OPENAI", "OPENAI_SERVERS", "BASE_URL", "MAIL_FROM", "OPERATOR_EMAIL", "PORTS"),
     *("RUNNERS", "RUNNER_CAPACITY", "RUNNER_IMAGE", "LINE_REPLIES_PER_MINUTE", "CHROMIUM", "BROWSER_HEAP_MB"),
-    *("DYNOXIDE", "BACKUP_TO", "BACKUP_AT", "BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS"),
+    *("DYNOXIDE", "BACKUP_TO", "BACKUP_AT", "BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS", "RUNNERS_AT"),
 )
 #: The settings that hold a password: each is a credential, a file of its own.
-SECRETS = ("SMTP_URL",)
+SECRETS = ("SMTP_URL", "RUNNER_BOOTSTRAP_TOKEN")
 
 HEADING = """\
 # Settings of Answerline's service, as of `make up`: one NAME=value in each line.

@@ -212,6 +212,7 @@ def test_functions_get_names_and_no_references() -> None:
 
 #: Variables that the application reads and that AWS does not set.
 NOT_TOLD: Final = {
+    "BACKUP_STATE_PARAMETER": "nothing of the stage makes backups: DynamoDB and S3 keep their own",
     "AWS_REGION": "Lambda sets it",
     "ALLOW_LOCAL_LINKS": "only where the reader sits at this very machine",
 }
