@@ -62,6 +62,11 @@ def _removes_inside(operation: Operation) -> bool:
     return any(isinstance(path, tuple) for write in writes if isinstance(write, Update) for path in write.removing)
 
 
+def _adds(operation: Operation) -> bool:
+    writes = operation.writes if isinstance(operation, Transaction) else [operation]
+    return any(isinstance(write, Update) and write.add for write in writes)
+
+
 ITEM = {"pk": "P", "sk": "a", "n": 1}
 THERE = Put(ITEM, when=None)
 
@@ -99,6 +104,14 @@ DEVIATIONS = (
         [Put({**ITEM, "data": "x"}, when=None), Update("P", "a", set={"n": 2}, add={"data": 1}), Get("P", "a")],
         {**ITEM, "data": "x"},
         lambda operation, expected, result: isinstance(operation, Update) and expected == result == INVALID,
+    ),
+    Deviation(
+        "moto",
+        "a sum of more than 38 digits is invalid; moto stores it, and fails from then on",
+        "our counters are far smaller",
+        [Put({**ITEM, "n": 10**38 - 1}, when=None), Update("P", "a", add={"n": 10**20})],
+        INVALID,
+        lambda operation, expected, result: result != expected == INVALID and _adds(operation),
     ),
     Deviation(
         "moto",

@@ -2,18 +2,17 @@
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from chalicelib.store.table import Table
 from tests.engines.deviations import DEVIATIONS, Deviation, explain
 from tests.engines.dynoxide import Dynoxide, client_of, new_table
-from tests.engines.operations import Operation, operations
+from tests.engines.operations import Operation, sequences
 from tests.engines.results import PagedClient, contents, perform
 from tests.simulation.memory_table import MemoryTable
 
-#: A sequence takes a tenth of a second.
-EXAMPLES = 50
+#: A sequence of about twenty operations takes a tenth of a second.
+EXAMPLES = 40
 
 
 @pytest.mark.dynoxide
@@ -23,7 +22,7 @@ def test_every_engine_answers_the_same_and_ends_with_the_same(dynoxide: Dynoxide
     @settings(
         max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
-    @given(st.lists(operations, min_size=4, max_size=25))
+    @given(sequences)
     def compare(sequence: list[Operation]) -> None:
         memory = MemoryTable()
         tables = {

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
@@ -22,6 +22,9 @@ LOCAL_INDEXES = {"by_time": "at"}
 NUMBERS = frozenset({"unplaced_since", "due_at"})
 KEYS = frozenset({*LOCAL_INDEXES.values(), *(name for one in GLOBAL_INDEXES.values() for name in one[:2])})
 MAX_TRANSACTION = 100
+MAX_DIGITS = 38
+#: Precise enough for the sum of any two numbers of DynamoDB's that our stores have.
+EXACT = Context(prec=200)
 
 
 class Invalid(Exception):
@@ -221,7 +224,7 @@ def _updated(before: Item, update: Update) -> Item:
         elif isinstance(value, set) and isinstance(before_it, set) and _of_one_kind(before_it | value):
             parent[name] = before_it | value
         elif _kind(before_it) is float and _kind(value) is float:
-            parent[name] = _native(Decimal(str(before_it)) + Decimal(str(value)))
+            parent[name] = _sum(before_it, value)
         else:
             raise Invalid(f"{name} is of another type than what is added to it")
     return item
@@ -285,6 +288,13 @@ def holds(condition: ConditionBase, item: Item) -> bool:
         case "BETWEEN":
             return bool(given[0] <= found <= given[1])
     raise NotImplementedError(operator)
+
+
+def _sum(one: Any, other: Any) -> float:
+    total = EXACT.add(Decimal(str(one)), Decimal(str(other)))
+    if len(total.normalize(EXACT).as_tuple().digits) > MAX_DIGITS:
+        raise Invalid("a number has at most 38 digits")
+    return int(total) if total == total.to_integral_value(context=EXACT) else float(total)
 
 
 def _contains(found: Any, given: Any) -> bool:

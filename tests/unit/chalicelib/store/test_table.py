@@ -151,6 +151,12 @@ def test_what_is_of_another_type_is_not_added_and_changes_nothing(table: Table, 
     assert table.get("P", "S") == before
 
 
+def test_large_numbers_are_added_digit_for_digit(table: Table) -> None:
+    stored(table, n=10**37)
+    table.update(Update("P", "S", add={"n": 1}))
+    assert table.update(Update("P", "S", add={"n": 10**20}))["n"] == 10**37 + 10**20 + 1
+
+
 def test_a_set_has_a_member(table: Table) -> None:
     with pytest.raises(Exception, match=r"(?i)\bset\b"):
         table.update(Update("P", "S", add={"names": set()}))
