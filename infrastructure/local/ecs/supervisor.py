@@ -20,6 +20,8 @@ from infrastructure.local.processes import Child, kill_tree
 
 #: The interval of the reconcile loop.
 RECONCILE_EVERY_SECONDS = 0.5
+#: The desired count is read less often: each reading is a signed call, day and night.
+DESIRED_READ_EVERY_SECONDS = 2.0
 #: As on ECS: the time between SIGTERM and SIGKILL, in which a runner drains.
 STOP_GRACE_SECONDS = 110.0
 #: How long the kill of all runners may take beyond the grace period.
@@ -128,6 +130,8 @@ class Supervisor:
         self._killing = threading.Event()
         self._grace_seconds = STOP_GRACE_SECONDS
         self._ecs_failing = False
+        self._desired = 0
+        self._read_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -161,12 +165,17 @@ class Supervisor:
         for slot in self._slots:
             if task := slot.kill_orphan():
                 self._report_end(task, "was left behind by a stack that was killed")
-        desired = 0
         while not self._stopped.is_set():
-            desired = self._read_desired(desired)
-            self.reconcile(desired, time.monotonic())
+            self.step(time.monotonic())
             self._stopped.wait(RECONCILE_EVERY_SECONDS)
         self._stop_all()
+
+    def step(self, now: float) -> None:
+        """Reads the desired count if that is due, and reconciles; ``now`` is monotonic, in seconds."""
+        if now - self._read_at >= DESIRED_READ_EVERY_SECONDS:
+            self._desired = self._read_desired(self._desired)
+            self._read_at = now
+        self.reconcile(self._desired, now)
 
     def _stop_all(self) -> None:
         occupied = [slot for slot in self._slots if slot.child is not None]
