@@ -120,6 +120,10 @@ bench: install ## measure formatting of hostile texts, doors, a storm of startin
 bench-logins: install ## restore 20 logins from snapshots of busy browsers; all must come online (two minutes)
 	@$(BIN)/python -m tests.bench.restored_logins
 
+.PHONY: soak
+soak: install ## measure the stores and the control plane with a month of 5, 20 and 50 clients; half an hour (ARGS="5 20"); resumes
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 VERSION ?= latest
 ARGS ?=
 

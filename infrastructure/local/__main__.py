@@ -29,13 +29,14 @@ def main(arguments: Sequence[str]) -> int:
 
             _print(commands.run(arguments))
             return 0
-        return _run(LocalStack(parse(arguments), _print))
+        return run(LocalStack(parse(arguments), _print))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def _run(stack: LocalStack) -> int:
+def run(stack: LocalStack) -> int:
+    """Runs a stack until it is asked to stop; returns the exit code."""
     stop = threading.Event()
 
     def request_stop(_number: int, _frame: FrameType | None) -> None:

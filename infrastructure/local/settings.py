@@ -5,6 +5,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,8 @@ class Settings:
     runners_at: str | None = None
     #: The bootstrap token of those runners; ``None``: a random one.
     runner_token: str | None = field(default=None, repr=False)
+    #: What a runner is as a process; tests have others.
+    runner_command: tuple[str, ...] = (sys.executable, "-m", "runner")
     #: Additional environment variables of the runners, for tests.
     runner_settings: Mapping[str, str] = field(default_factory=dict)
     #: Additional environment variables of the application, for tests.

@@ -28,6 +28,6 @@ def launcher(chosen: Settings, programs: Programs, token: str, task_arn: Callabl
 
     boot_gate = chosen.data.absolute() / "boot-gate"
     if network is None or chosen.runner_image is None:
-        return Processes(variables, boot_gate=boot_gate)
+        return Processes(variables, chosen.runner_command, boot_gate=boot_gate)
     engine, capacity = preflight.find_engine(), chosen.runner_capacity
     return Containers(engine, chosen.runner_image, variables, network, capacity=capacity, boot_gate=boot_gate)

@@ -1,0 +1,1 @@
+"""`make soak`: what a month of many clients costs one machine."""
