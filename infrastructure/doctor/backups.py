@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infrastructure.checks import CheckResult, bad, ok, unknown
 from infrastructure.local.backup.key import recipient_of
+from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.schedule import is_late
 from infrastructure.local.backup.status import Status, read_status
 
@@ -27,7 +28,7 @@ def _check_newest(data: Path, status: Status, now: int) -> CheckResult:
     reason = status.problem or "see data/logs/backup.log"
     if not status.at_ms:
         return bad(f"no backup yet at {status.place}", reason, blocks=False)
-    subject = f"backup of {_age(now - status.at_ms)} ago, {status.size_bytes / 1e6:.1f} MB at {status.place}"
+    subject = f"backup of {_age(now - status.at_ms)} ago, {in_words(status.size_bytes)} at {status.place}"
     if is_late(status, now):
         return bad(subject, reason, blocks=False)
     subject += ", checked before it was sealed and read back: it restores"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infrastructure.local.backup import BackupFailed
 from infrastructure.local.backup.job import Backups
+from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.places import open_place
 
 #: The lines have precedence.
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     except BackupFailed as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{place.label}/{status.name}: {status.size_bytes / 1e6:.1f} MB")
+    print(f"{place.label}/{status.name}: {in_words(status.size_bytes)}")
     return 0
 
 

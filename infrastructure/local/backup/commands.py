@@ -12,6 +12,7 @@ from infrastructure.local.backup.data_copy import TABLE
 from infrastructure.local.backup.deletions import Deletion, Ledger
 from infrastructure.local.backup.job import Backups
 from infrastructure.local.backup.key import make_key
+from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.names import DAYS_KEPT
 from infrastructure.local.backup.nightly import NO_PLACE
 from infrastructure.local.backup.places import Folder, open_place
@@ -21,9 +22,10 @@ from infrastructure.local.backup.table_copy import compact_table
 from infrastructure.local.environment import current_commit
 from infrastructure.local.settings import CannotStart, Settings, parse
 
+#: As comments, so that all that is printed is a key file, too.
 KEY_ADVICE: Final = (
-    "\nKeep this line, as a file, where this machine is not: in a password manager, or on paper. It is shown this once,"
-    " and it is all that opens the backups; this machine has only its public half."
+    "\n# Keep the line above where this machine is not: in a password manager, or on paper. It is shown this once, and"
+    "\n# is all that opens the backups; this machine has only its public half."
 )
 
 
@@ -44,11 +46,11 @@ def _back_up(settings: Settings, values: Sequence[str], environment: Mapping[str
     if values[0]:
         file = Path(values[0]).expanduser().absolute()
         digest = backups.write(Folder(file.parent), file.name)
-        return f"{file}: {digest.size_bytes / 1e6:.1f} MB, sealed. `make restore FROM={file} KEY=…` opens it."
+        return f"{file}: {in_words(digest.size_bytes)}, sealed. `make restore FROM={file} KEY=…` opens it."
     if settings.backup_to is None:
         raise BackupFailed(f"{NO_PLACE} Or name a file: `make backup FILE=…`.")
     status = backups.keep(open_place(settings.backup_to, environment))
-    return f"{status.place}/{status.name}: {status.size_bytes / 1e6:.1f} MB, read back and whole."
+    return f"{status.place}/{status.name}: {in_words(status.size_bytes)}, read back and whole."
 
 
 def _make_key(settings: Settings, values: Sequence[str], _: Mapping[str, str]) -> str:

@@ -69,6 +69,14 @@ def digest_of(file: Path) -> Digest:
     return Digest(computed.hexdigest(), size)
 
 
+def in_words(size_bytes: int) -> str:
+    """Returns a size as people read it: ``8.5 kB``, ``12.3 MB``, ``1.4 GB``."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB")):
+        if size_bytes >= size:
+            return f"{size_bytes / size:.1f} {unit}"
+    return f"{size_bytes / 1e3:.1f} kB"
+
+
 def _files(directory: Path) -> list[str]:
     return sorted(
         path.relative_to(directory).as_posix()

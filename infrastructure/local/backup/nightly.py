@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from infrastructure.local.backup.deletions import Ledger
 from infrastructure.local.backup.job import installation_of
 from infrastructure.local.backup.key import NO_KEY, recipient_of
+from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.places import parse_address
 from infrastructure.local.backup.schedule import FAILURES_UNTIL_MAIL, FIRST_RETRY, is_due, parse_time
 from infrastructure.local.backup.status import Status, read_status, write_status
@@ -112,7 +113,7 @@ class Nightly:
             after = before.failed("The backup ended without a word: data/logs/backup.log.", _ms(self.now()))
             write_status(self.data, after)
         if not after.problem:
-            self.notify.report(f"backup       {after.name}, {after.size_bytes / 1e6:.1f} MB, is whole at {after.place}")
+            self.notify.report(f"backup       {after.name}, {in_words(after.size_bytes)}, is whole at {after.place}")
         elif after.problem != before.problem:
             self.notify.report(f"backup       failed and is tried again: {after.problem}")
         if after.failures >= FAILURES_UNTIL_MAIL and not after.mailed and self._mail(after):

@@ -10,7 +10,7 @@ import pytest
 from infrastructure.local.aws import Aws
 from infrastructure.local.backup import commands, erasure
 from infrastructure.local.backup.deletions import Ledger
-from infrastructure.local.backup.key import make_key, recipient_of
+from infrastructure.local.backup.key import make_key, read_identity, recipient_of
 from infrastructure.local.backup.places import Folder
 from infrastructure.local.settings import CannotStart, Settings
 from tests.unit.infrastructure.local.backup.conftest import STACK, Data
@@ -30,6 +30,8 @@ def run(data: Data, *arguments: str, place: Path | None = None) -> str:
 def test_a_key_is_shown_once(data: Data) -> None:
     said = run(data, "backup-key")
     assert said.startswith("AGE-SECRET-KEY-1") and "It is shown this once" in said
+    (data.directory / "key.txt").write_text(said)
+    assert str(read_identity(data.directory / "key.txt").to_public()) == recipient_of(data.directory)
     before = recipient_of(data.directory)
     with pytest.raises(CannotStart, match=f"There is a key already: {before}"):
         run(data, "backup-key")
@@ -47,7 +49,7 @@ def test_a_key_may_be_made_before_the_first_start(tmp_path: Path) -> None:
 def test_a_backup_goes_to_its_place_or_into_a_file(data: Data, place: Path) -> None:
     make_key(data.directory)
     assert re.fullmatch(
-        rf"{place}/answerline-\S+\.age: \d+\.\d MB, read back and whole\.", run(data, "backup", place=place)
+        rf"{place}/answerline-\S+\.age: \d+\.\d kB, read back and whole\.", run(data, "backup", place=place)
     )
     assert run(data, "backup-now", place=place) and run(data, "backup", "", place=place)
     file = place / "mine.age"
