@@ -59,6 +59,10 @@ def test_the_lines_of_a_backup_that_was_taken_under_load_come_online_without_a_c
             contacts = [whatsapp.phone(number, name).contact(CONTACT, "Carla") for name, number in NUMBERS.items()]
             with load(contacts):
                 assert "read back and whole" in commands.run(["backup"], environment)
+            for contact in contacts:  # a reply that the backup does not know of must not silence the line afterwards
+                known = len(contact.replies())
+                contact.write("after the backup")
+                contact.wait_for_reply(known + 1, timeout=60)
     finally:
         stack.kill()
 

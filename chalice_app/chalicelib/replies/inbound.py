@@ -177,7 +177,9 @@ class _Arrivals:
             classified = Classification(Outcome.SKIPPED, SkipReason.DELETED)
         elif classified.outcome is Outcome.TAKEOVER:
             own = judge_own(self.services, self.tenant, self.session, chat, message, self.now)
-            if own.judgement.automatic:
+            if own.is_reply:
+                classified = replace(classified, outcome=Outcome.DELIVERY)
+            elif own.judgement.automatic:
                 classified = Classification(
                     Outcome.SKIPPED, SkipReason.AUTOMATIC, keeps_content=classified.keeps_content
                 )

@@ -13,6 +13,7 @@ from chalicelib.model import (
     SkipReason,
     Tenant,
     Turn,
+    is_forgotten_reply,
     milliseconds,
 )
 from chalicelib.model.messages.automatic_messages import (
@@ -22,6 +23,7 @@ from chalicelib.model.messages.automatic_messages import (
     fingerprint,
     judge,
 )
+from chalicelib.replies.formatting import MAX_PARTS
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
 from wire import Message
@@ -56,6 +58,8 @@ class OwnMessage:
     message: Message
     judgement: Judgement
     fingerprint: str
+    #: a reply of the line, of whose turn the table knows nothing any more: it is older than the reply
+    is_reply: bool = False
 
 
 def judge_own(
@@ -66,6 +70,8 @@ def judge_own(
     recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since).messages
     # What the account of before received says nothing of this phone.
     before = tuple(each for each in recent if each.sent_at >= session.history_since)
+    if is_forgotten_reply(chat, before, message.id, MAX_PARTS):
+        return OwnMessage(message, Judgement(automatic=False), "", is_reply=True)
     names = {each.author for each in before if not each.from_me and each.author}
     text = fingerprint(tenant.id, message.text, names)
     judgement = judge(
@@ -87,7 +93,9 @@ def conclude_own(services: Services, tenant: Tenant, chat: Chat, own: OwnMessage
     """
     kept = None if is_new else services.chats.get_message(chat, own.message)
     automatic = kept.skipped is SkipReason.AUTOMATIC if kept is not None else own.judgement.automatic
-    if not automatic:
+    if own.is_reply:
+        _end_turn(services, tenant, chat, own.message.sent_at_ms, now)
+    elif not automatic:
         take_over(services, tenant, chat, own.message.sent_at_ms, now)
     if is_new and own.judgement.remembered:
         services.automatic_texts.record(
@@ -110,10 +118,15 @@ def take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, n
         is_first = services.chats.record_takeover(chat, until)
         if is_first and chat.takeover_until < now:
             services.timeline.count(Event(tenant.id, now, EventKind.TAKEOVER, by="owner"))
+    _end_turn(services, tenant, chat, None if until > now else written_at, now)
+
+
+def _end_turn(services: Services, tenant: Tenant, chat: Chat, answered_at: int | None, now: int) -> None:
+    """Discards the open turn; with ``answered_at`` only one whose first message was written before."""
     fresh = services.chats.get(chat.tenant, chat.id)
     if fresh is not None and fresh.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, fresh.open_turn)
-        theirs = turn is not None and (until > now or turn.oldest_sent_at <= written_at)
+        theirs = turn is not None and (answered_at is None or turn.oldest_sent_at <= answered_at)
         if turn is not None and theirs and services.turns.discard(turn, SkipReason.TAKEOVER, now):
             report_turn(services, tenant, turn, SkipReason.TAKEOVER, now)
 

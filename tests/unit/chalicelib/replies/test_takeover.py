@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model import EventKind, SkipReason, Turn
+from chalicelib.model import Chat, EventKind, SkipReason, StoredMessage, Turn, TurnState, is_forgotten_reply
+from chalicelib.model.conversation import reply_id
 from chalicelib.model.messages.automatic_messages import TextMark
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
@@ -26,7 +27,7 @@ from tests.unit.support.online_line import (
     relinked,
     with_policies,
 )
-from wire import Acknowledgement, Outcome
+from wire import Acknowledgement, MessageKind, Outcome
 
 GREETING = "Hello! Thank you for contacting Bloom Flowers. How can we help?"
 AWAY = "We are closed right now and will answer you tomorrow morning."
@@ -267,3 +268,65 @@ def test_an_automatic_message_is_counted_and_logged_without_its_words(
     [record] = [each for each in caplog.records if each.msg == LogEvent.MESSAGES_UNANSWERED]
     assert record.__dict__["reason"] == SkipReason.AUTOMATIC and "Bloom" not in caplog.text
     assert [each.reason for each in line.unanswered.latest(T)] == [SkipReason.AUTOMATIC]
+
+
+# -- a table that is older than the replies: a backup was restored -----------------------------------------------------
+
+
+def reply_to(id: str, part: int = 0) -> str:
+    """The id of a part of the reply that begins with this message, which the table has forgotten."""
+    return reply_id(T, f"{CHAT}|contact#{id}", part)
+
+
+@pytest.mark.parametrize("part", [0, 4])
+def test_a_reply_of_which_the_table_knows_nothing_is_no_takeover(line: Services, clock: Clock, part: int) -> None:
+    """A restored line reads its last messages again: it must neither fall silent nor answer once more."""
+    ask(line, clock, "M1")
+    sent = reply_to("M1", part)
+    assert own(line, clock, sent, "Yes, until six.").outcome is Outcome.DELIVERY
+    assert own(line, clock, sent, "Yes, until six.").outcome is Outcome.DUPLICATE, "read again"
+    clock.pass_seconds(10)
+    check(line)
+    assert llm(line).asked == [] and takeovers(line) == [], "M1 is answered"
+    ask(line, clock, "M2", "And tomorrow?")
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert [each.text for each in llm(line).asked[-1]][-2:] == ["Yes, until six.", "And tomorrow?"]
+
+
+def test_a_forgotten_reply_ends_the_turn_that_would_repeat_it(line: Services, clock: Clock) -> None:
+    ask(line, clock, "M1")
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    turn = open_turn(line)
+    assert own(line, clock, reply_to("M1", 3), "Yes.").outcome is Outcome.DELIVERY
+    chat = line.chats.get(T, CHAT)
+    assert chat is not None and chat.open_turn is None and chat.takeover_until == 0
+    ended = line.turns.get(T, CHAT, turn.id)
+    assert ended is not None and ended.state is TurnState.DISCARDED
+
+
+@pytest.mark.parametrize("other", ["part", "message", "chat", "tenant"])
+def test_no_other_id_is_taken_for_a_forgotten_reply(line: Services, clock: Clock, other: str) -> None:
+    ask(line, clock, "M1")
+    key = "contact#M2" if other == "message" else "contact#M1"
+    chat = "4712@lid" if other == "chat" else CHAT
+    id = reply_id("tenantbbbb" if other == "tenant" else T, f"{chat}|{key}", 5 if other == "part" else 0)
+    assert own(line, clock, id, "I am here myself.").outcome is Outcome.TAKEOVER
+    assert takeovers(line) == [1]
+
+
+def test_a_forgotten_confirmation_of_stop_resumes_nothing(line: Services, clock: Clock) -> None:
+    ask(line, clock, "M1", "STOP")
+    assert own(line, clock, reply_to("M1"), "You get no more messages.").outcome is Outcome.DELIVERY
+    chat = line.chats.get(T, CHAT)
+    assert chat is not None and chat.stopped
+
+
+def test_a_reply_to_an_edited_message_is_known_by_each_of_its_wordings() -> None:
+    message_of_contact = StoredMessage("M1", CHAT, None, False, MessageKind.TEXT, "Hi", 5, 5, "5")
+    chat, edited = Chat(T, CHAT, whatsapp_id=CHAT), replace(message_of_contact, version=2)
+    for seed in ("contact#M1", "contact#M1|1", "contact#M1|2"):
+        assert is_forgotten_reply(chat, [edited], reply_id(T, f"{CHAT}|{seed}", 1), 5)
+    assert not is_forgotten_reply(chat, [edited], reply_id(T, f"{CHAT}|contact#M1|3", 1), 5)
+    assert not is_forgotten_reply(chat, [replace(edited, from_me=True)], reply_id(T, f"{CHAT}|contact#M1", 1), 5)
