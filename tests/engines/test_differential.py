@@ -12,7 +12,7 @@ from tests.engines.results import PagedClient, contents, perform
 from tests.simulation.memory_table import MemoryTable
 
 #: A sequence of about twenty operations takes a tenth of a second.
-EXAMPLES = 40
+EXAMPLES = 30
 
 
 @pytest.mark.dynoxide
