@@ -71,6 +71,7 @@ def test_the_lines_of_a_backup_that_was_taken_under_load_come_online_without_a_c
     # WhatsApp and the phones are not of the machine that was lost: they go on from where they are.
     shutil.copy(tmp_path / "data" / "whatsapp.json", elsewhere.data / "whatsapp.json")
     with local_stack(elsewhere.data, runners=1) as again, SimulatorClient(again.phone_url) as whatsapp:
+        wait_until(lambda: all(is_online_and_quiet(again, tenant) for tenant in tenants.values()), 120)
         for name, number in NUMBERS.items():
             contact = whatsapp.phone(number, name).contact(CONTACT, "Carla")
             before = len(contact.replies())
@@ -109,6 +110,15 @@ def load(contacts: list[ContactClient]) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def is_online_and_quiet(stack: LocalStack, tenant: str) -> bool:
+    """True once the line is online, and what waited for a reply when the backup was taken has it."""
+    pages = (
+        stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.created.table, IndexName="open_turns")
+    )
+    open_turns = [each for page in pages for each in page["Items"] if tenant in each["pk"]["S"]]
+    return item(stack, tenant)["phase"]["S"] == "online" and not open_turns
 
 
 def item(stack: LocalStack, tenant: str) -> dict[str, dict[str, object]]:

@@ -1,5 +1,7 @@
 """Backups of a one-machine stack come back: taken under load, from before a deletion, and by a former release."""
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -104,9 +106,13 @@ def test_a_backup_under_load_comes_back_without_the_client_that_was_deleted_sinc
     (backup,) = whole_backups(path.name for path in place.iterdir())
 
     elsewhere = Settings(data=tmp_path / "elsewhere")
+    elsewhere.data.mkdir()
+    holder = "nobody" if os.geteuid() == 0 else elsewhere.data.owner()
+    shutil.chown(elsewhere.data, holder)
     restored = restore(elsewhere, Request(str(place), key), {})
     assert (restored.name, restored.tenants, restored.erased) == (str(backup), 1, 1)
     assert restored.problems == [] and restored.aside is None
+    assert {path.owner() for path in (elsewhere.data, *elsewhere.data.rglob("*"))} == {holder}
     held = b"".join(path.read_bytes() for path in elsewhere.data.rglob("*") if path.is_file())
     assert b"bakery@example.com" in held and b"garage@example.com" not in held
 

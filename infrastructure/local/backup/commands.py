@@ -19,6 +19,7 @@ from infrastructure.local.backup.places import Folder, open_place
 from infrastructure.local.backup.restore import Request, restore
 from infrastructure.local.backup.stores import running_stores
 from infrastructure.local.backup.table_copy import compact_table
+from infrastructure.local.credentials import with_credentials
 from infrastructure.local.environment import current_commit
 from infrastructure.local.settings import CannotStart, Settings, parse
 
@@ -35,7 +36,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -
     if verb not in _VERBS:
         raise CannotStart(f"There is no command {verb}: {', '.join(_VERBS)}.")
     try:
-        return _VERBS[verb](parse([], environment), [*values, "", "", ""], environment)
+        settings = parse([], environment)
+        return _VERBS[verb](settings, [*values, "", "", ""], with_credentials(environment))
     except BackupFailed as error:
         raise CannotStart(str(error)) from None
 

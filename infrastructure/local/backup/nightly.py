@@ -16,6 +16,7 @@ from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.places import parse_address
 from infrastructure.local.backup.schedule import FAILURES_UNTIL_MAIL, FIRST_RETRY, is_due, parse_time
 from infrastructure.local.backup.status import Status, read_status, write_status
+from infrastructure.local.credentials import with_credentials
 from infrastructure.local.environment import current_commit, plain_environment
 from infrastructure.local.processes import Child
 from infrastructure.local.settings import Settings
@@ -29,7 +30,12 @@ NO_PLACE: Final = (
     " s3://bucket/prefix."
 )
 #: Settings that the process of a backup reads.
-_SETTINGS: Final = ("BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS", "CREDENTIALS_DIRECTORY", "SSH_AUTH_SOCK")
+_SETTINGS: Final[tuple[str, ...]] = (
+    "BACKUP_CREDENTIALS",
+    "BACKUP_KNOWN_HOSTS",
+    "CREDENTIALS_DIRECTORY",
+    "SSH_AUTH_SOCK",
+)
 
 
 class Notify(Protocol):
@@ -157,7 +163,8 @@ def nightly_of(settings: Settings, notify: Notify) -> Nightly:
     place = parse_address(settings.backup_to).label if settings.backup_to else ""
 
     def work(kind: str, stopped: threading.Event) -> None:
-        inherited = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
+        given = with_credentials(os.environ)
+        inherited = {name: given[name] for name in _SETTINGS if name in given}
         environment = {**plain_environment(), **inherited, "BACKUP_TO": settings.backup_to or ""}
         command = [sys.executable, "-m", "infrastructure.local.backup"]
         arguments = [kind, str(settings.data), settings.stack, current_commit()]

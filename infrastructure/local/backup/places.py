@@ -121,13 +121,15 @@ def credentials_file(environment: Mapping[str, str]) -> Path | None:
 def named_file(name: str, environment: Mapping[str, str]) -> Path | None:
     """Returns the file that a setting names, else systemd's credential, such as ``backup-credentials``; else None.
 
+    An empty credential is none: the unit hands over every file that is there.
     The credential has another name than the setting: the files with the names of settings hold one line each.
     """
     if given := environment.get(name):
         return Path(given)
     directory = environment.get("CREDENTIALS_DIRECTORY")
     credential = Path(directory) / name.lower().replace("_", "-") if directory else None
-    return credential if credential is not None and credential.is_file() else None
+    given_file = credential is not None and credential.is_file() and credential.stat().st_size > 0
+    return credential if given_file else None
 
 
 class Folder:

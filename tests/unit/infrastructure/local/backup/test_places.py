@@ -200,6 +200,8 @@ def test_a_file_is_named_by_its_setting_or_by_systemd(tmp_path: Path) -> None:
     assert named_file("BACKUP_CREDENTIALS", systemd) == tmp_path / "backup-credentials"
     assert named_file("BACKUP_CREDENTIALS", {**systemd, "BACKUP_CREDENTIALS": "/x"}) == Path("/x")
     assert named_file("BACKUP_KNOWN_HOSTS", systemd) is None
+    (tmp_path / "backup-known-hosts").touch()
+    assert named_file("BACKUP_KNOWN_HOSTS", systemd) is None, "an empty one is not given"
     assert named_file("BACKUP_CREDENTIALS", {}) is None
 
 
