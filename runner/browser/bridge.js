@@ -78,10 +78,13 @@
     if (!message?.id?.fromMe) unsolicitedEvent();
     hint("message");
   });
-  W.on("chat.msg_edited", () => hint("message"));
+  W.on("chat.msg_edited", ({ msg }) => {
+    attempt(() => messageTail.reread(msg.id));
+    hint("message");
+  });
   W.on("chat.msg_revoke", ({ refId }) => {
     setTimeout(() => {
-      messageTail.reread(attempt(() => refId.remote));
+      attempt(() => messageTail.reread(refId));
       hint("message");
     }, REVOKED_MS);
   });

@@ -35,6 +35,7 @@ const messageTail = (() => {
   const reported = new Map(); // base → rank of the newest revision that the runner has; oldest first, bounded
   const undecrypted = new Map(); // base of a message that the runner has undecrypted → its second
   const watched = new Map(); // chat → seconds of its oldest and newest message that may still change
+  const changed = new Map(); // base of a message that changed, however old it is → its second
   const loaded = new Map(); // chat → the second down to which its messages were read, and when
   const beginnings = new Map(); // chat → its oldest message's second, and when that was found out
   const unreadable = new Map(); // chat that could not be read → when it is tried again
@@ -112,7 +113,7 @@ const messageTail = (() => {
     if (!isWritten(message)) return;
     const base = baseOf(message);
     const reportedRank = reported.get(base) ?? -1;
-    const from = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
+    const from = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S, changed.get(base) ?? Infinity);
     if (second(message) < from) return;
     const key = `${base}|${revisionOf(message)}`;
     const { rank } = split(key);
@@ -126,6 +127,7 @@ const messageTail = (() => {
   function record(key, at) {
     const { base, rank } = split(key);
     const newest = Math.max(rank, reported.get(base) ?? -1);
+    changed.delete(base);
     reported.delete(base);
     reported.set(base, newest);
     if (newest > RANKS.c) undecrypted.delete(base);
@@ -141,6 +143,7 @@ const messageTail = (() => {
       if (reported.size <= MAX_REPORTED) break;
       reported.delete(base);
       undecrypted.delete(base);
+      changed.delete(base);
     }
   }
 
@@ -194,12 +197,12 @@ const messageTail = (() => {
 
   // Down to where a chat is compared with what the runner has of it.
   function watchedFrom(id) {
+    const told = [...changed].filter(([base]) => base.split("|")[1] === id).map(([, at]) => at);
     const known = watched.get(id);
     const from = nowS() - CHANGES_WITHIN_S;
-    if (!known) return Infinity;
-    if (known.newest >= from) return Math.max(known.oldest, from);
+    if (known && known.newest >= from) return Math.min(...told, Math.max(known.oldest, from));
     watched.delete(id);
-    return Infinity;
+    return Math.min(Infinity, ...told);
   }
 
   // Messages of a chat that are waited for no longer: each is looked for once.
@@ -311,9 +314,13 @@ const messageTail = (() => {
     return { messages, unreadable: failed.size, readable };
   }
 
-  // Reads this chat's messages from the database again with the next tail.
-  function reread(chat) {
-    loaded.delete(String(chat));
+  // Reads this message's chat from the database again with the next tail. After half a day offline a message may come
+  // with its deletion behind it: the change then counts although the message is older than changes are looked for.
+  function reread(key) {
+    loaded.delete(String(key.remote));
+    const message = attempt(() => W.whatsapp.MsgStore.get(key.toString()));
+    const base = baseOf({ id: key });
+    if (message && (reported.has(base) || pending.has(base))) changed.set(base, second(message));
   }
 
   return { tail, acknowledge, remember, reread };

@@ -26,6 +26,7 @@ from tests.simulation.plan import NEVER
 from wire import (
     BellRequest,
     CommitRequest,
+    MessagesAnswer,
     MessagesRequest,
     Refusal,
     RefusedRequest,
@@ -111,8 +112,8 @@ class Cloud:
         self.store = Store()
         #: Runners that called with their identity, so that they know it.
         self.heard: set[str] = set()
-        #: Called for each hand-in that its runner may know of: the tenant, and the messages.
-        self.on_hand_in: Callable[[MessagesRequest], None] = lambda request: None
+        #: Called for each hand-in that its runner may know of; the answer acknowledges the first messages.
+        self.on_hand_in: Callable[[MessagesRequest, MessagesAnswer], None] = lambda request, answer: None
         self._chance = chance
         self._trace = trace
         self._hub = greenlet.getcurrent()
@@ -159,7 +160,7 @@ class Cloud:
                     worker().polls = (token.partition(".")[0], self.loop.time() + request.wait_ms / 1000)
                 answer = door(self.services, token, request).model_dump_json(exclude_none=True).encode()
                 if isinstance(request, MessagesRequest):
-                    self.on_hand_in(request)
+                    self.on_hand_in(request, MessagesAnswer.model_validate_json(answer))
                 return 200, answer
             except AnswerlineError as error:
                 return error.status, Refusal(code=error.code, message=error.message).model_dump_json().encode()
@@ -216,10 +217,7 @@ class Cloud:
             self.loop.after(20.0, self.task_stopped, task)
             return
 
-        def work() -> None:
-            lifecycle.handle_stopped_task(self.services, task)
-
-        self.call("task stopped", work)
+        self.call("task stopped", lambda: lifecycle.handle_stopped_task(self.services, task))
 
     def end(self) -> None:
         """Ends all workers."""

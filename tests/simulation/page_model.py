@@ -278,7 +278,8 @@ class LoadedPage:
 
     def _send(self, phone: str, message: str, text: str) -> None:
         account = self.account
-        assert account is not None
+        if account is None:
+            return  # its owner logged it out, and it has not heard of it yet
         own = self.login.own.get(message)
         if own is None:
             contact = next(one for one in account.sent if one.phone == phone)

@@ -23,7 +23,7 @@ from chalicelib.model.messages.skip_reason import WITHOUT_WORDS
 from chalicelib.model.messages.stop_words import is_resume, is_stop
 from chalicelib.replies.changes import apply_change, change_own_reply
 from chalicelib.replies.look import request_check
-from chalicelib.replies.takeover import conclude_own, find_own_reply, judge_own
+from chalicelib.replies.takeover import conclude_own, find_own_reply, judge_own, remember_own
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
 from chalicelib.store.conversation.unanswered import UnansweredMessage
@@ -177,6 +177,7 @@ class _Arrivals:
             classified = Classification(Outcome.SKIPPED, SkipReason.DELETED)
         elif classified.outcome is Outcome.TAKEOVER:
             own = judge_own(self.services, self.tenant, self.session, chat, message, self.now)
+            remember_own(self.services, self.tenant, chat, own, self.now)
             if own.is_reply:
                 classified = replace(classified, outcome=Outcome.DELIVERY)
             elif own.judgement.automatic:

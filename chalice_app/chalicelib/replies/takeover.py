@@ -84,6 +84,22 @@ def judge_own(
     return OwnMessage(message, judgement, text)
 
 
+def remember_own(services: Services, tenant: Tenant, chat: Chat, own: OwnMessage, now: int) -> None:
+    """Remembers the text of an own message that is about to be stored, if others like it may follow.
+
+    Before it is stored: a process that dies in between counts it twice, and not never.
+    """
+    if own.judgement.remembered and services.chats.get_message(chat, own.message) is None:
+        services.automatic_texts.record(
+            tenant.id,
+            own.fingerprint,
+            chat=chat_hash(tenant.id, chat.id),
+            text=own.message.text if own.judgement.automatic else "",
+            retention=_retention(tenant),
+            now=now,
+        )
+
+
 def conclude_own(services: Services, tenant: Tenant, chat: Chat, own: OwnMessage, now: int, *, is_new: bool) -> None:
     """Takes the chat over for the author of an own message that is stored, unless it is automatic.
 
@@ -97,15 +113,6 @@ def conclude_own(services: Services, tenant: Tenant, chat: Chat, own: OwnMessage
         _end_turn(services, tenant, chat, own.message.sent_at_ms, now)
     elif not automatic:
         take_over(services, tenant, chat, own.message.sent_at_ms, now)
-    if is_new and own.judgement.remembered:
-        services.automatic_texts.record(
-            tenant.id,
-            own.fingerprint,
-            chat=chat_hash(tenant.id, chat.id),
-            text=own.message.text if own.judgement.automatic else "",
-            retention=_retention(tenant),
-            now=now,
-        )
 
 
 def take_over(services: Services, tenant: Tenant, chat: Chat, written_at: int, now: int) -> None:

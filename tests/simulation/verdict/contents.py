@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import greenlet  # type: ignore[import-untyped]
+
 from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
 from chalicelib.model.conversation import MAX_DISCARDS
 from chalicelib.model.messages.automatic_messages import OTHER_CHATS
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulation.openai_model import Call
     from tests.simulation.verdict.inspector import Inspector
     from tests.simulation.world import World
-    from wire import MessagesRequest
+    from wire import MessagesAnswer, MessagesRequest
 
 Item = dict[str, Any]
 
@@ -43,6 +45,8 @@ class Contents:
         self.inspector = inspector
         #: By tenant and message: when each of its states was handed in, and acknowledged.
         self._handed_in: dict[tuple[str, str], list[tuple[float, int, bool]]] = defaultdict(list)
+        #: By tenant and message: when it was stored first, by whom, and when that request began.
+        self._stored: dict[tuple[str, str], tuple[float, object, float]] = {}
         #: By tenant and message: those that were from before the linking when first handed in: nothing is kept of them.
         self._history: set[tuple[str, str]] = set()
         #: By partition and id of the turn: when a runner first took its present text.
@@ -55,9 +59,9 @@ class Contents:
 
     # -- during the history --------------------------------------------------------------------------------------
 
-    def _acknowledged(self, request: "MessagesRequest") -> None:
+    def _acknowledged(self, request: "MessagesRequest", answer: "MessagesAnswer") -> None:
         since = session_from(self.world.session(request.tenant)).answers_since
-        for message in request.messages:
+        for message in request.messages[: len(answer.acknowledged)]:
             key = request.tenant, message.id
             found = WORDING.search(message.text)
             version = int(found[2]) if found else 0
@@ -67,6 +71,10 @@ class Contents:
                 self._handed_in[key].append((self.world.loop.time(), version, message.deleted))
 
     def _written(self, key: tuple[str, str], before: Item | None, after: Item | None) -> None:
+        if before is None and after is not None and key[1].startswith("MESSAGE#"):
+            at, worker = self.world.loop.time(), greenlet.getcurrent()
+            stored = at, worker, getattr(worker, "began_at", at)
+            self._stored.setdefault((key[0].split("#")[1], after["id"]), stored)
         if before is None or after is None:
             return
         if key[1].startswith("MESSAGE#"):
@@ -223,8 +231,10 @@ class Contents:
         asked = stanza.answers
         if asked is None or not self._is_seen_in_order(tenant, asked, stanza):
             return False
-        typed = (one for one in account.newest.values() if one.from_me and one.answers is None)
-        alone = not any(one.contact == stanza.contact and one.second <= stanza.second for one in typed)
+        own = [one for one in account.newest.values() if one.from_me and one.contact == stanza.contact]
+        typed = any(one.answers is None and one.second <= stanza.second for one in own)
+        # One that came before it although it was sent later looks as if somebody went on writing.
+        alone = not typed and not any(one is not stanza and self._is_stored_before(tenant, one, stanza) for one in own)
         is_first = account.sent[stanza.contact][0].id == asked.id and not stanza.contact.older
         if alone and is_first and stanza.second - asked.second <= GREETED_WITHIN:
             return True
@@ -239,11 +249,21 @@ class Contents:
         }
         return len(others - {stanza.contact}) >= OTHER_CHATS
 
+    def _is_stored_before(self, tenant: str, one: Stanza, other: Stanza) -> bool:
+        first, second = self._stored.get((tenant, one.id)), self._stored.get((tenant, other.id))
+        return first is not None and second is not None and first[0] <= second[0]
+
     def _is_seen_in_order(self, tenant: str, one: Stanza, other: Stanza) -> bool:
-        """Returns whether one message was handed in before the other, could be read, and was kept."""
-        first, second = self._handed_in[tenant, one.id], self._handed_in[tenant, other.id]
+        """Returns whether one message was taken in before the other was judged, could be read, and was kept."""
+        first, second = self._stored.get((tenant, one.id)), self._stored.get((tenant, other.id))
         is_kept = not one.readable_at and (tenant, one.id) not in self._history
-        return is_kept and bool(first and second) and first[0][0] < second[0][0]
+        if not is_kept or first is None or second is None:
+            return False
+        (stored_at, by, _), (other_stored_at, other_by, judged_from) = first, second
+        if by is other_by:
+            return stored_at <= other_stored_at
+        acknowledged = self._handed_in[tenant, one.id]
+        return bool(acknowledged) and acknowledged[0][0] < judged_from
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.errors import TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Chat, EventKind, SkipReason, StoredMessage, Turn, TurnState, is_forgotten_reply
 from chalicelib.model.conversation import reply_id
@@ -158,6 +159,26 @@ def test_an_away_message_is_recognised_in_the_third_chat(line: Services, clock: 
     [text] = line.automatic_texts.recognised(T, now=clock())
     assert (text.text, text.seen) == (AWAY, 4)
     assert takeovers(line) == [2]
+
+
+def test_an_away_message_counts_although_the_process_that_took_it_in_died(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = line.chats.store_message
+
+    def die(*arguments: Any, **named: Any) -> bool:
+        store(*arguments, **named)
+        raise TransientError("the process ends here")
+
+    for chat in (CHAT, "4712@lid"):
+        ask(line, clock, "M1", chat=chat)
+        with monkeypatch.context() as patched, pytest.raises(TransientError):
+            patched.setattr(line.chats, "store_message", die)
+            own(line, clock, "OWN1", AWAY, chat)
+        own(line, clock, "OWN1", AWAY, chat)
+    ask(line, clock, "M1", chat="4713@lid")
+    answer = own(line, clock, "OWN1", AWAY, "4713@lid")
+    assert (answer.outcome, answer.reason) == AUTOMATIC
 
 
 @pytest.mark.parametrize(("seconds_before", "expected"), [(0, Outcome.SKIPPED), (1, Outcome.TAKEOVER)])

@@ -200,6 +200,38 @@ def test_a_deletion_has_the_id_of_what_it_deleted() -> None:
     assert answer == ["A", True, "", f"contact|{CHAT}||A|d"]
 
 
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_change_that_comes_right_behind_an_old_message_is_reported_too(is_deleted: bool) -> None:
+    """After half a day offline WhatsApp brings a message, and then that its author changed it, both long ago."""
+    answer = play(
+        f"""
+        messageTail.remember([]);
+        const message = text("A", NOW - {13 * HOUR});
+        chatOf("4922@lid", [message]);
+        const first = await report();
+        const change = () => {"revoke(message)" if is_deleted else "edit(message, 5)"};
+        change();
+        const unseen = await report(NOW);
+        messageTail.reread(message.id);
+        return [first, unseen, await report(NOW), await report(NOW)];
+        """
+    )
+    assert answer == [["A|"], [], ["A|d" if is_deleted else "A|e5000"], []]
+
+
+def test_a_change_of_what_no_runner_had_and_that_is_too_old_is_not_looked_for() -> None:
+    answer = play(
+        f"""
+        messageTail.remember([]);
+        const message = revoke(text("A", NOW - {13 * HOUR}));
+        chatOf("4922@lid", [message]);
+        messageTail.reread(message.id);
+        return await report(NOW);
+        """
+    )
+    assert answer == []
+
+
 def test_a_deletion_is_reported_also_of_what_this_runner_never_had() -> None:
     answer = play(
         """
