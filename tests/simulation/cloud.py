@@ -99,6 +99,7 @@ class FaultRates:
     busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
+    checks_lost: float = 0.0
     index_lag_seconds: float = 0.05
 
 
@@ -293,6 +294,10 @@ class Cloud:
         self.step("enqueue")
         body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
         delay = min(MAX_DELAY_SECONDS, max(0, round(delay_seconds)))
+        if self.rates.checks_lost and self._chance.random() < self.rates.checks_lost:
+            self.faults += 1
+            self._trace("check lost", tenant=tenant, chat=chat)
+            return
         times = 2 if self._chance.random() < self.rates.delivered_twice else 1
         self.faults += times - 1
         for _ in range(times):

@@ -217,6 +217,7 @@ class FaultInjector:
         cloud.rates.busy = plan.database_busy
         cloud.rates.openai_fails = plan.openai_fails
         cloud.rates.delivered_twice = plan.delivered_twice
+        cloud.rates.checks_lost = plan.checks_lost
         cloud.rates.index_lag_seconds = plan.index_lag_seconds
         for one in fields(LinkFaults):
             setattr(server.link_faults, one.name, getattr(plan, one.name))

@@ -67,6 +67,8 @@ class Plan(LinkFaults):
     database_busy: float = 0.0
     openai_fails: float = 0.0
     delivered_twice: float = 0.0
+    #: The queue loses checks, as on one machine when everything is killed.
+    checks_lost: float = 0.0
     index_lag_seconds: float = 0.05
     launch_fails: float = 0.0
     deaths_reported: float = 1.0
@@ -93,6 +95,9 @@ def draw(seed: int) -> Plan:
     chance = random.Random(f"{seed}/plan")
     plan = _draw(chance)
     plan = _roughen(plan, chance) if seed % 2 else plan
+    # From a chance of its own, so that the rest of a seed's plan stays what it was.
+    lost = random.Random(f"{seed}/queue")
+    plan.checks_lost = lost.uniform(0.05, 0.6) if lost.random() < 0.15 else 0.0
     if plan.audience is Audience.NEW_CHATS:
         plan.kinds = {kind: weight for kind, weight in plan.kinds.items() if kind not in RELINKS} or {"kill": 1.0}
     return plan

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.store.conversation.due_checks import DueChecks
 from tests.simulation import people
 from tests.simulation.plan import Plan, draw
 from tests.simulation.world import simulate
@@ -68,6 +69,19 @@ def test_a_contact_who_writes_without_a_pause_is_answered_meanwhile(monkeypatch:
     of_account = [line for line in verdict.trace if "account=491500000000" in line]
     burst = [place for place, line in enumerate(of_account) if "contact writes" in line][:30]
     assert any(" shown " in line for line in of_account[burst[0] : burst[-1]])
+
+
+def test_no_message_is_forgotten_although_the_queue_loses_most_checks() -> None:
+    lossy = faultless(kinds={}, script=(), duration_seconds=240.0, write_every_seconds=15.0, checks_lost=0.7)
+    verdicts = [simulate(seed, plan=replace(lossy)) for seed in range(1, 5)]
+    assert [verdict.violations for verdict in verdicts] == [[]] * 4
+    assert sum(verdict.faults for verdict in verdicts) > 20
+
+
+def test_a_queue_that_loses_what_is_noted_nowhere_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DueChecks, "due", lambda *_, **__: [])
+    lossy = faultless(kinds={}, script=(), duration_seconds=240.0, write_every_seconds=15.0, checks_lost=0.7)
+    assert any(simulate(seed, plan=replace(lossy)).violations for seed in range(1, 5))
 
 
 def test_an_outage_of_a_minute_fails_no_session_over() -> None:
