@@ -125,8 +125,10 @@ class Settings:
 
     @property
     def links_are_local(self) -> bool:
-        """Returns whether links lead to this machine."""
-        return self.public_url is None or urlsplit(self.public_url).scheme == "http"
+        """Returns whether links lead to this machine or its own network: only readers there can open them."""
+        from chalicelib.model.public_address import unfit_reason  # a child of the stack has not got it on its path
+
+        return self.public_url is None or unfit_reason(self.public_url) is not None
 
     def warnings(self) -> list[str]:
         """Returns a sentence for each setting that production use lacks; the stack starts anyway."""
@@ -134,6 +136,10 @@ class Settings:
         if not self.simulate_whatsapp and self.public_url is None:
             sentences.append(
                 f"BASE_URL is not given: links in mails lead to {self.local_url}, which works only on this machine."
+            )
+        if self.public_url is not None and self.links_are_local and not self.simulate_whatsapp:
+            sentences.append(
+                f"BASE_URL={self.public_url} is a name of this machine or its network: owners elsewhere cannot open it."
             )
         if not self.simulate_whatsapp and self.smtp_url is None:
             sentences.append("SMTP_URL is not given: mails stay in the outbox and reach nobody.")

@@ -9,7 +9,7 @@ from infrastructure.checkout import REPOSITORY
 from infrastructure.local import preflight
 from infrastructure.local.service import installation, upgrade
 from infrastructure.local.service.caddyfile import caddyfile
-from infrastructure.local.settings import CannotStart, Settings, parse
+from infrastructure.local.settings import HOST, CannotStart, Settings, parse
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -51,6 +51,9 @@ def _print_addresses(settings: Settings) -> None:
         pass  # the journal says where it is
     _print(f"  admin  {settings.base_url}/admin")
     _print(f"         {settings.operator_email}{password}")
+    if settings.simulate_whatsapp:
+        _print(f"  phone  http://{HOST}:{settings.ports.phone}, and the mails http://{HOST}:{settings.ports.outbox}")
+        _print("         both on this machine alone; from another: ssh -L PORT:localhost:PORT")
     for sentence in settings.warnings():
         _print(f"  ! {sentence}")
     _print("  It starts at boot. `journalctl -u answerline -f` shows what it does, `make doctor` whether it is well.")

@@ -48,6 +48,25 @@ def test_a_public_address_is_a_host_with_or_without_the_stage(address: str) -> N
     assert parse([], {"BASE_URL": address}).base_url == "https://a.example/api"
 
 
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        (None, True),
+        ("http://localhost:4700", True),
+        ("https://localhost:8443", True),
+        ("https://answerline.lan", True),
+        ("https://192.168.1.7", True),
+        ("https://line.agency.de", False),
+        ("https://line.agency.de:8443", False),
+    ],
+)
+def test_a_private_name_with_tls_serves_its_own_network(address: str | None, local: bool) -> None:
+    settings = parse([], {"WHATSAPP": "real", "SMTP_URL": "smtps://m.example", "MAIL_FROM": "a@agency.de"})
+    settings = replace(settings, public_url=address)
+    assert settings.links_are_local is local
+    assert any("BASE_URL" in sentence for sentence in settings.warnings()) is local
+
+
 def test_a_password_in_the_public_address_is_refused_and_not_repeated() -> None:
     for address in ("https://user:s3cret@a.example", "https://s3cret@a.example", "https://:s3cret@a.example"):
         with pytest.raises(CannotStart, match="has a user or a password in it") as refused:
