@@ -16,7 +16,7 @@ from infrastructure.local.ecs.attached import AttachedRunners
 from infrastructure.local.ecs.launcher import launcher
 from infrastructure.local.ecs.service import Service, publish
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS, Supervisor
-from infrastructure.local.environment import local_environment
+from infrastructure.local.environment import current_commit, local_environment
 from infrastructure.local.former_release import FormerRelease
 from infrastructure.local.lambda_runtime.events import mail_bounced_event
 from infrastructure.local.mail import outbox, spool
@@ -240,6 +240,7 @@ class LocalStack:
         """Writes pids, ports, URLs and the access key to `stack.json`, for the doctor, the tests and the operator."""
         content = {
             "pid": os.getpid(),
+            "commit": current_commit(),
             "pids": self.pids,
             "ports": asdict(self.settings.ports),
             "admin": self.admin_url,

@@ -183,11 +183,13 @@ def test_the_caddyfile_is_of_the_installed_settings(service: Service) -> None:
     )
 
 
-def test_a_folder_for_backups_and_a_credential_that_was_put_there_reach_the_unit(
-    service: Service, tmp_path: Path
-) -> None:
+def test_a_folder_for_backups_and_a_credential_that_was_put_there_reach_the_unit(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    # Starts nothing: only what is written counts here.
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\n[ $1 != is-active ]\n")
+    service.credentials.mkdir(parents=True)
     (service.credentials / "backup-credentials").write_text("a key\nof lines\n")
-    code, output = service.run("install", BACKUP_TO=str(tmp_path / "backups"))
+    code, output = service.install(BACKUP_TO=str(tmp_path / "backups"))
     assert (code, "starting the service" in output) == (0, True), output
     unit = service.unit.read_text()
     assert f'ReadWritePaths="-{tmp_path}/backups"' in unit

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from infrastructure.checkout import checkout
-from infrastructure.deploying.readiness import check_health
 from infrastructure.doctor.machine import running_stack
 from infrastructure.local.credentials import DIRECTORY, with_credentials
 from infrastructure.local.service import systemd
@@ -224,7 +223,7 @@ class ServiceMachine:
         running = running_stack(self._settings.data)
         if running is None:
             return ""
-        return check_health(str(running["admin"]).removesuffix("/admin")).commit or "unknown"
+        return str(running.get("commit", "")) or "unknown"
 
     def _unfinished(self) -> str:
         """Returns the release before an upgrade that did not end, whose known problems still count."""
