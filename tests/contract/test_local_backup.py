@@ -15,7 +15,9 @@ from chalicelib.wiring import Services
 from infrastructure.local import recovery
 from infrastructure.local.backup import commands
 from infrastructure.local.backup.names import whole_backups
+from infrastructure.local.backup.nightly import StackNotify
 from infrastructure.local.backup.restore import Request, restore
+from infrastructure.local.backup.status import read_status
 from infrastructure.local.recovery import EPOCH_LEAP
 from infrastructure.local.settings import Settings
 from infrastructure.local.stack import LocalStack, local_stack
@@ -102,6 +104,15 @@ def test_a_backup_under_load_comes_back_without_the_client_that_was_deleted_sinc
             assert "read back and whole" in run(stack, place, "backup")
             assert len(acknowledged) > before, "writers go on"
         password = stack.operator.first_password
+        notify = StackNotify(stack.client, stack.settings, lambda line: None)
+        notify.mail("The backup of Answerline fails", "Mount its disk.")
+        assert (stack.mails()[0].subject, stack.mails()[0].recipients) == (
+            "The backup of Answerline fails",
+            (stack.settings.operator_email,),
+        )
+        notify.publish(read_status(stack.settings.data).for_admin())
+        name = f"/{stack.settings.stack}/backup-state"
+        assert str(place) in stack.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
     assert "garage is deleted" in run(stack, place, "forget", "garage")
     (backup,) = whole_backups(path.name for path in place.iterdir())
 

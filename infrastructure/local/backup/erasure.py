@@ -1,4 +1,4 @@
-"""The erasure of deleted tenants from one machine's data: items, all versions of objects, mails, profiles, journals.
+"""The erasure of deleted tenants from one machine's data: items, objects, jobs, mails, profiles, journals.
 
 It runs on the stores alone, while nothing else does: nothing comes in between, and a kill in the middle is no loss,
 because the ledger is written first and the whole is done again.
@@ -40,6 +40,7 @@ def erase(aws: Aws, table: str, data: Path, tenants: Collection[str]) -> int:
     s3 = aws.client("s3")
     for bucket in _buckets(s3):
         _erase_objects(s3, bucket, tenants)
+    _empty_queues(aws.client("sqs"))
     _erase_mails(data / OUTBOX, tenants)
     for tenant in tenants:
         for home in (data / RUNNERS).glob(f"*/{tenant}"):
@@ -84,6 +85,12 @@ def _erase_objects(s3: Any, bucket: str, tenants: Collection[str]) -> None:
     )
     for batch in _batches(list(owned), MAX_OBJECTS):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+
+
+def _empty_queues(sqs: Any) -> None:
+    """Removes all jobs: they name chats, and whatever a lost one was for is found again."""
+    for url in sqs.list_queues().get("QueueUrls", ()):
+        sqs.purge_queue(QueueUrl=url)
 
 
 def _erase_mails(outbox: Path, tenants: Collection[str]) -> None:

@@ -112,6 +112,14 @@ def test_its_mails_profiles_and_journals_go(aws: Aws, tmp_path: Path) -> None:
     assert homes == {"slot-1/bakery2", "slot-2/bakery2"}
 
 
+def test_no_job_that_names_a_chat_stays(aws: Aws, tmp_path: Path) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody='{"tenant": "bakery", "chat": "15550100@c.us"}')
+    erase(aws, TABLE, tmp_path, {"bakery"})
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
 def test_a_deletion_is_recorded_once_with_its_first_time(aws: Aws) -> None:
     record(aws, Ledger(frozenset({Deletion("bakery", 5)})))
     record(aws, Ledger(frozenset({Deletion("bakery", 9), Deletion("garage", 7)})))
