@@ -78,7 +78,8 @@ class ScriptedRunner(threading.Thread):
     def stop(self) -> None:
         """Ends the thread, with the call that it makes."""
         self._stopped.set()
-        self.join(3 * TIMEOUT_SECONDS)
+        if self.is_alive():
+            self.join(3 * TIMEOUT_SECONDS)
 
     def run(self) -> None:
         while not self._stopped.wait(CALLS_EVERY_SECONDS):
