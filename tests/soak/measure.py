@@ -23,6 +23,7 @@ from tests.soak.plan import Size, client_id, phone_number
 from tests.soak.results import Figures
 from tests.soak.running import Running, running
 from tests.soak.seeding import seed
+from tests.soak.stack import SILENT
 from wire import Phase
 
 #: The starts, of which the median counts.
@@ -34,6 +35,7 @@ IDLE_SECONDS = 60.0
 REUSED_FOR_SECONDS = 24 * 3600.0
 #: Placing waits for the reconciler and the autoscaler, which come every minute.
 PLACED_WITHIN_SECONDS = 900.0
+ANSWERED_WITHIN_SECONDS = 300.0
 #: Of browsers, with their first start and their scan.
 ONLINE_WITHIN_SECONDS = 900.0
 #: A profile that was just linked is archived soon after; a stop before that would lose nothing, but copy more.
@@ -63,18 +65,21 @@ def start(data: Path, size: Size, report: Report) -> Figures:
     """Starts stores and control plane several times."""
     seconds = []
     for number in range(1, STARTS + 1):
-        with running(data) as stack:
+        with running(data, SILENT) as stack:
             seconds.append(stack.start_seconds)
         report(f"start {number}: {seconds[-1]:.1f} s")
     return {"seconds": seconds, "median_seconds": statistics.median(seconds)}
 
 
 def rest(data: Path, size: Size, report: Report) -> Figures:
-    """Measures memory, disk, pages, and the processors while all lines are held by runners and nobody writes."""
+    """Measures memory, disk, pages, and the processors while all lines are held and nobody writes any more."""
+    began_at = time.time_ns() // 1_000_000
     with running(data) as stack:
         placed = stack.wait_until_online(size.clients, PLACED_WITHIN_SECONDS)
         report(f"{size.clients} lines without browsers are online after {placed:.0f} s")
         pages = measure_pages(stack)
+        # Each line has one message answered: what that takes is in memory from then on.
+        until(lambda: stack.replies_since(began_at) == size.clients, ANSWERED_WITHIN_SECONDS, "not all lines answered")
         time.sleep(SETTLE_SECONDS)
         figures = measure_idle(stack, IDLE_SECONDS)
         backup = _back_up(data)

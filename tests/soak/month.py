@@ -4,6 +4,7 @@ The wire's endpoints are called as a runner calls them, the queue's checks are m
 answers are made up. So the items are those of the product, each with its expiry; only the clock is driven.
 """
 
+import hashlib
 import heapq
 import itertools
 import json
@@ -16,7 +17,6 @@ from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Assistant, Audience, Policies, SnapshotVersion, Tenant, TenantState, snapshot_key
 from chalicelib.replies import turn_taking
 from chalicelib.store.table import Item
-from chalicelib.tokens import sha256
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.simulation.memory_table import MemoryTable
@@ -50,8 +50,6 @@ MODEL_MS, TAKE_MS, SEND_MS = 3_500, 300, 1_200
 #: A reply is longer than a question.
 MEDIAN_REPLY_CHARACTERS = 220
 SNAPSHOTS_PER_NIGHT = 2
-#: What a typical archive of a profile is said to weigh; the soak stores much smaller ones.
-SNAPSHOT_BYTES = 40_000_000
 #: Stand for what the seeding puts in their place, of the client that gets the copy.
 SEALED_KEY, NAME = "sealed-key-of-the-soak", "name-of-the-soak"
 #: Runners, their tasks and the fleet are not the client's.
@@ -225,9 +223,10 @@ class Month:
         runner = self._token.partition(".")[0]
         for number in range(SNAPSHOTS_PER_NIGHT):
             sequence = day * SNAPSHOTS_PER_NIGHT + number + 1
-            sha = sha256(f"{self._tenant}-{sequence}")
+            body = snapshot_body(sequence)
+            sha = hashlib.sha256(body).hexdigest()
             key = snapshot_key(self._tenant, self._epoch, sequence, sha)
-            version = SnapshotVersion(key, self._epoch, sequence, sha, SNAPSHOT_BYTES, CHROMIUM, WA_JS, self.clock.now)
+            version = SnapshotVersion(key, self._epoch, sequence, sha, len(body), CHROMIUM, WA_JS, self.clock.now)
             assert self.services.snapshots.commit(self._tenant, runner, version, self.clock.now)
 
     def _leave(self) -> None:
@@ -244,6 +243,11 @@ class Month:
 
     def _schedule(self, at: int, what: Written | TurnCheck | int) -> None:
         heapq.heappush(self._due, (at, next(self._numbers), what))
+
+
+def snapshot_body(sequence: int) -> bytes:
+    """Returns what stands for an archived profile; a typical one has 40 MB, which the soak does not write."""
+    return f"soak {sequence:06d}\n".encode() * 400
 
 
 def copy_for(items: str, recorded: int, client: int, *, sealed_key: str) -> list[Item]:

@@ -77,6 +77,10 @@ class Running:
             time.sleep(0.5)
         return time.monotonic() - began_at
 
+    def replies_since(self, instant: int) -> int:
+        """Returns how many lines have sent a reply since then; epoch milliseconds."""
+        return sum((session.last_reply_at or 0) >= instant for session in self.sessions())
+
     def usage(self) -> dict[str, Usage]:
         """Returns what each process of stores and control plane uses, by its name."""
         found = {OWN: self._process}
@@ -95,11 +99,11 @@ def _usage_of(process: psutil.Process) -> Usage:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Running]:
-    """Starts a stack with runners that have no browsers, in a process of its own; stops it as Ctrl-C does."""
+def running(data: Path, *options: str) -> Iterator[Running]:
+    """Starts a stack in a process of its own, with the options of `tests/soak/stack.py`; stops it as Ctrl-C does."""
     file = data / "stack.json"
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tests.soak.stack", str(data)]
+    command = [sys.executable, "-m", "tests.soak.stack", str(data), *options]
     log = data.with_suffix(".log")
     with log.open("ab") as output:
         began_at = time.monotonic()

@@ -15,15 +15,13 @@ from chalicelib.wiring import Services
 from infrastructure.local.stack import LocalStack, local_stack
 from infrastructure.local.table.items import StoredItem, write_items
 from tests.chaos.lines import services_of
-from tests.soak.month import Month, copy_for
+from tests.soak.month import Month, copy_for, snapshot_body
 from tests.soak.plan import Size, client_id
 
 #: So many months are recorded; the other clients are copies of these under other names.
 RECORDED = 4
 #: Clients that are written at the same time.
 WRITERS = 3
-#: Stands for an archived profile. A typical one has 40 MB, which the soak does not write.
-SNAPSHOT_BODY = b"soak" * 1024
 
 #: Lies in the data directory once every client is there.
 COMPLETE = "complete"
@@ -48,6 +46,8 @@ def seed(data: Path, size: Size, report: Callable[[str], None]) -> None:
                 done.result()
                 if count % 5 == 0:
                     report(f"{count} of {len(missing)} clients are written")
+        # Nobody took these lines meanwhile, so that the control plane asked for more and more runners.
+        services.fleet.set_desired(-(-size.clients // stack.settings.runner_capacity))
     complete.touch()
 
 
@@ -79,7 +79,8 @@ def _write(stack: LocalStack, services: Services, size: Size, number: int) -> No
     copied = copy_for(items, source, number, sealed_key=key)
     for item in copied:
         for version in item.get("snapshots", ()):
-            stack.client("s3").put_object(Bucket=stack.created.bucket, Key=version["key"], Body=SNAPSHOT_BODY)
+            body = snapshot_body(version["sequence"])
+            stack.client("s3").put_object(Bucket=stack.created.bucket, Key=version["key"], Body=body)
     write_items(stack.client("dynamodb"), stack.created.table, _in_order(copied))
 
 
