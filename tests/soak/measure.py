@@ -15,22 +15,28 @@ from chalicelib.store.table import Update
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.backup.key import make_key, recipient_of
 from infrastructure.local.stack import LocalStack, local_stack
+from infrastructure.local.table.expiry import FIRST_AFTER_SECONDS, PAGE_ITEMS, PAGE_PAUSE_SECONDS
 from infrastructure.local.table.items import count_items
 from tests.chaos.lines import Line, link, services_of, until
 from tests.simulators.whatsapp.client import SimulatorClient
+from tests.soak.idle import idle_figures
 from tests.soak.pages import measure_pages
 from tests.soak.plan import Size, client_id, phone_number
 from tests.soak.results import Figures
-from tests.soak.running import Running, running
+from tests.soak.running import running
 from tests.soak.seeding import seed
 from tests.soak.stack import SILENT
 from wire import Phase
 
 #: The starts, of which the median counts.
 STARTS = 3
-#: The idle time that is measured begins after the lines came online and one round of reconciling.
-SETTLE_SECONDS = 70.0
 IDLE_SECONDS = 60.0
+#: The time around the hourly pass over the table that is measured with it.
+MARGIN_SECONDS = 10.0
+#: How long the pass takes for a page, at most, with its pause.
+PAGE_SECONDS = PAGE_PAUSE_SECONDS + 0.1
+#: Items that a message of a contact becomes: itself, its turn, and what is counted.
+ITEMS_PER_MESSAGE = 2.2
 #: Seeded data is used for so long.
 REUSED_FOR_SECONDS = 24 * 3600.0
 #: Placing waits for the reconciler and the autoscaler, which come every minute.
@@ -73,15 +79,20 @@ def start(data: Path, size: Size, report: Report) -> Figures:
 
 def rest(data: Path, size: Size, report: Report) -> Figures:
     """Measures memory, disk, pages, and the processors while all lines are held and nobody writes any more."""
-    began_at = time.time_ns() // 1_000_000
+    began_at, started_at = time.time_ns() // 1_000_000, time.monotonic()
     with running(data) as stack:
         placed = stack.wait_until_online(size.clients, PLACED_WITHIN_SECONDS)
         report(f"{size.clients} lines without browsers are online after {placed:.0f} s")
         pages = measure_pages(stack)
         # Each line has one message answered: what that takes is in memory from then on.
         until(lambda: stack.replies_since(began_at) == size.clients, ANSWERED_WITHIN_SECONDS, "not all lines answered")
-        time.sleep(SETTLE_SECONDS)
-        figures = measure_idle(stack, IDLE_SECONDS)
+        _sleep_until(started_at + FIRST_AFTER_SECONDS - MARGIN_SECONDS)
+        before_pass = stack.sample()
+        pass_seconds = size.messages * ITEMS_PER_MESSAGE / PAGE_ITEMS * PAGE_SECONDS
+        _sleep_until(started_at + FIRST_AFTER_SECONDS + pass_seconds + 2 * MARGIN_SECONDS)
+        after_pass = stack.sample()
+        time.sleep(IDLE_SECONDS)
+        figures = idle_figures(before_pass, after_pass, stack.sample())
         backup = _back_up(data)
         client = stack.aws.client("dynamodb")
         (table,) = client.list_tables()["TableNames"]
@@ -95,25 +106,8 @@ def rest(data: Path, size: Size, report: Report) -> Figures:
         }
 
 
-def measure_idle(stack: Running, seconds: float) -> Figures:
-    """Returns memory and share of a core of each process over so many seconds, and their sums."""
-    before, began_at = stack.usage(), time.monotonic()
-    time.sleep(seconds)
-    after, took = stack.usage(), time.monotonic() - began_at
-    parts = {
-        name: {
-            "resident_bytes": used.resident_bytes,
-            "threads": used.threads,
-            "cpu_percent": 100 * (used.cpu_seconds - before[name].cpu_seconds) / took,
-        }
-        for name, used in after.items()
-        if name in before
-    }
-    return {
-        "parts": parts,
-        "resident_bytes": sum(part["resident_bytes"] for part in parts.values()),
-        "cpu_percent": sum(part["cpu_percent"] for part in parts.values()),
-    }
+def _sleep_until(instant: float) -> None:
+    time.sleep(max(0.0, instant - time.monotonic()))
 
 
 def _back_up(data: Path) -> Figures:

@@ -45,6 +45,7 @@ COLUMNS: Sequence[Column] = (
     Column("table on disk", "rest", "table_bytes", _mib),
     Column("memory", "rest", "resident_bytes", _mib),
     Column("idle CPU", "rest", "cpu_percent", lambda value: f"{value:.1f} %"),
+    Column("hourly pass", "rest", "pass_cpu_seconds", _seconds),
     Column("start", "start", "median_seconds", _seconds),
     Column("lines placed", "rest", "placed_seconds", _seconds),
     Column("list page", "rest", "tenants", _milliseconds),

@@ -7,7 +7,6 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,13 @@ from chalicelib.store.timeline import Timeline
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.aws import Aws
 from infrastructure.local.ecs.supervisor import STOP_GRACE_SECONDS
+from tests.soak.idle import Sample, Usage
 from wire import Phase
 
 START_TIMEOUT_SECONDS = 180.0
 #: The stores, the control plane, and the process that started them; not simulators, runners and their browsers.
 PARTS = ("table", "ministack", "functions")
 OWN = "stack"
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one process used up to a moment."""
-
-    resident_bytes: int
-    cpu_seconds: float
-    threads: int
 
 
 class Running:
@@ -81,15 +72,15 @@ class Running:
         """Returns how many lines have sent a reply since then; epoch milliseconds."""
         return sum((session.last_reply_at or 0) >= instant for session in self.sessions())
 
-    def usage(self) -> dict[str, Usage]:
-        """Returns what each process of stores and control plane uses, by its name."""
+    def sample(self) -> Sample:
+        """Returns what each process of stores and control plane used up to now."""
         found = {OWN: self._process}
         for name in PARTS:
             process = psutil.Process(self._content["pids"][name])
             found[name] = process
             for child in process.children(recursive=True):
                 found[f"{name}: {child.name()}"] = child
-        return {name: _usage_of(process) for name, process in found.items()}
+        return Sample(time.monotonic(), {name: _usage_of(process) for name, process in found.items()})
 
 
 def _usage_of(process: psutil.Process) -> Usage:
