@@ -141,7 +141,9 @@ def test_changed_files_are_refused(service: Clone, contact: ContactClient) -> No
     [
         ("infrastructure/local/stack.py", "\nraise SystemExit('a release that does not start')\n", 4),
         # It starts, and its health answers with an error.
-        ("chalice_app/chalicelib/store/runners.py", "\nRunners.alive = None\n", 5),
+        ("chalice_app/chalicelib/wiring.py", "\nServices.commit = property(lambda self: 1 // 0)\n", 5),
+        # Its doctor does not run: nothing was stopped.
+        ("chalice_app/chalicelib/store/runners.py", "\nRunners.alive = None\n", 6),
     ],
 )
 def test_a_release_that_is_not_well_makes_room_for_the_former_one(

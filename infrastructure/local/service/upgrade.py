@@ -115,7 +115,9 @@ class ServiceMachine:
         self._environment = {**kept, **given, "DATA": str(self._settings.data), "PYTHONDONTWRITEBYTECODE": "1"}
         if places.credentials.is_dir():
             self._environment[DIRECTORY] = str(places.credentials)
-        self._problems: set[str] = set()
+        #: what was bad before the stop; None until that is known
+        self._problems: set[str] | None = None
+        self._former = ""
         self._content_within_seconds = float(environment.get("WITHIN") or CONTENT_WITHIN_SECONDS)
         wanted = environment.get("BACKUP") != "no"
         self._backs_up = wanted and bool(with_credentials(self._environment).get("BACKUP_TO"))
@@ -133,10 +135,9 @@ class ServiceMachine:
         )
 
     def remember(self, former: str) -> None:
-        """Notes, on disk, that an upgrade began: what ran, and what was bad already."""
-        if not self._problems:
-            self._problems = problems_of(self._doctor())
-        content = json.dumps({"from": former, "problems": sorted(self._problems)})
+        """Notes, on disk, that an upgrade began, and what runs."""
+        self._former = former
+        content = json.dumps({"from": former, "problems": None if self._problems is None else sorted(self._problems)})
         self._record.write_text(content)
         self._record.chmod(0o600)
 
@@ -150,6 +151,7 @@ class ServiceMachine:
                 self._back_up()
             case Step.INSTALL:
                 self._as_owner(["make", "--silent", "install"])
+                self._note_problems()
             case Step.STOP:
                 self._systemd(systemd.stop)
             case Step.START:
@@ -162,9 +164,18 @@ class ServiceMachine:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
+    def _note_problems(self) -> None:
+        """Notes what is bad while the former release still runs, seen by the new one's doctor."""
+        if self._problems is None:
+            output = self._doctor()
+            if output.startswith(DOCTOR_FAILED):
+                raise StepFailed(output.removeprefix("bad").strip())
+            self._problems = problems_of(output)
+            self.remember(self._former)
+
     def _await_content(self) -> None:
         deadline = time.monotonic() + self._content_within_seconds
-        while new := new_problems(self._problems, self._doctor()):
+        while new := new_problems(self._problems or (), self._doctor()):
             if time.monotonic() > deadline:
                 raise StepFailed("`make doctor` is not content:\n" + "\n".join(new))
             time.sleep(ASK_EVERY_SECONDS)
@@ -229,9 +240,9 @@ class ServiceMachine:
         """Returns the release before an upgrade that did not end, whose known problems still count."""
         try:
             record = json.loads(self._record.read_text())
-            self._problems = set(record["problems"])
+            self._problems = None if record["problems"] is None else set(record["problems"])
             return str(record["from"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return ""
 
 
