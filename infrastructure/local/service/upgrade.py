@@ -92,8 +92,8 @@ def upgrade(checkout_directory: Path, environment: Mapping[str, str], report: Re
     if not plan.steps:
         report(f"{now.commit} runs already")
         return 0
-    report(f"from {now.running or now.unfinished_from} to {now.commit}")
-    machine.remember(now.running or now.unfinished_from)
+    report(f"from {now.former} to {now.commit}")
+    machine.remember(now.former)
     succeeded = follow(plan, machine, report)
     machine.forget()
     if succeeded:

@@ -36,6 +36,11 @@ class Situation:
     #: A place for backups is set.
     backs_up: bool
 
+    @property
+    def former(self) -> str:
+        """The release before this upgrade, also if it goes on where an earlier try ended."""
+        return self.unfinished_from if self.running in ("", self.commit) else self.running
+
 
 @dataclass(frozen=True)
 class Plan:

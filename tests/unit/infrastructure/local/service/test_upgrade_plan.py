@@ -50,6 +50,16 @@ def test_what_an_upgrade_does(changes: dict[str, object], plan: Plan) -> None:
 
 
 @pytest.mark.parametrize(
+    ("running", "unfinished_from", "former"),
+    [(OLD, "", OLD), (NEW, OLD, OLD), ("", OLD, OLD), (OLD, OLDER, OLD), (OLD, OLD, OLD)],
+)
+def test_an_upgrade_that_is_interrupted_twice_still_knows_the_former_release(
+    running: str, unfinished_from: str, former: str
+) -> None:
+    assert replace(USUAL, running=running, unfinished_from=unfinished_from).former == former
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"commit": "", "clean": False}, "no git checkout"),
