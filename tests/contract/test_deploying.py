@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 import yaml
 from botocore.exceptions import ClientError
@@ -33,9 +34,10 @@ from infrastructure.deploying.readiness import Health
 from infrastructure.deploying.rollback import rollback
 from infrastructure.deploying.settings import REMEMBERED, Settings, parse
 from infrastructure.local.aws import REGION, Aws
-from infrastructure.local.programs import Programs
+from infrastructure.local.environment import plain_environment
+from infrastructure.local.preflight import MINISTACK_PYTHON
+from infrastructure.local.processes import Child, wait_until_ready
 from infrastructure.local.settings import Ports
-from infrastructure.local.settings import Settings as LocalSettings
 from infrastructure.packaging import lambda_python, package
 from infrastructure.packaging.package import Architecture, Package
 from tests.unit.infrastructure.conftest import Time, programs, reported, repository, time  # noqa: F401 - fixtures
@@ -188,11 +190,24 @@ class World:
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """MiniStack alone."""
-    programs = Programs(LocalSettings(data=tmp_path_factory.mktemp("ministack"), ports=Ports.free(), runners=0))
-    programs.start_ministack()
-    yield programs.aws
-    programs.kill()
+    """MiniStack with all its services, as it comes: the one-machine stack's has seven."""
+    data, port = tmp_path_factory.mktemp("ministack"), Ports.free().ministack
+    endpoint = f"http://127.0.0.1:{port}"
+    own = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_REGION": REGION, "LOG_LEVEL": "WARNING"}
+    command = [str(MINISTACK_PYTHON), "-m", "ministack"]
+    child = Child("ministack", command, {**plain_environment(), **own}, data / "ministack.log")
+    try:
+        wait_until_ready(child, lambda: _answers(f"{endpoint}/_ministack/health"), 60)
+        yield Aws(endpoint, endpoint, "test", "test")
+    finally:
+        child.kill_tree()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.fixture
