@@ -77,10 +77,14 @@ class Slot:
 
     def clear(self) -> None:
         """Removes the leftovers of an ended runner; runs before its end is reported."""
+        self.leave()
+        self._record.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Removes the leftovers of an ended runner but for its record: the next start reports its end."""
         self._runners.clean_up(self.task)
         self.child = None
         self.stopping_since = None
-        self._record.unlink(missing_ok=True)
 
     def backoff_seconds(self) -> float:
         """Returns the delay before the next start: exponential in consecutive crashes, with jitter."""
@@ -191,9 +195,11 @@ class Supervisor:
                         self._report(f"{slot.name} did not end within {self._grace_seconds:.0f} s and is killed")
                     slot.child.kill_tree()
                     break
+            if self._killing.is_set():
+                slot.leave()
+                continue
             slot.clear()
-            if not self._killing.is_set():
-                self._report_end(slot.task, "was stopped")
+            self._report_end(slot.task, "was stopped")
 
     def _read_desired(self, before: int) -> int:
         try:
