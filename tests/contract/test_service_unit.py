@@ -60,6 +60,7 @@ def unit() -> Iterator[Path]:
         Path(directory).chmod(0o777)
         file = Path(directory) / "answerline.service"
         file.write_text(unit_text(installation))
+        file.chmod(0o644)  # whatever umask a stack in this process has set
         yield file
 
 
