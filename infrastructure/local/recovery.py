@@ -24,6 +24,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infrastructure.local import durable_file
+from infrastructure.local.table.items import read_items
 
 #: More epochs than a session can use in the time that was lost.
 EPOCH_LEAP = 1_000
@@ -111,12 +112,12 @@ def repair(dynamodb: Any, table: str, now_ms: int) -> RepairSummary:
     """
     sessions = runners = 0
     try:
-        pages = list(dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True))
+        found = [item for item in read_items(dynamodb, table) if item["sk"]["S"] in ("SESSION", "RUNNER")]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return RepairSummary(0, 0)
         raise
-    for item in (item for page in pages for item in page["Items"]):
+    for item in found:
         if item["sk"]["S"] == "SESSION":
             _advance_epoch(dynamodb, table, item)
             sessions += 1

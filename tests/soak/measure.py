@@ -34,7 +34,7 @@ IDLE_SECONDS = 60.0
 #: The time around the hourly pass over the table that is measured with it.
 MARGIN_SECONDS = 10.0
 #: How long the pass takes for a page, at most, with its pause.
-PAGE_SECONDS = PAGE_PAUSE_SECONDS + 0.1
+PAGE_SECONDS = PAGE_PAUSE_SECONDS + 0.05
 #: Items that a message of a contact becomes: itself, its turn, and what is counted.
 ITEMS_PER_MESSAGE = 2.2
 #: Seeded data is used for so long.

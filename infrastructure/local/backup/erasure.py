@@ -16,6 +16,7 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.backup.data_copy import OUTBOX, RUNNERS
 from infrastructure.local.backup.deletions import DELETIONS, Deletion, Ledger
 from infrastructure.local.mail.relay import RELAYED
+from infrastructure.local.table.items import scan_pages
 
 #: DynamoDB and S3 delete at most so many at once.
 MAX_ITEMS: Final = 25
@@ -61,9 +62,7 @@ def _erase_items(dynamodb: Any, table: str, tenants: Collection[str]) -> set[str
     found: set[str] = set()
 
     def keys() -> Iterator[dict[str, Any]]:
-        pages = dynamodb.get_paginator("scan").paginate(
-            TableName=table, ConsistentRead=True, ProjectionExpression="pk, sk, tenant"
-        )
+        pages = scan_pages(dynamodb, table, ProjectionExpression="pk, sk, tenant")
         for item in (item for page in pages for item in page["Items"]):
             if (owner := owner_of(item)) in tenants and owner is not None:
                 found.add(owner)

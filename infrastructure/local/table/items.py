@@ -13,6 +13,9 @@ StoredItem = dict[str, Any]
 
 #: DynamoDB takes at most so many items in one BatchWriteItem.
 MAX_BATCH = 25
+#: The items of one read. dynoxide reads the rest of the table for a page without a limit: a quarter of a second at
+#: 100,000 items, and again for the next page.
+PAGE_ITEMS = 1_000
 #: A batch, of which a busy table left something out, is sent this many times, with backoff.
 ATTEMPTS = 8
 BACKOFF_SECONDS = 0.05
@@ -41,8 +44,16 @@ def copy_items(source: Any, destination: Any, table: str, pause: Callable[[float
 
 def read_items(client: Any, table: str) -> Iterator[StoredItem]:
     """Yields every item, page by page, read consistently."""
-    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+    for page in scan_pages(client, table):
         yield from page["Items"]
+
+
+def scan_pages(client: Any, table: str, **more: Any) -> Iterator[dict[str, Any]]:
+    """Yields the answers of a whole scan, read consistently, each of a bounded page."""
+    paginator = client.get_paginator("scan")
+    yield from paginator.paginate(
+        TableName=table, ConsistentRead=True, PaginationConfig={"PageSize": PAGE_ITEMS}, **more
+    )
 
 
 def write_items(
@@ -59,8 +70,7 @@ def write_items(
 
 def count_items(client: Any, table: str) -> int:
     """Returns how many items the table holds now: counted, because a table's own figure is hours old."""
-    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True, Select="COUNT")
-    return sum(page["Count"] for page in pages)
+    return sum(page["Count"] for page in scan_pages(client, table, Select="COUNT"))
 
 
 def _write_batch(client: Any, table: str, requests: list[dict[str, Any]], pause: Callable[[float], None]) -> None:

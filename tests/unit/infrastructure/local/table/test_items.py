@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from infrastructure.local.table.items import ATTEMPTS, ItemsLeftOut, copy_items, count_items, read_items, write_items
+from infrastructure.local.table.items import (
+    ATTEMPTS,
+    PAGE_ITEMS,
+    ItemsLeftOut,
+    copy_items,
+    count_items,
+    read_items,
+    write_items,
+)
 
 TABLE = "answerline-test"
 #: Values that a careless copy would change.
@@ -36,8 +44,15 @@ class Engine:
         assert operation == "scan"
         return self
 
-    def paginate(self, TableName: str, ConsistentRead: bool, Select: str = "") -> Any:  # noqa: N803
+    def paginate(
+        self,
+        TableName: str,  # noqa: N803
+        ConsistentRead: bool,  # noqa: N803
+        PaginationConfig: dict[str, int],  # noqa: N803
+        Select: str = "",  # noqa: N803
+    ) -> Any:
         assert (TableName, ConsistentRead) == (TABLE, True)
+        assert PaginationConfig == {"PageSize": PAGE_ITEMS}, "dynoxide reads the rest of the table for such a page"
         found = [self.items[key] for key in sorted(self.items)]
         for start in range(0, max(1, len(found)), self.page):
             part = found[start : start + self.page]
