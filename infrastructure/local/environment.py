@@ -27,7 +27,7 @@ def local_environment(
     mail_from: str,
     openai_base_url: str | None,
     openai_servers: str = "",
-    runner_capacity: int = 5,
+    runner_capacity: int = 10,
     runners_at_least: int = 1,
     allow_local_links: bool = True,
     operators_email: str = "",

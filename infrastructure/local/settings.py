@@ -70,7 +70,7 @@ class Settings:
     ports: Ports = field(default_factory=lambda: Ports.from_first(FIRST_PORT))
     #: The runners of the very first start; afterwards the application sets the desired count.
     runners: int = 1
-    runner_capacity: int = 5
+    runner_capacity: int = 10
     #: replies that a line begins in a minute, over all of its chats; 0: no limit
     line_replies_per_minute: int = 20
     simulate_whatsapp: bool = True
@@ -162,7 +162,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add("--data", type=Path, default=Path(given("DATA") or REPOSITORY / "data"), help="the data directory")
     add("--ports", default=given("PORTS") or str(FIRST_PORT), help="the first of seven ports in a row, or `auto`")
     add("--runners", type=int, default=int(given("RUNNERS") or 1), help="runners on the very first start")
-    add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 5), help="sessions per runner")
+    add("--runner-capacity", type=int, default=int(given("RUNNER_CAPACITY") or 10), help="sessions per runner")
     add(
         "--line-replies-per-minute",
         type=int,
