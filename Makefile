@@ -121,7 +121,7 @@ bench-logins: install ## restore 20 logins from snapshots of busy browsers; all 
 	@$(BIN)/python -m tests.bench.restored_logins
 
 .PHONY: soak
-soak: install ## measure the stores and the control plane with a month of 5, 20 and 50 clients; half an hour (ARGS="5 20"); resumes
+soak: install ## measure the stores and the control plane with a month of 5, 20 and 50 clients; an hour (ARGS="5 20"); resumes
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 VERSION ?= latest
