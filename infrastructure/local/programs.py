@@ -1,10 +1,10 @@
 """The child processes of the stack except runners: the table, MiniStack, the simulators, the application."""
 
+import http.client
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlsplit
 
 from infrastructure.local import preflight
 from infrastructure.local.aws import REGION, Aws
@@ -20,6 +20,8 @@ from infrastructure.local.table.program import find_dynoxide
 READY_TIMEOUT_SECONDS = 60.0
 #: The time between SIGTERM and SIGKILL for all programs but the stores.
 STOP_GRACE_SECONDS = 15.0
+#: The wait for one answer, before it is asked again.
+ANSWER_TIMEOUT_SECONDS = 2.0
 #: The delay before a program is restarted.
 RESTART_AFTER_SECONDS = 0.5
 #: The programs that keep data; they start first and stop last.
@@ -161,7 +163,7 @@ class Programs:
         def start() -> Child:
             child = Child(name, arguments, environment, self._settings.data / "logs" / f"{name}.log")
             self._children[name] = child
-            wait_until_ready(child, lambda: _answers(url), READY_TIMEOUT_SECONDS)
+            wait_until_ready(child, lambda: answers(url), READY_TIMEOUT_SECONDS)
             return child
 
         self._starters[name] = start
@@ -222,11 +224,15 @@ def _flags(child: Child) -> dict[str, str]:
     return {_FLAGS[name]: value for name, _, value in split if name in _FLAGS}
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Returns whether a program on loopback answers at all: a redirect is an answer, and is not followed."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=ANSWER_TIMEOUT_SECONDS)
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - loopback addresses of this stack
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
+        connection.request("GET", parts.path or "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+    return True
