@@ -12,7 +12,7 @@ from chalicelib.model.turn_decisions import CheckAgain, Done, End, Mark, ReplyOu
 RECHECK_SECONDS = 1
 #: Messages that came while a reply was being sent are checked when it is sent, and after this in any case.
 BACKSTOP_SECONDS = 30
-#: A check that lost a race to another check is repeated at most this many times.
+#: A check that lost a race to another check is repeated so often at once, and then after a backstop's time.
 MAX_RACES = 5
 
 
@@ -77,7 +77,8 @@ def at_once(view: ChatView) -> CheckAgain:
 
 
 def after_race(view: ChatView) -> End:
-    """Another check was at this chat at the same moment, and may not have seen the message that this check is for."""
-    if view.attempt >= MAX_RACES:
-        return Done(ReplyOutcome.BUSY)
-    return CheckAgain(RECHECK_SECONDS, view.attempt + 1)
+    """Another check was at this chat at the same moment, and may not have seen the message that this check is for.
+
+    However many there were before: the backstops of a long turn count, too.
+    """
+    return CheckAgain(RECHECK_SECONDS if view.attempt < MAX_RACES else BACKSTOP_SECONDS, view.attempt + 1)

@@ -142,7 +142,7 @@ CASES: list[tuple[str, ChatView, Decision]] = [
     (
         "skip_messages_to_former_login",
         view(former_login=(OLD,), attempt=MAX_RACES),
-        Skip((OLD,), SkipReason.OTHER_LOGIN, BUSY),
+        Skip((OLD,), SkipReason.OTHER_LOGIN, CheckAgain(30, MAX_RACES + 1)),
     ),
     (
         "discard_turn_of_former_login",
@@ -333,7 +333,7 @@ CASES: list[tuple[str, ChatView, Decision]] = [
     ("wait_for_slot_of_new_turn", view(OLD, has_slot=None), ClaimSlot()),
     ("wait_for_slot_of_new_turn", view(OLD, has_slot=False), AwaitSlot()),
     ("open_turn", view(OLD, policies=PER_DAY, calls_today=2), Open((OLD,), AFTER_RACE)),
-    ("open_turn", view(OLD, attempt=MAX_RACES), Open((OLD,), BUSY)),
+    ("open_turn", view(OLD, attempt=MAX_RACES), Open((OLD,), CheckAgain(30, MAX_RACES + 1))),
     ("open_turn", view(OLD, chat=replace(CHAT, takeover_until=NOW)), Open((OLD,), AFTER_RACE)),
     ("open_turn", view(OLD, turns=LATELY[:1], policies=PER_MINUTE), Open((OLD,), AFTER_RACE)),
     (
