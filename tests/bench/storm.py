@@ -110,6 +110,7 @@ async def start_all(browsers: WhatsApp, directory: Path, pages: int, slots: int)
         boot_slots=slots,
     )
     logger = logging.getLogger("runner")
+    level = logger.level
     logger.addHandler(renewals)
     logger.setLevel(logging.INFO)
     waiting = set(tenants)
@@ -125,6 +126,7 @@ async def start_all(browsers: WhatsApp, directory: Path, pages: int, slots: int)
         return time.monotonic() - began, renewals.count
     finally:
         logger.removeHandler(renewals)
+        logger.setLevel(level)
         host.stop()
         await running
 

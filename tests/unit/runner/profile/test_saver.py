@@ -199,6 +199,7 @@ async def test_an_uncommitted_snapshot_does_not_count(first: Machine, caplog: py
     first.start_again()
     first.saver.linked()
     first.saver.online(True)
+    caplog.clear()
     with caplog.at_level("INFO", logger="runner"):
         await first.keep_for(20, directory)
         assert [record.message for record in caplog.records] == [LogEvent.SNAPSHOT_FAILED]
