@@ -136,7 +136,11 @@ def table(moto_table: Table) -> Table:
 
 
 #: The engines on which the tests of the table and of its stores run, one after another.
-ENGINES = ("moto", pytest.param("dynoxide", marks=pytest.mark.dynoxide), "memory")
+ENGINES = (
+    "moto",
+    pytest.param("dynoxide", marks=[pytest.mark.dynoxide, pytest.mark.thorough]),
+    pytest.param("memory", marks=pytest.mark.thorough),
+)
 
 
 class FakeJobs:

@@ -27,6 +27,8 @@ from tests.unit.conftest import SESSION, Clock
 from tests.unit.support.online_line import CHAT, UNCAPPED, T, hand_in, llm, message, open_turn, with_policies
 from wire import MessageKind, ProblemCode, SentRequest
 
+pytestmark = pytest.mark.thorough
+
 RUNNER = "runneraaaa"
 RECONCILED_EVERY_SECONDS = 60
 

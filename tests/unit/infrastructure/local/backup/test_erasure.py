@@ -10,6 +10,8 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.backup.deletions import Deletion, Ledger
 from infrastructure.local.backup.erasure import erase, owner_of, record
 
+pytestmark = pytest.mark.thorough
+
 TABLE = "answerline-local"
 #: pk and sk, and the tenant of the attribute of this name
 ITEMS = [

@@ -14,6 +14,8 @@ from infrastructure.local.backup.nightly import NO_PLACE, Nightly
 from infrastructure.local.backup.status import Status, read_status, write_status
 from tests.unit.infrastructure.local.backup.conftest import Data
 
+pytestmark = pytest.mark.thorough
+
 PLACE = "/backups"
 
 
