@@ -8,9 +8,9 @@ from pathlib import Path
 class Flusher:
     """fdatasync(2) of SQLite's write-ahead log.
 
-    dynoxide commits with synchronous=NORMAL: SQLite writes each commit into the log and leaves it to the operating
-    system, so that a crash of the process loses nothing, but a power cut loses what was not on the disk yet. A flush
-    of the log's file by any process puts it there; SQLite itself flushes when it moves the log into the database.
+    dynoxide does not promise when it flushes. 1.2.1 was seen to call fsync(2) once for each commit (strace: 214 calls
+    for 200 puts); with SQLite's synchronous=NORMAL it would leave a commit to the operating system, and a power cut
+    would lose it. A flush of the log's file by any process puts what was written there on the disk.
     """
 
     def __init__(self, log: Path) -> None:

@@ -62,9 +62,8 @@ def test_a_hand_in_that_dies_after_storing_leaves_no_message_unanswered(
     assert jobs(line).sent == [(T, CHAT, 2.0)]
 
 
-def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
-    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def store_slowly(line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets each message take 3 s to be stored."""
     stored = line.chats.store_message
 
     def slowly(*args: Any, **named: Any) -> Any:
@@ -72,6 +71,12 @@ def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
         return stored(*args, **named)
 
     monkeypatch.setattr(line.chats, "store_message", slowly)
+
+
+def test_a_check_is_enqueued_again_when_storing_took_longer_than_its_delay(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_slowly(line, clock, monkeypatch)
     hand_in(line, message(clock, "M1"))
     assert jobs(line).sent == [(T, CHAT, 2.0)] * 2
 
@@ -80,13 +85,7 @@ def test_a_slow_table_lets_each_call_take_in_some_messages_and_leaves_the_rest_t
     line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runner waits 10 s for an answer: a call that took longer would be repeated from its beginning."""
-    stored = line.chats.store_message
-
-    def slowly(*args: Any, **named: Any) -> Any:
-        clock.pass_seconds(3)
-        return stored(*args, **named)
-
-    monkeypatch.setattr(line.chats, "store_message", slowly)
+    store_slowly(line, clock, monkeypatch)
     left = [message(clock, f"M{index}", chat=f"47{index}@lid") for index in range(5)]
     calls, asked_at = 0, clock()
     while left:
