@@ -54,6 +54,7 @@ from chalicelib.model.runner import (
     Draining,
     Runner,
     RunnerState,
+    former_holders,
     is_wedged,
     may_reap,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "apply_retention",
     "classify",
     "downtime",
+    "former_holders",
     "has_settled",
     "history",
     "is_forgotten_reply",

@@ -1,5 +1,6 @@
 """Runners, their leases and their drains, and the rules of reaping. Pure; every rule takes `now`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,8 +18,10 @@ REAP_WITNESS_SPAN = timedelta(seconds=15)
 REAP_AFTER_LEASES = 3
 #: A session whose page answered no probe for this long is wedged, though its runner syncs.
 PROBE_STALE_AFTER = timedelta(minutes=3)
-#: A runner that was declared dead may still hand in messages and mark turns sent for this long.
+#: A runner that gave a session up, or was declared dead, may still hand in messages and mark turns sent for this long.
 DEAD_TOKEN_GRACE = timedelta(hours=24)
+#: A session that goes from runner to runner all day remembers so many of them.
+MAX_FORMER_HOLDERS = 20
 
 
 class RunnerState(StoredEnum):
@@ -126,6 +129,13 @@ def may_reap(runner: Runner, now: int, witness: str | None = None) -> bool:
         and runner.witness[1] >= runner.lease_until
         and now - runner.witness[1] >= milliseconds(REAP_WITNESS_SPAN)
     )
+
+
+def former_holders(before: Mapping[str, int] | None, runner: str, now: int) -> dict[str, int]:
+    """Returns when each runner gave a session up that held it lately, once this runner gives it up, too."""
+    others = sorted(((at, each) for each, at in (before or {}).items() if each != runner), reverse=True)
+    recent = [(at, each) for at, each in others if now - at < milliseconds(DEAD_TOKEN_GRACE)]
+    return {runner: now, **{each: at for at, each in recent[: MAX_FORMER_HOLDERS - 1]}}
 
 
 def is_wedged(runner: Runner, assignment: Assignment, now: int) -> bool:

@@ -1,6 +1,7 @@
 """The session of a tenant: its WhatsApp Web login as its runner reports it, and the rules for it. Pure; takes `now`."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +76,8 @@ class Session:
     #: the runner that held it last, and the epoch of that hold (a runner may reuse its local profile)
     last_runner: str | None = None
     last_epoch: int | None = None
+    #: when each runner gave it up that held it lately; None: no release that records this has freed it yet
+    former_holders: Mapping[str, int] | None = None
     #: it was online, or showed a code, since it was claimed
     came_up: bool = False
     #: how often in a row runners gave it up without that, and the instant before which it is not placed again

@@ -32,7 +32,7 @@ def reconcile(services: Services) -> None:
         if run and session.runner is None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
-            isolation.run(tenant.id, services.placement.apply_state, tenant.id, tenant.state, now)
+            isolation.run(tenant.id, services.placement.follow_state, tenant.id, now)
         if session.unsent_notice is not None and tenant.state is TenantState.ACTIVE and not session.is_awake(now):
             isolation.run(tenant.id, _notify_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):

@@ -10,6 +10,7 @@ runners never run a session at once. The epoch guarantees that only one of them 
 import logging
 from collections.abc import Callable, Iterator
 
+from chalicelib.errors import Conflict
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     Runner,
@@ -17,6 +18,7 @@ from chalicelib.model import (
     Session,
     TenantState,
     apply_failure,
+    former_holders,
     should_run,
 )
 from chalicelib.model.placement import is_best_choice, rank_runners
@@ -26,6 +28,9 @@ from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Up
 from wire import Phase, Wanted
 
 log = logging.getLogger(__name__)
+
+#: A state that changes again while it is followed is read this many times.
+ATTEMPTS = 5
 
 
 class Placement:
@@ -66,6 +71,24 @@ class Placement:
         self.sessions.pair_with(self.sessions.get(tenant), digits)
         return self.keep_awake(tenant, now)
 
+    def follow_state(self, tenant: str, now: int) -> None:
+        """Runs the session or has it released, as the tenant's own record says: a list that was read before may lag.
+
+        The record is read again afterwards. A state that is stored later is followed by its own writer.
+        """
+        for _ in range(ATTEMPTS):
+            state = self._stored_state(tenant)
+            if state is None:
+                return
+            self.apply_state(tenant, state, now)
+            if self._stored_state(tenant) is state:
+                return
+        raise Conflict("This tenant's state is changing just now; try again in a moment.")
+
+    def _stored_state(self, tenant: str) -> TenantState | None:
+        item = self._table.get(f"TENANT#{tenant}", "TENANT")
+        return TenantState(item["wanted"]) if item is not None else None
+
     def apply_state(self, tenant: str, state: TenantState, now: int) -> None:
         """Runs the session or has it released, after the tenant's state was changed and stored."""
         session = self.sessions.get(tenant)
@@ -94,8 +117,8 @@ class Placement:
         session = self.sessions.get(tenant)
         if session.runner is not None:
             return True
-        item = self._table.get(f"TENANT#{tenant}", "TENANT")
-        if item is None or not should_run(TenantState(item["wanted"]), session, now):
+        state = self._stored_state(tenant)
+        if state is None or not should_run(state, session, now):
             return False
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
@@ -220,6 +243,7 @@ class Placement:
                         "pairing": None,
                         "last_runner": runner,
                         "last_epoch": epoch,
+                        "former_holders": former_holders(session.former_holders, runner, now),
                         "fails": after.failures or None,
                         "next_try_at": after.next_try_at or None,
                         "down_since": session.down_since if failed else None,

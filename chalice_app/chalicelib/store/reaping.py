@@ -43,17 +43,20 @@ class Reaping:
         return freed
 
     def release_wedged(self, now: int) -> list[str]:
-        """Frees the sessions whose page is wedged although their runner syncs; returns their tenants."""
-        stuck = (
-            (runner, assignment)
-            for runner in self._runners.alive()
-            for assignment in runner.assigned
-            if is_wedged(runner, assignment, now)
+        """Frees the sessions whose page is wedged although their runner syncs; returns their tenants.
+
+        The list of runners lags: a runner's own record decides.
+        """
+        suspects = (
+            runner for runner in self._runners.alive() if any(is_wedged(runner, each, now) for each in runner.assigned)
         )
         return [
             assignment.tenant
-            for runner, assignment in stuck
-            if self._placement.release(assignment.tenant, runner.id, assignment.epoch, now)
+            for suspect in suspects
+            if (runner := self._runners.get(suspect.id)) is not None
+            for assignment in runner.assigned
+            if is_wedged(runner, assignment, now)
+            and self._placement.release(assignment.tenant, runner.id, assignment.epoch, now)
         ]
 
     def reap_stopped_task(self, task: str, now: int) -> list[str]:

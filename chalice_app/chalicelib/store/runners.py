@@ -104,21 +104,24 @@ class Runners:
         return runner_from(item) if item else None
 
     def may_hand_in(self, runner: Runner, tenant: str, now: int) -> bool:
-        """True if its messages and sent parts are accepted without a fence: it held the tenant and is not long dead."""
+        """True if its messages and sent parts are accepted without a fence: it holds the tenant, or did lately."""
         item = self._table.get(f"RUNNER#{runner.id}", "RUNNER")
         if item is None or tenant not in item.get("held", set()):
             return False
-        return runner.state is not RunnerState.DEAD or now < item.get("died_at", 0) + milliseconds(DEAD_TOKEN_GRACE)
+        gave_up_at = item.get("died_at", now)
+        if tenant not in item.get("assigned", {}):
+            session, unknown = self._table.get(f"TENANT#{tenant}", "SESSION") or {}, {runner.id: gave_up_at}
+            gave_up_at = session.get("former_holders", unknown).get(runner.id, 0)
+        return bool(now < gave_up_at + milliseconds(DEAD_TOKEN_GRACE))
 
     def alive(self) -> Iterator[Runner]:
         """Yields the runners that are not dead, a moment old."""
-        return (runner for runner in self.listed() if runner.state is not RunnerState.DEAD)
+        return (each for each in self.listed() if each.state is not RunnerState.DEAD)
 
     def listed(self) -> Iterator[Runner]:
         """Yields the runners that are alive, or dead and not known to be freed of their sessions, a moment old."""
-        for item in self._table.query(
-            "RUNNER", index="directory", keys=("directory", "directory_order"), consistent=False
-        ):
+        keys = ("directory", "directory_order")
+        for item in self._table.query("RUNNER", index="directory", keys=keys, consistent=False):
             yield runner_from(item)
 
     def renew_lease(

@@ -20,7 +20,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.runners import Runners
-from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
 from chalicelib.store.wire_enums import read_enum, read_notice, read_problem
 from wire import Phase
 
@@ -67,11 +67,14 @@ class Sessions:
     def record_report(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner reports, in both records, so that a sync reads only the runner's.
 
-        False if the session moved on meanwhile, or if a later report is stored.
+        False if the session moved on since ``before`` was read: another report was stored, another runner holds it, or
+        its owner chose between code and QR. What people wish is not written back, only what the report changes of it.
         """
         changed = _reported_in(after)
         if before.unsent_notice != after.unsent_notice:  # otherwise a notice that was sent meanwhile is sent twice
             changed["untold"] = after.unsent_notice
+        if before.pair_with != after.pair_with:
+            changed["pair_with"] = after.pair_with
         copied = {("assigned", after.tenant, "sequence"): after.sequence}
         for name in ("number", "caught_up_to"):
             if getattr(before, name) != getattr(after, name):
@@ -84,7 +87,8 @@ class Sessions:
                     set=changed,
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
-                    & Attr("sequence").lt(after.sequence),
+                    & _as_read("sequence", before.sequence or None, also=0)
+                    & _as_read("pair_with", before.pair_with),
                 ),
                 Update(
                     f"RUNNER#{runner.id}",
@@ -169,6 +173,7 @@ def session_from(item: Item) -> Session:
         unplaced_since=item.get("unplaced_since"),
         last_runner=item.get("last_runner"),
         last_epoch=item.get("last_epoch"),
+        former_holders=item.get("former_holders"),
         last_message_at=item.get("last_message_at"),
         last_reply_at=item.get("last_reply_at"),
         snapshots=tuple(SnapshotVersion(**each) for each in item.get("snapshots", ())),
@@ -209,12 +214,19 @@ def _reported_in(session: Session) -> dict[Any, Any]:
         "former_until": session.former_until,
         "logged_out_at": session.logged_out_at,
         "caught_up_to": session.caught_up_to,
-        "pair_with": session.pair_with,
         "came_up": session.came_up or None,
         "fails": session.failures or None,
         "next_try_at": session.next_try_at or None,
         "down_since": session.down_since,
     }
+
+
+def _as_read(name: str, value: Any, *, also: Any = None) -> ConditionBase:
+    """Returns the condition that an attribute is as it was read; None: it is missing, or ``also``."""
+    if value is not None:
+        return Attr(name).eq(value)
+    missing = Attr(name).not_exists()
+    return missing if also is None else missing | Attr(name).eq(also)
 
 
 def _problem_item(problem: Problem | None) -> Item | None:

@@ -14,7 +14,6 @@ from chalicelib.model import (
     RunnerState,
     Turn,
     TurnState,
-    apply_report,
     milliseconds,
     reason_not_to_send,
 )
@@ -22,7 +21,7 @@ from chalicelib.replies import inbound
 from chalicelib.replies.look import request_check
 from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.unanswered import report_turn
-from chalicelib.sessions import events, lifecycle
+from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.runners import Bell, Save
 from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, mount_endpoint
@@ -83,7 +82,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     if _is_bootstrap(services, token):
         return _register(services, request, now)
     runner = authenticate_alive(services, token)
-    changed = _store_reports(services, runner, request, now)
+    changed = reports.store(services, runner, request.sessions, now)
     renewed = services.runners.renew_lease(
         runner,
         now,
@@ -114,22 +113,6 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         next_in_ms=NEXT_CALL_MS,
         drain=runner.end_requested,
     )
-
-
-def _store_reports(services: Services, runner: Runner, request: SyncRequest, now: int) -> bool:
-    """Stores those reports that are newer than the stored ones; returns whether a session changed."""
-    by_tenant = {assignment.tenant: assignment for assignment in runner.assigned}
-    changed = False
-    for report in request.sessions:
-        assignment = by_tenant.get(report.tenant)
-        if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
-            continue
-        before = services.sessions.get(report.tenant)
-        after = apply_report(before, report, now)
-        if before.epoch == report.epoch and services.sessions.record_report(runner, before, after):
-            events.record_changes(services, before, after, now)
-            changed = True
-    return changed
 
 
 def wait_for_bell(services: Services, token: str, request: BellRequest) -> BellAnswer:

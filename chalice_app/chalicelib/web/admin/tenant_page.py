@@ -203,7 +203,7 @@ class TenantPage:
     def _set_state(self, tenant: str, state: TenantState, by: str, result: FormResult) -> Response:
         now = self.services.clock()
         self.services.tenants.set_state(tenant, state, now=now, by=by)
-        self.services.placement.apply_state(tenant, state, now)
+        self.services.placement.follow_state(tenant, now)
         return self._redirect(tenant, result)
 
     def _check_waiting_turns(self, tenant: str, by: str) -> None:

@@ -78,3 +78,16 @@ def test_reconcile_places_sessions_that_should_run_releases_others_and_scales_th
     runner = line.runners.get("runneraaaa")
     assert runner is not None and runner.assigned[0].wanted == "release"
     assert line.fleet.service().desired == 1
+
+
+def test_a_directory_that_lags_takes_no_decision_of_an_operator_back(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.tenants.set_state(T, TenantState.PAUSED, now=clock(), by="o")
+    lagging = line.tenants.list_all()
+    line.tenants.set_state(T, TenantState.ACTIVE, now=clock(), by="o")
+    line.placement.follow_state(T, clock())
+    monkeypatch.setattr(line.tenants, "list_all", lambda: lagging)
+    reconcile.reconcile(line)
+    runner = line.runners.get("runneraaaa")
+    assert runner is not None and runner.assigned[0].wanted == "run"

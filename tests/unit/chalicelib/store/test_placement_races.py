@@ -237,6 +237,29 @@ def test_the_tenants_state_follows_a_session_that_moves_meanwhile(
     assert runner_item(racing)["assigned"] == {}
 
 
+@pytest.mark.parametrize("moments", [("get",), ("update",), ("get", "update")])
+def test_the_session_follows_the_state_that_was_stored_last(
+    race: Placement, racing: RacingTable, clock: Clock, moments: tuple[str, ...]
+) -> None:
+    tenants = Tenants(racing, Timeline(racing))
+    registered(race, clock)
+    race.keep_awake(A, clock())
+    changes = iter([TenantState.PAUSED, TenantState.ACTIVE])
+
+    def change() -> None:
+        tenants.set_state(A, next(changes), now=clock(), by="operator@example.com")
+
+    for moment in moments:
+        racing.before_next(moment, change)
+    race.follow_state(A, clock())
+    wanted = Wanted.RUN if len(moments) == 2 else Wanted.RELEASE
+    assert runner_item(racing)["assigned"][A]["wanted"] == wanted
+
+
+def test_a_tenant_that_is_gone_has_no_state_to_follow(race: Placement, clock: Clock) -> None:
+    race.follow_state("tenantcccc", clock())
+
+
 def test_a_paused_tenant_waits_for_no_runner(race: Placement, clock: Clock) -> None:
     race.keep_awake(A, clock())
     assert list(race.list_unplaced(9)) == [A]

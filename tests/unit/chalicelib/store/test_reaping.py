@@ -1,11 +1,12 @@
 """Reaping: sessions are taken from runners that are silent, ended or wedged, and from no others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.errors import Unauthorised
-from chalicelib.model import RunnerState
+from chalicelib.model import DEAD_TOKEN_GRACE, RunnerState, former_holders, milliseconds
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.table import Table
@@ -136,6 +137,70 @@ def test_a_dead_runner_may_hand_in_messages_of_its_sessions_for_a_day(
     assert placement.runners.may_hand_in(dead, A, clock())
     assert not placement.runners.may_hand_in(dead, B, clock())
     assert not placement.runners.may_hand_in(dead, A, clock.pass_seconds(24 * 3600 + 1))
+
+
+DAY_SECONDS = 24 * 3600
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_runner_that_gave_a_session_up_speaks_for_it_for_a_day_however_long_it_lives(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock, dies: bool
+) -> None:
+    runner = registered(placement, clock)
+    for tenant in (A, B):
+        placement.keep_awake(tenant, clock())
+    epoch = placement.sessions.get(A).epoch
+    assert placement.release(A, runner.id, epoch, clock())
+    assert placement.runners.may_hand_in(runner, A, clock.pass_seconds(DAY_SECONDS - 1))
+    if dies:
+        reaping.reap(runner.id, clock())
+    now = clock.pass_seconds(1)
+    assert not placement.runners.may_hand_in(runner, A, now)
+    assert placement.runners.may_hand_in(runner, B, now)  # it holds it, or did until a second ago
+    placement.runners.register("runnerbbbb", "0" * 64, 2, now)
+    placement.keep_awake(A, now)
+    assert placement.release(A, "runnerbbbb", placement.sessions.get(A).epoch, now)
+    assert not placement.runners.may_hand_in(runner, A, now)  # the next one does not renew it
+
+
+def test_a_runner_that_holds_a_session_again_speaks_for_it(
+    placement: Placement, tenants: Tenants, clock: Clock
+) -> None:
+    runner = registered(placement, clock)
+    placement.keep_awake(A, clock())
+    assert placement.release(A, runner.id, placement.sessions.get(A).epoch, clock())
+    clock.pass_seconds(2 * DAY_SECONDS)
+    placement.runners.renew_lease(runner, clock(), capacity=2, draining=False, probes={})
+    placement.keep_awake(A, clock())
+    assert placement.sessions.get(A).runner == runner.id
+    assert placement.runners.may_hand_in(runner, A, clock.pass_seconds(2 * DAY_SECONDS))
+
+
+def test_a_session_remembers_its_latest_holders_only() -> None:
+    before: dict[str, int] = {}
+    for number in range(30):
+        before = former_holders(before, f"runner{number}", number)
+    assert set(before) == {f"runner{number}" for number in range(10, 30)}
+    later = 29 + milliseconds(DEAD_TOKEN_GRACE)
+    assert former_holders(before, "runner30", later) == {"runner30": later}
+    assert former_holders(None, "runner30", later) == {"runner30": later}
+
+
+def test_a_list_that_lags_takes_no_session_from_a_page_that_answers(
+    placement: Placement, reaping: Reaping, tenants: Tenants, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = registered(placement, clock)
+    placement.keep_awake(A, clock())
+    for _ in range(19):
+        listed = [*placement.runners.alive()]
+        clock.pass_seconds(10)
+        fresh = placement.runners.get(runner.id)
+        assert fresh is not None
+        placement.runners.renew_lease(fresh, clock(), capacity=2, draining=False, probes={A: clock()})
+    monkeypatch.setattr(placement.runners, "alive", lambda: listed)
+    stale = replace(listed[0], lease_until=clock() + 1, assigned=(replace(listed[0].assigned[0], probed_at=0),))
+    listed[:] = [stale]
+    assert reaping.release_wedged(clock()) == []
 
 
 def test_a_bell_outlives_any_week(placement: Placement, reaping: Reaping, table: Table, clock: Clock) -> None:
