@@ -290,9 +290,9 @@ class Cloud:
         if not self.rates.all_down:
             self.call("reconcile", lambda: reconcile.reconcile(self.services))
 
-    def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+    def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0, request: str = "") -> None:
         self.step("enqueue")
-        body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt).model_dump_json()
+        body = TurnCheck(tenant=tenant, chat=chat, attempt=attempt, request=request).model_dump_json()
         delay = min(MAX_DELAY_SECONDS, max(0, round(delay_seconds)))
         if self.rates.checks_lost and self._chance.random() < self.rates.checks_lost:
             self.faults += 1

@@ -80,6 +80,7 @@ class MemoryTable(Table):
         where: ConditionBase | None = None,
         newest_first: bool = False,
         limit: int | None = None,
+        page: int | None = None,
         consistent: bool = True,
     ) -> Iterator[Item]:
         self._before("query")

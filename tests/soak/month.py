@@ -237,8 +237,8 @@ class Month:
 
     # -- the queue --------------------------------------------------------------------------------------------
 
-    def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
-        check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt)
+    def _enqueue(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0, request: str = "") -> None:
+        check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt, request=request)
         self._schedule(self.clock.now + round(delay_seconds * 1000), check)
 
     def _schedule(self, at: int, what: Written | TurnCheck | int) -> None:

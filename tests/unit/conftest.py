@@ -148,9 +148,14 @@ class FakeJobs:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, float]] = []
+        #: the names of their requests, in the same order
+        self.requests: list[str] = []
 
-    def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+    def enqueue_check(
+        self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0, request: str = ""
+    ) -> None:
         self.sent.append((tenant, chat, delay_seconds))
+        self.requests.append(request)
 
 
 class FakeMailer:

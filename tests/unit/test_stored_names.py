@@ -101,7 +101,7 @@ ADDED_SINCE = {
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
     *(f"Chat.{name}" for name in ("new_to", "changes", "muted_until", "stopped_at", "resumed_at")),
-    *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at")),
+    *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at", "last_turns")),
     *(f"Turn.{name}" for name in ("versions", "markdown", "parts_once_sent", "calls", "called_at", "timeouts")),
     *("Turn.failures", "Turn.sentence"),
     *("Session.last_number", "Session.account_since", "Session.former_until", "Session.former_holders"),

@@ -24,6 +24,8 @@ class TurnCheck(BaseModel):
     chat: ChatId
     #: retries of this check because of transient errors
     attempt: Annotated[int, Field(ge=0)] = 0
+    #: the name of the request that it was enqueued for, if a later one makes it needless
+    request: str = ""
 
 
 class Jobs:
@@ -38,9 +40,11 @@ class Jobs:
         self._client = client
         self._queue = queue
 
-    def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
+    def enqueue_check(
+        self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0, request: str = ""
+    ) -> None:
         """Enqueues a check of this chat; SQS delays it in whole seconds, at most by ``MAX_DELAY_SECONDS``."""
-        check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt)
+        check = TurnCheck(tenant=tenant, chat=chat, attempt=attempt, request=request)
         self._client.send_message(
             QueueUrl=self._url,
             MessageBody=json.dumps(check.model_dump()),

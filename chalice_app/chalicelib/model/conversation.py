@@ -24,6 +24,7 @@ QUOTED_AFTER = timedelta(minutes=10)
 #: So often a turn's batch is frozen again because the contact wrote more, whether a text was stored by then or not:
 #: each costs a model call. After that the turn is sent as it is, and what came later is answered next.
 MAX_DISCARDS = 2
+LAST_TURNS = 8  #: a chat names so many of its turns
 #: A turn that made no progress for this long is checked again.
 TURN_OVERDUE_AFTER = timedelta(seconds=150)
 #: So many model calls of a turn may get no answer in time, and are paid all the same; then a person must choose less.
@@ -65,6 +66,8 @@ class Chat:
     stop_confirmed_at: int | None = None
     #: when the contact read last that the line cannot read messages without words
     wordless_notice_at: int | None = None
+    #: the turns that were opened last, the latest last: an echo of our own is as a rule a part of one of these
+    last_turns: tuple[str, ...] = ()
 
     @property
     def stopped(self) -> bool:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import milliseconds
+from chalicelib.model.conversation import ANSWER_AT_LATEST
 from chalicelib.wiring import Services
 
 #: The queue has so long to deliver a job; after it, the reconciler enqueues another one.
@@ -12,8 +13,8 @@ DELIVERED_WITHIN = timedelta(seconds=30)
 
 def request_check(services: Services, tenant: str, chat: str, *, delay_seconds: float) -> None:
     """Requests a check of a chat: notes it in the table, then enqueues it."""
-    services.due_checks.note(tenant, chat, _overdue_at(services, delay_seconds))
-    services.jobs.enqueue_check(tenant, chat, delay_seconds=delay_seconds)
+    noted = services.due_checks.note(tenant, chat, _overdue_at(services, delay_seconds), now=services.clock())
+    services.jobs.enqueue_check(tenant, chat, delay_seconds=delay_seconds, request=noted.request)
 
 
 class Look:
@@ -26,13 +27,27 @@ class Look:
         self._seen = services.due_checks.get(check.tenant, check.chat)
         self._is_to_be_continued = False
 
+    @property
+    def is_superseded(self) -> bool:
+        """True if a message came since that has a check of its own, a moment later: this look reads nothing.
+
+        So a burst is read once. A contact who goes on writing is looked at all the same, and answered.
+        """
+        seen, request = self._seen, self._check.request
+        if seen is None or seen.since is None or request in ("", seen.request):
+            return False
+        return self._services.clock() - seen.since < milliseconds(ANSWER_AT_LATEST)
+
     def check_again(self, delay_seconds: float, attempt: int) -> None:
         """Notes and enqueues another check."""
         services, check = self._services, self._check
         due_at = _overdue_at(services, delay_seconds)
         noted = services.due_checks.note_after(check.tenant, check.chat, due_at, seen=self._seen)
         self._seen = noted or self._seen
-        services.jobs.enqueue_check(check.tenant, check.chat, delay_seconds=delay_seconds, attempt=attempt)
+        request = noted.request if noted is not None else ""
+        services.jobs.enqueue_check(
+            check.tenant, check.chat, delay_seconds=delay_seconds, attempt=attempt, request=request
+        )
         self._is_to_be_continued = True
 
     def keep_note(self) -> None:

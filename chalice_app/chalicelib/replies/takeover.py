@@ -30,9 +30,7 @@ from wire import Message
 
 #: So many entries of a chat are read at least to find what was written before an own message.
 MESSAGES_READ: Final = 30
-#: An own reply is searched among the turns of this time first: as a rule it follows its message soon …
-OWN_REPLIES_SEARCHED_FIRST = timedelta(hours=1)
-#: … and then as far back as a reply may wait, with the time that a runner needs to send one that it took.
+#: An own reply is searched as far back as a reply may wait, with the time that a runner needs to send one that it took.
 OWN_REPLIES_SEARCHED = MAX_MESSAGE_AGE + timedelta(hours=1)
 
 
@@ -42,13 +40,9 @@ def find_own_reply(services: Services, chat: Chat, message: Message, now: int) -
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return turn
-    # An echo comes with every reply and is found at once; a takeover is rare, and must not be mistaken for one.
-    for back in (OWN_REPLIES_SEARCHED_FIRST, OWN_REPLIES_SEARCHED):
-        recent = services.chats.read_recent(chat, depth=0, now=now, since=message.sent_at_ms - milliseconds(back))
-        turn = recent.turn_with_part(message.id)
-        if turn is not None:
-            return turn
-    return None
+    # An echo comes with every reply and is found at once; a takeover is rare, and an echo must not be mistaken for one.
+    since = message.sent_at_ms - milliseconds(OWN_REPLIES_SEARCHED)
+    return services.chats.find_turn_with_part(chat, message.id, now=now, since=since)
 
 
 @dataclass(frozen=True, slots=True)

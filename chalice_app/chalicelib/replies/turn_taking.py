@@ -64,6 +64,8 @@ SLOT_AWAITED_SECONDS = (2.0, 6.0)
 def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     """Answers the messages that wait in this chat, if it is time to."""
     look = Look(services, check)
+    if look.is_superseded:
+        return ReplyOutcome.NOT_YET
     outcome = _decide(services, check, look)
     look.end()
     return outcome

@@ -136,6 +136,7 @@ class Table:
         where: ConditionBase | None = None,
         newest_first: bool = False,
         limit: int | None = None,
+        page: int | None = None,
         consistent: bool = True,
     ) -> Iterator[Item]:
         """Yields the items of one partition in order, across pages.
@@ -145,6 +146,7 @@ class Table:
             index: an index to read, with the names of its ``keys``.
             where: a filter, which does not reduce what is read.
             limit: the most items that are yielded.
+            page: the most items of one request. DynamoDB reads a page to its end, however early the caller stops.
             consistent: must be False for a global index.
         """
         condition: ConditionBase = Key(keys[0]).eq(pk)
@@ -163,8 +165,9 @@ class Table:
             request["IndexName"] = index
         if where is not None:
             request["FilterExpression"] = expression.condition(where)
-        if limit is not None and where is None:
-            request["Limit"] = limit
+        at_most = [size for size in (page, limit if where is None else None) if size is not None]
+        if at_most:
+            request["Limit"] = min(at_most)
         request.update(expression.placeholders())
         yielded = 0
         while True:

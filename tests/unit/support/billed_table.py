@@ -1,7 +1,7 @@
 """The table in memory, which counts what DynamoDB would bill for it on demand."""
 
 import math
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from boto3.dynamodb.conditions import ConditionBase
@@ -23,6 +23,7 @@ class BilledTable(MemoryTable):
         super().__init__()
         self.write_units = 0.0
         self.read_units = 0.0
+        self.items_read = 0
         #: What a write to the table itself costs: double in a transaction, whose indexes cost what they always do.
         self._times = 1
         self.watchers.append(self._bill_write)
@@ -30,17 +31,43 @@ class BilledTable(MemoryTable):
     def get(self, pk: str, sk: str) -> Item | None:
         item = super().get(pk, sk)
         self.read_units += _units(size_bytes(item or {}), READ_UNIT_BYTES)
+        self.items_read += item is not None
         return item
 
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        found = super().get_many(keys)
+        self.read_units += sum(_units(size_bytes(item), READ_UNIT_BYTES) * 0.5 for item in found)
+        self.items_read += len(found)
+        return found
+
     def query(
-        self, pk: str, *, where: ConditionBase | None = None, limit: int | None = None, **options: Any
+        self,
+        pk: str,
+        *,
+        where: ConditionBase | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        **options: Any,
     ) -> Iterator[Item]:
-        read = super().query(pk, limit=limit if where is None else None, **options)
-        keys_only = options.get("index") in GLOBAL_INDEXES and not GLOBAL_INDEXES[options["index"]][2]
-        size = sum(size_bytes({name: item[name] for name in KEYS} if keys_only else item) for item in read)
-        consistent = options.get("consistent", True)
-        self.read_units += _units(min(PAGE_BYTES, size), READ_UNIT_BYTES) * (1 if consistent else 0.5)
-        return super().query(pk, where=where, limit=limit, **options)
+        """Yields lazily, and bills each page when it is read."""
+        read = list(super().query(pk, limit=limit if where is None else None, **options))
+        passed = {(item["pk"], item["sk"]) for item in super().query(pk, where=where, limit=limit, **options)}
+        yielded = 0
+        for items in batched(read, page or max(1, len(read))):
+            self._bill_page(items, **options)
+            for item in items:
+                if (item["pk"], item["sk"]) in passed:
+                    yield item
+                    yielded += 1
+            if limit is not None and yielded >= limit:
+                return
+
+    def _bill_page(self, items: Sequence[Item], *, index: str | None = None, **options: Any) -> None:
+        keys_only = index in GLOBAL_INDEXES and not GLOBAL_INDEXES[index][2]
+        size = sum(size_bytes({name: item[name] for name in KEYS} if keys_only else item) for item in items)
+        units = _units(min(PAGE_BYTES, size), READ_UNIT_BYTES)
+        self.read_units += units * (1 if options.get("consistent", True) else 0.5)
+        self.items_read += len(items)
 
     def transact(self, *writes: Put | Update | Check) -> None:
         self._times = 2
@@ -59,6 +86,11 @@ class BilledTable(MemoryTable):
             self.write_units += _index_units(before, after, ("pk", sort_key), everything=True)
         for hash_key, sort_key, everything in GLOBAL_INDEXES.values():
             self.write_units += _index_units(before, after, (hash_key, sort_key), everything=everything)
+
+
+def batched(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Returns the items in pages; an empty answer is a page, too."""
+    return [items[first : first + size] for first in range(0, len(items), size)] or [()]
 
 
 def size_bytes(value: Any) -> int:

@@ -1,5 +1,6 @@
 """Chats and their messages: stored once, deduplicated, and read back to the part that waits for an answer."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from chalicelib.store.conversation.items import (
     message_item,
     turn_from,
 )
-from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from wire import Message, MessageKind, Quote
 
 #: Messages that arrived this long before the answered part are read too: the clocks of machines differ.
@@ -31,6 +32,8 @@ LATE_ARRIVALS_MS = 120_000
 WAITS_FOR_A_REASON = 2 * MAX_MESSAGE_AGE
 #: A check of a chat reads at most so many messages; of a contact who writes more, only the newest are answered.
 MAX_MESSAGES_READ = 2_000
+#: A chat is read in pages of so many entries at least, the newest first, and only as far back as is needed.
+PAGE_ENTRIES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,6 @@ class Recent:
 
     messages: tuple[StoredMessage, ...]
     turns: tuple[Turn, ...]
-
-    def turn_with_part(self, message: str) -> Turn | None:
-        """Returns the turn that has a part with this message id on WhatsApp."""
-        return next((turn for turn in self.turns if message in turn.part_ids), None)
 
 
 class Chats:
@@ -196,14 +195,8 @@ class Chats:
             floor = min(floor, f"{since:013d}")  # a minus is less than each digit
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
-        entries = self._table.query(
-            chat_key(chat.tenant, chat.id),
-            index="by_time",
-            keys=("pk", "at"),
-            newest_first=True,
-            limit=MAX_MESSAGES_READ,
-        )
-        for count, item in enumerate(entries):
+        # One entry beyond the depth tells whether the one after it may wait, too.
+        for count, item in enumerate(self._newest_first(chat, page=max(PAGE_ENTRIES, depth + 1))):
             if count >= depth and item["at"] < floor:
                 break
             if item.get("expires_at", now) * 1000 < now:
@@ -213,6 +206,39 @@ class Chats:
             else:
                 messages.append(message_from(chat.id, item))
         return Recent(tuple(reversed(messages)), tuple(reversed(turns)))
+
+    def find_turn_with_part(self, chat: Chat, message: str, *, now: int, since: int) -> Turn | None:
+        """Returns the turn that has a part with this message id on WhatsApp, and is not older than ``since``.
+
+        The last turns are found by their keys, and cost the same however long the chat is. Others are looked for in
+        the chat, from its end.
+        """
+        pk = chat_key(chat.tenant, chat.id)
+        last = chat.last_turns[-1:]
+        newest = self._table.get(pk, f"TURN#{last[0]}") if last else None
+        found = turn_from(newest) if newest is not None else None
+        if found is not None and message in found.part_ids:
+            return found
+        before = self._table.get_many([(pk, f"TURN#{turn}") for turn in chat.last_turns[:-1]])
+        for item in before:
+            if message in (turn := turn_from(item)).part_ids:
+                return turn
+        for item in self._newest_first(chat, page=PAGE_ENTRIES):
+            if item["at"] < f"{since:013d}":
+                return None
+            if item["sk"].startswith("TURN#") and message in (turn := turn_from(item)).part_ids:
+                return turn if item.get("expires_at", now) * 1000 >= now else None
+        return None
+
+    def _newest_first(self, chat: Chat, *, page: int) -> Iterator[Item]:
+        return self._table.query(
+            chat_key(chat.tenant, chat.id),
+            index="by_time",
+            keys=("pk", "at"),
+            newest_first=True,
+            limit=MAX_MESSAGES_READ,
+            page=page,
+        )
 
 
 def arrival(now: int, index: int) -> str:

@@ -31,6 +31,8 @@ class DueCheck:
     #: epoch milliseconds; after it, the queue has lost the job
     due_at: int
     request: str
+    #: since when a contact writes without a look, in epoch milliseconds; None where that is not known
+    since: int | None = None
 
 
 class DueChecks:
@@ -45,14 +47,17 @@ class DueChecks:
         self._table = table
         self._new_request = new_request
 
-    def note(self, tenant: str, chat: str, due_at: int) -> None:
-        """Notes that a chat must be checked; replaces its former note."""
-        self._table.update(Update(chat_key(tenant, chat), _SORT_KEY, set=self._new(tenant, chat, due_at)))
+    def note(self, tenant: str, chat: str, due_at: int, *, now: int) -> DueCheck:
+        """Notes that a chat must be checked; replaces its former note, but keeps since when nothing looked."""
+        new = self._new(tenant, chat, due_at)
+        if not self._change(tenant, chat, {**new, "since": now}, Attr("request").not_exists()):
+            self._table.update(Update(chat_key(tenant, chat), _SORT_KEY, set=new))
+        return DueCheck(tenant, chat, due_at, new["request"])
 
     def note_after(self, tenant: str, chat: str, due_at: int, *, seen: DueCheck | None) -> DueCheck | None:
         """Notes another check of a chat that was looked at; None if one was requested since ``seen`` was read."""
         when = Attr("request").not_exists() if seen is None else Attr("request").eq(seen.request)
-        new = self._new(tenant, chat, due_at)
+        new = {**self._new(tenant, chat, due_at), "since": None}
         return DueCheck(tenant, chat, due_at, new["request"]) if self._change(tenant, chat, new, when) else None
 
     def get(self, tenant: str, chat: str) -> DueCheck | None:
@@ -60,7 +65,7 @@ class DueChecks:
         item = self._table.get(chat_key(tenant, chat), _SORT_KEY)
         if item is None or "request" not in item:
             return None
-        return DueCheck(tenant, chat, item["due_at"], item["request"])
+        return DueCheck(tenant, chat, item["due_at"], item["request"], item.get("since"))
 
     def postpone(self, noted: DueCheck, due_at: int) -> None:
         """Makes a note due later, unless another one came meanwhile."""
@@ -68,7 +73,7 @@ class DueChecks:
 
     def remove(self, noted: DueCheck) -> None:
         """Removes a note, unless another one came meanwhile."""
-        gone = dict.fromkeys(("open_turns", "due_at", "request"))
+        gone = dict.fromkeys(("open_turns", "due_at", "request", "since"))
         self._change(noted.tenant, noted.chat, gone, Attr("request").eq(noted.request))
 
     def due(self, *, due_before: int, now: int, limit: int = 200) -> list[DueCheck]:

@@ -31,6 +31,7 @@ def chat_from(tenant: str, item: Item) -> Chat:
         resumed_at=item.get("resumed_at"),
         stop_confirmed_at=item.get("stop_confirmed_at"),
         wordless_notice_at=item.get("wordless_notice_at"),
+        last_turns=tuple(item.get("last_turns", ())),
     )
 
 

@@ -19,7 +19,7 @@ from chalicelib.model import (
     milliseconds,
     refreeze,
 )
-from chalicelib.model.conversation import first_turn
+from chalicelib.model.conversation import LAST_TURNS, first_turn
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.conversation.items import chat_key, turn_from, turn_item
 from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
@@ -86,10 +86,11 @@ class Turns:
     def _open(self, chat: Chat, turn: Turn, changes: dict[str, Any], *, retention_days: int, now: int) -> Turn | None:
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
         unchanged = Attr("changes").eq(chat.changes) if chat.changes else Attr("changes").not_exists()
+        last_turns = (*(each for each in chat.last_turns if each != turn.id), turn.id)[-LAST_TURNS:]
         opening = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
-            set={"open_turn": turn.id, "again": None, **changes},
+            set={"open_turn": turn.id, "again": None, "last_turns": last_turns, **changes},
             when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet & unchanged,
         )
         try:

@@ -38,8 +38,10 @@ class Town:
         services.__dict__["jobs"] = self
         llm(services).meanwhile = self._think
 
-    def enqueue_check(self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0) -> None:
-        job = TurnCheck(tenant=tenant, chat=chat, attempt=attempt)
+    def enqueue_check(
+        self, tenant: str, chat: str, *, delay_seconds: float, attempt: int = 0, request: str = ""
+    ) -> None:
+        job = TurnCheck(tenant=tenant, chat=chat, attempt=attempt, request=request)
         self._after(round(delay_seconds), lambda: self._check(job))
 
     def write(self, chat: str, every_seconds: float) -> None:

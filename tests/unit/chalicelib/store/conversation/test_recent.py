@@ -80,10 +80,12 @@ def test_a_turn_is_found_by_the_id_of_its_part(chats: Chats, racing: RacingTable
     turn = turns.freeze(chat, chats.read_recent(chat, depth=0, now=NOW).messages, retention_days=30, now=NOW)
     assert turn is not None
     turns.store_text(turn, ("One.", "Two."), NOW)
-    recent = chats.read_recent(chat, depth=0, now=NOW)
-    found = recent.turn_with_part(turn.part_id(1))
-    assert found is not None and found.id == turn.id
-    assert recent.turn_with_part(turn.part_id(2)) is None
+    for known in (chat, chats.get(T, LID)):
+        assert known is not None
+        found = chats.find_turn_with_part(known, turn.part_id(1), now=NOW, since=NOW - 1)
+        assert found is not None and found.id == turn.id
+        assert chats.find_turn_with_part(known, turn.part_id(2), now=NOW, since=NOW - 1) is None
+    assert chats.find_turn_with_part(chat, turn.part_id(1), now=NOW, since=NOW + 1) is None, "it is older"
 
 
 def test_messages_of_one_hand_in_are_ordered_by_their_place_in_it() -> None:
