@@ -26,19 +26,18 @@ from chalicelib.notifications import bounces
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
-from chalicelib.web import admin, console, landing, pages, runner_api, snapshot_api
+from chalicelib.web import admin, console, landing, pages, runner_api, runner_authorizer, snapshot_api
 from chalicelib.web.responses import handle_json_errors, json_response
 from chalicelib.wiring import Services, from_environment
 
 
 def create_app(services: Services) -> Chalice:
-    """Returns a Chalice application with all routes."""
+    """Returns a Chalice application with all routes but those of snapshots."""
     application = Chalice(app_name="answerline", debug=False, configure_logs=False)
     pages.mount(application, services)
     admin.mount(application, services)
     landing.mount(application, services)
     runner_api.mount(application, services)
-    snapshot_api.mount(application, services)
 
     @application.route("/health", methods=["GET"])
     @partial(handle_json_errors, application)
@@ -52,6 +51,13 @@ def create_app(services: Services) -> Chalice:
         health["runners"] = sorted({runner.commit for runner in services.runners.alive()})
         return json_response(json.dumps(health))
 
+    return application
+
+
+def create_snapshot_app(services: Services) -> Chalice:
+    """Returns a Chalice application with the routes of snapshots, which a function of their own serves."""
+    application = Chalice(app_name="answerline-snapshots", debug=False, configure_logs=False)
+    snapshot_api.mount(application, services)
     return application
 
 
@@ -112,9 +118,10 @@ logging.getLogger("chalicelib").handlers = [*logger.handlers, MetricsHandler()]
 logging.getLogger("chalicelib").propagate = False
 logging.getLogger("chalicelib").setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 services = from_environment()
-app = create_app(services)
-app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
-app.register_middleware(with_log_context)
+app, snapshot_app = create_app(services), create_snapshot_app(services)
+for application in (app, snapshot_app):
+    application.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
+    application.register_middleware(with_log_context)
 
 
 @app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
@@ -161,6 +168,18 @@ def task_stopped(event: CloudWatchEvent) -> None:
 def mail_event(event: CloudWatchEvent) -> None:
     """Handles an event of SES: a bounce, a complaint, a rejected or a delayed mail."""
     bounces.handle(services, event.to_dict())
+
+
+@app.lambda_function(name="snapshots")
+def snapshots(event: dict[str, Any], context: Any) -> Any:
+    """Answers API Gateway's calls about snapshots, as the only function whose role may read logins."""
+    return snapshot_app(event, context)
+
+
+@app.lambda_function(name="authorizer")
+def authorizer(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answers API Gateway which calls a runner's token opens."""
+    return runner_authorizer.authorize(services, event)
 
 
 @app.lambda_function(name="overview")

@@ -55,6 +55,7 @@ SYNC_EVERY_SECONDS = 3.0
 #: After the bell, the next call for it is held to its end, while the reply is sent (wire.py: MAX_BELL_HOLD_MS).
 BELL_HELD_AT_MOST_SECONDS = 10.0
 BELL_POLLED_EVERY_SECONDS = 0.2  # runner_api.py
+AUTHORIZED_EVERY_SECONDS = 30.0  # authorizerResultTtlInSeconds, infrastructure/cloudformation/functions.yaml
 LEASE_RENEWED_EVERY_SECONDS = 10.0  # model/session.py
 DEBOUNCE_SECONDS = 2.0  # model/conversation.py: before the model is asked
 #: After a message "caught up to" moves in steps until it reaches it
@@ -93,7 +94,7 @@ EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
 METRICS = 29  # chalicelib/metrics.py, and kinds of errors
-ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 37, 1, 1  # infrastructure/cloudformation/watching.yaml
+ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 41, 1, 1  # infrastructure/cloudformation/watching.yaml
 SYNC_ANSWER_BYTES = 2_500
 WHATSAPP_OUT_MB_PER_TENANT = 200
 IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/aws/images.py
@@ -134,6 +135,8 @@ class Load:
     bells: float
     syncs: float
     page_views: float
+    #: Calls of the authorizer; API Gateway keeps what it said.
+    authorizations: float
 
     @property
     def calls(self) -> float:
@@ -164,6 +167,7 @@ def load(tenants: int, assumed: Assumed) -> Load:
         # A reply that is expected, and one that is ready, bring a sync of their own.
         syncs=runners * SECONDS_A_MONTH / SYNC_EVERY_SECONDS + 2 * answers * tenants + reports,
         page_views=assumed.page_views_per_tenant * tenants,
+        authorizations=runners * SECONDS_A_MONTH / AUTHORIZED_EVERY_SECONDS,
     )
 
 
@@ -196,14 +200,14 @@ def cost(tenants: int, assumed: Assumed, *, architecture: str = "arm64", spot: b
 def _calls(tenants: int, expected: Load, assumed: Assumed, architecture: str) -> float:
     checks = expected.answers * CHECKS_PER_ANSWER
     seconds = (
-        expected.calls * SHORT_CALL_SECONDS
+        (expected.calls + expected.authorizations) * SHORT_CALL_SECONDS
         + expected.held_seconds
         + expected.answers * (assumed.model_seconds + THINK_SECONDS)
         + MINUTES_A_MONTH * (RECONCILE_SECONDS + RECONCILE_SECONDS_PER_TENANT * tenants)
     )
     return (
         expected.calls * prices.API_REQUEST.dollars
-        + (expected.calls + checks + MINUTES_A_MONTH) * prices.LAMBDA_REQUEST.dollars
+        + (expected.calls + expected.authorizations + checks + MINUTES_A_MONTH) * prices.LAMBDA_REQUEST.dollars
         + seconds * LAMBDA_GB * prices.LAMBDA_GB_SECOND[architecture].dollars
         + (checks * QUEUE_REQUESTS_PER_CHECK + MINUTES_A_MONTH * EMPTY_RECEIVES_PER_MINUTE)
         * prices.QUEUE_REQUEST.dollars
@@ -227,6 +231,7 @@ def _table(tenants: int, expected: Load) -> float:
         + expected.snapshots * SNAPSHOT_READ_UNITS
         + expected.syncs * SYNC_READ_UNITS
         + expected.bells * BELL_READ_UNITS
+        + expected.authorizations
         + expected.held_seconds / BELL_POLLED_EVERY_SECONDS
         + renewals * (0.5 + all_runners)
         + MINUTES_A_MONTH * (all_tenants + 2 * all_runners)

@@ -20,6 +20,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "HOSTED_ZONE": "HostedZoneId",
     "BASE_URL": "PublicBaseUrl",
     "ARCHITECTURE": "Architecture",
+    "OPENAI_BASE_URL": "OpenAiBaseUrl",
     "OPENAI_SERVERS": "OpenAiServers",
     "THINK_AT_ONCE": "ThinkAtOnceGiven",
     "RUNNER_CAPACITY": "RunnerCapacity",
@@ -32,6 +33,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
     "WAF_REQUESTS_PER_5_MINUTES": "WafRequestsPer5Minutes",
+    "WAF_RUNNER_REQUESTS_PER_5_MINUTES": "WafRunnerRequestsPer5Minutes",
 }
 #: The value that makes a stage forget a setting, so that the template's default holds.
 FORGET: Final = "none"
@@ -42,6 +44,8 @@ COMMITTED_ONLY: Final = frozenset({"prod", "production"})
 
 #: The smallest rate that AWS WAF takes.
 WAF_AT_LEAST: Final = 10
+#: The calls of one idle runner in five minutes (a sync every 3 s, and a held call for the bell), with room for retries.
+RUNNER_NEEDS: Final = 300
 #: The limits that SQS takes for a trigger.
 THINK_AT_ONCE: Final = range(2, 1001)
 
@@ -131,6 +135,11 @@ def _error(name: str, value: str) -> str:
     if name == "OPENAI_SERVERS":
         reason = unfit_servers(value)
         return f"{reason}; give addresses like https://llm.example.com/v1, separated by spaces." if reason else ""
+    if name == "OPENAI_BASE_URL":
+        reason = unfit_servers(value) if len(value.split()) == 1 else "it is more than one address"
+        return (
+            f"{reason}; give one like https://eu.api.openai.com/v1, or choose a region for a tenant." if reason else ""
+        )
     if name == "MAIL_FROM":
         return _sender_error(value)
     if name == "OPERATORS_EMAIL":
@@ -147,6 +156,8 @@ def _error(name: str, value: str) -> str:
         return "" if value in choices[name] else f"it must be {' or '.join(choices[name])}."
     if name == "WAF_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and 0 < int(value) < WAF_AT_LEAST:
         return f"AWS WAF takes {WAF_AT_LEAST} or more; 0 is no limit."
+    if name == "WAF_RUNNER_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and int(value) < RUNNER_NEEDS:
+        return f"one runner alone needs up to {RUNNER_NEEDS}, and those behind one address share the limit."
     if name == "THINK_AT_ONCE" and _NUMBER.fullmatch(value) and int(value) not in THINK_AT_ONCE:
         return f"SQS takes {THINK_AT_ONCE[0]} to {THINK_AT_ONCE[-1]}; none lets the deployment decide."
     if name in ("HOSTED_ZONE",) or _NUMBER.fullmatch(value):

@@ -23,8 +23,8 @@ from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.runners import Bell, Save
-from chalicelib.tokens import secrets_match, sha256
-from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, mount_endpoint
+from chalicelib.tokens import sha256
+from chalicelib.web.runner_auth import authenticate_alive, authenticate_hand_in, is_bootstrap, mount_endpoint
 from chalicelib.wiring import Services
 from wire import (
     BellAnswer,
@@ -54,8 +54,6 @@ log = logging.getLogger(__name__)
 BELL_POLLED_EVERY_SECONDS = 0.2
 #: The bell of a turn that has ended is silenced for all revisions.
 NO_LATER_REVISION = 2**53
-#: A token that the cache does not know may be newer than the cache: it is compared with one that is no older than this.
-BOOTSTRAP_TOKEN_MAX_AGE_MS = 10_000
 #: The fields of a sync that describe the runner, and are stored as they are.
 VERSIONS = {"image", "commit", "chromium", "wa_js", "disk"}
 #: An idle runner calls again after this.
@@ -79,7 +77,7 @@ def mount(app: Chalice, services: Services) -> None:
 def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     """Handles a heartbeat: renews the lease, stores changed reports, and answers what to hold and to deliver."""
     now = services.clock()
-    if _is_bootstrap(services, token):
+    if is_bootstrap(services, token):
         return _register(services, request, now)
     runner = authenticate_alive(services, token)
     changed = reports.store(services, runner, request.sessions, now)
@@ -215,15 +213,6 @@ def _turn_with_part(services: Services, request: SentRequest | RefusedRequest) -
     if request.part >= len(turn.parts) or request.message != turn.part_id(request.part):
         raise BadRequest("This message id is not this part's.")
     return turn
-
-
-def _is_bootstrap(services: Services, token: str) -> bool:
-    """Compares with the stage's token; a rotated token counts as soon as a runner has it."""
-    if secrets_match(token, services.runner_token()):
-        return True
-    if "." in token:
-        return False  # a runner's own token: no need to read the parameter
-    return secrets_match(token, services.runner_token(max_age_ms=BOOTSTRAP_TOKEN_MAX_AGE_MS))
 
 
 def _register(services: Services, request: SyncRequest, now: int) -> SyncAnswer:

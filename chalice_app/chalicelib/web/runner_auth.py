@@ -18,6 +18,8 @@ from wire import MAX_TEXT_BYTES, WIRE_VERSION, Message, MessageKind, MessagesReq
 
 #: Lambda accepts 6 MB; a full batch of the longest texts fits.
 MAX_BODY_BYTES = 5_500_000
+#: A token that the cache does not know may be newer than the cache: it is compared with one that is no older than this.
+BOOTSTRAP_TOKEN_MAX_AGE_MS = 10_000
 SHAPE_OF_RUNNER = re.compile(r"[0-9a-f]{20}", re.ASCII)
 #: The optional fields of a message that say who wrote it.
 NAMES_OF_PEOPLE = frozenset({"chat_alias", "phone", "sender"})
@@ -55,7 +57,7 @@ def mount_endpoint(
 def authenticate(services: Services, token: str) -> Runner:
     """Returns the runner of this token, dead or alive. Raises Unauthorised."""
     runner = _named_runner(services, token)
-    if not _is_own_token(runner, token):
+    if not is_own_token(runner, token):
         raise Unauthorised("This token is unknown; register again.")
     return runner
 
@@ -75,23 +77,34 @@ def authenticate_hand_in(services: Services, token: str, tenant: str, epoch: int
     """
     runner = _named_runner(services, token)
     capability = hand_in_capability(runner.id, runner.token_sha256, tenant, epoch)
-    if not _is_own_token(runner, token) and not secrets_match(capability, token):
+    if not is_own_token(runner, token) and not secrets_match(capability, token):
         raise Unauthorised("This token is not one for this tenant and epoch.")
     if not services.runners.may_hand_in(runner, tenant, now):
         raise Unauthorised("This runner never held this tenant, or it ended too long ago.")
     return runner
 
 
+def is_bootstrap(services: Services, token: str) -> bool:
+    """Compares with the stage's token; a rotated token counts as soon as a runner has it."""
+    if secrets_match(token, services.runner_token()):
+        return True
+    if "." in token:
+        return False  # a runner's own token: no need to read the parameter
+    return secrets_match(token, services.runner_token(max_age_ms=BOOTSTRAP_TOKEN_MAX_AGE_MS))
+
+
 def _named_runner(services: Services, token: str) -> Runner:
     """Returns the runner that the token names, which proves nothing yet. Raises Unauthorised if there is none."""
     name, _, rest = token.partition(".")
-    runner = services.runners.get(name) if name.isalnum() and rest else None
+    # A name of another shape is never asked for: DynamoDB refuses keys above 2 KB with an error.
+    runner = services.runners.get(name) if SHAPE_OF_RUNNER.fullmatch(name) and rest else None
     if runner is None:
         raise Unauthorised("This token is unknown; register again.")
     return runner
 
 
-def _is_own_token(runner: Runner, token: str) -> bool:
+def is_own_token(runner: Runner, token: str) -> bool:
+    """Returns whether the token is this runner's own."""
     return secrets_match(runner.token_sha256, sha256(token.partition(".")[2]))
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.aws.changes import Change, ChangeSet, Kind, explain_failure, explain_rejection
 
-CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 POLL_EVERY_SECONDS: Final = 5.0
 PROPOSED_WITHIN_SECONDS: Final = 600
 #: Longer than the three hours that runners may take to hand their sessions over.

@@ -1,4 +1,4 @@
-"""The process in the role of Lambda: serves the gateway and dispatches events to one Chalice app."""
+"""The process in the role of Lambda: serves the gateway and dispatches events to the application."""
 
 import argparse
 import importlib
@@ -8,7 +8,10 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from chalice.app import Chalice
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.aws import Aws
@@ -30,11 +33,12 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    app = load(arguments.app_directory)
+    module = load(arguments.app_directory)
+    app = module.app
     aws = Aws.of()
     key = AccessKey(aws.key_id, aws.secret)
     objects = Objects(aws.endpoint, key, MAX_OBJECT_BYTES, lambda: datetime.now(UTC))
-    gateway = Gateway(app, objects)
+    gateway = Gateway(apps_of(module), objects)
     dispatcher = EventDispatcher(app, aws.client("sqs"), arguments.events_queue)
     server = http_server.create(
         gateway,
@@ -57,11 +61,16 @@ def main() -> int:
     return 0
 
 
-def load(directory: Path) -> Any:
+def load(directory: Path) -> ModuleType:
     """Imports ``app.py`` as Lambda does, with ``vendor`` and the directory itself on the path."""
     for path in (directory / "vendor", directory):
         sys.path.insert(0, str(path))
-    return importlib.import_module("app").app
+    return importlib.import_module("app")
+
+
+def apps_of(module: ModuleType) -> list[Any]:
+    """Returns the Chalice apps of an ``app.py``; a former release has one."""
+    return list({id(each): each for each in vars(module).values() if isinstance(each, Chalice)}.values())
 
 
 if __name__ == "__main__":

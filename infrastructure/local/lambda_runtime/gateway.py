@@ -1,4 +1,4 @@
-"""Serves the Chalice app over HTTP as API Gateway and Lambda do: real events, the stage prefix, the limits.
+"""Serves Chalice apps over HTTP as API Gateway and Lambda do: real events, the stage prefix, the limits.
 
 Deliberate differences: calls of one process share its memory (Lambda gives each its own), and a call that takes more
 than 29 s gets its 504 only when it ends, because a thread cannot be stopped.
@@ -86,19 +86,27 @@ class Response:
 
 
 class Gateway:
-    """The WSGI application in front of one Chalice app, and of the objects that its presigned links lead to."""
+    """The WSGI application in front of Chalice apps, and of the objects that their presigned links lead to.
 
-    def __init__(self, app: Any, objects: Objects | None = None) -> None:
+    Each app stands for a function of its own behind one API. There is no Lambda authorizer: it only keeps strangers
+    away from a public API, and every endpoint authenticates by itself.
+
+    Args:
+        apps: a Chalice app or several, none of which has a path of another.
+    """
+
+    def __init__(self, apps: Any, objects: Objects | None = None) -> None:
         self._objects = objects
-        self._app = make_thread_safe(app)
-        self._binary_types = tuple(app.api.binary_types)
-        self._routes = _Routes(app.routes)
-        for path, methods in app.routes.items():
-            for method, entry in methods.items():
-                if entry.authorizer is not None:
-                    raise NotImplementedError(
-                        f"{method} {path} has an authorizer, which the local gateway does not run"
-                    )
+        self._apps = [make_thread_safe(each) for each in (apps if isinstance(apps, list | tuple) else [apps])]
+        self._binary_types = tuple(self._apps[0].api.binary_types)
+        self._routes = _Routes({path: methods for app in self._apps for path, methods in app.routes.items()})
+        for app in self._apps:
+            for path, methods in app.routes.items():
+                for method, entry in methods.items():
+                    if entry.authorizer is not None:
+                        raise NotImplementedError(
+                            f"{method} {path} has an authorizer, which the local gateway does not run"
+                        )
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self._objects is not None and self._objects.owns(str(environ.get("REQUEST_URI") or environ["PATH_INFO"])):
@@ -140,7 +148,7 @@ class Gateway:
             return Response.from_gateway(413, "Request Too Long")
         context = LambdaContext("APIHandler", INTEGRATION_TIMEOUT_SECONDS + 1)
         try:
-            result = self._app(json.loads(payload), context)
+            result = self._app_of(resource)(json.loads(payload), context)
             returned = json.dumps(result)
         except Exception as error:
             print(f"{request.method} {resource}: {error!r}", file=sys.stderr, flush=True)
@@ -153,6 +161,9 @@ class Gateway:
             own = _header(request, "X-Forwarded-Proto"), _header(request, "Host")
             result = {**result, "body": self._objects.at(str(result.get("body") or ""), *own)}
         return self._translate(result, _header(request, "Accept"))
+
+    def _app_of(self, resource: str) -> Any:
+        return next(app for app in self._apps if resource in app.routes)
 
     def _translate(self, result: Mapping[str, Any], accept: str) -> Response:
         headers = [(name, str(value)) for name, value in (result.get("headers") or {}).items()]

@@ -2,18 +2,26 @@
 
 import ast
 import json
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
 import pytest
 
+import app
+from chalicelib.errors import Unauthorised
+from chalicelib.model.runner import LEASE
 from chalicelib.store.operators import STEP_KEPT_FOR
+from chalicelib.web import runner_authorizer
+from chalicelib.web.runner_api import NEXT_CALL_MS
+from infrastructure.deploying.settings import RUNNER_NEEDS
 from infrastructure.packaging.package import APPLICATION
 from tests.unit.support import final_template
 from tests.unit.support.final_template import actions, as_text, of_type, resources, resources_of, statements
 from tests.unit.support.reach import Code
-from wire import SyncRequest
+from wire import Refusal, SyncRequest
 
 #: (resource, Sid) of statements for all resources, each with the reason.
 WITHOUT_A_NAME: Final = {
@@ -82,6 +90,8 @@ LOGICAL: Final = {
     "task_stopped": "TaskStopped",
     "mail_event": "MailEvent",
     "overview": "Overview",
+    "snapshots": "Snapshots",
+    "authorizer": "Authorizer",
 }
 #: The IAM actions of boto3's calls with another name. Empty: Cognito needs no permission, but a password.
 NEEDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
@@ -97,7 +107,7 @@ NEEDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 #: Actions of no line of ours: Lambda uses them for the function, or S3 for a presigned link.
 BESIDES: Final = {
     "*": {"logs:CreateLogStream", "logs:PutLogEvents"},
-    "APIHandler": {"kms:GenerateDataKey", "kms:Decrypt"},
+    "Snapshots": {"kms:GenerateDataKey", "kms:Decrypt"},
     "Think": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     "Sweep": {"sqs:SendMessage"},
     "TaskStopped": {"sqs:SendMessage"},
@@ -119,12 +129,16 @@ def handlers() -> dict[str, tuple[str, str]]:
             if isinstance(decorator, ast.Call):
                 names = [each.value.value for each in decorator.keywords if each.arg == "name"]  # type: ignore[attr-defined]
                 found.update({LOGICAL[name]: ("app", node.name) for name in names})
-    return found
+    return {**found, "Snapshots": ("app", "create_snapshot_app")}  # its handler hands the call to that application
+
+
+def allowing() -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((name, each) for name, each in statements() if each["Effect"] == "Allow")
 
 
 def allowed(function: str) -> set[str]:
     (role, _) = of_type("AWS::Lambda::Function")[function]["Role"]["Fn::GetAtt"]
-    return {action for name, each in statements() if name == role for action in actions(each)}
+    return {action for name, each in allowing() if name == role for action in actions(each)}
 
 
 def needed(code: Code, entry: tuple[str, str]) -> set[str]:
@@ -153,8 +167,8 @@ def test_every_call_of_aws_is_reachable(code: Code) -> None:
 
 
 def test_only_think_decrypts_tenants_keys() -> None:
-    may = [(name, each) for name, each in statements() if "kms:Decrypt" in actions(each) and each["Effect"] == "Allow"]
-    assert {name for name, _ in may} == {"ThinkRole", "DoorsRole"}
+    may = [(name, each) for name, each in allowing() if "kms:Decrypt" in actions(each)]
+    assert {name for name, _ in may} == {"ThinkRole", "SnapshotsRole"}
     for name, statement in may:
         equal = statement["Condition"]["StringEquals"]
         if name == "ThinkRole":
@@ -162,8 +176,59 @@ def test_only_think_decrypts_tenants_keys() -> None:
             assert statement["Condition"]["Null"] == {"kms:EncryptionContext:tenant": "false"}
         else:
             assert as_text(equal["kms:ViaService"]) == "s3.${AWS::Region}.amazonaws.com"
+
+
+def test_the_key_refuses_every_role_but_thinks_own_by_its_exact_name() -> None:
+    """A pattern would let through any role that somebody names so."""
     (denied,) = [each for name, each in statements() if (name, each["Effect"]) == ("Key", "Deny")]
-    assert as_text(denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]).endswith("role/${AWS::StackName}-ThinkRole-*")
+    (condition,) = [value for key, value in denied["Condition"].items() if key != "StringEquals"]
+    assert list(denied["Condition"]) == ["StringEquals", "ArnNotEquals"]
+    named = as_text(condition["aws:PrincipalArn"])
+    assert "*" not in named and "?" not in named
+    role = as_text(resources()["ThinkRole"]["Properties"]["RoleName"])
+    assert named == f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{role}"
+    assert "${AWS::Region}" in role, "roles are of the account: a stage of the same name may be in another region"
+
+
+def test_only_snapshots_reads_and_stores_logins() -> None:
+    """Who breaks into a page's function reads no login: neither the object, nor the key that it is encrypted with."""
+    touch = {"s3:GetObject", "s3:PutObject", "kms:GenerateDataKey"}
+    assert {name for name, each in allowing() if touch & set(actions(each))} == {"SnapshotsRole", "SnapshotsEndpoint"}
+    assert not {each for each in allowed("APIHandler") if each.startswith("s3:")}
+
+
+#: The first parts of partition keys that hold sign-ins.
+SIGN_INS: Final = {"OPERATOR#*", "TENANT#sign-in"}
+
+
+def test_only_the_doors_reach_sign_ins_in_the_table() -> None:
+    use = {name for name, each in allowing() if any(action.startswith("dynamodb:") for action in actions(each))}
+    kept_out = {
+        name: set(each["Condition"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"])
+        for name, each in statements()
+        if each["Effect"] == "Deny" and actions(each) == ["dynamodb:*"]
+    }
+    assert use - {"DoorsRole"} == set(kept_out)
+    assert all(keys >= SIGN_INS for keys in kept_out.values())
+    assert kept_out["SnapshotsRole"] == kept_out["AuthorizerRole"] == {*SIGN_INS, "INVITE#*", "CHAT#*"}
+    whole_table = {"${Table.Arn}", "${Table.Arn}/index/*"}
+    for _, each in statements():
+        if each["Effect"] == "Deny" and actions(each) == ["dynamodb:*"]:
+            assert set(resources_of(each)) == whole_table
+
+
+def test_a_link_to_a_login_works_in_our_network_only() -> None:
+    """Functions sign each request of their own in a header: `head` of an archive goes on working outside of it."""
+    (statement,) = [each for name, each in statements() if name == "BucketPolicy" and "s3:GetObject" in actions(each)]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert actions(statement) == ["s3:GetObject", "s3:GetObjectVersion"], "an upload may come from anywhere"
+    assert resources_of(statement)[0].endswith("/profiles/*")
+    assert statement["Condition"] == {
+        "StringEquals": {"s3:authType": "REST-QUERY-STRING"},
+        "StringNotEquals": {"aws:SourceVpce": {"Ref": "SnapshotsEndpoint"}},
+    }
+    (endpoint,) = of_type("AWS::EC2::VPCEndpoint").values()
+    assert endpoint["VpcEndpointType"] == "Gateway" and endpoint["RouteTableIds"] == [{"Ref": "Routes"}]
 
 
 def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
@@ -279,9 +344,93 @@ def test_the_api_logs_no_path_no_query_and_no_address() -> None:
         *("$context.responseLength", "$context.responseLatency", "$context.integrationLatency"),
         "$context.error.responseType",
     }
-    (methods,) = stage["MethodSettings"]
-    assert (methods["LoggingLevel"], methods["DataTraceEnabled"]) == ("OFF", False)
-    assert methods["ThrottlingRateLimit"] > 0
+    for methods in stage["MethodSettings"]:
+        assert (methods["LoggingLevel"], methods["DataTraceEnabled"]) == ("OFF", False)
+
+
+# -- strangers and runners ---------------------------------------------------------------------------------------
+
+
+def paths() -> dict[str, dict[str, Any]]:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    return dict(api["Body"]["paths"])
+
+
+def routes_of_runners() -> set[str]:
+    return {path for application in (app.app, app.snapshot_app) for path in application.routes if "/runner/" in path}
+
+
+def test_each_call_of_runners_asks_the_authorizer_and_no_page_does() -> None:
+    guarded = {path for path, methods in paths().items() for each in methods.values() if each.get("security")}
+    assert guarded == routes_of_runners() == {path for path in paths() if path.startswith("/runner")}
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    (authorizer,) = api["Body"]["securityDefinitions"].values()
+    asked = authorizer["x-amazon-apigateway-authorizer"]
+    assert (asked["type"], authorizer["name"], authorizer["in"]) == ("token", "Authorization", "header")
+    assert as_text(asked["authorizerUri"]).endswith("functions/${Authorizer.Arn}/invocations")
+    assert timedelta(seconds=asked["authorizerResultTtlInSeconds"]) < LEASE
+
+
+def test_api_gateway_and_the_firewall_know_a_runners_token_as_the_application_does() -> None:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    (authorizer,) = api["Body"]["securityDefinitions"].values()
+    expression = authorizer["x-amazon-apigateway-authorizer"]["identityValidationExpression"]
+    (firewall,) = of_type("AWS::WAFv2::WebACL").values()
+    (allowed_only,) = [rule for rule in firewall["Rules"] if rule["Name"] == "no-runner-calls-so"]
+    inner = allowed_only["Statement"]["AndStatement"]["Statements"][1]["NotStatement"]["Statement"]
+    assert expression == inner["RegexMatchStatement"]["RegexString"] == runner_authorizer.IDENTITY
+    assert len(expression) <= 512, "AWS WAF takes no more"
+
+
+def test_a_refused_token_is_answered_as_the_endpoints_answer_it() -> None:
+    """A runner that is told so registers again; of API Gateway's own 403 it believes that it passes."""
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    denied = api["Body"]["x-amazon-apigateway-gateway-responses"]["ACCESS_DENIED"]
+    refusal = Refusal.model_validate_json(denied["responseTemplates"]["application/json"])
+    assert (denied["statusCode"], refusal.code) == (str(Unauthorised.status), Unauthorised.code)
+
+
+def test_calls_about_snapshots_lead_to_their_own_function() -> None:
+    for path, methods in paths().items():
+        for each in methods.values():
+            integration = each["x-amazon-apigateway-integration"]
+            to = "Snapshots" if path in app.snapshot_app.routes else "APIHandler"
+            assert as_text(integration["uri"]).endswith(f"functions/${{{to}.Arn}}/invocations"), path
+    declared = [paths()[path]["post"] for path in ("/runner/sync", "/runner/snapshots/upload")]
+    for each in declared:
+        each["x-amazon-apigateway-integration"] = {**each["x-amazon-apigateway-integration"], "uri": ""}
+    assert declared[0] == declared[1], "as Chalice declares the others"
+
+
+#: Requests a second: the account's quota for all of its APIs in a region.
+OF_THE_ACCOUNT: Final = 10_000
+
+
+def test_strangers_at_the_pages_leave_the_runners_their_share() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    rates = {each["ResourcePath"]: each["ThrottlingRateLimit"] for each in stage["MethodSettings"]}
+    assert {path.replace("~1", "/").removeprefix("/") for path in rates if path != "/*"} == routes_of_runners()
+    assert all(re.fullmatch(r"/(~1[a-z]+)+", path) for path in rates if path != "/*"), "as API Gateway writes a path"
+    pages = sum(len(methods) for path, methods in paths().items() if path not in routes_of_runners())
+    assert pages * rates["/*"] <= OF_THE_ACCOUNT / 2
+    # 2,000 lines on 250 runners: each syncs every 3 s and holds a call for the bell.
+    assert min(rates["/~1runner~1sync"], rates["/~1runner~1bell"]) >= 10 * 250 / (NEXT_CALL_MS / 1000)
+
+
+def test_the_firewall_counts_runners_calls_apart() -> None:
+    (firewall,) = of_type("AWS::WAFv2::WebACL").values()
+    rules = {rule["Name"]: rule for rule in firewall["Rules"]}
+    assert sorted(rule["Priority"] for rule in rules.values()) == list(range(len(rules)))
+    runners = rules["too-many-runners-calls-from-one-address"]["Statement"]["RateBasedStatement"]
+    pages = rules["too-many-from-one-address"]["Statement"]["RateBasedStatement"]
+    assert pages["ScopeDownStatement"] == {"NotStatement": {"Statement": runners["ScopeDownStatement"]}}
+    (path,) = [runners["ScopeDownStatement"]["RegexMatchStatement"]["RegexString"]]
+    for route in routes_of_runners():
+        assert re.search(path, route) and re.search(path, f"/api{route}")
+    assert not any(re.search(path, f"/api{each}") for each in paths() if each not in routes_of_runners())
+    assert runners["Limit"] == {"Ref": "WafRunnerRequestsPer5Minutes"}
+    several = final_template.packaged()["Parameters"]["WafRunnerRequestsPer5Minutes"]["Default"]
+    assert several >= 50 * RUNNER_NEEDS >= 50 * 300 / (NEXT_CALL_MS / 1000), "50 idle runners behind one address"
 
 
 def test_the_api_has_one_name_which_its_metrics_carry() -> None:

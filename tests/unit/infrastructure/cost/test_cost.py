@@ -147,6 +147,13 @@ def test_the_intervals_are_the_codes_own() -> None:
     assert Policies().retention_days == model.MESSAGES_KEPT_DAYS
 
 
+def test_the_authorizers_answer_is_kept_as_long_as_the_template_says() -> None:
+    body = template.load(ROOT / "infrastructure" / "cloudformation" / "functions.yaml")["Resources"]["RestAPI"]
+    (authorizer,) = body["Properties"]["DefinitionBody"]["securityDefinitions"].values()
+    kept = authorizer["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"]
+    assert kept == model.AUTHORIZED_EVERY_SECONDS
+
+
 def test_the_sizes_are_the_templates_own() -> None:
     config = json.loads((ROOT / "chalice_app" / ".chalice" / "config.json").read_text())
     assert config["lambda_memory_size"] == model.LAMBDA_GB * 1024

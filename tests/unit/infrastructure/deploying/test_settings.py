@@ -60,11 +60,17 @@ def test_a_remembered_parameter_that_is_not_declared_is_left_out_and_a_given_one
         ("OPENAI_SERVERS", "https://localhost:11434/v1"),
         ("OPENAI_SERVERS", "https://169.254.169.254/v1"),
         ("OPENAI_SERVERS", "llm.agency.example"),
+        ("OPENAI_BASE_URL", "http://eu.api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "https://127.0.0.1/v1"),
+        ("OPENAI_BASE_URL", "https://eu.api.openai.com/v1 https://api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "eu"),
         ("THINK_AT_ONCE", "1"),
         ("THINK_AT_ONCE", "1001"),
         ("THINK_AT_ONCE", "0"),
         ("WAF_REQUESTS_PER_5_MINUTES", "1"),
         ("WAF_REQUESTS_PER_5_MINUTES", "9"),
+        ("WAF_RUNNER_REQUESTS_PER_5_MINUTES", "0"),
+        ("WAF_RUNNER_REQUESTS_PER_5_MINUTES", "299"),
     ],
 )
 def test_an_invalid_value_is_refused_with_its_name(name: str, value: str) -> None:
@@ -75,6 +81,17 @@ def test_an_invalid_value_is_refused_with_its_name(name: str, value: str) -> Non
 def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
     for value in ("0", "10"):
         assert parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": value}).given["WafRequestsPer5Minutes"] == value
+
+
+def test_an_address_may_stand_for_openai() -> None:
+    """Without a name that `make deploy` takes, the stack's parameter could be set by nobody."""
+    address = "https://eu.api.openai.com/v1"
+    assert parse({"STAGE": "prod", "OPENAI_BASE_URL": address}).given["OpenAiBaseUrl"] == address
+
+
+def test_runners_behind_one_address_get_at_least_what_one_needs() -> None:
+    given = parse({"STAGE": "prod", "WAF_RUNNER_REQUESTS_PER_5_MINUTES": "300"}).given
+    assert given["WafRunnerRequestsPer5Minutes"] == "300"
 
 
 def test_the_limit_of_checks_is_one_that_sqs_takes() -> None:

@@ -65,6 +65,15 @@ def test_what_is_no_route_is_forbidden_as_on_aws(app: Any, path: str) -> None:
     assert Gateway(app, OBJECTS).handle(request("GET", path)).status == 403
 
 
+def test_each_call_reaches_the_app_that_has_its_route(app: Any) -> None:
+    """As on AWS, where some routes of the API lead to a function of their own."""
+    other = Chalice("other", configure_logs=False)
+    other.route("/tenants/{tenant}/logins")(lambda tenant: {"other": tenant})
+    gateway = Gateway([app, other], OBJECTS)
+    assert json.loads(gateway.handle(request("GET", "/api/tenants/a/logins")).body) == {"other": "a"}
+    assert json.loads(gateway.handle(request("GET", "/api/tenants/a")).body) == {"tenant": "a"}
+
+
 def test_a_wrong_method_is_no_route_either(app: Any) -> None:
     assert Gateway(app, OBJECTS).handle(request("POST", "/api/picture")).status == 403
 
