@@ -19,6 +19,7 @@ class LogEvent(StrEnum):
 
     # -- sessions and runners ----------------------------------------------------------------------------------
     SESSION_CHANGED = "session_changed"  #: a runner's report differs from the one before; ``kind`` says in what
+    SESSION_NEEDS_ACTION = "session_needs_action"  #: a session's login ended, or a person must fix its problem
     SESSION_CLAIMED = "session_claimed"  #: a runner got a session, under a new epoch
     SESSION_RELEASED = "session_released"  #: a runner no longer holds a session; ``reason`` says why
     SESSION_UNPLACED = "session_unplaced"  #: no runner has room for a session; it waits, and the fleet is asked to grow

@@ -49,7 +49,7 @@ class Line:
     #: the number of messages without an answer, and when the first of them was sent
     unanswered: int
     oldest_unanswered_at: int | None
-    #: the longest wait of those messages that wait for no person to fix a problem
+    #: the longest wait of those messages that wait for no person to do something
     overdue_for: timedelta
     #: what is saved of its login; None if that is not known
     saved: SavedState | None = None
@@ -70,9 +70,26 @@ class Line:
         return first_problem(self.tenant, self.session)
 
     @property
+    def logged_out(self) -> bool:
+        """True if it was linked, is not any more, and nobody paused it."""
+        session = self.session
+        ended = session.phase is Phase.LOGGED_OUT or session.logged_out_at is not None
+        return ended and not session.linked and not self.paused
+
+    @property
+    def needs_action(self) -> bool:
+        """True if it has a problem that a person must fix, and nobody paused it."""
+        return self.problem is not None and not self.paused
+
+    @property
+    def waits_for_person(self) -> bool:
+        """True if no machine can make it answer: it is paused, its login ended, or its session has a problem."""
+        return self.paused or self.logged_out or self.session.problem is not None
+
+    @property
     def not_running(self) -> bool:
-        """True if it is down for too long."""
-        return self.downtime is not None and self.downtime > NOT_RUNNING_AFTER
+        """True if it is down for too long, and waits for no person: an outage, for which an alarm rings."""
+        return self.downtime is not None and self.downtime > NOT_RUNNING_AFTER and not self.waits_for_person
 
     @property
     def code_late(self) -> bool:
@@ -85,7 +102,7 @@ class Line:
         """The worst health that applies."""
         if self.not_running:
             return LineHealth.NOT_RUNNING
-        if self.problem is not None or (self.session.phase is Phase.LOGGED_OUT and not self.paused):
+        if self.problem is not None or self.logged_out:
             return LineHealth.NEEDS_ACTION
         if self.overdue_for > ANSWERED_WITHIN:
             return LineHealth.SLOW
@@ -123,6 +140,16 @@ class HealthReport:
         return sum(line.not_running for line in self.lines)
 
     @property
+    def need_action(self) -> int:
+        """The number of lines with a problem that a person must fix."""
+        return sum(line.needs_action for line in self.lines)
+
+    @property
+    def logged_out(self) -> int:
+        """The number of lines that were linked and are not any more."""
+        return sum(line.logged_out for line in self.lines)
+
+    @property
     def not_saved(self) -> int:
         """The number of lines whose login has not been saved for too long."""
         return sum(line.saved is not None and line.saved.is_behind for line in self.lines)
@@ -134,7 +161,7 @@ class HealthReport:
 
     @property
     def oldest_unanswered(self) -> timedelta:
-        """The longest wait for an answer that waits for no person to fix a problem."""
+        """The longest wait for an answer that waits for no person to do something."""
         return max((line.overdue_for for line in self.lines), default=timedelta())
 
 
@@ -174,7 +201,7 @@ def health_report(
 
 def _line(tenant: Tenant, session: Session, turns: list[Turn], runner: Runner | None, now: int) -> Line:
     run = should_run(tenant.state, session, now)
-    overdue = (turn.oldest_sent_at for turn in turns if turn.state is not TurnState.WAITING)
+    overdue = (turn.oldest_sent_at for turn in turns if not _waits_for_person(tenant, session, turn))
     return Line(
         tenant=tenant,
         session=session,
@@ -185,6 +212,13 @@ def _line(tenant: Tenant, session: Session, turns: list[Turn], runner: Runner | 
         overdue_for=timedelta(milliseconds=max(0, now - min(overdue, default=now))),
         saved=saved_state(session, runner, now),
     )
+
+
+def _waits_for_person(tenant: Tenant, session: Session, turn: Turn) -> bool:
+    """Returns whether this reply comes only after a person did something: at OpenAI, at the phone, or in the admin."""
+    retried = turn.state is TurnState.THINKING and tenant.assistant_problem is not None
+    line_waits = tenant.paused or not session.linked or session.problem is not None
+    return line_waits or retried or turn.state is TurnState.WAITING
 
 
 def _waits_for_room(line: Line, now: int) -> bool:

@@ -5,6 +5,7 @@ from chalicelib.notifications import notices
 from chalicelib.reconcilers import autoscaler
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
+from chalicelib.replies.refused_turn import end_unsendable
 from chalicelib.sessions import lifecycle
 from chalicelib.store.conversation.due_checks import DueCheck
 from chalicelib.wiring import Services
@@ -45,10 +46,10 @@ def reconcile(services: Services) -> None:
 
 
 def _wake(services: Services, turn: Turn, now: int) -> None:
-    """Continues an open turn that is due: at its runner if a text is being sent, else by a check."""
+    """Continues an open turn that is due: at its runner if a text is being sent and can be, else by a check."""
     if turn.state in (TurnState.READY, TurnState.SENDING):
         services.turns.postpone_check(turn, now + RECHECKED_EVERY_MS)
-    if turn.state is TurnState.SENDING:
+    if turn.state is TurnState.SENDING and not end_unsendable(services, turn, now):
         bell.ring(services, turn)
     else:
         services.jobs.enqueue_check(turn.tenant, turn.chat, delay_seconds=0)

@@ -5,14 +5,12 @@ A check is idempotent: it may be repeated at any time, by any process. Every wri
 
 import logging
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
-    Chat,
     Event,
     EventKind,
     SkipReason,
@@ -51,7 +49,7 @@ from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.look import Look
 from chalicelib.replies.model_call import answer, record_given_up
 from chalicelib.replies.tenant_slot import TenantSlot
-from chalicelib.replies.unanswered import report_messages, report_turn, unanswered_message
+from chalicelib.replies.unanswered import forget, report_messages, report_turn, unanswered_message
 from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -122,7 +120,7 @@ def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot,
             if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now, mute_until=mute_until):
                 skipped = [unanswered_message(message, reason) for message in messages]
                 report_messages(services, view.tenant, skipped, now)
-                _forget(services, view.chat, messages, reason)
+                forget(services, view.chat, messages, reason)
                 if mute_until is not None:
                     log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id})
                     services.timeline.record(Event(view.tenant.id, now, EventKind.CHAT_MUTED))
@@ -132,7 +130,7 @@ def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot,
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 report_turn(services, view.tenant, turn, reason, now)
-                _forget(services, view.chat, services.chats.get_batch(turn), reason)
+                forget(services, view.chat, services.chats.get_batch(turn), reason)
                 return _end(look, then)
             return decide_again(turn_changed=True)
         case Mark(turn, backstop, otherwise):
@@ -185,14 +183,6 @@ def _call(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMes
     """Calls the model for a turn that this check claimed."""
     paid_calls.count(services, view.tenant, turn)
     return answer(services, view, turn, batch)
-
-
-def _forget(services: Services, chat: Chat, messages: Iterable[StoredMessage], reason: SkipReason) -> None:
-    """Keeps of messages that came shortly before a pause what is kept of those that come during it."""
-    if not reason.keeps_content:
-        for message in messages:
-            if services.message_changes.erase(chat, message, reason):
-                services.message_changes.erase_copies(chat, message)
 
 
 def _end(look: Look, end: End) -> ReplyOutcome:

@@ -1,11 +1,11 @@
-"""Reports messages that get no reply: on the tenant's page, in the log, and so in a metric; never with their text."""
+"""Messages that get no reply: on the page of their tenant, in the log and a metric, without their words if need be."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model import SkipReason, StoredMessage, Tenant, Turn
+from chalicelib.model import Chat, SkipReason, StoredMessage, Tenant, Turn
 from chalicelib.model.times import local_time
 from chalicelib.store.conversation.unanswered import UnansweredMessage
 from chalicelib.wiring import Services
@@ -30,6 +30,14 @@ def report_turn(services: Services, tenant: Tenant, turn: Turn, reason: str, now
     known = SkipReason.GIVEN_UP if known is SkipReason.UNKNOWN else known
     batch = services.chats.get_batch(turn)
     report_messages(services, tenant, [unanswered_message(message, known) for message in batch], now)
+
+
+def forget(services: Services, chat: Chat, messages: Iterable[StoredMessage], reason: SkipReason) -> None:
+    """Keeps of messages that came shortly before a pause what is kept of those that come during it."""
+    if not reason.keeps_content:
+        for message in messages:
+            if services.message_changes.erase(chat, message, reason):
+                services.message_changes.erase_copies(chat, message)
 
 
 def unanswered_message(message: StoredMessage, reason: SkipReason) -> UnansweredMessage:

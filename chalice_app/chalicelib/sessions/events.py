@@ -20,6 +20,9 @@ def record_changes(services: Services, before: Session, after: Session, now: int
     for happened, detail in changes(before, after):
         services.timeline.record(Event(after.tenant, now, happened, detail))
         log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
+        if happened in (EventKind.PROBLEM, EventKind.LOGGED_OUT):
+            problem = after.problem.code if after.problem else happened
+            log.warning(LogEvent.SESSION_NEEDS_ACTION, extra={"tenant": after.tenant, "problem": problem})
         if happened is EventKind.PROBLEM and after.problem is not None:
             notices.notify_operators(services, services.tenants.get(after.tenant), after.problem)
     if after.unsent_notice is not None and after.unsent_notice != before.unsent_notice and not after.is_awake(now):

@@ -51,6 +51,8 @@ def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
         "TenantsShouldRun": (1, "Count"),
         "TenantsOnline": (1, "Count"),
         "TenantsNotRunning": (0, "Count"),
+        "TenantsNeedAction": (0, "Count"),
+        "TenantsLoggedOut": (0, "Count"),
         "OldestUnansweredSeconds": (0, "Seconds"),
         "QrLate": (0, "Count"),
         "SessionsWithoutRoom": (0, "Count"),

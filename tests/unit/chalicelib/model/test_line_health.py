@@ -189,3 +189,75 @@ def test_the_line_that_most_needs_a_person_comes_first(
     health: LineHealth, session: Session, more: dict[str, Any], turns: list[Turn]
 ) -> None:
     assert line_of(session, *turns, **more).health is health
+
+
+# -- lines that wait for a person are no outage ------------------------------------------------------------------------
+
+DOWN = {"phase": Phase.FAILED, "down_since": NOW - 60 * MINUTE}
+
+
+@pytest.mark.parametrize(
+    ("session", "more", "not_running", "need_action", "logged_out"),
+    [
+        (linked(**DOWN), {}, 1, 0, 0),
+        (watched(**DOWN), {}, 1, 0, 0),
+        *((linked(**DOWN, problem=Problem(code, 1)), {}, 0, 1, 0) for code in ProblemCode),
+        (linked(**DOWN, problem=Problem(ProblemCode.BLOCKED, 1)), {"state": TenantState.PAUSED}, 0, 0, 0),
+        (linked(**DOWN), {"state": TenantState.PAUSED}, 0, 0, 0),
+        (linked(**DOWN), {"state": TenantState.UNKNOWN}, 0, 0, 0),
+        (linked(**DOWN), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, 1, 1, 0),
+        (linked(), {"mail_problem": Problem(ProblemCode.MAIL_BOUNCED, 1)}, 0, 1, 0),
+        (Session(T, phase=Phase.LOGGED_OUT), {}, 0, 0, 1),
+        (watched(**DOWN, logged_out_at=1), {}, 0, 0, 1),
+        (watched(phase=Phase.QR, logged_out_at=1), {}, 0, 0, 1),
+        (Session(T, logged_out_at=1), {}, 0, 0, 1),
+        (Session(T, logged_out_at=1), {"state": TenantState.PAUSED}, 0, 0, 0),
+        (linked(logged_out_at=1), {}, 0, 0, 0),
+        (Session(T), {}, 0, 0, 0),
+    ],
+    ids=str,
+)
+def test_lines_that_wait_for_a_person_are_counted_apart_from_outages(
+    session: Session, more: dict[str, Any], not_running: int, need_action: int, logged_out: int
+) -> None:
+    report = health_report([(tenant(**more), session)], [], [], NOW)
+    assert (report.not_running, report.need_action, report.logged_out) == (not_running, need_action, logged_out)
+
+
+@pytest.mark.parametrize("state", [TurnState.THINKING, TurnState.READY, TurnState.SENDING])
+@pytest.mark.parametrize(
+    ("session", "more", "overdue_in"),
+    [
+        (linked(), {}, [TurnState.THINKING, TurnState.READY, TurnState.SENDING]),
+        (linked(**DOWN), {}, [TurnState.THINKING, TurnState.READY, TurnState.SENDING]),
+        (
+            linked(),
+            {"assistant_problem": Problem(ProblemCode.OUT_OF_CREDIT, 1)},
+            [TurnState.READY, TurnState.SENDING],  # the assistant answered them
+        ),
+        (linked(problem=Problem(ProblemCode.BLOCKED, 1)), {}, []),
+        (linked(problem=Problem(ProblemCode.RESTRICTED, 1)), {}, []),
+        (linked(), {"state": TenantState.PAUSED}, []),
+        (Session(T, phase=Phase.LOGGED_OUT), {}, []),
+        (watched(logged_out_at=1), {}, []),
+    ],
+    ids=str,
+)
+def test_an_answer_that_waits_for_a_person_is_not_overdue(
+    session: Session, more: dict[str, Any], state: TurnState, overdue_in: list[TurnState]
+) -> None:
+    report = health_report([(tenant(**more), session)], [turn(state, 600)], [], NOW)
+    assert (report.oldest_unanswered > timedelta()) is (state in overdue_in)
+    assert report.lines[0].unanswered == 1
+
+
+def test_the_next_outage_changes_the_count_beside_lines_that_wait_for_weeks() -> None:
+    waiting = [
+        (tenant("a" * 8), linked(**DOWN, problem=Problem(ProblemCode.BLOCKED, 1))),
+        (tenant("b" * 8), Session("b" * 8, phase=Phase.LOGGED_OUT, logged_out_at=1)),
+    ]
+    stuck = [turn(TurnState.SENDING, 600, of="a" * 8), turn(TurnState.SENDING, 600, of="b" * 8)]
+    for outage in (linked(), linked(**DOWN), linked()):
+        report = health_report([*waiting, (tenant("c" * 8), outage)], stuck, [], NOW)
+        assert report.not_running == (outage.phase is Phase.FAILED)
+        assert report.oldest_unanswered == timedelta()

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from chalicelib import metrics
 from chalicelib.errors import NotFound, TransientError
 from chalicelib.model import EventKind, Invite, Problem, apply_report
 from chalicelib.model.session import problem_of
@@ -208,3 +209,22 @@ def test_a_restriction_is_a_problem_of_a_line_that_is_online_and_ends_with_it(li
     kinds = [(event.kind, event.detail) for event in line.timeline.latest(T)]
     assert kinds.count((EventKind.PROBLEM, "restricted")) == kinds.count((EventKind.RESOLVED, "restricted")) == 1
     assert len(mailed(line)) == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "more", "asks"),
+    [
+        (Phase.LOGGED_OUT, {}, 1),
+        (Phase.BLOCKED, {"problem": ProblemCode.BLOCKED}, 1),
+        (Phase.FAILED, {"problem": ProblemCode.INCOMPATIBLE}, 1),
+        (Phase.FAILED, {}, 0),
+        (Phase.ONLINE, {}, 0),
+    ],
+)
+def test_a_session_that_begins_to_need_a_person_is_counted_once(
+    line: Services, clock: Clock, caplog: pytest.LogCaptureFixture, phase: Phase, more: dict[str, Any], asks: int
+) -> None:
+    for _ in range(3):
+        reports(line, clock, phase, **more)
+    measured = [each.name for record in caplog.records for each in metrics.of_log_record(record)]
+    assert measured.count("AsksSomeone") == asks
