@@ -1,4 +1,5 @@
-// The owner's page: opens the link at the first touch, polls for changes, counts a code's seconds. Works without it.
+// The owner's page: polls for changes, counts a code's seconds. Works without it. It opens no link: mail scanners run
+// scripts, move and scroll; only a person presses the button.
 "use strict";
 
 (() => {
@@ -6,40 +7,26 @@
   const HIDDEN_EVERY_MS = 15 * 1000;
   const LOST_AFTER_FAILURES = 3;
 
-  const opening = document.getElementById("open-form");
-  if (opening) whenTouched(() => open(opening));
-
   const live = document.getElementById("live");
   if (live) keepUpToDate(live);
 
   for (const form of document.querySelectorAll("form")) submitOnce(form);
 
-  // Mail scanners run scripts too, and the first browser is bound: only a person moves, touches or types.
-  function whenTouched(act) {
-    const signs = ["pointermove", "pointerdown", "touchstart", "wheel", "keydown"];
-    const touched = (event) => {
-      if (!event.isTrusted) return;
-      for (const sign of signs) window.removeEventListener(sign, touched);
-      act();
-    };
-    for (const sign of signs) window.addEventListener(sign, touched, { passive: true });
-  }
-
-  function open(form) {
-    if (form.dataset.sent) return;
-    form.dataset.sent = "yes";
-    const button = form.querySelector("button");
-    button.textContent = form.dataset.working;
-    button.setAttribute("aria-busy", "true");
-    form.submit();
-  }
-
   function submitOnce(form) {
+    const button = form.querySelector("button");
+    const label = button.textContent;
     form.addEventListener("submit", (event) => {
-      if (form.dataset.sent) event.preventDefault();
+      if (form.dataset.sent) return event.preventDefault();
       form.dataset.sent = "yes";
+      if (!form.dataset.working) return;
+      button.textContent = form.dataset.working;
+      button.setAttribute("aria-busy", "true");
     });
-    window.addEventListener("pageshow", () => delete form.dataset.sent);
+    window.addEventListener("pageshow", () => {
+      delete form.dataset.sent;
+      button.textContent = label;
+      button.removeAttribute("aria-busy");
+    });
   }
 
   function keepUpToDate(live) {
