@@ -27,7 +27,7 @@ from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
 from chalicelib.web import admin, console, landing, pages, runner_api, runner_authorizer, snapshot_api
-from chalicelib.web.responses import handle_json_errors, json_response
+from chalicelib.web.responses import READING, handle_json_errors, json_response
 from chalicelib.wiring import Services, from_environment
 
 
@@ -39,16 +39,16 @@ def create_app(services: Services) -> Chalice:
     landing.mount(application, services)
     runner_api.mount(application, services)
 
-    @application.route("/health", methods=["GET"])
+    @application.route("/health", methods=READING)
     @partial(handle_json_errors, application)
     def health() -> Response:
-        """Health check: returns stage, commits and address; proves that the table and the address can be read."""
+        """Health check for everybody: returns stage, commit and address; proves that table and address can be read."""
         health: dict[str, Any] = {"stage": services.stage, "commit": services.commit}
         try:
             health["base_url"] = services.base_url()
         except NotDeployed as error:
             return json_response(json.dumps({**health, "problem": error.message}), status=error.status)
-        health["runners"] = sorted({runner.commit for runner in services.runners.alive()})
+        services.setup.get()
         return json_response(json.dumps(health))
 
     return application

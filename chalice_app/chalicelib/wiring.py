@@ -131,6 +131,11 @@ class Services:
         return parse_servers(self._environment.get("OPENAI_SERVERS", ""))
 
     @property
+    def proxies(self) -> int:
+        """The number of the operator's own proxies in front of the API, whose X-Forwarded-For is believed."""
+        return int(self._environment.get("PROXIES", "0"))
+
+    @property
     def runner_capacity(self) -> int:
         return int(self._environment.get("RUNNER_CAPACITY", "8"))
 

@@ -35,6 +35,7 @@ What they ask of AWS, in ``aws/``, which imports nothing of the above
 ``public_address``      SSM: the address that links carry
 ``operators``           Cognito: the first operator
 ``sender``              SES: the identity that mails are sent as
+``runners``             DynamoDB: the commits of the stage's runners
 ``quotas``              Service Quotas and Lambda: the account's limits
 ``availability_zones``  EC2: the zones for runners
 ``hosted_zones``        Route 53: the zone of a domain

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infrastructure.deploying import readiness
+from infrastructure.deploying.aws import runners
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
 
@@ -28,6 +30,8 @@ class Context:
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     #: asks an address for its health
     check_health: Callable[[str], readiness.Health] = readiness.check_health
+    #: lists the commits of the runners that are alive: DynamoDB's client, the stack, a pause
+    runner_commits: Callable[[Any, str, Callable[[float], None]], list[str]] = runners.commits
 
     def stack(self, name: str) -> Stack:
         """Returns the stack of this name, which reports its progress here."""

@@ -1,6 +1,6 @@
 """Deployment of a checkout, in order: check, decide, package, build, propose, confirm, apply, wait, report."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -148,16 +148,22 @@ def finish(context: Context, settings: Settings, commit: str) -> None:
     first = operators.invite_first(
         context.account.client("cognito-idp"), user_pool, email, mailed=not settings.print_password
     )
+
+    def list_runners() -> list[str]:
+        return context.runner_commits(context.account.client("dynamodb"), settings.stack, context.pause)
+
     context.report(f"\nwaiting for {address} and its runners to be at {commit} …")
     health, ready = readiness.wait_until_ready(
         address,
         commit,
-        runners=int(parameters.get("RunnersAtLeast") or 1) > 0,
+        runners=list_runners if int(parameters.get("RunnersAtLeast") or 1) > 0 else None,
         check=context.check_health,
         clock=context.clock,
         pause=context.pause,
     )
-    context.report(f"\n  admin    {address}/admin\n  address  {address}\n  health   {_describe(health)}")
+    context.report(
+        f"\n  admin    {address}/admin\n  address  {address}\n  health   {_describe(health, list_runners())}"
+    )
     if first is not None:
         how = f"first password {first.password}" if first.password else "Cognito has mailed the first password"
         context.report(f"  first operator  {first.email}: {how}")
@@ -209,10 +215,10 @@ def _state_after_no(context: Context, settings: Settings) -> str:
     )
 
 
-def _describe(health: readiness.Health) -> str:
+def _describe(health: readiness.Health, commits: Collection[str]) -> str:
     if health.error:
         return f"no good answer: {health.error}"
-    return f"commit {health.commit}, runners at {', '.join(health.runners) or 'none'}"
+    return f"commit {health.commit}, runners at {', '.join(commits) or 'none'}"
 
 
 def _report_dns_records(context: Context, parameters: Mapping[str, str]) -> None:

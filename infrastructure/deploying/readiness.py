@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -27,11 +27,6 @@ class Health:
     def commit(self) -> str:
         """The control plane's commit."""
         return str(self.answer.get("commit", ""))
-
-    @property
-    def runners(self) -> list[str]:
-        """The commits of the runners that are alive."""
-        return [str(commit) for commit in self.answer.get("runners", [])]
 
 
 def check_health(base_url: str) -> Health:
@@ -58,7 +53,7 @@ def wait_until_ready(
     base_url: str,
     commit: str,
     *,
-    runners: bool,
+    runners: Callable[[], Collection[str]] | None,
     check: Callable[[str], Health] = check_health,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
@@ -68,7 +63,7 @@ def wait_until_ready(
     Args:
         base_url: the stage's public address.
         commit: the deployed version.
-        runners: a runner of this commit must be alive, too.
+        runners: lists the commits of the runners that are alive, one of which must be this one; None where none run.
         check: asks for the health.
         clock: monotonic seconds.
         pause: sleeps for so many seconds.
@@ -76,7 +71,7 @@ def wait_until_ready(
     deadline = clock() + READY_WITHIN_SECONDS
     while True:
         health = check(base_url)
-        if health.commit == commit and (not runners or commit in health.runners):
+        if health.commit == commit and (runners is None or commit in runners()):
             return health, True
         if clock() >= deadline:
             return health, False

@@ -51,6 +51,7 @@ def local_environment(
         "BACKUP_STATE_PARAMETER": created.backup_state_parameter,
         "RUNNER_CAPACITY": str(runner_capacity),
         "RUNNERS_AT_LEAST": str(runners_at_least),
+        "PROXIES": "0",  # the gateway's server reads what a proxy on this machine says
         "THINK_AT_ONCE": str(DEFAULT_WORKERS),
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "OPERATORS_EMAIL": operators_email,

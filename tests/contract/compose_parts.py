@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from pathlib import Path
 import pytest
 
 from infrastructure.checkout import REPOSITORY
+from infrastructure.deploying.aws.runners import commits
+from infrastructure.local.aws import Aws
+from infrastructure.local.settings import Settings
 from tests.contract.test_service import free_ports
 from tests.unit.infrastructure.packaging.test_compose import copied, environment
 
@@ -37,9 +41,9 @@ class Control:
 
     @property
     def runners(self) -> list[str]:
-        with urllib.request.urlopen(f"http://{ADDRESS}:{self.port}/api/health", timeout=10) as answer:
-            found: list[str] = json.load(answer)["runners"]
-        return found
+        """The commits of the runners, as the table has them."""
+        running = json.loads((self.data / "stack.json").read_text())
+        return commits(Aws(**running["aws"]).client("dynamodb"), Settings.stack, time.sleep)
 
 
 def unpack(directory: Path) -> None:

@@ -127,7 +127,8 @@ class World:
             clock=self.time,
             pause=self.time.pause,
             now=self._now,
-            check_health=lambda url: Health({"commit": self.seen, "runners": [self.seen], "base_url": url}),
+            check_health=lambda url: Health({"commit": self.seen, "base_url": url}),
+            runner_commits=lambda dynamodb, stack, pause: [self.seen],
         )
 
     @property

@@ -64,14 +64,21 @@ def parse_cookies(headers: Mapping[str, str]) -> dict[str, str]:
 # --- forms ---------------------------------------------------------------------------------------------------
 
 
-def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """False when the browser reports that another site sent this request; for older browsers the CSRF token counts."""
-    return headers.get("sec-fetch-site", "same-origin").strip().lower() in ("same-origin", "none")
+def is_same_origin(headers: Mapping[str, str], origin: str) -> bool:
+    """Returns whether one of our own pages posted this form, by what the browser alone may say.
+
+    Args:
+        origin: our own, for browsers that are too old to send Sec-Fetch-Site.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is None:
+        return headers.get("origin", "").strip().lower() == origin
+    return site.strip().lower() in ("same-origin", "none")
 
 
-def require_csrf_token(headers: Mapping[str, str], form: Mapping[str, str], expected: str) -> None:
+def require_csrf_token(headers: Mapping[str, str], origin: str, form: Mapping[str, str], expected: str) -> None:
     """Raises Forbidden unless the form came from our own page with the token that this page carried."""
-    if not is_same_origin(headers) or not secrets_match(form.get(CSRF_FIELD, ""), expected):
+    if not is_same_origin(headers, origin) or not secrets_match(form.get(CSRF_FIELD, ""), expected):
         raise Forbidden("This form is out of date or was not sent from this page. Load the page again and repeat it.")
 
 

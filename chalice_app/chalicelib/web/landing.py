@@ -2,7 +2,6 @@
 
 ========================  =====  ============================================================================
 ``/join/{token}``         GET    renders only, because mail scanners fetch links; redirects a bound browser to status
-``/join/{token}``         HEAD   the same for link checkers, without the page
 ``/join/{token}/open``    POST   binds this browser if none is bound, keeps the session awake
 ``/join/{token}/continue``  POST  binds this browser instead of the other one
 ``/join/{token}/status``  GET    the page of the bound browser; keeps the session awake
@@ -35,7 +34,7 @@ from chalicelib.tokens import derive, secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
 from chalicelib.web.landing_view import LandingView, landing_view
 from chalicelib.web.pages import FORM, Pages
-from chalicelib.web.responses import json_response
+from chalicelib.web.responses import READING, json_response
 from chalicelib.wiring import Services
 from wire import Phase
 
@@ -59,8 +58,7 @@ def mount(app: Chalice, services: Services) -> None:
         if method == "POST":
             app.route(f"/join/{{token}}{path}", methods=["POST"], content_types=[FORM])(handled)
         else:
-            methods = [method] if path else [method, "HEAD"]
-            app.route(f"/join/{{token}}{path}", methods=methods)(handled)
+            app.route(f"/join/{{token}}{path}", methods=READING)(handled)
 
     route("", "GET", landing.first_page)
     route("/open", "POST", landing.open)
@@ -210,9 +208,9 @@ class Landing:
 
     def _find_posting_visitor(self, token: str) -> Visitor:
         visitor = self._find_visitor(token)
-        counter = f"landing-{sha256(self._pages.address)[:16]}"
+        counter = f"landing-{sha256(self._pages.client)[:16]}"
         self._limit_rate(visitor, counter, timedelta(minutes=1), POSTS_PER_ADDRESS_PER_MINUTE)
-        if not is_same_origin(self._pages.headers):
+        if not is_same_origin(self._pages.headers, self._pages.origin):
             raise Forbidden
         return visitor
 
@@ -222,7 +220,7 @@ class Landing:
         form = self._pages.form(MAX_FORM_BYTES)
         if not visitor.bound:
             raise _BrowserNotBound(visitor)
-        require_csrf_token(self._pages.headers, form, visitor.csrf)
+        require_csrf_token(self._pages.headers, self._pages.origin, form, visitor.csrf)
         return visitor, form
 
     def _limit_rate(self, visitor: Visitor, counter: str, within: timedelta, limit: int) -> None:

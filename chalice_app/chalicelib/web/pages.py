@@ -15,7 +15,8 @@ from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.static_files import static_file
 from chalicelib.rendering.templating import render_page
-from chalicelib.web.responses import View, log_refusal, log_unexpected, respond, retry_after
+from chalicelib.web.client_address import client_of
+from chalicelib.web.responses import READING, View, log_refusal, log_unexpected, respond, retry_after
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -56,10 +57,17 @@ class Pages:
         return headers
 
     @property
-    def address(self) -> str:
-        """The client's IP address as the gateway saw it; a header is the client's own claim."""
+    def client(self) -> str:
+        """The client as rate limits count it: an IPv4 address, or a /64 of IPv6."""
         context: Mapping[str, Any] = self.request.context
-        return str((context.get("identity") or {}).get("sourceIp") or "unknown")
+        source = str((context.get("identity") or {}).get("sourceIp") or "")
+        return client_of(source, self.headers.get("x-forwarded-for", ""), self._services.proxies)
+
+    @property
+    def origin(self) -> str:
+        """The origin of our own pages, as browsers write it."""
+        parts = urlsplit(self._services.base_url())
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     def query(self, name: str) -> str:
         """Returns a parameter of the query; empty when it is missing."""
@@ -197,7 +205,7 @@ def mount(app: Chalice, services: "Services") -> None:
     """Registers the route of static files."""
     pages = Pages(app, services)
 
-    @app.route("/static/{name}", methods=["GET"])
+    @app.route("/static/{name}", methods=READING)
     @pages.handle_errors
     def static(name: str) -> Response:
         file = static_file(name)

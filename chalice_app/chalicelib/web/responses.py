@@ -16,13 +16,17 @@ log = logging.getLogger(__name__)
 
 View = Callable[..., Response]
 
+#: The methods of a route that reads: what checks links and health asks with HEAD, for which gateways drop the body.
+READING: Final = ["GET", "HEAD"]
+
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Without it, the forms of a browser that sends no Sec-Fetch-Site would carry `Origin: null`.
+    "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",

@@ -65,6 +65,9 @@ class Browser:
     def get(self, path: str, **headers: str) -> Page:
         return self._ask("GET", path, b"", headers)
 
+    def head(self, path: str, **headers: str) -> Page:
+        return self._ask("HEAD", path, b"", headers)
+
     def post(self, path: str, fields: dict[str, str] | bytes, **headers: str) -> Page:
         body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
         return self._ask("POST", path, body, {"content_type": FORM, "sec_fetch_site": "same-origin"} | headers)

@@ -71,6 +71,8 @@ class Browser:
     language: str = "en"
     address: str = "203.0.113.9"
     site: str | None = "same-origin"
+    #: what a browser that names no site sends with a form
+    origin: str | None = "https://lines.agency.example"
     jar: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, token: str = TOKEN, **query: str) -> Answer:
@@ -98,6 +100,8 @@ class Browser:
             headers["content-type"] = "application/x-www-form-urlencoded"
         if self.site is not None:
             headers["sec-fetch-site"] = self.site
+        if self.origin is not None and method == "POST":
+            headers["origin"] = self.origin
         if self.jar:
             headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         resource = "/join/{token}" + path

@@ -12,6 +12,7 @@ from chalicelib.store.operators import OperatorSession
 from chalicelib.web.browser_auth import OperatorAuth, require_csrf_token
 from chalicelib.web.messages import describe_event, format_age, format_instant, problem_name
 from chalicelib.web.pages import FORM, Pages
+from chalicelib.web.responses import READING
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -51,7 +52,7 @@ class AdminPages:
                 return self.pages.redirect("/admin/sign-in")
             return view(operator, **_checked(names))
 
-        self.app.route(path, methods=["GET"])(self.pages.handle_errors(page))
+        self.app.route(path, methods=READING)(self.pages.handle_errors(page))
 
     def post(self, path: str, view: OperatorView) -> None:
         """Registers a form. Its view takes the operator and the fields, once both are authenticated."""
@@ -63,15 +64,15 @@ class AdminPages:
             except Unauthorised:
                 return self.pages.redirect("/admin/sign-in")
             fields = self.pages.form()
-            require_csrf_token(self.pages.headers, fields, operator.csrf)
+            require_csrf_token(self.pages.headers, self.pages.origin, fields, operator.csrf)
             return view(operator, fields, **_checked(names))
 
         self.app.route(path, methods=["POST"], content_types=[FORM])(self.pages.handle_errors(submit))
 
     def public(self, method: str, path: str, view: Callable[..., Response]) -> None:
         """Registers a page or form that needs no session."""
-        more: dict[str, Any] = {"content_types": [FORM]} if method == "POST" else {}
-        self.app.route(path, methods=[method], **more)(self.pages.handle_errors(view))
+        posting = {"methods": ["POST"], "content_types": [FORM]}
+        self.app.route(path, **(posting if method == "POST" else {"methods": READING}))(self.pages.handle_errors(view))
 
     def render(self, template: str, operator: OperatorSession, **context: Any) -> Response:
         """Renders a whole page, or a fragment of one: the names of fragments begin with an underscore."""

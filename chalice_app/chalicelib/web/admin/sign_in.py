@@ -72,7 +72,7 @@ class SignIn:
         if len(email) > MAX_EMAIL_LENGTH or len(password) > MAX_PASSWORD_LENGTH:
             return self._render_form(visitor, "", "This e-mail and password do not belong together.")
         try:
-            self.admin.operators.count_attempt(email, self.admin.pages.address)
+            self.admin.operators.count_attempt(email, self.admin.pages.client)
         except TooMany as error:
             return self._render_form(visitor, email, error.message, status=429)
         return self._follow(visitor, email, self.admin.services.identity.sign_in(email, password))
@@ -88,7 +88,7 @@ class SignIn:
             self.admin.services.operators.delete_step(sha256(visitor))
             return self._render_form(visitor)
         try:
-            self.admin.operators.count_attempt(step.email, self.admin.pages.address)
+            self.admin.operators.count_attempt(step.email, self.admin.pages.client)
         except TooMany as error:
             return self._render_step(visitor, step, error.message, status=429)
         return self._answer(visitor, step, fields)
@@ -157,7 +157,9 @@ class SignIn:
 
     def _read_form(self) -> tuple[str, dict[str, str]]:
         visitor, fields = self._visitor(), self.admin.pages.form()
-        require_csrf_token(self.admin.pages.headers, fields, derive(visitor, "sign-in") if visitor else "")
+        require_csrf_token(
+            self.admin.pages.headers, self.admin.pages.origin, fields, derive(visitor, "sign-in") if visitor else ""
+        )
         return visitor, fields
 
     def _render_form(self, visitor: str, email: str = "", error: str = "", status: int | None = None) -> Response:

@@ -9,7 +9,7 @@ import pytest
 
 from app import create_app
 from chalicelib.aws.ses import Mailer
-from chalicelib.errors import NotDeployed, PermanentError
+from chalicelib.errors import NotDeployed, PermanentError, TransientError
 from chalicelib.model import Assistant, Problem, Session
 from chalicelib.notifications import notices
 from chalicelib.notifications.invites import renew_invite
@@ -17,6 +17,7 @@ from chalicelib.store.table import Table
 from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
+from tests.simulation.memory_table import MemoryTable
 from tests.unit.conftest import SESSION, Clock, a_tenant
 from tests.unit.support.headless_browser import Browser, Page
 from wire import Phase, ProblemCode
@@ -140,23 +141,30 @@ def test_the_mailer_refuses_on_its_own_whatever_it_is_given() -> None:
     assert post.sent == []
 
 
-def test_the_health_endpoint_names_the_public_address_and_the_commits_of_the_runners(
-    aws: None, memory_table: Table, clock: Clock
-) -> None:
-    services, post = deployed(memory_table, clock, "https://line.agency.example/api/")
-    for runner, commit in [("a", "abc1234"), ("b", "0ld"), ("c", "abc1234"), ("d", "dead")]:
-        services.runners.register(runner, sha256(runner), 5, clock(), commit=commit)
-    services.runners.declare_dead("d", clock())
-    services.runners.unlist("d")
-    health = json.loads(asked(services).html)
-    assert health == {
+def test_the_health_endpoint_tells_strangers_nothing_of_the_runners_and_reads_one_item(aws: None, clock: Clock) -> None:
+    asked_of_the_table: list[str] = []
+    services, post = deployed(MemoryTable(asked_of_the_table.append), clock, "https://line.agency.example/api/")
+    for runner in ("a", "b", "c"):
+        services.runners.register(runner, sha256(runner), 5, clock(), commit="0ld")
+    asked_of_the_table.clear()
+    assert json.loads(asked(services).html) == {
         "stage": "unit",
         "commit": "abc1234",
         "base_url": "https://line.agency.example/api",
-        "runners": ["0ld", "abc1234"],
     }
+    assert asked_of_the_table == ["get"]
     assert renew_invite(services, BAKERY, by="us")
     assert len(post.sent) == 1
+
+
+def test_the_health_endpoint_proves_that_the_table_answers(aws: None, memory_table: Table, clock: Clock) -> None:
+    services, _ = deployed(memory_table, clock, "https://line.agency.example/api")
+
+    def fail() -> None:
+        raise TransientError
+
+    services.setup.get = fail  # type: ignore[method-assign,assignment]
+    assert asked(services).status == 503
 
 
 def test_one_machine_may_use_its_own_address(aws: None, memory_table: Table, clock: Clock) -> None:

@@ -106,12 +106,32 @@ def test_requests_keep_a_browser_signed_in_but_not_for_ever(operators: OperatorA
         operators.authenticate(headers)
 
 
+OURS = "https://line.example.com"
+
+
 @pytest.mark.parametrize(
-    ("site", "ours"),
-    [("same-origin", True), ("none", True), (None, True), ("same-site", False), ("cross-site", False), ("", False)],
+    ("headers", "ours"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": OURS}, False),
+        ({"sec-fetch-site": ""}, False),
+        # a browser that is too old to name the site
+        ({"origin": OURS}, True),
+        ({}, False),
+        ({"origin": ""}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": f"{OURS}.evil.example"}, False),
+        ({"origin": "http://line.example.com"}, False),
+        ({"origin": f"{OURS}:8443"}, False),
+        ({"referer": f"{OURS}/admin"}, False),
+    ],
 )
-def test_a_request_of_another_site_is_recognised_by_its_header(site: str | None, ours: bool) -> None:
-    assert is_same_origin({} if site is None else {"sec-fetch-site": site}) is ours
+def test_a_form_of_another_site_is_recognised_by_what_the_browser_says(headers: dict[str, str], ours: bool) -> None:
+    assert is_same_origin(headers, OURS) is ours
 
 
 @pytest.mark.parametrize(
@@ -126,9 +146,9 @@ def test_a_request_of_another_site_is_recognised_by_its_header(site: str | None,
 def test_a_form_without_the_pages_token_or_from_elsewhere_is_refused(
     headers: dict[str, str], form: dict[str, str]
 ) -> None:
-    require_csrf_token({"sec-fetch-site": "same-origin"}, {"csrf": "right"}, "right")
+    require_csrf_token({"sec-fetch-site": "same-origin"}, OURS, {"csrf": "right"}, "right")
     with pytest.raises(Forbidden):
-        require_csrf_token(headers, form, "right")
+        require_csrf_token(headers, OURS, form, "right")
 
 
 @pytest.fixture

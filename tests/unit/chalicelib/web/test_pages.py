@@ -18,7 +18,7 @@ from chalicelib.notifications.invites import join_link
 from chalicelib.rendering.static_files import static_file
 from chalicelib.web import pages
 from chalicelib.web.pages import FORM, Pages
-from chalicelib.web.responses import handle_json_errors, json_response
+from chalicelib.web.responses import READING, handle_json_errors, json_response
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.unit.support.headless_browser import Browser, Page
@@ -44,9 +44,9 @@ class Site:
         def view() -> Response:
             return self.act()
 
-        self.app.route("/page", methods=["GET"])(self.pages.handle_errors(view))
+        self.app.route("/page", methods=READING)(self.pages.handle_errors(view))
         self.app.route("/form", methods=["POST"], content_types=[FORM])(self.pages.handle_errors(view))
-        self.app.route("/json", methods=["GET"])(handle_json_errors(self.app, view))
+        self.app.route("/json", methods=READING)(handle_json_errors(self.app, view))
         self.browser = Browser(Gateway(self.app))
 
     def show(self, act: Callable[[], Response] | Exception, path: str = "/page") -> Page:
@@ -87,7 +87,7 @@ def test_every_answer_carries_the_security_headers(site: Site) -> None:
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'") and "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy and "form-action 'self'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
         if "static" not in answer.path:
             assert answer.headers["cache-control"] == "no-store"

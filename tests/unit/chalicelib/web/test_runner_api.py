@@ -107,6 +107,24 @@ def online(sequence: int, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 3_000, "0" * 21, "0" * 19, "é" * 20, "٣" * 20, "A" * 20, "0123456789abcdef012\n", "tenantaaaa", "", " "],
+)
+def test_no_name_that_a_runner_cannot_have_reaches_the_table(
+    runner: Caller, services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(services.runners, "get", asked.append)
+    for path, body in (
+        ("/runner/bell", {"bell": 0, "wait_ms": 0}),
+        ("/runner/sync", {"sequence": 1, "capacity": 1}),
+        ("/runner/messages", {"tenant": T, "epoch": 1, "messages": [message(clock)]}),
+    ):
+        assert runner.post(path, body, token=f"{name}.secret").status_code == 401
+    assert asked == []
+
+
 def message(clock: Clock, id: str = "M1", **more: Any) -> dict[str, Any]:
     fields = {"id": id, "chat": CHAT, "from_me": False, "sent_at_ms": clock(), "kind": "text", "text": "Hello"}
     return {**fields, **more}

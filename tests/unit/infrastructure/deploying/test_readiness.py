@@ -48,8 +48,8 @@ def answers() -> Iterator[Callable[..., Health]]:
 
 
 def test_health_is_read_with_the_clocks_difference(answers: Callable[..., Health]) -> None:
-    health = answers(200, {"commit": "abc", "runners": ["abc", "old"]}, formatdate(wall.time() + 100, usegmt=True))
-    assert (health.commit, health.runners, health.error) == ("abc", ["abc", "old"], "")
+    health = answers(200, {"commit": "abc"}, formatdate(wall.time() + 100, usegmt=True))
+    assert (health.commit, health.error) == ("abc", "")
     assert health.ahead_seconds is not None
     assert 95 < health.ahead_seconds < 105
     assert answers(200, {"commit": "abc"}).ahead_seconds is None
@@ -82,29 +82,33 @@ def test_an_unreachable_address_is_an_error_and_raises_nothing() -> None:
 def test_it_waits_until_control_plane_and_a_runner_are_at_the_commit(time: Time) -> None:
     answers = [
         Health({}, "HTTP 403"),
-        Health({"commit": "old", "runners": ["old"]}),
-        Health({"commit": "new", "runners": ["old"]}),
-        Health({"commit": "new", "runners": ["new", "old"]}),
+        Health({"commit": "old"}),
+        *[Health({"commit": "new"})] * 3,
     ]
-    health, there = readiness.wait_until_ready(
-        "https://x", "new", runners=True, check=lambda _: answers.pop(0), clock=time, pause=time.pause
+    commits = [[], ["old"], ["new", "old"]]
+    _, there = readiness.wait_until_ready(
+        "https://x",
+        "new",
+        runners=lambda: commits.pop(0),
+        check=lambda _: answers.pop(0),
+        clock=time,
+        pause=time.pause,
     )
     assert there
-    assert health.runners == ["new", "old"]
-    assert not answers
+    assert not answers and not commits
 
 
 def test_it_waits_for_no_runner_where_none_should_run(time: Time) -> None:
-    answers = [Health({"commit": "new", "runners": []})]
+    answers = [Health({"commit": "new"})]
     _, there = readiness.wait_until_ready(
-        "https://x", "new", runners=False, check=lambda _: answers.pop(0), clock=time, pause=time.pause
+        "https://x", "new", runners=None, check=lambda _: answers.pop(0), clock=time, pause=time.pause
     )
     assert there
 
 
 def test_waiting_has_a_time_limit(time: Time) -> None:
     health, there = readiness.wait_until_ready(
-        "https://x", "new", runners=True, check=lambda _: Health({}, "unreachable"), clock=time, pause=time.pause
+        "https://x", "new", runners=list, check=lambda _: Health({}, "unreachable"), clock=time, pause=time.pause
     )
     assert (health.error, there) == ("unreachable", False)
     assert readiness.READY_WITHIN_SECONDS <= time.now < readiness.READY_WITHIN_SECONDS + 30

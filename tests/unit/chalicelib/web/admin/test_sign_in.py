@@ -67,6 +67,30 @@ def test_many_attempts_have_to_wait(stranger: Admin, clock: Clock) -> None:
     assert stranger.sign_in().status == 303
 
 
+def test_all_addresses_of_one_network_share_the_attempts(stranger: Admin) -> None:
+    for number in range(30):
+        stranger.browser.address = f"2001:db8:1:2::{number:x}"
+        assert stranger.sign_in("wrong", email=f"{number}@agency.example").status == 401
+    stranger.browser.address = "2001:db8:1:2:ffff::1"
+    assert stranger.sign_in("wrong", email="another@agency.example").status == 429
+    stranger.browser.address = "2001:db8:1:3::1"
+    assert stranger.sign_in().status == 303
+
+
+def test_behind_our_own_proxy_each_client_has_attempts_of_its_own(stranger: Admin) -> None:
+    stranger.services._environment = {**stranger.services._environment, "PROXIES": "1"}
+    csrf = stranger.browser.get("/admin/sign-in").hidden("csrf")
+
+    def attempt(client: str, number: int) -> int:
+        fields = {"csrf": csrf, "email": f"{number}@agency.example", "password": "wrong"}
+        claimed = f"192.0.2.{number}, {client}, {stranger.browser.address}"
+        return stranger.browser.post("/admin/sign-in", fields, x_forwarded_for=claimed).status
+
+    assert {attempt("203.0.113.50", number) for number in range(30)} == {401}
+    assert attempt("203.0.113.50", 31) == 429
+    assert attempt("203.0.113.51", 32) == 401
+
+
 def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stranger: Admin) -> None:
     stranger.identity.first = NewPassword("sub", "session-1")
     setting_up = SetUp("sub", "session-2", "JBSWY3DPEHPK3PXP")

@@ -143,7 +143,7 @@ def test_every_answer_keeps_itself_out_of_caches_indexes_and_frames(coded: Lines
     browser = coded.browser().opened()
     for answer in (browser.get(""), browser.get("/status"), browser.get("/code"), browser.get("", "unknown")):
         assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     for answer in (browser.get("/status"), browser.get("/live"), browser.get("", "unknown")):
         assert answer.headers["X-Robots-Tag"] == "noindex, nofollow"

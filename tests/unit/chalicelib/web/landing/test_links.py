@@ -10,7 +10,7 @@ from chalicelib.rendering.languages import LANGUAGES, translator
 from chalicelib.tokens import sha256
 from chalicelib.web import landing
 from chalicelib.web.landing_view import Screen
-from tests.unit.support.landing_browser import BAKERY, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
+from tests.unit.support.landing_browser import BAKERY, BASE_URL, EXPIRED_TOKEN, OTHER_TOKEN, REVOKED_TOKEN, TOKEN, Lines
 from wire import Phase
 
 
@@ -169,7 +169,11 @@ def test_another_site_cannot_open_a_link(lines: Lines) -> None:
     assert not lines.awake()
 
 
-def test_an_old_browser_that_names_no_site_may_open(lines: Lines) -> None:
+def test_an_old_browser_that_names_no_site_may_open_from_our_own_page_only(lines: Lines) -> None:
+    for origin in (None, "null", "", "https://evil.example", "http://lines.agency.example", f"{BASE_URL}/"):
+        for path in ("/open", "/continue"):
+            assert lines.browser(site=None, origin=origin).post(path).status == 403, origin
+    assert not lines.awake()
     lines.browser(site=None).opened()
 
 
