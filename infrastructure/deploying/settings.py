@@ -7,7 +7,7 @@ from typing import Final
 
 from chalicelib.model.mail_address import parse_sender
 from chalicelib.model.openai_servers import unfit_servers
-from chalicelib.model.public_address import unfit_reason
+from chalicelib.model.public_address import unfit_path, unfit_reason
 from infrastructure.deploying import CannotDeploy
 from infrastructure.deploying.parameters import Parameters
 
@@ -19,6 +19,7 @@ REMEMBERED: Final[Mapping[str, str]] = {
     "DOMAIN": "DomainName",
     "HOSTED_ZONE": "HostedZoneId",
     "BASE_URL": "PublicBaseUrl",
+    "PROXIES": "Proxies",
     "ARCHITECTURE": "Architecture",
     "OPENAI_BASE_URL": "OpenAiBaseUrl",
     "OPENAI_SERVERS": "OpenAiServers",
@@ -46,6 +47,8 @@ COMMITTED_ONLY: Final = frozenset({"prod", "production"})
 WAF_AT_LEAST: Final = 10
 #: The calls of one idle runner in five minutes (a sync every 3 s, and a held call for the bell), with room for retries.
 RUNNER_NEEDS: Final = 300
+#: More proxies in a row are a mistake.
+MAX_PROXIES: Final = 5
 #: The limits that SQS takes for a trigger.
 THINK_AT_ONCE: Final = range(2, 1001)
 
@@ -98,11 +101,12 @@ def parse(environment: Mapping[str, str]) -> Settings:
             given[parameter] = "" if value == FORGET else value
             if error := given[parameter] and _error(name, given[parameter]):
                 errors.append(f"{name}={value}: {error}")
-    if "MailFrom" in given:
-        before, at, domain = given["MailFrom"].rpartition("@")
-        given["MailFrom"] = before + at + domain.lower()  # as SES writes its identities
     if errors:
         raise CannotDeploy("\n".join(errors))
+    if given.get("MailFrom"):
+        given["MailFrom"] = parse_sender(given["MailFrom"]).setting
+    if given.get("PublicBaseUrl"):
+        given["PublicBaseUrl"] = given["PublicBaseUrl"].rstrip("/")
     return Settings(
         stage=stage,
         given=given,
@@ -131,7 +135,7 @@ def _error(name: str, value: str) -> str:
     """The error of this value, as a sentence; empty if it is valid."""
     if name == "BASE_URL":
         reason = unfit_reason(value)
-        return f"{reason}; links in mails would not work." if reason else ""
+        return f"{reason}; links in mails would not work." if reason else unfit_path(value) or ""
     if name == "OPENAI_SERVERS":
         reason = unfit_servers(value)
         return f"{reason}; give addresses like https://llm.example.com/v1, separated by spaces." if reason else ""
@@ -158,6 +162,8 @@ def _error(name: str, value: str) -> str:
         return f"AWS WAF takes {WAF_AT_LEAST} or more; 0 is no limit."
     if name == "WAF_RUNNER_REQUESTS_PER_5_MINUTES" and _NUMBER.fullmatch(value) and int(value) < RUNNER_NEEDS:
         return f"one runner alone needs up to {RUNNER_NEEDS}, and those behind one address share the limit."
+    if name == "PROXIES" and _NUMBER.fullmatch(value) and int(value) > MAX_PROXIES:
+        return f"at most {MAX_PROXIES} of your own proxies may stand in front of the API."
     if name == "THINK_AT_ONCE" and _NUMBER.fullmatch(value) and int(value) not in THINK_AT_ONCE:
         return f"SQS takes {THINK_AT_ONCE[0]} to {THINK_AT_ONCE[-1]}; none lets the deployment decide."
     if name in ("HOSTED_ZONE",) or _NUMBER.fullmatch(value):

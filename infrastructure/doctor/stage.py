@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chalicelib.model.public_address import unfit_reason
+from chalicelib.model.public_address import unfit_path, unfit_reason
 from infrastructure.checks import CheckResult, any_bad, bad, ok, run_check
 from infrastructure.deploying import prerequisites
 from infrastructure.deploying.aws import bootstrap_token, images, public_address, quotas, sender
@@ -83,7 +83,7 @@ def check_stack(stack: Stack) -> CheckResult:
 def check_public_address(stage: Stage) -> list[CheckResult]:
     """Checks the address that owners use, from here."""
     address = public_address.read(stage.account.client("ssm"), stage.stack)
-    if reason := unfit_reason(address):
+    if reason := unfit_reason(address) or unfit_path(address):
         return [bad(f"public address {address or 'missing'}: {reason}", "deploy again with BASE_URL=… or DOMAIN=…")]
     return check_answer(address, stage.check_health(address), stage.commit)
 
@@ -98,10 +98,6 @@ def check_answer(address: str, health: Health, commit: str, *, again: str = AGAI
         results.append(bad(f"it reports {own} as its own address", f"wait five minutes after a change; else {again}"))
     subject = f"control plane at {health.commit}, this checkout at {commit}"
     results.append(ok(subject) if health.commit == commit else bad(subject, f"{again}, or check out what runs"))
-    others = [each for each in health.runners if each != health.commit]
-    if others:
-        fix = "they drain one by one after a deployment; if it lasts, see the service's events"
-        results.append(bad(f"runners at {', '.join(others)}, control plane at {health.commit}", fix))
     if health.ahead_seconds is not None:
         subject = f"its clock and ours are {abs(health.ahead_seconds):.0f} s apart"
         skewed = abs(health.ahead_seconds) > SKEW_SECONDS

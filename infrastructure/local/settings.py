@@ -233,15 +233,16 @@ def _sender(mail_from: str) -> str:
     from chalicelib.model.mail_address import parse_sender  # a child of the stack has not got it on its path
 
     try:
-        parse_sender(mail_from)
+        return parse_sender(mail_from).setting
     except ValueError as error:
         raise CannotStart(
             f"MAIL_FROM={mail_from}: {error}. Give an address, or `Your agency <line@example.com>`."
         ) from None
-    return mail_from
 
 
 def _public(url: str | None) -> str | None:
+    from chalicelib.model.public_address import unfit_path  # a child of the stack has not got it on its path
+
     if url is None:
         return None
     try:
@@ -255,11 +256,8 @@ def _public(url: str | None) -> str | None:
         raise CannotStart(f"BASE_URL={url} is not an address like https://line.example.com.")
     if parts.scheme == "http" and host not in (HOST, "127.0.0.1"):
         raise CannotStart(f"BASE_URL={url} must start with https://: the pages' cookies are not sent without it.")
-    if parts.path.strip("/") not in ("", STAGE) or parts.query or parts.fragment:
-        raise CannotStart(
-            f"BASE_URL={url} has a path: links in mails would not work. Give Answerline a host name of its own, and as "
-            f"BASE_URL only that: {parts.scheme}://{parts.netloc}."
-        )
+    if reason := unfit_path(url):
+        raise CannotStart(f"BASE_URL={url}: {reason}")
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -86,7 +86,7 @@ class Mailer:
     ) -> None:
         self._client = client
         parsed = parse_sender(sender)
-        self._sender = _address(parsed.address, parsed.name or "Answerline")
+        self._sender = parsed if parsed.name else parsed._replace(name="Answerline")
         self._configuration_set = configuration_set
         self._allow_local_links = allow_local_links
 
@@ -121,8 +121,9 @@ class Mailer:
         Args:
             token_sha256: stands for the mail in SES's events, where others name the tenant.
         """
-        name = self._sender.display_name or self._sender.addr_spec
-        return self._deliver(MailKind.TRIAL, link, operator, DEFAULT_LANGUAGE, about=token_sha256, name=name)
+        return self._deliver(
+            MailKind.TRIAL, link, operator, DEFAULT_LANGUAGE, about=token_sha256, name=self._sender.name
+        )
 
     def _send(
         self, kind: MailKind, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object
@@ -135,7 +136,7 @@ class Mailer:
         recipient = _address(to)
         message = self._message(kind, recipient, link, language, values)
         request: dict[str, Any] = {
-            "FromEmailAddress": _unfolded(message["From"].fold(policy=message.policy)),
+            "FromEmailAddress": self._sender.header,
             "Destination": {"ToAddresses": [recipient.addr_spec]},
             "Content": {"Raw": {"Data": message.as_bytes()}},
             # `notifications/bounces.py` reads these tags.
@@ -168,7 +169,7 @@ class Mailer:
             render_mail(f"{kind}/{part}", **context) for part in ("subject.txt", "text.txt", "html.html")
         )
         message = EmailMessage(policy=SMTP)
-        message["From"] = self._sender
+        message["From"] = _address(self._sender.address, self._sender.name)
         message["To"] = recipient
         # EmailMessage's own folding loses spaces between encoded words (Python 3.11); Header's does not.
         one_line = _one_line(subject.strip())[:MAX_SUBJECT_LENGTH]
@@ -187,11 +188,6 @@ def _one_line(text: str) -> str:
             "mail_header", "A name or address in this mail contains a line break or control character."
         )
     return text
-
-
-def _unfolded(header: str) -> str:
-    """Returns the value alone, on one line: SES refuses a request with the line break of a folded header."""
-    return header.partition(":")[2].replace("\r\n", "").strip()
 
 
 def _address(address: str, name: str = "") -> "Address":

@@ -4,6 +4,8 @@ import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
+#: The path of the API's stage, which its own address has.
+STAGE_PATH: Final = "api"
 #: Last labels of host names that resolve only inside one network.
 LOCAL_NAMES: Final = frozenset({"localhost", "local", "internal", "lan", "home", "localdomain", "test", "invalid"})
 
@@ -26,6 +28,21 @@ def unfit_reason(address: str, *, allow_local: bool = False) -> str | None:
     if not allow_local and _is_local(host):
         return "it leads to a loopback or private host"
     return None
+
+
+def unfit_path(address: str) -> str | None:
+    """Returns the reason, a sentence or two, why no link may begin with this address although its host is fit.
+
+    The path of the API's stage is the only one: what a proxy maps from another one, the pages and their cookies do
+    not know.
+    """
+    parts = urlsplit(address)
+    if parts.path.strip("/") in ("", STAGE_PATH) and not {"?", "#"} & set(address):
+        return None
+    return (
+        "it has a path: links in mails would not work. Give Answerline a host name of its own, and as BASE_URL only "
+        f"that: {parts.scheme}://{parts.netloc}."
+    )
 
 
 def _is_local(host: str) -> bool:

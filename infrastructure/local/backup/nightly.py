@@ -196,8 +196,10 @@ class StackNotify:
         self.client("ssm").put_parameter(Name=name, Type="String", Value=state, Overwrite=True)
 
     def mail(self, subject: str, text: str) -> None:
+        from chalicelib.model.mail_address import parse_sender  # a child of the stack has not got it on its path
+
         self.client("sesv2").send_email(
-            FromEmailAddress=self.settings.mail_from,
+            FromEmailAddress=parse_sender(self.settings.mail_from).header,
             Destination={"ToAddresses": [self.settings.operator_email]},
             Content={"Simple": {"Subject": {"Data": subject}, "Body": {"Text": {"Data": text}}}},
         )

@@ -1,6 +1,7 @@
 """Settings of `make deploy`, and the parameters that the stage remembers."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -40,12 +41,19 @@ def test_a_remembered_parameter_that_is_not_declared_is_left_out_and_a_given_one
         parameters.for_template({"Stage": {}})
 
 
+#: What may not follow the host of BASE_URL.
+UNFIT_PATHS = ("/line", "/line/", "/api/line", "/API", "/%61pi", "//line", "/api?", "?x=1", "#top", "/#/line")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("BASE_URL", "http://line.agency.example"),
         ("BASE_URL", "https://localhost/api"),
         ("BASE_URL", "https://192.168.1.5/api"),
+        *(("BASE_URL", f"https://line.agency.example{path}") for path in UNFIT_PATHS),
+        ("PROXIES", "6"),
+        ("PROXIES", "one"),
         ("DOMAIN", "localhost"),
         ("DOMAIN", "https://line.agency.example"),
         ("DOMAIN", "line.internal"),
@@ -74,8 +82,20 @@ def test_a_remembered_parameter_that_is_not_declared_is_left_out_and_a_given_one
     ],
 )
 def test_an_invalid_value_is_refused_with_its_name(name: str, value: str) -> None:
-    with pytest.raises(CannotDeploy, match=f"{name}={value}"):
+    with pytest.raises(CannotDeploy, match=re.escape(f"{name}={value}: ")):
         parse({"STAGE": "prod", name: value})
+
+
+def test_an_address_with_a_path_is_refused_with_the_one_to_give_instead() -> None:
+    for path in UNFIT_PATHS:
+        with pytest.raises(CannotDeploy, match=r"has a path.* only that: https://line\.agency\.example:8443\.$"):
+            parse({"STAGE": "prod", "BASE_URL": f"https://line.agency.example:8443{path}"})
+
+
+@pytest.mark.parametrize("path", ["", "/", "/api", "/api/"])
+def test_an_address_has_no_path_or_that_of_the_apis_stage(path: str) -> None:
+    given = parse({"STAGE": "prod", "BASE_URL": f"https://line.agency.example{path}"}).given
+    assert given["PublicBaseUrl"] == f"https://line.agency.example{path.rstrip('/')}"
 
 
 def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
