@@ -79,6 +79,8 @@ class LogEvent(StrEnum):
     DIALOG_NEEDS_PERSON = "dialog_needs_person"
     #: Another browser uses the login; the runner takes it back.
     LOGIN_TAKEN_BACK = "login_taken_back"
+    #: The phone asked for a passkey, and a person asked for a new code.
+    CODE_ASKED_AGAIN = "code_asked_again"
     #: WhatsApp did not give a pairing code.
     PAIRING_FAILED = "pairing_failed"
 

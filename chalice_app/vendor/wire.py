@@ -261,6 +261,9 @@ class Hold(Wire):
     number: str | None = None
     #: The epoch of the session's last hold by any runner (the rule: ``runner/profile/directory.py``).
     last_epoch: int | None = None
+    #: Grows when a person asks to try again: the runner then takes the login back at once, however often it did, or
+    #: shows a new code instead of the phone's demand for a passkey. A runner of an earlier release ignores it.
+    try_again: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 
 class Delivery(Wire):

@@ -28,6 +28,11 @@ class Liveness:
         self._conflict_at: float | None = None
         self._last_conflict_at: float | None = None
         self._takeovers = 0
+        self._ordered = False
+
+    def order_takeover(self) -> None:
+        """Takes the login back at the next conflict, or in the present one, at once: a person asked for it."""
+        self._takeovers, self._ordered = 0, True
 
     def reset(self) -> None:
         """Forgets the last proof: the page is not online any more."""
@@ -42,7 +47,7 @@ class Liveness:
         """
         if claim.phase is Phase.CONFLICT:
             return await self._take_back(page, hold, confirmed_at)
-        self._conflict_at = None
+        self._conflict_at, self._ordered = None, False
         if claim.phase is Phase.ONLINE and not await self._is_proven(page, observation):
             return PageState(Phase.OFFLINE, detail="WhatsApp's server does not answer")
         return claim
@@ -62,7 +67,10 @@ class Liveness:
         return True
 
     async def _take_back(self, page: Page, hold: Hold, confirmed_at: float) -> PageState:
-        """Takes the login back from another browser, three times at most, and only after the hold was confirmed."""
+        """Takes the login back from another browser, three times at most, and only after the hold was confirmed.
+
+        What a person orders is carried out at once, and counts from zero: the order itself confirmed the hold.
+        """
         now = self._clock.now()
         if self._last_conflict_at is not None and now - self._last_conflict_at > CONFLICT_MEMORY_SECONDS:
             self._takeovers = 0
@@ -72,9 +80,9 @@ class Liveness:
         if self._conflict_at is None:
             self._conflict_at = now
         waited = now - self._conflict_at >= TAKEOVER_DELAY_SECONDS * 2**self._takeovers
-        if waited and confirmed_at >= self._conflict_at:
+        if self._ordered or (waited and confirmed_at >= self._conflict_at):
             self._takeovers += 1
-            self._conflict_at = None
+            self._conflict_at, self._ordered = None, False
             log(LogEvent.LOGIN_TAKEN_BACK, tenant=hold.tenant, attempt=self._takeovers)
             await page.take_over()
         return PageState(Phase.CONFLICT)

@@ -19,6 +19,8 @@ class DesiredState:
         self.parked = False
         #: The reason to release the session; None while it is to run.
         self.release_reason: ReleaseReason | None = None
+        #: A person asked to try again, and no check has carried it out yet.
+        self.try_again = False
         #: When the release was first asked for.
         self.leaving_since: float | None = None
         self._clock = clock
@@ -30,6 +32,9 @@ class DesiredState:
             self.leave(ReleaseReason.NO_LONGER_WANTED)
         before = self.hold
         if (hold.watched, hold.pair_with, hold.number) != (before.watched, before.pair_with, before.number):
+            self.ring()
+        if hold.try_again > before.try_again:
+            self.try_again = True
             self.ring()
         self.hold = hold
         self.confirmed_at = sent_at

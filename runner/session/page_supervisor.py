@@ -30,6 +30,7 @@ from runner.session.departure import Departure
 from runner.session.desired_state import DesiredState
 from runner.session.login import Login
 from runner.session.maintenance import Maintenance
+from runner.session.retry import Retry
 from runner.session.status import Status
 from wire import Phase, ProblemCode
 
@@ -95,6 +96,7 @@ class PageSupervisor:
         self._clock = clock
         self._liveness = Liveness(clock)
         self._linking = Linking(clock, self._load_again)
+        self._retry = Retry(desired, self._liveness, status, self._load_again)
         #: What the last check found: whether the page does what it is there for, and one sentence about its failure.
         self._well, self._detail = False, ""
         self._incompatible = False
@@ -178,6 +180,8 @@ class PageSupervisor:
             self._login.mark_logged_out(observation)
             return BrowserEnd.LOGGED_OUT
         state = classify(observation, self._login.linked)
+        if await self._retry.carry_out(page, state):
+            return None
         if observation.authenticated:
             state = await self._check_linked(page, observation, state)
         else:
@@ -208,8 +212,7 @@ class PageSupervisor:
         """Keeps the codes of a page without a login fresh."""
         hold = self._desired.hold
         self._well = state.phase in {Phase.QR, Phase.PAIRING} or not (hold.watched or self._login.linked)
-        starts_login = self._login.linked and observation.mode != "QR"
-        if state.phase not in LINKING or observation.missing or starts_login:
+        if state.phase not in LINKING or observation.missing or (self._login.linked and observation.mode != "QR"):
             return
         if await self._linking.refresh_code(page, observation, hold):
             self._report(RenewalReason.QR_CODE_MISSING, "the page shows no QR code")
@@ -227,9 +230,9 @@ class PageSupervisor:
         if observation.number is not None:
             self._conversation.mark_readable()  # before the proof is waited for: WhatsApp has its receipts already
         state = await self._liveness.verify(page, observation, claim, hold, self._desired.confirmed_at)
+        if state.phase is not claim.phase:
+            self._report(RenewalReason.NO_PROOF, state.detail)
         if state.phase is not Phase.ONLINE:
-            if claim.phase is Phase.ONLINE:
-                self._report(RenewalReason.NO_PROOF, state.detail)
             return state
         if inbox.is_unreadable:
             detail = f"messages cannot be read: {inbox.failed_with or 'not tried again yet'}"
@@ -308,9 +311,7 @@ class PageSupervisor:
             return FAILED_CHECK_SECONDS
         if state.phase is Phase.ONLINE:
             return ONLINE_CHECK_SECONDS
-        if self._login.linked or self._desired.hold.watched:
-            return UNSETTLED_CHECK_SECONDS
-        return IDLE_CHECK_SECONDS
+        return UNSETTLED_CHECK_SECONDS if self._login.linked or self._desired.hold.watched else IDLE_CHECK_SECONDS
 
 
 def _end(decision: Decision) -> BrowserEnd | None:

@@ -291,6 +291,75 @@ async def test_an_account_that_demands_a_passkey_is_a_problem_of_its_own(
         assert report.problem is ProblemCode.PASSKEY
 
 
+async def test_after_three_takeovers_only_a_persons_order_takes_the_login_back_and_at_once(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.browser.liveness.TAKEOVER_DELAY_SECONDS", 0.1)
+    control = FakeControl(answer=lambda message: [f"re {message.text}"])
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    contact = phone.contact(CONTACT)
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        for _ in range(3):
+            phone.conflict()
+            await control.until_report(lambda report: report.phase is Phase.CONFLICT)
+            await control.until_report(is_online)
+        phone.conflict()
+        await control.until_report(lambda report: report.problem is ProblemCode.CONFLICT)
+        # From now on only the order is quick enough: the runner's own takeovers wait for a minute.
+        monkeypatch.setattr("runner.browser.liveness.TAKEOVER_DELAY_SECONDS", 60.0)
+        for order in (1, 2):
+            control.hold(number=NUMBER, try_again=order)
+            await control.until_report(is_online)
+            assert control.reports[TENANT].problem is None
+            contact.write(f"hello {order}")
+            await contact.wait_for_reply(order)
+            phone.conflict()
+            await control.until_report(lambda report: report.phase is Phase.CONFLICT)
+
+
+async def test_a_person_who_removed_the_passkey_gets_a_new_code_at_once_and_links(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    phone.require_passkey()
+    async with running(browsers, control, tmp_path):
+        for order in (1, 2):
+            shown = await control.until_report(lambda report: report.qr is not None)
+            assert shown.qr is not None
+            with pytest.raises(ScanRefused):
+                phone.scan(shown.qr.code)
+            await control.until_report(lambda report: report.phase is Phase.PASSKEY_REQUIRED)
+            control.hold(watched=True, try_again=order)
+        await control.until_report(lambda report: report.qr is not None, within=10)
+        phone.require_passkey(False)
+        await link(control, simulator)
+
+
+async def test_a_person_may_ask_for_a_pairing_code_after_the_phone_asked_for_a_passkey(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+    phone.require_passkey()
+    async with running(browsers, control, tmp_path):
+        shown = await control.until_report(lambda report: report.qr is not None)
+        assert shown.qr is not None
+        with pytest.raises(ScanRefused):
+            phone.scan(shown.qr.code)
+        await control.until_report(lambda report: report.phase is Phase.PASSKEY_REQUIRED)
+        phone.require_passkey(False)
+        control.hold(watched=True, pair_with=NUMBER, try_again=1)
+        report = await control.until_report(lambda report: report.pairing is not None, within=10)
+        assert report.pairing is not None
+        phone.enter_code(report.pairing.code)
+        await control.until_report(is_online)
+
+
 async def test_a_blocked_account_is_reported_as_blocked(
     simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
 ) -> None:

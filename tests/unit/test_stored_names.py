@@ -96,6 +96,12 @@ WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "written_by_084ff81
 
 #: Attributes of a later release: what 084ff81 wrote reads as their defaults.
 ADDED_SINCE = {
+    "Assignment.try_again_at",
+    "Session.answers_missed_since",
+    "Session.missed_since",
+    "Session.owner_until",
+    "Session.passkey_since",
+    "Session.try_again_at",
     *(f"StoredMessage.{name}" for name in ("variant", "summary", "quote", "author", "mentions_us", "media")),
     *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),

@@ -1,7 +1,7 @@
 """The health check of all lines at one moment, for the console and the metrics. Pure; takes `now`."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -24,12 +24,13 @@ ANSWERED_WITHIN = timedelta(minutes=2)
 class LineHealth(IntEnum):
     """The health of a line; the worst comes first."""
 
-    NOT_RUNNING = 0  #: should run, and is down for too long
-    NEEDS_ACTION = 1  #: has a problem that only a person can fix
-    SLOW = 2  #: a contact waits too long for an answer
-    PENDING = 3  #: should run, and is being started, or waits for its owner's scan
-    HEALTHY = 4  #: online
-    IDLE = 5  #: paused, or neither linked nor awake
+    DISCONNECTED = 0  #: its login ended: it answers nobody until its owner links an account again
+    NOT_RUNNING = 1  #: should run, and is down for too long
+    NEEDS_ACTION = 2  #: has a problem that only a person can fix
+    SLOW = 3  #: a contact waits too long for an answer
+    PENDING = 4  #: should run, and is being started, or waits for its owner's scan
+    HEALTHY = 5  #: online
+    IDLE = 6  #: paused, or neither linked nor awake
 
     @property
     def needs_attention(self) -> bool:
@@ -60,6 +61,22 @@ class Line:
         return self.tenant.paused
 
     @property
+    def disconnected(self) -> bool:
+        """True if it should answer, and its login ended: also while its owner is shown a new code."""
+        return self.session.disconnected and not self.paused
+
+    @property
+    def waits_for_passkey(self) -> bool:
+        """True if the phone of its owner asked for a passkey, and no account was linked since."""
+        return self.session.waits_for_passkey and not self.paused
+
+    @property
+    def since(self) -> int:
+        """The instant since which it is as people see it: a disconnected line since its login ended."""
+        lasting = self.session.logged_out_at if self.session.disconnected else self.session.passkey_since
+        return (None if self.session.linked else lasting) or self.session.since
+
+    @property
     def online(self) -> bool:
         """True if it should run, and answers."""
         return self.should_run and self.session.phase is Phase.ONLINE
@@ -70,13 +87,6 @@ class Line:
         return first_problem(self.tenant, self.session)
 
     @property
-    def logged_out(self) -> bool:
-        """True if it was linked, is not any more, and nobody paused it."""
-        session = self.session
-        ended = session.phase is Phase.LOGGED_OUT or session.logged_out_at is not None
-        return ended and not session.linked and not self.paused
-
-    @property
     def needs_action(self) -> bool:
         """True if it has a problem that a person must fix, and nobody paused it."""
         return self.problem is not None and not self.paused
@@ -84,7 +94,7 @@ class Line:
     @property
     def waits_for_person(self) -> bool:
         """True if no machine can make it answer: it is paused, its login ended, or its session has a problem."""
-        return self.paused or self.logged_out or self.session.problem is not None
+        return self.paused or self.disconnected or self.session.problem is not None
 
     @property
     def not_running(self) -> bool:
@@ -100,9 +110,11 @@ class Line:
     @property
     def health(self) -> LineHealth:
         """The worst health that applies."""
+        if self.disconnected:
+            return LineHealth.DISCONNECTED
         if self.not_running:
             return LineHealth.NOT_RUNNING
-        if self.problem is not None or self.logged_out:
+        if self.problem is not None or self.waits_for_passkey:
             return LineHealth.NEEDS_ACTION
         if self.overdue_for > ANSWERED_WITHIN:
             return LineHealth.SLOW
@@ -147,7 +159,12 @@ class HealthReport:
     @property
     def logged_out(self) -> int:
         """The number of lines that were linked and are not any more."""
-        return sum(line.logged_out for line in self.lines)
+        return sum(line.disconnected for line in self.lines)
+
+    @property
+    def waiting_for_passkey(self) -> int:
+        """The number of owners whose phone asked for a passkey."""
+        return sum(line.waits_for_passkey for line in self.lines)
 
     @property
     def not_saved(self) -> int:
@@ -186,7 +203,7 @@ def health_report(
     alive = [runner for runner in runners if runner.state is not RunnerState.DEAD]
     known = {runner.id: runner for runner in alive}
     lines = [
-        _line(tenant, session, turns[tenant.id], known.get(session.runner or ""), now) for tenant, session in listed
+        line_of(tenant, session, turns[tenant.id], known.get(session.runner or ""), now) for tenant, session in listed
     ]
     lines.sort(key=lambda line: (line.health, line.tenant.name.casefold(), line.tenant.id))
     syncing = [runner for runner in alive if now < runner.lease_until]
@@ -199,7 +216,13 @@ def health_report(
     )
 
 
-def _line(tenant: Tenant, session: Session, turns: list[Turn], runner: Runner | None, now: int) -> Line:
+def line_of(tenant: Tenant, session: Session, turns: Sequence[Turn], runner: Runner | None, now: int) -> Line:
+    """Returns one line.
+
+    Args:
+        turns: its turns that are not done.
+        runner: the one that holds its session; None if it is not known.
+    """
     run = should_run(tenant.state, session, now)
     overdue = (turn.oldest_sent_at for turn in turns if not _waits_for_person(tenant, session, turn))
     return Line(

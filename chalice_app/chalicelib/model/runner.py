@@ -46,6 +46,7 @@ class Assignment:
     number: str | None = None
     caught_up_to: int | None = None
     last_epoch: int | None = None
+    try_again_at: int = 0
     claimed_at: int = 0
     #: when its page last answered a probe, as this runner reported
     probed_at: int = 0

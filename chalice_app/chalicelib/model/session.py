@@ -12,6 +12,8 @@ from wire import Phase, ProblemCode, SessionReport
 
 #: An open page of the owner keeps an unlinked session awake for this long.
 AWAKE_FOR = timedelta(minutes=15)
+#: After the same number is linked again, messages of so long before are read: nobody answered them.
+MISSED_FOR = timedelta(days=7)
 #: A runner reports a linking at most this long after the scan.
 LINKING_REPORTED_WITHIN = timedelta(seconds=5)
 #: The phases in which the owner's page shows the next step of the linking.
@@ -67,10 +69,20 @@ class Session:
     former_until: int | None = None
     #: when the last login ended; snapshots that were taken before are useless
     logged_out_at: int | None = None
+    #: WhatsApp time from which messages may have come while no account was linked, until another number is linked
+    missed_since: int | None = None
+    #: WhatsApp time from which a person wants those messages to be answered all the same
+    answers_missed_since: int | None = None
+    #: since when the phone asks for a passkey: until an account is linked, whatever the page shows meanwhile
+    passkey_since: int | None = None
     #: WhatsApp time up to which no message waits to be handed in
     caught_up_to: int | None = None
     #: until when the session runs although it is not linked
     awake_until: int = 0
+    #: until when the owner is taken to look at the page, and reads there what a mail would say
+    owner_until: int = 0
+    #: when a person last asked the runner to try again: to take the login back, or to ask for a new code
+    try_again_at: int = 0
     #: digits of the phone that asked for a pairing code
     pair_with: str | None = None
     #: the runner that held it last, and the epoch of that hold (a runner may reuse its local profile)
@@ -97,6 +109,17 @@ class Session:
         return self.number is not None
 
     @property
+    def disconnected(self) -> bool:
+        """True from the end of a login until an account is linked again, whatever code is shown meanwhile."""
+        return not self.linked and (self.logged_out_at is not None or self.phase is Phase.LOGGED_OUT)
+
+    @property
+    def waits_for_passkey(self) -> bool:
+        """True from the phone's demand for a passkey until an account is linked."""
+        asks = self.phase is Phase.PASSKEY_REQUIRED or self.passkey_since is not None
+        return not self.linked and (asks or (self.problem is not None and self.problem.code is ProblemCode.PASSKEY))
+
+    @property
     def up(self) -> bool:
         """True if it serves its purpose: it answers, or shows the owner the next step of the linking."""
         return self.phase is Phase.ONLINE or (not self.linked and self.phase in SHOWN_TO_OWNERS)
@@ -110,6 +133,26 @@ class Session:
         return None if self.linked_at is None else self._not_of_former(_scan_time(self.linked_at))
 
     @property
+    def replies_since(self) -> int | None:
+        """WhatsApp time from which messages may be replied to: those that came while disconnected once a person asked.
+
+        None while no account is linked.
+        """
+        since, missed = self.answers_since, self.answers_missed_since
+        return since if since is None or missed is None else min(since, max(missed, self.history_since))
+
+    @property
+    def account_known_since(self) -> int | None:
+        """WhatsApp time since which the account was linked, or was to be linked again; None while none is linked."""
+        since = self.answers_since
+        return since if since is None or self.missed_since is None else min(since, self.missed_since)
+
+    def missed(self, sent_at: int) -> bool:
+        """True for WhatsApp's time of a message that came to the account that is linked now while it was not."""
+        since, known = self.answers_since, self.account_known_since
+        return since is not None and known is not None and known <= sent_at < since
+
+    @property
     def history_since(self) -> int:
         """WhatsApp time before which each line belongs to another account: the model never reads it."""
         since = self.account_since or self.linked_at
@@ -120,8 +163,12 @@ class Session:
         return max(scan_time, self.former_until or 0)
 
     def is_awake(self, now: int) -> bool:
-        """True while an owner's page keeps it awake."""
+        """True while an open page, the owner's or an operator's, keeps it awake."""
         return now < self.awake_until
+
+    def is_owner_looking(self, now: int) -> bool:
+        """True while the owner's own browser has the page open; an operator's does not count."""
+        return now < self.owner_until
 
 
 def restorable_snapshots(session: Session) -> tuple[SnapshotVersion, ...]:
@@ -153,13 +200,19 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
     linked_at, logged_out_at, caught_up_to = session.linked_at, session.logged_out_at, session.caught_up_to
     last_number = session.number or session.last_number
     account_since, former_until = session.account_since or session.linked_at, session.former_until
+    missed_since, answers_missed_since = session.missed_since, session.answers_missed_since
     if report.phase is Phase.LOGGED_OUT:
+        missed_since, answers_missed_since = _missed_since(session, now), None
         number, linked_at, logged_out_at = None, None, now
     if number is not None and session.number is None:
         # History is never answered; the scan was a few seconds ago.
         linked_at, caught_up_to = now, _scan_time(now)
-        if number != last_number:
-            account_since, former_until = now, logged_out_at
+        if number == last_number:
+            # What came meanwhile is read, so that people see who got no answer.
+            missed_since = max(_missed_since(session, now) or caught_up_to, now - milliseconds(MISSED_FOR))
+            caught_up_to = min(caught_up_to, missed_since)
+        else:
+            account_since, former_until, missed_since = now, logged_out_at, None
     elif report.caught_up_to_ms is not None and number is not None:
         caught_up_to = max(caught_up_to or 0, min(report.caught_up_to_ms, now))
     problem = problem_of(report, now)
@@ -185,10 +238,29 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         account_since=account_since,
         former_until=former_until,
         logged_out_at=logged_out_at,
+        missed_since=missed_since,
+        answers_missed_since=answers_missed_since,
+        passkey_since=_passkey_since(session, report, number, now),
         caught_up_to=caught_up_to,
         pair_with=None if number is not None else session.pair_with,
     )
     return replace(after, down_since=None if after.up else session.down_since or now)
+
+
+def _missed_since(session: Session, now: int) -> int | None:
+    """Returns from when on messages may be missing: each one before was handed in while the account was linked."""
+    if session.linked:
+        return min(now, session.caught_up_to or now)
+    if session.missed_since is not None or session.logged_out_at is None:
+        return session.missed_since
+    return min(session.logged_out_at, session.caught_up_to or session.logged_out_at)  # ended under an earlier release
+
+
+def _passkey_since(session: Session, report: SessionReport, number: str | None, now: int) -> int | None:
+    if number is not None:
+        return None
+    asked = report.phase is Phase.PASSKEY_REQUIRED or report.problem is ProblemCode.PASSKEY
+    return session.passkey_since or (now if asked else None)
 
 
 def problem_of(report: SessionReport, now: int) -> Problem | None:

@@ -1,6 +1,6 @@
 """The reconcile loop: closes the difference between the desired and the observed state, once a minute."""
 
-from chalicelib.model import Session, Tenant, TenantState, Turn, TurnState, should_run
+from chalicelib.model import Session, Tenant, Turn, TurnState, should_run
 from chalicelib.notifications import notices
 from chalicelib.reconcilers import autoscaler
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
@@ -34,7 +34,7 @@ def reconcile(services: Services) -> None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
             isolation.run(tenant.id, services.placement.follow_state, tenant.id, now)
-        if session.unsent_notice is not None and tenant.state is TenantState.ACTIVE and not session.is_awake(now):
+        if session.unsent_notice is not None and not tenant.paused and not session.is_owner_looking(now):
             isolation.run(tenant.id, _notify_owner, services, tenant, now)
     for turn in services.turns.open_turns(due_before=now):
         isolation.run(turn.tenant, _wake, services, turn, now)
@@ -64,5 +64,5 @@ def _check_again(services: Services, noted: DueCheck, now: int) -> None:
 def _notify_owner(services: Services, tenant: Tenant, now: int) -> None:
     """Sends the owner the mail that was not sent yet: the page was open, or SES failed."""
     session = services.sessions.get(tenant.id)
-    if not session.is_awake(now):
+    if not session.is_owner_looking(now):
         notices.notify_of_session(services, tenant, session, again=True)

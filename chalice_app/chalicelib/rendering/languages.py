@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from chalicelib.model.times import local_time
+
 LANGUAGES: Final = ("en", "de", "es", "pt", "fr")
 #: Each language by its own name, for the form that chooses one.
 LANGUAGE_NAMES: Final[Mapping[str, str]] = {
@@ -34,6 +36,15 @@ def translator(language: str) -> Translate:
         return text.format(**values) if values else text
 
     return translate
+
+
+def format_instant(instant: int, language: str, time_zone: str) -> str:
+    """Returns the day and minute of an instant in words, in a time zone of the tz database; empty means UTC."""
+    translate = translator(language)
+    local = local_time(instant, time_zone)
+    time = f"{local:%H:%M}" if time_zone else f"{local:%H:%M} UTC"
+    month = translate("date.months").split()[local.month - 1]
+    return translate("date.instant", day=local.day, month=month, year=local.year, time=time)
 
 
 def preferred_language(accept_language: str) -> str:

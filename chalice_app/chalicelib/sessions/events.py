@@ -25,7 +25,8 @@ def record_changes(services: Services, before: Session, after: Session, now: int
             log.warning(LogEvent.SESSION_NEEDS_ACTION, extra={"tenant": after.tenant, "problem": problem})
         if happened is EventKind.PROBLEM and after.problem is not None:
             notices.notify_operators(services, services.tenants.get(after.tenant), after.problem)
-    if after.unsent_notice is not None and after.unsent_notice != before.unsent_notice and not after.is_awake(now):
+    new = after.unsent_notice is not None and after.unsent_notice != before.unsent_notice
+    if new and not after.is_owner_looking(now):
         notices.notify_of_session(services, services.tenants.get(after.tenant), after)
 
 

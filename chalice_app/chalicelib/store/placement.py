@@ -58,18 +58,36 @@ class Placement:
         self._scale_out = scale_out
         self._release = release
 
-    def keep_awake(self, tenant: str, now: int) -> Session:
-        """Lets an unlinked session run for a while, because a page of it is open, and places it at once."""
-        session = self.sessions.keep_awake(self.sessions.get(tenant), now)
+    def keep_awake(self, tenant: str, now: int, *, by_owner: bool = True) -> Session:
+        """Lets an unlinked session run for a while, because a page of it is open, and places it at once.
+
+        Args:
+            by_owner: the page is open in the owner's own browser, not in an operator's.
+        """
+        session = self.sessions.keep_awake(self.sessions.get(tenant), now, by_owner=by_owner)
         if session.runner is None:
             self.place(tenant, now)
             session = self.sessions.get(tenant)
         return session
 
     def pair_with(self, tenant: str, digits: str | None, now: int) -> Session:
-        """Asks for a pairing code for this phone (None: a QR code again), and keeps the session awake."""
-        self.sessions.pair_with(self.sessions.get(tenant), digits)
+        """Asks for a pairing code for the owner's phone (None: a QR code again), and keeps the session awake.
+
+        A page that shows the phone's demand for a passkey shows no code until it is ordered to try again.
+        """
+        session = self.sessions.pair_with(self.sessions.get(tenant), digits)
+        if session.phase is Phase.PASSKEY_REQUIRED:
+            self.sessions.try_again(session, now)
         return self.keep_awake(tenant, now)
+
+    def try_again(self, tenant: str, now: int, *, by_owner: bool = True) -> Session:
+        """Orders the runner to try again at once; a session that is not linked is kept awake, too.
+
+        Args:
+            by_owner: the owner asked for it, not an operator.
+        """
+        session = self.sessions.try_again(self.sessions.get(tenant), now)
+        return session if session.linked else self.keep_awake(tenant, now, by_owner=by_owner)
 
     def follow_state(self, tenant: str, now: int) -> None:
         """Runs the session or has it released, as the tenant's own record says: a list that was read before may lag.
@@ -171,8 +189,8 @@ class Placement:
             "sequence": 0,
             "claimed_at": now,
         }
-        for name in ("pair_with", "number", "caught_up_to", "last_epoch"):
-            if getattr(session, name) is not None:
+        for name in ("pair_with", "number", "caught_up_to", "last_epoch", "try_again_at"):
+            if getattr(session, name):
                 entry[name] = getattr(session, name)
         try:
             self._table.transact(

@@ -225,15 +225,9 @@ class Runners:
 
     def unlist(self, runner: str) -> None:
         """Removes a dead runner that holds no session from the list; until then each round frees its sessions."""
+        dead = Attr("state").eq(RunnerState.DEAD)
         with suppress(ConditionFailed):
-            self._table.update(
-                Update(
-                    f"RUNNER#{runner}",
-                    "RUNNER",
-                    remove=("directory", "directory_order"),
-                    when=Attr("state").eq(RunnerState.DEAD),
-                )
-            )
+            self._table.update(Update(f"RUNNER#{runner}", "RUNNER", remove=("directory", "directory_order"), when=dead))
 
     # -- bells -----------------------------------------------------------------------------------------------
 
@@ -290,6 +284,7 @@ def runner_from(item: Item) -> Runner:
                 number=entry.get("number"),
                 caught_up_to=entry.get("caught_up_to"),
                 last_epoch=entry.get("last_epoch"),
+                try_again_at=entry.get("try_again_at", 0),
                 claimed_at=entry.get("claimed_at", 0),
                 probed_at=item.get("probes", {}).get(tenant, 0),
                 saved_at=item.get("saves", {}).get(tenant, {}).get("at"),

@@ -4,8 +4,10 @@ Attributes that the code calls by another name keep their stored one here: ``awa
 ``unsent_notice`` is ``untold``.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from chalicelib.errors import NotFound, StaleEpoch
@@ -51,18 +53,27 @@ class Sessions:
             raise NotFound
         return session_from(item)
 
-    def keep_awake(self, session: Session, now: int) -> Session:
-        """Lets the session run for a while although it is not linked; returns it as it is afterwards."""
+    def keep_awake(self, session: Session, now: int, *, by_owner: bool = True) -> Session:
+        """Lets the session run for a while although it is not linked; returns it as it is afterwards.
+
+        Args:
+            by_owner: the owner's own browser shows the page, and what a mail would say; not an operator's.
+        """
         until = now + milliseconds(AWAKE_FOR)
-        if session.awake_until >= until - milliseconds(AWAKE_RENEWED_EVERY):
+        fresh = until - milliseconds(AWAKE_RENEWED_EVERY)
+        if session.awake_until >= fresh and (session.owner_until >= fresh or not by_owner):
             return session
-        return self._change(session, {"watched_until": until})
+        return self._change(session, {"watched_until": until}, also={"owner_until": until} if by_owner else {})
 
     def pair_with(self, session: Session, digits: str | None) -> Session:
         """Asks for a pairing code for the phone with this number; None asks for a QR code again."""
         if session.pair_with == digits:
             return session
         return self._change(session, {"pair_with": digits, "pairing": None})
+
+    def try_again(self, session: Session, now: int) -> Session:
+        """Orders the runner to try again at once: to take the login back, or to ask WhatsApp for a new code."""
+        return self._change(session, {"try_again_at": max(now, session.try_again_at + 1)})
 
     def record_report(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner reports, in both records, so that a sync reads only the runner's.
@@ -73,8 +84,9 @@ class Sessions:
         changed = _reported_in(after)
         if before.unsent_notice != after.unsent_notice:  # otherwise a notice that was sent meanwhile is sent twice
             changed["untold"] = after.unsent_notice
-        if before.pair_with != after.pair_with:
-            changed["pair_with"] = after.pair_with
+        for name in ("pair_with", "answers_missed_since"):
+            if getattr(before, name) != getattr(after, name):
+                changed[name] = getattr(after, name)
         copied = {("assigned", after.tenant, "sequence"): after.sequence}
         for name in ("number", "caught_up_to"):
             if getattr(before, name) != getattr(after, name):
@@ -118,10 +130,17 @@ class Sessions:
                 Update(f"TENANT#{tenant}", "SESSION", remove=("untold",), when=Attr("untold").eq(notice))
             )
 
-    def _change(self, session: Session, changes: dict[Any, Any]) -> Session:
-        """Writes to the session and, if a runner holds it, to the runner's copy, and rings its bell."""
+    def _change(
+        self, session: Session, changes: dict[Any, Any], *, also: Mapping[Any, Any] = MappingProxyType({})
+    ) -> Session:
+        """Writes to the session and, if a runner holds it, to the runner's copy, and rings its bell.
+
+        Args:
+            also: changes of the session that its runner need not know.
+        """
         for _ in range(ATTEMPTS):
-            write = Update(f"TENANT#{session.tenant}", "SESSION", set=changes, when=Attr("epoch").eq(session.epoch))
+            changed = {**changes, **also}
+            write = Update(f"TENANT#{session.tenant}", "SESSION", set=changed, when=Attr("epoch").eq(session.epoch))
             try:
                 if session.runner is None:
                     return session_from(self._table.update(write))
@@ -163,8 +182,13 @@ def session_from(item: Item) -> Session:
         account_since=item.get("account_since"),
         former_until=item.get("former_until"),
         logged_out_at=item.get("logged_out_at"),
+        missed_since=item.get("missed_since"),
+        answers_missed_since=item.get("answers_missed_since"),
+        passkey_since=item.get("passkey_since"),
         caught_up_to=item.get("caught_up_to"),
         awake_until=item.get("watched_until", 0),
+        owner_until=item.get("owner_until", 0),
+        try_again_at=item.get("try_again_at", 0),
         pair_with=item.get("pair_with"),
         came_up=bool(item.get("came_up")),
         failures=item.get("fails") or 0,
@@ -213,6 +237,8 @@ def _reported_in(session: Session) -> dict[Any, Any]:
         "account_since": session.account_since,
         "former_until": session.former_until,
         "logged_out_at": session.logged_out_at,
+        "missed_since": session.missed_since,
+        "passkey_since": session.passkey_since,
         "caught_up_to": session.caught_up_to,
         "came_up": session.came_up or None,
         "fails": session.failures or None,

@@ -16,6 +16,7 @@ from chalicelib.model.times import month_of
 from chalicelib.reconcilers import health_report
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.templating import render_page
+from chalicelib.rendering.tones import shown_state
 from chalicelib.web.messages import format_age, format_duration, problem_name
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ OVERDUE: Final = "An answer is overdue. The saved query “one tenant’s story�
 
 #: The colour of a line's mark and words: on white, on CloudWatch's dark.
 COLOURS: Final[Mapping[LineHealth, tuple[str, str]]] = {
+    LineHealth.DISCONNECTED: ("#d91515", "#ff7a7a"),
     LineHealth.NOT_RUNNING: ("#d91515", "#ff7a7a"),
     LineHealth.NEEDS_ACTION: ("#b35900", "#ffb454"),
     LineHealth.SLOW: ("#b35900", "#ffb454"),
@@ -117,6 +119,7 @@ def headline(report: HealthReport) -> str:
     needing = sum(line.health is LineHealth.NEEDS_ACTION for line in report.lines)
     unscanned = sum(line.should_run and not line.online and line.session.up for line in report.lines)
     for count, words in (
+        (report.logged_out, "disconnected"),
         (report.not_running, "not running for more than 5 min"),
         (needing, "need a person" if needing != 1 else "needs a person"),
         (unscanned, "waiting for the owner’s scan"),
@@ -131,10 +134,10 @@ def headline(report: HealthReport) -> str:
 
 
 def phase_label(line: Line) -> str:
-    """Returns the phase of a line's session in two or three words."""
+    """Returns the state of a line in two or three words."""
     if line.paused:
         return "Paused"
-    return translator(DEFAULT_LANGUAGE)(f"phase.{line.session.phase}.label")
+    return translator(DEFAULT_LANGUAGE)(f"phase.{shown_state(line.session)}.label")
 
 
 def explain(line: Line, now: int) -> str:
@@ -142,8 +145,8 @@ def explain(line: Line, now: int) -> str:
     translate = translator(DEFAULT_LANGUAGE)
     if line.problem is not None:
         return translate(f"admin.problem.{line.problem.code}.sentence")
-    if line.health in (LineHealth.NOT_RUNNING, LineHealth.NEEDS_ACTION):
-        return translate(f"admin.phase.{line.session.phase}.sentence")
+    if line.health in (LineHealth.DISCONNECTED, LineHealth.NOT_RUNNING, LineHealth.NEEDS_ACTION):
+        return translate(f"admin.phase.{shown_state(line.session)}.sentence")
     if line.health is LineHealth.SLOW:
         return OVERDUE
     return line.saved.sentence(now) if line.saved is not None and line.saved.needs_attention else ""

@@ -9,7 +9,7 @@
 ``/join/{token}/code``    GET    the form that asks for the phone's number
 ``/join/{token}/pair``    POST   asks for a pairing code
 ``/join/{token}/qr``      POST   asks for a QR code instead of a pairing code
-``/join/{token}/again``   POST   the owner's action: connect again
+``/join/{token}/again``   POST   the owner's action: connect again, open it here again, ask for a new code
 ``/join/{token}/passkey``  GET   instructions for an account that WhatsApp protects by a passkey
 ========================  =====  ============================================================================
 
@@ -193,9 +193,10 @@ class Landing:
         return self._redirect(visitor, "/status")
 
     def again(self, token: str) -> Response:
-        """Starts the session again: the owner wants to reconnect."""
+        """Tries again at once: to reconnect, to take the connection back, or to get a code without a passkey."""
         visitor, _ = self._find_acting_visitor(token)
-        self._keep_awake(visitor)
+        if visitor.tenant.state is TenantState.ACTIVE:
+            self._services.placement.try_again(visitor.tenant.id, self._services.clock())
         return self._redirect(visitor, "/status")
 
     # -- authentication ----------------------------------------------------------------------------------------

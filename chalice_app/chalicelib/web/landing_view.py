@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
+from chalicelib.rendering.languages import format_instant
 from chalicelib.rendering.tones import PHASE_TONES, Tone
 from wire import Phase, ProblemCode
 
@@ -29,6 +30,8 @@ ACTIVE_POLL, IDLE_POLL = timedelta(seconds=1), timedelta(seconds=15)
 ACTIVE_REFRESH, IDLE_REFRESH = timedelta(seconds=5), timedelta(seconds=15)
 ACTIVE_SCREENS: Final = frozenset({Screen.QR, Screen.PAIRING, Screen.WAITING})
 ACTIVE_PHASES: Final = frozenset({Phase.STARTING, Phase.SYNCING})
+#: After the owner's order to try again a change is expected for so long.
+TRIED_FOR = timedelta(seconds=30)
 
 
 class Action(NamedTuple):
@@ -70,6 +73,10 @@ class LandingView:
     masked_number: str = ""
     problem: ProblemCode | None = None
     action: Action | None = None
+    #: since when no account is linked although one was; empty otherwise
+    disconnected_since: str = ""
+    #: the phone asked for a passkey, also while a new code is shown
+    waits_for_passkey: bool = False
 
 
 def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
@@ -78,7 +85,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
     code = {Screen.QR: session.qr, Screen.PAIRING: session.pairing}.get(screen)
     left = timedelta(milliseconds=max(0, code.expires_at - now)) if code is not None else None
     awaited = session.is_awake(now) and screen is Screen.MESSAGE
-    active = screen in ACTIVE_SCREENS or session.phase in ACTIVE_PHASES or awaited
+    active = screen in ACTIVE_SCREENS or session.phase in ACTIVE_PHASES or awaited or _is_tried(session, now)
     refresh = ACTIVE_REFRESH if active else IDLE_REFRESH
     problem = session.problem or (tenant.assistant_problem if screen is Screen.CONNECTED else None)
     state = (
@@ -89,6 +96,8 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
         session.number,
         session.pair_with,
         problem and problem.code,
+        session.disconnected,
+        session.waits_for_passkey,
     )
     return LandingView(
         screen=screen,
@@ -105,6 +114,8 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
         masked_number=f"•••• {session.number[-4:]}" if session.number else "",
         problem=problem.code if problem is not None else None,
         action=ACTIONS.get(session.phase),
+        disconnected_since=_disconnected_since(tenant, session),
+        waits_for_passkey=session.waits_for_passkey,
     )
 
 
@@ -125,7 +136,20 @@ def choose_screen(tenant: Tenant, session: Session, now: int) -> Screen:
             return Screen.WAITING
         case Phase.LOGGED_OUT if session.is_awake(now):
             return Screen.WAITING
+        case Phase.PASSKEY_REQUIRED if _is_tried(session, now):
+            return Screen.WAITING
     return Screen.MESSAGE
+
+
+def _is_tried(session: Session, now: int) -> bool:
+    """True while the runner carries out the owner's order to try again: the phase is still the one before."""
+    return session.since <= session.try_again_at and now - session.try_again_at < milliseconds(TRIED_FOR)
+
+
+def _disconnected_since(tenant: Tenant, session: Session) -> str:
+    if not session.disconnected or session.logged_out_at is None:
+        return ""
+    return format_instant(session.logged_out_at, tenant.language, tenant.time_zone)
 
 
 def _grouped(code: ExpiringCode) -> str:

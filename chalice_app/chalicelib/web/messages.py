@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from chalicelib.model import Audience, Event, EventKind, GroupAnswers, Problem, SkipReason
-from chalicelib.rendering.tones import Tone
+from chalicelib.rendering.tones import DISCONNECTED, Tone
 from wire import Phase, ProblemCode
 
 
@@ -115,6 +115,8 @@ class FormResult(StrEnum):
     UNCHANGED = "unchanged"  #: the form had no change
     PAUSED = "paused"  #: the line is paused
     RESUMED = "active"  #: the line is active again
+    CODE_ASKED = "code"  #: a browser is started that shows a code
+    TRIED_AGAIN = "again"  #: the runner was ordered to try again
     INVITED = "invited"  #: a new link was mailed
     UNINVITED = "uninvited"  #: a new link could not be mailed
     REVOKED = "revoked"  #: the link is revoked
@@ -132,6 +134,8 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     FormResult.UNCHANGED: Message(Tone.QUIET, "Nothing was changed."),
     FormResult.PAUSED: Message(Tone.OK, "Paused. The line is silent; its login is kept."),
     FormResult.RESUMED: Message(Tone.OK, "Resumed."),
+    FormResult.CODE_ASKED: Message(Tone.OK, "A code appears here in a few seconds."),
+    FormResult.TRIED_AGAIN: Message(Tone.OK, "The runner was told to try again now."),
     FormResult.INVITED: Message(Tone.OK, "A new link was mailed; older ones no longer work."),
     FormResult.UNINVITED: Message(
         Tone.PROBLEM, "The mail could not be sent; if there was a link before, it still works. Try again."
@@ -177,6 +181,7 @@ ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
 #: The operator's one action for a problem: a field of the edit form, or a form of the page.
 PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PASSKEY: "invite",
+    ProblemCode.CONFLICT: "again",
     ProblemCode.KEY_REVOKED: "edit#api_key",
     ProblemCode.KEY_FORBIDDEN: "edit#api_key",
     ProblemCode.OUT_OF_CREDIT: "check",
@@ -186,11 +191,13 @@ PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.MAIL_BOUNCED: "edit#owner_email",
     ProblemCode.MAIL_COMPLAINED: "edit#owner_email",
 }
-#: The operator's one action for a phase that has no problem.
-PHASE_ACTIONS: Final[Mapping[Phase, str]] = {
+#: The operator's one action for a state that has no problem.
+PHASE_ACTIONS: Final[Mapping[str, str]] = {
+    DISCONNECTED: "invite",
     Phase.QR: "invite",
     Phase.PASSKEY_REQUIRED: "invite",
     Phase.LOGGED_OUT: "invite",
+    Phase.CONFLICT: "again",
 }
 
 

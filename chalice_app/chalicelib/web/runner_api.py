@@ -280,6 +280,7 @@ def _hold(assignment: Assignment, now: int) -> Hold:
         caught_up_to_ms=assignment.caught_up_to,
         number=assignment.number,
         last_epoch=assignment.last_epoch,
+        try_again=assignment.try_again_at,
     )
 
 

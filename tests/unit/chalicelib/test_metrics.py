@@ -55,6 +55,7 @@ def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
         "TenantsLoggedOut": (0, "Count"),
         "OldestUnansweredSeconds": (0, "Seconds"),
         "QrLate": (0, "Count"),
+        "TenantsWaitingForPasskey": (0, "Count"),
         "SessionsWithoutRoom": (0, "Count"),
         "TenantsNotSaved": (0, "Count"),
         "Runners": (1, "Count"),

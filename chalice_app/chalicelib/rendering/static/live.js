@@ -1,13 +1,20 @@
 // Keeps every [data-live] element up to date from its own address, while the page is visible.
 "use strict";
 
+const UNTOUCHED_AFTER_MS = 30 * 60 * 1000; // a page that nobody touches need not keep a browser busy with new codes
+let touchedAt = Date.now();
+for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  window.addEventListener(sign, () => (touchedAt = Date.now()), { passive: true });
+}
+
 for (const place of document.querySelectorAll("[data-live]")) {
   let shown = "";
 
   const refresh = async () => {
     if (!document.hidden) {
       try {
-        const answer = await fetch(place.dataset.live, { credentials: "same-origin", cache: "no-store" });
+        const untouched = Date.now() - touchedAt > UNTOUCHED_AFTER_MS ? "?untouched=yes" : "";
+        const answer = await fetch(place.dataset.live + untouched, { credentials: "same-origin", cache: "no-store" });
         if (answer.status === 401) return location.reload(); // signed out: the page redirects to the sign-in
         if (answer.ok) {
           const html = await answer.text();

@@ -1,51 +1,28 @@
 """The list of tenants, which refreshes itself."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from chalice.app import Response
 
-from chalicelib.model import Problem, Session, Tenant
-from chalicelib.model.line_health import first_problem
-from chalicelib.rendering.tones import PHASE_TONES, Tone
+from chalicelib.model.line_health import Line, LineHealth
+from chalicelib.reconcilers import health_report
+from chalicelib.rendering.tones import Tone, shown_state, state_tone
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.layout import AdminPages
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A tenant in the list, with its session and the problem that a person must fix first."""
-
-    tenant: Tenant
-    session: Session
-
-    @property
-    def paused(self) -> bool:
-        """True if the operator paused the line."""
-        return self.tenant.paused
-
-    @property
-    def tone(self) -> Tone:
-        """The tone of the badge."""
-        return Tone.QUIET if self.paused else PHASE_TONES[self.session.phase]
-
-    @property
-    def problem(self) -> Problem | None:
-        """The problem that a person must fix first."""
-        return first_problem(self.tenant, self.session)
 
 
 def mount(admin: AdminPages) -> None:
     """Registers the routes."""
 
-    def rows() -> list[Row]:
-        return sort_rows(Row(tenant, session) for tenant, session in admin.services.tenants.list_all())
+    def render(template: str, operator: OperatorSession) -> Response:
+        lines = sort_lines(health_report.read(admin.services).lines)
+        return admin.render(template, operator, lines=lines, shown_state=shown_state, tone_of=tone_of)
 
     def tenants(operator: OperatorSession) -> Response:
-        return admin.render("tenants.html", operator, rows=rows())
+        return render("tenants.html", operator)
 
     def tenants_live(operator: OperatorSession) -> Response:
-        return admin.render("_tenants.html", operator, rows=rows())
+        return render("_tenants.html", operator)
 
     def home() -> Response:
         return admin.pages.redirect("/admin")
@@ -55,6 +32,14 @@ def mount(admin: AdminPages) -> None:
     admin.get("/admin/live", tenants_live, fragment=True)
 
 
-def sort_rows(rows: Iterable[Row]) -> list[Row]:
-    """Sorts tenants with a problem first, then by name."""
-    return sorted(rows, key=lambda row: (row.problem is None, row.tenant.name.casefold(), row.tenant.id))
+def sort_lines(lines: Iterable[Line]) -> list[Line]:
+    """Sorts lines that need a person first, the worst health at the top as in the console; all others by name."""
+    return sorted(
+        lines,
+        key=lambda line: (min(line.health, LineHealth.PENDING), line.tenant.name.casefold(), line.tenant.id),
+    )
+
+
+def tone_of(line: Line) -> Tone:
+    """Returns the tone of a line's badge."""
+    return Tone.QUIET if line.paused else state_tone(line.session)

@@ -6,11 +6,12 @@ from typing import Any, Final
 from chalice.app import Response
 
 from chalicelib.errors import Conflict, Invalid, TransientError
-from chalicelib.model import Assistant, Policies, Tenant, TenantState, TurnState
+from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState, TurnState
+from chalicelib.model.line_health import line_of
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
-from chalicelib.model.saved_state import saved_state
 from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
+from chalicelib.rendering.tones import shown_state
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant_fields import AUTOMATIC, describe_effort
@@ -19,7 +20,7 @@ from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
 from chalicelib.web.admin.phone_lists import show_phone_list
 from chalicelib.web.admin.tenant_form import render_form
-from chalicelib.web.admin.tenant_list import Row
+from chalicelib.web.admin.tenant_list import tone_of
 from chalicelib.web.admin.unanswered import unanswered_context
 from chalicelib.web.messages import (
     AUDIENCE_LABELS,
@@ -31,6 +32,8 @@ from chalicelib.web.messages import (
     FormResult,
 )
 
+#: The page's script adds this to its queries once nobody has touched the page for half an hour.
+UNTOUCHED: Final = "untouched"
 #: The events of the timeline that the page shows.
 MAX_EVENTS: Final = 40
 
@@ -44,6 +47,8 @@ def mount(admin: AdminPages) -> None:
     admin.post("/admin/tenants/{tenant}/edit", page.save)
     admin.post("/admin/tenants/{tenant}/pause", page.pause)
     admin.post("/admin/tenants/{tenant}/resume", page.resume)
+    admin.post("/admin/tenants/{tenant}/code", page.show_code)
+    admin.post("/admin/tenants/{tenant}/again", page.try_again)
     admin.post("/admin/tenants/{tenant}/invite", page.invite)
     admin.post("/admin/tenants/{tenant}/revoke", page.revoke)
     admin.post("/admin/tenants/{tenant}/check", page.check)
@@ -82,15 +87,19 @@ class TenantPage:
         return self.admin.render("_tenant.html", operator, **self._live_context(self.services.tenants.get(tenant)))
 
     def _live_context(self, tenant: Tenant) -> dict[str, Any]:
+        now = self.services.clock()
         session = self.services.sessions.get(tenant.id)
-        if tenant.state is TenantState.ACTIVE and not session.linked:
-            session = self.services.placement.keep_awake(tenant.id, self.services.clock())
+        if self._wakes(tenant, session, now):
+            session = self.services.placement.keep_awake(tenant.id, now, by_owner=False)
         runner = self.services.runners.get(session.runner) if session.linked and session.runner else None
+        line = line_of(tenant, session, (), runner, now)
         return {
             "tenant": tenant,
-            "row": Row(tenant, session),
+            "line": line,
+            "tone": tone_of(line),
+            "state": shown_state(session),
             "session": session,
-            "saved": saved_state(session, runner, self.services.clock()),
+            "saved": line.saved,
             "events": self.services.timeline.latest(tenant.id, MAX_EVENTS),
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,
@@ -98,6 +107,16 @@ class TenantPage:
             "retried_every_minutes": WAITING_RETRIED_EVERY_MS // 60_000,
             **unanswered_context(self.services, tenant),
         }
+
+    def _wakes(self, tenant: Tenant, session: Session, now: int) -> bool:
+        """Returns whether the open page keeps the session awake, so that it shows a code.
+
+        Not a page that nobody touched for long, and not by itself that of a line whose login ended: the phone that has
+        to scan is its owner's, as a rule elsewhere.
+        """
+        if tenant.paused or session.linked or self.admin.pages.query(UNTOUCHED):
+            return False
+        return session.is_awake(now) or not session.disconnected
 
     # -- editing -----------------------------------------------------------------------------------------------
 
@@ -178,6 +197,18 @@ class TenantPage:
     def resume(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Resumes the line."""
         return self._set_state(tenant, TenantState.ACTIVE, operator.email, FormResult.RESUMED)
+
+    def show_code(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Starts a browser that shows a code, for an operator who has the owner's phone at hand."""
+        if not self.services.tenants.get(tenant).paused:
+            self.services.placement.keep_awake(tenant, self.services.clock(), by_owner=False)
+        return self._redirect(tenant, FormResult.CODE_ASKED)
+
+    def try_again(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Takes the login back from another browser, or asks WhatsApp for a new code."""
+        if not self.services.tenants.get(tenant).paused:
+            self.services.placement.try_again(tenant, self.services.clock(), by_owner=False)
+        return self._redirect(tenant, FormResult.TRIED_AGAIN)
 
     def invite(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Mails the owner a new link."""

@@ -176,7 +176,7 @@ def test_a_runner_whose_lease_ran_out_counts_as_silent() -> None:
         (LineHealth.NOT_RUNNING, linked(phase=Phase.FAILED, down_since=NOW - 6 * MINUTE), {}, []),
         (LineHealth.NEEDS_ACTION, linked(problem=Problem(ProblemCode.CONFLICT, 1)), {}, []),
         (LineHealth.NEEDS_ACTION, linked(), {"assistant_problem": Problem(ProblemCode.KEY_REVOKED, 1)}, []),
-        (LineHealth.NEEDS_ACTION, Session(T, phase=Phase.LOGGED_OUT), {}, []),
+        (LineHealth.DISCONNECTED, Session(T, phase=Phase.LOGGED_OUT), {}, []),
         (LineHealth.IDLE, Session(T, phase=Phase.LOGGED_OUT), {"state": TenantState.PAUSED}, []),
         (LineHealth.SLOW, linked(), {}, [turn(TurnState.SENDING, 2.1)]),
         (LineHealth.HEALTHY, linked(), {}, [turn(TurnState.SENDING, 1.9)]),

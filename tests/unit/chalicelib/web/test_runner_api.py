@@ -256,6 +256,22 @@ def test_an_unlinked_session_that_no_page_keeps_awake_is_to_be_released(
     assert runner.sync()["hold"][0]["wanted"] == "release"
 
 
+def test_an_order_to_try_again_reaches_the_runner_at_once_and_moves_with_the_session(
+    client: Client, holder: Caller, services: Services, clock: Clock
+) -> None:
+    known = holder.sync()
+    assert known["hold"][0]["try_again"] == 0
+    session = services.placement.try_again(T, clock())
+    assert holder.bell(known["bell"], wait_ms=0)["bell"] > known["bell"]
+    assert holder.sync()["hold"][0]["try_again"] == session.try_again_at == clock()
+    other = Caller(client, "task-b")
+    other.sync()
+    other.sync()
+    assert services.placement.release(T, session.runner or "", session.epoch, clock())
+    assert services.placement.claim(services.sessions.get(T), other.token.partition(".")[0], clock())
+    assert other.sync()["hold"][0]["try_again"] == session.try_again_at
+
+
 def test_a_waiting_session_is_claimed_by_the_first_runner_with_room_that_knows_who_it_is(
     client: Client, services: Services, clock: Clock
 ) -> None:

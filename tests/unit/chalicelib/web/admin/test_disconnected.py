@@ -1,0 +1,101 @@
+"""What an operator sees and does of lines that were disconnected, are used elsewhere, or wait for a passkey."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.store.table import Update
+from tests.unit.conftest import Clock
+from tests.unit.support.admin_browser import Admin
+from wire import Phase, ProblemCode
+
+NUMBER = "491701234567"
+
+
+def session(olga: Admin, tenant: str, **changes: Any) -> None:
+    olga.services.table.update(Update(f"TENANT#{tenant}", "SESSION", set=changes))
+
+
+def problem(code: ProblemCode) -> dict[str, Any]:
+    return {"code": code, "since": 1, "detail": ""}
+
+
+def test_a_disconnected_line_is_first_and_red_also_while_a_new_code_waits(olga: Admin, clock: Clock) -> None:
+    names = {name: olga.create(name=name) for name in ("Attic", "Bakery", "Mill", "Zoo")}
+    online = {"phase": Phase.ONLINE, "number": NUMBER}
+    session(olga, names["Attic"], **online)
+    session(olga, names["Mill"], **online, problem=problem(ProblemCode.CONFLICT))
+    ended = {"last_number": NUMBER, "logged_out_at": clock() - 27 * 60_000}
+    for phase in (Phase.LOGGED_OUT, Phase.QR, Phase.IDLE, Phase.STARTING):
+        session(olga, names["Zoo"], phase=phase, since=clock(), **ended)
+        for path in ("/admin", "/admin/live"):
+            page = olga.browser.get(path)
+            places = [page.text.index(name) for name in ("Zoo", "Mill", "Attic", "Bakery")]
+            assert places == sorted(places), phase
+            assert '<span class="badge problem">Disconnected</span>' in page.html
+            assert "27 min ago" in page.text.replace("\u00a0", " ")
+    page = olga.browser.get(f"/admin/tenants/{names['Zoo']}")
+    assert "Disconnected" in page.text and "Nobody who writes gets an answer" in page.text
+
+
+def test_a_paused_line_that_was_disconnected_is_no_alarm(olga: Admin, clock: Clock) -> None:
+    paused = olga.create(name="Attic")
+    session(olga, paused, phase=Phase.LOGGED_OUT, last_number=NUMBER, logged_out_at=clock())
+    olga.press(paused, "pause")
+    assert "badge problem" not in olga.browser.get("/admin").html
+
+
+def test_the_open_page_of_a_disconnected_line_starts_no_browser_by_itself(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    session(olga, tenant, phase=Phase.IDLE, last_number=NUMBER, logged_out_at=clock())
+    for path in ("", "/live"):
+        page = olga.browser.get(f"/admin/tenants/{tenant}{path}")
+        assert not olga.services.sessions.get(tenant).is_awake(clock())
+        assert "Show a QR code" in page.text and "A code appears here" not in page.text
+    assert "A code appears here" in olga.press(tenant, "code").text
+    stored = olga.services.sessions.get(tenant)
+    assert stored.is_awake(clock()) and not stored.is_owner_looking(clock())
+
+
+def test_a_page_that_nobody_touches_keeps_no_browser_busy_all_night(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.browser.get(f"/admin/tenants/{tenant}/live")
+    until = olga.services.sessions.get(tenant).awake_until
+    for _ in range(30):
+        clock.pass_seconds(60)
+        olga.browser.get(f"/admin/tenants/{tenant}/live?untouched=yes")
+    assert olga.services.sessions.get(tenant).awake_until == until
+
+
+def test_an_operators_page_is_not_the_owner(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.browser.get(f"/admin/tenants/{tenant}")
+    stored = olga.services.sessions.get(tenant)
+    assert stored.is_awake(clock()) and not stored.is_owner_looking(clock())
+
+
+@pytest.mark.parametrize(
+    ("stored", "label"),
+    [
+        ({"phase": Phase.CONFLICT, "number": NUMBER}, "Use it here again"),
+        ({"phase": Phase.CONFLICT, "number": NUMBER, "problem": problem(ProblemCode.CONFLICT)}, "Use it here again"),
+        ({"phase": Phase.PASSKEY_REQUIRED, "problem": problem(ProblemCode.PASSKEY)}, "Show a new code"),
+    ],
+)
+def test_an_operator_may_order_to_try_again_at_any_time(olga: Admin, stored: dict[str, Any], label: str) -> None:
+    tenant = olga.create()
+    session(olga, tenant, **stored)
+    page = olga.browser.get(f"/admin/tenants/{tenant}")
+    assert label in page.text and f"/admin/tenants/{tenant}/again" in page.html
+    before = olga.services.sessions.get(tenant).try_again_at
+    assert "told to try again" in olga.press(tenant, "again").text
+    assert olga.services.sessions.get(tenant).try_again_at > before
+
+
+def test_a_paused_line_takes_no_order(olga: Admin) -> None:
+    tenant = olga.create()
+    olga.press(tenant, "pause")
+    before = olga.services.sessions.get(tenant)
+    for order in ("again", "code"):
+        olga.press(tenant, order)
+    assert olga.services.sessions.get(tenant) == before
