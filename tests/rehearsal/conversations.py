@@ -13,6 +13,8 @@ from tests.simulators.whatsapp.client import ContactClient, SimulatorClient
 WRITE_EVERY_SECONDS = 5.0
 #: … from one of so many contacts: people write slower than bots, and few functions start when all chats are checked.
 CONTACTS_OF_A_LINE = 4
+#: A contact reads a reply, and types, for at least and at most so long, also where all wait for a slow machine.
+PAUSE_SECONDS = (10.0, 25.0)
 FIRST_CONTACT = 491755501001
 STOPPED_WITHIN_SECONDS = 30.0
 POLL_EVERY_SECONDS = 0.5
@@ -73,6 +75,8 @@ class Talk:
     asked: list[str] = field(default_factory=list)
     #: monotonic seconds; None while no reply is expected
     waits_since: float | None = None
+    #: monotonic seconds of the next question, at the earliest
+    reads_until: float = 0.0
 
     def write(self, whatsapp: SimulatorClient, now: float) -> None:
         """Asks the next question."""
@@ -84,6 +88,15 @@ class Talk:
     def is_answered(self, whatsapp: SimulatorClient) -> bool:
         """Returns whether the last question has its reply."""
         return len(self._contact(whatsapp).replies()) >= len(self.asked)
+
+    def read(self, now: float) -> None:
+        """Reads the reply before the next question."""
+        self.waits_since = None
+        self.reads_until = now + random.uniform(*PAUSE_SECONDS)
+
+    def may_write(self, now: float) -> bool:
+        """Returns whether the contact has read the last reply."""
+        return self.waits_since is None and now >= self.reads_until
 
     def chat(self, whatsapp: SimulatorClient) -> Chat:
         """Reads all that the phone shows."""
@@ -138,11 +151,12 @@ class Conversations(threading.Thread):
             return count_outcome([talk.chat(whatsapp) for talk in self._talks])
 
     def _write(self, whatsapp: SimulatorClient) -> None:
-        """Lets the contact with the fewest questions write on each line; none if all of them wait for replies."""
+        """Lets the contact with the fewest questions write on each line; none if all wait for replies or read."""
+        now = time.monotonic()
         for line in self._lines:
-            free = [talk for talk in self._talks if talk.line is line and talk.waits_since is None]
+            free = [talk for talk in self._talks if talk.line is line and talk.may_write(now)]
             if free:
-                min(free, key=lambda talk: len(talk.asked)).write(whatsapp, time.monotonic())
+                min(free, key=lambda talk: len(talk.asked)).write(whatsapp, now)
 
     def _poll(self, whatsapp: SimulatorClient, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -152,6 +166,6 @@ class Conversations(threading.Thread):
                 if talk.waits_since is not None:
                     self.longest_wait_seconds = max(self.longest_wait_seconds, now - talk.waits_since)
                     if talk.is_answered(whatsapp):
-                        talk.waits_since = None
+                        talk.read(now)
                         self.answered[talk.line.number] += 1
             time.sleep(POLL_EVERY_SECONDS)
