@@ -14,12 +14,14 @@ from infrastructure.local.ecs import task_protection
 from infrastructure.local.emulator.asgi import Application, Message, Receive, Send
 from infrastructure.local.emulator.middleware import EmulatorMiddleware
 from tests.rehearsal import corrections
+from tests.rehearsal.emulated import conditions
 
 
 def main() -> None:
     """Serves until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--runners-port", type=int, required=True, help="for what comes from the runners' network")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--certificate", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)
@@ -60,7 +62,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from ministack.core import lambda_runtime
 
     config = Config()
-    config.bind = [f"127.0.0.1:{arguments.port}"]
+    config.bind = [f"127.0.0.1:{arguments.port}", f"127.0.0.1:{arguments.runners_port}"]
     config.certfile, config.keyfile = str(arguments.certificate), str(arguments.key)
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 75
@@ -71,12 +73,13 @@ async def _serve(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app: Any = ministack.app.app
     try:
-        await serve(_front(app, EmulatorMiddleware(app, arguments.data / "outbox")), config, shutdown_trigger=stop.wait)
+        front = _front(app, EmulatorMiddleware(app, arguments.data / "outbox"), arguments.runners_port)
+        await serve(front, config, shutdown_trigger=stop.wait)
     finally:
         lambda_runtime.reset()
 
 
-def _front(app: Application, middleware: EmulatorMiddleware) -> Application:
+def _front(app: Application, middleware: EmulatorMiddleware, runners_port: int) -> Application:
     """Puts the emulator's middleware before AWS's own API, and not before deployed APIs, which browsers call.
 
     Calls of task protection skip it, too: it answers them for one machine, without asking IAM.
@@ -84,6 +87,7 @@ def _front(app: Application, middleware: EmulatorMiddleware) -> Application:
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
+        conditions.came_from_the_runners_network(inside=(scope.get("server") or ("", 0))[1] == runners_port)
         own = headers.get(b"x-amz-target", "").startswith(task_protection.TARGET)
         await (app if own or corrections.API_HOST.match(headers.get(b"host", "")) else middleware)(scope, receive, send)
 

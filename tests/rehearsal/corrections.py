@@ -16,6 +16,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.rehearsal.emulated.authenticator_apps import authenticator_apps_are_set_up_at_the_first_sign_in
+from tests.rehearsal.emulated.conditions import permissions_know_the_leading_keys, permissions_know_the_way_to_an_object
+from tests.rehearsal.emulated.mailbox_simulator import bounces_are_published_to_the_event_bus
+from tests.rehearsal.emulated.refusals import gateway_responses_are_imported_with_the_api
 from tests.rehearsal.left_out import NOTHING_IS_MADE
 from tests.rehearsal.protected_tasks import protected_tasks_are_not_ended
 
@@ -46,6 +50,11 @@ def apply(function_python: Path) -> None:
     permissions_know_the_sender_of_a_mail()
     a_limit_of_a_trigger_is_a_number()
     a_session_of_a_role_is_the_role()
+    permissions_know_the_leading_keys()
+    permissions_know_the_way_to_an_object()
+    gateway_responses_are_imported_with_the_api()
+    authenticator_apps_are_set_up_at_the_first_sign_in()
+    bounces_are_published_to_the_event_bus()
 
 
 def unknown_types_are_accepted() -> None:

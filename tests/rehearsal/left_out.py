@@ -23,8 +23,14 @@ DIFFERENCES: Final[tuple[str, ...]] = (
     "Functions run on this machine's processor, without Lambda's limits of memory and of how many run at once.",
     "A function that starts itself is not stopped: MiniStack follows no chain through a queue, nor `RecursiveLoop`.",
     "S3 encrypts nothing with KMS, so `kms:ViaService` is not tested.",
-    "SES verifies every domain at once, and delivers into the outbox.",
+    "SES verifies every domain at once, and delivers into the outbox. Only mails to its mailbox simulator bounce, and"
+    " only bounces become events (emulated/mailbox_simulator.py).",
     "Alarms, dashboards and budgets are created, and never evaluated.",
-    "Operators need no authenticator app (OPERATORS_MFA=OPTIONAL).",
-    "There is no domain and no firewall: both are off unless an operator sets them.",
+    "Cognito's steps of setting up an authenticator app are played (emulated/authenticator_apps.py). Whether it takes a"
+    " code twice, and how many wrong ones, only AWS shows.",
+    "The API's throttles are stored and never applied. Whether API Gateway counts a stranger's call before it refuses"
+    " the token, and what is left of the account's quota meanwhile, only AWS shows.",
+    "Python matches the pattern of runners' tokens, and not API Gateway or AWS WAF, whose expressions are others.",
+    "The endpoint of the runners' network is a second port: its routes and its own policy are not tested.",
+    "There is no domain and no firewall: both are off unless an operator sets them. No limit of an address is tested.",
 )

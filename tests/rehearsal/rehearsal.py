@@ -1,4 +1,4 @@
-"""`make rehearse`: the story on a deployed stage, then a stolen token, a crash, and a search for hidden errors."""
+"""`make rehearse`: the story on a deployed stage, then attacks, a bounced mail, a crash, a search for hidden errors."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+from botocore.exceptions import ClientError
+from playwright.sync_api import Browser
+
 from infrastructure.local.processes import kill_tree
 from runner.log_events import LogEvent
 from tests.rehearsal import release
+from tests.rehearsal.emulated.mailbox_simulator import BOUNCES
 from tests.rehearsal.stage import Deployed, Say, deployed
 from tests.simulators.whatsapp.client import SimulatorClient
-from tests.story.story import CLIENTS, CONTACT, NUMBERS, StoryResult, browser, run_story
+from tests.story.people import Client, Operator
+from tests.story.story import CLIENTS, CONTACT, NUMBERS, PASSWORD, StoryResult, browser, run_story, sign_in
 
 #: Fewer than in `make story`: here the deployment is tested.
 MESSAGES_EACH = 3
@@ -24,7 +30,14 @@ RAN_WITHIN_SECONDS = 100.0
 POLL_EVERY_SECONDS = 0.5
 
 #: The functions that a story needs, as the names of their log groups end.
-NEEDED = ("doors", "think", "reconcile", "task-stopped")
+NEEDED = ("doors", "snapshots", "authorizer", "think", "reconcile", "task-stopped", "mail-event")
+#: A mail event goes over the bus to its function, and the page shows it.
+HEARD_WITHIN_SECONDS = 60.0
+#: A client whose address does not work.
+UNREACHABLE = Client("Florist Unreachable", BOUNCES, "sk-story-florist-9999FLOR", "You sell flowers. Be brief.")
+BOUNCED = "Mail to the owner does not arrive"
+#: A token of a runner's shape that nobody has.
+NOBODYS = f"{'0' * 20}.{'x' * 43}"
 
 
 @dataclass(frozen=True)
@@ -52,15 +65,73 @@ def rehearse(data: Path, say: Say) -> Verdict:
     say(f"packaged: {this.package.zip_bytes / 1e6:.1f} MB for {this.package.runtime}")
     with deployed(this, data, say) as stage, browser(*stage.world.browser_flags) as people:
         try:
-            told = run_story(stage, people, None, say, MESSAGES_EACH)
+            operator = sign_in(stage, people, None, say)
+            told = run_story(stage, people, None, say, MESSAGES_EACH, operator=operator)
             say(told.summary)
+            ask_for_the_app(stage, people, operator, say)
+            hear_of_a_bounce(operator, say)
+            refuse_strangers(stage, say)
             refuse_stolen_token(stage, say)
+            keep_logins_inside(stage, say)
             survive_a_crash(stage, say)
         except Exception:
             for complaint in complaints(stage, '"level":"WARNING"', '"level":"ERROR"', "Task timed out"):
                 say(complaint)
             raise
         return Verdict(stage.resources, told, problems(stage))
+
+
+def ask_for_the_app(stage: Deployed, people: Browser, operator: Operator, say: Say) -> None:
+    """Signs in from another browser: the password alone is not enough, nor a wrong code."""
+    assert operator.authenticator is not None, "the first sign-in set up no authenticator app"
+    Operator(people, stage.admin_url, None).sign_in_again(stage.operator.email, PASSWORD, operator.authenticator)
+    say("the operator signed in again, asked for the authenticator's code")
+
+
+def hear_of_a_bounce(operator: Operator, say: Say) -> None:
+    """Creates a tenant whose owner's address does not exist: SES's event reaches the tenant's page."""
+    tenant = operator.create(UNREACHABLE)
+
+    def shown() -> bool:
+        operator.open_tenant(tenant, "")
+        return BOUNCED in operator.page.inner_text("main")
+
+    until(shown, HEARD_WITHIN_SECONDS, "the tenant's page shows that the invite bounced")
+    say("an invite bounced: the tenant's page shows it")
+
+
+def refuse_strangers(stage: Deployed, say: Say) -> None:
+    """Calls as a runner with other tokens: API Gateway refuses them, in the words of the endpoints."""
+    for token, code in (("", ""), ("secret", ""), ("x" * 3_000 + "." + "y" * 43, ""), (NOBODYS, "unauthorised")):
+        answer = stage.call_as_runner(token, "sync", {"sequence": 1, "capacity": 25})
+        if answer != (401, code):
+            raise AssertionError(f"a call with the token {token[:30]!r} was answered {answer}")
+    say("runners' calls with tokens of strangers were refused before any endpoint")
+
+
+def keep_logins_inside(stage: Deployed, say: Say) -> None:
+    """Reads an archived login: neither a link from elsewhere opens it, nor the role of the doors."""
+    bucket = stage.context.resources(stage.stack)["Bucket"][1]
+    found = stage.world.account.client("s3").list_objects_v2(Bucket=bucket, Prefix="profiles/")
+    name = {"Bucket": bucket, "Key": found["Contents"][0]["Key"]}
+    link = stage.client_as("SnapshotsRole", "s3").generate_presigned_url("get_object", Params=name)
+    for what, internet, expected in (
+        ("elsewhere", stage.world.internet, 403),
+        ("the runners' network", stage.world.runners_internet, 200),
+    ):
+        answer = httpx.get(link, proxy=internet.proxy, verify=stage.world.trust)
+        if answer.status_code != expected:
+            raise AssertionError(
+                f"a link to a login from {what} was answered {answer.status_code}: {answer.text[:300]}"
+            )
+    try:
+        stage.client_as("DoorsRole", "s3").get_object(**name)
+    except ClientError as refused:
+        if refused.response["Error"]["Code"] != "AccessDenied":
+            raise
+    else:
+        raise AssertionError("the role of the doors read a login")
+    say("a login was read through the runners' network only, and not by the doors")
 
 
 def refuse_stolen_token(stage: Deployed, say: Say) -> None:
@@ -101,7 +172,8 @@ def problems(stage: Deployed) -> list[str]:
     except TimeoutError:
         found.append(f"these functions never ran: {', '.join(_idle(stage))}")
     found += complaints(stage, '"level":"ERROR"')
-    found += [f"a process called {name}, which is not played" for name in sorted(stage.world.internet.strangers)]
+    strangers = stage.world.internet.strangers | stage.world.runners_internet.strangers
+    found += [f"a process called {name}, which is not played" for name in sorted(strangers)]
     return found
 
 

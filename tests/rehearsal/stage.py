@@ -1,10 +1,11 @@
 """A stage that is deployed as `make deploy` does it, into a played world."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -70,15 +71,26 @@ class Deployed:
         """Registers as a runner of this task with the real bootstrap token; returns the status and the error code."""
         name = bootstrap_token.name(self.stack)
         token = self.world.account.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        return self.call_as_runner(token, "sync", {"sequence": 1, "capacity": 25, "task": task})
+
+    def call_as_runner(self, token: str, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
+        """Calls the runners' API; returns the status and the error code, which is empty in API Gateway's own words."""
         answer = httpx.post(
-            f"{self.base_url}/runner/sync",
-            json={"sequence": 1, "capacity": 25, "task": task},
-            headers={"Authorization": f"Bearer {token}"},
+            f"{self.base_url}/runner/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             proxy=self.world.internet.proxy,
             verify=self.world.trust,
             timeout=readiness.ANSWER_WITHIN_SECONDS,
         )
         return answer.status_code, str(answer.json().get("code", ""))
+
+    def client_as(self, role: str, service: str) -> Any:
+        """Returns a client with the permissions of this role of the stack."""
+        name = self.context.resources(self.stack)[role][1]
+        arn = self.world.account.client("iam").get_role(RoleName=name)["Role"]["Arn"]
+        assumed = self.world.account.client("sts").assume_role(RoleArn=arn, RoleSessionName="rehearsal")["Credentials"]
+        return self.world.account.client_with(service, assumed)
 
 
 @contextmanager
@@ -87,7 +99,7 @@ def deployed(release: Release, data: Path, say: Say) -> Iterator[Deployed]:
     with world(data, function_python(lambda_python.find()), say) as played:
         settings = Settings(
             STAGE,
-            given={"MailFrom": MAIL_FROM, "OperatorsEmail": OPERATOR, "OperatorsMfa": "OPTIONAL"},
+            given={"MailFrom": MAIL_FROM, "OperatorsEmail": OPERATOR},
             yes=True,
         )
         context = Context(
@@ -150,6 +162,6 @@ def _fargate(played: World, stack: str, say: Say) -> Fargate:
         cluster=stack,
         service=f"{stack}-runners",
         directory=played.data / "tasks",
-        overrides={**played.network, **played.browser_settings},
+        overrides={**played.runners_network, **played.browser_settings},
         say=say,
     )

@@ -1,7 +1,8 @@
 """The world around a deployed stage, on this machine: AWS, the Internet, OpenAI, WhatsApp, mailboxes."""
 
+import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,6 +61,15 @@ class OwnAccount(Account):
             )
         return self._cached[service]
 
+    def client_with(self, service: str, credentials: Mapping[str, Any]) -> Any:
+        """Returns a client of somebody else: with the credentials that STS gave for a role."""
+        session = boto3.Session(
+            credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], REGION
+        )
+        signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+        config = self._config.merge(signing)
+        return session.client(service, verify=self._verify, config=config)  # type: ignore[call-overload]
+
 
 @dataclass
 class World:
@@ -69,6 +79,8 @@ class World:
     ports: Ports
     certificate: Certificate
     internet: Internet
+    #: as runners reach it, through their own network
+    runners_internet: Internet
     account: OwnAccount
     #: environment with which a runner's browser takes the simulator for web.whatsapp.com
     browser_settings: dict[str, str] = field(default_factory=dict)
@@ -79,10 +91,10 @@ class World:
         return ssl.create_default_context(cafile=self.certificate.public)
 
     @property
-    def network(self) -> dict[str, str]:
-        """The environment with which a process uses this Internet."""
+    def runners_network(self) -> dict[str, str]:
+        """The environment of a runner, with which it uses this Internet through the runners' network."""
         trusted = str(self.certificate.public)
-        return {"HTTPS_PROXY": self.internet.proxy, "SSL_CERT_FILE": trusted, "AWS_CA_BUNDLE": trusted}
+        return {"HTTPS_PROXY": self.runners_internet.proxy, "SSL_CERT_FILE": trusted, "AWS_CA_BUNDLE": trusted}
 
     @property
     def browser_flags(self) -> tuple[str, ...]:
@@ -100,13 +112,16 @@ def world(data: Path, function_python: Path, say: Callable[[str], None]) -> Iter
     preflight.check(settings)
     with ExitStack() as stack:
         signed = certificate(data, NAMES, datetime.now(UTC))
-        targets = {
-            ".amazonaws.com": Target(settings.ports.ministack, speaks_tls=True),
-            "api.openai.com": Target(settings.ports.openai, speaks_tls=False),
-        }
-        internet = stack.enter_context(Internet(targets, signed.public, signed.key))
-        played = World(data, settings.ports, signed, internet, OwnAccount(internet, signed.public))
-        stack.callback(_aws(played, function_python).kill_tree)
+        openai = {"api.openai.com": Target(settings.ports.openai, speaks_tls=False)}
+        runners_port = _free_port()
+        internet, of_runners = (
+            stack.enter_context(
+                Internet({".amazonaws.com": Target(port, speaks_tls=True), **openai}, signed.public, signed.key)
+            )
+            for port in (settings.ports.ministack, runners_port)
+        )
+        played = World(data, settings.ports, signed, internet, of_runners, OwnAccount(internet, signed.public))
+        stack.callback(_aws(played, function_python, runners_port).kill_tree)
         say(f"AWS is played under its own names; its log is {data / 'logs' / 'aws.log'}")
         programs = Programs(settings)
         stack.callback(programs.stop)
@@ -118,13 +133,19 @@ def world(data: Path, function_python: Path, say: Callable[[str], None]) -> Iter
         yield played
 
 
-def _aws(played: World, function_python: Path) -> Child:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _aws(played: World, function_python: Path, runners_port: int) -> Child:
     temporary = played.data / "functions"
     temporary.mkdir()
     command = [
         str(preflight.MINISTACK_PYTHON),
         *("-m", "tests.rehearsal.cloud"),
         *("--port", str(played.ports.ministack)),
+        *("--runners-port", str(runners_port)),
         *("--data", str(played.data)),
         *("--certificate", str(played.certificate.public)),
         *("--key", str(played.certificate.key)),

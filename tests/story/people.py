@@ -1,12 +1,11 @@
 """The people of the story, simulated with Playwright: an operator and a tenant's owner, each with a browser."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import zxingcpp
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+
+from tests.story.authenticator import Authenticator, read_qr_code
 
 #: The limit for each page and element.
 PAGE_TIMEOUT_MS = 30_000
@@ -31,20 +30,47 @@ class Operator:
         self.page.set_default_timeout(PAGE_TIMEOUT_MS)
         self._admin_url = admin_url
         self._pictures = pictures
+        #: set up at the first sign-in, where the stage wants one
+        self.authenticator: Authenticator | None = None
 
     def sign_in(self, email: str, first_password: str, password: str) -> None:
-        """Signs in with the printed password, then chooses ``password``: on a page of any release."""
+        """Signs in with the printed password, then chooses ``password``: on a page of any release.
+
+        Sets up an authenticator app if the page asks for one.
+        """
         self.page.goto(self._admin_url)
         self._picture("admin-sign-in")
-        self.page.fill("#email", email)
-        self.page.fill("#password", first_password)
-        self.page.click("button.primary")
+        self._enter_password(email, first_password)
         self.page.wait_for_selector("#again")
         self.page.fill("#password", password)
         self.page.fill("#again", password)
         self.page.click("button.primary")
+        self.page.wait_for_selector("#code, :text('Sign out')")
+        if self.page.locator("#code").count():
+            self.authenticator = Authenticator.scan(self.page.screenshot())
+            self._enter_code(self.authenticator.digits())
         self.page.wait_for_selector("text=Sign out")
         self._picture("admin-setup")
+
+    def sign_in_again(self, email: str, password: str, app: Authenticator) -> None:
+        """Signs in with password and app; raises unless a wrong code is refused first."""
+        self.page.goto(self._admin_url)
+        self._enter_password(email, password)
+        self.page.wait_for_selector("#code")
+        assert not self.page.locator("text=Sign out").count(), "the password alone was enough"
+        self._enter_code(app.wrong_digits())
+        self.page.wait_for_selector(".error-summary")
+        self._enter_code(app.digits())
+        self.page.wait_for_selector("text=Sign out")
+
+    def _enter_password(self, email: str, password: str) -> None:
+        self.page.fill("#email", email)
+        self.page.fill("#password", password)
+        self.page.click("button.primary")
+
+    def _enter_code(self, digits: str) -> None:
+        self.page.fill("#code", digits)
+        self.page.click("button.primary")
 
     def create(self, client: Client) -> str:
         """Creates a tenant; returns its id."""
@@ -109,10 +135,7 @@ class Owner:
         """Returns the QR code, decoded from the pixels of the page, as a camera does."""
         expect(self.page.locator("#qr svg")).to_be_visible(timeout=PAGE_TIMEOUT_MS)
         self._picture("landing-qr")
-        picture = Image.open(io.BytesIO(self.page.screenshot()))
-        codes = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
-        assert len(codes) == 1, f"{len(codes)} QR codes can be read on the landing page"
-        return str(codes[0].text)
+        return read_qr_code(self.page.screenshot())
 
     def wait_until_connected(self) -> None:
         """Waits until the page shows by itself that the line is connected."""

@@ -27,6 +27,8 @@ CLIENTS = (
     Client("Bakery Anders", "anders@example.com", "sk-story-bakery-7777ANDE", "You sell bread. Be brief."),
     Client("Garage Blum", "blum@example.com", "sk-story-garage-8888BLUM", "You repair cars. Be brief."),
 )
+#: What the operator chooses instead of the first password.
+PASSWORD = "A-password-of-my-own-1"
 NUMBERS = ("491711111111", "491722222222")
 
 
@@ -98,16 +100,15 @@ def run_story(
     messages_each: int = MESSAGES_EACH,
     *,
     understanding: bool = True,
+    operator: Operator | None = None,
 ) -> StoryResult:
     """Runs the story once; raises if a page or a reply is missing.
 
     Args:
+        operator: is signed in already; without one, the stack's first operator signs in.
         understanding: one line also gets an edit, a quote, a picture, a greeting of the app, and a group's mention.
     """
-    operator = Operator(people, stack.admin_url, pictures)
-    assert stack.operator.first_password is not None
-    operator.sign_in(stack.operator.email, stack.operator.first_password, "A-password-of-my-own-1")
-    report("the operator signed in")
+    operator = operator or sign_in(stack, people, pictures, report)
     tenants = []
     for client in CLIENTS:
         tenants.append(operator.create(client))
@@ -129,6 +130,15 @@ def run_story(
         operator.open_tenant(tenants[0], "admin-tenant")
         replies = [first + later for first, later in zip(firsts, rest, strict=True)]
         return replace(_evaluate(phones, replies, messages_each, seconds), understood=understood)
+
+
+def sign_in(stack: Stage, people: Browser, pictures: Path | None, report: Callable[[str], None]) -> Operator:
+    """Returns the stack's first operator, who replaces the first password by PASSWORD."""
+    operator = Operator(people, stack.admin_url, pictures)
+    assert stack.operator.first_password is not None
+    operator.sign_in(stack.operator.email, stack.operator.first_password, PASSWORD)
+    report("the operator signed in" + (" with an authenticator app" if operator.authenticator else ""))
+    return operator
 
 
 def _link(stack: Stage, people: Browser, client: Client, phone: PhoneClient, pictures: Path | None) -> None:
