@@ -19,10 +19,10 @@ from chalice.app import (
 )
 
 from chalicelib import log_context, metrics
-from chalicelib.aws.sqs import TurnCheck
+from chalicelib.aws.sqs import NoticeJob, TurnCheck
 from chalicelib.errors import NotDeployed
 from chalicelib.log_events import LogEvent
-from chalicelib.notifications import bounces
+from chalicelib.notifications import bounces, notices
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
@@ -131,6 +131,13 @@ def think(event: SQSEvent) -> None:
         check = TurnCheck.model_validate_json(record.body)
         log_context.bind(tenant=check.tenant)
         turn_taking.take_turn(services, check)
+
+
+@app.on_sqs_message(queue=os.environ.get("NOTICES_QUEUE_NAME", "answerline-notices"), batch_size=1, name="notify")
+def notify(event: SQSEvent) -> None:
+    """Sends notices to owners and operators: the only function that mails news."""
+    for record in event:
+        notices.handle(services, NoticeJob.model_validate_json(record.body))
 
 
 @app.schedule("rate(1 minute)", name="reconcile")

@@ -159,3 +159,7 @@ class PermanentError(AnswerlineError):
         super().__init__(message)
         #: a short word for logs and the timeline (``refusal``, ``policy``, …)
         self.reason = reason
+
+
+class Misconfigured(Exception):
+    """A missing environment variable that has no default."""

@@ -46,6 +46,8 @@ class LogEvent(StrEnum):
     # -- mail --------------------------------------------------------------------------------------------------
     MAIL_SENT = "mail_sent"  #: SES took a mail
     MAIL_NOT_SENT = "mail_not_sent"  #: SES did not take a mail, or it must not be sent
+    NOTICE_JOB_NOT_ENQUEUED = "notice_job_not_enqueued"  #: the queue did not take a job; the next minute sends its news
+    NOTICE_NOT_SENT = "notice_not_sent"  #: after several attempts nobody could be notified of news
     MAIL_DELAYED = "mail_delayed"  #: SES still tries to deliver a mail
     MAIL_NOT_DELIVERED = "mail_not_delivered"  #: this mail did not arrive; the address may still be right
     MAIL_BOUNCED = "mail_bounced"  #: the owner's address refuses mail or complained; the tenant has a problem

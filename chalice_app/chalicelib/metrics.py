@@ -42,6 +42,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "Unanswered": "Count",
     "RunnerRestarts": "Count",
     "MailBounced": "Count",
+    "NoticesNotSent": "Count",
     "ErrorsByKind": "Count",
 }
 
@@ -57,6 +58,7 @@ COUNTED: Final[Mapping[str, Mapping[str, str | None]]] = {
     LogEvent.MESSAGES_UNANSWERED: {"Unanswered": "count"},
     LogEvent.RUNNER_LOST: {"RunnerRestarts": None},
     LogEvent.MAIL_BOUNCED: {"MailBounced": None},
+    LogEvent.NOTICE_NOT_SENT: {"NoticesNotSent": None},
 }
 #: The longest value of the dimension ``kind``, in characters: the text of a library's error has no bound.
 MAX_KIND_LENGTH: Final = 60

@@ -15,10 +15,10 @@ from chalicelib.aws.ecs import Fleet
 from chalicelib.aws.kms import KeyEncryption
 from chalicelib.aws.s3 import Blobs
 from chalicelib.aws.ses import Mailer
-from chalicelib.aws.sqs import Jobs
+from chalicelib.aws.sqs import Jobs, NoticeJobs
 from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
-from chalicelib.model.openai_servers import parse_servers
+from chalicelib.installation import Installation
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.changes import MessageChanges
@@ -29,6 +29,7 @@ from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.invites import Invites
+from chalicelib.store.notices import Notices
 from chalicelib.store.operators import Operators
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
@@ -48,11 +49,7 @@ if TYPE_CHECKING:
     from chalicelib.llm.client import LlmClient
 
 
-class Misconfigured(Exception):
-    """A missing environment variable that has no default."""
-
-
-class Services:
+class Services(Installation):
     """Container of all services that a route or an event handler uses.
 
     Args:
@@ -70,25 +67,12 @@ class Services:
         token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._environment = environment
+        super().__init__(environment)
         self.clock = clock
         self.token = token
         self.pause = pause
 
-    # -- this installation -----------------------------------------------------------------------------------
-
-    @property
-    def stage(self) -> str:
-        return self._environment.get("STAGE", "unknown")
-
-    @property
-    def commit(self) -> str:
-        return self._environment.get("COMMIT", "unknown")
-
-    @property
-    def release(self) -> str:
-        """The release that new runners are started from, as they report it; the commit where it is not set."""
-        return self._environment.get("RUNNER_RELEASE") or self.commit
+    # -- this installation's parameters -------------------------------------------------------------------------
 
     def base_url(self) -> str:
         """Returns the public address for links, with the stage's prefix and without a trailing slash.
@@ -109,44 +93,6 @@ class Services:
     def unfit_address(self) -> str | None:
         """Returns the reason, a phrase, why people outside cannot open the public address; None if they can."""
         return unfit_reason(self.base_url())
-
-    @property
-    def backup_state_parameter(self) -> str:
-        """The name of the parameter in which backups are reported; empty where this installation makes none itself."""
-        return self._environment.get("BACKUP_STATE_PARAMETER", "")
-
-    @property
-    def operators_email(self) -> str:
-        """The address that gets notices of tenants' problems; empty where no operator wants them."""
-        return self._environment.get("OPERATORS_EMAIL", "")
-
-    @property
-    def mail_configuration_set(self) -> str:
-        """The configuration set under which SES reports bounces and complaints; empty where it reports none."""
-        return self._environment.get("MAIL_CONFIGURATION_SET", "")
-
-    @property
-    def openai_servers(self) -> tuple[str, ...]:
-        """The addresses of servers with OpenAI's Responses API that an assistant may use besides OpenAI."""
-        return parse_servers(self._environment.get("OPENAI_SERVERS", ""))
-
-    @property
-    def proxies(self) -> int:
-        """The number of the operator's own proxies in front of the API, whose X-Forwarded-For is believed."""
-        return int(self._environment.get("PROXIES", "0"))
-
-    @property
-    def runner_capacity(self) -> int:
-        return int(self._environment.get("RUNNER_CAPACITY", "8"))
-
-    @property
-    def think_at_once(self) -> int:
-        """The concurrency limit of the function that calls the model: an operator's own, or else the deployment's."""
-        return next(filter(None, map(int, self._environment.get("THINK_AT_ONCE", "50").split())), 0)
-
-    @property
-    def runners_at_least(self) -> int:
-        return int(self._environment.get("RUNNERS_AT_LEAST", "1"))
 
     # -- services --------------------------------------------------------------------------------------------
 
@@ -173,6 +119,10 @@ class Services:
     @cached_property
     def setup(self) -> Setup:
         return Setup(self.table)
+
+    @cached_property
+    def notices(self) -> Notices:
+        return Notices(self.table)
 
     @cached_property
     def counters(self) -> Counters:
@@ -245,6 +195,11 @@ class Services:
         return Jobs(self._client("sqs"), self._required("JOBS_QUEUE_NAME"))
 
     @cached_property
+    def notice_jobs(self) -> NoticeJobs:
+        brief = {"connect_timeout": 1, "read_timeout": 2, "retries": {"mode": "standard", "max_attempts": 1}}
+        return NoticeJobs(self._client("sqs", **brief), self._required("NOTICES_QUEUE_NAME"))
+
+    @cached_property
     def key_encryption(self) -> KeyEncryption:
         return KeyEncryption(self._client("kms"), self._required("KMS_KEY_ID"))
 
@@ -294,12 +249,6 @@ class Services:
     def _allow_local_links(self) -> bool:
         return self._environment.get("ALLOW_LOCAL_LINKS") == "true"
 
-    def _required(self, name: str) -> str:
-        value = self._environment.get(name, "")
-        if not value:
-            raise Misconfigured(f"The environment variable {name} is missing; the deployment sets it.")
-        return value
-
     @cached_property
     def _session(self) -> "BotoSession":
         import boto3
@@ -309,8 +258,8 @@ class Services:
     def _client(self, name: str, **more: Any) -> Any:
         from botocore.config import Config
 
-        timeouts = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4}, **more)
-        return self._session.client(name, config=timeouts)  # type: ignore[call-overload]
+        usual = {"connect_timeout": 3, "read_timeout": 10, "retries": {"mode": "standard", "max_attempts": 4}}
+        return self._session.client(name, config=Config(**{**usual, **more}))  # type: ignore[call-overload]
 
 
 def from_environment() -> Services:

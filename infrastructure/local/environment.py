@@ -40,6 +40,7 @@ def local_environment(
         "TABLE_NAME": created.table,
         "BUCKET_NAME": created.bucket,
         "JOBS_QUEUE_NAME": created.jobs_queue,
+        "NOTICES_QUEUE_NAME": created.notices_queue,
         "KMS_KEY_ID": created.key,
         "COGNITO_CLIENT_PARAMETER": created.user_pool_client_parameter,
         "MAIL_FROM": mail_from,

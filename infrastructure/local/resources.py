@@ -20,6 +20,7 @@ class Created:
     table: str
     bucket: str
     jobs_queue: str
+    notices_queue: str
     key: str
     user_pool: str
     user_pool_client: str
@@ -69,6 +70,7 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int,
         table=resolved.created["Table"]["Ref"],
         bucket=resolved.created["Bucket"]["Ref"],
         jobs_queue=resolved.properties("JobsQueue")["QueueName"],
+        notices_queue=resolved.properties("NoticesQueue")["QueueName"],
         key=resolved.created["KeyAlias"]["Ref"],
         user_pool=resolved.created["UserPool"]["Ref"],
         user_pool_client=resolved.created["UserPoolClient"]["Ref"],

@@ -10,8 +10,9 @@ from typing import Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.aws.sqs import MAX_DELAY_SECONDS, TurnCheck
+from chalicelib.aws.sqs import MAX_DELAY_SECONDS, NoticeJob, TurnCheck
 from chalicelib.errors import AnswerlineError, TransientError
+from chalicelib.notifications import notices
 from chalicelib.reconcilers import reconcile
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
@@ -45,7 +46,7 @@ RECONCILE_EVERY = 60.0
 #: A worker that the machine does not run for so long, between two of its steps.
 FROZEN_SECONDS = (5.0, 60.0)
 #: By the first word of a worker's name, when Lambda ends it (chalice_app/.chalice/config.json); else as an HTTP call.
-TIMEOUT_SECONDS = {"think": 120.0, "reconcile": 60.0, "task": 60.0}
+TIMEOUT_SECONDS = {"think": 120.0, "notify": 60.0, "reconcile": 60.0, "task": 60.0}
 HTTP_TIMEOUT_SECONDS = 29.0
 VISIBILITY_SECONDS = 150.0
 DOORS: dict[str, tuple[Any, Callable[..., Any]]] = {
@@ -128,11 +129,12 @@ class Cloud:
         self.services.runner_token = lambda **_: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
         self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
         self.services.__dict__.update(
-            mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("attention", "problem", "logged_out")}),
+            mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("notify_owner", "notify_operators")}),
             table=self.table,
             timeline=Timeline(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
             blobs=self.store,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
+            notice_jobs=SimpleNamespace(enqueue=self._enqueue_notices),
             key_encryption=SimpleNamespace(decrypt=lambda tenant, ciphertext: "key"),
             llm=self.openai,
         )
@@ -302,6 +304,18 @@ class Cloud:
         self.faults += times - 1
         for _ in range(times):
             self.loop.after(delay + self._chance.uniform(0.01, 0.1), self._deliver_check, body)
+
+    def _enqueue_notices(self, job: NoticeJob, *, delay_seconds: int) -> None:
+        """Delivers a job of notices; a lost one is made up for by that of the next minute."""
+        self.step("enqueue")
+        if self.rates.checks_lost and self._chance.random() < self.rates.checks_lost:
+            self.faults += 1
+            return
+        self.loop.after(delay_seconds + self._chance.uniform(0.01, 0.1), self._deliver_notices, job)
+
+    def _deliver_notices(self, job: NoticeJob) -> None:
+        if not self.rates.all_down:
+            self.call("notify", lambda: notices.handle(self.services, job))
 
     def _deliver_check(self, body: str) -> None:
         """Delivers a check as SQS does: at least once; an unfinished one becomes visible again."""

@@ -16,8 +16,11 @@ import pytest
 from moto import mock_aws
 from moto.core.model_instances import reset_model_data
 
+from chalicelib.aws.sqs import NoticeJob
 from chalicelib.errors import TransientError
-from chalicelib.model import Assistant, ChatLine, Problem, Tenant, TenantState
+from chalicelib.model import Assistant, ChatLine, Tenant, TenantState
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.scaling import Service
 from chalicelib.store.table import Table
 from chalicelib.wiring import Services
@@ -158,24 +161,43 @@ class FakeJobs:
         self.requests.append(request)
 
 
+class FakeNoticeJobs:
+    """Jobs that were enqueued, with their delay; a test performs them itself."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[NoticeJob, int]] = []
+        self.trouble: Exception | None = None
+
+    def enqueue(self, job: NoticeJob, *, delay_seconds: int) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.sent.append((job, delay_seconds))
+
+
 class FakeMailer:
-    """Collects the mails that would be sent: (kind, recipient, link)."""
+    """Collects the mails that would be sent: (kind, recipient, link), and what each of them says."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
+        #: (recipient, client, kind, subject)
+        self.told: list[tuple[str, str, str, str]] = []
         self.trouble: Exception | None = None
+        #: refuses only these recipients
+        self.refused: frozenset[str] = frozenset()
 
-    def problem(self, tenant: Tenant, problem: Problem, link: str) -> str:
-        return self._send("problem", tenant.owner_email, link)
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+        name = kind if kind is NoticeKind.DISCONNECTED else "problem"
+        sent = self._send(subject if subject is Subject.ALL_CLEAR else name, tenant.owner_email, link)
+        self.told.append((tenant.owner_email, tenant.name, kind, subject))
+        return sent
 
-    def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
-        return self._send("attention", operator, link)
-
-    def logged_out(self, tenant: Tenant, link: str) -> str:
-        return self._send("logged_out", tenant.owner_email, link)
+    def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
+        sent = self._send("attention", operator, lines[0].link if len(lines) == 1 else overview)
+        self.told += [(operator, line.name, line.kind, line.subject) for line in lines]
+        return sent
 
     def _send(self, kind: str, to: str, link: str) -> str:
-        if self.trouble is not None:
+        if self.trouble is not None and (not self.refused or to in self.refused):
             raise self.trouble
         self.sent.append((kind, to, link))
         return "mail-id"
@@ -260,6 +282,7 @@ def services(aws: None, memory_table: Table, clock: Clock) -> Services:
         _session=SESSION,
         table=memory_table,
         jobs=FakeJobs(),
+        notice_jobs=FakeNoticeJobs(),
         fleet=FakeFleet(),
         llm=FakeLlmClient(),
         mailer=FakeMailer(),

@@ -46,12 +46,15 @@ from chalicelib.model import (
     Turn,
     TurnState,
 )
+from chalicelib.model.notices.kinds import NoticeKind, Recipient
+from chalicelib.model.notices.notice import NewsState, Notice
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
 from chalicelib.store.invites import Invites
+from chalicelib.store.notices import Notices
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners, TurnToTake
@@ -112,6 +115,7 @@ ADDED_SINCE = {
     *("Turn.failures", "Turn.sentence"),
     *("Session.last_number", "Session.account_since", "Session.former_until", "Session.former_holders"),
     "Tenant.time_zone",
+    "Session.reported_at",
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
     "TurnToTake.sent_at",
     *("Assignment.saved_at", "Assignment.save_problem", "Runner.disk", "Runner.disk_full"),
@@ -135,7 +139,7 @@ class World:
         self.invites, self.operators = Invites(self.table, self.timeline), Operators(self.table)
         self.counters, self.sessions = Counters(self.table), Sessions(self.table, self.runners)
         self.placement = Placement(self.table, self.runners, self.sessions)
-        self.drains = Drains(self.table, self.runners)
+        self.drains, self.notices = Drains(self.table, self.runners), Notices(self.table)
         self.chats, self.turns = Chats(self.table), Turns(self.table)
 
     def session(self, tenant: str) -> Session:
@@ -170,15 +174,25 @@ def world() -> World:
 def test_what_is_written_today_is_what_084ff81_wrote_and_the_calls_of_a_turn(world: World) -> None:
     today = MemoryTable()
     StoredWorld(today).write()
-    assert _without_added(today.partitions, world.table.partitions) == world.table.partitions
+    then = _without_former(world.table.partitions)
+    assert _without_added(today.partitions, then) == then
 
 
 def _without_added(today: Any, then: Any) -> Any:
-    """What is stored today, at any depth, without the attributes of a later release that ``then`` lacks."""
+    """What is stored today, at any depth, without the items and attributes of a later release that ``then`` lacks."""
     if isinstance(today, dict) and isinstance(then, dict):
-        added = {name.partition(".")[2] for name in ADDED_SINCE} - then.keys()
+        added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} - then.keys()
+        added |= {name for name in today if name.startswith("NOTICE#")}
         return {name: _without_added(value, then.get(name)) for name, value in today.items() if name not in added}
     return today
+
+
+def _without_former(then: Any) -> Any:
+    """What was stored then, at any depth, without what only a former release writes, and this one reads."""
+    if isinstance(then, dict):
+        former = {name for name in then if name == "untold" or name.startswith("TOLD#")}
+        return {name: _without_former(value) for name, value in then.items() if name not in former}
+    return then
 
 
 def test_the_operators_decisions(world: World) -> None:
@@ -272,8 +286,10 @@ def test_what_was_counted_and_mailed(world: World) -> None:
     assert counters.totals([BAKERY, HOTEL], "tokens", "2026-09") == {BAKERY: 1_500}
     assert counters.total(BAKERY, "mail-event#mail-1#Email Bounced", "heard") == 1
     assert counters.count_in_window(BAKERY, "replies#15550111@c.us", timedelta(days=1), now) == 3
-    assert not counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(minutes=1), now=now)
-    assert counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(minutes=1), now=now), "it was put back"
+    disconnected = Notice(GARAGE, Recipient.OWNER, NoticeKind.DISCONNECTED, NewsState.OPEN, now)
+    assert world.notices.last_sent_by_former_release(disconnected) == at(60)
+    passkey = Notice(HOTEL, Recipient.OWNER, NoticeKind.PASSKEY, NewsState.OPEN, now)
+    assert world.notices.last_sent_by_former_release(passkey) is None, "it was put back"
 
 
 def test_the_timeline(world: World) -> None:
@@ -348,7 +364,8 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         since=at(3_734),
         epoch=3,
         sequence=2,
-        unsent_notice=Phase.LOGGED_OUT,
+        open_news=frozenset({NoticeKind.DISCONNECTED}),
+        former_notice=NoticeKind.DISCONNECTED,
         detail="the phone ended the link",
         logged_out_at=at(3_734),
         caught_up_to=at(3_728),
@@ -363,7 +380,8 @@ def test_sessions_that_show_a_code_were_logged_out_or_wait_for_a_runner(world: W
         epoch=5,
         sequence=1,
         problem=Problem(ProblemCode.PASSKEY, at(3_736), "the phone wants a passkey"),
-        unsent_notice=ProblemCode.PASSKEY,
+        open_news=frozenset({NoticeKind.PASSKEY}),
+        former_notice=NoticeKind.PASSKEY,
         detail="the phone wants a passkey",
         awake_until=at(4_636),
         last_runner=HOLDER,

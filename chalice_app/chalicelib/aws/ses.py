@@ -2,7 +2,7 @@
 
 import logging
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.errors import HeaderParseError
 from email.header import Header
 from email.message import EmailMessage
@@ -13,8 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
-from chalicelib.model import INVITE_UNOPENED_FOR, Problem, Tenant
+from chalicelib.model import INVITE_UNOPENED_FOR, Tenant
 from chalicelib.model.mail_address import UNFIT_FOR_HEADERS, parse_sender
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, translator
 from chalicelib.rendering.templating import render_mail
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 MAX_ADDRESS_LENGTH: Final = 254
 #: Mail programs cut a longer subject.
 MAX_SUBJECT_LENGTH: Final = 150
+#: The operators' mail names so many lines that need them, and so many that work again.
+MAX_LINES: Final = 25
 #: Error codes of SES when it is busy or throttles us: the same mail may be sent later.
 TRANSIENT: Final = frozenset(
     {"TooManyRequestsException", "LimitExceededException", "ThrottlingException", "Throttling", "RequestTimeout"}
@@ -63,7 +67,8 @@ class MailKind(StrEnum):
     LOGGED_OUT = "logged_out"  #: the phone ended the connection
     PROBLEM = "problem"  #: a problem that the owner can fix
     SILENT = "silent"  #: a problem of the assistant, which only the operators can fix
-    ATTENTION = "attention"  #: a problem, for the operators
+    ALL_CLEAR = "all_clear"  #: the line works again
+    ATTENTION = "attention"  #: news of lines, for the operators
     TRIAL = "trial"  #: a test of the setup, for the operator who asked for it
 
 
@@ -100,19 +105,36 @@ class Mailer:
         """
         return self._send(MailKind.INVITE, tenant, link, hours=int(INVITE_UNOPENED_FOR.total_seconds()) // 3600)
 
-    def logged_out(self, tenant: Tenant, link: str) -> str:
-        """Notifies the owner that the phone ended the connection; raises as ``invite`` does."""
-        return self._send(MailKind.LOGGED_OUT, tenant, link)
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+        """Mails the owner news of the own line, a reminder of it, or an all-clear; raises as ``invite`` does."""
+        if subject is Subject.ALL_CLEAR:
+            return self._send(MailKind.ALL_CLEAR, tenant, link)
+        reminder = subject is Subject.REMINDER
+        if kind.problem is None:
+            return self._send(MailKind.LOGGED_OUT, tenant, link, reminder=reminder)
+        mail = MailKind.SILENT if kind.problem in OPERATORS_FIX else MailKind.PROBLEM
+        return self._send(mail, tenant, link, problem=kind.problem, reminder=reminder)
 
-    def problem(self, tenant: Tenant, problem: Problem, link: str) -> str:
-        """Notifies the owner of a problem that keeps the line from working; raises as ``invite`` does."""
-        kind = MailKind.SILENT if problem.code in OPERATORS_FIX else MailKind.PROBLEM
-        return self._send(kind, tenant, link, problem=problem.code)
+    def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
+        """Mails one operator news of one or more lines, in English; raises as ``invite`` does.
 
-    def attention(self, operator: str, tenant: Tenant, problem: Problem, link: str) -> str:
-        """Notifies the operators of a problem of a tenant, in English; raises as ``invite`` does."""
-        return self._send(
-            MailKind.ATTENTION, tenant, link, to=operator, language=DEFAULT_LANGUAGE, problem=problem.code
+        Args:
+            overview: the address of the list of tenants; a mail about one line leads to that line.
+        """
+        news = [line for line in lines if line.subject is not Subject.ALL_CLEAR]
+        over = [line for line in lines if line.subject is Subject.ALL_CLEAR]
+        named = lines[0].name if len({line.link for line in lines}) == 1 else ""
+        return self._deliver(
+            MailKind.ATTENTION,
+            lines[0].link if named else overview,
+            operator,
+            DEFAULT_LANGUAGE,
+            about="operators",
+            name=named,
+            news=news[:MAX_LINES],
+            over=over[:MAX_LINES],
+            more=max(0, len(news) - MAX_LINES) + max(0, len(over) - MAX_LINES),
+            lines=len({line.link for line in news or over}),
         )
 
     def trial(self, operator: str, link: str, token_sha256: str) -> str:

@@ -61,7 +61,6 @@ from chalicelib.model.runner import (
 from chalicelib.model.session import (
     AWAKE_FOR,
     ExpiringCode,
-    Notice,
     Session,
     apply_failure,
     apply_report,
@@ -132,7 +131,6 @@ __all__ = [
     "ExpiringCode",
     "GroupAnswers",
     "Invite",
-    "Notice",
     "Policies",
     "Problem",
     "Runner",

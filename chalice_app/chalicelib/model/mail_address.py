@@ -19,6 +19,10 @@ _PHRASE: Final = re.compile(rf"(?:{_PART.pattern})(?:\s+(?:{_PART.pattern}))*")
 _NEEDS_ENCODING: Final = re.compile(r'["\\@<>]|=\?')
 
 
+#: The most operators' addresses: each one is an own subscription of the alarms.
+MAX_RECIPIENTS = 5
+
+
 class MailSender(NamedTuple):
     """The sender of all mails."""
 
@@ -66,6 +70,25 @@ def ascii_address(address: str, *, allow_test: bool = False) -> str:
     except EmailNotValidError:
         raise ValueError("it is not an e-mail address") from None
     return str(checked.ascii_email)
+
+
+def parse_recipients(text: str) -> tuple[str, ...]:
+    """Parses addresses that commas, semicolons or white space separate; each one counts once.
+
+    Raises:
+        ValueError: with the reason, which continues a sentence about the setting.
+    """
+    addresses: dict[str, str] = {}
+    for word in re.split(r"[\s,;]+", text.strip()):
+        if word:
+            try:
+                address = ascii_address(word, allow_test=True)
+            except ValueError:
+                raise ValueError(f"{word[:80]} is not an e-mail address; separate several by commas") from None
+            addresses.setdefault(address.casefold(), address)
+    if len(addresses) > MAX_RECIPIENTS:
+        raise ValueError(f"it names {len(addresses)} addresses; at most {MAX_RECIPIENTS} are notified")
+    return tuple(addresses.values())
 
 
 def parse_sender(text: str) -> MailSender:

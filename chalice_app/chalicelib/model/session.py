@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.session_news import open_after_report
 from chalicelib.model.snapshot import SnapshotVersion
 from chalicelib.model.tenant import Problem, TenantState
 from chalicelib.model.times import milliseconds
@@ -25,8 +27,6 @@ MAX_RETRY_BACKOFF = timedelta(minutes=10)
 
 #: The end of the year 9999: a page may name a later end of a restriction.
 LAST_INSTANT_MS = 253_402_300_799_000
-#: The subject of a mail to the owner: the logout, or a problem.
-Notice = Phase | ProblemCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,13 @@ class Session:
     runner: str | None = None
     #: order of the runner's reports; an older report is ignored
     sequence: int = 0
+    #: when the report came that ``apply_report`` applied; not stored
+    reported_at: int = 0
     problem: Problem | None = None
-    #: the mail that the owner has not got yet: ``Phase.LOGGED_OUT``, or the problem's code
-    unsent_notice: Notice | None = None
+    #: the news about it that is open; a notice of each is stored with it
+    open_news: frozenset[NoticeKind] = frozenset()
+    #: news that a former release has not mailed to the owner: ``reconcile`` makes notices of it
+    former_notice: NoticeKind | None = None
     detail: str = ""
     qr: ExpiringCode | None = None
     pairing: ExpiringCode | None = None
@@ -227,8 +231,14 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         phase=report.phase,
         since=session.since if report.phase is session.phase else now,
         sequence=report.sequence,
+        reported_at=now,
         problem=problem,
-        unsent_notice=_unsent_notice(session, report, problem, number),
+        open_news=open_after_report(
+            session.open_news,
+            phase=report.phase,
+            problem=problem.code if problem is not None else None,
+            was_linked=session.linked,
+        ),
         detail=report.detail,
         qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
@@ -275,20 +285,6 @@ def problem_of(report: SessionReport, now: int) -> Problem | None:
     else:
         detail = "until when is not known" if report.restriction.kind else "WhatsApp refuses replies in several chats"
     return Problem(ProblemCode.RESTRICTED, now, f"{detail} ({report.restriction.kind})".removesuffix(" ()"))
-
-
-def _unsent_notice(
-    session: Session, report: SessionReport, problem: Problem | None, number: str | None
-) -> Notice | None:
-    """Returns the notice to send: the former one until it is sent, none once the owner linked again or it is over."""
-    if report.phase is Phase.LOGGED_OUT and session.phase is not Phase.LOGGED_OUT:
-        return Phase.LOGGED_OUT
-    if session.unsent_notice == Phase.LOGGED_OUT and number is None:
-        return Phase.LOGGED_OUT
-    code = problem.code if problem is not None else None
-    if code is None or (session.problem is not None and session.problem.code is code):
-        return session.unsent_notice if session.unsent_notice == code else None
-    return code
 
 
 def apply_failure(session: Session, now: int) -> Session:

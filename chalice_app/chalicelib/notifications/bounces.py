@@ -20,7 +20,7 @@ from chalicelib.errors import NotFound
 from chalicelib.log_context import bind
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Problem, Tenant, milliseconds
-from chalicelib.notifications import notices
+from chalicelib.notifications import notice_jobs
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -155,6 +155,9 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
         return EventOutcome.IGNORED  # another stage of the same account: its events come over the same bus
     if mail.tag(KIND) == MailKind.TRIAL:
         return _handle_of_trial(services, parsed.detail)
+    if mail.tag(KIND) == MailKind.ATTENTION:
+        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra={"event": parsed.detail_type})
+        return EventOutcome.OPERATORS
     try:
         tenant = services.tenants.get(mail.tag(TENANT))
     except NotFound:
@@ -177,9 +180,6 @@ def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) ->
     mail, now = event.detail.mail, services.clock()
     delivery = classify(event.detail)
     fields = {"kind": mail.tag(KIND), "event": event.detail_type, "code": delivery.code or ""}
-    if mail.tag(KIND) == MailKind.ATTENTION:
-        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra=fields)
-        return EventOutcome.OPERATORS
     if delivery.status is DeliveryStatus.DELAYED:
         log.info(LogEvent.MAIL_DELAYED, extra=fields)
         return EventOutcome.RECORDED
@@ -192,8 +192,8 @@ def _handle_of_tenant(services: "Services", tenant: Tenant, event: MailEvent) ->
     if delivery.code is not None:
         log.warning(LogEvent.MAIL_BOUNCED, extra=fields)
         problem = Problem(delivery.code, now, delivery.sentence)
-        services.tenants.set_mail_problem(tenant.id, problem)
-        notices.notify_of_problem(services, tenant, problem)
+        if services.tenants.set_mail_problem(tenant.id, problem):
+            notice_jobs.request_of_problem(services, tenant.id, problem.code)
     else:
         log.warning(LogEvent.MAIL_NOT_DELIVERED, extra=fields)
         services.timeline.record(Event(tenant.id, services.clock(), EventKind.MAIL_FAILED, delivery.sentence))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.errors import ActionRequired, NotDeployed, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Problem, Tenant
+from chalicelib.notifications import notice_jobs
 from chalicelib.tokens import sha256
 from wire import ProblemCode
 
@@ -45,6 +46,19 @@ def mail_new_link(services: "Services", tenant: Tenant, send: Callable[[str], bo
     return mailed
 
 
+def mail_further_link(services: "Services", tenant: Tenant, send: Callable[[str], object]) -> None:
+    """Mails a further link to the page, for news about it; it takes the place of the former one when it is opened.
+
+    So the page that the owner has open goes on working.
+
+    Args:
+        send: mails the link of this token.
+    """
+    token = services.token()
+    services.invites.prepare(tenant.id, sha256(token), now=services.clock())
+    send(token)
+
+
 def renew_invite(services: "Services", tenant: Tenant, *, by: str) -> bool:
     """Mails an invite with a new link; returns whether SES took the mail."""
     return mail_new_link(services, tenant, lambda token: mail_invite(services, tenant, token, by=by))
@@ -62,7 +76,8 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
             LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": error.code, "error_message": error.message}
         )
         now = services.clock()
-        services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, error.message))
+        if services.tenants.set_mail_problem(tenant.id, Problem(ProblemCode.MAIL_BOUNCED, now, error.message)):
+            notice_jobs.request_of_problem(services, tenant.id, ProblemCode.MAIL_BOUNCED)
         services.timeline.record(Event(tenant.id, now, EventKind.MAIL_FAILED, error.message, by))
         return False
     services.tenants.clear_mail_problem(tenant.id, now=services.clock(), by=by)

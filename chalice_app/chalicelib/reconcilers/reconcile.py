@@ -1,7 +1,9 @@
 """The reconcile loop: closes the difference between the desired and the observed state, once a minute."""
 
-from chalicelib.model import Session, Tenant, Turn, TurnState, should_run
-from chalicelib.notifications import notices
+from chalicelib.model import Session, Turn, TurnState, downtime, should_run
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.session_news import open_after_a_minute
+from chalicelib.notifications import notice_jobs
 from chalicelib.reconcilers import autoscaler
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
@@ -34,12 +36,13 @@ def reconcile(services: Services) -> None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
             isolation.run(tenant.id, services.placement.follow_state, tenant.id, now)
-        if session.unsent_notice is not None and not tenant.paused and not session.is_owner_looking(now):
-            isolation.run(tenant.id, _notify_owner, services, tenant, now)
+        if session.former_notice is not None or _open_news(session, run, now) != session.open_news:
+            isolation.run(tenant.id, _make_news, services, tenant.id, now)
     for turn in services.turns.open_turns(due_before=now):
         isolation.run(turn.tenant, _wake, services, turn, now)
     for noted in services.due_checks.due(due_before=now, now=now):
         isolation.run(noted.tenant, _check_again, services, noted, now)
+    isolation.run("notices", notice_jobs.request_repetition, services)
     for subject, step in isolation.run("fleet", autoscaler.steps, services, desired, now) or ():
         isolation.run(subject, step)
     isolation.finish()
@@ -61,8 +64,14 @@ def _check_again(services: Services, noted: DueCheck, now: int) -> None:
     services.jobs.enqueue_check(noted.tenant, noted.chat, delay_seconds=0)
 
 
-def _notify_owner(services: Services, tenant: Tenant, now: int) -> None:
-    """Sends the owner the mail that was not sent yet: the page was open, or SES failed."""
-    session = services.sessions.get(tenant.id)
-    if not session.is_owner_looking(now):
-        notices.notify_of_session(services, tenant, session, again=True)
+def _open_news(session: Session, run: bool, now: int) -> frozenset[NoticeKind]:
+    down = downtime(session, now) if session.linked else None
+    return open_after_a_minute(session.open_news, should_run=run, downtime=down)
+
+
+def _make_news(services: Services, tenant: str, now: int) -> None:
+    """Makes the news of a line that is down, or need not run any more; the directory may be a moment old."""
+    session = services.sessions.get(tenant)
+    run = should_run(services.tenants.get(tenant).state, session, now)
+    news = services.sessions.change_news(session, _open_news(session, run, now), now)
+    notice_jobs.request_sending(services, news)

@@ -28,7 +28,7 @@ from chalicelib.model.messages.context import context_line
 from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.model.turn_rules.view import ChatView
-from chalicelib.notifications import notices
+from chalicelib.notifications import notice_jobs
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.formatting import for_whatsapp
 from chalicelib.replies.unanswered import report_turn
@@ -188,7 +188,7 @@ def _wait_for_action(services: Services, tenant: Tenant, turn: Turn, error: Acti
         log.warning(
             LogEvent.ASSISTANT_NEEDS_ACTION, extra={"tenant": tenant.id, "turn": turn.id, "problem": error.problem}
         )
-        notices.notify_of_problem(services, tenant, problem)
+        notice_jobs.request_of_problem(services, tenant.id, problem.code)
     return ReplyOutcome.ACTION_REQUIRED
 
 

@@ -1,10 +1,9 @@
-"""The events between two reports of a session: lines of the timeline, and mails to the owner and the operators."""
+"""The events between two reports of a session: lines of the timeline, and the news of which people have notices."""
 
 import logging
 
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Session
-from chalicelib.notifications import notices
 from chalicelib.wiring import Services
 from wire import Phase
 
@@ -12,22 +11,13 @@ log = logging.getLogger(__name__)
 
 
 def record_changes(services: Services, before: Session, after: Session, now: int) -> None:
-    """Records each change in the timeline and sends the mails for it.
-
-    An owner whose page is open reads the change there. An owner who closes the page again without having linked is
-    mailed by ``reconcile``.
-    """
+    """Records each change in the timeline and in the log; the notices of the changes are stored with the report."""
     for happened, detail in changes(before, after):
         services.timeline.record(Event(after.tenant, now, happened, detail))
         log.info(LogEvent.SESSION_CHANGED, extra={"tenant": after.tenant, "kind": happened, "phase": after.phase})
         if happened in (EventKind.PROBLEM, EventKind.LOGGED_OUT):
             problem = after.problem.code if after.problem else happened
             log.warning(LogEvent.SESSION_NEEDS_ACTION, extra={"tenant": after.tenant, "problem": problem})
-        if happened is EventKind.PROBLEM and after.problem is not None:
-            notices.notify_operators(services, services.tenants.get(after.tenant), after.problem)
-    new = after.unsent_notice is not None and after.unsent_notice != before.unsent_notice
-    if new and not after.is_owner_looking(now):
-        notices.notify_of_session(services, services.tenants.get(after.tenant), after)
 
 
 def changes(before: Session, after: Session) -> list[tuple[EventKind, str]]:

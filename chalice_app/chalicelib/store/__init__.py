@@ -8,7 +8,8 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``SESSION``                 phase, problem, epoch, runner, codes, number, snapshots
 ``TENANT#<tenant>``     ``EVENT#<at>#<id>``         timeline and audit; append-only but for counts, expires
 ``TENANT#<tenant>``     ``COUNTER#<name>#<window>`` caps, rate limits and usage; expires
-``TENANT#<tenant>``     ``TOLD#<notice>``           when this notice was last mailed; expires
+``TENANT#<tenant>``     ``NOTICE#<to>#<kind>``      what is so, what owner or operators heard, when due; expires
+``TENANT#<tenant>``     ``TOLD#<notice>``           when a former release last mailed this; expires
 ``TENANT#<tenant>``     ``SEEN_TEXT#<text>``        an own text soon after a contact's: hashes, counts; expires
 ``TENANT#<tenant>``     ``AUTOMATIC_TEXT#<text>``   the same, recognised as automatic: its wording and mark; expires
 ``TENANT#<tenant>``     ``UNANSWERED#<at>#<id>``    a message without a reply: chat, kind, reason; expires
@@ -21,6 +22,7 @@ pk                      sk                          attributes
 ``RUNNER#<runner>``     ``RUNNER``                  lease, capacity, versions, assignments, protection, drain
 ``RUNNER#<runner>``     ``BELL``                    a counter, and the turns to take
 ``TASK#<task>``         ``TASK``                    the one runner of this ECS task; expires with that runner
+``NOTICES``             ``OPERATORS``               the batch that operators are being sent, and who sends it
 ``FLEET``               ``FLEET``                   since when there are too many runners; sessions left behind
 ``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
@@ -31,5 +33,5 @@ pk                      sk                          attributes
 
 Indexes: ``by_time`` (local, by ``at``: a chat's messages and turns; a tenant's events), ``directory`` (each tenant with
 its session, each runner that is not freed; eventually consistent), ``unplaced`` (sessions that should run and have no
-runner), ``open_turns`` (turns, and checks, by ``due_at``). The last three yield candidates: the item itself decides.
+runner), ``open_turns`` (turns, checks, notices by ``due_at``). The last three yield candidates: the item decides.
 """

@@ -1,14 +1,10 @@
-"""Counters of a tenant in windows of time, for caps, rate limits and usage; and which notices were sent lately.
-
-Counters and records of notices expire by themselves.
-"""
+"""Counters of a tenant in windows of time, for caps, rate limits and usage; they expire by themselves."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from chalicelib.model import milliseconds
-from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.table import Table, Update
 from chalicelib.store.timeline import seconds
 
 
@@ -47,25 +43,3 @@ class Counters:
         sk = f"COUNTER#{name}#{window}"
         items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
         return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
-
-    # -- notices --------------------------------------------------------------------------------------------------
-
-    def claim_notice(self, tenant: str, notice: str, *, repeat_after: timedelta, now: int) -> bool:
-        """Deduplicates notices: True for one caller only, until ``repeat_after`` has passed.
-
-        A caller that cannot send the notice gives it back with :meth:`release_notice`.
-        """
-        wait = milliseconds(repeat_after)
-        due = Attr("told_at").not_exists() | Attr("told_at").lte(now - wait)
-        sent = {"told_at": now, "expires_at": seconds(now + wait)}
-        try:
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{notice}", set=sent, when=due))
-        except ConditionFailed:
-            return False
-        return True
-
-    def release_notice(self, tenant: str, notice: str, *, now: int) -> None:
-        """Allows another try of a notice that was claimed at ``now`` and not sent."""
-        ours = Attr("told_at").eq(now)
-        with suppress(ConditionFailed):
-            self._table.update(Update(f"TENANT#{tenant}", f"TOLD#{notice}", remove=("told_at",), when=ours))

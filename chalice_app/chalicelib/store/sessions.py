@@ -1,11 +1,10 @@
 """The session items: reads them, stores what runners report of them, and what owners ask of them.
 
-Attributes that the code calls by another name keep their stored one here: ``awake_until`` is ``watched_until``, and
-``unsent_notice`` is ``untold``.
+Attributes that the code calls by another name keep their stored one here: ``awake_until`` is ``watched_until``,
+``open_news`` is ``news``, and ``former_notice`` is ``untold``, which only a former release writes.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -21,9 +20,13 @@ from chalicelib.model import (
     SnapshotVersion,
     milliseconds,
 )
+from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.model.notices.notice import News, NewsState
+from chalicelib.model.notices.session_news import news_between
+from chalicelib.store.notices import news_writes
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
-from chalicelib.store.wire_enums import read_enum, read_notice, read_problem
+from chalicelib.store.wire_enums import read_enum, read_kind, read_problem
 from wire import Phase
 
 #: While an owner's page is open, ``awake_until`` is written again when this much of it has passed.
@@ -76,14 +79,13 @@ class Sessions:
         return self._change(session, {"try_again_at": max(now, session.try_again_at + 1)})
 
     def record_report(self, runner: Runner, before: Session, after: Session) -> bool:
-        """Stores what the runner reports, in both records, so that a sync reads only the runner's.
+        """Stores what the runner reports, in both records, so that a sync reads only the runner's; with its notices.
 
-        False if the session moved on since ``before`` was read: another report was stored, another runner holds it, or
-        its owner chose between code and QR. What people wish is not written back, only what the report changes of it.
+        False if the session moved on since ``before`` was read: another report or other news was stored, another
+        runner holds it, or its owner chose between code and QR. What people wish is not written back, only what the
+        report changes of it.
         """
-        changed = _reported_in(after)
-        if before.unsent_notice != after.unsent_notice:  # otherwise a notice that was sent meanwhile is sent twice
-            changed["untold"] = after.unsent_notice
+        changed = {**_reported_in(after), "news": sorted(after.open_news) or None}
         for name in ("pair_with", "answers_missed_since"):
             if getattr(before, name) != getattr(after, name):
                 changed[name] = getattr(after, name)
@@ -100,7 +102,8 @@ class Sessions:
                     when=Attr("runner").eq(runner.id)
                     & Attr("epoch").eq(after.epoch)
                     & _as_read("sequence", before.sequence or None, also=0)
-                    & _as_read("pair_with", before.pair_with),
+                    & _as_read("pair_with", before.pair_with)
+                    & _same_news(before),
                 ),
                 Update(
                     f"RUNNER#{runner.id}",
@@ -108,6 +111,7 @@ class Sessions:
                     set={**copied},
                     when=Attr("state").ne(RunnerState.DEAD) & Attr(f"assigned.{after.tenant}.epoch").eq(after.epoch),
                 ),
+                *news_writes(news_of(before, after)),
             )
         except ConditionFailed:
             return False
@@ -123,12 +127,24 @@ class Sessions:
         if changes:
             self._table.update(Update(f"TENANT#{session.tenant}", "SESSION", set=changes))
 
-    def record_notice(self, tenant: str, notice: str) -> None:
-        """Removes a notice that was sent from the session, unless a later one took its place."""
-        with suppress(ConditionFailed):
-            self._table.update(
-                Update(f"TENANT#{tenant}", "SESSION", remove=("untold",), when=Attr("untold").eq(notice))
-            )
+    def change_news(self, session: Session, open_news: frozenset[NoticeKind], now: int) -> tuple[News, ...]:
+        """Stores news that no report makes, with its notices; returns it, and nothing if the session moved on."""
+        news = news_between(session.tenant, session.open_news, open_news, up=False, at=now)
+        if session.former_notice is not None and session.former_notice in session.open_news & open_news:
+            news = (*news, News(session.tenant, session.former_notice, NewsState.OPEN, now))
+        unchanged = Attr("epoch").eq(session.epoch) & Attr("sequence").eq(session.sequence) & _same_news(session)
+        write = Update(
+            f"TENANT#{session.tenant}",
+            "SESSION",
+            set={"news": sorted(open_news) or None},
+            remove=("untold",),
+            when=unchanged,
+        )
+        try:
+            self._table.transact(write, *news_writes(news))
+        except ConditionFailed:
+            return ()
+        return news
 
     def _change(
         self, session: Session, changes: dict[Any, Any], *, also: Mapping[Any, Any] = MappingProxyType({})
@@ -161,6 +177,12 @@ class Sessions:
         raise StaleEpoch("This session is moving just now; try again in a moment.")
 
 
+def news_of(before: Session, after: Session) -> tuple[News, ...]:
+    """Returns the news that the report between these two makes. Pure."""
+    online = after.phase is Phase.ONLINE
+    return news_between(after.tenant, before.open_news, after.open_news, up=online, at=after.reported_at)
+
+
 def session_from(item: Item) -> Session:
     """Returns the session that this item holds."""
     qr, pairing = item.get("qr"), item.get("pairing")
@@ -172,7 +194,8 @@ def session_from(item: Item) -> Session:
         runner=item.get("runner"),
         sequence=item.get("sequence", 0),
         problem=read_problem(item.get("problem")),
-        unsent_notice=read_notice(item.get("untold")),
+        open_news=_read_news(item),
+        former_notice=read_kind(item.get("untold")),
         detail=item.get("detail", ""),
         qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
         pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,
@@ -253,6 +276,23 @@ def _as_read(name: str, value: Any, *, also: Any = None) -> ConditionBase:
         return Attr(name).eq(value)
     missing = Attr(name).not_exists()
     return missing if also is None else missing | Attr(name).eq(also)
+
+
+def _read_news(item: Item) -> frozenset[NoticeKind]:
+    """Returns the open news; a former release stored only the problem and the logout, and has mailed both."""
+    if "news" in item:
+        return frozenset(kind for kind in map(read_kind, item["news"]) if kind is not None)
+    problem = read_problem(item.get("problem"))
+    former = {kind_of(problem.code)} if problem is not None else set()
+    if item.get("number") is None and item.get("logged_out_at") is not None:
+        former.add(NoticeKind.DISCONNECTED)
+    return frozenset(former)
+
+
+def _same_news(session: Session) -> ConditionBase:
+    """Returns the condition that the open news is as it was read."""
+    missing = Attr("news").not_exists()
+    return missing | Attr("news").eq(sorted(session.open_news)) if session.open_news else missing
 
 
 def _problem_item(problem: Problem | None) -> Item | None:

@@ -4,7 +4,7 @@ A tenant and its session are two items because they have two writers: people wri
 with it here and belongs to ``sessions.py`` from then on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -24,11 +24,15 @@ from chalicelib.model import (
     Tenant,
     TenantState,
 )
+from chalicelib.model.notices.kinds import kind_of
+from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.store.invites import invite_put
+from chalicelib.store.notices import news_writes
 from chalicelib.store.sessions import new_session_item, session_from
-from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline
 from chalicelib.store.wire_enums import read_problem
+from wire import ProblemCode
 
 _tenants = TypeAdapter(Tenant)
 _assistants = TypeAdapter(Assistant)
@@ -163,19 +167,37 @@ class Tenants:
     # -- changes --------------------------------------------------------------------------------------------------
 
     def _set_problem(self, tenant: str, name: str, problem: Problem) -> bool:
-        differs = Attr(name).not_exists() | Attr(f"{name}.code").ne(problem.code)
+        """Stores a problem with its notices; the news of the problem that it replaces ends without an all-clear."""
+        former = self._problem(tenant, name)
+        if former is not None and former.code is problem.code:
+            return False
+        news = [News(tenant, kind_of(problem.code), NewsState.OPEN, problem.since)]
+        if former is not None:
+            news.append(News(tenant, kind_of(former.code), NewsState.REPLACED, problem.since))
         dumped = _problems.dump_python(problem, mode="json")
-        update = Update(*_key(tenant), set={name: dumped}, when=Attr("pk").exists() & differs)
-        return self._change(update, Event(tenant, problem.since, EventKind.PROBLEM, problem.code))
+        update = Update(*_key(tenant), set={name: dumped}, when=Attr("pk").exists() & _same(name, former))
+        event = Event(tenant, problem.since, EventKind.PROBLEM, problem.code)
+        return self._change(update, event, news) or self._set_problem(tenant, name, problem)
 
     def _clear_problem(self, tenant: str, name: str, now: int, by: str) -> bool:
-        update = Update(*_key(tenant), remove=(name,), when=Attr(name).exists())
-        return self._change(update, Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by))
+        former = self._problem(tenant, name)
+        if former is None:
+            return False
+        news = [News(tenant, kind_of(former.code), NewsState.OVER, now)]
+        update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & _same(name, former))
+        event = Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by)
+        return self._change(update, event, news) or self._clear_problem(tenant, name, now, by)
 
-    def _change(self, update: Update, event: Event) -> bool:
-        """Writes a change and its event, or neither because the change is made already."""
+    def _problem(self, tenant: str, name: str) -> Problem | None:
+        """Returns the stored problem of this name; raises NotFound for an unknown tenant."""
+        problem = getattr(self.get(tenant), name)
+        assert problem is None or isinstance(problem, Problem)
+        return problem
+
+    def _change(self, update: Update, event: Event, news: Sequence[News] = ()) -> bool:
+        """Writes a change with its event and its notices; none of them if its condition does not hold (any more)."""
         try:
-            self._table.transact(update, self._timeline.write_of(event))
+            self._table.transact(update, self._timeline.write_of(event), *news_writes(news))
         except ConditionFailed as failed:
             if failed.item is None:
                 raise NotFound from None
@@ -210,6 +232,13 @@ def _tenant_attributes(tenant: Tenant) -> Item:
     dumped = _tenants.dump_python(tenant, mode="json")
     dumped |= {"policies": _stored_policies(tenant.policies), "country": tenant.country or None}
     return {"wanted" if name == "state" else name: value for name, value in dumped.items()}
+
+
+def _same(name: str, problem: Problem | None) -> ConditionBase:
+    """Returns the condition that this problem is stored; one of a later release is read as none."""
+    if problem is None:
+        return Attr(name).not_exists() | ~Attr(f"{name}.code").is_in([code.value for code in ProblemCode])
+    return Attr(f"{name}.code").eq(problem.code)
 
 
 def _key(tenant: str) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from chalicelib.model import Notice, Problem
+from chalicelib.model import Problem
+from chalicelib.model.notices.kinds import NoticeKind
 from wire import MessageKind, Phase, ProblemCode, Wanted
 
 E = TypeVar("E", bound=StrEnum)
@@ -34,8 +35,7 @@ def read_problem(item: Mapping[str, Any] | None) -> Problem | None:
     return Problem(ProblemCode(item["code"]), item["since"], item.get("detail", ""))
 
 
-def read_notice(value: str | None) -> Notice | None:
-    """Returns the stored subject of a notice; None for an unknown one, which only the later release can send."""
-    if value == Phase.LOGGED_OUT:
-        return Phase.LOGGED_OUT
-    return ProblemCode(value) if value in set(ProblemCode) else None
+def read_kind(value: str | None) -> NoticeKind | None:
+    """Returns the stored kind of news; None for an unknown one, which only the later release can send."""
+    kind = NoticeKind(value) if value is not None else NoticeKind.UNKNOWN
+    return None if kind is NoticeKind.UNKNOWN else kind

@@ -80,7 +80,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
     if is_bootstrap(services, token):
         return _register(services, request, now)
     runner = authenticate_alive(services, token)
-    changed = reports.store(services, runner, request.sessions, now)
+    # The lease first: nothing that a report sets off may keep a runner waiting for it.
     renewed = services.runners.renew_lease(
         runner,
         now,
@@ -95,6 +95,7 @@ def sync(services: Services, token: str, request: SyncRequest) -> SyncAnswer:
         disk_full=request.disk_full,
         **request.model_dump(include=VERSIONS),
     )
+    changed = reports.store(services, renewed, request.sessions, now)
     if renewed is not runner:
         placed = lifecycle.handle_heartbeat(services, renewed, now)
         runner = _reload(services, renewed) if placed or changed else renewed

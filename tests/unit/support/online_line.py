@@ -5,10 +5,11 @@ from typing import Any, cast
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Policies, Turn, apply_report
 from chalicelib.model.turn_decisions import ReplyOutcome
+from chalicelib.notifications import notices
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.wiring import Services
-from tests.unit.conftest import Clock, FakeJobs, FakeLlmClient, FakeMailer
+from tests.unit.conftest import Clock, FakeJobs, FakeLlmClient, FakeMailer, FakeNoticeJobs
 from wire import Acknowledgement, Message, MessageKind, Phase, SessionReport
 
 T = "tenantaaaa"
@@ -55,6 +56,16 @@ def llm(services: Services) -> FakeLlmClient:
 
 def mailed(services: Services) -> list[tuple[str, str]]:
     return [(kind, to) for kind, to, _ in cast(FakeMailer, services.mailer).sent]
+
+
+def notify(services: Services) -> list[tuple[str, str]]:
+    """Performs the jobs of notices that were enqueued; returns the mails that they sent."""
+    before = len(mailed(services))
+    enqueued = cast(FakeNoticeJobs, services.notice_jobs)
+    waiting, enqueued.sent = enqueued.sent, []
+    for job, _ in waiting:
+        notices.handle(services, job)
+    return mailed(services)[before:]
 
 
 def open_turn(services: Services, chat_id: str = CHAT) -> Turn:

@@ -186,9 +186,6 @@ class StoredWorld:
             self.counters.count_in_window(BAKERY, "replies#15550111@c.us", timedelta(days=1), self.now)
         self.counters.count_in_window(BAKERY, "invite-mails", timedelta(hours=1), self.now)
         self.counters.count_in_window("sign-in", "address-192.0.2.1", timedelta(minutes=15), self.now)
-        self.counters.claim_notice(GARAGE, "logged_out", repeat_after=timedelta(hours=6), now=self.now)
-        self.counters.claim_notice(HOTEL, "passkey-owner", repeat_after=timedelta(hours=6), now=self.now)
-        self.counters.release_notice(HOTEL, "passkey-owner", now=self.now)
 
     # -- runners and sessions ----------------------------------------------------------------------------------
 
@@ -242,7 +239,6 @@ class StoredWorld:
         self._claim(BAKERY, DEAD)
         self._report(BAKERY, Phase.ONLINE, number="15550199")
         self._report(BAKERY, Phase.LOGGED_OUT, detail="the phone ended the link")
-        self.sessions.record_notice(BAKERY, "logged_out")
         self._report(BAKERY, Phase.SYNCING, number=BAKERY_NUMBER)
         self._commit(1, sha256("first archive"), 1_000)
         self._release(BAKERY)

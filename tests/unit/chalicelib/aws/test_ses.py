@@ -12,14 +12,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.aws.ses import Mailer
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
-from chalicelib.model import Problem, Tenant
+from chalicelib.model import Tenant
+from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.rendering.languages import LANGUAGES, translator
 from tests.unit.conftest import SESSION, a_tenant
 from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
-EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem", "silent"])
+EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem", "silent", "all_clear"])
 
 BAKERY = a_tenant("bakery0001", name="Bäckerei Müller & Söhne", owner_email="inge@bakery.example", language="de")
 
@@ -78,9 +80,10 @@ def mailer(post: Post, **settings: Any) -> Mailer:
 def send(kind: str, to: Mailer, tenant: Tenant = BAKERY, link: str = LINK) -> str:
     sending: dict[str, Callable[[], str]] = {
         "invite": lambda: to.invite(tenant, link),
-        "logged_out": lambda: to.logged_out(tenant, link),
-        "problem": lambda: to.problem(tenant, Problem(ProblemCode.BLOCKED, 0, "never shown"), link),
-        "silent": lambda: to.problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, 0, "never shown"), link),
+        "logged_out": lambda: to.notify_owner(tenant, NoticeKind.DISCONNECTED, Subject.NEWS, link),
+        "problem": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.NEWS, link),
+        "silent": lambda: to.notify_owner(tenant, NoticeKind.OUT_OF_CREDIT, Subject.NEWS, link),
+        "all_clear": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.ALL_CLEAR, link),
     }
     return sending[kind]()
 
@@ -214,16 +217,57 @@ def test_a_subject_survives_its_encoding(name: str) -> None:
 def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
     """A problem that only the operators can fix has no action on the owner's page, and its sentence says who knows."""
     post, translate = Post(), translator("de")
-    mailer(post).problem(BAKERY, Problem(code, 0), LINK)
+    mailer(post).notify_owner(BAKERY, kind_of(code), Subject.NEWS, LINK)
     waits = translate("mail.silent.how") in body(post.mail, "plain")
     assert waits == translate(f"problem.{code}.sentence").endswith("Wer das für Sie eingerichtet hat, weiß davon.")
 
 
-def test_the_technical_detail_of_a_problem_stays_with_the_operator() -> None:
+@pytest.mark.parametrize("kind", [NoticeKind.DISCONNECTED, NoticeKind.PASSKEY, NoticeKind.OUT_OF_CREDIT])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_reminder_says_that_it_is_one(kind: NoticeKind, language: str) -> None:
+    post, sentence = Post(), translator(language)("mail.reminder")
+    for subject in (Subject.NEWS, Subject.REMINDER):
+        mailer(post).notify_owner(replace(BAKERY, language=language), kind, subject, LINK)
+        assert (sentence in body(post.mail, "plain")) is (subject is Subject.REMINDER)
+
+
+OVERVIEW = "https://lines.agency.example/api/admin"
+
+
+def line(number: int, kind: NoticeKind = NoticeKind.DISCONNECTED, subject: Subject = Subject.NEWS) -> NoticeLine:
+    return NoticeLine(f"Client {number}", kind, subject, 0, f"{OVERVIEW}/tenants/client{number:05}")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind is not NoticeKind.UNKNOWN])
+def test_the_operators_mail_about_one_line_leads_to_it_and_says_what_is_so(kind: NoticeKind) -> None:
+    post, translate = Post(), translator("en")
+    for subject, sentence in ((Subject.NEWS, "news"), (Subject.ALL_CLEAR, "over")):
+        one = line(1, kind, subject)
+        mailer(post).notify_operators("us@agency.example", [one], OVERVIEW)
+        text, html = links(post.mail)
+        assert text == html == {one.link}
+        assert translate(f"admin.{sentence}.{kind}") in body(post.mail, "plain")
+        assert "Client 1" in post.mail["Subject"]
+        assert post.sent[-1]["EmailTags"][1] == {"Name": "tenant", "Value": "operators"}
+
+
+def test_the_operators_mail_names_many_lines_and_counts_the_others() -> None:
     post = Post()
-    send("problem", mailer(post))
-    assert "never shown" not in body(post.mail, "plain") + body(post.mail, "html")
-    assert translator("de")("problem.blocked.sentence") in body(post.mail, "plain")
+    over = line(90, NoticeKind.PASSKEY, Subject.ALL_CLEAR)
+    mailer(post).notify_operators("us@agency.example", [*map(line, range(50)), over], OVERVIEW)
+    assert post.mail["Subject"] == "50 lines need an operator"
+    named = [f"{OVERVIEW}/tenants/client{number:05}" for number in (*range(25), 90)]
+    assert links(post.mail) == ({OVERVIEW, *named}, {OVERVIEW, *named})
+    assert "And 25 more" in body(post.mail, "plain") and "All clear" not in body(post.mail, "html")
+
+
+def test_the_operators_mail_about_lines_that_work_again_asks_for_nothing() -> None:
+    post = Post()
+    mailer(post).notify_operators(
+        "us@agency.example", [line(number, subject=Subject.ALL_CLEAR) for number in (1, 2)], OVERVIEW
+    )
+    assert post.mail["Subject"] == "2 lines work again"
+    assert "what to do" not in body(post.mail, "plain")
 
 
 @EVERY_MAIL

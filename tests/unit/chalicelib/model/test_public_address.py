@@ -9,8 +9,9 @@ import pytest
 
 from app import create_app
 from chalicelib.aws.ses import Mailer
+from chalicelib.aws.sqs import NoticeJob
 from chalicelib.errors import NotDeployed, PermanentError, TransientError
-from chalicelib.model import Assistant, Problem, Session
+from chalicelib.model import Assistant, Problem
 from chalicelib.notifications import notices
 from chalicelib.notifications.invites import renew_invite
 from chalicelib.store.table import Table
@@ -18,9 +19,9 @@ from chalicelib.tokens import sha256
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
 from tests.simulation.memory_table import MemoryTable
-from tests.unit.conftest import SESSION, Clock, a_tenant
+from tests.unit.conftest import SESSION, Clock, FakeNoticeJobs, a_tenant
 from tests.unit.support.headless_browser import Browser, Page
-from wire import Phase, ProblemCode
+from wire import ProblemCode
 
 PARAMETER = "/answerline-unit/public-base-url"
 UNFIT = pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def deployed(table: Table, clock: Clock, address: str | None, **environment: str
     }
     services, post = Services({**settings, **environment}, clock=clock), Post()
     mailer = Mailer(post, "mail@agency.example", allow_local_links="ALLOW_LOCAL_LINKS" in environment)  # type: ignore[arg-type]
-    services.__dict__.update(_session=SESSION, table=table, mailer=mailer)
+    services.__dict__.update(_session=SESSION, table=table, mailer=mailer, notice_jobs=FakeNoticeJobs())
     services.tenants.create(BAKERY, Assistant(version=1, model="m", instructions=""), by="us")
     return services, post
 
@@ -97,7 +98,7 @@ def test_no_page_is_shown_under_an_address_that_readers_cannot_open(
 
 
 @UNFIT
-@pytest.mark.parametrize("writer", ["invite", "problem", "logged_out"])
+@pytest.mark.parametrize("writer", ["invite", "owner", "operators"])
 def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     aws: None,
     memory_table: Table,
@@ -108,22 +109,20 @@ def test_every_writer_of_links_refuses_and_the_timeline_and_the_log_say_why(
     writer: str,
 ) -> None:
     services, post = deployed(memory_table, clock, address)
-    problem = Problem(ProblemCode.KEY_REVOKED, clock(), "")
+    assert services.tenants.set_assistant_problem(BAKERY.id, Problem(ProblemCode.KEY_REVOKED, clock(), ""))
     write: dict[str, Callable[[], object]] = {
         "invite": lambda: renew_invite(services, BAKERY, by="us"),
-        "problem": lambda: notices.notify_of_problem(services, BAKERY, problem),
-        "logged_out": lambda: notices.notify_of_session(
-            services, BAKERY, Session(BAKERY.id, unsent_notice=Phase.LOGGED_OUT)
-        ),
+        "owner": lambda: notices.handle(services, NoticeJob(owners=(BAKERY.id,))),
+        "operators": lambda: notices.handle(services, NoticeJob(operators=True)),
     }
     write[writer]()
     assert post.sent == []
     failed = [event for event in services.timeline.latest(BAKERY.id) if event.kind == "mail_failed"]
-    assert failed
+    assert failed or writer == "operators"
     assert all(reason in event.detail for event in failed)
     logged = [record for record in caplog.records if record.getMessage() == "mail_not_sent"]
     assert all(reason in record.__dict__["error_message"] for record in logged)
-    assert len(logged) == len(failed)
+    assert len(logged) == 1
 
 
 def test_a_failed_invite_shows_its_error_on_the_tenants_page(aws: None, memory_table: Table, clock: Clock) -> None:

@@ -25,8 +25,8 @@ from tests.unit.support.online_line import (
     hand_in,
     jobs,
     llm,
-    mailed,
     message,
+    notify,
     open_turn,
     with_policies,
 )
@@ -93,8 +93,9 @@ def test_operators_and_owner_are_notified_of_a_problem_once_and_the_fresh_link_w
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
         clock.pass_seconds(2)
         assert check(line, f"471{number}@lid") is ReplyOutcome.ACTION_REQUIRED
-    assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
-    link = cast(FakeMailer, line.mailer).sent[1][2]
+    assert notify(line) == [("problem", "owner@example.com"), ("attention", "operators@example.com")]
+    assert notify(line) == []
+    link = cast(FakeMailer, line.mailer).sent[0][2]
     invite = line.invites.find(sha256(link.rsplit("/", 1)[1]), now=clock())
     assert invite.tenant == T
 
@@ -105,6 +106,7 @@ def test_a_mail_that_cannot_be_sent_is_recorded_in_the_timeline_and_stops_nothin
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.ACTION_REQUIRED
+    assert notify(line) == []
     assert "SES is busy." in [event.detail for event in line.timeline.latest(T)]
 
 

@@ -1,40 +1,31 @@
-"""Events between two reports: lines of the timeline, and mails that are sent once, to owner or operators."""
+"""Events between two reports: lines of the timeline, and news of which owner and operators have notices."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from chalicelib import metrics
-from chalicelib.errors import NotFound, TransientError
+from chalicelib.errors import TransientError
 from chalicelib.model import EventKind, Invite, Problem, apply_report
 from chalicelib.model.session import problem_of
+from chalicelib.notifications import notice_jobs
 from chalicelib.reconcilers import reconcile
 from chalicelib.sessions import events
+from chalicelib.store.sessions import news_of
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock, FakeMailer
 from tests.unit.support.online_line import (
     T,
     mailed,
+    notify,
 )
 from wire import Phase, ProblemCode, Restriction, SessionReport
 
-
-def test_a_logout_on_the_phone_mails_the_owner_a_fresh_link_at_most_once_in_six_hours(
-    line: Services, clock: Clock
-) -> None:
-    online = line.sessions.get(T)
-    ended = replace(online, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT)
-    clock.pass_seconds(15 * 60)
-    for _ in range(2):
-        events.record_changes(line, online, ended, clock())
-    assert mailed(line) == [("logged_out", "owner@example.com")]
-    events.record_changes(line, online, ended, clock.pass_seconds(6 * 3600))
-    assert len(mailed(line)) == 2
+OWNER, OPERATORS = "owner@example.com", "operators@example.com"
 
 
-def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> None:
-    """Reports a phase as the session's runner does, and records the changes."""
+def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -> list[tuple[str, str]]:
+    """Reports a phase as the session's runner does, and performs the jobs; returns the mails."""
     runner = services.runners.get("runneraaaa")
     before = services.sessions.get(T)
     assert runner is not None
@@ -42,10 +33,12 @@ def reports(services: Services, clock: Clock, phase: Phase, **seen_there: Any) -
     after = apply_report(before, report, clock())
     assert services.sessions.record_report(runner, before, after)
     events.record_changes(services, before, after, clock())
+    notice_jobs.request_sending(services, news_of(before, after))
+    return notify(services)
 
 
 def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[str, str]]:
-    """Returns the mails of the reconcile loop in this time; the runner sends heartbeats throughout."""
+    """Returns the mails of this time; the runner sends heartbeats throughout."""
     before = len(mailed(services))
     for _ in range(minutes):
         clock.pass_seconds(60)
@@ -53,43 +46,57 @@ def minutes_pass(services: Services, clock: Clock, minutes: int) -> list[tuple[s
         assert runner is not None
         services.runners.renew_lease(runner, clock(), capacity=5, draining=False, probes={T: clock()})
         reconcile.reconcile(services)
+        notify(services)
     return mailed(services)[before:]
 
 
-def test_an_owner_who_closed_the_page_is_mailed_of_a_logout_once_the_session_is_no_longer_awake(
+def of_owner(mails: list[tuple[str, str]]) -> list[str]:
+    return [kind for kind, to in mails if to == OWNER]
+
+
+def test_owner_and_operators_hear_of_a_logout_at_once_and_an_owner_is_reminded(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(15 * 60)
+    assert reports(line, clock, Phase.LOGGED_OUT) == [("logged_out", OWNER), ("attention", OPERATORS)]
+    reports(line, clock, Phase.STARTING)
+    assert of_owner(minutes_pass(line, clock, 24 * 60 - 1)) == []
+    assert of_owner(minutes_pass(line, clock, 2)) == ["logged_out"]
+    assert of_owner(minutes_pass(line, clock, 48 * 60)) == ["logged_out"]
+    assert minutes_pass(line, clock, 24 * 60) == []
+
+
+def test_an_owner_whose_page_is_open_is_mailed_of_a_logout_once_it_is_closed_and_operators_at_once(
     line: Services, clock: Clock
 ) -> None:
     line.placement.keep_awake(T, clock())
-    reports(line, clock, Phase.LOGGED_OUT)
+    assert reports(line, clock, Phase.LOGGED_OUT) == [("attention", OPERATORS)]
     reports(line, clock, Phase.STARTING)
     assert minutes_pass(line, clock, 14) == []
-    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
-    assert line.sessions.get(T).unsent_notice is None
+    assert minutes_pass(line, clock, 60) == [("logged_out", OWNER)]
 
 
-def test_an_owner_who_linked_again_gets_no_mail_of_the_logout(line: Services, clock: Clock) -> None:
+def test_who_had_the_news_gets_the_all_clear_and_nobody_else(line: Services, clock: Clock) -> None:
     line.placement.keep_awake(T, clock())
     reports(line, clock, Phase.LOGGED_OUT)
-    reports(line, clock, Phase.ONLINE, number="491709999999")
-    assert minutes_pass(line, clock, 20) == []
+    assert reports(line, clock, Phase.ONLINE, number="491709999999") == []
+    assert minutes_pass(line, clock, 20) == [("attention", OPERATORS)]
+    assert cast(FakeMailer, line.mailer).told[-1][2:] == ("logged_out", "all_clear")
 
 
-def test_a_mail_of_a_logout_that_failed_is_retried_but_not_within_six_hours_of_the_last(
+def test_a_mail_that_failed_is_retried_until_it_left_and_no_repetition_goes_out_within_six_hours(
     line: Services, clock: Clock
 ) -> None:
     assert minutes_pass(line, clock, 15) == []
     cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
-    reports(line, clock, Phase.LOGGED_OUT)
-    assert minutes_pass(line, clock, 3) == []
+    assert reports(line, clock, Phase.LOGGED_OUT) == []
+    assert minutes_pass(line, clock, 180) == []
     assert [event.detail for event in line.timeline.latest(T)].count("SES is busy.") == 1
     cast(FakeMailer, line.mailer).trouble = None
-    assert minutes_pass(line, clock, 10) == [("logged_out", "owner@example.com")]
-    mailed_at = clock() - 9 * 60_000
-    line.placement.keep_awake(T, clock())
+    assert sorted(minutes_pass(line, clock, 20)) == [("attention", OPERATORS), ("logged_out", OWNER)]
     reports(line, clock, Phase.ONLINE, number="491709999999")
+    assert sorted(minutes_pass(line, clock, 10)) == [("all_clear", OWNER), ("attention", OPERATORS)]
     reports(line, clock, Phase.LOGGED_OUT)
-    assert minutes_pass(line, clock, (mailed_at - clock()) // 60_000 + 6 * 60 - 1) == []
-    assert minutes_pass(line, clock, 60) == [("logged_out", "owner@example.com")]
+    assert minutes_pass(line, clock, 5 * 60) == []
+    assert sorted(minutes_pass(line, clock, 60)) == [("attention", OPERATORS), ("logged_out", OWNER)]
 
 
 def test_a_problem_that_the_page_showed_is_mailed_only_if_it_lasts_until_the_page_is_closed(
@@ -100,14 +107,31 @@ def test_a_problem_that_the_page_showed_is_mailed_only_if_it_lasts_until_the_pag
         reports(line, clock, Phase.CONFLICT, problem=ProblemCode.CONFLICT)
         if fixed:
             reports(line, clock, Phase.ONLINE)
-        owners = [each for each in minutes_pass(line, clock, 30) if each[1] == "owner@example.com"]
-        assert owners == ([] if fixed else [("problem", "owner@example.com")])
+        assert of_owner(minutes_pass(line, clock, 30)) == ([] if fixed else ["problem"])
 
 
-def report_problem(services: Services, code: ProblemCode, now: int) -> None:
-    """Reports this problem as the session's runner does."""
-    before = services.sessions.get(T)
-    events.record_changes(services, before, replace(before, problem=Problem(code, now), unsent_notice=code), now)
+def test_a_browser_that_starts_anew_ends_no_problem(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(15 * 60)
+    assert of_owner(reports(line, clock, Phase.BLOCKED, problem=ProblemCode.BLOCKED)) == ["problem"]
+    for _ in range(3):
+        reports(line, clock, Phase.STARTING)
+        minutes_pass(line, clock, 6)
+        reports(line, clock, Phase.BLOCKED, problem=ProblemCode.BLOCKED)
+    assert len(mailed(line)) == 2, "one to the owner, one to the operators"
+    reports(line, clock, Phase.ONLINE)
+    assert of_owner(minutes_pass(line, clock, 6)) == ["all_clear"]
+
+
+def test_operators_hear_of_a_line_that_is_down_for_five_minutes_and_that_it_is_up_again(
+    line: Services, clock: Clock
+) -> None:
+    reports(line, clock, Phase.OFFLINE, detail="the phone is off")
+    assert minutes_pass(line, clock, 4) == []
+    assert minutes_pass(line, clock, 30) == [("attention", OPERATORS)]
+    assert cast(FakeMailer, line.mailer).told[-1][2:] == ("line_down", "news")
+    reports(line, clock, Phase.ONLINE)
+    assert minutes_pass(line, clock, 30) == [("attention", OPERATORS)]
+    assert cast(FakeMailer, line.mailer).told[-1][2:] == ("line_down", "all_clear")
 
 
 def a_link(services: Services, now: int) -> Invite:
@@ -117,42 +141,25 @@ def a_link(services: Services, now: int) -> Invite:
     return invite
 
 
-def test_an_open_page_keeps_its_link_while_it_shows_a_passkey_or_a_logout(line: Services, clock: Clock) -> None:
-    link = a_link(line, clock())
-    session = line.sessions.get(T)
-    assert session.is_awake(clock())
-    report_problem(line, ProblemCode.PASSKEY, clock())
-    events.record_changes(
-        line, session, replace(session, phase=Phase.LOGGED_OUT, number=None, unsent_notice=Phase.LOGGED_OUT), clock()
-    )
-    assert mailed(line) == [("attention", "operators@example.com")]
-    assert line.invites.find(link.token_sha256, now=clock()) == link
-    clock.pass_seconds(15 * 60)
-    report_problem(line, ProblemCode.PASSKEY, clock())
-    assert mailed(line)[1:] == [("problem", "owner@example.com")]
-
-
 @pytest.mark.parametrize("code", [ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING])
 def test_only_operators_are_notified_of_problems_that_only_they_can_fix(
     line: Services, clock: Clock, code: ProblemCode
 ) -> None:
-    link = a_link(line, clock())
     clock.pass_seconds(15 * 60)
-    report_problem(line, code, clock())
-    assert mailed(line) == [("attention", "operators@example.com")]
-    assert line.invites.find(link.token_sha256, now=clock()) == link
+    assert reports(line, clock, Phase.FAILED, problem=code) == [("attention", OPERATORS)]
 
 
-def test_a_mail_that_cannot_be_sent_leaves_the_owner_the_former_link(line: Services, clock: Clock) -> None:
+def test_the_page_that_an_owner_has_open_goes_on_when_a_later_mail_brings_another_link(
+    line: Services, clock: Clock
+) -> None:
     link = a_link(line, clock())
-    clock.pass_seconds(15 * 60)
-    cast(FakeMailer, line.mailer).trouble = TransientError("SES is busy.")
-    report_problem(line, ProblemCode.BLOCKED, clock())
-    assert line.invites.find(link.token_sha256, now=clock()) == link
-    cast(FakeMailer, line.mailer).trouble = None
-    report_problem(line, ProblemCode.CONFLICT, clock())
-    with pytest.raises(NotFound):
-        line.invites.find(link.token_sha256, now=clock())
+    line.invites.open(link.token_sha256, "a browser", now=clock())
+    for problem in (Problem(ProblemCode.OUT_OF_CREDIT, clock()), Problem(ProblemCode.KEY_REVOKED, clock())):
+        line.tenants.set_assistant_problem(T, problem)
+        notice_jobs.request_of_problem(line, T, problem.code)
+        clock.pass_seconds(15 * 60)
+        assert of_owner(notify(line)) == ["problem"]
+    assert line.invites.find(link.token_sha256, now=clock()).bound_sha256 == "a browser"
 
 
 NIGHT = 1_790_035_200_000  # 2026-09-22 00:00 UTC
@@ -197,13 +204,13 @@ def test_the_problem_of_a_report(reported: dict[str, Any], problem: Problem | No
 def test_a_restriction_is_a_problem_of_a_line_that_is_online_and_ends_with_it(line: Services, clock: Clock) -> None:
     clock.pass_seconds(15 * 60)
     began = clock()
-    reports(line, clock, Phase.ONLINE, restriction=Restriction(until_ms=NIGHT))
+    mails = reports(line, clock, Phase.ONLINE, restriction=Restriction(until_ms=NIGHT))
     clock.pass_seconds(60)
     reports(line, clock, Phase.ONLINE, restriction=Restriction(until_ms=NIGHT + 60_000))
     session = line.sessions.get(T)
     assert session.phase is Phase.ONLINE
     assert session.problem == Problem(ProblemCode.RESTRICTED, began, "until 2026-09-22 00:01 UTC")
-    assert mailed(line) == [("attention", "operators@example.com"), ("problem", "owner@example.com")]
+    assert mails == mailed(line) == [("problem", OWNER), ("attention", OPERATORS)]
     reports(line, clock, Phase.ONLINE)
     assert line.sessions.get(T).problem is None
     kinds = [(event.kind, event.detail) for event in line.timeline.latest(T)]

@@ -29,6 +29,8 @@ from chalicelib.model import (
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.automatic_messages import TextMark
 from chalicelib.model.messages.message import stored_message
+from chalicelib.model.notices.kinds import NoticeKind, Recipient
+from chalicelib.model.notices.notice import NewsState
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.items import chat_key
@@ -75,7 +77,7 @@ def handed_in(table: Table, clock: Clock, skipped: SkipReason | None = None) -> 
 def test_each_enum_of_ours_reads_an_unknown_value_as_unknown(kind: type[StoredEnum]) -> None:
     assert kind(LATER) is kind["UNKNOWN"]
     ours = {TurnState, TenantState, EventKind, RunnerState, SkipReason, StepKind, TextMark, Audience, GroupAnswers}
-    ours.add(FixedSentence)
+    ours |= {FixedSentence, Recipient, NoticeKind, NewsState}
     assert ours == {*StoredEnum.__subclasses__()}
 
 
@@ -126,7 +128,7 @@ def test_a_session_in_an_unknown_phase_is_not_online(tenants: Tenants, table: Ta
     later = {"phase": LATER, "number": "4917", "untold": LATER, "problem": {"code": LATER, "since": 5}}
     table.update(Update(f"TENANT#{T}", "SESSION", set=later))
     session = placement_on(table).sessions.get(T)
-    assert (session.phase, session.problem, session.unsent_notice, session.up) == (Phase.IDLE, None, None, False)
+    assert (session.phase, session.problem, session.former_notice, session.up) == (Phase.IDLE, None, None, False)
     assert not replace(session, number=None).up
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.model import AWAKE_FOR, ExpiringCode, Problem, Runner, RunnerState, Session, apply_report, milliseconds
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import NewsState
 from chalicelib.store.placement import Placement
 from chalicelib.store.sessions import ACTIVITY_RECORDED_EVERY, ATTEMPTS, AWAKE_RENEWED_EVERY, Sessions
 from chalicelib.store.table import Update
@@ -194,15 +196,16 @@ def test_what_a_report_says_is_read_back_and_what_it_says_no_more_is_removed(
         "failures": 9,
         "next_try_at": 10,
         "down_since": 11,
+        "open_news": frozenset({NoticeKind.RESTRICTED}),
     }
     full = replace(held, phase=Phase.ONLINE, since=12, sequence=1, **said)  # type: ignore[arg-type]
     assert sessions.record_report(holder, held, full)
     assert sessions.get(A) == full
-    fresh = {each.name: each.default for each in fields(Session) if each.name in said}
-    silent = replace(full, sequence=2, **fresh)  # type: ignore[arg-type]
+    fresh: dict[str, Any] = {each.name: each.default for each in fields(Session) if each.name in said}
+    silent = replace(full, sequence=2, **fresh)
     assert sessions.record_report(holder, full, silent)
     assert sessions.get(A) == silent
-    assert not {*said, "fails"} & {*item(racing)}
+    assert not {*said, "fails", "news"} & {*item(racing)}
 
 
 def test_a_report_without_news_copies_its_sequence_alone(
@@ -215,23 +218,54 @@ def test_a_report_without_news_copies_its_sequence_alone(
     assert (copy(racing)["number"], copy(racing)["sequence"]) == ("as it was", 2)
 
 
-@pytest.mark.parametrize("changed", [True, False])
-def test_a_notice_that_was_sent_meanwhile_is_not_stored_again(
-    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock, changed: bool
+def test_a_report_stores_its_news_with_the_notices_of_each_audience_or_nothing_of_it(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock
 ) -> None:
-    before = replace(held, unsent_notice=None if changed else Phase.LOGGED_OUT)
-    after = replace(reported(held, clock), unsent_notice=Phase.LOGGED_OUT)
-    assert sessions.record_report(holder, before, after)
-    assert ("untold" in item(racing)) is changed
+    linked = replace(held, number="4917")
+    after = apply_report(linked, SessionReport(tenant=A, epoch=held.epoch, sequence=1, phase=Phase.LOGGED_OUT), clock())
+    assert not sessions.record_report(holder, linked, replace(after, epoch=9))
+    assert not list(racing.query(PK, begins_with="NOTICE#"))
+    assert sessions.record_report(holder, linked, after)
+    assert item(racing)["news"] == ["logged_out"]
+    notices = {notice["sk"]: notice for notice in racing.query(PK, begins_with="NOTICE#")}
+    assert set(notices) == {"NOTICE#owner#logged_out", "NOTICE#operators#logged_out"}
+    assert {(notice["state"], notice["since"], notice["due_at"]) for notice in notices.values()} == {
+        ("open", clock(), clock())
+    }
 
 
-@pytest.mark.parametrize(("notice", "left"), [(Phase.LOGGED_OUT, False), ("key_revoked", True)])
-def test_a_later_notice_stays_when_the_former_was_sent(
-    sessions: Sessions, racing: RacingTable, notice: str, left: bool
+def test_a_report_is_not_stored_over_news_that_it_does_not_know(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock
 ) -> None:
-    racing.update(Update(PK, "SESSION", set={"untold": Phase.LOGGED_OUT}))
-    sessions.record_notice(A, notice)
-    assert ("untold" in item(racing)) is left
+    racing.update(Update(PK, "SESSION", set={"news": ["line_down"]}))
+    assert not sessions.record_report(holder, held, reported(held, clock))
+    known = sessions.get(A)
+    assert sessions.record_report(holder, known, reported(known, clock))
+
+
+def test_news_that_no_report_makes_is_stored_unless_a_report_came_meanwhile(
+    sessions: Sessions, held: Session, holder: Runner, racing: RacingTable, clock: Clock
+) -> None:
+    assert sessions.record_report(holder, held, reported(held, clock))
+    down = frozenset({NoticeKind.LINE_DOWN})
+    assert sessions.change_news(held, down, clock()) == ()
+    assert [news.kind for news in sessions.change_news(sessions.get(A), down, clock())] == [NoticeKind.LINE_DOWN]
+    assert item(racing)["news"] == ["line_down"]
+    assert sessions.change_news(sessions.get(A), frozenset(), clock())[0].state is NewsState.REPLACED
+
+
+def test_what_a_former_release_did_not_mail_becomes_a_notice(
+    sessions: Sessions, racing: RacingTable, clock: Clock
+) -> None:
+    former = {"untold": Phase.LOGGED_OUT, "logged_out_at": 5}
+    racing.update(Update(PK, "SESSION", set=former))
+    session = sessions.get(A)
+    assert session.former_notice is NoticeKind.DISCONNECTED
+    assert session.open_news == {NoticeKind.DISCONNECTED}
+    (news,) = sessions.change_news(session, session.open_news, clock())
+    assert (news.kind, news.state) == (NoticeKind.DISCONNECTED, NewsState.OPEN)
+    assert "untold" not in item(racing)
+    assert racing.get(PK, "NOTICE#owner#logged_out") is not None
 
 
 # -- activity --------------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from enum import StrEnum
 import pytest
 
 from chalicelib.model import Problem
-from chalicelib.store.wire_enums import NEUTRAL, read_enum, read_notice, read_problem
-from wire import Phase, ProblemCode
+from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.store.wire_enums import NEUTRAL, read_enum, read_kind, read_problem
+from wire import ProblemCode
 
 
 @pytest.mark.parametrize("kind", NEUTRAL)
@@ -22,7 +23,8 @@ def test_a_problem_is_read_with_its_time_and_an_unknown_one_is_none() -> None:
     assert [read_problem(item) for item in (None, {}, {"code": "later", "since": 7})] == [None, None, None]
 
 
-def test_the_subject_of_a_notice_is_a_problem_or_a_logout() -> None:
-    assert [read_notice(code.value) for code in ProblemCode] == list(ProblemCode)
-    assert read_notice("logged_out") is Phase.LOGGED_OUT
-    assert [read_notice(value) for value in ("online", "later", "", None)] == [None] * 4
+def test_a_kind_of_news_is_a_problem_or_a_logout_or_the_like_and_an_unknown_one_is_none() -> None:
+    assert [read_kind(code.value) for code in ProblemCode] == [kind_of(code) for code in ProblemCode]
+    assert read_kind("logged_out") is NoticeKind.DISCONNECTED
+    assert [read_kind(value) for value in ("online", "later", "", "unknown", None)] == [None] * 5
+    assert {kind.problem for kind in NoticeKind} - {None} == set(ProblemCode)

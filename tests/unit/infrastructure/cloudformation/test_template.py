@@ -32,9 +32,7 @@ WITHOUT_A_NAME: Final = {
     ): "a key's own policy is about that key only, and without it no administrator could change it",
     ("Key", "OnlyThinkOpensTenantsKeys"): "a key's own policy speaks of that key only",
     ("DoorsRole", "SendsMail"): "SES's sandbox asks for the recipient's identity too; a condition names the sender",
-    ("ThinkRole", "SendsMail"): "the same statement",
-    ("ReconcileRole", "SendsMail"): "the same statement",
-    ("MailEventRole", "SendsMail"): "the same statement",
+    ("NotifyRole", "SendsMail"): "the same statement",
 }
 #: AWS's managed policies that we attach: they are for a whole region.
 OF_AWS: Final = {"ApiLogsRole": "${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
@@ -85,6 +83,7 @@ def _what(resource: str) -> str:
 LOGICAL: Final = {
     "doors": "APIHandler",
     "think": "Think",
+    "notify": "Notify",
     "reconcile": "Reconcile",
     "sweep": "Sweep",
     "task_stopped": "TaskStopped",
@@ -109,6 +108,7 @@ BESIDES: Final = {
     "*": {"logs:CreateLogStream", "logs:PutLogEvents"},
     "Snapshots": {"kms:GenerateDataKey", "kms:Decrypt"},
     "Think": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "Notify": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     "Sweep": {"sqs:SendMessage"},
     "TaskStopped": {"sqs:SendMessage"},
     "MailEvent": {"sqs:SendMessage"},
@@ -233,7 +233,7 @@ def test_a_link_to_a_login_works_in_our_network_only() -> None:
 
 def test_mail_may_go_to_everybody_and_comes_from_our_domain_only() -> None:
     sends = [(name, each) for name, each in statements() if "ses:SendEmail" in actions(each)]
-    assert {name for name, _ in sends} == {"DoorsRole", "ThinkRole", "ReconcileRole", "MailEventRole"}
+    assert {name for name, _ in sends} == {"DoorsRole", "NotifyRole"}
     for _, statement in sends:
         to = {each.rpartition("${AWS::AccountId}:")[2] for each in resources_of(statement)}
         assert to == {"identity/*", "configuration-set/${AWS::StackName}"}
@@ -285,7 +285,8 @@ NOT_TOLD: Final = {
 
 def test_functions_get_exactly_the_variables_that_the_application_reads() -> None:
     read = set()
-    for node in ast.walk(ast.parse((APPLICATION / "chalicelib" / "wiring.py").read_text())):
+    modules = [APPLICATION / "chalicelib" / f"{name}.py" for name in ("installation", "wiring")]
+    for node in (node for module in modules for node in ast.walk(ast.parse(module.read_text()))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._required", "self._environment.get"):
             read |= {each.value for each in node.args[:1] if isinstance(each, ast.Constant)}
     assert read - set(NOT_TOLD) == set(environments()["APIHandler"])
@@ -299,6 +300,7 @@ def test_resources_exist_under_the_names_that_functions_get() -> None:
         "TABLE_NAME": resources()["Table"]["Properties"]["TableName"],
         "BUCKET_NAME": resources()["Bucket"]["Properties"]["BucketName"],
         "JOBS_QUEUE_NAME": resources()["JobsQueue"]["Properties"]["QueueName"],
+        "NOTICES_QUEUE_NAME": resources()["NoticesQueue"]["Properties"]["QueueName"],
         "KMS_KEY_ID": resources()["KeyAlias"]["Properties"]["AliasName"],
         "MAIL_CONFIGURATION_SET": resources()["MailConfigurationSet"]["Properties"]["Name"],
         "COGNITO_CLIENT_PARAMETER": resources()["UserPoolClientParameter"]["Properties"]["Name"],
@@ -513,8 +515,10 @@ def _queues(role: dict[str, Any], action: str) -> set[str]:
 
 
 def test_a_burst_of_checks_waits_in_the_queue_and_leaves_concurrency_to_the_doors() -> None:
-    (trigger,) = of_type("AWS::Lambda::EventSourceMapping").values()
-    assert trigger["FunctionName"] == {"Ref": "Think"}
+    triggers = {each["FunctionName"]["Ref"]: each for each in of_type("AWS::Lambda::EventSourceMapping").values()}
+    assert set(triggers) == {"Think", "Notify"}
+    assert triggers["Notify"]["ScalingConfig"] == {"MaximumConcurrency": 5}
+    trigger = triggers["Think"]
     given, decided = {"Ref": "ThinkAtOnceGiven"}, {"Ref": "ThinkAtOnce"}
     assert trigger["ScalingConfig"] == {"MaximumConcurrency": {"Fn::If": ["ThinkAtOnceIsGiven", given, decided]}}
     at_once = final_template.packaged()["Parameters"]["ThinkAtOnce"]

@@ -36,6 +36,8 @@ FOR_INFORMATION = {
     "RunnersLost",
     "TaskStoppedFails",
     "MailEventFails",
+    "NotifyFails",
+    "NoticesNotSent",
     "SweepFails",
     "OverviewFails",
 }

@@ -1,0 +1,67 @@
+"""The news that a session makes: between two reports of its runner, and while it is down."""
+
+from datetime import timedelta
+from typing import Final
+
+from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.model.notices.notice import News, NewsState
+from wire import Phase, ProblemCode
+
+#: A line that should run and does not is news after this long.
+DOWN_IS_NEWS_AFTER: Final = timedelta(minutes=5)
+
+
+def open_after_report(
+    former: frozenset[NoticeKind], *, phase: Phase, problem: ProblemCode | None, was_linked: bool
+) -> frozenset[NoticeKind]:
+    """Returns the news that is open after a report.
+
+    News is over once the line is online without it: a browser that starts anew knows nothing of it for a while, and an
+    account that was linked again may not come online. Another problem takes the place of the former one at once.
+
+    Args:
+        former: the news that was open before.
+        phase: the reported one.
+        problem: the reported one.
+        was_linked: an account was linked before the report.
+    """
+    if phase is Phase.ONLINE:
+        return frozenset({kind_of(problem)}) if problem is not None else frozenset()
+    kept = former if problem is None else frozenset({kind_of(problem)})
+    if NoticeKind.DISCONNECTED in former or (was_linked and phase is Phase.LOGGED_OUT):
+        return (kept | {NoticeKind.DISCONNECTED}) - {NoticeKind.LINE_DOWN}
+    return kept
+
+
+def news_between(
+    tenant: str, before: frozenset[NoticeKind], after: frozenset[NoticeKind], *, up: bool, at: int
+) -> tuple[News, ...]:
+    """Returns the news between two sets of open news.
+
+    Args:
+        up: the line serves its purpose: what is not open any more is over, and was not only replaced.
+        at: when it happened.
+    """
+    ended = NewsState.OVER if up else NewsState.REPLACED
+    return (
+        *(News(tenant, kind, NewsState.OPEN, at) for kind in sorted(after - before)),
+        *(News(tenant, kind, ended, at) for kind in sorted(before - after)),
+    )
+
+
+def open_after_a_minute(
+    former: frozenset[NoticeKind], *, should_run: bool, downtime: timedelta | None
+) -> frozenset[NoticeKind]:
+    """Returns the news that is open as the reconcile loop sees a linked line: it may be down, or need not run.
+
+    Args:
+        former: the news that was open before.
+        should_run: the line should be online.
+        downtime: how long it has not been.
+    """
+    explained = former - {NoticeKind.LINE_DOWN, NoticeKind.RESTRICTED}  # people hear of what keeps it down
+    if not should_run or explained:
+        return former - {NoticeKind.LINE_DOWN}
+    if downtime is not None and downtime >= DOWN_IS_NEWS_AFTER:
+        return former | {NoticeKind.LINE_DOWN}
+    return former

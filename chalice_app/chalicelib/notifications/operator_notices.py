@@ -1,0 +1,154 @@
+"""Sends the operators their notices: all that are due in one batch, over each channel."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.errors import AnswerlineError, NotFound
+from chalicelib.log_events import LogEvent
+from chalicelib.model import milliseconds
+from chalicelib.model.notices.kinds import Recipient
+from chalicelib.model.notices.notice import (
+    ALARMED_AT_ATTEMPT,
+    Notice,
+    NoticeLine,
+    next_step,
+    retry_at,
+    with_former_mail,
+)
+from chalicelib.notifications.owner_notices import PAUSED_LOOKED_AT_AFTER, is_known
+from chalicelib.store.notice_batches import Batch, BatchLine, Held
+from chalicelib.tokens import sha256
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
+
+#: The most notices of one batch, by partition of the index.
+LINES_OF_A_PARTITION: Final = 60
+#: A channel that failed so often, while another one got the batch, does not get it any more.
+MAX_ATTEMPTS_OF_A_CHANNEL: Final = 5
+#: No further batch for this long after one: news that trickles in makes a mail a minute at most.
+PAUSE: Final = timedelta(seconds=60)
+
+#: Sends lines to one address or place.
+_Channel = Callable[[tuple[NoticeLine, ...]], object]
+
+
+def send_due(services: "Services") -> None:
+    """Sends all operators' notices that are due, unless another sender does it."""
+    channels = _channels(services)
+    held = services.notices.batches.claim(services.token(), services.clock())
+    if held is None:
+        return
+    batch = held.batch
+    if batch is None or not batch.begun:
+        lines = _collect(services, told=bool(channels))
+        if not lines:
+            services.notices.batches.end(held)
+            return
+        batch = Batch(services.clock(), tuple(lines), tuple(channels))
+        if not services.notices.batches.store(held, batch):
+            return
+    _send(services, held, batch, channels)
+
+
+def _channels(services: "Services") -> Mapping[str, _Channel]:
+    """Returns the ways to the operators, by the name under which a batch stores them."""
+
+    def by_mail(address: str) -> _Channel:
+        return lambda lines: services.mailer.notify_operators(address, lines, f"{services.base_url()}/admin")
+
+    return {f"mail:{sha256(address)[:16]}": by_mail(address) for address in services.operators_emails}
+
+
+def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
+    """Returns a line for each notice that is due; without a channel nothing is due of any."""
+    lines = []
+    now = services.clock()
+    for candidate in services.notices.due(Recipient.OPERATORS, due_before=now, limit=LINES_OF_A_PARTITION):
+        notice = services.notices.get(candidate.tenant, candidate.recipient, candidate.kind)
+        if notice is None or notice.due_at is None or notice.due_at > now or not is_known(notice):
+            continue
+        if notice.heard_at is None:
+            notice = with_former_mail(notice, services.notices.last_sent_by_former_release(notice))
+        step = next_step(notice)
+        if step is None or not told:
+            services.notices.postpone(notice, None, now)
+            continue
+        due_at = max(step.at, _kept_back_until(services, notice, now))
+        if due_at > now:
+            services.notices.postpone(notice, due_at, now)
+            continue
+        lines.append(BatchLine(notice.tenant, notice.kind, step.subject, notice.revision, notice.since))
+    return lines
+
+
+def _kept_back_until(services: "Services", notice: Notice, now: int) -> int:
+    """Returns until when operators do not hear of it: while they have paused the line."""
+    try:
+        paused = services.tenants.get(notice.tenant).paused
+    except NotFound:
+        paused = True
+    return now + milliseconds(PAUSED_LOOKED_AT_AFTER) if paused else now
+
+
+def _send(services: "Services", held: Held, batch: Batch, channels: Mapping[str, _Channel]) -> None:
+    """Sends the batch to each channel that is left, and records its notices once some channel got it."""
+    for channel in batch.left:
+        if channel not in channels:  # an address that the deployment no longer names
+            batch = _without(batch, channel, begun=batch.begun)
+            continue
+        try:
+            channels[channel](_lines(services, batch))
+        except AnswerlineError as error:
+            _log_failure(channel, held, batch, error)
+            continue
+        batch = _without(batch, channel, begun=True)
+        if not services.notices.batches.store(held, batch):
+            return
+    now = services.clock()
+    if not batch.begun:
+        failures = held.failures + 1
+        next_at = retry_at("operators", failures, now)
+        services.notices.batches.put_back(held, None, failures=failures, next_at=next_at)
+    elif batch.left and batch.attempts < MAX_ATTEMPTS_OF_A_CHANNEL:
+        next_at = retry_at("operators", batch.attempts + 1, now)
+        services.notices.batches.put_back(held, batch, failures=0, next_at=next_at)
+    else:
+        for line in batch.lines:
+            _record_sent(services, line, batch.at)
+        services.notices.batches.end(held, next_at=now + milliseconds(PAUSE))
+
+
+def _without(batch: Batch, channel: str, *, begun: bool) -> Batch:
+    return replace(batch, left=tuple(each for each in batch.left if each != channel), begun=begun)
+
+
+def _record_sent(services: "Services", line: BatchLine, at: int) -> None:
+    notice = services.notices.get(line.tenant, Recipient.OPERATORS, line.kind)
+    if notice is not None:
+        services.notices.record_sent(replace(notice, revision=line.revision), line.subject, at)
+
+
+def _lines(services: "Services", batch: Batch) -> tuple[NoticeLine, ...]:
+    """Returns the lines of the mail: client, kind and link, and nothing that a contact wrote."""
+    tenants = f"{services.base_url()}/admin/tenants"
+    return tuple(
+        NoticeLine(
+            services.tenants.get(line.tenant).name, line.kind, line.subject, line.since, f"{tenants}/{line.tenant}"
+        )
+        for line in batch.lines
+    )
+
+
+def _log_failure(channel: str, held: Held, batch: Batch, error: AnswerlineError) -> None:
+    attempts = batch.attempts + 1 if batch.begun else held.failures + 1
+    context = {"kind": channel.partition(":")[0], "code": error.code, "attempts": attempts}
+    if attempts < ALARMED_AT_ATTEMPT:
+        log.warning(LogEvent.MAIL_NOT_SENT, extra={**context, "error_message": error.message})
+    else:
+        log.error(LogEvent.NOTICE_NOT_SENT, extra={**context, "given_up": batch.begun})

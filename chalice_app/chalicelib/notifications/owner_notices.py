@@ -1,0 +1,102 @@
+"""Sends owners their notices: each one a mail with a link to the own page, in the owner's language."""
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.errors import AnswerlineError, NotFound, PermanentError
+from chalicelib.log_events import LogEvent
+from chalicelib.model import Event, EventKind, Session, Tenant, milliseconds
+from chalicelib.model.notices.kinds import NoticeKind, Recipient
+from chalicelib.model.notices.notice import (
+    ALARMED_AT_ATTEMPT,
+    MAX_ATTEMPTS,
+    NewsState,
+    Notice,
+    next_step,
+    with_former_mail,
+)
+from chalicelib.notifications import invites
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
+
+#: A notice of a paused tenant is looked at again after this.
+PAUSED_LOOKED_AT_AFTER: Final = timedelta(minutes=15)
+
+
+def send_due(services: "Services", tenant_id: str) -> bool:
+    """Sends the owner's notices that are due; False if a mail could not be sent."""
+    try:
+        tenant, session = services.tenants.get(tenant_id), services.sessions.get(tenant_id)
+    except NotFound:
+        return True
+    sent = [
+        _send(services, tenant, session, notice)
+        for notice in services.notices.of_tenant(tenant_id, Recipient.OWNER)
+        if notice.due_at is not None and notice.due_at <= services.clock() and is_known(notice)
+    ]
+    return all(sent)
+
+
+def is_known(notice: Notice) -> bool:
+    """Returns whether this release can send it; the one that wrote it sends it otherwise."""
+    return notice.kind is not NoticeKind.UNKNOWN and notice.state is not NewsState.UNKNOWN
+
+
+def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice) -> bool:
+    now = services.clock()
+    if notice.heard_at is None:
+        notice = with_former_mail(notice, services.notices.last_sent_by_former_release(notice))
+    step = next_step(notice)
+    if step is None:
+        services.notices.postpone(notice, None, now)
+        return True
+    due_at = max(step.at, _kept_back_until(tenant, session, now))
+    if due_at > now:
+        services.notices.postpone(notice, due_at, now)
+        return True
+    claimed = services.notices.claim(notice, now)
+    if claimed is None:
+        return True
+
+    def send(token: str) -> None:
+        services.mailer.notify_owner(tenant, notice.kind, step.subject, invites.join_link(services, token))
+
+    try:
+        invites.mail_further_link(services, tenant, send)
+    except PermanentError as error:
+        services.notices.give_up(claimed, services.clock())
+        _log_failure(services, claimed, error, given_up=True)
+        return True
+    except AnswerlineError as error:
+        _record_failure(services, claimed, error)
+        return False
+    services.notices.record_sent(claimed, step.subject, services.clock())
+    return True
+
+
+def _kept_back_until(tenant: Tenant, session: Session, now: int) -> int:
+    """Returns until when the owner gets no mail: while the line is paused, or the page is open and shows the same."""
+    if tenant.paused:
+        return now + milliseconds(PAUSED_LOOKED_AT_AFTER)
+    return session.owner_until
+
+
+def _record_failure(services: "Services", notice: Notice, error: AnswerlineError) -> None:
+    """Records an attempt that failed; the timeline has the first one, and an alarm rings when it goes on."""
+    failed = services.notices.record_failure(notice, services.clock())
+    _log_failure(services, failed, error, given_up=failed.attempts >= MAX_ATTEMPTS)
+
+
+def _log_failure(services: "Services", notice: Notice, error: AnswerlineError, *, given_up: bool) -> None:
+    context = {"tenant": notice.tenant, "kind": notice.kind, "code": error.code, "attempts": notice.attempts}
+    if notice.attempts <= 1:
+        failure = Event(notice.tenant, services.clock(), EventKind.MAIL_FAILED, error.message)
+        services.timeline.record(failure)
+    if given_up or notice.attempts >= ALARMED_AT_ATTEMPT:
+        log.error(LogEvent.NOTICE_NOT_SENT, extra={**context, "given_up": given_up})
+    else:
+        log.warning(LogEvent.MAIL_NOT_SENT, extra={**context, "error_message": error.message})
