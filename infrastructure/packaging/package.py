@@ -25,8 +25,8 @@ APPLICATION = REPOSITORY / "chalice_app"
 CLOUDFORMATION = REPOSITORY / "infrastructure" / "cloudformation"
 #: Our parts of the template, merged with Chalice's in this order; none may set what another one sets.
 PARTS = ("resources.yaml", "functions.yaml", "runners.yaml", "watching.yaml")
-#: CloudFormation resolves it: Chalice puts a queue's name into an `Fn::Sub`.
-JOBS_QUEUE = "${AWS::StackName}-jobs"
+#: The names of queues that trigger functions, which CloudFormation resolves: Chalice puts them into an `Fn::Sub`.
+QUEUES = {"JOBS_QUEUE_NAME": "${AWS::StackName}-jobs", "NOTICES_QUEUE_NAME": "${AWS::StackName}-notices"}
 MAX_ZIP_BYTES = 12_000_000
 CHALICE_SECONDS = 600
 #: Chalice needs a region only for the names of AWS's own services.
@@ -149,7 +149,7 @@ def _environment() -> dict[str, str]:
         "AWS_DEFAULT_REGION": ANY_REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "JOBS_QUEUE_NAME": JOBS_QUEUE,
+        **QUEUES,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

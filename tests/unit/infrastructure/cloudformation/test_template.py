@@ -506,6 +506,16 @@ def test_only_think_may_start_itself_in_a_loop() -> None:
     assert allowed == dict.fromkeys(starts_itself, "Allow")
 
 
+def test_each_trigger_takes_from_a_queue_of_this_stack_that_its_role_may_read() -> None:
+    """Chalice needs the names while it packages: one that it does not get leads to a queue that nobody creates."""
+    queues = {as_text(each["QueueName"]): f"${{{name}.Arn}}" for name, each in of_type("AWS::SQS::Queue").items()}
+    for name, trigger in of_type("AWS::Lambda::EventSourceMapping").items():
+        queue = as_text(trigger["EventSourceArn"]).rpartition("${AWS::AccountId}:")[2]
+        assert queue in queues, name
+        role = of_type("AWS::Lambda::Function")[trigger["FunctionName"]["Ref"]]["Role"]
+        assert _queues(role, "sqs:ReceiveMessage") == {queues[queue]}
+
+
 def _queues(role: dict[str, Any], action: str) -> set[str]:
     """Returns the queues that this role may use so."""
     (name, _) = role["Fn::GetAtt"]
