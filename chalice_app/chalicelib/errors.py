@@ -13,6 +13,7 @@ AnswerlineError
 ├── TooMany               429  rate limit
 ├── TransientError        503  the same call may succeed later: retry with backoff
 │   └── TimedOut          503  the model did not answer in time; what it wrote is paid for all the same
+├── Unreadable            503  a stored record has not the form that this release reads; another release may
 ├── NotDeployed           503  the deployment left something out that this process cannot work without
 ├── ActionRequired        422  a person must fix something first (a problem of the assistant or of the mail)
 └── PermanentError        422  no retry can succeed; never shown to a contact
@@ -129,6 +130,16 @@ class TimedOut(TransientError):
 
     code = "timed_out"
     sentence = "The model did not answer in time."
+
+
+class Unreadable(AnswerlineError):
+    """A stored record that has not the form that this release reads; the log says which, and what is wrong with it."""
+
+    status, code = 503, "unreadable"
+    sentence = (
+        "A stored record cannot be read. Perhaps a later release wrote it: deploy that one again. The log says which "
+        "record it is (record_unreadable)."
+    )
 
 
 class NotDeployed(AnswerlineError):

@@ -65,4 +65,5 @@ class LogEvent(StrEnum):
     REQUEST_FAILED = "request_failed"  #: a request was answered with an expected error of ours (5xx)
     UNEXPECTED_ERROR = "unexpected_error"  #: a request ended with an exception that nothing expects
     FUNCTION_FAILED = "function_failed"  #: a function that answers no request ended with an exception
+    RECORD_UNREADABLE = "record_unreadable"  #: a stored record has an unknown form and is left out; see ``attribute``
     RECONCILE_INCOMPLETE = "reconcile_incomplete"  #: some independent steps failed; the others are done

@@ -14,7 +14,8 @@ from chalicelib.model import Runner, Session, SnapshotVersion, Turn, TurnState
 from chalicelib.store import reaping
 from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.turns import Turns
-from chalicelib.store.runners import Runners, runner_from
+from chalicelib.store.records.runner_items import runner_from
+from chalicelib.store.runners import Runners
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Attr, Update
 from chalicelib.web import runner_auth

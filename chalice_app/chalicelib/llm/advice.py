@@ -181,3 +181,8 @@ UNLISTED_SERVER: Final = (
     "The server of this assistant is not in OPENAI_SERVERS of this installation any more: choose another one under "
     "Region, or list it again."
 )
+#: What to do about an assistant whose stored record has an unknown form.
+ASSISTANT_UNREADABLE: Final = (
+    "The stored assistant cannot be read, perhaps because a later release wrote it: deploy that release again, or ask "
+    "who runs this installation (the log says record_unreadable)."
+)

@@ -21,6 +21,7 @@ class ReplyOutcome(StrEnum):
     ACTION_REQUIRED = "action_required"  #: a person must fix a problem of the assistant first
     SKIPPED = "skipped"  #: the messages get no reply; the turn stores the reason
     PAUSED = "paused"  #: the tenant is paused; messages that waited are skipped
+    UNREADABLE = "unreadable"  #: a record of the chat or its tenant cannot be read; the log says which
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
+from chalicelib.errors import Unreadable
 from chalicelib.log_context import trace
 from chalicelib.log_events import LogEvent
 
@@ -20,9 +21,15 @@ class ErrorIsolation:
         self._errors: list[Exception] = []
 
     def run(self, subject: str, step: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
-        """Returns the result of a step; None if it failed. ``subject`` (a tenant, a runner) is added to its error."""
+        """Returns the result of a step; None if it failed. ``subject`` (a tenant, a runner) is added to its error.
+
+        A record that cannot be read was logged where it was read, and is no error of the loop: it would be raised in
+        every round until a person acts, and hide the next error.
+        """
         try:
             return step(*arguments)
+        except Unreadable:
+            return None
         except Exception as error:
             error.add_note(f"while reconciling: {subject}")
             self._errors.append(error)

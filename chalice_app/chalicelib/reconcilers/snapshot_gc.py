@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 
-from chalicelib.errors import NotFound
+from chalicelib.errors import NotFound, Unreadable
 from chalicelib.log_events import LogEvent
 from chalicelib.model import ORPHANS_KEPT_FOR, SNAPSHOTS, milliseconds, tenant_of
 from chalicelib.wiring import Services
@@ -29,6 +29,8 @@ def collect(services: Services) -> int:
         except NotFound:
             log.warning(LogEvent.SNAPSHOTS_OF_UNKNOWN_TENANT, extra={"tenant": tenant, "count": len(keys)})
             continue
+        except Unreadable:
+            continue  # its login may be in any of them
         for key in keys:
             if key not in referenced:
                 services.blobs.delete(key)

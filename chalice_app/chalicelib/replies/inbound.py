@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from chalicelib.errors import Unreadable
 from chalicelib.model import (
     DEBOUNCE,
+    MAX_MESSAGE_AGE,
     Chat,
     Classification,
     Session,
@@ -66,7 +68,14 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
         if index and services.clock() - arrivals.now > milliseconds(TAKEN_IN_WITHIN):
             break
         if message.chat not in before:
-            before[message.chat] = arrivals.chat_of(message)
+            try:
+                before[message.chat] = arrivals.chat_of(message)
+            except Unreadable:
+                # Not acknowledged, it stays in the journal of its runner for as long as it could still be answered.
+                if arrivals.is_too_old(message):
+                    skipped = {"outcome": Outcome.SKIPPED, "reason": SkipReason.TOO_OLD}
+                    acknowledged.append(Acknowledgement(id=message.id, chat=message.chat, **skipped))
+                continue
         if message.chat not in enqueued and arrivals.may_wait(message, before[message.chat]):
             request_check(services, tenant_id, message.chat, delay_seconds=DEBOUNCE.total_seconds())
             enqueued.add(message.chat)
@@ -115,6 +124,10 @@ class _Arrivals:
     def chat_of(self, message: Message) -> Chat | None:
         """Returns what is stored of the message's chat, if anything."""
         return self.services.chats.find(self.tenant.id, message)
+
+    def is_too_old(self, message: Message) -> bool:
+        """True if the message gets no answer any more."""
+        return self.now - message.sent_at_ms > milliseconds(MAX_MESSAGE_AGE)
 
     def may_wait(self, message: Message, found: Chat | None) -> bool:
         """True if the message may wait for a reply, unless a takeover or a duplicate is in the way."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from chalicelib import log_context
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS
-from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
-from chalicelib.llm.advice import TAKES_TOO_LONG
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError, Unreadable
+from chalicelib.llm.advice import ASSISTANT_UNREADABLE, TAKES_TOO_LONG
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     MAX_FAILURES,
@@ -95,7 +95,10 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
         raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
     if turn.timeouts >= MAX_TIMEOUTS:
         raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
-    assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
+    try:
+        assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
+    except Unreadable:
+        raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, ASSISTANT_UNREADABLE) from None
     key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
     try:
         reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.aws.sqs import TurnCheck
+from chalicelib.errors import Unreadable
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     Event,
@@ -64,7 +65,10 @@ def take_turn(services: Services, check: TurnCheck) -> ReplyOutcome:
     look = Look(services, check)
     if look.is_superseded:
         return ReplyOutcome.NOT_YET
-    outcome = _decide(services, check, look)
+    try:
+        outcome = _decide(services, check, look)
+    except Unreadable:
+        return ReplyOutcome.UNREADABLE  # the note stays, and the reconciler comes back to it
     look.end()
     return outcome
 

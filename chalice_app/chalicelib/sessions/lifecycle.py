@@ -1,9 +1,13 @@
 """Failover and placement of sessions: each session that should run gets a runner, and its open turns follow it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 
+from chalicelib.errors import Unreadable
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, EventKind, Runner
+from chalicelib.model import Event, EventKind, Runner, Session
 from chalicelib.model.placement import choose_to_leave
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
 from chalicelib.replies import bell
@@ -13,6 +17,8 @@ log = logging.getLogger(__name__)
 
 #: At most so many sessions are placed by one heartbeat: that stays well inside the time of a Lambda call.
 PLACED_AT_MOST = 50
+#: … and so many are passed over that cannot be read, beside them.
+UNREADABLE_PASSED = 10
 
 
 def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
@@ -24,25 +30,38 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
         True if the runner got a session, or is to release one.
     """
     for tenant in services.reaping.reap_silent(now, witness=runner.id):
-        fail_over(services, tenant, now)
+        with suppress(Unreadable):
+            fail_over(services, tenant, now)
     claimed = False
-    if runner.free:
-        for tenant in services.placement.list_unplaced(limit=min(runner.free, PLACED_AT_MOST)):
-            session = services.sessions.get(tenant)
-            if services.placement.offer(session, runner, now):
-                claimed = True
-                bell.ring_all(services, tenant, runner.id, now)
+    for session in _waiting(services, runner):
+        if services.placement.offer(session, runner, now):
+            claimed = True
+            bell.ring_all(services, session.tenant, runner.id, now)
     return claimed or _leave_full_disk(services, runner, now)
+
+
+def _waiting(services: Services, runner: Runner) -> Iterator[Session]:
+    """Returns the sessions that wait for room, as many as the runner has room for; those that can be read."""
+    free = min(runner.free, PLACED_AT_MOST)
+    # More, because one that cannot be read must not stand in the way of those behind it.
+    listed = services.placement.list_unplaced(limit=free + UNREADABLE_PASSED) if free else ()
+    return islice((session for tenant in listed if (session := _find(services, tenant)) is not None), free)
+
+
+def _find(services: Services, tenant: str) -> Session | None:
+    try:
+        return services.sessions.get(tenant)
+    except Unreadable:
+        return None
 
 
 def _leave_full_disk(services: Services, runner: Runner, now: int) -> bool:
     """Asks for a session of a runner whose disk is full, if one can move; returns whether one was asked for."""
     if not runner.disk_full:
         return False
-    held = (services.sessions.get(each.tenant) for each in runner.assigned)
-    session = choose_to_leave(
-        runner, (each for each in held if each.runner == runner.id), list(services.runners.alive()), now
-    )
+    found = (_find(services, each.tenant) for each in runner.assigned)
+    held = (each for each in found if each is not None and each.runner == runner.id)
+    session = choose_to_leave(runner, held, list(services.runners.alive()), now)
     if session is None or not services.placement.request_release(session):
         return False
     services.timeline.record(Event(session.tenant, now, EventKind.DISK_FULL))

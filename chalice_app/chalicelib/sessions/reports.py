@@ -1,7 +1,9 @@
 """The reports of a heartbeat: each one that is newer than the stored state becomes the session's state."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
+from chalicelib.errors import Unreadable
 from chalicelib.model import Runner, apply_report
 from chalicelib.model.notices.notice import News
 from chalicelib.notifications import notice_jobs
@@ -26,7 +28,8 @@ def store(services: Services, runner: Runner, reports: Iterable[SessionReport], 
         assignment = by_tenant.get(report.tenant)
         if assignment is None or assignment.epoch != report.epoch or report.sequence <= assignment.sequence:
             continue
-        changed = _store(services, runner, report, now, news) or changed
+        with suppress(Unreadable):
+            changed = _store(services, runner, report, now, news) or changed
     notice_jobs.request_sending(services, news)
     return changed
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from chalicelib.model import milliseconds
-from chalicelib.store.table import Table, Update
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Item, Table, Update
 from chalicelib.store.timeline import seconds
 
 
@@ -36,10 +37,16 @@ class Counters:
     def total(self, tenant: str, name: str, window: str) -> int:
         """Returns the total of one counter."""
         item = self._table.get(f"TENANT#{tenant}", f"COUNTER#{name}#{window}")
-        return int(item["counted"]) if item is not None else 0
+        return one(item, _counted_from) or 0
 
     def totals(self, tenants: Sequence[str], name: str, window: str) -> dict[str, int]:
         """Returns the totals of many tenants, a moment old; tenants that counted nothing are not in it."""
         sk = f"COUNTER#{name}#{window}"
         items = self._table.get_many([(f"TENANT#{tenant}", sk) for tenant in tenants])
-        return {item["pk"].removeprefix("TENANT#"): int(item["counted"]) for item in items}
+        counted = {item["pk"].removeprefix("TENANT#"): one(item, _counted_from) for item in items}
+        return {tenant: total for tenant, total in counted.items() if total is not None}
+
+
+@readable
+def _counted_from(item: Item) -> int:
+    return int(item["counted"])

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import INVITE_UNOPENED_FOR, Event, EventKind, Invite, milliseconds
-from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Put, Table, Update
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 
 #: An expired or revoked invite is kept this long, so that the tenant's page can show it.
@@ -147,7 +148,12 @@ class Invites:
     def _read(self, token_sha256: str) -> Invite | None:
         item = self._table.get(*_key(token_sha256))
         # An invite that expired in DynamoDB and that a revocation wrote again has no tenant: it is unknown.
-        return _invites.validate_python(item) if item is not None and "tenant" in item else None
+        return one(item, _invite_from) if item is not None and "tenant" in item else None
+
+
+@readable
+def _invite_from(item: Item) -> Invite:
+    return _invites.validate_python(item)
 
 
 def invite_put(invite: Invite) -> Put:

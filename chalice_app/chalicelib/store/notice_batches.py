@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import Subject
-from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 
 #: A sender that is not done within this time is dead: another one goes on.
 CLAIMED_FOR: Final = timedelta(minutes=2)
@@ -81,7 +82,7 @@ class NoticeBatches:
             item = self._table.update(Update(*_KEY, set=changes, when=free & due))
         except ConditionFailed:
             return None
-        batch = _batches.validate_python(item["batch"]) if item.get("batch") else None
+        batch = one(item, _batch_from) if item.get("batch") else None
         return Held(claim, batch, item.get("failures", 0), item.get("next_at", 0))
 
     def store(self, held: Held, batch: Batch) -> bool:
@@ -104,3 +105,8 @@ class NoticeBatches:
             self._table.update(Update(*_KEY, set=changes, when=Attr("claim").eq(held.claim)))
             return True
         return False
+
+
+@readable
+def _batch_from(item: Item) -> Batch:
+    return _batches.validate_python(item["batch"])

@@ -24,6 +24,7 @@ from chalicelib.model.notices.notice import (
     notices_of,
 )
 from chalicelib.store.notice_batches import NoticeBatches
+from chalicelib.store.records.reader import each, one, readable, value_of
 from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import seconds
 
@@ -50,12 +51,12 @@ class Notices:
     def get(self, tenant: str, recipient: Recipient, kind: NoticeKind) -> Notice | None:
         """Returns a notice; None if there was no such news."""
         item = self._table.get(*_key(tenant, recipient, kind))
-        return _notice_from(item) if item is not None else None
+        return one(item, _notice_from)
 
     def of_tenant(self, tenant: str, recipient: Recipient) -> list[Notice]:
         """Returns all notices of a tenant for this audience."""
         items = self._table.query(f"TENANT#{tenant}", begins_with=f"NOTICE#{recipient}#")
-        return [_notice_from(item) for item in items]
+        return list(each(items, _notice_from))
 
     def due(self, recipient: Recipient, *, due_before: int, limit: int) -> Iterator[Notice]:
         """Yields at most so many notices of each partition that are due, a moment old."""
@@ -68,7 +69,7 @@ class Notices:
                 limit=limit,
                 consistent=False,
             )
-            yield from map(_notice_from, items)
+            yield from each(items, _notice_from)
 
     def claim(self, notice: Notice, now: int) -> Notice | None:
         """Claims a notice for one sender; None if it changed, or if another one sends it."""
@@ -184,9 +185,11 @@ def _expiry(notice: Notice, now: int) -> int | None:
     return None if notice.state is NewsState.OPEN else seconds(now + milliseconds(KEPT_FOR))
 
 
+@readable
 def _notice_from(item: Item) -> Notice:
     heard = item.get("heard")
-    return Notice(
+    return value_of(
+        Notice,
         tenant=item["tenant"],
         recipient=Recipient(item["recipient"]),
         kind=NoticeKind(item["kind"]),

@@ -7,7 +7,8 @@ from pydantic import TypeAdapter
 
 from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_IDLE_FOR, milliseconds
 from chalicelib.model.stored_enum import StoredEnum
-from chalicelib.store.table import Attr, ConditionFailed, Put, Table, Update
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
 #: The time of a browser's last request is written at most this often.
@@ -81,7 +82,7 @@ class Operators:
     def find(self, token_sha256: str, *, now: int) -> OperatorSession | None:
         """Returns the browser's session; None if it is unknown, ended, idled for too long or too old."""
         item = self._table.get(*_key(token_sha256))
-        session = _sessions.validate_python(item) if item is not None else None
+        session = one(item, _session_from)
         return session if session is not None and session.is_alive(now) else None
 
     def touch(self, session: OperatorSession, *, now: int) -> None:
@@ -106,7 +107,7 @@ class Operators:
     def find_step(self, token_sha256: str, *, now: int) -> SignInStep | None:
         """Returns the step that a sign-in waits for; None if there is none or it is too old."""
         item = self._table.get(*_step_key(token_sha256))
-        step = _steps.validate_python(item) if item is not None else None
+        step = one(item, _step_from)
         if step is None or step.kind is StepKind.UNKNOWN or now - step.asked_at >= milliseconds(STEP_KEPT_FOR):
             return None
         return step
@@ -114,6 +115,16 @@ class Operators:
     def delete_step(self, token_sha256: str) -> None:
         """Deletes the step, because the sign-in ended."""
         self._table.delete(*_step_key(token_sha256))
+
+
+@readable
+def _session_from(item: Item) -> OperatorSession:
+    return _sessions.validate_python(item)
+
+
+@readable
+def _step_from(item: Item) -> SignInStep:
+    return _steps.validate_python(item)
 
 
 def _key(token_sha256: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from chalicelib.model import (
     should_run,
 )
 from chalicelib.model.placement import is_best_choice, rank_runners
+from chalicelib.store.records.reader import readable
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Attr, Check, ConditionFailed, Item, Table, Update
@@ -105,7 +106,7 @@ class Placement:
 
     def _stored_state(self, tenant: str) -> TenantState | None:
         item = self._table.get(f"TENANT#{tenant}", "TENANT")
-        return TenantState(item["wanted"]) if item is not None else None
+        return _state_from(item) if item is not None else None
 
     def apply_state(self, tenant: str, state: TenantState, now: int) -> None:
         """Runs the session or has it released, after the tenant's state was changed and stored."""
@@ -308,3 +309,8 @@ class Placement:
             "UNPLACED", index="unplaced", keys=("unplaced", "unplaced_since"), limit=limit, consistent=False
         ):
             yield item["pk"].removeprefix("TENANT#")
+
+
+@readable
+def _state_from(item: Item) -> TenantState:
+    return TenantState(item["wanted"])

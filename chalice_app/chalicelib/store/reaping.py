@@ -1,6 +1,7 @@
 """Reaping: takes sessions from runners that are silent or ended, and from runners whose page is wedged."""
 
-from chalicelib.model import RunnerState, is_wedged, may_reap
+from chalicelib.errors import Unreadable
+from chalicelib.model import Assignment, RunnerState, is_wedged, may_reap
 from chalicelib.store.placement import Placement
 
 
@@ -34,12 +35,12 @@ class Reaping:
         dead = self._runners.declare_dead(runner, now, silent_since=silent_since)
         if dead is None:
             return []
+        unreadable: list[str] = []
         freed = [
-            assignment.tenant
-            for assignment in dead.assigned
-            if self._placement.release(assignment.tenant, runner, assignment.epoch, now)
+            assignment.tenant for assignment in dead.assigned if self._release(assignment, runner, now, unreadable)
         ]
-        self._runners.unlist(runner)
+        if not unreadable:
+            self._runners.unlist(runner)
         return freed
 
     def release_wedged(self, now: int) -> list[str]:
@@ -55,8 +56,7 @@ class Reaping:
             for suspect in suspects
             if (runner := self._runners.get(suspect.id)) is not None
             for assignment in runner.assigned
-            if is_wedged(runner, assignment, now)
-            and self._placement.release(assignment.tenant, runner.id, assignment.epoch, now)
+            if is_wedged(runner, assignment, now) and self._release(assignment, runner.id, now, [])
         ]
 
     def reap_stopped_task(self, task: str, now: int) -> list[str]:
@@ -67,3 +67,11 @@ class Reaping:
             if task and runner.task == task
             for tenant in self.reap(runner.id, now)
         ]
+
+    def _release(self, assignment: Assignment, runner: str, now: int, unreadable: list[str]) -> bool:
+        """Frees a session; one whose record cannot be read is added to ``unreadable``, and tried again next time."""
+        try:
+            return self._placement.release(assignment.tenant, runner, assignment.epoch, now)
+        except Unreadable:
+            unreadable.append(assignment.tenant)
+            return False

@@ -17,15 +17,13 @@ from chalicelib.model import (
     DEAD_TOKEN_GRACE,
     LEASE,
     LEASE_RENEWED_EVERY,
-    Assignment,
-    Draining,
     Runner,
     RunnerState,
     milliseconds,
 )
+from chalicelib.store.records.reader import each, readable, value_of
+from chalicelib.store.records.runner_items import runner_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
-from chalicelib.store.wire_enums import read_enum
-from wire import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +117,12 @@ class Runners:
         return (each for each in self.listed() if each.state is not RunnerState.DEAD)
 
     def listed(self) -> Iterator[Runner]:
-        """Yields the runners that are alive, or dead and not known to be freed of their sessions, a moment old."""
+        """Yields the runners that are alive, or dead and not known to be freed of their sessions, a moment old.
+
+        Those that cannot be read are left out.
+        """
         keys = ("directory", "directory_order")
-        for item in self._table.query("RUNNER", index="directory", keys=keys, consistent=False):
-            yield runner_from(item)
+        return each(self._table.query("RUNNER", index="directory", keys=keys, consistent=False), runner_from)
 
     def renew_lease(
         self,
@@ -253,61 +253,13 @@ class Runners:
     def bell(self, runner: str) -> Bell:
         """Returns the runner's bell."""
         item = self._table.get(f"RUNNER#{runner}", "BELL") or {}
-        return Bell(
-            item.get("count", 0),
-            tuple(
-                TurnToTake(turn, entry["tenant"], entry["chat"], entry["revision"], entry.get("sent_at", 0))
-                for turn, entry in item.get("rung", {}).items()
-            ),
-        )
+        rung = ({"pk": item["pk"], "sk": "BELL", "turn": turn, "rung": it} for turn, it in item.get("rung", {}).items())
+        return Bell(item.get("count", 0), tuple(each(rung, _turn_to_take_from)))
 
 
-def runner_from(item: Item) -> Runner:
-    """Returns the runner that this item holds."""
-    witness = item.get("witness")
-    return Runner(
-        id=item["pk"].removeprefix("RUNNER#"),
-        state=RunnerState(item["state"]),
-        token_sha256=item["token_sha256"],
-        lease_until=item["lease_until"],
-        capacity=item["capacity"],
-        registered_at=item["registered_at"],
-        lease_held_since=item.get("heard_since", 0),
-        assigned=tuple(
-            Assignment(
-                tenant=tenant,
-                epoch=entry["epoch"],
-                wanted=read_enum(Wanted, entry.get("wanted")),
-                sequence=entry.get("sequence", 0),
-                awake_until=entry.get("watched_until", 0),
-                pair_with=entry.get("pair_with"),
-                number=entry.get("number"),
-                caught_up_to=entry.get("caught_up_to"),
-                last_epoch=entry.get("last_epoch"),
-                try_again_at=entry.get("try_again_at", 0),
-                claimed_at=entry.get("claimed_at", 0),
-                probed_at=item.get("probes", {}).get(tenant, 0),
-                saved_at=item.get("saves", {}).get(tenant, {}).get("at"),
-                save_problem=item.get("saves", {}).get(tenant, {}).get("problem", ""),
-            )
-            for tenant, entry in sorted(item.get("assigned", {}).items())
-        ),
-        task=item.get("task", ""),
-        image=item.get("image", ""),
-        commit=item.get("commit", ""),
-        chromium=item.get("chromium", ""),
-        wa_js=item.get("wa_js", ""),
-        disk=item.get("disk", ""),
-        disk_full=item.get("disk_full", False),
-        witness=(witness, item["witnessed_at"]) if witness else None,
-        protected_until=item.get("protected_until", 0),
-        draining=_draining(item["draining"]) if item.get("draining") else None,
-        end_requested=item.get("drain", False),
-    )
-
-
-def _draining(noted: Item) -> Draining:
-    return Draining(**{**noted, "moving": tuple(noted.get("moving", ()))})
+@readable
+def _turn_to_take_from(entry: Item) -> TurnToTake:
+    return value_of(TurnToTake, turn=entry["turn"], **entry["rung"])
 
 
 def _expiry(now: int) -> int:

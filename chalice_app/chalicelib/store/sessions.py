@@ -17,13 +17,13 @@ from chalicelib.model import (
     Runner,
     RunnerState,
     Session,
-    SnapshotVersion,
     milliseconds,
 )
 from chalicelib.model.notices.kinds import NoticeKind, kind_of
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.notices.session_news import news_between
 from chalicelib.store.notices import news_writes
+from chalicelib.store.records.reader import readable, value_of
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
 from chalicelib.store.wire_enums import read_enum, read_kind, read_problem
@@ -183,10 +183,11 @@ def news_of(before: Session, after: Session) -> tuple[News, ...]:
     return news_between(after.tenant, before.open_news, after.open_news, up=online, at=after.reported_at)
 
 
+@readable
 def session_from(item: Item) -> Session:
-    """Returns the session that this item holds."""
-    qr, pairing = item.get("qr"), item.get("pairing")
-    return Session(
+    """Returns the session that this item holds. Raises Unreadable."""
+    return value_of(
+        Session,
         tenant=item["pk"].removeprefix("TENANT#"),
         phase=read_enum(Phase, item.get("phase")),
         since=item.get("since", 0),
@@ -197,8 +198,8 @@ def session_from(item: Item) -> Session:
         open_news=_read_news(item),
         former_notice=read_kind(item.get("untold")),
         detail=item.get("detail", ""),
-        qr=ExpiringCode(qr["code"], qr["expires_at"]) if qr else None,
-        pairing=ExpiringCode(pairing["code"], pairing["expires_at"]) if pairing else None,
+        qr=item.get("qr"),
+        pairing=item.get("pairing"),
         number=item.get("number"),
         linked_at=item.get("linked_at"),
         last_number=item.get("last_number"),
@@ -223,7 +224,7 @@ def session_from(item: Item) -> Session:
         former_holders=item.get("former_holders"),
         last_message_at=item.get("last_message_at"),
         last_reply_at=item.get("last_reply_at"),
-        snapshots=tuple(SnapshotVersion(**each) for each in item.get("snapshots", ())),
+        snapshots=item.get("snapshots", ()),
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chalicelib.model import milliseconds
-from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import seconds
 
 #: A slot that its holder did not free expires after this: no function runs for as long.
@@ -41,9 +42,8 @@ class Slots:
             holder: a name that no other call has.
             limit: the number of slots.
         """
-        taken = {
-            item["sk"] for item in self._table.query(f"TENANT#{tenant}", begins_with="SLOT#") if item["until"] > now
-        }
+        slots = self._table.query(f"TENANT#{tenant}", begins_with="SLOT#")
+        taken = {item["sk"] for item in slots if (one(item, _until_from) or 0) > now}
         until = now + milliseconds(SLOT_EXPIRES_AFTER)
         free = Attr("until").not_exists() | Attr("until").lte(now)
         for number in range(limit):
@@ -60,6 +60,11 @@ class Slots:
         ours = Attr("holder").eq(slot.holder)
         with suppress(ConditionFailed):
             self._table.update(Update(f"TENANT#{slot.tenant}", _key(slot.number), set={"until": 0}, when=ours))
+
+
+@readable
+def _until_from(item: Item) -> int:
+    return int(item["until"])
 
 
 def _key(number: int) -> str:

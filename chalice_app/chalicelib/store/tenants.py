@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import Conflict, NotFound, Unreadable
 from chalicelib.model import (
     Assistant,
     Event,
@@ -28,6 +28,7 @@ from chalicelib.model.notices.kinds import kind_of
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.store.invites import invite_put
 from chalicelib.store.notices import news_writes
+from chalicelib.store.records.reader import readable
 from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline
@@ -80,7 +81,7 @@ class Tenants:
         item = self._table.get(f"TENANT#{tenant}", f"ASSISTANT#{version}")
         if item is None:
             raise NotFound
-        return _assistants.validate_python(item)
+        return _assistant_from(item)
 
     def store_found_effort(self, tenant: str, version: int, effort: str) -> None:
         """Stores the effort that the model of this assistant takes instead of our default (``model/assistant.py``)."""
@@ -89,16 +90,23 @@ class Tenants:
             self._table.update(Update(*key, set={"found_effort": effort}, when=Attr("pk").exists()))
 
     def list_all(self) -> list[tuple[Tenant, Session]]:
-        """Returns each tenant with its session, by id, with one query, a moment old."""
+        """Returns each tenant with its session, by id, with one query, a moment old; those that can be read."""
         tenants: dict[str, Tenant] = {}
         sessions: dict[str, Session] = {}
         keys = ("directory", "directory_order")
+        unreadable: set[str] = set()
         for item in self._table.query("TENANT", index="directory", keys=keys, consistent=False):
-            if item["sk"] == "TENANT":
-                tenants[item["id"]] = tenant_from(item)
-            else:
-                sessions[item["tenant"]] = session_from(item)
-        return [(tenant, sessions.get(id) or Session(tenant=id)) for id, tenant in tenants.items()]
+            id = item["pk"].removeprefix("TENANT#")
+            try:
+                if item["sk"] == "TENANT":
+                    tenants[id] = tenant_from(item)
+                else:
+                    sessions[id] = session_from(item)
+            except Unreadable:
+                unreadable.add(id)
+        return [
+            (tenant, sessions.get(id) or Session(tenant=id)) for id, tenant in tenants.items() if id not in unreadable
+        ]
 
     def edit(
         self,
@@ -205,8 +213,14 @@ class Tenants:
         return True
 
 
+@readable
+def _assistant_from(item: Item) -> Assistant:
+    return _assistants.validate_python(item)
+
+
+@readable
 def tenant_from(item: Item) -> Tenant:
-    """Returns the tenant that this item holds."""
+    """Returns the tenant that this item holds. Raises Unreadable."""
     problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
     return _tenants.validate_python(
         {**item, "state": item["wanted"], "policies": _read_policies(item["policies"]), **problems}

@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
-from chalicelib.model import Event, EventKind, milliseconds
+from chalicelib.model import Event, milliseconds
+from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 
 #: An event expires after this.
@@ -58,21 +59,23 @@ class Timeline:
         )
 
     def latest(self, tenant: str, limit: int = 50) -> list[Event]:
-        """Returns the latest events, the newest first."""
+        """Returns the latest events that can be read, the newest first."""
         items = self._table.query(
             f"TENANT#{tenant}", index="by_time", keys=("pk", "at"), newest_first=True, limit=limit
         )
-        return [_event_from(item) for item in sorted(items, key=lambda item: (item["at"], item["sk"]), reverse=True)]
+        return list(each(sorted(items, key=lambda item: (item["at"], item["sk"]), reverse=True), _event_from))
 
 
+@readable
 def _event_from(item: Item) -> Event:
-    return Event(
-        item["tenant"],
-        int(item["at"]),
-        EventKind(item["happened"]),
-        item.get("detail", ""),
-        item.get("by", "answerline"),
-        item.get("counted", 1),
+    return value_of(
+        Event,
+        tenant=item["tenant"],
+        at=int(item["at"]),
+        kind=item["happened"],
+        detail=item.get("detail", ""),
+        by=item.get("by", "answerline"),
+        count=item.get("counted", 1),
     )
 
 

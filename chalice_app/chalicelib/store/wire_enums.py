@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from chalicelib.model import Problem
 from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.store.records.reader import value_of
 from wire import MessageKind, Phase, ProblemCode, Wanted
 
 E = TypeVar("E", bound=StrEnum)
@@ -32,7 +33,7 @@ def read_problem(item: Mapping[str, Any] | None) -> Problem | None:
     """Returns the stored problem; None for an unknown code: the next attempt or report finds out what is wrong."""
     if not item or item["code"] not in set(ProblemCode):
         return None
-    return Problem(ProblemCode(item["code"]), item["since"], item.get("detail", ""))
+    return value_of(Problem, **item)
 
 
 def read_kind(value: str | None) -> NoticeKind | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Event, EventKind, milliseconds
 from chalicelib.model.messages.automatic_messages import SeenText, TextMark, see_again
+from chalicelib.store.records.reader import each, one, readable, value_of
 from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
 
@@ -37,14 +38,15 @@ class AutomaticTexts:
         """Returns the text, recognised or not; None if it was not seen, or not for long."""
         for prefix in ("AUTOMATIC_TEXT", "SEEN_TEXT"):
             item = self._table.get(f"TENANT#{tenant}", f"{prefix}#{fingerprint}")
-            if item is not None and item["expires_at"] >= seconds(now):
-                return _text_from(item)
+            text = one(item, _text_from)
+            if item is not None and text is not None and _is_kept(item, now):
+                return text
         return None
 
     def recognised(self, tenant: str, *, now: int) -> list[SeenText]:
-        """Returns the recognised texts, the one seen last first."""
+        """Returns the recognised texts that can be read, the one seen last first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="AUTOMATIC_TEXT#")
-        texts = [_text_from(item) for item in items if item["expires_at"] >= seconds(now)]
+        texts = each((item for item in items if _is_kept(item, now)), _text_from)
         return sorted(texts, key=lambda text: text.last_seen, reverse=True)
 
     def record(
@@ -135,10 +137,17 @@ def _expiry(text: SeenText, retention: timedelta) -> int:
     return seconds(text.last_seen + milliseconds(retention if text.mark is None else MARKED_KEPT_FOR))
 
 
+def _is_kept(item: Item, now: int) -> bool:
+    expires_at = item.get("expires_at")
+    return isinstance(expires_at, int) and expires_at >= seconds(now)
+
+
+@readable
 def _text_from(item: Item) -> SeenText:
-    return SeenText(
+    return value_of(
+        SeenText,
         fingerprint=item["sk"].partition("#")[2],
-        chats=frozenset(item["chats"]),
+        chats=item["chats"],
         seen=item["seen"],
         first_seen=item["first_seen"],
         last_seen=item["last_seen"],

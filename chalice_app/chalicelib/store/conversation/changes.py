@@ -5,7 +5,7 @@ from contextlib import suppress
 from chalicelib.model import Chat, StoredMessage, Turn, TurnState
 from chalicelib.model.messages.changes import erased, without_copies
 from chalicelib.model.messages.skip_reason import SkipReason
-from chalicelib.store.conversation.items import chat_from, chat_key, message_item, turn_from
+from chalicelib.store.conversation.items import chat_from, chat_key, message_item, turn_or_rest_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
 
 
@@ -59,7 +59,7 @@ class MessageChanges:
     def erase_repetitions(self, chat: Chat, former: StoredMessage) -> None:
         """Erases what replies repeat of a wording that its author took back: nobody could find it any more later."""
         for item in self._table.query(chat_key(chat.tenant, chat.id), begins_with="TURN#"):
-            turn = turn_from(item)
+            turn = turn_or_rest_from(item)
             kept = turn.parts_once_sent or turn.parts
             parts = tuple(without_copies(part, former) for part in kept)
             markdown = without_copies(turn.markdown, former)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.model import (
     MAX_MESSAGE_AGE,
@@ -19,10 +20,12 @@ from chalicelib.store.conversation.items import (
     DAY_SECONDS,
     chat_from,
     chat_key,
+    is_expired,
     message_from,
     message_item,
-    turn_from,
+    turn_or_rest_from,
 )
+from chalicelib.store.records import reader
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from wire import Message, MessageKind, Quote
 
@@ -172,15 +175,15 @@ class Chats:
         return any(quoted is not None and quoted.skipped is SkipReason.DELETED for quoted in found)
 
     def find_message(self, chat: Chat, key: str) -> StoredMessage | None:
-        """Returns the message with this key."""
+        """Returns the message with this key, if it can be read."""
         item = self._table.get(chat_key(chat.tenant, chat.id), f"MESSAGE#{key}")
-        return message_from(chat.id, item) if item else None
+        return reader.one(item, partial(message_from, chat.id))
 
     def get_batch(self, turn: Turn) -> tuple[StoredMessage, ...]:
-        """Returns the messages that a turn answers, in their order; those that expired are left out."""
+        """Returns the messages that a turn answers, in their order; without those that expired or cannot be read."""
         pk = chat_key(turn.tenant, turn.chat)
         items = self._table.get_many([(pk, f"MESSAGE#{key}") for key in turn.messages])
-        found = {item["sk"].removeprefix("MESSAGE#"): message_from(turn.chat, item) for item in items}
+        found = {each.key: each for each in reader.each(items, partial(message_from, turn.chat))}
         return tuple(found[key] for key in turn.messages if key in found)
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
@@ -199,12 +202,12 @@ class Chats:
         for count, item in enumerate(self._newest_first(chat, page=max(PAGE_ENTRIES, depth + 1))):
             if count >= depth and item["at"] < floor:
                 break
-            if item.get("expires_at", now) * 1000 < now:
+            if is_expired(item, now):
                 continue
             if item["sk"].startswith("TURN#"):
-                turns.append(turn_from(item))
+                turns.append(turn_or_rest_from(item))
             else:
-                messages.append(message_from(chat.id, item))
+                messages += reader.each([item], partial(message_from, chat.id))
         return Recent(tuple(reversed(messages)), tuple(reversed(turns)))
 
     def find_turn_with_part(self, chat: Chat, message: str, *, now: int, since: int) -> Turn | None:
@@ -216,18 +219,18 @@ class Chats:
         pk = chat_key(chat.tenant, chat.id)
         last = chat.last_turns[-1:]
         newest = self._table.get(pk, f"TURN#{last[0]}") if last else None
-        found = turn_from(newest) if newest is not None else None
+        found = turn_or_rest_from(newest) if newest is not None else None
         if found is not None and message in found.part_ids:
             return found
         before = self._table.get_many([(pk, f"TURN#{turn}") for turn in chat.last_turns[:-1]])
         for item in before:
-            if message in (turn := turn_from(item)).part_ids:
+            if message in (turn := turn_or_rest_from(item)).part_ids:
                 return turn
         for item in self._newest_first(chat, page=PAGE_ENTRIES):
             if item["at"] < f"{since:013d}":
                 return None
-            if item["sk"].startswith("TURN#") and message in (turn := turn_from(item)).part_ids:
-                return turn if item.get("expires_at", now) * 1000 >= now else None
+            if item["sk"].startswith("TURN#") and message in (turn := turn_or_rest_from(item)).part_ids:
+                return None if is_expired(item, now) else turn
         return None
 
     def _newest_first(self, chat: Chat, *, page: int) -> Iterator[Item]:

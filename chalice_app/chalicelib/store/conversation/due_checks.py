@@ -11,7 +11,8 @@ from typing import Any
 
 from chalicelib.model import milliseconds
 from chalicelib.store.conversation.items import chat_key
-from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Table, Update
+from chalicelib.store.records.reader import each, one, readable, value_of
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import seconds
 
 #: A note that nothing can look at, because its tenant is gone, is forgotten after this.
@@ -61,11 +62,9 @@ class DueChecks:
         return DueCheck(tenant, chat, due_at, new["request"]) if self._change(tenant, chat, new, when) else None
 
     def get(self, tenant: str, chat: str) -> DueCheck | None:
-        """Returns the chat's note, if there is one."""
+        """Returns the chat's note, if there is one that can be read."""
         item = self._table.get(chat_key(tenant, chat), _SORT_KEY)
-        if item is None or "request" not in item:
-            return None
-        return DueCheck(tenant, chat, item["due_at"], item["request"], item.get("since"))
+        return one({**item, "tenant": tenant, "chat": chat}, _note_from) if item and "request" in item else None
 
     def postpone(self, noted: DueCheck, due_at: int) -> None:
         """Makes a note due later, unless another one came meanwhile."""
@@ -77,7 +76,7 @@ class DueChecks:
         self._change(noted.tenant, noted.chat, gone, Attr("request").eq(noted.request))
 
     def due(self, *, due_before: int, now: int, limit: int = 200) -> list[DueCheck]:
-        """Returns the notes that are due by then, the earliest first, a moment old."""
+        """Returns the notes that are due by then and can be read, the earliest first, a moment old."""
         items = self._table.query(
             _PARTITION,
             index="open_turns",
@@ -87,7 +86,7 @@ class DueChecks:
             limit=limit,
             consistent=False,
         )
-        return [DueCheck(item["tenant"], item["chat"], item["due_at"], item["request"]) for item in items]
+        return list(each(items, _note_from))
 
     def _new(self, tenant: str, chat: str, due_at: int) -> dict[str, Any]:
         return {
@@ -105,3 +104,8 @@ class DueChecks:
         except ConditionFailed:
             return False
         return True
+
+
+@readable
+def _note_from(item: Item) -> DueCheck:
+    return value_of(DueCheck, **item)

@@ -1,7 +1,9 @@
 """The items of chats, messages and turns: their keys and attributes."""
 
+from chalicelib.errors import Unreadable
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
 from chalicelib.model.fixed_sentences import FixedSentence
+from chalicelib.store.records.reader import readable, value_of
 from chalicelib.store.table import Item
 from chalicelib.store.wire_enums import read_enum
 from wire import Media, MessageKind, Quote
@@ -14,8 +16,11 @@ def chat_key(tenant: str, chat: str) -> str:
     return f"CHAT#{tenant}#{chat}"
 
 
+@readable
 def chat_from(tenant: str, item: Item) -> Chat:
-    return Chat(
+    """Returns the chat that this item holds. Raises Unreadable."""
+    return value_of(
+        Chat,
         tenant=tenant,
         id=item["id"],
         open_turn=item.get("open_turn"),
@@ -61,8 +66,11 @@ def message_item(chat: Chat, message: StoredMessage, *, expires_at: int) -> Item
     }
 
 
+@readable
 def message_from(chat: str, item: Item) -> StoredMessage:
-    return StoredMessage(
+    """Returns the message that this item holds. Raises Unreadable."""
+    return value_of(
+        StoredMessage,
         id=item["id"],
         chat=chat,
         sender=item.get("sender"),
@@ -84,21 +92,23 @@ def message_from(chat: str, item: Item) -> StoredMessage:
     )
 
 
+@readable
 def turn_from(item: Item) -> Turn:
-    """Returns the turn that this item holds."""
-    return Turn(
+    """Returns the turn that this item holds. Raises Unreadable."""
+    return value_of(
+        Turn,
         id=item["sk"].removeprefix("TURN#"),
         tenant=item["tenant"],
         chat=item["chat"],
         state=TurnState(item["state"]),
         revision=item["revision"],
-        messages=tuple(item["messages"]),
+        messages=item["messages"],
         first_message=item["first_message"],
         last_message=item["last_message"],
         created_at=item["created_at"],
         at=item["at"],
         oldest_sent_at=item["oldest_sent_at"],
-        parts=tuple(item.get("parts", ())),
+        parts=item.get("parts", ()),
         cursor=item.get("cursor", 0),
         discards=item.get("discards", 0),
         attempts=item.get("attempts", 0),
@@ -106,15 +116,51 @@ def turn_from(item: Item) -> Turn:
         due_at=item.get("due_at", 0),
         reason=item.get("reason"),
         sent_at=item.get("sent_at"),
-        versions=tuple(item.get("versions", ())),
+        versions=item.get("versions", ()),
         markdown=item.get("markdown", ""),
-        parts_once_sent=tuple(item.get("parts_once_sent", ())),
+        parts_once_sent=item.get("parts_once_sent", ()),
         calls=item.get("calls", 0),
         called_at=item.get("called_at"),
         timeouts=item.get("timeouts", 0),
         failures=item.get("failures", 0),
         sentence=FixedSentence(item["sentence"]) if "sentence" in item else None,
     )
+
+
+def turn_or_rest_from(item: Item) -> Turn:
+    """Returns the turn; of one that cannot be read, what it answers, as if a later release had written its state.
+
+    So its chat goes on, and nothing is answered twice. Raises Unreadable where even that is not known.
+    """
+    try:
+        return turn_from(item)
+    except Unreadable:
+        return _rest_from(item)
+
+
+@readable
+def _rest_from(item: Item) -> Turn:
+    _, tenant, chat = item["pk"].split("#", 2)
+    return value_of(
+        Turn,
+        id=item["sk"].removeprefix("TURN#"),
+        tenant=tenant,
+        chat=chat,
+        state=TurnState.UNKNOWN,
+        revision=0,
+        messages=item["messages"],
+        first_message="",
+        last_message="",
+        created_at=0,
+        at=item["at"],
+        oldest_sent_at=0,
+    )
+
+
+def is_expired(item: Item, now: int) -> bool:
+    """Returns whether DynamoDB should have deleted this item by now."""
+    expires_at = item.get("expires_at")
+    return isinstance(expires_at, int) and expires_at * 1000 < now
 
 
 def turn_item(turn: Turn, retention_days: int, now: int) -> Item:

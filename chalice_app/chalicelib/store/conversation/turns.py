@@ -21,7 +21,8 @@ from chalicelib.model import (
 )
 from chalicelib.model.conversation import LAST_TURNS, first_turn
 from chalicelib.model.fixed_sentences import FixedSentence
-from chalicelib.store.conversation.items import chat_key, turn_from, turn_item
+from chalicelib.store.conversation.items import chat_key, turn_from, turn_item, turn_or_rest_from
+from chalicelib.store.records.reader import each
 from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
 
 #: More of a model's text could not be sent either (``replies/formatting.py``).
@@ -47,7 +48,7 @@ class Turns:
     def get(self, tenant: str, chat: str, turn: str) -> Turn | None:
         """Returns the turn; None if it expired or is unknown."""
         item = self._table.get(chat_key(tenant, chat), f"TURN#{turn}")
-        return turn_from(item) if item else None
+        return turn_or_rest_from(item) if item else None
 
     def freeze(self, chat: Chat, waiting: tuple[StoredMessage, ...], *, retention_days: int, now: int) -> Turn | None:
         """Opens the chat's turn over this batch.
@@ -265,20 +266,18 @@ class Turns:
         return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": backstop}) is not None
 
     def open_turns(self, *, due_before: int, tenant: str | None = None, limit: int = 200) -> list[Turn]:
-        """Returns open turns that are due by then, the earliest first, a moment old."""
+        """Returns open turns that are due by then and can be read, the earliest first, a moment old."""
         where = Attr("tenant").eq(tenant) if tenant is not None else None
-        return [
-            turn_from(item)
-            for item in self._table.query(
-                "OPEN",
-                index="open_turns",
-                keys=("open_turns", "due_at"),
-                between=(0, due_before),
-                where=where,
-                limit=limit,
-                consistent=False,
-            )
-        ]
+        items = self._table.query(
+            "OPEN",
+            index="open_turns",
+            keys=("open_turns", "due_at"),
+            between=(0, due_before),
+            where=where,
+            limit=limit,
+            consistent=False,
+        )
+        return list(each(items, turn_from))
 
     def _change_as_holder(self, turn: Turn, runner: str, epoch: int, changes: dict[str, Any], when: Any) -> bool:
         """Changes the turn while this runner holds the session at this epoch; False if a condition failed."""
@@ -306,7 +305,7 @@ class Turns:
             item = self._table.update(Update(*_key(turn), set=changes, add=add or {}, when=when))
         except ConditionFailed:
             return None
-        return turn_from(item)
+        return turn_or_rest_from(item)
 
 
 def _key(turn: Turn) -> tuple[str, str]:

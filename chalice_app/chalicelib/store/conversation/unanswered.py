@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from chalicelib.model import SkipReason, milliseconds
+from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import seconds
 from chalicelib.store.wire_enums import read_enum
@@ -59,14 +60,15 @@ class UnansweredMessages:
         return new
 
     def latest(self, tenant: str, limit: int = 20) -> list[UnansweredMessage]:
-        """Returns the last ones, the newest first."""
+        """Returns the last ones that can be read, the newest first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="UNANSWERED#", newest_first=True, limit=limit)
-        return [_from(item) for item in items]
+        return list(each(items, _from))
 
     def counts(self, tenant: str, day: date) -> Mapping[SkipReason, int]:
         """Returns how many there were on this day, the most frequent reason first."""
         item = self._table.get(*_day_key(tenant, day)) or {}
-        return dict(Counter({reason: int(item[reason]) for reason in SkipReason if reason in item}).most_common())
+        counts = {reason: item[reason] for reason in SkipReason if isinstance(item.get(reason), int)}
+        return dict(Counter(counts).most_common())
 
 
 def _day_key(tenant: str, day: date) -> tuple[str, str]:
@@ -87,8 +89,10 @@ def _item(tenant: str, message: UnansweredMessage) -> Item:
     }
 
 
+@readable
 def _from(item: Item) -> UnansweredMessage:
-    return UnansweredMessage(
+    return value_of(
+        UnansweredMessage,
         at=item["received_at"],
         chat=item["chat"],
         key=item["key"],

@@ -1,11 +1,12 @@
 """The page of one tenant: its state, the code to scan, its timeline, and the operator's actions."""
 
+from contextlib import suppress
 from dataclasses import fields as fields_of
 from typing import Any, Final
 
 from chalice.app import Response
 
-from chalicelib.errors import Conflict, Invalid, TransientError
+from chalicelib.errors import Conflict, Invalid, TransientError, Unreadable
 from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState, TurnState
 from chalicelib.model.line_health import line_of
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
@@ -91,7 +92,9 @@ class TenantPage:
         session = self.services.sessions.get(tenant.id)
         if self._wakes(tenant, session, now):
             session = self.services.placement.keep_awake(tenant.id, now, by_owner=False)
-        runner = self.services.runners.get(session.runner) if session.linked and session.runner else None
+        runner = None
+        with suppress(Unreadable):
+            runner = self.services.runners.get(session.runner) if session.linked and session.runner else None
         line = line_of(tenant, session, (), runner, now)
         return {
             "tenant": tenant,

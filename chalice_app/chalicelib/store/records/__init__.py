@@ -1,0 +1,1 @@
+"""Stored items as values of the model."""
