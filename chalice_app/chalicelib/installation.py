@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from chalicelib.errors import Misconfigured
 from chalicelib.model.mail_address import parse_recipients
+from chalicelib.model.notices.quiet_hours import QuietHours, parse_quiet_hours
 from chalicelib.model.openai_servers import parse_servers
 
 
@@ -39,6 +40,11 @@ class Installation:
     def operators_emails(self) -> tuple[str, ...]:
         """The addresses that get the operators' notices; none where no operator wants them."""
         return parse_recipients(self._environment.get("OPERATORS_EMAIL", ""))
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """The hours in which people hear only of what cannot wait; None for no such hours."""
+        return parse_quiet_hours(self._environment.get("QUIET_HOURS", ""))
 
     @property
     def mail_configuration_set(self) -> str:

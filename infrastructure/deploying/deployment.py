@@ -143,7 +143,7 @@ def finish(context: Context, settings: Settings, commit: str) -> None:
         raise CannotDeploy(
             f"The stage's public address is {address or 'empty'}: {reason}. Deploy again with BASE_URL=…."
         )
-    email = parameters.get("OperatorsEmail", "")
+    email = parameters.get("OperatorsEmail", "").partition(",")[0]
     user_pool = stack.resources()["UserPool"][1]
     first = operators.invite_first(
         context.account.client("cognito-idp"), user_pool, email, mailed=not settings.print_password

@@ -1,11 +1,12 @@
 """Settings of a deployment, as `make deploy NAME=value` passes them, checked; the stage remembers most of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.model.mail_address import parse_sender
+from chalicelib.model.mail_address import parse_recipients, parse_sender
+from chalicelib.model.notices.quiet_hours import parse_quiet_hours
 from chalicelib.model.openai_servers import unfit_servers
 from chalicelib.model.public_address import unfit_path, unfit_reason
 from infrastructure.deploying import CannotDeploy
@@ -15,6 +16,7 @@ from infrastructure.deploying.parameters import Parameters
 REMEMBERED: Final[Mapping[str, str]] = {
     "MAIL_FROM": "MailFrom",
     "OPERATORS_EMAIL": "OperatorsEmail",
+    "QUIET_HOURS": "QuietHours",
     "OPERATORS_MFA": "OperatorsMfa",
     "DOMAIN": "DomainName",
     "HOSTED_ZONE": "HostedZoneId",
@@ -52,8 +54,13 @@ MAX_PROXIES: Final = 5
 #: The limits that SQS takes for a trigger.
 THINK_AT_ONCE: Final = range(2, 1001)
 
+#: The settings that the application parses, and that are refused here for the same reason.
+PARSED: Final[Mapping[str, Callable[[str], object]]] = {
+    "OPERATORS_EMAIL": parse_recipients,
+    "QUIET_HOURS": parse_quiet_hours,
+}
+
 _NUMBER = re.compile(r"\d{1,9}")
-_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 
 
@@ -105,6 +112,8 @@ def parse(environment: Mapping[str, str]) -> Settings:
         raise CannotDeploy("\n".join(errors))
     if given.get("MailFrom"):
         given["MailFrom"] = parse_sender(given["MailFrom"]).setting
+    if given.get("OperatorsEmail"):
+        given["OperatorsEmail"] = ",".join(parse_recipients(given["OperatorsEmail"]))
     if given.get("PublicBaseUrl"):
         given["PublicBaseUrl"] = given["PublicBaseUrl"].rstrip("/")
     return Settings(
@@ -117,6 +126,14 @@ def parse(environment: Mapping[str, str]) -> Settings:
         delete_data=environment.get("DATA", "") == "delete",
         to=environment.get("TO", ""),
     )
+
+
+def _parse_error(parse_value: Callable[[str], object], value: str) -> str:
+    try:
+        parse_value(value)
+    except ValueError as error:
+        return f"{error}."
+    return ""
 
 
 def _sender_error(value: str) -> str:
@@ -146,8 +163,8 @@ def _error(name: str, value: str) -> str:
         )
     if name == "MAIL_FROM":
         return _sender_error(value)
-    if name == "OPERATORS_EMAIL":
-        return "" if _ADDRESS.fullmatch(value) else "it is not an e-mail address."
+    if name in PARSED:
+        return _parse_error(PARSED[name], value)
     if name == "DOMAIN":
         valid = _DOMAIN.fullmatch(value) and unfit_reason(f"https://{value}") is None
         return "" if valid else "it is not a public domain name, like line.example.com."

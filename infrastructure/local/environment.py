@@ -31,6 +31,7 @@ def local_environment(
     runners_at_least: int = 1,
     allow_local_links: bool = True,
     operators_email: str = "",
+    quiet_hours: str = "",
     commit: str | None = None,
 ) -> dict[str, str]:
     """Returns the whole environment of the application, as on Lambda."""
@@ -56,6 +57,7 @@ def local_environment(
         "THINK_AT_ONCE": str(DEFAULT_WORKERS),
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "OPERATORS_EMAIL": operators_email,
+        "QUIET_HOURS": quiet_hours,
         "OPENAI_SERVERS": openai_servers,
         "COMMIT": commit if commit is not None else current_commit(),
     }

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -81,7 +81,12 @@ class Settings:
     public_url: str | None = None
     smtp_url: str | None = None
     mail_from: str = "Answerline <answerline@answerline.test>"
+    #: The first operator, who can sign in from the first start on.
     operator_email: str = "operator@answerline.test"
+    #: Everybody who gets the operators' mail, with commas between them; empty: the first operator.
+    operators_email: str = ""
+    #: The hours in which only what cannot wait is mailed, as ``22:00-07:00 Europe/Berlin``.
+    quiet_hours: str = ""
     #: The place of the backups, outside of this machine; ``None``: none are taken.
     backup_to: str | None = None
     #: The time of the nightly backup, by this machine's clock.
@@ -178,8 +183,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     add(
         "--operator-email",
         default=given("OPERATOR_EMAIL") or Settings.operator_email,
-        help="the first operator",
+        help="the first operator, and after commas others who get the operators' mail",
     )
+    add("--quiet-hours", default=given("QUIET_HOURS") or "", help="22:00-07:00 Europe/Berlin: mail that can wait waits")
     add("--backup-to", default=given("BACKUP_TO") or None, help="a folder, sftp://user@host/path, s3://bucket/prefix")
     add("--backup-at", default=given("BACKUP_AT") or DEFAULT_AT, help="the time of the nightly backup, 03:15")
     add("--runner-image", default=given("RUNNER_IMAGE") or None, help="run runners in containers of this image")
@@ -188,6 +194,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
             raise CannotStart(f"{name.upper()}={getattr(chosen, name)} means nothing here: use `simulated` or `real`.")
+    operators = _parsed("OPERATOR_EMAIL", chosen.operator_email)
     return Settings(
         data=chosen.data.resolve(),
         ports=_ports(chosen.ports),
@@ -199,10 +206,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         openai_servers=_servers(chosen.openai_servers),
         public_url=_public(chosen.base_url),
         smtp_url=_smtp(chosen.smtp_url),
-        mail_from=_sender(chosen.mail_from),
-        operator_email=chosen.operator_email,
-        backup_to=_backup_to(chosen.backup_to),
-        backup_at=_backup_at(chosen.backup_at),
+        mail_from=_parsed("MAIL_FROM", chosen.mail_from),
+        operator_email=operators.partition(",")[0],
+        operators_email=operators,
+        quiet_hours=_parsed("QUIET_HOURS", chosen.quiet_hours),
+        backup_to=_backup(chosen.backup_to, parse_address),
+        backup_at=_backup(chosen.backup_at, parse_time) or DEFAULT_AT,
         runner_image=chosen.runner_image,
         runners_at=chosen.runners_at,
         runner_token=_token(given("RUNNER_BOOTSTRAP_TOKEN") or None, chosen.runners_at),
@@ -229,15 +238,22 @@ def _token(token: str | None, runners_at: str | None) -> str | None:
     return token if runners_at else None
 
 
-def _sender(mail_from: str) -> str:
-    from chalicelib.model.mail_address import parse_sender  # a child of the stack has not got it on its path
+def _parsed(name: str, text: str) -> str:
+    """Returns a setting that the application parses, too, in its one form."""
+    from chalicelib.model import mail_address  # not above: a child of the stack has not got it on its path
+    from chalicelib.model.notices.quiet_hours import parse_quiet_hours
 
     try:
-        return parse_sender(mail_from).setting
+        match name:
+            case "MAIL_FROM":
+                return mail_address.parse_sender(text).setting
+            case "OPERATOR_EMAIL":
+                return ",".join(mail_address.parse_recipients(text))
+        parse_quiet_hours(text)
     except ValueError as error:
-        raise CannotStart(
-            f"MAIL_FROM={mail_from}: {error}. Give an address, or `Your agency <line@example.com>`."
-        ) from None
+        example = " Give an address, or `Your agency <line@example.com>`." if name == "MAIL_FROM" else ""
+        raise CannotStart(f"{name}={text}: {error}.{example}") from None
+    return text
 
 
 def _public(url: str | None) -> str | None:
@@ -270,18 +286,10 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _backup_to(text: str | None) -> str | None:
+def _backup(text: str | None, check: Callable[[str], object]) -> str | None:
     try:
         if text is not None:
-            parse_address(text)
-    except BackupFailed as error:
-        raise CannotStart(str(error)) from None
-    return text
-
-
-def _backup_at(text: str) -> str:
-    try:
-        parse_time(text)
+            check(text)
     except BackupFailed as error:
         raise CannotStart(str(error)) from None
     return text

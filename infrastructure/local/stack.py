@@ -110,7 +110,8 @@ class LocalStack:
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
                 allow_local_links=self.settings.links_are_local,
-                operators_email=self.settings.operator_email,
+                operators_email=self.settings.operators_email or self.settings.operator_email,
+                quiet_hours=self.settings.quiet_hours,
             ),
             **self.settings.app_settings,
         }

@@ -14,6 +14,7 @@ from chalicelib.model.notices.notice import (
     ALARMED_AT_ATTEMPT,
     Notice,
     NoticeLine,
+    earliest,
     next_step,
     retry_at,
     with_former_mail,
@@ -79,7 +80,7 @@ def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
         if step is None or not told:
             services.notices.postpone(notice, None, now)
             continue
-        due_at = max(step.at, _kept_back_until(services, notice, now))
+        due_at = max(earliest(step, notice.kind, services.quiet_hours, now), _kept_back_until(services, notice, now))
         if due_at > now:
             services.notices.postpone(notice, due_at, now)
             continue

@@ -1,6 +1,7 @@
 """Sends owners their notices: each one a mail with a link to the own page, in the owner's language."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from chalicelib.model.notices.notice import (
     MAX_ATTEMPTS,
     NewsState,
     Notice,
+    earliest,
     next_step,
     with_former_mail,
 )
@@ -54,7 +56,10 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
     if step is None:
         services.notices.postpone(notice, None, now)
         return True
-    due_at = max(step.at, _kept_back_until(tenant, session, now))
+    quiet = services.quiet_hours
+    if quiet is not None and tenant.time_zone:
+        quiet = replace(quiet, zone=tenant.time_zone)
+    due_at = max(earliest(step, notice.kind, quiet, now), _kept_back_until(tenant, session, now))
     if due_at > now:
         services.notices.postpone(notice, due_at, now)
         return True

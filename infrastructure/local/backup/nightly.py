@@ -200,7 +200,7 @@ class StackNotify:
 
         self.client("sesv2").send_email(
             FromEmailAddress=parse_sender(self.settings.mail_from).header,
-            Destination={"ToAddresses": [self.settings.operator_email]},
+            Destination={"ToAddresses": (self.settings.operators_email or self.settings.operator_email).split(",")},
             Content={"Simple": {"Subject": {"Data": subject}, "Body": {"Text": {"Data": text}}}},
         )
 

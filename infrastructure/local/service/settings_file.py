@@ -8,6 +8,7 @@ from infrastructure.local.settings import CannotStart
 #: The settings of `make up` that `make service NAME=value` writes to the file.
 NAMES = (
     *("WHATSAPP", "OPENAI", "OPENAI_SERVERS", "BASE_URL", "MAIL_FROM", "OPERATOR_EMAIL", "PORTS"),
+    "QUIET_HOURS",
     *("RUNNERS", "RUNNER_CAPACITY", "RUNNER_IMAGE", "LINE_REPLIES_PER_MINUTE", "CHROMIUM", "BROWSER_HEAP_MB"),
     *("DYNOXIDE", "BACKUP_TO", "BACKUP_AT", "BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS", "RUNNERS_AT"),
 )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from chalicelib.model.notices.kinds import CAN_WAIT, NoticeKind, Recipient, recipients_of, reminders_of
+from chalicelib.model.notices.quiet_hours import QuietHours
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 
@@ -97,6 +98,13 @@ class Step:
     def can_wait(self, kind: NoticeKind) -> bool:
         """True if it may wait until the quiet hours are over."""
         return self.subject is not Subject.NEWS or kind in CAN_WAIT
+
+
+def earliest(step: Step, kind: NoticeKind, quiet: QuietHours | None, now: int) -> int:
+    """Returns the instant before which the step is not taken: its own, or the end of the quiet hours."""
+    at = max(step.at, now)
+    end = quiet.end_of(at) if quiet is not None and step.can_wait(kind) else None
+    return step.at if end is None else end
 
 
 def notices_of(news: News) -> tuple[tuple[Recipient, News], ...]:

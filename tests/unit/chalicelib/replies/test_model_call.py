@@ -93,6 +93,7 @@ def test_operators_and_owner_are_notified_of_a_problem_once_and_the_fresh_link_w
         hand_in(line, message(clock, f"M{number}", chat=f"471{number}@lid"))
         clock.pass_seconds(2)
         assert check(line, f"471{number}@lid") is ReplyOutcome.ACTION_REQUIRED
+    clock.pass_seconds(15 * 60)  # the owner's page is closed
     assert notify(line) == [("problem", "owner@example.com"), ("attention", "operators@example.com")]
     assert notify(line) == []
     link = cast(FakeMailer, line.mailer).sent[0][2]
@@ -106,6 +107,7 @@ def test_a_mail_that_cannot_be_sent_is_recorded_in_the_timeline_and_stops_nothin
     hand_in(line, message(clock, "M1"))
     clock.pass_seconds(2)
     assert check(line) is ReplyOutcome.ACTION_REQUIRED
+    clock.pass_seconds(15 * 60)
     assert notify(line) == []
     assert "SES is busy." in [event.detail for event in line.timeline.latest(T)]
 

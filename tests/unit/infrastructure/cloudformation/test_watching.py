@@ -13,6 +13,7 @@ import pytest
 from app import app
 from chalicelib import metrics
 from chalicelib.log_events import LogEvent
+from chalicelib.model.mail_address import MAX_RECIPIENTS
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
 from runner.log_events import LogEvent as RunnerLogEvent
@@ -227,9 +228,52 @@ def test_the_query_for_errors_reads_the_log_of_every_function() -> None:
 # -- recipients --------------------------------------------------------------------------------------------------------
 
 
-def test_alarms_and_budgets_are_mailed_only_where_an_address_is_set() -> None:
-    assert WATCHING["AlarmsByMail"]["Condition"] == "HasOperatorsEmail"
-    assert WATCHING["Budget"]["Condition"] == "HasBudget"
+def _resolved(value: Any, setting: str) -> Any:
+    """Returns a value of the template for these operators' addresses."""
+    if isinstance(value, list):
+        return [_resolved(each, setting) for each in value]
+    if not isinstance(value, dict) or len(value) > 1:
+        return value
+    ((function, argument),) = value.items()
+    match function:
+        case "Ref":
+            return setting if argument == "OperatorsEmail" else 7
+        case "Fn::Sub":
+            return argument.replace("${OperatorsEmail}", setting)
+        case "Fn::Split":
+            return _resolved(argument[1], setting).split(argument[0])
+        case "Fn::Select":
+            return _resolved(argument[1], setting)[argument[0]]
+        case "Fn::Equals":
+            return len({*_resolved(argument, setting)}) == 1
+        case "Fn::Not":
+            return not _resolved(argument[0], setting)
+        case "Fn::And":
+            return all(_resolved(argument, setting))
+        case "Fn::If":
+            return _resolved(argument[1 if _holds(argument[0], setting) else 2], setting)
+    raise NotImplementedError(function)
+
+
+def _holds(condition: str, setting: str) -> bool:
+    return bool(_resolved(PARTS["watching"]["Conditions"][condition], setting))
+
+
+@pytest.mark.parametrize("count", range(MAX_RECIPIENTS + 1))
+def test_alarms_and_the_budget_are_mailed_to_every_address_that_is_set(count: int) -> None:
+    addresses = [f"operator{number}@agency.example" for number in range(count)]
+    setting = ",".join(addresses)
+    subscriptions = [each for each in WATCHING.values() if each["Type"] == "AWS::SNS::Subscription"]
+    assert [
+        _resolved(each["Properties"]["Endpoint"], setting)
+        for each in subscriptions
+        if _holds(each["Condition"], setting)
+    ] == addresses
+    assert _holds(WATCHING["Budget"]["Condition"], setting) is (count > 0)
+    for each in WATCHING["Budget"]["Properties"]["NotificationsWithSubscribers"]:
+        mailed = [_resolved(one, setting) for one in each["Subscribers"]]
+        found = [_resolved(one["Address"], setting) for one in mailed if isinstance(one, dict)]
+        assert found == (addresses or [""])
 
 
 def test_only_alarms_of_this_account_may_ring() -> None:

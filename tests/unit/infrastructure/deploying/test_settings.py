@@ -59,6 +59,10 @@ UNFIT_PATHS = ("/line", "/line/", "/api/line", "/API", "/%61pi", "//line", "/api
         ("DOMAIN", "line.internal"),
         ("MAIL_FROM", "nobody"),
         ("OPERATORS_EMAIL", "Name <a@agency.example>"),
+        ("OPERATORS_EMAIL", "a@agency.example, nobody"),
+        ("OPERATORS_EMAIL", ",".join(f"operator{number}@agency.example" for number in range(6))),
+        ("QUIET_HOURS", "22-7"),
+        ("QUIET_HOURS", "22:00-07:00 Nowhere"),
         ("ARCHITECTURE", "amd64"),
         ("RUNNERS_ON_SPOT", "maybe"),
         ("OPERATORS_MFA", "off"),
@@ -174,3 +178,11 @@ def test_the_templates_declare_all_parameters_and_names_that_a_deployment_uses()
     assert {"MailSender", "SubnetA"} <= set(body["Resources"])
     for name in ("runners", "jobs-dead"):
         assert f'"${{AWS::StackName}}-{name}"' in text
+
+
+@pytest.mark.parametrize(
+    "text", ["us@agency.example, you@agency.example", "us@agency.example;you@agency.example us@AGENCY.example"]
+)
+def test_several_operators_addresses_are_one_setting_however_they_are_separated(text: str) -> None:
+    given = parse({"STAGE": "prod", "OPERATORS_EMAIL": text}).given
+    assert given["OperatorsEmail"] == "us@agency.example,you@agency.example"

@@ -150,8 +150,9 @@ def test_the_application_gets_names_and_endpoints_and_nothing_of_ours(monkeypatc
 
 
 def test_the_application_gets_every_variable_that_its_wiring_reads_and_no_other() -> None:
-    wiring = (REPOSITORY / "chalice_app" / "chalicelib" / "wiring.py").read_text()
-    read = set(re.findall(r"""(?:environment\.get|_required)\("([A-Z_]+)\"""", wiring))
+    application = REPOSITORY / "chalice_app" / "chalicelib"
+    readers = "".join((application / f"{name}.py").read_text() for name in ("installation", "wiring"))
+    read = set(re.findall(r"""(?:environment\.get|_required)\("([A-Z_]+)\"""", readers))
     simulated = "http://127.0.0.1:2"
     environment = local_environment(CREATED, aws=AWS, mail_from="a@b.example", openai_base_url=simulated, commit="abc")
     # Here runners are started from the very checkout, so their release is its commit.
@@ -182,3 +183,17 @@ def test_only_operators_see_mails_and_simulators_where_something_is_real(
     settings = parse([], {"WHATSAPP": kinds[whatsapp], "OPENAI": kinds[openai], "PORTS": "4700"})
     assert settings.guarded_by == ("http://localhost:4700/api/admin" if guarded else None)
     assert Programs(settings).operators_alone == (["--admin", settings.guarded_by] if guarded else [])
+
+
+def test_several_operators_get_the_mail_and_the_first_one_signs_in() -> None:
+    settings = parse([], {"OPERATOR_EMAIL": "us@agency.example, you@agency.example"})
+    assert (settings.operator_email, settings.operators_email) == (
+        "us@agency.example",
+        "us@agency.example,you@agency.example",
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("OPERATOR_EMAIL", "us, you"), ("QUIET_HOURS", "at night")])
+def test_a_setting_of_notices_that_is_none_is_refused_with_the_reason(name: str, value: str) -> None:
+    with pytest.raises(CannotStart, match=f"{name}={value}: "):
+        parse([], {name: value})
