@@ -67,8 +67,8 @@ def _files(code: Path) -> Iterator[Path]:
 
 
 def _is_unused_folder(path: Path) -> bool:
-    """Returns whether a folder has tests of libraries, command-line scripts, or bytecode of an earlier run."""
-    return path.name in ("tests", "__pycache__") or path.name.endswith(".data")
+    """Returns whether a folder has tests of libraries, scripts of the command line or for browsers, or old bytecode."""
+    return path.name in ("tests", "swagger_ui", "__pycache__") or path.name.endswith(".data")
 
 
 def _is_unused(path: Path) -> bool:
