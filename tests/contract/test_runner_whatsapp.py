@@ -18,7 +18,7 @@ from runner.control_plane.lease import Durations, Lease
 from tests.contract.runner_scene import CONTACT, NUMBER, becomes_true, is_online, link, running, settings_for
 from tests.simulators.whatsapp import ScanRefused, WhatsAppSimulator
 from tests.unit.support.runner_fakes import TENANT, FakeControl, message_id
-from wire import Phase, ProblemCode
+from wire import Message, Phase, ProblemCode
 
 pytestmark = pytest.mark.chromium
 
@@ -148,6 +148,38 @@ async def test_a_phone_that_unlinks_shows_a_fresh_code_and_can_link_again(
         await control.until_report(lambda report: report.phase is Phase.LOGGED_OUT)
         await link(control, simulator)
         assert simulator.phone(NUMBER).online
+
+
+async def test_what_contacts_wrote_while_the_phone_was_unlinked_is_read_after_it_is_linked_again(
+    simulator: WhatsAppSimulator, browsers: WhatsApp, tmp_path: Path
+) -> None:
+    control = FakeControl()
+    control.hold(watched=True)
+    phone = simulator.phone(NUMBER)
+
+    def handed_in() -> list[Message]:
+        return [message for request in control.handed_in for message in request.messages]
+
+    ann, bob = phone.contact(CONTACT, "Ann"), phone.contact("491755500002", "Bob")
+    async with running(browsers, control, tmp_path):
+        await link(control, simulator)
+        ann.write("before")
+        await control.until(lambda: [message.text for message in handed_in()] == ["before"])
+        caught_up_to_ms = handed_in()[-1].sent_at_ms
+        phone.unlink()
+        await control.until_report(lambda report: report.phase is Phase.LOGGED_OUT)
+        ann.write("while away")
+        bob.write("me too")
+        bob.owner_writes("I am here myself")
+        control.hold(watched=True, caught_up_to_ms=caught_up_to_ms)
+        await link(control, simulator)
+        control.hold(watched=True, number=NUMBER, caught_up_to_ms=caught_up_to_ms)
+        await control.until(lambda: len(handed_in()) == 4)
+        assert {(message.text, message.from_me) for message in handed_in()[1:]} == {
+            ("while away", False),
+            ("me too", False),
+            ("I am here myself", True),
+        }
 
 
 async def test_an_owner_can_link_with_a_pairing_code_instead(

@@ -29,7 +29,6 @@ from chalicelib.model.conversation import (
     split_by_age,
     split_by_login,
     unanswered_messages,
-    wordless_messages,
 )
 from chalicelib.model.messages.classification import (
     Classification,
@@ -166,5 +165,4 @@ __all__ = [
     "split_by_login",
     "tenant_of",
     "unanswered_messages",
-    "wordless_messages",
 ]

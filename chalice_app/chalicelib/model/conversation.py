@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
-from chalicelib.model.messages.skip_reason import SAID_NOTHING, WITHOUT_WORDS, SkipReason
+from chalicelib.model.messages.skip_reason import SAID_NOTHING, SkipReason
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
 
@@ -152,6 +152,13 @@ class Turn:
         said_nothing = self.state is TurnState.DISCARDED and self.reason in SAID_NOTHING
         return () if said_nothing or self.sentence not in (None, FixedSentence.STOPPED) else self.messages
 
+    def covers(self, message: StoredMessage) -> bool:
+        """True if the message needs no other reply; after a logout a person may reopen it, as a later version."""
+        if message.key not in self.answers:
+            return False
+        ended = self.state is TurnState.DISCARDED and self.reason == SkipReason.OTHER_LOGIN
+        return not ended or message.version <= self.frozen_versions[message.key]
+
     @property
     def frozen_versions(self) -> dict[str, int]:
         """The version of each of its messages when the batch was frozen, by key."""
@@ -203,13 +210,13 @@ def unanswered_messages(
     Args:
         ignoring: the open turn, whose batch may be frozen again.
     """
-    covered = {key for turn in turns if turn.id != ignoring for key in turn.answers}
+    others = [turn for turn in turns if turn.id != ignoring]
     return tuple(
         sorted(
             (
                 message
                 for message in messages
-                if not message.from_me and message.skipped is None and message.key not in covered
+                if not message.from_me and message.skipped is None and not any(each.covers(message) for each in others)
             ),
             key=lambda message: message.at,
         )
@@ -307,14 +314,4 @@ def refreeze(turn: Turn, batch: Sequence[StoredMessage], now: int) -> Turn:
         parts_once_sent=(),
         discards=turn.discards + grown,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
-    )
-
-
-def wordless_messages(messages: Iterable[StoredMessage], turns: Iterable[Turn]) -> tuple[StoredMessage, ...]:
-    """Selects the messages of contacts that carry no words and that no turn is about."""
-    covered = {key for turn in turns for key in turn.messages}
-    return tuple(
-        message
-        for message in messages
-        if not message.from_me and message.skipped in WITHOUT_WORDS and message.key not in covered
     )

@@ -28,7 +28,7 @@ from chalicelib.replies.look import request_check
 from chalicelib.replies.takeover import conclude_own, find_own_reply, judge_own, remember_own
 from chalicelib.replies.unanswered import report_messages
 from chalicelib.store.conversation.chats import arrival
-from chalicelib.store.conversation.unanswered import UnansweredMessage
+from chalicelib.store.conversation.unanswered import MissedMessage, UnansweredMessage
 from chalicelib.wiring import Services
 from wire import Acknowledgement, Message, Outcome
 
@@ -38,7 +38,7 @@ STORED_WITHIN = timedelta(seconds=1)
 #: it a slow table would keep the call of a large batch beyond that wait, and each repetition would do all anew.
 TAKEN_IN_WITHIN = timedelta(seconds=4)
 #: A STOP counts in messages that get no answer for these reasons, too.
-HEARD_ALL_THE_SAME: Final = (SkipReason.TAKEOVER, SkipReason.PAUSED, SkipReason.TOO_OLD)
+HEARD_ALL_THE_SAME: Final = (SkipReason.TAKEOVER, SkipReason.PAUSED, SkipReason.TOO_OLD, SkipReason.DISCONNECTED)
 #: The content of a message that its author deleted.
 NO_CONTENT: Final = {
     "text": "",
@@ -62,6 +62,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
     enqueued: set[str] = set()
     acknowledged: list[Acknowledgement] = []
     unanswered: list[UnansweredMessage] = []
+    missed: list[MissedMessage] = []
     waiting: dict[str, str] = {}
     noticed: dict[str, None] = {}
     for index, message in enumerate(messages):
@@ -86,6 +87,8 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
             author = message.sender if classified.keeps_content else None
             key = message_key(message.from_me, author, message.id)
             unanswered.append(UnansweredMessage(arrivals.now, chat.id, key, message.kind, classified.reason))
+            if classified.reason is SkipReason.DISCONNECTED:
+                missed.append(MissedMessage(arrivals.now, chat.id, key, chat.answered_to))
         acknowledged.append(
             Acknowledgement(
                 id=message.id, chat=message.chat, outcome=classified.outcome, reason=classified.reason or ""
@@ -99,6 +102,7 @@ def hand_in(services: Services, tenant_id: str, messages: Sequence[Message]) -> 
             request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
     for chat_id in noticed.keys() - waiting.values():
         request_check(services, tenant_id, chat_id, delay_seconds=DEBOUNCE.total_seconds())
+    services.unanswered.record_missed(tenant_id, missed)
     report_messages(services, arrivals.tenant, unanswered, arrivals.now)
     if waiting:
         services.sessions.record_activity(arrivals.session, arrivals.now, message=True)

@@ -14,13 +14,13 @@ from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     Event,
     EventKind,
+    Session,
     SkipReason,
     StoredMessage,
     Turn,
     split_by_age,
     split_by_login,
     unanswered_messages,
-    wordless_messages,
 )
 from chalicelib.model.turn_decisions import (
     AwaitSlot,
@@ -44,13 +44,21 @@ from chalicelib.model.turn_decisions import (
 )
 from chalicelib.model.turn_rules.bot_loop import LOOP_DEPTH
 from chalicelib.model.turn_rules.view import ChatView
+from chalicelib.model.turn_rules.wordless import wordless_messages
 from chalicelib.model.turn_taking import decide
 from chalicelib.rendering.languages import translator
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.look import Look
 from chalicelib.replies.model_call import answer, record_given_up
 from chalicelib.replies.tenant_slot import TenantSlot
-from chalicelib.replies.unanswered import forget, report_messages, report_turn, unanswered_message
+from chalicelib.replies.unanswered import (
+    forget,
+    note_missed,
+    note_missed_turn,
+    report_messages,
+    report_turn,
+    unanswered_message,
+)
 from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -85,7 +93,7 @@ def _decide(services: Services, check: TurnCheck, look: Look) -> ReplyOutcome:
     without_answer = unanswered_messages(recent.messages, recent.turns, ignoring=chat.open_turn)
     fresh, too_old = split_by_age(without_answer, now)
     session = services.sessions.get(tenant.id)
-    waiting, former_login = split_by_login(fresh, session.answers_since)
+    waiting, former_login = split_by_login(fresh, session.replies_since)
     wordless, _ = split_by_login(wordless_messages(recent.messages, recent.turns), session.answers_since)
     view = ChatView(
         tenant,
@@ -101,15 +109,17 @@ def _decide(services: Services, check: TurnCheck, look: Look) -> ReplyOutcome:
         attempt=check.attempt,
     )
     with TenantSlot(services, tenant.id) as slot:
-        return _carry_out(services, look, view, slot, now)
+        return _carry_out(services, look, view, session, slot, now)
 
 
-def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot, now: int) -> ReplyOutcome:
+def _carry_out(
+    services: Services, look: Look, view: ChatView, session: Session, slot: TenantSlot, now: int
+) -> ReplyOutcome:
     """Carries the decision out; a write that adds a fact to the view is followed by the next decision."""
     turns, retention_days = services.turns, view.tenant.policies.retention_days
 
     def decide_again(**facts: Any) -> ReplyOutcome:
-        return _carry_out(services, look, replace(view, **facts), slot, now)
+        return _carry_out(services, look, replace(view, **facts), session, slot, now)
 
     match decide(view, now):
         case Done() | CheckAgain() as end:
@@ -124,6 +134,7 @@ def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot,
             if turns.skip(view.chat, messages, reason, retention_days=retention_days, now=now, mute_until=mute_until):
                 skipped = [unanswered_message(message, reason) for message in messages]
                 report_messages(services, view.tenant, skipped, now)
+                note_missed(services, session, reason, messages, messages[-1].at)
                 forget(services, view.chat, messages, reason)
                 if mute_until is not None:
                     log.warning(LogEvent.CHAT_MUTED, extra={"tenant": view.tenant.id})
@@ -134,6 +145,7 @@ def _carry_out(services: Services, look: Look, view: ChatView, slot: TenantSlot,
         case Discard(turn, reason, then):
             if turns.discard(turn, reason, now):
                 report_turn(services, view.tenant, turn, reason, now)
+                note_missed_turn(services, session, turn, reason)
                 forget(services, view.chat, services.chats.get_batch(turn), reason)
                 return _end(look, then)
             return decide_again(turn_changed=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Chat, SkipReason, StoredMessage, Tenant, Turn
+from chalicelib.model import Chat, Session, SkipReason, StoredMessage, Tenant, Turn
 from chalicelib.model.times import local_time
-from chalicelib.store.conversation.unanswered import UnansweredMessage
+from chalicelib.store.conversation.unanswered import MissedMessage, UnansweredMessage
 from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,33 @@ def report_turn(services: Services, tenant: Tenant, turn: Turn, reason: str, now
     known = SkipReason.GIVEN_UP if known is SkipReason.UNKNOWN else known
     batch = services.chats.get_batch(turn)
     report_messages(services, tenant, [unanswered_message(message, known) for message in batch], now)
+
+
+def note_missed(
+    services: Services, session: Session, reason: str, messages: Sequence[StoredMessage], answered_to: str
+) -> None:
+    """Notes messages that a logout left without an answer: people may have them answered after the next linking.
+
+    Not those to another account, nor those of a reply that a runner took: it may have been sent.
+
+    Args:
+        answered_to: the arrival up to which their chat is answered or skipped now.
+    """
+    if reason == SkipReason.OTHER_LOGIN:
+        services.unanswered.record_missed(
+            session.tenant,
+            [
+                MissedMessage(each.received_at, each.chat, each.key, answered_to, each.version)
+                for each in messages
+                if each.sent_at >= session.history_since
+            ],
+        )
+
+
+def note_missed_turn(services: Services, session: Session, turn: Turn, reason: str) -> None:
+    """Notes the messages of a turn that is discarded, as ``note_missed`` does."""
+    if turn.epoch is None and not turn.fixed:
+        note_missed(services, session, reason, services.chats.get_batch(turn), turn.at)
 
 
 def forget(services: Services, chat: Chat, messages: Iterable[StoredMessage], reason: SkipReason) -> None:

@@ -14,6 +14,7 @@ pk                      sk                          attributes
 ``TENANT#<tenant>``     ``AUTOMATIC_TEXT#<text>``   the same, recognised as automatic: its wording and mark; expires
 ``TENANT#<tenant>``     ``UNANSWERED#<at>#<id>``    a message without a reply: chat, kind, reason; expires
 ``TENANT#<tenant>``     ``UNANSWERED_OF_DAY#<day>`` how many there were, by reason; expires
+``TENANT#<tenant>``     ``MISSED#<at>#<id>``        a message that came while disconnected: chat, key; expires
 ``TENANT#<tenant>``     ``SLOT#<number>``           a model call at this moment: holder, until; expires
 ``CHAT#<tenant>#<c>``   ``CHAT``                    open turn, takeover, answered_to; or ``same_as`` another chat
 ``CHAT#<tenant>#<c>``   ``CHECK``                   a check that is due, and the name of its request; expires

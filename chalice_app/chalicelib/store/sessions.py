@@ -78,6 +78,20 @@ class Sessions:
         """Orders the runner to try again at once: to take the login back, or to ask WhatsApp for a new code."""
         return self._change(session, {"try_again_at": max(now, session.try_again_at + 1)})
 
+    def answer_missed(self, session: Session, since: int) -> bool:
+        """Lets messages of this WhatsApp time and later be replied to that came while the account was not linked.
+
+        False if the login changed meanwhile.
+        """
+        since = min(since, session.answers_missed_since or since)
+        same = Attr("number").eq(session.number) & Attr("linked_at").eq(session.linked_at)
+        try:
+            write = Update(f"TENANT#{session.tenant}", "SESSION", set={"answers_missed_since": since}, when=same)
+            self._table.update(write)
+        except ConditionFailed:
+            return False
+        return True
+
     def record_report(self, runner: Runner, before: Session, after: Session) -> bool:
         """Stores what the runner reports, in both records, so that a sync reads only the runner's; with its notices.
 

@@ -10,6 +10,7 @@
 ``/join/{token}/pair``    POST   asks for a pairing code
 ``/join/{token}/qr``      POST   asks for a QR code instead of a pairing code
 ``/join/{token}/again``   POST   the owner's action: connect again, open it here again, ask for a new code
+``/join/{token}/answer``  POST   answers the chats that wrote while the line was disconnected
 ``/join/{token}/passkey``  GET   instructions for an account that WhatsApp protects by a passkey
 ========================  =====  ============================================================================
 
@@ -30,6 +31,7 @@ from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, To
 from chalicelib.model import Invite, Session, Tenant, TenantState
 from chalicelib.model.messages.phone_numbers import PhoneProblem, parse_phone
 from chalicelib.rendering.languages import preferred_language
+from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.tokens import derive, secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
 from chalicelib.web.landing_view import LandingView, landing_view
@@ -69,6 +71,7 @@ def mount(app: Chalice, services: Services) -> None:
     route("/pair", "POST", landing.pair)
     route("/qr", "POST", landing.show_qr)
     route("/again", "POST", landing.again)
+    route("/answer", "POST", landing.answer)
     route("/passkey", "GET", landing.passkey)
 
 
@@ -199,6 +202,12 @@ class Landing:
             self._services.placement.try_again(visitor.tenant.id, self._services.clock())
         return self._redirect(visitor, "/status")
 
+    def answer(self, token: str) -> Response:
+        """Answers the chats that wrote while the line was disconnected, if they are young enough."""
+        visitor, _ = self._find_acting_visitor(token)
+        answer_missed(self._services, visitor.tenant, self._services.clock())
+        return self._redirect(visitor, "/status")
+
     # -- authentication ----------------------------------------------------------------------------------------
 
     def _find_visitor(self, token: str) -> Visitor:
@@ -244,7 +253,8 @@ class Landing:
 
     def _view(self, visitor: Visitor) -> LandingView:
         now = self._services.clock()
-        return landing_view(visitor.tenant, self._awake_session(visitor, now), now)
+        session = self._awake_session(visitor, now)
+        return landing_view(visitor.tenant, session, now, missed_chats(self._services, visitor.tenant, session, now))
 
     # -- responses ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The view model of the owner's landing page: what it shows of a session at one moment. Pure; takes ``now``."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
 from chalicelib.rendering.languages import format_instant
 from chalicelib.rendering.tones import PHASE_TONES, Tone
+from chalicelib.sessions.missed import MissedChat
 from wire import Phase, ProblemCode
 
 
@@ -51,6 +52,14 @@ ACTIONS: Final[Mapping[Phase, Action]] = {
 }
 
 
+class MissedRow(NamedTuple):
+    """A chat that got no answer."""
+
+    name: str
+    when: str
+    answerable: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LandingView:
     """The values that the page renders."""
@@ -77,10 +86,21 @@ class LandingView:
     disconnected_since: str = ""
     #: the phone asked for a passkey, also while a new code is shown
     waits_for_passkey: bool = False
+    #: the chats that wrote while it was disconnected, and got no answer
+    missed: tuple[MissedRow, ...] = ()
+
+    @property
+    def may_answer(self) -> bool:
+        """True if the line may still answer one of these chats, as soon as the owner wants it."""
+        return not self.disconnected_since and any(row.answerable for row in self.missed)
 
 
-def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
-    """Returns the view of this moment."""
+def landing_view(tenant: Tenant, session: Session, now: int, missed: Sequence[MissedChat] = ()) -> LandingView:
+    """Returns the view of this moment.
+
+    Args:
+        missed: the chats that wrote while the line was disconnected.
+    """
     screen = choose_screen(tenant, session, now)
     code = {Screen.QR: session.qr, Screen.PAIRING: session.pairing}.get(screen)
     left = timedelta(milliseconds=max(0, code.expires_at - now)) if code is not None else None
@@ -98,6 +118,7 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
         problem and problem.code,
         session.disconnected,
         session.waits_for_passkey,
+        tuple(missed),
     )
     return LandingView(
         screen=screen,
@@ -116,6 +137,10 @@ def landing_view(tenant: Tenant, session: Session, now: int) -> LandingView:
         action=ACTIONS.get(session.phase),
         disconnected_since=_disconnected_since(tenant, session),
         waits_for_passkey=session.waits_for_passkey,
+        missed=tuple(
+            MissedRow(each.name, format_instant(each.at, tenant.language, tenant.time_zone), each.answerable)
+            for each in missed
+        ),
     )
 
 

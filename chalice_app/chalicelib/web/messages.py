@@ -77,6 +77,7 @@ REASON_NAMES: Final[Mapping[SkipReason, str]] = {
     SkipReason.PAUSED: "The line was paused",
     SkipReason.TAKEOVER: "A person answers this chat",
     SkipReason.HANDED_IN_BEFORE: "Handed in before",
+    SkipReason.DISCONNECTED: "Written while the line was disconnected",
     SkipReason.OTHER_LOGIN: "Written to an account that was linked before",
     SkipReason.BOT_LOOP: "Another bot seems to answer there",
     SkipReason.CHANGED_TOO_OFTEN: "Edited or deleted again and again",
@@ -122,6 +123,8 @@ class FormResult(StrEnum):
     REVOKED = "revoked"  #: the link is revoked
     MARKED = "marked"  #: the decision about a recognised text is saved
     CHECKING = "checking"  #: the waiting turns are checked again
+    ANSWERING = "answering"  #: the chats that wrote while the line was disconnected are answered
+    NONE_LEFT = "none_left"  #: there was none of them that the line may answer
     BUSY = "busy"  #: the rate limit of mails is reached
 
 
@@ -143,6 +146,8 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     FormResult.REVOKED: Message(Tone.OK, "The link no longer works."),
     FormResult.MARKED: Message(Tone.OK, "Saved. It holds for the next message with this text."),
     FormResult.CHECKING: Message(Tone.OK, "Waiting messages are tried again now."),
+    FormResult.ANSWERING: Message(Tone.OK, "They are answered now, at the line’s usual pace."),
+    FormResult.NONE_LEFT: Message(Tone.QUIET, "None of them can be answered any more."),
     FormResult.BUSY: Message(
         Tone.ATTENTION, "This tenant had many mails already. Wait an hour before sending another one."
     ),

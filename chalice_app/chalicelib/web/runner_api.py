@@ -20,7 +20,7 @@ from chalicelib.model import (
 from chalicelib.replies import inbound
 from chalicelib.replies.look import request_check
 from chalicelib.replies.refused_turn import end_refused
-from chalicelib.replies.unanswered import report_turn
+from chalicelib.replies.unanswered import note_missed_turn, report_turn
 from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.runners import Bell, Save
 from chalicelib.tokens import sha256
@@ -140,10 +140,12 @@ def take(services: Services, token: str, request: TakeRequest) -> TakeAnswer:
     runner = authenticate_alive(services, token)
     turn = services.turns.get(request.tenant, request.chat, request.turn)
     if turn is not None and turn.state in (TurnState.READY, TurnState.SENDING):
-        reason = reason_not_to_send(turn, services.sessions.get(request.tenant).answers_since, now)
+        session = services.sessions.get(request.tenant)
+        reason = reason_not_to_send(turn, session.replies_since, now)
         if reason is not None:
             if services.turns.abandon(turn, reason):
                 report_turn(services, services.tenants.get(request.tenant), turn, reason, now)
+                note_missed_turn(services, session, turn, reason)
             services.runners.silence(runner.id, turn.id, turn.revision)
             return TakeAnswer(result="gone", chat=request.chat)
         taken = services.turns.take(turn, runner.id, request.epoch, now)

@@ -38,11 +38,12 @@ def began_after_linking(message: Message, chat: Chat, session: Session) -> bool:
     A chat remains a new one when the same number is linked again. A page that does not know when the chat began cannot
     show it: whoever wrote before the linking must never meet an assistant, and the reason of the others is seen.
     """
-    if session.number is None or session.answers_since is None:
+    since = session.account_known_since  # also of a chat that began while the same number was to be linked again
+    if session.number is None or since is None:
         return False
     if chat.new_to == session.number:
         return True
-    return message.chat_since_ms is not None and message.chat_since_ms >= session.answers_since
+    return message.chat_since_ms is not None and message.chat_since_ms >= since
 
 
 def is_group(chat: str) -> bool:

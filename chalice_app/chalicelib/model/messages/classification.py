@@ -43,7 +43,8 @@ def classify(message: Message, chat: Chat, session: Session, tenant: Tenant, now
     )
     if message.from_me:
         return _own(message, tenant, reason)
-    reason = reason or _reason_of_content(message, chat, tenant, now)
+    missed = session.missed(message.sent_at_ms)
+    reason = reason or _reason_of_content(message, chat, tenant, now, missed=missed)
     if reason is None:
         return Classification(Outcome.QUEUED)
     is_stored = reason not in _NOT_STORED and not is_broadcast(message.chat)
@@ -67,20 +68,28 @@ def _own(message: Message, tenant: Tenant, reason: SkipReason | None) -> Classif
 def _reason_of_history(message: Message, session: Session, now: int) -> SkipReason | None:
     if is_broadcast(message.chat) or (message.variant == "broadcast" and not message.from_me):
         return SkipReason.BROADCAST  # also what a contact sends to a list of theirs: it comes in the chat with them
+    if session.missed(message.sent_at_ms):
+        return None  # what the owner wrote meanwhile counts too: whom a person answered, nobody has to answer
     since = session.answers_since
     too_old = message.from_me and now - message.sent_at_ms > milliseconds(MAX_MESSAGE_AGE)
     return SkipReason.HISTORY if too_old or since is None or message.sent_at_ms < since else None
 
 
-def _reason_of_content(message: Message, chat: Chat, tenant: Tenant, now: int) -> SkipReason | None:
-    """Returns the reason why a message of somebody whom the line answers gets no answer."""
+def _reason_of_content(message: Message, chat: Chat, tenant: Tenant, now: int, *, missed: bool) -> SkipReason | None:
+    """Returns the reason why a message of somebody whom the line answers gets no answer.
+
+    Args:
+        missed: it came while the account was not linked: people see it, whatever it is and however old.
+    """
     age = now - message.sent_at_ms
     if message.deleted:
         return SkipReason.DELETED
-    if age > milliseconds(MAX_MESSAGE_AGE):
+    if age > milliseconds(MAX_MESSAGE_AGE) and not missed:
         return SkipReason.TOO_OLD
     if message.kind is MessageKind.CIPHERTEXT:
         return SkipReason.NEVER_DECRYPTED if age > milliseconds(DECRYPTED_WITHIN) else SkipReason.NOT_DECRYPTED
+    if missed:
+        return SkipReason.DISCONNECTED
     if now < chat.takeover_until:
         return SkipReason.TAKEOVER
     if has_words(message) or (tenant.policies.answer_without_words and _shows_something(message)):

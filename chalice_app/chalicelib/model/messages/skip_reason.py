@@ -35,6 +35,7 @@ class SkipReason(StoredEnum):
     PAUSED = "paused"  #: the operator paused the tenant
     TAKEOVER = "takeover"  #: the owner answers this chat from the phone
     HANDED_IN_BEFORE = "handed in before"  #: the same message was stored already
+    DISCONNECTED = "while disconnected"  #: it came while no account was linked; a person may have it answered
     OTHER_LOGIN = "another login"  #: it came to an earlier login, perhaps of another account
     BOT_LOOP = "two bots talk"  #: see ``model/turn_rules/bot_loop.py``
     CHANGED_TOO_OFTEN = "changed too often"  #: the contact went on editing or deleting what the turn answers

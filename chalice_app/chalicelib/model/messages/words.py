@@ -1,9 +1,11 @@
 """Words: tells messages that say something from those that only show it, and texts from blank ones. Pure."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
-from wire import Message, MessageKind
+from chalicelib.model.messages.message import StoredMessage
+from wire import Media, Message, MessageKind
 
 #: Structured messages whose ``summary`` is what their author said or chose: a question with its options, the items of
 #: an order, a product, a date, the entry of a list, a button or a form. A business's own form is no contact's words.
@@ -25,12 +27,21 @@ def has_words(message: Message) -> bool:
     What the message quotes was said by another, a document's name is no text, and neither are a card, a place or the
     invitation to a group. A kind that the line does not know has no words: nobody typed what is in it.
     """
-    typed = {text for text in (message.text, message.caption) if not is_blank(text)}
-    if message.kind is MessageKind.DOCUMENT and message.media is not None:
-        typed = {text for text in typed if text.strip() != message.media.file_name.strip()}
-    if message.kind is MessageKind.OTHER and not message.variant:
+    return _says(message.kind, (message.text, message.caption), message.variant, message.summary, message.media)
+
+
+def stored_words(message: StoredMessage) -> bool:
+    """True if the author of a stored message typed, chose or wrote something."""
+    return _says(message.kind, (message.text,), message.variant, message.summary, message.media)
+
+
+def _says(kind: MessageKind, texts: Iterable[str], variant: str, summary: str, media: Media | None) -> bool:
+    typed = {text for text in texts if not is_blank(text)}
+    if kind is MessageKind.DOCUMENT and media is not None:
+        typed = {text for text in typed if text.strip() != media.file_name.strip()}
+    if kind is MessageKind.OTHER and not variant:
         return False
-    return bool(typed) or (message.variant in SAID_IN_SUMMARY and not is_blank(message.summary))
+    return bool(typed) or (variant in SAID_IN_SUMMARY and not is_blank(summary))
 
 
 def _is_visible(letter: str) -> bool:

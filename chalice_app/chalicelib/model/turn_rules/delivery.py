@@ -19,7 +19,7 @@ def reason_nobody_sends(turn: Turn, tenant: Tenant, session: Session, now: int) 
 
     Its login ended, its messages are too old, or its tenant was paused before it was sent.
     """
-    reason = reason_not_to_send(turn, session.answers_since, now)
+    reason = reason_not_to_send(turn, session.replies_since, now)
     if reason is SkipReason.OTHER_LOGIN:
         since = session.logged_out_at or 0
     elif reason is SkipReason.TOO_OLD:

@@ -1,11 +1,12 @@
 """Messages without words: pictures, voice messages and others that the line cannot read."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
-from chalicelib.model.conversation import ANSWER_AT_LATEST, has_settled
+from chalicelib.model.conversation import ANSWER_AT_LATEST, Turn, has_settled
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.message import StoredMessage
-from chalicelib.model.messages.skip_reason import SkipReason
+from chalicelib.model.messages.skip_reason import WITHOUT_WORDS, SkipReason
 from chalicelib.model.messages.words import is_blank
 from chalicelib.model.times import milliseconds
 from chalicelib.model.turn_decisions import CheckAgain, Decision, Say
@@ -45,6 +46,16 @@ def say_what_the_line_cannot_read(view: ChatView, now: int) -> Decision | None:
         return CheckAgain(RECHECK_SECONDS, view.attempt)
     sentence = _SENTENCES.get(batch[-1].kind, FixedSentence.NO_WORDS)
     return Say(batch, sentence, batch[-1].skipped, after_race(view))
+
+
+def wordless_messages(messages: Iterable[StoredMessage], turns: Iterable[Turn]) -> tuple[StoredMessage, ...]:
+    """Selects the messages of contacts that carry no words and that no turn is about."""
+    covered = {key for turn in turns for key in turn.messages}
+    return tuple(
+        message
+        for message in messages
+        if not message.from_me and message.skipped in WITHOUT_WORDS and message.key not in covered
+    )
 
 
 def _is_alone(wordless: StoredMessage, view: ChatView) -> bool:

@@ -1,6 +1,6 @@
 """Chats and their messages: stored once, deduplicated, and read back to the part that waits for an answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -185,6 +185,21 @@ class Chats:
         items = self._table.get_many([(pk, f"MESSAGE#{key}") for key in turn.messages])
         found = {each.key: each for each in reader.each(items, partial(message_from, turn.chat))}
         return tuple(found[key] for key in turn.messages if key in found)
+
+    def read_messages(
+        self, tenant: str, keys: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[Chat, StoredMessage]]:
+        """Returns those of the messages, by chat and key, that can be read, each with its chat; a moment old."""
+        chats = {(chat_key(tenant, chat), "CHAT"): chat for chat, _ in keys}
+        wanted = {(chat_key(tenant, chat), f"MESSAGE#{key}"): (chat, key) for chat, key in keys}
+        items = {(item["pk"], item["sk"]): item for item in self._table.get_many([*chats, *wanted])}
+        known = {name: reader.one(items.get(at), partial(chat_from, tenant)) for at, name in chats.items()}
+        found: dict[tuple[str, str], tuple[Chat, StoredMessage]] = {}
+        for at, (name, key) in wanted.items():
+            chat, message = known[name], reader.one(items.get(at), partial(message_from, name))
+            if chat is not None and message is not None:
+                found[name, key] = (chat, message)
+        return found
 
     def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
         """Reads the last ``depth`` entries, each that may wait for an answer or a reason, and each after ``since``.

@@ -1,7 +1,8 @@
 """The messages that were not answered, with their reasons: the last ones, and how many a day. No text is kept here."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -30,6 +31,21 @@ class UnansweredMessage:
     reason: SkipReason
 
 
+@dataclass(frozen=True, slots=True)
+class MissedMessage:
+    """A message that came while its line was disconnected, and that nobody answered yet."""
+
+    #: when it was handed in, in epoch milliseconds
+    at: int
+    chat: str
+    #: its key in the chat
+    key: str
+    #: the arrival up to which its chat was answered or skipped then: a later one means that the chat was dealt with
+    answered_to: str
+    #: of the message, when it got no answer
+    version: int = 0
+
+
 class UnansweredMessages:
     """The unanswered messages of all tenants.
 
@@ -54,7 +70,7 @@ class UnansweredMessages:
                 continue
             new[message.reason] += 1
         if new:
-            expires_at = max(message.at for message in messages) + milliseconds(UNANSWERED_KEPT_FOR)
+            expires_at = _expiry(max(message.at for message in messages))
             add = {reason.value: count for reason, count in new.items()}
             self._table.update(Update(*_day_key(tenant, day), set={"expires_at": seconds(expires_at)}, add=add))
         return new
@@ -63,6 +79,23 @@ class UnansweredMessages:
         """Returns the last ones that can be read, the newest first."""
         items = self._table.query(f"TENANT#{tenant}", begins_with="UNANSWERED#", newest_first=True, limit=limit)
         return list(each(items, _from))
+
+    def record_missed(self, tenant: str, messages: Iterable[MissedMessage]) -> None:
+        """Records messages that people may want to have answered; each once."""
+        for message in messages:
+            item = {"received_at": message.at, "chat": message.chat, "key": message.key, "version": message.version}
+            item |= {"answered_to": message.answered_to, "expires_at": seconds(_expiry(message.at))}
+            with suppress(ConditionFailed):
+                self._table.put(Put({**item, "pk": f"TENANT#{tenant}", "sk": _missed_key(message)}))
+
+    def missed(self, tenant: str, limit: int) -> list[MissedMessage]:
+        """Returns the last ones that are recorded and can be read, the newest first."""
+        items = self._table.query(f"TENANT#{tenant}", begins_with="MISSED#", newest_first=True, limit=limit)
+        return list(each(items, _missed_from))
+
+    def forget_missed(self, tenant: str, message: MissedMessage) -> None:
+        """Removes a message that waits for its answer again."""
+        self._table.delete(f"TENANT#{tenant}", _missed_key(message))
 
     def counts(self, tenant: str, day: date) -> Mapping[SkipReason, int]:
         """Returns how many there were on this day, the most frequent reason first."""
@@ -76,17 +109,28 @@ def _day_key(tenant: str, day: date) -> tuple[str, str]:
 
 
 def _item(tenant: str, message: UnansweredMessage) -> Item:
-    unique = sha256(f"{message.chat}|{message.key}")[:16]
     return {
         "pk": f"TENANT#{tenant}",
-        "sk": f"UNANSWERED#{message.at:015d}#{unique}",
+        "sk": f"UNANSWERED#{_order(message)}",
         "received_at": message.at,
         "chat": message.chat,
         "key": message.key,
         "kind": message.kind,
         "reason": message.reason,
-        "expires_at": seconds(message.at + milliseconds(UNANSWERED_KEPT_FOR)),
+        "expires_at": seconds(_expiry(message.at)),
     }
+
+
+def _missed_key(message: MissedMessage) -> str:
+    return f"MISSED#{_order(message)}"
+
+
+def _order(message: UnansweredMessage | MissedMessage) -> str:
+    return f"{message.at:015d}#{sha256(f'{message.chat}|{message.key}')[:16]}"
+
+
+def _expiry(at: int) -> int:
+    return at + milliseconds(UNANSWERED_KEPT_FOR)
 
 
 @readable
@@ -98,4 +142,16 @@ def _from(item: Item) -> UnansweredMessage:
         key=item["key"],
         kind=read_enum(MessageKind, item["kind"]),
         reason=SkipReason(item["reason"]),
+    )
+
+
+@readable
+def _missed_from(item: Item) -> MissedMessage:
+    return value_of(
+        MissedMessage,
+        at=item["received_at"],
+        chat=item["chat"],
+        key=item["key"],
+        answered_to=item["answered_to"],
+        version=item["version"],
     )

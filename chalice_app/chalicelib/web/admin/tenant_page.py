@@ -14,6 +14,7 @@ from chalicelib.notifications.invites import allow_mail, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.rendering.tones import shown_state
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
+from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant_fields import AUTOMATIC, describe_effort
 from chalicelib.web.admin.forms import EditTenantForm
@@ -53,6 +54,7 @@ def mount(admin: AdminPages) -> None:
     admin.post("/admin/tenants/{tenant}/invite", page.invite)
     admin.post("/admin/tenants/{tenant}/revoke", page.revoke)
     admin.post("/admin/tenants/{tenant}/check", page.check)
+    admin.post("/admin/tenants/{tenant}/answer", page.answer)
 
 
 class TenantPage:
@@ -108,6 +110,7 @@ class TenantPage:
             "problem_actions": PROBLEM_ACTIONS,
             "phase_actions": PHASE_ACTIONS,
             "retried_every_minutes": WAITING_RETRIED_EVERY_MS // 60_000,
+            "missed": missed_chats(self.services, tenant, session, now),
             **unanswered_context(self.services, tenant),
         }
 
@@ -231,6 +234,11 @@ class TenantPage:
         self.services.tenants.get(tenant)
         self._check_waiting_turns(tenant, operator.email)
         return self._redirect(tenant, FormResult.CHECKING)
+
+    def answer(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Answers the chats that wrote while the line was disconnected, if they are young enough."""
+        answered = answer_missed(self.services, self.services.tenants.get(tenant), self.services.clock())
+        return self._redirect(tenant, FormResult.ANSWERING if answered else FormResult.NONE_LEFT)
 
     # -- helpers -----------------------------------------------------------------------------------------------
 

@@ -19,12 +19,13 @@ from chalicelib.reconcilers import reconcile
 from chalicelib.replies.look import DELIVERED_WITHIN
 from chalicelib.replies.refused_turn import end_refused
 from chalicelib.replies.turn_taking import take_turn
+from chalicelib.sessions.missed import answer_missed
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api
 from chalicelib.web.admin.tenant_page import TenantPage
 from chalicelib.wiring import Services
 from tests.unit.conftest import SESSION, Clock
-from tests.unit.support.online_line import CHAT, UNCAPPED, T, hand_in, llm, message, open_turn, with_policies
+from tests.unit.support.online_line import CHAT, UNCAPPED, T, hand_in, llm, message, open_turn, relinked, with_policies
 from wire import MessageKind, ProblemCode, SentRequest
 
 pytestmark = pytest.mark.thorough
@@ -203,6 +204,24 @@ def a_lost_check_that_was_lost_again(scene: Scene) -> None:
     reconcile.reconcile(scene.line)
 
 
+def a_message_from_while_disconnected_that_a_person_wants_answered(scene: Scene) -> None:
+    number = scene.line.sessions.get(T).number
+    relinked(scene.line, scene.clock, str(number), within_seconds=600)
+    scene.write("M1", sent_at_ms=scene.clock() - 300_000)
+    assert answer_missed(scene.line, scene.line.tenants.get(T), scene.clock()) == 1
+
+
+def many_of_them_that_took_long_to_store(scene: Scene) -> None:
+    rewrite = scene.line.message_changes.rewrite
+
+    def slowly(*arguments: Any) -> bool:
+        scene.clock.pass_seconds(3)
+        return rewrite(*arguments)
+
+    scene.line.message_changes.__dict__["rewrite"] = slowly
+    a_message_from_while_disconnected_that_a_person_wants_answered(scene)
+
+
 #: By module: the ways into the queue, and after how many seconds at the latest its own job would have come.
 WAYS: dict[str, list[tuple[Callable[[Scene], None], float]]] = {
     "replies/inbound.py": [(a_message, 2), (a_message_that_took_long_to_store, 2), (a_message_without_words, 2)],
@@ -214,6 +233,10 @@ WAYS: dict[str, list[tuple[Callable[[Scene], None], float]]] = {
     ],
     "web/runner_api.py": [(a_message_behind_a_reply_that_was_sent, 0)],
     "replies/refused_turn.py": [(a_message_behind_a_reply_that_was_refused, 0)],
+    "sessions/missed.py": [
+        (a_message_from_while_disconnected_that_a_person_wants_answered, 2),
+        (many_of_them_that_took_long_to_store, 0),
+    ],
     "replies/changes.py": [(an_edit_of_a_message_with_an_open_reply, 0)],
     "replies/model_call.py": [(a_model_that_was_busy, 20), (a_text_whose_batch_changed, 0)],
     "web/admin/tenant_page.py": [(a_problem_that_an_operator_solved, 0)],
@@ -287,6 +310,7 @@ def test_every_way_into_the_queue_is_in_the_table() -> None:
     assert called == {
         ("replies/inbound.py", "request_check"): 3,
         ("replies/look.py", "enqueue_check"): 2,
+        ("sessions/missed.py", "request_check"): 2,
         ("web/runner_api.py", "request_check"): 1,
         ("replies/refused_turn.py", "request_check"): 1,
         # these have an open turn, which is due when its job is

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.replies import inbound
 from chalicelib.store.table import Update
-from tests.unit.conftest import Clock
+from tests.unit.conftest import Clock, FakeJobs
 from tests.unit.support.admin_browser import Admin
-from wire import Phase, ProblemCode
+from wire import Message, MessageKind, Phase, ProblemCode
 
 NUMBER = "491701234567"
 
@@ -99,3 +100,35 @@ def test_a_paused_line_takes_no_order(olga: Admin) -> None:
     for order in ("again", "code"):
         olga.press(tenant, order)
     assert olga.services.sessions.get(tenant) == before
+
+
+def test_an_operator_sees_who_wrote_meanwhile_and_has_them_answered_once(
+    olga: Admin, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, jobs = olga.create(), FakeJobs()
+    monkeypatch.setitem(olga.services.__dict__, "jobs", jobs)
+    hour, now = 3_600_000, clock()
+    ended = {"last_number": NUMBER, "logged_out_at": now - 20 * hour, "missed_since": now - 20 * hour}
+    session(olga, tenant, phase=Phase.ONLINE, number=NUMBER, linked_at=now, account_since=now - 99 * hour, **ended)
+    for id, hours, author in (("M1", 1, "Ann"), ("M2", 13, "Bob")):
+        written = Message(
+            id=id,
+            chat=f"{id[1:]}@lid",
+            from_me=False,
+            sent_at_ms=now - hours * hour,
+            kind=MessageKind.TEXT,
+            text="A secret question",
+            author=author,
+        )
+        assert [each.reason for each in inbound.hand_in(olga.services, tenant, [written])] == ["while disconnected"]
+    for path in ("", "/live"):
+        page = olga.browser.get(f"/admin/tenants/{tenant}{path}")
+        missed = page.text[page.text.index("Wrote while disconnected") : page.text.index("Not answered")]
+        assert "No answer was sent to these 2 chats" in missed and missed.index("Ann") < missed.index("Bob")
+        assert "1 h ago" in missed.replace("\u00a0", " ") and "only a person can answer" in missed
+        assert "secret" not in page.html
+    assert "They are answered now" in olga.press(tenant, "answer").text
+    assert [chat for _, chat, _ in jobs.sent] == ["1@lid"]
+    page = olga.press(tenant, "answer")
+    assert "None of them can be answered any more" in page.text and "Answer these now" not in page.text
+    assert [chat for _, chat, _ in jobs.sent] == ["1@lid"]

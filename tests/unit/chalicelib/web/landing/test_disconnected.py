@@ -4,10 +4,13 @@ import pytest
 
 from chalicelib.model import AWAKE_FOR, TenantState, milliseconds
 from chalicelib.rendering.languages import LANGUAGES, translator
+from chalicelib.replies import inbound
+from tests.unit.conftest import FakeJobs
 from tests.unit.support.landing_browser import BAKERY, QR, TOKEN, Lines, shows_qr
-from wire import Phase
+from wire import Message, MessageKind, Phase
 
 NUMBER = "491701234567"
+HOUR = 3_600_000
 #: 06:59 UTC on 28 November 2026.
 ENDED_AT = 1_795_849_140_000
 
@@ -123,3 +126,76 @@ def test_only_the_owners_own_browser_counts_as_the_owner(lines: Lines) -> None:
     lines.services.placement.keep_awake(BAKERY, later, by_owner=False)
     assert lines.seen.is_awake(now + milliseconds(AWAKE_FOR))
     assert not lines.seen.is_owner_looking(now + milliseconds(AWAKE_FOR))
+
+
+# -- the chats that wrote meanwhile -----------------------------------------------------------------------------------
+
+
+def missed(lines: Lines, *authors: str, hours_ago: float = 1) -> None:
+    """These contacts wrote while the line was disconnected; it is linked again, and online."""
+    now = lines.clock.now
+    lines.services.__dict__["jobs"] = FakeJobs()
+    ended = {"last_number": NUMBER, "logged_out_at": now - 20 * HOUR, "missed_since": now - 20 * HOUR}
+    lines.session(phase=Phase.ONLINE, number=NUMBER, linked_at=now, account_since=now - 99 * HOUR, **ended)
+    written = [
+        Message(
+            id=f"M{index}",
+            chat=f"47{index}@lid",
+            from_me=False,
+            sent_at_ms=now - round(hours_ago * HOUR) + index,
+            kind=MessageKind.TEXT,
+            text="A secret question",
+            author=author,
+        )
+        for index, author in enumerate(authors)
+    ]
+    outcomes = {each.reason for each in inbound.hand_in(lines.services, BAKERY, written)}
+    assert outcomes == {"while disconnected"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_owner_sees_who_wrote_meanwhile_and_has_them_answered(lines: Lines, language: str) -> None:
+    lines.tenant(language=language)
+    browser, translate = lines.browser().opened(), translator(language)
+    missed(lines, "Ann <b>", "Bob")
+    live = browser.get("/live").json
+    page = browser.get("/status").body
+    assert translate("landing.missed.title") in page and "Ann &lt;b&gt;" in page and "Bob" in page
+    assert "secret" not in page
+    assert translate("landing.missed.button") in page
+    assert browser.post("/answer", csrf=browser.csrf).goes_to("/status")
+    assert len(lines.services.jobs.sent) == 2  # type: ignore[attr-defined]
+    assert translate("landing.missed.title") not in browser.get("/status").body
+    assert browser.get("/live").json["version"] != live["version"]
+
+
+def test_what_is_too_old_is_left_to_the_owner_and_a_long_list_is_cut(lines: Lines) -> None:
+    browser = lines.browser().opened()
+    missed(lines, *(f"Contact {number:02}" for number in range(23)), hours_ago=13)
+    page = browser.get("/status").body
+    assert page.count(translator("en")("landing.missed.too_old")) == 20
+    assert translator("en")("landing.missed.more", count=3) in page
+    assert translator("en")("landing.missed.button") not in page
+
+
+@pytest.mark.parametrize(("count", "sentence"), [(0, None), (1, "missed_one"), (2, "missed")])
+def test_while_it_is_disconnected_the_page_says_how_many_people_wrote(
+    lines: Lines, count: int, sentence: str | None
+) -> None:
+    browser = lines.browser().opened()
+    if count:
+        missed(lines, *(f"Contact {number}" for number in range(count)))
+    lines.session(phase=Phase.QR, qr=(QR, 60), number=None, linked_at=None, logged_out_at=lines.clock.now)
+    page, translate = browser.get("/status").body, translator("en")
+    for known in ("missed_one", "missed"):
+        assert (translate(f"landing.disconnected.{known}", count=count) in page) is (known == sentence)
+    assert "Contact 0" not in page, "names only once they can be answered"
+
+
+def test_another_browser_neither_sees_nor_answers_them(lines: Lines) -> None:
+    lines.browser().opened()
+    missed(lines, "Ann")
+    stranger = lines.browser()
+    assert "Ann" not in stranger.get("").body
+    assert stranger.post("/answer").goes_to("/status")
+    assert lines.services.jobs.sent == []  # type: ignore[attr-defined]
