@@ -134,15 +134,17 @@ class Services(Installation):
 
     @cached_property
     def placement(self) -> Placement:
-        return Placement(self.table, self.runners, self.sessions, scale_out=self.fleet.scale_out, release=self.release)
+        return Placement(
+            self.table, self.runners, self.sessions, self.release, self.runner_capacity, scale_out=self.fleet.scale_out
+        )
 
     @cached_property
     def reaping(self) -> Reaping:
-        return Reaping(self.placement)
+        return Reaping(self.placement, self.tasks)
 
     @cached_property
     def runners(self) -> Runners:
-        return Runners(self.table)
+        return Runners(self.table, self.release)
 
     @cached_property
     def tasks(self) -> Tasks:

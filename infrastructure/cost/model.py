@@ -78,7 +78,7 @@ ANSWER_READ_UNITS = 42  # with the 60 messages and turns of a contact's chat tha
 ANSWER_STORED_BYTES = 1_100  # a message and its turn; the index holds them once more
 REPORT_WRITE_UNITS, REPORT_READ_UNITS = 15, 4
 SNAPSHOT_WRITE_UNITS, SNAPSHOT_READ_UNITS = 6, 5
-RENEWAL_WRITE_UNITS, SYNC_READ_UNITS = 4, 2
+RENEWAL_WRITE_UNITS, RENEWAL_READ_UNITS, SYNC_READ_UNITS = 4.8, 2.5, 2  # a renewal: with its sync
 BELL_READ_UNITS = 2  # without the polls: the runner's record before, and for the turns to take
 RUNNER_BYTES, TENANT_BYTES = 1_700, 3_500  # as stored in the directory
 
@@ -216,7 +216,7 @@ def _calls(tenants: int, expected: Load, assumed: Assumed, architecture: str) ->
 
 def _table(tenants: int, expected: Load) -> float:
     renewals = expected.runners * SECONDS_A_MONTH / LEASE_RENEWED_EVERY_SECONDS
-    # Each renewal reads all runners to find silent ones, each minute all tenants; 4 KB cost half a unit.
+    # Each minute reads all runners and all tenants; 4 KB cost half a unit.
     all_runners = math.ceil(expected.runners * RUNNER_BYTES / 4096) / 2
     all_tenants = math.ceil(tenants * TENANT_BYTES / 4096) / 2
     writes = (
@@ -233,7 +233,7 @@ def _table(tenants: int, expected: Load) -> float:
         + expected.bells * BELL_READ_UNITS
         + expected.authorizations
         + expected.held_seconds / BELL_POLLED_EVERY_SECONDS
-        + renewals * (0.5 + all_runners)
+        + renewals * (RENEWAL_READ_UNITS - SYNC_READ_UNITS)
         + MINUTES_A_MONTH * (all_tenants + 2 * all_runners)
     )
     stored_gb = expected.answers / DAYS_A_MONTH * MESSAGES_KEPT_DAYS * ANSWER_STORED_BYTES * 2 / 1e9

@@ -146,7 +146,7 @@ def _declare_dead(dynamodb: Any, table: str, item: dict[str, Any], now_ms: int) 
     if item.get("state", {}).get("S") != "dead":
         sets["died_at"] = {"N": str(now_ms)}
         sets["expires_at"] = {"N": str(now_ms // 1000 + DEAD_KEPT_SECONDS)}
-    _update(dynamodb, table, item, sets, ["directory", "directory_order"])
+    _update(dynamodb, table, item, sets, ["directory", "directory_order", "unplaced", "unplaced_since"])
 
 
 def _update(dynamodb: Any, table: str, item: dict[str, Any], sets: dict[str, Any], removes: list[str]) -> None:

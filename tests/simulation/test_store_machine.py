@@ -19,6 +19,7 @@ from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
+from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from infrastructure.local.table.items import read_items
@@ -40,7 +41,7 @@ class Side:
         self.runners = Runners(table)
         self.sessions = Sessions(table, self.runners)
         self.placement = Placement(table, self.runners, self.sessions)
-        self.reaping = Reaping(self.placement)
+        self.reaping = Reaping(self.placement, Tasks(table, self.runners))
         self.tenants = Tenants(table, Timeline(table, new_id=lambda: "always-the-same"))
         self.chats = Chats(table)
         self.turns = Turns(table)

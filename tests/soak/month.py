@@ -100,7 +100,7 @@ class Month:
             table=self.table,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
             notice_jobs=SimpleNamespace(enqueue=lambda job, delay_seconds: None),
-            fleet=SimpleNamespace(runs=lambda task: True, scale_out=lambda: None),
+            fleet=SimpleNamespace(runs=lambda task: True, scale_out=lambda needed: None),
             llm=SimpleNamespace(reply=self._reply),
             key_encryption=SimpleNamespace(decrypt=lambda tenant, sealed: "sk-soak"),
         )

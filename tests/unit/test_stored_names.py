@@ -120,6 +120,8 @@ ADDED_SINCE = {
     "TurnToTake.sent_at",
     *("Assignment.saved_at", "Assignment.save_problem", "Runner.disk", "Runner.disk_full"),
 }
+#: The keys under which runners with room and open turns are listed since then.
+LISTED_SINCE = {"unplaced", "unplaced_since"}
 
 
 def at(seconds: int) -> int:
@@ -174,6 +176,9 @@ def world() -> World:
 def test_what_is_written_today_is_what_084ff81_wrote_and_the_calls_of_a_turn(world: World) -> None:
     today = MemoryTable()
     StoredWorld(today).write()
+    for partition in today.partitions.values():
+        if "directory_order" in partition.get("RUNNER", {}):  # by its lease since then; nothing reads it
+            partition["RUNNER"]["directory_order"] = partition["RUNNER"]["pk"].removeprefix("RUNNER#")
     then = _without_former(world.table.partitions)
     assert _without_added(today.partitions, then) == then
 
@@ -181,8 +186,8 @@ def test_what_is_written_today_is_what_084ff81_wrote_and_the_calls_of_a_turn(wor
 def _without_added(today: Any, then: Any) -> Any:
     """What is stored today, at any depth, without the items and attributes of a later release that ``then`` lacks."""
     if isinstance(today, dict) and isinstance(then, dict):
-        added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} - then.keys()
-        added |= {name for name in today if name.startswith("NOTICE#")}
+        added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} | LISTED_SINCE
+        added = added - then.keys() | {name for name in today if name.startswith("NOTICE#")}
         return {name: _without_added(value, then.get(name)) for name, value in today.items() if name not in added}
     return today
 

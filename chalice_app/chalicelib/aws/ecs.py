@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A new task needs about this long until it registers; until then a further session without room changes nothing.
-SCALE_OUT_EVERY_MS: Final = 60_000
+#: Sessions without room are counted at most this often by one process; the autoscaler counts all each minute.
+SCALE_OUT_EVERY_MS: Final = 10_000
 #: The limit of UpdateTaskProtection.
 PROTECTION_BATCH: Final = 10
 #: ECS refuses more protected tasks than the desired count: during a rollout, until old tasks are unprotected.
@@ -64,8 +64,10 @@ class Fleet:
         """Sets the desired count of runners."""
         self._client.update_service(cluster=self._cluster, service=self._service, desiredCount=count)
 
-    def scale_out(self) -> None:
-        """Adds one runner for a session that found no room, unless one is starting already.
+    def scale_out(self, needed: Callable[[], int]) -> None:
+        """Raises the desired count to what is needed for sessions that found no room; never lowers it.
+
+        Tasks that are starting, or have started and not registered yet, are desired already.
 
         Best effort: an error is logged once and does not stop the caller, because the reconciler retries each minute
         and an alarm watches it. The autoscaler removes a runner too many later.
@@ -76,10 +78,9 @@ class Fleet:
         self._scaled_out_at = now
         try:
             service = self._describe()
-            if _running_count(service) >= service["desiredCount"]:
-                self._client.update_service(
-                    cluster=self._cluster, service=self._service, desiredCount=service["desiredCount"] + 1
-                )
+            count = needed()
+            if count > service["desiredCount"]:
+                self.set_desired(count)
         except (ClientError, BotoCoreError, ServiceMissing) as error:
             if self._scaling_works:
                 log.warning(LogEvent.SCALE_OUT_FAILED, extra={"error_message": str(error)})
@@ -172,11 +173,3 @@ class Fleet:
             if service["status"] == "ACTIVE":
                 return service
         raise ServiceMissing(f"no active service {self._service} in cluster {self._cluster}")
-
-
-def _running_count(service: "ServiceTypeDef") -> int:
-    """Returns the running tasks of the newest deployment: during a rollout the service's count has old ones too."""
-    for each in service.get("deployments", ()):
-        if each.get("status") == "PRIMARY":
-            return each.get("runningCount", 0)
-    return service["runningCount"]

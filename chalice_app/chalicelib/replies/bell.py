@@ -4,8 +4,6 @@ from chalicelib.model import Turn, TurnState
 from chalicelib.store.runners import TurnToTake
 from chalicelib.wiring import Services
 
-DAY_MS = 24 * 3_600_000
-
 
 def ring(services: Services, turn: Turn) -> None:
     """Rings for the runner that holds the session of this turn; without one, its next runner learns of the turn."""
@@ -14,9 +12,9 @@ def ring(services: Services, turn: Turn) -> None:
         services.runners.ring(session.runner, _turn_to_take(turn))
 
 
-def ring_all(services: Services, tenant: str, runner: str, now: int) -> None:
+def ring_all(services: Services, tenant: str, runner: str) -> None:
     """Notifies the runner that holds a session now of every turn that is ready or was being sent."""
-    for turn in services.turns.open_turns(due_before=now + DAY_MS, tenant=tenant):
+    for turn in services.turns.open_turns_of(tenant):
         if turn.state in (TurnState.READY, TurnState.SENDING):
             services.runners.ring(runner, _turn_to_take(turn))
 

@@ -36,7 +36,7 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
     for session in _waiting(services, runner):
         if services.placement.offer(session, runner, now):
             claimed = True
-            bell.ring_all(services, session.tenant, runner.id, now)
+            bell.ring_all(services, session.tenant, runner.id)
     return claimed or _leave_full_disk(services, runner, now)
 
 
@@ -61,7 +61,7 @@ def _leave_full_disk(services: Services, runner: Runner, now: int) -> bool:
         return False
     found = (_find(services, each.tenant) for each in runner.assigned)
     held = (each for each in found if each is not None and each.runner == runner.id)
-    session = choose_to_leave(runner, held, list(services.runners.alive()), now)
+    session = choose_to_leave(runner, held, services.placement.candidates.find(None, now), now)
     if session is None or not services.placement.request_release(session):
         return False
     services.timeline.record(Event(session.tenant, now, EventKind.DISK_FULL))
@@ -89,4 +89,4 @@ def place(services: Services, tenant: str, now: int) -> None:
     if services.placement.place(tenant, now):
         session = services.sessions.get(tenant)
         if session.runner is not None:
-            bell.ring_all(services, tenant, session.runner, now)
+            bell.ring_all(services, tenant, session.runner)

@@ -33,6 +33,7 @@ pk                      sk                          attributes
 ======================  ==========================  =================================================================
 
 Indexes: ``by_time`` (local, by ``at``: a chat's messages and turns; a tenant's events), ``directory`` (each tenant with
-its session, each runner that is not freed; eventually consistent), ``unplaced`` (sessions that should run and have no
-runner), ``open_turns`` (turns, checks, notices by ``due_at``). The last three yield candidates: the item decides.
+its session, each runner that is not freed, by the end of its lease), ``unplaced`` (by keys alone: sessions that wait
+for a runner, runners with room, the open turns ``OPEN#<tenant>``; ``fleet/waiting_index.py``), ``open_turns`` (turns,
+checks, notices by ``due_at``). The last three are a moment old and yield candidates: the item itself decides.
 """

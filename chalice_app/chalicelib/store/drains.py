@@ -11,6 +11,7 @@ from operator import and_
 
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Assignment, RunnerState
+from chalicelib.store.fleet import waiting_index
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 from wire import Wanted
@@ -44,7 +45,7 @@ class Drains:
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
-                    set={"state": RunnerState.DRAINING, "draining": {"since": now}},
+                    set={"state": RunnerState.DRAINING, "draining": {"since": now}, **waiting_index.UNLISTED},
                     when=Attr("state").eq(RunnerState.ALIVE),
                 )
             )

@@ -8,7 +8,7 @@ runners never run a session at once. The epoch guarantees that only one of them 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from chalicelib.errors import Conflict
 from chalicelib.log_events import LogEvent
@@ -22,6 +22,8 @@ from chalicelib.model import (
     should_run,
 )
 from chalicelib.model.placement import is_best_choice, rank_runners
+from chalicelib.store.fleet.candidates import Candidates
+from chalicelib.store.fleet.unplaced_sessions import WaitingSessions
 from chalicelib.store.records.reader import readable
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
@@ -32,17 +34,20 @@ log = logging.getLogger(__name__)
 
 #: A state that changes again while it is followed is read this many times.
 ATTEMPTS = 5
+#: Of the sessions that wait for a runner, at most so many are counted to see how many runners are needed.
+WAITING_COUNTED = 1_000
 
 
-class Placement:
+class Placement(WaitingSessions):
     """Sessions and the runners that hold them.
 
     Args:
         table: the one table.
         runners: the runners that could hold a session.
         sessions: the session items.
-        scale_out: called when no runner has room for a session, so that the fleet can grow.
+        scale_out: called when no runner has room for a session, with a function that counts the runners that it takes.
         release: runners of this release are preferred, because the others leave soon.
+        capacity: the sessions that a new runner takes.
     """
 
     def __init__(
@@ -50,14 +55,17 @@ class Placement:
         table: Table,
         runners: Runners,
         sessions: Sessions,
-        scale_out: Callable[[], None] = lambda: None,
         release: str = "",
+        capacity: int = 1,
+        scale_out: Callable[[Callable[[], int]], None] = lambda needed: None,
     ) -> None:
-        self._table = table
+        super().__init__(table)
         self.runners = runners
         self.sessions = sessions
         self._scale_out = scale_out
         self._release = release
+        self.candidates = Candidates(runners)
+        self._capacity = capacity
 
     def keep_awake(self, tenant: str, now: int, *, by_owner: bool = True) -> Session:
         """Lets an unlinked session run for a while, because a page of it is open, and places it at once.
@@ -142,7 +150,7 @@ class Placement:
         if now < session.next_try_at:
             self._list(tenant, session.next_try_at)
             return False
-        for runner in rank_runners(session, list(self.runners.alive()), self._release, now)[:5]:
+        for runner in rank_runners(session, self.candidates.find(session, now), self._release, now)[:5]:
             if self.claim(session, runner.id, now):
                 return True
             session = self.sessions.get(tenant)
@@ -150,7 +158,7 @@ class Placement:
                 return True
         if self._list(tenant, now):
             log.info(LogEvent.SESSION_UNPLACED, extra={"tenant": tenant})
-        self._scale_out()
+        self._scale_out(self._count_needed)
         return False
 
     def offer(self, session: Session, runner: Runner, now: int) -> bool:
@@ -159,24 +167,11 @@ class Placement:
             return False
         # Otherwise no runner is a better choice, and none needs to be read.
         in_question = session.failures > 0 or runner.release != self._release
-        if in_question and not is_best_choice(session, runner, [*self.runners.alive()], self._release, now):
+        if in_question and not is_best_choice(
+            session, runner, [runner, *self.candidates.rivals(session, runner, now)], self._release, now
+        ):
             return False
         return self.claim(session, runner.id, now)
-
-    def _list(self, tenant: str, since: int) -> bool:
-        """Lists the session among those that wait for a runner; False if it was listed, or a runner holds it."""
-        try:
-            self._table.update(
-                Update(
-                    f"TENANT#{tenant}",
-                    "SESSION",
-                    set={"unplaced": "UNPLACED", "unplaced_since": since},
-                    when=Attr("runner").not_exists() & Attr("unplaced").not_exists(),
-                )
-            )
-        except ConditionFailed:
-            return False
-        return True
 
     def claim(self, session: Session, runner: str, now: int) -> bool:
         """Gives the session to this runner under the next epoch, in both records; False if it may not be given now."""
@@ -218,7 +213,7 @@ class Placement:
                     f"RUNNER#{runner}",
                     "RUNNER",
                     set={("assigned", session.tenant): entry},
-                    add={"held": {session.tenant}, "room": -1},
+                    add={"held": {session.tenant}, "room": -1, "unplaced_since": -1},
                     when=Attr("state").eq(RunnerState.ALIVE)
                     & Attr("lease_until").gt(now)
                     & Attr("room").gt(0)
@@ -273,7 +268,7 @@ class Placement:
                     f"RUNNER#{runner}",
                     "RUNNER",
                     remove=(("assigned", tenant),),
-                    add={"room": 1},
+                    add={"room": 1, "unplaced_since": 1},
                     when=Attr(f"assigned.{tenant}.epoch").eq(epoch),
                 ),
             )
@@ -303,12 +298,13 @@ class Placement:
         self.runners.ring(session.runner)
         return True
 
-    def list_unplaced(self, limit: int) -> Iterator[str]:
-        """Yields the tenants whose sessions wait for a runner, the longest wait first, a moment old."""
-        for item in self._table.query(
-            "UNPLACED", index="unplaced", keys=("unplaced", "unplaced_since"), limit=limit, consistent=False
-        ):
-            yield item["pk"].removeprefix("TENANT#")
+    def _count_needed(self) -> int:
+        """Returns how many runners of this release there should be, now that those there are have no room.
+
+        A runner that has started and not registered yet is not among those there are: it is for sessions that wait.
+        """
+        waiting = sum(1 for _ in self.list_unplaced(limit=WAITING_COUNTED))
+        return self.runners.count_current() + -(-max(1, waiting) // max(1, self._capacity))
 
 
 @readable

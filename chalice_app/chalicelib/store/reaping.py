@@ -3,6 +3,7 @@
 from chalicelib.errors import Unreadable
 from chalicelib.model import Assignment, RunnerState, is_wedged, may_reap
 from chalicelib.store.placement import Placement
+from chalicelib.store.tasks import Tasks
 
 
 class Reaping:
@@ -10,16 +11,21 @@ class Reaping:
 
     Args:
         placement: releases the sessions.
+        tasks: name the runner of an ECS task.
     """
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, tasks: Tasks) -> None:
         self._placement = placement
+        self._tasks = tasks
         self._runners = placement.runners
 
     def reap_silent(self, now: int, witness: str | None = None) -> list[str]:
-        """Declares silent runners dead (``may_reap``) and returns the tenants whose sessions were freed."""
+        """Declares silent runners dead (``may_reap``) and returns the tenants whose sessions were freed.
+
+        With a witness only silent runners are read, however many others there are.
+        """
         freed: list[str] = []
-        for runner in self._runners.listed():
+        for runner in self._runners.listed() if witness is None else self._runners.silent(now):
             if runner.state is RunnerState.DEAD:
                 freed += self.reap(runner.id, now)  # the process that declared it dead ended before it freed them all
             elif now < runner.lease_until or runner.id == witness:
@@ -60,13 +66,17 @@ class Reaping:
         ]
 
     def reap_stopped_task(self, task: str, now: int) -> list[str]:
-        """Reaps the runner of an ECS task that stopped, without waiting for its lease."""
-        return [
-            tenant
-            for runner in self._runners.alive()
-            if task and runner.task == task
-            for tenant in self.reap(runner.id, now)
-        ]
+        """Reaps the runner of an ECS task that stopped, without waiting for its lease.
+
+        All runners are read only for a task that no runner is recorded for.
+        """
+        if not task:
+            return []
+        recorded = self._tasks.runner_of(task)
+        if recorded is not None:
+            return self.reap(recorded, now)
+        stopped = [runner.id for runner in self._runners.alive() if runner.task == task]
+        return [tenant for runner in stopped for tenant in self.reap(runner, now)]
 
     def _release(self, assignment: Assignment, runner: str, now: int, unreadable: list[str]) -> bool:
         """Frees a session; one whose record cannot be read is added to ``unreadable``, and tried again next time."""

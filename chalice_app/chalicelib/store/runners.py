@@ -5,7 +5,7 @@ which needs both records.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,6 +21,8 @@ from chalicelib.model import (
     RunnerState,
     milliseconds,
 )
+from chalicelib.store.fleet import waiting_index
+from chalicelib.store.fleet.runner_lists import RunnerListing, directory_order
 from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.records.runner_items import runner_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
@@ -55,15 +57,17 @@ class Save(NamedTuple):
     problem: str
 
 
-class Runners:
+class Runners(RunnerListing):
     """The processes that host sessions.
 
     Args:
         table: the one table.
+        release: what the stack runs: runners of this release are listed apart from others.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, release: str = "") -> None:
+        super().__init__(table)
+        self._release = release
 
     def register(
         self, runner: str, token_sha256: str, capacity: int, now: int, *, task: str = "", **versions: str
@@ -89,9 +93,10 @@ class Runners:
             "assigned": {},
             "task": task,
             "directory": "RUNNER",
-            "directory_order": runner,
+            "directory_order": directory_order(runner, now + milliseconds(LEASE)),
             **versions,
         }
+        item |= self._room(runner, versions, capacity) if capacity else {}
         self._table.put(Put(item))
         log.info(LogEvent.RUNNER_REGISTERED, extra={"runner": runner})
         return runner_from(item)
@@ -111,18 +116,6 @@ class Runners:
             session, unknown = self._table.get(f"TENANT#{tenant}", "SESSION") or {}, {runner.id: gave_up_at}
             gave_up_at = session.get("former_holders", unknown).get(runner.id, 0)
         return bool(now < gave_up_at + milliseconds(DEAD_TOKEN_GRACE))
-
-    def alive(self) -> Iterator[Runner]:
-        """Yields the runners that are not dead, a moment old."""
-        return (each for each in self.listed() if each.state is not RunnerState.DEAD)
-
-    def listed(self) -> Iterator[Runner]:
-        """Yields the runners that are alive, or dead and not known to be freed of their sessions, a moment old.
-
-        Those that cannot be read are left out.
-        """
-        keys = ("directory", "directory_order")
-        return each(self._table.query("RUNNER", index="directory", keys=keys, consistent=False), runner_from)
 
     def renew_lease(
         self,
@@ -150,6 +143,7 @@ class Runners:
         if fresh and recorded and capacity == runner.capacity:
             return runner
         held = {assignment.tenant for assignment in runner.assigned}
+        takes = not draining and runner.state is RunnerState.ALIVE and (capacity > 0 or held)
         try:
             item = self._table.update(
                 Update(
@@ -157,6 +151,7 @@ class Runners:
                     "RUNNER",
                     set={
                         "lease_until": now + milliseconds(LEASE),
+                        "directory_order": directory_order(runner.id, now + milliseconds(LEASE)),
                         "heard_since": runner.lease_held_since if now < runner.lease_until else now,
                         # A runner does not become alive again: a call that began before the drain does not end it.
                         **({"state": RunnerState.DRAINING} if draining else {}),
@@ -167,6 +162,7 @@ class Runners:
                         "saves": {tenant: save._asdict() for tenant, save in saves.items() if tenant in held} or None,
                         "disk_full": disk_full or None,
                         "leaving": draining or None,
+                        **(self._room(runner.id, versions, capacity - len(held)) if takes else waiting_index.UNLISTED),
                         **versions,
                     },
                     add={"room": capacity - runner.capacity},
@@ -203,7 +199,13 @@ class Runners:
                 Update(
                     f"RUNNER#{runner}",
                     "RUNNER",
-                    set={"state": RunnerState.DEAD, "died_at": now, "expires_at": _expiry(now)},
+                    set={
+                        "state": RunnerState.DEAD,
+                        "died_at": now,
+                        "expires_at": _expiry(now),
+                        "directory_order": directory_order(runner, 0),
+                        **waiting_index.UNLISTED,
+                    },
                     when=lives if silent_since is None else lives & Attr("lease_until").eq(silent_since),
                 )
             )
@@ -228,6 +230,10 @@ class Runners:
         dead = Attr("state").eq(RunnerState.DEAD)
         with suppress(ConditionFailed):
             self._table.update(Update(f"RUNNER#{runner}", "RUNNER", remove=("directory", "directory_order"), when=dead))
+
+    def _room(self, runner: str, versions: Mapping[str, str], room: int) -> Item:
+        release = versions.get("image") or versions.get("commit", "")
+        return waiting_index.room_of(runner, is_current=release == self._release, room=room)
 
     # -- bells -----------------------------------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ class Tasks:
             raise TransientError("Another registration for this task was faster; register again.") from None
         return True
 
+    def runner_of(self, task: str) -> str | None:
+        """Returns the runner that claimed the task last; None if none did."""
+        item = self._table.get(f"TASK#{task}", "TASK")
+        return item["runner"] if item is not None else None
+
     def _makes_way(self, runner: str, now: int) -> bool:
         former = self._runners.get(runner)
         if former is None or former.state is RunnerState.DEAD:

@@ -1,6 +1,6 @@
 """ECS in virtual time: starts the desired machines, rolls out commits, and ends tasks that are not protected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.model.scaling import Service
@@ -32,7 +32,7 @@ class Ecs:
         """Ignores the count: the number of machines is constant, and no more are to be had."""
         assert count > self.world.plan.machines, f"{count} machines are desired"
 
-    def scale_out(self) -> None:
+    def scale_out(self, needed: Callable[[], int]) -> None:
         """Ignores the hint: every session finds room sooner or later."""
 
     def runs(self, task: str) -> bool:
@@ -63,7 +63,7 @@ class Ecs:
         self.commit = f"commit-{int(self.commit.rpartition('-')[2]) + 1}"
         services = world.cloud.services
         services._environment = {**services._environment, "COMMIT": self.commit}
-        services.placement._release = self.commit
+        services.placement._release = services.runners._release = self.commit
         self._leaving = set(world.machines)
         first = max(machine.slot for machine in world.machines) + 1
         for slot in range(first, first + world.plan.machines):

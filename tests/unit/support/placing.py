@@ -9,6 +9,7 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
+from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
@@ -17,7 +18,7 @@ A, B = "tenantaaaa", "tenantbbbb"
 
 
 def placement_on(table: Table, **more: Any) -> Placement:
-    runners = Runners(table)
+    runners = Runners(table, str(more.get("release", "")))
     return Placement(table, runners, Sessions(table, runners), **more)
 
 
@@ -29,7 +30,7 @@ def scaled_out() -> list[str]:
 
 @pytest.fixture
 def placement(table: Table, scaled_out: list[str]) -> Placement:
-    return placement_on(table, scale_out=lambda: scaled_out.append("scaled out"))
+    return placement_on(table, scale_out=lambda needed: scaled_out.append("scaled out"))
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def tenants(table: Table) -> Tenants:
 
 
 def registered(placement: Placement, clock: Clock, name: str = "runneraaaa", capacity: int = 2) -> Runner:
+    assert Tasks(placement._table, placement.runners).claim(f"task-{name}", name, clock())
     return placement.runners.register(name, "0" * 64, capacity, clock(), task=f"task-{name}")
 
 

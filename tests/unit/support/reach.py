@@ -40,6 +40,8 @@ class Kind:
     handed_in: dict[str, tuple[str, str]] = field(default_factory=dict)
     #: the boto3 client it wraps
     service: str = ""
+    #: the names of the classes that it extends
+    bases: tuple[str, ...] = ()
 
 
 class Code:
@@ -61,6 +63,8 @@ class Code:
             self.imports[module] = dict(_imports(tree, set(trees)))
         for kind in list(self.kinds.values()):
             self._attributes(kind)
+        for kind in list(self.kinds.values()):
+            self._inherit(kind)
         self._wiring(self.kinds["Services"])
 
     def calls(self, *entries: tuple[str, str]) -> set[tuple[str, str]]:
@@ -100,6 +104,7 @@ class Code:
                 self.functions[module, node.name] = Function(module, "", node)
             elif isinstance(node, ast.ClassDef):
                 kind = self.kinds.setdefault(node.name, Kind(module, node.name))
+                kind.bases = tuple(ast.unparse(base) for base in node.bases)
                 for inner in node.body:
                     if isinstance(inner, ast.FunctionDef):
                         kind.methods[inner.name] = Function(module, node.name, inner)
@@ -122,6 +127,12 @@ class Code:
                     kind.attributes[target.attr] = self._type(constructor, node.value, known)
                     if isinstance(node.value, ast.Name) and node.value.id in given:
                         kind.from_parameter[target.attr] = node.value.id
+
+    def _inherit(self, kind: Kind) -> None:
+        """Adds the methods and attributes of the classes that it extends; ours extend one at most, one deep."""
+        for base in (self.kinds[name] for name in kind.bases if name in self.kinds):
+            kind.methods = {**base.methods, **kind.methods}
+            kind.attributes = {**base.attributes, **kind.attributes}
 
     def _wiring(self, services: Kind) -> None:
         """Which class wraps which client, and which of its attributes is another one's method."""

@@ -21,9 +21,10 @@ from chalicelib.model import (
 )
 from chalicelib.model.conversation import LAST_TURNS, first_turn
 from chalicelib.model.fixed_sentences import FixedSentence
-from chalicelib.store.conversation.items import chat_key, turn_from, turn_item, turn_or_rest_from
-from chalicelib.store.records.reader import each
-from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Table, Update
+from chalicelib.store.conversation.items import chat_key, turn_item, turn_or_rest_from
+from chalicelib.store.conversation.open_turns import OpenTurns
+from chalicelib.store.fleet import waiting_index
+from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Update
 
 #: More of a model's text could not be sent either (``replies/formatting.py``).
 MAX_MARKDOWN_CHARACTERS = 20_000
@@ -31,19 +32,14 @@ MAX_MARKDOWN_CHARACTERS = 20_000
 READY_OVERDUE_AFTER = timedelta(seconds=30)
 #: The attributes of a turn that its batch decides.
 _FROZEN = ("state", "revision", "messages", "last_message", "at", "oldest_sent_at", "discards", "due_at")
+#: The changes that take a turn that is done out of the lists of open turns.
+_UNLISTED: Mapping[str, Any] = {"open_turns": None, "due_at": None, **waiting_index.UNLISTED}
 #: The changes that discard a turn; its reason belongs to them.
-_DISCARDED = {"state": TurnState.DISCARDED, "open_turns": None, "due_at": None}
+_DISCARDED = {**_UNLISTED, "state": TurnState.DISCARDED}
 
 
-class Turns:
-    """The turns of all chats.
-
-    Args:
-        table: the one table.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
+class Turns(OpenTurns):
+    """The turns of all chats."""
 
     def get(self, tenant: str, chat: str, turn: str) -> Turn | None:
         """Returns the turn; None if it expired or is unknown."""
@@ -95,7 +91,8 @@ class Turns:
             when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet & unchanged,
         )
         try:
-            self._table.transact(opening, Put({**turn_item(turn, retention_days, now), "open_turns": "OPEN"}))
+            listed = {"open_turns": "OPEN", **waiting_index.turn_of(turn.tenant, turn.created_at)}
+            self._table.transact(opening, Put({**turn_item(turn, retention_days, now), **listed}))
         except ConditionFailed:
             return None
         return turn
@@ -197,8 +194,9 @@ class Turns:
         )
 
     def postpone_check(self, turn: Turn, due_at: int) -> None:
-        """Postpones the next check of an open turn by the reconciler."""
-        self._change(turn, {"due_at": due_at}, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
+        """Postpones the next check of an open turn by the reconciler; lists it under its tenant if it is not yet."""
+        changes = {"due_at": due_at, **waiting_index.turn_of(turn.tenant, turn.created_at)}
+        self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
         """Discards a turn that no runner took, with its text, and closes it. False if one did."""
@@ -241,7 +239,7 @@ class Turns:
         last = cursor >= len(turn.parts)
         changes: dict[str, Any] = {"cursor": cursor}
         if last:
-            changes |= {"state": TurnState.SENT, "sent_at": now, "open_turns": None, "due_at": None}
+            changes |= {**_UNLISTED, "state": TurnState.SENT, "sent_at": now}
         changed = self._change(turn, changes, Attr("cursor").lt(cursor) & Attr("state").ne(TurnState.DISCARDED))
         if changed is None:
             changed = self.get(turn.tenant, turn.chat, turn.id) or turn
@@ -264,20 +262,6 @@ class Turns:
     def request_check(self, turn: Turn, backstop: int) -> bool:
         """Requests a check of the chat for when this turn ends, and notes its backstop. False if it has ended."""
         return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": backstop}) is not None
-
-    def open_turns(self, *, due_before: int, tenant: str | None = None, limit: int = 200) -> list[Turn]:
-        """Returns open turns that are due by then and can be read, the earliest first, a moment old."""
-        where = Attr("tenant").eq(tenant) if tenant is not None else None
-        items = self._table.query(
-            "OPEN",
-            index="open_turns",
-            keys=("open_turns", "due_at"),
-            between=(0, due_before),
-            where=where,
-            limit=limit,
-            consistent=False,
-        )
-        return list(each(items, turn_from))
 
     def _change_as_holder(self, turn: Turn, runner: str, epoch: int, changes: dict[str, Any], when: Any) -> bool:
         """Changes the turn while this runner holds the session at this epoch; False if a condition failed."""

@@ -252,7 +252,7 @@ class TenantPage:
         """Clears the assistant's problem and checks the chats that waited for that now."""
         now = self.services.clock()
         self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
-        for turn in self.services.turns.open_turns(due_before=now + WAITING_RETRIED_EVERY_MS, tenant=tenant):
+        for turn in self.services.turns.open_turns_of(tenant):
             if turn.state is TurnState.WAITING:
                 self.services.turns.try_again(turn, now)
                 self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)

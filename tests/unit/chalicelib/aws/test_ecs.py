@@ -126,35 +126,35 @@ def test_a_protection_that_ecs_refuses_is_logged_once_and_stops_no_caller(caplog
     assert [record.message for record in caplog.records] == ["task_protection_failed"] * 2
 
 
-def test_it_grows_by_one_and_then_waits() -> None:
-    ecs, now = Ecs(1, 1), [0]
+@pytest.mark.parametrize(
+    ("desired", "running", "needed", "written"),
+    [
+        (1, 1, 2, [2]),
+        (1, 1, 25, [25]),  # many at once
+        (2, 1, 2, []),  # one is starting
+        (1, 1, 1, []),  # one has started, and has not registered yet
+        (5, 5, 3, []),
+    ],
+)
+def test_it_grows_to_what_is_needed_and_no_further(desired: int, running: int, needed: int, written: list[int]) -> None:
+    ecs = Ecs(desired, running)
+    fleet(ecs, [0]).scale_out(lambda: needed)
+    assert ecs.written == written
+
+
+def test_what_is_needed_is_counted_once_in_a_while() -> None:
+    ecs, now, counted = Ecs(1, 1), [0], []
     chosen = fleet(ecs, now)
+
+    def count() -> int:
+        counted.append(now[0])
+        return 2 + len(counted)
+
     for _ in range(5):
-        chosen.scale_out()
-    assert ecs.written == [2]
-    ecs.service["runningCount"] = 2
+        chosen.scale_out(count)
     now[0] += SCALE_OUT_EVERY_MS
-    chosen.scale_out()
-    assert ecs.written == [2, 3]
-
-
-def test_it_does_not_grow_while_one_is_starting() -> None:
-    ecs = Ecs(2, 1)
-    fleet(ecs, [0]).scale_out()
-    assert ecs.written == []
-
-
-def test_during_a_rollout_the_old_ones_do_not_hide_that_one_is_starting() -> None:
-    ecs, now = Ecs(2, 3), [0]
-    ecs.service["deployments"] = [
-        {"status": "ACTIVE", "runningCount": 2},
-        {"status": "PRIMARY", "runningCount": 1},
-    ]
-    fleet(ecs, now).scale_out()
-    assert ecs.written == []
-    ecs.service["deployments"][1]["runningCount"] = 2
-    fleet(ecs, now).scale_out()
-    assert ecs.written == [3]
+    chosen.scale_out(count)
+    assert (counted, ecs.written) == ([0, SCALE_OUT_EVERY_MS], [3, 4])
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_a_failed_scale_out_stops_no_caller_and_is_logged_once(
     ecs.describe_services = refuse  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING, logger="chalicelib"):
         for _ in range(3):
-            chosen.scale_out()
+            chosen.scale_out(lambda: 2)
             now[0] += SCALE_OUT_EVERY_MS
     assert [record.message for record in caplog.records] == ["scale_out_failed"]
     with pytest.raises(type(error)):
         chosen.service()
     del ecs.describe_services
-    chosen.scale_out()
+    chosen.scale_out(lambda: 2)
     assert ecs.written == [2]
 
 

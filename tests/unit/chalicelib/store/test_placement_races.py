@@ -25,7 +25,7 @@ def race(racing: RacingTable) -> Placement:
     tenants = Tenants(racing, Timeline(racing))
     for id in (A, B):
         tenants.create(a_tenant(id), ASSISTANT, by="operator@example.com")
-    return placement_on(racing, scale_out=lambda: racing.operations.update(["scale out"]))
+    return placement_on(racing, scale_out=lambda needed: racing.operations.update(["scale out"]))
 
 
 def awake(placement: Placement, tenant: str, clock: Clock) -> Session:

@@ -24,7 +24,7 @@ def scaled_out() -> list[str]:
 @pytest.fixture
 def placement(memory_table: Table, clock: Clock, scaled_out: list[str]) -> Placement:
     Tenants(memory_table, Timeline(memory_table)).create(a_tenant(A), ASSISTANT, by="operator@example.com")
-    placement = placement_on(memory_table, scale_out=lambda: scaled_out.append("scaled out"))
+    placement = placement_on(memory_table, scale_out=lambda needed: scaled_out.append("scaled out"))
     placement.runners.register("runneraaaa", "0" * 64, 5, clock(), task="task")
     return placement
 

@@ -10,6 +10,7 @@ from chalicelib.model import DEAD_TOKEN_GRACE, RunnerState, former_holders, mill
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.table import Table
+from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
 from tests.unit.support.placing import A, B, placement, placement_on, registered, renewed, scaled_out, tenants
@@ -20,7 +21,7 @@ __all__ = ["placement", "scaled_out", "tenants"]
 
 @pytest.fixture
 def reaping(placement: Placement) -> Reaping:
-    return Reaping(placement)
+    return Reaping(placement, Tasks(placement._table, placement.runners))
 
 
 def test_a_silent_runner_alone_is_left_alone_for_three_leases(
@@ -220,7 +221,7 @@ def round_of(racing: RacingTable, clock: Clock) -> Callable[[float, str | None],
     """A round so many seconds after runneraaaa's lease ran out: how much it wrote, and the witness that it left."""
     placement = placement_on(racing)
     registered(placement, clock)
-    reaping = Reaping(placement)
+    reaping = Reaping(placement, Tasks(placement._table, placement.runners))
 
     def of(seconds: float, witness: str | None) -> tuple[int, object]:
         racing.operations.clear()
@@ -260,7 +261,7 @@ def test_a_second_witness_costs_no_write(round_of: Callable[[float, str | None],
 def test_a_runner_that_was_heard_or_is_unknown_is_not_reaped(racing: RacingTable, clock: Clock) -> None:
     placement = placement_on(racing)
     runner = registered(placement, clock)
-    reaping = Reaping(placement)
+    reaping = Reaping(placement, Tasks(placement._table, placement.runners))
     racing.before_next("update", lambda: renewed(placement, runner, clock))
     clock.pass_seconds(200)
     assert reaping.reap_silent(clock()) == []
@@ -272,5 +273,5 @@ def test_a_runner_that_was_heard_or_is_unknown_is_not_reaped(racing: RacingTable
 def test_a_stopped_task_without_a_name_is_of_no_runner(racing: RacingTable, clock: Clock) -> None:
     placement = placement_on(racing)
     placement.runners.register("runneraaaa", "0" * 64, 2, clock())  # on this machine, without ECS
-    assert Reaping(placement).reap_stopped_task("", clock()) == []
+    assert Reaping(placement, Tasks(placement._table, placement.runners)).reap_stopped_task("", clock()) == []
     assert [runner.id for runner in placement.runners.alive()] == ["runneraaaa"]

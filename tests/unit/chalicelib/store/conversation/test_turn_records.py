@@ -160,14 +160,31 @@ def test_what_was_counted_on_a_postponed_turn_is_stored_where_it_is_something(ta
     assert not {"timeouts", "failures"} & set(item(table))
 
 
-@pytest.mark.parametrize("tenant", [None, CHAT.tenant, "tenantbbbb"])
-def test_open_turns_are_listed_when_they_are_due_of_all_tenants_or_of_one(
-    table: RacingTable, turns: Turns, tenant: str | None
-) -> None:
+def test_open_turns_are_listed_when_they_are_due(table: RacingTable, turns: Turns) -> None:
     turn = stored(table, TurnState.THINKING)
     assert turns.open_turns(due_before=turn.due_at - 1) == []
-    listed = turns.open_turns(due_before=turn.due_at, tenant=tenant)
-    assert [each.id for each in listed] == ([] if tenant == "tenantbbbb" else [TURN.id])
+    assert [each.id for each in turns.open_turns(due_before=turn.due_at)] == [TURN.id]
+
+
+def test_open_turns_are_listed_by_tenant_until_they_are_done(table: RacingTable, turns: Turns) -> None:
+    free_chat(table)
+    turn = opened(turns)
+    assert turn is not None
+    assert [each.id for each in turns.open_turns_of(CHAT.tenant)] == [turn.id]
+    assert turns.open_turns_of("tenantbbbb") == []
+    ready = turns.store_text(turn, ("Yes.",), NOW)
+    assert turns.open_turns_of(CHAT.tenant) == [ready]
+    assert ready is not None and turns.abandon(ready, SkipReason.TOO_OLD)
+    assert turns.open_turns_of(CHAT.tenant) == []
+
+
+def test_a_turn_that_an_earlier_release_opened_is_listed_by_tenant_once_it_was_due(
+    table: RacingTable, turns: Turns
+) -> None:
+    turn = stored(table, TurnState.READY)
+    assert turns.open_turns_of(CHAT.tenant) == []
+    turns.postpone_check(turn, NOW + 1)
+    assert [each.id for each in turns.open_turns_of(CHAT.tenant)] == [turn.id]
 
 
 # -- parts that are on WhatsApp's server -----------------------------------------------------------------------------

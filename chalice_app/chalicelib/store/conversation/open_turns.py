@@ -1,0 +1,37 @@
+"""The lists of open turns: those that are due, and those of a tenant. Each yields candidates, a moment old."""
+
+from chalicelib.model import Turn
+from chalicelib.store.conversation.items import turn_from
+from chalicelib.store.fleet import waiting_index
+from chalicelib.store.records.reader import each
+from chalicelib.store.table import Table
+
+
+class OpenTurns:
+    """The turns of all chats that are not done.
+
+    Args:
+        table: the one table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def open_turns_of(self, tenant: str, limit: int = 200) -> list[Turn]:
+        """Returns the open turns of a tenant that can be read, the oldest first, a moment old; reads nobody else's."""
+        partition = waiting_index.turns_partition(tenant)
+        keys = self._table.query(partition, limit=limit, **waiting_index.QUERY)
+        items = self._table.get_many([(item["pk"], item["sk"]) for item in keys])
+        return sorted(each(items, turn_from), key=lambda turn: (turn.created_at, turn.id))
+
+    def open_turns(self, *, due_before: int, limit: int = 200) -> list[Turn]:
+        """Returns open turns that are due by then and can be read, the earliest first, a moment old."""
+        items = self._table.query(
+            "OPEN",
+            index="open_turns",
+            keys=("open_turns", "due_at"),
+            between=(0, due_before),
+            limit=limit,
+            consistent=False,
+        )
+        return list(each(items, turn_from))
