@@ -1,9 +1,11 @@
 """resources.yaml resolves as CloudFormation would, and holds what the design asks for."""
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
 
+from infrastructure.local.resources import _CREATORS
 from infrastructure.local.template import Template, load
 
 PSEUDO = {
@@ -73,3 +75,11 @@ def test_what_holds_data_is_kept_when_the_stack_goes() -> None:
     resources = load()["Resources"]
     for name in ("Table", "Bucket", "Key", "UserPool"):
         assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_one_machine_creates_each_resource_after_those_that_it_refers_to() -> None:
+    found = template(MailIdentity="a.example", MailFrom="l@a.example", PublicBaseUrl="https://a.example/api")
+    for kind, _ in _CREATORS:
+        for name in found.of_type(kind):
+            found.properties(name)
+            found.created[name] = defaultdict(str)
