@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.errors import ActionRequired, NotDeployed, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Problem, Tenant
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import Subject
 from chalicelib.notifications import notice_jobs
 from chalicelib.tokens import sha256
 from wire import ProblemCode
@@ -69,8 +71,25 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
 
     If not, the tenant's page shows that problem, and its timeline the reason.
     """
+    return _mail(services, tenant, lambda: services.mailer.invite(tenant, join_link(services, token)), by=by)
+
+
+def mail_passkey_steps(services: "Services", tenant: Tenant, *, by: str) -> bool:
+    """Mails the owner how a passkey is removed, with a further link; returns as ``mail_invite`` does.
+
+    The page that the owner may have open goes on working: the new code appears there.
+    """
+
+    def send(token: str) -> object:
+        link = join_link(services, token)
+        return services.mailer.notify_owner(tenant, NoticeKind.PASSKEY, Subject.NEWS, link)
+
+    return _mail(services, tenant, lambda: mail_further_link(services, tenant, send), by=by, detail=NoticeKind.PASSKEY)
+
+
+def _mail(services: "Services", tenant: Tenant, send: Callable[[], object], *, by: str, detail: str = "") -> bool:
     try:
-        services.mailer.invite(tenant, join_link(services, token))
+        send()
     except (ActionRequired, TransientError, PermanentError, NotDeployed) as error:
         log.warning(
             LogEvent.MAIL_NOT_SENT, extra={"tenant": tenant.id, "code": error.code, "error_message": error.message}
@@ -81,5 +100,5 @@ def mail_invite(services: "Services", tenant: Tenant, token: str, *, by: str) ->
         services.timeline.record(Event(tenant.id, now, EventKind.MAIL_FAILED, error.message, by))
         return False
     services.tenants.clear_mail_problem(tenant.id, now=services.clock(), by=by)
-    services.timeline.record(Event(tenant.id, services.clock(), EventKind.INVITE_SENT, by=by))
+    services.timeline.record(Event(tenant.id, services.clock(), EventKind.INVITE_SENT, detail, by))
     return True

@@ -119,6 +119,7 @@ class FormResult(StrEnum):
     CODE_ASKED = "code"  #: a browser is started that shows a code
     TRIED_AGAIN = "again"  #: the runner was ordered to try again
     INVITED = "invited"  #: a new link was mailed
+    INSTRUCTED = "instructed"  #: the steps that remove a passkey were mailed
     UNINVITED = "uninvited"  #: a new link could not be mailed
     REVOKED = "revoked"  #: the link is revoked
     MARKED = "marked"  #: the decision about a recognised text is saved
@@ -140,6 +141,9 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     FormResult.CODE_ASKED: Message(Tone.OK, "A code appears here in a few seconds."),
     FormResult.TRIED_AGAIN: Message(Tone.OK, "The runner was told to try again now."),
     FormResult.INVITED: Message(Tone.OK, "A new link was mailed; older ones no longer work."),
+    FormResult.INSTRUCTED: Message(
+        Tone.OK, "The steps were mailed. The page that the owner may have open goes on working."
+    ),
     FormResult.UNINVITED: Message(
         Tone.PROBLEM, "The mail could not be sent; if there was a link before, it still works. Try again."
     ),
@@ -185,7 +189,7 @@ ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
 
 #: The operator's one action for a problem: a field of the edit form, or a form of the page.
 PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
-    ProblemCode.PASSKEY: "invite",
+    ProblemCode.PASSKEY: "passkey",
     ProblemCode.CONFLICT: "again",
     ProblemCode.KEY_REVOKED: "edit#api_key",
     ProblemCode.KEY_FORBIDDEN: "edit#api_key",
@@ -200,7 +204,7 @@ PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
 PHASE_ACTIONS: Final[Mapping[str, str]] = {
     DISCONNECTED: "invite",
     Phase.QR: "invite",
-    Phase.PASSKEY_REQUIRED: "invite",
+    Phase.PASSKEY_REQUIRED: "passkey",
     Phase.LOGGED_OUT: "invite",
     Phase.CONFLICT: "again",
 }

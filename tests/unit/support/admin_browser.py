@@ -5,6 +5,8 @@ from chalice.app import Chalice
 from chalicelib.aws.cognito import Code, NewPassword, Outcome, Refused, SetUp, SignedIn
 from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Assistant, EventKind, Tenant
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import Subject
 from chalicelib.web import admin, pages
 from chalicelib.wiring import Services
 from infrastructure.local.lambda_runtime.gateway import Gateway
@@ -51,6 +53,8 @@ class FakeMailer:
         self.sent: list[tuple[Tenant, str]] = []
         #: operator, link, and the name of each test mail
         self.trials: list[tuple[str, str, str]] = []
+        #: news that the owner was mailed, each with its link
+        self.told: list[tuple[NoticeKind, Subject, str]] = []
         self.error: Exception | None = None
 
     def invite(self, tenant: Tenant, link: str) -> str:
@@ -58,6 +62,12 @@ class FakeMailer:
             raise self.error
         self.sent.append((tenant, link))
         return "message-1"
+
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+        if self.error is not None:
+            raise self.error
+        self.told.append((kind, subject, link))
+        return "message-3"
 
     def trial(self, operator: str, link: str, token_sha256: str) -> str:
         if self.error is not None:

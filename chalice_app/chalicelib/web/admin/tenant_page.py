@@ -1,5 +1,6 @@
 """The page of one tenant: its state, the code to scan, its timeline, and the operator's actions."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields as fields_of
 from typing import Any, Final
@@ -10,7 +11,7 @@ from chalicelib.errors import Conflict, Invalid, TransientError, Unreadable
 from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState, TurnState
 from chalicelib.model.line_health import line_of
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
-from chalicelib.notifications.invites import allow_mail, renew_invite
+from chalicelib.notifications.invites import allow_mail, mail_passkey_steps, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.rendering.tones import shown_state
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
@@ -52,6 +53,7 @@ def mount(admin: AdminPages) -> None:
     admin.post("/admin/tenants/{tenant}/code", page.show_code)
     admin.post("/admin/tenants/{tenant}/again", page.try_again)
     admin.post("/admin/tenants/{tenant}/invite", page.invite)
+    admin.post("/admin/tenants/{tenant}/passkey", page.mail_passkey_steps)
     admin.post("/admin/tenants/{tenant}/revoke", page.revoke)
     admin.post("/admin/tenants/{tenant}/check", page.check)
     admin.post("/admin/tenants/{tenant}/answer", page.answer)
@@ -218,11 +220,17 @@ class TenantPage:
 
     def invite(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Mails the owner a new link."""
+        return self._mail(tenant, operator.email, renew_invite, FormResult.INVITED)
+
+    def mail_passkey_steps(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
+        """Mails the owner how a passkey is removed on each kind of phone."""
+        return self._mail(tenant, operator.email, mail_passkey_steps, FormResult.INSTRUCTED)
+
+    def _mail(self, tenant: str, by: str, mail: Callable[..., bool], result: FormResult) -> Response:
         found = self.services.tenants.get(tenant)
         if not allow_mail(self.services, tenant):
             return self._redirect(tenant, FormResult.BUSY)
-        mailed = renew_invite(self.services, found, by=operator.email)
-        return self._redirect(tenant, FormResult.INVITED if mailed else FormResult.UNINVITED)
+        return self._redirect(tenant, result if mail(self.services, found, by=by) else FormResult.UNINVITED)
 
     def revoke(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Revokes the link."""

@@ -1,3 +1,4 @@
+import html
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -229,6 +230,27 @@ def test_a_reminder_says_that_it_is_one(kind: NoticeKind, language: str) -> None
     for subject in (Subject.NEWS, Subject.REMINDER):
         mailer(post).notify_owner(replace(BAKERY, language=language), kind, subject, LINK)
         assert (sentence in body(post.mail, "plain")) is (subject is Subject.REMINDER)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", [NoticeKind.PASSKEY, NoticeKind.CONFLICT])
+def test_only_the_mail_about_a_passkey_says_how_to_remove_it_on_each_kind_of_phone(
+    kind: NoticeKind, language: str
+) -> None:
+    post, translate = Post(), translator(language)
+    mailer(post).notify_owner(replace(BAKERY, language=language), kind, Subject.NEWS, LINK)
+    for part in ("plain", "html"):
+        text = html.unescape(body(post.mail, part))
+        for step in ("iphone", "iphone_open", "android", "android_open", "step_remove", "step_restore"):
+            assert (translate(f"landing.passkey.{step}") in text) is (kind is NoticeKind.PASSKEY), (part, step)
+        assert (translate("mail.passkey.step_again") in text) is (kind is NoticeKind.PASSKEY)
+        assert (translate("mail.problem.how") in text) is (kind is not NoticeKind.PASSKEY)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_button_that_the_steps_name_is_the_one_of_the_page(language: str) -> None:
+    translate = translator(language)
+    assert translate("landing.passkey.button") in translate("mail.passkey.step_again")
 
 
 OVERVIEW = "https://lines.agency.example/api/admin"

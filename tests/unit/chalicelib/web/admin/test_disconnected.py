@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.errors import TransientError
+from chalicelib.model import EventKind
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import Subject
+from chalicelib.notifications.invites import MAX_MAILS_PER_HOUR
 from chalicelib.replies import inbound
 from chalicelib.store.table import Update
+from chalicelib.tokens import sha256
 from tests.unit.conftest import Clock, FakeJobs
 from tests.unit.support.admin_browser import Admin
 from wire import Message, MessageKind, Phase, ProblemCode
@@ -132,3 +138,33 @@ def test_an_operator_sees_who_wrote_meanwhile_and_has_them_answered_once(
     page = olga.press(tenant, "answer")
     assert "None of them can be answered any more" in page.text and "Answer these now" not in page.text
     assert [chat for _, chat, _ in jobs.sent] == ["1@lid"]
+
+
+@pytest.mark.parametrize("stored", [{"problem": problem(ProblemCode.PASSKEY)}, {"passkey_since": 1, "phase": Phase.QR}])
+def test_the_instructions_about_a_passkey_are_mailed_and_the_open_link_goes_on_working(
+    olga: Admin, clock: Clock, stored: dict[str, Any]
+) -> None:
+    tenant = olga.create()
+    opened = olga.services.invites.get_current(tenant)
+    assert opened is not None
+    session(olga, tenant, **{"phase": Phase.PASSKEY_REQUIRED, **stored})
+    page = olga.browser.get(f"/admin/tenants/{tenant}")
+    assert "Send the instructions" in page.text and f"/admin/tenants/{tenant}/passkey" in page.html
+    assert "The steps were mailed" in olga.press(tenant, "passkey").text
+    [(kind, subject, link)] = olga.mailer.told
+    assert (kind, subject) == (NoticeKind.PASSKEY, Subject.NEWS)
+    further = olga.services.invites.find(sha256(link.rpartition("/")[2]), now=clock())
+    assert further.tenant == tenant
+    assert olga.services.invites.find(opened.token_sha256, now=clock()) == opened
+    assert EventKind.INVITE_SENT in olga.happened(tenant)
+
+
+def test_instructions_that_cannot_be_mailed_are_a_problem_and_many_are_too_many(olga: Admin) -> None:
+    tenant = olga.create()
+    olga.mailer.error = TransientError("SES is busy.")
+    assert "could not be sent" in olga.press(tenant, "passkey").text
+    assert olga.services.tenants.get(tenant).mail_problem is not None
+    olga.mailer.error = None
+    texts = [olga.press(tenant, "passkey").text for _ in range(MAX_MAILS_PER_HOUR)]
+    assert "The steps were mailed" in texts[0] and "many mails already" in texts[-1]
+    assert olga.services.tenants.get(tenant).mail_problem is None

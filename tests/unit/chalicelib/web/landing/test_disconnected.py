@@ -58,7 +58,9 @@ def test_try_again_after_a_passkey_orders_a_new_code_and_waits_for_it(lines: Lin
     browser = lines.browser().opened()
     lines.session(phase=Phase.PASSKEY_REQUIRED, since=lines.clock.now)
     before = lines.seen.try_again_at
-    assert browser.get("/status").shown == "message"
+    page = browser.get("/status")
+    assert page.shown == "message"
+    assert f'action="/api/join/{TOKEN}/again"' in page.body, "also without reading the instructions again"
     lines.clock.pass_seconds(60)
     assert browser.post("/again", csrf=browser.csrf).goes_to("/status")
     assert lines.seen.try_again_at > before
