@@ -1,4 +1,4 @@
-"""Functions that CloudFormation takes in conditions and MiniStack does not: ``Fn::Sub``, ``Fn::Split``, ``Fn::Join``."""
+"""Functions that CloudFormation takes in conditions and MiniStack does not: Sub, Split, Join."""
 
 import re
 from collections.abc import Mapping
