@@ -12,6 +12,7 @@ from infrastructure.checks import CheckResult, any_bad
 from infrastructure.deploying.aws.account import Account
 from infrastructure.doctor import machine, stage
 from infrastructure.local import settings as local_settings
+from infrastructure.local.service.installation import with_service
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             account = Account.of_operator(environment)
             results = stage.examine(stage.Stage(account, name, commit, wa_js, now, time.sleep))
         else:
-            settings = local_settings.parse(arguments, environment)
+            settings = local_settings.parse(arguments, with_service(environment))
             results = machine.examine(machine.Machine(settings, commit, wa_js, now, time.sleep))
     except (local_settings.CannotStart, ClientError, BotoCoreError) as error:
         print(error, file=sys.stderr)

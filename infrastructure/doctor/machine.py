@@ -16,6 +16,7 @@ from infrastructure.doctor.backups import check_backups
 from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight
 from infrastructure.local.aws import Aws
+from infrastructure.local.backup.places import parse_address
 from infrastructure.local.emulator.state import State, StateUnreadable
 from infrastructure.local.mail import relay, spool
 from infrastructure.local.settings import CannotStart, Settings
@@ -43,8 +44,9 @@ class Machine:
 def examine(machine: Machine) -> list[CheckResult]:
     """Runs all checks; those of the running stack only if it runs."""
     settings = machine.settings
+    place = parse_address(settings.backup_to).label if settings.backup_to else ""
     browsers = [] if settings.runners_at else check_browser(settings)
-    results = [check_disk(settings.data), *browsers, *check_backups(settings.data, machine.now)]
+    results = [check_disk(settings.data), *browsers, *check_backups(settings.data, machine.now, place)]
     running = running_stack(settings.data)
     if running is None:
         return [bad(f"nothing runs on {settings.data}", "`make up`, or name the directory with DATA=…"), *results]

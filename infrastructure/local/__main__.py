@@ -1,5 +1,6 @@
 """`python -m infrastructure.local`: starts the stack, prints its addresses, and stops it gracefully on Ctrl-C."""
 
+import os
 import signal
 import sys
 import threading
@@ -8,7 +9,9 @@ from pathlib import Path
 from types import FrameType
 
 from infrastructure.local.backup.nightly import StackNotify, missing, nightly_of
+from infrastructure.local.service.installation import with_service
 from infrastructure.local.service.notify import State, is_service, notify
+from infrastructure.local.service.rights import as_holder
 from infrastructure.local.settings import CannotStart, parse
 from infrastructure.local.stack import LocalStack
 from infrastructure.local.table import commands as table
@@ -29,7 +32,9 @@ def main(arguments: Sequence[str]) -> int:
 
             _print(commands.run(arguments))
             return 0
-        return run(LocalStack(parse(arguments), _print))
+        settings = parse(arguments)
+        with as_holder(settings.data):
+            return run(LocalStack(settings, _print))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
@@ -96,7 +101,7 @@ def _export_or_import(arguments: Sequence[str]) -> int:
     verb, *rest = arguments
     if not rest or not rest[0]:
         raise CannotStart(f"Say which file: `make {verb} FILE=answerline-items.jsonl`.")
-    file, settings = Path(rest[0]).resolve(), parse(rest[1:])
+    file, settings = Path(rest[0]).resolve(), parse(rest[1:], with_service(os.environ))
     _print((table.export_table if verb == "export" else table.import_table)(settings, file))
     return 0
 

@@ -130,7 +130,11 @@ def lock_data_directory(data: Path) -> int:
     os.umask(0o077)  # of this process and of all that it starts
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
+    hide_from_git(data)
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if os.geteuid() == 0:
+        found = data.stat()
+        os.fchown(descriptor, found.st_uid, found.st_gid)  # a restore by root leaves the data to their account
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -138,6 +142,21 @@ def lock_data_directory(data: Path) -> int:
         raise CannotStart(f"Another Answerline already runs on {data}; stop it, or use DATA=….") from None
     close_to_others(data)
     return descriptor
+
+
+def hide_from_git(data: Path) -> None:
+    """Lets git ignore a data directory in this checkout, wherever it is moved to.
+
+    Nobody commits its keys, and what changes in it is no other release.
+    """
+    ignored = data / ".gitignore"
+    if REPOSITORY not in data.parents or ignored.exists():
+        return
+    with contextlib.suppress(OSError):  # a full disk
+        ignored.write_text("*\n")
+        found = data.stat()
+        if os.geteuid() == 0:
+            os.chown(ignored, found.st_uid, found.st_gid)
 
 
 def close_to_others(directory: Path) -> None:

@@ -187,6 +187,10 @@ def test_a_folder_for_backups_and_a_credential_that_was_put_there_reach_the_unit
     service = Service(tmp_path)
     # Starts nothing: only what is written counts here.
     (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\n[ $1 != is-active ]\n")
+    code, output = service.install(BACKUP_TO=str(tmp_path / "backups"))
+    assert (code, f"There is no folder {tmp_path}/backups: mount its disk" in output) == (1, True), output
+    assert not service.unit.exists()
+    (tmp_path / "backups").mkdir()
     service.credentials.mkdir(parents=True)
     (service.credentials / "backup-credentials").write_text("a key\nof lines\n")
     code, output = service.install(BACKUP_TO=str(tmp_path / "backups"))

@@ -15,12 +15,14 @@ from infrastructure.local.backup.key import make_key
 from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.names import DAYS_KEPT
 from infrastructure.local.backup.nightly import NO_PLACE
-from infrastructure.local.backup.places import Folder, open_place
+from infrastructure.local.backup.places import Folder, Source, open_place
 from infrastructure.local.backup.restore import Request, restore
 from infrastructure.local.backup.stores import running_stores
 from infrastructure.local.backup.table_copy import compact_table
 from infrastructure.local.credentials import with_credentials
 from infrastructure.local.environment import current_commit
+from infrastructure.local.service.installation import keeper_of, with_service
+from infrastructure.local.service.rights import as_caller, as_holder, lent
 from infrastructure.local.settings import CannotStart, Settings, parse
 
 #: As comments, so that all that is printed is a key file, too.
@@ -36,8 +38,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -
     if verb not in _VERBS:
         raise CannotStart(f"There is no command {verb}: {', '.join(_VERBS)}.")
     try:
-        settings = parse([], environment)
-        return _VERBS[verb](settings, [*values, "", "", ""], with_credentials(environment))
+        given = with_credentials(with_service(environment))
+        settings = parse([], given)
+        with lent(given, settings.data) as lending:
+            return _VERBS[verb](settings, [*values, "", "", ""], lending)
     except BackupFailed as error:
         raise CannotStart(str(error)) from None
 
@@ -47,19 +51,53 @@ def _back_up(settings: Settings, values: Sequence[str], environment: Mapping[str
     backups = Backups(settings.data, settings.stack, current_commit(), _now_ms)
     if values[0]:
         file = Path(values[0]).expanduser().absolute()
-        digest = backups.write(Folder(file.parent), file.name)
+        with as_holder(settings.data):
+            digest = backups.write(_folder_of(file), file.name)
         return f"{file}: {in_words(digest.size_bytes)}, sealed. `make restore FROM={file} KEY=…` opens it."
     if settings.backup_to is None:
         raise BackupFailed(f"{NO_PLACE} Or name a file: `make backup FILE=…`.")
-    status = backups.keep(open_place(settings.backup_to, environment))
+    with as_holder(settings.data):
+        status = backups.keep(open_place(settings.backup_to, environment))
+    if status.problem:
+        return f"{status.place}/{status.name}: {in_words(status.size_bytes)}. {status.problem}"
     return f"{status.place}/{status.name}: {in_words(status.size_bytes)}, read back and whole."
 
 
-def _make_key(settings: Settings, values: Sequence[str], _: Mapping[str, str]) -> str:
+class _CallersFolder(Folder):
+    """A folder that the person named who started the command, used with that person's rights."""
+
+    def names(self) -> list[str]:
+        with as_caller():
+            return super().names()
+
+    def write(self, name: str, source: Source) -> None:
+        with as_caller():
+            super().write(name, source)
+
+    def read(self, name: str, write: Callable[[bytes], object]) -> None:
+        with as_caller():
+            super().read(name, write)
+
+    def rename(self, old: str, new: str) -> None:
+        with as_caller():
+            super().rename(old, new)
+
+    def remove(self, name: str) -> None:
+        with as_caller():
+            super().remove(name)
+
+
+def _folder_of(file: Path) -> Folder:
+    """Returns the folder of a file. Where the account of the data may write, as in a place for backups, it does."""
+    return (Folder if os.access(file.parent, os.W_OK | os.X_OK) else _CallersFolder)(file.parent)
+
+
+def _make_key(settings: Settings, values: Sequence[str], environment: Mapping[str, str]) -> str:
     """Makes the key of the backups, and shows its secret half once."""
-    if not settings.data.is_dir():
-        os.close(preflight.lock_data_directory(settings.data))  # makes it, for this user only
-    return make_key(settings.data, replace=bool(values[0])) + KEY_ADVICE
+    with as_holder(settings.data, made_for=keeper_of(settings.data, environment)):
+        if not settings.data.is_dir():
+            os.close(preflight.lock_data_directory(settings.data))  # makes it, for this user only
+        return make_key(settings.data, replace=bool(values[0])) + KEY_ADVICE
 
 
 def _restore(settings: Settings, values: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -78,6 +116,11 @@ def _forget(settings: Settings, values: Sequence[str], environment: Mapping[str,
         raise BackupFailed("Say which tenant: `make forget TENANT=…`, the id in the address of its page in the admin.")
     if not settings.data.is_dir():
         raise BackupFailed(f"{settings.data} holds no state of Answerline.")
+    with as_holder(settings.data):
+        return _forget_one(tenant, settings, environment)
+
+
+def _forget_one(tenant: str, settings: Settings, environment: Mapping[str, str]) -> str:
     lock = preflight.lock_data_directory(settings.data)
     try:
         with running_stores(settings) as aws:

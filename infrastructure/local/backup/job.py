@@ -16,16 +16,18 @@ from infrastructure.local.backup import BackupFailed
 from infrastructure.local.backup.archive import sealed
 from infrastructure.local.backup.data_copy import INSTALLATION, TABLE, copy_data
 from infrastructure.local.backup.deletions import Ledger
-from infrastructure.local.backup.key import NO_KEY, recipient_of
+from infrastructure.local.backup.key import required_recipient
 from infrastructure.local.backup.manifest import Digest
 from infrastructure.local.backup.names import DIGEST, PARTIAL, BackupName, backup_name, expired, ledger_name
 from infrastructure.local.backup.places import Place, digest_at
 from infrastructure.local.backup.status import Status, read_status, write_status
+from infrastructure.local.service.user import name_of_this_user
 
 #: Room that a backup leaves on the disk besides its copy of the table, so that the lines go on saving.
 ROOM_BYTES: Final = 1 << 30
 #: A copy whose parts do not fit (a snapshot was removed in between) is made once more.
 COPIES: Final = 2
+LEDGER_NOT_COPIED: Final = "The backup is whole, but the ledger of deletions could not be copied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +53,26 @@ class Backups:
         with self._alone():
             try:
                 made, digest = self._take(place)
-                status = self.keep_ledger(place).succeeded(str(made), digest.size_bytes, self.now_ms())
-                write_status(self.data, status)
             except BackupFailed as error:
                 before = read_status(self.data).at(place.label)
                 write_status(self.data, before.failed(str(error), self.now_ms()))
                 raise
+            # Before the ledger: a backup that is whole counts, also if something after it cannot be done.
+            status = read_status(self.data).at(place.label).succeeded(str(made), digest.size_bytes, self.now_ms())
+            write_status(self.data, status)
+            try:
+                status = self.keep_ledger(place)
+            except BackupFailed as error:
+                status = replace(status, problem=f"{LEDGER_NOT_COPIED}: {error}")
+                write_status(self.data, status)
             return self._remove_old(place, made, status)
 
     def keep_ledger(self, place: Place) -> Status:
         """Copies the ledger of deletions to the place of the backups; raises :class:`BackupFailed`."""
         ledger = self.copy_ledger(place)
         status = replace(read_status(self.data).at(place.label), ledger_sha256=ledger.sha256)
+        if status.problem.startswith(LEDGER_NOT_COPIED):
+            status = replace(status, problem="")
         write_status(self.data, status)
         return status
 
@@ -87,7 +97,8 @@ class Backups:
             for old in expired(place.names(), made):
                 place.remove(old)
         except BackupFailed as error:
-            status = replace(status, problem=f"The backup is whole, but an older one could not be removed: {error}")
+            problem = f"The backup is whole, but an older one could not be removed: {error}"
+            status = replace(status, problem=" ".join(filter(None, (status.problem, problem))))
             write_status(self.data, status)
         return status
 
@@ -98,9 +109,7 @@ class Backups:
             return made, self._store(copy, place, str(made))
 
     def _store(self, copy: Path, place: Place, name: str) -> Digest:
-        recipient = recipient_of(self.data)
-        if recipient is None:
-            raise BackupFailed(NO_KEY)
+        recipient = required_recipient(self.data)
         with _errors(), sealed(copy, recipient) as stream:
             place.write(name + PARTIAL, stream)
         if digest_at(place, name + PARTIAL) != stream.digest:
@@ -114,8 +123,7 @@ class Backups:
     @contextmanager
     def _copied(self) -> Iterator[Path]:
         """Yields a checked copy of the data, which is removed at the end."""
-        if recipient_of(self.data) is None:
-            raise BackupFailed(NO_KEY)
+        required_recipient(self.data)
         directory = self.data / "backup"
         for leftover in directory.glob("copy-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -171,8 +179,10 @@ def installation_of(data: Path) -> str:
         known = file.read_text().strip()
         if len(known) == 8 and not set(known) - set("0123456789abcdef"):
             return known
-    except (OSError, UnicodeDecodeError):
+    except (FileNotFoundError, UnicodeDecodeError):
         pass
+    except OSError as error:
+        raise BackupFailed(f"{name_of_this_user()} cannot read {file}: {error.strerror}.") from None
     made = secrets.token_hex(4)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.write_text(f"{made}\n")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pyrage
 
 from infrastructure.local.backup import BackupFailed
+from infrastructure.local.service.account import command_that_gives
+from infrastructure.local.service.user import name_of_this_user
 
 #: The public half, in the data directory.
 RECIPIENT = Path("backup") / "recipient"
@@ -36,12 +38,40 @@ def make_key(data: Path, *, replace: bool = False) -> str:
 
 
 def recipient_of(data: Path) -> str | None:
-    """Returns the public half that is stored in a data directory; None without one, or with one that is damaged."""
+    """Returns the public half that is stored in a data directory; None without one that can be used."""
     try:
-        text = (data / RECIPIENT).read_text().strip()
-        return str(pyrage.x25519.Recipient.from_str(text))
+        return _read_recipient(data)
     except (OSError, UnicodeDecodeError, pyrage.RecipientError):
         return None
+
+
+def required_recipient(data: Path) -> str:
+    """Returns the public half; raises :class:`BackupFailed` with what to do if it is missing, unreadable or damaged."""
+    file = data / RECIPIENT
+    try:
+        return _read_recipient(data)
+    except FileNotFoundError:
+        raise BackupFailed(NO_KEY) from None
+    except OSError as error:
+        reason = f"({error.strerror}): {command_that_gives(data)}"
+        raise BackupFailed(f"{name_of_this_user()} cannot read the key of the backups, {file} {reason}.") from None
+    except (UnicodeDecodeError, pyrage.RecipientError):
+        raise BackupFailed(
+            f"The key of the backups, {file}, is damaged: `make backup-key REPLACE=1` makes another one and prints it."
+        ) from None
+
+
+def key_problem(data: Path) -> str:
+    """Returns a sentence about what the key lacks; empty if it can be used."""
+    try:
+        required_recipient(data)
+    except BackupFailed as error:
+        return str(error)
+    return ""
+
+
+def _read_recipient(data: Path) -> str:
+    return str(pyrage.x25519.Recipient.from_str((data / RECIPIENT).read_text().strip()))
 
 
 def read_identity(file: Path) -> pyrage.x25519.Identity:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from infrastructure.local.backup.deletions import Ledger
 from infrastructure.local.backup.job import installation_of
-from infrastructure.local.backup.key import NO_KEY, recipient_of
+from infrastructure.local.backup.key import key_problem
 from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.places import parse_address
 from infrastructure.local.backup.schedule import FAILURES_UNTIL_MAIL, FIRST_RETRY, is_due, parse_time
@@ -53,7 +53,7 @@ class Notify(Protocol):
 
 def missing(data: Path, place: str) -> list[str]:
     """Returns a sentence for each thing that backups lack."""
-    return [*([] if place else [NO_PLACE]), *([] if recipient_of(data) else [NO_KEY])]
+    return [*([] if place else [NO_PLACE]), *filter(None, [key_problem(data)])]
 
 
 @dataclass
@@ -116,12 +116,13 @@ class Nightly:
 
     def _report(self, before: Status, after: Status) -> Status:
         if after.failures <= before.failures and after.at_ms == before.at_ms:
-            after = before.failed("The backup ended without a word: data/logs/backup.log.", _ms(self.now()))
+            after = before.failed(f"The backup ended without a word: {self.data / 'logs/backup.log'}.", _ms(self.now()))
             write_status(self.data, after)
         if not after.problem:
             self.notify.report(f"backup       {after.name}, {in_words(after.size_bytes)}, is whole at {after.place}")
         elif after.problem != before.problem:
-            self.notify.report(f"backup       failed and is tried again: {after.problem}")
+            failed = "failed and is tried again: " if after.failures else ""
+            self.notify.report(f"backup       {failed}{after.problem}")
         if after.failures >= FAILURES_UNTIL_MAIL and not after.mailed and self._mail(after):
             after = replace(after, mailed=True)
             write_status(self.data, after)

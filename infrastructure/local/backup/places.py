@@ -1,8 +1,10 @@
 """Places outside of this machine that keep backups: ``BACKUP_TO`` is a folder, or an address of SFTP or S3."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,9 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from infrastructure.local.backup import BackupFailed
 from infrastructure.local.backup.manifest import Digest
+from infrastructure.local.service.user import name_of_this_user
 
 #: One read or write.
 CHUNK_BYTES: Final = 1 << 18
+#: Settings that each name a file.
+NAMED_FILES: Final = ("BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS")
 EXAMPLES: Final = "a folder, sftp://user@host/path or s3://bucket/prefix"
 
 
@@ -142,6 +147,13 @@ class Folder:
     def label(self) -> str:
         return str(self.directory)
 
+    def try_out(self) -> None:
+        """Writes a file and removes it: raises :class:`BackupFailed` where a backup would."""
+        name = f".answerline-tried-{os.getpid()}"
+        self.names()
+        self.write(name, io.BytesIO())
+        self.remove(name)
+
     def names(self) -> list[str]:
         try:
             return sorted(entry.name for entry in self.directory.iterdir() if entry.is_file())
@@ -152,6 +164,7 @@ class Folder:
         try:
             descriptor = os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
+                self._give(descriptor)
                 while chunk := source.read(CHUNK_BYTES):
                     file.write(chunk)
                 file.flush()
@@ -184,10 +197,22 @@ class Folder:
         except OSError as error:
             raise self._failed(error) from None
 
+    def _give(self, descriptor: int) -> None:
+        """Gives what root writes to the folder's account, which is to write over it and remove it later."""
+        if os.geteuid() == 0:
+            found = self.directory.stat()
+            with suppress(PermissionError):  # a disk of another machine, where root is nobody
+                os.fchown(descriptor, found.st_uid, found.st_gid)
+
     def _failed(self, error: OSError) -> BackupFailed:
         if not self.directory.is_dir():
             # Never made here: a disk that is not mounted would be filled under its mount point.
             return BackupFailed(f"There is no folder {self.directory}: mount its disk, or make it with mkdir.")
+        if isinstance(error, PermissionError):
+            user, closed = name_of_this_user(), self.directory
+            if os.access(closed, os.R_OK | os.W_OK | os.X_OK) and error.filename is not None:
+                closed = Path(os.fsdecode(error.filename))
+            return BackupFailed(f"The account {user} may not use {closed}: `sudo chown {user} {closed}`.")
         return BackupFailed(f"The folder {self.directory} cannot be used: {error.strerror or error}.")
 
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,8 @@ from infrastructure.local.backup.names import DIGEST, SUFFIX, whole_backups
 from infrastructure.local.backup.places import Folder, Place, open_place
 from infrastructure.local.backup.stores import check_stores, running_stores
 from infrastructure.local.backup.table_copy import check_table, compact_table, saved_lines
-from infrastructure.local.service.account import give, holder_of
+from infrastructure.local.service.account import give
+from infrastructure.local.service.installation import keeper_of
 from infrastructure.local.settings import Settings
 
 #: ``LEDGER=none`` restores without knowing who was deleted since.
@@ -107,12 +107,12 @@ def restore(
         shutil.rmtree(work, ignore_errors=True)
         copy = work / "data"
         copy.mkdir(mode=0o700, parents=True)
+        preflight.hide_from_git(work)
         outside = known_deletions(source.place, request, data if existing else None, environment)
         manifest = _open(source, request, work / source.name, copy, settings.stack)
         tenants, erased, problems = _prove(settings, copy, outside | Ledger.of_data(copy))
         recovery.mark_restored(copy)
-        with suppress(KeyError):  # a user without a name: the file system of a container
-            give(copy, holder_of(data if data.exists() else data.parent))
+        give(copy, keeper_of(data, environment))
         aside = _take_place(copy, data, now() if existing else None)
         return Restored(source.name, manifest, tenants, erased, problems, aside)
     finally:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from infrastructure.checkout import REPOSITORY
-from infrastructure.local import preflight
 from infrastructure.local.service import installation, upgrade
 from infrastructure.local.service.caddyfile import caddyfile
 from infrastructure.local.settings import HOST, CannotStart, Settings, parse
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             case ["caddyfile"]:
                 _print(caddyfile(_settings(environment)).rstrip("\n"))
             case ["check"]:
-                preflight.check_programs(parse([], environment))
+                installation.check_as_account(parse([], environment))
             case ["upgrade"]:
                 return upgrade.upgrade(REPOSITORY, environment, _print)
             case _:

@@ -29,7 +29,11 @@ class Account:
 
 def holder_of(path: Path) -> Account:
     """Returns the account to which a file or directory belongs."""
-    return _account(pwd.getpwuid(path.stat().st_uid))
+    found = path.stat()
+    try:
+        return _account(pwd.getpwuid(found.st_uid))
+    except KeyError:  # one without a name: the file system of a container
+        return Account(str(found.st_uid), str(found.st_gid), found.st_uid, found.st_gid, path)
 
 
 def service_account(checkout: Path, data: Path, chosen: str = "") -> Account:
@@ -56,13 +60,18 @@ def service_account(checkout: Path, data: Path, chosen: str = "") -> Account:
 
 
 def give(path: Path, account: Account) -> None:
-    """Gives a directory and everything in it to the account; symbolic links are not followed."""
+    """Gives a file, or a directory and everything in it, to the account; symbolic links are not followed."""
     if os.geteuid() != 0:
         return
     for directory, names, files in os.walk(path, topdown=False):
         for name in (*files, *names):
             _give_one(Path(directory) / name, account)
     _give_one(path, account)
+
+
+def command_that_gives(data: Path) -> str:
+    """Returns the command, for a person, that gives a data directory back to its account as a whole."""
+    return f"`sudo chown -R {holder_of(data).name} {data}`"
 
 
 def _give_one(path: Path, account: Account) -> None:
@@ -105,7 +114,10 @@ def run_as(account: Account, command: list[str], environment: dict[str, str], di
 
 
 def _account(found: pwd.struct_passwd) -> Account:
-    group = grp.getgrgid(found.pw_gid).gr_name
+    try:
+        group = grp.getgrgid(found.pw_gid).gr_name
+    except KeyError:
+        group = str(found.pw_gid)
     return Account(found.pw_name, group, found.pw_uid, found.pw_gid, Path(found.pw_dir))
 
 

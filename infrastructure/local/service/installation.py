@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.checkout import REPOSITORY
 from infrastructure.local import preflight
+from infrastructure.local.backup import BackupFailed
+from infrastructure.local.backup.places import Folder
 from infrastructure.local.credentials import DIRECTORY
 from infrastructure.local.service import systemd
-from infrastructure.local.service.account import Account, give, run_as, service_account
+from infrastructure.local.service.account import Account, give, holder_of, run_as, service_account
 from infrastructure.local.service.settings_file import NAMES, SECRETS, change_file, parse_file
-from infrastructure.local.service.unit import Installation, data_of_unit, unit_text
+from infrastructure.local.service.unit import Installation, data_of_unit, unit_text, user_of_unit
 from infrastructure.local.settings import CannotStart, Settings, parse
 
 Report = Callable[[str], None]
@@ -53,14 +56,15 @@ def install(checkout: Path, environment: Mapping[str, str], report: Report) -> S
     """
     places = Places.from_environment(environment)
     _require_rights(places)
-    text = places.settings.read_text() if places.settings.exists() else ""
+    text = _text_of_settings(places)
     changed_text = change_file(text, {name: environment[name] for name in NAMES if environment.get(name)})
     secrets = {name: environment[name] for name in SECRETS if environment.get(name)}
     settings = read_settings(places, environment, changed_text, secrets)
     account = service_account(checkout, settings.data, environment.get("SERVICE_USER", ""))
     given = parse_file(changed_text)
     unit = _unit(checkout, settings, places, account, given)
-    _check(checkout, settings, account, given)
+    # A disk that is not mounted just now hinders no other setting.
+    _check(checkout, settings, account, {**given, "BACKUP_TO": environment.get("BACKUP_TO", "")})
     active = systemd.is_active()
     if not active:
         os.close(preflight.lock_data_directory(settings.data))
@@ -101,7 +105,7 @@ def read_settings(
 ) -> Settings:
     """Returns the settings with which the service starts. Raises CannotStart if it could not start with them."""
     if text is None:
-        text = places.settings.read_text() if places.settings.exists() else ""
+        text = _text_of_settings(places)
     given = {**parse_file(text), **(secrets or {})}
     if environment.get("DATA"):
         given["DATA"] = environment["DATA"]
@@ -112,6 +116,48 @@ def read_settings(
     if places.credentials.is_dir():
         given[DIRECTORY] = str(places.credentials)
     return parse([], given)
+
+
+def with_service(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of a command, with the settings of the service if it is about the service's data.
+
+    What the command line gives has precedence. Raises CannotStart for a person who may not read the settings.
+    """
+    places = Places.from_environment(environment)
+    given = {name: value for name, value in environment.items() if value}
+    data = data_of_service(places)
+    if data is None or ("DATA" in given and Path(given["DATA"]).resolve() != data.resolve()):
+        return dict(environment)
+    credentials = {DIRECTORY: str(places.credentials)} if places.credentials.is_dir() else {}
+    return {**credentials, **parse_file(_text_of_settings(places)), **given, "DATA": str(data)}
+
+
+def data_of_service(places: Places) -> Path | None:
+    """Returns the data directory of the installed service; None without one."""
+    try:
+        found = data_of_unit(places.unit.read_text())
+    except OSError:
+        return None
+    return Path(found) if found else None
+
+
+def keeper_of(data: Path, environment: Mapping[str, str]) -> Account:
+    """Returns the account that a data directory belongs to; of one that is not there, the one that it is made for."""
+    if data.exists():
+        return holder_of(data)
+    places = Places.from_environment(environment)
+    if data_of_service(places) == data:
+        return service_account(REPOSITORY, data, user_of_unit(places.unit.read_text()))
+    return holder_of(next(folder for folder in data.parents if folder.exists()))
+
+
+def _text_of_settings(places: Places) -> str:
+    try:
+        return places.settings.read_text()
+    except FileNotFoundError:
+        return ""
+    except PermissionError:
+        raise CannotStart("The service belongs to root: run this command with sudo.") from None
 
 
 def _unit(checkout: Path, settings: Settings, places: Places, account: Account, given: Mapping[str, str]) -> str:
@@ -145,6 +191,17 @@ def _backup_folder(given: Mapping[str, str]) -> tuple[Path, ...]:
     """Returns the folder to which backups go, if they go to one of this machine."""
     place = given.get("BACKUP_TO", "")
     return (Path(place),) if place.startswith("/") else ()
+
+
+def check_as_account(settings: Settings) -> None:
+    """Checks what the service needs, with the rights of this process. Raises CannotStart."""
+    preflight.check_programs(settings)
+    if settings.backup_to is None or "://" in settings.backup_to:
+        return
+    try:
+        Folder(Path(settings.backup_to)).try_out()
+    except BackupFailed as error:
+        raise CannotStart(str(error)) from None
 
 
 def _check(checkout: Path, settings: Settings, account: Account, given: Mapping[str, str]) -> None:

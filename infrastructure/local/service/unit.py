@@ -153,6 +153,12 @@ def data_of_unit(unit: str) -> str:
     return found[1].replace("%%", "%") if found else ""
 
 
+def user_of_unit(unit: str) -> str:
+    """Returns the account of an installed unit; empty if it names none."""
+    found = re.search(r"^User=(.*)$", unit, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _is_in_a_home(path: Path) -> bool:
     return any(home == path or home in path.parents for home in _HOMES)
 

@@ -140,6 +140,7 @@ class ServiceMachine:
         content = json.dumps({"from": former, "problems": None if self._problems is None else sorted(self._problems)})
         self._record.write_text(content)
         self._record.chmod(0o600)
+        give(self._record, holder_of(self._settings.data))
 
     def forget(self) -> None:
         """Notes that the upgrade has ended."""
@@ -181,9 +182,7 @@ class ServiceMachine:
             time.sleep(ASK_EVERY_SECONDS)
 
     def _back_up(self) -> None:
-        account = holder_of(self._settings.data)
         done = self._run([self._python, "-m", "infrastructure.local", "backup-now"])
-        give(self._settings.data, account)  # what root wrote there
         if done.returncode:
             raise StepFailed(f"{_last_lines(done.stdout)} (`make upgrade BACKUP=no` goes on without a backup)")
 

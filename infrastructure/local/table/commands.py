@@ -13,6 +13,8 @@ from infrastructure.local import recovery, resources
 from infrastructure.local.aws import Aws
 from infrastructure.local.preflight import lock_data_directory
 from infrastructure.local.programs import Programs
+from infrastructure.local.service.installation import keeper_of
+from infrastructure.local.service.rights import as_caller, as_holder
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.table.export import NotAnItem, export_items, import_items
 from infrastructure.local.table.items import ItemsLeftOut, count_items
@@ -22,10 +24,11 @@ def export_table(settings: Settings, file: Path) -> str:
     """Exports the table, whether the stack runs or not; returns a sentence for the operator."""
     if not (settings.data / "table").is_dir():
         raise CannotStart(f"{settings.data} holds no table of Answerline.")
-    with contextlib.ExitStack() as stack:
+    with as_holder(settings.data), contextlib.ExitStack() as stack:
         aws = _running(settings.data) or stack.enter_context(_started(settings))
         try:
-            count = export_items(aws.client("dynamodb"), settings.stack, file)
+            with as_caller():
+                count = export_items(aws.client("dynamodb"), settings.stack, file)
         except (OSError, ClientError, BotoCoreError) as error:
             raise CannotStart(f"The table could not be exported: {error}.") from error
     megabytes = file.stat().st_size / 1e6
@@ -36,7 +39,7 @@ def import_table(settings: Settings, file: Path) -> str:
     """Imports a file into the empty table of a stopped stack; returns a sentence for the operator."""
     if not file.is_file():
         raise CannotStart(f"There is no file {file}.")
-    with _started(settings) as aws:
+    with as_holder(settings.data, made_for=keeper_of(settings.data, os.environ)), _started(settings) as aws:
         client = aws.client("dynamodb")
         table = resources.ensure_table(aws, settings.stack)
         if present := count_items(client, table):
@@ -47,7 +50,8 @@ def import_table(settings: Settings, file: Path) -> str:
         # The runners may have done more since the export than it knows.
         recovery.mark_restored(settings.data)
         try:
-            count = import_items(client, table, file)
+            with as_caller():
+                count = import_items(client, table, file)
         except NotAnItem as error:
             raise CannotStart(f"{file}: {error}. Nothing was imported.") from error
         except (OSError, ClientError, BotoCoreError, ItemsLeftOut) as error:

@@ -6,7 +6,7 @@ import pytest
 
 from infrastructure.checks import State
 from infrastructure.doctor.backups import SAME_DISK, check_backups
-from infrastructure.local.backup.key import make_key
+from infrastructure.local.backup.key import RECIPIENT, make_key
 from infrastructure.local.backup.status import Status, write_status
 
 NOW = 1_796_000_000_000
@@ -33,12 +33,39 @@ def test_no_place_and_no_key_are_red(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "fix"), [("", "see data/logs/backup.log"), ("the disk is full", "the disk is full")]
+    ("problem", "fix"), [("", "`make backup` takes one now"), ("the disk is full", "the disk is full")]
 )
 def test_no_backup_is_red(tmp_path: Path, problem: str, fix: str) -> None:
     make_key(tmp_path)
     write_status(tmp_path, Status(place="/b", problem=problem))
-    assert found(tmp_path) == [(State.BAD, "no backup yet at /b", fix)]
+    ((state, subject, said),) = found(tmp_path)
+    assert (state, subject) == (State.BAD, "no backup yet at /b") and said.endswith(fix)
+
+
+def test_only_a_log_that_is_there_is_named(tmp_path: Path) -> None:
+    make_key(tmp_path)
+    write_status(tmp_path, Status(place="/b"))
+    assert "backup.log" not in found(tmp_path)[0][2]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "backup.log").write_text("x")
+    assert found(tmp_path)[0][2] == f"see {tmp_path / 'logs/backup.log'}"
+
+
+def test_a_key_that_cannot_be_used_is_not_a_missing_one(tmp_path: Path) -> None:
+    make_key(tmp_path)
+    status(tmp_path, 1)
+    (tmp_path / RECIPIENT).write_text("damaged")
+    ((state, subject, fix),) = found(tmp_path)
+    assert (state, subject) == (State.BAD, "the key for backups cannot be used") and "is damaged" in fix
+
+
+def test_the_place_of_the_settings_counts(tmp_path: Path) -> None:
+    make_key(tmp_path)
+    (result,) = check_backups(tmp_path, NOW, "/new")
+    assert result.subject == "no backup yet at /new", "of a place that nothing was tried at"
+    status(tmp_path, 1)
+    assert check_backups(tmp_path, NOW, "/new")[0].state is State.BAD
+    assert check_backups(tmp_path, NOW, "sftp://b.example.com/x")[0].state is State.OK
 
 
 @pytest.mark.parametrize(

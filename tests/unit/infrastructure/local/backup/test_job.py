@@ -146,6 +146,23 @@ def test_an_old_one_that_cannot_be_removed_is_a_problem_and_no_failure(backups: 
     assert status.failures == 0 and "could not be removed" in status.problem and status.name in place.names()
 
 
+def test_a_ledger_that_cannot_be_copied_is_a_problem_and_no_failure(
+    backups: Backups, place: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [str(backup_name(installation_of(backups.data), datetime(2020, 1, day, tzinfo=UTC))) for day in range(1, 9)]
+    for name in old:
+        place.write(name, io.BytesIO(b"x"))
+    with monkeypatch.context() as closed:
+        closed.setattr(Ledger, "of_place", lambda *_: (_ for _ in ()).throw(BackupFailed("It belongs to root.")))
+        place.write(ledger_name(installation_of(backups.data)), io.BytesIO(b""))
+        status = backups.keep(place)
+    assert (status.failures, status.at_ms > 0) == (0, True)
+    assert status.problem.endswith("ledger of deletions could not be copied: It belongs to root.")
+    assert status == read_status(backups.data)
+    assert len(set(old) & set(place.names())) == 6, "older ones go all the same"
+    assert backups.keep_ledger(place).problem == "" == read_status(backups.data).problem
+
+
 def test_one_at_a_time(backups: Backups, place: Flaky, data: Data) -> None:
     held = os.open(data.directory / "backup" / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)

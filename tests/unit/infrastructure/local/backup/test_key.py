@@ -6,7 +6,7 @@ import pyrage
 import pytest
 
 from infrastructure.local.backup import BackupFailed
-from infrastructure.local.backup.key import RECIPIENT, make_key, read_identity, recipient_of
+from infrastructure.local.backup.key import NO_KEY, RECIPIENT, key_problem, make_key, read_identity, recipient_of
 
 
 def test_only_the_public_half_stays_on_the_machine(tmp_path: Path) -> None:
@@ -33,6 +33,20 @@ def test_a_damaged_public_half_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / RECIPIENT).parent.mkdir()
     (tmp_path / RECIPIENT).write_bytes(content.encode("latin-1"))
     assert recipient_of(tmp_path) is None
+    assert "is damaged" in key_problem(tmp_path)
+
+
+def test_a_key_that_cannot_be_read_is_not_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key_problem(tmp_path) == NO_KEY
+    make_key(tmp_path)
+    assert key_problem(tmp_path) == ""
+
+    def refuse(_path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    said = key_problem(tmp_path)
+    assert f"cannot read the key of the backups, {tmp_path / RECIPIENT} (Permission denied): `sudo chown -R " in said
 
 
 def test_a_key_file_is_read_with_its_comments(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -14,12 +15,14 @@ from infrastructure.local.backup import BackupFailed, s3
 from infrastructure.local.backup.manifest import Digest
 from infrastructure.local.backup.places import (
     Address,
+    Folder,
     Place,
     digest_at,
     named_file,
     open_place,
     parse_address,
 )
+from infrastructure.local.service.user import name_of_this_user
 from tests.unit.infrastructure.local.backup.conftest import Sftp
 
 MakePlace = Callable[[], Place]
@@ -266,3 +269,35 @@ def test_errors_of_s3_are_sentences(s3_credentials: Path, tmp_path: Path) -> Non
         open_place("s3://bucket", {"BACKUP_CREDENTIALS": str(tmp_path / "away")}).names()
     with pytest.raises(BackupFailed, match="cannot be read"):
         open_place("s3://bucket", {"BACKUP_CREDENTIALS": str(tmp_path / "missing")}).names()
+
+
+# -- a folder of another account ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_tried_by_writing(tmp_path: Path) -> None:
+    Folder(tmp_path).try_out()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BackupFailed, match="mount its disk"):
+        Folder(tmp_path / "missing").try_out()
+
+
+def test_a_folder_that_is_closed_to_the_account_says_whom_to_give_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "x.jsonl"))
+
+    user = name_of_this_user()
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BackupFailed, match=rf"{user} may not use {tmp_path}/x.jsonl: `sudo chown {user} {tmp_path}/x"):
+        Folder(tmp_path).write("x.jsonl", io.BytesIO())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(BackupFailed, match=rf"{user} may not use {tmp_path}: `sudo chown {user} {tmp_path}`"):
+        Folder(tmp_path).write("x.jsonl", io.BytesIO())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another account")
+def test_what_root_writes_into_a_folder_is_the_folder_accounts(tmp_path: Path) -> None:
+    shutil.chown(tmp_path, "nobody")
+    Folder(tmp_path).write("x", io.BytesIO(b"x"))
+    assert (tmp_path / "x").owner() == "nobody"

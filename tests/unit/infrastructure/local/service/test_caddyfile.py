@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_a_name_that_no_authority_knows_gets_a_certificate_of_its_own(address: s
     ],
 )
 def test_the_authority_learns_the_operators_address_if_it_is_one(operator: str, named: bool) -> None:
-    assert (f"email {operator}" in made("https://line.agency.de", OPERATOR_EMAIL=operator)) is named
+    settings = replace(parse([], {"BASE_URL": "https://line.agency.de"}), operator_email=operator)
+    assert (f"email {operator}" in caddyfile(settings)) is named
 
 
 @pytest.mark.parametrize(
