@@ -20,7 +20,10 @@ from tests.rehearsal.emulated.authenticator_apps import authenticator_apps_are_s
 from tests.rehearsal.emulated.conditions import permissions_know_the_leading_keys, permissions_know_the_way_to_an_object
 from tests.rehearsal.emulated.mailbox_simulator import bounces_are_published_to_the_event_bus
 from tests.rehearsal.emulated.refusals import gateway_responses_are_imported_with_the_api
-from tests.rehearsal.emulated.templates import conditions_may_split_and_substitute
+from tests.rehearsal.emulated.templates import (
+    a_key_and_a_bucket_change_in_place,
+    conditions_may_split_and_substitute,
+)
 from tests.rehearsal.left_out import NOTHING_IS_MADE
 from tests.rehearsal.protected_tasks import protected_tasks_are_not_ended
 
@@ -37,6 +40,7 @@ def apply(function_python: Path) -> None:
     """Applies all corrections, before the first request."""
     unknown_types_are_accepted()
     conditions_may_split_and_substitute()
+    a_key_and_a_bucket_change_in_place()
     alarms_over_several_metrics_are_created()
     apis_answer_under_their_own_name()
     apis_keep_their_name_when_they_change()

@@ -1,9 +1,15 @@
-"""Functions that CloudFormation takes in conditions and MiniStack does not: Sub, Split, Join."""
+"""What CloudFormation knows of templates and MiniStack does not: functions in conditions, what replaces a resource."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+#: The properties whose change replaces the resource, as CloudFormation's reference lists them. Of other types MiniStack
+#: says that each change may replace it, and a deployment then refuses to touch what holds data.
+REPLACING: Final[Mapping[str, tuple[str, ...]]] = {
+    "AWS::KMS::Key": ("KeySpec", "KeyUsage", "MultiRegion", "Origin"),
+    "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"),
+}
 _PLACE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 
@@ -19,6 +25,16 @@ def conditions_may_split_and_substitute() -> None:
 
     for module in (engine, changesets, handlers):
         module._evaluate_conditions = evaluate_ours
+
+
+def a_key_and_a_bucket_change_in_place() -> None:
+    """A key's policy and a bucket's encryption change without a new key or bucket."""
+    from ministack.services.cloudformation import provisioners
+
+    for kind, properties in REPLACING.items():
+        if kind in provisioners._REPLACING_PROPERTIES:
+            raise SystemExit(f"MiniStack knows what replaces {kind} now: take it out of tests/rehearsal/emulated/.")
+        provisioners._REPLACING_PROPERTIES[kind] = properties
 
 
 def evaluated(value: Any, parameters: Mapping[str, str]) -> Any:
