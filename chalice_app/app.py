@@ -143,10 +143,11 @@ def notify(event: SQSEvent) -> None:
 @app.schedule("rate(1 minute)", name="reconcile")
 def every_minute(event: CloudWatchEvent) -> None:
     """Reconciles the desired and the observed state, and emits the metrics of this minute."""
+    observed = reconcile.observe(services)
     try:
-        reconcile.reconcile(services)
+        reconcile.reconcile(services, observed)
     finally:
-        emit(metrics.of_health_report(health_report.read(services)))
+        emit(metrics.of_health_report(health_report.read(services, observed)))
         emit(metrics.of_fleet(services.fleet.service().desired))
 
 

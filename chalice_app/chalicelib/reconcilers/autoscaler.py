@@ -1,6 +1,6 @@
 """The autoscaler: carries out the plan of ``model/scaling.py``, which scales, upgrades and drains the runners."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 Step = tuple[str, Callable[[], object]]
 
 
-def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> list[Step]:
+def steps(services: "Services", sessions: Mapping[str, Session], runners: Iterable[Runner], now: int) -> list[Step]:
     """Returns this minute's steps for the fleet, independent of each other.
 
     Args:
         sessions: the sessions that should run, by tenant.
+        runners: those that are not dead.
         now: epoch milliseconds.
     """
     service = services.fleet.service()
@@ -31,7 +32,7 @@ def steps(services: "Services", sessions: Mapping[str, Session], now: int) -> li
         surplus_since=services.drains.surplus_since(),
         left_behind=services.drains.left_behind(),
     )
-    chosen = plan(services.runners.alive(), service, demand, now)
+    chosen = plan(runners, service, demand, now)
     return [*_of_the_service(services, service, demand, chosen), *_of_runners(services, chosen, now)]
 
 

@@ -1,7 +1,7 @@
 """Isolates the errors of steps that do not depend on each other: a failed step stops no other step."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar, TypeVarTuple
 
 from chalicelib.errors import Unreadable
@@ -34,6 +34,19 @@ class ErrorIsolation:
             error.add_note(f"while reconciling: {subject}")
             self._errors.append(error)
             return None
+
+    def each(self, subject: str, steps: Iterator[Result]) -> Iterator[Result]:
+        """Yields the results of steps until one of them fails: of a generator, nothing follows its error."""
+        while True:
+            try:
+                result = next(steps)
+            except StopIteration:
+                return
+            except Exception as error:
+                error.add_note(f"while reconciling: {subject}")
+                self._errors.append(error)
+                return
+            yield result
 
     def finish(self) -> None:
         """Logs and raises the errors of all failed steps as one ExceptionGroup; does nothing if there are none."""

@@ -1,11 +1,15 @@
 """The reconcile loop: closes the difference between the desired and the observed state, once a minute."""
 
-from chalicelib.model import Session, Turn, TurnState, downtime, should_run
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.model import Runner, RunnerState, Session, Tenant, Turn, TurnState, downtime, should_run
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.session_news import open_after_a_minute
 from chalicelib.notifications import notice_jobs
 from chalicelib.reconcilers import autoscaler
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
+from chalicelib.reconcilers.time_budget import CHECKS_UNTIL, FAILOVER_UNTIL, LINES_UNTIL, TURNS_UNTIL, TimeBudget
 from chalicelib.replies import bell
 from chalicelib.replies.refused_turn import end_unsendable
 from chalicelib.sessions import lifecycle
@@ -14,38 +18,70 @@ from chalicelib.wiring import Services
 
 #: An open turn that does not move is checked again after this.
 RECHECKED_EVERY_MS = 30_000
+#: The lines are gone through from another one each minute, this much further on: a prime number, so that all have it.
+MINUTE_MS, START_STRIDE = 60_000, 331
 
 
-def reconcile(services: Services) -> None:
-    """Reaps silent runners, places and releases sessions, wakes due turns, repeats lost checks, and scales the fleet.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The lines and the runners as one read of the directory shows them at the beginning of a minute."""
 
-    Each step is isolated: its error stops no other step. All errors are raised at the end.
+    at: int
+    lines: Sequence[tuple[Tenant, Session]]
+    runners: Sequence[Runner]
+
+
+def observe(services: Services) -> Observed:
+    """Reads the directory, once for the loop and for the health report."""
+    return Observed(services.clock(), services.tenants.list_all(), list(services.runners.listed()))
+
+
+def reconcile(services: Services, observed: Observed | None = None) -> None:
+    """Scales the fleet, reaps silent runners, places and releases sessions, wakes due turns, and repeats lost checks.
+
+    The fleet comes first: nothing else helps where there is no room. Each step is isolated: its error stops no other
+    step, and all errors are raised at the end. Each kind of work ends when its time is over (``time_budget.py``), and
+    goes on in the next minute.
+
+    Args:
+        observed: what was read a moment ago; it is read if it is not given.
     """
-    now = services.clock()
+    budget = TimeBudget(services.clock)
+    now = budget.began_at
+    observed = observed or observe(services)
     isolation = ErrorIsolation()
-    silent = isolation.run("silent runners", services.reaping.reap_silent, now)
-    stuck = isolation.run("wedged sessions", services.reaping.release_wedged, now)
-    for freed in [*(silent or ()), *(stuck or ())]:
-        isolation.run(freed, lifecycle.fail_over, services, freed, now)
-    desired: dict[str, Session] = {}
-    for tenant, session in services.tenants.list_all():
-        run = should_run(tenant.state, session, now)
-        if run:
-            desired[tenant.id] = session
+    desired = {tenant.id: session for tenant, session in observed.lines if should_run(tenant.state, session, now)}
+    alive = [runner for runner in observed.runners if runner.state is not RunnerState.DEAD]
+    for subject, step in isolation.run("fleet", autoscaler.steps, services, desired, alive, now) or ():
+        isolation.run(subject, step)
+    isolation.run("commits", services.runners.commits.record, alive, now)
+    silent = services.reaping.freed_of_silent(observed.runners, now)
+    stuck = services.reaping.freed_of_wedged(alive, now)
+    for subject, freed_one_by_one in (("silent runners", silent), ("wedged sessions", stuck)):
+        for freed in isolation.each(subject, budget.within(FAILOVER_UNTIL, freed_one_by_one)):
+            isolation.run(freed, lifecycle.fail_over, services, freed, now)
+    for tenant, session in budget.within(LINES_UNTIL, _from_another_one_each_minute(observed.lines, now)):
+        run = tenant.id in desired
         if run and session.runner is None:
             isolation.run(tenant.id, lifecycle.place, services, tenant.id, now)
         elif not run and session.runner is not None:
             isolation.run(tenant.id, services.placement.follow_state, tenant.id, now)
         if session.former_notice is not None or _open_news(session, run, now) != session.open_news:
             isolation.run(tenant.id, _make_news, services, tenant.id, now)
-    for turn in services.turns.open_turns(due_before=now):
+    for turn in budget.within(TURNS_UNTIL, services.turns.open_turns(due_before=now)):
         isolation.run(turn.tenant, _wake, services, turn, now)
-    for noted in services.due_checks.due(due_before=now, now=now):
+    for noted in budget.within(CHECKS_UNTIL, services.due_checks.due(due_before=now, now=now)):
         isolation.run(noted.tenant, _check_again, services, noted, now)
     isolation.run("notices", notice_jobs.request_repetition, services)
-    for subject, step in isolation.run("fleet", autoscaler.steps, services, desired, now) or ():
-        isolation.run(subject, step)
     isolation.finish()
+
+
+def _from_another_one_each_minute(
+    lines: Sequence[tuple[Tenant, Session]], now: int
+) -> Sequence[tuple[Tenant, Session]]:
+    """Returns the lines in their order, but from another one each minute: where time is short, each has its turn."""
+    first = now // MINUTE_MS * START_STRIDE % max(1, len(lines))
+    return [*lines[first:], *lines[:first]]
 
 
 def _wake(services: Services, turn: Turn, now: int) -> None:

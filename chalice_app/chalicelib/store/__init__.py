@@ -25,6 +25,7 @@ pk                      sk                          attributes
 ``TASK#<task>``         ``TASK``                    the one runner of this ECS task; expires with that runner
 ``NOTICES``             ``OPERATORS``               the batch that operators are being sent, and who sends it
 ``FLEET``               ``FLEET``                   since when there are too many runners; sessions left behind
+``FLEET``               ``COMMITS``                 the commits that runners run
 ``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
 ``OPERATOR#<sha256>``   ``OPERATOR``                an operator's signed-in browser; expires

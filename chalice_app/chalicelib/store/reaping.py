@@ -1,7 +1,9 @@
 """Reaping: takes sessions from runners that are silent or ended, and from runners whose page is wedged."""
 
+from collections.abc import Iterable, Iterator
+
 from chalicelib.errors import Unreadable
-from chalicelib.model import Assignment, RunnerState, is_wedged, may_reap
+from chalicelib.model import Assignment, Runner, RunnerState, is_wedged, may_reap
 from chalicelib.store.placement import Placement
 from chalicelib.store.tasks import Tasks
 
@@ -24,17 +26,23 @@ class Reaping:
 
         With a witness only silent runners are read, however many others there are.
         """
-        freed: list[str] = []
-        for runner in self._runners.listed() if witness is None else self._runners.silent(now):
+        found = self._runners.listed() if witness is None else self._runners.silent(now)
+        return list(self.freed_of_silent(found, now, witness))
+
+    def freed_of_silent(self, runners: Iterable[Runner], now: int, witness: str | None = None) -> Iterator[str]:
+        """Declares those of these runners dead that were silent for long enough, one after another.
+
+        Yields the tenants whose sessions were freed, of a runner all together: to end early leaves no runner half done.
+        """
+        for runner in runners:
             if runner.state is RunnerState.DEAD:
-                freed += self.reap(runner.id, now)  # the process that declared it dead ended before it freed them all
+                yield from self.reap(runner.id, now)  # the process that declared it dead ended before it freed all
             elif now < runner.lease_until or runner.id == witness:
                 continue
             elif may_reap(runner, now, witness):
-                freed += self.reap(runner.id, now, silent_since=runner.lease_until)
+                yield from self.reap(runner.id, now, silent_since=runner.lease_until)
             elif witness is not None and runner.witness is None:
                 self._runners.record_witness(runner, witness, now)
-        return freed
 
     def reap(self, runner: str, now: int, *, silent_since: int | None = None) -> list[str]:
         """Declares the runner dead, for good, and returns the tenants whose sessions were freed."""
@@ -50,20 +58,20 @@ class Reaping:
         return freed
 
     def release_wedged(self, now: int) -> list[str]:
-        """Frees the sessions whose page is wedged although their runner syncs; returns their tenants.
+        """Frees the sessions whose page is wedged although their runner syncs; returns their tenants."""
+        return list(self.freed_of_wedged(self._runners.alive(), now))
+
+    def freed_of_wedged(self, runners: Iterable[Runner], now: int) -> Iterator[str]:
+        """Frees the wedged sessions of these runners; yields their tenants.
 
         The list of runners lags: a runner's own record decides.
         """
-        suspects = (
-            runner for runner in self._runners.alive() if any(is_wedged(runner, each, now) for each in runner.assigned)
-        )
-        return [
-            assignment.tenant
-            for suspect in suspects
-            if (runner := self._runners.get(suspect.id)) is not None
-            for assignment in runner.assigned
-            if is_wedged(runner, assignment, now) and self._release(assignment, runner.id, now, [])
-        ]
+        suspects = (runner for runner in runners if any(is_wedged(runner, each, now) for each in runner.assigned))
+        for suspect in suspects:
+            runner = self._runners.get(suspect.id) or suspect
+            for assignment in runner.assigned:
+                if is_wedged(runner, assignment, now) and self._release(assignment, suspect.id, now, []):
+                    yield assignment.tenant
 
     def reap_stopped_task(self, task: str, now: int) -> list[str]:
         """Reaps the runner of an ECS task that stopped, without waiting for its lease.

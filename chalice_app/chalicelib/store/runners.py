@@ -22,6 +22,7 @@ from chalicelib.model import (
     milliseconds,
 )
 from chalicelib.store.fleet import waiting_index
+from chalicelib.store.fleet.fleet_commits import FleetCommits
 from chalicelib.store.fleet.runner_lists import RunnerListing, directory_order
 from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.records.runner_items import runner_from
@@ -67,6 +68,7 @@ class Runners(RunnerListing):
 
     def __init__(self, table: Table, release: str = "") -> None:
         super().__init__(table)
+        self.commits = FleetCommits(table)
         self._release = release
 
     def register(
@@ -98,6 +100,7 @@ class Runners(RunnerListing):
         }
         item |= self._room(runner, versions, capacity) if capacity else {}
         self._table.put(Put(item))
+        self.commits.add(versions.get("commit", ""))
         log.info(LogEvent.RUNNER_REGISTERED, extra={"runner": runner})
         return runner_from(item)
 

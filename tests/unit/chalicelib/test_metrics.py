@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -67,10 +67,11 @@ def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
 def test_a_minute_that_failed_emits_the_health_report_nevertheless(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(now: int) -> None:
+    def fail(*_: object) -> Iterator[str]:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": PHONE}}, "Query")
+        yield ""  # type: ignore[unreachable]
 
-    monkeypatch.setattr(stage.services.reaping, "reap_silent", fail)
+    monkeypatch.setattr(stage.services.reaping, "freed_of_silent", fail)
     with pytest.raises(app.FunctionFailed):
         stage.reconcile()
     found = values(stage.metrics())

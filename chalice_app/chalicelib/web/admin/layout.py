@@ -78,8 +78,7 @@ class AdminPages:
         """Renders a whole page, or a fragment of one: the names of fragments begin with an underscore."""
         now = self.services.clock()
         if not template.startswith("_"):
-            runners = self.services.runners.alive()
-            context["runners"] = sorted({runner.commit[:12] or "unknown" for runner in runners})
+            context["runners"] = sorted(commit[:12] for commit in self.services.runners.commits.get())
         return self.pages.render(
             f"admin/{template}",
             operator=operator.email,

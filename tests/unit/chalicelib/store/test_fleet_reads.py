@@ -191,3 +191,17 @@ def test_no_more_runners_are_asked_for_than_the_sessions_take(services: Services
     for number in range(7):
         services.placement.place(f"tenant{number:04}", clock())
     assert services.fleet.desired() == 4  # type: ignore[attr-defined]
+
+
+def test_the_commits_of_the_runners_are_one_record(services: Services, clock: Clock) -> None:
+    commits = services.runners.commits
+    assert commits.get() == set()
+    for number, commit in enumerate(("old", "new", "new", "")):
+        services.runners.register(f"runner{number}", "0" * 64, 1, clock(), commit=commit)
+    assert commits.get() == {"old", "new", "unknown"}
+    clock.pass_seconds(61)
+    renewed(services, "runner1")
+    before = items_read(services)
+    commits.record(list(services.runners.alive()), clock())
+    assert commits.get() == {"new"}
+    assert items_read(services) - before == 4 + 1 + 1

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.errors import NotFound, TransientError
 from chalicelib.model import Problem, SnapshotVersion, TenantState
 from chalicelib.notifications.invites import MAX_MAILS_PER_HOUR
+from chalicelib.store.fleet import waiting_index
 from chalicelib.store.runners import Save
 from chalicelib.store.table import Update
 from tests.unit.conftest import Clock, FakeJobs
@@ -163,6 +164,7 @@ def test_checking_again_wakes_the_chats_that_wait_for_it(olga: Admin, clock: Clo
     tenant = olga.create()
     olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
     waiting = {
+        **waiting_index.turn_of(tenant, clock()),
         "open_turns": "OPEN",
         "due_at": clock() + 60_000,
         "tenant": tenant,
