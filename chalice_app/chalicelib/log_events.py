@@ -24,6 +24,7 @@ class LogEvent(StrEnum):
     SESSION_RELEASED = "session_released"  #: a runner no longer holds a session; ``reason`` says why
     SESSION_UNPLACED = "session_unplaced"  #: no runner has room for a session; it waits, and the fleet is asked to grow
     RUNNER_REGISTERED = "runner_registered"  #: a new runner is taken into the fleet
+    STRANGER_REFUSED = "stranger_refused"  #: a call of the runners' API has a token that no runner has
     REGISTRATION_REFUSED = "registration_refused"  #: a caller with the bootstrap token may not become a runner
     RUNNER_DRAINING = "runner_draining"  #: a runner gets no more sessions and hands over those that it has
     RUNNER_ENDED = "runner_ended"  #: a runner that was asked to leave is gone

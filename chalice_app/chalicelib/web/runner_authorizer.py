@@ -4,13 +4,17 @@ It is a filter, never the authority: each endpoint authenticates again (``runner
 of another shape by IDENTITY alone, without calling a function.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
+from chalicelib.log_events import LogEvent
 from chalicelib.web.runner_auth import SHAPE_OF_RUNNER, is_bootstrap, is_own_token
 from chalicelib.wiring import Services
+
+log = logging.getLogger(__name__)
 
 _RANDOM: Final = "[A-Za-z0-9_-]{32,128}"
 #: A capability to hand in names runner, tenant and epoch, which only the endpoint can compare with the body.
@@ -35,7 +39,10 @@ def authorize(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
     A dead runner's token passes, because it may still hand in. Raises if the table or the parameter cannot be read:
     API Gateway answers 500 then, and a runner calls again.
     """
-    return _policy(str(event["methodArn"]), admit(services, str(event.get("authorizationToken", ""))).value)
+    admission = admit(services, str(event.get("authorizationToken", "")))
+    if admission is Admission.NOTHING:
+        log.info(LogEvent.STRANGER_REFUSED)
+    return _policy(str(event["methodArn"]), admission.value)
 
 
 def admit(services: Services, header: str) -> Admission:

@@ -83,6 +83,19 @@ def test_a_token_of_the_right_shape_that_nobody_has_opens_nothing(
     assert policy(services, token) == ("Deny", {"POST/runner/*"})
 
 
+def test_a_refused_call_is_logged_without_its_token(
+    services: Services, runner: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    policy(services, f"{runner.runner}.{SECRET}")
+    (line,) = caplog.records
+    assert line.message == "stranger_refused"
+    assert SECRET not in str(line.__dict__) and runner.runner not in str(line.__dict__)
+    caplog.clear()
+    policy(services, runner.token)
+    assert not caplog.records
+
+
 def test_a_runners_name_with_another_secret_opens_nothing(services: Services, runner: Identity) -> None:
     assert policy(services, f"{runner.runner}.{SECRET}") == ("Deny", {"POST/runner/*"})
 
