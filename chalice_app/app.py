@@ -19,7 +19,8 @@ from chalice.app import (
 )
 
 from chalicelib import log_context, metrics
-from chalicelib.aws.sqs import NoticeJob, TurnCheck
+from chalicelib.assistants import checks as assistant_checks
+from chalicelib.aws.sqs import ASSISTANT_CHECK, NoticeJob, TurnCheck
 from chalicelib.errors import NotDeployed
 from chalicelib.log_events import LogEvent
 from chalicelib.notifications import bounces, notices
@@ -126,11 +127,14 @@ for application in (app, snapshot_app):
 
 @app.on_sqs_message(queue=os.environ.get("JOBS_QUEUE_NAME", "answerline-jobs"), batch_size=1, name="think")
 def think(event: SQSEvent) -> None:
-    """Checks one chat. Each batch is one message, so that a check that fails repeats no other."""
+    """Checks one chat, or a tenant's assistant. Each batch is one message: a check that fails repeats no other."""
     for record in event:
         check = TurnCheck.model_validate_json(record.body)
         log_context.bind(tenant=check.tenant)
-        turn_taking.take_turn(services, check)
+        if check.chat == ASSISTANT_CHECK:
+            assistant_checks.perform(services, check)
+        else:
+            turn_taking.take_turn(services, check)
 
 
 @app.on_sqs_message(queue=os.environ.get("NOTICES_QUEUE_NAME", "answerline-notices"), batch_size=1, name="notify")

@@ -20,6 +20,7 @@ from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import NotDeployed
 from chalicelib.installation import Installation
 from chalicelib.model.public_address import unfit_reason
+from chalicelib.store.assistant_checks import AssistantChecks
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.chats import Chats
@@ -107,6 +108,10 @@ class Services(Installation):
     @cached_property
     def tenants(self) -> Tenants:
         return Tenants(self.table, self.timeline)
+
+    @cached_property
+    def assistant_checks(self) -> AssistantChecks:
+        return AssistantChecks(self.table)
 
     @cached_property
     def invites(self) -> Invites:

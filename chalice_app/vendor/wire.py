@@ -88,6 +88,7 @@ class ProblemCode(StrEnum):
     # of the assistant
     KEY_REVOKED = "key_revoked"  #: OpenAI does not accept the key
     KEY_FORBIDDEN = "key_forbidden"  #: the key lacks a scope, a region or an address it needs
+    KEY_UNREADABLE = "key_unreadable"  #: the stored key cannot be decrypted here: it came from another installation
     OUT_OF_CREDIT = "out_of_credit"  #: the OpenAI account has no credit left
     MODEL_RETIRED = "model_retired"  #: unknown, retired, or not open to this key
     ASSISTANT_REFUSED = "assistant_refused"  #: OpenAI refuses the settings (a parameter, a tool)

@@ -117,6 +117,7 @@ ADDED_SINCE = {
     "Tenant.time_zone",
     "Session.reported_at",
     *(f"Assistant.{name}" for name in ("found_effort", "server")),
+    *(f"Tenant.{name}" for name in ("check_asked_at", "check_by", "checked", "model_ends_on")),
     "TurnToTake.sent_at",
     *("Assignment.saved_at", "Assignment.save_problem", "Runner.disk", "Runner.disk_full"),
 }

@@ -45,20 +45,25 @@ class KeyEncryption:
         """Decrypts a ciphertext; on AWS only the function *think* has the permission.
 
         Raises:
-            DecryptionFailed: another tenant's ciphertext, or a damaged one.
+            DecryptionFailed: another tenant's or installation's ciphertext, or a damaged one.
             TransientError: KMS does not answer.
         """
         try:
-            opened = self._client.decrypt(
-                KeyId=self._key_id, CiphertextBlob=b64decode(ciphertext), EncryptionContext=_context(tenant)
-            )
+            blob = b64decode(ciphertext, validate=True)
+        except ValueError:
+            raise DecryptionFailed from None
+        try:
+            opened = self._client.decrypt(KeyId=self._key_id, CiphertextBlob=blob, EncryptionContext=_context(tenant))
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("InvalidCiphertextException", "IncorrectKeyException"):
                 raise DecryptionFailed from None
             raise TransientError("The key could not be unlocked just now.") from error
         except BotoCoreError as error:
             raise TransientError("The key could not be unlocked just now.") from error
-        return opened["Plaintext"].decode()
+        try:
+            return opened["Plaintext"].decode()
+        except UnicodeDecodeError:
+            raise DecryptionFailed from None
 
 
 def _context(tenant: str) -> dict[str, str]:

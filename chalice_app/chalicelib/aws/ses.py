@@ -52,6 +52,7 @@ OPERATORS_FIX: Final = frozenset(
     {
         ProblemCode.KEY_REVOKED,
         ProblemCode.KEY_FORBIDDEN,
+        ProblemCode.KEY_UNREADABLE,
         ProblemCode.OUT_OF_CREDIT,
         ProblemCode.MODEL_RETIRED,
         ProblemCode.ASSISTANT_REFUSED,

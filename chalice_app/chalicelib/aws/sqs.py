@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 MAX_DELAY_SECONDS: Final = 900
 
 
+#: In the place of a chat: the job is a check of the tenant's assistant (``assistants/checks.py``). No chat has this id,
+#: so that a release which knows no such job finds nothing to do.
+ASSISTANT_CHECK: Final = "assistant@check"
+
+
 class TurnCheck(BaseModel):
     """A check of one chat, where a contact may wait for an answer."""
 

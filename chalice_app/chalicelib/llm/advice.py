@@ -186,3 +186,8 @@ ASSISTANT_UNREADABLE: Final = (
     "The stored assistant cannot be read, perhaps because a later release wrote it: deploy that release again, or ask "
     "who runs this installation (the log says record_unreadable)."
 )
+#: What to do about a key that was stored under another key of KMS, or damaged.
+KEY_UNREADABLE: Final = (
+    "The stored key cannot be decrypted here: it was restored from another installation, or damaged. Enter the key "
+    "again."
+)

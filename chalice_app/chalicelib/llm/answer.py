@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 from chalicelib.errors import PermanentError, TransientError
@@ -51,6 +52,19 @@ def read_answer(body: object, assistant: Assistant, server: Server) -> Answer | 
     text = clean(CITATION_MARKS.sub("", text)).strip()
     stump = cut and thought >= max(1, THINKING_SHARE * written)
     return Answer("" if is_blank(text) else text, cut, stump, (read, written))
+
+
+def read_shutdown_date(body: object) -> str | None:
+    """Returns the day in the body of a model, as YYYY-MM-DD; empty if it names none, None if the body is not one."""
+    if not isinstance(body, Mapping) or body.get("object") != "model":
+        return None
+    day = body.get("shutdown_date")
+    if not isinstance(day, str):
+        return ""
+    try:
+        return date.fromisoformat(day[:10]).isoformat()
+    except ValueError:
+        return ""
 
 
 def _hidden_failure(body: Mapping[str, Any], assistant: Assistant, server: Server) -> Failure | None:

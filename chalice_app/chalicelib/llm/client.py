@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
 from chalicelib.llm import advice
-from chalicelib.llm.answer import Answer, read_answer
+from chalicelib.llm.answer import Answer, read_answer, read_shutdown_date
 from chalicelib.llm.attempt import Attempt
 from chalicelib.llm.connection import ANSWER_BEGAN, open_connection
 from chalicelib.llm.outcomes import Failure, judge_status
@@ -101,16 +101,20 @@ class LlmClient:
         self._connecting = Lock()
         self._client: openai.OpenAI | None = None
 
-    def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
+    def check(self, api_key: str, assistant: Assistant, *, as_reply: bool = False) -> AssistantCheck:
         """Checks the key and the assistant's settings with one call that writes at most 16 tokens; never raises.
 
         The call is a real `POST /v1/responses` with all that a reply sends, instructions and tools too: what OpenAI
         refuses in a reply, it refuses here. Counting tokens would be free and finds a wrong key or model just as well,
         but succeeds without credit: OpenAI refuses only calls that it would bill. Tools are checked and not used. An
         effort that the model does not take is replaced by one that it takes.
+
+        Args:
+            as_reply: an effort that an operator chose is not replaced, as in a reply.
         """
+        fixed = as_reply and assistant.reasoning_effort is not None
         try:
-            attempt = self._begin(assistant, CHECK_LINES, contact="check", cache_key="check", changes_effort=True)
+            attempt = self._begin(assistant, CHECK_LINES, contact="check", cache_key="check", changes_effort=not fixed)
             attempt.body = as_check(attempt.body)
             self._ask(api_key, attempt, self._monotonic() + CHECK_TIMEOUT.total_seconds(), {})
         except ActionRequired as error:
@@ -120,6 +124,23 @@ class LlmClient:
         except PermanentError as error:
             return AssistantCheck(error.message, problem=ProblemCode.ASSISTANT_REFUSED)
         return AssistantCheck(f"The key works, and {assistant.model} answers.", effort=attempt.effort)
+
+    def shutdown_date(self, api_key: str, assistant: Assistant) -> str | None:
+        """Returns the day on which OpenAI ends the model, as YYYY-MM-DD; empty for none, None if it is not known.
+
+        Never raises. A key that may not read models may well use them, and other servers announce no end.
+        """
+        server = find_server(assistant.server, self._servers, self.base_url)
+        if server is None or server.compatible or not _fits_header(api_key):
+            return None
+        import openai
+
+        client = self._client_for(api_key, CHECK_TIMEOUT.total_seconds(), server.base_url)
+        try:
+            raw = client.models.with_raw_response.retrieve(assistant.model)
+        except (openai.OpenAIError, ValueError, RecursionError):
+            return None
+        return read_shutdown_date(parse(raw.content))
 
     def reply(
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str

@@ -1,5 +1,6 @@
 """Tenants, their policies, problems, invites and timeline: the items that people write. Pure; rules take `now`."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,6 +10,10 @@ from wire import ProblemCode
 
 #: An invite that was never opened expires after this long.
 INVITE_UNOPENED_FOR = timedelta(hours=72)
+#: An assistant is checked this often, a tenth of it earlier or later, …
+CHECKED_EVERY = timedelta(days=1)
+#: … and again if a check has found nothing for this long.
+CHECK_LOST_AFTER = timedelta(minutes=5)
 #: An operator's browser that sends no request for this long is signed out …
 OPERATOR_IDLE_FOR = timedelta(minutes=30)
 #: … and every browser after this.
@@ -80,6 +85,19 @@ class Policies:
 
 
 @dataclass(frozen=True, slots=True)
+class AssistantCheckup:
+    """The result of the last check of an assistant."""
+
+    at: int
+    #: True if it would answer, False if a person must fix something, None if that could not be found out
+    ok: bool | None
+    #: for the operator
+    sentence: str
+    #: of the assistant that was checked
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """A client of the agency. KMS encrypts its OpenAI key with the tenant in the encryption context."""
 
@@ -100,11 +118,32 @@ class Tenant:
     mail_problem: Problem | None = None
     #: an IANA name, for what the model is told of day and time; empty for UTC
     time_zone: str = ""
+    #: when a check of the assistant was last asked for, and the operator who did; None: it was the daily one
+    check_asked_at: int | None = None
+    check_by: str | None = None
+    checked: AssistantCheckup | None = None
+    #: the day on which OpenAI ends the model, as YYYY-MM-DD, once it is near
+    model_ends_on: str | None = None
 
     @property
     def paused(self) -> bool:
         """True if the line should be silent."""
         return self.state is not TenantState.ACTIVE
+
+    @property
+    def is_being_checked(self) -> bool:
+        """True if a check of the assistant was asked for, and has found nothing yet."""
+        return (self.check_asked_at or 0) > (self.checked.at if self.checked is not None else 0)
+
+    def is_check_due(self, now: int) -> bool:
+        """True once the assistant should be checked again, and if the job of a check that was asked for is lost."""
+        if self.is_being_checked:
+            return now - (self.check_asked_at or 0) >= milliseconds(CHECK_LOST_AFTER)
+        checked_at = self.checked.at if self.checked is not None else None
+        place = hashlib.sha256(f"{self.id}|{checked_at}".encode()).digest()[0] / 256
+        # The first check of a tenant comes at any time of its first day, so that those of all are spread over the day.
+        days = place if checked_at is None else 0.9 + place / 5
+        return now - (checked_at or self.created_at) >= days * milliseconds(CHECKED_EVERY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chalicelib.assistants import checks as assistant_checks
 from chalicelib.model import Runner, RunnerState, Session, Tenant, Turn, TurnState, downtime, should_run
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.session_news import open_after_a_minute
@@ -72,6 +73,8 @@ def reconcile(services: Services, observed: Observed | None = None) -> None:
         isolation.run(turn.tenant, _wake, services, turn, now)
     for noted in budget.within(CHECKS_UNTIL, services.due_checks.due(due_before=now, now=now)):
         isolation.run(noted.tenant, _check_again, services, noted, now)
+    for tenant in assistant_checks.due((tenant for tenant, _ in observed.lines), now):
+        isolation.run(tenant.id, assistant_checks.request, services, tenant.id)
     isolation.run("notices", notice_jobs.request_repetition, services)
     isolation.finish()
 

@@ -5,9 +5,10 @@ import random
 from dataclasses import replace
 
 from chalicelib import log_context
+from chalicelib.assistants.opened_assistant import open_assistant, require_budget
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS
-from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError, Unreadable
-from chalicelib.llm.advice import ASSISTANT_UNREADABLE, TAKES_TOO_LONG
+from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
+from chalicelib.llm.advice import TAKES_TOO_LONG
 from chalicelib.log_events import LogEvent
 from chalicelib.model import (
     MAX_FAILURES,
@@ -90,16 +91,10 @@ def _give_back_unpaid(services: Services, tenant: Tenant, turn: Turn, error: Ans
 
 
 def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
-    budget = tenant.policies.tokens_per_month
-    if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
-        raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
+    require_budget(services, tenant)
     if turn.timeouts >= MAX_TIMEOUTS:
         raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
-    try:
-        assistant = services.tenants.get_assistant(tenant.id, tenant.assistant_version)
-    except Unreadable:
-        raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, ASSISTANT_UNREADABLE) from None
-    key = services.key_encryption.decrypt(tenant.id, tenant.key_ciphertext)
+    assistant, key = open_assistant(services, tenant)
     try:
         reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
     except AnswerlineError as error:

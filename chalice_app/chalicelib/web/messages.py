@@ -123,7 +123,8 @@ class FormResult(StrEnum):
     UNINVITED = "uninvited"  #: a new link could not be mailed
     REVOKED = "revoked"  #: the link is revoked
     MARKED = "marked"  #: the decision about a recognised text is saved
-    CHECKING = "checking"  #: the waiting turns are checked again
+    CHECKING = "checking"  #: a check of the assistant was asked for
+    EDITED_CHECKING = "edited-checking"  #: the changes are saved, and a check of the assistant was asked for
     ANSWERING = "answering"  #: the chats that wrote while the line was disconnected are answered
     NONE_LEFT = "none_left"  #: there was none of them that the line may answer
     BUSY = "busy"  #: the rate limit of mails is reached
@@ -149,7 +150,10 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     ),
     FormResult.REVOKED: Message(Tone.OK, "The link no longer works."),
     FormResult.MARKED: Message(Tone.OK, "Saved. It holds for the next message with this text."),
-    FormResult.CHECKING: Message(Tone.OK, "Waiting messages are tried again now."),
+    FormResult.CHECKING: Message(Tone.OK, "The assistant is being checked; this page shows the result in a moment."),
+    FormResult.EDITED_CHECKING: Message(
+        Tone.OK, "Saved. The assistant is being checked; this page shows the result in a moment."
+    ),
     FormResult.ANSWERING: Message(Tone.OK, "They are answered now, at the line’s usual pace."),
     FormResult.NONE_LEFT: Message(Tone.QUIET, "None of them can be answered any more."),
     FormResult.BUSY: Message(
@@ -167,6 +171,7 @@ PROBLEM_NAMES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.BROWSER_MISSING: "No browser",
     ProblemCode.KEY_REVOKED: "Key revoked",
     ProblemCode.KEY_FORBIDDEN: "Key not allowed",
+    ProblemCode.KEY_UNREADABLE: "Key not readable",
     ProblemCode.OUT_OF_CREDIT: "Out of credit",
     ProblemCode.MODEL_RETIRED: "Model not available",
     ProblemCode.ASSISTANT_REFUSED: "Settings do not work",
@@ -193,6 +198,7 @@ PROBLEM_ACTIONS: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.CONFLICT: "again",
     ProblemCode.KEY_REVOKED: "edit#api_key",
     ProblemCode.KEY_FORBIDDEN: "edit#api_key",
+    ProblemCode.KEY_UNREADABLE: "edit#api_key",
     ProblemCode.OUT_OF_CREDIT: "check",
     ProblemCode.MODEL_RETIRED: "edit#model",
     ProblemCode.ASSISTANT_REFUSED: "edit#model",

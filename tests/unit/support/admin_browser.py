@@ -40,10 +40,14 @@ class FakeLlmClient:
     def __init__(self) -> None:
         self.result = AssistantCheck("The key works, and gpt-6-luna answers.")
         self.checked: list[tuple[str, Assistant]] = []
+        self.ends_on: str | None = ""
 
-    def check(self, api_key: str, assistant: Assistant) -> AssistantCheck:
+    def check(self, api_key: str, assistant: Assistant, *, as_reply: bool = False) -> AssistantCheck:
         self.checked.append((api_key, assistant))
         return self.result
+
+    def shutdown_date(self, api_key: str, assistant: Assistant) -> str | None:
+        return self.ends_on
 
 
 class FakeMailer:

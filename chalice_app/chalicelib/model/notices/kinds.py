@@ -29,10 +29,12 @@ class NoticeKind(StoredEnum):
     BROWSER_MISSING = "browser_missing"  #: the runner's machine has no Chromium
     KEY_REVOKED = "key_revoked"  #: OpenAI does not accept the key
     KEY_FORBIDDEN = "key_forbidden"  #: the key lacks a permission
+    KEY_UNREADABLE = "key_unreadable"  #: the stored key cannot be decrypted here
     OUT_OF_CREDIT = "out_of_credit"  #: the OpenAI account is empty
     MODEL_RETIRED = "model_retired"  #: the model is unknown or retired
     ASSISTANT_REFUSED = "assistant_refused"  #: OpenAI refuses the settings
     BUDGET_REACHED = "budget_reached"  #: the tokens of this month are used up
+    MODEL_ENDS = "model_ends"  #: OpenAI ends the model soon
     MAIL_BOUNCED = "mail_bounced"  #: the owner's mail is not delivered
     MAIL_COMPLAINED = "mail_complained"  #: the owner's mail was marked as spam
     UNKNOWN = "unknown"  #: written by a later release: only that one sends it
@@ -49,12 +51,13 @@ OPERATORS_ONLY: Final = frozenset(
         NoticeKind.LINE_DOWN,
         NoticeKind.INCOMPATIBLE,
         NoticeKind.BROWSER_MISSING,
+        NoticeKind.MODEL_ENDS,
         NoticeKind.MAIL_BOUNCED,
         NoticeKind.MAIL_COMPLAINED,
     }
 )
 #: News that may wait until the quiet hours are over, as reminders and all-clears do: no contact waits meanwhile.
-CAN_WAIT: Final = frozenset({NoticeKind.MAIL_BOUNCED, NoticeKind.MAIL_COMPLAINED})
+CAN_WAIT: Final = frozenset({NoticeKind.MODEL_ENDS, NoticeKind.MAIL_BOUNCED, NoticeKind.MAIL_COMPLAINED})
 #: After these times since it began, the owner is reminded of what only the owner can end.
 REMINDERS: Final[Mapping[NoticeKind, tuple[timedelta, ...]]] = {
     NoticeKind.DISCONNECTED: (timedelta(hours=24), timedelta(hours=72)),

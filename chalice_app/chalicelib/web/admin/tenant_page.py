@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from chalice.app import Response
 
+from chalicelib.assistants import checks as assistant_checks
 from chalicelib.errors import Conflict, Invalid, TransientError, Unreadable
-from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState, TurnState
+from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState
 from chalicelib.model.line_health import line_of
 from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
 from chalicelib.notifications.invites import allow_mail, mail_passkey_steps, renew_invite
@@ -34,9 +35,11 @@ from chalicelib.web.messages import (
     PROBLEM_ACTIONS,
     FormResult,
 )
+from wire import ProblemCode
 
 #: The page's script adds this to its queries once nobody has touched the page for half an hour.
 UNTOUCHED: Final = "untouched"
+
 #: The events of the timeline that the page shows.
 MAX_EVENTS: Final = 40
 
@@ -175,11 +178,14 @@ class TenantPage:
             )
             kept = {**fields, "revision": str(current.revision)}
             return render_form(self.admin, operator, "edit.html", kept, failure=sentence, status=409, tenant=current)
-        if form.api_key or changed or "policies" in changes or found.assistant_problem is not None:
-            self._check_waiting_turns(tenant, operator.email)
+        checks = bool(form.api_key) or changed or "policies" in changes or found.assistant_problem is not None
+        if form.api_key and not _lacks_budget(found):  # it was checked a moment ago
+            assistant_checks.clear_problem(self.services, found, self.services.clock(), by=operator.email)
+        if checks:
+            assistant_checks.request(self.services, tenant, by=operator.email)
         if "owner_email" in changes:
             self.services.tenants.clear_mail_problem(tenant, now=self.services.clock(), by=operator.email)
-        return self._redirect(tenant, FormResult.EDITED)
+        return self._redirect(tenant, FormResult.EDITED_CHECKING if checks else FormResult.EDITED)
 
     def _changes(self, tenant: Tenant, form: EditTenantForm) -> dict[str, Any]:
         values: dict[str, Any] = {
@@ -238,9 +244,9 @@ class TenantPage:
         return self._redirect(tenant, FormResult.REVOKED)
 
     def check(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
-        """Checks the waiting turns again: only the function *think* may read the key and try it."""
+        """Has the assistant checked, and the waiting turns tried again if it would answer."""
         self.services.tenants.get(tenant)
-        self._check_waiting_turns(tenant, operator.email)
+        assistant_checks.request(self.services, tenant, by=operator.email)
         return self._redirect(tenant, FormResult.CHECKING)
 
     def answer(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
@@ -255,15 +261,6 @@ class TenantPage:
         self.services.tenants.set_state(tenant, state, now=now, by=by)
         self.services.placement.follow_state(tenant, now)
         return self._redirect(tenant, result)
-
-    def _check_waiting_turns(self, tenant: str, by: str) -> None:
-        """Clears the assistant's problem and checks the chats that waited for that now."""
-        now = self.services.clock()
-        self.services.tenants.clear_assistant_problem(tenant, now=now, by=by)
-        for turn in self.services.turns.open_turns_of(tenant):
-            if turn.state is TurnState.WAITING:
-                self.services.turns.try_again(turn, now)
-                self.services.jobs.enqueue_check(tenant, turn.chat, delay_seconds=0)
 
     def _redirect(self, tenant: str, result: FormResult) -> Response:
         return self.admin.pages.redirect(f"/admin/tenants/{tenant}?done={result}")
@@ -285,6 +282,10 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
         "server": assistant.server or GLOBAL,
         "revision": str(tenant.revision),
     }
+
+
+def _lacks_budget(tenant: Tenant) -> bool:
+    return tenant.assistant_problem is not None and tenant.assistant_problem.code is ProblemCode.BUDGET_REACHED
 
 
 def needs_other_key(former: Assistant, edited: Assistant) -> bool:

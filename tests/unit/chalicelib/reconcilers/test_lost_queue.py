@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import chalicelib
+from chalicelib.assistants import checks as assistant_checks
 from chalicelib.aws.sqs import Jobs, TurnCheck
 from chalicelib.errors import ActionRequired, TransientError
 from chalicelib.model import Turn
@@ -22,7 +23,6 @@ from chalicelib.replies.turn_taking import take_turn
 from chalicelib.sessions.missed import answer_missed
 from chalicelib.store.table import Table
 from chalicelib.web import runner_api
-from chalicelib.web.admin.tenant_page import TenantPage
 from chalicelib.wiring import Services
 from tests.unit.conftest import SESSION, Clock
 from tests.unit.support.online_line import CHAT, UNCAPPED, T, hand_in, llm, message, open_turn, relinked, with_policies
@@ -187,9 +187,8 @@ def a_problem_that_an_operator_solved(scene: Scene) -> None:
 
     llm(scene.line).next = [ActionRequired(ProblemCode.OUT_OF_CREDIT, "No credit.")]
     assert scene.write_and_check() is ReplyOutcome.ACTION_REQUIRED
-    page = TenantPage.__new__(TenantPage)
-    page.services = scene.line
-    page._check_waiting_turns(T, "operator@example.com")
+    tenant = scene.line.tenants.get(T)
+    assistant_checks.clear_problem(scene.line, tenant, scene.clock(), by="operator@example.com")
 
 
 def a_ready_reply_that_no_runner_took(scene: Scene) -> None:
@@ -239,7 +238,7 @@ WAYS: dict[str, list[tuple[Callable[[Scene], None], float]]] = {
     ],
     "replies/changes.py": [(an_edit_of_a_message_with_an_open_reply, 0)],
     "replies/model_call.py": [(a_model_that_was_busy, 20), (a_text_whose_batch_changed, 0)],
-    "web/admin/tenant_page.py": [(a_problem_that_an_operator_solved, 0)],
+    "assistants/checks.py": [(a_problem_that_an_operator_solved, 0)],
     "reconcilers/reconcile.py": [(a_ready_reply_that_no_runner_took, 0), (a_lost_check_that_was_lost_again, 0)],
 }
 
@@ -316,7 +315,8 @@ def test_every_way_into_the_queue_is_in_the_table() -> None:
         # these have an open turn, which is due when its job is
         ("replies/changes.py", "enqueue_check"): 1,
         ("replies/model_call.py", "enqueue_check"): 2,
-        ("web/admin/tenant_page.py", "enqueue_check"): 1,
+        # … and two are checks of an assistant, which is due while it has found nothing
+        ("assistants/checks.py", "enqueue_check"): 3,
         ("reconcilers/reconcile.py", "enqueue_check"): 2,
     }
     assert {path for path, _ in called} == set(WAYS)

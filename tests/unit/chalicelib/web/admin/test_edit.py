@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.aws.sqs import ASSISTANT_CHECK
 from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Audience, GroupAnswers, Policies, Problem
-from tests.unit.conftest import Clock
-from tests.unit.support.admin_browser import FIELDS, KEY, POLICIES, Admin
+from tests.unit.conftest import Clock, FakeJobs
+from tests.unit.support.admin_browser import FIELDS, KEY, OLGA, POLICIES, Admin
 from wire import ProblemCode
 
 
@@ -27,13 +28,35 @@ def test_an_edit_without_a_change_is_no_edit(olga: Admin) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Another name"}])
-def test_saving_tries_the_waiting_messages_again(olga: Admin, clock: Clock, changes: dict[str, str]) -> None:
+def test_saving_has_an_assistant_with_a_problem_checked(olga: Admin, clock: Clock, changes: dict[str, str]) -> None:
     """The operator may have put right at OpenAI what was refused, and has nothing to change in the form."""
     tenant = olga.create()
     olga.services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.ASSISTANT_REFUSED, clock()))
     saved = olga.browser.follow(olga.edit(tenant, **changes)).text
-    assert ("Saved." if changes else "tried again now") in saved
-    assert olga.services.tenants.get(tenant).assistant_problem is None
+    assert ("Saved. The assistant is being checked" if changes else "The assistant is being checked") in saved
+    assert olga.services.tenants.get(tenant).assistant_problem is not None, "it was not checked yet"
+    assert olga.services.tenants.get(tenant).is_being_checked
+
+
+@pytest.mark.parametrize(
+    ("changes", "checked"),
+    [
+        ({"model": "gpt-99-nonsense"}, True),
+        ({"instructions": "Be brief."}, True),
+        ({"reasoning_effort": "low"}, True),
+        ({"server": "eu"}, True),
+        ({"tokens_per_month": "1"}, True),
+        ({"name": "Another name"}, False),
+        ({"owner_email": "other@example.com"}, False),
+    ],
+)
+def test_each_change_of_the_assistant_is_checked(olga: Admin, changes: dict[str, str], checked: bool) -> None:
+    tenant = olga.create()
+    saved = olga.browser.follow(olga.edit(tenant, **changes)).text
+    assert ("is being checked" in saved) is checked
+    jobs = olga.services.jobs
+    assert isinstance(jobs, FakeJobs) and jobs.sent == ([(tenant, ASSISTANT_CHECK, 0)] if checked else [])
+    assert olga.services.tenants.get(tenant).check_by == (OLGA if checked else None)
 
 
 def test_policies_are_edited_in_peoples_words(olga: Admin) -> None:

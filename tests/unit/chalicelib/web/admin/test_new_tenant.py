@@ -73,7 +73,7 @@ def test_of_two_equal_forms_at_the_same_moment_one_creates(olga: Admin) -> None:
     inner: list[Page] = []
     check = olga.llm.check
 
-    def meanwhile(api_key: str, assistant: Assistant) -> AssistantCheck:
+    def meanwhile(api_key: str, assistant: Assistant, *, as_reply: bool = False) -> AssistantCheck:
         olga.llm.check = check  # type: ignore[method-assign]
         inner.append(Browser(olga.gateway, cookies=dict(olga.browser.cookies)).post("/admin/new", fields))
         return check(api_key, assistant)

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.assistants import checks as assistant_checks
+from chalicelib.aws.sqs import ASSISTANT_CHECK, TurnCheck
 from chalicelib.errors import NotFound, TransientError
+from chalicelib.llm.client import AssistantCheck
 from chalicelib.model import Problem, SnapshotVersion, TenantState
 from chalicelib.notifications.invites import MAX_MAILS_PER_HOUR
 from chalicelib.store.fleet import waiting_index
@@ -177,9 +180,42 @@ def test_checking_again_wakes_the_chats_that_wait_for_it(olga: Admin, clock: Clo
         "created_at": clock(),
         "at": "1",
         "oldest_sent_at": clock(),
+        **waiting_index.turn_of(tenant, clock()),
     }
     olga.services.table.update(Update(f"CHAT#{tenant}#4711@lid", "TURN#turn0001", set={**waiting}))
-    assert "tried again now" in olga.press(tenant, "check").text
-    assert olga.services.tenants.get(tenant).assistant_problem is None
+    page = olga.press(tenant, "check").text
+    assert "The assistant is being checked" in page and "being checked …" in page
+    assert olga.services.tenants.get(tenant).assistant_problem is not None, "nothing was checked yet"
     jobs = olga.services.jobs
-    assert isinstance(jobs, FakeJobs) and jobs.sent == [(tenant, "4711@lid", 0)]
+    assert isinstance(jobs, FakeJobs) and jobs.sent == [(tenant, ASSISTANT_CHECK, 0)]
+    clock.pass_seconds(2)
+    assistant_checks.perform(olga.services, TurnCheck(tenant=tenant, chat=ASSISTANT_CHECK))
+    assert olga.services.tenants.get(tenant).assistant_problem is None
+    assert jobs.sent[1:] == [(tenant, "4711@lid", 0)]
+    live = olga.browser.get(f"/admin/tenants/{tenant}/live").text
+    assert "being checked …" not in live and "The key works, and gpt-6-luna answers." in live
+
+
+def test_the_page_shows_what_a_check_found(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    results = [
+        (
+            AssistantCheck("No such model.", problem=ProblemCode.MODEL_RETIRED),
+            ["Model not available", "No such model."],
+        ),
+        (AssistantCheck("OpenAI is busy.", transient=True), ["could not be finished", "OpenAI is busy."]),
+    ]
+    for result, shown in results:
+        olga.llm.result = result
+        olga.press(tenant, "check")
+        clock.pass_seconds(2)
+        assistant_checks.perform(olga.services, TurnCheck(tenant=tenant, chat=ASSISTANT_CHECK, attempt=9))
+        live = olga.browser.get(f"/admin/tenants/{tenant}/live").text
+        assert all(text in live for text in shown), live
+
+
+def test_the_page_shows_that_openai_ends_the_model_soon(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    olga.llm.ends_on = "2026-09-30"
+    assistant_checks.perform(olga.services, TurnCheck(tenant=tenant, chat=ASSISTANT_CHECK))
+    assert "OpenAI ends this model on 2026-09-30" in olga.browser.get(f"/admin/tenants/{tenant}").text

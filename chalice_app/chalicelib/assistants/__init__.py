@@ -1,0 +1,1 @@
+"""The checks of assistants: whether key, model and settings would answer now."""
