@@ -10,7 +10,8 @@ from typing import Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.aws.sqs import MAX_DELAY_SECONDS, NoticeJob, TurnCheck
+from chalicelib.assistants import checks as assistant_checks
+from chalicelib.aws.sqs import ASSISTANT_CHECK, MAX_DELAY_SECONDS, NoticeJob, TurnCheck
 from chalicelib.errors import AnswerlineError, TransientError
 from chalicelib.notifications import notices
 from chalicelib.reconcilers import reconcile
@@ -327,7 +328,9 @@ class Cloud:
             if outcome is None:
                 self.loop.after(VISIBILITY_SECONDS, self._deliver_check, body)
 
-        self.call("think", lambda: turn_taking.take_turn(self.services, TurnCheck.model_validate_json(body)), done)
+        check = TurnCheck.model_validate_json(body)
+        perform = assistant_checks.perform if check.chat == ASSISTANT_CHECK else turn_taking.take_turn
+        self.call("think", lambda: perform(self.services, check), done)
 
 
 def worker() -> Worker:

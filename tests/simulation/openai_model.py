@@ -42,6 +42,14 @@ class OpenAi:
         self._cloud = cloud
         self._chance = chance
 
+    def check(self, api_key: str, assistant: Assistant, *, as_reply: bool = False) -> SimpleNamespace:
+        """The daily check, which passes; it takes a moment."""
+        self._cloud.pause(1.0)
+        return SimpleNamespace(sentence="It works.", problem=None, transient=False, effort=None, ok=True)
+
+    def shutdown_date(self, api_key: str, assistant: Assistant) -> str | None:
+        return ""
+
     def reply(
         self, api_key: str, assistant: Assistant, lines: tuple[ChatLine, ...], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:

@@ -68,8 +68,11 @@ def request(services: "Services", tenant: str, *, by: str | None = None) -> None
     services.jobs.enqueue_check(tenant, ASSISTANT_CHECK, delay_seconds=0)
 
 
-def perform(services: "Services", job: TurnCheck) -> None:
-    """Checks the assistant, records what was found, and sets or clears the assistant's problem. Idempotent."""
+def perform(services: "Services", job: TurnCheck) -> bool:
+    """Checks the assistant, records what was found, and sets or clears the assistant's problem. Idempotent.
+
+    False if the tenant was edited meanwhile: then nothing is recorded, and that edit has asked for a check of its own.
+    """
     tenant = services.tenants.get(job.tenant)
     result = _check(services, tenant)
     now = services.clock()
@@ -77,7 +80,7 @@ def perform(services: "Services", job: TurnCheck) -> None:
     ends_on = tenant.model_ends_on if result.ends_on is None else _announced(result.ends_on, now)
     news = services.assistant_checks.record(tenant, checkup, ends_on, now)
     if news is None:
-        return  # edited meanwhile: that edit has asked for a check of its own
+        return False
     notice_jobs.request_sending(services, news)
     if result.transient and job.attempt + 1 < MAX_ATTEMPTS:
         pause = RETRIED_AFTER.total_seconds() * 2**job.attempt * random.uniform(1.0, 1.3)  # noqa: S311
@@ -86,6 +89,7 @@ def perform(services: "Services", job: TurnCheck) -> None:
         _set_problem(services, tenant.id, Problem(result.problem, now, result.sentence))
     elif not result.transient:
         clear_problem(services, tenant, now, by=tenant.check_by)
+    return True
 
 
 def _check(services: "Services", tenant: Tenant) -> _Result:
