@@ -59,7 +59,13 @@ class LogEvent(StrEnum):
 
     # -- people and pages --------------------------------------------------------------------------------------
     OPERATOR_SIGNED_IN = "operator_signed_in"  #: the line carries a hash of the address
-    SIGN_IN_REFUSED = "sign_in_refused"  #: Cognito refused an operator's address or code
+    SIGN_IN_REFUSED = "sign_in_refused"  #: a wrong password or code; ``step`` says which, ``client`` is a pseudonym
+    SIGN_IN_THROTTLED = "sign_in_throttled"  #: too many attempts to sign in; Cognito was not asked
+    OPERATOR_REMOVED = "operator_removed"  #: Cognito has removed or disabled a signed-in operator, who is signed out
+    FORM_REFUSED = "form_refused"  #: a form is out of date, or another site sent it
+    REQUEST_THROTTLED = "request_throttled"  #: a client of the owner's page, or a runner, exceeds a rate limit
+    #: a link, or a runner's token, is unknown or has ended
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - no password
     OVERVIEW_FAILED = "overview_failed"  #: the console's table could not be shown
 
     # -- errors ------------------------------------------------------------------------------------------------

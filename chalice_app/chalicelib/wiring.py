@@ -222,7 +222,8 @@ class Services(Installation):
     @cached_property
     def identity(self) -> Identity:
         client_id = self.parameters.get(self._required("COGNITO_CLIENT_PARAMETER"))
-        return Identity(self._client("cognito-idp"), client_id=client_id)
+        user_pool = self.parameters.get(self._required("COGNITO_POOL_PARAMETER"))
+        return Identity(self._client("cognito-idp"), client_id=client_id, user_pool=user_pool)
 
     @cached_property
     def fleet(self) -> Fleet:

@@ -43,6 +43,7 @@ def local_environment(
         "JOBS_QUEUE_NAME": created.jobs_queue,
         "NOTICES_QUEUE_NAME": created.notices_queue,
         "KMS_KEY_ID": created.key,
+        "COGNITO_POOL_PARAMETER": created.user_pool_parameter,
         "COGNITO_CLIENT_PARAMETER": created.user_pool_client_parameter,
         "MAIL_FROM": mail_from,
         "MAIL_CONFIGURATION_SET": created.mail_configuration_set,

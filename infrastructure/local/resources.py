@@ -24,6 +24,7 @@ class Created:
     key: str
     user_pool: str
     user_pool_client: str
+    user_pool_parameter: str
     user_pool_client_parameter: str
     mail_configuration_set: str
     cluster: str
@@ -74,6 +75,7 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int,
         key=resolved.created["KeyAlias"]["Ref"],
         user_pool=resolved.created["UserPool"]["Ref"],
         user_pool_client=resolved.created["UserPoolClient"]["Ref"],
+        user_pool_parameter=resolved.created["UserPoolParameter"]["Ref"],
         user_pool_client_parameter=resolved.created["UserPoolClientParameter"]["Ref"],
         mail_configuration_set=resolved.created["MailConfigurationSet"]["Ref"],
         cluster=resolved.created["RunnerCluster"]["Ref"],

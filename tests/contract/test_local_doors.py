@@ -307,7 +307,11 @@ def test_where_something_is_real_only_a_signed_in_operator_sees_mails_and_simula
     stack: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = services_of(stack, monkeypatch)
-    operators = OperatorAuth(services.operators, services.counters, services.clock, services.token)
+    operators = OperatorAuth(
+        services.operators, services.counters, services.clock, services.token, services.identity.find_subject
+    )
+    assert services.identity.find_subject(stack.operator.email)
+    assert services.identity.find_subject("nobody@agency.example") is None
     cookie = operators.start_session(stack.operator.email, {})[0].partition(";")[0]
     assert cookie.startswith(f"{OPERATOR_COOKIE}=")
     port = Ports.free().outbox

@@ -82,11 +82,26 @@ class Identity:
     Args:
         client: a boto3 Cognito client.
         client_id: of the app client that allows USER_PASSWORD_AUTH and has no secret.
+        user_pool: the pool's id.
     """
 
-    def __init__(self, client: "CognitoIdentityProviderClient", client_id: str) -> None:
+    def __init__(self, client: "CognitoIdentityProviderClient", client_id: str, user_pool: str) -> None:
         self._client = client
         self._client_id = client_id
+        self._user_pool = user_pool
+
+    def find_subject(self, email: str) -> str | None:
+        """Returns Cognito's own name for an operator's account; None if it is gone or disabled.
+
+        Raises TransientError.
+        """
+        try:
+            user = self._client.admin_get_user(UserPoolId=self._user_pool, Username=email)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "UserNotFoundException":
+                return None
+            raise TransientError("Who may sign in cannot be asked just now. Try again in a moment.") from None
+        return user["Username"] if user.get("Enabled", True) else None
 
     def sign_in(self, email: str, password: str) -> Outcome:
         """Starts a sign-in. Raises TransientError, as the other steps do."""

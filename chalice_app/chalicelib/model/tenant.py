@@ -16,8 +16,10 @@ CHECKED_EVERY = timedelta(days=1)
 CHECK_LOST_AFTER = timedelta(minutes=5)
 #: An operator's browser that sends no request for this long is signed out …
 OPERATOR_IDLE_FOR = timedelta(minutes=30)
-#: … and every browser after this.
+#: … every browser is after this …
 MAX_OPERATOR_SESSION = timedelta(hours=12)
+#: … and one that Cognito does not know any more, or has disabled, at the latest after this.
+OPERATOR_UNCHECKED_FOR = timedelta(minutes=15)
 
 
 class TenantState(StoredEnum):

@@ -30,6 +30,8 @@ pk                      sk                          attributes
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
 ``OPERATOR#<sha256>``   ``OPERATOR``                an operator's signed-in browser; expires
 ``OPERATOR#<sha256>``   ``SIGN_IN``                 a sign-in between two steps; expires after 15 minutes
+``OPERATOR#<sha256>``   ``PATH``                    the page that a sign-in interrupted; expires after an hour
+``OPERATOR#<sha256>``   ``FORM#<path>``             a form that was posted after its session had ended; expires
 ``TENANT#sign-in``      ``COUNTER#…``               attempts to sign in, by account and address; expires
 ======================  ==========================  =================================================================
 

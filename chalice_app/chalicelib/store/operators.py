@@ -1,5 +1,6 @@
 """The browsers in which operators are signed in or sign in: found by the hash of a cookie, ended by the server."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from chalicelib.store.timeline import seconds
 
 #: The time of a browser's last request is written at most this often.
 SEEN_WRITTEN_EVERY = timedelta(minutes=1)
+#: A session that has ended is still known this long: a form that its page posts is kept for its operator.
+ENDED_KNOWN_FOR = timedelta(hours=12)
 #: A sign-in waits this long for its next step: as long as Cognito's session lives (AuthSessionValidity).
 STEP_KEPT_FOR = timedelta(minutes=15)
 
@@ -27,6 +30,10 @@ class OperatorSession:
     csrf: str = field(repr=False)
     created_at: int
     seen_at: int
+    #: when Cognito last said that this is an operator; 0: never
+    checked_at: int = 0
+    #: Cognito's name for the account, which another one with the same address does not have; empty: not known yet
+    subject: str = ""
 
     def is_alive(self, now: int) -> bool:
         """True unless it idled for too long or is too old."""
@@ -55,6 +62,8 @@ class SignInStep:
     asked_at: int
     #: of the authenticator app that is being set up
     secret: str = field(default="", repr=False)
+    #: the place to go to afterwards
+    place: str = field(default="", repr=False)
 
 
 _sessions = TypeAdapter(OperatorSession)
@@ -75,24 +84,33 @@ class Operators:
         """Stores a browser that signed in."""
         pk, sk = _key(session.token_sha256)
         expires_at = seconds(session.created_at + milliseconds(MAX_OPERATOR_SESSION))
-        self._table.put(
-            Put({"pk": pk, "sk": sk, "expires_at": expires_at, **_sessions.dump_python(session, mode="json")})
-        )
+        known = {"checked_at": session.checked_at or None, "subject": session.subject or None}
+        stored = {**_sessions.dump_python(session, mode="json"), **known}
+        self._table.put(Put({"pk": pk, "sk": sk, "expires_at": expires_at, **stored}))
 
     def find(self, token_sha256: str, *, now: int) -> OperatorSession | None:
         """Returns the browser's session; None if it is unknown, ended, idled for too long or too old."""
-        item = self._table.get(*_key(token_sha256))
-        session = one(item, _session_from)
+        session = self.find_ended(token_sha256)
         return session if session is not None and session.is_alive(now) else None
+
+    def find_ended(self, token_sha256: str) -> OperatorSession | None:
+        """Returns the browser's session also if it idled for too long or is too old: it opens nothing."""
+        item = self._table.get(*_key(token_sha256))
+        return one(item, _session_from)
 
     def touch(self, session: OperatorSession, *, now: int) -> None:
         """Records that the browser is in use, unless its session was ended meanwhile."""
         if now - session.seen_at < milliseconds(SEEN_WRITTEN_EVERY):
             return
-        try:
+        with suppress(ConditionFailed):  # signed out meanwhile
             self._table.update(Update(*_key(session.token_sha256), set={"seen_at": now}, when=Attr("pk").exists()))
-        except ConditionFailed:
-            return  # signed out meanwhile
+
+    def record_check(self, session: OperatorSession, subject: str, *, now: int) -> None:
+        """Records that Cognito still knows this operator, unless the session was ended meanwhile."""
+        known_until = session.created_at + milliseconds(MAX_OPERATOR_SESSION + ENDED_KNOWN_FOR)
+        checked = {"checked_at": now, "subject": subject, "expires_at": seconds(known_until)}
+        with suppress(ConditionFailed):
+            self._table.update(Update(*_key(session.token_sha256), set=checked, when=Attr("pk").exists()))
 
     def end(self, token_sha256: str) -> None:
         """Ends the browser's session."""
@@ -101,7 +119,7 @@ class Operators:
     def store_step(self, step: SignInStep) -> None:
         """Stores the next step of a sign-in in place of the former one."""
         expires_at = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
-        changes = {**_steps.dump_python(step, mode="json"), "expires_at": expires_at}
+        changes = {**_steps.dump_python(step, mode="json"), "place": step.place or None, "expires_at": expires_at}
         self._table.update(Update(*_step_key(step.token_sha256), set=changes))
 
     def find_step(self, token_sha256: str, *, now: int) -> SignInStep | None:

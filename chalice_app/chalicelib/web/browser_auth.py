@@ -3,16 +3,20 @@
 ``landing.py`` binds an invite to a browser with the cookies of this module.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from chalicelib.errors import Forbidden, TooMany, Unauthorised
-from chalicelib.model import MAX_OPERATOR_SESSION
+from chalicelib.errors import Forbidden, TooMany, TransientError, Unauthorised
+from chalicelib.log_events import LogEvent
+from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_UNCHECKED_FOR, milliseconds
 from chalicelib.store.counters import Counters
-from chalicelib.store.operators import Operators, OperatorSession
+from chalicelib.store.operators import ENDED_KNOWN_FOR, Operators, OperatorSession
 from chalicelib.tokens import secrets_match, sha256
+
+log = logging.getLogger(__name__)
 
 OPERATOR_COOKIE: Final = "__Host-operator"
 #: A cookie of this prefix is for this host alone: the browser accepts none of that name from another host.
@@ -27,6 +31,8 @@ ATTEMPTS_PER_ADDRESS: Final = 30
 #: An account under attack from many addresses; its owner may have to wait a window too.
 ATTEMPTS_PER_ACCOUNT: Final = 50
 ATTEMPT_WINDOW: Final = timedelta(minutes=15)
+#: Cognito is asked this long after the last answer; while it fails, until OPERATOR_UNCHECKED_FOR is over.
+OPERATOR_CHECKED_EVERY: Final = timedelta(minutes=10)
 #: The key of the counters of attempts: no tenant's id has this form.
 SIGN_IN: Final = "sign-in"
 
@@ -94,19 +100,25 @@ class OperatorAuth:
         counters: count the attempts to sign in.
         clock: epoch milliseconds.
         token: a new 256-bit secret.
+        find_subject: Cognito's name for the account of an address; None if it is gone or disabled.
     """
 
     operators: Operators
     counters: Counters
     clock: Callable[[], int]
     token: Callable[[], str]
+    find_subject: Callable[[str], str | None]
 
-    def count_attempt(self, email: str, address: str) -> None:
-        """Counts an attempt to sign in. Raises TooMany, before Cognito is asked."""
+    def count_attempt(self, email: str, client: str) -> None:
+        """Counts an attempt to sign in. Raises TooMany, before Cognito is asked.
+
+        Args:
+            client: an address or a network, see ``client_address.py``.
+        """
         now, account = self.clock(), sha256(email.strip().lower())[:32]
         for counter, limit in (
-            (f"account-{account}-address-{address}", ATTEMPTS_PER_ACCOUNT_AND_ADDRESS),
-            (f"address-{address}", ATTEMPTS_PER_ADDRESS),
+            (f"account-{account}-address-{client}", ATTEMPTS_PER_ACCOUNT_AND_ADDRESS),
+            (f"address-{client}", ATTEMPTS_PER_ADDRESS),
             (f"account-{account}", ATTEMPTS_PER_ACCOUNT),
         ):
             if self.counters.count_in_window(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
@@ -116,19 +128,47 @@ class OperatorAuth:
         """Creates a session under a new token and ends the browser's former one; returns its ``Set-Cookie`` too."""
         self.end_session(former_cookies)
         token, now = self.token(), self.clock()
-        session = OperatorSession(sha256(token), email, csrf=self.token(), created_at=now, seen_at=now)
+        session = OperatorSession(sha256(token), email, csrf=self.token(), created_at=now, seen_at=now, checked_at=now)
         self.operators.create(session)
-        return set_cookie(OPERATOR_COOKIE, token, MAX_OPERATOR_SESSION), session
+        return set_cookie(OPERATOR_COOKIE, token, MAX_OPERATOR_SESSION + ENDED_KNOWN_FOR), session
 
-    def authenticate(self, headers: Mapping[str, str]) -> OperatorSession:
-        """Returns the session of this browser. Raises Unauthorised."""
+    def authenticate(self, headers: Mapping[str, str], *, by_person: bool = True) -> OperatorSession:
+        """Returns the session of this browser. Raises Unauthorised.
+
+        Args:
+            by_person: False for a request of a script, which does not show that anybody is there.
+        """
         token = parse_cookies(headers).get(OPERATOR_COOKIE, "")
         now = self.clock()
         session = self.operators.find(sha256(token), now=now) if token else None
         if session is None:
             raise Unauthorised
-        self.operators.touch(session, now=now)
+        self._require_operator(session, now)
+        if by_person:
+            self.operators.touch(session, now=now)
         return session
+
+    def find_ended_session(self, headers: Mapping[str, str]) -> OperatorSession | None:
+        """Returns the session that this browser had until it idled for too long or was too old; it opens nothing."""
+        token = parse_cookies(headers).get(OPERATOR_COOKIE, "")
+        return self.operators.find_ended(sha256(token)) if token else None
+
+    def _require_operator(self, session: OperatorSession, now: int) -> None:
+        """Ends the session of an account that Cognito does not know any more, has disabled, or made anew."""
+        unchecked = now - session.checked_at
+        if unchecked < milliseconds(OPERATOR_CHECKED_EVERY):
+            return
+        try:
+            subject = self.find_subject(session.email)
+        except TransientError:
+            if unchecked < milliseconds(OPERATOR_UNCHECKED_FOR):
+                return
+            raise
+        if subject is None or session.subject not in ("", subject):
+            self.operators.end(session.token_sha256)
+            log.warning(LogEvent.OPERATOR_REMOVED, extra={"operator": sha256(session.email)[:12]})
+            raise Unauthorised
+        self.operators.record_check(session, subject, now=now)
 
     def end_session(self, cookies: Mapping[str, str]) -> None:
         """Ends the session of a browser with these cookies, if it has one."""

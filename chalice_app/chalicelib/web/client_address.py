@@ -3,6 +3,8 @@
 import ipaddress
 from typing import Final
 
+from chalicelib.tokens import sha256
+
 #: A subscriber has at least such a network of IPv6, and may take any address of it.
 IPV6_PREFIX: Final = 64
 #: Stands for the client of a request without an address.
@@ -23,6 +25,11 @@ def client_of(source: str, forwarded_for: str, proxies: int) -> str:
         proxies: the number of our own proxies in front of the gateway; 0 ignores the header.
     """
     return _network(_client_address(source, forwarded_for, proxies))
+
+
+def pseudonym(client: str) -> str:
+    """Returns a mark by which the lines of one client are found in the log, without its address."""
+    return sha256(f"client {client}")[:12]
 
 
 def _client_address(source: str, forwarded_for: str, proxies: int) -> IpAddress | None:

@@ -19,6 +19,7 @@ unknown or malformed costs the same single read and gets the same page.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,17 +29,21 @@ from typing import Any, Final
 from chalice.app import Chalice, Response
 
 from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
+from chalicelib.log_events import LogEvent
 from chalicelib.model import Invite, Session, Tenant, TenantState
 from chalicelib.model.messages.phone_numbers import PhoneProblem, parse_phone
 from chalicelib.rendering.languages import preferred_language
 from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.tokens import derive, secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
+from chalicelib.web.client_address import pseudonym
 from chalicelib.web.landing_view import LandingView, landing_view
 from chalicelib.web.pages import FORM, Pages
 from chalicelib.web.responses import READING, json_response
 from chalicelib.wiring import Services
 from wire import Phase
+
+log = logging.getLogger(__name__)
 
 #: The lifetime of a bound browser's cookie; the link itself lives until it is revoked.
 BOUND_FOR: Final = timedelta(days=180)
@@ -256,6 +261,13 @@ class Landing:
         session = self._awake_session(visitor, now)
         return landing_view(visitor.tenant, session, now, missed_chats(self._services, visitor.tenant, session, now))
 
+    def _log_refusal(self, error: AnswerlineError) -> None:
+        """Logs a refusal; a link that is unknown or has ended is one, too."""
+        if isinstance(error, NotFound):
+            log.info(LogEvent.TOKEN_REFUSED, extra={"error": error.code, "client": pseudonym(self._pages.client)})
+        else:
+            self._pages.log_refusal(error)
+
     # -- responses ---------------------------------------------------------------------------------------------
 
     def _render_bound(self, token: str, name: str, **context: Any) -> Response:
@@ -289,6 +301,7 @@ class Landing:
             except _BrowserNotBound as error:
                 return self._redirect(error.visitor, "/status")
             except AnswerlineError as error:
+                self._log_refusal(error)
                 about = {404: "gone", 429: "busy"}.get(error.status, "trouble")
                 return self._pages.render(
                     "landing/error.html",

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge
+from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound, TooLarge, Unauthorised
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.static_files import static_file
 from chalicelib.rendering.templating import render_page
-from chalicelib.web.client_address import client_of
-from chalicelib.web.responses import READING, View, log_refusal, log_unexpected, respond, retry_after
+from chalicelib.web.client_address import client_of, pseudonym
+from chalicelib.web.responses import READING, View, log_refusal, log_unexpected, respond, retry_after, source_of
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -59,9 +59,8 @@ class Pages:
     @property
     def client(self) -> str:
         """The client as rate limits count it: an IPv4 address, or a /64 of IPv6."""
-        context: Mapping[str, Any] = self.request.context
-        source = str((context.get("identity") or {}).get("sourceIp") or "")
-        return client_of(source, self.headers.get("x-forwarded-for", ""), self._services.proxies)
+        source, forwarded = source_of(self.request), self.headers.get("x-forwarded-for", "")
+        return client_of(source, forwarded, self._services.proxies if forwarded else 0)
 
     @property
     def origin(self) -> str:
@@ -137,18 +136,29 @@ class Pages:
         location = {"Content-Type": "text/plain", "Location": self.url_for(path)}
         return respond("", status=303, headers=location, cookies=cookies)
 
-    def error(self, error: AnswerlineError) -> Response:
-        """Renders any error as a page of the same form; every kind of NotFound reads the same."""
-        log_refusal(error)
+    def error(self, error: AnswerlineError, *, back: str | None = None, label: str = "Back to the tenants") -> Response:
+        """Renders any error as a page of the same form; every kind of NotFound reads the same.
+
+        Args:
+            back: the path of the page to go on with, instead of the list of tenants.
+            label: of the button that leads there.
+        """
+        self.log_refusal(error)
         return self.render(
             "error.html",
             status=error.status,
             headers=retry_after(error),
             title=ERROR_TITLES.get(error.status, "That did not work"),
             sentence=NOT_FOUND if isinstance(error, NotFound) else error.message,
-            back_link=self._back_link(),
+            back_link=self._back_link() if back is None else self.url_for(back),
+            back_label=label,
             request_id=None,
         )
+
+    def log_refusal(self, error: AnswerlineError) -> None:
+        """Logs an error that is ours, or a refusal of this request. A script's poll after the sign-out is none."""
+        if not isinstance(error, Unauthorised):
+            log_refusal(error, pseudonym(self.client))
 
     def handle_errors(self, view: View) -> View:
         """Wraps a view: every exception becomes a page."""
@@ -158,7 +168,7 @@ class Pages:
             try:
                 return self._with_error_pages(view, args, path)
             except NotDeployed as error:  # no page can be rendered without our own address
-                log_refusal(error)
+                self.log_refusal(error)
                 return respond(
                     error.message, status=error.status, headers={"Content-Type": "text/plain; charset=utf-8"}
                 )

@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from chalice.app import Chalice, Response
+from chalice.app import Chalice, Request, Response
 
-from chalicelib.errors import AnswerlineError, TransientError
+from chalicelib.errors import AnswerlineError, Forbidden, TooMany, TransientError, Unauthorised
 from chalicelib.log_context import trace
 from chalicelib.log_events import LogEvent
+from chalicelib.web.client_address import pseudonym
 from wire import Refusal
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,12 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+def source_of(request: Request | None) -> str:
+    """Returns the address that called the gateway; empty where there is none."""
+    context: Mapping[str, Any] = request.context if request is not None else {}
+    return str((context.get("identity") or {}).get("sourceIp") or "")
 
 
 def respond(
@@ -63,7 +70,7 @@ def handle_json_errors(app: Chalice, view: View) -> View:
         try:
             return view(*args, **path)
         except AnswerlineError as error:
-            log_refusal(error)
+            log_refusal(error, pseudonym(source_of(app.current_request)))
             return json_response(
                 Refusal(code=error.code, message=error.message).model_dump_json(),
                 status=error.status,
@@ -76,10 +83,23 @@ def handle_json_errors(app: Chalice, view: View) -> View:
     return handled
 
 
-def log_refusal(error: AnswerlineError) -> None:
-    """Logs an error that is the control plane's own (5xx); its message is one of our sentences."""
+def log_refusal(error: AnswerlineError, client: str) -> None:
+    """Logs an error that is the control plane's own (5xx), whose message is one of our sentences, and each refusal.
+
+    Args:
+        client: its pseudonym.
+    """
     if error.status >= 500:
         log.warning(LogEvent.REQUEST_FAILED, extra={"error": error.code, "error_message": error.message})
+        return
+    who = {"error": error.code, "client": client}
+    match error:
+        case Unauthorised():
+            log.info(LogEvent.TOKEN_REFUSED, extra=who)
+        case Forbidden():
+            log.info(LogEvent.FORM_REFUSED, extra=who)
+        case TooMany():
+            log.info(LogEvent.REQUEST_THROTTLED, extra=who)
 
 
 def log_unexpected(app: Chalice, error: BaseException) -> str:

@@ -84,12 +84,21 @@ class FakeIdentity:
     """Cognito with a single operator; further steps as the test wants."""
 
     def __init__(self) -> None:
+        #: None: the operator was removed or disabled; an error: Cognito does not answer
+        self.subject: str | Exception | None = "sub-1"
+        self.asked: list[str] = []
         self.first: Outcome = SignedIn(OLGA)
         self.later: list[Outcome] = []
         self.answers: list[str] = []
 
     def sign_in(self, email: str, password: str) -> Outcome:
         return self.first if password == "right" else Refused("This e-mail and password do not belong together.")
+
+    def find_subject(self, email: str) -> str | None:
+        self.asked.append(email)
+        if isinstance(self.subject, Exception):
+            raise self.subject
+        return self.subject
 
     def new_password(self, step: NewPassword, email: str, password: str) -> Outcome:
         return self._answer(password)

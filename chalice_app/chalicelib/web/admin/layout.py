@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalice.app import Chalice, Response
 
-from chalicelib.errors import NotFound, Unauthorised
+from chalicelib.errors import Forbidden, NotFound, Unauthorised
 from chalicelib.store.operators import OperatorSession
+from chalicelib.web.admin.interrupted_work import InterruptedWork
 from chalicelib.web.browser_auth import OperatorAuth, require_csrf_token
 from chalicelib.web.messages import describe_event, format_age, format_instant, problem_name
 from chalicelib.web.pages import FORM, Pages
@@ -29,43 +30,68 @@ class AdminPages:
         self.app = app
         self.services = services
         self.pages = Pages(app, services)
+        self.work = InterruptedWork(self.pages, services)
 
     @property
     def operators(self) -> OperatorAuth:
         """The authentication of operators."""
-        return OperatorAuth(self.services.operators, self.services.counters, self.services.clock, self.services.token)
+        services = self.services
+        return OperatorAuth(
+            services.operators,
+            services.counters,
+            services.clock,
+            services.token,
+            lambda email: services.identity.find_subject(email),
+        )
 
     def get(self, path: str, view: OperatorView, *, fragment: bool = False) -> None:
-        """Registers a page. A browser without a session is redirected to the sign-in.
+        """Registers a page. A browser without a session is redirected to the sign-in, which leads back.
 
         Args:
-            fragment: for a script, which gets status 401 instead of a redirect.
+            fragment: for a script, which gets status 401 instead of a redirect, and keeps no session alive.
         """
 
         @functools.wraps(view)
         def page(**names: str) -> Response:
             try:
-                operator = self.operators.authenticate(self.pages.headers)
+                operator = self.operators.authenticate(self.pages.headers, by_person=not fragment)
             except Unauthorised:
                 if fragment:
                     raise
-                return self.pages.redirect("/admin/sign-in")
+                return self.work.ask_to_sign_in(_own_path(path, names))
             return view(operator, **_checked(names))
 
         self.app.route(path, methods=READING)(self.pages.handle_errors(page))
 
-    def post(self, path: str, view: OperatorView) -> None:
-        """Registers a form. Its view takes the operator and the fields, once both are authenticated."""
+    def post(self, path: str, view: OperatorView, *, typed: bool = False) -> None:
+        """Registers a form. Its view takes the operator and the fields, once both are authenticated.
+
+        Args:
+            typed: the page of this path shows the form, in which people type: what they typed is not lost when their
+                session ends before they save it.
+        """
 
         @functools.wraps(view)
         def submit(**names: str) -> Response:
+            page = _own_path(path if typed else path.rpartition("/")[0], names)
             try:
                 operator = self.operators.authenticate(self.pages.headers)
             except Unauthorised:
-                return self.pages.redirect("/admin/sign-in")
+                former = self.operators.find_ended_session(self.pages.headers) if typed else None
+                if former is not None:
+                    self.work.keep_of_ended_session(former, page, self.pages.form())
+                return self.work.ask_to_sign_in(page)
             fields = self.pages.form()
-            require_csrf_token(self.pages.headers, self.pages.origin, fields, operator.csrf)
-            return view(operator, fields, **_checked(names))
+            try:
+                require_csrf_token(self.pages.headers, self.pages.origin, fields, operator.csrf)
+            except Forbidden as refusal:
+                if typed and self.work.keep_of_former_page(operator, page, fields):
+                    return self.pages.error(refusal, back=page, label="Open it again, with what you typed")
+                raise
+            response = view(operator, fields, **_checked(names))
+            if typed and response.status_code == SAVED:
+                self.work.forget_form(operator, page)
+            return response
 
         self.app.route(path, methods=["POST"], content_types=[FORM])(self.pages.handle_errors(submit))
 
@@ -90,6 +116,15 @@ class AdminPages:
             describe_event=describe_event,
             **context,
         )
+
+
+#: The status of a form that was saved: it redirects to the page that shows so.
+SAVED: Final = 303
+
+
+def _own_path(path: str, names: dict[str, str]) -> str:
+    """Returns the path of a page by its route; that of the admin for a name that no tenant can have."""
+    return path.format(**names) if all(map(SHAPE_OF_TENANT.fullmatch, names.values())) else "/admin"
 
 
 def _checked(names: dict[str, str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from wire import ProblemCode
 if TYPE_CHECKING:
     from chalicelib.llm.client import AssistantCheck
 
+PATH: Final = "/admin/new"
 SHAPE_OF_FORM_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 #: The field that shows a problem of OpenAI.
 PROBLEM_FIELDS: Final[Mapping[ProblemCode, str]] = {
@@ -49,7 +50,8 @@ def mount(admin: AdminPages) -> None:
             "server": GLOBAL,
             "tokens_per_month": str(NEW_TENANT_TOKENS_PER_MONTH),
         }
-        return render_form(admin, operator, "new.html", fields)
+        kept = admin.work.form_of(operator, PATH)
+        return render_form(admin, operator, "new.html", kept or fields, kept=kept is not None)
 
     def create(operator: OperatorSession, fields: dict[str, str]) -> Response:
         form_id = fields.get("form_id", "")
@@ -69,8 +71,8 @@ def mount(admin: AdminPages) -> None:
             return render_form(admin, operator, "new.html", fields, failure=error.message, status=503)
         return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
 
-    admin.get("/admin/new", new)
-    admin.post("/admin/new", create)
+    admin.get(PATH, new)
+    admin.post(PATH, create, typed=True)
 
 
 def derive_tenant_id(form_id: str) -> str:

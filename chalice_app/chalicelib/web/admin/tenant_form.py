@@ -22,6 +22,7 @@ def render_form(
     errors: Mapping[str, str] | None = None,
     failure: str = "",
     status: int = 200,
+    kept: bool = False,
     **context: Any,
 ) -> Response:
     """Renders the form with its former values, but never with a key.
@@ -29,6 +30,7 @@ def render_form(
     Args:
         errors: a sentence for each field that is wrong.
         failure: a sentence about the whole form.
+        kept: the values were typed before the operator had to sign in, and are not saved.
     """
     return admin.render(
         template,
@@ -37,6 +39,7 @@ def render_form(
         fields={name: value for name, value in fields.items() if name != "api_key"},
         errors=errors or {},
         failure=failure,
+        kept=kept,
         key_dropped=bool(fields.get("api_key")),
         languages=LANGUAGE_NAMES,
         time_zones=list_time_zones(),

@@ -50,7 +50,7 @@ def mount(admin: AdminPages) -> None:
     admin.get("/admin/tenants/{tenant}", page.tenant)
     admin.get("/admin/tenants/{tenant}/live", page.live, fragment=True)
     admin.get("/admin/tenants/{tenant}/edit", page.edit)
-    admin.post("/admin/tenants/{tenant}/edit", page.save)
+    admin.post("/admin/tenants/{tenant}/edit", page.save, typed=True)
     admin.post("/admin/tenants/{tenant}/pause", page.pause)
     admin.post("/admin/tenants/{tenant}/resume", page.resume)
     admin.post("/admin/tenants/{tenant}/code", page.show_code)
@@ -135,7 +135,9 @@ class TenantPage:
         """Renders the form with the stored values."""
         found = self.services.tenants.get(tenant)
         assistant = self.services.tenants.get_assistant(tenant, found.assistant_version)
-        return render_form(self.admin, operator, "edit.html", as_fields(found, assistant), tenant=found)
+        kept = self.admin.work.form_of(operator, f"/admin/tenants/{tenant}/edit")
+        fields = kept or as_fields(found, assistant)
+        return render_form(self.admin, operator, "edit.html", fields, tenant=found, kept=kept is not None)
 
     def save(self, operator: OperatorSession, fields: dict[str, str], tenant: str) -> Response:
         """Saves the form; with an error it is rendered again, and keeps what was typed."""

@@ -30,7 +30,7 @@ def pool(aws: None) -> Identity:
         UserPoolId=pool, ClientName="admin", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
     )["UserPoolClient"]["ClientId"]
     client.admin_create_user(UserPoolId=pool, Username=OLGA, TemporaryPassword=FIRST, MessageAction="SUPPRESS")
-    return Identity(client, application)
+    return Identity(client, application, pool)
 
 
 def test_the_first_password_must_be_replaced_and_the_second_signs_in(pool: Identity) -> None:
@@ -43,6 +43,21 @@ def test_the_first_password_must_be_replaced_and_the_second_signs_in(pool: Ident
 def test_a_wrong_password_and_an_unknown_account_read_the_same(pool: Identity) -> None:
     assert pool.sign_in(OLGA, "wrong") == pool.sign_in("nobody@agency.example", "wrong")
     assert isinstance(pool.sign_in(OLGA, "wrong"), Refused)
+
+
+def test_an_operator_is_known_by_cognitos_own_name_until_removed_or_disabled(pool: Identity) -> None:
+    client = SESSION.client("cognito-idp")
+    [user_pool] = [each["Id"] for each in client.list_user_pools(MaxResults=10)["UserPools"]]
+    subject = pool.find_subject(OLGA)
+    assert subject and pool.find_subject(OLGA) == subject and pool.find_subject("nobody@agency.example") is None
+    client.admin_disable_user(UserPoolId=user_pool, Username=OLGA)
+    assert pool.find_subject(OLGA) is None
+    client.admin_enable_user(UserPoolId=user_pool, Username=OLGA)
+    assert pool.find_subject(OLGA) == subject
+    client.admin_delete_user(UserPoolId=user_pool, Username=OLGA)
+    assert pool.find_subject(OLGA) is None
+    client.admin_create_user(UserPoolId=user_pool, Username=OLGA, TemporaryPassword=FIRST, MessageAction="SUPPRESS")
+    assert pool.find_subject(OLGA) not in (None, subject)
 
 
 # --- what only the real Cognito does --------------------------------------------------------------------------
@@ -62,11 +77,18 @@ def stub(client: "CognitoIdentityProviderClient") -> Iterator[Stubber]:
 
 @pytest.fixture
 def identity(client: "CognitoIdentityProviderClient") -> Identity:
-    return Identity(client, "application")
+    return Identity(client, "application", "eu-west-1_pool")
 
 
 def challenged(name: str, session: str = "x" * 20) -> dict[str, Any]:
     return {"ChallengeName": name, "Session": session, "ChallengeParameters": {"USER_ID_FOR_SRP": "sub-1"}}
+
+
+@pytest.mark.parametrize("code", ["TooManyRequestsException", "InternalErrorException", "AccessDeniedException"])
+def test_cognito_that_does_not_answer_removes_nobody(stub: Stubber, identity: Identity, code: str) -> None:
+    stub.add_client_error("admin_get_user", code)
+    with pytest.raises(TransientError):
+        identity.find_subject(OLGA)
 
 
 def test_an_operator_with_an_authenticator_app_is_asked_for_its_code(stub: Stubber, identity: Identity) -> None:

@@ -29,7 +29,9 @@ OLGA = "olga@agency.example"
 @pytest.fixture
 def operators(memory_table: Table, clock: Clock) -> OperatorAuth:
     numbers = itertools.count()
-    return OperatorAuth(Operators(memory_table), Counters(memory_table), clock, lambda: f"token-{next(numbers)}")
+    return OperatorAuth(
+        Operators(memory_table), Counters(memory_table), clock, lambda: f"token-{next(numbers)}", lambda email: "sub-1"
+    )
 
 
 def browser(header: str) -> dict[str, str]:

@@ -125,6 +125,15 @@ def test_no_name_that_a_runner_cannot_have_reaches_the_table(
     assert asked == []
 
 
+def test_a_refused_token_is_logged_and_not_shown(runner: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="chalicelib")
+    token = f"{'0' * 20}.guessed-secret"
+    assert runner.post("/runner/bell", {"bell": 0, "wait_ms": 0}, token=token).status_code == 401
+    [refused] = [record for record in caplog.records if record.message == "token_refused"]
+    assert vars(refused)["error"] == "unauthorised" and len(vars(refused)["client"]) == 12
+    assert "guessed-secret" not in repr([vars(record) for record in caplog.records])
+
+
 def message(clock: Clock, id: str = "M1", **more: Any) -> dict[str, Any]:
     fields = {"id": id, "chat": CHAT, "from_me": False, "sent_at_ms": clock(), "kind": "text", "text": "Hello"}
     return {**fields, **more}

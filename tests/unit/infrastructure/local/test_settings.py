@@ -19,7 +19,8 @@ from infrastructure.local.settings import CannotStart, Ports, Settings, parse
 
 CREATED = Created(
     table="t", bucket="b", jobs_queue="s-jobs", notices_queue="s-notices", key="alias/s",
-    user_pool="p", user_pool_client="c", user_pool_client_parameter="/s/cognito-client-id",
+    user_pool="p", user_pool_client="c", user_pool_parameter="/s/cognito-user-pool-id",
+    user_pool_client_parameter="/s/cognito-client-id",
     mail_configuration_set="m", cluster="s", service="s-runners", base_url_parameter="/s/public-base-url",
     runner_token_parameter="/s/runner-bootstrap-token", backup_state_parameter="/s/backup-state",
     events_queue="s-local-events",

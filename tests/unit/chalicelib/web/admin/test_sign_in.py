@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib.aws.cognito import Code, NewPassword, Refused, SetUp, SignedIn
+from chalicelib.errors import TransientError
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
 from tests.unit.conftest import Clock
@@ -89,6 +90,72 @@ def test_behind_our_own_proxy_each_client_has_attempts_of_its_own(stranger: Admi
     assert {attempt("203.0.113.50", number) for number in range(30)} == {401}
     assert attempt("203.0.113.50", 31) == 429
     assert attempt("203.0.113.51", 32) == 401
+
+
+@pytest.mark.parametrize("gone", [None, "sub-2"], ids=["removed or disabled", "made anew"])
+def test_an_operator_who_is_none_any_more_is_out_within_fifteen_minutes(
+    olga: Admin, clock: Clock, gone: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.pass_seconds(10 * 60)
+    assert olga.browser.get("/admin/new").status == 200
+    assert olga.identity.asked == [OLGA]
+    olga.identity.subject = gone
+    clock.pass_seconds(10 * 60 - 1)
+    assert olga.browser.get("/admin/new").status == 200
+    clock.pass_seconds(1)
+    assert olga.browser.get("/admin/new").status == 303
+    assert olga.browser.get("/admin/live").status == 401
+    assert olga.browser.post("/admin/new", FIELDS).status == 303
+    assert "operator_removed" in [record.message for record in caplog.records] and OLGA not in caplog.text
+    olga.identity.subject = "sub-1"
+    assert olga.browser.get("/admin/new").status == 303  # the session is gone for good
+
+
+def test_cognito_is_asked_rarely_and_may_fail_for_a_moment(olga: Admin, clock: Clock) -> None:
+    for _ in range(60):
+        clock.pass_seconds(20)
+        assert olga.browser.get("/admin/live").status == 200
+        assert olga.browser.get("/admin/new").status == 200
+    assert len(olga.identity.asked) == 2
+    clock.pass_seconds(10 * 60)
+    olga.identity.subject = TransientError("busy")
+    assert olga.browser.get("/admin/new").status == 200
+    clock.pass_seconds(5 * 60)
+    assert olga.browser.get("/admin/new").status == 503
+    olga.identity.subject = "sub-1"
+    assert olga.browser.get("/admin/new").status == 200
+
+
+def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(olga: Admin, clock: Clock) -> None:
+    tenant = olga.create()
+    live = ["/admin/live", f"/admin/tenants/{tenant}/live", "/admin/setup/live"]
+    for _ in range(29):
+        clock.pass_seconds(60)
+        assert [olga.browser.get(path).status for path in live] == [200] * 3
+    clock.pass_seconds(60)
+    assert [olga.browser.get(path).status for path in live] == [401] * 3
+
+
+def test_whoever_tries_to_get_in_is_logged_without_a_secret(
+    stranger: Admin, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="chalicelib")
+    code = Code("sub", "session-1")
+    stranger.sign_in("wr0ng-secret")
+    stranger.identity.first, stranger.identity.later = code, [Refused("This code is not right.", again=code)] * 2
+    stranger.sign_in()
+    stranger.go_on(code="918273")
+    for _ in range(8):
+        stranger.sign_in("wr0ng-secret")
+    stranger.browser.post("/admin/sign-in", {"csrf": "forged"}, sec_fetch_site="cross-site")
+    logged = [record for record in caplog.records if record.name.startswith("chalicelib.web")]
+    kinds = [(record.message, getattr(record, "step", "")) for record in logged]
+    assert kinds[:3] == [("sign_in_refused", "password"), ("sign_in_refused", "code"), ("sign_in_refused", "password")]
+    assert ("sign_in_throttled", "password") in kinds and kinds[-1] == ("form_refused", "")
+    assert len({vars(record)["client"] for record in logged}) == 1
+    everything = repr([vars(record) for record in logged])
+    for secret in ("wr0ng-secret", "918273", OLGA, stranger.browser.address, "session-1", "forged"):
+        assert secret not in everything
 
 
 def test_a_first_password_leads_through_a_new_one_and_the_authenticator_app(stranger: Admin) -> None:

@@ -2,6 +2,8 @@ import random
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from chalicelib.model import (
     INVITE_UNOPENED_FOR,
     TenantState,
@@ -85,6 +87,22 @@ def test_a_dead_link_allows_no_action(lines: Lines) -> None:
             assert browser.post(path, token, number="+491701234567") == reference, (path, token)
     assert lines.writes == []
     assert browser.jar == {}
+
+
+def test_guesses_throttling_and_foreign_forms_are_logged_without_the_link(
+    lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="chalicelib.web")
+    browser = lines.browser()
+    browser.get("", "unknown")
+    browser.post("/open", REVOKED_TOKEN)
+    lines.browser(site="cross-site").post("/open")
+    for _ in range(landing.POSTS_PER_ADDRESS_PER_MINUTE + 1):
+        browser.post("/open")
+    logged = [record.message for record in caplog.records if record.name.startswith("chalicelib.web")]
+    assert logged == ["token_refused", "token_refused", "form_refused", "request_throttled", "request_throttled"]
+    for secret in (TOKEN, REVOKED_TOKEN, "unknown", browser.address):
+        assert secret not in repr([vars(record) for record in caplog.records])
 
 
 def test_the_page_of_a_dead_link_speaks_the_browsers_language(lines: Lines) -> None:
