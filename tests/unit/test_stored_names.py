@@ -189,9 +189,15 @@ def _without_added(today: Any, then: Any) -> Any:
     """What is stored today, at any depth, without the items and attributes of a later release that ``then`` lacks."""
     if isinstance(today, dict) and isinstance(then, dict):
         added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} | LISTED_SINCE
-        added = added - then.keys() | {name for name in today if name.startswith("NOTICE#")}
+        added = added - then.keys() | {name for name, value in today.items() if _is_added(name, value)}
         return {name: _without_added(value, then.get(name)) for name, value in today.items() if name not in added}
     return today
+
+
+def _is_added(name: str, value: Any) -> bool:
+    """True for an item of a later release."""
+    moved = isinstance(value, dict) and value.get("happened") == EventKind.INVITE_MOVED
+    return name.startswith("NOTICE#") or moved
 
 
 def _without_former(then: Any) -> Any:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: RFC 5321: a path has at most 256 octets with its brackets.
 MAX_ADDRESS_LENGTH: Final = 254
+#: A number is told by its last digits: its owner knows the others.
+SHOWN_DIGITS: Final = 4
 #: Mail programs cut a longer subject.
 MAX_SUBJECT_LENGTH: Final = 150
 #: The operators' mail names so many lines that need them, and so many that work again.
@@ -68,6 +70,8 @@ class MailKind(StrEnum):
     LOGGED_OUT = "logged_out"  #: the phone ended the connection
     PROBLEM = "problem"  #: a problem that the owner can fix
     SILENT = "silent"  #: a problem of the assistant, which only the operators can fix
+    PAGE_TAKEN_OVER = "page_taken_over"  #: another browser continues on the owner's page
+    NUMBER_LINKED = "number_linked"  #: which account was linked
     ALL_CLEAR = "all_clear"  #: the line works again
     ATTENTION = "attention"  #: news of lines, for the operators
     TRIAL = "trial"  #: a test of the setup, for the operator who asked for it
@@ -110,11 +114,17 @@ class Mailer:
         """Mails the owner news of the own line, a reminder of it, or an all-clear; raises as ``invite`` does."""
         if subject is Subject.ALL_CLEAR:
             return self._send(MailKind.ALL_CLEAR, tenant, link)
+        if kind is NoticeKind.PAGE_TAKEN_OVER:
+            return self._send(MailKind.PAGE_TAKEN_OVER, tenant, link)
         reminder = subject is Subject.REMINDER
         if kind.problem is None:
             return self._send(MailKind.LOGGED_OUT, tenant, link, reminder=reminder)
         mail = MailKind.SILENT if kind.problem in OPERATORS_FIX else MailKind.PROBLEM
         return self._send(mail, tenant, link, problem=kind.problem, reminder=reminder)
+
+    def number_linked(self, tenant: Tenant, number: str, link: str) -> str:
+        """Mails the owner by what digits the number ends that was linked; raises as ``invite`` does."""
+        return self._send(MailKind.NUMBER_LINKED, tenant, link, digits=number[-SHOWN_DIGITS:])
 
     def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
         """Mails one operator news of one or more lines, in English; raises as ``invite`` does.

@@ -176,6 +176,7 @@ class EventKind(StoredEnum):
     RESUMED = "resumed"  #: an operator resumed the line
     INVITE_SENT = "invite_sent"  #: an invite was mailed
     INVITE_OPENED = "invite_opened"  #: a browser opened the invite for the first time
+    INVITE_MOVED = "invite_moved"  #: another browser took the owner's page over
     INVITE_REVOKED = "invite_revoked"  #: an operator revoked the invite
     MAIL_FAILED = "mail_failed"  #: a mail could not be sent or was not delivered
     LINKED = "linked"  #: the owner linked a WhatsApp account

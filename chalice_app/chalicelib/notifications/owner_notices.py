@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.errors import AnswerlineError, NotFound, PermanentError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Session, Tenant, milliseconds
-from chalicelib.model.notices.kinds import NoticeKind, Recipient
+from chalicelib.model.notices.kinds import EVENTS, NoticeKind, Recipient
 from chalicelib.model.notices.notice import (
     ALARMED_AT_ATTEMPT,
     MAX_ATTEMPTS,
@@ -59,7 +59,9 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
     quiet = services.quiet_hours
     if quiet is not None and tenant.time_zone:
         quiet = replace(quiet, zone=tenant.time_zone)
-    due_at = max(earliest(step, notice.kind, quiet, now), _kept_back_until(tenant, session, now))
+    due_at = earliest(step, notice.kind, quiet, now)
+    if notice.kind not in EVENTS:  # whoever has the page open may be the stranger whom the mail is about
+        due_at = max(due_at, _kept_back_until(tenant, session, now))
     if due_at > now:
         services.notices.postpone(notice, due_at, now)
         return True
@@ -68,7 +70,11 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
         return True
 
     def send(token: str) -> None:
-        services.mailer.notify_owner(tenant, notice.kind, step.subject, invites.join_link(services, token))
+        link = invites.join_link(services, token)
+        if notice.kind is NoticeKind.NUMBER_LINKED:
+            services.mailer.number_linked(tenant, session.last_number or "", link)
+        else:
+            services.mailer.notify_owner(tenant, notice.kind, step.subject, link)
 
     try:
         invites.mail_further_link(services, tenant, send)

@@ -33,6 +33,8 @@ pk                      sk                          attributes
 ``OPERATOR#<sha256>``   ``PATH``                    the page that a sign-in interrupted; expires after an hour
 ``OPERATOR#<sha256>``   ``FORM#<path>``             a form that was posted after its session had ended; expires
 ``TENANT#sign-in``      ``COUNTER#…``               attempts to sign in, by account and address; expires
+``TENANT#kept-forms``   ``COUNTER#…``               forms that were kept, by operator; expires
+``TENANT#pairing-…``    ``COUNTER#…``               pairing codes, by the number that they were for; expires
 ======================  ==========================  =================================================================
 
 Indexes: ``by_time`` (local, by ``at``: a chat's messages and turns; a tenant's events), ``directory`` (each tenant with

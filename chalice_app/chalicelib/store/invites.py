@@ -12,6 +12,9 @@ from pydantic import TypeAdapter
 
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import INVITE_UNOPENED_FOR, Event, EventKind, Invite, milliseconds
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import News, NewsState
+from chalicelib.store.notices import news_writes
 from chalicelib.store.records.reader import one, readable
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds
@@ -108,13 +111,22 @@ class Invites:
         return invite
 
     def bind(self, token_sha256: str, bound_sha256: str, *, instead_of: str | None, now: int) -> Invite:
-        """Binds this browser in place of another one ("continue here"). Raises Conflict if a third one was faster."""
+        """Binds this browser in place of another one ("continue here"), of which the owner hears.
+
+        Raises Conflict if a third one was faster.
+        """
         bound = Attr("bound_sha256")
         unchanged = bound.not_exists() if instead_of is None else bound.eq(instead_of)
         here = unchanged & Attr("pk").exists() & Attr("revoked_at").not_exists()
-        self.find(token_sha256, now=now)
+        invite = self.find(token_sha256, now=now)
+        binding = Update(*_key(token_sha256), set={"bound_sha256": bound_sha256}, when=here)
+        moved = Event(invite.tenant, now, EventKind.INVITE_MOVED, by="a visitor")
         try:
-            self._table.update(Update(*_key(token_sha256), set={"bound_sha256": bound_sha256}, when=here))
+            if instead_of is None:
+                self._table.update(binding)
+            else:
+                news = news_writes(page_taken_over(invite, now))
+                self._table.transact(binding, self._timeline.write_of(moved), *news)
         except ConditionFailed:
             self.find(token_sha256, now=now)
             raise Conflict from None
@@ -154,6 +166,11 @@ class Invites:
 @readable
 def _invite_from(item: Item) -> Invite:
     return _invites.validate_python(item)
+
+
+def page_taken_over(invite: Invite, now: int) -> list[News]:
+    """Returns the news that another browser continues on the owner's page."""
+    return [News(invite.tenant, NoticeKind.PAGE_TAKEN_OVER, NewsState.OPEN, now)]
 
 
 def invite_put(invite: Invite) -> Put:

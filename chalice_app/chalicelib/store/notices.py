@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from chalicelib.model import milliseconds
-from chalicelib.model.notices.kinds import NoticeKind, Recipient
+from chalicelib.model.notices.kinds import EVENTS, NEVER_REPEATED, NoticeKind, Recipient
 from chalicelib.model.notices.notice import (
     News,
     NewsState,
@@ -152,7 +152,7 @@ def news_writes(news: Iterable[News]) -> list[Update]:
 
 def _write(recipient: Recipient, news: News) -> Update:
     fresh = Notice(news.tenant, recipient, news.kind, news.state, news.at, due_at=news.at)
-    changes = {
+    changes: dict[str, Any] = {
         "tenant": news.tenant,
         "recipient": recipient,
         "kind": news.kind,
@@ -163,6 +163,10 @@ def _write(recipient: Recipient, news: News) -> Update:
         "expires_at": None,
         **_listed(fresh, news.at),
     }
+    if news.kind in EVENTS:
+        changes["heard"] = None  # of the former time
+    if news.kind in NEVER_REPEATED:
+        changes["told_at"] = None
     return Update(*_key(news.tenant, recipient, news.kind), set=changes, add={"revision": 1})
 
 

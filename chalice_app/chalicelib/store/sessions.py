@@ -21,7 +21,7 @@ from chalicelib.model import (
 )
 from chalicelib.model.notices.kinds import NoticeKind, kind_of
 from chalicelib.model.notices.notice import News, NewsState
-from chalicelib.model.notices.session_news import news_between
+from chalicelib.model.notices.session_news import news_between, news_of_number
 from chalicelib.store.notices import news_writes
 from chalicelib.store.records.reader import readable, value_of
 from chalicelib.store.runners import Runners
@@ -193,8 +193,9 @@ class Sessions:
 
 def news_of(before: Session, after: Session) -> tuple[News, ...]:
     """Returns the news that the report between these two makes. Pure."""
-    online = after.phase is Phase.ONLINE
-    return news_between(after.tenant, before.open_news, after.open_news, up=online, at=after.reported_at)
+    online, at = after.phase is Phase.ONLINE, after.reported_at
+    lasting = news_between(after.tenant, before.open_news, after.open_news, up=online, at=at)
+    return lasting + news_of_number(after.tenant, (before.number, before.last_number), after.number, at=at)
 
 
 @readable

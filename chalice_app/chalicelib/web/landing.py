@@ -21,7 +21,6 @@ unknown or malformed costs the same single read and gets the same page.
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Final
@@ -30,15 +29,19 @@ from chalice.app import Chalice, Response
 
 from chalicelib.errors import AnswerlineError, Conflict, Forbidden, NotFound, TooMany
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Invite, Session, Tenant, TenantState
+from chalicelib.model import Session, TenantState
 from chalicelib.model.messages.phone_numbers import PhoneProblem, parse_phone
+from chalicelib.notifications import notice_jobs
 from chalicelib.rendering.languages import preferred_language
 from chalicelib.sessions.missed import answer_missed, missed_chats
-from chalicelib.tokens import derive, secrets_match, sha256
+from chalicelib.store.invites import page_taken_over
+from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.browser_auth import is_same_origin, parse_cookies, require_csrf_token, set_cookie
 from chalicelib.web.client_address import pseudonym
 from chalicelib.web.landing_view import LandingView, landing_view
+from chalicelib.web.landing_visitor import BrowserNotBound, Visitor, cookie_name
 from chalicelib.web.pages import FORM, Pages
+from chalicelib.web.pairing_limits import limit_codes
 from chalicelib.web.responses import READING, json_response
 from chalicelib.wiring import Services
 from wire import Phase
@@ -49,8 +52,6 @@ log = logging.getLogger(__name__)
 BOUND_FOR: Final = timedelta(days=180)
 #: The rate limit of one IP address.
 POSTS_PER_ADDRESS_PER_MINUTE: Final = 20
-#: WhatsApp itself refuses more pairing codes than a few.
-PAIRING_CODES_PER_TENANT, PAIRING_WINDOW = 5, timedelta(minutes=10)
 MAX_FORM_BYTES: Final = 4_000
 NO_INDEX: Final = {"X-Robots-Tag": "noindex, nofollow"}
 
@@ -78,31 +79,6 @@ def mount(app: Chalice, services: Services) -> None:
     route("/again", "POST", landing.again)
     route("/answer", "POST", landing.answer)
     route("/passkey", "GET", landing.passkey)
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """A browser that opened a usable link.
-
-    Args:
-        token: the link's.
-        secret: of this browser's cookie; empty without one.
-    """
-
-    token: str
-    invite: Invite
-    tenant: Tenant
-    secret: str
-
-    @property
-    def bound(self) -> bool:
-        """True for the one browser that may see the code."""
-        return self.invite.bound_sha256 is not None and secrets_match(sha256(self.secret), self.invite.bound_sha256)
-
-    @property
-    def csrf(self) -> str:
-        """The token of this browser's forms."""
-        return derive(self.secret, "landing")
 
 
 class Landing:
@@ -143,11 +119,12 @@ class Landing:
             self._services.invites.bind(sha256(token), sha256(secret), instead_of=former, now=self._services.clock())
         except Conflict:
             return self._redirect(visitor, "")
+        notice_jobs.request_sending(self._services, page_taken_over(visitor.invite, self._services.clock()))
         return self._redirect_bound(visitor, secret)
 
     def _redirect_bound(self, visitor: Visitor, secret: str) -> Response:
         self._keep_awake(visitor)
-        return self._redirect(visitor, "/status", set_cookie(_cookie_name(visitor.invite), secret, BOUND_FOR))
+        return self._redirect(visitor, "/status", set_cookie(cookie_name(visitor.invite), secret, BOUND_FOR))
 
     # -- pages of the bound browser ----------------------------------------------------------------------------
 
@@ -174,7 +151,7 @@ class Landing:
 
     def number_form(self, token: str) -> Response:
         """Renders the form that asks for the phone's number."""
-        return self._render_bound(token, "number", number="", error=False)
+        return self._render_bound(token, "number", number="", error="")
 
     def passkey(self, token: str) -> Response:
         """Renders the instructions about passkeys."""
@@ -186,9 +163,14 @@ class Landing:
         """Asks WhatsApp for a pairing code for the number in the form."""
         visitor, form = self._find_acting_visitor(token)
         number = parse_phone(form.get("number", ""), visitor.tenant.country)
+        typed = form.get("number", "")[:40]
         if isinstance(number, PhoneProblem):
-            return self._render("number", visitor, status=422, number=form.get("number", "")[:40], error=True)
-        self._limit_rate(visitor, "pairing-codes", PAIRING_WINDOW, PAIRING_CODES_PER_TENANT)
+            return self._render("number", visitor, status=422, number=typed, error="landing.pair.error")
+        try:
+            limit_codes(self._services, visitor, number)
+        except TooMany as refusal:
+            self._log_refusal(refusal)
+            return self._render("number", visitor, status=429, number=typed, error="landing.pair.too_many")
         if visitor.tenant.state is TenantState.ACTIVE:
             self._services.placement.pair_with(visitor.tenant.id, number, self._services.clock())
         return self._redirect(visitor, "/status")
@@ -219,7 +201,7 @@ class Landing:
         """Raises NotFound, after one read, for any token that is not a usable link's."""
         invite = self._services.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
-        return Visitor(token, invite, tenant, parse_cookies(self._pages.headers).get(_cookie_name(invite), ""))
+        return Visitor(token, invite, tenant, parse_cookies(self._pages.headers).get(cookie_name(invite), ""))
 
     def _find_posting_visitor(self, token: str) -> Visitor:
         visitor = self._find_visitor(token)
@@ -234,7 +216,7 @@ class Landing:
         visitor = self._find_posting_visitor(token)
         form = self._pages.form(MAX_FORM_BYTES)
         if not visitor.bound:
-            raise _BrowserNotBound(visitor)
+            raise BrowserNotBound(visitor)
         require_csrf_token(self._pages.headers, self._pages.origin, form, visitor.csrf)
         return visitor, form
 
@@ -273,7 +255,7 @@ class Landing:
     def _render_bound(self, token: str, name: str, **context: Any) -> Response:
         visitor = self._find_visitor(token)
         if not visitor.bound:
-            raise _BrowserNotBound(visitor)
+            raise BrowserNotBound(visitor)
         return self._render(name, visitor, **context)
 
     def _render(self, name: str, visitor: Visitor, *, status: int = 200, **context: Any) -> Response:
@@ -298,7 +280,7 @@ class Landing:
         def handled(token: str) -> Response:
             try:
                 return view(token)
-            except _BrowserNotBound as error:
+            except BrowserNotBound as error:
                 return self._redirect(error.visitor, "/status")
             except AnswerlineError as error:
                 self._log_refusal(error)
@@ -312,16 +294,3 @@ class Landing:
                 )
 
         return handled
-
-
-class _BrowserNotBound(Exception):
-    """Another browser is bound, so this one may not see this page (any more)."""
-
-    def __init__(self, visitor: Visitor) -> None:
-        super().__init__("another browser is bound")
-        self.visitor = visitor
-
-
-def _cookie_name(invite: Invite) -> str:
-    """Returns a name for each link: an owner may have several lines."""
-    return f"__Host-join-{invite.token_sha256[:16]}"

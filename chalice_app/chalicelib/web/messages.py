@@ -25,6 +25,7 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.RESUMED: Message(Tone.OK, "Resumed"),
     EventKind.INVITE_SENT: Message(Tone.NEUTRAL, "Invite sent"),
     EventKind.INVITE_OPENED: Message(Tone.NEUTRAL, "Invite opened"),
+    EventKind.INVITE_MOVED: Message(Tone.ATTENTION, "The owner’s page was taken over by another browser"),
     EventKind.INVITE_REVOKED: Message(Tone.ATTENTION, "Invite revoked"),
     EventKind.MAIL_FAILED: Message(Tone.PROBLEM, "Mail could not be sent"),
     EventKind.LINKED: Message(Tone.OK, "WhatsApp linked"),

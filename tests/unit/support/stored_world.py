@@ -164,7 +164,9 @@ class StoredWorld:
     def _invites(self) -> None:
         invites = self.invites
         invites.open(sha256(f"invite-{BAKERY}"), sha256("browser-1"), now=self.now)
-        invites.bind(sha256(f"invite-{BAKERY}"), sha256("browser-2"), instead_of=sha256("browser-1"), now=self.now)
+        # 084ff81 recorded no browser that took over: this one's events count apart, so that all others keep their keys
+        apart = Invites(self._table, Timeline(self._table))
+        apart.bind(sha256(f"invite-{BAKERY}"), sha256("browser-2"), instead_of=sha256("browser-1"), now=self.now)
         invites.prepare(BAKERY, sha256("invite-next"), now=self.now)
         invites.settle(invites.prepare(FLORIST, sha256("invite-florist-2"), now=self.now), now=self.now)
         invites.revoke(GARAGE, now=self.now, by=OPERATOR)

@@ -37,6 +37,8 @@ class NoticeKind(StoredEnum):
     MODEL_ENDS = "model_ends"  #: OpenAI ends the model soon
     MAIL_BOUNCED = "mail_bounced"  #: the owner's mail is not delivered
     MAIL_COMPLAINED = "mail_complained"  #: the owner's mail was marked as spam
+    PAGE_TAKEN_OVER = "page_taken_over"  #: another browser continues on the owner's page
+    NUMBER_LINKED = "number_linked"  #: a WhatsApp account was linked that was not linked before
     UNKNOWN = "unknown"  #: written by a later release: only that one sends it
 
     @property
@@ -56,6 +58,10 @@ OPERATORS_ONLY: Final = frozenset(
         NoticeKind.MAIL_COMPLAINED,
     }
 )
+#: News that happens and does not last: the owner hears of each time, while whoever has the page open is kept from none.
+EVENTS: Final = frozenset({NoticeKind.PAGE_TAKEN_OVER, NoticeKind.NUMBER_LINKED})
+#: News that is another one each time, and so is never held back as a repetition.
+NEVER_REPEATED: Final = frozenset({NoticeKind.NUMBER_LINKED})
 #: News that may wait until the quiet hours are over, as reminders and all-clears do: no contact waits meanwhile.
 CAN_WAIT: Final = frozenset({NoticeKind.MODEL_ENDS, NoticeKind.MAIL_BOUNCED, NoticeKind.MAIL_COMPLAINED})
 #: After these times since it began, the owner is reminded of what only the owner can end.
@@ -72,6 +78,8 @@ def kind_of(code: str) -> NoticeKind:
 
 def recipients_of(kind: NoticeKind) -> tuple[Recipient, ...]:
     """Returns who hears of news of this kind."""
+    if kind in EVENTS:
+        return (Recipient.OWNER,)
     return (Recipient.OPERATORS,) if kind in OPERATORS_ONLY else (Recipient.OWNER, Recipient.OPERATORS)
 
 

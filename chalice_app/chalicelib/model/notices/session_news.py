@@ -1,5 +1,6 @@
 """The news that a session makes: between two reports of its runner, and while it is down."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -47,6 +48,13 @@ def news_between(
         *(News(tenant, kind, NewsState.OPEN, at) for kind in sorted(after - before)),
         *(News(tenant, kind, ended, at) for kind in sorted(before - after)),
     )
+
+
+def news_of_number(tenant: str, former: Collection[str | None], number: str | None, *, at: int) -> tuple[News, ...]:
+    """Returns the news that an account was linked, unless it is the one that was linked before."""
+    if number is None or number in former:
+        return ()
+    return (News(tenant, NoticeKind.NUMBER_LINKED, NewsState.OPEN, at),)
 
 
 def open_after_a_minute(

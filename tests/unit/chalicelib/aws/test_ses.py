@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalicelib.aws.ses import Mailer
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Tenant
-from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.model.notices.kinds import EVENTS, NoticeKind, kind_of
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.rendering.languages import LANGUAGES, translator
 from tests.unit.conftest import SESSION, a_tenant
@@ -22,7 +22,9 @@ from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
-EVERY_MAIL = pytest.mark.parametrize("kind", ["invite", "logged_out", "problem", "silent", "all_clear"])
+EVERY_MAIL = pytest.mark.parametrize(
+    "kind", ["invite", "logged_out", "problem", "silent", "all_clear", "page_taken_over", "number_linked"]
+)
 
 BAKERY = a_tenant("bakery0001", name="Bäckerei Müller & Söhne", owner_email="inge@bakery.example", language="de")
 
@@ -84,6 +86,8 @@ def send(kind: str, to: Mailer, tenant: Tenant = BAKERY, link: str = LINK) -> st
         "logged_out": lambda: to.notify_owner(tenant, NoticeKind.DISCONNECTED, Subject.NEWS, link),
         "problem": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.NEWS, link),
         "silent": lambda: to.notify_owner(tenant, NoticeKind.OUT_OF_CREDIT, Subject.NEWS, link),
+        "page_taken_over": lambda: to.notify_owner(tenant, NoticeKind.PAGE_TAKEN_OVER, Subject.NEWS, link),
+        "number_linked": lambda: to.number_linked(tenant, "491701234567", link),
         "all_clear": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.ALL_CLEAR, link),
     }
     return sending[kind]()
@@ -106,7 +110,7 @@ def test_a_mail_speaks_the_owners_language(kind: str, language: str) -> None:
     translate = translator(language)
     assert post.mail["Subject"] == translate(f"mail.{kind}.subject", name=BAKERY.name)
     assert post.mail["Content-Language"] == language
-    assert translate(f"mail.{kind}.why", name=BAKERY.name) in body(post.mail, "plain")
+    assert translate(f"mail.{kind}.why", name=BAKERY.name, digits="4567") in body(post.mail, "plain")
     assert translate(f"mail.{kind}.button") in body(post.mail, "html")
 
 
@@ -253,6 +257,14 @@ def test_the_button_that_the_steps_name_is_the_one_of_the_page(language: str) ->
     assert translate("landing.passkey.button") in translate("mail.passkey.step_again")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_owner_reads_by_what_digits_the_linked_number_ends_and_not_the_whole_of_it(language: str) -> None:
+    post = Post()
+    mailer(post).number_linked(replace(BAKERY, language=language), "491701234567", LINK)
+    for part in ("plain", "html"):
+        assert "4567" in body(post.mail, part) and "4917" not in body(post.mail, part)
+
+
 OVERVIEW = "https://lines.agency.example/api/admin"
 
 
@@ -260,7 +272,7 @@ def line(number: int, kind: NoticeKind = NoticeKind.DISCONNECTED, subject: Subje
     return NoticeLine(f"Client {number}", kind, subject, 0, f"{OVERVIEW}/tenants/client{number:05}")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind is not NoticeKind.UNKNOWN])
+@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind not in {*EVENTS, NoticeKind.UNKNOWN}])
 def test_the_operators_mail_about_one_line_leads_to_it_and_says_what_is_so(kind: NoticeKind) -> None:
     post, translate = Post(), translator("en")
     for subject, sentence in ((Subject.NEWS, "news"), (Subject.ALL_CLEAR, "over")):

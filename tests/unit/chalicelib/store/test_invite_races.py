@@ -142,7 +142,7 @@ def test_a_link_that_ended_meanwhile_is_not_bound(
         "revoked": lambda: invites.revoke(hotel.id, now=NOW, by=OPERATOR),
         "gone": lambda: racing.delete("INVITE#link", "INVITE"),
     }
-    racing.before_next("update", meanwhile[what])
+    racing.before_next("transact", meanwhile[what])
     with pytest.raises(NotFound):
         invites.bind("link", "phone", instead_of="laptop", now=NOW)
     assert (racing.get("INVITE#link", "INVITE") or {}).get("bound_sha256") != "phone"

@@ -4,16 +4,17 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse
 
 import wire
-from chalicelib.aws.sqs import TurnCheck
+from chalicelib.aws.sqs import NoticeJob, TurnCheck
 from chalicelib.model import EventKind, Policies, SkipReason, SnapshotVersion, TurnState
 from chalicelib.model.turn_decisions import ReplyOutcome
+from chalicelib.notifications import notices
 from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.runners import TurnToTake
@@ -21,7 +22,7 @@ from chalicelib.web import runner_api, snapshot_api
 from chalicelib.web.runner_api import BELL_POLLED_EVERY_SECONDS
 from chalicelib.wiring import Services
 from runner.control_plane.capability import hand_in_capability
-from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.conftest import ASSISTANT, Clock, FakeMailer, a_tenant
 from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH, Media, Message, Quote
 
 T = "tenantaaaa"
@@ -132,6 +133,24 @@ def test_a_refused_token_is_logged_and_not_shown(runner: Caller, caplog: pytest.
     [refused] = [record for record in caplog.records if record.message == "token_refused"]
     assert vars(refused)["error"] == "unauthorised" and len(vars(refused)["client"]) == 12
     assert "guessed-secret" not in repr([vars(record) for record in caplog.records])
+
+
+def test_the_owner_is_told_once_which_number_was_linked_and_of_each_other_one(
+    holder: Caller, services: Services, clock: Clock
+) -> None:
+    mailer = cast(FakeMailer, services.mailer)
+    reports: list[dict[str, Any]] = [
+        {"phase": "logged_out", "number": None},
+        {"number": "491709999999"},
+        {"phase": "logged_out", "number": None},
+        {"number": "447700900123"},
+        {"number": "447700900123"},
+    ]
+    for sequence, report in enumerate(reports, 2):
+        holder.sync(sessions=[online(sequence, **report)])
+        clock.pass_seconds(60)
+        notices.handle(services, NoticeJob(owners=(T,)))
+    assert mailer.linked == ["491709999999", "447700900123"]
 
 
 def message(clock: Clock, id: str = "M1", **more: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import (
     CAN_WAIT,
+    EVENTS,
     OPERATORS_ONLY,
     NoticeKind,
     Recipient,
@@ -113,11 +114,16 @@ def test_every_problem_is_a_kind_of_news(code: ProblemCode) -> None:
     assert kind_of(code).problem is code
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind is not NoticeKind.UNKNOWN])
+@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind not in {*EVENTS, NoticeKind.UNKNOWN}])
 def test_operators_hear_of_everything_and_owners_of_what_concerns_them(kind: NoticeKind) -> None:
     assert Recipient.OPERATORS in recipients_of(kind)
     assert (Recipient.OWNER in recipients_of(kind)) is (kind not in OPERATORS_ONLY)
     assert not reminders_of(kind, Recipient.OPERATORS)
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_of_what_happened_at_the_owners_page_the_owner_alone_hears(kind: NoticeKind) -> None:
+    assert recipients_of(kind) == (Recipient.OWNER,) and not reminders_of(kind, Recipient.OWNER)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from chalicelib.tokens import sha256
 from chalicelib.web import landing, pages
 from chalicelib.wiring import Services
 from tests.simulation.memory_table import MemoryTable
-from tests.unit.conftest import Clock, FakeFleet
+from tests.unit.conftest import Clock, FakeFleet, FakeMailer, FakeNoticeJobs
 from tests.unit.support.landing_browser import (
     BAKERY,
     BASE_URL,
@@ -44,7 +44,7 @@ def services(operations: list[str], clock: Clock) -> Services:
     """The services that the landing page uses."""
     services = Services({"STAGE": "unit", "COMMIT": "abc1234"}, clock=clock)
     table = MemoryTable(before=lambda operation: operations.append(OPERATIONS[operation]))
-    services.__dict__.update(table=table, fleet=FakeFleet())
+    services.__dict__.update(table=table, fleet=FakeFleet(), notice_jobs=FakeNoticeJobs(), mailer=FakeMailer())
     services.base_url = lambda: BASE_URL  # type: ignore[method-assign]
     return services
 

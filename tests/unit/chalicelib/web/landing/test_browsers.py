@@ -1,13 +1,16 @@
 import re
+from typing import cast
 
 import pytest
 
-from chalicelib.model import (
-    Problem,
-)
+from chalicelib.aws.sqs import NoticeJob
+from chalicelib.model import EventKind, Problem
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.notifications import notices
 from chalicelib.rendering.languages import LANGUAGES, translator
 from chalicelib.tokens import sha256
 from chalicelib.web.landing_view import Screen
+from tests.unit.conftest import FakeMailer, FakeNoticeJobs
 from tests.unit.support.landing_browser import BAKERY, OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
 from wire import Phase, ProblemCode
 
@@ -50,6 +53,39 @@ def test_continuing_elsewhere_takes_the_code_from_the_first_browser_which_shows_
     assert first.post("/continue").goes_to("/status")
     assert shows_qr(first.get("/status"))
     assert second.get("/live").json == {"reload": True}
+
+
+def test_a_page_that_another_browser_takes_over_is_recorded_and_its_owner_is_told(coded: Lines) -> None:
+    services, mailer = coded.services, cast(FakeMailer, coded.services.mailer)
+    coded.browser().opened()
+    kinds = [event.kind for event in services.timeline.latest(BAKERY)]
+    assert EventKind.INVITE_MOVED not in kinds
+    thief = coded.browser()
+    assert thief.post("/continue").goes_to("/status")
+    thief.get("/status")  # the thief's page is open, and keeps no mail back
+    [moved] = [each for each in services.timeline.latest(BAKERY) if each.kind is EventKind.INVITE_MOVED]
+    assert moved.by == "a visitor"
+    assert cast(FakeNoticeJobs, services.notice_jobs).sent
+    notices.handle(services, NoticeJob(owners=(BAKERY,)))
+    assert [(to, kind) for to, _, kind, _ in mailer.told] == [("inge@bakery.example", NoticeKind.PAGE_TAKEN_OVER)]
+    (_, _, link) = mailer.sent[-1]
+    assert coded.browser().post("/open", link.rpartition("/")[2]).status == 303
+    assert thief.get("/live").status == 404  # the owner's new link has ended the one that was taken over
+    notices.handle(services, NoticeJob(owners=(BAKERY,)))
+    assert len(mailer.told) == 1
+
+
+def test_a_page_that_is_taken_over_again_and_again_is_news_every_six_hours(coded: Lines) -> None:
+    services, mailer = coded.services, cast(FakeMailer, coded.services.mailer)
+    coded.browser().opened()
+    for _ in range(3):
+        coded.clock.pass_seconds(60)
+        assert coded.browser().post("/continue").status == 303
+        notices.handle(services, NoticeJob(owners=(BAKERY,)))
+    assert len(mailer.told) == 1
+    coded.clock.pass_seconds(6 * 3_600)
+    notices.handle(services, NoticeJob(all_owners=True))
+    assert len(mailer.told) == 2
 
 
 def test_a_made_up_cookie_is_no_binding(coded: Lines) -> None:

@@ -1,12 +1,13 @@
+import re
+
 from chalicelib.model import (
     AWAKE_FOR,
     milliseconds,
 )
 from chalicelib.rendering.languages import translator
 from chalicelib.tokens import sha256
-from chalicelib.web import landing
 from chalicelib.web.landing_view import Screen
-from tests.unit.support.landing_browser import QR, Lines, shows_qr
+from tests.unit.support.landing_browser import OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
 from wire import Phase
 
 
@@ -106,11 +107,40 @@ def test_a_wrong_number_has_a_sentence_at_its_field(coded: Lines) -> None:
 def test_pairing_codes_are_asked_for_a_few_times_only(coded: Lines) -> None:
     browser = coded.browser().opened()
     csrf = browser.csrf
-    answers = [
-        browser.post("/pair", number=f"+49170123456{n}", csrf=csrf).status
-        for n in range(landing.PAIRING_CODES_PER_TENANT + 1)
-    ]
-    assert answers == [303] * landing.PAIRING_CODES_PER_TENANT + [429]
+
+    def ask(number: int) -> int:
+        coded.clock.pass_seconds(4)
+        return browser.post("/pair", number=f"+49170123456{number}", csrf=csrf).status
+
+    assert [ask(number) for number in range(7)] == [303] * 5 + [429] * 2
+    coded.clock.pass_seconds(3_600)
+    assert ask(8) == 303
+
+
+def test_a_strangers_phone_gets_a_few_codes_a_day_over_all_links(coded: Lines) -> None:
+    asked = []
+    for hour in range(4):
+        for token in (TOKEN, OTHER_TOKEN):
+            browser = coded.browser(address=f"203.0.113.{hour}")
+            browser.post("/continue", token)
+            csrf = re.search(r'name="csrf" value="(\w+)"', browser.get("/code", token).body)
+            assert csrf is not None
+            asked.append(browser.post("/pair", token, number="+49 (0) 170 1234567", csrf=csrf[1]))
+        coded.clock.pass_seconds(3_600)
+    assert [answer.status for answer in asked] == [303] * 3 + [429] * 5
+    assert translator("en")("landing.pair.too_many") in asked[-1].body and 'id="number-form"' in asked[-1].body
+    coded.clock.pass_seconds(24 * 3_600)
+    browser = coded.browser(address="203.0.113.200")
+    browser.post("/continue")
+    assert browser.post("/pair", number="+491701234567", csrf=browser.csrf).status == 303
+
+
+def test_the_lines_own_number_is_no_strangers(coded: Lines) -> None:
+    coded.session(phase=Phase.LOGGED_OUT, last_number="491701234567")
+    browser = coded.browser().opened()
+    for _ in range(5):
+        coded.clock.pass_seconds(4)
+        assert browser.post("/pair", number="+491701234567", csrf=browser.csrf).status == 303
 
 
 def test_a_form_without_its_token_does_nothing(coded: Lines) -> None:
