@@ -15,7 +15,7 @@ _PLACE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 def conditions_may_split_and_substitute() -> None:
     """MiniStack evaluates conditions over texts and parameters; here their other functions are evaluated before."""
-    from ministack.services.cloudformation import changesets, engine, handlers
+    from ministack.services.cloudformation import changesets, engine, handlers, stacks
 
     evaluate = engine._evaluate_conditions
 
@@ -23,7 +23,7 @@ def conditions_may_split_and_substitute() -> None:
         values = {name: str(each["Value"]) for name, each in params.items() if "Value" in each}
         return evaluate({**template, "Conditions": evaluated(template.get("Conditions", {}), values)}, params)
 
-    for module in (engine, changesets, handlers):
+    for module in (engine, changesets, handlers, stacks):
         module._evaluate_conditions = evaluate_ours
 
 
