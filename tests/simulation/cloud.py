@@ -130,7 +130,9 @@ class Cloud:
         self.services.runner_token = lambda **_: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
         self.services.base_url = lambda: "https://answerline.example"  # type: ignore[method-assign]
         self.services.__dict__.update(
-            mailer=SimpleNamespace(**{name: lambda *told: "" for name in ("notify_owner", "notify_operators")}),
+            mailer=SimpleNamespace(
+                **{name: lambda *told: "" for name in ("notify_owner", "notify_operators", "number_linked")}
+            ),
             table=self.table,
             timeline=Timeline(self.table, new_id=lambda: f"{chance.getrandbits(32):08x}"),
             blobs=self.store,
