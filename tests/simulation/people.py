@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.model import Assistant, Policies, Tenant, TenantState
 from chalicelib.model.tenant import Audience
+from chalicelib.sessions.missed import answer_missed
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.whatsapp_model import Account, Contact, Stanza
 
@@ -24,6 +25,8 @@ AWAY, AWAY_WITHIN_SECONDS = "Our office is closed just now; we answer on the nex
 EARLY_WITHIN_SECONDS = 8.0
 #: How often somebody writes at night, of the times that it would be by day.
 WRITES_AT_NIGHT = 0.01
+#: How often an owner asks that those be answered who wrote while the line was disconnected, of the looks at the page.
+ASKS_FOR_ANSWERS = 0.3
 #: An owner's next number is so much higher.
 NEXT_NUMBER = 10_000
 #: More than one reading of a chat brings (runner/messages/inbox.py: MAX_TAIL).
@@ -41,6 +44,8 @@ class People:
         self.writing = True
         #: The tasks of the contacts who write.
         self.contacts: list[asyncio.Task[None]] = []
+        #: When each owner last asked that those be answered who wrote while the line was disconnected.
+        self.asked_at: dict[str, float] = {}
         #: Whom each tenant answers.
         self.audiences: dict[str, Audience] = {}
 
@@ -89,8 +94,9 @@ class People:
         )
 
     async def own(self, tenant: str) -> None:
-        """Acts as the owner, who opens the link and scans each code that is shown."""
+        """Acts as the owner, who opens the link, scans each code, and has those answered who wrote meanwhile."""
         world, services = self.world, self.world.cloud.services
+        asks = random.Random(f"{world.seed}/{tenant}/asks")
         await asyncio.sleep(world.chance.uniform(0, 4))
         while True:
             session, account = world.session(tenant), world.accounts[tenant]
@@ -103,7 +109,20 @@ class People:
                 if qr is not None and world.server.scan(account, qr["code"]):
                     world.inspector.logins.scanned(tenant)
                     self._greet_by_contacts(account)
+            elif self._missed_some(tenant) and asks.random() < ASKS_FOR_ANSWERS:
+                world.cloud.call("owner asks for answers", lambda: self._answer_missed(tenant))
             await asyncio.sleep(max(2.0, world.dark_until - world.loop.time()))
+
+    def _missed_some(self, tenant: str) -> bool:
+        partition = self.world.cloud.table.partitions.get(f"TENANT#{tenant}", {})
+        return any(key.startswith("MISSED#") for key in partition)
+
+    def _answer_missed(self, tenant: str) -> None:
+        """Has those answered who wrote while the line was disconnected; the next look may ask before this one ends."""
+        services = self.world.cloud.services
+        self.asked_at[tenant] = self.world.loop.time()
+        if answer_missed(services, services.tenants.get(tenant), services.clock()):
+            self.world.count("missed messages reopened")
 
     def let_write(self, account: Account) -> None:
         """Lets the contacts of an account write from now on; the eager ones at once, before it is linked."""

@@ -21,6 +21,8 @@ from wire import MessageKind
 MESSAGES_READ: Final = 300
 #: One press reopens so many messages at most, which is well inside the time of a Lambda call; another one the rest.
 REOPENED_AT_ONCE: Final = 100
+#: No hand-in has so many messages: an arrival with such a number comes after all others of its instant.
+BEHIND_HAND_INS: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def answer_missed(services: Services, tenant: Tenant, now: int) -> int:
     chats = {chat.id for _, _, chat in chosen}
     for each in chats:
         request_check(services, tenant.id, each, delay_seconds=DEBOUNCE.total_seconds())
-    reopened = sum(_reopen(services, session, each[0], index, now) for index, each in enumerate(chosen))
+    reopened = sum(_reopen(services, session, each[0], index) for index, each in enumerate(chosen))
     if services.clock() - now > milliseconds(DEBOUNCE) // 2:
         for each in chats:
             request_check(services, tenant.id, each, delay_seconds=0)
@@ -106,13 +108,16 @@ def _is_answerable(message: StoredMessage, policies: Policies, now: int) -> bool
     return stored_words(message) or (policies.answer_without_words and shows)
 
 
-def _reopen(services: Services, session: Session, missed: MissedMessage, index: int, now: int) -> bool:
-    """Lets a message wait as if it came now; False if it was dealt with since the list of them was read."""
+def _reopen(services: Services, session: Session, missed: MissedMessage, index: int) -> bool:
+    """Lets a message wait; False if it was dealt with since the list of them was read."""
     chat = services.chats.get(session.tenant, missed.chat)
     message = services.chats.find_message(chat, missed.key) if chat is not None else None
     if chat is None or message is None or not _is_missed(missed, message, chat, session):
         return False
-    waits = replace(message, skipped=None, version=message.version + 1, at=arrival(now, index), received_at=now)
+    waits = replace(message, skipped=None, version=message.version + 1)
+    if message.at <= chat.answered_to:
+        # Behind what was dealt with, where a check looks for it; before whatever came since, as it was written.
+        waits = replace(waits, at=arrival(int(chat.answered_to.partition("#")[0]), BEHIND_HAND_INS + index))
     if not services.message_changes.rewrite(chat, message, waits):
         return False
     services.unanswered.forget_missed(session.tenant, missed)

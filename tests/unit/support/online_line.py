@@ -90,8 +90,10 @@ def deliver(services: Services, clock: Clock, chat: str = CHAT) -> Turn:
     return taken
 
 
-def relinked(services: Services, clock: Clock, number: str, *, within_seconds: float = 0) -> None:
-    """Ends the login at the phone, and links a (perhaps other) phone."""
+def relinked(
+    services: Services, clock: Clock, number: str, *, within_seconds: float = 0, until: Phase = Phase.ONLINE
+) -> None:
+    """Ends the login at the phone, and links a (perhaps other) phone; ``until`` may leave it unlinked."""
     runner = services.runners.get("runneraaaa")
     assert runner is not None
     for phase, linked in ((Phase.LOGGED_OUT, None), (Phase.ONLINE, number)):
@@ -100,3 +102,5 @@ def relinked(services: Services, clock: Clock, number: str, *, within_seconds: f
         sequence = before.sequence + 1
         report = SessionReport(tenant=T, epoch=before.epoch, sequence=sequence, phase=phase, number=linked)
         assert services.sessions.record_report(runner, before, apply_report(before, report, clock()))
+        if phase is until:
+            break

@@ -64,6 +64,12 @@ def test_owner_and_operators_hear_of_a_logout_at_once_and_an_owner_is_reminded(l
     assert minutes_pass(line, clock, 24 * 60) == []
 
 
+def test_an_operators_open_page_keeps_no_mail_back(line: Services, clock: Clock) -> None:
+    clock.pass_seconds(15 * 60)
+    line.placement.keep_awake(T, clock(), by_owner=False)
+    assert reports(line, clock, Phase.LOGGED_OUT) == [("logged_out", OWNER), ("attention", OPERATORS)]
+
+
 def test_an_owner_whose_page_is_open_is_mailed_of_a_logout_once_it_is_closed_and_operators_at_once(
     line: Services, clock: Clock
 ) -> None:

@@ -26,7 +26,7 @@ from tests.unit.support.online_line import (
     relinked,
     with_policies,
 )
-from wire import MessageKind, Outcome
+from wire import MessageKind, Outcome, Phase
 
 ANN, BOB, EVE = "4711@lid", "4712@lid", "491703333333@c.us"
 HOUR = 3_600_000
@@ -122,19 +122,33 @@ def test_what_waited_when_the_login_ended_is_listed_too_and_a_reply_that_was_tak
     assert listed(line, clock) == []
 
 
-def test_a_reply_that_the_runner_asks_for_after_the_logout_leaves_its_messages_in_the_list(
-    line: Services, clock: Clock
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_reply_that_the_runner_asks_for_after_the_logout_leaves_its_messages_in_the_list_unless_it_was_taken(
+    line: Services, clock: Clock, taken: bool
 ) -> None:
     hand_in(line, wrote(clock, "M1", clock() // 1000 * 1000))
     clock.pass_seconds(2)
     check(line)
-    turn = open_turn(line)
+    turn, session = open_turn(line), line.sessions.get(T)
+    if taken:
+        turn = line.turns.take(turn, session.runner or "", session.epoch, clock()) or turn
     away(line, clock, hours=1)
     session = line.sessions.get(T)
     reason = reason_not_to_send(turn, session.replies_since, clock())
     assert reason is SkipReason.OTHER_LOGIN and line.turns.abandon(turn, reason)
     note_missed_turn(line, session, turn, reason)
-    assert listed(line, clock) == [("Ann", True)]
+    assert listed(line, clock) == ([] if taken else [("Ann", True)])
+
+
+def test_what_was_noted_while_disconnected_is_nothing_to_the_next_account(line: Services, clock: Clock) -> None:
+    hand_in(line, wrote(clock, "M1", clock() // 1000 * 1000))
+    clock.pass_seconds(10)
+    relinked(line, clock, "491709999999", until=Phase.LOGGED_OUT)
+    check(line)
+    assert listed(line, clock) == [("Ann", True)], "also before an account is linked again"
+    assert answered(line, clock) == 0
+    relinked(line, clock, "33123456789", within_seconds=600)
+    assert listed(line, clock) == [] and answered(line, clock) == 0
 
 
 @pytest.mark.parametrize("number", ["491709999999", "33123456789"])

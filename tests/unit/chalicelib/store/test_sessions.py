@@ -73,6 +73,59 @@ def test_an_open_page_keeps_a_session_awake_with_one_write_a_minute(
     assert copy(racing)["watched_until"] == after.awake_until
 
 
+@pytest.mark.parametrize("by_owner", [True, False])
+def test_only_the_owners_browser_counts_as_the_owner_also_beside_an_operators(
+    sessions: Sessions, placement: Placement, clock: Clock, by_owner: bool
+) -> None:
+    registered(placement, clock)
+    first = sessions.keep_awake(sessions.get(A), clock(), by_owner=False)
+    assert (first.is_awake(clock()), first.is_owner_looking(clock())) == (True, False)
+    after = sessions.keep_awake(first, clock(), by_owner=by_owner)
+    assert after.is_owner_looking(clock()) is by_owner
+    assert not after.is_owner_looking(clock() + milliseconds(AWAKE_FOR))
+
+
+def test_each_order_to_try_again_is_a_new_one_and_reaches_the_runner(
+    sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, clock: Clock
+) -> None:
+    orders = [held.try_again_at]
+    for now in (clock(), clock(), clock() - 5_000):  # another function's clock may be behind
+        rung = placement.runners.bell("runneraaaa").count
+        orders.append(sessions.try_again(sessions.get(A), now).try_again_at)
+        assert placement.runners.bell("runneraaaa").count > rung
+        assert copy(racing)["try_again_at"] == orders[-1]
+    assert orders == sorted(set(orders))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "stored"),
+    [
+        ({}, True),
+        ({"number": "492"}, False),
+        ({"linked_at": 9}, False),
+        ({"number": None, "linked_at": None}, False),
+        ({"epoch": 7}, True),  # a move to another runner is the same login
+    ],
+)
+def test_missed_messages_may_be_replied_to_only_in_the_login_that_was_asked_for(
+    sessions: Sessions, racing: RacingTable, meanwhile: dict[str, Any], stored: bool
+) -> None:
+    racing.update(Update(PK, "SESSION", set={"number": "491", "linked_at": 5}))
+    asked = sessions.get(A)
+    racing.update(Update(PK, "SESSION", set=meanwhile))
+    assert sessions.answer_missed(asked, 3) is stored
+    assert item(racing).get("answers_missed_since") == (3 if stored else None)
+
+
+@pytest.mark.parametrize(("former", "since", "after"), [(None, 3, 3), (2, 3, 2), (4, 3, 3)])
+def test_a_later_wish_takes_none_of_the_former_one_back(
+    sessions: Sessions, racing: RacingTable, former: int | None, since: int, after: int
+) -> None:
+    racing.update(Update(PK, "SESSION", set={"number": "491", "linked_at": 5, "answers_missed_since": former}))
+    assert sessions.answer_missed(sessions.get(A), since)
+    assert item(racing)["answers_missed_since"] == after
+
+
 @pytest.mark.parametrize(("digits", "written"), [("491701234567", True), (None, False)])
 def test_a_pairing_code_is_asked_for_once(
     sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, digits: str | None, written: bool
