@@ -145,16 +145,10 @@ class Session:
         since, missed = self.answers_since, self.answers_missed_since
         return since if since is None or missed is None else min(since, max(missed, self.history_since))
 
-    @property
-    def account_known_since(self) -> int | None:
-        """WhatsApp time since which the account was linked, or was to be linked again; None while none is linked."""
-        since = self.answers_since
-        return since if since is None or self.missed_since is None else min(since, self.missed_since)
-
     def missed(self, sent_at: int) -> bool:
         """True for WhatsApp's time of a message that came to the account that is linked now while it was not."""
-        since, known = self.answers_since, self.account_known_since
-        return since is not None and known is not None and known <= sent_at < since
+        since, missed = self.answers_since, self.missed_since
+        return since is not None and missed is not None and missed <= sent_at < since
 
     @property
     def history_since(self) -> int:

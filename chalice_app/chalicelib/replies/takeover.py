@@ -73,7 +73,7 @@ def judge_own(
         before,
         services.automatic_texts.get(tenant.id, text, now=now),
         chat=chat_hash(tenant.id, chat.id),
-        complete_since=max(now - milliseconds(_retention(tenant)), session.account_known_since or now),
+        complete_since=max(now - milliseconds(_retention(tenant)), session.answers_since or now),
     )
     return OwnMessage(message, judgement, text)
 

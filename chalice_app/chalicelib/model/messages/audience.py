@@ -35,15 +35,16 @@ def is_broadcast(chat: str) -> bool:
 def began_after_linking(message: Message, chat: Chat, session: Session) -> bool:
     """True if the page or an earlier message shows that the chat began after this number was linked.
 
-    A chat remains a new one when the same number is linked again. A page that does not know when the chat began cannot
-    show it: whoever wrote before the linking must never meet an assistant, and the reason of the others is seen.
+    A chat remains a new one when the same number is linked again. One that seems to have begun in between is none: a
+    new device gets the last messages of each chat first, so that an old chat seems to begin with these. A page that
+    does not know when the chat began cannot show it: whoever wrote before the linking must never meet an assistant,
+    and the reason of the others is seen.
     """
-    since = session.account_known_since  # also of a chat that began while the same number was to be linked again
-    if session.number is None or since is None:
+    if session.number is None or session.answers_since is None:
         return False
     if chat.new_to == session.number:
         return True
-    return message.chat_since_ms is not None and message.chat_since_ms >= since
+    return message.chat_since_ms is not None and message.chat_since_ms >= session.answers_since
 
 
 def is_group(chat: str) -> bool:

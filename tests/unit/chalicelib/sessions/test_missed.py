@@ -211,8 +211,8 @@ def test_a_chat_that_was_dealt_with_is_listed_no_more(
         (replace(UNCAPPED, ignored_phones=("4711@lid",)), {}, False),
         (replace(UNCAPPED, audience=Audience.UNSAVED), {"saved_contact": True}, False),
         (replace(UNCAPPED, audience=Audience.UNSAVED), {"saved_contact": False}, True),
-        # a chat that began while the line was disconnected is as new as one after the linking
-        (replace(UNCAPPED, audience=Audience.NEW_CHATS), {"chat_since_ms": 0}, True),
+        # a new device gets each chat's last messages first: an old chat may seem to begin with these
+        (replace(UNCAPPED, audience=Audience.NEW_CHATS), {"chat_since_ms": 0}, False),
         (replace(UNCAPPED, audience=Audience.NEW_CHATS), {"chat_since_ms": -5 * HOUR}, False),
     ],
 )
@@ -229,6 +229,15 @@ def test_only_whom_the_line_answers_is_kept_and_listed(
     chat = line.chats.get(T, ANN)
     texts = [each.text for each in line.chats.read_recent(chat, depth=9, now=clock()).messages] if chat else []
     assert any(texts) is listed_there
+
+
+def test_a_new_chat_stays_a_new_one_over_a_logout(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, audience=Audience.NEW_CHATS))
+    hand_in(line, wrote(clock, "M0", clock() // 1000 * 1000, chat_since_ms=clock() // 1000 * 1000))
+    assert answer_all(line, clock, ANN) == ["You said: Question M0"]
+    ended_at = away(line, clock, hours=1)
+    hand_in(line, wrote(clock, "M1", ended_at + HOUR // 2, chat_since_ms=ended_at))
+    assert listed(line, clock) == [("Ann", True)]
 
 
 def test_two_presses_at_once_answer_each_message_once(
