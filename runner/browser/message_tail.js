@@ -113,7 +113,8 @@ const messageTail = (() => {
     if (!isWritten(message)) return;
     const base = baseOf(message);
     const reportedRank = reported.get(base) ?? -1;
-    const from = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S, changed.get(base) ?? Infinity);
+    const handedIn = reportedRank < 0 ? since : Math.min(since, nowS() - CHANGES_WITHIN_S);
+    const from = Math.min(handedIn, changed.get(base) ?? Infinity);
     if (second(message) < from) return;
     const key = `${base}|${revisionOf(message)}`;
     const { rank } = split(key);
@@ -314,13 +315,17 @@ const messageTail = (() => {
     return { messages, unreadable: failed.size, readable };
   }
 
-  // Reads this message's chat from the database again with the next tail. After half a day offline a message may come
-  // with its deletion behind it: the change then counts although the message is older than changes are looked for.
+  // Reads this message's chat from the database again with the next tail. After half a day offline a change may come of
+  // a message that is older than changes are looked for: it counts all the same, also if another runner handed that in.
   function reread(key) {
     loaded.delete(String(key.remote));
     const message = attempt(() => W.whatsapp.MsgStore.get(key.toString()));
-    const base = baseOf({ id: key });
-    if (message && (reported.has(base) || pending.has(base))) changed.set(base, second(message));
+    if (!message) return;
+    changed.set(baseOf({ id: key }), second(message));
+    for (const base of changed.keys()) {
+      if (changed.size <= MAX_REPORTED) break;
+      changed.delete(base);
+    }
   }
 
   return { tail, acknowledge, remember, reread };

@@ -228,9 +228,9 @@ class World:
         before = found.read_text() if found.exists() else ""
         kept = self.logins.get(before, Login())
         kept = Login() if kept.spoiled else kept
-        self.inspector.logins.opened(profile.parent.name, kept, self.uses.get(before, (0, 0.0)))
         name = f"live-{len(self.logins):06d}"
         self.logins[name] = kept.copied()
+        self.inspector.logins.opened(profile.parent.name, self.logins[name], self.uses.get(before, (0, 0.0)))
         found.parent.mkdir(parents=True, exist_ok=True)
         found.write_text(name)
         return self.logins[name], name

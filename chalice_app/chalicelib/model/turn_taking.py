@@ -38,6 +38,7 @@ RULES: tuple[Callable[[ChatView, int], Decision | None], ...] = (
     delivery.leave_sending_to_runner,
     # an open turn that is not sent yet
     silence.discard_turn_in_stopped_chat,
+    silence.discard_turn_during_takeover,
     batch.discard_turn_without_messages,
     batch.discard_turn_that_changed_too_often,
     batch.freeze_changed_batch,

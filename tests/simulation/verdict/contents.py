@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.model import MAX_MESSAGE_AGE, SkipReason
+from chalicelib.model import SkipReason
 from chalicelib.model.conversation import MAX_DISCARDS
 from chalicelib.model.messages.automatic_messages import OTHER_CHATS
 from chalicelib.model.tenant import Audience
@@ -27,8 +27,6 @@ Item = dict[str, Any]
 
 #: Stands in a stored reply for what its contact deleted.
 ERASED = "[deleted]"
-#: A change this late may be too late for the runner to look for it.
-CHANGES_WITHIN = MAX_MESSAGE_AGE.total_seconds() - 600.0
 #: A taking under way is finished so many seconds later.
 TAKEN_WITHIN = 1.0
 #: A greeting comes so soon; seconds are whole.
@@ -146,7 +144,8 @@ class Contents:
             newest = account.newest.get(id)
             if newest is None:
                 continue  # of an earlier account
-            if account.stream.login.received.get(newest.key) != newest or not _in_time(newest):
+            was_late = (account.number, newest) in self.inspector.deliveries.late_changes
+            if was_late or account.stream.login.received.get(newest.key) != newest:
                 continue
             if newest.deleted and (id in kept or item.get("skipped") is None):
                 found.append(("deleted", f"{id} is kept in {sorted(kept.get(id, ()))} as {item.get('skipped')}"))
@@ -263,7 +262,7 @@ class Contents:
         if by is other_by:
             return stored_at <= other_stored_at
         acknowledged = self._handed_in[tenant, one.id]
-        return bool(acknowledged) and acknowledged[0][0] < judged_from
+        return stored_at < judged_from and bool(acknowledged) and acknowledged[0][0] < judged_from
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)
@@ -295,7 +294,3 @@ def _kept(items: list[Item]) -> dict[str, set[str]]:
             for kind in KINDS:
                 found[f"{kind}{number:05d}"].add(item["sk"])
     return found
-
-
-def _in_time(stanza: Stanza) -> bool:
-    return stanza.edited_ms is None or stanza.edited_ms / 1000 - stanza.second < CHANGES_WITHIN

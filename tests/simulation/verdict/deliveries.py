@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from chalicelib.model import MAX_MESSAGE_AGE
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.plan import NEVER
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
     from wire import SyncRequest
 
+#: Changes of a message that come later are found only where the page reports them, or has the message in memory; ten
+#: minutes less, for clocks are wrong.
+CHANGES_WITHIN = MAX_MESSAGE_AGE.total_seconds() - 600.0
 #: A runner that goes on with its page has noted a message so many seconds after it can be read there.
 NOTED_WITHIN = 10.0
 #: The reported caught-up time is behind the clock by at least so many seconds: some stanzas come late.
@@ -33,9 +37,13 @@ class Deliveries:
         #: Messages that a page received after later ones of the same chat.
         self.disordered: set[str] = set()
         self._newest: dict[tuple[str, Contact], str] = {}
+        #: Edits and deletions that came after a page had no duty to compare their messages any more, by their account.
+        self.late_changes: set[tuple[str, Stanza]] = set()
         world.server.on_hand_over = self._handed_over
 
     def _handed_over(self, account: "Account", page: "LoadedPage", stanza: "Stanza") -> None:
+        if stanza.is_change and self.world.loop.time() + EPOCH_MS / 1000 - stanza.second >= CHANGES_WITHIN:
+            self.late_changes.add((account.number, stanza))
         if stanza.from_me or stanza.is_change or stanza.readable_at >= NEVER:
             return
         chat = account.number, stanza.contact

@@ -43,6 +43,8 @@ class LoginPromises:
         self._reported: set[str] = set()
         #: By tenant, the stored snapshots that are sound: (its last use, its key), the newest last.
         self._stored: dict[str, list[tuple[Use, str]]] = defaultdict(list)
+        #: Logins in a browser, by their identity, that are older than what was stored: their link, and the violation.
+        self._older: dict[int, tuple[int, str]] = {}
         #: Snapshots that a fault damaged.
         self.damaged: set[str] = set()
         world.server.on_connect = self._connected
@@ -81,7 +83,10 @@ class LoginPromises:
     # -- one browser at a time -----------------------------------------------------------------------------------
 
     def _connected(self, account: "Account", page: "LoadedPage", before: "LoadedPage | None") -> None:
-        """Checks a connection that takes the place of another browser's."""
+        """Checks a connection: its login is the newest, and no other browser's place is taken but an older one's."""
+        link, older = self._older.get(id(page.login), (None, ""))
+        if link == page.login.link:
+            self._report("older login", older)
         if before is None or before.browser is page.browser or not self._is_used(before):
             return
         if page.browser.epoch < before.browser.epoch and not self._stood_still(page.browser):
@@ -121,12 +126,15 @@ class LoginPromises:
                 self._stored[tenant].append((self.world.uses[name], stored_at))
 
     def opened(self, tenant: str, login: "Login", use: Use) -> None:
-        """Checks that a browser does not start from an older login than the newest that is stored and sound."""
+        """Notes a browser that starts from an older login than the newest that is stored and sound.
+
+        It must not connect: a process that stood still for long may start one, and ends it before it goes online.
+        """
         if self.is_logged_out(tenant):
             return  # the newest login is over, and so are those before
         sound = self._sound_snapshots(tenant).values()
         if login.number is not None and sound and use < max(sound):
-            self._report("older login", f"{tenant} starts from {use}, and {max(sound)} is stored")
+            self._older[id(login)] = login.link, f"{tenant} starts from {use}, and {max(sound)} is stored"
 
     def _sound_snapshots(self, tenant: str) -> dict[str, Use]:
         """Returns the snapshots of the present link that no fault damaged, by their key, each with its last use."""

@@ -23,6 +23,13 @@ def discard_turn_in_stopped_chat(view: ChatView, now: int) -> Decision | None:
     return None if confirms else Discard(view.turn, SkipReason.STOPPED, at_once(view))
 
 
+def discard_turn_during_takeover(view: ChatView, now: int) -> Decision | None:
+    """A person took the chat over, and the process that noted it died before it discarded the reply."""
+    if view.turn is None or now >= view.chat.takeover_until or view.turn_changed:
+        return None
+    return Discard(view.turn, SkipReason.TAKEOVER, at_once(view))
+
+
 def skip_during_takeover(view: ChatView, now: int) -> Decision | None:
     """A chat that a person took over from the phone is theirs for a while."""
     return skip_all(view, SkipReason.TAKEOVER) if now < view.chat.takeover_until else None

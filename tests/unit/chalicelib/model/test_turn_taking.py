@@ -196,6 +196,19 @@ CASES: list[tuple[str, ChatView, Decision]] = [
         view(STOP, turn=NOTICE, chat=STOPPED),
         Discard(NOTICE, SkipReason.STOPPED, AT_ONCE),
     ),
+    *(
+        (
+            "discard_turn_during_takeover",
+            view(OLD, turn=turn, chat=TAKEN_OVER),
+            Discard(turn, SkipReason.TAKEOVER, AT_ONCE),
+        )
+        for turn in (THINKING, OVERDUE, READY)
+    ),
+    (
+        "ring_for_ready_turn",
+        view(OLD, turn=READY, chat=replace(CHAT, takeover_until=NOW)),
+        Ring(READY, ReplyOutcome.RANG),
+    ),
     ("ring_for_ready_turn", view(OLD, turn=CONFIRMATION, chat=CONFIRMED), Ring(CONFIRMATION, ReplyOutcome.RANG)),
     (
         "discard_turn_without_messages",
@@ -385,8 +398,12 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
     ),
     (["leave_sending_to_runner", "discard_turn_that_is_too_old"], view(turn=SENDING)),
     (
-        ["discard_turn_in_stopped_chat", "discard_turn_without_messages", "mark_chat_for_next_turn"],
-        view(STOP, turn=READY, chat=STOPPED, messages=(DELETED, STOP)),
+        ["discard_turn_in_stopped_chat", "discard_turn_during_takeover", "discard_turn_without_messages"],
+        view(STOP, turn=READY, chat=replace(STOPPED, takeover_until=NOW + 1), messages=(DELETED, STOP)),
+    ),
+    (
+        ["discard_turn_during_takeover", "discard_turn_without_messages", "skip_during_takeover"],
+        view(LATER, turn=READY, chat=TAKEN_OVER, messages=(DELETED, LATER)),
     ),
     (
         ["discard_turn_without_messages", "discard_turn_that_changed_too_often", "discard_turn_that_is_too_old"],
@@ -417,10 +434,7 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
         view(OLD, LATER, turn=FULL),
     ),
     (["ring_for_ready_turn", "leave_turn_in_progress", "retry_overdue_turn"], view(OLD, turn=READY)),
-    (
-        ["leave_turn_in_progress", "retry_overdue_turn", "skip_during_takeover", "open_turn"],
-        view(OLD, turn=THINKING, chat=TAKEN_OVER),
-    ),
+    (["leave_turn_in_progress", "retry_overdue_turn", "open_turn"], view(OLD, turn=THINKING)),
     (
         ["give_up_turn_that_was_called_too_often", "expire_overdue_turn", "wait_for_slot_of_retry"],
         view(LATER, turn=PAID_OFTEN, marked=True, has_slot=None),
@@ -433,7 +447,7 @@ PRECEDENCE: list[tuple[list[str], ChatView]] = [
         ["wait_for_slot_of_retry", "retry_overdue_turn", "wait_for_slot_of_new_turn"],
         view(OLD, turn=OVERDUE, has_slot=None),
     ),
-    (["retry_overdue_turn", "skip_during_takeover", "open_turn"], view(OLD, turn=OVERDUE, chat=TAKEN_OVER)),
+    (["retry_overdue_turn", "open_turn"], view(OLD, turn=OVERDUE)),
     (
         ["skip_messages_that_are_too_old", "say_what_the_line_cannot_read", "stop_where_nothing_waits"],
         view(too_old=(OLD,), messages=(PICTURE,), wordless=(PICTURE,)),

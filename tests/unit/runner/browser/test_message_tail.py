@@ -219,17 +219,17 @@ def test_a_change_that_comes_right_behind_an_old_message_is_reported_too(is_dele
     assert answer == [["A|"], [], ["A|d" if is_deleted else "A|e5000"], []]
 
 
-def test_a_change_of_what_no_runner_had_and_that_is_too_old_is_not_looked_for() -> None:
+def test_a_change_of_an_old_message_that_another_runner_had_is_reported_once_the_page_hears_of_it() -> None:
     answer = play(
         f"""
         messageTail.remember([]);
-        const message = revoke(text("A", NOW - {13 * HOUR}));
-        chatOf("4922@lid", [message]);
-        messageTail.reread(message.id);
-        return await report(NOW);
+        const [heard, quiet] = ["A", "B"].map((id) => revoke(text(id, NOW - {13 * HOUR})));
+        chatOf("4922@lid", [heard, quiet]);
+        messageTail.reread(heard.id);
+        return [await report(NOW), await report(NOW)];
         """
     )
-    assert answer == []
+    assert answer == [["A|d"], []]
 
 
 def test_a_deletion_is_reported_also_of_what_this_runner_never_had() -> None:
