@@ -106,7 +106,7 @@ ADDED_SINCE = {
     "Session.passkey_since",
     "Session.try_again_at",
     *(f"StoredMessage.{name}" for name in ("variant", "summary", "quote", "author", "mentions_us", "media")),
-    *(f"StoredMessage.{name}" for name in ("version", "edited_at")),
+    *(f"StoredMessage.{name}" for name in ("version", "edited_at", "copies")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     "Tenant.country",
     *(f"Chat.{name}" for name in ("new_to", "changes", "muted_until", "stopped_at", "resumed_at")),

@@ -59,9 +59,9 @@ def _store(
             changes.erase_repetitions(chat, before)
             return changes.rewrite(chat, before, edited(before, latest, message.edited_at_ms))
         case Change.DELETED:
-            # The copies first: should this process die in between, the next hand-in still finds what to look for.
+            # The copies first: a call of the model that no longer reads the message must not read one of them.
             changes.erase_copies(chat, before)
-            return changes.erase(chat, before)
+            return before.skipped is SkipReason.DELETED or changes.erase(chat, before)
         case _:
             return True
 
@@ -86,6 +86,7 @@ def _withdraw_reply(services: Services, chat: Chat, before: StoredMessage, chang
             break
     if change is Change.DELETED:
         services.message_changes.erase_copies(chat, before)  # a text may have been stored or taken meanwhile
+        services.message_changes.forget_copies(chat, before)
 
 
 def _repeats(turn: Turn, deleted: StoredMessage) -> bool:

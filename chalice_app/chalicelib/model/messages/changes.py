@@ -34,7 +34,7 @@ def change_of(before: StoredMessage | None, message: Message) -> Change:
     """
     if before is None:
         return Change.NEW
-    if before.skipped is SkipReason.DELETED:
+    if before.skipped is SkipReason.DELETED and not (message.deleted and before.copies):
         return Change.DUPLICATE
     if message.deleted:
         return Change.DELETED
@@ -73,14 +73,22 @@ def edited(before: StoredMessage, latest: StoredMessage, edited_at: int | None) 
 def erased(before: StoredMessage, reason: SkipReason) -> StoredMessage:
     """Returns the stored message without content, one version later: deleted, or not to be answered any more."""
     empty = replace(before, text="", variant="", summary="", quote=None, author="", media=None)
-    return replace(empty, skipped=reason, version=before.version + 1)
+    copies = copies_of(before) if reason is SkipReason.DELETED else ()
+    return replace(empty, skipped=reason, version=before.version + 1, copies=copies)
+
+
+def copies_of(message: StoredMessage) -> tuple[str, ...]:
+    """Returns what a copy of a message may say, the longest first: the whole text, or whole lines of it."""
+    name = message.media.file_name if message.media is not None else ""
+    said = {name, message.text, message.summary, *message.text.splitlines(), *message.summary.splitlines()}
+    said = {*map(str.strip, said), *message.copies}
+    return tuple(
+        sorted((each for each in said if len(each) >= MIN_COPY_CHARACTERS), key=lambda each: (-len(each), each))
+    )
 
 
 def without_copies(text: str, deleted: StoredMessage) -> str:
-    """Returns a reply without what it repeats of a deleted message: the whole text, or whole lines of it."""
-    name = deleted.media.file_name if deleted.media is not None else ""
-    said = {name, deleted.text, deleted.summary, *deleted.text.splitlines(), *deleted.summary.splitlines()}
-    for copy in sorted(map(str.strip, said), key=len, reverse=True):
-        if len(copy) >= MIN_COPY_CHARACTERS:
-            text = re.sub(re.escape(copy), ERASED, text, flags=re.IGNORECASE)
+    """Returns a reply without what it repeats of a deleted message."""
+    for copy in copies_of(deleted):
+        text = re.sub(re.escape(copy), ERASED, text, flags=re.IGNORECASE)
     return text

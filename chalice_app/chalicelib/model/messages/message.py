@@ -33,6 +33,8 @@ class StoredMessage:
     version: int = 0
     #: WhatsApp's own time of the newest edit
     edited_at: int | None = None
+    #: what copies of a deleted message say; empty once they are erased, too
+    copies: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def key(self) -> str:

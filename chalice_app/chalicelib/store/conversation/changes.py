@@ -44,7 +44,10 @@ class MessageChanges:
         return chat_from(chat.tenant, item)
 
     def erase(self, chat: Chat, before: StoredMessage, reason: SkipReason = SkipReason.DELETED) -> bool:
-        """Erases the content of a message; False if another process changed the message meanwhile."""
+        """Erases the content of a message; False if another process changed the message meanwhile.
+
+        A deleted one keeps what its copies say, until ``forget_copies``: this process may die before they are erased.
+        """
         return self.rewrite(chat, before, erased(before, reason))
 
     def erase_copies(self, chat: Chat, deleted: StoredMessage) -> None:
@@ -55,6 +58,12 @@ class MessageChanges:
         for item in self._table.query(chat_key(chat.tenant, chat.id), begins_with="MESSAGE#"):
             self._erase_quote(item, deleted.id, deleted.from_me)
         self.erase_repetitions(chat, deleted)
+
+    def forget_copies(self, chat: Chat, deleted: StoredMessage) -> None:
+        """Forgets what the copies of a deleted message said: all of them are erased."""
+        with suppress(ConditionFailed):
+            key = chat_key(chat.tenant, chat.id), f"MESSAGE#{deleted.key}"
+            self._table.update(Update(*key, remove=("copies",), when=Attr("copies").exists()))
 
     def erase_repetitions(self, chat: Chat, former: StoredMessage) -> None:
         """Erases what replies repeat of a wording that its author took back: nobody could find it any more later."""

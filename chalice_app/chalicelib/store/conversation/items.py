@@ -63,6 +63,7 @@ def message_item(chat: Chat, message: StoredMessage, *, expires_at: int) -> Item
         "media": message.media.model_dump(mode="json", exclude_none=True) if message.media else None,
         "version": message.version or None,
         "edited_at": message.edited_at,
+        "copies": message.copies or None,
     }
 
 
@@ -89,6 +90,7 @@ def message_from(chat: str, item: Item) -> StoredMessage:
         media=Media.model_validate(item["media"]) if "media" in item else None,
         version=item.get("version", 0),
         edited_at=item.get("edited_at"),
+        copies=tuple(item.get("copies", ())),
     )
 
 

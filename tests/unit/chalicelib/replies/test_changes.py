@@ -336,6 +336,28 @@ def test_a_process_that_dies_in_a_deletion_leaves_nothing_that_the_next_one_cann
     assert FRIDAY not in everything(line)
 
 
+def test_a_text_that_was_made_while_a_deletion_died_half_way_leaves_no_copy_either(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(line, message(clock, "M1", FRIDAY))
+    clock.pass_seconds(2)
+
+    def die_half_way() -> None:
+        llm(line).meanwhile = lambda: None
+        with monkeypatch.context() as dying:
+            dying.setattr(line.message_changes, "count", lambda chat: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                delete(line, clock)
+
+    llm(line).meanwhile = die_half_way
+    assert check(line) is ReplyOutcome.RANG
+    deliver(line, clock)
+    assert FRIDAY in everything(line)
+    delete(line, clock)
+    assert FRIDAY not in everything(line)
+    assert "copies" not in everything(line)
+
+
 def test_a_deletion_that_comes_before_its_original_is_kept(line: Services, clock: Clock) -> None:
     assert delete(line, clock) is Outcome.SKIPPED
     assert hand_in(line, message(clock, "M1", FRIDAY))[0].outcome is Outcome.DUPLICATE

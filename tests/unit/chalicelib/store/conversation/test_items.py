@@ -28,6 +28,7 @@ MESSAGE = StoredMessage(
     media=Media(mime="application/pdf", size_bytes=9, seconds=1, file_name="form.pdf"),
     version=2,
     edited_at=4,
+    copies=("Which day?",),
 )
 TURN = Turn(
     id="aaaaaaaa",
