@@ -18,6 +18,8 @@ Item = dict[str, Any]
 
 #: A message that cannot be decrypted has its reason so many seconds after DECRYPTED_WITHIN.
 REASON_WITHIN = 90.0
+#: A page finds a message that is readable at last so soon, where nothing tells it: `message_tail.js: REREAD_MS`.
+REREAD_WITHIN = 630.0
 #: A runner that began to send such a turn may find out later that it must not be sent any more.
 ENDED_LATER = frozenset({SkipReason.TOO_OLD, SkipReason.OTHER_LOGIN})
 
@@ -72,7 +74,7 @@ class AnswerPromises:
                 if item is None:
                     if self._must_be_stored(tenant, account, stanza):
                         found.append((stanza.id, "never handed in"))
-                elif item.get("skipped") == SkipReason.NEVER_DECRYPTED and stanza.readable_at <= self.world.loop.time():
+                elif item.get("skipped") == SkipReason.NEVER_DECRYPTED and self._is_found_readable(stanza):
                     if self._must_be_decrypted(tenant, account, stanza):
                         found.append((stanza.id, "readable, not answered"))
                 elif item.get("skipped") is None and (contact.phone, stanza.id) not in reasons:
@@ -115,6 +117,10 @@ class AnswerPromises:
         """Returns whether a message that is not stored should be by now."""
         can = self.world.may_run(tenant) and self._can_be_handed_in(tenant, account, stanza)
         return can and not self.needs_no_record(tenant, stanza)
+
+    def _is_found_readable(self, stanza: "Stanza") -> bool:
+        """Returns whether a page knows that a message can be read: it reads its database again now and then."""
+        return stanza.readable_at + REREAD_WITHIN <= self.world.loop.time()
 
     def _must_be_decrypted(self, tenant: str, account: "Account", stanza: "Stanza") -> bool:
         """Returns whether the text of a message that was stored without it is still to be handed in and answered."""

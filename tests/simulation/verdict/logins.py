@@ -89,10 +89,12 @@ class LoginPromises:
             self._report("older login", older)
         if before is None or before.browser is page.browser or not self._is_used(before):
             return
-        if page.browser.epoch < before.browser.epoch and not self._stood_still(page.browser):
+        is_older = page.browser.epoch < before.browser.epoch
+        if is_older and not self._stood_still(page.browser):
             self._report("two browsers", f"epoch {page.browser.epoch} took {account.number} from a newer one")
         self.world.count("stream replaced")
-        self.world.loop.after(TWO_BROWSERS_WITHIN, self._check_alone, account, page, before)
+        if not is_older:  # the newer one stays, and takes the account back
+            self.world.loop.after(TWO_BROWSERS_WITHIN, self._check_alone, account, page, before)
 
     def _check_alone(self, account: "Account", page: "LoadedPage", before: "LoadedPage") -> None:
         if self._is_used(page) and self._is_used(before) and not self._stood_still(before.browser):
