@@ -21,12 +21,12 @@ up: install ## run everything on this machine (WHATSAPP=real OPENAI=real BASE_UR
 
 SERVICE = $(BIN)/python -m infrastructure.local.service
 # A checkout's owner installs; root, with sudo, only where it is the owner.
-INSTALL_IF_MINE = test "$$(stat -c %u .)" != "$$(id -u)" || $(MAKE) install; \
+IF_MINE = test "$$(stat -c %u .)" != "$$(id -u)" || $(MAKE) $(1); \
   test -x $(BIN)/python || { echo "Nothing is installed: run 'make install' as $$(stat -c %U .) first."; exit 1; }
 
 .PHONY: service service-remove caddyfile upgrade
 service: ## install Answerline as a service of systemd, or change its settings, and start it (the settings of up)
-	@$(INSTALL_IF_MINE)
+	@$(call IF_MINE,install)
 	@$(SERVICE) install
 
 service-remove: ## stop and remove the service; settings and data stay
@@ -172,19 +172,23 @@ destroy: python ## AWS: delete a stage and keep its data (STAGE=…; DATA=delete
 	@$(DEPLOYING) infrastructure.deploying destroy
 
 .PHONY: doctor
-doctor: python ## check the health of this machine's installation (DATA=…), or of a stage on AWS (STAGE=…)
+doctor: ## check the health of this machine's installation (DATA=…), or of a stage on AWS (STAGE=…)
+	@$(call IF_MINE,python)
 	@$(DEPLOYING) infrastructure.doctor
 
 .PHONY: backup
-backup: python ## save the data of this machine, sealed, in one file or beside the nightly ones (FILE=… or BACKUP_TO=…, DATA=…)
+backup: ## save the data of this machine, sealed, in one file or beside the nightly ones (FILE=… or BACKUP_TO=…, DATA=…)
+	@$(call IF_MINE,python)
 	@$(BIN)/python -m infrastructure.local backup "$(FILE)"
 
 .PHONY: backup-key
-backup-key: python ## make the key of the backups and show its secret half once (REPLACE=1, DATA=…)
+backup-key: ## make the key of the backups and show its secret half once (REPLACE=1, DATA=…)
+	@$(call IF_MINE,python)
 	@$(BIN)/python -m infrastructure.local backup-key "$(REPLACE)"
 
 .PHONY: restore
-restore: install ## check a backup on a copy, then put it in place of the data (FROM=<file or place> KEY=<file>, DATA=…, LEDGER=…)
+restore: ## check a backup on a copy, then put it in place of the data (FROM=<file or place> KEY=<file>, DATA=…, LEDGER=…)
+	@$(call IF_MINE,install)
 	@$(BIN)/python -m infrastructure.local restore "$(or $(FROM),$(FILE))" "$(KEY)" "$(LEDGER)"
 
 .PHONY: rehearse-restore
@@ -192,15 +196,18 @@ rehearse-restore: install ## back up while contacts write, lose the machine, res
 	@$(BIN)/python -m pytest --require-tools tests/contract/restored_lines.py
 
 .PHONY: forget
-forget: install ## delete a client for good, also from what backups bring back (TENANT=<id>, DATA=…)
+forget: ## delete a client for good, also from what backups bring back (TENANT=<id>, DATA=…)
+	@$(call IF_MINE,install)
 	@$(BIN)/python -m infrastructure.local forget "$(TENANT)"
 
 .PHONY: export
-export: python ## write the table of this machine into a file of plain items (FILE=…, DATA=…)
+export: ## write the table of this machine into a file of plain items (FILE=…, DATA=…)
+	@$(call IF_MINE,python)
 	@$(BIN)/python -m infrastructure.local export "$(FILE)"
 
 .PHONY: import
-import: python ## read such a file into an empty table (FILE=…, DATA=…)
+import: ## read such a file into an empty table (FILE=…, DATA=…)
+	@$(call IF_MINE,python)
 	@$(BIN)/python -m infrastructure.local import "$(FILE)"
 
 .PHONY: clean
@@ -235,8 +242,14 @@ python: .make/python
 	  || { echo "The rehearsal's packages could not be installed: is there a network? The lines above say more."; exit 1; }
 	@mkdir -p .make && touch $@
 
+# A program and its version: `make` asks each of them before it asks the network.
+NODE = { command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches $(1))."; exit 1; }; \
+  ! command -v node >/dev/null || node -e 'process.exit(parseInt(process.versions.node) < 20)' \
+  || { echo "Node $$(node --version) is too old: Node 20 or newer is needed (it fetches $(1)). Debian 12 has 18; newer" \
+    "packages are at https://github.com/nodesource/distributions, and archives at https://nodejs.org/en/download."; exit 1; }; }
+
 .make/wa-js: runner/package.json runner/package-lock.json
-	@command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches wa-js)."; exit 1; }
+	@$(call NODE,wa-js)
 	@echo "installing wa-js into runner/node_modules …"
 	@cd runner && npm ci --no-audit --no-fund --loglevel=error \
 	  || { echo "wa-js could not be installed: is there a network? The lines above say more."; exit 1; }
@@ -244,7 +257,7 @@ python: .make/python
 
 # npm installs the package of this kind of machine, if there is one; `make up` says how to get another.
 .make/table: infrastructure/local/table/package.json infrastructure/local/table/package-lock.json
-	@command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches dynoxide)."; exit 1; }
+	@$(call NODE,dynoxide)
 	@echo "installing dynoxide into infrastructure/local/table/node_modules …"
 	@cd infrastructure/local/table && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
 	  || { echo "dynoxide could not be installed: is there a network? The lines above say more."; exit 1; }

@@ -36,6 +36,11 @@ class CheckResult:
         return f"{self.state:<7}  {self.subject}" + (f" — {self.fix}" if self.fix else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, which has an ``s`` unless there is exactly one: ``1 tenant``, ``0 tenants``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def ok(subject: str) -> CheckResult:
     """A result that needs no action."""
     return CheckResult(State.OK, subject)

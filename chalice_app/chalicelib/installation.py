@@ -1,11 +1,40 @@
 """The settings of this installation, as the deployment put them into the environment."""
 
 from collections.abc import Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chalicelib.errors import Misconfigured
 from chalicelib.model.mail_address import parse_recipients
 from chalicelib.model.notices.quiet_hours import QuietHours, parse_quiet_hours
 from chalicelib.model.openai_servers import parse_servers
+
+
+class SetupAdvice(BaseModel):
+    """Sentences of whoever installed this, for the page of the setup; commands in them stand between backticks."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: which outside services something here stands in for: no message or reply is a real one; empty: none
+    stand_ins: str = ""
+    #: the command that has the real ones instead, in a sentence
+    make_real: str = ""
+    #: the address of the page on which mails stop; empty: they leave for their readers
+    mailbox: str = ""
+    #: for a step that is open, by its topic: which command or document helps
+    steps: Mapping[str, str] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> "SetupAdvice":
+        """Reads the setting; none, or one of unknown form, is no advice."""
+        try:
+            return cls.model_validate_json(text) if text else NO_ADVICE
+        except ValidationError:
+            return NO_ADVICE
+
+
+NO_ADVICE: Final = SetupAdvice()
 
 
 class Installation:
@@ -35,6 +64,11 @@ class Installation:
     def backup_state_parameter(self) -> str:
         """The name of the parameter in which backups are reported; empty where this installation makes none itself."""
         return self._environment.get("BACKUP_STATE_PARAMETER", "")
+
+    @property
+    def setup_advice(self) -> SetupAdvice:
+        """The advice for the page of the setup; empty where none is given."""
+        return SetupAdvice.parse(self._environment.get("SETUP_ADVICE", ""))
 
     @property
     def operators_emails(self) -> tuple[str, ...]:

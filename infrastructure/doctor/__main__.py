@@ -34,9 +34,14 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
 
 
 def report(results: Sequence[CheckResult]) -> int:
-    """Prints each result on its line; returns the exit code."""
-    for result in results:
-        print(result)
+    """Prints each result on its line; returns the exit code. A reader such as `head` may end earlier."""
+    try:
+        for result in results:
+            print(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes the rest at its end; where nobody reads, it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if any_bad(results) else 0
 
 

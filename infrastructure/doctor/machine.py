@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from infrastructure.checks import CheckResult, bad, ok, run_check
+from infrastructure.checks import CheckResult, bad, counted, ok, run_check
 from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.doctor import lines
 from infrastructure.doctor.backups import check_backups
@@ -19,13 +19,13 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.backup.places import parse_address
 from infrastructure.local.emulator.state import State, StateUnreadable
 from infrastructure.local.mail import relay, spool
+from infrastructure.local.service.installed import Commands, commands_of
 from infrastructure.local.settings import CannotStart, Settings
 from infrastructure.local.table.room import FULL_DISK, ROOM_TO_START_BYTES, free_bytes
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
 
 #: The time that a busy mail server gets.
 RELAYED_WITHIN_SECONDS = 600.0
-AGAIN = "`make up` again"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ def examine(machine: Machine) -> list[CheckResult]:
     results = [check_disk(settings.data), *browsers, *check_backups(settings.data, machine.now, place)]
     running = running_stack(settings.data)
     if running is None:
-        return [bad(f"nothing runs on {settings.data}", "`make up`, or name the directory with DATA=…"), *results]
+        fix = f"{commands_of(settings.data).start}, or name the directory with DATA=…"
+        return [bad(f"nothing runs on {settings.data}", fix), *results]
     results.insert(0, ok(f"running on {settings.data} (process {running['pid']})"))
-    results += check_ports(running["ports"])
+    results += check_ports(running["ports"], commands_of(settings.data))
     results += check_addresses(machine, str(running["admin"]).removesuffix("/admin"))
     results += check_lines(machine, running)
     results += [check_state(settings.data), check_outbox(settings.data, machine.now)]
@@ -98,16 +99,14 @@ def check_browser(settings: Settings) -> list[CheckResult]:
     return results
 
 
-def check_ports(ports: dict[str, int]) -> list[CheckResult]:
+def check_ports(ports: dict[str, int], commands: Commands | None = None) -> list[CheckResult]:
     """Checks that each part of the stack accepts connections."""
+    again = (commands or Commands()).again
     simulated = {"phone", "whatsapp", "openai"}
     closed = [name for name, port in ports.items() if not _listens(port)]
     needed = [name for name in closed if name not in simulated]
     if needed:
-        return [
-            bad(f"{name} does not listen on port {ports[name]}", "see data/logs, then `make up` again")
-            for name in needed
-        ]
+        return [bad(f"{name} does not listen on port {ports[name]}", f"see data/logs, then {again}") for name in needed]
     return [ok(f"{len(ports) - len(closed)} ports answer" + (f" ({', '.join(closed)} not started)" if closed else ""))]
 
 
@@ -115,7 +114,7 @@ def check_addresses(machine: Machine, address: str) -> list[CheckResult]:
     """Checks the application at its own address, and at the owners' address if that is another."""
     health = machine.check_health(address)
     public = str(health.answer.get("base_url", address))
-    results = check_answer(public, health, machine.commit, again=AGAIN)
+    results = check_answer(public, health, machine.commit, again=commands_of(machine.settings.data).again)
     if public != address and (error := machine.check_health(public).error):
         results.append(bad(f"owners cannot reach {public}: {error}", "see DNS, certificate and the reverse proxy"))
     return results
@@ -124,6 +123,7 @@ def check_addresses(machine: Machine, address: str) -> list[CheckResult]:
 def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
     """Checks tenants, runners and the encryption key, which need the table."""
     results: list[CheckResult] = []
+    again = commands_of(machine.settings.data).again
     aws = Aws(**running["aws"])
     stack = machine.settings.stack
 
@@ -131,7 +131,7 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
         read = lines.read(aws.client("dynamodb"), stack, machine.now, machine.pause)
         results.extend(lines.check_tenants(read))
         results.extend(lines.check_saved(read))
-        results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=AGAIN))
+        results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=again))
         kms = aws.client("kms")
         return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))
 
@@ -145,10 +145,11 @@ def check_state(data: Path) -> CheckResult:
         try:
             State.check(file, file.read_bytes())
         except StateUnreadable as error:
-            return bad(str(error).partition(". Nothing")[0], "stop `make up`, which writes it anew, and start it again")
+            fix = f"the stack writes it anew when it stops: {commands_of(data).again}"
+            return bad(str(error).partition(". Nothing")[0], fix)
     if not files:
         return bad("the state was never written", "see data/logs/ministack.log")
-    return ok(f"{len(files)} files of state are whole")
+    return ok(f"{counted(len(files), 'file')} of state: whole")
 
 
 def check_outbox(data: Path, now: int) -> CheckResult:
@@ -156,7 +157,7 @@ def check_outbox(data: Path, now: int) -> CheckResult:
     directory = data / "ministack" / "outbox"
     mails = spool.read(directory)
     if not relay.has_relay(directory):
-        return ok(f"{len(mails)} mails in the outbox")
+        return ok(f"{counted(len(mails), 'mail')} in the outbox")
     late = [
         mail
         for mail in mails
@@ -166,7 +167,7 @@ def check_outbox(data: Path, now: int) -> CheckResult:
         return bad(
             f"{len(late)} of {len(mails)} mails wait for the mail server", "the outbox's page says why: SMTP_URL=…"
         )
-    return ok(f"the mail server took all {len(mails)} mails")
+    return ok(f"the mail server took all mails ({len(mails)})")
 
 
 def _listens(port: int) -> bool:

@@ -10,6 +10,7 @@ from types import FrameType
 
 from infrastructure.local.backup.nightly import StackNotify, missing, nightly_of
 from infrastructure.local.service.installation import with_service
+from infrastructure.local.service.installed import NAME
 from infrastructure.local.service.notify import State, is_service, notify
 from infrastructure.local.service.rights import as_holder
 from infrastructure.local.settings import CannotStart, parse
@@ -67,7 +68,7 @@ def run(stack: LocalStack) -> int:
         stop.set()
         notify(State.STOPPING)
         backups.stop()
-        _print("\nstopping: runners first (Ctrl-C again kills them)")
+        _print("\nstopping: runners first" + ("" if is_service() else " (Ctrl-C again kills them)"))
         try:
             stack.stop()
         except KeyboardInterrupt:
@@ -83,7 +84,10 @@ def _print_addresses(stack: LocalStack) -> None:
     secret = f"first password {first}" if first else "the password you chose"
     if first and is_service():
         secret = f"the first password is in {settings.data / 'operator.json'}"  # the journal has other readers
-    lines = ["", f"  admin    {stack.admin_url}", f"           {operator.email}, {secret}"]
+    lines = ["", f"  admin    {settings.base_url}/admin"]
+    if settings.public_url is not None:
+        lines += [f"           on this machine {stack.admin_url}"]
+    lines += [f"           {operator.email}, {secret}"]
     lines += [f"  outbox   {stack.outbox_url}"]
     if settings.guarded_by is not None:
         lines += [f"           opens where you are signed in at {settings.guarded_by}"]
@@ -93,7 +97,8 @@ def _print_addresses(stack: LocalStack) -> None:
         lines += [f"  OpenAI   {stack.openai_url}", f"           {OPENAI_KEYS}"]
     if warnings := [*settings.warnings(), *missing(settings.data, settings.backup_to or "")]:
         lines += ["", *(f"  ! {sentence}" for sentence in warnings)]
-    lines += ["", f"  Ctrl-C stops everything; logs are in {settings.data / 'logs'}"]
+    stop = f"`sudo systemctl stop {NAME}`" if is_service() else "Ctrl-C"
+    lines += ["", f"  {stop} stops everything; logs are in {settings.data / 'logs'}"]
     _print("\n".join(lines))
 
 

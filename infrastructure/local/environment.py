@@ -32,6 +32,7 @@ def local_environment(
     allow_local_links: bool = True,
     operators_email: str = "",
     quiet_hours: str = "",
+    setup_advice: str = "",
     commit: str | None = None,
 ) -> dict[str, str]:
     """Returns the whole environment of the application, as on Lambda."""
@@ -60,6 +61,7 @@ def local_environment(
         "OPERATORS_EMAIL": operators_email,
         "QUIET_HOURS": quiet_hours,
         "OPENAI_SERVERS": openai_servers,
+        "SETUP_ADVICE": setup_advice,
         "COMMIT": commit if commit is not None else current_commit(),
     }
     if openai_base_url is not None:

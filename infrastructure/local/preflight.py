@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
+from infrastructure.local.service.installed import commands_of
 from infrastructure.local.settings import CannotStart, Settings
 from infrastructure.local.table.program import find_dynoxide
 from infrastructure.local.table.room import check_room
@@ -139,7 +140,8 @@ def lock_data_directory(data: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise CannotStart(f"Another Answerline already runs on {data}; stop it, or use DATA=….") from None
+        stop = commands_of(data).stop
+        raise CannotStart(f"Another Answerline already runs on {data}; {stop}, or use DATA=….") from None
     close_to_others(data)
     return descriptor
 

@@ -25,6 +25,7 @@ from infrastructure.local.mail.spool import Mail
 from infrastructure.local.operators import Operator
 from infrastructure.local.programs import Programs
 from infrastructure.local.resources import Created
+from infrastructure.local.service.advice import setup_advice
 from infrastructure.local.settings import HOST, Ports, Settings
 
 Report = Callable[[str], None]
@@ -110,6 +111,7 @@ class LocalStack:
                 runner_capacity=self.settings.runner_capacity,
                 runners_at_least=self.settings.runners,
                 allow_local_links=self.settings.links_are_local,
+                setup_advice=setup_advice(self.settings),
                 operators_email=self.settings.operators_email or self.settings.operator_email,
                 quiet_hours=self.settings.quiet_hours,
             ),

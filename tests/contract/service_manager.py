@@ -112,6 +112,9 @@ def main(arguments: list[str]) -> int:
     match verb:
         case "daemon-reload" | "enable":
             return 0
+        case "is-system-running":
+            print(os.environ.get("SYSTEM_STATE", "running"))
+            return 0
         case "disable":
             return stop(name)
         case "is-active":

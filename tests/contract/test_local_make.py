@@ -100,6 +100,25 @@ def test_without_node_it_says_so(checkout: Path) -> None:
     assert "There is no npm: install Node 20 or newer" in output
 
 
+@pytest.mark.parametrize("stamps", [("python", "ministack"), ("python", "ministack", "wa-js")])
+def test_with_an_old_node_it_says_so_and_where_there_is_another(checkout: Path, stamps: tuple[str, ...]) -> None:
+    installed(checkout, *stamps)
+    status, output = make(
+        checkout, "up", npm="exit 0", node='case "$1" in -e) exit 1;; --version) echo v18.19.1;; esac'
+    )
+    assert status != 0
+    assert "Node v18.19.1 is too old: Node 20 or newer is needed" in output and "nodesource" in output
+    assert "installing" not in output
+
+
+@pytest.mark.parametrize("target", ["doctor", "backup", "backup-key", "export", "import", "restore", "forget"])
+def test_a_command_on_data_installs_nothing_in_a_checkout_of_another_account(checkout: Path, target: str) -> None:
+    """As root, `make install` would leave its files to root, and fetch a browser that is there for its owner."""
+    status, output = make(checkout, target, stat="echo 4711", id="echo 0")
+    assert status != 0
+    assert "Nothing is installed: run 'make install' as 4711 first." in output
+
+
 def test_when_wa_js_cannot_be_fetched_it_says_so(checkout: Path) -> None:
     installed(checkout, "python", "ministack")
     status, output = make(checkout, "up", npm="exit 1")

@@ -168,9 +168,12 @@ def test_data_that_another_stack_uses_are_refused(service: Service, tmp_path: Pa
 
 def test_without_systemd_the_person_reads_what_works_instead(service: Service, tmp_path: Path) -> None:
     other = Service(tmp_path)
+    code, output = other.install(SYSTEM_STATE="offline")
+    assert (code, "`make up` works without it." in output) == (1, True), output
     other.environment["PATH"] = str(tmp_path / "empty")
     code, output = other.install()
     assert (code, "There is no systemctl: a service needs systemd." in output) == (1, True), output
+    assert not other.data.exists() and list(other.etc.iterdir()) == [], "nothing was written"
 
 
 def test_the_caddyfile_is_of_the_installed_settings(service: Service) -> None:
@@ -186,7 +189,7 @@ def test_the_caddyfile_is_of_the_installed_settings(service: Service) -> None:
 def test_a_folder_for_backups_and_a_credential_that_was_put_there_reach_the_unit(tmp_path: Path) -> None:
     service = Service(tmp_path)
     # Starts nothing: only what is written counts here.
-    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\n[ $1 != is-active ]\n")
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\necho running\n[ $1 != is-active ]\n")
     code, output = service.install(BACKUP_TO=str(tmp_path / "backups"))
     assert (code, f"There is no folder {tmp_path}/backups: mount its disk" in output) == (1, True), output
     assert not service.unit.exists()

@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 PAUSE: Final = timedelta(seconds=20)
 
 
+def seconds_until_another(mail: TrialMail | None, now: int) -> int:
+    """Returns for how many seconds no other test mail is sent; 0 if one may be sent now."""
+    if mail is None:
+        return 0
+    left = mail.sent_at + milliseconds(PAUSE) - now
+    return -(-left // 1000) if 0 < left <= milliseconds(PAUSE) else 0
+
+
 def send_trial_mail(services: "Services", operator: str) -> bool:
     """Sends the operator a test mail; False if one was sent just before. A refusal stands in the record."""
     now, token = services.clock(), services.token()
-    mail = TrialMail(operator, now, sha256(token))
+    mail = TrialMail(operator, now, sha256(token), kept=bool(services.setup_advice.mailbox))
     if not services.setup.claim_mail(mail, not_since=now - milliseconds(PAUSE)):
         return False
     try:

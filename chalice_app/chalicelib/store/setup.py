@@ -21,6 +21,8 @@ class TrialMail:
     arrived_at: int | None = None
     #: a sentence; empty while none is known
     error: str = ""
+    #: it went no further than a page of this installation, for want of a mail server: its link proves nothing
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from infrastructure.local.backup.job import Backups
 from infrastructure.local.backup.key import make_key
 from infrastructure.local.backup.manifest import in_words
 from infrastructure.local.backup.names import DAYS_KEPT
-from infrastructure.local.backup.nightly import NO_PLACE
+from infrastructure.local.backup.nightly import no_place
 from infrastructure.local.backup.places import Folder, Source, open_place
 from infrastructure.local.backup.restore import Request, restore
 from infrastructure.local.backup.stores import running_stores
@@ -55,7 +55,7 @@ def _back_up(settings: Settings, values: Sequence[str], environment: Mapping[str
             digest = backups.write(_folder_of(file), file.name)
         return f"{file}: {in_words(digest.size_bytes)}, sealed. `make restore FROM={file} KEY=…` opens it."
     if settings.backup_to is None:
-        raise BackupFailed(f"{NO_PLACE} Or name a file: `make backup FILE=…`.")
+        raise BackupFailed(f"{no_place(settings.data)} Or name a file: `make backup FILE=…`.")
     with as_holder(settings.data):
         status = backups.keep(open_place(settings.backup_to, environment))
     if status.problem:

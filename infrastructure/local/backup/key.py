@@ -9,11 +9,19 @@ import pyrage
 
 from infrastructure.local.backup import BackupFailed
 from infrastructure.local.service.account import command_that_gives
+from infrastructure.local.service.installed import commands_of
 from infrastructure.local.service.user import name_of_this_user
 
 #: The public half, in the data directory.
 RECIPIENT = Path("backup") / "recipient"
+
+
 NO_KEY = "There is no key for backups yet: `make backup-key` makes one and prints it once."
+
+
+def no_key(data: Path) -> str:
+    """Returns the sentence for a data directory without a key, with the command for its stack."""
+    return commands_of(data).said(NO_KEY)
 
 
 def make_key(data: Path, *, replace: bool = False) -> str:
@@ -25,7 +33,8 @@ def make_key(data: Path, *, replace: bool = False) -> str:
     if not replace and (existing := recipient_of(data)) is not None:
         raise BackupFailed(
             f"There is a key already: {existing}. Backups that were made for it open only with its secret half. "
-            "`make backup-key REPLACE=1` makes another one for the backups to come; keep the old one, too."
+            f"{commands_of(data).make('backup-key REPLACE=1')} makes another one for the backups to come; keep the old "
+            "one, too."
         )
     identity = pyrage.x25519.Identity.generate()
     file = data / RECIPIENT
@@ -51,13 +60,14 @@ def required_recipient(data: Path) -> str:
     try:
         return _read_recipient(data)
     except FileNotFoundError:
-        raise BackupFailed(NO_KEY) from None
+        raise BackupFailed(no_key(data)) from None
     except OSError as error:
         reason = f"({error.strerror}): {command_that_gives(data)}"
         raise BackupFailed(f"{name_of_this_user()} cannot read the key of the backups, {file} {reason}.") from None
     except (UnicodeDecodeError, pyrage.RecipientError):
         raise BackupFailed(
-            f"The key of the backups, {file}, is damaged: `make backup-key REPLACE=1` makes another one and prints it."
+            f"The key of the backups, {file}, is damaged: {commands_of(data).make('backup-key REPLACE=1')} makes "
+            "another one and prints it."
         ) from None
 
 

@@ -13,12 +13,13 @@ from infrastructure.local.backup.deletions import Ledger
 from infrastructure.local.backup.job import installation_of
 from infrastructure.local.backup.key import key_problem
 from infrastructure.local.backup.manifest import in_words
-from infrastructure.local.backup.places import parse_address
+from infrastructure.local.backup.places import is_on_disk_of, parse_address
 from infrastructure.local.backup.schedule import FAILURES_UNTIL_MAIL, FIRST_RETRY, is_due, parse_time
 from infrastructure.local.backup.status import Status, read_status, write_status
 from infrastructure.local.credentials import with_credentials
 from infrastructure.local.environment import current_commit, plain_environment
 from infrastructure.local.processes import Child
+from infrastructure.local.service.installed import commands_of
 from infrastructure.local.settings import Settings
 
 CHECK_EVERY_SECONDS: Final = 30.0
@@ -26,8 +27,8 @@ CHECK_EVERY_SECONDS: Final = 30.0
 TIMEOUT_SECONDS: Final = 6 * 3600
 STOP_GRACE_SECONDS: Final = 5.0
 NO_PLACE: Final = (
-    "There is no place for backups: give BACKUP_TO=…, a folder on another machine's disk, sftp://user@host/path or"
-    " s3://bucket/prefix."
+    "There is no place for backups: `make up BACKUP_TO=…` names a folder on another machine's disk,"
+    " sftp://user@host/path or s3://bucket/prefix."
 )
 #: Settings that the process of a backup reads.
 _SETTINGS: Final[tuple[str, ...]] = (
@@ -51,9 +52,14 @@ class Notify(Protocol):
         """Mails the operators. May raise any error: it is mailed later."""
 
 
+def no_place(data: Path) -> str:
+    """Returns the sentence for a data directory without a place for its backups, with the command for its stack."""
+    return commands_of(data).said(NO_PLACE)
+
+
 def missing(data: Path, place: str) -> list[str]:
     """Returns a sentence for each thing that backups lack."""
-    return [*([] if place else [NO_PLACE]), *filter(None, [key_problem(data)])]
+    return [*([] if place else [no_place(data)]), *filter(None, [key_problem(data)])]
 
 
 @dataclass
@@ -102,7 +108,7 @@ class Nightly:
             status = self._report(status, read_status(self.data).at(self.place))
         elif not lacking and self._is_ledger_due(status):
             self.work("ledger", self._stopped)
-        self._publish(status.for_admin(" ".join(lacking)))
+        self._publish(status.for_admin(" ".join(lacking), same_disk=is_on_disk_of(self.data, self.place)))
 
     def _is_ledger_due(self, status: Status) -> bool:
         """Returns whether there are deletions that the place does not know of yet; not again within minutes."""

@@ -216,6 +216,14 @@ class Folder:
         return BackupFailed(f"The folder {self.directory} cannot be used: {error.strerror or error}.")
 
 
+def is_on_disk_of(data: Path, place: str) -> bool:
+    """Returns whether a place, by its label, is a folder on the disk of the data, and so lost with it."""
+    try:
+        return place.startswith("/") and Path(place).stat().st_dev == data.stat().st_dev
+    except OSError:
+        return False
+
+
 def digest_at(place: Place, name: str) -> Digest:
     """Reads a file of a place back; returns its digest."""
     computed, sizes = hashlib.sha256(), list[int]()

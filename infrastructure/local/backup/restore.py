@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from infrastructure.checks import counted
 from infrastructure.local import preflight, recovery
 from infrastructure.local.backup import BackupFailed, erasure, former_backup
 from infrastructure.local.backup.archive import unseal
@@ -30,6 +31,7 @@ from infrastructure.local.backup.stores import check_stores, running_stores
 from infrastructure.local.backup.table_copy import check_table, compact_table, saved_lines
 from infrastructure.local.service.account import give
 from infrastructure.local.service.installation import keeper_of
+from infrastructure.local.service.installed import commands_of
 from infrastructure.local.settings import Settings
 
 #: ``LEDGER=none`` restores without knowing who was deleted since.
@@ -74,18 +76,21 @@ class Restored:
     problems: list[str]
     #: where the data that was there is now
     aside: Path | None
+    #: the command that starts the stack on it
+    start: str = "`make up`"
 
     def __str__(self) -> str:
         taken_at = datetime.fromtimestamp(self.manifest.taken_at / 1000, UTC)
         parts = [
             f"Restored {self.name}, taken on {taken_at:%Y-%m-%d at %H:%M} UTC by release {self.manifest.commit}: "
-            f"{self.tenants} tenants."
+            f"{counted(self.tenants, 'tenant')}."
         ]
         if self.erased:
-            parts.append(f"{self.erased} that were deleted since were erased again.")
+            were = "was" if self.erased == 1 else "were"
+            parts.append(f"{self.erased} that {were} deleted since {were} erased again.")
         if self.aside is not None:
             parts.append(f"What was there before is in {self.aside}: remove it once all is well.")
-        return " ".join([*parts, *self.problems, "`make up` starts from it."])
+        return " ".join([*parts, *self.problems, f"{self.start} starts from it."])
 
 
 def restore(
@@ -114,7 +119,7 @@ def restore(
         recovery.mark_restored(copy)
         give(copy, keeper_of(data, environment))
         aside = _take_place(copy, data, now() if existing else None)
-        return Restored(source.name, manifest, tenants, erased, problems, aside)
+        return Restored(source.name, manifest, tenants, erased, problems, aside, commands_of(data, environment).start)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if lock is not None:

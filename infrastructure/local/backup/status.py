@@ -45,11 +45,14 @@ class Status:
         """Returns the status for a place: of another one nothing is known."""
         return self if self.place == place else Status(place=place)
 
-    def for_admin(self, problem: str = "") -> str:
+    def for_admin(self, problem: str = "", *, same_disk: bool = False) -> str:
         """Returns what the admin's page reads; ``problem`` comes before that of the last try."""
         said = (problem or self.problem)[:MAX_PROBLEM_LENGTH]
-        read = {"place": self.place, "at_ms": self.at_ms, "bytes": self.size_bytes}
-        return json.dumps({**read, "verified_at_ms": self.verified_at_ms, "problem": said}, ensure_ascii=False)
+        read: dict[str, object] = {"place": self.place, "at_ms": self.at_ms, "bytes": self.size_bytes}
+        read |= {"verified_at_ms": self.verified_at_ms, "problem": said}
+        if same_disk:
+            read["same_disk"] = True
+        return json.dumps(read, ensure_ascii=False)
 
 
 def read_status(data: Path) -> Status:

@@ -122,6 +122,8 @@ def serve(directory: Path, relay: Relay | None, port: int, admin_url: str | None
 
 def stop(server: Any) -> None:
     """Stops the server and frees the port at once: `close` alone leaves it open until the polling thread ends."""
+    server.handle_close = server.close  # what that thread does when it finds the socket shut down
+    server.task_dispatcher.shutdown()  # an answer that is under way ends first
     with contextlib.suppress(OSError):
         server.socket.shutdown(socket.SHUT_RDWR)
     server.close()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from infrastructure.checkout import REPOSITORY
 from infrastructure.local.service import installation, upgrade
 from infrastructure.local.service.caddyfile import caddyfile
+from infrastructure.local.service.installed import Places
 from infrastructure.local.settings import HOST, CannotStart, Settings, parse
 
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
 
 def _settings(environment: Mapping[str, str]) -> Settings:
     """Returns the settings of this command line, or those of the installed service where it names no address."""
-    places = installation.Places.from_environment(environment)
+    places = Places.from_environment(environment)
     if environment.get("BASE_URL") or not places.settings.exists():
         return parse([], environment)
     return installation.read_settings(places, environment)

@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from infrastructure.checkout import REPOSITORY
@@ -15,38 +14,15 @@ from infrastructure.local.backup.places import Folder
 from infrastructure.local.credentials import DIRECTORY
 from infrastructure.local.service import systemd
 from infrastructure.local.service.account import Account, give, holder_of, run_as, service_account
+from infrastructure.local.service.installed import Places, data_of_service, data_of_unit, user_of_unit
 from infrastructure.local.service.settings_file import NAMES, SECRETS, change_file, parse_file
-from infrastructure.local.service.unit import Installation, data_of_unit, unit_text, user_of_unit
+from infrastructure.local.service.unit import Installation, unit_text
 from infrastructure.local.settings import CannotStart, Settings, parse
 
 Report = Callable[[str], None]
 _CREDENTIAL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 #: The groups that may use a container engine.
 _ENGINE_GROUPS = ("docker",)
-
-
-@dataclass(frozen=True)
-class Places:
-    """The paths of the service's files."""
-
-    etc: Path = Path("/etc")
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Places":
-        """Returns the places below ``SERVICE_ETC`` instead of /etc, where that is given."""
-        return cls(Path(environment.get("SERVICE_ETC") or "/etc").absolute())
-
-    @property
-    def unit(self) -> Path:
-        return self.etc / "systemd" / "system" / f"{systemd.NAME}.service"
-
-    @property
-    def settings(self) -> Path:
-        return self.etc / systemd.NAME / f"{systemd.NAME}.env"
-
-    @property
-    def credentials(self) -> Path:
-        return self.etc / systemd.NAME / "credentials"
 
 
 def install(checkout: Path, environment: Mapping[str, str], report: Report) -> Settings:
@@ -56,6 +32,7 @@ def install(checkout: Path, environment: Mapping[str, str], report: Report) -> S
     """
     places = Places.from_environment(environment)
     _require_rights(places)
+    systemd.require_running()
     text = _text_of_settings(places)
     changed_text = change_file(text, {name: environment[name] for name in NAMES if environment.get(name)})
     secrets = {name: environment[name] for name in SECRETS if environment.get(name)}
@@ -130,15 +107,6 @@ def with_service(environment: Mapping[str, str]) -> dict[str, str]:
         return dict(environment)
     credentials = {DIRECTORY: str(places.credentials)} if places.credentials.is_dir() else {}
     return {**credentials, **parse_file(_text_of_settings(places)), **given, "DATA": str(data)}
-
-
-def data_of_service(places: Places) -> Path | None:
-    """Returns the data directory of the installed service; None without one."""
-    try:
-        found = data_of_unit(places.unit.read_text())
-    except OSError:
-        return None
-    return Path(found) if found else None
 
 
 def keeper_of(data: Path, environment: Mapping[str, str]) -> Account:

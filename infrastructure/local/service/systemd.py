@@ -2,11 +2,15 @@
 
 import subprocess
 
+from infrastructure.local.service.installed import NAME
 from infrastructure.local.service.unit import START_WITHIN_SECONDS, STOP_WITHIN_SECONDS
 from infrastructure.local.settings import CannotStart
 
-#: The name of the service.
-NAME = "answerline"
+
+def require_running() -> None:
+    """Raises CannotStart where systemd does not run this machine, as in most containers."""
+    if _call("is-system-running").stdout.strip() in ("offline", ""):
+        raise CannotStart("systemd does not run this machine, and a service needs it. `make up` works without it.")
 
 
 def reload() -> None:

@@ -5,7 +5,6 @@ service read. The directives of hardening are those with which Chromium still st
 (`tests/contract/test_service_unit.py` starts one under them).
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,18 +144,6 @@ def unit_text(installation: Installation) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def data_of_unit(unit: str) -> str:
-    """Returns the data directory of an installed unit; empty if it names none."""
-    found = re.search(r'^ReadWritePaths="(.*)"$', unit, re.MULTILINE)
-    return found[1].replace("%%", "%") if found else ""
-
-
-def user_of_unit(unit: str) -> str:
-    """Returns the account of an installed unit; empty if it names none."""
-    found = re.search(r"^User=(.*)$", unit, re.MULTILINE)
-    return found[1] if found else ""
 
 
 def _is_in_a_home(path: Path) -> bool:

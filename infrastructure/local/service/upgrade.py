@@ -13,7 +13,8 @@ from infrastructure.doctor.machine import running_stack
 from infrastructure.local.credentials import DIRECTORY, with_credentials
 from infrastructure.local.service import systemd
 from infrastructure.local.service.account import Account, give, holder_of, identity_of
-from infrastructure.local.service.installation import Places, read_settings
+from infrastructure.local.service.installation import read_settings
+from infrastructure.local.service.installed import Places
 from infrastructure.local.service.settings_file import parse_file
 from infrastructure.local.service.upgrade_plan import (
     DOCTOR_FAILED,

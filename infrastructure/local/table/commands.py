@@ -9,11 +9,13 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infrastructure.checks import counted
 from infrastructure.local import recovery, resources
 from infrastructure.local.aws import Aws
 from infrastructure.local.preflight import lock_data_directory
 from infrastructure.local.programs import Programs
 from infrastructure.local.service.installation import keeper_of
+from infrastructure.local.service.installed import commands_of
 from infrastructure.local.service.rights import as_caller, as_holder
 from infrastructure.local.settings import CannotStart, Ports, Settings
 from infrastructure.local.table.export import NotAnItem, export_items, import_items
@@ -32,7 +34,7 @@ def export_table(settings: Settings, file: Path) -> str:
         except (OSError, ClientError, BotoCoreError) as error:
             raise CannotStart(f"The table could not be exported: {error}.") from error
     megabytes = file.stat().st_size / 1e6
-    return f"{file}: {count} items, {megabytes:.1f} MB. It holds what contacts wrote: keep it safe."
+    return f"{file}: {counted(count, 'item')}, {megabytes:.1f} MB. It holds what contacts wrote: keep it safe."
 
 
 def import_table(settings: Settings, file: Path) -> str:
@@ -59,7 +61,8 @@ def import_table(settings: Settings, file: Path) -> str:
                 f"The import ended early, after {count_items(client, table)} items ({error}): remove"
                 f" {settings.data / 'table'}, and import again."
             ) from error
-    return f"{settings.data}: {count} items imported; `make up` starts with them."
+    start = commands_of(settings.data).start
+    return f"{settings.data}: {counted(count, 'item')} imported; {start} starts with them."
 
 
 def _running(data: Path) -> Aws | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from chalice.app import Response
 
 from chalicelib.errors import NotDeployed, NotFound
-from chalicelib.notifications.trial_mail import send_trial_mail
+from chalicelib.notifications.trial_mail import seconds_until_another, send_trial_mail
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.layout import AdminPages
@@ -74,7 +74,7 @@ def _context(admin: AdminPages) -> dict[str, object]:
         services.setup.record_address(address)
         record = services.setup.get()
     tenants = services.tenants.list_all()
-    unfit = services.unfit_address()
+    unfit, advice = services.unfit_address(), services.setup_advice
     steps = setup_steps(
         SetupFacts(
             address=address,
@@ -83,15 +83,21 @@ def _context(admin: AdminPages) -> dict[str, object]:
             clients=[session.linked_at is not None for _, session in tenants],
             backs_up=bool(services.backup_state_parameter),
             backup=_backup_state(services),
+            advice=advice,
         ),
         now,
     )
-    if all(step.done for step in steps) and record.finished_at is None:
+    complete = all(step.done for step in steps) and not advice.stand_ins
+    if complete and record.finished_at is None:
         services.setup.finish(now)
     return {
         "steps": steps,
         "headings": HEADINGS,
         "left": count_left(steps),
+        "next": next((step.topic for step in steps if not step.done), None),
+        "complete": complete,
+        "advice": advice,
+        "wait_seconds": seconds_until_another(record.mail, now),
         "topics": SetupTopic,
         "fit": unfit is None,
         "mail": record.mail,

@@ -1,13 +1,14 @@
 """The steps of setting an installation up, each done once something is true. Pure; takes `now`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chalicelib.installation import NO_ADVICE, SetupAdvice
 from chalicelib.model.saved_state import in_words
 from chalicelib.store.setup import SetupRecord, TrialMail
 
@@ -31,6 +32,8 @@ class SetupStep:
     topic: SetupTopic
     done: bool
     sentence: str
+    #: which command or document helps, while it is open; empty: none is known
+    advice: str = ""
 
 
 class BackupState(BaseModel):
@@ -47,6 +50,8 @@ class BackupState(BaseModel):
     verified_at_ms: int = Field(0, ge=0)
     #: a sentence for the operator; empty: none
     problem: str = ""
+    #: the place is on the disk of the data, and would be lost with it
+    same_disk: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "BackupState":
@@ -71,14 +76,25 @@ class SetupFacts:
     backs_up: bool = False
     #: None while nothing is reported
     backup: BackupState | None = None
+    advice: SetupAdvice = NO_ADVICE
 
 
 def setup_steps(facts: SetupFacts, now: int) -> tuple[SetupStep, ...]:
     """Returns the steps that apply to this installation, in order."""
-    steps = [_address(facts), _mail(facts.record.mail, now)]
+    steps = [_address(facts), _mail(facts.record.mail, facts.advice.mailbox, now)]
     if facts.backs_up:
         steps.append(_backup(facts.backup, now))
-    return (*steps, _client(facts.clients))
+    return tuple(_advised(step, facts) for step in (*steps, _client(facts.clients)))
+
+
+def _advised(step: SetupStep, facts: SetupFacts) -> SetupStep:
+    """Returns the step with the advice that helps with it as it is now."""
+    fits = {
+        SetupTopic.ADDRESS: facts.unfit is not None,
+        SetupTopic.MAIL: bool(facts.advice.mailbox),
+    }.get(step.topic, True)
+    advice = facts.advice.steps.get(step.topic, "")
+    return step if step.done or not fits else replace(step, advice=advice)
 
 
 def _address(facts: SetupFacts) -> SetupStep:
@@ -94,9 +110,14 @@ def _address(facts: SetupFacts) -> SetupStep:
     return SetupStep(SetupTopic.ADDRESS, True, f"This page was opened under {facts.address}.")
 
 
-def _mail(mail: TrialMail | None, now: int) -> SetupStep:
+def _mail(mail: TrialMail | None, mailbox: str, now: int) -> SetupStep:
     if mail is None:
         return SetupStep(SetupTopic.MAIL, False, "Send one to yourself: owners get their links by mail.")
+    if mail.kept and mailbox:
+        sentence = "It is in the outbox: without a mail server, mails stay on this machine and reach nobody."
+        return SetupStep(SetupTopic.MAIL, False, sentence)
+    if mail.kept:
+        return SetupStep(SetupTopic.MAIL, False, "The last one stayed in the outbox. Send another: it leaves now.")
     if mail.arrived_at is not None:
         return SetupStep(SetupTopic.MAIL, True, f"A mail to {mail.to} arrived {_ago(mail.arrived_at, now)}.")
     if mail.error:
@@ -118,13 +139,22 @@ def _backup(backup: BackupState | None, now: int) -> SetupStep:
             "Name a place outside of this machine (BACKUP_TO), and start again: a backup is made every night."
         )
     if not backup.at_ms:
-        return open_step(f"The first backup to {backup.place} is made tonight.")
+        return open_step(f"The first backup to {backup.place} begins within a minute; then one is made every night.")
     age = timedelta(milliseconds=now - backup.at_ms)
     if age > BACKED_UP_WITHIN:
         return open_step(f"The newest backup at {backup.place} is {in_words(age)} old.")
     checked = f", and was found whole {_ago(backup.verified_at_ms, now)}" if backup.verified_at_ms else ""
-    size = f"{max(1, round(backup.bytes / 1_000_000))} MB"
-    return SetupStep(SetupTopic.BACKUP, True, f"{size} went to {backup.place} {_ago(backup.at_ms, now)}{checked}.")
+    sentence = f"{_size(backup.bytes)} went to {backup.place} {_ago(backup.at_ms, now)}{checked}."
+    if backup.same_disk:
+        return open_step(f"{sentence} But that is on the disk of the data: a lost disk takes both.")
+    return SetupStep(SetupTopic.BACKUP, True, sentence)
+
+
+def _size(count: int) -> str:
+    """Returns a number of bytes as people read it: 35 kB, 12 MB, 1.4 GB."""
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1_000))} kB"
+    return f"{round(count / 1_000_000)} MB" if count < 1_000_000_000 else f"{count / 1_000_000_000:.1f} GB"
 
 
 def _client(clients: Sequence[bool]) -> SetupStep:

@@ -125,6 +125,7 @@ def test_many_lines_that_are_down_are_counted() -> None:
     [
         ((), "no runner is alive"),
         ((replace(RUNNER, lease_until=NOW),), "runner r1 is silent"),
+        ((replace(RUNNER, lease_until=NOW - 150_000), replace(RUNNER, id="r2")), "runner r1 is silent"),
         ((replace(RUNNER, commit="old"),), "runners' commit: old, and abc here"),
         ((RUNNER, replace(RUNNER, id="r2", commit="old")), "runners' commit: abc ×1, old ×1"),
         ((RUNNER, replace(RUNNER, id="r2", chromium="140")), "runners' Chromium: 140 ×1, 147.0.1 ×1"),
@@ -185,3 +186,16 @@ def test_lines_are_read_with_the_applications_own_code(table: Table) -> None:
     read = lines.read(boto3.client("dynamodb", region_name=REGION), STACK, NOW, lambda seconds: None)
     assert [tenant.id for tenant, _ in read.tenants] == [TENANT.id]
     assert read.runners == []
+
+
+def test_the_runner_of_before_a_restart_is_no_problem_for_a_while() -> None:
+    former = replace(RUNNER, id="r0", lease_until=NOW - 149_000)
+    found = lines.check_runners(some_lines(runners=(former, RUNNER)), commit="abc", wa_js="4.6.0", again="again")
+    assert bads(found) == []
+    assert [each.subject for each in found if each.state is State.UNKNOWN] == ["runner r0 is silent"]
+
+
+def test_nouns_have_their_number() -> None:
+    found = lines.check_runners(some_lines(runners=(RUNNER,)), commit="abc", wa_js="4.6.0", again="again")
+    assert found[0].subject == "1 runner, 1 session"
+    assert lines.check_tenants(some_lines())[0].subject == "0 of 0 lines that should run do (0 tenants)"

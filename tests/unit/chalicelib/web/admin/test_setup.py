@@ -106,6 +106,63 @@ def test_two_presses_send_one_mail(olga: Admin, clock: Clock) -> None:
     assert len(olga.mailer.trials) == 2
 
 
+def test_a_second_press_is_answered_with_how_long_to_wait(olga: Admin, clock: Clock) -> None:
+    assert "wait" not in open_setup(olga).text
+    send(olga)
+    clock.pass_seconds(5)
+    send(olga)
+    page = open_setup(olga)
+    assert "One was sent just now; wait 15 s." in page.text and "disabled>Send another" in page.html
+    clock.pass_seconds(14.5)
+    assert "wait 1 s." in open_setup(olga).text
+    clock.pass_seconds(0.5)
+    page = open_setup(olga)
+    assert "wait" not in page.text and "disabled" not in page.html
+
+
+def advise(olga: Admin, **advice: object) -> None:
+    environment = olga.services.__dict__["_environment"]
+    olga.services.__dict__["_environment"] = {**environment, "SETUP_ADVICE": json.dumps(advice)}
+
+
+def test_an_installation_with_stand_ins_says_so_and_is_not_complete(olga: Admin, clock: Clock) -> None:
+    advise(olga, stand_ins="Played here: WhatsApp and OpenAI.", make_real="When ready: `sudo make service X=real`")
+    connect(olga, olga.create(), clock)
+    send(olga)
+    olga.browser.get(olga.mailer.trials[0][1].removeprefix("https://lines.example/api"))
+    page = open_setup(olga, **HOST)
+    assert all(headings(page).values()) and "Everything is set up" not in page.text
+    assert "Played here: WhatsApp and OpenAI." in page.text
+    assert 'When ready: <code class="mono">sudo make service X=real</code>' in page.html
+    assert olga.sign_in().headers["location"] == "/api/admin/setup"
+    dismiss(olga)
+    assert olga.sign_in().headers["location"] == "/api/admin"
+
+
+def test_without_a_mail_server_the_test_mail_is_in_the_outbox(olga: Admin, clock: Clock) -> None:
+    advise(olga, mailbox="http://outbox.example:4701")
+    send(olga)
+    link = olga.mailer.trials[0][1].removeprefix("https://lines.example/api")
+    assert olga.browser.get(link).status == 303
+    page = open_setup(olga)
+    assert headings(page)["Test mail"] is False and "It is in the outbox" in page.text
+    assert 'href="http://outbox.example:4701"' in page.html
+    advise(olga)  # with a mail server now
+    assert headings(open_setup(olga))["Test mail"] is False, "it stayed here"
+    clock.pass_seconds(60)
+    send(olga)
+    olga.browser.get(olga.mailer.trials[1][1].removeprefix("https://lines.example/api"))
+    assert headings(open_setup(olga))["Test mail"] is True
+
+
+def test_one_button_stands_out(olga: Admin) -> None:
+    assert open_setup(olga).html.count("button primary") == 1
+    open_setup(olga, **HOST)  # the first step is done
+    page = open_setup(olga, **HOST)
+    assert page.html.count("button primary") == 1 and 'button primary">Send me' in page.html
+    assert "1 of 3 steps is done." in page.text
+
+
 def test_a_mail_that_is_refused_shows_why(olga: Admin) -> None:
     olga.mailer.error = ActionRequired(ProblemCode.MAIL_BOUNCED, "The sender's domain is not verified.")
     send(olga)

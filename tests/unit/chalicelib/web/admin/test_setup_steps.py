@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.installation import NO_ADVICE, SetupAdvice
 from chalicelib.store.setup import SetupRecord, TrialMail
 from chalicelib.web.admin.setup_steps import BackupState, SetupFacts, SetupTopic, setup_steps
 
@@ -73,14 +74,59 @@ def test_a_mail_is_proven_by_its_link(mail: TrialMail | None, done: bool, word: 
 
 
 @pytest.mark.parametrize(
+    ("mailbox", "mail", "done", "word"),
+    [
+        ("http://outbox.example", replace(MAIL, kept=True), False, "It is in the outbox"),
+        ("http://outbox.example", replace(MAIL, kept=True, arrived_at=NOW), False, "reach nobody"),
+        ("", replace(MAIL, kept=True, arrived_at=NOW), False, "Send another: it leaves now."),
+        ("", replace(MAIL, arrived_at=NOW), True, "arrived"),
+        ("http://outbox.example", replace(MAIL, arrived_at=NOW), True, "arrived"),
+    ],
+)
+def test_a_mail_that_stays_here_proves_nothing(mailbox: str, mail: TrialMail, done: bool, word: str) -> None:
+    advice = SetupAdvice(mailbox=mailbox, steps={"mail": "SMTP_URL"})
+    facts = replace(DONE, record=SetupRecord(mail=mail), advice=advice)
+    [step] = [step for step in setup_steps(facts, NOW) if step.topic is SetupTopic.MAIL]
+    assert step.done is done and word in step.sentence
+    assert step.advice == ("SMTP_URL" if mailbox and not done else "")
+
+
+def test_advice_stands_at_a_step_that_is_open_and_that_it_fits() -> None:
+    advice = SetupAdvice(steps={topic.value: f"of {topic}" for topic in SetupTopic})
+    bare = SetupFacts(ADDRESS, "it is not an address", SetupRecord(), [], backs_up=True, backup=None, advice=advice)
+    said = {step.topic: step.advice for step in setup_steps(bare, NOW)}
+    assert said == {
+        SetupTopic.ADDRESS: "of address",
+        SetupTopic.MAIL: "",
+        SetupTopic.BACKUP: "of backup",
+        SetupTopic.CLIENT: "of client",
+    }
+    assert setup_steps(replace(bare, unfit=None), NOW)[0].advice == "", "it only waits to be opened"
+    assert not any(step.advice for step in setup_steps(replace(DONE, advice=advice), NOW))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"stand_ins": []}', '{"of_a_later_release": 1}'])
+def test_advice_of_unknown_form_is_none(text: str) -> None:
+    assert SetupAdvice.parse(text) == NO_ADVICE
+
+
+@pytest.mark.parametrize(
     ("backup", "done", "word"),
     [
         (BACKUP, True, "12 MB went to sftp://backup.example 1 hour ago, and was found whole 1 day ago."),
         (BACKUP.model_copy(update={"verified_at_ms": 0}), True, "12 MB went to sftp://backup.example 1 hour ago."),
-        (BACKUP.model_copy(update={"bytes": 0}), True, "1 MB"),
+        (BACKUP.model_copy(update={"bytes": 0}), True, "1 kB went"),
+        (BACKUP.model_copy(update={"bytes": 35_000}), True, "35 kB went"),
+        (BACKUP.model_copy(update={"bytes": 999_999}), True, "1000 kB went"),
+        (BACKUP.model_copy(update={"bytes": 1_440_000_000}), True, "1.4 GB went"),
+        (
+            BACKUP.model_copy(update={"same_disk": True}),
+            False,
+            "that is on the disk of the data: a lost disk takes both.",
+        ),
         (BACKUP.model_copy(update={"at_ms": NOW - 36 * HOUR}), True, "1 day ago"),
         (BACKUP.model_copy(update={"at_ms": NOW - 36 * HOUR - 1}), False, "is 1 day old"),
-        (BACKUP.model_copy(update={"at_ms": 0}), False, "is made tonight"),
+        (BACKUP.model_copy(update={"at_ms": 0}), False, "begins within a minute"),
         (BACKUP.model_copy(update={"place": ""}), False, "BACKUP_TO"),
         (BACKUP.model_copy(update={"problem": "The place is full."}), False, "The place is full."),
         (None, False, "Nothing is known"),

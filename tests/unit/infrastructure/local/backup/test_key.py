@@ -6,7 +6,7 @@ import pyrage
 import pytest
 
 from infrastructure.local.backup import BackupFailed
-from infrastructure.local.backup.key import NO_KEY, RECIPIENT, key_problem, make_key, read_identity, recipient_of
+from infrastructure.local.backup.key import RECIPIENT, key_problem, make_key, no_key, read_identity, recipient_of
 
 
 def test_only_the_public_half_stays_on_the_machine(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_damaged_public_half_is_none(tmp_path: Path, content: str) -> None:
 
 
 def test_a_key_that_cannot_be_read_is_not_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert key_problem(tmp_path) == NO_KEY
+    assert key_problem(tmp_path) == no_key(tmp_path)
     make_key(tmp_path)
     assert key_problem(tmp_path) == ""
 

@@ -2,6 +2,9 @@
 
 import base64
 import smtplib
+import socket
+import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from chalicelib.notifications.bounces import DETAIL_TYPES, DeliveryStatus, MailEvent, classify
 from infrastructure.local.lambda_runtime.events import mail_bounced_event, matches
+from infrastructure.local.mail import outbox as outbox_page
 from infrastructure.local.mail import spool
 from infrastructure.local.mail.outbox import Outbox
 from infrastructure.local.mail.relay import Relay, permanent_rejection
@@ -213,3 +217,20 @@ def test_mails_from_before_there_was_a_mail_server_stay_where_they_are(tmp_path:
     relay.deliver_new()
     relay.stop()
     assert delivered == []
+
+
+def test_the_page_stops_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    before = set(threading.enumerate())
+    server = outbox_page.serve(tmp_path, None, port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        assert answer.status == 200
+    outbox_page.stop(server)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert caplog.messages == []
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))

@@ -11,7 +11,8 @@ import pytest
 
 from infrastructure.local.service import rights
 from infrastructure.local.service.account import command_that_gives, holder_of
-from infrastructure.local.service.installation import Places, keeper_of, with_service
+from infrastructure.local.service.installation import keeper_of, with_service
+from infrastructure.local.service.installed import Places
 from infrastructure.local.service.rights import as_caller, as_holder, lent
 from infrastructure.local.settings import CannotStart
 

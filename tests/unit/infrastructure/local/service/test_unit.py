@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local.ecs import supervisor
+from infrastructure.local.service.installed import data_of_unit
 from infrastructure.local.service.unit import (
     STOP_WITHIN_SECONDS,
     Installation,
-    data_of_unit,
     unit_text,
 )
 
