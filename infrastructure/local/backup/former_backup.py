@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from infrastructure.local.backup import BackupFailed
-from infrastructure.local.backup.archive import into_private
+from infrastructure.local.backup.archive import unpack_into
 from infrastructure.local.backup.manifest import Manifest
 
 SUFFIX: Final = ".tar.gz"
@@ -19,7 +19,7 @@ def unpack(file: Path, directory: Path) -> Manifest:
     try:
         with tarfile.open(file, "r:gz") as archive:
             members = archive.getmembers()
-            archive.extractall(directory, filter=into_private)  # noqa: S202 - stricter than the filter `data`
+            unpack_into(directory, archive)
     except (OSError, EOFError, tarfile.TarError) as error:
         raise BackupFailed(f"{file.name} cannot be unpacked: {error}.") from None
     if not (directory / CHECKPOINTS).is_dir():

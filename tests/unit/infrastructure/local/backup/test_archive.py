@@ -143,14 +143,37 @@ def test_another_key_does_not_open_it(data: Path, tmp_path: Path) -> None:
         open_again(seal(data), tmp_path, pyrage.x25519.Identity.generate())
 
 
-def test_an_archive_that_leads_out_of_its_directory_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../outside", tarfile.REGTYPE),
+        ("in/../../outside", tarfile.REGTYPE),
+        ("/outside", tarfile.REGTYPE),
+        ("..", tarfile.DIRTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("hard", tarfile.LNKTYPE),
+        ("pipe", tarfile.FIFOTYPE),
+    ],
+)
+def test_an_archive_with_more_than_files_in_its_directory_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
     raw = io.BytesIO()
     with (
         zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as compressed,
         tarfile.open(fileobj=compressed, mode="w|") as archive,
     ):
-        member = tarfile.TarInfo("../outside")
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "../outside"
         archive.addfile(member, io.BytesIO())
     with pytest.raises(BackupFailed):
         open_again(pyrage.encrypt(raw.getvalue(), [SECRET.to_public()]), tmp_path)
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("name", ["data_filter", "tar_filter", "FilterError"])
+def test_a_python_without_filters_opens_a_backup(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Debian 12 has Python 3.11.2, whose tarfile has none."""
+    monkeypatch.delattr(tarfile, name, raising=False)
+    monkeypatch.delattr(tarfile.TarFile, "extractall")
+    open_again(seal(data), tmp_path)
