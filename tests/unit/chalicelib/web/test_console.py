@@ -76,6 +76,20 @@ def test_the_worst_come_first_each_with_its_problem(services: Services, clock: C
     assert "sk-…1234" not in page.text
 
 
+@pytest.mark.parametrize("phase", ["logged_out", "qr", "idle"])
+def test_a_disconnected_line_is_first_since_its_login_ended_whatever_its_page_shows(
+    services: Services, clock: Clock, phase: str
+) -> None:
+    minute = 60_000
+    add(services, "downaaaaaa", session=online(clock, phase="failed", down_since=clock() - 6 * minute))
+    ended = {"phase": phase, "since": clock(), "last_number": NUMBER, "logged_out_at": clock() - 27 * minute}
+    add(services, "zooaaaaaaa", session=ended)
+    page = shown(services)
+    assert rows(page) == ["zooaaaaaaa", "downaaaaaa"]
+    assert "The zooaaaaaaa Disconnected 27 min" in page.text and "1 disconnected, 1 not running" in page.text
+    assert "Nobody who writes gets an answer" in page.text
+
+
 def test_only_trouble_leaves_out_healthy_lines_and_a_click_shows_all(services: Services, clock: Clock) -> None:
     add(services, "fineaaaaaa", session=online(clock))
     page = shown(services, only="trouble")
