@@ -86,6 +86,7 @@ MINUTES ?= 10
 
 .PHONY: simulate
 simulate: python ## simulate seeded crashes, freezes and partitions in virtual time (SEEDS=5000); resumes where it stopped
+	@$(BIN)/python -m pytest tests/simulation/notice_mutations.py
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 .PHONY: mutate

@@ -121,6 +121,8 @@ class Cloud:
         self._trace = trace
         self._hub = greenlet.getcurrent()
         self._working: dict[Worker, None] = {}
+        #: Workers that died or raised before their work was done.
+        self.unfinished: set[Worker] = set()
         self._bells: dict[str, dict[Worker, None]] = {}
         self.table = MemoryTable(self.step, loop.time, lambda: chance.expovariate(1 / self.rates.index_lag_seconds))
         self.table.watchers.append(self._heard_bell)
@@ -209,6 +211,8 @@ class Cloud:
             except Exception as error:
                 self.loop.errors.append(f"{name}: {error!r} in {traceback.format_exc(limit=-3)}")
             self._working.pop(one, None)
+            if result is None:
+                self.unfinished.add(one)
             self.loop.after(0, done, result)
 
         timeout = TIMEOUT_SECONDS.get(name.partition(" ")[0], HTTP_TIMEOUT_SECONDS) if mortal else NEVER
@@ -318,7 +322,7 @@ class Cloud:
 
     def _deliver_notices(self, job: NoticeJob) -> None:
         if not self.rates.all_down:
-            self.call("notify", lambda: notices.handle(self.services, job))
+            self.call("notify", lambda: notices.handle(self.services, job) is None)
 
     def _deliver_check(self, body: str) -> None:
         """Delivers a check as SQS does: at least once; an unfinished one becomes visible again."""

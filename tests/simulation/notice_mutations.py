@@ -1,0 +1,136 @@
+"""Mutants of the notices: a safeguard is removed, and a history must find that out. `make simulate` plays them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.model.notices import notice as rules
+from chalicelib.model.notices.notice import Notice, Subject, after_sending
+from chalicelib.store import notice_batches, notices, sessions, tenants
+from chalicelib.store.notice_batches import Batch, Held, NoticeBatches
+from chalicelib.store.notices import Notices
+from chalicelib.store.table import ConditionFailed, Update
+from tests.simulation.notice_history import NoticePlan, play
+
+SEEDS = range(12)
+#: Slow mails, so that senders meet; and many deaths.
+SLOW = NoticePlan(mail_takes_seconds=45.0, mail_fails=0.3, worker_dies=0.2)
+
+
+def news_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes notices after the transaction that makes the news, as a second step that may not come."""
+    change = tenants.Tenants._change
+
+    def changed(self: Any, update: Update, event: Any, news: Sequence[Any] = ()) -> bool:
+        done = change(self, update, event)
+        for write in notices.news_writes(news if done else ()):
+            self._table.update(write)
+        return done
+
+    monkeypatch.setattr(tenants.Tenants, "_change", changed)
+    monkeypatch.setattr(sessions, "news_writes", lambda news: [])
+
+
+def claim_of_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets two senders have the same notice."""
+    monkeypatch.setattr(Notices, "claim", lambda self, notice, now: replace(notice, claimed_until=now))
+
+
+def batch_of_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets two senders have the operators' batch."""
+
+    def claim(self: NoticeBatches, name: str, now: int) -> Held | None:
+        return Held("everyone", None, 0, 0)
+
+    monkeypatch.setattr(NoticeBatches, "claim", claim)
+    monkeypatch.setattr(NoticeBatches, "_change", lambda self, held, changes: True)
+
+
+def claim_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves a notice to its sender, although that died."""
+    monkeypatch.setattr(notices, "CLAIMED_FOR", timedelta(days=30))
+    monkeypatch.setattr(notice_batches, "CLAIMED_FOR", timedelta(days=30))
+
+
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives a notice up when SES does not take it at once."""
+    monkeypatch.setattr(rules, "MAX_ATTEMPTS", 1)
+
+
+def no_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends the same news whenever it comes back."""
+    monkeypatch.setattr(rules, "REPEATED_AFTER", timedelta(0))
+
+
+def news_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets news that came while a mail was being sent."""
+
+    def record_sent(self: Notices, notice: Notice, subject: Subject, now: int) -> None:
+        sent = after_sending(notice, subject, now)
+        heard = {"heard": sent.heard, "heard_at": now, "told_at": sent.news_at, "claimed_until": None}
+        self._table.update(self._update(notice, {**heard, **notices._listed(sent, sent.due_at)}, None))
+
+    monkeypatch.setattr(Notices, "record_sent", record_sent)
+
+
+def channels_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends the whole batch again when one of several addresses failed."""
+    put_back = NoticeBatches.put_back
+
+    def forgetful(self: NoticeBatches, held: Held, batch: Batch | None, **more: Any) -> None:
+        put_back(self, held, None, **more)
+
+    monkeypatch.setattr(NoticeBatches, "put_back", forgetful)
+
+
+def clear_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends all-clears also to those who never had the news."""
+    step = rules.next_step
+
+    def generous(notice: Notice) -> Any:
+        known = notice.heard is None and notice.state is rules.NewsState.OVER
+        return step(replace(notice, heard=rules.NewsState.OPEN) if known else notice)
+
+    for module in ("owner_notices", "operator_notices"):
+        monkeypatch.setattr(f"chalicelib.notifications.{module}.next_step", generous)
+
+
+MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], NoticePlan]] = [
+    (news_apart, ("unheard", "no all-clear"), NoticePlan(worker_dies=0.3)),
+    (claim_of_everyone, ("twice",), SLOW),
+    (batch_of_everyone, ("twice",), SLOW),
+    (claim_for_ever, ("unheard", "no all-clear"), SLOW),
+    (one_attempt, ("unheard", "no all-clear"), NoticePlan()),
+    (no_hold, ("too often",), NoticePlan()),
+    (news_overlooked, ("unheard", "no all-clear"), SLOW),
+    (channels_forgotten, ("twice",), SLOW),
+    (clear_to_everybody, ("untrue",), NoticePlan()),
+]
+
+
+@pytest.mark.parametrize("plan", [SLOW, NoticePlan(worker_dies=0.3)], ids=["slow", "deadly"])
+def test_with_every_safeguard_in_place_the_same_plans_end_well(plan: NoticePlan) -> None:
+    for seed in SEEDS:
+        assert play(seed, plan) == [], seed
+
+
+@pytest.mark.parametrize(("mutate", "kinds", "plan"), MUTANTS, ids=[mutant[0].__name__ for mutant in MUTANTS])
+@pytest.mark.filterwarnings("ignore")
+def test_a_removed_safeguard_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+    mutate: Callable[[pytest.MonkeyPatch], None],
+    kinds: tuple[str, ...],
+    plan: NoticePlan,
+) -> None:
+    mutate(monkeypatch)
+    for seed in SEEDS:
+        try:
+            violations = play(seed, plan)
+        except ConditionFailed:
+            continue
+        if any(violation.startswith(kind) for violation in violations for kind in kinds):
+            return
+    pytest.fail(f"{len(SEEDS)} histories have no violation of the kinds {kinds}")
