@@ -1,7 +1,7 @@
 """Texts of the admin: events of the timeline, results of forms, problems, times."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -151,10 +151,8 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     ),
     FormResult.REVOKED: Message(Tone.OK, "The link no longer works."),
     FormResult.MARKED: Message(Tone.OK, "Saved. It holds for the next message with this text."),
-    FormResult.CHECKING: Message(Tone.OK, "The assistant is being checked; this page shows the result in a moment."),
-    FormResult.EDITED_CHECKING: Message(
-        Tone.OK, "Saved. The assistant is being checked; this page shows the result in a moment."
-    ),
+    FormResult.CHECKING: Message(Tone.OK, "A check of the assistant was asked for."),
+    FormResult.EDITED_CHECKING: Message(Tone.OK, "Saved. A check of the assistant was asked for."),
     FormResult.ANSWERING: Message(Tone.OK, "They are answered now, at the line’s usual pace."),
     FormResult.NONE_LEFT: Message(Tone.QUIET, "None of them can be answered any more."),
     FormResult.BUSY: Message(
@@ -245,6 +243,12 @@ def format_age(instant: int | None, now: int) -> str:
     if seconds < 45:
         return "just\u00a0now"
     return f"{format_duration(timedelta(seconds=max(60, seconds)))}\u00a0ago"
+
+
+def format_day(day: str | None) -> str:
+    """Returns a day (YYYY-MM-DD) as people read it: ``1 October 2026``; empty without one."""
+    read = date.fromisoformat(day) if day else None
+    return f"{read.day}\u00a0{read:%B}\u00a0{read.year}" if read else ""
 
 
 def format_duration(duration: timedelta) -> str:

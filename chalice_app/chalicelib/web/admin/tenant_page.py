@@ -34,6 +34,7 @@ from chalicelib.web.messages import (
     PHASE_ACTIONS,
     PROBLEM_ACTIONS,
     FormResult,
+    format_day,
 )
 from wire import ProblemCode
 
@@ -105,6 +106,7 @@ class TenantPage:
         line = line_of(tenant, session, (), runner, now)
         return {
             "tenant": tenant,
+            "model_ends": format_day(tenant.model_ends_on),
             "line": line,
             "tone": tone_of(line),
             "state": shown_state(session),
