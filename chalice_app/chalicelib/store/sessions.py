@@ -24,9 +24,9 @@ from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.notices.session_news import news_between, news_of_number
 from chalicelib.store.notices import news_writes
 from chalicelib.store.records.reader import readable, value_of
+from chalicelib.store.records.wire_enums import read_enum, read_kind, read_problem
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
-from chalicelib.store.wire_enums import read_enum, read_kind, read_problem
 from wire import Phase
 
 #: While an owner's page is open, ``awake_until`` is written again when this much of it has passed.

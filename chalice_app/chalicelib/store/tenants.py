@@ -29,10 +29,10 @@ from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.store.invites import invite_put
 from chalicelib.store.notices import news_writes
 from chalicelib.store.records.reader import readable
+from chalicelib.store.records.wire_enums import read_problem
 from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.wire_enums import read_problem
 from wire import ProblemCode
 
 _tenants = TypeAdapter(Tenant)

@@ -4,8 +4,8 @@ from chalicelib.errors import Unreadable
 from chalicelib.model import Chat, SkipReason, StoredMessage, Turn, TurnState
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.records.reader import readable, value_of
+from chalicelib.store.records.wire_enums import read_enum
 from chalicelib.store.table import Item
-from chalicelib.store.wire_enums import read_enum
 from wire import Media, MessageKind, Quote
 
 DAY_SECONDS = 24 * 3600

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 from chalicelib.model import SkipReason, milliseconds
 from chalicelib.store.records.reader import each, readable, value_of
+from chalicelib.store.records.wire_enums import read_enum
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import seconds
-from chalicelib.store.wire_enums import read_enum
 from chalicelib.tokens import sha256
 from wire import MessageKind
 

@@ -3,7 +3,7 @@
 from chalicelib.model import Assignment, Draining, Runner
 from chalicelib.store.expressions import Item
 from chalicelib.store.records.reader import each, readable, value_of
-from chalicelib.store.wire_enums import read_enum
+from chalicelib.store.records.wire_enums import read_enum
 from wire import Wanted
 
 

@@ -36,11 +36,11 @@ from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.items import chat_key
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.operators import Operators, SignInStep, StepKind
+from chalicelib.store.records.wire_enums import NEUTRAL, read_enum
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table, Update
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
-from chalicelib.store.wire_enums import NEUTRAL, read_enum
 from chalicelib.web.messages import EVENT_LABELS
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.placing import placement_on

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.model import Problem
 from chalicelib.model.notices.kinds import NoticeKind, kind_of
-from chalicelib.store.wire_enums import NEUTRAL, read_enum, read_kind, read_problem
+from chalicelib.store.records.wire_enums import NEUTRAL, read_enum, read_kind, read_problem
 from wire import ProblemCode
 
 
