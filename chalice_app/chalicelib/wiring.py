@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from chalicelib.store.conversation.due_checks import DueChecks
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
+from chalicelib.store.digests import Digests
 from chalicelib.store.drains import Drains
 from chalicelib.store.invites import Invites
 from chalicelib.store.notices import Notices
@@ -91,6 +93,19 @@ class Services(Installation):
         """Returns the bootstrap token with which a new runner registers, at most so many milliseconds old."""
         return self.parameters.get(self._required("RUNNER_TOKEN_PARAMETER"), max_age_ms=max_age_ms)
 
+    def webhook_url(self) -> str:
+        """Returns the address of the operators' webhook, which is a secret; empty where there is none."""
+        name = self._environment.get("OPERATORS_WEBHOOK_PARAMETER", "")
+        with suppress(NotDeployed):
+            return self.parameters.get(name).strip() if name else ""
+        return ""
+
+    def post_webhook(self, url: str, body: bytes) -> int:
+        """Posts a body to the webhook, and returns its HTTP status."""
+        from chalicelib.notifications.webhook import post  # only one function posts
+
+        return post(url, body, time.monotonic)
+
     def unfit_address(self) -> str | None:
         """Returns the reason, a phrase, why people outside cannot open the public address; None if they can."""
         return unfit_reason(self.base_url())
@@ -128,6 +143,10 @@ class Services(Installation):
     @cached_property
     def notices(self) -> Notices:
         return Notices(self.table)
+
+    @cached_property
+    def digests(self) -> Digests:
+        return Digests(self.table)
 
     @cached_property
     def counters(self) -> Counters:

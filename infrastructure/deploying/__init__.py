@@ -32,6 +32,7 @@ What they ask of AWS, in ``aws/``, which imports nothing of the above
 ``artifacts``           S3: the deploy bucket with packages, templates and releases
 ``images``              ECR: the runners' image
 ``bootstrap_token``     SSM: the secret with which runners register
+``operators_webhook``   SSM: the address at which operators are notified besides mail
 ``public_address``      SSM: the address that links carry
 ``operators``           Cognito: the first operator
 ``sender``              SES: the identity that mails are sent as

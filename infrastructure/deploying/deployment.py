@@ -8,7 +8,15 @@ from chalicelib.model.public_address import unfit_reason
 from infrastructure.checkout import checkout
 from infrastructure.checks import CheckResult, State, any_bad
 from infrastructure.deploying import CannotDeploy, decisions, prerequisites, readiness
-from infrastructure.deploying.aws import bootstrap_token, images, operators, public_address, sender, service_role
+from infrastructure.deploying.aws import (
+    bootstrap_token,
+    images,
+    operators,
+    operators_webhook,
+    public_address,
+    sender,
+    service_role,
+)
 from infrastructure.deploying.aws.artifacts import Artifacts, Release
 from infrastructure.deploying.aws.changes import ChangeSet
 from infrastructure.deploying.aws.stack import Stack, StillChanges
@@ -66,6 +74,9 @@ def roll_out(
     values = latest.with_decisions(own).for_template(body["Parameters"])
     if bootstrap_token.ensure(context.account.client("ssm"), settings.stack):
         context.report("the runners' bootstrap token was created")
+    if settings.webhook is not None:
+        operators_webhook.store(context.account.client("ssm"), settings.stack, settings.webhook)
+        context.report("the operators' webhook was " + ("stored" if settings.webhook else "forgotten"))
     service_role.ensure(context.account.client("iam"))
     import_kept_data(context, settings, artifacts, body, values)
     create_data_stores(context, settings, artifacts, body, values)

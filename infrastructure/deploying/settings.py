@@ -79,6 +79,8 @@ class Settings:
     delete_data: bool = False
     #: the commit of a rollback
     to: str = ""
+    #: the address of the operators' webhook, a secret; empty: forget it; None: as it is
+    webhook: str | None = field(default=None, repr=False)
 
     @property
     def stack(self) -> str:
@@ -108,6 +110,9 @@ def parse(environment: Mapping[str, str]) -> Settings:
             given[parameter] = "" if value == FORGET else value
             if error := given[parameter] and _error(name, given[parameter]):
                 errors.append(f"{name}={value}: {error}")
+    webhook = environment.get("OPERATORS_WEBHOOK", "").strip()
+    if webhook not in ("", FORGET) and (reason := unfit_reason(webhook)):
+        errors.append(f"OPERATORS_WEBHOOK: {reason}; give the https:// address that Slack, or the like, shows.")
     if errors:
         raise CannotDeploy("\n".join(errors))
     if given.get("MailFrom"):
@@ -125,6 +130,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         print_password=_flag(environment, "PRINT_PASSWORD"),
         delete_data=environment.get("DATA", "") == "delete",
         to=environment.get("TO", ""),
+        webhook={"": None, FORGET: ""}.get(webhook, webhook),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infrastructure.deploying import CannotDeploy
-from infrastructure.deploying.aws import bootstrap_token, images
+from infrastructure.deploying.aws import bootstrap_token, images, operators_webhook
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.artifacts import Artifacts
 from infrastructure.deploying.context import Context
@@ -57,6 +57,7 @@ def delete_data(context: Context, settings: Settings, kept: Mapping[str, Mapping
             context.report(f"  {value} is deleted" + (f" in {KEY_KEPT_DAYS} days" if name == "KeyId" else ""))
     images.delete(account.client("ecr"), settings.stack)
     bootstrap_token.delete(account.client("ssm"), settings.stack)
+    operators_webhook.delete(account.client("ssm"), settings.stack)
     bucket = Artifacts(account, settings.stack).bucket
     _empty_and_delete(account, bucket)
     context.report(

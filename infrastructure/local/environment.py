@@ -60,6 +60,7 @@ def local_environment(
         "ALLOW_LOCAL_LINKS": "true" if allow_local_links else "false",
         "OPERATORS_EMAIL": operators_email,
         "QUIET_HOURS": quiet_hours,
+        "OPERATORS_WEBHOOK_PARAMETER": f"/{created.cluster}/operators-webhook",
         "OPENAI_SERVERS": openai_servers,
         "SETUP_ADVICE": setup_advice,
         "COMMIT": commit if commit is not None else current_commit(),

@@ -37,12 +37,15 @@ class Created:
     events_queue: str
 
 
-def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int, token: str | None = None) -> Created:
+def ensure(
+    aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int, token: str | None = None, webhook: str = ""
+) -> Created:
     """Creates the missing resources.
 
     Args:
         runners: the desired count of a new ECS service.
         token: the runners' bootstrap token; None makes a random one, or leaves the one that is there.
+        webhook: the address of the operators' webhook; empty leaves the one that is there.
     """
     # Not above: the process of the functions needs this module before it knows which release's chalicelib it serves.
     from chalicelib.model.mail_address import parse_sender
@@ -63,6 +66,8 @@ def ensure(aws: Aws, stack: str, *, base_url: str, mail_from: str, runners: int,
             resolved.created[name] = create(aws, resolved.properties(name))
     service = service_of(resolved.created["RunnerCluster"]["Ref"])
     _service(aws, resolved.created["RunnerCluster"]["Ref"], service, runners)
+    if webhook:
+        _secret(aws, f"/{stack}/operators-webhook", webhook)
     token_parameter = f"/{stack}/runner-bootstrap-token"
     _secret(aws, token_parameter, token)
     events_queue = f"{stack}-local-events"

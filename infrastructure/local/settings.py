@@ -17,6 +17,7 @@ from infrastructure.local.backup.places import parse_address
 from infrastructure.local.backup.schedule import DEFAULT_AT, parse_time
 from infrastructure.local.credentials import CredentialUnreadable, with_credentials
 from infrastructure.local.lambda_runtime.events import STAGE
+from infrastructure.local.mail.notice_settings import NoticeSettings, parse_notices
 
 #: The first of seven ports in a row, unless PORTS is given.
 FIRST_PORT = 4700
@@ -83,10 +84,7 @@ class Settings:
     mail_from: str = "Answerline <answerline@answerline.test>"
     #: The first operator, who can sign in from the first start on.
     operator_email: str = "operator@answerline.test"
-    #: Everybody who gets the operators' mail, with commas between them; empty: the first operator.
-    operators_email: str = ""
-    #: The hours in which only what cannot wait is mailed, as ``22:00-07:00 Europe/Berlin``.
-    quiet_hours: str = ""
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
     #: The place of the backups, outside of this machine; ``None``: none are taken.
     backup_to: str | None = None
     #: The time of the nightly backup, by this machine's clock.
@@ -194,7 +192,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     for name in ("whatsapp", "openai"):
         if getattr(chosen, name) not in ("simulated", "real"):
             raise CannotStart(f"{name.upper()}={getattr(chosen, name)} means nothing here: use `simulated` or `real`.")
-    operators = _parsed("OPERATOR_EMAIL", chosen.operator_email)
+    notices = _notices(chosen.operator_email, chosen.quiet_hours, given("OPERATORS_WEBHOOK") or "")
     return Settings(
         data=chosen.data.resolve(),
         ports=_ports(chosen.ports),
@@ -206,10 +204,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         openai_servers=_servers(chosen.openai_servers),
         public_url=_public(chosen.base_url),
         smtp_url=_smtp(chosen.smtp_url),
-        mail_from=_parsed("MAIL_FROM", chosen.mail_from),
-        operator_email=operators.partition(",")[0],
-        operators_email=operators,
-        quiet_hours=_parsed("QUIET_HOURS", chosen.quiet_hours),
+        mail_from=_sender(chosen.mail_from),
+        operator_email=notices.operators_email.partition(",")[0],
+        notices=notices,
         backup_to=_backup(chosen.backup_to, parse_address),
         backup_at=_backup(chosen.backup_at, parse_time) or DEFAULT_AT,
         runner_image=chosen.runner_image,
@@ -238,22 +235,22 @@ def _token(token: str | None, runners_at: str | None) -> str | None:
     return token if runners_at else None
 
 
-def _parsed(name: str, text: str) -> str:
-    """Returns a setting that the application parses, too, in its one form."""
-    from chalicelib.model import mail_address  # not above: a child of the stack has not got it on its path
-    from chalicelib.model.notices.quiet_hours import parse_quiet_hours
+def _sender(mail_from: str) -> str:
+    from chalicelib.model.mail_address import parse_sender  # a child of the stack has not got it on its path
 
     try:
-        match name:
-            case "MAIL_FROM":
-                return mail_address.parse_sender(text).setting
-            case "OPERATOR_EMAIL":
-                return ",".join(mail_address.parse_recipients(text))
-        parse_quiet_hours(text)
+        return parse_sender(mail_from).setting
     except ValueError as error:
-        example = " Give an address, or `Your agency <line@example.com>`." if name == "MAIL_FROM" else ""
-        raise CannotStart(f"{name}={text}: {error}.{example}") from None
-    return text
+        raise CannotStart(
+            f"MAIL_FROM={mail_from}: {error}. Give an address, or `Your agency <line@example.com>`."
+        ) from None
+
+
+def _notices(operators: str, quiet_hours: str, webhook: str) -> NoticeSettings:
+    try:
+        return parse_notices(operators, quiet_hours, webhook)
+    except ValueError as error:
+        raise CannotStart(str(error)) from None
 
 
 def _public(url: str | None) -> str | None:

@@ -112,8 +112,8 @@ class LocalStack:
                 runners_at_least=self.settings.runners,
                 allow_local_links=self.settings.links_are_local,
                 setup_advice=setup_advice(self.settings),
-                operators_email=self.settings.operators_email or self.settings.operator_email,
-                quiet_hours=self.settings.quiet_hours,
+                operators_email=self.settings.notices.operators_email or self.settings.operator_email,
+                quiet_hours=self.settings.notices.quiet_hours,
             ),
             **self.settings.app_settings,
         }
@@ -194,6 +194,7 @@ class LocalStack:
             mail_from=chosen.mail_from,
             runners=chosen.runners,
             token=chosen.runner_token,
+            webhook=chosen.notices.webhook,
         )
 
     def _start_mail(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib.errors import TransientError
 from chalicelib.model import Assistant, Policies, Problem, Tenant, TenantState, apply_report
+from chalicelib.model.notices.digest import DigestLine
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.scaling import Service
@@ -38,6 +39,8 @@ QUIET_SECONDS = 7 * 3600.0
 HELD_SECONDS = 6 * 3600.0
 #: A sender that read the table may send so much later; Lambda ends it after 60 s.
 LATE_SECONDS = 65.0
+#: A batch that one operator got is completed as it was: the others may get it so much later.
+COMPLETED_SECONDS = 900.0
 
 #: What a runner reports of a linked line, by a name for the trace.
 REPORTS: tuple[tuple[Phase, ProblemCode | None], ...] = (
@@ -97,8 +100,14 @@ class Post:
     def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
         return self._take(tenant.owner_email, [(tenant.id, kind, subject)])
 
+    def number_linked(self, tenant: Tenant, number: str, link: str) -> str:
+        return self._take(tenant.owner_email, [(tenant.id, NoticeKind.NUMBER_LINKED, Subject.NEWS)])
+
     def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
         return self._take(operator, [(line.link.rpartition("/")[2], line.kind, line.subject) for line in lines])
+
+    def send_digest(self, operator: str, lines: Sequence[DigestLine], overview: str) -> str:
+        return self._take(operator, [])
 
     def _take(self, to: str, notices: list[tuple[str, NoticeKind, Subject]]) -> str:
         self.cloud.step("mail")
@@ -142,6 +151,9 @@ class NoticeHistory:
         return [*self.violations, *self.loop.errors]
 
     async def _play(self) -> None:
+        services = self.services
+        services.runners.register(RUNNER, "0" * 64, 25, services.clock(), task="task-a")
+        await asyncio.sleep(5.0)  # until the indexes know it
         self._found()
         self.loop.after(0.0, self._reconcile)
         self.loop.after(0.0, self._heartbeat)
@@ -159,7 +171,7 @@ class NoticeHistory:
 
     def _reconcile(self) -> None:
         self.loop.after(QUIET_MINUTE_SECONDS if self.post.healed else MINUTE_SECONDS, self._reconcile)
-        self.cloud.call("reconcile", lambda: reconcile.reconcile(self.services) is None)
+        self.cloud.call("reconcile", lambda: reconcile.reconcile(self.services))
 
     def _heal(self) -> None:
         rates = self.cloud.rates
@@ -170,7 +182,6 @@ class NoticeHistory:
 
     def _found(self) -> None:
         services = self.services
-        services.runners.register(RUNNER, "0" * 64, 25, services.clock(), task="task-a")
         for tenant in self.tenants:
             created = Tenant(
                 id=tenant,
@@ -324,7 +335,8 @@ class NoticeHistory:
         spans = self.spans[tenant, kind]
         for before, mail in zip([None, *mails[:-1]], mails, strict=True):
             is_news = mail.subject is not Subject.ALL_CLEAR
-            near = any(begins <= mail.at and mail.at - LATE_SECONDS <= ends for begins, ends in spans)
+            late = COMPLETED_SECONDS if mail.to in OPERATORS else LATE_SECONDS
+            near = any(begins <= mail.at and mail.at - late <= ends for begins, ends in spans)
             if is_news and not near:
                 self._report("untrue", f"{mail.to} heard at {mail.at:.0f} that {tenant} is {kind}")
             if mail.subject is Subject.ALL_CLEAR and before is None:
@@ -341,8 +353,18 @@ class NoticeHistory:
         news = [mail for mail in mails if mail.subject is Subject.NEWS]
         for first, second in pairwise(news):
             between = [mail for mail in mails if first.at < mail.at < second.at]
-            if second.at - first.at < HELD_SECONDS - 1 and between:
+            began = self._began(first)
+            if second.at - began < HELD_SECONDS - LATE_SECONDS and between:
                 self._report("too often", f"{first.to} heard of {tenant} {kind} at {first.at:.0f}, {second.at:.0f}")
+
+    def _began(self, mail: Mail) -> float:
+        """Returns when the first of those who are mailed together got this news: it is held from then on."""
+        same = [
+            each.at
+            for each in self.post.taken
+            if (each.tenant, each.kind, each.subject) == (mail.tenant, mail.kind, mail.subject) and each.to in OPERATORS
+        ]
+        return min([mail.at, *(at for at in same if mail.to in OPERATORS and mail.at - TROUBLED_SECONDS < at)])
 
     def _was_replaced(self, tenant: str, kind: NoticeKind, since: float) -> bool:
         """Returns whether other news of the same line took its place since: then nobody gets an all-clear."""
@@ -364,7 +386,7 @@ class _Fleet:
     def set_desired(self, count: int) -> None:
         pass
 
-    def scale_out(self) -> None:
+    def scale_out(self, *_: Any) -> None:
         pass
 
     def runs(self, task: str) -> bool:

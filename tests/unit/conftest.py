@@ -19,6 +19,7 @@ from moto.core.model_instances import reset_model_data
 from chalicelib.aws.sqs import NoticeJob
 from chalicelib.errors import TransientError
 from chalicelib.model import Assistant, ChatLine, Tenant, TenantState
+from chalicelib.model.notices.digest import DigestLine
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.scaling import Service
@@ -200,6 +201,11 @@ class FakeMailer:
     def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
         sent = self._send("attention", operator, lines[0].link if len(lines) == 1 else overview)
         self.told += [(operator, line.name, line.kind, line.subject) for line in lines]
+        return sent
+
+    def send_digest(self, operator: str, lines: Sequence[DigestLine], overview: str) -> str:
+        sent = self._send("digest", operator, overview)
+        self.told += [(operator, line.name, line.matter, "digest") for line in lines]
         return sent
 
     def _send(self, kind: str, to: str, link: str) -> str:

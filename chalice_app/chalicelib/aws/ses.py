@@ -15,6 +15,7 @@ from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import INVITE_UNOPENED_FOR, Tenant
 from chalicelib.model.mail_address import UNFIT_FOR_HEADERS, parse_sender
+from chalicelib.model.notices.digest import DigestLine, OpenMatter
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.public_address import unfit_reason
@@ -74,6 +75,7 @@ class MailKind(StrEnum):
     NUMBER_LINKED = "number_linked"  #: which account was linked
     ALL_CLEAR = "all_clear"  #: the line works again
     ATTENTION = "attention"  #: news of lines, for the operators
+    DIGEST = "digest"  #: once a day what is open, for the operators
     TRIAL = "trial"  #: a test of the setup, for the operator who asked for it
 
 
@@ -146,6 +148,29 @@ class Mailer:
             over=over[:MAX_LINES],
             more=max(0, len(news) - MAX_LINES) + max(0, len(over) - MAX_LINES),
             lines=len({line.link for line in news or over}),
+        )
+
+    def send_digest(self, operator: str, lines: Sequence[DigestLine], overview: str) -> str:
+        """Mails one operator what is open, in English; raises as ``invite`` does.
+
+        Args:
+            overview: the address of the list of tenants.
+        """
+        named = {
+            matter: [(line, f"{overview}/tenants/{line.tenant}") for line in lines if line.matter is matter][:MAX_LINES]
+            for matter in OpenMatter
+        }
+        shown = sum(map(len, named.values()))
+        return self._deliver(
+            MailKind.DIGEST,
+            overview,
+            operator,
+            DEFAULT_LANGUAGE,
+            about="operators",
+            name="",
+            matters={matter: found for matter, found in named.items() if found},
+            count=len(lines),
+            more=len(lines) - shown,
         )
 
     def trial(self, operator: str, link: str, token_sha256: str) -> str:

@@ -155,7 +155,7 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
         return EventOutcome.IGNORED  # another stage of the same account: its events come over the same bus
     if mail.tag(KIND) == MailKind.TRIAL:
         return _handle_of_trial(services, parsed.detail)
-    if mail.tag(KIND) == MailKind.ATTENTION:
+    if mail.tag(KIND) in (MailKind.ATTENTION, MailKind.DIGEST):
         log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra={"event": parsed.detail_type})
         return EventOutcome.OPERATORS
     try:

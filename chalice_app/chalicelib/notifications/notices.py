@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.aws.sqs import NoticeJob
 from chalicelib.model.notices.kinds import Recipient
-from chalicelib.notifications import operator_notices, owner_notices
+from chalicelib.notifications import daily_digest, operator_notices, owner_notices
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -29,6 +29,7 @@ def handle(services: "Services", job: NoticeJob) -> None:
         operator_notices.send_due(services)
     owners = dict.fromkeys(job.owners)
     if job.all_owners:
+        daily_digest.send_due(services)
         due = services.notices.due(Recipient.OWNER, due_before=services.clock(), limit=OWNERS_AT_ONCE)
         owners |= dict.fromkeys(notice.tenant for notice in due)
     failures = 0

@@ -1,17 +1,15 @@
 """Sends the operators their notices: all that are due in one batch, over each channel."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError, NotFound
-from chalicelib.log_events import LogEvent
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import Recipient
 from chalicelib.model.notices.notice import (
-    ALARMED_AT_ATTEMPT,
     Notice,
     NoticeLine,
     earliest,
@@ -19,9 +17,10 @@ from chalicelib.model.notices.notice import (
     retry_at,
     with_former_mail,
 )
+from chalicelib.notifications.channels import Channel, channels
+from chalicelib.notifications.owed_notices import log_failure, owe, send_owed
 from chalicelib.notifications.owner_notices import PAUSED_LOOKED_AT_AFTER, is_known
-from chalicelib.store.notice_batches import Batch, BatchLine, Held
-from chalicelib.tokens import sha256
+from chalicelib.store.notice_batches import Batch, BatchLine, Held, Owed
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -30,40 +29,27 @@ log = logging.getLogger(__name__)
 
 #: The most notices of one batch, by partition of the index.
 LINES_OF_A_PARTITION: Final = 60
-#: A channel that failed so often, while another one got the batch, does not get it any more.
-MAX_ATTEMPTS_OF_A_CHANNEL: Final = 5
 #: No further batch for this long after one: news that trickles in makes a mail a minute at most.
 PAUSE: Final = timedelta(seconds=60)
-
-#: Sends lines to one address or place.
-_Channel = Callable[[tuple[NoticeLine, ...]], object]
 
 
 def send_due(services: "Services") -> None:
     """Sends all operators' notices that are due, unless another sender does it."""
-    channels = _channels(services)
+    ways = channels(services)
     held = services.notices.batches.claim(services.token(), services.clock())
     if held is None:
         return
+    owed = send_owed(services, held, ways)
     batch = held.batch
     if batch is None or not batch.begun:
-        lines = _collect(services, told=bool(channels))
+        lines = _collect(services, told=bool(ways))
         if not lines:
             services.notices.batches.end(held)
             return
-        batch = Batch(services.clock(), tuple(lines), tuple(channels))
+        batch = Batch(services.clock(), tuple(lines), tuple(ways))
         if not services.notices.batches.store(held, batch):
             return
-    _send(services, held, batch, channels)
-
-
-def _channels(services: "Services") -> Mapping[str, _Channel]:
-    """Returns the ways to the operators, by the name under which a batch stores them."""
-
-    def by_mail(address: str) -> _Channel:
-        return lambda lines: services.mailer.notify_operators(address, lines, f"{services.base_url()}/admin")
-
-    return {f"mail:{sha256(address)[:16]}": by_mail(address) for address in services.operators_emails}
+    _send(services, held, batch, ways, owed)
 
 
 def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
@@ -97,36 +83,34 @@ def _kept_back_until(services: "Services", notice: Notice, now: int) -> int:
     return now + milliseconds(PAUSED_LOOKED_AT_AFTER) if paused else now
 
 
-def _send(services: "Services", held: Held, batch: Batch, channels: Mapping[str, _Channel]) -> None:
-    """Sends the batch to each channel that is left, and records its notices once some channel got it."""
+def _send(
+    services: "Services", held: Held, batch: Batch, ways: Mapping[str, Channel], owed: Mapping[str, Owed]
+) -> None:
+    """Sends the batch to each channel that is left; once one got it, the others are owed it."""
     for channel in batch.left:
-        if channel not in channels:  # an address that the deployment no longer names
-            batch = _without(batch, channel, begun=batch.begun)
-            continue
+        if channel not in ways or channel in owed:
+            continue  # the deployment no longer names it, or it fails and gets everything later
         try:
-            channels[channel](_lines(services, batch))
+            ways[channel].notify(_lines(services, batch))
         except AnswerlineError as error:
-            _log_failure(channel, held, batch, error)
+            log_failure(channel, error, attempts=held.failures + 1)
             continue
-        batch = _without(batch, channel, begun=True)
+        batch = replace(batch, left=tuple(each for each in batch.left if each != channel), begun=True)
         if not services.notices.batches.store(held, batch):
             return
     now = services.clock()
     if not batch.begun:
         failures = held.failures + 1
-        next_at = retry_at("operators", failures, now)
-        services.notices.batches.put_back(held, None, failures=failures, next_at=next_at)
-    elif batch.left and batch.attempts < MAX_ATTEMPTS_OF_A_CHANNEL:
-        next_at = retry_at("operators", batch.attempts + 1, now)
-        services.notices.batches.put_back(held, batch, failures=0, next_at=next_at)
-    else:
-        for line in batch.lines:
-            _record_sent(services, line, batch.at)
-        services.notices.batches.end(held, next_at=now + milliseconds(PAUSE))
-
-
-def _without(batch: Batch, channel: str, *, begun: bool) -> Batch:
-    return replace(batch, left=tuple(each for each in batch.left if each != channel), begun=begun)
+        services.notices.batches.end(held, failures=failures, next_at=retry_at("operators", failures, now))
+        return
+    for channel in batch.left:
+        if channel in ways:
+            owed = owe(owed, channel, batch.lines)
+    if not services.notices.batches.store_owed(held, owed):
+        return
+    for line in batch.lines:
+        _record_sent(services, line, batch.at)
+    services.notices.batches.end(held, next_at=now + milliseconds(PAUSE))
 
 
 def _record_sent(services: "Services", line: BatchLine, at: int) -> None:
@@ -144,12 +128,3 @@ def _lines(services: "Services", batch: Batch) -> tuple[NoticeLine, ...]:
         )
         for line in batch.lines
     )
-
-
-def _log_failure(channel: str, held: Held, batch: Batch, error: AnswerlineError) -> None:
-    attempts = batch.attempts + 1 if batch.begun else held.failures + 1
-    context = {"kind": channel.partition(":")[0], "code": error.code, "attempts": attempts}
-    if attempts < ALARMED_AT_ATTEMPT:
-        log.warning(LogEvent.MAIL_NOT_SENT, extra={**context, "error_message": error.message})
-    else:
-        log.error(LogEvent.NOTICE_NOT_SENT, extra={**context, "given_up": batch.begun})

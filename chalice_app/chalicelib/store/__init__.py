@@ -24,6 +24,7 @@ pk                      sk                          attributes
 ``RUNNER#<runner>``     ``BELL``                    a counter, and the turns to take
 ``TASK#<task>``         ``TASK``                    the one runner of this ECS task; expires with that runner
 ``NOTICES``             ``OPERATORS``               the batch that operators are being sent, and who sends it
+``NOTICES``             ``DIGEST``                  the day of the last digest, and who sends the next one
 ``FLEET``               ``FLEET``                   since when there are too many runners; sessions left behind
 ``FLEET``               ``COMMITS``                 the commits that runners run
 ``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal

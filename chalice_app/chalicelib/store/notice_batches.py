@@ -2,11 +2,12 @@
 
 A batch is stored before the first channel gets it, and each channel that got it is taken off. A sender that finds a
 batch which some channels got completes it. It makes a batch that no channel is known to have got anew, of what is true
-by then.
+by then. What a single channel could not be sent is owed to it, and holds up no other one.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,8 +16,7 @@ from pydantic import TypeAdapter
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import Subject
-from chalicelib.store.records.reader import one, readable
-from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
 #: A sender that is not done within this time is dead: another one goes on.
 CLAIMED_FOR: Final = timedelta(minutes=2)
@@ -45,8 +45,25 @@ class Batch:
     left: tuple[str, ...]
     #: True once a channel got it
     begun: bool = False
-    #: failed rounds over the channels that are left
+
+
+@dataclass(frozen=True, slots=True)
+class OwedLine:
+    """News that one channel has not heard as the others have."""
+
+    tenant: str
+    kind: NoticeKind
+    #: the channel got the news, and lacks the all-clear
+    knows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The notices that one channel is owed, and when it is tried again."""
+
+    lines: tuple[OwedLine, ...]
     attempts: int = 0
+    next_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +72,13 @@ class Held:
 
     claim: str
     batch: Batch | None
-    #: failed rounds in a row in which no channel got anything, and the instant before which no other one begins
-    failures: int
-    next_at: int
+    owed: Mapping[str, Owed] = field(default_factory=dict)
+    #: failed rounds in a row in which no channel got anything
+    failures: int = 0
 
 
 _batches = TypeAdapter(Batch)
+_owed = TypeAdapter(dict[str, Owed])
 
 
 class NoticeBatches:
@@ -74,7 +92,7 @@ class NoticeBatches:
         self._table = table
 
     def claim(self, claim: str, now: int) -> Held | None:
-        """Claims the batch; None while another sender has it, or before the next round after failures."""
+        """Claims the batch; None while another sender has it, or before the next round."""
         free = Attr("claimed_until").not_exists() | Attr("claimed_until").lte(now)
         due = Attr("next_at").not_exists() | Attr("next_at").lte(now)
         changes = {"claim": claim, "claimed_until": now + milliseconds(CLAIMED_FOR)}
@@ -82,31 +100,24 @@ class NoticeBatches:
             item = self._table.update(Update(*_KEY, set=changes, when=free & due))
         except ConditionFailed:
             return None
-        batch = one(item, _batch_from) if item.get("batch") else None
-        return Held(claim, batch, item.get("failures", 0), item.get("next_at", 0))
+        batch = _batches.validate_python(item["batch"]) if item.get("batch") else None
+        return Held(claim, batch, _owed.validate_python(item.get("owed", {})), item.get("failures", 0))
 
     def store(self, held: Held, batch: Batch) -> bool:
         """Stores the batch before it is sent, and after each channel that got it; False if the claim is over."""
         return self._change(held, {"batch": _batches.dump_python(batch, mode="json")})
 
-    def end(self, held: Held, *, next_at: int | None = None) -> None:
-        """Ends the claim of a sender that is done; no other batch begins before ``next_at``."""
-        ended = dict.fromkeys(("batch", "claim", "claimed_until", "failures"))
-        self._change(held, {**ended, "next_at": next_at})
+    def store_owed(self, held: Held, owed: Mapping[str, Owed]) -> bool:
+        """Stores what channels are owed; False if the claim is over."""
+        return self._change(held, {"owed": _owed.dump_python(dict(owed), mode="json") or None})
 
-    def put_back(self, held: Held, batch: Batch | None, *, failures: int, next_at: int) -> None:
-        """Ends the claim of a sender that failed; the next round goes on with the batch, if there is one."""
-        kept = _batches.dump_python(replace(batch, attempts=batch.attempts + 1), mode="json") if batch else None
-        ended = {"claim": None, "claimed_until": None, "failures": failures, "next_at": next_at}
-        self._change(held, {"batch": kept, **ended})
+    def end(self, held: Held, *, failures: int = 0, next_at: int | None = None) -> None:
+        """Ends the claim and the batch of a sender; no other round begins before ``next_at``."""
+        ended = dict.fromkeys(("batch", "claim", "claimed_until"))
+        self._change(held, {**ended, "failures": failures or None, "next_at": next_at})
 
     def _change(self, held: Held, changes: dict[str, Any]) -> bool:
         with suppress(ConditionFailed):
             self._table.update(Update(*_KEY, set=changes, when=Attr("claim").eq(held.claim)))
             return True
         return False
-
-
-@readable
-def _batch_from(item: Item) -> Batch:
-    return _batches.validate_python(item["batch"])

@@ -167,6 +167,8 @@ def _write(recipient: Recipient, news: News) -> Update:
         changes["heard"] = None  # of the former time
     if news.kind in NEVER_REPEATED:
         changes["told_at"] = None
+    if news.state is NewsState.REPLACED:
+        changes["heard"] = None  # nobody hears that it is over: if it comes back, it is news again
     return Update(*_key(news.tenant, recipient, news.kind), set=changes, add={"revision": 1})
 
 

@@ -207,7 +207,9 @@ class StackNotify:
 
         self.client("sesv2").send_email(
             FromEmailAddress=parse_sender(self.settings.mail_from).header,
-            Destination={"ToAddresses": (self.settings.operators_email or self.settings.operator_email).split(",")},
+            Destination={
+                "ToAddresses": (self.settings.notices.operators_email or self.settings.operator_email).split(",")
+            },
             Content={"Simple": {"Subject": {"Data": subject}, "Body": {"Text": {"Data": text}}}},
         )
 

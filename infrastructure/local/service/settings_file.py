@@ -13,7 +13,7 @@ NAMES = (
     *("DYNOXIDE", "BACKUP_TO", "BACKUP_AT", "BACKUP_CREDENTIALS", "BACKUP_KNOWN_HOSTS", "RUNNERS_AT"),
 )
 #: The settings that hold a password: each is a credential, a file of its own.
-SECRETS = ("SMTP_URL", "RUNNER_BOOTSTRAP_TOKEN")
+SECRETS = ("SMTP_URL", "RUNNER_BOOTSTRAP_TOKEN", "OPERATORS_WEBHOOK")
 
 HEADING = """\
 # Settings of Answerline's service, as of `make up`: one NAME=value in each line.

@@ -99,8 +99,33 @@ def test_an_address_that_fails_for_good_keeps_no_news_from_the_others(
     break_down(office, 2, ProblemCode.OUT_OF_CREDIT)
     minutes_pass(office, clock, 30)
     assert {name for name, _, _ in to_operators(office)} == {"Client 0", "Client 1"}
-    given_up = [record for record in caplog.records if record.message == "notice_not_sent"]
-    assert given_up and not any(YOU in str(record.__dict__) for record in given_up)
+    late = [record for record in caplog.records if record.message == "notice_not_sent"]
+    assert late and not any(YOU in str(record.__dict__) for record in late)
+    repair(office, 1)
+    minutes_pass(office, clock, 30)
+    mailer(office).trouble = None
+    minutes_pass(office, clock, 20)
+    assert to_operators(office, YOU) == [("Client 1", NoticeKind.OUT_OF_CREDIT, "news")], "what is still so"
+    assert mails_to(office, YOU) == 1
+
+
+def test_an_address_that_had_the_news_and_failed_at_the_all_clear_gets_it_later(office: Services, clock: Clock) -> None:
+    office._environment = {**office._environment, "OPERATORS_EMAIL": f"{US} {YOU}"}
+    break_down(office, 1)
+    minutes_pass(office, clock, 1)
+    mailer(office).trouble, mailer(office).refused = BUSY, frozenset({YOU})
+    repair(office, 1)
+    minutes_pass(office, clock, 20)
+    mailer(office).trouble = None
+    minutes_pass(office, clock, 20)
+    assert (
+        to_operators(office)
+        == to_operators(office, YOU)
+        == [
+            ("Client 0", NoticeKind.KEY_REVOKED, "news"),
+            ("Client 0", NoticeKind.KEY_REVOKED, "all_clear"),
+        ]
+    )
 
 
 def test_ses_is_down_for_hours_and_then_everybody_hears_once(
@@ -227,6 +252,17 @@ def test_a_problem_that_another_one_replaces_gets_no_all_clear(office: Services,
         ("Client 0", NoticeKind.OUT_OF_CREDIT, "news"),
         ("Client 0", NoticeKind.OUT_OF_CREDIT, "all_clear"),
     ]
+
+
+def test_a_problem_that_comes_back_after_another_one_is_news_again_six_hours_after_it_was(
+    office: Services, clock: Clock
+) -> None:
+    for code in (ProblemCode.KEY_REVOKED, ProblemCode.OUT_OF_CREDIT, ProblemCode.KEY_REVOKED):
+        break_down(office, 1, code)
+        minutes_pass(office, clock, 2)
+    assert [kind for _, kind, _ in to_operators(office)] == [NoticeKind.KEY_REVOKED, NoticeKind.OUT_OF_CREDIT]
+    minutes_pass(office, clock, 6 * 60)
+    assert [kind for _, kind, _ in to_operators(office)][2:] == [NoticeKind.KEY_REVOKED]
 
 
 def test_a_queue_that_is_down_delays_a_notice_by_a_minute_and_fails_nothing(office: Services, clock: Clock) -> None:

@@ -61,7 +61,7 @@ def test_owner_and_operators_hear_of_a_logout_at_once_and_an_owner_is_reminded(l
     assert of_owner(minutes_pass(line, clock, 24 * 60 - 1)) == []
     assert of_owner(minutes_pass(line, clock, 2)) == ["logged_out"]
     assert of_owner(minutes_pass(line, clock, 48 * 60)) == ["logged_out"]
-    assert minutes_pass(line, clock, 24 * 60) == []
+    assert of_owner(minutes_pass(line, clock, 24 * 60)) == []
 
 
 def test_an_operators_open_page_keeps_no_mail_back(line: Services, clock: Clock) -> None:

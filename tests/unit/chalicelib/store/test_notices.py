@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.model.notices.kinds import NoticeKind, Recipient
 from chalicelib.model.notices.notice import News, NewsState, Notice, Subject
-from chalicelib.store.notice_batches import Batch, BatchLine
+from chalicelib.store.notice_batches import Batch, BatchLine, Owed, OwedLine
 from chalicelib.store.notices import CLAIMED_FOR, SHARDS, Notices, news_writes
 from chalicelib.store.table import Table
 from tests.unit.conftest import ENGINES, Clock
@@ -168,11 +168,22 @@ def test_one_sender_has_the_batch_and_another_one_goes_on_when_it_died(notices: 
 def test_a_round_that_failed_is_repeated_after_a_while(notices: Notices, clock: Clock) -> None:
     held = notices.batches.claim("first", clock())
     assert held is not None
-    notices.batches.put_back(held, None, failures=1, next_at=clock() + 30_000)
+    notices.batches.end(held, failures=1, next_at=clock() + 30_000)
     assert notices.batches.claim("second", clock()) is None
     again = notices.batches.claim("second", clock.pass_seconds(30))
     assert again is not None and again.failures == 1
-    kept = Batch(clock(), (LINE,), ("mail:b",), begun=True)
-    notices.batches.put_back(again, kept, failures=0, next_at=clock())
+
+
+def test_what_a_channel_is_owed_stays_until_it_is_taken_off(notices: Notices, clock: Clock) -> None:
+    held = notices.batches.claim("first", clock())
+    assert held is not None and held.owed == {}
+    owed = {"mail:b": Owed((OwedLine(T, NoticeKind.CONFLICT, knows=False),), attempts=2, next_at=clock() + 1)}
+    assert notices.batches.store_owed(held, owed)
+    notices.batches.end(held)
+    second = notices.batches.claim("second", clock())
+    assert second is not None and second.owed == owed
+    assert not notices.batches.store_owed(held, {})
+    assert notices.batches.store_owed(second, {})
+    notices.batches.end(second)
     third = notices.batches.claim("third", clock())
-    assert third is not None and third.batch == replace(kept, attempts=1)
+    assert third is not None and third.owed == {}

@@ -186,3 +186,20 @@ def test_the_templates_declare_all_parameters_and_names_that_a_deployment_uses()
 def test_several_operators_addresses_are_one_setting_however_they_are_separated(text: str) -> None:
     given = parse({"STAGE": "prod", "OPERATORS_EMAIL": text}).given
     assert given["OperatorsEmail"] == "us@agency.example,you@agency.example"
+
+
+@pytest.mark.parametrize(
+    ("given", "webhook"),
+    [("", None), ("none", ""), ("https://hooks.example.com/secret", "https://hooks.example.com/secret")],
+)
+def test_the_webhook_is_stored_forgotten_or_left_as_it_is_and_never_shown(given: str, webhook: str | None) -> None:
+    settings = parse({"STAGE": "prod", "OPERATORS_WEBHOOK": given})
+    assert settings.webhook == webhook
+    assert "secret" not in repr(settings) and "secret" not in str(settings.given)
+
+
+@pytest.mark.parametrize("address", ["http://hooks.example.com/secret", "https://10.0.0.1/secret", "secret"])
+def test_a_webhook_that_is_not_public_is_refused_without_its_address(address: str) -> None:
+    with pytest.raises(CannotDeploy, match="OPERATORS_WEBHOOK: ") as refused:
+        parse({"STAGE": "prod", "OPERATORS_WEBHOOK": address})
+    assert "secret" not in str(refused.value)

@@ -188,10 +188,20 @@ def test_only_operators_see_mails_and_simulators_where_something_is_real(
 
 def test_several_operators_get_the_mail_and_the_first_one_signs_in() -> None:
     settings = parse([], {"OPERATOR_EMAIL": "us@agency.example, you@agency.example"})
-    assert (settings.operator_email, settings.operators_email) == (
+    assert (settings.operator_email, settings.notices.operators_email) == (
         "us@agency.example",
         "us@agency.example,you@agency.example",
     )
+
+
+def test_the_webhook_is_a_secret_that_no_settings_show() -> None:
+    settings = parse([], {"OPERATORS_WEBHOOK": "https://hooks.example.com/secret"})
+    assert settings.notices.webhook == "https://hooks.example.com/secret"
+    assert "secret" not in repr(settings)
+    for address in ("http://hooks.example.com/secret", "https://127.0.0.1/secret", "https://10.0.0.1/secret", "secret"):
+        with pytest.raises(CannotStart, match="OPERATORS_WEBHOOK: ") as refused:
+            parse([], {"OPERATORS_WEBHOOK": address})
+        assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("name", "value"), [("OPERATOR_EMAIL", "us, you"), ("QUIET_HOURS", "at night")])

@@ -64,11 +64,6 @@ def test_what_is_sent_next_and_when(notice: Notice, step: Step | None) -> None:
     assert next_step(notice) == step
 
 
-def test_a_replaced_notice_whose_news_returns_is_held_like_any_repetition() -> None:
-    replaced = a_notice(REPLACED, heard=OPEN, news_at=T0)
-    assert next_step(replace(replaced, state=OPEN)) is None, "the audience knows"
-
-
 def test_what_was_sent_is_known_and_the_next_is_due() -> None:
     sent = after_sending(a_notice(OPEN, NoticeKind.DISCONNECTED, attempts=3), Subject.NEWS, T0 + 7)
     assert (sent.heard, sent.heard_at, sent.news_at, sent.attempts) == (OPEN, T0 + 7, T0 + 7, 0)

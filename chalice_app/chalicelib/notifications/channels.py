@@ -1,0 +1,60 @@
+"""The ways to the operators: a mail to each address, and the webhook."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from chalicelib.model.notices.digest import DigestLine
+from chalicelib.model.notices.notice import NoticeLine
+from chalicelib.notifications import webhook
+from chalicelib.tokens import sha256
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
+
+
+class Channel(Protocol):
+    """One way; each method raises an AnswerlineError if it failed."""
+
+    def notify(self, lines: Sequence[NoticeLine]) -> None:
+        """Sends news, reminders and all-clears."""
+
+    def send_digest(self, lines: Sequence[DigestLine]) -> None:
+        """Sends the daily digest."""
+
+
+class MailChannel:
+    """Mails to one operator."""
+
+    def __init__(self, services: "Services", address: str) -> None:
+        self._services = services
+        self._address = address
+
+    def notify(self, lines: Sequence[NoticeLine]) -> None:
+        self._services.mailer.notify_operators(self._address, lines, f"{self._services.base_url()}/admin")
+
+    def send_digest(self, lines: Sequence[DigestLine]) -> None:
+        self._services.mailer.send_digest(self._address, lines, f"{self._services.base_url()}/admin")
+
+
+class WebhookChannel:
+    """Posts to the installation's webhook."""
+
+    def __init__(self, services: "Services", url: str) -> None:
+        self._services = services
+        self._url = url
+
+    def notify(self, lines: Sequence[NoticeLine]) -> None:
+        webhook.send(self._services, self._url, webhook.text_of_notices(lines))
+
+    def send_digest(self, lines: Sequence[DigestLine]) -> None:
+        pages = f"{self._services.base_url()}/admin"
+        webhook.send(self._services, self._url, webhook.text_of_digest(lines, pages))
+
+
+def channels(services: "Services") -> Mapping[str, Channel]:
+    """Returns the channels by the name under which a batch stores them: never an address."""
+    found: dict[str, Channel] = {
+        f"mail:{sha256(address)[:16]}": MailChannel(services, address) for address in services.operators_emails
+    }
+    url = services.webhook_url()
+    return {**found, "webhook": WebhookChannel(services, url)} if url else found
