@@ -1,6 +1,7 @@
 """Checks of the one-machine installation that runs here, from outside and inside."""
 
 import json
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from infrastructure.local.aws import Aws
 from infrastructure.local.backup.places import parse_address
 from infrastructure.local.emulator.state import State, StateUnreadable
 from infrastructure.local.mail import relay, spool
+from infrastructure.local.service.account import holder_of
 from infrastructure.local.service.installed import Commands, commands_of
 from infrastructure.local.settings import CannotStart, Settings
 from infrastructure.local.table.room import FULL_DISK, ROOM_TO_START_BYTES, free_bytes
@@ -44,6 +46,10 @@ class Machine:
 def examine(machine: Machine) -> list[CheckResult]:
     """Runs all checks; those of the running stack only if it runs."""
     settings = machine.settings
+    if settings.data.is_dir() and not os.access(settings.data, os.R_OK | os.X_OK):
+        # Before the other checks: to this account everything in it would seem to be missing.
+        holder = holder_of(settings.data).name
+        return [bad(f"{settings.data} can be read by {holder} and root alone", "run this command with sudo")]
     place = parse_address(settings.backup_to).label if settings.backup_to else ""
     browsers = [] if settings.runners_at else check_browser(settings)
     results = [check_disk(settings.data), *browsers, *check_backups(settings.data, machine.now, place)]

@@ -23,6 +23,23 @@ def test_a_stack_that_does_not_run_is_bad_with_the_command_to_start_it(tmp_path:
     assert "make up" in found[0].fix
 
 
+def test_data_of_a_service_name_its_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = tmp_path / "etc" / "systemd" / "system" / "answerline.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f'ReadWritePaths="{tmp_path}/data"\n')
+    monkeypatch.setenv("SERVICE_ETC", str(tmp_path / "etc"))
+    found = machine.examine(Machine(Settings(data=tmp_path / "data"), "abc", "4.6.0", NOW, lambda seconds: None))
+    said = " ".join(each.fix for each in found)
+    assert "`sudo systemctl start answerline`" in said and "`sudo make backup-key`" in said
+    assert "`sudo make service BACKUP_TO=…`" in said and "`make " not in said
+
+
+def test_data_that_cannot_be_read_are_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    (result,) = machine.examine(Machine(Settings(data=tmp_path), "abc", "4.6.0", NOW, lambda seconds: None))
+    assert (result.state, result.fix) == (State.BAD, "run this command with sudo")
+
+
 def test_a_stack_whose_process_ended_does_not_run(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps({"pid": 2**22 + 1}))
     assert machine.running_stack(tmp_path) is None
