@@ -125,6 +125,10 @@ bench-logins: install ## restore 20 logins from snapshots of busy browsers; all 
 soak: install ## measure the stores and the control plane with a month of 5, 20 and 50 clients; an hour (ARGS="5 20"); resumes
 	@$(BIN)/python -m tests.soak $(ARGS)
 
+.PHONY: scale
+scale: install ## count reads and writes of 2,000 tenants on 250 runners without browsers, and lose half of them (a quarter of an hour); resumes
+	@$(BIN)/python -m tests.soak.scale $(ARGS)
+
 VERSION ?= latest
 ARGS ?=
 

@@ -31,6 +31,7 @@ from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
 from chalicelib.store.digests import Digests
 from chalicelib.store.drains import Drains
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
 from chalicelib.store.notices import Notices
 from chalicelib.store.operators import Operators
@@ -42,7 +43,6 @@ from chalicelib.store.setup import Setup
 from chalicelib.store.slots import Slots
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 

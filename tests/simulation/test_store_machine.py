@@ -14,12 +14,12 @@ from chalicelib.model.messages.message import stored_message
 from chalicelib.store.conversation.chats import Chats, arrival
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.expressions import Item, plain
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from infrastructure.local.table.items import read_items

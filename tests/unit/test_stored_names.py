@@ -53,6 +53,7 @@ from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
 from chalicelib.store.notices import Notices
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
@@ -60,7 +61,6 @@ from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners, TurnToTake
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Put
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from infrastructure.local.backup import former_backup

@@ -33,8 +33,9 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
         with suppress(Unreadable):
             fail_over(services, tenant, now)
     claimed = False
+    among = services.placement.candidates.remembered()
     for session in _waiting(services, runner):
-        if services.placement.offer(session, runner, now):
+        if services.placement.offer(session, runner, now, among):
             claimed = True
             bell.ring_all(services, session.tenant, runner.id)
     return claimed or _leave_full_disk(services, runner, now)

@@ -161,14 +161,18 @@ class Placement(WaitingSessions):
         self._scale_out(self._count_needed)
         return False
 
-    def offer(self, session: Session, runner: Runner, now: int) -> bool:
-        """Gives a waiting session to a runner that has room, unless ``place`` would prefer another one."""
+    def offer(self, session: Session, runner: Runner, now: int, among: Candidates | None = None) -> bool:
+        """Gives a waiting session to a runner that has room, unless ``place`` would prefer another one.
+
+        Args:
+            among: the candidates, if they were read a moment ago.
+        """
         if session.runner is not None or now < session.next_try_at:
             return False
         # Otherwise no runner is a better choice, and none needs to be read.
         in_question = session.failures > 0 or runner.release != self._release
         if in_question and not is_best_choice(
-            session, runner, [runner, *self.candidates.rivals(session, runner, now)], self._release, now
+            session, runner, [runner, *(among or self.candidates).rivals(session, runner, now)], self._release, now
         ):
             return False
         return self.claim(session, runner.id, now)

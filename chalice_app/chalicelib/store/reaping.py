@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from chalicelib.errors import Unreadable
 from chalicelib.model import Assignment, Runner, RunnerState, is_wedged, may_reap
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.placement import Placement
-from chalicelib.store.tasks import Tasks
 
 
 class Reaping:

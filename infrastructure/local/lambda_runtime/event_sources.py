@@ -19,8 +19,12 @@ from infrastructure.local.lambda_runtime.events import LambdaContext, matches, s
 
 #: The concurrency for one queue, unless the app's decorator sets it.
 DEFAULT_WORKERS = 24
-#: Short, so that a stop is quick; polling costs nothing here.
+#: Short, so that a stop is quick …
 LONG_POLL_SECONDS = 2
+#: … but a queue that was empty for so long is polled rarely: each poll costs a request, all night long. A message that
+#: comes meanwhile ends the poll at once.
+IDLE_AFTER_SECONDS = 120.0
+IDLE_POLL_SECONDS = 15
 #: The timeout of a handler; after the queue's visibility timeout another worker receives the message.
 HANDLER_TIMEOUT_SECONDS = 120.0
 #: The delay before the first run of a schedule; short, so that a restart is reconciled at once.
@@ -94,6 +98,11 @@ def rate_seconds(expression: Any) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def poll_seconds(empty_for_seconds: float) -> int:
+    """Returns how long a poll of a queue waits that was empty for so long."""
+    return LONG_POLL_SECONDS if empty_for_seconds < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS
+
+
 class EventDispatcher:
     """Threads that poll and dispatch until they are stopped; an undelivered message stays in its queue."""
 
@@ -133,14 +142,14 @@ class EventDispatcher:
 
     def _poll(self, source: QueueSource, pool: ThreadPoolExecutor) -> None:
         free = threading.Semaphore(source.workers)
-        url = ""
+        url, came_at = "", time.monotonic()
         while not self._stopped.is_set():
             # A message is received only when a worker is free: its visibility timeout runs from now.
             if not free.acquire(timeout=1.0):
                 continue
             try:
                 url = url or self._sqs.get_queue_url(QueueName=source.queue)["QueueUrl"]
-                message = self._receive(url)
+                message = self._receive(url, poll_seconds(time.monotonic() - came_at))
             except (BotoCoreError, ClientError) as error:
                 free.release()
                 _log_error(source.name, error)
@@ -149,16 +158,17 @@ class EventDispatcher:
             if message is None:
                 free.release()
                 continue
+            came_at = time.monotonic()
             try:
                 pool.submit(self._deliver, source, url, message, free)
             except RuntimeError:  # stopped meanwhile; the message becomes visible again
                 return
 
-    def _receive(self, url: str) -> dict[str, Any] | None:
+    def _receive(self, url: str, seconds: int) -> dict[str, Any] | None:
         received = self._sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=1,
-            WaitTimeSeconds=LONG_POLL_SECONDS,
+            WaitTimeSeconds=seconds,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )

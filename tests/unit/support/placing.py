@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from chalicelib.model import Runner
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant

@@ -25,6 +25,7 @@ from chalicelib.model import (
 )
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from chalicelib.store.placement import Placement
@@ -32,7 +33,6 @@ from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.snapshots import Snapshots
 from chalicelib.store.table import Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
 from tests.unit.support.stored_chats import DAY, HOUR, MINUTE, SECOND, StoredChats, stored

@@ -36,6 +36,10 @@ class Candidates:
             found += [gave_up] if gave_up is not None and gave_up.state is not RunnerState.DEAD else []
         return found
 
+    def remembered(self) -> "Candidates":
+        """Returns candidates that are read once, for sessions that are placed at one moment."""
+        return _Remembered(self._runners)
+
     def _with_room(self, now: int, *, is_current: bool) -> list[Runner]:
         """Reads again if all that were read are silent: they must not hide the others."""
         for _ in range(ATTEMPTS):
@@ -50,3 +54,16 @@ class Candidates:
     def rivals(self, session: Session, runner: Runner, now: int) -> list[Runner]:
         """Returns the candidates beside this one."""
         return [each for each in self.find(session, now) if each.id != runner.id]
+
+
+class _Remembered(Candidates):
+    """Candidates that are read once, those of this release and the others."""
+
+    def __init__(self, runners: Runners) -> None:
+        super().__init__(runners)
+        self._read: dict[bool, list[Runner]] = {}
+
+    def _with_room(self, now: int, *, is_current: bool) -> list[Runner]:
+        if is_current not in self._read:
+            self._read[is_current] = super()._with_room(now, is_current=is_current)
+        return [*self._read[is_current]]

@@ -27,7 +27,7 @@ UNLISTED: Final[dict[str, Any]] = dict.fromkeys(KEYS)
 #: No runner has more room.
 MOST_ROOM: Final = 1_000_000
 #: Runners with room are listed in so many partitions.
-ROOM_SHARDS: Final = 4
+ROOM_SHARDS: Final = 2
 
 
 def room_of(runner: str, *, is_current: bool, room: int) -> dict[str, Any]:

@@ -205,3 +205,18 @@ def test_the_commits_of_the_runners_are_one_record(services: Services, clock: Cl
     commits.record(list(services.runners.alive()), clock())
     assert commits.get() == {"new"}
     assert items_read(services) - before == 4 + 1 + 1
+
+
+def test_a_heartbeat_of_another_release_reads_its_rivals_once(services: Services, clock: Clock) -> None:
+    """During an upgrade each session that waits is in question: a runner of the next release would be preferred."""
+    for number in range(8):
+        tenant = a_tenant(f"tenant{number:04}")
+        services.tenants.create(tenant, ASSISTANT, by="operator@example.com")
+        services.placement.keep_awake(tenant.id, clock())
+    read = []
+    for capacity in (1, 7):
+        runner = services.runners.register(f"runnerold{capacity}", "0" * 64, capacity, clock(), commit="former")
+        before = items_read(services)
+        assert lifecycle.handle_heartbeat(services, runner, clock())
+        read.append((items_read(services) - before) / capacity)
+    assert read[1] < read[0]

@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.errors import Unauthorised
 from chalicelib.model import DEAD_TOKEN_GRACE, RunnerState, former_holders, milliseconds
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping
 from chalicelib.store.table import Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.store.tenants import Tenants
 from tests.unit.conftest import Clock
 from tests.unit.support.placing import A, B, placement, placement_on, registered, renewed, scaled_out, tenants

@@ -5,9 +5,9 @@ import pytest
 from chalicelib.aws.ssm import CACHED_FOR_MS, Parameters
 from chalicelib.errors import TaskRefused, TransientError, Unauthorised
 from chalicelib.model import RunnerState
+from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Item, Table
-from chalicelib.store.tasks import Tasks
 from chalicelib.web import runner_api
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, SESSION, Clock, FakeFleet, a_tenant

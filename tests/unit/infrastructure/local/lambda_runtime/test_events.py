@@ -1,13 +1,23 @@
 """Events: the shapes that Lambda gets from SQS, EventBridge and ECS, and the sources that the app declares."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from infrastructure.local.lambda_runtime import events
-from infrastructure.local.lambda_runtime.event_sources import declared_sources, rate_seconds
+from infrastructure.local.lambda_runtime.event_sources import (
+    IDLE_AFTER_SECONDS,
+    IDLE_POLL_SECONDS,
+    LONG_POLL_SECONDS,
+    EventDispatcher,
+    QueueSource,
+    declared_sources,
+    poll_seconds,
+    rate_seconds,
+)
 from infrastructure.local.lambda_runtime.events import LambdaContext
 
 
@@ -76,3 +86,32 @@ def test_a_rate_is_an_interval(expression: str, expected: float) -> None:
 def test_a_cron_expression_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="cron"):
         rate_seconds("cron(0 4 * * ? *)")
+
+
+def test_a_queue_that_is_empty_for_long_is_polled_rarely() -> None:
+    assert poll_seconds(0) == poll_seconds(IDLE_AFTER_SECONDS - 1) == LONG_POLL_SECONDS
+    assert poll_seconds(IDLE_AFTER_SECONDS) == IDLE_POLL_SECONDS <= 20, "what SQS allows"
+
+
+def test_a_poll_waits_as_long_as_the_queue_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    now = [0.0]
+
+    class Sqs:
+        def get_queue_url(self, **_: Any) -> dict[str, str]:
+            return {"QueueUrl": "https://queue.example"}
+
+        def receive_message(self, WaitTimeSeconds: int, **_: Any) -> dict[str, Any]:  # noqa: N803
+            waited.append(WaitTimeSeconds)
+            now[0] += WaitTimeSeconds
+            if now[0] > 300:
+                dispatcher._stopped.set()
+            return {"Messages": [{"ReceiptHandle": "h", "Body": "{}"}]} if len(waited) == 70 else {}
+
+    monkeypatch.setattr("infrastructure.local.lambda_runtime.event_sources.time.monotonic", lambda: now[0])
+    dispatcher = EventDispatcher(Chalice(app_name="empty"), Sqs(), "events")
+    with ThreadPoolExecutor(1) as pool:
+        dispatcher._poll(QueueSource("jobs", lambda *_: None, "jobs", 1), pool)
+    first_idle = waited.index(IDLE_POLL_SECONDS)
+    assert waited[:first_idle] == [LONG_POLL_SECONDS] * first_idle and first_idle == 60
+    assert waited[70] == LONG_POLL_SECONDS, "a message came"
