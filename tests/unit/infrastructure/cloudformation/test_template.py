@@ -279,6 +279,7 @@ def test_functions_get_names_and_no_references() -> None:
 NOT_TOLD: Final = {
     "BACKUP_STATE_PARAMETER": "nothing of the stage makes backups: DynamoDB and S3 keep their own",
     "AWS_REGION": "Lambda sets it",
+    "SETUP_ADVICE": "advice for a stage is in the application; one machine has other commands",
     "ALLOW_LOCAL_LINKS": "only where the reader sits at this very machine",
 }
 
