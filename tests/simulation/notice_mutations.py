@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.model.notices import notice as rules
-from chalicelib.model.notices.notice import Notice, Subject, after_sending
+from chalicelib.model.notices.notice import Notice
 from chalicelib.store import notice_batches, notices, sessions, tenants
 from chalicelib.store.notice_batches import Held, NoticeBatches
 from chalicelib.store.notices import Notices
@@ -65,17 +65,6 @@ def no_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "REPEATED_AFTER", timedelta(0))
 
 
-def news_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forgets news that came while a mail was being sent."""
-
-    def record_sent(self: Notices, notice: Notice, subject: Subject, now: int) -> None:
-        sent = after_sending(notice, subject, now)
-        heard = {"heard": sent.heard, "heard_at": now, "told_at": sent.news_at, "claimed_until": None}
-        self._table.update(self._update(notice, {**heard, **notices._listed(sent, sent.due_at)}, None))
-
-    monkeypatch.setattr(Notices, "record_sent", record_sent)
-
-
 def channels_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owes a channel nothing that failed while another one got the batch."""
     monkeypatch.setattr("chalicelib.notifications.operator_notices.owe", lambda owed, channel, lines: dict(owed))
@@ -100,7 +89,6 @@ MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], Notic
     (claim_for_ever, ("unheard", "no all-clear"), SLOW),
     (one_attempt, ("unheard", "no all-clear"), NoticePlan()),
     (no_hold, ("too often",), NoticePlan()),
-    (news_overlooked, ("unheard", "no all-clear"), SLOW),
     (channels_forgotten, ("unheard", "no all-clear", "untrue"), SLOW),
     (clear_to_everybody, ("untrue",), NoticePlan()),
 ]

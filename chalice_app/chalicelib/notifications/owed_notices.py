@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError
@@ -51,6 +52,8 @@ def send_owed(services: "Services", held: Held, ways: Mapping[str, Channel]) -> 
         try:
             lines, waiting = _payable(services, each)
             if lines:
+                tried = tuple(replace(line, tried=True) for line in each.lines)
+                services.notices.batches.store_owed(held, {**owed, channel: replace(each, lines=tried)})
                 ways[channel].notify(lines)
         except AnswerlineError as error:
             attempts = each.attempts + 1
@@ -63,7 +66,7 @@ def send_owed(services: "Services", held: Held, ways: Mapping[str, Channel]) -> 
         if waiting:
             owed[channel] = Owed(tuple(waiting), next_at=now + milliseconds(SETTLED_AFTER))
         services.notices.batches.store_owed(held, owed)
-    if owed != held.owed:
+    if held.owed:
         services.notices.batches.store_owed(held, owed)
     return owed
 
@@ -76,10 +79,14 @@ def _payable(services: "Services", owed: Owed) -> tuple[list[NoticeLine], list[O
     lines, waiting = [], []
     for line in owed.lines:
         notice = services.notices.get(line.tenant, Recipient.OPERATORS, line.kind)
-        if notice is None or line.knows is (notice.heard is NewsState.OPEN):
+        if notice is None:
             continue
-        if notice.state is (NewsState.OVER if line.knows else NewsState.OPEN):
-            subject = Subject.ALL_CLEAR if line.knows else Subject.NEWS
+        # A sender that died may have sent it the news: an all-clear too much is better than one too few.
+        knows = line.knows or (line.tried and notice.state is NewsState.OVER)
+        if knows is (notice.heard is NewsState.OPEN):
+            continue
+        if notice.state is (NewsState.OVER if knows else NewsState.OPEN):
+            subject = Subject.ALL_CLEAR if knows else Subject.NEWS
             link = f"{services.base_url()}/admin/tenants/{line.tenant}"
             name = services.tenants.get(line.tenant).name
             lines.append(NoticeLine(name, line.kind, subject, notice.since, link))

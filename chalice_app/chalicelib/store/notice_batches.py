@@ -55,6 +55,8 @@ class OwedLine:
     kind: NoticeKind
     #: the channel got the news, and lacks the all-clear
     knows: bool
+    #: a sender was about to send it the news, and did not record whether it did
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
