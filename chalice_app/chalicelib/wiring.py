@@ -29,11 +29,11 @@ from chalicelib.store.conversation.due_checks import DueChecks
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
-from chalicelib.store.digests import Digests
 from chalicelib.store.drains import Drains
 from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
-from chalicelib.store.notices import Notices
+from chalicelib.store.notifications.digests import Digests
+from chalicelib.store.notifications.notices import Notices
 from chalicelib.store.operators import Operators
 from chalicelib.store.placement import Placement
 from chalicelib.store.reaping import Reaping

@@ -10,8 +10,8 @@ import pytest
 from chalicelib.model.notices import notice as rules
 from chalicelib.model.notices.notice import Notice
 from chalicelib.store import notice_batches, notices, sessions, tenants
-from chalicelib.store.notice_batches import Held, NoticeBatches
-from chalicelib.store.notices import Notices
+from chalicelib.store.notifications.batches import Held, NoticeBatches
+from chalicelib.store.notifications.notices import Notices
 from chalicelib.store.table import ConditionFailed, Update
 from tests.simulation.notice_history import NoticePlan, play
 

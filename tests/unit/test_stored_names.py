@@ -55,7 +55,7 @@ from chalicelib.store.drains import Drains
 from chalicelib.store.expressions import plain
 from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
-from chalicelib.store.notices import Notices
+from chalicelib.store.notifications.notices import Notices
 from chalicelib.store.operators import Operators, OperatorSession, SignInStep, StepKind
 from chalicelib.store.placement import Placement
 from chalicelib.store.runners import Runners, TurnToTake

@@ -1,8 +1,9 @@
 """Notifications: sends the notices that are due.
 
-News is stored with its notices in one transaction (``store/notices.py``). A job sends them at once; what it could not
-send is due again later, and found by the job that the reconcile loop enqueues each minute. So no notice is lost with a
-process or a queue, and one is sent twice only if a sender dies exactly between SES's answer and our record of it.
+News is stored with its notices in one transaction (``store/notifications/notices.py``). A job sends them at once; what
+it could not send is due again later, and found by the job that the reconcile loop enqueues each minute. So no notice is
+lost with a process or a queue, and one is sent twice only if a sender dies exactly between SES's answer and our record
+of it.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -20,7 +20,7 @@ from chalicelib.model.notices.notice import (
 from chalicelib.notifications.channels import Channel, channels
 from chalicelib.notifications.owed_notices import log_failure, owe, send_owed
 from chalicelib.notifications.owner_notices import PAUSED_LOOKED_AT_AFTER, is_known
-from chalicelib.store.notice_batches import Batch, BatchLine, Held, Owed
+from chalicelib.store.notifications.batches import Batch, BatchLine, Held, Owed
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services

@@ -19,7 +19,7 @@ from chalicelib.model.notices.notice import (
     retry_at,
 )
 from chalicelib.notifications.channels import Channel
-from chalicelib.store.notice_batches import BatchLine, Held, Owed, OwedLine
+from chalicelib.store.notifications.batches import BatchLine, Held, Owed, OwedLine
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services

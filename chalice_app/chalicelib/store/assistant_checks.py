@@ -6,7 +6,7 @@ from chalicelib.model import Tenant
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.tenant import AssistantCheckup
-from chalicelib.store.notices import news_writes
+from chalicelib.store.notifications.notices import news_writes
 from chalicelib.store.table import Attr, ConditionFailed, Table, Update
 
 

@@ -14,7 +14,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import INVITE_UNOPENED_FOR, Event, EventKind, Invite, milliseconds
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import News, NewsState
-from chalicelib.store.notices import news_writes
+from chalicelib.store.notifications.notices import news_writes
 from chalicelib.store.records.reader import one, readable
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline, seconds

@@ -22,7 +22,7 @@ from chalicelib.model import (
 from chalicelib.model.notices.kinds import NoticeKind, kind_of
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.notices.session_news import news_between, news_of_number
-from chalicelib.store.notices import news_writes
+from chalicelib.store.notifications.notices import news_writes
 from chalicelib.store.records.reader import readable, value_of
 from chalicelib.store.records.wire_enums import read_enum, read_kind, read_problem
 from chalicelib.store.runners import Runners

@@ -27,7 +27,7 @@ from chalicelib.model import (
 from chalicelib.model.notices.kinds import kind_of
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.store.invites import invite_put
-from chalicelib.store.notices import news_writes
+from chalicelib.store.notifications.notices import news_writes
 from chalicelib.store.records.reader import readable
 from chalicelib.store.records.wire_enums import read_problem
 from chalicelib.store.sessions import new_session_item, session_from

@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.model.notices.kinds import NoticeKind, Recipient
 from chalicelib.model.notices.notice import News, NewsState, Notice, Subject
-from chalicelib.store.notice_batches import Batch, BatchLine, Owed, OwedLine
-from chalicelib.store.notices import CLAIMED_FOR, SHARDS, Notices, news_writes
+from chalicelib.store.notifications.batches import Batch, BatchLine, Owed, OwedLine
+from chalicelib.store.notifications.notices import CLAIMED_FOR, SHARDS, Notices, news_writes
 from chalicelib.store.table import Table
 from tests.unit.conftest import ENGINES, Clock
 

@@ -23,7 +23,7 @@ from chalicelib.model.notices.notice import (
     after_sending,
     notices_of,
 )
-from chalicelib.store.notice_batches import NoticeBatches
+from chalicelib.store.notifications.batches import NoticeBatches
 from chalicelib.store.records.reader import each, one, readable, value_of
 from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import seconds
