@@ -12,8 +12,9 @@ from operator import and_
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Assignment, RunnerState
 from chalicelib.store.fleet import waiting_index
+from chalicelib.store.records.reader import one, readable
 from chalicelib.store.runners import Runners
-from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from wire import Wanted
 
 log = logging.getLogger(__name__)
@@ -96,8 +97,7 @@ class Drains:
 
     def surplus_since(self) -> int | None:
         """Returns since when fewer runners would be enough; None if all are needed."""
-        item = self._table.get("FLEET", "FLEET") or {}
-        return item.get("surplus_since")
+        return one(self._table.get("FLEET", "FLEET"), _surplus_from)
 
     def record_surplus(self, since: int | None) -> None:
         """Records since when fewer runners would be enough."""
@@ -105,8 +105,7 @@ class Drains:
 
     def left_behind(self) -> dict[str, str]:
         """Returns the tenants whose sessions did not come online after a move and hold no drain, with that release."""
-        item = self._table.get("FLEET", "FLEET") or {}
-        return {**item.get("left_behind", {})}
+        return one(self._table.get("FLEET", "FLEET"), _left_behind_from) or {}
 
     def record_left_behind(self, tenants: Mapping[str, str], before: Collection[str]) -> None:
         """Records the sessions that hold no drain any more; logs those that are new since ``before``."""
@@ -114,3 +113,14 @@ class Drains:
         new = sorted({*tenants} - {*before})
         if new:
             log.warning(LogEvent.SESSIONS_LEFT_BEHIND, extra={"tenants": new})
+
+
+@readable
+def _surplus_from(item: Item) -> int | None:
+    since = item.get("surplus_since")
+    return int(since) if since is not None else None
+
+
+@readable
+def _left_behind_from(item: Item) -> dict[str, str]:
+    return {str(tenant): str(release) for tenant, release in item.get("left_behind", {}).items()}

@@ -8,7 +8,8 @@ import pytest
 
 from chalicelib.errors import NotFound
 from chalicelib.log_events import LogEvent
-from chalicelib.model import SkipReason, TurnState
+from chalicelib.model import Problem, SkipReason, TurnState
+from chalicelib.model.notices.kinds import Recipient
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.conversation.unanswered import UnansweredMessage
@@ -19,7 +20,7 @@ from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.admin_browser import Admin
 from tests.unit.support.online_line import CHAT, T, check, hand_in, jobs, llm, message, open_turn
-from wire import MessageKind, Phase, SessionReport
+from wire import MessageKind, Phase, ProblemCode, SessionReport
 
 #: The tenant whose records are damaged, and one whose are not, and whose session waits for a runner.
 BAD, GOOD = T, "tenantgood"
@@ -358,3 +359,23 @@ def test_the_garbage_collection_keeps_what_a_record_may_refer_to_that_cannot_be_
     damage(damaged, SESSION, {"snapshots": SECRET})
     assert snapshot_gc.collect(damaged) == 1
     assert deleted == [Stored(GOOD).key]
+
+
+@pytest.mark.parametrize("changes", [{"surplus_since": SECRET + "!"}, {"left_behind": SECRET}], ids=str)
+def test_the_fleet_is_scaled_although_its_record_cannot_be_read(
+    damaged: Services, clock: Clock, changes: dict[str, Any]
+) -> None:
+    damage(damaged, ("FLEET", "FLEET"), changes)
+    reconcile.reconcile(damaged)
+    assert damaged.fleet.service().desired >= 1
+    assert damaged.drains.surplus_since() is None or "left_behind" in changes
+    assert damaged.drains.left_behind() == {}
+
+
+@pytest.mark.parametrize("name", ["tenant", "since", "attempts"])
+def test_notices_beside_one_that_cannot_be_read_are_due(damaged: Services, clock: Clock, name: str) -> None:
+    for tenant in (BAD, GOOD):
+        damaged.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    damage(damaged, (f"TENANT#{BAD}", "NOTICE#operators#out_of_credit"), {name: [SECRET]})
+    due = damaged.notices.due(Recipient.OPERATORS, due_before=clock(), limit=9)
+    assert [each.tenant for each in due] == [GOOD]

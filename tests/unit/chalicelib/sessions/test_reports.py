@@ -98,6 +98,18 @@ def test_a_later_report_takes_nothing_back_that_an_overlapping_one_stored(
     assert stored.last_number == NUMBER
 
 
+def test_a_later_report_does_not_undo_a_linking_that_an_overlapping_one_stored(
+    services: Services, holder: Runner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = found(services)
+    earlier, later = report(services, 1, Phase.SYNCING, number=NUMBER), report(services, 2, Phase.OFFLINE)
+    after_next_read(monkeypatch, services.sessions, lambda: reports.store(services, runner, [earlier], clock()))
+    assert reports.store(services, runner, [later], clock())
+    monkeypatch.undo()
+    stored = services.sessions.get(T)
+    assert (stored.phase, stored.number, stored.linked_at) == (Phase.OFFLINE, NUMBER, clock())
+
+
 def test_an_earlier_report_that_comes_late_is_not_stored(
     services: Services, holder: Runner, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
