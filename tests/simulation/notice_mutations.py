@@ -9,7 +9,9 @@ import pytest
 
 from chalicelib.model.notices import notice as rules
 from chalicelib.model.notices.notice import Notice
-from chalicelib.store import notice_batches, notices, sessions, tenants
+from chalicelib.store import sessions, tenants
+from chalicelib.store.notifications import batches as notice_batches
+from chalicelib.store.notifications import notices
 from chalicelib.store.notifications.batches import Held, NoticeBatches
 from chalicelib.store.notifications.notices import Notices
 from chalicelib.store.table import ConditionFailed, Update
