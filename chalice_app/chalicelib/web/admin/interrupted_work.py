@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalice.app import Response
 
-from chalicelib.store.interruptions import PATH_KEPT_FOR, Interruptions
-from chalicelib.store.operators import OperatorSession
+from chalicelib.store.operators import PATH_KEPT_FOR, Interruptions, OperatorSession
 from chalicelib.tokens import secrets_match, sha256
 from chalicelib.web.browser_auth import CSRF_FIELD, is_same_origin, parse_cookies, set_cookie
 from chalicelib.web.pages import Pages

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chalicelib.aws.cognito import Code, NewPassword, SignedIn
-from chalicelib.store.interruptions import MAX_FORM_BYTES, Interruptions
+from chalicelib.store.operators import MAX_FORM_BYTES, Interruptions
 from chalicelib.store.table import Item, Table, Update
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.interrupted_work import FORMS_PER_HOUR, PLACE_COOKIE
