@@ -116,7 +116,7 @@ def test_operators_hear_of_everything_and_owners_of_what_concerns_them(kind: Not
     assert not reminders_of(kind, Recipient.OPERATORS)
 
 
-@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("kind", sorted(EVENTS))
 def test_of_what_happened_at_the_owners_page_the_owner_alone_hears(kind: NoticeKind) -> None:
     assert recipients_of(kind) == (Recipient.OWNER,) and not reminders_of(kind, Recipient.OWNER)
 
