@@ -12,9 +12,12 @@ import random
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
+from chalicelib.aws.ses import Mailer
 from chalicelib.aws.sqs import TurnCheck
 from chalicelib.model import Assistant, Audience, Policies, SnapshotVersion, Tenant, TenantState, snapshot_key
+from chalicelib.notifications import notices
 from chalicelib.replies import turn_taking
 from chalicelib.store.table import Item
 from chalicelib.web import runner_api
@@ -53,7 +56,7 @@ SNAPSHOTS_PER_NIGHT = 2
 #: Stand for what the seeding puts in their place, of the client that gets the copy.
 SEALED_KEY, NAME = "sealed-key-of-the-soak", "name-of-the-soak"
 #: Runners, their tasks and the fleet are not the client's.
-_NOT_A_CLIENTS = ("RUNNER#", "TASK#", "FLEET")
+_NOT_A_CLIENTS = ("RUNNER#", "TASK#", "FLEET", "INVITE#")
 
 
 class Clock:
@@ -99,11 +102,13 @@ class Month:
         self.services.__dict__.update(
             table=self.table,
             jobs=SimpleNamespace(enqueue_check=self._enqueue),
-            notice_jobs=SimpleNamespace(enqueue=lambda job, delay_seconds: None),
+            notice_jobs=SimpleNamespace(enqueue=lambda job, delay_seconds: notices.handle(self.services, job)),
+            mailer=Mock(spec=Mailer),
             fleet=SimpleNamespace(runs=lambda task: True, scale_out=lambda needed: None),
             llm=SimpleNamespace(reply=self._reply),
             key_encryption=SimpleNamespace(decrypt=lambda tenant, sealed: "sk-soak"),
         )
+        self.services.base_url = lambda: "https://soak.example"  # type: ignore[method-assign]
         self.services.runner_token = lambda **_: BOOTSTRAP_TOKEN  # type: ignore[method-assign]
 
     def record(self) -> Iterator[Item]:

@@ -187,8 +187,9 @@ def _partition(recipient: Recipient, shard: int) -> str:
 
 
 def _expiry(notice: Notice, now: int) -> int | None:
-    """Returns when a notice that is over expires; what is open stays."""
-    return None if notice.state is NewsState.OPEN else seconds(now + milliseconds(KEPT_FOR))
+    """Returns when a notice expires that is over, or tells of an event; what goes on stays."""
+    goes_on = notice.state is NewsState.OPEN and notice.kind not in EVENTS
+    return None if goes_on else seconds(now + milliseconds(KEPT_FOR))
 
 
 @readable

@@ -19,6 +19,8 @@ def printed(capsys: pytest.CaptureFixture[str], *, simulate_openai: bool) -> str
         data=Path("data"),
         guarded_by=None if simulate_openai else "http://admin",
         backup_to=None,
+        base_url="http://admin",
+        public_url=None,
     )
     operator = SimpleNamespace(email="olga@example.com", first_password="secret")
     stack = SimpleNamespace(
