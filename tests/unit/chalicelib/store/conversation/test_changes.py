@@ -87,6 +87,19 @@ def test_a_message_that_expired_is_not_made_again(changes: MessageChanges, racin
     assert racing.get(KEY, f"MESSAGE#{MESSAGE.key}") is None
 
 
+def test_what_copies_say_is_kept_from_the_deletion_until_it_is_forgotten(
+    changes: MessageChanges, racing: RacingTable
+) -> None:
+    store(racing, MESSAGE)
+    assert changes.erase(CHAT, MESSAGE)
+    assert (racing.get(KEY, f"MESSAGE#{MESSAGE.key}") or {})["copies"] == [SECRET]
+    changes.forget_copies(CHAT, MESSAGE)
+    item = racing.get(KEY, f"MESSAGE#{MESSAGE.key}") or {}
+    assert (item["skipped"], item["text"], "copies" in item) == (SkipReason.DELETED, "", False)
+    changes.forget_copies(CHAT, replace(MESSAGE, id="expired"))
+    assert racing.get(KEY, "MESSAGE#contact#expired") is None
+
+
 def test_a_change_is_counted_on_the_chat_with_its_open_turn_unless_it_expired(
     changes: MessageChanges, racing: RacingTable
 ) -> None:
