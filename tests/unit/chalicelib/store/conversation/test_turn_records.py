@@ -56,6 +56,17 @@ def test_a_turn_is_opened_once_for_a_batch_even_after_its_end(table: RacingTable
     assert item(table) == {}
 
 
+def test_a_chat_names_each_of_its_last_turns_once(table: RacingTable, turns: Turns) -> None:
+    """A turn that expired may be opened again; AWS refuses a batch of keys that holds one twice."""
+    free_chat(table)
+    first = opened(turns)
+    assert first is not None
+    free_chat(table, last_turns=["former", first.id, "latter"])
+    table.delete(KEY, f"TURN#{first.id}")
+    assert opened(turns, replace(CHAT, last_turns=("former", first.id, "latter")))
+    assert (table.get(KEY, "CHAT") or {})["last_turns"] == ["former", "latter", first.id]
+
+
 def test_no_turn_opens_and_no_skip_closes_a_chat_that_expired(turns: Turns, table: RacingTable) -> None:
     table.delete(KEY, "CHAT")
     assert opened(turns) is None
