@@ -249,7 +249,7 @@ python: .make/python
 
 # A program and its version: `make` asks each of them before it asks the network.
 NODE = { command -v npm >/dev/null || { echo "There is no npm: install Node 20 or newer (it fetches $(1))."; exit 1; }; \
-  ! command -v node >/dev/null || node -e 'process.exit(parseInt(process.versions.node) < 20)' \
+  ! command -v node >/dev/null || node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
   || { echo "Node $$(node --version) is too old: Node 20 or newer is needed (it fetches $(1)). Debian 12 has 18; newer" \
     "packages are at https://github.com/nodesource/distributions, and archives at https://nodejs.org/en/download."; exit 1; }; }
 

@@ -101,14 +101,21 @@ def test_without_node_it_says_so(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("stamps", [("python", "ministack"), ("python", "ministack", "wa-js")])
-def test_with_an_old_node_it_says_so_and_where_there_is_another(checkout: Path, stamps: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("version", "too_old"), [("18.19.1", True), ("19.9.0", True), ("20.0.0", False), ("26.1.0", False)]
+)
+def test_an_old_node_is_told_and_a_new_one_installs(
+    checkout: Path, stamps: tuple[str, ...], version: str, too_old: bool
+) -> None:
+    """The machine's own Node judges the version: its `process.exit` takes no boolean."""
     installed(checkout, *stamps)
-    status, output = make(
-        checkout, "up", npm="exit 0", node='case "$1" in -e) exit 1;; --version) echo v18.19.1;; esac'
-    )
+    set_version = f"Object.defineProperty(process.versions, 'node', {{value: '{version}'}});"
+    node = f'case "$1" in -e) exec {shutil.which("node")} -e "{set_version} $2";; --version) echo v{version};; esac'
+    status, output = make(checkout, "up", npm="exit 1", node=node)
     assert status != 0
-    assert "Node v18.19.1 is too old: Node 20 or newer is needed" in output and "nodesource" in output
-    assert "installing" not in output
+    assert (f"Node v{version} is too old: Node 20 or newer is needed" in output) is too_old, output
+    assert ("nodesource" in output) is too_old
+    assert ("installing" in output and "is there a network?" in output) is not too_old
 
 
 @pytest.mark.parametrize("target", ["doctor", "backup", "backup-key", "export", "import", "restore", "forget"])
